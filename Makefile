@@ -1,0 +1,46 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test test-slow lint format bench clean
+
+help:
+	@echo "make demo       generate a market, replay it to a bot over shared memory, show the result"
+	@echo "make test       run the test suite"
+	@echo "make test-slow  run the tests that are marked slow"
+	@echo "make lint       ruff and pyright"
+	@echo "make bench      the benchmarks, beside the reference engine"
+	@echo "make .venv      only make the environment"
+
+# The environment is made again when pyproject.toml changes.
+.venv: $(VENV)/.made
+$(VENV)/.made: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("hftd needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 " + "$(MAKECMDGOALS)") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@touch $@
+
+demo: .venv
+	@$(BIN)/hftd demo
+
+test: .venv
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: .venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,196 @@
+"""Raw memory, atomics and system calls for compiled code.
+
+Everything here is called from `@njit` code. Addresses are int64. Nothing checks bounds: the callers own the
+layouts (:mod:`hftd.layout`, :mod:`hftd.channel.layout`) and stay inside them.
+
+Loads and stores with `acquire` and `release` pair up between processes over shared memory as in the C11 memory
+model; on x86-64 they are plain moves that the compiler must not reorder, on AArch64 `ldar` and `stlr`.
+"""
+
+# pyright: basic
+
+import platform
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_I8 = ir.IntType(8)
+_I32 = ir.IntType(32)
+_I64 = ir.IntType(64)
+_F64 = ir.DoubleType()
+
+
+def _loader(name: str, llvm_type: ir.Type, numba_type: types.Type, ordering: str = "") -> Any:
+    """An intrinsic `f(address) -> value`; narrow integers are widened without sign."""
+
+    def typed(typingctx, address):
+        def codegen(context, builder, signature, args):
+            pointer = builder.inttoptr(args[0], llvm_type.as_pointer())
+            size = llvm_type.width // 8 if isinstance(llvm_type, ir.IntType) else 8
+            if ordering:
+                value = builder.load_atomic(pointer, ordering, size)
+            else:
+                value = builder.load(pointer, align=1)
+            if isinstance(llvm_type, ir.IntType) and llvm_type.width < 64:
+                value = builder.zext(value, _I64)
+            return value
+
+        if isinstance(address, types.Integer):
+            return numba_type(types.int64), codegen
+        return None
+
+    typed.__name__ = name
+    return intrinsic(typed)
+
+
+def _storer(name: str, llvm_type: ir.Type, numba_type: types.Type, ordering: str = "") -> Any:
+    """An intrinsic `f(address, value)`; narrow integers are cut."""
+
+    def typed(typingctx, address, value):
+        def codegen(context, builder, signature, args):
+            pointer = builder.inttoptr(args[0], llvm_type.as_pointer())
+            stored = args[1]
+            if isinstance(llvm_type, ir.IntType) and llvm_type.width < 64:
+                stored = builder.trunc(stored, llvm_type)
+            size = llvm_type.width // 8 if isinstance(llvm_type, ir.IntType) else 8
+            if ordering:
+                builder.store_atomic(stored, pointer, ordering, size)
+            else:
+                builder.store(stored, pointer, align=1)
+            return context.get_dummy_value()
+
+        if isinstance(address, types.Integer):
+            return types.void(types.int64, numba_type), codegen
+        return None
+
+    typed.__name__ = name
+    return intrinsic(typed)
+
+
+load_i64 = _loader("load_i64", _I64, types.int64)
+load_f64 = _loader("load_f64", _F64, types.float64)
+load_u8 = _loader("load_u8", _I8, types.int64)
+load_u32 = _loader("load_u32", _I32, types.int64)
+store_i64 = _storer("store_i64", _I64, types.int64)
+store_f64 = _storer("store_f64", _F64, types.float64)
+store_u8 = _storer("store_u8", _I8, types.int64)
+store_u32 = _storer("store_u32", _I32, types.int64)
+
+load_acquire = _loader("load_acquire", _I64, types.int64, "acquire")
+store_release = _storer("store_release", _I64, types.int64, "release")
+load_acquire_u32 = _loader("load_acquire_u32", _I32, types.int64, "acquire")
+store_release_u32 = _storer("store_release_u32", _I32, types.int64, "release")
+
+
+@intrinsic
+def fence(typingctx):
+    """A full fence: what is stored before it is visible before anything after it is loaded."""
+
+    def codegen(context, builder, signature, args):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def add_u32(typingctx, address, value):
+    """Add to a 32-bit word atomically; returns what it was."""
+
+    def codegen(context, builder, signature, args):
+        pointer = builder.inttoptr(args[0], _I32.as_pointer())
+        old = builder.atomic_rmw("add", pointer, builder.trunc(args[1], _I32), "seq_cst")
+        return builder.zext(old, _I64)
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def pause(typingctx):
+    """Tell the processor that this is a spin loop."""
+
+    def codegen(context, builder, signature, args):
+        function_type = ir.FunctionType(ir.VoidType(), [])
+        text = "pause" if platform.machine() in ("x86_64", "AMD64") else "yield"
+        builder.asm(function_type, text, "", [], side_effect=True)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _memory_call(name: str, c_name: str) -> Any:
+    def typed(typingctx, target, source, size):
+        def codegen(context, builder, signature, args):
+            byte_pointer = _I8.as_pointer()
+            function_type = ir.FunctionType(byte_pointer, [byte_pointer, byte_pointer, _I64])
+            function = cgutils.get_or_insert_function(builder.module, function_type, c_name)
+            builder.call(
+                function,
+                [
+                    builder.inttoptr(args[0], byte_pointer),
+                    builder.inttoptr(args[1], byte_pointer),
+                    args[2],
+                ],
+            )
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, types.int64), codegen
+
+    typed.__name__ = name
+    return intrinsic(typed)
+
+
+copy_bytes = _memory_call("copy_bytes", "memcpy")
+"""copy_bytes(target, source, size): the two may not overlap."""
+move_bytes = _memory_call("move_bytes", "memmove")
+"""move_bytes(target, source, size): the two may overlap."""
+
+
+@intrinsic
+def syscall6(typingctx, number, a, b, c, d, e, f):
+    """The libc's `syscall(number, a..f)`; returns its result, -1 on an error."""
+
+    def codegen(context, builder, signature, args):
+        function_type = ir.FunctionType(_I64, [_I64], var_arg=True)
+        function = cgutils.get_or_insert_function(builder.module, function_type, "syscall")
+        return builder.call(function, args)
+
+    return types.int64(*([types.int64] * 7)), codegen
+
+
+@intrinsic
+def call_code(typingctx, address, arguments):
+    """Call a C function by its address with a tuple of int64 and float64 values; it returns an int64."""
+    if not isinstance(arguments, types.BaseTuple):
+        return None
+    kinds = [_F64 if isinstance(kind, types.Float) else _I64 for kind in arguments.types]
+
+    def codegen(context, builder, signature, args):
+        values = cgutils.unpack_tuple(builder, args[1], len(kinds))
+        function_type = ir.FunctionType(_I64, kinds)
+        pointer = builder.inttoptr(args[0], function_type.as_pointer())
+        return builder.call(pointer, values)
+
+    return types.int64(types.int64, arguments), codegen
+
+
+def record_at(dtype: np.dtype[Any]) -> Any:
+    """An intrinsic that views the memory at an address as a record of `dtype`, without a copy or an object."""
+    from numba.np.numpy_support import from_dtype
+
+    record_type = from_dtype(dtype)
+
+    @intrinsic
+    def at(typingctx, address):
+        def codegen(context, builder, signature, args):
+            return builder.inttoptr(args[0], context.get_value_type(record_type))
+
+        if isinstance(address, types.Integer):
+            return record_type(types.int64), codegen
+        return None
+
+    return at
