@@ -114,9 +114,15 @@ def pause(typingctx):
     """Tell the processor that this is a spin loop."""
 
     def codegen(context, builder, signature, args):
-        function_type = ir.FunctionType(ir.VoidType(), [])
-        text = "pause" if platform.machine() in ("x86_64", "AMD64") else "yield"
-        builder.asm(function_type, text, "", [], side_effect=True)
+        machine = platform.machine()
+        if machine == "x86_64":
+            function_type = ir.FunctionType(ir.VoidType(), [])
+            name = "llvm.x86.sse2.pause"
+            builder.call(cgutils.get_or_insert_function(builder.module, function_type, name), [])
+        elif machine == "aarch64":
+            function_type = ir.FunctionType(ir.VoidType(), [_I32])
+            function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.aarch64.hint")
+            builder.call(function, [_I32(1)])
         return context.get_dummy_value()
 
     return types.void(), codegen
