@@ -200,3 +200,30 @@ def record_at(dtype: np.dtype[Any]) -> Any:
         return None
 
     return at
+
+
+@intrinsic
+def round_away(typingctx, x):
+    """The nearest integer to a float64, halves away from zero (exact below 2^52); without a branch."""
+
+    def codegen(context, builder, signature, args):
+        # The largest number below one half: adding a half would lift numbers just below k + 1/2.
+        function_type = ir.FunctionType(_F64, [_F64, _F64])
+        copysign = cgutils.get_or_insert_function(builder.module, function_type, "llvm.copysign.f64")
+        half = builder.call(copysign, [_F64(0.49999999999999994), args[0]])
+        return builder.fptosi(builder.fadd(args[0], half), _I64)
+
+    return types.int64(types.float64), codegen
+
+
+@intrinsic
+def stack_bytes(typingctx, size):
+    """The address of a constant number of bytes on the stack, until the kernel that asked returns."""
+    if not isinstance(size, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        room = cgutils.alloca_once(builder, _I64, size=(signature.args[0].literal_value + 7) // 8)
+        return builder.ptrtoint(room, _I64)
+
+    return types.int64(size), codegen

@@ -1,0 +1,95 @@
+"""Rows of market data as they come from a channel, applied to the local side in compiled code.
+
+The rules are those of archives: the flags say who sees a row and which side of the book it is of, the low byte its
+kind. Rows that the local side does not see, and kinds that it does not know, change no book.
+"""
+
+# pyright: basic
+
+from hftd.book import book_at, clear_asks, clear_bids, clear_book, level_qty, set_ask, set_bid
+from hftd.jit import inline, kernel
+from hftd.layout import asset_dtype, offset_of
+from hftd.native import copy_bytes, load_f64, load_i64, round_away
+from hftd.orders import asset_at
+from hftd.types import (
+    BUY_EVENT,
+    DEPTH_CLEAR_EVENT,
+    DEPTH_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
+    KIND_MASK,
+    LOCAL_EVENT,
+    SELL_EVENT,
+    TRADE_EVENT,
+    event_dtype,
+)
+
+ROW_BYTES = event_dtype.itemsize
+BOOK = offset_of(asset_dtype, "book")
+_EXCH_TS = 8
+_LOCAL_TS = 16
+_PX = 24
+_QTY = 32
+_MAX_TICK = float(1 << 53)
+
+
+@inline
+def apply_book_row(book, ev, px, qty):
+    """Apply a depth, snapshot or clear row to a book; prices that can't be a tick are ignored."""
+    b = book_at(book)
+    kind = ev & KIND_MASK
+    if kind == DEPTH_EVENT or kind == DEPTH_SNAPSHOT_EVENT:
+        ticks = px / b.tick_size
+        if not (ticks > -_MAX_TICK and ticks < _MAX_TICK and qty >= 0.0):
+            return
+        tick = round_away(ticks)
+        if tick < b.roi_lb_tick or tick > b.roi_ub_tick:
+            return
+        if (ev & BUY_EVENT) != 0:
+            set_bid(book, tick, level_qty(qty, b.lot_size))
+        elif (ev & SELL_EVENT) != 0:
+            set_ask(book, tick, level_qty(qty, b.lot_size))
+    elif kind == DEPTH_CLEAR_EVENT:
+        if (ev & BUY_EVENT) != 0:
+            clear_bids(book, px, b.tick_size)
+        elif (ev & SELL_EVENT) != 0:
+            clear_asks(book, px, b.tick_size)
+        else:
+            clear_book(book)
+
+
+@inline
+def apply_rows(asset, rows, count):
+    """Apply `count` rows at an address to the local side of an asset."""
+    a = asset_at(asset)
+    book = asset + BOOK
+    row = rows
+    seen = 0
+    for _ in range(count):
+        ev = load_i64(row)
+        if (ev & LOCAL_EVENT) != 0:
+            seen += 1
+            a.feed_exch_ts = load_i64(row + _EXCH_TS)
+            a.feed_local_ts = load_i64(row + _LOCAL_TS)
+            if (ev & KIND_MASK) == TRADE_EVENT:
+                if a.trades_len < a.trades_cap:
+                    copy_bytes(a.trades + a.trades_len * ROW_BYTES, row, ROW_BYTES)
+                    a.trades_len += 1
+                elif a.trades_cap > 0:
+                    a.trades_dropped += 1
+            else:
+                apply_book_row(book, ev, load_f64(row + _PX), load_f64(row + _QTY))
+        row += ROW_BYTES
+    if seen > 0:
+        a.feed_seen = 1
+        a.rows += seen
+    return seen
+
+
+@kernel("int64(int64, int64, int64)")
+def load_book(book, rows, count):
+    """Apply rows to a book alone: an initial snapshot."""
+    row = rows
+    for _ in range(count):
+        apply_book_row(book, load_i64(row), load_f64(row + _PX), load_f64(row + _QTY))
+        row += ROW_BYTES
+    return count

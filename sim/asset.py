@@ -1,0 +1,243 @@
+"""An asset of a backtest: its data and the models of its exchange.
+
+`BacktestAsset` has the names and arguments of HftBacktest's builder, so its scripts run unchanged.
+"""
+
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hftd.errors import DataError, OrderError
+from hftd.hbt import AssetSpec
+from hftd.types import event_dtype, latency_dtype
+from sim.engine.layout import (
+    LATENCY_CONSTANT,
+    LATENCY_INTERPOLATED,
+    QUEUE_LOG,
+    QUEUE_LOG2,
+    QUEUE_POWER,
+    QUEUE_POWER2,
+    QUEUE_POWER3,
+    QUEUE_RISK_ADVERSE,
+)
+
+Source = str | Path | NDArray[Any]
+"""A file of rows, or the rows."""
+
+
+@dataclass
+class AssetModel:
+    """All that the engine must know of an asset."""
+
+    name: str = ""
+    data: list[Source] = field(default_factory=list)
+    initial_snapshot: Source | None = None
+    tick_size: float = 0.0
+    lot_size: float = 0.0
+    roi_lb: float = 0.0
+    roi_ub: float = 0.0
+    last_trades_capacity: int = 0
+    feed_offset_ns: int = 0
+    contract_size: float = 1.0
+    maker_fee: float = 0.0
+    taker_fee: float = 0.0
+    queue_model: int = QUEUE_LOG2
+    queue_power: float = 0.0
+    latency_model: int = LATENCY_CONSTANT
+    entry_ns: int = 0
+    response_ns: int = 0
+    latency_data: list[Source] = field(default_factory=list)
+    latency_offset_ns: int = 0
+
+    def spec(self) -> AssetSpec:
+        """What the local side must know."""
+        roi = (self.roi_lb, self.roi_ub) if self.roi_ub > self.roi_lb else None
+        return AssetSpec(self.tick_size, self.lot_size, self.last_trades_capacity, roi, self.name)
+
+
+def as_rows(data: Any, dtype: np.dtype[Any], what: str) -> NDArray[Any]:
+    """An array of rows as the engine reads it, or a DataError that says what is wrong with it."""
+    if not isinstance(data, np.ndarray):
+        raise DataError(
+            f"{what} is {type(data).__name__}, but must be a file name or an array", hint=f"its dtype is {dtype}"
+        )
+    if data.dtype != dtype:
+        raise DataError(f"{what} has the dtype {data.dtype}", hint=f"it must be {dtype}")
+    if data.ndim != 1:
+        raise DataError(f"{what} has {data.ndim} dimensions, but must have one")
+    return np.ascontiguousarray(data)
+
+
+def load_latencies(sources: list[Source], offset_ns: int, where: str) -> NDArray[Any]:
+    """Read the rows of recorded order latencies, in time order, with the offset added to each way."""
+    from sim.archive import read_latencies
+
+    parts: list[NDArray[Any]] = []
+    for source in sources:
+        rows = source if isinstance(source, np.ndarray) else read_latencies(Path(source))
+        parts.append(as_rows(rows, latency_dtype, "the order latency data"))
+    if not parts or not sum(map(len, parts)):
+        raise DataError("there are no order latencies to interpolate", where=where, hint="give rows or files")
+    rows = np.concatenate(parts)
+    late = np.flatnonzero(np.diff(rows["req_ts"]) < 0)
+    if len(late):
+        at = int(late[0]) + 1
+        raise DataError(
+            f"the order latencies go back in time at row {at}: {rows['req_ts'][at]} after {rows['req_ts'][at - 1]}",
+            where=where,
+            hint="sort the rows by req_ts, and give the files in time order",
+        )
+    # A refusal has no time at the exchange, so nothing can be added to it.
+    if offset_ns:
+        rows["exch_ts"] += np.where(rows["exch_ts"] > 0, offset_ns, 0)
+        rows["resp_ts"] += 2 * offset_ns
+    return rows
+
+
+class BacktestAsset:
+    """An asset of a backtest, described step by step: each method returns the asset itself.
+
+    The defaults are HftBacktest's: no latency, the `log_prob_queue_model2`, whole fills, a linear asset of size 1
+    and no fees. `tick_size` and `lot_size` must be given.
+    """
+
+    def __init__(self) -> None:
+        self.model = AssetModel()
+
+    def data(self, data: Source | list[Source]) -> Self:
+        """Add feed data: an npz file, an array of `event_dtype`, or a list of either, in time order."""
+        for source in data if isinstance(data, list) else [data]:
+            if isinstance(source, np.ndarray):
+                self.add_data(source)
+            else:
+                self.add_file(source)
+        return self
+
+    def add_file(self, data: str | Path) -> Self:
+        """Add an npz file of feed data."""
+        if not isinstance(data, (str, Path)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            as_rows(data, event_dtype, "the feed data")
+        self.model.data.append(data)
+        return self
+
+    def add_data(self, data: NDArray[Any]) -> Self:
+        """Add an array of feed data."""
+        self.model.data.append(as_rows(data, event_dtype, "the feed data"))
+        return self
+
+    def initial_snapshot(self, data: Source) -> Self:
+        """The order book before the data begins: an npz file or an array of depth snapshot rows."""
+        if isinstance(data, np.ndarray):
+            data = as_rows(data, event_dtype, "the initial snapshot")
+        self.model.initial_snapshot = data
+        return self
+
+    def tick_size(self, tick_size: float) -> Self:
+        """The smallest step of prices."""
+        self.model.tick_size = tick_size
+        return self
+
+    def lot_size(self, lot_size: float) -> Self:
+        """The smallest step of quantities."""
+        self.model.lot_size = lot_size
+        return self
+
+    def roi_lb(self, roi_lb: float) -> Self:
+        """The lowest price of interest."""
+        self.model.roi_lb = roi_lb
+        return self
+
+    def roi_ub(self, roi_ub: float) -> Self:
+        """The highest price of interest."""
+        self.model.roi_ub = roi_ub
+        return self
+
+    def last_trades_capacity(self, capacity: int) -> Self:
+        """How many trades `last_trades` may hold; 0, the default, to keep none."""
+        self.model.last_trades_capacity = capacity
+        return self
+
+    def latency_offset(self, latency_offset: int) -> Self:
+        """Nanoseconds to add to the feed's latency."""
+        self.model.feed_offset_ns = int(latency_offset)
+        return self
+
+    def parallel_load(self, parallel_load: bool) -> Self:  # noqa: ARG002
+        """Accepted for HftBacktest's scripts; it changes no result."""
+        return self
+
+    def linear_asset(self, contract_size: float) -> Self:
+        """A contract worth its size times the price."""
+        self.model.contract_size = contract_size
+        return self
+
+    def constant_order_latency(self, entry_latency: int, resp_latency: int) -> Self:
+        """The same order latency always, in nanoseconds; a negative entry latency refuses every request after it."""
+        if resp_latency < 0:
+            raise OrderError(
+                f"the response latency is {resp_latency} ns, but an answer can't come before what it answers",
+                hint="a refusal is a negative entry latency",
+            )
+        self.model.latency_model = LATENCY_CONSTANT
+        self.model.entry_ns, self.model.response_ns = int(entry_latency), int(resp_latency)
+        return self
+
+    def constant_latency(self, entry_latency: int, resp_latency: int) -> Self:
+        """The former name of `constant_order_latency`."""
+        warnings.warn("constant_latency() is now constant_order_latency()", DeprecationWarning, stacklevel=2)
+        return self.constant_order_latency(entry_latency, resp_latency)
+
+    def intp_order_latency(self, data: Source | list[Source], latency_offset: int = 0) -> Self:
+        """Order latency interpolated between recorded orders.
+
+        Args:
+            data: An npz file, a list of them, or an array of `latency_dtype`, in time order.
+            latency_offset: Nanoseconds to add to the way there and to the way back.
+        """
+        self.model.latency_model = LATENCY_INTERPOLATED
+        self.model.latency_data = list(data) if isinstance(data, list) else [data]
+        self.model.latency_offset_ns = int(latency_offset)
+        return self
+
+    def _queue(self, model: int, power: float = 0.0) -> Self:
+        if model in (QUEUE_POWER, QUEUE_POWER2, QUEUE_POWER3) and not (power > 0.0 and np.isfinite(power)):
+            raise OrderError(f"the queue model's n is {power!r}, but must be a positive number")
+        self.model.queue_model, self.model.queue_power = model, float(power)
+        return self
+
+    def risk_adverse_queue_model(self) -> Self:
+        """Only trades at the price move an order forward."""
+        return self._queue(QUEUE_RISK_ADVERSE)
+
+    def log_prob_queue_model(self) -> Self:
+        """Decreases are split by f(back) / (f(back) + f(front)), f(x) = ln(1 + x)."""
+        return self._queue(QUEUE_LOG)
+
+    def log_prob_queue_model2(self) -> Self:
+        """Decreases are split by f(back) / f(back + front), f(x) = ln(1 + x)."""
+        return self._queue(QUEUE_LOG2)
+
+    def power_prob_queue_model(self, n: float) -> Self:
+        """Decreases are split by f(back) / (f(back) + f(front)), f(x) = x^n."""
+        return self._queue(QUEUE_POWER, n)
+
+    def power_prob_queue_model2(self, n: float) -> Self:
+        """Decreases are split by f(back) / f(back + front), f(x) = x^n."""
+        return self._queue(QUEUE_POWER2, n)
+
+    def power_prob_queue_model3(self, n: float) -> Self:
+        """Decreases are split by 1 - f(front / (front + back)), f(x) = x^n."""
+        return self._queue(QUEUE_POWER3, n)
+
+    def no_partial_fill_exchange(self) -> Self:
+        """Orders fill whole; the default."""
+        return self
+
+    def trading_value_fee_model(self, maker_fee: float, taker_fee: float) -> Self:
+        """Fees as a part of the value traded; negative for a rebate."""
+        self.model.maker_fee, self.model.taker_fee = float(maker_fee), float(taker_fee)
+        return self

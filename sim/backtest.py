@@ -1,0 +1,59 @@
+"""A backtest in this process: the engine behind a session."""
+
+from hftd.hbt import Hbt, fill_book
+from hftd.layout import asset_dtype, book_dtype, offset_of
+from sim.asset import AssetModel, BacktestAsset
+from sim.engine import run
+from sim.engine.build import Engine
+
+_BOOK = offset_of(asset_dtype, "book")
+
+
+class Backtest(Hbt):
+    """A simulation of assets, and the `hbt` that a strategy trades on.
+
+    Args:
+        models: The assets of the strategy, in the order of their numbers.
+        timeline: Further assets of the run that the strategy does not trade: they only count for the time.
+
+    Raises:
+        DataError: An asset has no data, or it can't be read.
+        OrderError: An asset can't be traded as it is described.
+    """
+
+    def __init__(self, models: list[AssetModel], timeline: list[AssetModel] | None = None) -> None:
+        super().__init__([model.spec() for model in models])
+        books = [self._asset(asset_no) + _BOOK for asset_no in range(len(models))]
+        # An asset that is only on the timeline has a local book that nobody looks at.
+        self._timeline = self._arena.records(book_dtype, len(timeline or []))
+        for row, model in zip(self._timeline, timeline or [], strict=True):
+            fill_book(row, model.spec(), self._arena)
+        first = int(self._timeline.ctypes.data)
+        books += [first + number * book_dtype.itemsize for number in range(len(timeline or []))]
+        self.engine = Engine([*models, *(timeline or [])], 1, books)
+        row = self._session[0]
+        row["backend"] = self.engine.address
+        row["fn_begin"] = run.begin.address
+        row["fn_advance"] = run.advance.address
+        row["fn_send"] = run.send.address
+
+    def check(self) -> None:
+        """Raise the error that stopped the simulation (a call returned 100 then), if there is one."""
+        self.engine.check()
+
+    def rows(self) -> int:
+        """How many rows of market data the local side has seen."""
+        return int(self._assets["rows"].sum())
+
+
+def HashMapMarketDepthBacktest(assets: list[BacktestAsset]) -> Backtest:  # noqa: N802 (HftBacktest's name)
+    """A backtest over any range of prices."""
+    models = [asset.model for asset in assets]
+    for model in models:
+        model.roi_lb = model.roi_ub = 0.0
+    return Backtest(models)
+
+
+def ROIVectorMarketDepthBacktest(assets: list[BacktestAsset]) -> Backtest:  # noqa: N802 (HftBacktest's name)
+    """A backtest in which levels outside each asset's range of interest are ignored."""
+    return Backtest([asset.model for asset in assets])

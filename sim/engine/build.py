@@ -1,0 +1,215 @@
+"""The engine's memory, set up from descriptions, and the way to its files.
+
+This is the engine's only contact with Python objects: everything below it is addresses.
+"""
+
+import ctypes
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hftd import feed
+from hftd.arena import Arena
+from hftd.errors import DataError, HftdError
+from hftd.hbt import fill_book
+from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
+from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
+from hftd.types import ERR_RING_FULL, INVALID_MIN, event_dtype
+from sim.asset import AssetModel, as_rows, load_latencies
+from sim.engine import prepare, run
+from sim.engine.layout import (
+    CHUNK_ROWS,
+    LATENCY_INTERPOLATED,
+    MAX_ANSWERS,
+    MAX_REQUESTS,
+    NEVER,
+    PREPARE_NEGATIVE_QTY,
+    PREPARE_NOT_FINITE,
+    PREPARE_UNSORTED,
+    engine_dtype,
+    exchange_dtype,
+    lane_dtype,
+    own_order_dtype,
+    segment_dtype,
+    stream_dtype,
+)
+
+_BOOK = offset_of(exchange_dtype, "book")
+_NEXT_FILE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+_WHAT_IS_WRONG = {
+    PREPARE_UNSORTED: ("goes back in time", "sort the rows, or split them by clock: see docs/archives.md"),
+    PREPARE_NOT_FINITE: ("has a price or quantity that is not a number", "remove or repair the row"),
+    PREPARE_NEGATIVE_QTY: ("has a negative quantity", "remove or repair the row"),
+}
+
+
+class Engine:
+    """The exchange sides of all assets of a run, and the streams of their events.
+
+    Args:
+        models: The assets, in the order of their numbers.
+        num_lanes: How many bots there may be.
+        local_books: The addresses of the local side's books, if it runs here too (in a backtest).
+    """
+
+    def __init__(self, models: list[AssetModel], num_lanes: int = 1, local_books: list[int] | None = None) -> None:
+        self.models = models
+        self.arena = Arena()
+        self.error: HftdError | None = None
+        self.num_lanes = num_lanes
+        self._open: list[dict[int, NDArray[Any]]] = [{} for _ in models]
+        self._latencies: list[NDArray[Any]] = []
+        self._local_books = local_books or []
+        self.exchanges = self.arena.records(exchange_dtype, len(models))
+        self.locals = self.arena.records(stream_dtype, len(models))
+        self.lanes = self.arena.records(lane_dtype, len(models) * num_lanes).reshape(len(models), num_lanes)
+        self.engine = self.arena.records(engine_dtype, 1)
+        row = self.engine[0]
+        row["num_assets"] = len(models)
+        row["exchanges"] = self.exchanges.ctypes.data
+        row["locals"] = self.locals.ctypes.data
+        row["fn_prepare"] = prepare.prepare.address
+        row["fn_advance_exchange"] = run.advance_exchange.address
+        row["fn_advance_local"] = run.advance_local.address
+        self._next_file = _NEXT_FILE(self._on_next_file)
+        row["fn_next_file"] = ctypes.cast(self._next_file, ctypes.c_void_p).value
+        self.address = int(self.engine.ctypes.data)
+        for asset_no, model in enumerate(models):
+            self._fill_exchange(asset_no, model)
+
+    def _fill_exchange(self, asset_no: int, model: AssetModel) -> None:
+        where = f"asset {model.name or asset_no}"
+        if not model.data:
+            raise DataError("there is no feed data", where=where, hint="give files or arrays with .data()")
+        x = self.exchanges[asset_no]
+        fill_book(x["book"], model.spec(), self.arena)
+        book = int(self.exchanges.ctypes.data) + asset_no * exchange_dtype.itemsize + _BOOK
+        if model.initial_snapshot is not None:
+            self.load_snapshot(asset_no, book)
+        self._fill_stream(x["stream"], model, book, is_local=False)
+        if self._local_books:
+            self._fill_stream(self.locals[asset_no], model, self._local_books[asset_no], is_local=True)
+            if model.initial_snapshot is not None:
+                self.load_snapshot(asset_no, self._local_books[asset_no])
+        else:
+            self.locals[asset_no]["next_ts"], self.locals[asset_no]["ended"] = NEVER, 1
+        x["num_lanes"] = self.num_lanes
+        x["lanes"] = self.lanes[asset_no].ctypes.data
+        for lane in self.lanes[asset_no]:
+            self.fill_lane(lane, asset_no)
+        x["next_request_ts"] = NEVER
+        orders = MAX_ORDERS * self.num_lanes
+        x["pool"] = self.arena.reserve(own_order_dtype.itemsize * orders)
+        for name in ("buy_ticks", "buy_orders", "sell_ticks", "sell_orders"):
+            x[name] = self.arena.reserve(8 * orders)
+        for name in ("queue_model", "queue_power", "latency_model", "entry_ns", "response_ns"):
+            x[name] = getattr(model, name)
+        for name in ("contract_size", "maker_fee", "taker_fee"):
+            x[name] = getattr(model, name)
+        if model.latency_model == LATENCY_INTERPOLATED:
+            rows = load_latencies(model.latency_data, model.latency_offset_ns, where)
+            x["latency_rows"], x["latency_count"] = self.arena.keep(rows), len(rows)
+
+    def fill_lane(self, lane: Any, instrument: int) -> None:
+        """Set up a lane's memory."""
+        for bus, size, dtype in (
+            ("to_exch", MAX_REQUESTS, request_dtype),
+            ("to_local", MAX_ANSWERS, update_dtype),
+        ):
+            lane[bus]["entries"] = self.arena.reserve(size * dtype.itemsize)
+            lane[bus]["head_ts"] = NEVER
+        lane["index"]["entries"] = self.arena.reserve(INDEX_BYTES)
+        lane["index"]["spare"] = self.arena.reserve(INDEX_BYTES)
+        lane["index"]["bits"] = FIRST_INDEX_BITS
+        lane["instrument"] = instrument
+
+    def _fill_stream(self, stream: Any, model: AssetModel, book: int, *, is_local: bool) -> None:
+        stream["next_ts"] = NEVER
+        stream["is_local"] = int(is_local)
+        stream["offset_ns"] = model.feed_offset_ns
+        stream["last_ts"] = INVALID_MIN
+        stream["file_no"] = -1
+        stream["book"] = book
+        # A row outside the window may close one segment and open another; one record more tells the last one's end.
+        stream["buffer_segments"] = self.arena.reserve(segment_dtype.itemsize * (2 * CHUNK_ROWS + 1))
+        stream["ticks"] = self.arena.reserve(8 * CHUNK_ROWS)
+        stream["qtys"] = self.arena.reserve(8 * CHUNK_ROWS)
+
+    def load_snapshot(self, asset_no: int, book: int) -> None:
+        """Apply an asset's initial snapshot to a book."""
+        rows = self._load(self.models[asset_no].initial_snapshot)
+        feed.load_book.call(book, rows.ctypes.data, len(rows))
+
+    def _load(self, source: Any) -> NDArray[Any]:
+        if isinstance(source, np.ndarray):
+            return as_rows(source, event_dtype, "the data")
+        from sim.archive import read_events
+
+        return read_events(Path(source))
+
+    def rows_of(self, asset_no: int, file_no: int) -> NDArray[Any]:
+        """The rows of a file of an asset, read at the first call and kept until both sides are done with it."""
+        opened = self._open[asset_no]
+        if file_no not in opened:
+            opened[file_no] = self._load(self.models[asset_no].data[file_no])
+        return opened[file_no]
+
+    def stream(self, asset_no: int, is_local: int) -> Any:
+        """The record of a side's stream."""
+        return self.locals[asset_no] if is_local else self.exchanges[asset_no]["stream"]
+
+    def _on_next_file(self, _engine: int, asset_no: int, is_local: int) -> int:
+        """Called from compiled code: point the stream to the next file's rows. Returns 1 if there is none."""
+        try:
+            stream = self.stream(asset_no, is_local)
+            file_no = int(stream["file_no"]) + 1
+            stream["file_no"] = file_no
+            behind = min(int(self.stream(asset_no, side)["file_no"]) for side in ((0, 1) if self._local_books else (0,)))
+            if file_no < len(self.models[asset_no].data):
+                rows = self.rows_of(asset_no, file_no)
+                stream["row"] = rows.ctypes.data
+                stream["rows_end"] = rows.ctypes.data + rows.nbytes
+                if not len(rows):
+                    raise DataError("there are no rows", where=self._where(asset_no, file_no))
+            for done in [number for number in self._open[asset_no] if number < behind]:
+                del self._open[asset_no][done]
+            return int(file_no >= len(self.models[asset_no].data))
+        except HftdError as error:
+            self.error = error
+        except (OSError, MemoryError) as error:
+            self.error = DataError(str(error), where=self._where(asset_no, int(self.stream(asset_no, is_local)["file_no"])))
+        return 2
+
+    def _where(self, asset_no: int, file_no: int) -> str:
+        source = self.models[asset_no].data[min(file_no, len(self.models[asset_no].data) - 1)]
+        name = "the array" if isinstance(source, np.ndarray) else str(source)
+        return f"{name} of asset {self.models[asset_no].name or asset_no}"
+
+    def check(self) -> None:
+        """Raise what stopped the engine, if something did."""
+        if self.error is not None:
+            raise self.error
+        for asset_no in range(len(self.models)):
+            for is_local in (0, 1):
+                stream = self.stream(asset_no, is_local)
+                if stream["error"]:
+                    raise self._row_error(asset_no, stream)
+            if self.exchanges[asset_no]["error"] == ERR_RING_FULL:
+                raise HftdError(
+                    f"more than {MAX_ANSWERS} answers to orders are on their way",
+                    where=f"asset {self.models[asset_no].name or asset_no}",
+                    hint="a shorter response latency, or fewer orders, keep it below",
+                )
+
+    def _row_error(self, asset_no: int, stream: Any) -> DataError:
+        rows = self.rows_of(asset_no, int(stream["file_no"]))
+        number = (int(stream["error_row"]) - int(rows.ctypes.data)) // event_dtype.itemsize
+        what, hint = _WHAT_IS_WRONG[int(stream["error"])]
+        clock = "local_ts" if stream["is_local"] else "exch_ts"
+        values = ", ".join(f"{name}={rows[number][name]}" for name in ("exch_ts", "local_ts", "px", "qty"))
+        before = f" by {clock}, which was {int(stream['last_ts'])} before it" if stream["error"] == PREPARE_UNSORTED else ""
+        return DataError(
+            f"row {number} ({values}) {what}{before}", where=self._where(asset_no, int(stream["file_no"])), hint=hint
+        )

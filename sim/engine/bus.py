@@ -1,0 +1,45 @@
+"""What is on its way between a bot and the exchange: first in, first out, for each lane and direction."""
+
+# pyright: basic
+
+from hftd.jit import inline
+from hftd.native import load_i64, record_at
+from sim.engine.layout import MAX_ANSWERS, MAX_REQUESTS, NEVER, bus_dtype
+
+bus_at = record_at(bus_dtype)
+REQUESTS_MASK = MAX_REQUESTS - 1
+UPDATES_MASK = MAX_ANSWERS - 1
+# Both kinds of entry begin with the time of their arrival.
+
+
+@inline
+def bus_is_full(bus, mask):
+    b = bus_at(bus)
+    return b.tail - b.head > mask
+
+
+@inline
+def bus_push(bus, entry_bytes, mask, ts):
+    """The address of a new entry, which arrives at `ts`, or with the one before it if that arrives later."""
+    b = bus_at(bus)
+    # What was delivered already does not hold the later ones up.
+    arrive_ts = max(ts, b.last_ts) if b.head != b.tail else ts
+    entry = b.entries + (b.tail & mask) * entry_bytes
+    if b.head == b.tail:
+        b.head_ts = arrive_ts
+    b.last_ts = arrive_ts
+    b.tail += 1
+    return entry
+
+
+@inline
+def bus_pop(bus, entry_bytes, mask):
+    """Take the first entry away; its memory stays as it is until the bus has gone around."""
+    b = bus_at(bus)
+    entry = b.entries + (b.head & mask) * entry_bytes
+    b.head += 1
+    if b.head == b.tail:
+        b.head_ts = NEVER
+    else:
+        b.head_ts = load_i64(b.entries + (b.head & mask) * entry_bytes)
+    return entry

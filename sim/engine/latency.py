@@ -1,0 +1,88 @@
+"""Order latency: constant, or interpolated between recorded orders.
+
+Entry latency below zero is a refusal on the way: the notice arrives after its absolute value.
+"""
+
+# pyright: basic
+
+from hftd.jit import inline
+from hftd.native import load_i64, record_at
+from sim.engine.layout import LATENCY_CONSTANT, exchange_dtype, lane_dtype
+
+exchange_at = record_at(exchange_dtype)
+lane_at = record_at(lane_dtype)
+
+_REQ, _EXCH, _RESP = 0, 8, 16
+_ROW = 32
+
+
+@inline
+def _between(x, x1, y1, x2, y2):
+    # The order of operations is that of HftBacktest, so that the cut to whole nanoseconds is the same.
+    return int((float(y2 - y1) / float(x2 - x1)) * float(x - x1)) + y1
+
+
+@inline
+def _alone(row):
+    """The entry latency of one row, before the first and after the last."""
+    if load_i64(row + _EXCH) <= 0:
+        return -max(load_i64(row + _RESP) - load_i64(row + _REQ), 1)
+    return load_i64(row + _EXCH) - load_i64(row + _REQ)
+
+
+@inline
+def entry_latency_ns(exchange, lane, request_ts):
+    """From the request to the matching engine; negative if the request is refused on its way."""
+    x = exchange_at(exchange)
+    if x.latency_model == LATENCY_CONSTANT:
+        return x.entry_ns
+    rows = x.latency_rows
+    last = rows + (x.latency_count - 1) * _ROW
+    if request_ts < load_i64(rows + _REQ):
+        return _alone(rows)
+    if request_ts >= load_i64(last + _REQ):
+        return _alone(last)
+    # Requests come in time order, so the search goes on from where it was.
+    row = rows + lane_at(lane).entry_row * _ROW
+    while not (load_i64(row + _REQ) <= request_ts < load_i64(row + _ROW + _REQ)):
+        row += _ROW
+    lane_at(lane).entry_row = (row - rows) // _ROW
+    req1 = load_i64(row + _REQ)
+    req2 = load_i64(row + _ROW + _REQ)
+    exch1 = load_i64(row + _EXCH)
+    exch2 = load_i64(row + _ROW + _EXCH)
+    if exch1 <= 0 or exch2 <= 0:
+        resp1 = load_i64(row + _RESP)
+        resp2 = load_i64(row + _ROW + _RESP)
+        return -max(_between(request_ts, req1, resp1 - req1, req2, resp2 - req2), 1)
+    return _between(request_ts, req1, exch1 - req1, req2, exch2 - req2)
+
+
+@inline
+def response_latency_ns(exchange, lane, exch_ts):
+    """From the matching engine to the bot; never negative."""
+    x = exchange_at(exchange)
+    if x.latency_model == LATENCY_CONSTANT:
+        return x.response_ns
+    rows = x.latency_rows
+    last = x.latency_count - 1
+    if exch_ts < load_i64(rows + _EXCH):
+        return max(load_i64(rows + _RESP) - load_i64(rows + _EXCH), 0)
+    row_no = lane_at(lane).response_row
+    while row_no < last:
+        row = rows + row_no * _ROW
+        if load_i64(row + _EXCH) <= exch_ts < load_i64(row + _ROW + _EXCH):
+            break
+        row_no += 1
+    lane_at(lane).response_row = row_no
+    row = rows + row_no * _ROW
+    if row_no == last:
+        # A refused request has no response: the last that had one tells.
+        while row > rows and load_i64(row + _EXCH) <= 0:
+            row -= _ROW
+        return max(load_i64(row + _RESP) - load_i64(row + _EXCH), 0)
+    exch1 = load_i64(row + _EXCH)
+    exch2 = load_i64(row + _ROW + _EXCH)
+    resp1 = load_i64(row + _RESP) - exch1
+    resp2 = load_i64(row + _ROW + _RESP) - exch2
+    return max(_between(exch_ts, exch1, resp1, exch2, resp2), 0)

@@ -1,0 +1,187 @@
+"""The engine's memory.
+
+::
+
+    engine ── assets ─┬─ exchange side of asset 0 ─┬─ book at the exchange's time, stream of its events
+                      │                            ├─ own orders: pool; buys and sells sorted by price
+                      │                            └─ lanes, one a bot: latency, buses, account, index of orders
+                      └─ exchange side of asset 1 ...
+
+A lane is what one bot has at one asset's exchange: its orders in flight and its account. Bots do not see or disturb
+each other, so a run with two bots gives each what it would have had alone.
+"""
+
+import numpy as np
+
+from hftd.layout import book_dtype, index_dtype, offset_of, request_dtype, update_dtype  # noqa: F401
+from hftd.types import INVALID_MAX, state_values_dtype
+
+MAX_REQUESTS = 1 << 16
+"""Requests on their way, for each lane; one more is refused with a code."""
+
+MAX_ANSWERS = 1 << 18
+"""Answers on their way, for each lane; one more ends the run with an error, since none may be lost."""
+
+CHUNK_ROWS = 1 << 14
+"""Rows prepared at a time: the columns stay in the processor's cache."""
+
+# What a segment's rows are.
+SEG_OTHER = 0
+SEG_BIDS = 1
+SEG_ASKS = 2
+SEG_BUY_TRADES = 3
+SEG_SELL_TRADES = 4
+SEG_TRADES = 5  # without a side
+SEG_FAR_BIDS = 6
+SEG_FAR_ASKS = 7
+SEG_CLEAR_BIDS = 8
+SEG_CLEAR_ASKS = 9
+SEG_CLEAR = 10
+
+segment_dtype = np.dtype(
+    [
+        ("ts", "i8"),  # when this side sees the rows
+        ("first_kind", "i8"),  # 16 * (number of the first row's column entry) + SEG_*
+        ("exch_ts", "i8"),  # of the last row
+        ("row", "i8"),  # the address of the first row
+    ],
+    align=True,
+)
+"""Rows in a row that are seen at one time and are of one kind."""
+
+stream_dtype = np.dtype(
+    [
+        # The segments that are prepared, and the next to be processed.
+        ("next_ts", "i8"),  # INVALID_MAX at the end of the data
+        ("segment", "i8"),  # address of the next segment
+        ("segments_end", "i8"),  # behind the last; there is one more record there, to tell its rows' end
+        ("ticks", "i8"),
+        ("qtys", "i8"),
+        # Where they are made from.
+        ("buffer_segments", "i8"),
+        ("row", "i8"),  # address of the next raw row
+        ("rows_end", "i8"),
+        ("file_no", "i8"),  # the number of the file whose rows these are
+        ("is_local", "i8"),
+        ("offset_ns", "i8"),  # added to local_ts
+        ("last_ts", "i8"),  # of the last prepared row: times may not go back
+        ("book", "i8"),  # the book that the rows go to: its window tells which levels are far
+        ("ended", "i8"),
+        ("error", "i8"),  # PREPARE_*, with the address of the offending row
+        ("error_row", "i8"),
+        ("rows_done", "i8"),  # prepared before this chunk
+    ],
+    align=True,
+)
+"""One side's view of an asset's events, prepared chunk by chunk."""
+
+PREPARE_OK = 0
+PREPARE_UNSORTED = 1
+PREPARE_NOT_FINITE = 2
+PREPARE_NEGATIVE_QTY = 3
+
+own_order_dtype = np.dtype(
+    [
+        ("order_id", "i8"),
+        ("lane", "i8"),  # address
+        ("side", "i8"),
+        ("price_tick", "i8"),
+        ("qty", "f8"),
+        ("leaves_qty", "f8"),
+        ("order_type", "i8"),
+        ("time_in_force", "i8"),
+        ("local_ts", "i8"),
+        ("status", "i8"),
+        ("front_qty", "f8"),
+        ("cum_trade_qty", "f8"),
+        ("exec_price_tick", "i8"),
+        ("exec_qty", "f8"),
+        ("maker", "i8"),
+        ("slot", "i8"),
+        ("next_free", "i8"),
+    ],
+    align=True,
+)
+"""An own order resting at the exchange."""
+
+QUEUE_RISK_ADVERSE = 0
+QUEUE_LOG = 1
+QUEUE_LOG2 = 2
+QUEUE_POWER = 3
+QUEUE_POWER2 = 4
+QUEUE_POWER3 = 5
+
+LATENCY_CONSTANT = 0
+LATENCY_INTERPOLATED = 1
+
+bus_dtype = np.dtype(
+    [("entries", "i8"), ("head", "i8"), ("tail", "i8"), ("last_ts", "i8"), ("head_ts", "i8")], align=True
+)
+"""A queue of what is on its way; head_ts is when the first arrives, INVALID_MAX if there is none."""
+
+lane_dtype = np.dtype(
+    [
+        ("state", state_values_dtype),
+        ("to_exch", bus_dtype),
+        ("to_local", bus_dtype),
+        ("index", index_dtype),
+        ("entry_row", "i8"),
+        ("response_row", "i8"),
+        ("instrument", "i8"),
+        ("bot", "i8"),
+        ("active", "i8"),
+        ("open_orders", "i8"),
+    ],
+    align=True,
+)
+
+exchange_dtype = np.dtype(
+    [
+        ("book", book_dtype),
+        ("stream", stream_dtype),
+        ("lanes", "i8"),
+        ("num_lanes", "i8"),
+        ("next_request_ts", "i8"),  # the earliest over the lanes' buses to the exchange
+        # Own orders: sorted by price, then by queue place.
+        ("pool", "i8"),
+        ("used_slots", "i8"),
+        ("free", "i8"),
+        ("buy_ticks", "i8"),
+        ("buy_orders", "i8"),
+        ("buys", "i8"),
+        ("sell_ticks", "i8"),
+        ("sell_orders", "i8"),
+        ("sells", "i8"),
+        # Models.
+        ("queue_model", "i8"),
+        ("queue_power", "f8"),
+        ("latency_model", "i8"),
+        ("entry_ns", "i8"),
+        ("response_ns", "i8"),
+        ("latency_rows", "i8"),
+        ("latency_count", "i8"),
+        ("contract_size", "f8"),
+        ("maker_fee", "f8"),
+        ("taker_fee", "f8"),
+        ("error", "i8"),
+    ],
+    align=True,
+)
+
+engine_dtype = np.dtype(
+    [
+        ("num_assets", "i8"),
+        ("exchanges", "i8"),
+        ("locals", "i8"),  # streams of the local side
+        ("fn_next_file", "i8"),  # (engine, asset_no, is_local) -> 0, or 1 if there is none, or an error
+        ("fn_prepare", "i8"),
+        ("fn_advance_exchange", "i8"),
+        ("fn_advance_local", "i8"),
+        ("error", "i8"),
+    ],
+    align=True,
+)
+
+REQUEST_BYTES = request_dtype.itemsize
+UPDATE_BYTES = update_dtype.itemsize
+NEVER = INVALID_MAX

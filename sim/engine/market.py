@@ -1,0 +1,333 @@
+"""The inner loops: the recorded market goes by on the exchange's side and on the local side.
+
+A depth segment is the common case. For most of its rows nothing is to be done but a store: the row is below the best
+price and none of the bot's orders stands at its tick. The loops keep the best price and the ticks between which own
+orders stand in registers, and leave for the general functions when a row touches either.
+"""
+
+# pyright: basic
+
+from hftd.book import (
+    ask_above,
+    bid_below,
+    book_at,
+    clear_asks,
+    clear_bids,
+    clear_book,
+    set_ask,
+    set_bid,
+)
+from hftd.jit import inline
+from hftd.layout import asset_dtype, offset_of
+from hftd.native import copy_bytes, load_f64, load_i64, store_f64, store_i64
+from hftd.orders import asset_at
+from hftd.types import INVALID_MAX, INVALID_MIN, event_dtype
+from sim.engine.exchange import (
+    BOOK,
+    ask_level_changed,
+    bid_level_changed,
+    buy_trade,
+    fill_buys_downto,
+    fill_sells_upto,
+    sell_trade,
+)
+from sim.engine.latency import exchange_at
+from sim.engine.layout import (
+    SEG_ASKS,
+    SEG_BIDS,
+    SEG_BUY_TRADES,
+    SEG_CLEAR,
+    SEG_CLEAR_ASKS,
+    SEG_CLEAR_BIDS,
+    SEG_FAR_ASKS,
+    SEG_FAR_BIDS,
+    SEG_SELL_TRADES,
+    SEG_TRADES,
+    segment_dtype,
+)
+
+ASSET_BOOK = offset_of(asset_dtype, "book")
+_SEGMENT = segment_dtype.itemsize
+_SEG_FIRST = offset_of(segment_dtype, "first_kind")
+_SEG_EXCH = offset_of(segment_dtype, "exch_ts")
+_SEG_ROW = offset_of(segment_dtype, "row")
+_EVENT = event_dtype.itemsize
+_EVENT_LOCAL = 16
+_EVENT_PX = 24
+
+
+@inline
+def apply_bids(book, tick, stop, qty):
+    """Store a segment of bids (addresses of its ticks, their end, its quantities) into a book's window."""
+    b = book_at(book)
+    bids = b.bids - 8 * b.base_tick
+    best = b.best_bid_tick
+    low = b.low_bid_tick
+    high = b.high_bid_tick
+    while tick < stop:
+        t = load_i64(tick)
+        q = load_f64(qty)
+        store_f64(bids + 8 * t, q)
+        low = min(low, t)
+        high = max(high, t)
+        tick += 8
+        qty += 8
+        if t >= best:
+            if q > 0.0:
+                if t > best:
+                    best = t
+                    if t >= b.best_ask_tick:
+                        b.best_ask_tick = ask_above(book, t)
+            elif t == best:
+                b.low_bid_tick = low
+                b.high_bid_tick = high
+                best = bid_below(book, t)
+    b.best_bid_tick = best
+    b.low_bid_tick = low
+    b.high_bid_tick = high
+
+
+@inline
+def apply_asks(book, tick, stop, qty):
+    """Store a segment of asks into a book's window."""
+    b = book_at(book)
+    asks = b.asks - 8 * b.base_tick
+    best = b.best_ask_tick
+    low = b.low_ask_tick
+    high = b.high_ask_tick
+    while tick < stop:
+        t = load_i64(tick)
+        q = load_f64(qty)
+        store_f64(asks + 8 * t, q)
+        low = min(low, t)
+        high = max(high, t)
+        tick += 8
+        qty += 8
+        if t <= best:
+            if q > 0.0:
+                if t < best:
+                    best = t
+                    if t <= b.best_bid_tick:
+                        b.best_bid_tick = bid_below(book, t)
+            elif t == best:
+                b.low_ask_tick = low
+                b.high_ask_tick = high
+                best = ask_above(book, t)
+    b.best_ask_tick = best
+    b.low_ask_tick = low
+    b.high_ask_tick = high
+
+
+@inline
+def _own_low(ticks, count):
+    return load_i64(ticks) if count > 0 else INVALID_MAX
+
+
+@inline
+def _own_high(ticks, count):
+    return load_i64(ticks + 8 * (count - 1)) if count > 0 else INVALID_MIN
+
+
+@inline
+def exchange_bids(exchange, tick, stop, qty, now_ns):
+    """A segment of bids at the exchange: queue places of own buys, fills of own sells."""
+    x = exchange_at(exchange)
+    book = exchange + BOOK
+    b = book_at(book)
+    bids = b.bids - 8 * b.base_tick
+    best = b.best_bid_tick
+    low = b.low_bid_tick
+    high = b.high_bid_tick
+    # Own buys change only when own sells fill; the window is looked at again then.
+    own_low = _own_low(x.buy_ticks, x.buys)
+    own_high = _own_high(x.buy_ticks, x.buys)
+    while tick < stop:
+        t = load_i64(tick)
+        q = load_f64(qty)
+        address = bids + 8 * t
+        if own_low <= t <= own_high:
+            bid_level_changed(exchange, t, load_f64(address), q)
+        store_f64(address, q)
+        low = min(low, t)
+        high = max(high, t)
+        tick += 8
+        qty += 8
+        if t >= best:
+            if q > 0.0:
+                if t > best:
+                    best = t
+                    b.best_bid_tick = t
+                    if t >= b.best_ask_tick:
+                        b.best_ask_tick = ask_above(book, t)
+                    if x.sells > 0:
+                        fill_sells_upto(exchange, t, now_ns)
+            elif t == best:
+                b.low_bid_tick = low
+                b.high_bid_tick = high
+                best = bid_below(book, t)
+    b.best_bid_tick = best
+    b.low_bid_tick = low
+    b.high_bid_tick = high
+
+
+@inline
+def exchange_asks(exchange, tick, stop, qty, now_ns):
+    """A segment of asks at the exchange: queue places of own sells, fills of own buys."""
+    x = exchange_at(exchange)
+    book = exchange + BOOK
+    b = book_at(book)
+    asks = b.asks - 8 * b.base_tick
+    best = b.best_ask_tick
+    low = b.low_ask_tick
+    high = b.high_ask_tick
+    own_low = _own_low(x.sell_ticks, x.sells)
+    own_high = _own_high(x.sell_ticks, x.sells)
+    while tick < stop:
+        t = load_i64(tick)
+        q = load_f64(qty)
+        address = asks + 8 * t
+        if own_low <= t <= own_high:
+            ask_level_changed(exchange, t, load_f64(address), q)
+        store_f64(address, q)
+        low = min(low, t)
+        high = max(high, t)
+        tick += 8
+        qty += 8
+        if t <= best:
+            if q > 0.0:
+                if t < best:
+                    best = t
+                    b.best_ask_tick = t
+                    if t <= b.best_bid_tick:
+                        b.best_bid_tick = bid_below(book, t)
+                    if x.buys > 0:
+                        fill_buys_downto(exchange, t, now_ns)
+            elif t == best:
+                b.low_ask_tick = low
+                b.high_ask_tick = high
+                best = ask_above(book, t)
+    b.best_ask_tick = best
+    b.low_ask_tick = low
+    b.high_ask_tick = high
+
+
+@inline
+def _exchange_rare(exchange, kind, segment, tick, stop, qty, now_ns):
+    """Far levels and clears."""
+    book = exchange + BOOK
+    b = book_at(book)
+    if kind == SEG_FAR_BIDS or kind == SEG_FAR_ASKS:
+        while tick < stop:
+            t = load_i64(tick)
+            q = load_f64(qty)
+            if kind == SEG_FAR_BIDS:
+                prior_best = b.best_bid_tick
+                before = set_bid(book, t, q)
+                bid_level_changed(exchange, t, before, q)
+                if b.best_bid_tick > prior_best:
+                    fill_sells_upto(exchange, b.best_bid_tick, now_ns)
+            else:
+                prior_best = b.best_ask_tick
+                before = set_ask(book, t, q)
+                ask_level_changed(exchange, t, before, q)
+                if b.best_ask_tick < prior_best:
+                    fill_buys_downto(exchange, b.best_ask_tick, now_ns)
+            tick += 8
+            qty += 8
+    else:
+        apply_clear(book, kind, load_i64(segment + _SEG_ROW))
+
+
+@inline
+def apply_clear(book, kind, row):
+    tick_size = book_at(book).tick_size
+    if kind == SEG_CLEAR_BIDS:
+        clear_bids(book, load_f64(row + _EVENT_PX), tick_size)
+    elif kind == SEG_CLEAR_ASKS:
+        clear_asks(book, load_f64(row + _EVENT_PX), tick_size)
+    elif kind == SEG_CLEAR:
+        clear_book(book)
+
+
+@inline
+def exchange_segment(exchange, segment, ticks, qtys, now_ns):
+    """What one segment of the market does on the exchange's side."""
+    first = load_i64(segment + _SEG_FIRST)
+    kind = first & 15
+    start = first >> 4
+    end = load_i64(segment + _SEGMENT + _SEG_FIRST) >> 4
+    tick = ticks + 8 * start
+    stop = ticks + 8 * end
+    qty = qtys + 8 * start
+    if kind == SEG_BIDS:
+        exchange_bids(exchange, tick, stop, qty, now_ns)
+    elif kind == SEG_ASKS:
+        exchange_asks(exchange, tick, stop, qty, now_ns)
+    elif kind == SEG_BUY_TRADES:
+        x = exchange_at(exchange)
+        while tick < stop:
+            t = load_i64(tick)
+            if x.sells > 0 and load_i64(x.sell_ticks) <= t:
+                buy_trade(exchange, t, load_f64(qty), now_ns)
+            tick += 8
+            qty += 8
+    elif kind == SEG_SELL_TRADES:
+        x = exchange_at(exchange)
+        while tick < stop:
+            t = load_i64(tick)
+            if x.buys > 0 and load_i64(x.buy_ticks + 8 * (x.buys - 1)) >= t:
+                sell_trade(exchange, t, load_f64(qty), now_ns)
+            tick += 8
+            qty += 8
+    elif kind >= SEG_FAR_BIDS:
+        _exchange_rare(exchange, kind, segment, tick, stop, qty, now_ns)
+
+
+@inline
+def note_trade(asset, row, shift_ns):
+    """Keep a trade for `last_trades`, with the local time that the bot sees."""
+    a = asset_at(asset)
+    if a.trades_len >= a.trades_cap:
+        a.trades_dropped += 1
+        return
+    target = a.trades + a.trades_len * _EVENT
+    copy_bytes(target, row, _EVENT)
+    store_i64(target + _EVENT_LOCAL, load_i64(row + _EVENT_LOCAL) + shift_ns)
+    a.trades_len += 1
+
+
+@inline
+def local_segment(asset, segment, ticks, qtys, shift_ns):
+    """What one segment of the market does on the local side."""
+    first = load_i64(segment + _SEG_FIRST)
+    kind = first & 15
+    start = first >> 4
+    end = load_i64(segment + _SEGMENT + _SEG_FIRST) >> 4
+    tick = ticks + 8 * start
+    stop = ticks + 8 * end
+    qty = qtys + 8 * start
+    book = asset + ASSET_BOOK
+    if kind == SEG_BIDS:
+        apply_bids(book, tick, stop, qty)
+    elif kind == SEG_ASKS:
+        apply_asks(book, tick, stop, qty)
+    elif kind == SEG_BUY_TRADES or kind == SEG_SELL_TRADES or kind == SEG_TRADES:
+        if asset_at(asset).trades_cap > 0:
+            row = load_i64(segment + _SEG_ROW)
+            for i in range(end - start):
+                note_trade(asset, row + i * _EVENT, shift_ns)
+    elif kind == SEG_FAR_BIDS:
+        while tick < stop:
+            set_bid(book, load_i64(tick), load_f64(qty))
+            tick += 8
+            qty += 8
+    elif kind == SEG_FAR_ASKS:
+        while tick < stop:
+            set_ask(book, load_i64(tick), load_f64(qty))
+            tick += 8
+            qty += 8
+    elif kind >= SEG_CLEAR_BIDS:
+        apply_clear(book, kind, load_i64(segment + _SEG_ROW))
+    a = asset_at(asset)
+    a.rows += end - start
+    a.feed_exch_ts = load_i64(segment + _SEG_EXCH)

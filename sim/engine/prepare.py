@@ -1,0 +1,197 @@
+"""From archive rows to the columns that the inner loop runs over.
+
+A row takes 64 bytes, of which the loop needs a time, a kind, a tick and a quantity. Rows that one side sees at the
+same time and that are of the same kind are gathered in a segment, so the loop neither compares times nor tells kinds
+apart row by row. Each side of an asset has its own columns, made in chunks that stay in the cache.
+"""
+
+# pyright: basic
+
+import numpy as np
+
+from hftd.book import book_at, level_qty, place_window
+from hftd.jit import inline, kernel
+from hftd.native import load_f64, load_i64, record_at, round_away, store_f64, store_i64
+from hftd.types import (
+    BUY_EVENT,
+    DEPTH_CLEAR_EVENT,
+    DEPTH_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
+    EXCH_EVENT,
+    KIND_MASK,
+    LOCAL_EVENT,
+    SELL_EVENT,
+    TRADE_EVENT,
+)
+from sim.engine.layout import (
+    CHUNK_ROWS,
+    NEVER,
+    PREPARE_NEGATIVE_QTY,
+    PREPARE_NOT_FINITE,
+    PREPARE_OK,
+    PREPARE_UNSORTED,
+    SEG_ASKS,
+    SEG_BIDS,
+    SEG_BUY_TRADES,
+    SEG_CLEAR,
+    SEG_CLEAR_ASKS,
+    SEG_CLEAR_BIDS,
+    SEG_FAR_ASKS,
+    SEG_FAR_BIDS,
+    SEG_OTHER,
+    SEG_SELL_TRADES,
+    SEG_TRADES,
+    segment_dtype,
+    stream_dtype,
+)
+
+stream_at = record_at(stream_dtype)
+segment_at = record_at(segment_dtype)
+
+SEGMENT_BYTES = segment_dtype.itemsize
+_ROW_BYTES = 64
+_EXCH_TS = 8
+_LOCAL_TS = 16
+_PX = 24
+_QTY = 32
+_MAX_TICK = float(1 << 53)
+
+
+def _segment_kinds() -> np.ndarray:
+    """The SEG_* of each event kind below 16 and each pair of side bits, at 4 * kind + side."""
+    buy, sell, both = BUY_EVENT >> 28, SELL_EVENT >> 28, (BUY_EVENT | SELL_EVENT) >> 28
+    table = np.full(64, SEG_OTHER, np.int64)
+    for kind in (DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT):
+        table[4 * kind + buy] = table[4 * kind + both] = SEG_BIDS
+        table[4 * kind + sell] = SEG_ASKS
+    table[4 * TRADE_EVENT] = SEG_TRADES
+    table[4 * TRADE_EVENT + buy] = table[4 * TRADE_EVENT + both] = SEG_BUY_TRADES
+    table[4 * TRADE_EVENT + sell] = SEG_SELL_TRADES
+    table[4 * DEPTH_CLEAR_EVENT] = SEG_CLEAR
+    table[4 * DEPTH_CLEAR_EVENT + buy] = table[4 * DEPTH_CLEAR_EVENT + both] = SEG_CLEAR_BIDS
+    table[4 * DEPTH_CLEAR_EVENT + sell] = SEG_CLEAR_ASKS
+    return table
+
+
+_SEGMENT_KINDS = _segment_kinds()
+
+
+@inline
+def _fail(stream, code, row):
+    s = stream_at(stream)
+    s.error = code
+    s.error_row = row
+    return code
+
+
+@kernel("int64(int64)")
+def prepare(stream):
+    """Prepare the next chunk of a stream's rows.
+
+    Afterwards `segment` up to `segments_end` are the chunk's, none if there are no more rows in this file.
+
+    Returns:
+        0, or a PREPARE_* code, with the offending row's address in `error_row`.
+    """
+    s = stream_at(stream)
+    flag = LOCAL_EVENT if s.is_local != 0 else EXCH_EVENT
+    ts_offset = _LOCAL_TS if s.is_local != 0 else _EXCH_TS
+    shift_ns = s.offset_ns if s.is_local != 0 else 0
+    book = book_at(s.book)
+    tick_size = book.tick_size
+    lot_size = book.lot_size
+    low = book.base_tick
+    window = book.window_ticks
+    roi_low = book.roi_lb_tick
+    roi_high = book.roi_ub_tick
+    last_ts = s.last_ts
+    row = s.row
+    end = s.rows_end
+    ticks = s.ticks
+    qtys = s.qtys
+    segment = s.buffer_segments
+    count = 0
+    while row < end and count < CHUNK_ROWS:
+        ev = load_i64(row)
+        if (ev & flag) == 0:
+            row += _ROW_BYTES
+            continue
+        ts = load_i64(row + ts_offset)
+        if ts + shift_ns < last_ts:
+            return _fail(stream, PREPARE_UNSORTED, row)
+        kind_byte = ev & KIND_MASK
+        kind = _SEGMENT_KINDS[4 * kind_byte + ((ev >> 28) & 3)] if kind_byte < 16 else SEG_OTHER
+        seg = segment_at(segment)
+        seg.ts = ts + shift_ns
+        seg.first_kind = 16 * count + kind
+        seg.row = row
+        segment += SEGMENT_BYTES
+        last_ts = ts + shift_ns
+        if kind == SEG_OTHER or kind >= SEG_CLEAR_BIDS:
+            # One row each: what they hold is read from the row itself.
+            px = load_f64(row + _PX)
+            if kind != SEG_OTHER and px != px:
+                return _fail(stream, PREPARE_NOT_FINITE, row)
+            seg.exch_ts = load_i64(row + _EXCH_TS)
+            store_i64(ticks + 8 * count, 0)
+            store_f64(qtys + 8 * count, 0.0)
+            count += 1
+            row += _ROW_BYTES
+            continue
+        # Rows just like this one but for price and quantity.
+        is_depth = kind <= SEG_ASKS
+        while True:
+            px = load_f64(row + _PX) / tick_size
+            qty = load_f64(row + _QTY)
+            if not (px > -_MAX_TICK and px < _MAX_TICK and qty < 1e300):
+                return _fail(stream, PREPARE_NOT_FINITE, row)
+            if qty < 0.0:
+                return _fail(stream, PREPARE_NEGATIVE_QTY, row)
+            tick = round_away(px)
+            if window == 0:
+                place_window(s.book, tick)
+                low = book.base_tick
+                window = book.window_ticks
+            if is_depth:
+                if tick < roi_low or tick > roi_high:
+                    # Nothing to the book, but still a moment at which something arrives.
+                    far = SEG_OTHER
+                elif tick < low or tick >= low + window:
+                    far = SEG_FAR_BIDS if kind == SEG_BIDS else SEG_FAR_ASKS
+                else:
+                    far = kind
+                now_kind = segment_at(segment - SEGMENT_BYTES).first_kind & 15
+                if far != now_kind:
+                    previous = segment_at(segment - SEGMENT_BYTES)
+                    if (previous.first_kind >> 4) == count:
+                        previous.first_kind = 16 * count + far
+                    else:
+                        previous.exch_ts = load_i64(row - _ROW_BYTES + _EXCH_TS)
+                        seg = segment_at(segment)
+                        seg.ts = last_ts
+                        seg.first_kind = 16 * count + far
+                        seg.row = row
+                        segment += SEGMENT_BYTES
+                store_f64(qtys + 8 * count, level_qty(qty, lot_size))
+            else:
+                store_f64(qtys + 8 * count, qty)
+            store_i64(ticks + 8 * count, tick)
+            count += 1
+            row += _ROW_BYTES
+            if (
+                row >= end
+                or count >= CHUNK_ROWS
+                or load_i64(row) != ev
+                or load_i64(row + ts_offset) != ts
+            ):
+                break
+        segment_at(segment - SEGMENT_BYTES).exch_ts = load_i64(row - _ROW_BYTES + _EXCH_TS)
+    # One more, whose first row is the end of the last segment's.
+    segment_at(segment).first_kind = 16 * count
+    s.segment = s.buffer_segments
+    s.segments_end = segment
+    s.next_ts = segment_at(s.buffer_segments).ts if segment != s.buffer_segments else NEVER
+    s.row = row
+    s.last_ts = last_ts
+    s.rows_done += count
+    return PREPARE_OK

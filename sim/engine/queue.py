@@ -1,0 +1,83 @@
+"""Queue models: how much quantity is ahead of an own order at its price.
+
+`front_qty` starts as the level's quantity. A trade at the price takes from it, and a change of the level moves it as
+the model says. The order is reached when less than minus half a lot is ahead of it.
+
+The probability models follow E. Rigtorp, "Estimating order queue position" (2013): the part of a level's decrease
+that trades do not explain is split between what is ahead of the order and what is behind it by a probability.
+"""
+
+# pyright: basic
+
+import math
+
+from hftd.jit import inline
+from hftd.native import record_at, round_away
+from sim.engine.layout import (
+    QUEUE_LOG,
+    QUEUE_LOG2,
+    QUEUE_POWER,
+    QUEUE_POWER2,
+    QUEUE_RISK_ADVERSE,
+    own_order_dtype,
+)
+
+own_order_at = record_at(own_order_dtype)
+
+
+@inline
+def probability_behind(model, power, front, back):
+    """The probability that a decrease happens behind the order; `front` and `back` are not negative."""
+    if front + back <= 0.0:
+        return 1.0
+    if model == QUEUE_LOG:
+        f_back = math.log(1.0 + back)
+        return f_back / (f_back + math.log(1.0 + front))
+    if model == QUEUE_LOG2:
+        return math.log(1.0 + back) / math.log(1.0 + (back + front))
+    if model == QUEUE_POWER:
+        f_back = back**power
+        return f_back / (f_back + front**power)
+    if model == QUEUE_POWER2:
+        return back**power / (back + front) ** power
+    return 1.0 - (front / (front + back)) ** power
+
+
+@inline
+def queue_enter(order, level_qty):
+    o = own_order_at(order)
+    o.front_qty = level_qty
+    o.cum_trade_qty = 0.0
+
+
+@inline
+def queue_trade(order, qty):
+    o = own_order_at(order)
+    o.front_qty -= qty
+    o.cum_trade_qty += qty
+
+
+@inline
+def queue_depth(order, model, power, before_qty, after_qty):
+    """The level's quantity changed by something that the trades so far do not explain."""
+    o = own_order_at(order)
+    if model == QUEUE_RISK_ADVERSE:
+        o.front_qty = min(o.front_qty, after_qty)
+        return
+    # The trades since the last change are in the new quantity already.
+    decrease = before_qty - after_qty - o.cum_trade_qty
+    o.cum_trade_qty = 0.0
+    if decrease < 0.0:
+        o.front_qty = min(o.front_qty, after_qty)
+        return
+    # A trade may leave the front a rounding error below zero; a power of that would be NaN.
+    front = max(o.front_qty, 0.0)
+    back = before_qty - front
+    behind = probability_behind(model, power, front, max(back, 0.0))
+    estimate = front - (1.0 - behind) * decrease + min(back - behind * decrease, 0.0)
+    o.front_qty = min(estimate, after_qty)
+
+
+@inline
+def queue_is_reached(order, lot_size):
+    return round_away(-own_order_at(order).front_qty / lot_size) > 0
