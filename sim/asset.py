@@ -74,11 +74,14 @@ def as_rows(data: Any, dtype: np.dtype[Any], what: str) -> NDArray[Any]:
 
 def load_latencies(sources: list[Source], offset_ns: int, where: str) -> NDArray[Any]:
     """Read the rows of recorded order latencies, in time order, with the offset added to each way."""
-    from sim.archive import read_latencies
-
     parts: list[NDArray[Any]] = []
     for source in sources:
-        rows = source if isinstance(source, np.ndarray) else read_latencies(Path(source))
+        if isinstance(source, np.ndarray):
+            rows = source
+        else:
+            from sim.archive import read_latencies
+
+            rows = read_latencies(Path(source))
         parts.append(as_rows(rows, latency_dtype, "the order latency data"))
     if not parts or not sum(map(len, parts)):
         raise DataError("there are no order latencies to interpolate", where=where, hint="give rows or files")
