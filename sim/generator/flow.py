@@ -11,8 +11,7 @@ rest and then jump through several levels.
 
 Sources: self-excitation: Bacry, Mastromatteo, Muzy, "Hawkes processes in finance" (2015). Memory of signs and
 impact of the surprise only: Lillo and Farmer, "The long memory of the efficient market" (2004). Rates by
-distance from the
-touch: Cont, Stoikov, Talreja, "A stochastic model for order book dynamics" (2010).
+distance from the touch: Cont, Stoikov, Talreja, "A stochastic model for order book dynamics" (2010).
 """
 
 import numpy as np
