@@ -10,6 +10,7 @@ a feed latency that grows in bursts. The same seed gives the same bytes, on any 
     write_day("data", DEMO, seed=7, date="20220831")
 """
 
+import contextlib
 import datetime
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -57,8 +58,8 @@ class MarketInstrument:
         tick_size: Price step, in quote currency.
         lot_size: Quantity step, in base currency.
         start_price: Price at the start; at least 10,000 ticks.
-        trades_per_s: Market orders a second in normal times, without the ones that others set off (about as
-            many again, and far more in bursts).
+        trades_per_s: Market orders a second in normal times, without those that others or stale quotes
+            set off: about twice as many again, and far more in bursts.
         updates_per_s: Limit orders and cancels a second.
         touch_qty: What the best level holds on average, in base currency.
         trade_qty: The scale of market orders, in base currency; their mean is about four times that.
@@ -72,7 +73,7 @@ class MarketInstrument:
     tick_size: float
     lot_size: float
     start_price: float
-    trades_per_s: float = 4.0
+    trades_per_s: float = 6.0
     updates_per_s: float = 700.0
     touch_qty: float = 1.5
     trade_qty: float = 0.012
@@ -89,7 +90,7 @@ DEMO: Final = (
         0.1,
         0.0001,
         20_257.0,
-        trades_per_s=2.5,
+        trades_per_s=4.0,
         updates_per_s=500.0,
         touch_qty=0.6,
         trade_qty=0.006,
@@ -358,5 +359,6 @@ def _write(path: Path, rows: np.ndarray, compress: bool) -> None:
             (np.savez_compressed if compress else np.savez)(file, data=rows)
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise DataError(f"can't be written: {error.strerror or error}", where=str(path)) from None

@@ -1,27 +1,28 @@
 # pyright: basic
-"""A grid of orders around the optimal quotes of Guéant, Lehalle and Fernandez-Tapia, with measured parameters.
+"""A grid of orders around the optimal quotes of Guéant, Lehalle and Fernandez-Tapia, from measured intensity.
 
 Model. Takers reach a quote at a distance of `delta` ticks from the mid price with intensity
-`lambda(delta) = A exp(-k delta)` a second, and the mid price diffuses with `sigma` ticks per root second. For a maker
-of constant absolute risk aversion `gamma` who holds `q` orders' worth, the optimal distances, far from the end of
-trading, are about::
+`lambda(delta) = A exp(-k delta)` a second, and the mid price diffuses with `sigma` ticks per root second. For
+a maker of constant absolute risk aversion `gamma` who holds `q` orders' worth, the optimal distances, far
+from the end of trading, are about::
 
     c1 = ln(1 + gamma / k) / gamma
     c2 = sqrt(gamma / (2 A k) * (1 + gamma / k) ** (1 + k / gamma))
     bid distance = c1 + (2 q + 1) / 2 * c2 * sigma
     ask distance = c1 - (2 q - 1) / 2 * c2 * sigma
 
-that is, a half spread of `c1 + c2 sigma / 2` around a reservation price of `mid - c2 sigma q`. Source: Guéant,
-Lehalle, Fernandez-Tapia, "Dealing with the inventory risk: a solution to the market making problem", Mathematics and
-Financial Economics (2013), the closed-form approximations of section 4.
+that is, a half spread of `c1 + c2 sigma / 2` around a reservation price of `mid - c2 sigma q`. Source:
+Guéant, Lehalle, Fernandez-Tapia, "Dealing with the inventory risk: a solution to the market making problem",
+Mathematics and Financial Economics (2013), the closed-form approximations of section 4.
 
-`A`, `k` and `sigma` are measured over a rolling window: of each interval, the deepest price that a taker reached,
-from the mid price at its start; `lambda(delta)` is how often that lies beyond `delta`, and a line is fitted to its
-logarithm by least squares. Units: k per tick, A per second, sigma ticks per root second, gamma per tick and order.
+`A`, `k` and `sigma` are measured over a rolling window: of each interval, the deepest price that a taker
+reached, from the mid price at its start; `lambda(delta)` is how often that lies beyond `delta`, and a line is
+fitted to its logarithm by least squares. Units: k per tick, A per second, sigma ticks per root second, gamma
+per tick and order.
 
-The grid's step is the half spread (times `step_ratio`), and its lines lie at multiples of the step, so that orders
-stay where they are, with their place in the queue, while the price moves within a step. An order's id is its price
-in ticks.
+The grid's step is the half spread (times `step_ratio`), and its lines lie at multiples of the step, so that
+orders stay where they are, with their place in the queue, while the price moves within a step. An order's id
+is its price in ticks.
 """
 
 import numpy as np
@@ -40,7 +41,7 @@ _LEVELS_MAX = 50
 
 @njit(nogil=True)
 def deepest_take(trades, mid_tick, tick_size):
-    """How far from `mid_tick`, in ticks, takers reached in `trades` (rows of event_dtype); NaN for nowhere."""
+    """How many ticks from `mid_tick` takers reached in `trades` (rows of event_dtype); NaN for nowhere."""
     deepest = np.nan
     for i in range(len(trades)):
         distance = trades[i].px / tick_size - mid_tick
@@ -104,7 +105,7 @@ def root_mean_square(changes):
 
 @njit(nogil=True)
 def coefficients(a, k, gamma):
-    """(c1 in ticks, c2 in root seconds an order); NaN if A or k is not positive, no lean if gamma is 0 or less."""
+    """c1 in ticks and c2 in root seconds an order; NaN unless A and k are positive."""
     if not (a > 0.0 and k > 0.0):
         return np.nan, np.nan
     ratio = gamma / k

@@ -7,12 +7,13 @@ Model, for each asset on its own. All prices in ticks, `q` the position in order
     bid = floor(reservation - half_spread_ticks), at most one tick below the best ask
     ask = ceil(reservation + half_spread_ticks), at least one tick above the best bid
 
-Being long lowers both quotes, so that selling becomes likelier than buying; the linear lean is the first-order
-form of the optimal one in Avellaneda and Stoikov, "High-frequency trading in a limit order book" (2008).
+Being long lowers both quotes, so that selling becomes likelier than buying; the linear lean is the
+first-order form of the optimal one in Avellaneda and Stoikov, "High-frequency trading in a limit order book"
+(2008).
 
-An order's id is its price in ticks: a quote whose price did not change is kept, with its place in the queue, and
-one that is no longer wanted is cancelled. Orders that are still being cancelled count as if they could fill, so the
-position stays within `max_position` whatever the latency.
+An order's id is its price in ticks: a quote whose price did not change is kept, with its place in the queue,
+and one that is no longer wanted is cancelled. Orders that are still being cancelled count as if they could
+fill, so the position stays within `max_position` whatever the latency.
 """
 
 import numpy as np

@@ -106,8 +106,8 @@ def _pass_millisecond(m, shared, history, s):
 
 @inline
 def _lean(m):
-    """The side that market orders lean to: -0.8 all sellers, 0.8 all buyers."""
-    return 0.35 * m.lean_short + 0.25 * m.lean_middle + 0.2 * m.lean_long
+    """The side that market orders lean to: between -0.9, nearly all sellers, and 0.9, nearly all buyers."""
+    return 0.35 * m.lean_short + 0.3 * m.lean_middle + 0.25 * m.lean_long
 
 
 @inline
@@ -138,11 +138,11 @@ def _market_order(i, markets, shared, book, changed, dirty, rows, exch_ns, is_bu
         other = markets[j]
         strength = (1.0 if j == i else 0.25) * (0.5 + 0.5 * news)
         if is_buy:
-            other.buy_fast += 0.0060 * strength
+            other.buy_fast += 0.0055 * strength
             other.buy_slow += 0.00004 * strength
             other.sell_fast += 0.0012 * strength
         else:
-            other.sell_fast += 0.0060 * strength
+            other.sell_fast += 0.0055 * strength
             other.sell_slow += 0.00004 * strength
             other.buy_fast += 0.0012 * strength
 

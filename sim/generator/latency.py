@@ -9,7 +9,7 @@ from hftd.types import KIND_MASK, TRADE_EVENT
 from sim.generator.chance import exponential, uniform
 
 _LOAD_WINDOW_NS = 250_000_000
-_HEAVY_LOAD = 40
+_HEAVY_LOAD = 25
 """Trades within the window above which the exchange refuses some requests."""
 
 
@@ -40,7 +40,7 @@ def _latencies(feed, out, start_ns, every_ns, s):
             oldest += 1
         entry_ns = int(200_000 + 0.9 * feed_ns + 60_000.0 * trades + 250_000.0 * exponential(s))
         back_ns = int(100_000 + 0.9 * feed_ns + 10_000.0 * trades + 150_000.0 * exponential(s))
-        refused = uniform(s) < (0.03 if trades > _HEAVY_LOAD else 0.0005)
+        refused = uniform(s) < (0.03 if trades > _HEAVY_LOAD else 0.001)
         row = out[i]
         row.req_ts = now_ns
         row._padding = 0
