@@ -170,6 +170,7 @@ session_dtype = np.dtype(
         ("record_next_ns", "i8"),
         ("fn_record", "i8"),
         ("closed", "i8"),
+        ("stop", "i8"),  # set from outside: whatever lets time pass returns 1
     ],
     align=True,
 )

@@ -28,6 +28,7 @@ from hftd.orders import asset_at, clear_inactive, find_order, new_order, order_a
 from hftd.types import (
     ALL_ASSETS,
     CANCELED,
+    END_OF_DATA,
     ERR_INVALID_REQUEST,
     ERR_NO_SUCH_ASSET,
     ERR_ORDER_ID_EXISTS,
@@ -81,6 +82,8 @@ def _begin(session):
 @inline
 def _advance(session, until_ns, wait, asset_no, order_id):
     s = session_at(session)
+    if s.stop != 0:
+        return END_OF_DATA
     code = call_code(s.fn_advance, (session, until_ns, wait, asset_no, order_id))
     if s.now_ns >= s.record_next_ns:
         call_code(s.fn_record, (s.record, session))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.errors import DataError, OrderError
-from hftd.hbt import AssetSpec
+from hftd.local import AssetSpec
 from hftd.types import event_dtype, latency_dtype
 from sim.engine.layout import (
     LATENCY_CONSTANT,

@@ -1,7 +1,8 @@
 """A backtest in this process: the engine behind a session."""
 
-from hftd.hbt import Hbt, fill_book
+from hftd.hbt import Hbt
 from hftd.layout import asset_dtype, book_dtype, offset_of
+from hftd.local import fill_book
 from sim.asset import AssetModel, BacktestAsset
 from sim.engine import run
 from sim.engine.build import Engine

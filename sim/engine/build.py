@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hftd import feed
 from hftd.arena import Arena
 from hftd.errors import DataError, HftdError
-from hftd.hbt import fill_book
+from hftd.local import fill_book
 from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.types import ERR_RING_FULL, INVALID_MIN, event_dtype

@@ -1,0 +1,220 @@
+"""Strategies: found by name, given their parameters, compiled, and kept compiled.
+
+A strategy is a function whose first argument is `hbt`. Its further arguments are parameters, filled by name from the
+bot's configuration; one named `recorder` is given a recorder. If it is decorated with `@njit` it runs compiled and
+without the GIL; a plain function works too.
+"""
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from hftd.errors import StrategyError
+from hftd.jit import cache_dir, caching_in, module_sources, source_hash
+
+_MAX_RECORDS = 1 << 22
+
+
+class Strategy:
+    """A strategy, ready to be called.
+
+    Args:
+        function: The function, compiled by `@njit` or plain.
+        parameters: Values for its arguments by name.
+        where: How to name it in errors.
+    """
+
+    def __init__(self, function: Callable[..., Any], parameters: dict[str, Any], where: str) -> None:
+        self.where = where
+        self.python_function: Callable[..., Any] = getattr(function, "py_func", function)
+        self.is_compiled = hasattr(function, "py_func")
+        self._options: dict[str, Any] = dict(getattr(function, "targetoptions", {}))
+        self._arguments = _bind(self.python_function, parameters, where)
+        self.wants_recorder = "recorder" in self._arguments
+        self._dispatcher: Any = None
+
+    def arguments(self, hbt: Any, recorder: Any) -> tuple[Any, ...]:
+        """The values for one call, in the function's order."""
+        values = {**self._arguments, "recorder": recorder} if self.wants_recorder else self._arguments
+        return (hbt, *values.values())
+
+    def compile(self, hbt: Any, recorder: Any) -> Callable[..., Any]:
+        """The function to call with `arguments(hbt, recorder)`: compiled, or loaded from the cache, if it can be."""
+        if not self.is_compiled:
+            return self.python_function
+        import numba
+
+        kinds = tuple(numba.typeof(value) for value in self.arguments(hbt, recorder))
+        folder = cache_dir() / f"strategies-{self._hash()}"
+        try:
+            self._dispatcher = self._load(folder, kinds)
+        except (AttributeError, ImportError, EOFError, OSError):
+            # A cache that another version left behind, or that is broken: compile again.
+            shutil.rmtree(folder, ignore_errors=True)
+            self._dispatcher = self._load(folder, kinds)
+        return self._dispatcher
+
+    @property
+    def was_cached(self) -> bool:
+        """Whether `compile` found the machine code."""
+        return self._dispatcher is not None and bool(self._dispatcher.stats.cache_hits)
+
+    def _load(self, folder: Path, kinds: tuple[Any, ...]) -> Any:
+        import numba
+
+        options = {name: value for name, value in self._options.items() if name not in ("nopython", "nogil", "boundscheck")}
+        with caching_in(folder):
+            dispatcher = numba.njit(nogil=True, cache=True, **options)(self.python_function)
+        try:
+            dispatcher.compile(kinds)
+        except numba.TypingError as error:
+            raise StrategyError(
+                "it can't be compiled:\n" + _short(str(error)),
+                where=self.where,
+                hint="a strategy that can't be compiled may run as plain Python: leave @njit away",
+            ) from None
+        return dispatcher
+
+    def _hash(self) -> str:
+        """A hash of all that the strategy's machine code is made from, helpers in other files included."""
+        digest = hashlib.blake2b(source_hash().encode(), digest_size=8)
+        module = sys.modules.get(self.python_function.__module__)
+        for path in module_sources(module) if module else []:
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+
+def _short(text: str) -> str:
+    """Numba's message without its advice to report bugs."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return "\n".join(f"  {line}" for line in lines[:24])
+
+
+def _bind(function: Callable[..., Any], parameters: dict[str, Any], where: str) -> dict[str, Any]:
+    """The values of a strategy's arguments behind `hbt`, by name, in order."""
+    arguments = list(inspect.signature(function).parameters.values())
+    if not arguments:
+        raise StrategyError("it takes no argument", where=where, hint="its first argument is hbt")
+    names = [argument.name for argument in arguments[1:]]
+    for name in parameters:
+        if name not in names or name == "recorder":
+            near = difflib.get_close_matches(name, names, 1)
+            raise StrategyError(
+                f"it has no parameter {name!r}",
+                where=where,
+                hint=f"did you mean {near[0]!r}?" if near else f"its parameters are: {', '.join(names) or 'none'}",
+            )
+    bound: dict[str, Any] = {}
+    for argument in arguments[1:]:
+        default = argument.default
+        if argument.name == "recorder":
+            bound["recorder"] = None
+        elif argument.name in parameters:
+            bound[argument.name] = _value(parameters[argument.name], default, argument.name, where)
+        elif default is not inspect.Parameter.empty:
+            bound[argument.name] = default
+        else:
+            raise StrategyError(
+                f"the parameter {argument.name!r} has no value",
+                where=where,
+                hint=f"add `{argument.name} = ...` to [parameters] of the bot's configuration",
+            )
+    return bound
+
+
+def _value(value: Any, default: Any, name: str, where: str) -> Any:
+    """A parameter as compiled code takes it: lists become arrays, and numbers take the default's type."""
+    if isinstance(value, list):
+        array = np.asarray(value)  # pyright: ignore[reportUnknownArgumentType]
+        if array.dtype.kind not in "bif":
+            raise StrategyError(f"the parameter {name!r} is a list of other things than numbers", where=where)
+        return array
+    if isinstance(default, float) and isinstance(value, int):
+        return float(value)
+    is_whole = isinstance(default, int) and not isinstance(default, bool)
+    if is_whole and (isinstance(value, bool) or not isinstance(value, int)):
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        raise StrategyError(f"the parameter {name!r} is {value!r}, but must be a whole number", where=where)
+    if isinstance(default, bool) and not isinstance(value, bool):
+        raise StrategyError(f"the parameter {name!r} is {value!r}, but must be true or false", where=where)
+    if isinstance(default, (int, float)) and isinstance(value, str):
+        raise StrategyError(f"the parameter {name!r} is {value!r}, but must be a number", where=where)
+    return value
+
+
+def _import(name: str, base: Path, where: str) -> ModuleType:
+    """Import a module by name, or from a file."""
+    if name.endswith(".py") or "/" in name:
+        path = Path(name) if Path(name).is_absolute() else base / name
+        if not path.is_file():
+            raise StrategyError(f"there is no file {path}", where=where, hint="paths are relative to the configuration")
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        if spec is None or spec.loader is None:
+            raise StrategyError(f"{path} is not a Python file", where=where)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = module
+        load: Callable[[], Any] = lambda: spec.loader.exec_module(module)  # noqa: E731 # pyright: ignore[reportOptionalMemberAccess]
+    else:
+        for folder in (str(Path.cwd()), str(base)):
+            if folder not in sys.path:
+                sys.path.append(folder)
+        load = lambda: importlib.import_module(name)  # noqa: E731
+        module = None
+    try:
+        loaded = load()
+    except ModuleNotFoundError as error:
+        if error.name and name.startswith(error.name):
+            raise StrategyError(
+                f"there is no module {error.name!r}",
+                where=where,
+                hint='a strategy is named "module:function" or "path/to/file.py:function"',
+            ) from None
+        raise StrategyError(f"importing it failed: {error}", where=where) from error
+    except SyntaxError as error:
+        raise StrategyError(f"line {error.lineno}: {error.msg}", where=where) from None
+    except Exception as error:
+        raise StrategyError(f"importing it failed: {type(error).__name__}: {error}", where=where) from error
+    return module or loaded
+
+
+def load_strategy(name: str, parameters: dict[str, Any], base: Path) -> Strategy:
+    """Find a strategy.
+
+    Args:
+        name: `module:function` or `path/to/file.py:function`.
+        parameters: Values for its arguments.
+        base: The folder that paths are relative to, and where modules are looked for too.
+
+    Raises:
+        StrategyError: It can't be found or imported, or the parameters do not fit.
+    """
+    where = f"strategy {name}"
+    module_name, colon, function_name = name.rpartition(":")
+    if not colon or not module_name or not function_name:
+        raise StrategyError(
+            "the name has no function",
+            where=where,
+            hint='a strategy is named "module:function" or "path/to/file.py:function"',
+        )
+    module = _import(module_name, base, where)
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        found = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        near = difflib.get_close_matches(function_name, found, 1)
+        raise StrategyError(
+            f"{module_name} has no function {function_name!r}",
+            where=where,
+            hint=f"did you mean {near[0]!r}?" if near else "",
+        )
+    return Strategy(function, parameters, where)

@@ -1,0 +1,75 @@
+"""The local side's memory for an asset, set up from what is known of it."""
+
+from typing import Any
+
+import numpy as np
+
+from hftd.arena import Arena
+from hftd.book import far_qty
+from hftd.errors import OrderError
+from hftd.layout import MAX_FAR_LEVELS, MAX_LAST_TRADES, MAX_ORDERS, WINDOW_TICKS, order_dtype
+from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
+from hftd.types import INVALID_MAX, INVALID_MIN
+
+
+class AssetSpec:
+    """What the local side must know of an asset.
+
+    Args:
+        tick_size: The smallest step of prices, positive.
+        lot_size: The smallest step of quantities, positive.
+        last_trades_capacity: How many trades `last_trades` may hold; 0 to keep none.
+        roi: The lowest and highest price of interest; levels outside it are ignored.
+        name: The asset in messages.
+    """
+
+    def __init__(
+        self,
+        tick_size: float,
+        lot_size: float,
+        last_trades_capacity: int = 0,
+        roi: tuple[float, float] | None = None,
+        name: str = "",
+    ) -> None:
+        where = f"asset {name}" if name else "asset"
+        for what, size in (("tick_size", tick_size), ("lot_size", lot_size)):
+            if not (size > 0.0 and np.isfinite(size)):
+                raise OrderError(
+                    f"{what} is {size!r}, but must be a positive number", where=where, hint=f"set {what} as the exchange states it"
+                )
+        if last_trades_capacity < 0:
+            raise OrderError(f"last_trades_capacity is {last_trades_capacity}, but can't be negative", where=where)
+        self.tick_size = float(tick_size)
+        self.lot_size = float(lot_size)
+        self.last_trades_capacity = min(int(last_trades_capacity), MAX_LAST_TRADES)
+        self.name = name
+        self.roi_lb_tick, self.roi_ub_tick = INVALID_MIN, INVALID_MAX
+        if roi is not None:
+            lower, upper = (round(price / tick_size) for price in roi)
+            if lower >= upper:
+                raise OrderError(
+                    f"the range of interest {roi} is empty", where=where, hint="its lower bound comes first"
+                )
+            self.roi_lb_tick, self.roi_ub_tick = lower, upper
+
+
+def fill_book(row: Any, spec: AssetSpec, arena: Arena) -> None:
+    """Set up the memory of a book record."""
+    row["tick_size"] = spec.tick_size
+    row["lot_size"] = spec.lot_size
+    row["best_bid_tick"], row["best_ask_tick"] = INVALID_MIN, INVALID_MAX
+    for side in ("bid", "ask"):
+        row[f"{side}s"] = arena.reserve(8 * WINDOW_TICKS)
+        row[f"low_{side}_tick"], row[f"high_{side}_tick"] = INVALID_MAX, INVALID_MIN
+        row[f"far_{side}_ticks"] = arena.reserve(8 * MAX_FAR_LEVELS)
+        row[f"far_{side}_qtys"] = arena.reserve(8 * MAX_FAR_LEVELS)
+    row["roi_lb_tick"], row["roi_ub_tick"] = spec.roi_lb_tick, spec.roi_ub_tick
+    row["fn_far_qty"] = far_qty.address
+
+
+def fill_orders(row: Any, arena: Arena, record_bytes: int = order_dtype.itemsize) -> None:
+    """Set up the memory of a table of orders."""
+    row["pool"] = arena.reserve(record_bytes * MAX_ORDERS)
+    row["index"]["entries"] = arena.reserve(INDEX_BYTES)
+    row["index"]["spare"] = arena.reserve(INDEX_BYTES)
+    row["index"]["bits"] = FIRST_INDEX_BITS

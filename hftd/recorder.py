@@ -1,0 +1,76 @@
+"""Time series of an account, kept while a strategy runs."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hftd import hbt_types, session
+from hftd.arena import Arena
+from hftd.layout import recorder_dtype
+from hftd.types import record_dtype
+from hftd.views import view
+
+
+@hbt_types.python_class(hbt_types.recorder_type)
+class RecorderMemory:
+    """The rows that a recorder fills in compiled code.
+
+    Args:
+        num_assets: Columns.
+        record_size: How many rows it may hold; more are counted, not kept.
+    """
+
+    def __init__(self, num_assets: int, record_size: int) -> None:
+        self._arena = Arena()
+        self.num_assets = num_assets
+        row = self._arena.records(recorder_dtype, 1)
+        self._row = row[0]
+        row["records"] = self._arena.reserve(record_dtype.itemsize * num_assets * record_size)
+        row["num_assets"] = num_assets
+        row["cap"] = record_size
+        row["fn_record"] = session.record.address
+        self.address = int(row.ctypes.data)
+
+    def rows(self) -> NDArray[Any]:
+        """What was recorded, shape (n, num_assets), `record_dtype`."""
+        count = int(self._row["len"])
+        if count == 0:
+            return np.empty((0, self.num_assets), record_dtype)
+        return view(int(self._row["records"]), record_dtype, count * self.num_assets).reshape(count, -1).copy()
+
+    def record(self, hbt: Any) -> None:
+        """Add a row for each asset of a bot or backtest."""
+        session.record.call(self.address, hbt.address)
+
+    @property
+    def dropped(self) -> int:
+        """Rows that did not fit."""
+        return int(self._row["dropped"])
+
+
+class Recorder:
+    """Records the state of all assets when a strategy says so: `recorder.recorder.record(hbt)`.
+
+    Args:
+        num_assets: Number of assets.
+        record_size: The most rows it may hold; further ones are counted in `recorder.dropped`, not kept.
+    """
+
+    def __init__(self, num_assets: int, record_size: int) -> None:
+        self._memory = RecorderMemory(int(num_assets), int(record_size))
+
+    @property
+    def recorder(self) -> RecorderMemory:
+        """What a strategy is given, compiled or not."""
+        return self._memory
+
+    def get(self, asset_no: int) -> NDArray[Any]:
+        """The rows of an asset, shape (n,), `record_dtype`."""
+        return self._memory.rows()[:, asset_no]
+
+    def to_npz(self, file: str | Path) -> None:
+        """Save the rows, one array for each asset under its number as the key."""
+        rows = self._memory.rows()
+        np.savez_compressed(file, **{str(asset_no): rows[:, asset_no] for asset_no in range(rows.shape[1])})  # pyright: ignore[reportArgumentType]

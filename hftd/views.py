@@ -1,0 +1,198 @@
+"""What `hbt` hands out to Python: orders, books and accounts as views of the memory that compiled code uses.
+
+A view costs nothing to keep and is never stale: it shows what the local side knows now.
+"""
+
+import ctypes
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hftd import hbt_types, session
+from hftd.book import far_qty
+from hftd.layout import asset_dtype, book_dtype, order_dtype
+from hftd.types import BUY, INVALID_MAX, INVALID_MIN, NEW, NONE, PARTIALLY_FILLED, SELL, state_values_dtype
+
+
+def view(address: int, dtype: np.dtype[Any], count: int = 1) -> NDArray[Any]:
+    """The memory at an address as an array of records, without a copy."""
+    buffer = (ctypes.c_uint8 * (dtype.itemsize * count)).from_address(address)
+    return np.frombuffer(buffer, dtype, count)
+
+
+def signed(order_id: int) -> int:
+    """An order id as the int64 with the same bits."""
+    order_id = int(order_id) & 0xFFFF_FFFF_FFFF_FFFF
+    return order_id - (1 << 64) if order_id >> 63 else order_id
+
+
+@hbt_types.python_class(hbt_types.order_type)
+class Order:
+    """One of the bot's orders, as the local side knows it. It follows the order: it is a view, not a copy."""
+
+    def __init__(self, address: int) -> None:
+        self.address = address
+        self._row = view(address, order_dtype)[0]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("_row", "address") or name not in (order_dtype.names or ()):
+            raise AttributeError(name)
+        value = self._row[name].item()
+        if name == "order_id":
+            return value & 0xFFFF_FFFF_FFFF_FFFF
+        return bool(value) if name == "maker" else value
+
+    @property
+    def price(self) -> float:
+        """The order's price."""
+        return float(self._row["price_tick"] * self._row["tick_size"])
+
+    @property
+    def exec_price(self) -> float:
+        """The price of the last execution."""
+        return float(self._row["exec_price_tick"] * self._row["tick_size"])
+
+    @property
+    def cancellable(self) -> bool:
+        """Whether the order is in the market and no request for it is under way."""
+        return bool(self._row["status"] in (NEW, PARTIALLY_FILLED) and self._row["req"] == NONE)
+
+    def __repr__(self) -> str:
+        side = "buy" if self.side == BUY else "sell"
+        return f"Order({self.order_id} {side} {self.qty:g} at {self.price:g}, status {self.status}, req {self.req})"
+
+
+@hbt_types.python_class(hbt_types.values_type)
+class Values:
+    """An iterator over an asset's orders, from the oldest to the newest."""
+
+    def __init__(self, first: int) -> None:
+        self._cursor = np.array([first], np.int64)
+        self.address = int(self._cursor.ctypes.data)
+
+    def has_next(self) -> bool:
+        """Whether `get` has an order to give."""
+        return bool(self._cursor[0] != 0)
+
+    def get(self) -> Order:
+        """The next order; only after `has_next` said so."""
+        order = Order(int(self._cursor[0]))
+        self._cursor[0] = order.next
+        return order
+
+    def next(self) -> Order | None:
+        """The next order, or None."""
+        return self.get() if self.has_next() else None
+
+    def __iter__(self) -> Iterator[Order]:
+        while self.has_next():
+            yield self.get()
+
+
+@hbt_types.python_class(hbt_types.orders_type)
+class Orders:
+    """An asset's orders by their ids."""
+
+    def __init__(self, address: int) -> None:
+        self.address = address
+        self._row = view(address, asset_dtype)[0]["orders"]
+
+    def get(self, order_id: int) -> Order | None:
+        """The order with that id, or None."""
+        found = session.find.call(self.address, signed(order_id))
+        return Order(found) if found else None
+
+    def values(self) -> Values:
+        """An iterator from the oldest order to the newest."""
+        return Values(int(self._row["first"]))
+
+    def __contains__(self, order_id: int) -> bool:
+        return session.find.call(self.address, signed(order_id)) != 0
+
+    def __len__(self) -> int:
+        return int(self._row["count"])
+
+
+@hbt_types.python_class(hbt_types.depth_type)
+class Depth:
+    """An asset's order book as the bot sees it."""
+
+    def __init__(self, address: int) -> None:
+        self.address = address
+        self._row = view(address, book_dtype)[0]
+
+    @property
+    def best_bid_tick(self) -> int:
+        """The best bid in ticks; `INVALID_MIN` if there is none."""
+        return int(self._row["best_bid_tick"])
+
+    @property
+    def best_ask_tick(self) -> int:
+        """The best ask in ticks; `INVALID_MAX` if there is none."""
+        return int(self._row["best_ask_tick"])
+
+    @property
+    def best_bid(self) -> float:
+        """The best bid; NaN if there is none."""
+        tick = self.best_bid_tick
+        return float("nan") if tick == INVALID_MIN else tick * self.tick_size
+
+    @property
+    def best_ask(self) -> float:
+        """The best ask; NaN if there is none."""
+        tick = self.best_ask_tick
+        return float("nan") if tick == INVALID_MAX else tick * self.tick_size
+
+    @property
+    def best_bid_qty(self) -> float:
+        """The quantity at the best bid."""
+        return self.bid_qty_at_tick(self.best_bid_tick)
+
+    @property
+    def best_ask_qty(self) -> float:
+        """The quantity at the best ask."""
+        return self.ask_qty_at_tick(self.best_ask_tick)
+
+    @property
+    def tick_size(self) -> float:
+        """The smallest step of prices."""
+        return float(self._row["tick_size"])
+
+    @property
+    def lot_size(self) -> float:
+        """The smallest step of quantities."""
+        return float(self._row["lot_size"])
+
+    @property
+    def roi_lb_tick(self) -> int:
+        """The lowest tick of the range of interest."""
+        return int(self._row["roi_lb_tick"])
+
+    @property
+    def roi_ub_tick(self) -> int:
+        """The highest tick of the range of interest."""
+        return int(self._row["roi_ub_tick"])
+
+    def bid_qty_at_tick(self, price_tick: int) -> float:
+        """The quantity of the bid level at a price in ticks, 0 if there is none."""
+        return float(far_qty.call(self.address, BUY, price_tick))
+
+    def ask_qty_at_tick(self, price_tick: int) -> float:
+        """The quantity of the ask level at a price in ticks, 0 if there is none."""
+        return float(far_qty.call(self.address, SELL, price_tick))
+
+
+@hbt_types.python_class(hbt_types.state_values_type)
+class StateValues:
+    """An asset's position, balance (without fees), fees and trades so far."""
+
+    def __init__(self, address: int) -> None:
+        self.address = address
+        self._row = view(address, state_values_dtype)[0]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("_row", "address") or name not in (self._row.dtype.names or ()):
+            raise AttributeError(name)
+        return self._row[name].item()
