@@ -2,7 +2,8 @@
 compiled functions themselves.
 """
 
-# pyright: basic
+# ruff: noqa: ARG001 (the signatures are numba's)
+# pyright: basic, reportCallIssue=false, reportArgumentType=false
 
 import os
 from typing import Any, Generic, TypeVar
@@ -106,7 +107,7 @@ class QueueWriter:
         self._queue = queue
         self._address = queue.ctypes.data
         self._encode = wire.encoder.encode
-        self._send = _send.compiled()
+        self._send = _send.direct
 
     def send(self, message: wire.Response | wire.Request, stamp: int) -> bool:
         """Hand a message over; False if the queue is full (or never takes one so long).
@@ -116,7 +117,9 @@ class QueueWriter:
         """
         sent = self._send(self._address, stamp, self._encode(message))
         if sent < 0:
-            raise ProtocolError("the reader of a queue wrote nonsense into its position", hint="end its lease")
+            raise ProtocolError(
+                "the reader of a queue wrote nonsense into its position", hint="end its lease"
+            )
         return sent == 1
 
     def statistics(self) -> dict[str, int]:
@@ -132,9 +135,7 @@ class QueueReader(Generic[_Message]):
         decoder: `wire.request_decoder` or `wire.response_decoder`.
     """
 
-    def __init__(
-        self, queue: np.ndarray[Any, Any], decoder: "msgspec.msgpack.Decoder[_Message]"
-    ) -> None:
+    def __init__(self, queue: np.ndarray[Any, Any], decoder: "msgspec.msgpack.Decoder[_Message]") -> None:
         self._queue = queue
         self._address = queue.ctypes.data
         self._decode = decoder.decode
@@ -142,7 +143,7 @@ class QueueReader(Generic[_Message]):
         self._view = memoryview(self._scratch)
         self._out = np.zeros(2, np.int64)
         self._addresses = self._scratch.ctypes.data, self._out.ctypes.data
-        self._receive = _receive.compiled()
+        self._receive = _receive.direct
 
     def receive(self) -> tuple[int, _Message] | None:
         """The next message with its stamp, or None.
@@ -180,7 +181,7 @@ class MarketTap:
         self._view = memoryview(self._scratch)
         self._out = np.zeros(4, np.int64)
         self._addresses = self._scratch.ctypes.data, self._out.ctypes.data
-        self._tap = _tap.compiled()
+        self._tap = _tap.direct
         self._out[0] = _tail(ring.address)
         self.records = 0
         self.lapped = 0
@@ -216,13 +217,13 @@ class MarketTap:
 class Doorbell:
     """A daemon's eventfd, by which its bots wake it: give `fd` to `loop.add_reader`.
 
-    The callback calls `clear`, reads all queues until they are empty, calls `arm` for each link, and reads them once
-    more.
+    The callback calls `clear`, reads all queues until they are empty, calls `arm` for each link, and reads
+    them once more.
     """
 
     def __init__(self) -> None:
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._arm = _arm.compiled()
+        self._arm = _arm.direct
 
     def arm(self, link: Link) -> None:
         """Ask the link's bot to ring; then look at its queue once more."""

@@ -1,8 +1,8 @@
 """The layout of a channel's memory: offsets, sizes, versions. Both sides take them from here.
 
-All words are int64 in the machine's byte order unless said otherwise; all pieces are memfds. Words that different
-sides write while trading lie `LINE` bytes apart, so that no two sides write one cache line (or one pair of lines,
-which processors prefetch together).
+All words are int64 in the machine's byte order unless said otherwise; all pieces are memfds. Words that
+different sides write while trading lie `LINE` bytes apart, so that no two sides write one cache line (or one
+pair of lines, which processors prefetch together).
 
 Clock page, one a daemon or run; the bots may only read it::
 
@@ -47,9 +47,9 @@ A frame in any of the rings, `16 + round_up_8(length)` bytes, never wrapped::
     0           4        8             16                                            size
     | length u32 | kind u32 | stamp i64 | padding, 0 to 7 bytes | message, `length` bytes |
 
-The message ends on an 8-byte boundary, so the rows that are the last field of a Feed begin on one. Where a frame
-does not fit before the end of the buffer, a filler closes it: its length word holds the bytes to the end, its kind
-is `KIND_FILLER`, and the rest (with eight bytes left, even the stamp) is not there.
+The message ends on an 8-byte boundary, so the rows that are the last field of a Feed begin on one. Where a
+frame does not fit before the end of the buffer, a filler closes it: its length word holds the bytes to the
+end, its kind is `KIND_FILLER`, and the rest (with eight bytes left, even the stamp) is not there.
 
 Positions (tail, head, cursor) count bytes since the ring was made and only grow; the place in the buffer is
 `position & (capacity - 1)`.

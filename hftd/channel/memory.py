@@ -1,16 +1,16 @@
 """The pieces of shared memory: made, sealed, checked and mapped.
 
 Each is a memfd, so nothing has a name in /dev/shm and the kernel frees it with its last owner. All are sealed
-against shrinking and growing: a piece that shrinks kills its readers by SIGBUS, so the receiver looks for the seals
-before it maps. What a bot may not write is also sealed against new writable mappings (F_SEAL_FUTURE_WRITE), which
-leaves the one that its maker already has.
+against shrinking and growing: a piece that shrinks kills its readers by SIGBUS, so the receiver looks for
+the seals before it maps. What a bot may not write is also sealed against new writable mappings
+(F_SEAL_FUTURE_WRITE), which leaves the one that its maker already has.
 """
 
-import contextlib
 import fcntl
 import mmap
 import os
 import struct
+import weakref
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
 
@@ -32,6 +32,11 @@ def word_at(address: int) -> Any:
     return np.ctypeslib.as_array((ctypes.c_int64 * 1).from_address(address))
 
 
+def _free(mapping: mmap.mmap, fd: int) -> None:
+    mapping.close()
+    os.close(fd)
+
+
 class Piece:
     """A mapped memfd. Its `fd` is sent to the other side; `close` unmaps it, once.
 
@@ -51,6 +56,9 @@ class Piece:
         flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
         self._map = mmap.mmap(fd, size, flags=flags, prot=protection)
         self.address: int = np.frombuffer(self._map, np.uint8).ctypes.data
+        self._free = weakref.finalize(self, _free, self._map, fd)
+        # When the process ends the kernel frees it; compiled code in a thread may still be looking at it.
+        self._free.atexit = False
 
     @classmethod
     def _make(cls, size: int, words: dict[int, int]) -> Self:
@@ -73,7 +81,7 @@ class Piece:
 
     @classmethod
     def open(cls, fd: int) -> Self:
-        """Check and map a piece that the other side made; the fd is this object's from here on, errors included.
+        """Check and map a piece that the other side made; the fd is this object's now, errors included.
 
         Raises:
             ProtocolError: It is not that piece, of another version, or not sealed.
@@ -140,14 +148,12 @@ class Piece:
     @property
     def closed(self) -> bool:
         """Whether it was unmapped."""
-        return self._map.closed
+        return not self._free.alive
 
     def close(self) -> None:
         """Unmap it and close its fd; again does nothing."""
-        if not self._map.closed:
-            self._map.close()
-            self.address = 0
-            os.close(self.fd)
+        self._free()
+        self.address = 0
 
     def __enter__(self) -> Self:
         return self
@@ -156,10 +162,6 @@ class Piece:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        with contextlib.suppress(AttributeError, OSError):
-            self.close()
 
 
 class ClockPage(Piece):
@@ -227,7 +229,8 @@ class Link(Piece):
     """A bot's request and response queues.
 
     Attributes:
-        requests: This side's descriptor of the request queue, of `queue_dtype`; keep the link while it is used.
+        requests: This side's descriptor of the request queue, of `queue_dtype`; keep the link while it is
+            used.
         responses: Likewise of the response queue.
     """
 

@@ -1,11 +1,11 @@
 """The data plane's messages in compiled code: the same values as :mod:`hftd.channel.wire`, in flat records.
 
-Each message but Feed is a table of 8-byte words, one a field in the order of the Struct, so one reader and one
-writer serve them all: it is told which words are floats and which are unsigned. A reader fills the record at an
-address and returns whether the bytes were that message, whole, with nothing after it.
+Each message but Feed is a table of 8-byte words, one a field in the order of the Struct, so one reader and
+one writer serve them all: it is told which words are floats and which are unsigned. A reader fills the
+record at an address and returns whether the bytes were that message, whole, with nothing after it.
 """
 
-# pyright: basic
+# pyright: basic, reportCallIssue=false, reportArgumentType=false
 
 from typing import Any, Final
 
@@ -220,7 +220,9 @@ def write_feed_header(address, instrument, rows):
 @inline
 def read_resync(address, end):
     """Whether this is a Resync."""
-    return end - address == 2 and read_tag(address, end) == RESYNC and msgpack.read_array(address, end)[0] == 1
+    return (
+        end - address == 2 and read_tag(address, end) == RESYNC and msgpack.read_array(address, end)[0] == 1
+    )
 
 
 @inline

@@ -1,15 +1,16 @@
 """Msgpack in compiled code: what of it the channel uses, both ways.
 
-Readers take an address and the address after the last byte that may be read, and return the value and the address
-after it, or 0 for that address if the bytes are no value of that type or are cut off. They accept every width that
-msgpack allows for a type. Writers give the shortest form, byte for byte what msgspec gives. The format is
-https://github.com/msgpack/msgpack/blob/master/spec.md; its numbers are big-endian.
+Readers take an address and the address after the last byte that may be read, and return the value and the
+address after it, or 0 for that address if the bytes are no value of that type or are cut off. They accept
+every width that msgpack allows for a type. Writers give the shortest form, byte for byte what msgspec gives.
+The format is https://github.com/msgpack/msgpack/blob/master/spec.md; its numbers are big-endian.
 
-Order ids are uint64 and stay in int64 bit patterns here (int64 mixed with uint64 is float64 in Numba), so there are
-two readers and two writers of integers: signed and unsigned.
+Order ids are uint64 and stay in int64 bit patterns here (int64 mixed with uint64 is float64 in Numba), so
+there are two readers and two writers of integers: signed and unsigned.
 """
 
-# pyright: basic
+# ruff: noqa: ARG001 (the signatures are numba's)
+# pyright: basic, reportCallIssue=false, reportArgumentType=false
 
 from llvmlite import ir
 from numba import types
@@ -128,7 +129,7 @@ def read_uint(address, end):
 
 @inline
 def read_float(address, end):
-    """(value, address after) of a float of either width, or of an integer; 0 for the address if there is none."""
+    """(value, address after) of a float of either width or an integer; 0 for the address if there is none."""
     if address >= end:
         return 0.0, 0
     head = load_u8(address)

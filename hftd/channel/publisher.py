@@ -1,15 +1,16 @@
 """The publisher of market data that connectors use from Python: one compiled call for each batch of rows.
 
-The Feed's msgpack is written by compiled code, not by msgspec: the rows have to be copied into the ring anyway, and
-so they are copied once. The bytes are those that msgspec gives, which a test holds.
+The Feed's msgpack is written by compiled code, not by msgspec: the rows have to be copied into the ring
+anyway, and so they are copied once. The bytes are those that msgspec gives, which a test holds.
 """
 
-# pyright: basic
+# pyright: basic, reportCallIssue=false, reportArgumentType=false
 
 from typing import Any, Final
 
 import numpy as np
 from numba import types
+from numba.np.numpy_support import from_dtype
 
 from hftd.channel import wire
 from hftd.channel.endpoint import BYTES, address_of
@@ -37,22 +38,30 @@ def _ring_bells(state):
         bell_ring(load_i64(state + _PAGES + 8 * k))
 
 
-@entry((types.int64, types.int64, BYTES))
+@inline
+def _copy_rows(target, source, stride, count):
+    if stride == ROW_BYTES:
+        copy_bytes(target, source, count * ROW_BYTES)
+    else:
+        for k in range(count):
+            copy_bytes(target + k * ROW_BYTES, source + k * stride, ROW_BYTES)
+
+
+@entry((types.int64, types.int64, types.Array(from_dtype(event_dtype), 1, "A", readonly=True)))
 def _publish_rows(state, instrument, rows):
     ring = load_i64(state + _RING)
     clock = load_i64(state + _CLOCK)
     source = address_of(rows)
-    left = len(rows) // ROW_BYTES
+    stride = rows.strides[0]
+    left = len(rows)
     most = min(MAX_ROWS, (message_limit(load_i64(ring + MARKET_CAPACITY)) - _FEED_HEADER_MAX) // ROW_BYTES)
     while left > 0:
         count = min(left, most)
-        length = feed_length(instrument, count)
-        address = market_claim(ring, length)
-        at = write_feed_header(address, instrument, count)
-        copy_bytes(at, source, count * ROW_BYTES)
+        address = market_claim(ring, feed_length(instrument, count))
+        _copy_rows(write_feed_header(address, instrument, count), source, stride, count)
         market_count_rows(ring, count)
         market_commit(ring, next_stamp(clock))
-        source += count * ROW_BYTES
+        source += count * stride
         left -= count
     _ring_bells(state)
     return 0
@@ -91,8 +100,8 @@ class MarketPublisher:
         self._state = np.zeros(3 + MAX_BOTS, np.int64)
         self._state[:2] = ring.address, clock.address
         self._address = self._state.ctypes.data
-        self._publish_rows = _publish_rows.compiled()
-        self._publish_message = _publish_message.compiled()
+        self._publish_rows = _publish_rows.direct
+        self._publish_message = _publish_message.direct
 
     def publish(self, instrument: int, rows: np.ndarray[Any, Any]) -> None:
         """Publish rows of `event_dtype`, shape (n,); more than `MAX_ROWS` go in several messages.
@@ -100,9 +109,12 @@ class MarketPublisher:
         Raises:
             UsageError: The rows are of another dtype.
         """
-        if rows.dtype != event_dtype:
-            raise UsageError(f"rows to publish have the dtype {rows.dtype}", hint="give rows of hftd.event_dtype")
-        self._publish_rows(self._address, instrument, rows.tobytes())
+        if rows.dtype != event_dtype or rows.ndim != 1:
+            raise UsageError(
+                f"rows to publish have the dtype {rows.dtype} and {rows.ndim} dimensions",
+                hint="give a one-dimensional array of hftd.event_dtype",
+            )
+        self._publish_rows(self._address, instrument, rows)
 
     def send(self, message: wire.Response) -> None:
         """Publish any other message, such as a Status.

@@ -1,12 +1,12 @@
 """The queues of a link: one producer, one consumer, nothing lost; a full queue refuses.
 
-Each side keeps a descriptor (`queue_dtype`) in memory of its own: where the queue is, how large, and how far this
-side is. Of what the other side can write it believes nothing: its position must lie where it can be, and the lengths
-of its frames inside what it says it wrote. Otherwise the queue is BROKEN: give the link up. What is read in place may be
-changed meanwhile by a hostile writer, but never makes a reader leave the frame.
+Each side keeps a descriptor (`queue_dtype`) in memory of its own: where the queue is, how large, and how far
+this side is. Of what the other side can write it believes nothing: its position must lie where it can be,
+and the lengths of its frames inside what it says it wrote. Otherwise the queue is BROKEN: give the link up.
+What is read in place may be changed meanwhile by a hostile writer, but never makes a reader leave the frame.
 """
 
-# pyright: basic
+# pyright: basic, reportCallIssue=false, reportArgumentType=false
 
 from typing import Final
 
@@ -14,7 +14,6 @@ import numpy as np
 
 from hftd.channel.layout import (
     BROKEN,
-    FRAME_HEADER,
     FRAME_KIND,
     FRAME_LENGTH,
     FRAME_STAMP,
@@ -35,7 +34,10 @@ queue_dtype = np.dtype(
         ("head", "i8"),  # Address of the word that the consumer writes.
         ("position", "i8"),  # How far this side is.
         ("other", "i8"),  # How far the other side was when last looked at.
-        ("claimed", "i8"),  # Where this side will be after commit or release; the position if there is nothing.
+        (
+            "claimed",
+            "i8",
+        ),  # Where this side will be after commit or release; the position if there is nothing.
         ("records", "i8"),  # Messages committed or released.
     ]
 )
@@ -53,7 +55,7 @@ _RECORDS: Final = 56
 
 @inline
 def queue_claim(queue, length):
-    """The address for a message of `length` bytes; 0 if the queue is full or never takes so much, -1 if it broke.
+    """The address for a message of `length` bytes; 0 if the queue has no room for it, BROKEN (-1) if it broke.
 
     Args:
         queue: Address of the producer's descriptor.

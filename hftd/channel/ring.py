@@ -1,14 +1,16 @@
 """The broadcast ring of market data: one producer, any number of consumers, none of which the producer sees.
 
-After Agrona's broadcast buffer: the producer announces how far it will write (`tail_intent`) before it writes a
-frame, and how far it wrote (`tail`) after it. What a consumer copied is whole if, after the copy, the intent has not
-passed its position by more than the capacity; otherwise the producer lapped it, and it must resync.
+After Agrona's broadcast buffer: the producer announces how far it will write (`tail_intent`) before it
+writes a frame, and how far it wrote (`tail`) after it. What a consumer copied is whole if, after the copy,
+the intent has not passed its position by more than the capacity; otherwise the producer lapped it, and it
+must resync.
 
-In a lossless ring (replay) the producer also waits until the slowest consumer's cursor leaves room, so consumers may
-read frames where they are. `ring` is everywhere the address of the mapped piece (:mod:`hftd.channel.layout`).
+In a lossless ring (replay) the producer also waits until the slowest consumer's cursor leaves room, so
+consumers may read frames where they are. `ring` is everywhere the address of the mapped piece
+(:mod:`hftd.channel.layout`).
 """
 
-# pyright: basic
+# pyright: basic, reportCallIssue=false, reportArgumentType=false
 
 from hftd.channel.layout import (
     BROKEN,
@@ -90,7 +92,7 @@ def market_need(ring, length):
 
 @inline
 def market_free(ring, slowest_cursor):
-    """Bytes that can be written without passing the slowest consumer; -1 if its cursor is none of this ring."""
+    """Bytes that can be written without passing the slowest consumer; -1 if its cursor can't be."""
     capacity = load_i64(ring + MARKET_CAPACITY)
     unread = load_i64(ring + MARKET_TAIL) - slowest_cursor
     if unread < 0 or unread > capacity:
@@ -102,7 +104,8 @@ def market_free(ring, slowest_cursor):
 def market_claim(ring, length):
     """The address for a message of `length` bytes, or 0 if that is longer than the ring takes.
 
-    Nobody sees the message before `market_commit`. A claim that is not committed is taken back by the next one.
+    Nobody sees the message before `market_commit`. A claim that is not committed is taken back by the next
+    one.
     """
     capacity = load_i64(ring + MARKET_CAPACITY)
     if length < 0 or length > message_limit(capacity):
@@ -163,8 +166,8 @@ def market_next(ring, cursor):
 
     Returns:
         (status, address of the message, its length, its stamp, next cursor). The status is NOTHING, MESSAGE,
-        LAPPED (then the next cursor is the tail) or BROKEN. In a lossy ring the bytes may be overwritten at any
-        moment: use `market_copy`.
+        LAPPED (then the next cursor is the tail) or BROKEN. In a lossy ring the bytes may be overwritten at
+        any moment: use `market_copy`.
     """
     capacity = load_i64(ring + MARKET_CAPACITY)
     is_lossy = load_i64(ring + MARKET_LOSSLESS) == 0
@@ -207,8 +210,8 @@ def market_copy(ring, cursor, scratch):
         scratch: Address, divisible by 8, of `MAX_MESSAGE_BYTES`.
 
     Returns:
-        As `market_next`; the address lies in the scratch buffer, and the message ends on an 8-byte boundary there
-        too.
+        As `market_next`; the address lies in the scratch buffer, and the message ends on an 8-byte boundary
+        there too.
     """
     status, address, length, stamp, after = market_next(ring, cursor)
     if status != MESSAGE:
@@ -223,7 +226,7 @@ def market_copy(ring, cursor, scratch):
 
 @inline
 def next_stamp(clock):
-    """The daemon's next stamp: one count over all its rings, kept in its clock page (one thread of it only)."""
+    """The daemon's next stamp: one count over all its rings, kept in its clock page; for one thread."""
     stamp = load_i64(clock + CLOCK_STAMP) + 1
     store_i64(clock + CLOCK_STAMP, stamp)
     return stamp

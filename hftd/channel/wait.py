@@ -1,13 +1,15 @@
-"""Waking and waiting: the bot's wake word (a futex), the daemon's doorbell (an eventfd), the replay's wait words.
+"""Waking and waiting: the bot's wake word (a futex), the daemon's doorbell (an eventfd), the replay's words.
 
-A bot spins a bounded while, then sleeps; whoever has news increments its wake word, and pays for a system call only
-if the bot sleeps. Nothing yields the processor in a loop: where both sides share a core, spin 0 ns.
+A bot spins a bounded while, then sleeps; whoever has news increments its wake word, and pays for a system
+call only if the bot sleeps. Nothing yields the processor in a loop: where both sides share a core, spin 0
+ns.
 
-The protocol against lost wake-ups is the usual one: the sleeper says that it sleeps, a full fence, looks again; the
-waker publishes, a full fence, looks whether the other sleeps.
+The protocol against lost wake-ups is the usual one: the sleeper says that it sleeps, a full fence, looks
+again; the waker publishes, a full fence, looks whether the other sleeps.
 """
 
-# pyright: basic
+# ruff: noqa: ARG001 (the signatures are numba's)
+# pyright: basic, reportCallIssue=false, reportArgumentType=false
 
 import platform
 from typing import Final
@@ -45,9 +47,7 @@ from hftd.native import (
 # Numbers of read, write, ppoll, futex.
 _NUMBERS: Final = {"x86_64": (0, 1, 271, 202), "aarch64": (63, 64, 73, 98)}
 if platform.machine() not in _NUMBERS:
-    raise ImportError(
-        f"hftd knows the system calls of {' and '.join(_NUMBERS)}, not of {platform.machine()}"
-    )
+    raise ImportError(f"hftd knows the system calls of {' and '.join(_NUMBERS)}, not of {platform.machine()}")
 _READ, _WRITE, _PPOLL, _FUTEX = _NUMBERS[platform.machine()]
 # Shared between processes: without FUTEX_PRIVATE_FLAG.
 _FUTEX_WAIT: Final = 0
@@ -103,7 +103,7 @@ def bell_seen(bot_page):
 
 @inline
 def bell_wait(bot_page, seen, spin_ns, timeout_ns):
-    """Wait until the bell rings after `seen` was read: spin `spin_ns`, then sleep, at most `timeout_ns` in all.
+    """Wait until the bell rings after `seen` was read: spin `spin_ns`, then sleep, `timeout_ns` in all.
 
     Returns:
         The wake word, which is `seen` after the time is over (or an hour, or a signal: callers loop).
@@ -160,7 +160,7 @@ def doorbell_ring(fd, asleep_address):
 
 @inline
 def doorbell_wait(fd, asleep_address, timeout_ns):
-    """Sleep until the doorbell rings, at most `timeout_ns`; `doorbell_arm` and a look at the rings come before.
+    """Sleep until the doorbell rings, at most `timeout_ns`; `doorbell_arm` and a look at the rings come first.
 
     Args:
         fd: The eventfd, non-blocking.
@@ -186,7 +186,7 @@ def doorbell_wait(fd, asleep_address, timeout_ns):
 
 @inline
 def wait_ask(bot_page, until_ns, flags, instrument, order_id):
-    """The bot says what it waits for; returns the number by which a replay answers. A connector ignores it."""
+    """The bot says what it waits for; returns the number that a replay answers. A connector ignores it."""
     seq = load_i64(bot_page + BOT_WAIT_SEQ) + 1
     store_i64(bot_page + BOT_WAIT_UNTIL_NS, until_ns)
     store_i64(bot_page + BOT_WAIT_FLAGS, flags)
@@ -204,7 +204,7 @@ def wait_asked(bot_page):
 
 @inline
 def wait_grant(bot_page, seq):
-    """The replay answers a wait: all that the bot may see until it is over is published. Ring the bell next."""
+    """The replay answers a wait: all that the bot may see until its end is published. Ring next."""
     store_release(bot_page + BOT_GRANTED_SEQ, seq)
 
 

@@ -1,10 +1,11 @@
 """The messages, as msgspec makes and reads them: each a msgpack array whose first element is its number.
 
-Data plane (in the rings): what the compiled side reads and writes in :mod:`hftd.channel.messages`. Control plane
-(over the socket): :class:`Hello`, :class:`Welcome`, :class:`Refused`, :class:`Bye`.
+Data plane (in the rings): what the compiled side reads and writes in :mod:`hftd.channel.messages`. Control
+plane (over the socket): :class:`Hello`, :class:`Welcome`, :class:`Refused`, :class:`Bye`.
 
-Prices are in ticks of the instrument as the bot gave it in its Hello; quantities in units of the instrument; times
-in nanoseconds since the epoch. Sides, order types, times in force and states are the codes of :mod:`hftd.types`.
+Prices are in ticks of the instrument as the bot gave it in its Hello; quantities in units of the instrument;
+times in nanoseconds since the epoch. Sides, order types, times in force and states are the codes of
+:mod:`hftd.types`.
 """
 
 from typing import Final
@@ -123,8 +124,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=32):
 
     Attributes:
         instruments: (symbol, tick_size, lot_size) of each.
-        on_end: What happens to its open orders when the lease ends: "cancel", "keep", or "flatten" (cancel, and
-            close the position).
+        on_end: What happens to its open orders when the lease ends: "cancel", "keep", or "flatten" (cancel,
+            and close the position).
     """
 
     version: int
