@@ -55,7 +55,7 @@ _RECORDS: Final = 56
 
 @inline
 def queue_claim(queue, length):
-    """The address for a message of `length` bytes; 0 if the queue has no room for it, BROKEN (-1) if it broke.
+    """The address for a message of `length` bytes; 0 if there is no room for it, BROKEN (-1) if it broke.
 
     Args:
         queue: Address of the producer's descriptor.

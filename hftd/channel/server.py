@@ -202,7 +202,7 @@ class ChannelServer:
             self._take(connected)
 
     def _pause(self, error: OSError) -> None:
-        """Out of descriptors: the connection stays in the queue; to ask again at once would only burn time."""
+        """Out of descriptors: the connection stays in the queue; asking again at once would burn time."""
         assert self._loop is not None
         assert self._listener is not None
         _log.warning("can't accept for a while", channel=self.name, error=error.strerror)
@@ -273,7 +273,8 @@ class ChannelServer:
         if not isinstance(message, wire.Hello) or len(fds) != 1:
             self.statistics.nonsense += 1
             raise ProtocolError(
-                f"a connection begins with a Hello and one bot page, not {type(message).__name__} and {len(fds)}"
+                f"the first message is a {type(message).__name__} with {len(fds)} descriptors",
+                hint="a connection begins with a Hello and one bot page",
             )
         _check_hello(message)
         self._check_room(message)

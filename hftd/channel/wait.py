@@ -160,7 +160,7 @@ def doorbell_ring(fd, asleep_address):
 
 @inline
 def doorbell_wait(fd, asleep_address, timeout_ns):
-    """Sleep until the doorbell rings, at most `timeout_ns`; `doorbell_arm` and a look at the rings come first.
+    """Sleep until the doorbell rings, at most `timeout_ns`; `doorbell_arm` and a look at the rings go first.
 
     Args:
         fd: The eventfd, non-blocking.
