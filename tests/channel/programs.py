@@ -380,7 +380,7 @@ def put_records(queue, records):
                 return -1
             full += 1
             _step_aside(full)
-            if full > 1_000_000:
+            if full > 50_000_000:
                 return -2
         _write_record(address, length, number)
         queue_commit(queue, number)
@@ -397,7 +397,7 @@ def take_records(queue, records):
         if status == NOTHING:
             idle += 1
             _step_aside(idle)
-            if idle > 1_000_000:
+            if idle > 50_000_000:
                 break
             continue
         idle = 0

@@ -78,7 +78,9 @@ def test_a_feed_has_the_bytes_of_msgspec_and_its_rows_are_found_where_they_are(i
 
 @pytest.mark.parametrize("size", [1, 63, 65, (MAX_ROWS + 1) * 64])
 def test_a_feed_with_part_of_a_row_or_too_many_is_malformed(size: int):
-    assert not read(messages.FEED, wire.encoder.encode(wire.Feed(1, bytes(size)))[-MAX_MESSAGE_BYTES - 4000 :])
+    assert not read(
+        messages.FEED, wire.encoder.encode(wire.Feed(1, bytes(size)))[-MAX_MESSAGE_BYTES - 4000 :]
+    )
 
 
 def test_a_resync_is_two_bytes_that_both_sides_know():
@@ -93,14 +95,18 @@ small_feeds = st.builds(wire.Feed, I64, st.integers(0, 3).map(lambda n: bytes(64
 
 
 @given(any_message | small_feeds | st.just(wire.Resync()), st.data())
-def test_a_message_that_is_cut_off_is_malformed_for_every_reader(message: msgspec.Struct, data: st.DataObject):
+def test_a_message_that_is_cut_off_is_malformed_for_every_reader(
+    message: msgspec.Struct, data: st.DataObject
+):
     encoded = wire.encoder.encode(message)
     cut = encoded[: data.draw(st.integers(0, len(encoded) - 1))]
     assert not any(read(tag, cut) for tag in range(24))
 
 
 @given(any_message | small_feeds, st.data())
-def test_a_damaged_message_is_malformed_or_reads_as_msgspec_reads_it(message: msgspec.Struct, data: st.DataObject):
+def test_a_damaged_message_is_malformed_or_reads_as_msgspec_reads_it(
+    message: msgspec.Struct, data: st.DataObject
+):
     encoded = bytearray(wire.encoder.encode(message))
     for _ in range(data.draw(st.integers(1, 3))):
         encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))

@@ -25,7 +25,12 @@ ARENA = Arena()
 OUT = np.zeros(2, np.int64)
 encode = msgspec.msgpack.encode
 ints = st.integers(-(2**63), 2**63 - 1) | st.sampled_from(
-    [sign * (1 << bits) + near for bits in (5, 7, 8, 15, 16, 31, 32, 62) for sign in (1, -1) for near in (-1, 0, 1)]
+    [
+        sign * (1 << bits) + near
+        for bits in (5, 7, 8, 15, 16, 31, 32, 62)
+        for sign in (1, -1)
+        for near in (-1, 0, 1)
+    ]
 )
 uints = st.integers(0, 2**64 - 1) | st.sampled_from([2**63 - 1, 2**63, 2**64 - 1])
 floats = st.floats(allow_nan=True)

@@ -69,9 +69,7 @@ class Market:
         if self.cursors:
             cursors_fd = self.cursors.fd
             fds.append(cursors_fd)
-        worker = Worker(
-            "consumer", self.ring.fd, page.fd, cursors_fd, len(self.workers), last, slow, fds=fds
-        )
+        worker = Worker("consumer", self.ring.fd, page.fd, cursors_fd, len(self.workers), last, slow, fds=fds)
         self.workers.append(worker)
         return worker
 
@@ -86,9 +84,7 @@ class Market:
         pages = np.array([page.address for page in self.pages], np.int64)
         cursors = self.cursors.address + LINK_DATA if self.cursors else 0
         assert len(pages) * CURSORS <= 4096
-        return produce(
-            self.ring.address, self.clock.address, records, pages.ctypes.data, len(pages), cursors
-        )
+        return produce(self.ring.address, self.clock.address, records, pages.ctypes.data, len(pages), cursors)
 
 
 @pytest.fixture

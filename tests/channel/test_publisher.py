@@ -76,9 +76,8 @@ def test_rows_need_neither_be_contiguous_nor_writable(clock: ClockPage):
 
 @pytest.mark.parametrize("rows", [np.zeros(3), np.zeros(64, np.uint8), np.zeros((2, 2), event_dtype)])
 def test_rows_of_another_form_are_an_error_that_names_it(clock: ClockPage, rows: np.ndarray):
-    with MarketRing.make(1 << 18, lossless=False) as ring:
-        with pytest.raises(UsageError, match="dtype"):
-            MarketPublisher(ring, clock).publish(1, rows)
+    with MarketRing.make(1 << 18, lossless=False) as ring, pytest.raises(UsageError, match="dtype"):
+        MarketPublisher(ring, clock).publish(1, rows)
 
 
 def test_a_small_ring_gets_small_messages(clock: ClockPage):
@@ -128,6 +127,5 @@ def test_all_bots_of_a_channel_are_woken_by_each_publish(clock: ClockPage):
 
 
 def test_a_publisher_that_can_not_wait_takes_no_lossless_ring(clock: ClockPage):
-    with MarketRing.make(1 << 18, lossless=True) as ring:
-        with pytest.raises(UsageError, match="lossless"):
-            MarketPublisher(ring, clock)
+    with MarketRing.make(1 << 18, lossless=True) as ring, pytest.raises(UsageError, match="lossless"):
+        MarketPublisher(ring, clock)

@@ -29,7 +29,9 @@ def consumer(ring_fd: int, page_fd: int, cursors_fd: int, index: int, last: int,
     status = consume(
         ring.address, page.address, cursor_address, scratch.ctypes.data, last, slow, out.ctypes.data
     )
-    print(json.dumps(dict(zip(("records", "laps", "torn", "gaps"), out.tolist(), strict=True), status=status)))
+    print(
+        json.dumps(dict(zip(("records", "laps", "torn", "gaps"), out.tolist(), strict=True), status=status))
+    )
 
 
 def queue_end(link_fd: int, records: int) -> None:
