@@ -1,5 +1,6 @@
-"""Compiled programs that the tests call: the inline functions of hftd.channel made callable, and whole loops."""
+"""Compiled programs for the tests: the inline functions of hftd.channel made callable, and whole loops."""
 
+# ruff: noqa: SIM110 (compiled loops)
 # pyright: basic
 
 import ctypes

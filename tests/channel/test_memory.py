@@ -1,5 +1,6 @@
 """The pieces of shared memory can be trusted by both sides."""
 
+import ctypes
 import fcntl
 import mmap
 import os
@@ -65,11 +66,11 @@ def test_a_bot_can_write_neither_clock_nor_market_by_any_way(make: Callable[[], 
         with pytest.raises(PermissionError):
             mmap.mmap(reopened, theirs.size, prot=mmap.PROT_READ | mmap.PROT_WRITE)
         os.close(reopened)
-        import ctypes
-
         mprotect = ctypes.CDLL(None, use_errno=True).mprotect
-        assert mprotect(ctypes.c_void_p(theirs.address), ctypes.c_size_t(4096), mmap.PROT_READ |
-        mmap.PROT_WRITE) == -1 mine.set_word(2048, 3) assert theirs.word(2048) == 3
+        wanted = mmap.PROT_READ | mmap.PROT_WRITE
+        assert mprotect(ctypes.c_void_p(theirs.address), ctypes.c_size_t(4096), wanted) == -1
+        mine.set_word(2048, 3)
+        assert theirs.word(2048) == 3
 
 
 @pytest.mark.parametrize("seals", [0, fcntl.F_SEAL_SHRINK, fcntl.F_SEAL_GROW])

@@ -1,4 +1,4 @@
-"""Rings and queues between real processes: wraps, laps, tearing, a reader that is stopped, one that is killed."""
+"""Rings and queues between processes: wraps, laps, tearing, a reader that is stopped, one that is killed."""
 
 import json
 import os

@@ -101,15 +101,14 @@ def test_consumers_read_every_record_whole_and_in_order_or_know_that_they_were_l
 def test_a_lossless_producer_that_asks_for_room_never_passes_its_slowest_consumer(lengths: list[int]):
     with MarketRing.make(256, lossless=True) as ring:
         slow = fast = 0
-        published = taken = 0
-        for length in lengths:
+        taken = 0
+        for published, length in enumerate(lengths, 1):
             while ring_room(ring.address, 0, slow) < ring_room(ring.address, 1, length):
                 assert consume(ring, slow, True) == MESSAGE
                 slow = int(OUT[0])
                 taken += 1
                 assert OUT[2] == taken
                 assert OUT[3] == 1
-            published += 1
             assert ring_publish(ring.address, length, published, True)
             assert consume(ring, fast, True) == MESSAGE
             fast = int(OUT[0])

@@ -102,6 +102,9 @@ def test_a_bot_says_what_it_waits_for_and_learns_when_it_is_granted():
     with BotPage.make() as page:
         seq = wait_words(ask, page.address, 123)
         assert wait_words(asked, page.address, 0) == seq == 1
-        assert [page.word(at) for at in (BOT_WAIT_UNTIL_NS, BOT_WAIT_FLAGS, BOT_WAIT_ORDER_ID)] == [123, 5,
-        -1] assert wait_words(granted, page.address, 0) == 0 wait_words(grant, page.address, seq) assert
-        wait_words(granted, page.address, 0) == seq assert wait_words(ask, page.address, 124) == 2
+        words = [page.word(at) for at in (BOT_WAIT_UNTIL_NS, BOT_WAIT_FLAGS, BOT_WAIT_ORDER_ID)]
+        assert words == [123, 5, -1]
+        assert wait_words(granted, page.address, 0) == 0
+        wait_words(grant, page.address, seq)
+        assert wait_words(granted, page.address, 0) == seq
+        assert wait_words(ask, page.address, 124) == 2
