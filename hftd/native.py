@@ -97,6 +97,24 @@ def fence(typingctx):
     return types.void(), codegen
 
 
+def _fence(name: str, ordering: str) -> Any:
+    def typed(typingctx):
+        def codegen(context, builder, signature, args):
+            builder.fence(ordering)
+            return context.get_dummy_value()
+
+        return types.void(), codegen
+
+    typed.__name__ = name
+    return intrinsic(typed)
+
+
+fence_acquire = _fence("fence_acquire", "acquire")
+"""What is loaded before it is not loaded again or later than anything after it; costs nothing on x86-64."""
+fence_release = _fence("fence_release", "release")
+"""What is stored before it is visible before anything that is stored after it; costs nothing on x86-64."""
+
+
 @intrinsic
 def add_u32(typingctx, address, value):
     """Add to a 32-bit word atomically; returns what it was."""

@@ -1,0 +1,231 @@
+"""The data plane's messages in compiled code: the same values as :mod:`hftd.channel.wire`, in flat records.
+
+Each message but Feed is a table of 8-byte words, one a field in the order of the Struct, so one reader and
+one writer serve them all: it is told which words are floats and which are unsigned. A reader fills the
+record at an address and returns whether the bytes were that message, whole, with nothing after it.
+"""
+
+# pyright: basic, reportCallIssue=false, reportArgumentType=false
+
+from typing import Any, Final
+
+import numpy as np
+
+from hftd.channel import msgpack
+from hftd.channel.layout import MAX_ROWS, ROW_BYTES
+from hftd.jit import inline
+from hftd.native import load_f64, load_i64, store_f64, store_i64
+
+FEED: Final = 1
+STATUS: Final = 2
+ORDER_UPDATE: Final = 3
+STATE: Final = 4
+SPLICE: Final = 5
+SUBMIT: Final = 16
+MODIFY: Final = 17
+CANCEL: Final = 18
+RESYNC: Final = 19
+
+_STATE_FIELDS = [
+    ("position", "f8"),
+    ("balance", "f8"),
+    ("fee", "f8"),
+    ("num_trades", "i8"),
+    ("trading_volume", "f8"),
+    ("trading_value", "f8"),
+]
+status_dtype = np.dtype([("instrument", "i8"), ("state", "i8")])
+order_update_dtype = np.dtype(
+    [
+        ("instrument", "i8"),
+        ("order_id", "u8"),
+        ("status", "i8"),
+        ("req", "i8"),
+        ("side", "i8"),
+        ("order_type", "i8"),
+        ("time_in_force", "i8"),
+        ("maker", "i8"),
+        ("price_tick", "i8"),
+        ("qty", "f8"),
+        ("leaves_qty", "f8"),
+        ("exec_qty", "f8"),
+        ("exec_price_tick", "i8"),
+        ("exch_ts", "i8"),
+        ("local_ts", "i8"),
+        ("executed", "i8"),
+        *_STATE_FIELDS,
+    ]
+)
+state_dtype = np.dtype([("instrument", "i8"), *_STATE_FIELDS])
+splice_dtype = np.dtype([("position", "i8")])
+submit_dtype = np.dtype(
+    [
+        ("instrument", "i8"),
+        ("order_id", "u8"),
+        ("side", "i8"),
+        ("order_type", "i8"),
+        ("time_in_force", "i8"),
+        ("price_tick", "i8"),
+        ("qty", "f8"),
+        ("local_ts", "i8"),
+    ]
+)
+modify_dtype = np.dtype(
+    [
+        ("instrument", "i8"),
+        ("order_id", "u8"),
+        ("price_tick", "i8"),
+        ("qty", "f8"),
+        ("local_ts", "i8"),
+    ]
+)
+cancel_dtype = np.dtype([("instrument", "i8"), ("order_id", "u8"), ("local_ts", "i8")])
+
+FIELDS_MESSAGE_BYTES: Final = 3 + 1 + 9 * len(order_update_dtype)
+"""No message but Feed is longer: claim that much of scratch before writing one."""
+
+
+@inline
+def read_fields(address, end, record, tag, count, floats, unsigned):
+    """Read a message of `count` fields into the words at `record`; False if it is not that message, whole.
+
+    Bit k of `floats` and of `unsigned` says that field k is a float64, or a uint64 kept in an int64's bits.
+    """
+    elements, at = msgpack.read_array(address, end)
+    if at == 0 or elements != count + 1:
+        return False
+    found, at = msgpack.read_int(at, end)
+    if at == 0 or found != tag:
+        return False
+    for k in range(count):
+        word = record + 8 * k
+        if (floats >> k) & 1:
+            number, at = msgpack.read_float(at, end)
+            if at == 0:
+                return False
+            store_f64(word, number)
+        else:
+            if (unsigned >> k) & 1:
+                value, at = msgpack.read_uint(at, end)
+            else:
+                value, at = msgpack.read_int(at, end)
+            if at == 0:
+                return False
+            store_i64(word, value)
+    return at == end
+
+
+@inline
+def write_fields(address, record, tag, count, floats, unsigned):
+    """Write the message whose fields are the words at `record`; returns its length in bytes."""
+    at = msgpack.write_int(msgpack.write_array(address, count + 1), tag)
+    for k in range(count):
+        word = record + 8 * k
+        if (floats >> k) & 1:
+            at = msgpack.write_float(at, load_f64(word))
+        elif (unsigned >> k) & 1:
+            at = msgpack.write_uint(at, load_i64(word))
+        else:
+            at = msgpack.write_int(at, load_i64(word))
+    return at - address
+
+
+def _mask(dtype: np.dtype[Any], kind: str) -> int:
+    assert dtype.names is not None
+    return sum(1 << k for k, name in enumerate(dtype.names) if dtype[name].kind == kind)
+
+
+def _reader(name: str, dtype: np.dtype[Any], tag: int) -> Any:
+    count, floats, unsigned = len(dtype), _mask(dtype, "f"), _mask(dtype, "u")
+
+    def read(address, end, record):
+        return read_fields(address, end, record, tag, count, floats, unsigned)
+
+    read.__name__ = name
+    return inline(read)
+
+
+def _writer(name: str, dtype: np.dtype[Any], tag: int) -> Any:
+    count, floats, unsigned = len(dtype), _mask(dtype, "f"), _mask(dtype, "u")
+
+    def write(address, record):
+        return write_fields(address, record, tag, count, floats, unsigned)
+
+    write.__name__ = name
+    return inline(write)
+
+
+# read_X(address, end, record) -> bool fills the record of X_dtype; write_X(address, record) -> length.
+read_status = _reader("read_status", status_dtype, STATUS)
+write_status = _writer("write_status", status_dtype, STATUS)
+read_order_update = _reader("read_order_update", order_update_dtype, ORDER_UPDATE)
+write_order_update = _writer("write_order_update", order_update_dtype, ORDER_UPDATE)
+read_state = _reader("read_state", state_dtype, STATE)
+write_state = _writer("write_state", state_dtype, STATE)
+read_splice = _reader("read_splice", splice_dtype, SPLICE)
+write_splice = _writer("write_splice", splice_dtype, SPLICE)
+read_submit = _reader("read_submit", submit_dtype, SUBMIT)
+write_submit = _writer("write_submit", submit_dtype, SUBMIT)
+read_modify = _reader("read_modify", modify_dtype, MODIFY)
+write_modify = _writer("write_modify", modify_dtype, MODIFY)
+read_cancel = _reader("read_cancel", cancel_dtype, CANCEL)
+write_cancel = _writer("write_cancel", cancel_dtype, CANCEL)
+
+
+@inline
+def read_tag(address, end):
+    """The number of the message that begins at an address, or -1 if there is none."""
+    elements, at = msgpack.read_array(address, end)
+    if at == 0 or elements == 0:
+        return -1
+    tag, at = msgpack.read_int(at, end)
+    if at == 0 or tag < 0:
+        return -1
+    return tag
+
+
+@inline
+def read_feed(address, end):
+    """(ok, instrument, address of the rows, number of rows) of a Feed; the rows stay where they are."""
+    elements, at = msgpack.read_array(address, end)
+    if at == 0 or elements != 3:
+        return False, 0, 0, 0
+    tag, at = msgpack.read_int(at, end)
+    if at == 0 or tag != FEED:
+        return False, 0, 0, 0
+    instrument, at = msgpack.read_int(at, end)
+    if at == 0:
+        return False, 0, 0, 0
+    rows, length, at = msgpack.read_bin(at, end)
+    if at != end or length % ROW_BYTES != 0 or length > MAX_ROWS * ROW_BYTES:
+        return False, 0, 0, 0
+    return True, instrument, rows, length // ROW_BYTES
+
+
+@inline
+def feed_length(instrument, rows):
+    """The bytes of a Feed with so many rows."""
+    size = rows * ROW_BYTES
+    return 2 + msgpack.int_size(instrument) + msgpack.bin_header_size(size) + size
+
+
+@inline
+def write_feed_header(address, instrument, rows):
+    """Write a Feed but for its rows; returns the address where the caller puts them."""
+    at = msgpack.write_int(msgpack.write_array(address, 3), FEED)
+    at = msgpack.write_int(at, instrument)
+    return msgpack.write_bin_header(at, rows * ROW_BYTES)
+
+
+@inline
+def read_resync(address, end):
+    """Whether this is a Resync."""
+    return (
+        end - address == 2 and read_tag(address, end) == RESYNC and msgpack.read_array(address, end)[0] == 1
+    )
+
+
+@inline
+def write_resync(address):
+    """Write a Resync; returns its length."""
+    return msgpack.write_int(msgpack.write_array(address, 1), RESYNC) - address

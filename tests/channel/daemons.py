@@ -1,0 +1,63 @@
+"""A daemon for the tests of the control plane: memory, a doorbell, and what its handler was told."""
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass, field
+
+from hftd.channel import wire
+from hftd.channel.endpoint import Doorbell
+from hftd.channel.layout import MODE_SYSTEM, PROTOCOL_VERSION
+from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
+from hftd.channel.server import ChannelServer, Grant
+from hftd.errors import RefusedError
+
+
+@dataclass
+class Daemon:
+    """A handler that gives each bot its own link, and refuses instruments it does not know."""
+
+    known: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")
+    clock: ClockPage = field(default_factory=lambda: ClockPage.make(77, MODE_SYSTEM))
+    ring: MarketRing = field(default_factory=lambda: MarketRing.make(1 << 16, lossless=False))
+    bell: Doorbell = field(default_factory=Doorbell)
+    links: dict[str, Link] = field(default_factory=dict)
+    pages: dict[str, BotPage] = field(default_factory=dict)
+    ended: list[tuple[str, str]] = field(default_factory=list)
+
+    def attach(self, hello: wire.Hello, bot_page: BotPage) -> Grant:
+        for symbol, _, _ in hello.instruments:
+            if symbol == "BUG":
+                raise ZeroDivisionError
+            if symbol not in self.known:
+                raise RefusedError(f"there is no {symbol!r}", hint=f"known: {', '.join(self.known)}")
+        link = self.links[hello.bot] = Link.make(4096, 8192)
+        self.pages[hello.bot] = bot_page
+        ids = tuple(self.known.index(symbol) for symbol, _, _ in hello.instruments)
+        welcome = wire.Welcome(PROTOCOL_VERSION, "test", os.getpid(), 77, ids, 1 << 16, 4096, 8192)
+        return Grant(welcome, [self.clock.fd, self.ring.fd, link.fd, self.bell.fd])
+
+    def detach(self, bot: str, reason: str) -> None:
+        assert not self.pages.pop(bot).closed, "the page is mapped until detach returns"
+        self.links.pop(bot).close()
+        self.ended.append((bot, reason))
+
+    def close(self) -> None:
+        self.clock.close()
+        self.ring.close()
+        self.bell.close()
+
+
+def hello_of(bot: str = "maker", *symbols: str, version: int = PROTOCOL_VERSION) -> wire.Hello:
+    instruments = tuple((symbol, 0.1, 0.001) for symbol in symbols or ("BTCUSDT",))
+    return wire.Hello(version, bot, os.getpid(), instruments)
+
+
+async def _serve(name: str) -> None:
+    async with ChannelServer(name, Daemon()):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(sys.argv[1]))
