@@ -138,6 +138,8 @@ asset_dtype = np.dtype(
         ("fills_dropped", "i8"),
         ("rows", "i8"),  # rows of market data applied
         ("asset_no", "i8"),
+        ("arrived", "i8"),  # bits of what came during the last wait
+        ("book_state", "i8"),  # what the daemon says the book is worth
         ("fn_find_order", "i8"),
     ],
     align=True,
@@ -163,6 +165,7 @@ session_dtype = np.dtype(
         ("fn_begin", "i8"),
         ("fn_advance", "i8"),
         ("fn_send", "i8"),
+        ("fn_drain", "i8"),  # of a bot: apply what has arrived
         ("backend", "i8"),
         # Sampling of records while time passes.
         ("record", "i8"),  # the address of a recorder, 0 for none
@@ -182,7 +185,9 @@ recorder_dtype = np.dtype(
 
 update_dtype = np.dtype(
     [
-        ("recv_ts", "i8"),
+        ("arrive_ts", "i8"),
+        # From here on the fields of the channel's OrderUpdate, in its order.
+        ("instrument", "i8"),
         ("order_id", "i8"),
         ("status", "i8"),
         ("req", "i8"),
@@ -197,19 +202,21 @@ update_dtype = np.dtype(
         ("exec_price_tick", "i8"),
         ("exch_ts", "i8"),
         ("local_ts", "i8"),
+        ("recv_ts", "i8"),
         ("executed", "i8"),
-        ("instrument", "i8"),
         # Absolute values after the execution.
         ("state", state_values_dtype),
     ],
     align=True,
 )
-"""What the exchange side tells the local side about an order; the channel's OrderUpdate."""
+"""What the exchange side tells the local side about an order."""
 
 request_dtype = np.dtype(
     [
         ("arrive_ts", "i8"),
         ("kind", "i8"),  # NEW, CANCELED or REPLACED
+        # From here on the fields of the channel's Submit, in its order.
+        ("instrument", "i8"),
         ("order_id", "i8"),
         ("side", "i8"),
         ("order_type", "i8"),
@@ -217,17 +224,20 @@ request_dtype = np.dtype(
         ("price_tick", "i8"),
         ("qty", "f8"),
         ("local_ts", "i8"),
-        ("instrument", "i8"),
     ],
     align=True,
 )
-"""What the local side asks of the exchange side; the channel's Submit, Modify and Cancel."""
+"""What the local side asks of the exchange side."""
 
 # How `advance` waits, beside the time: for what it returns early.
 WAIT_TIME = 0
 WAIT_FEED = 1
 WAIT_FEED_OR_RESPONSE = 2
 WAIT_RESPONSE = 3
+
+# Bits of `arrived`.
+ARRIVED_FEED = 1
+ARRIVED_RESPONSE = 2
 
 
 def offset_of(dtype: np.dtype[Any], path: str) -> int:

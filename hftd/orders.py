@@ -233,14 +233,14 @@ def _take_over(asset, address, update):
 
 
 @inline
-def _note_fill(asset, update, now_ns):
+def _note_fill(asset, update):
     a = asset_at(asset)
     if a.fills_len >= a.fills_cap:
         a.fills_dropped += 1
         return
     u = update_at(update)
     fill = fill_at(a.fills + a.fills_len * _FILL_BYTES)
-    fill.timestamp = now_ns
+    fill.timestamp = u.recv_ts
     fill.exch_ts = u.exch_ts
     fill.asset_no = a.asset_no
     # Copied as bits: the id is unsigned in the file.
@@ -253,14 +253,8 @@ def _note_fill(asset, update, now_ns):
 
 
 @inline
-def apply_update(asset, update, now_ns):
-    """What an answer from the exchange side does to the local side.
-
-    Args:
-        asset: Address of the asset.
-        update: Address of an `update_dtype` record.
-        now_ns: When the answer is received.
-    """
+def apply_update(asset, update):
+    """What an answer from the exchange side (an `update_dtype` record) does to the local side."""
     a = asset_at(asset)
     u = update_at(update)
     # A request that was refused on its way has no exchange time, so it tells no latency.
@@ -268,10 +262,10 @@ def apply_update(asset, update, now_ns):
         a.order_seen = 1
         a.order_req_ts = u.local_ts
         a.order_exch_ts = u.exch_ts
-        a.order_resp_ts = now_ns
+        a.order_resp_ts = u.recv_ts
     if u.executed != 0:
         copy_bytes(asset + _STATE, update + _UPDATE_STATE, _STATE_BYTES)
-        _note_fill(asset, update, now_ns)
+        _note_fill(asset, update)
     address = find_order(asset, u.order_id)
     if address == 0:
         if u.req != REJECTED:

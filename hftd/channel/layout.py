@@ -9,6 +9,7 @@ Clock page, one a daemon or run; the bots may only read it::
     0    magic | version | clock_id | mode | pid                 written once
     128  now_ns                                                  the daemon
     256  ended                                                   the daemon, once
+    264  parties: processes that take turns                      the daemon
     384  stamp: the last one given                               the daemon
 
 Market ring, one a channel; the bots may only read it::
@@ -38,7 +39,7 @@ Bot page, one a bot, made by the bot; all its daemons may write it::
     128  wake (u32, a futex)                                     whoever wakes the bot
     256  bot_asleep                                              the bot
     384  wait_seq | wait_until_ns | wait_flags | wait_instrument | wait_order_id      the bot
-    512  granted_seq                                             the replay daemon
+    512  granted_seq: of the wait answered; negative: the end    the replay daemon
     640  stop                                                    the bot's main thread
     768  lapped | records | rows                                 the bot
 
@@ -80,6 +81,8 @@ CLOCK_MODE: Final = 24
 CLOCK_PID: Final = 32
 CLOCK_NOW_NS: Final = 128
 CLOCK_ENDED: Final = 256
+CLOCK_PARTIES: Final = 264
+"""Daemon and bots of a replay that wait for each other: more of them than processors had better not spin."""
 CLOCK_STAMP: Final = 384
 MODE_SYSTEM: Final = 0
 MODE_SIMULATED: Final = 1

@@ -52,6 +52,7 @@ order_update_dtype = np.dtype(
         ("exec_price_tick", "i8"),
         ("exch_ts", "i8"),
         ("local_ts", "i8"),
+        ("recv_ts", "i8"),
         ("executed", "i8"),
         *_STATE_FIELDS,
     ]

@@ -204,7 +204,10 @@ def wait_asked(bot_page):
 
 @inline
 def wait_grant(bot_page, seq):
-    """The replay answers a wait: all that the bot may see until its end is published. Ring next."""
+    """The replay answers a wait: all that the bot may see until its end is published. Ring next.
+
+    A negative number answers the wait of its absolute value, and says that the data is over.
+    """
     store_release(bot_page + BOT_GRANTED_SEQ, seq)
 
 

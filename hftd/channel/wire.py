@@ -35,7 +35,10 @@ class Status(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class OrderUpdate(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """An order's state after an answer or an execution, and the account's after it (absolute values)."""
+    """An order's state after an answer or an execution, and the account's after it (absolute values).
+
+    `recv_ts` is when the bot's side of the wire received it, on the bot's clock.
+    """
 
     instrument: int
     order_id: int
@@ -52,6 +55,7 @@ class OrderUpdate(msgspec.Struct, frozen=True, array_like=True, tag=3):
     exec_price_tick: int
     exch_ts: int
     local_ts: int
+    recv_ts: int
     executed: int
     position: float
     balance: float

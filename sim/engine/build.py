@@ -100,10 +100,9 @@ class Engine:
         for lane in self.lanes[asset_no]:
             self.fill_lane(lane, asset_no)
         x["next_request_ts"] = NEVER
-        orders = MAX_ORDERS * self.num_lanes
-        x["pool"] = self.arena.reserve(own_order_dtype.itemsize * orders)
+        x["pool"] = self.arena.reserve(own_order_dtype.itemsize * MAX_ORDERS)
         for name in ("buy_ticks", "buy_orders", "sell_ticks", "sell_orders"):
-            x[name] = self.arena.reserve(8 * orders)
+            x[name] = self.arena.reserve(8 * MAX_ORDERS)
         for name in ("queue_model", "queue_power", "latency_model", "entry_ns", "response_ns"):
             x[name] = getattr(model, name)
         for name in ("contract_size", "maker_fee", "taker_fee"):

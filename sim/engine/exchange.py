@@ -13,7 +13,7 @@ order.
 
 from hftd.book import ask_qty, bid_qty, book_at
 from hftd.jit import inline
-from hftd.layout import request_dtype, update_dtype
+from hftd.layout import MAX_ORDERS, request_dtype, update_dtype
 from hftd.native import copy_bytes, load_i64, move_bytes, record_at, store_i64
 from hftd.orders import index_find, index_insert, index_remove
 from hftd.types import (
@@ -76,7 +76,8 @@ def _respond(exchange, order, req, now_ns, executed):
     recv_ts = now_ns + response_latency_ns(exchange, lane, now_ns)
     update = _push_update(exchange, lane, recv_ts)
     u = update_at(update)
-    u.recv_ts = bus_at(lane + LANE_TO_LOCAL).last_ts
+    u.arrive_ts = bus_at(lane + LANE_TO_LOCAL).last_ts
+    u.recv_ts = u.arrive_ts
     u.order_id = o.order_id
     u.status = o.status
     u.req = req
@@ -102,7 +103,8 @@ def _refuse(exchange, lane, request, exch_ts, recv_ts):
     r = request_at(request)
     update = _push_update(exchange, lane, recv_ts)
     u = update_at(update)
-    u.recv_ts = bus_at(lane + LANE_TO_LOCAL).last_ts
+    u.arrive_ts = bus_at(lane + LANE_TO_LOCAL).last_ts
+    u.recv_ts = u.arrive_ts
     u.order_id = r.order_id
     u.status = NONE
     u.req = REJECTED
@@ -140,11 +142,14 @@ def _first_at_or_above(ticks, count, tick):
 
 @inline
 def _take_record(exchange):
+    """Memory for an own order, 0 if there is none left."""
     x = exchange_at(exchange)
     if x.free != 0:
         order = x.free
         x.free = own_order_at(order).next_free
         return order
+    if x.used_slots == MAX_ORDERS:
+        return 0
     order = x.pool + x.used_slots * _OWN_BYTES
     own_order_at(order).slot = x.used_slots
     x.used_slots += 1
@@ -346,6 +351,9 @@ def _handle_new(exchange, lane, request, now_ns):
         _refuse(exchange, lane, request, now_ns, now_ns + response_latency_ns(exchange, lane, now_ns))
         return
     order = _take_record(exchange)
+    if order == 0:
+        _refuse(exchange, lane, request, now_ns, now_ns + response_latency_ns(exchange, lane, now_ns))
+        return
     o = own_order_at(order)
     o.order_id = r.order_id
     o.lane = lane
@@ -432,16 +440,48 @@ def handle_requests(exchange, now_ns):
 
 
 @inline
-def push_request(exchange, lane, request):
-    """Send a request on its way (a `request_dtype` record, copied); refused on the way, its answer comes instead."""
+def push_request(exchange, lane, request, not_before_ns):
+    """Send a request on its way (a `request_dtype` record, copied); refused on the way, its answer comes instead.
+
+    Args:
+        not_before_ns: The exchange has got that far: the request arrives then at the earliest.
+    """
     r = request_at(request)
     latency_ns = entry_latency_ns(exchange, lane, r.local_ts)
     if latency_ns < 0:
-        _refuse(exchange, lane, request, 0, r.local_ts - latency_ns)
+        _refuse(exchange, lane, request, 0, max(r.local_ts - latency_ns, not_before_ns))
         return
-    entry = bus_push(lane + LANE_TO_EXCH, REQUEST_BYTES, REQUESTS_MASK, r.local_ts + latency_ns)
+    arrive_ts = max(r.local_ts + latency_ns, not_before_ns)
+    entry = bus_push(lane + LANE_TO_EXCH, REQUEST_BYTES, REQUESTS_MASK, arrive_ts)
     copy_bytes(entry, request, REQUEST_BYTES)
     bus = bus_at(lane + LANE_TO_EXCH)
     request_at(entry).arrive_ts = bus.last_ts
     x = exchange_at(exchange)
     x.next_request_ts = min(x.next_request_ts, bus.head_ts)
+
+
+@inline
+def drop_lane(exchange, lane):
+    """A bot left: take its orders out of the market and forget what is on its way."""
+    x = exchange_at(exchange)
+    i = 0
+    while i < x.buys:
+        order = load_i64(x.buy_orders + 8 * i)
+        if own_order_at(order).lane == lane:
+            _leave(exchange, order)
+            _free(exchange, order)
+        else:
+            i += 1
+    i = 0
+    while i < x.sells:
+        order = load_i64(x.sell_orders + 8 * i)
+        if own_order_at(order).lane == lane:
+            _leave(exchange, order)
+            _free(exchange, order)
+        else:
+            i += 1
+    for bus in (lane + LANE_TO_EXCH, lane + LANE_TO_LOCAL):
+        b = bus_at(bus)
+        b.head = b.tail
+        b.head_ts = NEVER
+    refresh_next_request(exchange)

@@ -10,6 +10,8 @@ exchange before the strategy has woken.
 
 from hftd.jit import inline, kernel
 from hftd.layout import (
+    ARRIVED_FEED,
+    ARRIVED_RESPONSE,
     WAIT_FEED,
     WAIT_FEED_OR_RESPONSE,
     WAIT_RESPONSE,
@@ -46,8 +48,6 @@ EXCHANGE_BYTES = exchange_dtype.itemsize
 STREAM_BYTES = stream_dtype.itemsize
 ASSET_BYTES = asset_dtype.itemsize
 STREAM = offset_of(exchange_dtype, "stream")
-ARRIVED_FEED = 1
-ARRIVED_RESPONSE = 2
 _SEGMENT = segment_dtype.itemsize
 
 
@@ -171,8 +171,7 @@ def advance_local(engine, session, asset_no, until_ns):
     lane = exchange_at(exchange_address(engine, asset_no)).lanes
     bus = bus_at(lane + LANE_TO_LOCAL)
     while bus.head_ts <= until_ns and bus.head_ts != NEVER:
-        ts = bus.head_ts
-        apply_update(asset, bus_pop(lane + LANE_TO_LOCAL, UPDATE_BYTES, UPDATES_MASK), ts)
+        apply_update(asset, bus_pop(lane + LANE_TO_LOCAL, UPDATE_BYTES, UPDATES_MASK))
         arrived |= ARRIVED_RESPONSE
     return arrived
 
@@ -271,8 +270,8 @@ def skip_local(engine, asset_no, until_ns):
 @kernel("int64(int64, int64, int64, int64)")
 def send(session, asset_no, order, kind):
     """Hand a request for a local order to the exchange's side."""
-    engine = session_at(session).backend
-    exchange = exchange_address(engine, asset_no)
+    s = session_at(session)
+    exchange = exchange_address(s.backend, asset_no)
     lane = exchange_at(exchange).lanes
     if bus_is_full(lane + LANE_TO_EXCH, REQUESTS_MASK):
         return ERR_RING_FULL
@@ -289,5 +288,5 @@ def send(session, asset_no, order, kind):
     r.qty = o.qty
     r.local_ts = o.local_timestamp
     r.instrument = asset_no
-    push_request(exchange, lane, request)
+    push_request(exchange, lane, request, s.now_ns)
     return 0
