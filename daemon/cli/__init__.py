@@ -23,6 +23,7 @@ Examples:
   hftd bot --config configs/bot.toml
   hftd backtest --bot configs/bot.toml --date 20220831 --json
 
+\b
 Errors go to stderr in one message, with what is wrong, where, and what to do.
 HFTD_DEBUG=1 shows the traceback too. Exit codes: 0 good, 1 failed,
 2 something that you gave is wrong, 3 a channel broke, 4 the daemon died,
@@ -40,6 +41,18 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         return importlib.import_module(f"daemon.cli.{cmd_name}").command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-"):
+            import difflib
+
+            close = difflib.get_close_matches(name, _COMMANDS, n=1)
+            remedy = f"Did you mean '{close[0]}'?" if close else f"There are {', '.join(_COMMANDS)}."
+            ctx.fail(f"No such command '{name}'. {remedy}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

@@ -105,7 +105,7 @@ class Lines(Shown):
 
 
 class JsonLines(Shown):
-    """Lines of JSON, for a program that draws its own: `{"say": ...}` or `{"rows", "rows_total", "now_ns"}`."""
+    """Lines of JSON, for a program that draws its own: `say`, or `rows`, `rows_total` and `now_ns`."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream

@@ -13,11 +13,13 @@ from hftd.bot.result import BotResult
 from sim.replay.summary import ReplaySummary
 
 _HEADINGS = ("position", "price", "balance", "fee", "equity", "trades", "volume", "value")
+_PIPE_WIDTH = 400
 
 
 def show_bot(result: BotResult, *, stream: TextIO | None = None) -> None:
     """A bot's result: a table of its assets, then how the run went."""
-    console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=False)
+    console = _console(stream)
+    console.print(Text(f"{result.name}: {result.strategy}", style="bold"))
     console.print(_fitting(result, console))
     console.print(_caption(result), style="dim")
     for warning in result.warnings:
@@ -26,7 +28,7 @@ def show_bot(result: BotResult, *, stream: TextIO | None = None) -> None:
 
 def show_replay(summary: ReplaySummary, *, stream: TextIO | None = None) -> None:
     """A replay's summary: a line for the run and one for each bot."""
-    console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+    console = _console(stream)
     days = ", ".join(summary.dates)
     console.print(
         f"played {days} into {', '.join(summary.channels)}: {summary.rows:,} rows, "
@@ -38,6 +40,12 @@ def show_replay(summary: ReplaySummary, *, stream: TextIO | None = None) -> None
         console.print(f"  {bot.name}: {bot.orders:,} orders, {bot.fills:,} fills; {bot.left}", markup=False)
     for warning in summary.warnings:
         console.print(Text.assemble(("warning: ", "yellow bold"), warning))
+
+
+def _console(stream: TextIO | None) -> Console:
+    file = sys.stdout if stream is None else stream
+    # A file or a pipe has no width: nothing is wrapped or cut there.
+    return Console(file=file, highlight=False, width=None if file.isatty() else _PIPE_WIDTH)
 
 
 def _columns(result: BotResult) -> dict[str, list[str]]:
@@ -57,11 +65,12 @@ def _columns(result: BotResult) -> dict[str, list[str]]:
 def _fitting(result: BotResult, console: Console) -> Table:
     """One row an asset where the terminal is wide enough, else one column an asset."""
     wide = _wide(result)
-    return wide if console.measure(wide).maximum <= console.width else _tall(result)
+    unbounded = console.options.update(width=_PIPE_WIDTH)
+    return wide if console.measure(wide, options=unbounded).maximum <= console.width else _tall(result)
 
 
 def _wide(result: BotResult) -> Table:
-    table = Table(title=_title(result), title_justify="left", title_style="bold")
+    table = Table()
     table.add_column("symbol", no_wrap=True)
     table.add_column("channel", no_wrap=True, style="dim")
     columns = _columns(result)
@@ -74,7 +83,7 @@ def _wide(result: BotResult) -> Table:
 
 
 def _tall(result: BotResult) -> Table:
-    table = Table(title=_title(result), title_justify="left", title_style="bold")
+    table = Table()
     table.add_column("")
     for asset in result.assets:
         table.add_column(Text(f"{asset.symbol}\n{asset.channel}"), justify="right", no_wrap=True)
@@ -93,14 +102,11 @@ def _cell(heading: str, shown: str, value: float) -> Text:
     return Text(shown)
 
 
-def _title(result: BotResult) -> Text:
-    return Text(f"{result.name}: {result.strategy}")
-
-
 def _caption(result: BotResult) -> Text:
     return Text(
-        "position and volume in the instrument's units, the rest in its quote currency; equity = balance + position's "
-        "value - fee\n"
-        f"{result.events:,} rows in {text.duration(result.seconds)} ({text.rate(result.events, result.seconds)}), "
+        "position and volume in the instrument's units, the rest in its quote currency;\n"
+        "equity = balance + value of the position - fee\n"
+        f"{result.events:,} rows in {text.duration(result.seconds)}, "
+        f"{text.rate(result.events, result.seconds)}; "
         f"{text.duration(result.sim_seconds)} of market; {result.ended}"
     )

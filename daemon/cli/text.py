@@ -3,7 +3,7 @@
 import math
 
 _NS = 1_000_000_000
-NOTHING = "–"
+NOTHING = "-"
 
 
 def rate(count: float, seconds: float) -> str:
@@ -18,7 +18,7 @@ def rate(count: float, seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """ "0.25 s", "12 s", "10 min 5 s", "2 h 3 min", "3 d 4 h"."""
+    """As in "0.25 s", "12 s", "10 min 5 s", "2 h 3 min", "3 d 4 h"."""
     if not math.isfinite(seconds) or seconds < 0:
         return NOTHING
     if seconds < 10:
@@ -56,18 +56,15 @@ def money(values: list[float]) -> list[str]:
 
 
 def exact(values: list[float]) -> list[str]:
-    """Quantities and prices that are multiples of a step: all with the decimals that the finest needs, up to 8."""
+    """Quantities and prices that are multiples of a step: with the decimals of the finest, up to 8."""
     finite = [value for value in values if math.isfinite(value)]
-    decimals = next(
-        (
-            n
-            for n in range(8)
-            if all(abs(round(value, n) - value) < 1e-9 * max(1, abs(value)) for value in finite)
-        ),
-        8,
-    )
+    decimals = next((count for count in range(8) if all(_is_whole(value, count) for value in finite)), 8)
     # Adding 0.0 turns a rounded -0.0 into 0.0.
     return [
         f"{round(value, decimals) + 0.0:,.{decimals}f}" if math.isfinite(value) else NOTHING
         for value in values
     ]
+
+
+def _is_whole(value: float, decimals: int) -> bool:
+    return abs(round(value, decimals) - value) < 1e-9 * max(1, abs(value))

@@ -8,10 +8,8 @@ _PACKAGES = ("numba", "llvmlite", "numpy", "msgspec", "click", "rich", "matplotl
 
 def versions() -> str:
     """Hftd's version on the first line, then what it stands on."""
-    lines = [f"hftd {_version('hftd')}"]
-    lines.append(
-        f"python {platform.python_version()}, {platform.system()} {platform.release()} {platform.machine()}"
-    )
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    lines = [f"hftd {_version('hftd')}", f"python {platform.python_version()}, {system}"]
     lines += [f"{name} {_version(name)}" for name in _PACKAGES]
     return "\n".join(lines)
 
