@@ -10,6 +10,7 @@ from rich.text import Text
 from daemon.cli import text
 
 if TYPE_CHECKING:
+    from sim.convert.crossed import Crossed
     from sim.convert.report import Report
 
 _SHOWN_MAX = 5
@@ -37,7 +38,7 @@ def show_conversion(report: "Report", *, stream: TextIO | None = None) -> None:
 
 
 def _facts(report: "Report") -> list[tuple[str, str]]:
-    crossed, sequence = report.crossed, report.sequence
+    sequence = report.sequence
     facts = [
         ("rows", _counts(report.rows_by_kind)),
         ("split by clock", f"{report.rows_split:,}"),
@@ -48,12 +49,7 @@ def _facts(report: "Report") -> list[tuple[str, str]]:
             f"{report.latency_min_ns / 1e6:,.3f} ms; corrected by {report.clock_correction_ns:,} ns",
         ),
         ("gaps", _gaps(sequence.gaps, sequence.repeats)),
-        (
-            "crossed book",
-            f"{crossed.times:,} times, {crossed.total_ns / 1e6:,.1f} ms in all, longest {crossed.longest_ns / 1e6:,.1f} ms"
-            if crossed.checked
-            else "not checked",
-        ),
+        ("crossed book", _crossed(report.crossed)),
         ("lines", f"{report.lines:,}: {_counts(report.lines_by_kind)}"),
     ]
     for label, counts in (
@@ -76,6 +72,15 @@ def _gaps(gaps: int, repeats: int) -> str:
     if not gaps and not repeats:
         return "none"
     return f"{gaps:,} with updates missing, {repeats:,} repeated or late"
+
+
+def _crossed(crossed: "Crossed") -> str:
+    if not crossed.checked:
+        return "not checked: the prices are too far apart"
+    if not crossed.times:
+        return "never"
+    total_ms, longest_ms = crossed.total_ns / 1e6, crossed.longest_ns / 1e6
+    return f"{crossed.times:,} times, {total_ms:,.1f} ms in all, the longest {longest_ms:,.1f} ms"
 
 
 def _span(first_ns: int, last_ns: int) -> str:

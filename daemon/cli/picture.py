@@ -1,4 +1,4 @@
-"""A picture of a bot's run: equity, position, and the mid price with the fills, for each asset on one time axis."""
+"""A picture of a bot's run: equity, position, and the mid price with the fills, for each asset."""
 
 from pathlib import Path
 from typing import Any
