@@ -2,28 +2,12 @@
 
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from daemon.cli.options import FILE
-from hftd.errors import ConfigError, HftdError, UsageError
-
-if TYPE_CHECKING:
-    from daemon.cli.processes import Child, Children
-    from daemon.cli.progress import Shown
-    from hftd.bot.result import BotResult
-    from sim.config import ReplayConfig
-
-READY_MAX_S = 300
-"""The daemon compiles at its first start; longer than this it can't take."""
-SILENT_MAX_S = 300
-"""Processes that say nothing for so long are given up."""
-LEAVE_MAX_S = 60
-"""When one of the processes has ended, the other must end within this time."""
+from hftd.errors import ConfigError, UsageError
 
 _CONFIGS = ("replay.toml", "bot.toml")
 _EPILOG = """\b
@@ -46,6 +30,7 @@ def command(seed: int, folder: Path) -> None:
     """Generate a market, replay it to a bot over shared memory, show what it earned."""
     from sim.generate import DEMO_DATE
 
+    from daemon.cli.demo_run import play, stage
     from daemon.cli.picture import draw
     from daemon.cli.results import show_bot
     from hftd.clock import monotonic_ns
@@ -53,25 +38,20 @@ def command(seed: int, folder: Path) -> None:
     start_ns = monotonic_ns()
     replay_path, bot_path = _configs(Path("configs"))
     _make(folder)
-    _stage(
-        1,
-        "A market",
-        "two instruments that follow one fair price; each order book, order by order, from a seed",
-    )
+    stage(1, "A market", "two instruments that follow one fair price, with their order flow, from a seed")
     _generate(replay_path, seed)
-    _stage(
+    stage(
         2,
         "A daemon",
-        f"plays that day into shared memory, as a connector would live: hftd replay --date {DEMO_DATE}",
+        f"plays it into shared memory, as a connector does live: hftd replay --date {DEMO_DATE}",
     )
-    result = _play(replay_path, bot_path, folder)
-    _stage(4, "The result", "what the bot came to, and a picture of how")
+    result = play(replay_path, bot_path, DEMO_DATE, folder)
+    stage(4, "The result", "what the bot came to, and a picture of how")
     show_bot(result)
     picture = folder / "result.png"
     draw(picture, result)
-    click.echo(
-        f"\nThe picture is {click.style(str(picture), bold=True)}, its numbers are {folder / 'result.npz'}."
-    )
+    shown = click.style(str(picture), bold=True)
+    click.echo(f"\nThe picture is {shown}, its numbers are {folder / 'result.npz'}.")
     click.echo(f"All of it took {(monotonic_ns() - start_ns) / 1e9:.1f} s.")
     click.echo(_next_steps(replay_path, bot_path, DEMO_DATE))
 
@@ -99,10 +79,6 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"the folder can't be made: {error.strerror}", where=str(folder)) from None
-
-
-def _stage(number: int, title: str, text: str) -> None:
-    click.echo(f"\n{click.style(f'{number}/4  {title}', bold=True)}  {text}", err=True)
 
 
 def _generate(replay_path: Path, seed: int) -> None:
@@ -140,129 +116,6 @@ def _generate(replay_path: Path, seed: int) -> None:
         )
     for path in written:
         click.echo(f"  {os.path.relpath(path)}  {path.stat().st_size / 1e6:.1f} MB", err=True)
-
-
-def _play(replay_path: Path, bot_path: Path, folder: Path) -> "BotResult":
-    """Run the daemon and the bot as processes of their own, with a runtime directory of their own."""
-    from sim.generate import DEMO_DATE
-
-    from daemon.cli.processes import Children, exiting_on_sigterm
-    from daemon.cli.progress import replay_progress
-    from hftd.bot.result import from_json
-    from hftd.config import load
-    from sim.config import ReplayConfig
-
-    config = load(replay_path, ReplayConfig)
-    records = folder / "result.npz"
-    # Named after the system's temporary folder: the path of a Unix socket must be short.
-    with tempfile.TemporaryDirectory(prefix="hftd-demo-") as runtime, exiting_on_sigterm():
-        environment = os.environ | {"HFTD_RUNTIME_DIR": runtime}
-        with Children(environment, Path(runtime)) as children, replay_progress("auto") as progress:
-            replay = children.start(
-                "replay",
-                "replay",
-                "--config",
-                str(replay_path),
-                "--date",
-                DEMO_DATE,
-                "--progress",
-                "json",
-                "--json",
-            )
-            _wait_for_channels(children, replay, config, Path(runtime), progress)
-            _stage(3, "A bot", "runs a compiled strategy on these channels, the same one as live: hftd bot")
-            bot = children.start(
-                "bot",
-                "bot",
-                "--config",
-                str(bot_path),
-                "--record",
-                str(records),
-                "--progress",
-                "plain",
-                "--json",
-            )
-            _watch(children, [replay, bot], progress)
-            document = bot.stdout
-    (folder / "result.json").write_bytes(document)
-    return from_json(document, records=records)
-
-
-def _wait_for_channels(
-    children: "Children", replay: "Child", config: "ReplayConfig", runtime: Path, progress: "Shown"
-) -> None:
-    sockets = [runtime / f"{channel.name}.sock" for channel in config.channels]
-    for _ in _ticks(READY_MAX_S):
-        _relay(children, progress)
-        _check([replay])
-        if replay.code == 0:
-            raise HftdError("the daemon ended before a bot could come", where="hftd replay")
-        if all(socket.exists() for socket in sockets):
-            return
-    raise HftdError(f"the daemon did not open its channels in {READY_MAX_S} s", where="hftd replay")
-
-
-def _watch(children: "Children", processes: "list[Child]", progress: "Shown") -> None:
-    """Relay what the processes say until both have ended."""
-    from hftd.clock import monotonic_ns
-
-    heard_ns = monotonic_ns()
-    ended_ns = 0
-    while any(process.code is None for process in processes):
-        if _relay(children, progress):
-            heard_ns = monotonic_ns()
-        _check(processes)
-        if not ended_ns and any(process.code is not None for process in processes):
-            ended_ns = monotonic_ns()
-        silent_s = (monotonic_ns() - heard_ns) / 1e9
-        late_s = (monotonic_ns() - ended_ns) / 1e9 if ended_ns else 0.0
-        if silent_s > SILENT_MAX_S or late_s > LEAVE_MAX_S:
-            running = " and ".join(f"hftd {process.name}" for process in processes if process.code is None)
-            raise HftdError("does not end", where=running)
-    while _relay(children, progress, timeout_s=0.2):
-        pass
-    _check(processes)
-
-
-def _ticks(limit_s: float) -> Iterator[None]:
-    """Until so many seconds have passed."""
-    from hftd.clock import monotonic_ns
-
-    end_ns = monotonic_ns() + int(limit_s * 1e9)
-    while monotonic_ns() < end_ns:
-        yield
-
-
-def _relay(children: "Children", progress: "Shown", *, timeout_s: float = 0.05) -> bool:
-    """Show the next line of a process, if there is one."""
-    import msgspec
-
-    said = children.next_line(timeout_s)
-    if said is None:
-        return False
-    name, line = said
-    try:
-        message = (
-            msgspec.json.decode(line, type=dict[str, int | str]) if line.startswith("{") else {"say": line}
-        )
-        if "say" in message:
-            progress.say(f"  {name:<6} | {message['say']}")
-        else:
-            progress.update(int(message["rows"]), int(message["rows_total"]), int(message["now_ns"]))
-    except (msgspec.DecodeError, KeyError, ValueError):
-        progress.say(f"  {name:<6} | {line}")
-    return True
-
-
-def _check(processes: "list[Child]") -> None:
-    """Raise for a process that has failed; the daemon's failure counts before the bot's, which follows from it."""
-    for process in processes:
-        if process.code:
-            said = process.last_lines() or "it said nothing"
-            raise HftdError(
-                f"hftd {process.name} failed with exit code {process.code}; its last words:\n\n{said}\n",
-                where=f"hftd {' '.join(process.arguments)}",
-            )
 
 
 def _next_steps(replay_path: Path, bot_path: Path, date: str) -> str:

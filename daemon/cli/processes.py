@@ -23,7 +23,7 @@ _GRACE_S = 5.0
 
 
 class Child:
-    """One process, `python -m daemon.cli ...`, in a session of its own, so that a Ctrl-C reaches only its parent.
+    """One process, `python -m daemon.cli ...`, in a session of its own: a Ctrl-C reaches only its parent.
 
     Args:
         name: What its lines are called.
@@ -83,12 +83,16 @@ class Child:
         self._reader.join(timeout=1.0)
         return "\n".join(self._kept)
 
+    def wait(self, timeout_s: float) -> None:
+        """Wait for its end, but not longer than that."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout_s)
+
     def stop(self) -> None:
         """Interrupt it, and kill it if it stays."""
         if self.code is None:
             self.process.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(_GRACE_S)
+            self.wait(_GRACE_S)
         if self.code is None:
             self.process.kill()
             self.process.wait()
@@ -135,7 +139,7 @@ class Children:
 def exiting_on_sigterm() -> Iterator[None]:
     """Turn SIGTERM into SystemExit meanwhile, so that blocks are left in order."""
 
-    def leave(number: int, frame: FrameType | None) -> None:
+    def leave(_: int, __: FrameType | None) -> None:
         raise SystemExit(TERMINATED)
 
     before = signal.signal(signal.SIGTERM, leave)
