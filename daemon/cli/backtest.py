@@ -17,8 +17,9 @@ from daemon.cli.options import (
 _EPILOG = """\b
 Examples:
   hftd backtest --bot configs/bot.toml --date 20220831
-  hftd backtest --bot configs/grid.toml --date 20220831 --json --record grid.npz
+  hftd backtest --bot configs/grid.toml --date 20220831 --record grid.npz
 
+\b
 The result is that of `hftd replay` and `hftd bot` on the same
 configurations, bit for bit.
 """

@@ -9,7 +9,7 @@ from daemon.cli.options import FILE, json_option, progress_option
 _USER_EVENTS = ("mark_price", "book_ticker")
 _EPILOG = """\b
 Examples:
-  hftd convert binancefutures btcusdt_20240808.gz data/bf/btcusdt_20240808.npz
+  hftd convert binancefutures btcusdt.gz data/bf/btcusdt_20240808.npz
   hftd convert binancefutures part1.gz part2.gz day.npz --user-events mark_price
   hftd convert binancefutures --help
 

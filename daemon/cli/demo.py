@@ -40,11 +40,8 @@ def command(seed: int, folder: Path) -> None:
     _make(folder)
     stage(1, "A market", "two instruments that follow one fair price, with their order flow, from a seed")
     _generate(replay_path, seed)
-    stage(
-        2,
-        "A daemon",
-        f"plays it into shared memory, as a connector does live: hftd replay --date {DEMO_DATE}",
-    )
+    replaying = f"plays it into shared memory, as a connector does live: hftd replay --date {DEMO_DATE}"
+    stage(2, "A daemon", replaying)
     result = play(replay_path, bot_path, DEMO_DATE, folder)
     stage(4, "The result", "what the bot came to, and a picture of how")
     show_bot(result)

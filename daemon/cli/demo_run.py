@@ -41,11 +41,6 @@ def play(replay_path: Path, bot_path: Path, date: str, folder: Path) -> BotResul
     Raises:
         HftdError: One of the processes failed; the message has the end of its stderr.
     """
-    from sim.generate import date
-
-    from daemon.cli.processes import Children
-    from sim.config import ReplayConfig
-
     config = load(replay_path, ReplayConfig)
     records = folder / "result.npz"
     # Named after the system's temporary folder: the path of a Unix socket must be short.
@@ -124,7 +119,7 @@ def _relay(children: Children, progress: Shown, *, timeout_s: float = 0.05) -> b
 
 
 def _check(processes: list[Child]) -> None:
-    """Raise if a process has failed; if both did, for the daemon, since the bot's failure follows from that."""
+    """Raise if a process has failed; if both did, for the daemon: the bot's failure follows from it."""
     if not any(process.code for process in processes):
         return
     for process in processes:

@@ -24,7 +24,7 @@ def run(command: click.Command, arguments: list[str] | None = None) -> int:
         The exit code: the command's own if it returns an integer, else 0.
     """
     try:
-        code = command.main(args=arguments, prog_name="hftd", standalone_mode=False)
+        code = _call(command, sys.argv[1:] if arguments is None else arguments)
         # A pipe whose reader is gone shows itself here at the latest.
         sys.stdout.flush()
     except click.ClickException as error:
@@ -32,9 +32,8 @@ def run(command: click.Command, arguments: list[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        _silence_stdout()
-        return BROKEN_PIPE
+    except BrokenPipeError as error:
+        return _broken_pipe(error)
     except HftdError as error:
         show(error)
         return error.exit_code
@@ -42,6 +41,17 @@ def run(command: click.Command, arguments: list[str] | None = None) -> int:
         _show_mistake(error)
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _call(command: click.Command, arguments: list[str]) -> object:
+    if "_HFTD_COMPLETE" in os.environ:
+        return command.main(args=arguments, prog_name="hftd")
+    # Not `command.main`: it ends quietly at any broken pipe, also at that of a daemon's socket.
+    try:
+        with command.make_context("hftd", list(arguments)) as context:
+            return command.invoke(context)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
 
 
 def show(error: HftdError) -> None:
@@ -69,6 +79,18 @@ def _show_traceback() -> bool:
     return True
 
 
-def _silence_stdout() -> None:
-    """Keep the interpreter from flushing into the broken pipe at its exit, which would be reported."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def _broken_pipe(error: BrokenPipeError) -> int:
+    """The code for a pipe whose reader has left: not worth a word if it is our stdout or stderr."""
+    import select
+
+    poll = select.poll()
+    for descriptor in (1, 2):
+        poll.register(descriptor, 0)
+    broken = [descriptor for descriptor, event in poll.poll(0) if event & select.POLLERR]
+    if not broken:
+        _show_mistake(error)
+        return 1
+    # Else the interpreter flushes into the pipe at its exit, and reports that.
+    for descriptor in broken:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    return BROKEN_PIPE

@@ -72,6 +72,9 @@ def _draw_asset(panels: Any, asset: AssetResult, result: BotResult, number: int)
         position.axhline(0, color="black", linewidth=0.6, alpha=0.5)
         price.plot(at, records["price"], color="#7a8797", linewidth=0.9, label="mid", zorder=1)
         _date_axis(price)
+        if len(records) == 1:
+            # One moment has no extent that an axis could be divided by.
+            price.set_xlim(at[0] - np.timedelta64(1, "s"), at[0] + np.timedelta64(1, "s"))
     else:
         for panel in (equity, position):
             _note(panel, "no records")
