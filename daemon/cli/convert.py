@@ -9,8 +9,8 @@ from daemon.cli.options import FILE, json_option, progress_option
 _USER_EVENTS = ("mark_price", "book_ticker")
 _EPILOG = """\b
 Examples:
-  hftd convert binancefutures btcusdt.gz data/bf/btcusdt_20240808.npz
-  hftd convert binancefutures part1.gz part2.gz day.npz --user-events mark_price
+  hftd convert binancefutures btcusdt.gz btcusdt_20240808.npz
+  hftd convert binancefutures a.gz b.gz day.npz --user-events mark_price
   hftd convert binancefutures --help
 
 The report says what the capture is like: gaps, crossed books, clock
