@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -116,18 +117,16 @@ def _generate(replay_path: Path, seed: int) -> None:
 
 
 def _next_steps(replay_path: Path, bot_path: Path, date: str) -> str:
-    bold = [
-        click.style(command, fg="cyan")
-        for command in (
-            f"hftd replay --date {date}",
-            f"hftd bot --config {bot_path}",
-            f"hftd backtest --bot {bot_path} --date {date}",
-        )
-    ]
-    return f"""
-Next:
-  {bold[0]}   in one terminal, and in another
-  {bold[1]}   the two processes by hand
-  {bold[2]}   the same result in one process
-  edit {bot_path} (parameters) or strategies/market_making.py (the strategy), and run the demo again;
-  {replay_path} has the models of latency, queue and fees."""
+    # Where the environment is not activated, the command is called by its path.
+    hftd = "hftd" if shutil.which("hftd") else os.path.relpath(Path(sys.executable).with_name("hftd"))
+    steps = (
+        (f"{hftd} replay --date {date}", "the daemon by hand, and in another terminal"),
+        (f"{hftd} bot --config {bot_path}", "the bot"),
+        (f"{hftd} backtest --bot {bot_path} --date {date}", "the same result in one process"),
+        (f"edit {bot_path}", "the strategy's parameters; then run the demo again"),
+        ("edit strategies/market_making.py", "the strategy itself"),
+        (f"edit {replay_path}", "latency, queue and fees"),
+    )
+    width = max(len(command) for command, _ in steps)
+    lines = [f"  {click.style(command.ljust(width), fg='cyan')}  {text}" for command, text in steps]
+    return "\n".join(["\nNext:", *lines])

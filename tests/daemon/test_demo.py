@@ -2,11 +2,13 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
 from hftd.clock import monotonic_ns, sleep
+from hftd.errors import ConfigError
 
 
 @pytest.fixture
@@ -48,6 +50,26 @@ def test_an_instrument_that_the_demo_has_no_market_for_is_said(hftd, folder):
     done = hftd("demo")
     assert done.returncode == 2
     assert "no market for XRPUSDT on demofutures" in done.stderr
+
+
+def test_missing_configurations_are_copied_and_the_users_own_are_kept(folder, monkeypatch):
+    import daemon
+    from daemon.cli.demo import _configs
+
+    (folder / "original" / "daemon").mkdir(parents=True)
+    (folder / "original" / "configs").mkdir()
+    for name in ("replay.toml", "bot.toml"):
+        (folder / "original" / "configs" / name).write_text("# original\n")
+    monkeypatch.setattr(daemon, "__file__", str(folder / "original" / "daemon" / "__init__.py"))
+    mine = (folder / "configs" / "bot.toml").read_text()
+    (folder / "configs" / "replay.toml").unlink()
+    replay, bot = _configs(Path("configs"))
+    assert replay.read_text() == "# original\n"
+    assert bot.read_text() == mine
+    (folder / "original" / "configs" / "bot.toml").unlink()
+    bot.unlink()
+    with pytest.raises(ConfigError, match=r"no configs/bot\.toml"):
+        _configs(Path("configs"))
 
 
 @pytest.mark.parametrize(
