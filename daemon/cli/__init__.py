@@ -1,0 +1,91 @@
+"""The command line: `hftd`.
+
+This module must stay light, since every start of a bot goes through it: a command's module is imported when
+the command is called, and what it needs when it runs.
+"""
+
+import importlib
+
+import click
+
+_COMMANDS = {
+    "demo": "Generate a market, replay it to a bot, show what it earned.",
+    "replay": "Play recorded days into shared-memory channels.",
+    "bot": "Run a strategy on channels: a replay's or, the same way, an exchange's.",
+    "backtest": "Run a replay and a bot in one process.",
+    "convert": "Make an archive from an exchange's raw capture.",
+}
+
+_EPILOG = """\b
+Examples:
+  hftd demo                                        start here
+  hftd replay --date 20220831                      and, in another terminal:
+  hftd bot --config configs/bot.toml
+  hftd backtest --bot configs/bot.toml --date 20220831 --json
+
+\b
+Errors go to stderr in one message, with what is wrong, where, and what to do.
+HFTD_DEBUG=1 shows the traceback too. Exit codes: 0 good, 1 failed,
+2 something that you gave is wrong, 3 a channel broke, 4 the daemon died,
+130 interrupted.
+"""
+
+
+class _Commands(click.Group):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        return importlib.import_module(f"daemon.cli.{cmd_name}").command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-"):
+            import difflib
+
+            close = difflib.get_close_matches(name, _COMMANDS, n=1)
+            remedy = f"Did you mean '{close[0]}'?" if close else f"There are {', '.join(_COMMANDS)}."
+            ctx.fail(f"No such command '{name}'. {remedy}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+def _show_versions(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from daemon.cli.versions import versions
+
+        click.echo(versions())
+        ctx.exit()
+
+
+@click.group(
+    cls=_Commands,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_versions,
+    help="The versions of hftd and of what it stands on.",
+)
+def hftd() -> None:
+    """Trade live and replay the past with the same compiled strategy."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    from daemon.cli.failing import run
+
+    raise SystemExit(run(hftd, arguments))

@@ -1,0 +1,5 @@
+"""`python -m daemon.cli` is `hftd`."""
+
+from daemon.cli import main
+
+main()

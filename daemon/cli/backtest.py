@@ -1,0 +1,60 @@
+"""`hftd backtest`."""
+
+from pathlib import Path
+
+import click
+
+from daemon.cli.options import (
+    FILE,
+    config_option,
+    date_option,
+    find_config,
+    json_option,
+    progress_option,
+    record_option,
+)
+
+_EPILOG = """\b
+Examples:
+  hftd backtest --bot configs/bot.toml --date 20220831
+  hftd backtest --bot configs/grid.toml --date 20220831 --record grid.npz
+
+\b
+The result is that of `hftd replay` and `hftd bot` on the same
+configurations, bit for bit.
+"""
+
+
+@click.command("backtest", epilog=_EPILOG)
+@config_option("replay.toml")
+@click.option("--bot", "bot", type=FILE, required=True, metavar="bot.toml", help="The bot's configuration.")
+@date_option
+@json_option
+@record_option
+@progress_option
+def command(
+    config: Path | None, bot: Path, date: str, as_json: bool, record: Path | None, progress_mode: str
+) -> None:
+    """Run a replay and a bot in one process, for research and sweeps."""
+    # Nothing is imported here that the strategy does not need: a backtest is to start fast.
+    from daemon.cli.compiling import watching
+    from hftd.bot.config import BotConfig
+    from hftd.bot.result import check_output
+    from hftd.config import load
+    from sim.config import ReplayConfig
+
+    path = find_config(config, "replay.toml")
+    replay_config = load(path, ReplayConfig)
+    bot_config = load(bot, BotConfig)
+    if record is not None:
+        check_output(record)
+    from sim.archive import parse_dates
+
+    dates = parse_dates(date)
+    with watching(progress_mode):
+        from sim.run import backtest
+
+        result = backtest(replay_config, path.parent, bot_config, bot.parent, dates)
+    from daemon.cli.output import put_out
+
+    put_out(result, as_json=as_json, record=record)

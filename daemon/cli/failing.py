@@ -1,0 +1,96 @@
+"""How a command ends: the exit code, and one message for whatever went wrong."""
+
+import os
+import sys
+
+import click
+
+from hftd.errors import HftdError
+
+INTERRUPTED = 130
+"""As shells report a process that SIGINT ended."""
+BROKEN_PIPE = 141
+"""As shells report a process that SIGPIPE ended."""
+
+
+def run(command: click.Command, arguments: list[str] | None = None) -> int:
+    """Run a command; nothing but KeyboardInterrupt's relatives gets out of here as an exception.
+
+    Args:
+        command: The command or group.
+        arguments: Without the program's name; None takes the process's.
+
+    Returns:
+        The exit code: the command's own if it returns an integer, else 0.
+    """
+    try:
+        code = _call(command, sys.argv[1:] if arguments is None else arguments)
+        # A pipe whose reader is gone shows itself here at the latest.
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError as error:
+        return _broken_pipe(error)
+    except HftdError as error:
+        show(error)
+        return error.exit_code
+    except Exception as error:
+        _show_mistake(error)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _call(command: click.Command, arguments: list[str]) -> object:
+    if "_HFTD_COMPLETE" in os.environ:
+        return command.main(args=arguments, prog_name="hftd")
+    # Not `command.main`: it ends quietly at any broken pipe, also at that of a daemon's socket.
+    try:
+        with command.make_context("hftd", list(arguments)) as context:
+            return command.invoke(context)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+
+
+def show(error: HftdError) -> None:
+    """One error on stderr: what, where, hint."""
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.what}", err=True)
+    for label, text in (("where", error.where), ("hint", error.hint)):
+        if text:
+            click.echo(f"  {click.style(f'{label}:', bold=True):<7}{' ' * (6 - len(label))}{text}", err=True)
+    _show_traceback()
+
+
+def _show_mistake(error: Exception) -> None:
+    name = type(error).__name__
+    click.echo(f"{click.style('error:', fg='red', bold=True)} hftd itself failed: {name}: {error}", err=True)
+    if not _show_traceback():
+        click.echo("  HFTD_DEBUG=1 shows where; please report it with that", err=True)
+
+
+def _show_traceback() -> bool:
+    if os.environ.get("HFTD_DEBUG", "") in ("", "0"):
+        return False
+    import traceback
+
+    click.echo(traceback.format_exc(), err=True)
+    return True
+
+
+def _broken_pipe(error: BrokenPipeError) -> int:
+    """The code for a pipe whose reader has left: not worth a word if it is our stdout or stderr."""
+    import select
+
+    poll = select.poll()
+    for descriptor in (1, 2):
+        poll.register(descriptor, 0)
+    broken = [descriptor for descriptor, event in poll.poll(0) if event & select.POLLERR]
+    if not broken:
+        _show_mistake(error)
+        return 1
+    # Else the interpreter flushes into the pipe at its exit, and reports that.
+    for descriptor in broken:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    return BROKEN_PIPE

@@ -1,0 +1,83 @@
+"""Options that commands share."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hftd.errors import ConfigError
+
+FILE = click.Path(path_type=Path)
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="The result as one JSON document on stdout."
+)
+
+record_option = click.option(
+    "--record",
+    type=FILE,
+    metavar="OUT.npz",
+    help="Write `records` (the state at each interval) and `fills`.",
+)
+
+date_option = click.option(
+    "--date",
+    required=True,
+    metavar="DATE",
+    help="The day to play: 20220831, several as 20220831,20220901 or as 20220831..20220902.",
+)
+
+progress_option = click.option(
+    "--progress",
+    "progress_mode",
+    type=click.Choice(["auto", "plain", "json", "none"]),
+    default="auto",
+    show_default=True,
+    help="How progress is shown on stderr: auto draws a bar on a terminal, else plain lines.",
+)
+
+
+def config_option(name: str) -> Any:
+    """`--config`, which may be left out where a file of that name is at hand."""
+    return click.option(
+        "--config",
+        type=FILE,
+        metavar=name,
+        help=f"The configuration. Default: ./{name}, then ./configs/{name}.",
+    )
+
+
+def find_config(given: Path | None, name: str) -> Path:
+    """The configuration that was given, or the default one.
+
+    Raises:
+        ConfigError: None was given and there is none at the default places; the message names them.
+    """
+    if given is not None:
+        return given
+    places = [Path(name), Path("configs") / name]
+    for place in places:
+        if place.is_file():
+            return place
+    raise ConfigError(
+        f"no configuration was given, and there is no {' or '.join(str(place) for place in places)}",
+        where=str(Path.cwd()),
+        hint=f"give one by --config {name}, or go to the folder that has it",
+    )
+
+
+class Speed(click.ParamType):
+    """A finite number above 0."""
+
+    name = "speed"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Check it."""
+        try:
+            speed = float(value)
+        except ValueError:
+            self.fail(f"'{value}' is not a number.", param, ctx)
+        if not (speed > 0 and math.isfinite(speed)):
+            self.fail(f"must be a number above 0, is {value}.", param, ctx)
+        return speed

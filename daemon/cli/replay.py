@@ -1,0 +1,56 @@
+"""`hftd replay`."""
+
+from pathlib import Path
+
+import click
+
+from daemon.cli.options import Speed, config_option, date_option, find_config, json_option, progress_option
+
+_EPILOG = """\b
+Examples:
+  hftd replay --date 20220831
+  hftd replay --date 20220831..20220902 --config configs/replay.toml
+  hftd replay --date 20220831 --speed 10      ten times as fast as it was
+
+The daemon waits for its bots (`hftd bot`), plays the days as fast as they
+can take them, every run the same, and ends with the data.
+"""
+
+
+@click.command("replay", epilog=_EPILOG)
+@date_option
+@config_option("replay.toml")
+@click.option(
+    "--speed",
+    type=Speed(),
+    metavar="X",
+    help="Follow the wall clock, X times as fast as it was. Default: in lockstep with the bots.",
+)
+@json_option
+@progress_option
+def command(date: str, config: Path | None, speed: float | None, as_json: bool, progress_mode: str) -> None:
+    """Play recorded days into shared-memory channels, through latency, queue and fee models."""
+    from daemon.cli.compiling import watching
+    from daemon.cli.progress import replay_progress
+    from hftd.config import load
+    from sim.config import ReplayConfig
+
+    path = find_config(config, "replay.toml")
+    replay_config = load(path, ReplayConfig)
+    from sim.archive import parse_dates
+
+    dates = parse_dates(date)
+    # The bar owns the terminal's line: what is compiled is said above it.
+    compiling_mode = "plain" if progress_mode == "auto" else progress_mode
+    with watching(compiling_mode), replay_progress(progress_mode) as progress:
+        from sim.replay.daemon import run
+
+        summary = run(replay_config, path.parent, dates, speed, progress)
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.encode(summary))
+    else:
+        from daemon.cli.results import show_replay
+
+        show_replay(summary)

@@ -1,0 +1,112 @@
+"""What `bot.toml` says: which strategy trades what, and with which parameters."""
+
+import math
+import re
+from typing import Annotated, Any, Literal, cast
+
+import msgspec
+
+from hftd.config import Section, check_name, check_range, check_unique, quoted
+
+Parameter = bool | int | float | str | list[Any]
+
+SPIN_MAX_US = 1_000_000
+"""A bot that spins longer than a second before it sleeps has got its units wrong."""
+
+_Positive = Annotated[float, msgspec.Meta(gt=0)]
+_STRATEGY = re.compile(r".+:[A-Za-z_][A-Za-z0-9_]*")
+
+
+class BotSection(Section, frozen=True):
+    """`[bot]`: the bot itself.
+
+    Attributes:
+        name: What the daemons know the bot by: 1 to 64 of letters, digits, '.', '_' and '-'.
+        strategy: `module:function` or `path/to/file.py:function`, the path relative to the configuration.
+        spin_us: How long a waiting bot spins before it sleeps; 0 where processes share a core.
+        end: What the daemons do with the bot's open orders when it is gone: cancel them, keep them, or cancel
+            them and flatten the position.
+    """
+
+    name: str
+    strategy: str
+    spin_us: Annotated[int, msgspec.Meta(ge=0, le=SPIN_MAX_US)] = 50
+    end: Literal["cancel", "keep", "flatten"] = "cancel"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_name("name", self.name)
+        if not _STRATEGY.fullmatch(self.strategy):
+            raise ValueError(
+                "`strategy` must be 'module:function' or 'path/to/file.py:function', "
+                f"is {quoted(self.strategy)}"
+            )
+
+
+class InstrumentSection(Section, frozen=True):
+    """One of `[[instruments]]`: the bot's asset numbers are their order in the file, from 0.
+
+    Attributes:
+        channel: The daemon's channel that carries it.
+        symbol: Its name in that channel.
+        tick_size: The price's step.
+        lot_size: The quantity's step.
+        last_trades_capacity: How many trades `last_trades` holds until it is cleared; 0 keeps none.
+        roi: The range of interest of the market depth, `[lower, upper]` in prices; absent, the depth is
+            unbounded.
+    """
+
+    channel: str
+    symbol: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    tick_size: _Positive
+    lot_size: _Positive
+    last_trades_capacity: Annotated[int, msgspec.Meta(ge=0, le=1 << 24)] = 0
+    roi: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_name("channel", self.channel)
+        check_range("roi", self.roi)
+
+
+class RecordSection(Section, frozen=True):
+    """`[record]`: how often the bot's state is recorded, in simulated or real time."""
+
+    interval_ms: Annotated[int, msgspec.Meta(gt=0)] = 1000
+
+
+class BotConfig(Section, frozen=True):
+    """A bot's whole configuration.
+
+    Attributes:
+        bot: The bot itself.
+        instruments: What it trades; at least one.
+        parameters: The strategy's parameters by name.
+        record: How often its state is recorded.
+    """
+
+    bot: BotSection
+    instruments: Annotated[list[InstrumentSection], msgspec.Meta(min_length=1)]
+    parameters: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
+    record: RecordSection = RecordSection()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_unique("instrument", [f"{one.channel}/{one.symbol}" for one in self.instruments])
+        for name, value in self.parameters.items():
+            _check_parameter(name, value)
+
+
+def _check_parameter(name: str, value: object) -> None:
+    if isinstance(value, float) and math.isnan(value):
+        raise ValueError(f"`parameters.{name}` is NaN, which is no value")
+    if isinstance(value, list):
+        for entry in cast(list[object], value):
+            if isinstance(entry, list):
+                raise ValueError(f"`parameters.{name}` must be a flat list, has a list inside")  # noqa: TRY004 - as below
+            _check_parameter(name, entry)
+    elif not isinstance(value, bool | int | float | str):
+        raise ValueError(  # noqa: TRY004 - msgspec reports ValueErrors
+            f"`parameters.{name}` must be a number, true or false, a string or a list of these, "
+            f"is {quoted(str(value))}"
+        )

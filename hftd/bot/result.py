@@ -1,0 +1,189 @@
+"""What a bot's run came to: the same for a backtest, a replay and live trading.
+
+`to_json` and `save_records` give the same bytes for equal results, wall times aside, so that two runs can be
+compared by their files.
+"""
+
+import contextlib
+import io
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from hftd.errors import DataError, UsageError
+from hftd.types import fill_dtype, record_dtype
+
+_ARRAYS = {"records": record_dtype, "fills": fill_dtype}
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+class AssetResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one asset stands at the end.
+
+    Attributes:
+        symbol: Its name.
+        channel: The channel that carried it.
+        position: What is held, in the instrument's units; short is negative.
+        balance: Cash from trades without fees, starting at 0.
+        fee: Fees paid; negative if rebates were more.
+        num_trades: Executions.
+        trading_volume: Their quantities added up.
+        trading_value: Their values added up.
+        equity: Balance and the position's value at `price`, less fees; NaN without a price.
+        price: The last mid price; NaN without one.
+        contract_size: Units of the underlying in one contract.
+    """
+
+    symbol: str
+    channel: str
+    position: float
+    balance: float
+    fee: float
+    num_trades: int
+    trading_volume: float
+    trading_value: float
+    equity: float
+    price: float
+    contract_size: float = 1.0
+
+
+class BotResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A bot's whole run.
+
+    Attributes:
+        name: The bot's name.
+        strategy: Where its strategy came from, such as "strategies.market_making:market_making".
+        assets: One entry an asset, in the order of the configuration.
+        events: Rows of market data that the bot saw.
+        seconds: Wall time of the run, without starting and compiling.
+        sim_seconds: The time that passed for the strategy.
+        ended: "end of data", "stopped" or "strategy returned".
+        records: The states at each interval: shape (n, assets), `record_dtype`.
+        fills: The executions in the order in which the bot learned of them: shape (m,), `fill_dtype`.
+        warnings: What was odd, such as market data that was lost.
+    """
+
+    name: str
+    strategy: str
+    assets: list[AssetResult]
+    events: int
+    seconds: float
+    sim_seconds: float
+    ended: str
+    records: npt.NDArray[np.void]
+    fills: npt.NDArray[np.void]
+    warnings: list[str] = []
+
+
+def to_json(result: BotResult) -> bytes:
+    """One JSON document: everything but the arrays; a number that is not finite is null."""
+    document = {"bot": result.name}
+    document |= {
+        name: getattr(result, name) for name in result.__struct_fields__ if name not in ("name", *_ARRAYS)
+    }
+    document |= {"num_records": int(result.records.shape[0]), "num_fills": int(result.fills.shape[0])}
+    return msgspec.json.encode(document)
+
+
+def from_json(document: bytes, *, records: Path | None = None) -> BotResult:
+    """The result that `to_json` wrote, with the arrays that `save_records` wrote to `records`.
+
+    Raises:
+        DataError: It is no such document, or the file is missing or broken.
+    """
+    try:
+        values = msgspec.json.decode(document, type=dict[str, Any])
+        values["name"] = values.pop("bot")
+        for asset in values["assets"]:
+            asset |= {key: float("nan") for key in ("equity", "price") if asset[key] is None}
+        arrays: dict[str, Any] = {}
+        arrays |= load_records(records) if records is not None else _empty(len(values["assets"]))
+        values = {key: value for key, value in values.items() if not key.startswith("num_")}
+        assets = msgspec.convert(values.pop("assets"), list[AssetResult])
+        return BotResult(**(values | arrays), assets=assets)
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise DataError(f"this is no result of a bot: {error}") from None
+
+
+def check_output(path: Path) -> None:
+    """See before a long run that its file can be written after it.
+
+    Raises:
+        UsageError: The folder is missing or not writable, or a folder has the file's name.
+    """
+    if path.is_dir():
+        raise UsageError("this is a folder, not a file to write", where=str(path))
+    if not path.parent.is_dir():
+        raise UsageError(
+            "the folder of this file does not exist", where=str(path), hint=f"mkdir -p {path.parent}"
+        )
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise UsageError("the folder of this file can't be written", where=str(path))
+
+
+def save_records(path: Path, result: BotResult) -> None:
+    """Write `records` and `fills` as npz; equal results give equal files, byte for byte.
+
+    The file appears whole or not at all.
+
+    Raises:
+        UsageError: It can't be written.
+    """
+    check_output(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                for name, dtype in _ARRAYS.items():
+                    _add(archive, name, np.asarray(getattr(result, name), dtype=dtype))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(f"the records can't be written: {error.strerror}", where=str(path)) from None
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def load_records(path: Path) -> dict[str, npt.NDArray[np.void]]:
+    """Read what `save_records` wrote.
+
+    Returns:
+        `records` with shape (n, assets) and `fills` with shape (m,).
+
+    Raises:
+        DataError: The file is missing, broken or of another kind.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: cast(npt.NDArray[np.void], archive[name]) for name in _ARRAYS}
+    except FileNotFoundError:
+        raise DataError("there is no such file", where=str(path)) from None
+    except (OSError, ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"these are no records of a bot: {error}", where=str(path)) from None
+    for name, dtype in _ARRAYS.items():
+        if arrays[name].dtype != dtype or arrays[name].ndim != (2 if name == "records" else 1):
+            raise DataError(f"`{name}` has another shape or type than a bot's {name}", where=str(path))
+    return arrays
+
+
+def _empty(num_assets: int) -> dict[str, npt.NDArray[np.void]]:
+    return {"records": np.zeros((0, num_assets), record_dtype), "fills": np.zeros(0, fill_dtype)}
+
+
+def _add(archive: zipfile.ZipFile, name: str, array: npt.NDArray[np.void]) -> None:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(  # pyright: ignore[reportUnknownMemberType]
+        buffer, np.ascontiguousarray(array), allow_pickle=False
+    )
+    # A ZipInfo made from a name would carry the time of writing and the system's umask.
+    entry = zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH)
+    entry.external_attr = 0o644 << 16
+    entry.create_system = 3
+    archive.writestr(entry, buffer.getvalue())

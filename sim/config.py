@@ -1,0 +1,168 @@
+"""What `replay.toml` says: which data plays in which channel, through which models."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from hftd.config import Section, check_file_pattern, check_name, check_range, check_unique
+
+_Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class ConstantLatency(Section, frozen=True, tag="constant", tag_field="model"):
+    """Every order takes the same time.
+
+    Attributes:
+        entry_ns: From the request to the exchange; negative means the exchange's gateway refuses the request,
+            and the notice arrives after that time.
+        response_ns: From the exchange back to the bot.
+    """
+
+    entry_ns: int
+    response_ns: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.response_ns < 0:
+            raise ValueError(
+                f"`response_ns` must not be negative, is {self.response_ns}: a response can't arrive before "
+                "the exchange has sent it (only entry_ns may be negative, which means a refusal)"
+            )
+
+
+class InterpolatedLatency(Section, frozen=True, tag="interpolated", tag_field="model"):
+    """Latencies as they were recorded, interpolated between the rows of latency files.
+
+    Attributes:
+        files: A pattern such as `"../data/{channel}/latency_{date}.npz"`.
+        offset_ns: Added once to entry and once to response.
+    """
+
+    files: str
+    offset_ns: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_file_pattern("files", self.files)
+
+
+class RiskAverseQueue(Section, frozen=True, tag="risk_averse", tag_field="model"):
+    """Only trades at the price move an order forward in its queue."""
+
+
+class PowerQueue(Section, frozen=True, tag="power", tag_field="model"):
+    """Probability of a decrease behind the order: f(back) / (f(back) + f(front)), f(x) = x^n."""
+
+    n: _Positive
+
+
+class PowerQueue2(Section, frozen=True, tag="power2", tag_field="model"):
+    """Probability of a decrease behind the order: f(back) / f(back + front), f(x) = x^n."""
+
+    n: _Positive
+
+
+class PowerQueue3(Section, frozen=True, tag="power3", tag_field="model"):
+    """Probability of a decrease behind the order: 1 - f(front / (front + back)), f(x) = x^n."""
+
+    n: _Positive
+
+
+class LogQueue(Section, frozen=True, tag="log", tag_field="model"):
+    """As `power`, with f(x) = ln(1 + x)."""
+
+
+class LogQueue2(Section, frozen=True, tag="log2", tag_field="model"):
+    """As `power2`, with f(x) = ln(1 + x)."""
+
+
+class ValueFee(Section, frozen=True, tag="value", tag_field="model"):
+    """Fees on the traded value: 0.0002 is 2 basis points, a negative fee is a rebate."""
+
+    maker: float
+    taker: float
+
+
+OrderLatency = ConstantLatency | InterpolatedLatency
+Queue = RiskAverseQueue | PowerQueue | PowerQueue2 | PowerQueue3 | LogQueue | LogQueue2
+
+
+class AssetSection(Section, frozen=True):
+    """One of `[[channels.instruments]]`: an instrument and its models.
+
+    Attributes:
+        symbol: Its name in the channel and in the pattern of files.
+        tick_size: The price's step.
+        lot_size: The quantity's step.
+        order_latency: How long orders and their responses travel.
+        fee: What a trade costs.
+        queue: How an order's place in the queue is estimated.
+        exchange: How the exchange fills orders.
+        asset: How value follows from price and quantity.
+        contract_size: Units of the underlying in one contract.
+        feed_latency_offset_ns: Added to the local time of each row of market data.
+        initial_snapshot: A pattern of files that hold the book before the first row.
+        roi: The range of interest of the market depth, `[lower, upper]` in prices; absent, the depth is
+            unbounded.
+    """
+
+    symbol: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    tick_size: _Positive
+    lot_size: _Positive
+    order_latency: OrderLatency
+    fee: ValueFee
+    queue: Queue = RiskAverseQueue()
+    exchange: Literal["no_partial_fill"] = "no_partial_fill"
+    asset: Literal["linear"] = "linear"
+    contract_size: _Positive = 1.0
+    feed_latency_offset_ns: int = 0
+    initial_snapshot: str | None = None
+    roi: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("roi", self.roi)
+        if self.initial_snapshot is not None:
+            check_file_pattern("initial_snapshot", self.initial_snapshot)
+
+
+class ChannelSection(Section, frozen=True):
+    """One of `[[channels]]`: what a live connector would be."""
+
+    name: str
+    instruments: Annotated[list[AssetSection], msgspec.Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_name("name", self.name)
+        check_unique("instrument", [one.symbol for one in self.instruments])
+
+
+class ReplaySection(Section, frozen=True):
+    """`[replay]`: the run.
+
+    Attributes:
+        data: A pattern of archives such as `"../data/{channel}/{symbol}_{date}.npz"`.
+        bots: The names of the bots to wait for before time starts; empty, the first that comes.
+    """
+
+    data: str
+    bots: list[str] = []  # noqa: RUF012 - msgspec copies it
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_file_pattern("data", self.data)
+        for name in self.bots:
+            check_name("bots", name)
+        check_unique("bot", self.bots)
+
+
+class ReplayConfig(Section, frozen=True):
+    """A replay's whole configuration."""
+
+    replay: ReplaySection
+    channels: Annotated[list[ChannelSection], msgspec.Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_unique("channel", [channel.name for channel in self.channels])

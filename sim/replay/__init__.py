@@ -1,0 +1,1 @@
+"""The replay daemon: recorded days, played through models into channels."""
