@@ -44,7 +44,7 @@ def _problem(ev, exch_ts, local_ts, px, qty, exch_last, local_last):
     if ev & LOCAL_EVENT and local_ts < local_last:
         return _LOCAL_ORDER
     kind = ev & KIND_MASK
-    if kind >= USER_DEFINED_EVENT or kind == DEPTH_CLEAR_EVENT or kind == CANCEL_ORDER_EVENT:
+    if kind >= USER_DEFINED_EVENT or kind in (DEPTH_CLEAR_EVENT, CANCEL_ORDER_EVENT):
         return -1
     if not math.isfinite(px):
         return _PRICE
@@ -55,7 +55,7 @@ def _problem(ev, exch_ts, local_ts, px, qty, exch_last, local_last):
 
 @kernel("int64(int64, int64, int64)")
 def _check(rows, count, found):
-    """`found` takes the last times (in and out), then for each problem the first row and how many there are."""
+    """`found` takes the last times (in and out), then each problem's first row and number of rows."""
     exch_last, local_last = load_i64(found), load_i64(found + 8)
     bad_rows = 0
     for number in range(count):
@@ -65,7 +65,8 @@ def _check(rows, count, found):
         is_exch = ev & EXCH_EVENT != 0
         is_local = ev & LOCAL_EVENT != 0
         is_early = (is_exch & (exch_ts < exch_last)) | (is_local & (local_ts < local_last))
-        # px - px and qty - qty are 0 for finite numbers only; kinds that need none are told apart in `_problem`.
+        # px - px and qty - qty are 0 for finite numbers only; kinds that need none are told apart in
+        # `_problem`.
         is_odd = (px - px != 0.0) | (qty - qty != 0.0) | (qty < 0.0)
         if is_early | is_odd | (not (is_exch | is_local)):
             problem = _problem(ev, exch_ts, local_ts, px, qty, exch_last, local_last)
@@ -85,9 +86,10 @@ def _check(rows, count, found):
 def check_events(rows: np.ndarray, where: str = "", *, after: LastTimes | None = None) -> LastTimes:
     """Check that rows can be simulated.
 
-    Exchange times must not fall among the rows that the exchange sees, nor local times among those that the local
-    side sees; each row is seen by one of them at least; prices and quantities of market data are finite, and no
-    quantity is negative. A clear of the depth may have any price, and user-defined rows any values.
+    Exchange times must not fall among the rows that the exchange sees, nor local times among those that the
+    local side sees; each row is seen by one of them at least; prices and quantities of market data are
+    finite, and no quantity is negative. A clear of the depth may have any price, and user-defined rows any
+    values.
 
     Args:
         rows: Rows of `event_dtype`, one-dimensional and contiguous.
@@ -98,7 +100,8 @@ def check_events(rows: np.ndarray, where: str = "", *, after: LastTimes | None =
         The last times of the rows, to be passed on to the check of the next file.
 
     Raises:
-        DataError: Something is wrong; says the first such row, counted from 0, its values, and how many there are.
+        DataError: Something is wrong; says the first such row, counted from 0, its values, and how many there
+            are.
     """
     if rows.dtype != event_dtype or rows.ndim != 1 or not rows.flags.c_contiguous:
         raise DataError("these are not contiguous rows of event_dtype", where=where)
@@ -111,8 +114,8 @@ def check_events(rows: np.ndarray, where: str = "", *, after: LastTimes | None =
 
 def _error(rows: np.ndarray, problems: np.ndarray, where: str, after: LastTimes | None) -> DataError:
     """The error of the earliest row that is wrong."""
-    problem, number, count = min(
-        ((k, int(row), int(count)) for k, (row, count) in enumerate(problems) if count), key=lambda item: item[1]
+    number, problem, count = min(
+        (int(row), k, int(count)) for k, (row, count) in enumerate(problems) if count
     )
     row = rows[number]
     values = f"ev {int(row['ev']):#x}, exch_ts {row['exch_ts']}, local_ts {row['local_ts']}"

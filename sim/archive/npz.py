@@ -3,7 +3,7 @@
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, Final
 
 import numpy as np
 
@@ -29,7 +29,8 @@ def read_events(path: Path | str) -> np.ndarray:
         Rows of `event_dtype`, one-dimensional, at least one, in memory of their own.
 
     Raises:
-        DataError: The file is missing, broken or truncated, or holds something else; nothing is ever unpickled.
+        DataError: The file is missing, broken or truncated, or holds something else; nothing is ever
+            unpickled.
     """
     return _read(Path(path), event_dtype, "market data", _event_hint)
 
@@ -50,7 +51,7 @@ def _event_hint(found: "np.dtype[Any]", shape: tuple[int, ...]) -> str:
     return "an archive has rows of `hftd.types.event_dtype`"
 
 
-def _latency_hint(found: "np.dtype[Any]", shape: tuple[int, ...]) -> str:
+def _latency_hint(found: "np.dtype[Any]", _shape: tuple[int, ...]) -> str:
     if found.names is not None and "local_ts" in found.names:
         return "this is market data: give it as the asset's data"
     return "latencies have rows of `hftd.types.latency_dtype`"
@@ -85,7 +86,7 @@ def _read(path: Path, dtype: "np.dtype[Any]", kind: str, hint: Any) -> np.ndarra
     return rows
 
 
-def _member(file: BinaryIO, dtype: "np.dtype[Any]", where: str, hint: Any) -> np.ndarray:
+def _member(file: IO[bytes], dtype: "np.dtype[Any]", where: str, hint: Any) -> np.ndarray:
     try:
         with zipfile.ZipFile(file) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -94,7 +95,7 @@ def _member(file: BinaryIO, dtype: "np.dtype[Any]", where: str, hint: Any) -> np
                 raise DataError(f"the archive has no array {KEY!r}", where=where, hint=f"it holds {keys}")
             info = archive.infolist()[names.index(KEY)]
             with archive.open(info) as member:
-                return _array(member, info.file_size, dtype, where, hint)  # pyright: ignore[reportArgumentType]
+                return _array(member, info.file_size, dtype, where, hint)
     except zipfile.BadZipFile as error:
         if "CRC" in str(error):
             raise _broken(where, "its checksum is wrong") from None
@@ -113,7 +114,7 @@ def _broken(where: str, how: str) -> DataError:
     )
 
 
-def _array(file: BinaryIO, size: int, dtype: "np.dtype[Any]", where: str, hint: Any) -> np.ndarray:
+def _array(file: IO[bytes], size: int, dtype: "np.dtype[Any]", where: str, hint: Any) -> np.ndarray:
     """The rows of an npy stream of `size` bytes, checked before any memory is taken for them."""
     try:
         version = np.lib.format.read_magic(file)
@@ -123,12 +124,12 @@ def _array(file: BinaryIO, size: int, dtype: "np.dtype[Any]", where: str, hint: 
             described = np.lib.format.read_array_header_2_0(file, max_header_size=_HEADER_SIZE_MAX)
     except ValueError as error:
         raise DataError(f"the array's header can't be read: {error}", where=where) from None
-    shape, is_fortran, found = described
+    shape, _, found = described
     if found.hasobject:
         raise DataError("the array holds Python objects, which are never loaded", where=where)
     if found != dtype:
         raise DataError(_difference(found, dtype), where=where, hint=hint(found, shape))
-    if len(shape) != 1 or is_fortran and len(shape) > 1:
+    if len(shape) != 1:
         raise DataError(f"the array has {len(shape)} dimensions, not one", where=where)
     if shape[0] * dtype.itemsize > size:
         raise _broken(where, f"{shape[0]:,} rows were announced, and {size:,} bytes are there")
@@ -158,5 +159,5 @@ def _difference(found: "np.dtype[Any]", wanted: "np.dtype[Any]") -> str:
             differences.append(f"{name} is {found[name]}, not {wanted[name]}")
     differences += [f"{name} is not expected" for name in found.names if name not in (wanted.names or ())]
     if not differences:
-        differences.append(f"rows of {found.itemsize} bytes in another order or alignment, not {wanted.itemsize}")
+        differences.append(f"{found.itemsize} bytes, in another order or alignment, not {wanted.itemsize}")
     return "the rows are of another type: " + "; ".join(differences)

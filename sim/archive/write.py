@@ -1,9 +1,9 @@
 """Writing archives: an npz file that appears whole or not at all.
 
-The rows come in blocks, which a few threads pack at once (zlib works without the GIL); each block is a piece of one
-deflate stream that the last one ends, so any reader of npz takes it. Not numpy's `savez_compressed`, because that
-needs all rows in one array and packs them on one core at a level that takes three times as long for a file that is a
-quarter smaller.
+The rows come in blocks, which a few threads pack at once (zlib works without the GIL); each block is a piece
+of one deflate stream that the last one ends, so any reader of npz takes it. Not numpy's `savez_compressed`,
+because that needs all rows in one array and packs them on one core at a level that takes three times as long
+for a file that is a quarter smaller.
 """
 
 import io
@@ -165,7 +165,7 @@ def _pack(piece: memoryview, level: int) -> bytes:
 
 
 def _packed(pieces: Iterator[memoryview], level: int) -> Iterator[tuple[bytes | memoryview, int]]:
-    """The pieces as parts of one deflate stream, in order, each with its size before; at level 0 as they are."""
+    """The pieces as parts of one deflate stream, each with its size before; at level 0 as they are."""
     if level == 0:
         for piece in pieces:
             yield piece, len(piece)

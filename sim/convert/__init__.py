@@ -32,14 +32,17 @@ def convert(
 ) -> Report:
     """Convert captures into one archive.
 
-    What is broken or not understood in a capture is left out, counted and reported; with `strict` it is refused.
+    What is broken or not understood in a capture is left out, counted and reported; with `strict` it is
+    refused.
 
     Args:
-        inputs: Captures, gzip or plain text, of lines `<local_ns> <json>`; several are taken as one, in this order.
+        inputs: Captures, gzip or plain text, of lines `<local_ns> <json>`; several are taken as one, in this
+            order.
         output: The npz archive; replaced as a whole, and untouched on an error.
         venue: A name in `VENUES`.
         options: How to convert.
-        progress: Called with the bytes read and the bytes of all inputs, at most ten times a second and at the end.
+        progress: Called with the bytes read and the bytes of all inputs, at most ten times a second and at
+            the end.
         on_write: Called with the rows written and all rows, after each block of 32,768.
 
     Returns:
@@ -47,7 +50,8 @@ def convert(
 
     Raises:
         UsageError: An argument is wrong.
-        DataError: An input can't be read or gives no row, has several symbols of which none was chosen, is damaged
+        DataError: An input can't be read or gives no row, has several symbols of which none was chosen, is
+            damaged
             under `strict`, or the archive can't be written.
     """
     if venue not in VENUES:

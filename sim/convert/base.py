@@ -1,8 +1,9 @@
 """From captures to an archive: what all venues share.
 
-A capture is read in blocks while the next block is unpacked in a thread; the venue's compiled reader appends rows to
-a buffer that grows; the rows are put in the order of both clocks, packed and written. The memory that this takes is
-that of the rows (64 bytes each, and 8 for each clock that they are not sorted by), whatever the size of the text.
+A capture is read in blocks while the next block is unpacked in a thread; the venue's compiled reader appends
+rows to a buffer that grows; the rows are put in the order of both clocks, packed and written. The memory that
+this takes is that of the rows (64 bytes each, and 8 for each clock that they are not sorted by), whatever the
+size of the text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,13 @@ from hftd.clock import monotonic_ns
 from hftd.errors import DataError, UsageError
 from hftd.types import event_dtype
 from sim.archive.write import LEVEL, write_blocks
-from sim.convert import scan as scanning
+from sim.convert import state as scanning
 from sim.convert.crossed import crossed_books
 from sim.convert.order import Ordered, survey
 from sim.convert.reading import Progress, Reading, Venue
 from sim.convert.report import Break, Place, Report, Span
 from sim.convert.report import Sequence as SequenceReport
-from sim.convert.scan import Scan
+from sim.convert.state import Scan
 from sim.convert.text import TextFile
 
 _LARGE_CORRECTION_NS: Final = 60_000_000_000

@@ -2,21 +2,21 @@
 
 Lines as a recorder writes them, combined or raw streams, told apart line by line::
 
-    1723161255030314667 {"stream":"btcusdt@depth@0ms","data":{"e":"depthUpdate","E":1723161256299,"T":1723161256298,
-        "s":"BTCUSDT","U":5123107832006,"u":5123107837557,"pu":5123107831937,"b":[["58710.20","0.014"]],"a":[]}}
+    1723161255030314667 {"stream":"btcusdt@depth@0ms","data":{"e":"depthUpdate","E":1723161256299,
+        "T":1723161256298,"s":"BTCUSDT","U":5123107832006,"u":5123107837557,"pu":5123107831937,"b":[["58710.20","0.014"]],"a":[]}}
     1723161255088169167 {"e":"bookTicker","u":5123107839020,"s":"BTCUSDT","b":"61800.20","B":"2.507",
         "a":"61800.30","A":"2.510","T":1723161256313,"E":1723161256313}
     1723161255088176367 {"e":"trade","E":1723161256322,"T":1723161256322,"s":"BTCUSDT","t":5266583935,
         "p":"61800.30","q":"0.006","X":"MARKET","m":false}
     1723161255319702566 {"lastUpdateId":5123107852948,"E":1723161256501,"T":1723161256493,"bids":[],"asks":[]}
 
-Rows carry the time of the matching engine, `T`, in nanoseconds. The one exception is `markPriceUpdate`: its `T` is
-when funding is next paid, hours ahead, so its rows carry the time it was sent, `E`. (HftBacktest 2.4.4 takes `T`
-there too, and so shifts the local clock of the whole archive by hours.)
+Rows carry the time of the matching engine, `T`, in nanoseconds. The one exception is `markPriceUpdate`: its
+`T` is when funding is next paid, hours ahead, so its rows carry the time it was sent, `E`. (HftBacktest 2.4.4
+takes `T` there too, and so shifts the local clock of the whole archive by hours.)
 
 User events: 100 index price, 101 mark price, 102 funding rate; 103 best bid, 104 best ask, with quantities.
 
-numba compiles this; see :mod:`sim.convert.scan`.
+numba compiles this; see :mod:`sim.convert.scan` and :mod:`sim.convert.message`.
 """
 
 # pyright: basic
@@ -33,7 +33,9 @@ from hftd.types import (
     SELL_EVENT,
     TRADE_EVENT,
 )
-from sim.convert.scan import (
+from sim.convert.message import add_levels, add_row, field, hashed, integer_of, number_of, text_key, text_of
+from sim.convert.scan import count_name, end_message, follow, is_chosen, next_message, start_block
+from sim.convert.state import (
     ERROR_OBJECT,
     ERRORS,
     EVENTS,
@@ -44,21 +46,7 @@ from sim.convert.scan import (
     PARTIAL_DEPTH,
     ROW_SIZE,
     UNKNOWN,
-    add_levels,
-    add_row,
-    count_name,
-    end_message,
-    field,
-    follow,
-    hashed,
-    integer_of,
-    is_chosen,
-    next_message,
-    number_of,
-    start_block,
     state_at,
-    text_key,
-    text_of,
 )
 
 INDEX_PRICE: Final = 100
@@ -119,7 +107,7 @@ def _time_ns(s, number):
 
 @inline
 def _is_partial_depth(s, stream):
-    """Whether a stream's name is that of a book of few levels (`@depth5`) or with retail orders (`@rpiDepth`).
+    """Whether a stream is the book's first levels (`@depth5`), or has retail orders (`@rpiDepth`).
 
     Their events are called `depthUpdate` too, but are no differences.
     """
@@ -215,7 +203,7 @@ def _mark_price(s, local_ts, data):
 
 @inline
 def _snapshot_side(s, number, side, exch_ts, local_ts):
-    """Clear the side as far as the snapshot reaches, then its levels; False where the field is no list of levels."""
+    """Clear the side as far as the snapshot reaches, then its levels; False where these are none."""
     row = s.row_count
     add_row(s, DEPTH_CLEAR_EVENT | side, exch_ts, local_ts, 0.0, 0.0)
     count = add_levels(s, number, DEPTH_SNAPSHOT_EVENT | side, exch_ts, local_ts)
@@ -277,7 +265,7 @@ def read_message(s, local_ts):
     if name == _MARK_PRICE_UPDATE and s.wants_mark:
         return _mark_price(s, local_ts, data)
     count_name(s, EVENTS, start, stop)
-    return NOT_ASKED if name == _BOOK_TICKER or name == _MARK_PRICE_UPDATE else UNKNOWN
+    return NOT_ASKED if name in (_BOOK_TICKER, _MARK_PRICE_UPDATE) else UNKNOWN
 
 
 @kernel("int64(int64)")

@@ -1,8 +1,8 @@
 """How often, and for how long, the book of an archive was crossed: a bid at or above an ask after a message.
 
-A book that is crossed shows that messages are missing, doubled or of another symbol. Which levels hold a quantity is
-kept as a bit for each tick between the lowest and the highest price, with one bit above for each 64 of them, so
-that the next best is found at once; quantities do not matter here.
+A book that is crossed shows that messages are missing, doubled or of another symbol. Which levels hold a
+quantity is kept as a bit for each tick between the lowest and the highest price, with one bit above for each
+64 of them, so that the next best is found at once; quantities do not matter here.
 """
 
 # pyright: basic
@@ -56,7 +56,7 @@ def _is_depth(ev):
     kind = ev & KIND_MASK
     # A row that is only the exchange's is not part of what was received.
     is_local = not (ev & EXCH_EVENT) or bool(ev & LOCAL_EVENT)
-    return is_local and (kind == DEPTH_EVENT or kind == DEPTH_SNAPSHOT_EVENT or kind == DEPTH_CLEAR_EVENT)
+    return is_local and kind in (DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, DEPTH_CLEAR_EVENT)
 
 
 @inline
@@ -162,7 +162,7 @@ def _set_level(bits, count, tick, is_there):
 
 @inline
 def _change(bits, count, best, tick, is_there, step):
-    """Set or drop one level of a side whose worse prices lie in steps of `step`; returns the side's new best."""
+    """Set or drop a level of a side whose worse prices lie in steps of `step`; returns the new best."""
     _set_level(bits, count, tick, is_there)
     if is_there:
         return tick if best < 0 or (best - tick) * step > 0 else best
@@ -171,7 +171,7 @@ def _change(bits, count, best, tick, is_there, step):
 
 @inline
 def _clear(bits, count, best, px, tick, step):
-    """Drop the levels from the best one to the tick, or all if the price is not finite; returns the new best."""
+    """Drop the levels from the best to the tick, or all if the price is not finite; returns the new best."""
     while best >= 0 and (not math.isfinite(px) or (tick - best) * step >= 0):
         _set_level(bits, count, best, False)
         best = _next_level(bits, count, best, step)

@@ -1,15 +1,16 @@
 """Decimal numbers of captures to doubles, in compiled code, equal to the last bit to Python's `float()`.
 
-A number such as `58710.20` is the integer 5871020 divided by 100. Where that integer is at most 2^53 and the power of
-ten at most 10^22, both are exact doubles, so one division rounds once and correctly (W. D. Clinger, "How to read
-floating point numbers accurately", 1990). All others, which markets hardly send, go through the C library's
-`strtod`, which rounds correctly too.
+A number such as `58710.20` is the integer 5871020 divided by 100. Where that integer is at most 2^53 and the
+power of ten at most 10^22, both are exact doubles, so one division rounds once and correctly (W. D. Clinger,
+"How to read floating point numbers accurately", 1990). All others, which markets hardly send, go through the
+C library's `strtod`, which rounds correctly too.
 
-Text is given by its first address and the address behind it. The byte behind the text may be read (a Python `bytes`
-always has a zero there).
+Text is given by its first address and the address behind it. The byte behind the text may be read (a Python
+`bytes` always has a zero there).
 """
 
 # pyright: basic
+# ruff: noqa: ARG001 (numba calls intrinsics with arguments that they may not need)
 
 import math
 from typing import Final
@@ -61,7 +62,8 @@ def _exponent(start, end):
 @inline
 def _rounded_by_libc(start, stop):
     value, behind = _strtod(start)
-    # Under a locale with a decimal comma strtod stops at the point; an overflow is infinite. Neither is a number.
+    # Under a locale with a decimal comma strtod stops at the point; an overflow is infinite. Neither is a
+    # number.
     if behind != stop or not math.isfinite(value):
         return 0.0, 0
     return value, stop
@@ -71,7 +73,8 @@ def _rounded_by_libc(start, stop):
 def decimal(start, end):
     """Read the number that begins at `start`.
 
-    Digits with an optional sign, point and exponent are a number; `nan`, `inf`, blanks and underscores are not.
+    Digits with an optional sign, point and exponent are a number; `nan`, `inf`, blanks and underscores are
+    not.
 
     Returns:
         The value, and the address behind the number; that address is 0 where there is none.

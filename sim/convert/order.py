@@ -1,11 +1,12 @@
 """One order of rows that is valid for both clocks.
 
-The exchange's side reads an archive by `exch_ts`, the local side by `local_ts`. Where the two disagree (a message
-overtook another, or a recorder wrote one late), a row is split in two: one with the flag of the exchange at its place
-by `exch_ts`, one with the local flag at its place by `local_ts`. All other rows carry both flags.
+The exchange's side reads an archive by `exch_ts`, the local side by `local_ts`. Where the two disagree (a
+message overtook another, or a recorder wrote one late), a row is split in two: one with the flag of the
+exchange at its place by `exch_ts`, one with the local flag at its place by `local_ts`. All other rows carry
+both flags.
 
-The two orders are merged as HftBacktest's `correct_event_order` does (2.4.4, which reads beyond its indices at the
-end, and stops where two different rows of equal times meet; here they are split).
+The two orders are merged as HftBacktest's `correct_event_order` does (2.4.4, which reads beyond its indices
+at the end, and stops where two different rows of equal times meet; here they are split).
 """
 
 # pyright: basic
@@ -36,7 +37,7 @@ survey_dtype = np.dtype(
     ],
     align=True,
 )
-"""What `survey` finds: times in nanoseconds, the rows of each kind, and whether rows are in the order of a clock."""
+"""What `survey` finds: times in nanoseconds, rows of each kind, and whether they are in a clock's order."""
 
 
 @kernel("int64(int64, int64, int64)")
@@ -98,7 +99,7 @@ def _is_same(a, b):
 
 @kernel("int64(int64, int64, int64, int64, int64, int64, int64, int64)")
 def _merge(rows, count, by_exch, by_local, position, shift, target, limit):
-    """Merge up to `limit` rows of output into `target` (0: only count), going on at `position`, two numbers."""
+    """Merge up to `limit` rows into `target` (0: only count), going on at `position`, two numbers."""
     exch_number = load_i64(position)
     local_number = load_i64(position + 8)
     out = 0

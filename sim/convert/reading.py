@@ -12,8 +12,8 @@ from hftd.clock import monotonic_ns
 from hftd.errors import DataError
 from hftd.jit import Kernel
 from hftd.types import event_dtype
-from sim.convert import scan as scanning
-from sim.convert.scan import Scan
+from sim.convert import state as scanning
+from sim.convert.state import Scan
 from sim.convert.text import TextFile
 
 LINE_SIZE_MAX: Final = 64 << 20
@@ -44,6 +44,7 @@ class Rows:
         self.capacity = _ROWS_AT_FIRST
 
     def grow(self) -> None:
+        """Make room for twice as many rows; they may move."""
         self.capacity *= 2
         try:
             self._memory.resize(self.capacity * event_dtype.itemsize)
@@ -55,9 +56,11 @@ class Rows:
 
     @property
     def address(self) -> int:
+        """Where the rows are, until the buffer grows."""
         return np.frombuffer(self._memory, np.uint8, 1).ctypes.data
 
     def first(self, count: int) -> np.ndarray:
+        """The first rows, without a copy; the buffer can't grow while they are held."""
         return np.frombuffer(self._memory, event_dtype, count)
 
 
@@ -88,6 +91,7 @@ class Reading:
             self.scan.choose(symbol)
 
     def read(self, files: Sequence[TextFile]) -> None:
+        """Read all files to their ends."""
         bytes_total = sum(file.size for file in files)
         bytes_before = 0
         with ThreadPoolExecutor(1, thread_name_prefix="unpack") as pool:
