@@ -116,12 +116,13 @@ def _broken(where: str, how: str) -> DataError:
 
 def _array(file: IO[bytes], size: int, dtype: "np.dtype[Any]", where: str, hint: Any) -> np.ndarray:
     """The rows of an npy stream of `size` bytes, checked before any memory is taken for them."""
+    limit: dict[str, Any] = {"max_header_size": _HEADER_SIZE_MAX}
     try:
         version = np.lib.format.read_magic(file)
         if version == (1, 0):
-            described = np.lib.format.read_array_header_1_0(file, max_header_size=_HEADER_SIZE_MAX)
+            described = np.lib.format.read_array_header_1_0(file, **limit)
         else:
-            described = np.lib.format.read_array_header_2_0(file, max_header_size=_HEADER_SIZE_MAX)
+            described = np.lib.format.read_array_header_2_0(file, **limit)
     except ValueError as error:
         raise DataError(f"the array's header can't be read: {error}", where=where) from None
     shape, _, found = described
@@ -134,7 +135,7 @@ def _array(file: IO[bytes], size: int, dtype: "np.dtype[Any]", where: str, hint:
     if shape[0] * dtype.itemsize > size:
         raise _broken(where, f"{shape[0]:,} rows were announced, and {size:,} bytes are there")
     rows = np.empty(shape, dtype)
-    target = memoryview(rows.view(np.uint8)).cast("B") if len(rows) else memoryview(b"")
+    target = rows.view(np.uint8).data.cast("B") if len(rows) else memoryview(b"")
     at = 0
     while at < len(target):
         part = file.read(min(_READ_SIZE, len(target) - at))

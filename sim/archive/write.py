@@ -139,7 +139,7 @@ def _write(
     def pieces() -> Iterator[memoryview]:
         nonlocal crc, size
         for block in itertools.chain([np.frombuffer(header.getvalue(), np.uint8)], blocks):
-            piece = memoryview(np.ascontiguousarray(block).view(np.uint8)).cast("B")
+            piece = np.ascontiguousarray(block).view(np.uint8).data.cast("B")
             crc, size = zlib.crc32(piece, crc), size + len(piece)
             yield piece
 

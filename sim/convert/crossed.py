@@ -77,7 +77,7 @@ def _tick_of(rows, count, target):
         if not _is_depth(load_i64(at)) or not math.isfinite(px):
             continue
         seen += 1
-        while abs(px * unit_count - round(px * unit_count)) > 1e-9 * max(1.0, abs(px * unit_count)):
+        while abs(px * unit_count - round(px * unit_count)) > min(1e-9 * abs(px * unit_count), 1e-3):
             if decimals == _DECIMALS_MAX:
                 return -1
             decimals += 1

@@ -1,7 +1,8 @@
 """The fields of a JSON message and its price levels, in code that numba compiles.
 
 Nothing is built: one pass over a message notes where each value of the outer object, and of the objects
-directly in it, begins and ends; a venue then takes the few that it needs. Text may be read up to one byte behind its end.
+directly in it, begins and ends; a venue then takes the few that it needs. Text may be read up to one byte
+behind its end.
 """
 
 # pyright: basic

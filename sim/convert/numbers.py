@@ -13,7 +13,7 @@ Text is given by its first address and the address behind it. The byte behind th
 # ruff: noqa: ARG001 (numba calls intrinsics with arguments that they may not need)
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from llvmlite import ir
@@ -30,8 +30,7 @@ _DIGITS_MAX: Final = 18
 """So many decimal digits fit an int64 whatever they are."""
 
 
-@intrinsic
-def _strtod(typingctx, address):
+def _strtod_typed(typingctx, address):
     """The C library's `strtod`: the value, and the address behind what it read."""
     pair = types.Tuple((types.float64, types.int64))
 
@@ -45,6 +44,9 @@ def _strtod(typingctx, address):
         return context.make_tuple(builder, pair, [value, behind])
 
     return pair(types.int64), codegen
+
+
+_strtod: Any = intrinsic(_strtod_typed)
 
 
 @inline

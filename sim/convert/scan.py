@@ -6,6 +6,8 @@ A line that is not whole is refused as a whole: rows of half a line never get in
 # pyright: basic
 # ruff: noqa: ARG001 (numba calls intrinsics with arguments that they may not need)
 
+from typing import Any
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -33,8 +35,7 @@ from sim.convert.state import (
 )
 
 
-@intrinsic
-def _memchr(typingctx, address, byte, size):
+def _memchr_typed(typingctx, address, byte, size):
     """The address of the first such byte, or 0."""
 
     def codegen(context, builder, signature, args):
@@ -48,6 +49,9 @@ def _memchr(typingctx, address, byte, size):
         return builder.ptrtoint(found, i64)
 
     return types.int64(types.int64, types.int64, types.int64), codegen
+
+
+_memchr: Any = intrinsic(_memchr_typed)
 
 
 @inline
