@@ -1,5 +1,6 @@
 """Reading archives: npz (key `data`) and npy files of event rows and latency rows."""
 
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -123,7 +124,7 @@ def _array(file: IO[bytes], size: int, dtype: "np.dtype[Any]", where: str, hint:
             described = np.lib.format.read_array_header_1_0(file, **limit)
         else:
             described = np.lib.format.read_array_header_2_0(file, **limit)
-    except ValueError as error:
+    except (ValueError, TypeError, KeyError, SyntaxError, tokenize.TokenError) as error:
         raise DataError(f"the array's header can't be read: {error}", where=where) from None
     shape, _, found = described
     if found.hasobject:
@@ -132,8 +133,9 @@ def _array(file: IO[bytes], size: int, dtype: "np.dtype[Any]", where: str, hint:
         raise DataError(_difference(found, dtype), where=where, hint=hint(found, shape))
     if len(shape) != 1:
         raise DataError(f"the array has {len(shape)} dimensions, not one", where=where)
-    if shape[0] * dtype.itemsize > size:
-        raise _broken(where, f"{shape[0]:,} rows were announced, and {size:,} bytes are there")
+    left = size - file.tell()
+    if shape[0] * dtype.itemsize > left:
+        raise _broken(where, f"{shape[0]:,} rows were announced, and {left // dtype.itemsize:,} are there")
     rows = np.empty(shape, dtype)
     target = rows.view(np.uint8).data.cast("B") if len(rows) else memoryview(b"")
     at = 0
@@ -143,8 +145,9 @@ def _array(file: IO[bytes], size: int, dtype: "np.dtype[Any]", where: str, hint:
             raise _broken(where, f"it ends in row {at // dtype.itemsize:,} of {shape[0]:,}")
         target[at : at + len(part)] = part
         at += len(part)
-    # To the end, where a zip file's checksum is compared.
-    file.read(1)
+    # At the end of a zip's member its checksum is compared.
+    if file.read(1):
+        raise _broken(where, "there are bytes behind the rows")
     return rows
 
 

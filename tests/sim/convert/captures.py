@@ -68,6 +68,10 @@ class Market:
         late_ns = self.random.choice((0, 0, 0, 40_000_000))
         return self.time_ms * 1_000_000 + delay_ns + late_ns + self.random.randint(0, 900_000)
 
+    def arrived(self, message: dict[str, Any], delay_ns: int = 2_000_000, *, combined: bool = True) -> bytes:
+        """The line of the message that was just made."""
+        return line(self.local_ns(delay_ns), message, combined=combined)
+
 
 _STREAMS = {"depthUpdate": "depth@0ms", "trade": "trade", "bookTicker": "bookTicker"}
 
@@ -85,8 +89,8 @@ def capture(
 ) -> list[bytes]:
     """Lines of one symbol: a snapshot, then messages."""
     market = Market(seed, symbol)
-    lines = [line(market.local_ns(delay_ns), market.snapshot())]
-    lines += [line(market.local_ns(delay_ns), market.message(), combined=combined) for _ in range(count)]
+    lines = [market.arrived(market.snapshot(), delay_ns)]
+    lines += [market.arrived(market.message(), delay_ns, combined=combined) for _ in range(count)]
     return lines
 
 

@@ -89,7 +89,9 @@ def test_a_crossing_is_counted_with_how_long_it_lasted():
 
 def test_trades_and_rows_of_the_exchange_alone_do_not_touch_the_book():
     found = crossed_books(
-        rows_of((1, BID, 9, 1), (1, ASK, 10, 1), (2, TRADE_EVENT | BUY_EVENT, 11, 1), (3, BID | EXCH_EVENT, 11, 1))
+        rows_of(
+            (1, BID, 9, 1), (1, ASK, 10, 1), (2, TRADE_EVENT | BUY_EVENT, 11, 1), (3, BID | EXCH_EVENT, 11, 1)
+        )
     )
     assert found.times == 0
 

@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 from hftd.types import DEPTH_EVENT, EXCH_EVENT, LOCAL_EVENT, event_dtype
 from sim.convert.order import Ordered, survey
 
-times = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 1)), min_size=1, max_size=60)
+times = st.lists(
+    st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 1)), min_size=1, max_size=60
+)
 
 
 def rows_of(pairs):

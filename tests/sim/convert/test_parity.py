@@ -6,10 +6,12 @@ import pytest
 from sim.archive import read_events
 from sim.convert import Options, convert
 
-from .captures import Market, capture, line, packed
+from .captures import Market, capture, packed
 
 pytestmark = pytest.mark.parity
-reference = pytest.importorskip("hftbacktest.data.utils.binancefutures", reason="the reference is not installed")
+reference = pytest.importorskip(
+    "hftbacktest.data.utils.binancefutures", reason="the reference is not installed"
+)
 
 OPTIONS = {
     "": Options(),
@@ -70,7 +72,7 @@ def test_errors_snapshots_and_other_trades_in_between_give_the_same_archive(tmp_
             message = market.trade(kind="INSURANCE_FUND")
         if number % 40 == 11:
             message = {"code": -1003, "msg": "Too many requests."}
-        lines.append(line(market.local_ns(), message))
+        lines.append(market.arrived(message))
     path = packed(tmp_path / "capture.gz", lines)
     convert([path], tmp_path / "day.npz")
     assert_equal(read_events(tmp_path / "day.npz"), theirs(path, ""))
