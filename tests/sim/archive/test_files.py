@@ -76,7 +76,7 @@ def test_a_pattern_with_something_unknown_is_refused(base, pattern):
 
 
 def test_several_days_need_a_place_for_the_day(base):
-    with pytest.raises(UsageError, match="no {date}"):
+    with pytest.raises(UsageError, match=r"no \{date\}"):
         find_files("bf/btcusdt.npz", ["20220831", "20220901"], base=base)
 
 

@@ -85,16 +85,20 @@ def test_a_truncated_archive_is_said(tmp_path, keep):
     assert "broken" in message or "neither npz" in message
 
 
-def test_every_changed_byte_of_the_data_is_noticed(tmp_path):
+def test_no_changed_byte_of_an_archive_changes_rows_in_silence(tmp_path):
     path = tmp_path / "changed.npz"
-    write_events(path, np.zeros(3000, event_dtype))
+    rows = np.zeros(3000, event_dtype)
+    write_events(path, rows)
     whole = path.read_bytes()
-    start = whole.index(b"data.npy") + 8 + 20
-    for at in range(start, whole.index(b"PK\x01\x02")):
+    for at in range(len(whole)):
         changed = bytearray(whole)
         changed[at] ^= 0x10
         path.write_bytes(changed)
-        error_of(path)
+        # Bits that carry nothing, such as the padding of a compressed block, may change.
+        try:
+            assert read_events(path).tobytes() == rows.tobytes()
+        except DataError as error:
+            assert str(path) in str(error)
 
 
 def test_a_truncated_npy_says_in_which_row_it_ends(tmp_path):
