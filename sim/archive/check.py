@@ -1,0 +1,140 @@
+"""Checking rows before they are simulated, in one pass of compiled code."""
+
+# pyright: basic
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from hftd.errors import DataError
+from hftd.jit import inline, kernel
+from hftd.native import load_f64, load_i64, store_i64
+from hftd.types import (
+    CANCEL_ORDER_EVENT,
+    DEPTH_CLEAR_EVENT,
+    EXCH_EVENT,
+    KIND_MASK,
+    LOCAL_EVENT,
+    USER_DEFINED_EVENT,
+    event_dtype,
+)
+
+_ROW: Final = 64
+_EXCH_ORDER, _LOCAL_ORDER, _NO_FLAG, _PRICE, _QTY, _NEGATIVE = range(6)
+_PROBLEMS: Final = 6
+_NEVER: Final = -(1 << 62)
+"""Earlier than any time of a row."""
+
+
+class LastTimes(NamedTuple):
+    """The last times of the rows checked, in nanoseconds; the next file of a run goes on from there."""
+
+    exch_ts: int
+    local_ts: int
+
+
+@inline
+def _problem(ev, exch_ts, local_ts, px, qty, exch_last, local_last):
+    """The number of the first problem of a row that has one; -1 if it has none after all."""
+    if ev & (EXCH_EVENT | LOCAL_EVENT) == 0:
+        return _NO_FLAG
+    if ev & EXCH_EVENT and exch_ts < exch_last:
+        return _EXCH_ORDER
+    if ev & LOCAL_EVENT and local_ts < local_last:
+        return _LOCAL_ORDER
+    kind = ev & KIND_MASK
+    if kind >= USER_DEFINED_EVENT or kind in (DEPTH_CLEAR_EVENT, CANCEL_ORDER_EVENT):
+        return -1
+    if not math.isfinite(px):
+        return _PRICE
+    if not math.isfinite(qty):
+        return _QTY
+    return _NEGATIVE if qty < 0 else -1
+
+
+@kernel("int64(int64, int64, int64)")
+def _check(rows, count, found):
+    """`found` takes the last times (in and out), then each problem's first row and number of rows."""
+    exch_last, local_last = load_i64(found), load_i64(found + 8)
+    bad_rows = 0
+    for number in range(count):
+        at = rows + number * _ROW
+        ev, exch_ts, local_ts = load_i64(at), load_i64(at + 8), load_i64(at + 16)
+        px, qty = load_f64(at + 24), load_f64(at + 32)
+        is_exch = ev & EXCH_EVENT != 0
+        is_local = ev & LOCAL_EVENT != 0
+        is_early = (is_exch & (exch_ts < exch_last)) | (is_local & (local_ts < local_last))
+        # px - px and qty - qty are 0 for finite numbers only; kinds that need none are told apart in
+        # `_problem`.
+        is_odd = (px - px != 0.0) | (qty - qty != 0.0) | (qty < 0.0)
+        if is_early | is_odd | (not (is_exch | is_local)):
+            problem = _problem(ev, exch_ts, local_ts, px, qty, exch_last, local_last)
+            if problem >= 0:
+                slot = found + 16 + problem * 16
+                if load_i64(slot + 8) == 0:
+                    store_i64(slot, number)
+                store_i64(slot + 8, load_i64(slot + 8) + 1)
+                bad_rows += 1
+        exch_last = exch_ts if is_exch else exch_last
+        local_last = local_ts if is_local else local_last
+    store_i64(found, exch_last)
+    store_i64(found + 8, local_last)
+    return bad_rows
+
+
+def check_events(rows: np.ndarray, where: str = "", *, after: LastTimes | None = None) -> LastTimes:
+    """Check that rows can be simulated.
+
+    Exchange times must not fall among the rows that the exchange sees, nor local times among those that the
+    local side sees; each row is seen by one of them at least; prices and quantities of market data are
+    finite, and no quantity is negative. A clear of the depth may have any price, and user-defined rows any
+    values.
+
+    Args:
+        rows: Rows of `event_dtype`, one-dimensional and contiguous.
+        where: The file, for the error.
+        after: What the check of the run's file before gave back; rows must not be earlier.
+
+    Returns:
+        The last times of the rows, to be passed on to the check of the next file.
+
+    Raises:
+        DataError: Something is wrong; says the first such row, counted from 0, its values, and how many there
+            are.
+    """
+    if rows.dtype != event_dtype or rows.ndim != 1 or not rows.flags.c_contiguous:
+        raise DataError("these are not contiguous rows of event_dtype", where=where)
+    found = np.zeros(2 + 2 * _PROBLEMS, np.int64)
+    found[:2] = after or (_NEVER, _NEVER)
+    if _check.call(rows.ctypes.data, len(rows), found.ctypes.data):
+        raise _error(rows, found[2:].reshape(_PROBLEMS, 2), where, after)
+    return LastTimes(int(found[0]), int(found[1]))
+
+
+def _error(rows: np.ndarray, problems: np.ndarray, where: str, after: LastTimes | None) -> DataError:
+    """The error of the earliest row that is wrong."""
+    number, problem, count = min(
+        (int(row), k, int(count)) for k, (row, count) in enumerate(problems) if count
+    )
+    row = rows[number]
+    values = f"ev {int(row['ev']):#x}, exch_ts {row['exch_ts']}, local_ts {row['local_ts']}"
+    values += f", px {row['px']}, qty {row['qty']}"
+    sort = "put the rows in the order of both clocks: `hftd convert` does, splitting rows where they disagree"
+    convert = "convert the capture again; a row that is not known to be right must not be traded on"
+    what, hint = {
+        _EXCH_ORDER: ("exch_ts is earlier than in a row before", sort),
+        _LOCAL_ORDER: ("local_ts is earlier than in a row before", sort),
+        _NO_FLAG: (
+            "neither the exchange nor the local side sees the row",
+            "set EXCH_EVENT, LOCAL_EVENT or both in ev",
+        ),
+        _PRICE: ("the price is not finite", convert),
+        _QTY: ("the quantity is not finite", convert),
+        _NEGATIVE: ("the quantity is negative", convert),
+    }[problem]
+    if after is not None and number == 0 and problem in (_EXCH_ORDER, _LOCAL_ORDER):
+        what += ", of the file before it"
+        hint = "give a run's files in the order of time"
+    others = f" ({count:,} rows are like that)" if count > 1 else ""
+    return DataError(f"row {number:,}: {what}{others}: {values}", where=where, hint=hint)

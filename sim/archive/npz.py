@@ -1,0 +1,167 @@
+"""Reading archives: npz (key `data`) and npy files of event rows and latency rows."""
+
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+
+from hftd.errors import DataError
+from hftd.types import event_dtype, latency_dtype
+
+KEY: Final = "data"
+_NPY_MAGIC: Final = b"\x93NUMPY"
+_ZIP_MAGIC: Final = b"PK\x03\x04"
+_HEADER_SIZE_MAX: Final = 65536
+_READ_SIZE: Final = 4 << 20
+_V1_COLUMNS: Final = 6
+"""Archives of HftBacktest before 2.0: a plain float matrix of event, two times, side, price and quantity."""
+
+
+def read_events(path: Path | str) -> np.ndarray:
+    """Read an archive of market data.
+
+    Args:
+        path: An npz file with the key `data`, or an npy file.
+
+    Returns:
+        Rows of `event_dtype`, one-dimensional, at least one, in memory of their own.
+
+    Raises:
+        DataError: The file is missing, broken or truncated, or holds something else; nothing is ever
+            unpickled.
+    """
+    return _read(Path(path), event_dtype, "market data", _event_hint)
+
+
+def read_latencies(path: Path | str) -> np.ndarray:
+    """Read recorded order latencies, rows of `latency_dtype`; otherwise as `read_events`."""
+    return _read(Path(path), latency_dtype, "order latencies", _latency_hint)
+
+
+def _event_hint(found: "np.dtype[Any]", shape: tuple[int, ...]) -> str:
+    if found.names is None and len(shape) == 2 and shape[1] >= _V1_COLUMNS:
+        return (
+            "this looks like an archive of HftBacktest 1: convert it with its migration tool "
+            "`hftbacktest.data.utils.migration2.convert`, or convert the capture again"
+        )
+    if found.names is not None and {"req_ts", "resp_ts"} <= set(found.names):
+        return "these are order latencies: give them as the asset's latency data"
+    return "an archive has rows of `hftd.types.event_dtype`"
+
+
+def _latency_hint(found: "np.dtype[Any]", _shape: tuple[int, ...]) -> str:
+    if found.names is not None and "local_ts" in found.names:
+        return "this is market data: give it as the asset's data"
+    return "latencies have rows of `hftd.types.latency_dtype`"
+
+
+def _read(path: Path, dtype: "np.dtype[Any]", kind: str, hint: Any) -> np.ndarray:
+    where = str(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            file.seek(0)
+            if start.startswith(_NPY_MAGIC):
+                rows = _array(file, path.stat().st_size, dtype, where, hint)
+            elif start.startswith(_ZIP_MAGIC):
+                rows = _member(file, dtype, where, hint)
+            elif not start:
+                raise DataError("the file is empty", where=where)
+            else:
+                raise DataError(
+                    "the file is neither npz nor npy",
+                    where=where,
+                    hint="captures become archives by `hftd convert`",
+                )
+    except FileNotFoundError:
+        raise DataError("there is no such file", where=where) from None
+    except OSError as error:
+        raise DataError(f"the file can't be read: {error.strerror or error}", where=where) from None
+    except MemoryError:
+        raise DataError("the archive does not fit into memory", where=where) from None
+    if not len(rows):
+        raise DataError(f"the archive holds no rows of {kind}", where=where)
+    return rows
+
+
+def _member(file: IO[bytes], dtype: "np.dtype[Any]", where: str, hint: Any) -> np.ndarray:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            if KEY not in names:
+                keys = ", ".join(repr(name) for name in names[:8]) or "nothing"
+                raise DataError(f"the archive has no array {KEY!r}", where=where, hint=f"it holds {keys}")
+            info = archive.infolist()[names.index(KEY)]
+            with archive.open(info) as member:
+                return _array(member, info.file_size, dtype, where, hint)
+    except zipfile.BadZipFile as error:
+        if "CRC" in str(error):
+            raise _broken(where, "its checksum is wrong") from None
+        raise _broken(where, "the end of the zip file is missing or damaged") from None
+    except (zlib.error, EOFError) as error:
+        raise _broken(where, str(error) or "it ends too early") from None
+    except (NotImplementedError, RuntimeError) as error:
+        raise DataError(f"the archive can't be unpacked: {error}", where=where) from None
+
+
+def _broken(where: str, how: str) -> DataError:
+    return DataError(
+        f"the archive is broken: {how}",
+        where=where,
+        hint="it was cut off or changed after it was written: copy it again, or convert the capture again",
+    )
+
+
+def _array(file: IO[bytes], size: int, dtype: "np.dtype[Any]", where: str, hint: Any) -> np.ndarray:
+    """The rows of an npy stream of `size` bytes, checked before any memory is taken for them."""
+    limit: dict[str, Any] = {"max_header_size": _HEADER_SIZE_MAX}
+    try:
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            described = np.lib.format.read_array_header_1_0(file, **limit)
+        else:
+            described = np.lib.format.read_array_header_2_0(file, **limit)
+    except (ValueError, TypeError, KeyError, SyntaxError, tokenize.TokenError) as error:
+        raise DataError(f"the array's header can't be read: {error}", where=where) from None
+    shape, _, found = described
+    if found.hasobject:
+        raise DataError("the array holds Python objects, which are never loaded", where=where)
+    if found != dtype:
+        raise DataError(_difference(found, dtype), where=where, hint=hint(found, shape))
+    if len(shape) != 1:
+        raise DataError(f"the array has {len(shape)} dimensions, not one", where=where)
+    left = size - file.tell()
+    if shape[0] * dtype.itemsize > left:
+        raise _broken(where, f"{shape[0]:,} rows were announced, and {left // dtype.itemsize:,} are there")
+    rows = np.empty(shape, dtype)
+    target = rows.view(np.uint8).data.cast("B") if len(rows) else memoryview(b"")
+    at = 0
+    while at < len(target):
+        part = file.read(min(_READ_SIZE, len(target) - at))
+        if not part:
+            raise _broken(where, f"it ends in row {at // dtype.itemsize:,} of {shape[0]:,}")
+        target[at : at + len(part)] = part
+        at += len(part)
+    # At the end of a zip's member its checksum is compared.
+    if file.read(1):
+        raise _broken(where, "there are bytes behind the rows")
+    return rows
+
+
+def _difference(found: "np.dtype[Any]", wanted: "np.dtype[Any]") -> str:
+    """In which fields two row types differ."""
+    if found.names is None:
+        return f"the array is of {found}, and has no fields {', '.join(wanted.names or ())}"
+    differences: list[str] = []
+    for name in wanted.names or ():
+        if name not in found.names:
+            differences.append(f"{name} is missing")
+        elif found[name] != wanted[name]:
+            differences.append(f"{name} is {found[name]}, not {wanted[name]}")
+    differences += [f"{name} is not expected" for name in found.names if name not in (wanted.names or ())]
+    if not differences:
+        differences.append(f"{found.itemsize} bytes, in another order or alignment, not {wanted.itemsize}")
+    return "the rows are of another type: " + "; ".join(differences)

@@ -1,0 +1,66 @@
+"""Converters: captures of exchanges' streams to archives of `event_dtype` rows.
+
+Each venue is one file that turns messages into rows; what they share is in :mod:`sim.convert.base`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from hftd.errors import UsageError
+from sim.convert import binancefutures
+from sim.convert.base import Options, convert_with
+from sim.convert.reading import Progress, Venue
+from sim.convert.report import Report
+
+__all__ = ["VENUES", "Options", "Progress", "Report", "Venue", "convert"]
+
+VENUES: Final = {
+    "binancefutures": Venue("binancefutures", binancefutures.read_lines, binancefutures.KINDS),
+}
+"""The converters by name."""
+
+
+def convert(
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    venue: str = "binancefutures",
+    options: Options | None = None,
+    progress: Progress | None = None,
+    on_write: Progress | None = None,
+) -> Report:
+    """Convert captures into one archive.
+
+    What is broken or not understood in a capture is left out, counted and reported; with `strict` it is
+    refused.
+
+    Args:
+        inputs: Captures, gzip or plain text, of lines `<local_ns> <json>`; several are taken as one, in this
+            order.
+        output: The npz archive; replaced as a whole, and untouched on an error.
+        venue: A name in `VENUES`.
+        options: How to convert.
+        progress: Called with the bytes read and the bytes of all inputs, at most ten times a second and at
+            the end.
+        on_write: Called with the rows written and all rows, after each block of 32,768.
+
+    Returns:
+        The report; its `exit_code` is 1 if a part of the inputs was lost.
+
+    Raises:
+        UsageError: An argument is wrong.
+        DataError: An input can't be read or gives no row, has several symbols of which none was chosen, is
+            damaged
+            under `strict`, or the archive can't be written.
+    """
+    if venue not in VENUES:
+        raise UsageError(f"there is no converter {venue!r}", hint=f"there is {', '.join(VENUES)}")
+    return convert_with(
+        VENUES[venue],
+        inputs,
+        output,
+        options=options or Options(),
+        progress=progress,
+        on_write=on_write,
+    )

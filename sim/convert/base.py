@@ -1,0 +1,244 @@
+"""From captures to an archive: what all venues share.
+
+A capture is read in blocks while the next block is unpacked in a thread; the venue's compiled reader appends
+rows to a buffer that grows; the rows are put in the order of both clocks, packed and written. The memory that
+this takes is that of the rows (64 bytes each, and 8 for each clock that they are not sorted by), whatever the
+size of the text.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from hftd.clock import monotonic_ns
+from hftd.errors import DataError, UsageError
+from hftd.types import event_dtype
+from sim.archive.write import LEVEL, write_blocks
+from sim.convert import state as scanning
+from sim.convert.crossed import crossed_books
+from sim.convert.order import Ordered, survey
+from sim.convert.reading import Progress, Reading, Venue
+from sim.convert.report import Break, Place, Report, Span
+from sim.convert.report import Sequence as SequenceReport
+from sim.convert.state import Scan
+from sim.convert.text import TextFile
+
+_LARGE_CORRECTION_NS: Final = 60_000_000_000
+_PLAIN_KINDS: Final = {1: "depth", 2: "trade", 3: "depth clear", 4: "depth snapshot", 5: "best bid and offer"}
+
+
+class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How to convert.
+
+    Attributes:
+        mark_price: Take mark price updates, as user events.
+        book_ticker: Take best bids and offers (`bookTicker`), as user events.
+        symbol: The symbol to take from a capture of several; None: the only one.
+        base_latency_ns: Added to the clock correction where there is one: the least latency that is believed.
+        strict: Refuse a capture with damage or with unreadable lines, instead of saying so.
+        level: Deflate's level of the archive, 0 (stored) to 9.
+    """
+
+    mark_price: bool = False
+    book_ticker: bool = False
+    symbol: str | None = None
+    base_latency_ns: int = 0
+    strict: bool = False
+    level: int = LEVEL
+
+
+def convert_with(
+    venue: Venue,
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    options: Options,
+    progress: Progress | None = None,
+    on_write: Progress | None = None,
+) -> Report:
+    """Convert captures, taken as one in the order given; see `sim.convert.convert`."""
+    start_ns = monotonic_ns()
+    files = _checked(inputs, output, options)
+    reading = Reading(
+        venue,
+        symbol=options.symbol,
+        mark_price=options.mark_price,
+        book_ticker=options.book_ticker,
+        progress=progress,
+    )
+    reading.read(files)
+    record = reading.scan.record
+    symbol = _checked_symbol(reading, options, inputs)
+    damage = [sentence for file in files for sentence in file.damage]
+    unreadable = _unreadable(reading.scan, inputs)
+    if options.strict:
+        _refuse_damage(damage, unreadable, int(record["bad_count"]))
+    rows = reading.rows.first(int(record["row_count"]))
+    if not len(rows):
+        raise _no_rows(reading, inputs, damage)
+    found = survey(rows)
+    latency_min_ns = int(found["latency_min"])
+    shift_ns = options.base_latency_ns - latency_min_ns if latency_min_ns < 0 else 0
+    ordered = Ordered(rows, found, shift_ns)
+    bytes_written = write_blocks(
+        output, event_dtype, ordered.count, ordered.blocks(), level=options.level, progress=on_write
+    )
+    crossed = crossed_books(rows, shift_ns)
+    seconds = (monotonic_ns() - start_ns) / 1e9
+    kinds = {**_PLAIN_KINDS, **venue.kinds}
+    return Report(
+        venue=venue.name,
+        symbol=symbol,
+        inputs=[str(path) for path in inputs],
+        output=str(output),
+        lines=reading.lines,
+        lines_by_kind=_named(record["used"], kinds),
+        rows=ordered.count,
+        rows_by_kind=_named(found["kinds"], kinds),
+        rows_split=ordered.count - len(rows),
+        exch=Span(first_ts=int(found["exch_min"]), last_ts=int(found["exch_max"])),
+        local=Span(first_ts=int(found["local_min"]) + shift_ns, last_ts=int(found["local_max"]) + shift_ns),
+        latency_min_ns=latency_min_ns,
+        clock_correction_ns=shift_ns,
+        sequence=_sequence(reading.scan, inputs),
+        crossed=crossed,
+        ignored=_named(record["ignored"], scanning.REASONS),
+        unreadable=unreadable,
+        not_converted=reading.scan.counts(scanning.EVENTS),
+        exchange_errors=reading.scan.counts(scanning.ERRORS),
+        symbols=reading.scan.counts(scanning.SYMBOLS),
+        lines_in_us=int(record["lines_in_us"]),
+        damage=damage,
+        notes=_notes(reading, options, shift_ns, crossed.checked),
+        bytes_read=sum(file.position for file in files),
+        bytes_text=reading.bytes_text,
+        bytes_written=bytes_written,
+        seconds=seconds,
+        megabytes_per_second=reading.bytes_text / 1e6 / max(seconds, 1e-9),
+    )
+
+
+def _checked(inputs: Sequence[Path], output: Path, options: Options) -> list[TextFile]:
+    """The inputs, opened for reading; refuses what can be seen to be wrong before the work begins."""
+    if not inputs:
+        raise UsageError("there is no input to convert")
+    if output.suffix != ".npz":
+        raise UsageError(
+            f"the output {output.name!r} is no .npz file", hint="give a name such as btcusdt_20240808.npz"
+        )
+    if not output.parent.is_dir():
+        raise DataError("the output's folder does not exist", where=str(output.parent))
+    if not 0 <= options.level <= 9:
+        raise UsageError(f"the level {options.level} is not from 0 (stored) to 9")
+    for path in inputs:
+        if path.exists() and output.exists() and path.samefile(output):
+            raise UsageError("the output is one of the inputs", where=str(path))
+    return [TextFile(path) for path in inputs]
+
+
+def _checked_symbol(reading: Reading, options: Options, inputs: Sequence[Path]) -> str:
+    """The symbol that was taken; refuses a capture of several of which none was chosen."""
+    scan = reading.scan
+    counts = scan.counts(scanning.SYMBOLS)
+    listed = ", ".join(f"{name} ({count:,} lines)" for name, count in counts.items())
+    where = _where(inputs)
+    if options.symbol is not None and options.symbol.upper() not in counts:
+        raise DataError(
+            f"the capture has no lines of {options.symbol.upper()}",
+            where=where,
+            hint=f"it has {listed}" if listed else "none of its lines names a symbol",
+        )
+    if len(counts) > 1:
+        if options.symbol is None:
+            raise DataError(
+                f"the capture has several symbols: {listed}",
+                where=where,
+                hint="an archive holds one: choose it with the option symbol",
+            )
+        reading.drop_snapshots()
+    chosen = int(scan.record["chosen"])
+    return scan.names["name"][chosen].decode("utf-8", "replace") if chosen >= 0 else ""
+
+
+def _refuse_damage(damage: list[str], unreadable: list[Place], count: int) -> None:
+    if damage:
+        raise DataError(damage[0], hint="nothing was written; without strict the rest is converted")
+    if unreadable:
+        first = unreadable[0]
+        raise DataError(
+            f"{count:,} lines can't be read; the first: {first.what}",
+            where=f"{first.file}:{first.line}",
+            hint="nothing was written; without strict the rest is converted",
+        )
+
+
+def _no_rows(reading: Reading, inputs: Sequence[Path], damage: list[str]) -> DataError:
+    where = _where(inputs)
+    if damage:
+        return DataError(f"nothing can be converted: {damage[0]}", where=where)
+    if reading.bytes_text == 0:
+        return DataError("the capture is empty", where=where)
+    reasons = _named(reading.scan.record["ignored"], scanning.REASONS)
+    said = "; ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
+    return DataError(
+        f"none of {reading.lines:,} lines gives a row ({said})",
+        where=where,
+        hint='a line is `<local time in ns> <json>`, such as `1723161255088176367 {"e":"trade",...}`',
+    )
+
+
+def _where(inputs: Sequence[Path]) -> str:
+    return ", ".join(str(path) for path in inputs)
+
+
+def _named(counts: Any, names: Mapping[int, str]) -> dict[str, int]:
+    return {
+        names.get(number, f"kind {number}"): int(counts[number]) for number in np.nonzero(counts)[0].tolist()
+    }
+
+
+def _unreadable(scan: Scan, inputs: Sequence[Path]) -> list[Place]:
+    places = scan.bad_places[: int(scan.record["bad_count"])].tolist()
+    return [
+        Place(file=str(inputs[file]), line=line, what=scanning.REASONS[reason])
+        for file, line, _, reason, _, _ in places
+    ]
+
+
+def _sequence(scan: Scan, inputs: Sequence[Path]) -> SequenceReport:
+    gaps, repeats = int(scan.record["gap_count"]), int(scan.record["repeat_count"])
+    return SequenceReport(
+        gaps=gaps,
+        repeats=repeats,
+        first=[
+            Break(file=str(inputs[file]), line=line, local_ts=local_ts, expected_id=expected, previous_id=got)
+            for file, line, local_ts, _, expected, got in scan.gap_places[: gaps + repeats].tolist()
+        ],
+    )
+
+
+def _notes(reading: Reading, options: Options, shift_ns: int, is_checked: bool) -> list[str]:
+    record = reading.scan.record
+    notes: list[str] = []
+    in_ns, in_us = int(record["lines_in_ns"]), int(record["lines_in_us"])
+    if in_us:
+        share = "all lines" if not in_ns else f"{in_us:,} lines, while {in_ns:,} have nanoseconds"
+        notes.append(f"local times are in microseconds: {share}")
+    if shift_ns > _LARGE_CORRECTION_NS:
+        notes.append(f"the clock correction of {shift_ns / 1e9:.1f} s is large: is one line's time wrong?")
+    if not record["used"][4]:
+        notes.append("there is no snapshot: the book is known only as far as updates touch it")
+    if len(reading.snapshots) and not record["used"][4]:
+        notes.append("snapshots do not name a symbol: those of this capture of several were left out")
+    if not is_checked:
+        notes.append("crossed books were not looked for: the prices span too many ticks")
+    if record["others"]:
+        notes.append(
+            f"{int(record['others']):,} lines have names beyond the {scanning.NAMES_MAX} that are counted"
+        )
+    if options.base_latency_ns and not shift_ns:
+        notes.append("the base latency was not used: no row came before it was sent")
+    return notes

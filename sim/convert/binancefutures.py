@@ -1,0 +1,278 @@
+"""Captures of Binance USD-M futures: messages to rows.
+
+Lines as a recorder writes them, combined or raw streams, told apart line by line::
+
+    1723161255030314667 {"stream":"btcusdt@depth@0ms","data":{"e":"depthUpdate","E":1723161256299,
+        "T":1723161256298,"s":"BTCUSDT","U":5123107832006,"u":5123107837557,"pu":5123107831937,"b":[["58710.20","0.014"]],"a":[]}}
+    1723161255088169167 {"e":"bookTicker","u":5123107839020,"s":"BTCUSDT","b":"61800.20","B":"2.507",
+        "a":"61800.30","A":"2.510","T":1723161256313,"E":1723161256313}
+    1723161255088176367 {"e":"trade","E":1723161256322,"T":1723161256322,"s":"BTCUSDT","t":5266583935,
+        "p":"61800.30","q":"0.006","X":"MARKET","m":false}
+    1723161255319702566 {"lastUpdateId":5123107852948,"E":1723161256501,"T":1723161256493,"bids":[],"asks":[]}
+
+Rows carry the time of the matching engine, `T`, in nanoseconds. The one exception is `markPriceUpdate`: its
+`T` is when funding is next paid, hours ahead, so its rows carry the time it was sent, `E`. (HftBacktest 2.4.4
+takes `T` there too, and so shifts the local clock of the whole archive by hours.)
+
+User events: 100 index price, 101 mark price, 102 funding rate; 103 best bid, 104 best ask, with quantities.
+
+numba compiles this; see :mod:`sim.convert.scan` and :mod:`sim.convert.message`.
+"""
+
+# pyright: basic
+
+from typing import Final
+
+from hftd.jit import inline, kernel
+from hftd.native import load_f64, load_u8, store_f64
+from hftd.types import (
+    BUY_EVENT,
+    DEPTH_CLEAR_EVENT,
+    DEPTH_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
+    SELL_EVENT,
+    TRADE_EVENT,
+)
+from sim.convert.message import add_levels, add_row, field, hashed, integer_of, number_of, text_key, text_of
+from sim.convert.scan import count_name, end_message, follow, is_chosen, next_message, start_block
+from sim.convert.state import (
+    ERROR_OBJECT,
+    ERRORS,
+    EVENTS,
+    FIELD,
+    NOT_A_TRADE,
+    NOT_ASKED,
+    OTHER_SYMBOL,
+    PARTIAL_DEPTH,
+    ROW_SIZE,
+    UNKNOWN,
+    state_at,
+)
+
+INDEX_PRICE: Final = 100
+MARK_PRICE: Final = 101
+FUNDING_RATE: Final = 102
+BEST_BID: Final = 103
+BEST_ASK: Final = 104
+
+KINDS: Final = {
+    INDEX_PRICE: "index price",
+    MARK_PRICE: "mark price",
+    FUNDING_RATE: "funding rate",
+    BEST_BID: "best bid",
+    BEST_ASK: "best ask",
+}
+"""What this venue's user events are."""
+
+_STREAM: Final = text_key("stream")
+_DATA: Final = text_key("data")
+_EVENT: Final = text_key("e")
+_SENT: Final = text_key("E")
+_TIME: Final = text_key("T")
+_SYMBOL: Final = text_key("s")
+_LAST_ID: Final = text_key("u")
+_PREVIOUS_ID: Final = text_key("pu")
+_BIDS: Final = text_key("b")
+_ASKS: Final = text_key("a")
+_BID_QTY: Final = text_key("B")
+_ASK_QTY: Final = text_key("A")
+_PRICE: Final = text_key("p")
+_QTY: Final = text_key("q")
+_TRADE_KIND: Final = text_key("X")
+_IS_BUYER_MAKER: Final = text_key("m")
+_INDEX: Final = text_key("i")
+_RATE: Final = text_key("r")
+_CODE: Final = text_key("code")
+_MSG: Final = text_key("msg")
+_ALL_BIDS: Final = text_key("bids")
+_ALL_ASKS: Final = text_key("asks")
+
+_DEPTH_UPDATE: Final = text_key("depthUpdate")
+_TRADE: Final = text_key("trade")
+_BOOK_TICKER: Final = text_key("bookTicker")
+_MARK_PRICE_UPDATE: Final = text_key("markPriceUpdate")
+_MARKET: Final = text_key("MARKET")
+
+_NS_PER_MS: Final = 1_000_000
+_MS_MAX: Final = 9_000_000_000_000
+"""Later than this a time in milliseconds is none (and would not fit nanoseconds)."""
+
+
+@inline
+def _time_ns(s, number):
+    """A field in milliseconds as nanoseconds; -1 where it is none."""
+    time_ms = integer_of(s, number)
+    return time_ms * _NS_PER_MS if 0 <= time_ms < _MS_MAX else -1
+
+
+@inline
+def _is_partial_depth(s, stream):
+    """Whether a stream is the book's first levels (`@depth5`), or has retail orders (`@rpiDepth`).
+
+    Their events are called `depthUpdate` too, but are no differences.
+    """
+    if stream < 0:
+        return False
+    start, stop = text_of(s, stream)
+    for p in range(start, stop - 6):
+        if load_u8(p) == 64:
+            if load_u8(p + 1) == 114:
+                return True
+            return 48 <= load_u8(p + 6) <= 57
+    return False
+
+
+@inline
+def _depth(s, local_ts, data, stream):
+    if _is_partial_depth(s, stream):
+        return PARTIAL_DEPTH
+    exch_ts = _time_ns(s, field(s, _TIME, data))
+    update_id = integer_of(s, field(s, _LAST_ID, data))
+    previous_id = integer_of(s, field(s, _PREVIOUS_ID, data))
+    if exch_ts < 0:
+        return FIELD
+    if add_levels(s, field(s, _BIDS, data), DEPTH_EVENT | BUY_EVENT, exch_ts, local_ts) < 0:
+        return FIELD
+    if add_levels(s, field(s, _ASKS, data), DEPTH_EVENT | SELL_EVENT, exch_ts, local_ts) < 0:
+        return FIELD
+    if not is_chosen(s, field(s, _SYMBOL, data)):
+        return OTHER_SYMBOL
+    if update_id >= 0 and previous_id >= 0:
+        follow(s, previous_id, update_id, local_ts)
+    s.used[DEPTH_EVENT] += 1
+    return 0
+
+
+@inline
+def _trade(s, local_ts, data):
+    kind = field(s, _TRADE_KIND, data)
+    if kind >= 0:
+        start, stop = text_of(s, kind)
+        if hashed(start, stop) != _MARKET:
+            return NOT_A_TRADE
+    exch_ts = _time_ns(s, field(s, _TIME, data))
+    px, has_px = number_of(s, field(s, _PRICE, data))
+    qty, has_qty = number_of(s, field(s, _QTY, data))
+    maker = field(s, _IS_BUYER_MAKER, data)
+    if exch_ts < 0 or not has_px or not has_qty or maker < 0:
+        return FIELD
+    start, _ = text_of(s, maker)
+    side = SELL_EVENT if load_u8(start) == 116 else BUY_EVENT
+    add_row(s, TRADE_EVENT | side, exch_ts, local_ts, px, qty)
+    if not is_chosen(s, field(s, _SYMBOL, data)):
+        return OTHER_SYMBOL
+    s.used[TRADE_EVENT] += 1
+    return 0
+
+
+@inline
+def _book_ticker(s, local_ts, data):
+    exch_ts = _time_ns(s, field(s, _TIME, data))
+    bid, has_bid = number_of(s, field(s, _BIDS, data))
+    bid_qty, has_bid_qty = number_of(s, field(s, _BID_QTY, data))
+    ask, has_ask = number_of(s, field(s, _ASKS, data))
+    ask_qty, has_ask_qty = number_of(s, field(s, _ASK_QTY, data))
+    if exch_ts < 0 or not has_bid or not has_bid_qty or not has_ask or not has_ask_qty:
+        return FIELD
+    add_row(s, BEST_BID, exch_ts, local_ts, bid, bid_qty)
+    add_row(s, BEST_ASK, exch_ts, local_ts, ask, ask_qty)
+    if not is_chosen(s, field(s, _SYMBOL, data)):
+        return OTHER_SYMBOL
+    s.used[BEST_BID] += 1
+    return 0
+
+
+@inline
+def _mark_price(s, local_ts, data):
+    exch_ts = _time_ns(s, field(s, _SENT, data))
+    index, has_index = number_of(s, field(s, _INDEX, data))
+    mark, has_mark = number_of(s, field(s, _PRICE, data))
+    if exch_ts < 0 or not has_index or not has_mark:
+        return FIELD
+    add_row(s, INDEX_PRICE, exch_ts, local_ts, index, 0.0)
+    add_row(s, MARK_PRICE, exch_ts, local_ts, mark, 0.0)
+    # A delivery contract has no funding: its rate is an empty text.
+    rate, has_rate = number_of(s, field(s, _RATE, data))
+    if has_rate:
+        add_row(s, FUNDING_RATE, exch_ts, local_ts, rate, 0.0)
+    if not is_chosen(s, field(s, _SYMBOL, data)):
+        return OTHER_SYMBOL
+    s.used[MARK_PRICE] += 1
+    return 0
+
+
+@inline
+def _snapshot_side(s, number, side, exch_ts, local_ts):
+    """Clear the side as far as the snapshot reaches, then its levels; False where these are none."""
+    row = s.row_count
+    add_row(s, DEPTH_CLEAR_EVENT | side, exch_ts, local_ts, 0.0, 0.0)
+    count = add_levels(s, number, DEPTH_SNAPSHOT_EVENT | side, exch_ts, local_ts)
+    if count == 0:
+        s.row_count = row
+    if count > 0:
+        last = s.rows + (s.row_count - 1) * ROW_SIZE
+        store_f64(s.rows + row * ROW_SIZE + 24, load_f64(last + 24))
+    return count >= 0
+
+
+@inline
+def _snapshot(s, local_ts):
+    exch_ts = _time_ns(s, field(s, _TIME, -1))
+    if exch_ts < 0:
+        return FIELD
+    row = s.row_count
+    if not _snapshot_side(s, field(s, _ALL_BIDS, -1), BUY_EVENT, exch_ts, local_ts):
+        return FIELD
+    if not _snapshot_side(s, field(s, _ALL_ASKS, -1), SELL_EVENT, exch_ts, local_ts):
+        return FIELD
+    s.snapshot_row = row
+    s.used[DEPTH_SNAPSHOT_EVENT] += 1
+    return 0
+
+
+@inline
+def _no_event(s, local_ts, data, stream):
+    """A message without an event's name: a snapshot, an error, or something else."""
+    if data < 0 and field(s, _ALL_BIDS, -1) >= 0 and field(s, _ALL_ASKS, -1) >= 0:
+        return _snapshot(s, local_ts)
+    code = field(s, _CODE, -1)
+    if code >= 0 and field(s, _MSG, -1) >= 0:
+        start, stop = text_of(s, code)
+        count_name(s, ERRORS, start, stop)
+        return ERROR_OBJECT
+    if stream >= 0:
+        start, stop = text_of(s, stream)
+        count_name(s, EVENTS, start, stop)
+    return UNKNOWN
+
+
+@inline
+def read_message(s, local_ts):
+    """Append the rows of the message whose fields are noted; 0, or why it gives none."""
+    stream = field(s, _STREAM, -1)
+    data = field(s, _DATA, -1)
+    event = field(s, _EVENT, data)
+    if event < 0:
+        return _no_event(s, local_ts, data, stream)
+    start, stop = text_of(s, event)
+    name = hashed(start, stop)
+    if name == _DEPTH_UPDATE:
+        return _depth(s, local_ts, data, stream)
+    if name == _TRADE:
+        return _trade(s, local_ts, data)
+    if name == _BOOK_TICKER and s.wants_ticker:
+        return _book_ticker(s, local_ts, data)
+    if name == _MARK_PRICE_UPDATE and s.wants_mark:
+        return _mark_price(s, local_ts, data)
+    count_name(s, EVENTS, start, stop)
+    return NOT_ASKED if name in (_BOOK_TICKER, _MARK_PRICE_UPDATE) else UNKNOWN
+
+
+@kernel("int64(int64)")
+def read_lines(state):
+    """Read the lines of the block that the state at this address describes; see `next_message`."""
+    s = state_at(state)
+    start_block(s)
+    while next_message(s):
+        end_message(s, read_message(s, s.local_ts))
+    return s.code

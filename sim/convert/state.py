@@ -1,0 +1,153 @@
+"""The state of a compiled reader: what it is given, what it counts, and why lines give no rows.
+
+Addresses are int64.
+"""
+
+# pyright: basic
+
+from typing import Any, Final
+
+import numpy as np
+
+from hftd.native import record_at
+
+ROW_SIZE: Final = 64
+FIELDS_MAX: Final = 256
+"""Fields of one message; a message with more counts as unreadable."""
+NAMES_MAX: Final = 512
+"""Different names that are counted apart; the rest counts as "others"."""
+NAME_SIZE: Final = 40
+PLACES_MAX: Final = 16
+"""Places of trouble that are kept; all are counted."""
+
+# What became of a line: 0, or why it gave no rows. Those below UNREADABLE_MAX are damage.
+TIMESTAMP: Final = 1
+JSON: Final = 2
+FIELD: Final = 3
+LENGTH: Final = 4
+TORN_END: Final = 5
+UNREADABLE_MAX: Final = 6
+BLANK: Final = 6
+NOT_A_TRADE: Final = 7
+ERROR_OBJECT: Final = 8
+UNKNOWN: Final = 9
+NOT_ASKED: Final = 10
+PARTIAL_DEPTH: Final = 11
+OTHER_SYMBOL: Final = 12
+LOST_SNAPSHOT: Final = 13
+REASONS: Final = {
+    TIMESTAMP: "no local time of 16 or 19 digits",
+    JSON: "torn, or not JSON",
+    FIELD: "a field is missing, or is not a number",
+    LENGTH: "longer than a line may be",
+    TORN_END: "torn at the end of the file",
+    BLANK: "blank",
+    NOT_A_TRADE: "a trade that is not of the market",
+    ERROR_OBJECT: "an error of the exchange",
+    UNKNOWN: "an event or stream that is not converted",
+    NOT_ASKED: "an event that was not asked for",
+    PARTIAL_DEPTH: "a partial depth stream",
+    OTHER_SYMBOL: "another symbol",
+    LOST_SNAPSHOT: "a snapshot in a capture of several symbols, which does not say whose it is",
+}
+
+# What names are counted of.
+SYMBOLS: Final = 0
+EVENTS: Final = 1
+ERRORS: Final = 2
+
+# Why the reader came back.
+DONE: Final = 0
+ROWS_FULL: Final = 1
+SNAPSHOT: Final = 2
+
+name_dtype = np.dtype(
+    [("category", "i8"), ("size", "i8"), ("count", "i8"), ("name", f"S{NAME_SIZE}")], align=True
+)
+place_dtype = np.dtype(
+    [("file", "i8"), ("line", "i8"), ("local_ts", "i8"), ("what", "i8"), ("expected", "i8"), ("got", "i8")],
+    align=True,
+)
+state_dtype = np.dtype(
+    [
+        ("text", "i8"),
+        ("size", "i8"),
+        ("at_end", "i8"),
+        ("consumed", "i8"),
+        ("rows", "i8"),
+        ("row_count", "i8"),
+        ("row_capacity", "i8"),
+        ("row_mark", "i8"),
+        ("snapshot_row", "i8"),
+        ("code", "i8"),
+        ("local_ts", "i8"),
+        ("is_cut", "i8"),
+        ("file", "i8"),
+        ("line", "i8"),
+        ("fields", "i8"),
+        ("field_count", "i8"),
+        ("names", "i8"),
+        ("name_count", "i8"),
+        ("others", "i8"),
+        ("chosen", "i8"),
+        ("wants_mark", "i8"),
+        ("wants_ticker", "i8"),
+        ("update_id", "i8"),
+        ("gap_count", "i8"),
+        ("repeat_count", "i8"),
+        ("gap_places", "i8"),
+        ("bad_count", "i8"),
+        ("bad_places", "i8"),
+        ("lines_in_ns", "i8"),
+        ("lines_in_us", "i8"),
+        ("lines_used", "i8"),
+        ("ignored", "i8", (32,)),
+        ("used", "i8", (256,)),
+    ],
+    align=True,
+)
+"""What a reader is given and what it keeps from block to block; the arrays are those of `Scan`."""
+
+state_at = record_at(state_dtype)
+
+
+class Scan:
+    """The state of a reader and the arrays that it points to."""
+
+    def __init__(self) -> None:
+        self.state = np.zeros(1, state_dtype)
+        self._fields = np.zeros((FIELDS_MAX, 4), np.int64)
+        self.names = np.zeros(NAMES_MAX, name_dtype)
+        self.gap_places = np.zeros(PLACES_MAX, place_dtype)
+        self.bad_places = np.zeros(PLACES_MAX, place_dtype)
+        record = self.record
+        record["fields"] = self._fields.ctypes.data
+        record["names"] = self.names.ctypes.data
+        record["gap_places"] = self.gap_places.ctypes.data
+        record["bad_places"] = self.bad_places.ctypes.data
+        record["chosen"] = -1
+        record["update_id"] = -1
+
+    @property
+    def record(self) -> Any:
+        """The state; its fields can be read and set."""
+        return self.state[0]
+
+    @property
+    def address(self) -> int:
+        """Where the state is, for the compiled reader."""
+        return self.state.ctypes.data
+
+    def choose(self, symbol: str) -> None:
+        """Convert this symbol only, whichever comes first."""
+        name = symbol.upper().encode()[:NAME_SIZE]
+        self.names[0] = (SYMBOLS, len(name), 0, name)
+        self.record["name_count"] = 1
+        self.record["chosen"] = 0
+
+    def counts(self, category: int) -> dict[str, int]:
+        """How often each name of a category came, the most frequent first."""
+        rows = self.names[: int(self.record["name_count"])]
+        rows = rows[(rows["category"] == category) & (rows["count"] > 0)]
+        pairs = [(name.decode("utf-8", "replace"), int(count)) for name, count in rows[["name", "count"]]]
+        return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
