@@ -180,7 +180,46 @@ class Hbt:
         """Done with it. Returns 0."""
         return session.close.call(self.address)
 
-    # Recording, by the runtime.
+    # The runtime's side.
+
+    def stop(self) -> None:
+        """From another thread or a signal handler: whatever lets time pass returns 1 from now on."""
+        self._session[0]["stop"] = 1
+
+    @property
+    def ended(self) -> bool:
+        """Whether the data is over."""
+        return bool(self._session[0]["ended"])
+
+    @property
+    def sim_seconds(self) -> float:
+        """The time that has passed on the strategy's clock since it first moved."""
+        row = self._session[0]
+        return 0.0 if row["now_ns"] == _NO_TIME else int(row["now_ns"] - row["start_ns"]) / 1e9
+
+    def rows(self) -> int:
+        """How many rows of market data the local side has seen."""
+        return int(self._assets["rows"].sum())
+
+    def check(self) -> None:
+        """Raise what broke the backend (a call returned 100 then), if something did."""
+
+    def warnings(self) -> list[str]:
+        """What the user should know of the run: what had no room and was left out."""
+        found: list[str] = []
+        for spec, row in zip(self._specs, self._assets, strict=True):
+            name = spec.name or f"asset {row['asset_no']}"
+            for field, what in (
+                ("trades_dropped", "trades had no room in last_trades (last_trades_capacity)"),
+                ("fills_dropped", "fills were not recorded: there is room for 16.7 million"),
+            ):
+                if row[field] and not (field == "fills_dropped" and row["fills_cap"] == 0):
+                    found.append(f"{name}: {int(row[field]):,} {what}")
+            if row["book"]["far_dropped"]:
+                found.append(f"{name}: {int(row['book']['far_dropped']):,} levels far from the market had no room")
+        if self._recorder is not None and self._recorder.dropped:
+            found.append(f"{self._recorder.dropped:,} records had no room: sample less often")
+        return found
 
     def record_every(self, interval_ns: int) -> None:
         """Keep a row of state for each asset, at the first wake in each interval, and every fill."""

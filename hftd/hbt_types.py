@@ -2,7 +2,7 @@
 
 An attribute is one load at a fixed offset; a method is a call through an address in the session's table. Nothing is
 allocated, nothing is counted, and none of the engine's code is compiled into the strategy. The types' names carry a
-hash of our sources, so a cached strategy is never run against another layout.
+hash of the layout, so a cached strategy is never run against another layout.
 """
 
 # pyright: basic
@@ -45,11 +45,14 @@ _F64 = ir.DoubleType()
 _ASSET_BYTES = asset_dtype.itemsize
 
 
+_LAYOUT = source_hash("hftd.layout")
+
+
 class AddressType(types.Type):
     """A Numba type whose values are addresses of a record of ours."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(name=f"hftd.{what}.{source_hash()}")
+        super().__init__(name=f"hftd.{what}.{_LAYOUT}")
 
 
 class HbtType(AddressType):

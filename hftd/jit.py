@@ -14,15 +14,14 @@ callee in another file, so the folder's name carries a hash of all sources that 
 import contextlib
 import hashlib
 import os
+import re
 import sys
 import tempfile
-import types
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-_PACKAGES = ("hftd", "sim")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -48,23 +47,86 @@ def cache_dir() -> Path:
     return Path(tempfile.mkdtemp(prefix="hftd-"))
 
 
+_IMPORT = re.compile(rb"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^#\n]*)|import\s+([\w., ]+))", re.MULTILINE)
+_NAME = re.compile(r"\w+")
+_OURS = ("hftd", "sim", "daemon", "strategies")
+
+
+def _source_of(name: str) -> Path | None:
+    """The source file of a module of ours or of the user's; None for installed and built-in ones."""
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return None
+    root = getattr(sys.modules.get(top), "__file__", None)
+    if root is None or not root.endswith(".py"):
+        return None
+    top_path = Path(root)
+    if "site-packages" in top_path.parts and top not in _OURS:
+        return None
+    if top_path.name != "__init__.py":
+        return top_path if name == top else None
+    path = top_path.parent.joinpath(*name.split(".")[1:])
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
 @cache
-def source_hash() -> str:
-    """A hash of hftd's and sim's compiled sources and of the tools that compile them."""
+def _imports_of(path: Path, name: str) -> tuple[bytes, frozenset[str]]:
+    """A source file's text, and the modules that it may import."""
+    text = path.read_bytes()
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    found: set[str] = set()
+    for source, names, plain in _IMPORT.findall(text):
+        if plain:
+            found.update(part.split(" as ")[0].strip() for part in plain.decode().split(","))
+            continue
+        base = source.decode()
+        if base.startswith("."):
+            up = len(base) - len(base.lstrip("."))
+            base = ".".join([*package.split(".")[: len(package.split(".")) - up + 1], base.lstrip(".")]).strip(".")
+        found.add(base)
+        found.update(f"{base}.{part}" for part in _NAME.findall(names.decode()))
+    return text, frozenset(found)
+
+
+@cache
+def source_hash(name: str) -> str:
+    """A hash of all that a module's compiled code is made from.
+
+    That is its source and the sources of all that it imports, directly or not, as far as they are hftd's or the
+    user's; and the versions of the tools that compile them.
+
+    Args:
+        name: A module that is imported.
+    """
     import llvmlite
     import numba
     import numpy as np
 
     digest = hashlib.blake2b(digest_size=8)
     digest.update(f"{sys.version} {numba.__version__} {llvmlite.__version__} {np.__version__}".encode())
-    root = Path(__file__).resolve().parent.parent
-    for package in _PACKAGES:
-        for path in sorted((root / package).rglob("*.py")):
-            text = path.read_bytes()
-            # Only modules that use numba or lay out memory can change compiled code.
-            if b"numba" in text or b"layout" in text or b"dtype" in text:
-                digest.update(path.name.encode() + text)
+    seen: set[str] = set()
+    todo = [name]
+    texts: dict[str, bytes] = {}
+    while todo:
+        current = todo.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        path = _source_of(current)
+        if path is not None:
+            texts[current], imported = _imports_of(path, current)
+            todo.extend(imported - seen)
+    for module in sorted(texts):
+        digest.update(module.encode() + texts[module])
     return digest.hexdigest()
+
+
+def kernels_dir(name: str) -> Path:
+    """The folder for the compiled code of one of our modules."""
+    return cache_dir() / f"kernels-{source_hash(name)}"
 
 
 @contextlib.contextmanager
@@ -100,7 +162,7 @@ class Kernel:
         if self._compiled is None:
             from numba import cfunc
 
-            with caching_in(cache_dir() / f"kernels-{source_hash()}"), _report(self.name) as reported:
+            with caching_in(kernels_dir(self.function.__module__)), _report(self.name) as reported:
                 self._compiled = cfunc(self.signature, cache=True, nopython=True)(self.function)
                 reported(self._compiled.cache_hits > 0)
         return self._compiled
@@ -179,7 +241,7 @@ class Entry:
         if self._compiled is None:
             from numba import njit
 
-            with caching_in(cache_dir() / f"kernels-{source_hash()}"), _report(self.name) as reported:
+            with caching_in(kernels_dir(self.function.__module__)), _report(self.name) as reported:
                 self._compiled = njit(self.signature, cache=True, nogil=self.nogil)(self.function)
                 reported(bool(self._compiled.stats.cache_hits))
         return self._compiled
@@ -216,33 +278,3 @@ def inline(function: _Function) -> _Function:
     from numba import njit
 
     return njit(nogil=True)(function)
-
-
-def module_sources(module: types.ModuleType) -> list[Path]:
-    """The source files that a user's module and the user's modules it imports are made from, sorted.
-
-    Modules of the standard library and of installed packages do not count: their versions stand in
-    `source_hash()` or do not reach compiled code.
-    """
-    seen: set[str] = set()
-    found: set[Path] = set()
-    todo = [module]
-    while todo:
-        current = todo.pop()
-        if current.__name__ in seen:
-            continue
-        seen.add(current.__name__)
-        file = getattr(current, "__file__", None)
-        if not file or not file.endswith(".py"):
-            continue
-        path = Path(file).resolve()
-        if "site-packages" in path.parts or path.is_relative_to(Path(os.__file__).resolve().parent):
-            continue
-        found.add(path)
-        for value in list(vars(current).values()):
-            owner = value if isinstance(value, types.ModuleType) else None
-            if owner is None and (name := getattr(value, "__module__", None)):
-                owner = sys.modules.get(name) if isinstance(name, str) else None
-            if owner is not None:
-                todo.append(owner)
-    return sorted(found)

@@ -148,6 +148,7 @@ asset_dtype = np.dtype(
 session_dtype = np.dtype(
     [
         ("now_ns", "i8"),
+        ("start_ns", "i8"),  # what the clock showed first
         ("num_assets", "i8"),
         ("assets", "i8"),
         # What a strategy calls.
@@ -174,6 +175,7 @@ session_dtype = np.dtype(
         ("fn_record", "i8"),
         ("closed", "i8"),
         ("stop", "i8"),  # set from outside: whatever lets time pass returns 1
+        ("ended", "i8"),  # the data is over
     ],
     align=True,
 )

@@ -245,3 +245,23 @@ def stack_bytes(typingctx, size):
         return builder.ptrtoint(room, _I64)
 
     return types.int64(size), codegen
+
+
+@intrinsic
+def wrapping_product(typingctx, a, b):
+    """a * b modulo 2^64: Numba's own product promises LLVM that it does not overflow."""
+
+    def codegen(context, builder, signature, args):
+        return builder.mul(args[0], args[1])
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def high_bits(typingctx, value, bits):
+    """The highest `bits` bits (1 to 63) of a word, as a number."""
+
+    def codegen(context, builder, signature, args):
+        return builder.lshr(args[0], builder.sub(_I64(64), args[1]))
+
+    return types.int64(types.int64, types.int64), codegen

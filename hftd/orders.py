@@ -12,7 +12,15 @@ before it, and a refused new order is expired.
 
 from hftd.jit import inline
 from hftd.layout import MAX_ORDERS, asset_dtype, index_dtype, offset_of, order_dtype, orders_dtype, update_dtype
-from hftd.native import copy_bytes, load_i64, record_at, store_f64, store_i64
+from hftd.native import (
+    copy_bytes,
+    high_bits,
+    load_i64,
+    record_at,
+    store_f64,
+    store_i64,
+    wrapping_product,
+)
 from hftd.types import (
     CANCELED,
     EXPIRED,
@@ -51,8 +59,7 @@ _GOLDEN = -7046029254386353131
 
 @inline
 def _home(order_id, bits):
-    mixed = order_id * _GOLDEN
-    return (mixed >> (64 - bits)) & ((1 << bits) - 1)
+    return high_bits(wrapping_product(order_id, _GOLDEN), bits)
 
 
 @inline

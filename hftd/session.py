@@ -85,6 +85,8 @@ def _advance(session, until_ns, wait, asset_no, order_id):
     if s.stop != 0:
         return END_OF_DATA
     code = call_code(s.fn_advance, (session, until_ns, wait, asset_no, order_id))
+    if code == END_OF_DATA and s.stop == 0:
+        s.ended = 1
     if s.now_ns >= s.record_next_ns:
         call_code(s.fn_record, (s.record, session))
         interval = s.record_interval_ns

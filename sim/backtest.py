@@ -2,7 +2,7 @@
 
 from hftd.hbt import Hbt
 from hftd.layout import asset_dtype, book_dtype, offset_of
-from hftd.local import fill_book
+from hftd.local import AssetSpec, fill_book
 from sim.asset import AssetModel, BacktestAsset
 from sim.engine import run
 from sim.engine.build import Engine
@@ -38,13 +38,15 @@ class Backtest(Hbt):
         row["fn_advance"] = run.advance.address
         row["fn_send"] = run.send.address
 
+    def set_roi(self, asset_no: int, roi: tuple[float, float] | None) -> None:
+        """Give the local side a range of interest of its own, before the first event."""
+        spec = AssetSpec(self._specs[asset_no].tick_size, self._specs[asset_no].lot_size, roi=roi)
+        book = self._assets[asset_no]["book"]
+        book["roi_lb_tick"], book["roi_ub_tick"] = spec.roi_lb_tick, spec.roi_ub_tick
+
     def check(self) -> None:
         """Raise the error that stopped the simulation (a call returned 100 then), if there is one."""
         self.engine.check()
-
-    def rows(self) -> int:
-        """How many rows of market data the local side has seen."""
-        return int(self._assets["rows"].sum())
 
 
 def HashMapMarketDepthBacktest(assets: list[BacktestAsset]) -> Backtest:  # noqa: N802 (HftBacktest's name)

@@ -66,6 +66,7 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
         records: The states at each interval: shape (n, assets), `record_dtype`.
         fills: The executions in the order in which the bot learned of them: shape (m,), `fill_dtype`.
         warnings: What was odd, such as market data that was lost.
+        lost: Why the bot lost a channel, empty if it did not.
     """
 
     name: str
@@ -78,6 +79,7 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
     records: npt.NDArray[np.void]
     fills: npt.NDArray[np.void]
     warnings: list[str] = []
+    lost: str = ""
 
 
 def to_json(result: BotResult) -> bytes:

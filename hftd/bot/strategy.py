@@ -6,7 +6,6 @@ without the GIL; a plain function works too.
 """
 
 import difflib
-import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from hftd.errors import StrategyError
-from hftd.jit import cache_dir, caching_in, module_sources, source_hash
+from hftd.jit import cache_dir, caching_in, source_hash
 
 _MAX_RECORDS = 1 << 22
 
@@ -55,7 +54,8 @@ class Strategy:
         import numba
 
         kinds = tuple(numba.typeof(value) for value in self.arguments(hbt, recorder))
-        folder = cache_dir() / f"strategies-{self._hash()}"
+        # All that its machine code is made from, helpers in other files included.
+        folder = cache_dir() / f"strategies-{source_hash(self.python_function.__module__)}"
         try:
             self._dispatcher = self._load(folder, kinds)
         except (AttributeError, ImportError, EOFError, OSError):
@@ -84,14 +84,6 @@ class Strategy:
                 hint="a strategy that can't be compiled may run as plain Python: leave @njit away",
             ) from None
         return dispatcher
-
-    def _hash(self) -> str:
-        """A hash of all that the strategy's machine code is made from, helpers in other files included."""
-        digest = hashlib.blake2b(source_hash().encode(), digest_size=8)
-        module = sys.modules.get(self.python_function.__module__)
-        for path in module_sources(module) if module else []:
-            digest.update(path.read_bytes())
-        return digest.hexdigest()
 
 
 def _short(text: str) -> str:

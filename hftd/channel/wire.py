@@ -145,6 +145,7 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=33):
     Attributes:
         instruments: The numbers by which messages name the Hello's instruments, in the Hello's order.
         market_bytes: Capacity of the market ring; likewise of the two rings of the link.
+        contract_sizes: Units of the underlying in one contract, of each instrument.
     """
 
     version: int
@@ -155,6 +156,7 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=33):
     market_bytes: int
     request_bytes: int
     response_bytes: int
+    contract_sizes: tuple[float, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag=34):

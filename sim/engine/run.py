@@ -212,6 +212,7 @@ def begin(session):
     if earliest == NEVER:
         return 1
     s.now_ns = earliest
+    s.start_ns = earliest
     return 0
 
 

@@ -17,7 +17,7 @@ distance from the touch: Cont, Stoikov, Talreja, "A stochastic model for order b
 import numpy as np
 from numba import njit
 
-from hftd.jit import cache_dir, caching_in, inline, source_hash
+from hftd.jit import caching_in, inline, kernels_dir
 from sim.generator.book import (
     fill_book,
     improve,
@@ -244,7 +244,7 @@ def _snapshot(shared_rows, markets, books, published, changed, dirty, rows, chan
         send_snapshot(m, books[i], published[i], changed[i], dirty[i], rows[i], now_ns, chance[i])
 
 
-with caching_in(cache_dir() / f"kernels-{source_hash()}"):
+with caching_in(kernels_dir(__name__)):
     run = njit(cache=True, nogil=True)(_run)
     open_books = njit(cache=True, nogil=True)(_open)
     take_snapshot = njit(cache=True, nogil=True)(_snapshot)

@@ -4,7 +4,7 @@
 import numpy as np
 from numba import njit
 
-from hftd.jit import cache_dir, caching_in, source_hash
+from hftd.jit import caching_in, kernels_dir
 from hftd.types import KIND_MASK, TRADE_EVENT
 from sim.generator.chance import exponential, uniform
 
@@ -55,5 +55,5 @@ def _latencies(feed, out, start_ns, every_ns, s):
             row.resp_ts = resp_ns
 
 
-with caching_in(cache_dir() / f"kernels-{source_hash()}"):
+with caching_in(kernels_dir(__name__)):
     fill_latencies = njit(cache=True, nogil=True)(_latencies)

@@ -1,0 +1,231 @@
+"""Running a strategy: in a thread of its own, without the GIL if it is compiled.
+
+The main thread minds what the strategy can't: signals, and the leases. Backtests run the same way, so that a
+strategy's machine code, and what surrounds it, are the same everywhere.
+"""
+
+import os
+import select
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hftd.bot.config import BotConfig
+from hftd.bot.result import AssetResult, BotResult
+from hftd.bot.strategy import Strategy, load_strategy
+from hftd.clock import monotonic_ns
+from hftd.errors import HftdError, StrategyError
+from hftd.hbt import Hbt
+from hftd.recorder import Recorder
+
+_MAX_RECORDS = 1 << 22
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def _signals_to(stop: Callable[[], None]) -> Iterator[list[int]]:
+    """SIGINT and SIGTERM call `stop` meanwhile; a third of them ends the process. Yields those that came."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+
+    def handle(number: int, _frame: object) -> None:
+        came.append(number)
+        if len(came) > 2:
+            # The strategy does not let time pass, so nothing but the end of the process reaches it.
+            os._exit(128 + number)
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Run:
+    """A strategy's run and what it came to.
+
+    Args:
+        hbt: What it trades on.
+        strategy: The strategy.
+        recorder: What it is given if it asks for a recorder.
+    """
+
+    def __init__(self, hbt: Hbt, strategy: Strategy, recorder: Recorder | None) -> None:
+        self.hbt = hbt
+        self.strategy = strategy
+        self.lost = ""
+        self.stopped = False
+        self.seconds = 0.0
+        self.start_ns = 0
+        self._error: BaseException | None = None
+        memory = recorder.recorder if recorder else None
+        self._function = strategy.compile(hbt, memory)
+        self._arguments = strategy.arguments(hbt, memory)
+
+    def __call__(self, watch: Callable[[], str] | None = None, descriptors: tuple[int, ...] = ()) -> None:
+        """Run it to its end.
+
+        Args:
+            watch: Called now and then and when a descriptor is readable; a reason ends the run.
+            descriptors: What to watch.
+
+        Raises:
+            StrategyError: The strategy raised.
+        """
+        done_fd = os.eventfd(0, os.EFD_CLOEXEC)
+        thread = threading.Thread(target=self._in_thread, args=(done_fd,), name="strategy", daemon=True)
+        start_ns = monotonic_ns()
+        try:
+            with _signals_to(self.hbt.stop) as came:
+                thread.start()
+                self._mind(thread, done_fd, watch, descriptors)
+                self.stopped = bool(came)
+        finally:
+            if not thread.is_alive():
+                os.close(done_fd)
+        self.seconds = (monotonic_ns() - start_ns) / 1e9
+        if isinstance(self._error, HftdError):
+            raise self._error
+        if self._error is not None:
+            raise StrategyError(_told(self._error), where=self.strategy.where) from self._error
+
+    def _in_thread(self, done_fd: int) -> None:
+        try:
+            self._function(*self._arguments)
+        except BaseException as error:
+            self._error = error
+        finally:
+            os.eventfd_write(done_fd, 1)
+
+    def _mind(
+        self, thread: threading.Thread, done_fd: int, watch: Callable[[], str] | None, descriptors: tuple[int, ...]
+    ) -> None:
+        poll = select.poll()
+        poll.register(done_fd, select.POLLIN)
+        for descriptor in descriptors:
+            poll.register(descriptor, select.POLLIN)
+        while thread.is_alive():
+            ready = dict(poll.poll(1000))
+            if done_fd in ready:
+                thread.join()
+                return
+            if watch is not None and not self.lost and (reason := watch()):
+                self.lost = reason
+                for descriptor in descriptors:
+                    poll.unregister(descriptor)
+                self.hbt.stop()
+
+    @property
+    def ended(self) -> str:
+        """How it ended."""
+        if self.lost:
+            return "lost a channel"
+        if self.stopped:
+            return "stopped"
+        return "end of data" if self.hbt.ended else "strategy returned"
+
+
+def _told(error: BaseException) -> str:
+    """What a strategy raised, with the user's own lines of its traceback."""
+    lines = traceback.extract_tb(error.__traceback__)
+    theirs = [line for line in lines if Path(line.filename).parent != Path(__file__).parent]
+    at = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
+    return f"it raised {type(error).__name__}: {error}{at}"
+
+
+def _names(config: BotConfig) -> Iterator[tuple[str, str]]:
+    for instrument in config.instruments:
+        yield instrument.symbol, instrument.channel
+
+
+def run_strategy(
+    hbt: Hbt,
+    config: BotConfig,
+    base: Path,
+    contract_sizes: list[float],
+    *,
+    watch: Callable[[], str] | None = None,
+    descriptors: tuple[int, ...] = (),
+) -> BotResult:
+    """Load a configured strategy, run it on `hbt`, and gather what it came to.
+
+    Raises:
+        StrategyError: It can't be loaded, compiled or run.
+        HftdError: What broke meanwhile.
+    """
+    strategy = load_strategy(config.bot.strategy, config.parameters, base)
+    recorder = Recorder(hbt.num_assets, _MAX_RECORDS) if strategy.wants_recorder else None
+    hbt.record_every(config.record.interval_ms * 1_000_000)
+    run = Run(hbt, strategy, recorder)
+    run(watch, descriptors)
+    hbt.check()
+    assets = [
+        _asset_result(hbt, asset_no, symbol, channel, contract_sizes[asset_no])
+        for asset_no, (symbol, channel) in enumerate(_names(config))
+    ]
+    records = recorder.recorder.rows() if recorder else hbt.records()
+    return BotResult(
+        name=config.bot.name,
+        strategy=config.bot.strategy,
+        assets=assets,
+        events=hbt.rows(),
+        seconds=run.seconds,
+        sim_seconds=hbt.sim_seconds,
+        ended=run.ended,
+        records=records,
+        fills=hbt.fills(),
+        warnings=hbt.warnings(),
+        lost=run.lost,
+    )
+
+
+def _asset_result(hbt: Hbt, asset_no: int, symbol: str, channel: str, contract_size: float) -> AssetResult:
+    state = hbt.state_values(asset_no)
+    depth = hbt.depth(asset_no)
+    price = (depth.best_bid + depth.best_ask) / 2.0
+    values: dict[str, Any] = {
+        name: getattr(state, name)
+        for name in ("position", "balance", "fee", "num_trades", "trading_volume", "trading_value")
+    }
+    # A flat position is worth nothing, whatever the price.
+    worth = contract_size * state.position * price if state.position != 0.0 else 0.0
+    return AssetResult(
+        symbol=symbol,
+        channel=channel,
+        equity=state.balance + worth - state.fee,
+        price=price,
+        contract_size=contract_size,
+        **values,
+    )
+
+
+def run(config: BotConfig, base: Path) -> BotResult:
+    """Attach the configured bot to its channels, run its strategy, leave in order.
+
+    Args:
+        config: The configuration.
+        base: Its folder.
+
+    Raises:
+        ChannelError: A channel can't be attached to, or broke.
+        StrategyError: The strategy can't be loaded, compiled or run.
+    """
+    from hftd.bot.bot import Bot, Instrument
+
+    # A wrong strategy is told before a daemon hears of the bot.
+    load_strategy(config.bot.strategy, config.parameters, base)
+    instruments = [
+        Instrument(one.channel, one.symbol, one.tick_size, one.lot_size, one.last_trades_capacity, one.roi)
+        for one in config.instruments
+    ]
+    with Bot(instruments, name=config.bot.name, end=config.bot.end, spin_us=config.bot.spin_us) as bot:
+        descriptors = tuple(attachment.fileno() for attachment in bot.attachments)
+        return run_strategy(bot, config, base, bot.contract_sizes, watch=bot.lost, descriptors=descriptors)

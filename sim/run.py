@@ -1,0 +1,148 @@
+"""Runs described by configuration files: the assets of a run, and a backtest of a bot on them in one process."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hftd.bot.config import BotConfig
+from hftd.bot.result import BotResult
+from hftd.bot.runner import run_strategy
+from hftd.errors import OrderError, UsageError
+from sim.archive import find_files
+from sim.asset import AssetModel
+from sim.backtest import Backtest
+from sim.config import (
+    AssetSection,
+    ConstantLatency,
+    LogQueue,
+    LogQueue2,
+    PowerQueue,
+    PowerQueue2,
+    PowerQueue3,
+    ReplayConfig,
+)
+from sim.engine.layout import (
+    LATENCY_CONSTANT,
+    LATENCY_INTERPOLATED,
+    QUEUE_LOG,
+    QUEUE_LOG2,
+    QUEUE_POWER,
+    QUEUE_POWER2,
+    QUEUE_POWER3,
+    QUEUE_RISK_ADVERSE,
+)
+
+
+@dataclass(frozen=True)
+class RunAsset:
+    """An asset of a run: where it is traded, and the engine's description of it."""
+
+    channel: str
+    symbol: str
+    model: AssetModel
+
+
+def _queue(section: AssetSection) -> tuple[int, float]:
+    match section.queue:
+        case PowerQueue(n=n):
+            return QUEUE_POWER, n
+        case PowerQueue2(n=n):
+            return QUEUE_POWER2, n
+        case PowerQueue3(n=n):
+            return QUEUE_POWER3, n
+        case LogQueue():
+            return QUEUE_LOG, 0.0
+        case LogQueue2():
+            return QUEUE_LOG2, 0.0
+        case _:
+            return QUEUE_RISK_ADVERSE, 0.0
+
+
+def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAsset]:
+    """The assets of a run in the order of the configuration, with the files of the days.
+
+    Raises:
+        DataError: A file is missing.
+    """
+    found: list[RunAsset] = []
+    for channel in config.channels:
+        for section in channel.instruments:
+            place = {"channel": channel.name, "symbol": section.symbol, "base": base}
+            model = AssetModel(
+                name=f"{channel.name}:{section.symbol}",
+                data=list(find_files(config.replay.data, dates, **place)),
+                tick_size=section.tick_size,
+                lot_size=section.lot_size,
+                feed_offset_ns=section.feed_latency_offset_ns,
+                contract_size=section.contract_size,
+                maker_fee=section.fee.maker,
+                taker_fee=section.fee.taker,
+            )
+            model.queue_model, model.queue_power = _queue(section)
+            if section.roi is not None:
+                model.roi_lb, model.roi_ub = section.roi
+            if section.initial_snapshot is not None:
+                model.initial_snapshot = find_files(section.initial_snapshot, dates[:1], **place)[0]
+            latency = section.order_latency
+            if isinstance(latency, ConstantLatency):
+                model.latency_model = LATENCY_CONSTANT
+                model.entry_ns, model.response_ns = latency.entry_ns, latency.response_ns
+            else:
+                model.latency_model = LATENCY_INTERPOLATED
+                model.latency_data = list(find_files(latency.files, dates, **place))
+                model.latency_offset_ns = latency.offset_ns
+            found.append(RunAsset(channel.name, section.symbol, model))
+    return found
+
+
+def check_instrument(asset: RunAsset, tick_size: float, lot_size: float) -> None:
+    """A bot must see prices and quantities in the steps of the run.
+
+    Raises:
+        OrderError: It does not.
+    """
+    for what, theirs, ours in (
+        ("tick_size", tick_size, asset.model.tick_size),
+        ("lot_size", lot_size, asset.model.lot_size),
+    ):
+        if theirs != ours:
+            raise OrderError(
+                f"the bot's {what} is {theirs:g}, but the run's is {ours:g}",
+                where=f"{asset.channel}:{asset.symbol}",
+                hint=f"set {what} = {ours:g} in the bot's configuration",
+            )
+
+
+def backtest(
+    replay: ReplayConfig, replay_base: Path, bot: BotConfig, bot_base: Path, dates: list[str]
+) -> BotResult:
+    """What `hftd replay` and `hftd bot` come to together, in this process.
+
+    Args:
+        replay: The run's configuration.
+        replay_base: Its folder.
+        bot: The bot's configuration.
+        bot_base: Its folder.
+        dates: Days as `YYYYMMDD`.
+
+    Raises:
+        UsageError: The bot trades what the run has not, or a file is missing or wrong.
+    """
+    assets = {(asset.channel, asset.symbol): asset for asset in assets_of(replay, replay_base, dates)}
+    models: list[AssetModel] = []
+    for wanted in bot.instruments:
+        asset = assets.pop((wanted.channel, wanted.symbol), None)
+        if asset is None:
+            have = [f"{channel.name}:{one.symbol}" for channel in replay.channels for one in channel.instruments]
+            raise UsageError(
+                f"the run has no instrument {wanted.channel}:{wanted.symbol}",
+                where=f"bot {bot.bot.name}",
+                hint=f"it has {', '.join(have)}",
+            )
+        check_instrument(asset, wanted.tick_size, wanted.lot_size)
+        asset.model.last_trades_capacity = wanted.last_trades_capacity
+        models.append(asset.model)
+    hbt = Backtest(models, [asset.model for asset in assets.values()])
+    # The range of interest of the bot is its own; the exchange's is the run's.
+    for asset_no, wanted in enumerate(bot.instruments):
+        hbt.set_roi(asset_no, wanted.roi)
+    return run_strategy(hbt, bot, bot_base, [model.contract_size for model in models])
