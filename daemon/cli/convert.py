@@ -75,8 +75,7 @@ def binancefutures(
 
     Several inputs are taken as one capture, in the order given.
     """
-    from sim.convert.base import Options
-    from sim.convert.binancefutures import convert
+    from sim.convert import Options, convert
 
     from daemon.cli.progress import Share
 
@@ -88,7 +87,7 @@ def binancefutures(
         strict=strict,
     )
     with Share("converting", mode=progress_mode, in_bytes=True) as progress:
-        report = convert(list(inputs), output, options=options, progress=progress)
+        report = convert(list(inputs), output, venue="binancefutures", options=options, progress=progress)
     if as_json:
         click.echo(report.to_json())
     else:
