@@ -77,6 +77,7 @@ def binancefutures(
     """
     from sim.convert import Options, convert
 
+    from daemon.cli.compiling import watching
     from daemon.cli.progress import Share
 
     options = Options(
@@ -86,7 +87,10 @@ def binancefutures(
         symbol=symbol,
         strict=strict,
     )
-    with Share("converting", mode=progress_mode, in_bytes=True) as progress:
+    with (
+        watching("none" if progress_mode == "none" else "plain"),
+        Share("converting", mode=progress_mode, in_bytes=True) as progress,
+    ):
         report = convert(list(inputs), output, venue="binancefutures", options=options, progress=progress)
     if as_json:
         click.echo(report.to_json())
