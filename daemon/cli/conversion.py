@@ -14,17 +14,19 @@ if TYPE_CHECKING:
     from sim.convert.report import Report
 
 _SHOWN_MAX = 5
+_PIPE_WIDTH = 400
 
 
 def show_conversion(report: "Report", *, stream: TextIO | None = None) -> None:
     """What was converted, what the capture is like, and what is wrong with it."""
     file = sys.stdout if stream is None else stream
-    console = Console(file=file, highlight=False, soft_wrap=True)
+    # A file or a pipe has no width: nothing is wrapped there.
+    console = Console(file=file, highlight=False, width=None if file.isatty() else _PIPE_WIDTH)
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column()
     for label, value in _facts(report):
-        table.add_row(label, Text(value))
+        table.add_row(label, Text(value.rstrip()))
     console.print(
         Text(f"{report.output}: {report.rows:,} rows of {report.symbol or report.venue}", style="bold")
     )

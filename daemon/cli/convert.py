@@ -75,9 +75,9 @@ def binancefutures(
 
     Several inputs are taken as one capture, in the order given.
     """
-    from sim.convert.base import Options
-    from sim.convert.binancefutures import convert
+    from sim.convert import Options, convert
 
+    from daemon.cli.compiling import watching
     from daemon.cli.progress import Share
 
     options = Options(
@@ -87,8 +87,11 @@ def binancefutures(
         symbol=symbol,
         strict=strict,
     )
-    with Share("converting", mode=progress_mode, in_bytes=True) as progress:
-        report = convert(list(inputs), output, options=options, progress=progress)
+    with (
+        watching("none" if progress_mode == "none" else "plain"),
+        Share("converting", mode=progress_mode, in_bytes=True) as progress,
+    ):
+        report = convert(list(inputs), output, venue="binancefutures", options=options, progress=progress)
     if as_json:
         click.echo(report.to_json())
     else:

@@ -96,11 +96,11 @@ def write_day(folder, instruments, *, seed, date, pattern, latency_pattern, prog
     return written
 
 
-def convert(inputs, output, *, options, progress):
+def convert(inputs, output, *, venue, options, progress):
     progress(100, 100)
     spans = SimpleNamespace(first_ts=1_661_904_000_000_000_000, last_ts=1_661_904_060_000_000_000)
     return SimpleNamespace(
-        venue="binancefutures",
+        venue=venue,
         symbol=options.symbol or "BTCUSDT",
         output=str(output),
         rows=2_000,
@@ -136,8 +136,7 @@ def modules() -> dict[str, ModuleType]:
         "sim.run": {"backtest": backtest},
         "sim.archive": {"parse_dates": parse_dates},
         "sim.generate": {"DEMO": demo, "DEMO_DATE": "20220831", "write_day": write_day},
-        "sim.convert.base": {"Options": SimpleNamespace},
-        "sim.convert.binancefutures": {"convert": convert},
+        "sim.convert": {"Options": SimpleNamespace, "convert": convert},
         "hftd.bot.runner": {"run": run_bot},
     }
     made = {}
