@@ -79,9 +79,7 @@ def main() -> None:
                 f"{name:16} median {median:.3f} s, best {min(times[name]):.3f} s, first {first[name]:.2f} s"
             )
         if compiled:
-            print(
-                f"the first run of hftd compiled for {sum(compiled):.1f} s, once for all processes"
-            )
+            print(f"the first run of hftd compiled for {sum(compiled):.1f} s, once for all processes")
         print(f"hftd writes {ours_path.stat().st_size / 1e6:.2f} MB", end="")
         if theirs is not None:
             ratio = statistics.median(times["reference"]) / statistics.median(times["hftd"])
