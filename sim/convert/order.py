@@ -6,7 +6,7 @@ exchange at its place by `exch_ts`, one with the local flag at its place by `loc
 both flags.
 
 The two orders are merged as HftBacktest's `correct_event_order` does (2.4.4, which reads beyond its indices
-at the end, and stops where two different rows of equal times meet; here they are split).
+at the end).
 """
 
 # pyright: basic
@@ -88,15 +88,6 @@ def _put(row, flags, shift, target):
         store_i64(target + offset, load_i64(row + offset))
 
 
-@inline
-def _is_same(a, b):
-    return a == b or (
-        load_i64(a) == load_i64(b)
-        and load_i64(a + 24) == load_i64(b + 24)
-        and load_i64(a + 32) == load_i64(b + 32)
-    )
-
-
 @kernel("int64(int64, int64, int64, int64, int64, int64, int64, int64)")
 def _merge(rows, count, by_exch, by_local, position, shift, target, limit):
     """Merge up to `limit` rows into `target` (0: only count), going on at `position`, two numbers."""
@@ -109,8 +100,7 @@ def _merge(rows, count, by_exch, by_local, position, shift, target, limit):
             b = _row_at(rows, by_local, local_number)
             exch_a, exch_b = load_i64(a + 8), load_i64(b + 8)
             local_a, local_b = load_i64(a + 16), load_i64(b + 16)
-            is_equal = exch_a == exch_b and local_a == local_b
-            is_both = is_equal and _is_same(a, b)
+            is_both = a == b
             is_exch = exch_a < exch_b or (exch_a == exch_b and local_a <= local_b)
         elif exch_number < count:
             a = b = _row_at(rows, by_exch, exch_number)
