@@ -1,8 +1,9 @@
 """The channel, each figure beside a bound that is measured in the same run: `python -m benchmarks.channel`.
 
 - publish: 20 rows from CPython into a ring; the bound is the same call that only copies them.
-- latency: from before the publish in CPython until the bot, in another process, has read the rows, for a bot
-  that spins and for one that sleeps; the bound is a word and a bell between two compiled loops, without a ring.
+- latency: from before the publish in CPython until the bot, in another process, has read the rows, for a
+  bot that spins and for one that sleeps; the bound is a word and a bell between two compiled loops, without
+  a ring.
 - rows: compiled producer to compiled consumer through a lossless ring; the bound is one thread that copies
   the rows into the same memory.
 """
@@ -163,8 +164,9 @@ def main() -> None:
         return
     publish = figures["publish_20_rows_from_cpython"]
     print(
-        f"publish of {ROWS} rows from CPython: {publish['publish_ns']:.0f} ns, with a bot to wake"
-        f" {publish['publish_with_one_bot_ns']:.0f} ns; the same call, only copying: {publish['bound_ns']:.0f} ns"
+        f"publish of {ROWS} rows from CPython: {publish['publish_ns']:.0f} ns,"
+        f" with a bot to wake {publish['publish_with_one_bot_ns']:.0f} ns;"
+        f" the same call, only copying: {publish['bound_ns']:.0f} ns"
     )
     for name in ("spinning", "sleeping"):
         found = figures[f"publish_to_{name}_bot"]
