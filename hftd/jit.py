@@ -223,10 +223,10 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
 
 
 class Entry:
-    """One compiled function that Python calls by numba's own dispatcher, which is faster than ctypes (150 ns).
+    """One compiled function that Python calls by numba's own wrapper, which is faster than ctypes.
 
-    It takes what ctypes can't, such as bytes and arrays. It is compiled, or loaded from the cache, at its first
-    call.
+    It takes what ctypes can't, such as bytes and arrays. It is compiled, or loaded from the cache, at its
+    first call.
     """
 
     def __init__(self, function: Callable[..., Any], signature: str | tuple[Any, ...], nogil: bool) -> None:
@@ -237,7 +237,7 @@ class Entry:
         self._compiled: Any = None
 
     def compiled(self) -> Any:
-        """Numba's dispatcher."""
+        """Numba's dispatcher, which checks the arguments (150 to 300 ns a call)."""
         if self._compiled is None:
             from numba import njit
 
@@ -256,6 +256,7 @@ class Entry:
         return result.entry_point
 
     def __call__(self, *args: Any) -> Any:
+        """Call it, with the arguments checked."""
         return self.compiled()(*args)
 
 

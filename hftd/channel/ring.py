@@ -214,6 +214,9 @@ def market_copy(ring, cursor, scratch):
         there too.
     """
     status, address, length, stamp, after = market_next(ring, cursor)
+    if status == BROKEN and _is_lapped(ring, cursor, load_i64(ring + MARKET_CAPACITY)):
+        # A tap of a lossless ring, for which nobody waits: the header was overwritten while it was read.
+        return LAPPED, 0, 0, 0, load_acquire(ring + MARKET_TAIL)
     if status != MESSAGE:
         return status, address, length, stamp, after
     padding = -length & 7

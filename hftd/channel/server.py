@@ -225,11 +225,9 @@ class ChannelServer:
         self._pending[fd] = pending
         self._loop.add_reader(fd, self._hear, fd)
 
-    def _forget(self, fd: int) -> socket.socket:
-        """End a connection's time without a lease; returns its socket, closed."""
-        pending = self._release_pending(fd)
-        pending.connected.close()
-        return pending.connected
+    def _forget(self, fd: int) -> None:
+        """Close a connection that got no lease."""
+        self._release_pending(fd).connected.close()
 
     def _release_pending(self, fd: int) -> _Pending:
         assert self._loop is not None

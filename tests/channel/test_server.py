@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -284,28 +285,25 @@ def test_a_file_in_the_place_of_the_socket_is_left_alone(runner: asyncio.Runner,
 
 
 def test_a_daemon_that_is_killed_is_noticed_and_its_name_can_be_taken_over(run_dir: Path):
-    def start() -> subprocess.Popen[str]:
+    def start(stack: ExitStack) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "tests.channel.daemons", "bf"]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        process = stack.enter_context(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+        stack.callback(process.kill)
         assert process.stdout is not None
         assert any(line == "ready\n" for line in process.stdout)
         return process
 
     before = open_fds()
-    first = start()
-    with BotPage.make() as page:
+    with ExitStack() as stack, BotPage.make() as page:
+        first = start(stack)
         bot = attach("bf", hello_of(), page, monotonic_ns() + 10_000_000_000)
         assert bot.lost() is None
         first.send_signal(signal.SIGKILL)
-        first.communicate()
+        first.wait()
         assert bot.lost() == "the daemon is gone"
         bot.close()
         assert (run_dir / "bf.sock").exists()
-        second = start()
-        try:
-            with attach("bf", hello_of(), page, monotonic_ns() + 10_000_000_000) as bot:
-                assert bot.lost() is None
-        finally:
-            second.kill()
-            second.communicate()
+        start(stack)
+        with attach("bf", hello_of(), page, monotonic_ns() + 10_000_000_000) as bot:
+            assert bot.lost() is None
     assert open_fds() == before
