@@ -135,8 +135,40 @@ def _matching_response_ts(lane, order_id, any_order):
 
 
 @inline
+def _lane(engine, asset_no):
+    return exchange_at(exchange_address(engine, asset_no)).lanes
+
+
+@inline
+def step_exchanges_to_any_response(engine, num_assets, until_ns):
+    """Let the exchanges go on, the earliest event first, until any answer to the bot is on its way.
+
+    None may be ahead of the others: a request that the bot sends when it wakes must not find an exchange that has
+    passed that moment.
+
+    Returns:
+        When the answer arrives, or `until_ns` if that comes first.
+    """
+    limit = until_ns
+    for a in range(num_assets):
+        limit = min(limit, bus_at(_lane(engine, a) + LANE_TO_LOCAL).head_ts)
+    while True:
+        ts = NEVER
+        asset_no = 0
+        for a in range(num_assets):
+            next_ts = next_exchange_ts(engine, a)
+            if next_ts < ts:
+                ts = next_ts
+                asset_no = a
+        if ts > limit or ts == NEVER:
+            return limit
+        call_code(engine_at(engine).fn_advance_exchange, (engine, asset_no, ts))
+        limit = min(limit, bus_at(_lane(engine, asset_no) + LANE_TO_LOCAL).head_ts)
+
+
+@inline
 def step_exchange_to_response(engine, asset_no, lane, order_id, any_order, until_ns):
-    """Let the exchange go on event by event until an answer that is waited for is on its way.
+    """Let one exchange go on event by event until an answer that is waited for is on its way.
 
     Returns:
         When it arrives, or `until_ns` if that comes first. Everything at the exchange up to then has happened.
@@ -168,7 +200,7 @@ def advance_local(engine, session, asset_no, until_ns):
             local_segment(asset, segment, s.ticks, s.qtys, shift_ns)
             next_segment(engine, asset_no, stream, segment)
         a.feed_seen = 1
-    lane = exchange_at(exchange_address(engine, asset_no)).lanes
+    lane = _lane(engine, asset_no)
     bus = bus_at(lane + LANE_TO_LOCAL)
     while bus.head_ts <= until_ns and bus.head_ts != NEVER:
         apply_update(asset, bus_pop(lane + LANE_TO_LOCAL, UPDATE_BYTES, UPDATES_MASK))
@@ -199,6 +231,8 @@ def begin(session):
     """Start the clock at the earliest event of all assets."""
     s = session_at(session)
     e = engine_at(s.backend)
+    if e.error != 0:
+        return e.error
     earliest = NEVER
     for asset_no in range(e.num_assets):
         exchange = exchange_address(s.backend, asset_no)
@@ -229,11 +263,9 @@ def advance(session, until_ns, wait, asset_no, order_id):
         for a in range(s.num_assets):
             limit = min(limit, stream_at(e.locals + a * STREAM_BYTES).next_ts)
     if wait == WAIT_FEED_OR_RESPONSE:
-        for a in range(s.num_assets):
-            lane = exchange_at(exchange_address(engine, a)).lanes
-            limit = step_exchange_to_response(engine, a, lane, 0, True, limit)
+        limit = step_exchanges_to_any_response(engine, s.num_assets, limit)
     elif wait == WAIT_RESPONSE:
-        lane = exchange_at(exchange_address(engine, asset_no)).lanes
+        lane = _lane(engine, asset_no)
         limit = step_exchange_to_response(engine, asset_no, lane, order_id, False, limit)
     for a in range(e.num_assets):
         if next_exchange_ts(engine, a) <= limit:
