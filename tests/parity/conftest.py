@@ -27,7 +27,7 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray[Any, Any]:
     from sim.convert import convert
 
     target = tmp_path_factory.mktemp("capture") / "btcusdt.npz"
-    convert("binancefutures", [path], target)
+    convert([path], target)
     rows = read_events(target)
     assert rows.dtype == event_dtype
     return rows

@@ -45,7 +45,7 @@ order_dtype = np.dtype(
         (name, "i8")
         for name in (
             "known", "status", "req", "price_tick", "exec_price_tick", "exch_ts", "local_ts",
-            "side", "time_in_force", "order_type", "maker", "cancellable",
+            "side", "time_in_force", "order_type", "cancellable",
         )
     ]
     + [("qty", "f8"), ("leaves_qty", "f8"), ("exec_qty", "f8")],
