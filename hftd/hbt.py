@@ -20,6 +20,11 @@ from hftd.views import Depth, Orders, StateValues, signed, view
 _NO_TIME = INVALID_MAX
 
 
+def _whole_ns(duration: float) -> int:
+    """A duration as the compiled side takes it: held within an int64, so a greater one does not turn negative."""
+    return max(min(int(duration), INVALID_MAX), INVALID_MIN)
+
+
 @hbt_types.python_class(hbt_types.hbt_type)
 class Hbt:
     """What a strategy is given: the market, the orders, the clock.
@@ -70,7 +75,7 @@ class Hbt:
     def _asset(self, asset_no: int) -> int:
         if not 0 <= asset_no < len(self._specs):
             raise IndexError(f"there is no asset {asset_no}: the bot has {len(self._specs)}")
-        return int(self._assets.ctypes.data) + asset_no * asset_dtype.itemsize
+        return int(self._assets.ctypes.data) + int(asset_no) * asset_dtype.itemsize
 
     def depth(self, asset_no: int) -> Depth:
         """The order book of an asset."""
@@ -115,17 +120,17 @@ class Hbt:
 
     def elapse(self, duration: float) -> int:
         """Let time pass. Returns 0, or 1 at the end of the data or when the bot is told to stop."""
-        return session.elapse.call(self.address, int(duration))
+        return session.elapse.call(self.address, _whole_ns(duration))
 
     elapse_bt = elapse
 
     def wait_next_feed(self, include_order_resp: bool, timeout: float) -> int:
         """Wait for market data. Returns 0 on timeout, 1 at the end, 2 for a feed, 3 for an answer to an order."""
-        return session.wait_next_feed.call(self.address, int(include_order_resp), int(timeout))
+        return session.wait_next_feed.call(self.address, int(include_order_resp), _whole_ns(timeout))
 
     def wait_order_response(self, asset_no: int, order_id: int, timeout: float) -> int:
         """Wait for the answer to an order's request. Returns 0 on it and on timeout, 1 at the end."""
-        return session.wait_order_response.call(self.address, asset_no, signed(order_id), int(timeout))
+        return session.wait_order_response.call(self.address, asset_no, signed(order_id), _whole_ns(timeout))
 
     def submit_buy_order(
         self,

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from hftd import hbt_types, session
 from hftd.book import far_qty
-from hftd.layout import asset_dtype, book_dtype, order_dtype
+from hftd.layout import asset_dtype, book_dtype, offset_of, order_dtype, orders_dtype
 from hftd.types import BUY, INVALID_MAX, INVALID_MIN, NEW, NONE, PARTIALLY_FILLED, SELL, state_values_dtype
+
+_FIRST_CURSOR = offset_of(asset_dtype, "orders.cursors")
+_CURSORS = orders_dtype["cursors"].shape[0]
 
 
 def view(address: int, dtype: np.dtype[Any], count: int = 1) -> NDArray[Any]:
@@ -66,11 +69,15 @@ class Order:
 
 @hbt_types.python_class(hbt_types.values_type)
 class Values:
-    """An iterator over an asset's orders, from the oldest to the newest."""
+    """An iterator over an asset's orders, from the oldest to the newest.
 
-    def __init__(self, first: int) -> None:
-        self._cursor = np.array([first], np.int64)
-        self.address = int(self._cursor.ctypes.data)
+    It goes on behind an order that is removed meanwhile, because the local side keeps its place, as it does for
+    compiled strategies: the places of the eight iterators handed out last.
+    """
+
+    def __init__(self, address: int) -> None:
+        self.address = address
+        self._cursor = view(address, np.dtype(np.int64))
 
     def has_next(self) -> bool:
         """Whether `get` has an order to give."""
@@ -106,7 +113,10 @@ class Orders:
 
     def values(self) -> Values:
         """An iterator from the oldest order to the newest."""
-        return Values(int(self._row["first"]))
+        turn = (int(self._row["cursor"]) + 1) % _CURSORS
+        self._row["cursor"] = turn
+        self._row["cursors"][turn] = self._row["first"]
+        return Values(self.address + _FIRST_CURSOR + 8 * turn)
 
     def __contains__(self, order_id: int) -> bool:
         return session.find.call(self.address, signed(order_id)) != 0
@@ -177,11 +187,11 @@ class Depth:
 
     def bid_qty_at_tick(self, price_tick: int) -> float:
         """The quantity of the bid level at a price in ticks, 0 if there is none."""
-        return float(far_qty.call(self.address, BUY, price_tick))
+        return float(far_qty.call(self.address, BUY, int(price_tick)))
 
     def ask_qty_at_tick(self, price_tick: int) -> float:
         """The quantity of the ask level at a price in ticks, 0 if there is none."""
-        return float(far_qty.call(self.address, SELL, price_tick))
+        return float(far_qty.call(self.address, SELL, int(price_tick)))
 
 
 @hbt_types.python_class(hbt_types.state_values_type)
