@@ -16,6 +16,7 @@ needs to go on stands in the state.
 import numpy as np
 
 
+from hftd.book import ask_above, ask_qty, bid_below, bid_qty, book_at
 from hftd.channel.layout import (
     BOT_WAIT_FLAGS,
     BOT_WAIT_INSTRUMENT,
@@ -23,8 +24,10 @@ from hftd.channel.layout import (
     BOT_WAIT_UNTIL_NS,
     BROKEN,
     CLOCK_NOW_NS,
+    LINK_DAEMON_ASLEEP,
     LINK_MARKET_CURSOR,
-    MAX_BOTS,
+    MARKET_CAPACITY,
+    MARKET_TAIL,
     MAX_ROWS,
     MESSAGE,
     ROW_BYTES,
@@ -50,9 +53,7 @@ from hftd.channel.ring import (
     market_claim,
     market_commit,
     market_count_rows,
-    market_free,
     market_need,
-    market_tail,
     next_stamp,
 )
 from hftd.channel.wait import (
@@ -81,11 +82,11 @@ from hftd.native import (
     store_release,
 )
 from hftd.orders import update_at
-from hftd.types import CANCELED, ERR_DATA, INVALID_MIN, LOCAL_EVENT, NEW, REPLACED
+from hftd.types import CANCELED, ERR_DATA, INVALID_MAX, INVALID_MIN, LOCAL_EVENT, NEW, REPLACED
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, UPDATES_MASK, bus_at, bus_is_full, bus_pop
 from sim.engine.exchange import LANE_BYTES, push_request
-from sim.engine.latency import exchange_at, lane_at
+from sim.engine.latency import exchange_at
 from sim.engine.layout import NEVER, UPDATE_BYTES
 from sim.engine.prepare import stream_at
 from sim.engine.run import (
@@ -106,6 +107,7 @@ ALL_OVER = 1  # every bot was told that the data is over
 DATA_ERROR = 2
 BOT_BROKEN = 3  # `broken` says which
 
+ASLEEP = LINK_DAEMON_ASLEEP
 _STEP_NS = 1_000_000_000
 """A long wait is walked through in steps of this, so that the run can be watched and left."""
 
@@ -137,9 +139,10 @@ play_dtype = np.dtype(
     [
         ("engine", "i8"),
         ("bots", "i8"),
-        ("channels", "i8"),
+        ("num_bots", "i8"),  # the highest number of a bot so far, and one
         ("num_channels", "i8"),
         ("rings", "i8"),  # by channel
+        ("slowest", "i8"),  # by channel: how far the slowest bot had read when last looked at
         ("asset_channels", "i8"),  # by asset
         ("clock", "i8"),
         ("doorbell_fd", "i8"),
@@ -157,6 +160,8 @@ play_dtype = np.dtype(
     ],
     align=True,
 )
+
+ATTENTION = offset_of(play_dtype, "attention")
 
 play_at = record_at(play_dtype)
 bot_at = record_at(bot_dtype)
@@ -248,21 +253,34 @@ def _shift_rows(target, count, shift_ns):
 
 
 @inline
-def _slowest_cursor(play, channel_no):
-    """How far the slowest bot of a channel has read; the ring's tail where there is none."""
+def _has_room(play, channel_no, need):
+    """Whether so many bytes can be published without passing the slowest bot."""
     p = play_at(play)
-    slowest = market_tail(load_i64(p.rings + 8 * channel_no))
-    p.held_up_by = 0
-    for i in range(MAX_BOTS):
+    ring = load_i64(p.rings + 8 * channel_no)
+    tail = load_i64(ring + MARKET_TAIL)
+    capacity = load_i64(ring + MARKET_CAPACITY)
+    # The bots' words are looked at only when those seen last do not do: each look takes a cache line away.
+    if tail + need - load_i64(p.slowest + 8 * channel_no) <= capacity:
+        return True
+    slowest = tail
+    holder = 0
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0:
             link = load_i64(bot.links + 8 * channel_no)
             if link != 0:
+                # A cursor that can't be is taken for one that has not moved.
                 cursor = load_acquire(link + LINK_MARKET_CURSOR)
+                if cursor > tail or cursor < tail - capacity:
+                    cursor = tail - capacity
                 if cursor < slowest:
                     slowest = cursor
-                    p.held_up_by = 1 + i
-    return slowest
+                    holder = 1 + i
+    store_i64(p.slowest + 8 * channel_no, slowest)
+    if tail + need - slowest <= capacity:
+        return True
+    p.held_up_by = holder
+    return False
 
 
 @inline
@@ -279,8 +297,7 @@ def _publish_rows(play, asset_no, limit_ns):
             return True
         count, span = _count_rows(stream, limit_ns)
         length = feed_length(asset_no, count)
-        need = market_need(ring, length)
-        if market_free(ring, _slowest_cursor(play, channel_no)) < need:
+        if not _has_room(play, channel_no, market_need(ring, length)):
             return False
         target = write_feed_header(market_claim(ring, length), asset_no, count)
         _copy_rows(stream, target, span)
@@ -289,7 +306,7 @@ def _publish_rows(play, asset_no, limit_ns):
         market_commit(ring, next_stamp(p.clock))
         market_count_rows(ring, count)
         p.rows += count
-        for i in range(MAX_BOTS):
+        for i in range(p.num_bots):
             bot = bot_at(p.bots + i * BOT_BYTES)
             if bot.active != 0 and load_i64(bot.instruments + 8 * asset_no) != 0:
                 bot.fed = 1
@@ -423,20 +440,20 @@ def _note_waits(play):
     """See which bots have begun to wait. Returns 1 if all wait, 0 if one does not, -1 if one is broken."""
     p = play_at(play)
     all_wait = 1
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active == 0 or bot.waiting != 0:
             continue
         asked = wait_asked(bot.page)
         if asked == bot.answered:
+            # One that was told that the data is over holds nobody up.
+            if bot.over != 0:
+                continue
             if p.speed == 0.0:
                 p.held_up_by = 1 + i
             all_wait = 0
             continue
         bot.waiting = asked
-        bot.fed = 0
-        bot.responded = 0
-        bot.matched = 0
         if not _read_requests(play, i):
             p.broken = i
             return -1
@@ -483,11 +500,11 @@ def _find_limit(play):
     limit_ns = NEVER
     if p.now_ns < NEVER - _STEP_NS:
         limit_ns = p.now_ns + _STEP_NS
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0 and bot.waiting != 0:
             limit_ns = min(limit_ns, _wake_ts(play, i))
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0 and bot.waiting != 0:
             limit_ns = _wake_ts_of_answers(play, i, limit_ns)
@@ -521,7 +538,7 @@ def _answer_waits(play):
     """Wake the bots whose waits are over at the clock's time, and those for which nothing comes any more."""
     p = play_at(play)
     is_over = data_is_over(p.engine)
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active == 0 or bot.waiting == 0:
             continue
@@ -540,6 +557,10 @@ def _answer_waits(play):
         if answer != 0:
             bot.answered = bot.waiting
             bot.waiting = 0
+            # From here on what is published belongs to the next wait.
+            bot.fed = 0
+            bot.responded = 0
+            bot.matched = 0
             wait_grant(bot.page, answer)
             bell_ring(bot.page)
 
@@ -548,7 +569,7 @@ def _answer_waits(play):
 def _ring_all(play):
     """Let the bots read: the rings are full, or the run is not in lockstep."""
     p = play_at(play)
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0:
             bell_ring(bot.page)
@@ -562,7 +583,7 @@ def _publish(play):
     for asset_no in range(engine_at(p.engine).num_assets):
         if not _publish_rows(play, asset_no, p.limit_ns):
             return 0
-        for i in range(MAX_BOTS):
+        for i in range(p.num_bots):
             bot = bot_at(p.bots + i * BOT_BYTES)
             if bot.active != 0 and load_i64(bot.instruments + 8 * asset_no) != 0:
                 sent = _publish_updates(play, asset_no, i, p.limit_ns)
@@ -575,7 +596,7 @@ def _publish(play):
 @inline
 def _arm(play, arm):
     p = play_at(play)
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0:
             for channel_no in range(p.num_channels):
@@ -591,7 +612,7 @@ def _arm(play, arm):
 def _any_news(play):
     """Whether a bot that was busy waits now."""
     p = play_at(play)
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0 and bot.waiting == 0 and wait_asked(bot.page) != bot.answered:
             return True
@@ -617,7 +638,7 @@ def _rest(play, until_ns, sleep_ns):
 @inline
 def _is_all_over(play):
     p = play_at(play)
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0 and bot.over == 0:
             return False
@@ -651,7 +672,7 @@ def play(state, slice_ns):
                     continue
                 p.held_up_by = 0
                 if _is_all_over(state):
-                    # They were told, and waited again: nothing else will come.
+                    # One that waits again is told again.
                     _answer_waits(state)
                     return ALL_OVER
                 p.limit_ns = _find_limit(state)
@@ -659,7 +680,7 @@ def play(state, slice_ns):
                 wall_ns = steady_ns() - p.wall_start_ns
                 limit_ns = p.sim_start_ns + int(float(wall_ns) * p.speed)
                 p.limit_ns = max(limit_ns, p.now_ns)
-                for i in range(MAX_BOTS):
+                for i in range(p.num_bots):
                     if bot_at(p.bots + i * BOT_BYTES).active != 0 and not _read_requests(state, i):
                         p.broken = i
                         return BOT_BROKEN
@@ -694,8 +715,8 @@ def play(state, slice_ns):
                 doorbell_wait(p.doorbell_fd, 0, _SPEED_NAP_NS)
 
 
-@kernel("int64(int64, int64)")
-def start(state, _unused):
+@kernel("int64(int64)")
+def start(state):
     """Open the first files and set the clock to the earliest event. Returns 0, 1 if there is none, or an error."""
     p = play_at(state)
     e = engine_at(p.engine)
@@ -719,8 +740,8 @@ def start(state, _unused):
 # --- Books for newcomers ----------------------------------------------------------------------------------------------
 
 
-@kernel("int64(int64, int64, int64, int64)")
-def follow_book(book, row, end, is_local):
+@kernel("int64(int64, int64, int64)")
+def follow_book(book, row, end):
     """Apply the local side's rows between two addresses to a book."""
     count = 0
     while row < end:
@@ -729,4 +750,22 @@ def follow_book(book, row, end, is_local):
             apply_book_row(book, ev, load_f64(row + _PX), load_f64(row + _QTY))
             count += 1
         row += ROW_BYTES
+    return count
+
+
+@kernel("int64(int64, int64, int64, int64)")
+def write_levels(book, side, out, capacity):
+    """Write a book's levels from the best price outwards as pairs of tick and quantity. Returns how many there are.
+
+    Levels beyond the opposite best, which a crossing left behind, are not the market's and are left out.
+    """
+    b = book_at(book)
+    count = 0
+    tick = b.best_bid_tick if side > 0 else b.best_ask_tick
+    while tick != INVALID_MIN and tick != INVALID_MAX:
+        if count < capacity:
+            store_i64(out + 16 * count, tick)
+            store_f64(out + 16 * count + 8, bid_qty(book, tick) if side > 0 else ask_qty(book, tick))
+        count += 1
+        tick = bid_below(book, tick) if side > 0 else ask_above(book, tick)
     return count
