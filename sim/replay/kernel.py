@@ -57,10 +57,12 @@ from hftd.channel.ring import (
     next_stamp,
 )
 from hftd.channel.wait import (
+    TRY_SPIN_EVERY,
     bell_ring,
     doorbell_arm,
     doorbell_disarm,
     doorbell_wait,
+    next_spin_ns,
     wait_asked,
     wait_grant,
 )
@@ -151,7 +153,9 @@ play_dtype = np.dtype(
         ("limit_ns", "i8"),
         ("publishing", "i8"),  # whether what may be seen up to limit_ns is on its way into the rings
         ("rows", "i8"),  # published
-        ("spin_ns", "i8"),
+        ("spin_ns", "i8"),  # at most
+        ("spin_now_ns", "i8"),
+        ("rests", "i8"),
         ("broken", "i8"),
         ("speed", "f8"),  # 0 in lockstep
         ("wall_start_ns", "i8"),
@@ -623,12 +627,17 @@ def _any_news(play):
 def _rest(play, until_ns, sleep_ns):
     """Wait for a bot: spin a while, then sleep until a doorbell rings."""
     p = play_at(play)
-    start_ns = steady_ns()
-    while steady_ns() - start_ns < p.spin_ns:
-        for _ in range(16):
-            pause()
-            if _any_news(play) or load_acquire(play + ATTENTION) != 0:
-                return
+    p.rests += 1
+    spin_ns = min(p.spin_now_ns, p.spin_ns) if p.rests % TRY_SPIN_EVERY != 0 else p.spin_ns
+    if spin_ns > 0:
+        start_ns = steady_ns()
+        while steady_ns() - start_ns < spin_ns:
+            for _ in range(16):
+                pause()
+                if _any_news(play) or load_acquire(play + ATTENTION) != 0:
+                    p.spin_now_ns = next_spin_ns(spin_ns, p.spin_ns, True)
+                    return
+        p.spin_now_ns = next_spin_ns(spin_ns, p.spin_ns, False)
     _arm(play, True)
     if not _any_news(play) and load_acquire(play + ATTENTION) == 0:
         doorbell_wait(p.doorbell_fd, 0, max(min(sleep_ns, until_ns - steady_ns()), 0))
