@@ -184,6 +184,9 @@ class Hbt:
 
     # The runtime's side.
 
+    def begin(self) -> None:
+        """Set the clock before the strategy first looks at it; a bot's is set when it attaches."""
+
     def stop(self) -> None:
         """From another thread or a signal handler: whatever lets time pass returns 1 from now on."""
         self._session[0]["stop"] = 1

@@ -3,6 +3,7 @@
 from hftd.hbt import Hbt
 from hftd.layout import asset_dtype, book_dtype, offset_of
 from hftd.local import AssetSpec, fill_book
+from hftd.types import INVALID_MAX
 from sim.asset import AssetModel, BacktestAsset
 from sim.engine import run
 from sim.engine.build import Engine
@@ -37,6 +38,12 @@ class Backtest(Hbt):
         row["fn_begin"] = run.begin.address
         row["fn_advance"] = run.advance.address
         row["fn_send"] = run.send.address
+
+    def begin(self) -> None:
+        """Set the clock to the earliest event, where a bot of a replay finds it; else the first wait does."""
+        if self.current_timestamp == INVALID_MAX:
+            run.begin.call(self.address)
+            self.check()
 
     def set_roi(self, asset_no: int, roi: tuple[float, float] | None) -> None:
         """Give the local side a range of interest of its own, before the first event."""

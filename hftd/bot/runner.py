@@ -164,6 +164,7 @@ def run_strategy(
     strategy = load_strategy(config.bot.strategy, config.parameters, base)
     recorder = Recorder(hbt.num_assets, _MAX_RECORDS) if strategy.wants_recorder else None
     hbt.record_every(config.record.interval_ms * 1_000_000)
+    hbt.begin()
     run = Run(hbt, strategy, recorder)
     run(watch, descriptors)
     hbt.check()

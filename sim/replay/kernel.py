@@ -98,7 +98,7 @@ from sim.engine.run import (
     exchange_address,
     next_exchange_ts,
     refill,
-    step_exchange_to_response,
+    matching_response_ts,
 )
 
 request_at = record_at(request_dtype)
@@ -146,6 +146,7 @@ play_dtype = np.dtype(
         ("rings", "i8"),  # by channel
         ("slowest", "i8"),  # by channel: how far the slowest bot had read when last looked at
         ("asset_channels", "i8"),  # by asset
+        ("awaited", "i8"),  # by asset: whether an answer of its exchange would wake a bot
         ("clock", "i8"),
         ("doorbell_fd", "i8"),
         ("attention", "i8"),  # set by the other thread: return at once
@@ -478,23 +479,76 @@ def _wake_ts(play, bot_no):
 
 
 @inline
-def _wake_ts_of_answers(play, bot_no, limit_ns):
-    """The moment at which an answer wakes a bot, or `limit_ns`; lets the exchanges go on as far as it takes."""
+def _answer_ts(play, bot_no):
+    """When the first answer on its way that a waiting bot waits for reaches it, NEVER if there is none yet."""
     p = play_at(play)
     bot = bot_at(p.bots + bot_no * BOT_BYTES)
     flags = load_i64(bot.page + BOT_WAIT_FLAGS)
+    ts = NEVER
     if (flags & WAIT_ANY_ORDER) != 0:
         for asset_no in range(engine_at(p.engine).num_assets):
             if load_i64(bot.instruments + 8 * asset_no) != 0:
-                lane = lane_of(play, asset_no, bot_no)
-                limit_ns = step_exchange_to_response(p.engine, asset_no, lane, 0, True, limit_ns)
+                ts = min(ts, matching_response_ts(lane_of(play, asset_no, bot_no), 0, True))
     elif (flags & WAIT_ONE_ORDER) != 0:
         asset_no = load_i64(bot.page + BOT_WAIT_INSTRUMENT)
         if 0 <= asset_no < engine_at(p.engine).num_assets:
-            lane = lane_of(play, asset_no, bot_no)
             order_id = load_i64(bot.page + BOT_WAIT_ORDER_ID)
-            limit_ns = step_exchange_to_response(p.engine, asset_no, lane, order_id, False, limit_ns)
-    return limit_ns
+            ts = matching_response_ts(lane_of(play, asset_no, bot_no), order_id, False)
+    return ts
+
+
+@inline
+def _note_awaited(play):
+    """Mark the assets of which an answer would wake a bot. Returns whether there are any."""
+    p = play_at(play)
+    num_assets = engine_at(p.engine).num_assets
+    for asset_no in range(num_assets):
+        store_i64(p.awaited + 8 * asset_no, 0)
+    found = False
+    for i in range(p.num_bots):
+        bot = bot_at(p.bots + i * BOT_BYTES)
+        if bot.active == 0 or bot.waiting == 0:
+            continue
+        flags = load_i64(bot.page + BOT_WAIT_FLAGS)
+        if (flags & WAIT_ANY_ORDER) != 0:
+            for asset_no in range(num_assets):
+                if load_i64(bot.instruments + 8 * asset_no) != 0:
+                    store_i64(p.awaited + 8 * asset_no, 1)
+                    found = True
+        elif (flags & WAIT_ONE_ORDER) != 0:
+            asset_no = load_i64(bot.page + BOT_WAIT_INSTRUMENT)
+            if 0 <= asset_no < num_assets:
+                store_i64(p.awaited + 8 * asset_no, 1)
+                found = True
+    return found
+
+
+@inline
+def _first_answer_ts(play, limit_ns):
+    """The moment at which an answer wakes a bot, or `limit_ns`; lets the exchanges go on as far as it takes.
+
+    They go on event by event, the earliest first, and none gets ahead of the answer: what a bot sends when it is
+    woken must find each of them as it is at that moment.
+    """
+    p = play_at(play)
+    if not _note_awaited(play):
+        return limit_ns
+    while True:
+        for i in range(p.num_bots):
+            bot = bot_at(p.bots + i * BOT_BYTES)
+            if bot.active != 0 and bot.waiting != 0:
+                limit_ns = min(limit_ns, _answer_ts(play, i))
+        first = 0
+        ts = NEVER
+        for asset_no in range(engine_at(p.engine).num_assets):
+            if load_i64(p.awaited + 8 * asset_no) != 0:
+                asset_ts = next_exchange_ts(p.engine, asset_no)
+                if asset_ts < ts:
+                    ts = asset_ts
+                    first = asset_no
+        if ts > limit_ns or ts == NEVER:
+            return limit_ns
+        call_code(engine_at(p.engine).fn_advance_exchange, (p.engine, first, ts))
 
 
 @inline
@@ -508,12 +562,8 @@ def _find_limit(play):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0 and bot.waiting != 0:
             limit_ns = min(limit_ns, _wake_ts(play, i))
-    for i in range(p.num_bots):
-        bot = bot_at(p.bots + i * BOT_BYTES)
-        if bot.active != 0 and bot.waiting != 0:
-            limit_ns = _wake_ts_of_answers(play, i, limit_ns)
-    # A wait for what was there before it was asked.
-    return max(limit_ns, p.now_ns)
+    # A wait may be for what was there before it was asked.
+    return max(_first_answer_ts(play, limit_ns), p.now_ns)
 
 
 @inline

@@ -106,6 +106,7 @@ class Stage:
         play["rings"] = rings.ctypes.data
         play["slowest"] = self._words(len(self.channels)).ctypes.data
         play["asset_channels"] = asset_channels.ctypes.data
+        play["awaited"] = self._words(len(self.assets)).ctypes.data
         play["clock"] = self.clock.address
         play["doorbell_fd"] = self.doorbell_fd
         play["speed"] = speed
