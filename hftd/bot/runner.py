@@ -112,16 +112,20 @@ class Run:
         poll.register(done_fd, select.POLLIN)
         for descriptor in descriptors:
             poll.register(descriptor, select.POLLIN)
+        is_over = False
         while thread.is_alive():
             ready = dict(poll.poll(1000))
             if done_fd in ready:
                 thread.join()
                 return
-            if watch is not None and not self.lost and (reason := watch()):
-                self.lost = reason
+            if watch is not None and not is_over and (reason := watch()):
+                is_over = True
+                # A strategy that was told that the data is over may take its time; there is nothing to lose any more.
+                if not self.hbt.ended:
+                    self.lost = reason
+                    self.hbt.stop()
                 for descriptor in descriptors:
                     poll.unregister(descriptor)
-                self.hbt.stop()
 
     @property
     def ended(self) -> str:

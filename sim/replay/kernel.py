@@ -84,12 +84,32 @@ from hftd.native import (
     store_release,
 )
 from hftd.orders import update_at
-from hftd.types import CANCELED, ERR_DATA, INVALID_MAX, INVALID_MIN, LOCAL_EVENT, NEW, REPLACED
+from hftd.types import (
+    CANCELED,
+    DEPTH_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
+    ERR_DATA,
+    EXCH_EVENT,
+    INVALID_MAX,
+    INVALID_MIN,
+    KIND_MASK,
+    LOCAL_EVENT,
+    NEW,
+    REPLACED,
+    TRADE_EVENT,
+)
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, UPDATES_MASK, bus_at, bus_is_full, bus_pop
 from sim.engine.exchange import LANE_BYTES, push_request
 from sim.engine.latency import exchange_at
-from sim.engine.layout import NEVER, UPDATE_BYTES
+from sim.engine.layout import (
+    NEVER,
+    PREPARE_NEGATIVE_QTY,
+    PREPARE_NOT_FINITE,
+    PREPARE_OK,
+    PREPARE_UNSORTED,
+    UPDATE_BYTES,
+)
 from sim.engine.prepare import stream_at
 from sim.engine.run import (
     STREAM,
@@ -126,6 +146,8 @@ bot_dtype = np.dtype(
         ("responded", "i8"),
         ("matched", "i8"),  # whether the answer that it waits for was
         ("over", "i8"),  # whether it was told that the data is over
+        ("now_ns", "i8"),  # the bot's clock: when it last woke, or came
+        ("sent_ns", "i8"),  # the time on its last request
         ("links", "i8"),  # by channel: the link's address, 0 where the bot is not attached
         ("requests", "i8"),  # by channel: the request queue's descriptor
         ("responses", "i8"),
@@ -174,9 +196,25 @@ BOT_BYTES = bot_dtype.itemsize
 _EV, _EXCH_TS, _LOCAL_TS, _PX, _QTY = 0, 8, 16, 24, 32
 _REQUEST_FIELDS = offset_of(request_dtype, "instrument")
 _UPDATE_FIELDS = 8
+_MAX_TICK = 1 << 53
 
 
 # --- Rows of market data ----------------------------------------------------------------------------------------------
+
+
+@inline
+def _what_is_wrong(row):
+    """The PREPARE_* code of a row that only the local side sees; the exchange's side looks at the others itself."""
+    ev = load_i64(row + _EV)
+    kind = ev & KIND_MASK
+    if (ev & EXCH_EVENT) == 0 and (kind == DEPTH_EVENT or kind == TRADE_EVENT or kind == DEPTH_SNAPSHOT_EVENT):
+        px = load_f64(row + _PX)
+        qty = load_f64(row + _QTY)
+        if px - px != 0.0 or qty - qty != 0.0:
+            return PREPARE_NOT_FINITE
+        if qty < 0.0:
+            return PREPARE_NEGATIVE_QTY
+    return PREPARE_OK
 
 
 @inline
@@ -194,8 +232,9 @@ def next_local_ts(engine, asset_no):
         s.row = row
         if row < end:
             s.next_ts = load_i64(row + _LOCAL_TS) + s.offset_ns
-            if s.next_ts < s.last_ts:
-                s.error = 1
+            wrong = PREPARE_UNSORTED if s.next_ts < s.last_ts else _what_is_wrong(row)
+            if wrong != PREPARE_OK:
+                s.error = wrong
                 s.error_row = row
                 s.ended = 1
                 s.next_ts = NEVER
@@ -219,10 +258,11 @@ def _count_rows(stream, limit_ns):
     last_ts = s.last_ts
     count = 0
     while row < end and count < MAX_ROWS:
-        if (load_i64(row + _EV) & LOCAL_EVENT) != 0:
+        ev = load_i64(row + _EV)
+        if (ev & LOCAL_EVENT) != 0:
             ts = load_i64(row + _LOCAL_TS) + shift_ns
-            # A row that goes back in time is left where it is: it stops the run when it is next.
-            if ts > limit_ns or ts < last_ts:
+            # A row that is wrong is left where it is: it stops the run when it is next.
+            if ts > limit_ns or ts < last_ts or ((ev & EXCH_EVENT) == 0 and _what_is_wrong(row) != PREPARE_OK):
                 break
             last_ts = ts
             count += 1
@@ -411,33 +451,51 @@ def _read_requests(play, bot_no):
                 r.time_in_force = 0
             else:
                 return False
-            queue_release(queue)
             asset_no = r.instrument
             if asset_no < 0 or asset_no >= e.num_assets or load_i64(bot.instruments + 8 * asset_no) == 0:
                 return False
-            if not _is_sane(r.side, r.order_type, r.time_in_force, r.qty, r.kind):
+            # Latencies are looked up by the request's time, which goes on from request to request.
+            if r.local_ts < bot.sent_ns or r.local_ts > p.now_ns:
+                return False
+            if not _is_sane(r):
                 return False
             lane = lane_of(play, asset_no, bot_no)
             if bus_is_full(lane + LANE_TO_EXCH, REQUESTS_MASK):
-                return False
+                # It stays in the ring until some have arrived; the bot sees that its ring gets full.
+                break
+            queue_release(queue)
             bot.orders += 1
-            push_request(exchange_address(p.engine, asset_no), lane, request, p.now_ns)
+            bot.sent_ns = r.local_ts
+            exchange = exchange_address(p.engine, asset_no)
+            # Where no data comes any more the bots' clocks part, and nothing is left that one could see too early.
+            now_ns = bot.now_ns if exchange_at(exchange).stream.next_ts == NEVER else p.now_ns
+            push_request(exchange, lane, request, now_ns)
     return True
 
 
 @inline
-def _is_sane(side, order_type, time_in_force, qty, kind):
+def _is_sane(r):
     """What a session's own checks let through; another writer's nonsense does not reach the engine."""
-    if kind == CANCELED:
+    if r.kind == CANCELED:
         return True
-    if not (qty > 0.0 and qty < 1e300):
+    if not (r.qty > 0.0 and r.qty < 1e300) or r.price_tick > _MAX_TICK or r.price_tick < -_MAX_TICK:
         return False
-    if kind == REPLACED:
+    if r.kind == REPLACED:
         return True
-    return (side == 1 or side == -1) and 0 <= order_type <= 1 and 0 <= time_in_force <= 3
+    return (r.side == 1 or r.side == -1) and 0 <= r.order_type <= 1 and 0 <= r.time_in_force <= 3
 
 
 # --- Waiting ----------------------------------------------------------------------------------------------------------
+
+
+@inline
+def _nothing_is_on_its_way(play, bot_no):
+    p = play_at(play)
+    for asset_no in range(engine_at(p.engine).num_assets):
+        lane = lane_of(play, asset_no, bot_no)
+        if bus_at(lane + LANE_TO_EXCH).head_ts != NEVER or bus_at(lane + LANE_TO_LOCAL).head_ts != NEVER:
+            return False
+    return True
 
 
 @inline
@@ -458,10 +516,13 @@ def _note_waits(play):
                 p.held_up_by = 1 + i
             all_wait = 0
             continue
-        bot.waiting = asked
-        if not _read_requests(play, i):
+        if asked != bot.answered + 1 or not _read_requests(play, i):
             p.broken = i
             return -1
+        bot.waiting = asked
+        if bot.over != 0 and not _nothing_is_on_its_way(play, i):
+            # It goes on trading after the data: its requests are still answered.
+            bot.over = 0
     return all_wait
 
 
@@ -578,16 +639,6 @@ def data_is_over(engine):
 
 
 @inline
-def _nothing_is_on_its_way(play, bot_no):
-    p = play_at(play)
-    for asset_no in range(engine_at(p.engine).num_assets):
-        lane = lane_of(play, asset_no, bot_no)
-        if bus_at(lane + LANE_TO_EXCH).head_ts != NEVER or bus_at(lane + LANE_TO_LOCAL).head_ts != NEVER:
-            return False
-    return True
-
-
-@inline
 def _answer_waits(play):
     """Wake the bots whose waits are over at the clock's time, and those for which nothing comes any more."""
     p = play_at(play)
@@ -611,6 +662,8 @@ def _answer_waits(play):
         if answer != 0:
             bot.answered = bot.waiting
             bot.waiting = 0
+            if answer > 0:
+                bot.now_ns = p.now_ns
             # From here on what is published belongs to the next wait.
             bot.fed = 0
             bot.responded = 0
@@ -695,6 +748,30 @@ def _rest(play, until_ns, sleep_ns):
 
 
 @inline
+def _nothing_comes(play):
+    """Whether the data is over and no bot has anything on its way."""
+    p = play_at(play)
+    if not data_is_over(p.engine):
+        return False
+    for i in range(p.num_bots):
+        if bot_at(p.bots + i * BOT_BYTES).active != 0 and not _nothing_is_on_its_way(play, i):
+            return False
+    return True
+
+
+@inline
+def _latest_wake_ts(play):
+    """Where data that ended leaves the clock: the wait that it ended in took no time."""
+    p = play_at(play)
+    ts = p.sim_start_ns
+    for i in range(p.num_bots):
+        bot = bot_at(p.bots + i * BOT_BYTES)
+        if bot.active != 0:
+            ts = max(ts, bot.now_ns)
+    return ts
+
+
+@inline
 def _is_all_over(play):
     p = play_at(play)
     for i in range(p.num_bots):
@@ -760,8 +837,9 @@ def play(state, slice_ns):
             doorbell_wait(p.doorbell_fd, 0, 20_000)
             continue
         p.publishing = 0
-        # Data that ended leaves the clock where it was.
-        if p.limit_ns != NEVER:
+        if p.speed == 0.0 and _nothing_comes(state):
+            p.now_ns = _latest_wake_ts(state)
+        elif p.limit_ns != NEVER:
             p.now_ns = p.limit_ns
         store_release(p.clock + CLOCK_NOW_NS, p.now_ns)
         rows_before = p.rows

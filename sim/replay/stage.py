@@ -271,6 +271,7 @@ class Stage:
         row = self._bots[number]
         for name in ("answered", "waiting", "fed", "responded", "matched", "over", "orders", "fills"):
             row[name] = 0
+        row["now_ns"], row["sent_ns"] = self.now_ns, 0
         row["page"] = page.address
         row["active"] = 1
         self._set_parties()

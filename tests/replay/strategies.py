@@ -113,3 +113,20 @@ def chaos(hbt, seed=1, longest_ns=200_000_000, actions=1_000_000, waits=True):
                 hbt.clear_inactive_orders(asset_no)
         if code == 1:
             return
+
+
+@njit(nogil=True)
+def trades_after_the_end(hbt, wait=False):
+    """Sells what it bought when the data is over."""
+    hbt.elapse(1_000_000_000)
+    price = hbt.depth(0).best_ask
+    hbt.submit_buy_order(0, 1, price, 0.005, GTC, MARKET, True)
+    while hbt.elapse(10_000_000) == 0:
+        pass
+    hbt.submit_sell_order(0, 2, price, 0.005, GTC, MARKET, wait)
+    # Too short for the way there and back: time goes on while something is on its way.
+    for _ in range(20):
+        hbt.elapse(400_000)
+    hbt.elapse(1_000_000_000)
+    hbt.submit_buy_order(0, 3, price * 1.01, 0.003, GTC, LIMIT, wait)
+    hbt.elapse(1_000_000_000)
