@@ -37,6 +37,8 @@ class AssetModel:
     data: list[Source] = field(default_factory=list)
     initial_snapshot: Source | None = None
     tick_size: float = 0.0
+    must_fit_ticks: bool = False
+    """Whether data with many prices off the tick is an error; else it is a warning."""
     lot_size: float = 0.0
     roi_lb: float = 0.0
     roi_ub: float = 0.0

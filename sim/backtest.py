@@ -51,6 +51,10 @@ class Backtest(Hbt):
         book = self._assets[asset_no]["book"]
         book["roi_lb_tick"], book["roi_ub_tick"] = spec.roi_lb_tick, spec.roi_ub_tick
 
+    def warnings(self) -> list[str]:
+        """As in `Hbt`, and what is odd in the data."""
+        return [*super().warnings(), *self.engine.warnings]
+
     def check(self) -> None:
         """Raise the error that stopped the simulation (a call returned 100 then), if there is one."""
         self.engine.check()

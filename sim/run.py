@@ -71,6 +71,7 @@ def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAss
                 name=f"{channel.name}:{section.symbol}",
                 data=list(find_files(config.replay.data, dates, **place)),
                 tick_size=section.tick_size,
+                must_fit_ticks=True,
                 lot_size=section.lot_size,
                 feed_offset_ns=section.feed_latency_offset_ns,
                 contract_size=section.contract_size,

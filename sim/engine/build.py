@@ -37,6 +37,9 @@ from sim.engine.layout import (
     stream_dtype,
 )
 
+_OFF_TICK_MAX = 0.1
+"""A part of prices off the tick that is no longer an oddity of the exchange."""
+
 _BOOK = offset_of(exchange_dtype, "book")
 _NEXT_FILE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 _WHAT_IS_WRONG = {
@@ -67,6 +70,7 @@ class Engine:
         self.models = models
         self.arena = Arena()
         self.error: HftdError | None = None
+        self.warnings: list[str] = []
         self.num_lanes = num_lanes
         self._open: list[dict[int, NDArray[Any]]] = [{} for _ in models]
         self._latencies: list[NDArray[Any]] = []
@@ -167,8 +171,27 @@ class Engine:
         opened = self._open[asset_no]
         if file_no not in opened:
             opened[file_no] = self._load(self.models[asset_no].data[file_no])
+            if file_no not in self._file_rows[asset_no]:
+                self._check_ticks(asset_no, file_no, opened[file_no])
             self._file_rows[asset_no][file_no] = len(opened[file_no])
         return opened[file_no]
+
+    def _check_ticks(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> None:
+        """A wrong tick size moves every price, silently."""
+        from sim.archive import find_off_tick
+
+        model = self.models[asset_no]
+        found = find_off_tick(rows, model.tick_size)
+        if found is None:
+            return
+        what = (
+            f"{found.count:,} of {found.looked_at:,} prices are no multiples of the tick size {model.tick_size:g}, "
+            f"first {found.px:g} in row {found.row:,}"
+        )
+        where = self._where(asset_no, file_no)
+        if model.must_fit_ticks and found.count > _OFF_TICK_MAX * found.looked_at:
+            raise DataError(what, where=where, hint="set the tick_size of the instrument as the exchange has it")
+        self.warnings.append(f"{where}: {what}; they are rounded")
 
     def rows_total(self) -> int:
         """The rows of all files; those that were not opened yet are guessed to be like those that were."""

@@ -69,7 +69,6 @@ class Stage:
         self.assets = assets
         self.channels = channels
         self.on_change: Callable[[], None] = lambda: None
-        self.warnings: list[str] = []
         self.all_bots: list[BotRun] = []
         self.started_ns = self.finished_ns = 0
         self._lock = threading.Lock()
@@ -148,6 +147,11 @@ class Stage:
     def check(self) -> None:
         """Raise what is wrong with the data, if something is."""
         self.engine.check()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is odd in the data."""
+        return list(self.engine.warnings)
 
     @property
     def rows(self) -> int:
