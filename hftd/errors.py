@@ -1,4 +1,6 @@
-"""The errors that users meet, as one tree::
+"""The errors that users meet, as one tree.
+
+::
 
     HftdError                       exit code 1
     ├── UsageError                  exit code 2: something that the user gave is wrong

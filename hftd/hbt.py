@@ -216,7 +216,9 @@ class Hbt:
                 if row[field] and not (field == "fills_dropped" and row["fills_cap"] == 0):
                     found.append(f"{name}: {int(row[field]):,} {what}")
             if row["book"]["far_dropped"]:
-                found.append(f"{name}: {int(row['book']['far_dropped']):,} levels far from the market had no room")
+                found.append(
+                    f"{name}: {int(row['book']['far_dropped']):,} levels far from the market had no room"
+                )
         if self._recorder is not None and self._recorder.dropped:
             found.append(f"{self._recorder.dropped:,} records had no room: sample less often")
         return found

@@ -576,7 +576,9 @@ def _last_trades(hbt, asset_no):
 
     def impl(hbt, asset_no):
         asset = _asset_of(hbt, asset_no)
-        return carray(_as_pointer(_load_asset(asset, _TRADES)), (_load_asset(asset, _TRADES_LEN),), event_dtype)
+        return carray(
+            _as_pointer(_load_asset(asset, _TRADES)), (_load_asset(asset, _TRADES_LEN),), event_dtype
+        )
 
     return impl
 
@@ -598,7 +600,11 @@ def _order_latency(hbt, asset_no):
         asset = _asset_of(hbt, asset_no)
         if _load_asset(asset, _ORDER_SEEN) == 0:
             return None
-        return _load_asset(asset, _ORDER_REQ), _load_asset(asset, _ORDER_EXCH), _load_asset(asset, _ORDER_RESP)
+        return (
+            _load_asset(asset, _ORDER_REQ),
+            _load_asset(asset, _ORDER_EXCH),
+            _load_asset(asset, _ORDER_RESP),
+        )
 
     return impl
 

@@ -47,7 +47,9 @@ def cache_dir() -> Path:
     return Path(tempfile.mkdtemp(prefix="hftd-"))
 
 
-_IMPORT = re.compile(rb"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^#\n]*)|import\s+([\w., ]+))", re.MULTILINE)
+_IMPORT = re.compile(
+    rb"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^#\n]*)|import\s+([\w., ]+))", re.MULTILINE
+)
 _NAME = re.compile(r"\w+")
 _OURS = ("hftd", "sim", "daemon", "strategies")
 
@@ -85,7 +87,9 @@ def _imports_of(path: Path, name: str) -> tuple[bytes, frozenset[str]]:
         base = source.decode()
         if base.startswith("."):
             up = len(base) - len(base.lstrip("."))
-            base = ".".join([*package.split(".")[: len(package.split(".")) - up + 1], base.lstrip(".")]).strip(".")
+            base = ".".join(
+                [*package.split(".")[: len(package.split(".")) - up + 1], base.lstrip(".")]
+            ).strip(".")
         found.add(base)
         found.update(f"{base}.{part}" for part in _NAME.findall(names.decode()))
     return text, frozenset(found)

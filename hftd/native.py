@@ -249,7 +249,7 @@ def stack_bytes(typingctx, size):
 
 @intrinsic
 def wrapping_product(typingctx, a, b):
-    """a * b modulo 2^64: Numba's own product promises LLVM that it does not overflow."""
+    """A * b modulo 2^64: Numba's own product promises LLVM that it does not overflow."""
 
     def codegen(context, builder, signature, args):
         return builder.mul(args[0], args[1])

@@ -38,7 +38,9 @@ class RecorderMemory:
         count = int(self._row["len"])
         if count == 0:
             return np.empty((0, self.num_assets), record_dtype)
-        return view(int(self._row["records"]), record_dtype, count * self.num_assets).reshape(count, -1).copy()
+        return (
+            view(int(self._row["records"]), record_dtype, count * self.num_assets).reshape(count, -1).copy()
+        )
 
     def record(self, hbt: Any) -> None:
         """Add a row for each asset of a bot or backtest."""

@@ -61,7 +61,16 @@ from hftd.layout import (
     session_dtype,
     update_dtype,
 )
-from hftd.native import call_code, copy_bytes, load_f64, load_i64, record_at, stack_bytes, store_i64, store_release
+from hftd.native import (
+    call_code,
+    copy_bytes,
+    load_f64,
+    load_i64,
+    record_at,
+    stack_bytes,
+    store_i64,
+    store_release,
+)
 from hftd.orders import apply_update, asset_at, order_at, update_at
 from hftd.types import (
     CANCELED,
@@ -398,7 +407,7 @@ def advance(session, until_ns, wait, asset_no, order_id):
 
 
 @kernel("int64(int64)")
-def begin(session):
+def begin(_session):
     """The clock of a bot runs from the moment it is attached."""
     return 0
 

@@ -106,7 +106,11 @@ class Run:
             os.eventfd_write(done_fd, 1)
 
     def _mind(
-        self, thread: threading.Thread, done_fd: int, watch: Callable[[], str] | None, descriptors: tuple[int, ...]
+        self,
+        thread: threading.Thread,
+        done_fd: int,
+        watch: Callable[[], str] | None,
+        descriptors: tuple[int, ...],
     ) -> None:
         poll = select.poll()
         poll.register(done_fd, select.POLLIN)

@@ -72,7 +72,11 @@ class Strategy:
     def _load(self, folder: Path, kinds: tuple[Any, ...]) -> Any:
         import numba
 
-        options = {name: value for name, value in self._options.items() if name not in ("nopython", "nogil", "boundscheck")}
+        options = {
+            name: value
+            for name, value in self._options.items()
+            if name not in ("nopython", "nogil", "boundscheck")
+        }
         with caching_in(folder):
             dispatcher = numba.njit(nogil=True, cache=True, **options)(self.python_function)
         try:
@@ -104,7 +108,9 @@ def _bind(function: Callable[..., Any], parameters: dict[str, Any], where: str) 
             raise StrategyError(
                 f"it has no parameter {name!r}",
                 where=where,
-                hint=f"did you mean {near[0]!r}?" if near else f"its parameters are: {', '.join(names) or 'none'}",
+                hint=f"did you mean {near[0]!r}?"
+                if near
+                else f"its parameters are: {', '.join(names) or 'none'}",
             )
     bound: dict[str, Any] = {}
     for argument in arguments[1:]:
@@ -150,7 +156,9 @@ def _import(name: str, base: Path, where: str) -> ModuleType:
     if name.endswith(".py") or "/" in name:
         path = Path(name) if Path(name).is_absolute() else base / name
         if not path.is_file():
-            raise StrategyError(f"there is no file {path}", where=where, hint="paths are relative to the configuration")
+            raise StrategyError(
+                f"there is no file {path}", where=where, hint="paths are relative to the configuration"
+            )
         spec = importlib.util.spec_from_file_location(path.stem, path)
         if spec is None or spec.loader is None:
             raise StrategyError(f"{path} is not a Python file", where=where)

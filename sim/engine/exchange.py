@@ -414,6 +414,7 @@ def _handle_modify(exchange, lane, request, now_ns):
 
 @inline
 def refresh_next_request(exchange):
+    """Look up when the next request arrives, over all lanes."""
     x = exchange_at(exchange)
     earliest = NEVER
     for i in range(x.num_lanes):
@@ -444,6 +445,9 @@ def push_request(exchange, lane, request, not_before_ns):
     """Send a request on its way (a `request_dtype` record, copied); refused on the way, its answer comes instead.
 
     Args:
+        exchange: The address of the exchange's side.
+        lane: The bot's lane there.
+        request: The address of the record.
         not_before_ns: The exchange has got that far: the request arrives then at the earliest.
     """
     r = request_at(request)

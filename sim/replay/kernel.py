@@ -15,7 +15,6 @@ needs to go on stands in the state.
 
 import numpy as np
 
-
 from hftd.channel.layout import (
     BOT_WAIT_FLAGS,
     BOT_WAIT_INSTRUMENT,
@@ -23,6 +22,7 @@ from hftd.channel.layout import (
     BOT_WAIT_UNTIL_NS,
     BROKEN,
     CLOCK_NOW_NS,
+    LINK_DAEMON_ASLEEP,
     LINK_MARKET_CURSOR,
     MAX_BOTS,
     MAX_ROWS,
@@ -76,16 +76,15 @@ from hftd.native import (
     pause,
     record_at,
     stack_bytes,
-    store_f64,
     store_i64,
     store_release,
 )
 from hftd.orders import update_at
-from hftd.types import CANCELED, ERR_DATA, INVALID_MIN, LOCAL_EVENT, NEW, REPLACED
+from hftd.types import CANCELED, ERR_DATA, LOCAL_EVENT, NEW, REPLACED
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, UPDATES_MASK, bus_at, bus_is_full, bus_pop
 from sim.engine.exchange import LANE_BYTES, push_request
-from sim.engine.latency import exchange_at, lane_at
+from sim.engine.latency import exchange_at
 from sim.engine.layout import NEVER, UPDATE_BYTES
 from sim.engine.prepare import stream_at
 from sim.engine.run import (
@@ -161,6 +160,7 @@ play_dtype = np.dtype(
 play_at = record_at(play_dtype)
 bot_at = record_at(bot_dtype)
 BOT_BYTES = bot_dtype.itemsize
+_ATTENTION = offset_of(play_dtype, "attention")
 _EV, _EXCH_TS, _LOCAL_TS, _PX, _QTY = 0, 8, 16, 24, 32
 _REQUEST_FIELDS = offset_of(request_dtype, "instrument")
 _UPDATE_FIELDS = 8
@@ -300,12 +300,16 @@ def _publish_rows(play, asset_no, limit_ns):
 
 @inline
 def lane_of(play, asset_no, bot_no):
+    """The lane of a bot at an asset's exchange."""
     return exchange_at(exchange_address(play_at(play).engine, asset_no)).lanes + bot_no * LANE_BYTES
 
 
 @inline
 def _publish_updates(play, asset_no, bot_no, limit_ns):
-    """Send a bot the answers that reach it by then. Returns 1 if all are sent, 0 if it must read first, -1 if broken."""
+    """Send a bot the answers that reach it by then.
+
+    Returns 1 if all are sent, 0 if it must read first, -1 if it is broken.
+    """
     p = play_at(play)
     bot = bot_at(p.bots + bot_no * BOT_BYTES)
     lane = lane_of(play, asset_no, bot_no)
@@ -582,9 +586,9 @@ def _arm(play, arm):
                 link = load_i64(bot.links + 8 * channel_no)
                 if link != 0:
                     if arm:
-                        doorbell_arm(link + ASLEEP)
+                        doorbell_arm(link + LINK_DAEMON_ASLEEP)
                     else:
-                        doorbell_disarm(link + ASLEEP)
+                        doorbell_disarm(link + LINK_DAEMON_ASLEEP)
 
 
 @inline
@@ -606,10 +610,10 @@ def _rest(play, until_ns, sleep_ns):
     while steady_ns() - start_ns < p.spin_ns:
         for _ in range(16):
             pause()
-            if _any_news(play) or load_acquire(play + ATTENTION) != 0:
+            if _any_news(play) or load_acquire(play + _ATTENTION) != 0:
                 return
     _arm(play, True)
-    if not _any_news(play) and load_acquire(play + ATTENTION) == 0:
+    if not _any_news(play) and load_acquire(play + _ATTENTION) == 0:
         doorbell_wait(p.doorbell_fd, 0, max(min(sleep_ns, until_ns - steady_ns()), 0))
     _arm(play, False)
 
@@ -632,7 +636,7 @@ def play(state, slice_ns):
     until_ns = steady_ns() + slice_ns
     looks = 0
     while True:
-        if load_acquire(state + ATTENTION) != 0:
+        if load_acquire(state + _ATTENTION) != 0:
             return SLICE_OVER
         looks += 1
         if (looks & 63) == 0 and steady_ns() >= until_ns:
@@ -720,7 +724,7 @@ def start(state, _unused):
 
 
 @kernel("int64(int64, int64, int64, int64)")
-def follow_book(book, row, end, is_local):
+def follow_book(book, row, end, _unused):
     """Apply the local side's rows between two addresses to a book."""
     count = 0
     while row < end:
