@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd import hbt_types, session
+from hftd import session
 from hftd.arena import Arena
 from hftd.errors import OrderError
+from hftd.hbt_numba import python_class
+from hftd.hbt_types import hbt_type
 from hftd.layout import asset_dtype, offset_of, session_dtype
 from hftd.local import AssetSpec, fill_book, fill_orders
 from hftd.recorder import RecorderMemory
@@ -20,7 +22,7 @@ from hftd.views import Depth, Orders, StateValues, signed, view
 _NO_TIME = INVALID_MAX
 
 
-@hbt_types.python_class(hbt_types.hbt_type)
+@python_class(hbt_type)
 class Hbt:
     """What a strategy is given: the market, the orders, the clock.
 

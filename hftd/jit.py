@@ -11,13 +11,15 @@ Both are kept in `cache_dir()`. Numba keys an entry by the file of the function 
 callee in another file, so the folder's name carries a hash of all sources that the code was made from.
 """
 
+# pyright: basic
+
 import contextlib
 import hashlib
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -134,17 +136,17 @@ def kernels_dir(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def caching_in(folder: Path) -> Iterator[None]:
+def caching_in(folder: Path) -> Generator[None, None, None]:
     """Functions that are defined with `cache=True` meanwhile keep their code in `folder`."""
-    import numba
+    from numba.core import config
 
     folder.mkdir(parents=True, exist_ok=True)
-    before = numba.config.CACHE_DIR  # pyright: ignore[reportAttributeAccessIssue]
-    numba.config.CACHE_DIR = str(folder)  # pyright: ignore[reportAttributeAccessIssue]
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(folder)
     try:
         yield
     finally:
-        numba.config.CACHE_DIR = before  # pyright: ignore[reportAttributeAccessIssue]
+        config.CACHE_DIR = before
 
 
 class Kernel:
@@ -167,7 +169,8 @@ class Kernel:
             from numba import cfunc
 
             with caching_in(kernels_dir(self.function.__module__)), _report(self.name) as reported:
-                self._compiled = cfunc(self.signature, cache=True, nopython=True)(self.function)
+                make: Any = cfunc
+                self._compiled = make(self.signature, cache=True, nopython=True)(self.function)
                 reported(self._compiled.cache_hits > 0)
         return self._compiled
 
@@ -193,7 +196,7 @@ on_compiling: list[Callable[[str], None]] = []
 
 
 @contextlib.contextmanager
-def _report(name: str) -> Iterator[Callable[[bool], None]]:
+def _report(name: str) -> Generator[Callable[[bool], None], None, None]:
     from hftd.clock import monotonic_ns
 
     for listener in on_compiling:
@@ -282,4 +285,4 @@ def inline(function: _Function) -> _Function:
     """`njit` for a function that is only called from kernels and strategies: compiled into its callers."""
     from numba import njit
 
-    return njit(nogil=True)(function)
+    return njit(nogil=True)(function)  # pyright: ignore[reportReturnType]

@@ -258,6 +258,6 @@ def offset_of(dtype: np.dtype[Any], path: str) -> int:
         fields = dtype.fields
         if fields is None or name not in fields:
             raise KeyError(path)
-        dtype, inner = fields[name][0], fields[name][1]
+        dtype, inner = fields[name][:2]  # pyright: ignore[reportArgumentType]
         offset += inner
     return offset

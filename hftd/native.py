@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import extending, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+intrinsic: Any = extending.intrinsic
+"""Numba's; type checkers would see the generator's signature instead of the intrinsic's."""
 
 _I8 = ir.IntType(8)
 _I32 = ir.IntType(32)
@@ -191,7 +193,7 @@ def call_code(typingctx, address, arguments):
     """Call a C function by its address with a tuple of int64 and float64 values; it returns an int64."""
     if not isinstance(arguments, types.BaseTuple):
         return None
-    kinds = [_F64 if isinstance(kind, types.Float) else _I64 for kind in arguments.types]
+    kinds = [_F64 if isinstance(kind, types.Float) else _I64 for kind in arguments.types]  # pyright: ignore[reportAttributeAccessIssue]
 
     def codegen(context, builder, signature, args):
         values = cgutils.unpack_tuple(builder, args[1], len(kinds))

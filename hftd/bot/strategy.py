@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hftd.errors import StrategyError
 from hftd.jit import cache_dir, caching_in, source_hash
@@ -53,7 +54,8 @@ class Strategy:
             return self.python_function
         import numba
 
-        kinds = tuple(numba.typeof(value) for value in self.arguments(hbt, recorder))
+        typeof: Any = numba.typeof  # pyright: ignore[reportUnknownMemberType]
+        kinds: tuple[Any, ...] = tuple(typeof(value) for value in self.arguments(hbt, recorder))
         # All that its machine code is made from, helpers in other files included.
         folder = cache_dir() / f"strategies-{source_hash(self.python_function.__module__)}"
         try:
@@ -133,7 +135,7 @@ def _bind(function: Callable[..., Any], parameters: dict[str, Any], where: str) 
 def _value(value: Any, default: Any, name: str, where: str) -> Any:
     """A parameter as compiled code takes it: lists become arrays, and numbers take the default's type."""
     if isinstance(value, list):
-        array = np.asarray(value)  # pyright: ignore[reportUnknownArgumentType]
+        array: NDArray[Any] = np.asarray(value)  # pyright: ignore[reportUnknownArgumentType]
         if array.dtype.kind not in "bif":
             raise StrategyError(f"the parameter {name!r} is a list of other things than numbers", where=where)
         return array
