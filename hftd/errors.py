@@ -18,6 +18,20 @@ Each says what happened, where, and what to do about it. Inside compiled code th
 codes of :mod:`hftd.types`.
 """
 
+__all__ = [
+    "ChannelError",
+    "ConfigError",
+    "DataError",
+    "HftdError",
+    "LeaseLostError",
+    "NoSuchChannelError",
+    "OrderError",
+    "ProtocolError",
+    "RefusedError",
+    "StrategyError",
+    "UsageError",
+]
+
 
 class HftdError(Exception):
     """The root: what went wrong, where, and what to do.

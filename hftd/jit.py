@@ -53,6 +53,8 @@ _IMPORT = re.compile(
     rb"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^#\n]*)|import\s+([\w., ]+))", re.MULTILINE
 )
 _NAME = re.compile(r"\w+")
+# What only type checkers import takes no part in compiled code.
+_FOR_TYPES = re.compile(rb"^if TYPE_CHECKING:\n(?:[ \t]+[^\n]*\n|\n)*", re.MULTILINE)
 _OURS = ("hftd", "sim", "daemon", "strategies")
 
 
@@ -82,7 +84,7 @@ def _imports_of(path: Path, name: str) -> tuple[bytes, frozenset[str]]:
     text = path.read_bytes()
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     found: set[str] = set()
-    for source, names, plain in _IMPORT.findall(text):
+    for source, names, plain in _IMPORT.findall(_FOR_TYPES.sub(b"", text)):
         if plain:
             found.update(part.split(" as ")[0].strip() for part in plain.decode().split(","))
             continue
@@ -138,8 +140,9 @@ def kernels_dir(name: str) -> Path:
 @contextlib.contextmanager
 def caching_in(folder: Path) -> Generator[None, None, None]:
     """Functions that are defined with `cache=True` meanwhile keep their code in `folder`."""
-    from numba.core import config
+    import numba.core.config
 
+    config: Any = numba.core.config
     folder.mkdir(parents=True, exist_ok=True)
     before = config.CACHE_DIR
     config.CACHE_DIR = str(folder)

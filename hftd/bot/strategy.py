@@ -54,7 +54,7 @@ class Strategy:
             return self.python_function
         import numba
 
-        typeof: Any = numba.typeof  # pyright: ignore[reportUnknownMemberType]
+        typeof: Any = numba.typeof  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         kinds: tuple[Any, ...] = tuple(typeof(value) for value in self.arguments(hbt, recorder))
         # All that its machine code is made from, helpers in other files included.
         folder = cache_dir() / f"strategies-{source_hash(self.python_function.__module__)}"
