@@ -7,7 +7,7 @@ import numpy as np
 from hftd.arena import Arena
 from hftd.book import far_qty
 from hftd.errors import OrderError
-from hftd.layout import MAX_FAR_LEVELS, MAX_LAST_TRADES, MAX_ORDERS, WINDOW_TICKS, order_dtype
+from hftd.layout import MAX_FAR_LEVELS, MAX_ORDERS, WINDOW_TICKS, order_dtype
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.types import INVALID_MAX, INVALID_MIN
 
@@ -18,7 +18,7 @@ class AssetSpec:
     Args:
         tick_size: The smallest step of prices, positive.
         lot_size: The smallest step of quantities, positive.
-        last_trades_capacity: How many trades `last_trades` may hold; 0 to keep none.
+        last_trades_capacity: 0 to keep no `last_trades`; otherwise they are kept until they are cleared.
         roi: The lowest and highest price of interest; levels outside it are ignored.
         name: The asset in messages.
     """
@@ -45,7 +45,7 @@ class AssetSpec:
             )
         self.tick_size = float(tick_size)
         self.lot_size = float(lot_size)
-        self.last_trades_capacity = min(int(last_trades_capacity), MAX_LAST_TRADES)
+        self.last_trades_capacity = int(last_trades_capacity)
         self.name = name
         self.roi_lb_tick, self.roi_ub_tick = INVALID_MIN, INVALID_MAX
         if roi is not None:

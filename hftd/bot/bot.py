@@ -198,7 +198,7 @@ class Bot(Hbt):
         link["channels"] = self._channels.ctypes.data
         link["num_channels"] = len(self.attachments)
         link["cpus"] = len(os.sched_getaffinity(0))
-        link["spin_ns"] = spin_us * 1000
+        link["spin_ns"] = link["spin_now_ns"] = spin_us * 1000
         link["scratch"] = self._arena.reserve(SCRATCH_BYTES)
         link["asset_channels"] = asset_channels.ctypes.data
         link["asset_instruments"] = asset_instruments.ctypes.data

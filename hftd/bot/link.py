@@ -45,7 +45,15 @@ from hftd.channel.messages import (
 )
 from hftd.channel.queue import queue_claim, queue_commit, queue_peek, queue_release
 from hftd.channel.ring import market_copy, market_next
-from hftd.channel.wait import bell_seen, bell_wait, doorbell_ring, wait_ask, wait_granted
+from hftd.channel.wait import (
+    TRY_SPIN_EVERY,
+    bell_seen,
+    bell_wait,
+    doorbell_ring,
+    next_spin_ns,
+    wait_ask,
+    wait_granted,
+)
 from hftd.clock import system_ns
 from hftd.feed import BOOK, ROW_BYTES, apply_book_row, apply_rows
 from hftd.jit import inline, kernel
@@ -117,7 +125,8 @@ link_dtype = np.dtype(
         ("is_simulated", "i8"),
         ("channels", "i8"),
         ("num_channels", "i8"),
-        ("spin_ns", "i8"),
+        ("spin_ns", "i8"),  # at most
+        ("spin_now_ns", "i8"),
         ("cpus", "i8"),
         ("scratch", "i8"),
         ("asset_channels", "i8"),  # channel number by asset number
@@ -324,7 +333,22 @@ def _arrived(session, wait):
 @inline
 def _spin_ns(b):
     """Spinning takes the processor from those who are waited for, where there are more of them than processors."""
-    return 0 if load_i64(b.clock + CLOCK_PARTIES) > b.cpus else b.spin_ns
+    if load_i64(b.clock + CLOCK_PARTIES) > b.cpus:
+        return 0
+    if b.waits % TRY_SPIN_EVERY == 0:
+        return b.spin_ns
+    return b.spin_now_ns
+
+
+@inline
+def _wait_for_news(b, seen, spin_ns, timeout_ns):
+    """Spin, then sleep; learn from whether spinning helped."""
+    if spin_ns > 0:
+        came = bell_wait(b.page, seen, spin_ns, spin_ns) != seen
+        b.spin_now_ns = next_spin_ns(spin_ns, b.spin_ns, came)
+        if came:
+            return
+    bell_wait(b.page, seen, 0, timeout_ns)
 
 
 @inline
@@ -340,11 +364,13 @@ def _wait_simulated(session, link, until_ns, wait, asset_no, order_id):
     elif wait == WAIT_RESPONSE:
         flags = WAIT_ONE_ORDER
         instrument = load_i64(b.asset_instruments + 8 * asset_no)
-    asked = wait_ask(b.page, until_ns, flags, instrument, order_id)
-    # One daemon moves the clock of all channels; any doorbell of its is the right one.
-    doorbell_ring(channel_at(b.channels).doorbell_fd, channel_at(b.channels).asleep)
     spin_ns = _spin_ns(b)
+    asked = 0
     while True:
+        if asked == 0:
+            asked = wait_ask(b.page, until_ns, flags, instrument, order_id)
+            # One daemon moves the clock of all channels; any doorbell of its is the right one.
+            doorbell_ring(channel_at(b.channels).doorbell_fd, channel_at(b.channels).asleep)
         seen = bell_seen(b.page)
         # Looked at before the rings: what was published before the answer is applied before the bot goes on.
         answer = wait_granted(b.page)
@@ -353,10 +379,17 @@ def _wait_simulated(session, link, until_ns, wait, asset_no, order_id):
             return code
         if answer == asked:
             s.now_ns = load_i64(b.clock + CLOCK_NOW_NS)
-            return _arrived(session, wait) if (flags & ASK_FEED) != 0 else 0
+            if (flags & ASK_FEED) == 0:
+                return 0
+            arrived = _arrived(session, wait)
+            if arrived != 0 or s.now_ns >= until_ns:
+                return arrived
+            # Where the clock follows the wall, what woke the bot may have been applied in the wait before.
+            asked = 0
+            continue
         if answer == -asked or s.stop != 0:
             return END_OF_DATA
-        bell_wait(b.page, seen, spin_ns, PATIENCE_NS)
+        _wait_for_news(b, seen, spin_ns, PATIENCE_NS)
 
 
 @inline
@@ -378,7 +411,7 @@ def _wait_system(session, link, until_ns, wait):
                 return arrived
         if (wait == WAIT_RESPONSE and b.wanted_came != 0) or now_ns >= until_ns:
             return 0
-        bell_wait(b.page, seen, b.spin_ns, min(until_ns - now_ns, PATIENCE_NS))
+        _wait_for_news(b, seen, min(b.spin_ns, until_ns - now_ns), min(until_ns - now_ns, PATIENCE_NS))
 
 
 @kernel("int64(int64, int64, int64, int64, int64)")

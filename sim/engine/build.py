@@ -4,6 +4,7 @@ This is the engine's only contact with Python objects: everything below it is ad
 """
 
 import ctypes
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,17 @@ class Engine:
     Args:
         models: The assets, in the order of their numbers.
         num_lanes: How many bots there may be.
-        local_books: The addresses of the local side's books, if it runs here too (in a backtest).
+        local_books: The addresses of the local side's books, if it runs here too (in a backtest). Otherwise
+            (in a replay) the lanes are set up as bots come.
+        on_file_over: Called with an asset's number before the rows of one of its files are let go.
     """
 
     def __init__(
-        self, models: list[AssetModel], num_lanes: int = 1, local_books: list[int] | None = None
+        self,
+        models: list[AssetModel],
+        num_lanes: int = 1,
+        local_books: list[int] | None = None,
+        on_file_over: Callable[[int], None] | None = None,
     ) -> None:
         self.models = models
         self.arena = Arena()
@@ -64,6 +71,8 @@ class Engine:
         self._open: list[dict[int, NDArray[Any]]] = [{} for _ in models]
         self._latencies: list[NDArray[Any]] = []
         self._local_books = local_books or []
+        self._on_file_over = on_file_over
+        self._file_rows: list[dict[int, int]] = [{} for _ in models]
         self.exchanges = self.arena.records(exchange_dtype, len(models))
         self.locals = self.arena.records(stream_dtype, len(models))
         self.lanes = self.arena.records(lane_dtype, len(models) * num_lanes).reshape(len(models), num_lanes)
@@ -96,11 +105,12 @@ class Engine:
             if model.initial_snapshot is not None:
                 self.load_snapshot(asset_no, self._local_books[asset_no])
         else:
-            self.locals[asset_no]["next_ts"], self.locals[asset_no]["ended"] = NEVER, 1
-        x["num_lanes"] = self.num_lanes
+            self._fill_stream(self.locals[asset_no], model, 0, is_local=True)
         x["lanes"] = self.lanes[asset_no].ctypes.data
-        for lane in self.lanes[asset_no]:
-            self.fill_lane(lane, asset_no)
+        if self._local_books:
+            x["num_lanes"] = self.num_lanes
+            for lane in self.lanes[asset_no]:
+                self.fill_lane(lane, asset_no)
         x["next_request_ts"] = NEVER
         x["pool"] = self.arena.reserve(own_order_dtype.itemsize * MAX_ORDERS)
         for name in ("buy_ticks", "buy_orders", "sell_ticks", "sell_orders"):
@@ -133,6 +143,8 @@ class Engine:
         stream["last_ts"] = INVALID_MIN
         stream["file_no"] = -1
         stream["book"] = book
+        if book == 0:
+            return
         # A row outside the window may close one segment and open another; one record more tells the last one's end.
         stream["buffer_segments"] = self.arena.reserve(segment_dtype.itemsize * (2 * CHUNK_ROWS + 1))
         stream["ticks"] = self.arena.reserve(8 * CHUNK_ROWS)
@@ -155,7 +167,16 @@ class Engine:
         opened = self._open[asset_no]
         if file_no not in opened:
             opened[file_no] = self._load(self.models[asset_no].data[file_no])
+            self._file_rows[asset_no][file_no] = len(opened[file_no])
         return opened[file_no]
+
+    def rows_total(self) -> int:
+        """The rows of all files; those that were not opened yet are guessed to be like those that were."""
+        total = 0
+        for model, known in zip(self.models, self._file_rows, strict=True):
+            if known:
+                total += sum(known.values()) * len(model.data) // len(known)
+        return total
 
     def stream(self, asset_no: int, is_local: int) -> Any:
         """The record of a side's stream."""
@@ -166,11 +187,10 @@ class Engine:
         try:
             stream = self.stream(asset_no, is_local)
             file_no = int(stream["file_no"]) + 1
+            if is_local and 0 < file_no < len(self.models[asset_no].data) and self._on_file_over is not None:
+                self._on_file_over(asset_no)
             stream["file_no"] = file_no
-            behind = min(
-                int(self.stream(asset_no, side)["file_no"])
-                for side in ((0, 1) if self._local_books else (0,))
-            )
+            behind = min(int(self.stream(asset_no, side)["file_no"]) for side in (0, 1))
             if file_no < len(self.models[asset_no].data):
                 rows = self.rows_of(asset_no, file_no)
                 stream["row"] = rows.ctypes.data

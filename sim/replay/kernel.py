@@ -15,6 +15,7 @@ needs to go on stands in the state.
 
 import numpy as np
 
+from hftd.book import ask_above, ask_qty, bid_below, bid_qty, book_at
 from hftd.channel.layout import (
     BOT_WAIT_FLAGS,
     BOT_WAIT_INSTRUMENT,
@@ -24,7 +25,8 @@ from hftd.channel.layout import (
     CLOCK_NOW_NS,
     LINK_DAEMON_ASLEEP,
     LINK_MARKET_CURSOR,
-    MAX_BOTS,
+    MARKET_CAPACITY,
+    MARKET_TAIL,
     MAX_ROWS,
     MESSAGE,
     ROW_BYTES,
@@ -50,16 +52,16 @@ from hftd.channel.ring import (
     market_claim,
     market_commit,
     market_count_rows,
-    market_free,
     market_need,
-    market_tail,
     next_stamp,
 )
 from hftd.channel.wait import (
+    TRY_SPIN_EVERY,
     bell_ring,
     doorbell_arm,
     doorbell_disarm,
     doorbell_wait,
+    next_spin_ns,
     wait_asked,
     wait_grant,
 )
@@ -76,11 +78,12 @@ from hftd.native import (
     pause,
     record_at,
     stack_bytes,
+    store_f64,
     store_i64,
     store_release,
 )
 from hftd.orders import update_at
-from hftd.types import CANCELED, ERR_DATA, LOCAL_EVENT, NEW, REPLACED
+from hftd.types import CANCELED, ERR_DATA, INVALID_MAX, INVALID_MIN, LOCAL_EVENT, NEW, REPLACED
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, UPDATES_MASK, bus_at, bus_is_full, bus_pop
 from sim.engine.exchange import LANE_BYTES, push_request
@@ -105,6 +108,7 @@ ALL_OVER = 1  # every bot was told that the data is over
 DATA_ERROR = 2
 BOT_BROKEN = 3  # `broken` says which
 
+ASLEEP = LINK_DAEMON_ASLEEP
 _STEP_NS = 1_000_000_000
 """A long wait is walked through in steps of this, so that the run can be watched and left."""
 
@@ -136,9 +140,10 @@ play_dtype = np.dtype(
     [
         ("engine", "i8"),
         ("bots", "i8"),
-        ("channels", "i8"),
+        ("num_bots", "i8"),  # the highest number of a bot so far, and one
         ("num_channels", "i8"),
         ("rings", "i8"),  # by channel
+        ("slowest", "i8"),  # by channel: how far the slowest bot had read when last looked at
         ("asset_channels", "i8"),  # by asset
         ("clock", "i8"),
         ("doorbell_fd", "i8"),
@@ -147,7 +152,9 @@ play_dtype = np.dtype(
         ("limit_ns", "i8"),
         ("publishing", "i8"),  # whether what may be seen up to limit_ns is on its way into the rings
         ("rows", "i8"),  # published
-        ("spin_ns", "i8"),
+        ("spin_ns", "i8"),  # at most
+        ("spin_now_ns", "i8"),
+        ("rests", "i8"),
         ("broken", "i8"),
         ("speed", "f8"),  # 0 in lockstep
         ("wall_start_ns", "i8"),
@@ -157,10 +164,11 @@ play_dtype = np.dtype(
     align=True,
 )
 
+ATTENTION = offset_of(play_dtype, "attention")
+
 play_at = record_at(play_dtype)
 bot_at = record_at(bot_dtype)
 BOT_BYTES = bot_dtype.itemsize
-_ATTENTION = offset_of(play_dtype, "attention")
 _EV, _EXCH_TS, _LOCAL_TS, _PX, _QTY = 0, 8, 16, 24, 32
 _REQUEST_FIELDS = offset_of(request_dtype, "instrument")
 _UPDATE_FIELDS = 8
@@ -248,21 +256,34 @@ def _shift_rows(target, count, shift_ns):
 
 
 @inline
-def _slowest_cursor(play, channel_no):
-    """How far the slowest bot of a channel has read; the ring's tail where there is none."""
+def _has_room(play, channel_no, need):
+    """Whether so many bytes can be published without passing the slowest bot."""
     p = play_at(play)
-    slowest = market_tail(load_i64(p.rings + 8 * channel_no))
-    p.held_up_by = 0
-    for i in range(MAX_BOTS):
+    ring = load_i64(p.rings + 8 * channel_no)
+    tail = load_i64(ring + MARKET_TAIL)
+    capacity = load_i64(ring + MARKET_CAPACITY)
+    # The bots' words are looked at only when those seen last do not do: each look takes a cache line away.
+    if tail + need - load_i64(p.slowest + 8 * channel_no) <= capacity:
+        return True
+    slowest = tail
+    holder = 0
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0:
             link = load_i64(bot.links + 8 * channel_no)
             if link != 0:
+                # A cursor that can't be is taken for one that has not moved.
                 cursor = load_acquire(link + LINK_MARKET_CURSOR)
+                if cursor > tail or cursor < tail - capacity:
+                    cursor = tail - capacity
                 if cursor < slowest:
                     slowest = cursor
-                    p.held_up_by = 1 + i
-    return slowest
+                    holder = 1 + i
+    store_i64(p.slowest + 8 * channel_no, slowest)
+    if tail + need - slowest <= capacity:
+        return True
+    p.held_up_by = holder
+    return False
 
 
 @inline
@@ -279,8 +300,7 @@ def _publish_rows(play, asset_no, limit_ns):
             return True
         count, span = _count_rows(stream, limit_ns)
         length = feed_length(asset_no, count)
-        need = market_need(ring, length)
-        if market_free(ring, _slowest_cursor(play, channel_no)) < need:
+        if not _has_room(play, channel_no, market_need(ring, length)):
             return False
         target = write_feed_header(market_claim(ring, length), asset_no, count)
         _copy_rows(stream, target, span)
@@ -289,7 +309,7 @@ def _publish_rows(play, asset_no, limit_ns):
         market_commit(ring, next_stamp(p.clock))
         market_count_rows(ring, count)
         p.rows += count
-        for i in range(MAX_BOTS):
+        for i in range(p.num_bots):
             bot = bot_at(p.bots + i * BOT_BYTES)
             if bot.active != 0 and load_i64(bot.instruments + 8 * asset_no) != 0:
                 bot.fed = 1
@@ -427,20 +447,20 @@ def _note_waits(play):
     """See which bots have begun to wait. Returns 1 if all wait, 0 if one does not, -1 if one is broken."""
     p = play_at(play)
     all_wait = 1
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active == 0 or bot.waiting != 0:
             continue
         asked = wait_asked(bot.page)
         if asked == bot.answered:
+            # One that was told that the data is over holds nobody up.
+            if bot.over != 0:
+                continue
             if p.speed == 0.0:
                 p.held_up_by = 1 + i
             all_wait = 0
             continue
         bot.waiting = asked
-        bot.fed = 0
-        bot.responded = 0
-        bot.matched = 0
         if not _read_requests(play, i):
             p.broken = i
             return -1
@@ -487,11 +507,11 @@ def _find_limit(play):
     limit_ns = NEVER
     if p.now_ns < NEVER - _STEP_NS:
         limit_ns = p.now_ns + _STEP_NS
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0 and bot.waiting != 0:
             limit_ns = min(limit_ns, _wake_ts(play, i))
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0 and bot.waiting != 0:
             limit_ns = _wake_ts_of_answers(play, i, limit_ns)
@@ -525,7 +545,7 @@ def _answer_waits(play):
     """Wake the bots whose waits are over at the clock's time, and those for which nothing comes any more."""
     p = play_at(play)
     is_over = data_is_over(p.engine)
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active == 0 or bot.waiting == 0:
             continue
@@ -544,6 +564,10 @@ def _answer_waits(play):
         if answer != 0:
             bot.answered = bot.waiting
             bot.waiting = 0
+            # From here on what is published belongs to the next wait.
+            bot.fed = 0
+            bot.responded = 0
+            bot.matched = 0
             wait_grant(bot.page, answer)
             bell_ring(bot.page)
 
@@ -552,7 +576,7 @@ def _answer_waits(play):
 def _ring_all(play):
     """Let the bots read: the rings are full, or the run is not in lockstep."""
     p = play_at(play)
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0:
             bell_ring(bot.page)
@@ -566,7 +590,7 @@ def _publish(play):
     for asset_no in range(engine_at(p.engine).num_assets):
         if not _publish_rows(play, asset_no, p.limit_ns):
             return 0
-        for i in range(MAX_BOTS):
+        for i in range(p.num_bots):
             bot = bot_at(p.bots + i * BOT_BYTES)
             if bot.active != 0 and load_i64(bot.instruments + 8 * asset_no) != 0:
                 sent = _publish_updates(play, asset_no, i, p.limit_ns)
@@ -579,23 +603,23 @@ def _publish(play):
 @inline
 def _arm(play, arm):
     p = play_at(play)
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0:
             for channel_no in range(p.num_channels):
                 link = load_i64(bot.links + 8 * channel_no)
                 if link != 0:
                     if arm:
-                        doorbell_arm(link + LINK_DAEMON_ASLEEP)
+                        doorbell_arm(link + ASLEEP)
                     else:
-                        doorbell_disarm(link + LINK_DAEMON_ASLEEP)
+                        doorbell_disarm(link + ASLEEP)
 
 
 @inline
 def _any_news(play):
     """Whether a bot that was busy waits now."""
     p = play_at(play)
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0 and bot.waiting == 0 and wait_asked(bot.page) != bot.answered:
             return True
@@ -606,14 +630,19 @@ def _any_news(play):
 def _rest(play, until_ns, sleep_ns):
     """Wait for a bot: spin a while, then sleep until a doorbell rings."""
     p = play_at(play)
-    start_ns = steady_ns()
-    while steady_ns() - start_ns < p.spin_ns:
-        for _ in range(16):
-            pause()
-            if _any_news(play) or load_acquire(play + _ATTENTION) != 0:
-                return
+    p.rests += 1
+    spin_ns = min(p.spin_now_ns, p.spin_ns) if p.rests % TRY_SPIN_EVERY != 0 else p.spin_ns
+    if spin_ns > 0:
+        start_ns = steady_ns()
+        while steady_ns() - start_ns < spin_ns:
+            for _ in range(16):
+                pause()
+                if _any_news(play) or load_acquire(play + ATTENTION) != 0:
+                    p.spin_now_ns = next_spin_ns(spin_ns, p.spin_ns, True)
+                    return
+        p.spin_now_ns = next_spin_ns(spin_ns, p.spin_ns, False)
     _arm(play, True)
-    if not _any_news(play) and load_acquire(play + _ATTENTION) == 0:
+    if not _any_news(play) and load_acquire(play + ATTENTION) == 0:
         doorbell_wait(p.doorbell_fd, 0, max(min(sleep_ns, until_ns - steady_ns()), 0))
     _arm(play, False)
 
@@ -621,7 +650,7 @@ def _rest(play, until_ns, sleep_ns):
 @inline
 def _is_all_over(play):
     p = play_at(play)
-    for i in range(MAX_BOTS):
+    for i in range(p.num_bots):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0 and bot.over == 0:
             return False
@@ -636,7 +665,7 @@ def play(state, slice_ns):
     until_ns = steady_ns() + slice_ns
     looks = 0
     while True:
-        if load_acquire(state + _ATTENTION) != 0:
+        if load_acquire(state + ATTENTION) != 0:
             return SLICE_OVER
         looks += 1
         if (looks & 63) == 0 and steady_ns() >= until_ns:
@@ -655,7 +684,7 @@ def play(state, slice_ns):
                     continue
                 p.held_up_by = 0
                 if _is_all_over(state):
-                    # They were told, and waited again: nothing else will come.
+                    # One that waits again is told again.
                     _answer_waits(state)
                     return ALL_OVER
                 p.limit_ns = _find_limit(state)
@@ -663,7 +692,7 @@ def play(state, slice_ns):
                 wall_ns = steady_ns() - p.wall_start_ns
                 limit_ns = p.sim_start_ns + int(float(wall_ns) * p.speed)
                 p.limit_ns = max(limit_ns, p.now_ns)
-                for i in range(MAX_BOTS):
+                for i in range(p.num_bots):
                     if bot_at(p.bots + i * BOT_BYTES).active != 0 and not _read_requests(state, i):
                         p.broken = i
                         return BOT_BROKEN
@@ -698,8 +727,8 @@ def play(state, slice_ns):
                 doorbell_wait(p.doorbell_fd, 0, _SPEED_NAP_NS)
 
 
-@kernel("int64(int64, int64)")
-def start(state, _unused):
+@kernel("int64(int64)")
+def start(state):
     """Open the first files and set the clock to the earliest event. Returns 0, 1 if there is none, or an error."""
     p = play_at(state)
     e = engine_at(p.engine)
@@ -723,8 +752,8 @@ def start(state, _unused):
 # --- Books for newcomers ----------------------------------------------------------------------------------------------
 
 
-@kernel("int64(int64, int64, int64, int64)")
-def follow_book(book, row, end, _unused):
+@kernel("int64(int64, int64, int64)")
+def follow_book(book, row, end):
     """Apply the local side's rows between two addresses to a book."""
     count = 0
     while row < end:
@@ -733,4 +762,22 @@ def follow_book(book, row, end, _unused):
             apply_book_row(book, ev, load_f64(row + _PX), load_f64(row + _QTY))
             count += 1
         row += ROW_BYTES
+    return count
+
+
+@kernel("int64(int64, int64, int64, int64)")
+def write_levels(book, side, out, capacity):
+    """Write a book's levels from the best price outwards as pairs of tick and quantity. Returns how many there are.
+
+    Levels beyond the opposite best, which a crossing left behind, are not the market's and are left out.
+    """
+    b = book_at(book)
+    count = 0
+    tick = b.best_bid_tick if side > 0 else b.best_ask_tick
+    while tick != INVALID_MIN and tick != INVALID_MAX:
+        if count < capacity:
+            store_i64(out + 16 * count, tick)
+            store_f64(out + 16 * count + 8, bid_qty(book, tick) if side > 0 else ask_qty(book, tick))
+        count += 1
+        tick = bid_below(book, tick) if side > 0 else ask_above(book, tick)
     return count
