@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from hftd.bot import link as kernels
-from hftd.bot.link import LINK_NONSENSE, MAX_INSTRUMENT, SCRATCH_BYTES, channel_dtype, link_dtype
+from hftd.bot.layout import LINK_NONSENSE, MAX_INSTRUMENT, SCRATCH_BYTES, channel_dtype, link_dtype
 from hftd.channel import wire
 from hftd.channel.control import Attachment, attach
 from hftd.channel.endpoint import ring_bell

@@ -31,7 +31,7 @@ from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.server import Grant
 from hftd.errors import DataError, HftdError, RefusedError
 from sim.engine.build import Engine
-from sim.replay import kernel
+from sim.replay import kernel, layout
 from sim.replay.books import FollowedBook
 from sim.replay.lanes import drop_bot
 from sim.run import RunAsset, check_instrument
@@ -87,8 +87,8 @@ class Stage:
         self.rings = [MarketRing.make(lossless=True) for _ in channels]
         self.doorbell_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._books: dict[int, FollowedBook] = {}
-        self._bots = self._arena.records(kernel.bot_dtype, MAX_BOTS)
-        self._play = self._arena.records(kernel.play_dtype, 1)
+        self._bots = self._arena.records(layout.bot_dtype, MAX_BOTS)
+        self._play = self._arena.records(layout.play_dtype, 1)
         self._fill(speed)
 
     def _words(self, count: int) -> Any:
