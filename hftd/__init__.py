@@ -1,14 +1,14 @@
 """The language that daemons, replays and strategies share: constants, rows, errors, and the bot.
 
-Importing it is cheap: what needs Numba is imported when it is asked for.
+Importing it is cheap: what needs NumPy or Numba is imported when it is asked for.
 """
 
 from typing import TYPE_CHECKING
 
-from hftd import errors, types
+from hftd import constants, errors
+from hftd.constants import *  # noqa: F403 (its `__all__`)
 from hftd.errors import *  # noqa: F403 (its `__all__`)
 from hftd.lazy import lazy_names
-from hftd.types import *  # noqa: F403 (its `__all__`)
 
 if TYPE_CHECKING:
     from hftd.bot.bot import (
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ROIVectorMarketDepthLiveBot,
     )
     from hftd.recorder import Recorder
+    from hftd.types import event_dtype, fill_dtype, latency_dtype, record_dtype, state_values_dtype
     from hftd.version import __version__ as __version__
 else:
     __getattr__ = lazy_names(
@@ -30,6 +31,11 @@ else:
             "LiveInstrument": "hftd.bot.bot",
             "ROIVectorMarketDepthLiveBot": "hftd.bot.bot",
             "Recorder": "hftd.recorder",
+            "event_dtype": "hftd.types",
+            "fill_dtype": "hftd.types",
+            "latency_dtype": "hftd.types",
+            "record_dtype": "hftd.types",
+            "state_values_dtype": "hftd.types",
             "__version__": "hftd.version",
         },
     )
@@ -41,6 +47,11 @@ __all__ = [
     "LiveInstrument",
     "ROIVectorMarketDepthLiveBot",
     "Recorder",
+    "event_dtype",
+    "fill_dtype",
+    "latency_dtype",
+    "record_dtype",
+    "state_values_dtype",
 ]
 __all__ += errors.__all__
-__all__ += types.__all__
+__all__ += constants.__all__
