@@ -28,6 +28,7 @@ def level_qty(qty, lot_size):
 
 @inline
 def reset_bounds(book):
+    """No best price, no level: what a book says of itself when it is empty."""
     b = book_at(book)
     b.best_bid_tick = INVALID_MIN
     b.best_ask_tick = INVALID_MAX

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd import hbt_types, session
+from hftd import session
 from hftd.arena import Arena
 from hftd.errors import OrderError
+from hftd.hbt_numba import python_class
+from hftd.hbt_types import hbt_type
 from hftd.layout import MAX_LAST_TRADES, asset_dtype, offset_of, session_dtype
 from hftd.local import AssetSpec, fill_book, fill_orders
 from hftd.recorder import RecorderMemory
@@ -20,7 +22,7 @@ from hftd.views import Depth, Orders, StateValues, signed, view
 _NO_TIME = INVALID_MAX
 
 
-@hbt_types.python_class(hbt_types.hbt_type)
+@python_class(hbt_type)
 class Hbt:
     """What a strategy is given: the market, the orders, the clock.
 
@@ -221,7 +223,9 @@ class Hbt:
                 if row[field] and not (field == "fills_dropped" and row["fills_cap"] == 0):
                     found.append(f"{name}: {int(row[field]):,} {what}")
             if row["book"]["far_dropped"]:
-                found.append(f"{name}: {int(row['book']['far_dropped']):,} levels far from the market had no room")
+                found.append(
+                    f"{name}: {int(row['book']['far_dropped']):,} levels far from the market had no room"
+                )
         if self._recorder is not None and self._recorder.dropped:
             found.append(f"{self._recorder.dropped:,} records had no room: sample less often")
         return found

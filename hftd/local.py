@@ -35,10 +35,14 @@ class AssetSpec:
         for what, size in (("tick_size", tick_size), ("lot_size", lot_size)):
             if not (size > 0.0 and np.isfinite(size)):
                 raise OrderError(
-                    f"{what} is {size!r}, but must be a positive number", where=where, hint=f"set {what} as the exchange states it"
+                    f"{what} is {size!r}, but must be a positive number",
+                    where=where,
+                    hint=f"set {what} as the exchange states it",
                 )
         if last_trades_capacity < 0:
-            raise OrderError(f"last_trades_capacity is {last_trades_capacity}, but can't be negative", where=where)
+            raise OrderError(
+                f"last_trades_capacity is {last_trades_capacity}, but can't be negative", where=where
+            )
         self.tick_size = float(tick_size)
         self.lot_size = float(lot_size)
         self.last_trades_capacity = int(last_trades_capacity)

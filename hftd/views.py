@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd import hbt_types, session
+from hftd import session
 from hftd.book import far_qty
+from hftd.hbt_numba import python_class
+from hftd.hbt_types import depth_type, order_type, orders_type, state_values_type, values_type
 from hftd.layout import asset_dtype, book_dtype, order_dtype
 from hftd.types import BUY, INVALID_MAX, INVALID_MIN, NEW, NONE, PARTIALLY_FILLED, SELL, state_values_dtype
 
 
 def view(address: int, dtype: np.dtype[Any], count: int = 1) -> NDArray[Any]:
     """The memory at an address as an array of records, without a copy."""
-    buffer = (ctypes.c_uint8 * (dtype.itemsize * count)).from_address(address)
+    buffer: Any = (ctypes.c_uint8 * (dtype.itemsize * count)).from_address(address)
     return np.frombuffer(buffer, dtype, count)
 
 
@@ -28,7 +30,7 @@ def signed(order_id: int) -> int:
     return order_id - (1 << 64) if order_id >> 63 else order_id
 
 
-@hbt_types.python_class(hbt_types.order_type)
+@python_class(order_type)
 class Order:
     """One of the bot's orders, as the local side knows it. It follows the order: it is a view, not a copy."""
 
@@ -64,7 +66,7 @@ class Order:
         return f"Order({self.order_id} {side} {self.qty:g} at {self.price:g}, status {self.status}, req {self.req})"
 
 
-@hbt_types.python_class(hbt_types.values_type)
+@python_class(values_type)
 class Values:
     """An iterator over an asset's orders, from the oldest to the newest."""
 
@@ -91,7 +93,7 @@ class Values:
             yield self.get()
 
 
-@hbt_types.python_class(hbt_types.orders_type)
+@python_class(orders_type)
 class Orders:
     """An asset's orders by their ids."""
 
@@ -115,7 +117,7 @@ class Orders:
         return int(self._row["count"])
 
 
-@hbt_types.python_class(hbt_types.depth_type)
+@python_class(depth_type)
 class Depth:
     """An asset's order book as the bot sees it."""
 
@@ -184,7 +186,7 @@ class Depth:
         return float(far_qty.call(self.address, SELL, price_tick))
 
 
-@hbt_types.python_class(hbt_types.state_values_type)
+@python_class(state_values_type)
 class StateValues:
     """An asset's position, balance (without fees), fees and trades so far."""
 

@@ -65,7 +65,8 @@ def as_rows(data: Any, dtype: np.dtype[Any], what: str) -> NDArray[Any]:
     """An array of rows as the engine reads it, or a DataError that says what is wrong with it."""
     if not isinstance(data, np.ndarray):
         raise DataError(
-            f"{what} is {type(data).__name__}, but must be a file name or an array", hint=f"its dtype is {dtype}"
+            f"{what} is {type(data).__name__}, but must be a file name or an array",
+            hint=f"its dtype is {dtype}",
         )
     if data.dtype != dtype:
         raise DataError(f"{what} has the dtype {data.dtype}", hint=f"it must be {dtype}")

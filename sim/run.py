@@ -133,7 +133,9 @@ def backtest(
     for wanted in bot.instruments:
         asset = assets.pop((wanted.channel, wanted.symbol), None)
         if asset is None:
-            have = [f"{channel.name}:{one.symbol}" for channel in replay.channels for one in channel.instruments]
+            have = [
+                f"{channel.name}:{one.symbol}" for channel in replay.channels for one in channel.instruments
+            ]
             raise UsageError(
                 f"the run has no instrument {wanted.channel}:{wanted.symbol}",
                 where=f"bot {bot.bot.name}",

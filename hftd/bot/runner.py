@@ -9,7 +9,7 @@ import select
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def _signals_to(stop: Callable[[], None]) -> Iterator[list[int]]:
+def _signals_to(stop: Callable[[], None]) -> Generator[list[int], None, None]:
     """SIGINT and SIGTERM call `stop` meanwhile; a third of them ends the process. Yields those that came."""
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -106,7 +106,11 @@ class Run:
             os.eventfd_write(done_fd, 1)
 
     def _mind(
-        self, thread: threading.Thread, done_fd: int, watch: Callable[[], str] | None, descriptors: tuple[int, ...]
+        self,
+        thread: threading.Thread,
+        done_fd: int,
+        watch: Callable[[], str] | None,
+        descriptors: tuple[int, ...],
     ) -> None:
         poll = select.poll()
         poll.register(done_fd, select.POLLIN)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from hftd import feed
 from hftd.arena import Arena
 from hftd.errors import DataError, HftdError
-from hftd.local import fill_book
 from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
+from hftd.local import fill_book
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.types import ERR_RING_FULL, INVALID_MIN, event_dtype
 from sim.asset import AssetModel, as_rows, load_latencies
@@ -226,7 +226,9 @@ class Engine:
         except HftdError as error:
             self.error = error
         except (OSError, MemoryError) as error:
-            self.error = DataError(str(error), where=self._where(asset_no, int(self.stream(asset_no, is_local)["file_no"])))
+            self.error = DataError(
+                str(error), where=self._where(asset_no, int(self.stream(asset_no, is_local)["file_no"]))
+            )
         return 2
 
     def _where(self, asset_no: int, file_no: int) -> str:
@@ -256,7 +258,13 @@ class Engine:
         what, hint = _WHAT_IS_WRONG[int(stream["error"])]
         clock = "local_ts" if stream["is_local"] else "exch_ts"
         values = ", ".join(f"{name}={rows[number][name]}" for name in ("exch_ts", "local_ts", "px", "qty"))
-        before = f" by {clock}, which was {int(stream['last_ts'])} before it" if stream["error"] == PREPARE_UNSORTED else ""
+        before = (
+            f" by {clock}, which was {int(stream['last_ts'])} before it"
+            if stream["error"] == PREPARE_UNSORTED
+            else ""
+        )
         return DataError(
-            f"row {number} ({values}) {what}{before}", where=self._where(asset_no, int(stream["file_no"])), hint=hint
+            f"row {number} ({values}) {what}{before}",
+            where=self._where(asset_no, int(stream["file_no"])),
+            hint=hint,
         )

@@ -178,12 +178,7 @@ def prepare(stream):
             store_i64(ticks + 8 * count, tick)
             count += 1
             row += _ROW_BYTES
-            if (
-                row >= end
-                or count >= CHUNK_ROWS
-                or load_i64(row) != ev
-                or load_i64(row + ts_offset) != ts
-            ):
+            if row >= end or count >= CHUNK_ROWS or load_i64(row) != ev or load_i64(row + ts_offset) != ts:
                 break
         segment_at(segment - SEGMENT_BYTES).exch_ts = load_i64(row - _ROW_BYTES + _EXCH_TS)
     # One more, whose first row is the end of the last segment's.

@@ -32,7 +32,6 @@ from sim.engine.layout import (
     UPDATE_BYTES,
     engine_dtype,
     exchange_dtype,
-    lane_dtype,
     offset_of,
     segment_dtype,
     stream_dtype,
@@ -53,6 +52,7 @@ _SEGMENT = segment_dtype.itemsize
 
 @inline
 def exchange_address(engine, asset_no):
+    """The address of an asset's exchange side."""
     return engine_at(engine).exchanges + asset_no * EXCHANGE_BYTES
 
 
@@ -117,6 +117,7 @@ def advance_exchange(engine, asset_no, until_ns):
 
 @inline
 def next_exchange_ts(engine, asset_no):
+    """When something happens next on an asset's exchange side; NEVER if nothing will."""
     x = exchange_at(exchange_address(engine, asset_no))
     return min(x.stream.next_ts, x.next_request_ts)
 
@@ -284,6 +285,7 @@ def advance(session, until_ns, wait, asset_no, order_id):
 
 @inline
 def skip_local(engine, asset_no, until_ns):
+    """Step over the local side's data of an asset that is only on the timeline."""
     stream = engine_at(engine).locals + asset_no * STREAM_BYTES
     s = stream_at(stream)
     while s.next_ts <= until_ns and s.next_ts != NEVER:

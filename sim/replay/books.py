@@ -97,5 +97,3 @@ class FollowedBook:
             if count <= capacity:
                 return levels[:count]
             capacity = count
-
-

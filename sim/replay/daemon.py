@@ -77,7 +77,9 @@ class Replay:
             who = f"the bot{'s' if len(self._wanted) > 1 else ''} {', '.join(sorted(self._wanted))}"
         else:
             who = "a bot"
-        self._progress.say(f"channel{'s' if len(self.stage.channels) > 1 else ''} {channels}: waiting for {who}")
+        self._progress.say(
+            f"channel{'s' if len(self.stage.channels) > 1 else ''} {channels}: waiting for {who}"
+        )
 
     def _may_start(self) -> bool:
         there = {bot.name for bot in self.stage.bots()}
@@ -95,7 +97,9 @@ class Replay:
                 self.stage.check()
                 raise HftdError("the run stopped for a reason that was not told")
             if code == BOT_BROKEN:
-                self._drop(servers, self.stage.broken_bot, "it wrote into its rings what the protocol does not know")
+                self._drop(
+                    servers, self.stage.broken_bot, "it wrote into its rings what the protocol does not know"
+                )
             if not self.stage.bots():
                 return "no bots left" if not self.stage.is_over else "end of data"
             if code == ALL_OVER:

@@ -31,7 +31,7 @@ from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.server import Grant
 from hftd.errors import DataError, HftdError, RefusedError
 from sim.engine.build import Engine
-from sim.replay import kernel
+from sim.replay import kernel, layout
 from sim.replay.books import FollowedBook
 from sim.replay.lanes import drop_bot
 from sim.run import RunAsset, check_instrument
@@ -65,7 +65,9 @@ class Stage:
         speed: How many times as fast as it was; 0 for lockstep.
     """
 
-    def __init__(self, assets: list[RunAsset], channels: list[str], clock_id: int, pid: int, speed: float) -> None:
+    def __init__(
+        self, assets: list[RunAsset], channels: list[str], clock_id: int, pid: int, speed: float
+    ) -> None:
         self.assets = assets
         self.channels = channels
         self.on_change: Callable[[], None] = lambda: None
@@ -77,13 +79,15 @@ class Stage:
         self._clock_id = clock_id
         self._arena = Arena()
         models = [asset.model for asset in assets]
-        self.engine = Engine(models, MAX_BOTS, on_file_over=lambda asset_no: self._book(asset_no).finish_file())
+        self.engine = Engine(
+            models, MAX_BOTS, on_file_over=lambda asset_no: self._book(asset_no).finish_file()
+        )
         self.clock = ClockPage.make(clock_id, MODE_SIMULATED)
         self.rings = [MarketRing.make(lossless=True) for _ in channels]
         self.doorbell_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._books: dict[int, FollowedBook] = {}
-        self._bots = self._arena.records(kernel.bot_dtype, MAX_BOTS)
-        self._play = self._arena.records(kernel.play_dtype, 1)
+        self._bots = self._arena.records(layout.bot_dtype, MAX_BOTS)
+        self._play = self._arena.records(layout.play_dtype, 1)
         self._fill(speed)
 
     def _words(self, count: int) -> Any:
@@ -124,7 +128,9 @@ class Stage:
         code = kernel.start.call(self._play.ctypes.data)
         self.check()
         if code != 0:
-            raise DataError("there is no event in the data", hint="are the files those of the days asked for?")
+            raise DataError(
+                "there is no event in the data", hint="are the files those of the days asked for?"
+            )
 
     def play(self, slice_ns: int) -> int:
         """Let the loop run for a slice; called in the other thread."""
@@ -340,7 +346,9 @@ class Stage:
                 self._set(int(row["instruments"]), asset_no, 0)
             drop_bot.call(self.engine.address, bot.number)
             for asset_no in range(len(self.assets)):
-                self.engine.lanes[asset_no][bot.number]["state"] = np.zeros((), self.engine.lanes.dtype["state"])
+                self.engine.lanes[asset_no][bot.number]["state"] = np.zeros(
+                    (), self.engine.lanes.dtype["state"]
+                )
             del self._there[bot.number]
             self._set_parties()
             for link in bot.links.values():
