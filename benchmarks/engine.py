@@ -33,7 +33,7 @@ from benchmarks.sides import (
     timed_run,
 )
 from benchmarks.strategies import no_op
-from benchmarks.table import Row, machine, ratios, shown, spread, text_table
+from benchmarks.table import Row, conditions, machine, ratios, shown, spread, text_table
 from hftd.clock import monotonic_ns
 from sim.archive import read_events, write_events
 from strategies.market_making import market_making
@@ -42,6 +42,7 @@ CHANNELS = "hftd replay + hftd bot"
 BOUND = "bare loop, prepared columns"
 DATE = "20240808"
 _SMALL_ROWS = 2_000
+_LOADS = 3
 
 STRATEGIES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "no-op": (no_op, {"interval_ns": STEP_NS}, "benchmarks.strategies:no_op"),
@@ -100,11 +101,11 @@ def compile_all(sides: list[str], of: Market) -> dict[str, dict[str, float]]:
     return found
 
 
-def load_seconds(folder: Path, repeat: int) -> dict[str, float]:
-    """Reading the whole archive, stored without deflate, by hftd and by numpy (as the reference's users do)."""
+def load_seconds(folder: Path) -> dict[str, float]:
+    """Reading the whole archive, stored without deflate, by hftd and by numpy (which is how users of the reference read it): the best of a few."""
     path = folder / f"market_{DATE}.npz"
     found: dict[str, list[float]] = {"hftd": [], "numpy": []}
-    for _ in range(repeat):
+    for _ in range(_LOADS):
         start_ns = monotonic_ns()
         read_events(path)
         found["hftd"].append((monotonic_ns() - start_ns) / 1e9)
@@ -128,7 +129,7 @@ def measure(repeat: int, times: int) -> dict[str, Any]:
             "repeat": repeat,
             "machine": machine(),
             "first_run_s": compile_all(sides, of),
-            "load_s": load_seconds(folder, min(repeat, 3)),
+            "load_s": load_seconds(folder),
         }
         columns = Columns(of, STEP_NS)
         columns.run()
@@ -202,11 +203,9 @@ def table(figures: dict[str, Any]) -> tuple[Row, list[Row]]:
 
 def notes(figures: dict[str, Any]) -> list[str]:
     """What else must be known to read the table."""
-    where = figures["machine"]
     return [
         f"{figures['market']}: {figures['rows']:,} rows; {figures['repeat']} turns; steps of {STEP_NS // 1_000_000} ms",
-        f"{where['processor']}, {where['cores']} cores, load {where['load_1_min']:.1f} before and"
-        f" {where['load_1_min_after']:.1f} after; Python {where['python']}, numba {where['numba']}",
+        conditions(figures["machine"]),
     ]
 
 

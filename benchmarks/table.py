@@ -42,6 +42,15 @@ def machine() -> dict[str, Any]:
     }
 
 
+def conditions(where: dict[str, Any]) -> str:
+    """One line about the machine."""
+    load = f"load {where['load_1_min']:.1f} before and {where['load_1_min_after']:.1f} after"
+    return (
+        f"{where['processor']}, {where['cores']} cores, {load}; Python {where['python']},"
+        f" numba {where['numba']}, numpy {where['numpy']}"
+    )
+
+
 def shown(value: Spread, scale: float = 1.0, digits: int = 1) -> str:
     """`median (min - max)`."""
     low, high = value["min"] * scale, value["max"] * scale
