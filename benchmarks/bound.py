@@ -1,7 +1,7 @@
 """What bounds the engine: a bare loop over columns that were prepared before, without orders.
 
-The loop keeps two books, as the engine does: one at the exchange's time and one at the local time, in steps of
-equal length. It knows neither orders nor queues, neither trades nor crossed books.
+The loop keeps two books, as the engine does: one at the exchange's time and one at the local time, in steps
+of equal length. It knows neither orders nor queues, neither trades nor crossed books.
 """
 
 # pyright: basic

@@ -1,8 +1,9 @@
 """The engine beside the reference's: `python -m benchmarks.engine [--json] [--repeat 5] [--times 20]`.
 
-One market, two strategies (one that only lets time pass, and the market maker), both at steps of 10 ms and both the
-same functions for every engine. The sides run in turns, so that the machine's drift touches all of them; each ratio is
-between two runs of one turn. Rates are rows of feed a second of the run alone: no loading, no compiling.
+One market, two strategies (one that only lets time pass, and the market maker), both at steps of 10 ms and
+both the same functions for every engine. The sides run in turns, so that the machine's drift touches all of
+them; each ratio is between two runs of one turn. Rates are rows of feed a second of the run alone: no loading,
+no compiling.
 """
 
 # pyright: basic
@@ -102,7 +103,7 @@ def compile_all(sides: list[str], of: Market) -> dict[str, dict[str, float]]:
 
 
 def load_seconds(folder: Path) -> dict[str, float]:
-    """Reading the whole archive, stored without deflate, by hftd and by numpy (which is how users of the reference read it): the best of a few."""
+    """Reading the whole archive, which is stored without deflate, by hftd and by numpy: the best of a few."""
     path = folder / f"market_{DATE}.npz"
     found: dict[str, list[float]] = {"hftd": [], "numpy": []}
     for _ in range(_LOADS):
@@ -204,7 +205,7 @@ def table(figures: dict[str, Any]) -> tuple[Row, list[Row]]:
 def notes(figures: dict[str, Any]) -> list[str]:
     """What else must be known to read the table."""
     return [
-        f"{figures['market']}: {figures['rows']:,} rows; {figures['repeat']} turns; steps of {STEP_NS // 1_000_000} ms",
+        f"{figures['market']}: {figures['rows']:,} rows; {figures['repeat']} turns; steps of 10 ms",
         conditions(figures["machine"]),
     ]
 

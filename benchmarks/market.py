@@ -1,4 +1,4 @@
-"""The market of the benchmarks: a real capture, repeated on a shifted clock, or a generated one without it."""
+"""The market of the benchmarks: a real capture, repeated on a shifted clock, or else a generated one."""
 
 import os
 from dataclasses import dataclass

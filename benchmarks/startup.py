@@ -1,8 +1,9 @@
 """How long until a strategy sees its first event: `python -m benchmarks.startup [--json] [--repeat 7]`.
 
 From the start of a process to the moment at which the strategy's first `elapse` has returned, read on the
-monotonic clock that all processes share. The strategy is the market maker, the market that of `hftd demo`. Each start
-is a process of its own, with all caches warm (a second run), with an edited strategy, or with nothing compiled.
+monotonic clock that all processes share. The strategy is the market maker, the market that of `hftd demo`.
+Each start is a process of its own, with all caches warm (a second run), with an edited strategy, or with
+nothing compiled.
 """
 
 import argparse
@@ -122,7 +123,7 @@ def cold(place: Place, folder: Path) -> dict[str, float]:
         empty.mkdir()
         start_ns = monotonic_ns()
         found[name] = run(environment(HFTD_CACHE_DIR=str(empty)))
-        found[f"{name}, whole"] = (monotonic_ns() - start_ns) / 1e9
+        found[f"{name}, all that was started for it"] = (monotonic_ns() - start_ns) / 1e9
     return found
 
 

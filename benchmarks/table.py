@@ -4,6 +4,7 @@ import os
 import platform
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 Spread = dict[str, float]
@@ -27,7 +28,7 @@ def machine() -> dict[str, Any]:
 
     model = platform.processor() or platform.machine()
     try:
-        with open("/proc/cpuinfo") as file:
+        with Path("/proc/cpuinfo").open() as file:
             names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
         model = names[0] if names else model
     except OSError:
