@@ -2,8 +2,8 @@
 
 One market, two strategies (one that only lets time pass, and the market maker), both at steps of 10 ms and
 both the same functions for every engine. The sides run in turns, so that the machine's drift touches all of
-them; each ratio is between two runs of one turn. Rates are rows of feed a second of the run alone: no loading,
-no compiling.
+them; each ratio is between two runs of one turn. Rates are rows of feed a second of the run alone, without
+loading and compiling.
 """
 
 # pyright: basic
