@@ -57,7 +57,7 @@ class AssetModel:
 
     def spec(self) -> AssetSpec:
         """What the local side must know."""
-        roi = (self.roi_lb, self.roi_ub) if self.roi_ub > self.roi_lb else None
+        roi = (self.roi_lb, self.roi_ub) if (self.roi_lb, self.roi_ub) != (0.0, 0.0) else None
         return AssetSpec(self.tick_size, self.lot_size, self.last_trades_capacity, roi, self.name)
 
 

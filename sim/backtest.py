@@ -1,5 +1,7 @@
 """A backtest in this process: the engine behind a session."""
 
+from dataclasses import replace
+
 from hftd.hbt import Hbt
 from hftd.layout import asset_dtype, book_dtype, offset_of
 from hftd.local import AssetSpec, fill_book
@@ -62,10 +64,7 @@ class Backtest(Hbt):
 
 def HashMapMarketDepthBacktest(assets: list[BacktestAsset]) -> Backtest:  # noqa: N802 (HftBacktest's name)
     """A backtest over any range of prices."""
-    models = [asset.model for asset in assets]
-    for model in models:
-        model.roi_lb = model.roi_ub = 0.0
-    return Backtest(models)
+    return Backtest([replace(asset.model, roi_lb=0.0, roi_ub=0.0) for asset in assets])
 
 
 def ROIVectorMarketDepthBacktest(assets: list[BacktestAsset]) -> Backtest:  # noqa: N802 (HftBacktest's name)

@@ -138,7 +138,7 @@ def exchange_bids(exchange, tick, stop, qty, now_ns):
     best = b.best_bid_tick
     low = b.low_bid_tick
     high = b.high_bid_tick
-    # Own buys change only when own sells fill; the window is looked at again then.
+    # A bid level fills own sells only, so the ticks between which own buys stand hold for the whole segment.
     own_low = _own_low(x.buy_ticks, x.buys)
     own_high = _own_high(x.buy_ticks, x.buys)
     while tick < stop:

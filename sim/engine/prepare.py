@@ -77,8 +77,9 @@ _SEGMENT_KINDS = _segment_kinds()
 
 
 @inline
-def _fail(stream, code, row):
+def _fail(stream, code, row, last_ts):
     s = stream_at(stream)
+    s.last_ts = last_ts
     s.error = code
     s.error_row = row
     return code
@@ -118,7 +119,7 @@ def prepare(stream):
             continue
         ts = load_i64(row + ts_offset)
         if ts + shift_ns < last_ts:
-            return _fail(stream, PREPARE_UNSORTED, row)
+            return _fail(stream, PREPARE_UNSORTED, row, last_ts)
         kind_byte = ev & KIND_MASK
         kind = _SEGMENT_KINDS[4 * kind_byte + ((ev >> 28) & 3)] if kind_byte < 16 else SEG_OTHER
         seg = segment_at(segment)
@@ -129,9 +130,6 @@ def prepare(stream):
         last_ts = ts + shift_ns
         if kind == SEG_OTHER or kind >= SEG_CLEAR_BIDS:
             # One row each: what they hold is read from the row itself.
-            px = load_f64(row + _PX)
-            if kind != SEG_OTHER and px != px:
-                return _fail(stream, PREPARE_NOT_FINITE, row)
             seg.exch_ts = load_i64(row + _EXCH_TS)
             store_i64(ticks + 8 * count, 0)
             store_f64(qtys + 8 * count, 0.0)
@@ -144,9 +142,9 @@ def prepare(stream):
             px = load_f64(row + _PX) / tick_size
             qty = load_f64(row + _QTY)
             if not (px > -_MAX_TICK and px < _MAX_TICK and qty < 1e300):
-                return _fail(stream, PREPARE_NOT_FINITE, row)
+                return _fail(stream, PREPARE_NOT_FINITE, row, last_ts)
             if qty < 0.0:
-                return _fail(stream, PREPARE_NEGATIVE_QTY, row)
+                return _fail(stream, PREPARE_NEGATIVE_QTY, row, last_ts)
             tick = round_away(px)
             if window == 0:
                 place_window(s.book, tick)

@@ -224,6 +224,8 @@ def begin(session):
     """Start the clock at the earliest event of all assets."""
     s = session_at(session)
     e = engine_at(s.backend)
+    if e.error != 0:
+        return e.error
     earliest = NEVER
     for asset_no in range(e.num_assets):
         exchange = exchange_address(s.backend, asset_no)

@@ -1,0 +1,100 @@
+"""The same assets, built on the reference engine and on ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hftd.types import latency_dtype
+from sim.asset import BacktestAsset
+from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+
+Rows = NDArray[Any]
+
+
+@dataclass
+class Asset:
+    """An asset of a run, in words that both engines understand."""
+
+    data: list[Rows]
+    tick_size: float = 0.1
+    lot_size: float = 0.001
+    queue: tuple[str, float] = ("risk_adverse", 0.0)
+    latency: tuple[int, int] | Rows = (1_000_000, 1_500_000)
+    latency_offset: int = 0
+    feed_offset: int = 0
+    snapshot: Rows | None = None
+    roi: tuple[float, float] | None = None
+    trades_capacity: int = 0
+    contract_size: float = 1.0
+    fees: tuple[float, float] = (-0.00005, 0.0007)
+
+
+def _describe(asset: Asset, made: Any, keep: list[Any]) -> Any:
+    keep.extend(asset.data)
+    made.data(list(asset.data)).tick_size(asset.tick_size).lot_size(asset.lot_size)
+    made.linear_asset(asset.contract_size).trading_value_fee_model(*asset.fees).no_partial_fill_exchange()
+    name, n = asset.queue
+    if name == "risk_adverse":
+        made.risk_adverse_queue_model()
+    elif name.startswith("log"):
+        getattr(made, f"log_prob_queue_model{name[3:]}")()
+    else:
+        getattr(made, f"power_prob_queue_model{name[5:]}")(n)
+    if isinstance(asset.latency, tuple):
+        made.constant_order_latency(*asset.latency)
+    else:
+        keep.append(asset.latency.copy())
+        made.intp_order_latency(keep[-1], asset.latency_offset)
+    if asset.feed_offset:
+        made.latency_offset(asset.feed_offset)
+    if asset.snapshot is not None:
+        keep.append(asset.snapshot)
+        made.initial_snapshot(asset.snapshot)
+    if asset.roi is not None:
+        made.roi_lb(asset.roi[0]).roi_ub(asset.roi[1])
+    if asset.trades_capacity:
+        made.last_trades_capacity(asset.trades_capacity)
+    return made
+
+
+@contextmanager
+def theirs(reference: ModuleType, assets: list[Asset]) -> Iterator[Any]:
+    """The reference engine on these assets."""
+    keep: list[Any] = []
+    # In one array, a copy: it writes into the arrays that it is given, and drops the next of several arrays when
+    # one side has gone past it before the other has begun it.
+    copies = [replace(asset, data=[np.concatenate(asset.data)]) for asset in assets]
+    made = [_describe(asset, reference.BacktestAsset(), keep) for asset in copies]
+    roi = assets[0].roi is not None
+    hbt = (reference.ROIVectorMarketDepthBacktest if roi else reference.HashMapMarketDepthBacktest)(made)
+    try:
+        yield hbt
+    finally:
+        hbt.close()
+        del keep
+
+
+def ours(assets: list[Asset]) -> Any:
+    """Our engine on these assets."""
+    made = [_describe(asset, BacktestAsset(), []) for asset in assets]
+    roi = assets[0].roi is not None
+    return (ROIVectorMarketDepthBacktest if roi else HashMapMarketDepthBacktest)(made)
+
+
+def latencies(rng: np.random.Generator, first_ts: int, last_ts: int, *, refusals: bool, step: int) -> Rows:
+    """Recorded order latencies around a span of time; the first and the last row are never refusals."""
+    req_ts = np.arange(first_ts - 3 * step, last_ts + 3 * step, step)
+    rows = np.zeros(len(req_ts), latency_dtype)
+    rows["req_ts"] = req_ts
+    rows["exch_ts"] = req_ts + rng.integers(step // 400, step // 7, len(rows))
+    rows["resp_ts"] = rows["exch_ts"] + rng.integers(step // 600, step // 10, len(rows))
+    if refusals:
+        refused = rng.random(len(rows)) < 0.05
+        refused[0] = refused[-1] = False
+        rows["exch_ts"][refused] = 0
+    return rows

@@ -1,0 +1,38 @@
+"""Random strategies on random markets: the reference and ours show them the same."""
+
+import os
+
+import pytest
+
+from tests.parity import random_runs
+
+pytestmark = pytest.mark.parity
+
+SEEDS = 300
+SLOW_SEEDS = int(os.environ.get("HFTD_PARITY_SEEDS", "3000"))
+"""How many seeds the slow test takes; each failure names its seed."""
+
+
+def failures(reference, seeds, *, roi=False):
+    found = []
+    for seed in seeds:
+        made = random_runs.case(seed, roi=roi)
+        found += random_runs.differences(made, *random_runs.both(reference, made))
+        if len(found) > 20:
+            break
+    return "\n".join(found)
+
+
+def test_random_strategies_see_the_same_on_both_engines(reference):
+    assert failures(reference, range(SEEDS)) == ""
+
+
+def test_random_strategies_see_the_same_in_a_range_of_interest(reference):
+    assert failures(reference, range(1_000_000, 1_000_000 + SEEDS // 3), roi=True) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_many_random_strategies_see_the_same_on_both_engines(reference):
+    assert failures(reference, range(SEEDS, SEEDS + SLOW_SEEDS)) == ""
+    assert failures(reference, range(2_000_000, 2_000_000 + SLOW_SEEDS // 3), roi=True) == ""
