@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sim.generate import DEMO, write_day
+
 pytest.register_assert_rewrite("tests.replay.harness")
 
 from tests.replay.harness import Bench  # noqa: E402

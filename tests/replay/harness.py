@@ -52,7 +52,9 @@ def spot(channel: str = "spot", **more: Any) -> Instrument:
 class Process:
     """One `hftd`, its stdout and stderr in files."""
 
-    def __init__(self, arguments: list[str], cwd: Path, environment: dict[str, str], cpus: set[int] | None) -> None:
+    def __init__(
+        self, arguments: list[str], cwd: Path, environment: dict[str, str], cpus: set[int] | None
+    ) -> None:
         self.arguments = arguments
         self._out = tempfile.TemporaryFile()
         self._err = tempfile.TemporaryFile()
@@ -165,7 +167,9 @@ class Bench:
         lines = [f'[bot]\nname = "{name}"\nstrategy = "{where}"\n{head}']
         usual = {"last_trades_capacity": 1000}
         lines += ["[[instruments]]\n" + one.toml(usual, name_channel=True) for one in instruments]
-        lines.append("[parameters]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in parameters.items()))
+        lines.append(
+            "[parameters]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in parameters.items())
+        )
         lines.append("[record]\ninterval_ms = 100")
         return self._write(f"{name}.toml", lines)
 
@@ -183,14 +187,18 @@ class Bench:
 
     def replay(self, config: Path, *more: str, date: str = DATE, ready: bool = True) -> Process:
         """Start a replay, and wait until bots may come."""
-        made = self.start("replay", "--config", config, "--date", date, "--json", "--progress", "plain", *more)
+        made = self.start(
+            "replay", "--config", config, "--date", date, "--json", "--progress", "plain", *more
+        )
         if ready:
             made.wait_for("waiting for")
         return made
 
     def bot(self, config: Path, *more: str) -> Process:
         record = config.with_suffix(".bot.npz")
-        return self.start("bot", "--config", config, "--record", record, "--json", "--progress", "plain", *more)
+        return self.start(
+            "bot", "--config", config, "--record", record, "--json", "--progress", "plain", *more
+        )
 
     def backtest(self, config: Path, bot: Path, date: str = DATE) -> Process:
         made = self.start(
@@ -215,7 +223,9 @@ class Bench:
         self.compare(config, *zip(bots, running, strict=True), date=date, fills=fills)
         return running
 
-    def compare(self, config: Path, *pairs: tuple[Path, Process], date: str = DATE, fills: bool = True) -> None:
+    def compare(
+        self, config: Path, *pairs: tuple[Path, Process], date: str = DATE, fills: bool = True
+    ) -> None:
         for path, process in pairs:
             alone = self.backtest(config, path, date)
             ours, theirs = result(process), result(alone)

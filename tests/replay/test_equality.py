@@ -17,5 +17,8 @@ def test_a_bot_over_two_channels_equals_the_backtest(bench: Bench):
 
 def test_several_bots_in_one_replay_each_equal_their_own_backtest(bench: Bench):
     config = bench.replay_config(futures("both"), spot("both"), bots=["a", "b", "c"])
-    bots = [bench.bot_config(name, futures("both"), spot("both"), seed=seed) for name, seed in zip("abc", (3, 4, 5))]
+    bots = [
+        bench.bot_config(name, futures("both"), spot("both"), seed=seed)
+        for name, seed in zip("abc", (3, 4, 5))
+    ]
     bench.check_equal(config, *bots)
