@@ -16,14 +16,20 @@ class Backtest(Hbt):
     Args:
         models: The assets of the strategy, in the order of their numbers.
         timeline: Further assets of the run that the strategy does not trade: they only count for the time.
+        specs: What the local side knows of the assets, where that is not what the exchange knows.
 
     Raises:
         DataError: An asset has no data, or it can't be read.
         OrderError: An asset can't be traded as it is described.
     """
 
-    def __init__(self, models: list[AssetModel], timeline: list[AssetModel] | None = None) -> None:
-        super().__init__([model.spec() for model in models])
+    def __init__(
+        self,
+        models: list[AssetModel],
+        timeline: list[AssetModel] | None = None,
+        specs: list[AssetSpec] | None = None,
+    ) -> None:
+        super().__init__(specs or [model.spec() for model in models])
         books = [self._asset(asset_no) + _BOOK for asset_no in range(len(models))]
         # An asset that is only on the timeline has a local book that nobody looks at.
         self._timeline = self._arena.records(book_dtype, len(timeline or []))
@@ -37,12 +43,6 @@ class Backtest(Hbt):
         row["fn_begin"] = run.begin.address
         row["fn_advance"] = run.advance.address
         row["fn_send"] = run.send.address
-
-    def set_roi(self, asset_no: int, roi: tuple[float, float] | None) -> None:
-        """Give the local side a range of interest of its own, before the first event."""
-        spec = AssetSpec(self._specs[asset_no].tick_size, self._specs[asset_no].lot_size, roi=roi)
-        book = self._assets[asset_no]["book"]
-        book["roi_lb_tick"], book["roi_ub_tick"] = spec.roi_lb_tick, spec.roi_ub_tick
 
     def check(self) -> None:
         """Raise the error that stopped the simulation (a call returned 100 then), if there is one."""

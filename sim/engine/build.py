@@ -18,7 +18,7 @@ from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
 from hftd.local import fill_book
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.types import ERR_RING_FULL, INVALID_MIN, event_dtype
-from sim.asset import AssetModel, as_rows, load_latencies
+from sim.asset import AssetModel, as_rows
 from sim.engine import prepare, run
 from sim.engine.layout import (
     CHUNK_ROWS,
@@ -115,13 +115,28 @@ class Engine:
         x["pool"] = self.arena.reserve(own_order_dtype.itemsize * MAX_ORDERS)
         for name in ("buy_ticks", "buy_orders", "sell_ticks", "sell_orders"):
             x[name] = self.arena.reserve(8 * MAX_ORDERS)
-        for name in ("queue_model", "queue_power", "latency_model", "entry_ns", "response_ns"):
+        for name in (
+            "queue_model",
+            "queue_power",
+            "exchange_model",
+            "asset_model",
+            "contract_size",
+            "fee_model",
+            "maker_fee",
+            "taker_fee",
+            "buyer_fee",
+            "seller_fee",
+        ):
             x[name] = getattr(model, name)
-        for name in ("contract_size", "maker_fee", "taker_fee"):
-            x[name] = getattr(model, name)
-        if model.latency_model == LATENCY_INTERPOLATED:
-            rows = load_latencies(model.latency_data, model.latency_offset_ns, where)
-            x["latency_rows"], x["latency_count"] = self.arena.keep(rows), len(rows)
+        loaded: dict[int, NDArray[Any]] = {}
+        for way, latency in enumerate(model.latencies):
+            row = x["latencies"][way]
+            row["constant_ns"] = latency.constant_ns
+            if latency.data:
+                # The same recording may serve several ways.
+                rows = loaded.setdefault(id(latency), latency.load(where))
+                row["model"] = LATENCY_INTERPOLATED
+                row["rows"], row["count"] = self.arena.keep(rows), len(rows)
 
     def fill_lane(self, lane: Any, instrument: int) -> None:
         """Set up a lane's memory."""
