@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hftd.errors import DataError, OrderError
 from hftd.local import AssetSpec, Contract
 from hftd.types import event_dtype, latency_dtype
+from sim.engine.columns import Prepared
 from sim.engine.layout import (
     ASSET_INVERSE,
     ASSET_LINEAR,
@@ -33,6 +34,9 @@ from sim.engine.layout import (
 
 Source = str | Path | NDArray[Any]
 """A file of rows, or the rows."""
+
+Feed = Source | Prepared
+"""Feed data: a file of rows, the rows, or rows that were prepared."""
 
 Latency = int | float | Source | list[Source]
 """Nanoseconds, or recorded orders."""
@@ -62,7 +66,7 @@ class AssetModel:
     """All that the engine must know of an asset."""
 
     name: str = ""
-    data: list[Source] = field(default_factory=list)
+    data: list[Feed] = field(default_factory=list)
     initial_snapshot: Source | None = None
     tick_size: float = 0.0
     lot_size: float = 0.0
@@ -150,10 +154,12 @@ class BacktestAsset:
     def __init__(self) -> None:
         self.model = AssetModel()
 
-    def data(self, data: Source | list[Source]) -> Self:
-        """Add feed data: an npz file, an array of `event_dtype`, or a list of either, in time order."""
+    def data(self, data: Feed | list[Feed]) -> Self:
+        """Add feed data: npz files, arrays of `event_dtype` or what was prepared of them, in time order."""
         for source in data if isinstance(data, list) else [data]:
-            if isinstance(source, np.ndarray):
+            if isinstance(source, Prepared):
+                self.model.data.append(source)
+            elif isinstance(source, np.ndarray):
                 self.add_data(source)
             else:
                 self.add_file(source)

@@ -57,8 +57,11 @@ stream_dtype = np.dtype(
         ("segments_end", "i8"),  # behind the last; there is one more record there, to tell its rows' end
         ("ticks", "i8"),
         ("qtys", "i8"),
-        # Where they are made from.
+        # Where they are made from, and how many rows at a time.
+        ("chunk_rows", "i8"),
         ("buffer_segments", "i8"),
+        ("buffer_ticks", "i8"),
+        ("buffer_qtys", "i8"),
         ("row", "i8"),  # address of the next raw row
         ("rows_end", "i8"),
         ("file_no", "i8"),  # the number of the file whose rows these are
