@@ -11,18 +11,34 @@ import operator
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, signature
-from numba.extending import lower_builtin, lower_getattr_generic, overload, overload_method, typeof_impl
+from numba.extending import (
+    lower_builtin,
+    lower_getattr_generic,
+    overload,
+    overload_attribute,
+    overload_method,
+    typeof_impl,
+)
 from numba.np.numpy_support import carray
 
 from hftd.hbt_attributes import ATTRIBUTES
 from hftd.hbt_methods import METHODS, Method, asset_at_number, find_order
-from hftd.hbt_types import ALL_TYPES, I64, HbtType, OrdersType, load
-from hftd.layout import asset_dtype, offset_of
-from hftd.native import intrinsic
-from hftd.types import event_dtype
+from hftd.hbt_types import ALL_TYPES, I64, DepthType, HbtType, OrdersType, load
+from hftd.layout import asset_dtype, book_dtype, offset_of
+from hftd.native import call_code, intrinsic
+from hftd.types import (
+    BUY_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
+    EXCH_EVENT,
+    INVALID_MIN,
+    LOCAL_EVENT,
+    SELL_EVENT,
+    event_dtype,
+)
 
 _i64, _f64 = types.int64, types.float64
 _Class = TypeVar("_Class", bound=type)
@@ -222,3 +238,82 @@ def _optional_tuple_item(context, builder, sig, args):
     optional, index = sig.args
     tuple_value = context.cast(builder, args[0], optional, optional.type)
     return builder.extract_value(tuple_value, index.literal_value)
+
+
+# --- Books as arrays ------------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def _load_book(typingctx, depth, offset):
+    if not isinstance(offset, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, sig, args):
+        return load(builder, args[0], offset.literal_value, I64)
+
+    return types.int64(depth, offset), codegen
+
+
+@intrinsic
+def _address_of(typingctx, depth):
+    def codegen(context, builder, sig, args):
+        return args[0]
+
+    return types.int64(depth), codegen
+
+
+_BIDS = offset_of(book_dtype, "bids")
+_ASKS = offset_of(book_dtype, "asks")
+_WINDOW = offset_of(book_dtype, "window_ticks")
+_ROI_LOW = offset_of(book_dtype, "roi_lb_tick")
+_WRITE_LEVELS = offset_of(book_dtype, "fn_write_levels")
+_SNAPSHOT_BIDS = EXCH_EVENT | LOCAL_EVENT | BUY_EVENT | DEPTH_SNAPSHOT_EVENT
+_SNAPSHOT_ASKS = EXCH_EVENT | LOCAL_EVENT | SELL_EVENT | DEPTH_SNAPSHOT_EVENT
+
+
+def _side_array(field):
+    """A side of the range of interest as an array by tick; empty where there is no range."""
+
+    def impl(depth):
+        size = _load_book(depth, _WINDOW) if _load_book(depth, _ROI_LOW) != INVALID_MIN else 0
+        return carray(_as_pointer(_load_book(depth, field)), (size,), np.float64)
+
+    return impl
+
+
+@overload_attribute(DepthType, "bid_depth")
+def _bid_depth(depth):
+    return _side_array(_BIDS)
+
+
+@overload_attribute(DepthType, "ask_depth")
+def _ask_depth(depth):
+    return _side_array(_ASKS)
+
+
+@overload_method(DepthType, "snapshot")
+def _snapshot(depth):
+    def impl(depth):
+        book = _address_of(depth)
+        write = _load_book(depth, _WRITE_LEVELS)
+        bids = call_code(write, (book, 1, 0, 0))
+        asks = call_code(write, (book, -1, 0, 0))
+        levels = np.empty(2 * (bids + asks), np.int64)
+        first = levels.ctypes.data
+        call_code(write, (book, 1, first, bids))
+        call_code(write, (book, -1, first + 16 * bids, asks))
+        quantities = levels.view(np.float64)
+        rows = np.zeros(bids + asks, event_dtype)
+        for i in range(bids + asks):
+            rows[i].ev = _SNAPSHOT_BIDS if i < bids else _SNAPSHOT_ASKS
+            rows[i].px = levels[2 * i] * depth.tick_size
+            rows[i].qty = quantities[2 * i + 1]
+        return rows
+
+    return impl
+
+
+@overload_method(DepthType, "snapshot_free")
+def _snapshot_free(depth, rows):
+    """HftBacktest's scripts free their snapshots; here they are plain arrays."""
+    return lambda depth, rows: None

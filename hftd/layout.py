@@ -59,6 +59,7 @@ book_dtype = np.dtype(
         ("roi_lb_tick", "i8"),
         ("roi_ub_tick", "i8"),
         ("fn_far_qty", "i8"),
+        ("fn_write_levels", "i8"),
     ],
     align=True,
 )

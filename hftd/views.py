@@ -11,11 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd import session
-from hftd.book import far_qty
+from hftd.book import far_qty, write_levels
 from hftd.hbt_numba import python_class
 from hftd.hbt_types import depth_type, order_type, orders_type, state_values_type, values_type
 from hftd.layout import asset_dtype, book_dtype, order_dtype
-from hftd.types import BUY, INVALID_MAX, INVALID_MIN, NEW, NONE, PARTIALLY_FILLED, SELL, state_values_dtype
+from hftd.types import (
+    BUY,
+    BUY_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
+    EXCH_EVENT,
+    INVALID_MAX,
+    INVALID_MIN,
+    LOCAL_EVENT,
+    NEW,
+    NONE,
+    PARTIALLY_FILLED,
+    SELL,
+    SELL_EVENT,
+    event_dtype,
+    state_values_dtype,
+)
+
+level_dtype = np.dtype([("tick", "i8"), ("qty", "f8")])
+"""What `hftd.book.write_levels` writes."""
 
 
 def view(address: int, dtype: np.dtype[Any], count: int = 1) -> NDArray[Any]:
@@ -184,6 +202,38 @@ class Depth:
     def ask_qty_at_tick(self, price_tick: int) -> float:
         """The quantity of the ask level at a price in ticks, 0 if there is none."""
         return float(far_qty.call(self.address, SELL, price_tick))
+
+    def _side(self, field: str) -> NDArray[np.float64]:
+        if self.roi_lb_tick == INVALID_MIN:
+            return np.empty(0)
+        return view(int(self._row[field]), np.dtype(np.float64), int(self._row["window_ticks"]))
+
+    @property
+    def bid_depth(self) -> NDArray[np.float64]:
+        """Bid quantities by tick, from `roi_lb_tick` to `roi_ub_tick`; empty without a range of interest."""
+        return self._side("bids")
+
+    @property
+    def ask_depth(self) -> NDArray[np.float64]:
+        """Ask quantities by tick, as `bid_depth`."""
+        return self._side("asks")
+
+    def snapshot(self) -> NDArray[Any]:
+        """The levels from the best outwards, bids first, as snapshot rows of `event_dtype` without times."""
+        parts: list[NDArray[Any]] = []
+        for side, flag in ((BUY, BUY_EVENT), (SELL, SELL_EVENT)):
+            count = write_levels.call(self.address, side, 0, 0)
+            levels = np.empty(count, level_dtype)
+            write_levels.call(self.address, side, levels.ctypes.data, count)
+            rows = np.zeros(count, event_dtype)
+            rows["ev"] = EXCH_EVENT | LOCAL_EVENT | DEPTH_SNAPSHOT_EVENT | flag
+            rows["px"] = levels["tick"] * self.tick_size
+            rows["qty"] = levels["qty"]
+            parts.append(rows)
+        return np.concatenate(parts)
+
+    def snapshot_free(self, arr: NDArray[Any]) -> None:
+        """Nothing to do: a snapshot is a plain array."""
 
 
 @python_class(state_values_type)

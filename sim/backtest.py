@@ -19,14 +19,20 @@ class Backtest(Hbt):
     Args:
         models: The assets of the strategy, in the order of their numbers.
         timeline: Further assets of the run that the strategy does not trade: they only count for the time.
+        specs: What the local side knows of the assets, where that is not what the exchange knows.
 
     Raises:
         DataError: An asset has no data, or it can't be read.
         OrderError: An asset can't be traded as it is described.
     """
 
-    def __init__(self, models: list[AssetModel], timeline: list[AssetModel] | None = None) -> None:
-        super().__init__([model.spec() for model in models])
+    def __init__(
+        self,
+        models: list[AssetModel],
+        timeline: list[AssetModel] | None = None,
+        specs: list[AssetSpec] | None = None,
+    ) -> None:
+        super().__init__(specs or [model.spec() for model in models])
         books = [self._asset(asset_no) + _BOOK for asset_no in range(len(models))]
         # An asset that is only on the timeline has a local book that nobody looks at.
         self._timeline = self._arena.records(book_dtype, len(timeline or []))
@@ -46,12 +52,6 @@ class Backtest(Hbt):
         if self.current_timestamp == INVALID_MAX:
             run.begin.call(self.address)
             self.check()
-
-    def set_roi(self, asset_no: int, roi: tuple[float, float] | None) -> None:
-        """Give the local side a range of interest of its own, before the first event."""
-        spec = AssetSpec(self._specs[asset_no].tick_size, self._specs[asset_no].lot_size, roi=roi)
-        book = self._assets[asset_no]["book"]
-        book["roi_lb_tick"], book["roi_ub_tick"] = spec.roi_lb_tick, spec.roi_ub_tick
 
     def warnings(self) -> list[str]:
         """As in `Hbt`, and what is odd in the data."""

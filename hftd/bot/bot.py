@@ -26,7 +26,7 @@ from hftd.channel.memory import BotPage
 from hftd.clock import monotonic_ns, sleep, wall_ns
 from hftd.errors import ChannelError, ProtocolError, UsageError
 from hftd.hbt import Hbt
-from hftd.local import AssetSpec
+from hftd.local import AssetSpec, Contract
 
 ATTACH_SECONDS = 10.0
 """How long a daemon may take to answer, and then to send the books."""
@@ -132,7 +132,7 @@ class Bot(Hbt):
         ]
         super().__init__([one.spec() for one in self.instruments])
         self.name = name or f"bot-{os.getpid()}"
-        self.contract_sizes = [1.0] * len(self.instruments)
+        self.contracts = [Contract()] * len(self.instruments)
         self.page = BotPage.make()
         self.attachments: list[Attachment] = []
         self._lost = ""
@@ -173,15 +173,17 @@ class Bot(Hbt):
         for number, (row, attachment) in enumerate(zip(self._channels, self.attachments, strict=True)):
             assets = self._arena.records(np.dtype("i8"), MAX_INSTRUMENT)
             mine = [i for i, one in enumerate(self.instruments) if one.channel == attachment.name]
-            sizes = attachment.welcome.contract_sizes or (1.0,) * len(mine)
-            for asset_no, instrument, size in zip(mine, attachment.welcome.instruments, sizes, strict=True):
+            contracts = attachment.welcome.contracts or ((1.0, False),) * len(mine)
+            for asset_no, instrument, contract in zip(
+                mine, attachment.welcome.instruments, contracts, strict=True
+            ):
                 if not 0 <= instrument < MAX_INSTRUMENT:
                     raise ProtocolError(
                         f"the daemon numbers an instrument {instrument}", where=attachment.name
                     )
                 assets[instrument] = asset_no + 1
                 asset_channels[asset_no], asset_instruments[asset_no] = number, instrument
-                self.contract_sizes[asset_no] = size
+                self.contracts[asset_no] = Contract(*contract)
             row["market"] = attachment.market.address
             row["link"] = attachment.link.address
             row["requests"] = attachment.link.requests.ctypes.data

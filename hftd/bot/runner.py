@@ -20,6 +20,7 @@ from hftd.bot.strategy import Strategy, load_strategy
 from hftd.clock import monotonic_ns
 from hftd.errors import HftdError, StrategyError
 from hftd.hbt import Hbt
+from hftd.local import Contract
 from hftd.recorder import Recorder
 
 _MAX_RECORDS = 1 << 22
@@ -158,7 +159,7 @@ def run_strategy(
     hbt: Hbt,
     config: BotConfig,
     base: Path,
-    contract_sizes: list[float],
+    contracts: list[Contract],
     *,
     watch: Callable[[], str] | None = None,
     descriptors: tuple[int, ...] = (),
@@ -177,7 +178,7 @@ def run_strategy(
     run(watch, descriptors)
     hbt.check()
     assets = [
-        _asset_result(hbt, asset_no, symbol, channel, contract_sizes[asset_no])
+        _asset_result(hbt, asset_no, symbol, channel, contracts[asset_no])
         for asset_no, (symbol, channel) in enumerate(_names(config))
     ]
     records = recorder.recorder.rows() if recorder else hbt.records()
@@ -196,7 +197,7 @@ def run_strategy(
     )
 
 
-def _asset_result(hbt: Hbt, asset_no: int, symbol: str, channel: str, contract_size: float) -> AssetResult:
+def _asset_result(hbt: Hbt, asset_no: int, symbol: str, channel: str, contract: Contract) -> AssetResult:
     state = hbt.state_values(asset_no)
     depth = hbt.depth(asset_no)
     price = (depth.best_bid + depth.best_ask) / 2.0
@@ -204,14 +205,13 @@ def _asset_result(hbt: Hbt, asset_no: int, symbol: str, channel: str, contract_s
         name: getattr(state, name)
         for name in ("position", "balance", "fee", "num_trades", "trading_volume", "trading_value")
     }
-    # A flat position is worth nothing, whatever the price.
-    worth = contract_size * state.position * price if state.position != 0.0 else 0.0
     return AssetResult(
         symbol=symbol,
         channel=channel,
-        equity=state.balance + worth - state.fee,
+        equity=contract.equity(state.balance, state.position, state.fee, price),
         price=price,
-        contract_size=contract_size,
+        contract_size=contract.size,
+        inverse=contract.inverse,
         **values,
     )
 
@@ -237,4 +237,4 @@ def run(config: BotConfig, base: Path) -> BotResult:
     ]
     with Bot(instruments, name=config.bot.name, end=config.bot.end, spin_us=config.bot.spin_us) as bot:
         descriptors = tuple(attachment.fileno() for attachment in bot.attachments)
-        return run_strategy(bot, config, base, bot.contract_sizes, watch=bot.lost, descriptors=descriptors)
+        return run_strategy(bot, config, base, bot.contracts, watch=bot.lost, descriptors=descriptors)

@@ -18,22 +18,19 @@ from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
 from hftd.local import fill_book
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.types import ERR_RING_FULL, INVALID_MIN, event_dtype
-from sim.asset import AssetModel, as_rows, load_latencies
+from sim.asset import AssetModel, as_rows
 from sim.engine import prepare, run
+from sim.engine.columns import Prepared, row_error, set_buffers
 from sim.engine.layout import (
     CHUNK_ROWS,
     LATENCY_INTERPOLATED,
     MAX_ANSWERS,
     MAX_REQUESTS,
     NEVER,
-    PREPARE_NEGATIVE_QTY,
-    PREPARE_NOT_FINITE,
-    PREPARE_UNSORTED,
     engine_dtype,
     exchange_dtype,
     lane_dtype,
     own_order_dtype,
-    segment_dtype,
     stream_dtype,
 )
 
@@ -42,11 +39,6 @@ _OFF_TICK_MAX = 0.1
 
 _BOOK = offset_of(exchange_dtype, "book")
 _NEXT_FILE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
-_WHAT_IS_WRONG = {
-    PREPARE_UNSORTED: ("goes back in time", "sort the rows, or split them by clock: see docs/archives.md"),
-    PREPARE_NOT_FINITE: ("has a price or quantity that is not a number", "remove or repair the row"),
-    PREPARE_NEGATIVE_QTY: ("has a negative quantity", "remove or repair the row"),
-}
 
 
 class Engine:
@@ -119,13 +111,28 @@ class Engine:
         x["pool"] = self.arena.reserve(own_order_dtype.itemsize * MAX_ORDERS)
         for name in ("buy_ticks", "buy_orders", "sell_ticks", "sell_orders"):
             x[name] = self.arena.reserve(8 * MAX_ORDERS)
-        for name in ("queue_model", "queue_power", "latency_model", "entry_ns", "response_ns"):
+        for name in (
+            "queue_model",
+            "queue_power",
+            "exchange_model",
+            "asset_model",
+            "contract_size",
+            "fee_model",
+            "maker_fee",
+            "taker_fee",
+            "buyer_fee",
+            "seller_fee",
+        ):
             x[name] = getattr(model, name)
-        for name in ("contract_size", "maker_fee", "taker_fee"):
-            x[name] = getattr(model, name)
-        if model.latency_model == LATENCY_INTERPOLATED:
-            rows = load_latencies(model.latency_data, model.latency_offset_ns, where)
-            x["latency_rows"], x["latency_count"] = self.arena.keep(rows), len(rows)
+        loaded: dict[int, NDArray[Any]] = {}
+        for way, latency in enumerate(model.latencies):
+            row = x["latencies"][way]
+            row["constant_ns"] = latency.constant_ns
+            if latency.data:
+                # The same recording may serve several ways.
+                rows = loaded.setdefault(id(latency), latency.load(where))
+                row["model"] = LATENCY_INTERPOLATED
+                row["rows"], row["count"] = self.arena.keep(rows), len(rows)
 
     def fill_lane(self, lane: Any, instrument: int) -> None:
         """Set up a lane's memory."""
@@ -149,10 +156,7 @@ class Engine:
         stream["book"] = book
         if book == 0:
             return
-        # A row outside the window may close one segment and open another; one record more tells the last one's end.
-        stream["buffer_segments"] = self.arena.reserve(segment_dtype.itemsize * (2 * CHUNK_ROWS + 1))
-        stream["ticks"] = self.arena.reserve(8 * CHUNK_ROWS)
-        stream["qtys"] = self.arena.reserve(8 * CHUNK_ROWS)
+        set_buffers(stream, self.arena, CHUNK_ROWS)
 
     def load_snapshot(self, asset_no: int, book: int) -> None:
         """Apply an asset's initial snapshot to a book."""
@@ -160,6 +164,8 @@ class Engine:
         feed.load_book.call(book, rows.ctypes.data, len(rows))
 
     def _load(self, source: Any) -> NDArray[Any]:
+        if isinstance(source, Prepared):
+            return source.rows
         if isinstance(source, np.ndarray):
             return as_rows(source, event_dtype, "the data")
         from sim.archive import read_events
@@ -220,6 +226,9 @@ class Engine:
                 rows = self.rows_of(asset_no, file_no)
                 stream["row"] = rows.ctypes.data
                 stream["rows_end"] = rows.ctypes.data + rows.nbytes
+                source = self.models[asset_no].data[file_no]
+                if isinstance(source, Prepared) and stream["book"]:
+                    source.play_into(stream)
                 if not len(rows):
                     raise DataError("there are no rows", where=self._where(asset_no, file_no))
             for done in [number for number in self._open[asset_no] if number < behind]:
@@ -235,7 +244,7 @@ class Engine:
 
     def _where(self, asset_no: int, file_no: int) -> str:
         source = self.models[asset_no].data[min(file_no, len(self.models[asset_no].data) - 1)]
-        name = "the array" if isinstance(source, np.ndarray) else str(source)
+        name = str(source) if isinstance(source, (str, Path)) else "the array"
         return f"{name} of asset {self.models[asset_no].name or asset_no}"
 
     def check(self) -> None:
@@ -246,27 +255,14 @@ class Engine:
             for is_local in (0, 1):
                 stream = self.stream(asset_no, is_local)
                 if stream["error"]:
-                    raise self._row_error(asset_no, stream)
+                    raise row_error(
+                        stream,
+                        self.rows_of(asset_no, int(stream["file_no"])),
+                        self._where(asset_no, int(stream["file_no"])),
+                    )
             if self.exchanges[asset_no]["error"] == ERR_RING_FULL:
                 raise HftdError(
                     f"more than {MAX_ANSWERS} answers to orders are on their way",
                     where=f"asset {self.models[asset_no].name or asset_no}",
                     hint="a shorter response latency, or fewer orders, keep it below",
                 )
-
-    def _row_error(self, asset_no: int, stream: Any) -> DataError:
-        rows = self.rows_of(asset_no, int(stream["file_no"]))
-        number = (int(stream["error_row"]) - int(rows.ctypes.data)) // event_dtype.itemsize
-        what, hint = _WHAT_IS_WRONG[int(stream["error"])]
-        clock = "local_ts" if stream["is_local"] else "exch_ts"
-        values = ", ".join(f"{name}={rows[number][name]}" for name in ("exch_ts", "local_ts", "px", "qty"))
-        before = (
-            f" by {clock}, which was {int(stream['last_ts'])} before it"
-            if stream["error"] == PREPARE_UNSORTED
-            else ""
-        )
-        return DataError(
-            f"row {number} ({values}) {what}{before}",
-            where=self._where(asset_no, int(stream["file_no"])),
-            hint=hint,
-        )

@@ -2,20 +2,23 @@
 
 The market data that the bot's orders meet is what happened without them; they change nothing of it. A resting order
 fills at its own price when the opposite best reaches or crosses it, when a trade goes through its price, or when a
-trade at its price finds nothing ahead of it in the queue. This exchange fills whole orders only: one that takes is
-filled at the opposite best, whatever the quantity there.
+trade at its price finds nothing ahead of it in the queue.
+
+Two models: one fills whole orders only, a taking one at the opposite best, whatever the quantity there; the other
+fills what the queue and the opposite book give.
 """
 
 # pyright: basic
 
-from hftd.book import book_at
+from hftd.book import ask_above, ask_qty, bid_below, bid_qty, book_at
 from hftd.jit import inline
-from hftd.native import copy_bytes, load_i64
+from hftd.native import copy_bytes, load_i64, round_away
 from hftd.orders import index_find
 from hftd.types import (
     BUY,
     CANCELED,
     EXPIRED,
+    FILLED,
     FOK,
     GTX,
     INVALID_MAX,
@@ -29,11 +32,20 @@ from hftd.types import (
 from sim.engine.account import LANE_INDEX, LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, bus_at, bus_pop, bus_push
 from sim.engine.latency import entry_latency_ns, exchange_at, response_latency_ns
-from sim.engine.layout import NEVER, REQUEST_BYTES, lane_dtype
+from sim.engine.layout import (
+    EXCHANGE_WHOLE_FILLS,
+    NEVER,
+    REQUEST_BYTES,
+    WAY_CANCEL,
+    WAY_MODIFY,
+    WAY_NEW,
+    lane_dtype,
+)
 from sim.engine.own import (
     BOOK,
     OWN_BYTES,
     execute,
+    fill_reached,
     fill_resting,
     first_at_or_above,
     free,
@@ -44,7 +56,7 @@ from sim.engine.own import (
     rest,
     take_record,
 )
-from sim.engine.queue import own_order_at, queue_depth, queue_is_reached, queue_trade
+from sim.engine.queue import own_order_at, queue_depth, queue_reached_lots, queue_trade
 
 LANE_BYTES = lane_dtype.itemsize
 
@@ -101,9 +113,8 @@ def buy_trade(exchange, tick, qty, now_ns):
     while i < x.sells and load_i64(x.sell_ticks + 8 * i) == tick:
         order = load_i64(x.sell_orders + 8 * i)
         queue_trade(order, qty)
-        if queue_is_reached(order, lot_size):
-            fill_resting(exchange, order, now_ns)
-        else:
+        lots = queue_reached_lots(order, lot_size)
+        if lots <= 0 or not fill_reached(exchange, order, lots, now_ns):
             i += 1
 
 
@@ -117,13 +128,81 @@ def sell_trade(exchange, tick, qty, now_ns):
     while i < x.buys and load_i64(x.buy_ticks + 8 * i) == tick:
         order = load_i64(x.buy_orders + 8 * i)
         queue_trade(order, qty)
-        if queue_is_reached(order, lot_size):
-            fill_resting(exchange, order, now_ns)
-        else:
+        lots = queue_reached_lots(order, lot_size)
+        if lots <= 0 or not fill_reached(exchange, order, lots, now_ns):
             i += 1
 
 
 # --- Requests -------------------------------------------------------------------------------------------------------
+
+
+@inline
+def _take_level(exchange, order, tick, level_qty, now_ns):
+    """Execute an order against a level. Returns whether it is filled."""
+    o = own_order_at(order)
+    execute(exchange, order, tick, min(level_qty, o.leaves_qty), 0)
+    respond(exchange, order, NONE, now_ns, 1)
+    return o.status == FILLED
+
+
+@inline
+def _reachable_qty(exchange, order, best):
+    """The quantity in the opposite book up to the order's price, or enough to fill it."""
+    book = exchange + BOOK
+    o = own_order_at(order)
+    total = 0.0
+    tick = best
+    while total < o.leaves_qty:
+        if o.side == BUY:
+            if tick > o.price_tick or tick == INVALID_MAX:
+                break
+            total += ask_qty(book, tick)
+            tick = ask_above(book, tick)
+        else:
+            if tick < o.price_tick or tick == INVALID_MIN:
+                break
+            total += bid_qty(book, tick)
+            tick = bid_below(book, tick)
+    return total
+
+
+@inline
+def take(exchange, order, best, now_ns):
+    """An order that takes: whole at the best price, or level by level through the opposite book.
+
+    With partial fills a fill-or-kill order is filled whole or expires, what an immediate-or-cancel or a market order
+    can't fill expires, and the remainder of a good-till-cancel order is filled at its limit: it can't stand in the
+    opposite book, which is history and takes no notice of it.
+    """
+    x = exchange_at(exchange)
+    book = exchange + BOOK
+    o = own_order_at(order)
+    if x.exchange_model == EXCHANGE_WHOLE_FILLS:
+        execute(exchange, order, best, o.leaves_qty, 0)
+        respond(exchange, order, NONE, now_ns, 1)
+        return
+    is_market = o.order_type == MARKET
+    if not is_market and o.time_in_force == FOK:
+        lot_size = x.book.lot_size
+        if round_away(_reachable_qty(exchange, order, best) / lot_size) < round_away(o.leaves_qty / lot_size):
+            o.status = EXPIRED
+            respond(exchange, order, NONE, now_ns, 0)
+            return
+    rests = not is_market and o.time_in_force != IOC and o.time_in_force != FOK
+    tick = best
+    while tick != INVALID_MAX and tick != INVALID_MIN:
+        beyond = (tick - o.price_tick) * o.side
+        if not is_market and (beyond > 0 or (beyond == 0 and rests)):
+            break
+        level_qty = ask_qty(book, tick) if o.side == BUY else bid_qty(book, tick)
+        if level_qty > 0.0 and _take_level(exchange, order, tick, level_qty, now_ns):
+            return
+        tick = ask_above(book, tick) if o.side == BUY else bid_below(book, tick)
+    if rests:
+        _take_level(exchange, order, o.price_tick, o.leaves_qty, now_ns)
+    else:
+        o.status = EXPIRED
+        respond(exchange, order, NONE, now_ns, 0)
 
 
 @inline
@@ -142,8 +221,7 @@ def _accept(exchange, order, now_ns):
     if o.order_type == MARKET:
         takes = not nobody
     if takes and not nobody and (o.time_in_force != GTX or o.order_type == MARKET):
-        execute(exchange, order, opposite, 0)
-        respond(exchange, order, NONE, now_ns, 1)
+        take(exchange, order, opposite, now_ns)
         free(exchange, order)
     elif takes or o.order_type == MARKET or o.time_in_force == FOK or o.time_in_force == IOC:
         # Post-only that would take, or nothing to take.
@@ -263,7 +341,12 @@ def push_request(exchange, lane, request, not_before_ns):
         not_before_ns: The exchange has got that far: the request arrives then at the earliest.
     """
     r = request_at(request)
-    latency_ns = entry_latency_ns(exchange, lane, r.local_ts)
+    way = WAY_NEW
+    if r.kind == CANCELED:
+        way = WAY_CANCEL
+    elif r.kind == REPLACED:
+        way = WAY_MODIFY
+    latency_ns = entry_latency_ns(exchange, lane, way, r.local_ts)
     if latency_ns < 0:
         refuse(exchange, lane, request, 0, max(r.local_ts - latency_ns, not_before_ns))
         return

@@ -9,13 +9,27 @@ order.
 from hftd.book import ask_qty, bid_qty
 from hftd.jit import inline
 from hftd.layout import MAX_ORDERS, request_dtype, update_dtype
-from hftd.native import copy_bytes, load_i64, move_bytes, record_at, store_i64
+from hftd.native import copy_bytes, load_i64, move_bytes, record_at, round_away, store_i64
 from hftd.orders import index_insert, index_remove
-from hftd.types import BUY, ERR_RING_FULL, FILLED, NONE, REJECTED, state_values_dtype
+from hftd.types import (
+    BUY,
+    ERR_RING_FULL,
+    FILLED,
+    NONE,
+    PARTIALLY_FILLED,
+    REJECTED,
+    state_values_dtype,
+)
 from sim.engine.account import LANE_INDEX, LANE_STATE, LANE_TO_LOCAL, book_execution
 from sim.engine.bus import UPDATES_MASK, bus_at, bus_is_full, bus_push
 from sim.engine.latency import exchange_at, lane_at, response_latency_ns
-from sim.engine.layout import UPDATE_BYTES, exchange_dtype, offset_of, own_order_dtype
+from sim.engine.layout import (
+    EXCHANGE_WHOLE_FILLS,
+    UPDATE_BYTES,
+    exchange_dtype,
+    offset_of,
+    own_order_dtype,
+)
 from sim.engine.queue import own_order_at, queue_enter
 
 request_at = record_at(request_dtype)
@@ -189,21 +203,46 @@ def free(exchange, order):
 
 
 @inline
-def execute(exchange, order, exec_price_tick, maker):
-    """Fill all that is left of an order."""
+def execute(exchange, order, exec_price_tick, qty, maker):
+    """Execute so much of an order, and book it."""
     o = own_order_at(order)
     o.maker = maker
     o.exec_price_tick = exec_price_tick
-    o.exec_qty = o.leaves_qty
-    o.leaves_qty = 0.0
-    o.status = FILLED
-    book_execution(exchange, o.lane, o.side, exec_price_tick, o.exec_qty, maker)
+    o.exec_qty = qty
+    o.leaves_qty -= qty
+    if round_away(o.leaves_qty / exchange_at(exchange).book.lot_size) > 0:
+        o.status = PARTIALLY_FILLED
+    else:
+        o.leaves_qty = 0.0
+        o.status = FILLED
+    book_execution(exchange, o.lane, o.side, exec_price_tick, qty, maker)
 
 
 @inline
 def fill_resting(exchange, order, now_ns):
     """Fill all of a resting order at its own price, as the maker."""
     leave(exchange, order)
-    execute(exchange, order, own_order_at(order).price_tick, 1)
+    o = own_order_at(order)
+    execute(exchange, order, o.price_tick, o.leaves_qty, 1)
     respond(exchange, order, NONE, now_ns, 1)
     free(exchange, order)
+
+
+@inline
+def fill_reached(exchange, order, lots, now_ns):
+    """Fill a resting order that trades have reached: all of it, or what went beyond the queue ahead of it.
+
+    Returns:
+        Whether it is gone.
+    """
+    x = exchange_at(exchange)
+    o = own_order_at(order)
+    qty = lots * x.book.lot_size
+    # What is left must be a lot at least, or the order is done.
+    if x.exchange_model == EXCHANGE_WHOLE_FILLS or round_away((o.leaves_qty - qty) / x.book.lot_size) <= 0:
+        fill_resting(exchange, order, now_ns)
+        return True
+    o.front_qty = 0.0
+    execute(exchange, order, o.price_tick, qty, 1)
+    respond(exchange, order, NONE, now_ns, 1)
+    return False

@@ -81,6 +81,6 @@ def queue_depth(order, model, power, before_qty, after_qty):
 
 
 @inline
-def queue_is_reached(order, lot_size):
-    """Whether nothing is left ahead of the order: less than minus half a lot."""
-    return round_away(-own_order_at(order).front_qty / lot_size) > 0
+def queue_reached_lots(order, lot_size):
+    """How many lots of trades went beyond what was ahead of the order; more than 0 if it is reached."""
+    return round_away(-own_order_at(order).front_qty / lot_size)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.arena import Arena
+from hftd.book import write_levels
 from hftd.layout import book_dtype
 from hftd.local import fill_book
 from hftd.types import (
@@ -20,13 +21,13 @@ from hftd.types import (
     SELL_EVENT,
     event_dtype,
 )
+from hftd.views import level_dtype
 from sim.asset import AssetModel
 from sim.engine.build import Engine
 from sim.replay import kernel
 
 _BOTH = EXCH_EVENT | LOCAL_EVENT
 _FIRST_CAPACITY = 1 << 12
-_level_dtype = np.dtype([("tick", "i8"), ("qty", "f8")])
 
 
 class FollowedBook:
@@ -92,8 +93,8 @@ class FollowedBook:
     def _levels(self, side: int) -> NDArray[Any]:
         capacity = _FIRST_CAPACITY
         while True:
-            levels = np.empty(capacity, _level_dtype)
-            count = kernel.write_levels.call(self.address, side, levels.ctypes.data, capacity)
+            levels = np.empty(capacity, level_dtype)
+            count = write_levels.call(self.address, side, levels.ctypes.data, capacity)
             if count <= capacity:
                 return levels[:count]
             capacity = count

@@ -13,14 +13,13 @@ needs to go on stands in the state.
 
 # pyright: basic
 
-from hftd.book import ask_above, ask_qty, bid_below, bid_qty, book_at
 from hftd.channel.layout import CLOCK_NOW_NS, ROW_BYTES
 from hftd.channel.wait import doorbell_wait
 from hftd.clock import steady_ns
 from hftd.feed import apply_book_row
 from hftd.jit import inline, kernel
-from hftd.native import call_code, load_acquire, load_f64, load_i64, store_f64, store_i64, store_release
-from hftd.types import INVALID_MAX, INVALID_MIN, LOCAL_EVENT
+from hftd.native import call_code, load_acquire, load_f64, load_i64, store_release
+from hftd.types import LOCAL_EVENT
 from sim.engine.latency import exchange_at
 from sim.engine.layout import NEVER
 from sim.engine.prepare import stream_at
@@ -173,22 +172,4 @@ def follow_book(book, row, end):
             apply_book_row(book, ev, load_f64(row + PX), load_f64(row + QTY))
             count += 1
         row += ROW_BYTES
-    return count
-
-
-@kernel("int64(int64, int64, int64, int64)")
-def write_levels(book, side, out, capacity):
-    """Write a book's levels from the best price outwards as pairs of tick and quantity. Returns how many there are.
-
-    Levels beyond the opposite best, which a crossing left behind, are not the market's and are left out.
-    """
-    b = book_at(book)
-    count = 0
-    tick = b.best_bid_tick if side > 0 else b.best_ask_tick
-    while tick != INVALID_MIN and tick != INVALID_MAX:
-        if count < capacity:
-            store_i64(out + 16 * count, tick)
-            store_f64(out + 16 * count + 8, bid_qty(book, tick) if side > 0 else ask_qty(book, tick))
-        count += 1
-        tick = bid_below(book, tick) if side > 0 else ask_above(book, tick)
     return count

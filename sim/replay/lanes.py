@@ -3,8 +3,9 @@
 # pyright: basic
 
 from hftd.jit import kernel
+from hftd.native import store_i64
 from sim.engine.exchange import LANE_BYTES, drop_lane
-from sim.engine.latency import exchange_at, lane_at
+from sim.engine.latency import LANE_ROWS, exchange_at
 from sim.engine.run import engine_at, exchange_address
 
 
@@ -15,6 +16,6 @@ def drop_bot(engine, bot_no):
         exchange = exchange_address(engine, asset_no)
         lane = exchange_at(exchange).lanes + bot_no * LANE_BYTES
         drop_lane(exchange, lane)
-        lane_at(lane).entry_row = 0
-        lane_at(lane).response_row = 0
+        for way in range(4):
+            store_i64(lane + LANE_ROWS + 8 * way, 0)
     return 0

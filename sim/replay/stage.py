@@ -235,10 +235,14 @@ class Stage:
                 ring.capacity,
                 REQUEST_BYTES,
                 response_bytes,
-                tuple(self.assets[asset_no].model.contract_size for asset_no in asset_nos),
+                tuple(self._contract(asset_no) for asset_no in asset_nos),
             )
         self.on_change()
         return bot, Grant(welcome, [self.clock.fd, ring.fd, link.fd, self.doorbell_fd])
+
+    def _contract(self, asset_no: int) -> tuple[float, bool]:
+        contract = self.assets[asset_no].model.contract
+        return contract.size, contract.inverse
 
     def _instruments(self, channel: str, hello: wire.Hello) -> list[int]:
         here = {asset.symbol: number for number, asset in enumerate(self.assets) if asset.channel == channel}
