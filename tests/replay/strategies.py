@@ -1,6 +1,5 @@
 """Strategies that try everything; a test's bots load them by this file's path."""
 
-import numpy as np
 from numba import njit
 
 from hftd.types import BUY, FOK, GTC, GTX, IOC, LIMIT, MARKET

@@ -1,7 +1,5 @@
 """A replay and its bots come to the same as backtests, bit for bit."""
 
-import pytest
-
 from tests.replay.harness import Bench, futures, spot
 
 
