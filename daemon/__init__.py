@@ -1,1 +1,1 @@
-""
+"""Live: connectors to exchanges, and the command line."""

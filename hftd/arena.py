@@ -13,18 +13,24 @@ _MAP_NORESERVE = 0x4000
 class Arena:
     """Owns pieces of memory whose addresses compiled code holds; they live as long as the arena.
 
-    Huge pages are refused: the pieces are touched thinly, and a huge page for each touch costs memory and time.
+    Huge pages are refused for most: they are touched thinly, and a huge page for each touch costs memory and time.
     """
 
     def __init__(self) -> None:
         self._pieces: list[mmap.mmap | NDArray[Any]] = []
 
-    def reserve(self, size: int) -> int:
-        """The address of `size` zero bytes that take no memory until they are touched."""
+    def reserve(self, size: int, *, in_order: bool = False) -> int:
+        """The address of `size` zero bytes that take no memory until they are touched.
+
+        Args:
+            size: How many.
+            in_order: They will be touched from the first to the last, so huge pages save time.
+        """
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
         piece = mmap.mmap(-1, max(size, 1), flags=flags)
-        if hasattr(mmap, "MADV_NOHUGEPAGE"):
-            piece.madvise(mmap.MADV_NOHUGEPAGE)
+        advice = "MADV_HUGEPAGE" if in_order else "MADV_NOHUGEPAGE"
+        if hasattr(mmap, advice):
+            piece.madvise(getattr(mmap, advice))
         self._pieces.append(piece)
         return int(np.frombuffer(piece, np.uint8).ctypes.data)
 

@@ -31,6 +31,7 @@ def level_qty(qty, lot_size):
 
 @inline
 def reset_bounds(book):
+    """No best price, no level: what a book says of itself when it is empty."""
     b = book_at(book)
     b.best_bid_tick = INVALID_MIN
     b.best_ask_tick = INVALID_MAX
@@ -290,3 +291,21 @@ def clear_book(book):
     """Take away every level of both sides."""
     clear_bids(book, float("inf"), 1.0)
     clear_asks(book, float("inf"), 1.0)
+
+
+@kernel("int64(int64, int64, int64, int64)")
+def write_levels(book, side, out, capacity):
+    """Write a book's levels from the best price outwards as pairs of tick and quantity. Returns how many there are.
+
+    Levels beyond the opposite best, which a crossing left behind, are not the market's and are left out.
+    """
+    b = book_at(book)
+    count = 0
+    tick = b.best_bid_tick if side > 0 else b.best_ask_tick
+    while tick != INVALID_MIN and tick != INVALID_MAX:
+        if count < capacity:
+            store_i64(out + 16 * count, tick)
+            store_f64(out + 16 * count + 8, bid_qty(book, tick) if side > 0 else ask_qty(book, tick))
+        count += 1
+        tick = bid_below(book, tick) if side > 0 else ask_above(book, tick)
+    return count

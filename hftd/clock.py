@@ -7,6 +7,7 @@ Everything else is given the time. Compiled code reads the clock through :func:`
 # pyright: basic
 
 import time
+from typing import Any
 
 from llvmlite import ir
 from numba import types
@@ -32,7 +33,7 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def _clock(name: str, clock_id: int):
+def _clock(name: str, clock_id: int) -> Any:
     def typed(typingctx):
         def codegen(context, builder, signature, args):
             i64 = ir.IntType(64)

@@ -1,4 +1,6 @@
-"""The errors that users meet, as one tree::
+"""The errors that users meet, as one tree.
+
+::
 
     HftdError                       exit code 1
     ├── UsageError                  exit code 2: something that the user gave is wrong
@@ -15,6 +17,20 @@
 Each says what happened, where, and what to do about it. Inside compiled code there are no exceptions, but the
 codes of :mod:`hftd.types`.
 """
+
+__all__ = [
+    "ChannelError",
+    "ConfigError",
+    "DataError",
+    "HftdError",
+    "LeaseLostError",
+    "NoSuchChannelError",
+    "OrderError",
+    "ProtocolError",
+    "RefusedError",
+    "StrategyError",
+    "UsageError",
+]
 
 
 class HftdError(Exception):

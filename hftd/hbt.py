@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd import hbt_types, session
+from hftd import session
 from hftd.arena import Arena
 from hftd.errors import OrderError
-from hftd.layout import asset_dtype, offset_of, session_dtype
+from hftd.hbt_numba import python_class
+from hftd.hbt_types import hbt_type
+from hftd.layout import MAX_LAST_TRADES, asset_dtype, offset_of, session_dtype
 from hftd.local import AssetSpec, fill_book, fill_orders
 from hftd.recorder import RecorderMemory
 from hftd.types import BUY, INVALID_MAX, INVALID_MIN, SELL, event_dtype, fill_dtype, record_dtype
@@ -25,7 +27,7 @@ def _whole_ns(duration: float) -> int:
     return max(min(int(duration), INVALID_MAX), INVALID_MIN)
 
 
-@hbt_types.python_class(hbt_types.hbt_type)
+@python_class(hbt_type)
 class Hbt:
     """What a strategy is given: the market, the orders, the clock.
 
@@ -46,8 +48,10 @@ class Hbt:
             fill_book(row["book"], spec, self._arena)
             fill_orders(row["orders"], self._arena)
             row["asset_no"] = asset_no
-            row["trades_cap"] = spec.last_trades_capacity
-            row["trades"] = self._arena.reserve(event_dtype.itemsize * spec.last_trades_capacity)
+            if spec.last_trades_capacity > 0:
+                # The capacity says that trades are wanted; as in HftBacktest it is no limit on them.
+                row["trades_cap"] = MAX_LAST_TRADES
+                row["trades"] = self._arena.reserve(event_dtype.itemsize * MAX_LAST_TRADES)
             row["fn_find_order"] = session.find.address
         self._session = self._arena.records(session_dtype, 1)
         row = self._session[0]
@@ -187,6 +191,9 @@ class Hbt:
 
     # The runtime's side.
 
+    def begin(self) -> None:
+        """Set the clock before the strategy first looks at it; a bot's is set when it attaches."""
+
     def stop(self) -> None:
         """From another thread or a signal handler: whatever lets time pass returns 1 from now on."""
         self._session[0]["stop"] = 1
@@ -215,13 +222,15 @@ class Hbt:
         for spec, row in zip(self._specs, self._assets, strict=True):
             name = spec.name or f"asset {row['asset_no']}"
             for field, what in (
-                ("trades_dropped", "trades had no room in last_trades (last_trades_capacity)"),
+                ("trades_dropped", "trades had no room in last_trades: clear_last_trades makes room"),
                 ("fills_dropped", "fills were not recorded: there is room for 16.7 million"),
             ):
                 if row[field] and not (field == "fills_dropped" and row["fills_cap"] == 0):
                     found.append(f"{name}: {int(row[field]):,} {what}")
             if row["book"]["far_dropped"]:
-                found.append(f"{name}: {int(row['book']['far_dropped']):,} levels far from the market had no room")
+                found.append(
+                    f"{name}: {int(row['book']['far_dropped']):,} levels far from the market had no room"
+                )
         if self._recorder is not None and self._recorder.dropped:
             found.append(f"{self._recorder.dropped:,} records had no room: sample less often")
         return found

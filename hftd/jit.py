@@ -11,13 +11,15 @@ Both are kept in `cache_dir()`. Numba keys an entry by the file of the function 
 callee in another file, so the folder's name carries a hash of all sources that the code was made from.
 """
 
+# pyright: basic
+
 import contextlib
 import hashlib
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,8 +49,12 @@ def cache_dir() -> Path:
     return Path(tempfile.mkdtemp(prefix="hftd-"))
 
 
-_IMPORT = re.compile(rb"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^#\n]*)|import\s+([\w., ]+))", re.MULTILINE)
+_IMPORT = re.compile(
+    rb"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^#\n]*)|import\s+([\w., ]+))", re.MULTILINE
+)
 _NAME = re.compile(r"\w+")
+# What only type checkers import takes no part in compiled code.
+_FOR_TYPES = re.compile(rb"^if TYPE_CHECKING:\n(?:[ \t]+[^\n]*\n|\n)*", re.MULTILINE)
 _OURS = ("hftd", "sim", "daemon", "strategies")
 
 
@@ -78,14 +84,16 @@ def _imports_of(path: Path, name: str) -> tuple[bytes, frozenset[str]]:
     text = path.read_bytes()
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     found: set[str] = set()
-    for source, names, plain in _IMPORT.findall(text):
+    for source, names, plain in _IMPORT.findall(_FOR_TYPES.sub(b"", text)):
         if plain:
             found.update(part.split(" as ")[0].strip() for part in plain.decode().split(","))
             continue
         base = source.decode()
         if base.startswith("."):
             up = len(base) - len(base.lstrip("."))
-            base = ".".join([*package.split(".")[: len(package.split(".")) - up + 1], base.lstrip(".")]).strip(".")
+            base = ".".join(
+                [*package.split(".")[: len(package.split(".")) - up + 1], base.lstrip(".")]
+            ).strip(".")
         found.add(base)
         found.update(f"{base}.{part}" for part in _NAME.findall(names.decode()))
     return text, frozenset(found)
@@ -130,17 +138,18 @@ def kernels_dir(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def caching_in(folder: Path) -> Iterator[None]:
+def caching_in(folder: Path) -> Generator[None, None, None]:
     """Functions that are defined with `cache=True` meanwhile keep their code in `folder`."""
-    import numba
+    import numba.core.config
 
+    config: Any = numba.core.config
     folder.mkdir(parents=True, exist_ok=True)
-    before = numba.config.CACHE_DIR  # pyright: ignore[reportAttributeAccessIssue]
-    numba.config.CACHE_DIR = str(folder)  # pyright: ignore[reportAttributeAccessIssue]
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(folder)
     try:
         yield
     finally:
-        numba.config.CACHE_DIR = before  # pyright: ignore[reportAttributeAccessIssue]
+        config.CACHE_DIR = before
 
 
 class Kernel:
@@ -163,7 +172,8 @@ class Kernel:
             from numba import cfunc
 
             with caching_in(kernels_dir(self.function.__module__)), _report(self.name) as reported:
-                self._compiled = cfunc(self.signature, cache=True, nopython=True)(self.function)
+                make: Any = cfunc
+                self._compiled = make(self.signature, cache=True, nopython=True)(self.function)
                 reported(self._compiled.cache_hits > 0)
         return self._compiled
 
@@ -189,7 +199,7 @@ on_compiling: list[Callable[[str], None]] = []
 
 
 @contextlib.contextmanager
-def _report(name: str) -> Iterator[Callable[[bool], None]]:
+def _report(name: str) -> Generator[Callable[[bool], None], None, None]:
     from hftd.clock import monotonic_ns
 
     for listener in on_compiling:
@@ -278,4 +288,4 @@ def inline(function: _Function) -> _Function:
     """`njit` for a function that is only called from kernels and strategies: compiled into its callers."""
     from numba import njit
 
-    return njit(nogil=True)(function)
+    return njit(nogil=True)(function)  # pyright: ignore[reportReturnType]

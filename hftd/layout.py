@@ -1,4 +1,6 @@
-"""The memory that a strategy's `hbt` points to: one layout for backtest, replay and live::
+"""The memory that a strategy's `hbt` points to: one layout for backtest, replay and live.
+
+::
 
     session ──┬─ clock, table of functions (send, advance, ...), the backend's own state
               └─ assets ─┬─ asset 0 ─┬─ book: best prices, quantities by tick, far levels
@@ -57,6 +59,7 @@ book_dtype = np.dtype(
         ("roi_lb_tick", "i8"),
         ("roi_ub_tick", "i8"),
         ("fn_far_qty", "i8"),
+        ("fn_write_levels", "i8"),
     ],
     align=True,
 )
@@ -181,7 +184,14 @@ session_dtype = np.dtype(
 )
 
 recorder_dtype = np.dtype(
-    [("records", "i8"), ("num_assets", "i8"), ("len", "i8"), ("cap", "i8"), ("dropped", "i8"), ("fn_record", "i8")],
+    [
+        ("records", "i8"),
+        ("num_assets", "i8"),
+        ("len", "i8"),
+        ("cap", "i8"),
+        ("dropped", "i8"),
+        ("fn_record", "i8"),
+    ],
     align=True,
 )
 
@@ -249,6 +259,6 @@ def offset_of(dtype: np.dtype[Any], path: str) -> int:
         fields = dtype.fields
         if fields is None or name not in fields:
             raise KeyError(path)
-        dtype, inner = fields[name][0], fields[name][1]
+        dtype, inner = fields[name][:2]  # pyright: ignore[reportArgumentType]
         offset += inner
     return offset

@@ -1,15 +1,40 @@
 """The local side's memory for an asset, set up from what is known of it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hftd.arena import Arena
-from hftd.book import far_qty
+from hftd.book import far_qty, write_levels
 from hftd.errors import OrderError
-from hftd.layout import MAX_FAR_LEVELS, MAX_LAST_TRADES, MAX_ORDERS, WINDOW_TICKS, order_dtype
+from hftd.layout import MAX_FAR_LEVELS, MAX_ORDERS, WINDOW_TICKS, order_dtype
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.types import INVALID_MAX, INVALID_MIN
+
+MAX_ROI_TICKS = 1 << 28
+"""A range of interest that is wider is a mistake."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a position is worth.
+
+    Args:
+        size: Units of the underlying in one contract; of an inverse one, its sum of the quote currency.
+        inverse: Whether it is settled in the base currency, so that its value falls with the price.
+    """
+
+    size: float = 1.0
+    inverse: bool = False
+
+    def equity(self, balance: float, position: float, fee: float, price: float) -> float:
+        """Balance and position together, less fees. A flat position is worth nothing, whatever the price."""
+        if self.inverse:
+            worth = self.size * position / price if position != 0.0 else 0.0
+            return -balance - worth - fee
+        worth = self.size * position * price if position != 0.0 else 0.0
+        return balance + worth - fee
 
 
 class AssetSpec:
@@ -18,7 +43,7 @@ class AssetSpec:
     Args:
         tick_size: The smallest step of prices, positive.
         lot_size: The smallest step of quantities, positive.
-        last_trades_capacity: How many trades `last_trades` may hold; 0 to keep none.
+        last_trades_capacity: 0 to keep no `last_trades`; otherwise they are kept until they are cleared.
         roi: The lowest and highest price of interest; levels outside it are ignored.
         name: The asset in messages.
     """
@@ -35,13 +60,17 @@ class AssetSpec:
         for what, size in (("tick_size", tick_size), ("lot_size", lot_size)):
             if not (size > 0.0 and np.isfinite(size)):
                 raise OrderError(
-                    f"{what} is {size!r}, but must be a positive number", where=where, hint=f"set {what} as the exchange states it"
+                    f"{what} is {size!r}, but must be a positive number",
+                    where=where,
+                    hint=f"set {what} as the exchange states it",
                 )
         if last_trades_capacity < 0:
-            raise OrderError(f"last_trades_capacity is {last_trades_capacity}, but can't be negative", where=where)
+            raise OrderError(
+                f"last_trades_capacity is {last_trades_capacity}, but can't be negative", where=where
+            )
         self.tick_size = float(tick_size)
         self.lot_size = float(lot_size)
-        self.last_trades_capacity = min(int(last_trades_capacity), MAX_LAST_TRADES)
+        self.last_trades_capacity = int(last_trades_capacity)
         self.name = name
         self.roi_lb_tick, self.roi_ub_tick = INVALID_MIN, INVALID_MAX
         if roi is not None:
@@ -50,7 +79,18 @@ class AssetSpec:
                 raise OrderError(
                     f"the range of interest {roi} is empty", where=where, hint="its lower bound comes first"
                 )
+            if upper - lower >= MAX_ROI_TICKS:
+                raise OrderError(
+                    f"the range of interest {roi} has {upper - lower + 1} ticks",
+                    where=where,
+                    hint=f"at most {MAX_ROI_TICKS} have room; is the tick size right?",
+                )
             self.roi_lb_tick, self.roi_ub_tick = lower, upper
+
+    @property
+    def has_roi(self) -> bool:
+        """Whether there is a range of interest."""
+        return self.roi_lb_tick != INVALID_MIN
 
 
 def fill_book(row: Any, spec: AssetSpec, arena: Arena) -> None:
@@ -58,13 +98,19 @@ def fill_book(row: Any, spec: AssetSpec, arena: Arena) -> None:
     row["tick_size"] = spec.tick_size
     row["lot_size"] = spec.lot_size
     row["best_bid_tick"], row["best_ask_tick"] = INVALID_MIN, INVALID_MAX
+    window_ticks = WINDOW_TICKS
+    if spec.has_roi:
+        # Nothing lies outside the range, so the range is the window, and strategies see it as an array.
+        window_ticks = spec.roi_ub_tick - spec.roi_lb_tick + 1
+        row["base_tick"], row["window_ticks"] = spec.roi_lb_tick, window_ticks
     for side in ("bid", "ask"):
-        row[f"{side}s"] = arena.reserve(8 * WINDOW_TICKS)
+        row[f"{side}s"] = arena.reserve(8 * window_ticks)
         row[f"low_{side}_tick"], row[f"high_{side}_tick"] = INVALID_MAX, INVALID_MIN
         row[f"far_{side}_ticks"] = arena.reserve(8 * MAX_FAR_LEVELS)
         row[f"far_{side}_qtys"] = arena.reserve(8 * MAX_FAR_LEVELS)
     row["roi_lb_tick"], row["roi_ub_tick"] = spec.roi_lb_tick, spec.roi_ub_tick
     row["fn_far_qty"] = far_qty.address
+    row["fn_write_levels"] = write_levels.address
 
 
 def fill_orders(row: Any, arena: Arena, record_bytes: int = order_dtype.itemsize) -> None:

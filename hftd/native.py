@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import extending, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+intrinsic: Any = extending.intrinsic
+"""Numba's; type checkers would see the generator's signature instead of the intrinsic's."""
 
 _I8 = ir.IntType(8)
 _I32 = ir.IntType(32)
@@ -191,7 +193,7 @@ def call_code(typingctx, address, arguments):
     """Call a C function by its address with a tuple of int64 and float64 values; it returns an int64."""
     if not isinstance(arguments, types.BaseTuple):
         return None
-    kinds = [_F64 if isinstance(kind, types.Float) else _I64 for kind in arguments.types]
+    kinds = [_F64 if isinstance(kind, types.Float) else _I64 for kind in arguments.types]  # pyright: ignore[reportAttributeAccessIssue]
 
     def codegen(context, builder, signature, args):
         values = cgutils.unpack_tuple(builder, args[1], len(kinds))
@@ -249,7 +251,7 @@ def stack_bytes(typingctx, size):
 
 @intrinsic
 def wrapping_product(typingctx, a, b):
-    """a * b modulo 2^64: Numba's own product promises LLVM that it does not overflow."""
+    """A * b modulo 2^64: Numba's own product promises LLVM that it does not overflow."""
 
     def codegen(context, builder, signature, args):
         return builder.mul(args[0], args[1])

@@ -11,7 +11,15 @@ before it, and a refused new order is expired.
 # pyright: basic
 
 from hftd.jit import inline
-from hftd.layout import MAX_ORDERS, asset_dtype, index_dtype, offset_of, order_dtype, orders_dtype, update_dtype
+from hftd.layout import (
+    MAX_ORDERS,
+    asset_dtype,
+    index_dtype,
+    offset_of,
+    order_dtype,
+    orders_dtype,
+    update_dtype,
+)
 from hftd.native import (
     copy_bytes,
     high_bits,
@@ -172,6 +180,7 @@ def add_order(asset, order_id):
 
 @inline
 def remove_order(asset, address):
+    """Forget an order: take it out of the index and the list, and keep its record for a new one."""
     orders = orders_at(asset + ORDERS)
     order = order_at(address)
     if is_inactive(order.status):
@@ -197,7 +206,8 @@ def remove_order(asset, address):
 
 @inline
 def is_inactive(status):
-    return status == EXPIRED or status == FILLED or status == CANCELED  # noqa: PLR1714 (compiled)
+    """Whether nothing can happen to an order any more."""
+    return status == EXPIRED or status == FILLED or status == CANCELED
 
 
 @inline
@@ -325,5 +335,6 @@ def new_order(asset, order_id, side, price_tick, qty, time_in_force, order_type,
 
 @inline
 def zero_state(asset):
+    """The account of an asset that was not traded yet."""
     for i in range(_STATE_BYTES // 8):
         store_f64(asset + _STATE + 8 * i, 0.0)

@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd import hbt_types, session
+from hftd import session
 from hftd.arena import Arena
+from hftd.hbt_numba import python_class
+from hftd.hbt_types import recorder_type
 from hftd.layout import recorder_dtype
 from hftd.types import record_dtype
 from hftd.views import view
 
 
-@hbt_types.python_class(hbt_types.recorder_type)
+@python_class(recorder_type)
 class RecorderMemory:
     """The rows that a recorder fills in compiled code.
 
@@ -38,7 +40,9 @@ class RecorderMemory:
         count = int(self._row["len"])
         if count == 0:
             return np.empty((0, self.num_assets), record_dtype)
-        return view(int(self._row["records"]), record_dtype, count * self.num_assets).reshape(count, -1).copy()
+        return (
+            view(int(self._row["records"]), record_dtype, count * self.num_assets).reshape(count, -1).copy()
+        )
 
     def record(self, hbt: Any) -> None:
         """Add a row for each asset of a bot or backtest."""

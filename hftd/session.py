@@ -60,12 +60,13 @@ _MAX_TICK = float(1 << 53)
 
 @inline
 def asset_address(session, asset_no):
+    """The address of an asset of a session."""
     return session_at(session).assets + asset_no * ASSET_BYTES
 
 
 @inline
 def _after(now_ns, duration_ns):
-    """now + duration, held at the end of time."""
+    """Now + duration, held at the end of time."""
     if duration_ns > UNTIL_END_OF_DATA - now_ns:
         return UNTIL_END_OF_DATA
     return now_ns + duration_ns
@@ -96,6 +97,7 @@ def _advance(session, until_ns, wait, asset_no, order_id):
 
 @kernel("int64(int64, int64)")
 def elapse(session, duration_ns):
+    """Let time pass. Returns 0, or `END_OF_DATA`."""
     code = _begin(session)
     if code != 0:
         return code
@@ -106,6 +108,7 @@ def elapse(session, duration_ns):
 
 @kernel("int64(int64, int64, int64)")
 def wait_next_feed(session, include_order_response, timeout_ns):
+    """Wait for market data, and for answers to orders if they are wanted. Returns what came."""
     code = _begin(session)
     if code != 0:
         return code
@@ -117,6 +120,7 @@ def wait_next_feed(session, include_order_response, timeout_ns):
 
 @kernel("int64(int64, int64, int64, int64)")
 def wait_order_response(session, asset_no, order_id, timeout_ns):
+    """Wait for the answer to an order of that id. Returns 0 on it and on timeout."""
     code = _begin(session)
     if code != 0:
         return code
@@ -130,6 +134,7 @@ def wait_order_response(session, asset_no, order_id, timeout_ns):
 
 @kernel("int64(int64)")
 def goto_end(session):
+    """Let time pass until the data ends."""
     code = _begin(session)
     if code != 0:
         return code
@@ -138,6 +143,7 @@ def goto_end(session):
 
 @kernel("int64(int64, int64, int64, int64, float64, float64, int64, int64, int64)")
 def submit(session, asset_no, order_id, side, price, qty, time_in_force, order_type, wait):
+    """Send a new order, and wait for its answer if that is wanted."""
     s = session_at(session)
     if asset_no < 0 or asset_no >= s.num_assets:
         return ERR_NO_SUCH_ASSET
@@ -170,6 +176,7 @@ def submit(session, asset_no, order_id, side, price, qty, time_in_force, order_t
 
 @kernel("int64(int64, int64, int64, float64, float64, int64)")
 def modify(session, asset_no, order_id, price, qty, wait):
+    """Ask for another price and quantity of an order; the local order shows them until the answer comes."""
     s = session_at(session)
     if asset_no < 0 or asset_no >= s.num_assets:
         return ERR_NO_SUCH_ASSET
@@ -204,6 +211,7 @@ def modify(session, asset_no, order_id, price, qty, wait):
 
 @kernel("int64(int64, int64, int64, int64)")
 def cancel(session, asset_no, order_id, wait):
+    """Ask for the end of an order."""
     s = session_at(session)
     if asset_no < 0 or asset_no >= s.num_assets:
         return ERR_NO_SUCH_ASSET
@@ -228,6 +236,7 @@ def cancel(session, asset_no, order_id, wait):
 
 @kernel("int64(int64, int64)")
 def clear_inactive_orders(session, asset_no):
+    """Forget the orders of an asset, or of all, that are expired, filled or canceled."""
     s = session_at(session)
     if asset_no == ALL_ASSETS:
         for a in range(s.num_assets):
@@ -241,6 +250,7 @@ def clear_inactive_orders(session, asset_no):
 
 @kernel("int64(int64, int64)")
 def clear_last_trades(session, asset_no):
+    """Empty the last trades of an asset, or of all."""
     s = session_at(session)
     if asset_no == ALL_ASSETS:
         for a in range(s.num_assets):
@@ -254,11 +264,13 @@ def clear_last_trades(session, asset_no):
 
 @kernel("int64(int64, int64)")
 def find(asset, order_id):
+    """The address of an order by its id, 0 if there is none."""
     return find_order(asset, order_id)
 
 
 @kernel("int64(int64)")
 def close(session):
+    """Note that the strategy is done."""
     session_at(session).closed = 1
     return 0
 

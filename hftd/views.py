@@ -10,10 +10,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd import hbt_types, session
-from hftd.book import far_qty
+from hftd import session
+from hftd.book import far_qty, write_levels
+from hftd.hbt_numba import python_class
+from hftd.hbt_types import depth_type, order_type, orders_type, state_values_type, values_type
 from hftd.layout import asset_dtype, book_dtype, offset_of, order_dtype, orders_dtype
-from hftd.types import BUY, INVALID_MAX, INVALID_MIN, NEW, NONE, PARTIALLY_FILLED, SELL, state_values_dtype
+from hftd.types import (
+    BUY,
+    BUY_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
+    EXCH_EVENT,
+    INVALID_MAX,
+    INVALID_MIN,
+    LOCAL_EVENT,
+    NEW,
+    NONE,
+    PARTIALLY_FILLED,
+    SELL,
+    SELL_EVENT,
+    event_dtype,
+    state_values_dtype,
+)
+
+level_dtype = np.dtype([("tick", "i8"), ("qty", "f8")])
+"""What `hftd.book.write_levels` writes."""
 
 _FIRST_CURSOR = offset_of(asset_dtype, "orders.cursors")
 _CURSORS = orders_dtype["cursors"].shape[0]
@@ -21,7 +41,7 @@ _CURSORS = orders_dtype["cursors"].shape[0]
 
 def view(address: int, dtype: np.dtype[Any], count: int = 1) -> NDArray[Any]:
     """The memory at an address as an array of records, without a copy."""
-    buffer = (ctypes.c_uint8 * (dtype.itemsize * count)).from_address(address)
+    buffer: Any = (ctypes.c_uint8 * (dtype.itemsize * count)).from_address(address)
     return np.frombuffer(buffer, dtype, count)
 
 
@@ -31,7 +51,7 @@ def signed(order_id: int) -> int:
     return order_id - (1 << 64) if order_id >> 63 else order_id
 
 
-@hbt_types.python_class(hbt_types.order_type)
+@python_class(order_type)
 class Order:
     """One of the bot's orders, as the local side knows it. It follows the order: it is a view, not a copy."""
 
@@ -67,7 +87,7 @@ class Order:
         return f"Order({self.order_id} {side} {self.qty:g} at {self.price:g}, status {self.status}, req {self.req})"
 
 
-@hbt_types.python_class(hbt_types.values_type)
+@python_class(values_type)
 class Values:
     """An iterator over an asset's orders, from the oldest to the newest.
 
@@ -98,7 +118,7 @@ class Values:
             yield self.get()
 
 
-@hbt_types.python_class(hbt_types.orders_type)
+@python_class(orders_type)
 class Orders:
     """An asset's orders by their ids."""
 
@@ -125,7 +145,7 @@ class Orders:
         return int(self._row["count"])
 
 
-@hbt_types.python_class(hbt_types.depth_type)
+@python_class(depth_type)
 class Depth:
     """An asset's order book as the bot sees it."""
 
@@ -193,8 +213,40 @@ class Depth:
         """The quantity of the ask level at a price in ticks, 0 if there is none."""
         return float(far_qty.call(self.address, SELL, int(price_tick)))
 
+    def _side(self, field: str) -> NDArray[np.float64]:
+        if self.roi_lb_tick == INVALID_MIN:
+            return np.empty(0)
+        return view(int(self._row[field]), np.dtype(np.float64), int(self._row["window_ticks"]))
 
-@hbt_types.python_class(hbt_types.state_values_type)
+    @property
+    def bid_depth(self) -> NDArray[np.float64]:
+        """Bid quantities by tick, from `roi_lb_tick` to `roi_ub_tick`; empty without a range of interest."""
+        return self._side("bids")
+
+    @property
+    def ask_depth(self) -> NDArray[np.float64]:
+        """Ask quantities by tick, as `bid_depth`."""
+        return self._side("asks")
+
+    def snapshot(self) -> NDArray[Any]:
+        """The levels from the best outwards, bids first, as snapshot rows of `event_dtype` without times."""
+        parts: list[NDArray[Any]] = []
+        for side, flag in ((BUY, BUY_EVENT), (SELL, SELL_EVENT)):
+            count = write_levels.call(self.address, side, 0, 0)
+            levels = np.empty(count, level_dtype)
+            write_levels.call(self.address, side, levels.ctypes.data, count)
+            rows = np.zeros(count, event_dtype)
+            rows["ev"] = EXCH_EVENT | LOCAL_EVENT | DEPTH_SNAPSHOT_EVENT | flag
+            rows["px"] = levels["tick"] * self.tick_size
+            rows["qty"] = levels["qty"]
+            parts.append(rows)
+        return np.concatenate(parts)
+
+    def snapshot_free(self, arr: NDArray[Any]) -> None:
+        """Nothing to do: a snapshot is a plain array."""
+
+
+@python_class(state_values_type)
 class StateValues:
     """An asset's position, balance (without fees), fees and trades so far."""
 

@@ -1,0 +1,36 @@
+"""Replay: archives, the engine and its models, the replay daemon, backtests in one process.
+
+It has the names of HftBacktest that a backtest needs, so `import sim as hftbacktest` ports a script. Importing it is
+cheap: what needs Numba is imported when it is asked for.
+"""
+
+from typing import TYPE_CHECKING
+
+from hftd import types
+from hftd.lazy import lazy_names
+from hftd.types import *  # noqa: F403 (its `__all__`)
+
+if TYPE_CHECKING:
+    from hftd.recorder import Recorder
+    from sim.asset import BacktestAsset
+    from sim.backtest import Backtest, HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "Backtest": "sim.backtest",
+            "BacktestAsset": "sim.asset",
+            "HashMapMarketDepthBacktest": "sim.backtest",
+            "ROIVectorMarketDepthBacktest": "sim.backtest",
+            "Recorder": "hftd.recorder",
+        },
+    )
+
+__all__ = [
+    "Backtest",
+    "BacktestAsset",
+    "HashMapMarketDepthBacktest",
+    "ROIVectorMarketDepthBacktest",
+    "Recorder",
+]
+__all__ += types.__all__

@@ -4,6 +4,7 @@
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -12,11 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.errors import DataError, OrderError
-from hftd.local import AssetSpec
+from hftd.local import AssetSpec, Contract
 from hftd.types import event_dtype, latency_dtype
+from sim.engine.columns import Prepared
 from sim.engine.layout import (
-    LATENCY_CONSTANT,
-    LATENCY_INTERPOLATED,
+    ASSET_INVERSE,
+    ASSET_LINEAR,
+    EXCHANGE_PARTIAL_FILLS,
+    EXCHANGE_WHOLE_FILLS,
+    FEE_FLAT,
+    FEE_ON_QTY,
+    FEE_ON_VALUE,
     QUEUE_LOG,
     QUEUE_LOG2,
     QUEUE_POWER,
@@ -28,30 +35,67 @@ from sim.engine.layout import (
 Source = str | Path | NDArray[Any]
 """A file of rows, or the rows."""
 
+Feed = Source | Prepared
+"""Feed data: a file of rows, the rows, or rows that were prepared."""
+
+Latency = int | float | Source | list[Source]
+"""Nanoseconds, or recorded orders."""
+
+
+@dataclass(frozen=True)
+class OrderLatency:
+    """How long one way of orders takes: always the same, or as it was recorded.
+
+    Args:
+        constant_ns: The latency, where there is no recording; negative (but for a response) refuses the request.
+        data: Recorded orders, `latency_dtype`, in time order.
+        offset_ns: Added to what was recorded, on each way.
+    """
+
+    constant_ns: int = 0
+    data: tuple[Source, ...] = ()
+    offset_ns: int = 0
+
+    def load(self, where: str) -> NDArray[Any]:
+        """The rows of the recording, in time order, with the offset added to each way."""
+        return load_latencies(self.data, self.offset_ns, where)
+
 
 @dataclass
 class AssetModel:
     """All that the engine must know of an asset."""
 
     name: str = ""
-    data: list[Source] = field(default_factory=list)
+    data: list[Feed] = field(default_factory=list)
     initial_snapshot: Source | None = None
     tick_size: float = 0.0
+    must_fit_ticks: bool = False
+    """Whether data with many prices off the tick is an error; else it is a warning."""
     lot_size: float = 0.0
     roi_lb: float = 0.0
     roi_ub: float = 0.0
     last_trades_capacity: int = 0
     feed_offset_ns: int = 0
+    asset_model: int = ASSET_LINEAR
     contract_size: float = 1.0
+    fee_model: int = FEE_ON_VALUE
     maker_fee: float = 0.0
     taker_fee: float = 0.0
+    buyer_fee: float = 0.0
+    seller_fee: float = 0.0
+    exchange_model: int = EXCHANGE_WHOLE_FILLS
     queue_model: int = QUEUE_LOG2
     queue_power: float = 0.0
-    latency_model: int = LATENCY_CONSTANT
-    entry_ns: int = 0
-    response_ns: int = 0
-    latency_data: list[Source] = field(default_factory=list)
-    latency_offset_ns: int = 0
+    latencies: list[OrderLatency] = field(default_factory=lambda: [OrderLatency()] * 4)
+
+    def set_latency(self, entry: OrderLatency, response: OrderLatency) -> None:
+        """One latency for all requests, and that of the answers."""
+        self.latencies = [entry, entry, entry, response]
+
+    @property
+    def contract(self) -> Contract:
+        """What a position is worth."""
+        return Contract(self.contract_size, self.asset_model == ASSET_INVERSE)
 
     def spec(self) -> AssetSpec:
         """What the local side must know."""
@@ -63,7 +107,8 @@ def as_rows(data: Any, dtype: np.dtype[Any], what: str) -> NDArray[Any]:
     """An array of rows as the engine reads it, or a DataError that says what is wrong with it."""
     if not isinstance(data, np.ndarray):
         raise DataError(
-            f"{what} is {type(data).__name__}, but must be a file name or an array", hint=f"its dtype is {dtype}"
+            f"{what} is {type(data).__name__}, but must be a file name or an array",
+            hint=f"its dtype is {dtype}",
         )
     if data.dtype != dtype:
         raise DataError(f"{what} has the dtype {data.dtype}", hint=f"it must be {dtype}")
@@ -72,7 +117,7 @@ def as_rows(data: Any, dtype: np.dtype[Any], what: str) -> NDArray[Any]:
     return np.ascontiguousarray(data)
 
 
-def load_latencies(sources: list[Source], offset_ns: int, where: str) -> NDArray[Any]:
+def load_latencies(sources: Sequence[Source], offset_ns: int, where: str) -> NDArray[Any]:
     """Read the rows of recorded order latencies, in time order, with the offset added to each way."""
     parts: list[NDArray[Any]] = []
     for source in sources:
@@ -111,10 +156,12 @@ class BacktestAsset:
     def __init__(self) -> None:
         self.model = AssetModel()
 
-    def data(self, data: Source | list[Source]) -> Self:
-        """Add feed data: an npz file, an array of `event_dtype`, or a list of either, in time order."""
+    def data(self, data: Feed | list[Feed]) -> Self:
+        """Add feed data: npz files, arrays of `event_dtype` or what was prepared of them, in time order."""
         for source in data if isinstance(data, list) else [data]:
-            if isinstance(source, np.ndarray):
+            if isinstance(source, Prepared):
+                self.model.data.append(source)
+            elif isinstance(source, np.ndarray):
                 self.add_data(source)
             else:
                 self.add_file(source)
@@ -175,18 +222,35 @@ class BacktestAsset:
 
     def linear_asset(self, contract_size: float) -> Self:
         """A contract worth its size times the price."""
-        self.model.contract_size = contract_size
+        self.model.asset_model, self.model.contract_size = ASSET_LINEAR, float(contract_size)
+        return self
+
+    def inverse_asset(self, contract_size: float) -> Self:
+        """A contract worth a fixed sum of the quote currency, settled in the base currency."""
+        self.model.asset_model, self.model.contract_size = ASSET_INVERSE, float(contract_size)
         return self
 
     def constant_order_latency(self, entry_latency: int, resp_latency: int) -> Self:
         """The same order latency always, in nanoseconds; a negative entry latency refuses every request after it."""
-        if resp_latency < 0:
+        return self.separate_order_latency(entry_latency, entry_latency, entry_latency, resp_latency)
+
+    def separate_order_latency(
+        self, new: Latency, modify: Latency, cancel: Latency, response: Latency
+    ) -> Self:
+        """An order latency of its own for each kind of request, and for the answers.
+
+        Args:
+            new: Nanoseconds, or recorded orders as `intp_order_latency` takes them.
+            modify: Likewise.
+            cancel: Likewise.
+            response: Likewise; not negative.
+        """
+        if isinstance(response, int | float) and response < 0:
             raise OrderError(
-                f"the response latency is {resp_latency} ns, but an answer can't come before what it answers",
+                f"the response latency is {response} ns, but an answer can't come before what it answers",
                 hint="a refusal is a negative entry latency",
             )
-        self.model.latency_model = LATENCY_CONSTANT
-        self.model.entry_ns, self.model.response_ns = int(entry_latency), int(resp_latency)
+        self.model.latencies = [_latency(way) for way in (new, modify, cancel, response)]
         return self
 
     def constant_latency(self, entry_latency: int, resp_latency: int) -> Self:
@@ -201,9 +265,8 @@ class BacktestAsset:
             data: An npz file, a list of them, or an array of `latency_dtype`, in time order.
             latency_offset: Nanoseconds to add to the way there and to the way back.
         """
-        self.model.latency_model = LATENCY_INTERPOLATED
-        self.model.latency_data = list(data) if isinstance(data, list) else [data]
-        self.model.latency_offset_ns = int(latency_offset)
+        recorded = _latency(data, int(latency_offset))
+        self.model.set_latency(recorded, recorded)
         return self
 
     def _queue(self, model: int, power: float = 0.0) -> Self:
@@ -237,10 +300,40 @@ class BacktestAsset:
         return self._queue(QUEUE_POWER3, n)
 
     def no_partial_fill_exchange(self) -> Self:
-        """Orders fill whole; the default."""
+        """Orders fill whole, takers at the opposite best; the default."""
+        self.model.exchange_model = EXCHANGE_WHOLE_FILLS
+        return self
+
+    def partial_fill_exchange(self) -> Self:
+        """Makers fill by what trades leave behind the queue ahead of them, takers walk the opposite book."""
+        self.model.exchange_model = EXCHANGE_PARTIAL_FILLS
+        return self
+
+    def _fees(self, model: int, maker_fee: float, taker_fee: float) -> Self:
+        self.model.fee_model = model
+        self.model.maker_fee, self.model.taker_fee = float(maker_fee), float(taker_fee)
         return self
 
     def trading_value_fee_model(self, maker_fee: float, taker_fee: float) -> Self:
         """Fees as a part of the value traded; negative for a rebate."""
-        self.model.maker_fee, self.model.taker_fee = float(maker_fee), float(taker_fee)
+        return self._fees(FEE_ON_VALUE, maker_fee, taker_fee)
+
+    def trading_qty_fee_model(self, maker_fee: float, taker_fee: float) -> Self:
+        """Fees for each unit of quantity traded."""
+        return self._fees(FEE_ON_QTY, maker_fee, taker_fee)
+
+    def flat_per_trade_fee_model(self, maker_fee: float, taker_fee: float) -> Self:
+        """A fee for each execution, whatever its size."""
+        return self._fees(FEE_FLAT, maker_fee, taker_fee)
+
+    def directional_fees(self, buyer_fee: float, seller_fee: float) -> Self:
+        """What the buyer or the seller pays on the value besides, such as a stamp duty; with every fee model."""
+        self.model.buyer_fee, self.model.seller_fee = float(buyer_fee), float(seller_fee)
         return self
+
+
+def _latency(given: Latency, offset_ns: int = 0) -> OrderLatency:
+    if isinstance(given, int | float):
+        return OrderLatency(int(given))
+    data = tuple(given) if isinstance(given, list) else (given,)
+    return OrderLatency(data=data, offset_ns=offset_ns)

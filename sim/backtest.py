@@ -5,6 +5,7 @@ from dataclasses import replace
 from hftd.hbt import Hbt
 from hftd.layout import asset_dtype, book_dtype, offset_of
 from hftd.local import AssetSpec, fill_book
+from hftd.types import INVALID_MAX
 from sim.asset import AssetModel, BacktestAsset
 from sim.engine import run
 from sim.engine.build import Engine
@@ -18,14 +19,20 @@ class Backtest(Hbt):
     Args:
         models: The assets of the strategy, in the order of their numbers.
         timeline: Further assets of the run that the strategy does not trade: they only count for the time.
+        specs: What the local side knows of the assets, where that is not what the exchange knows.
 
     Raises:
         DataError: An asset has no data, or it can't be read.
         OrderError: An asset can't be traded as it is described.
     """
 
-    def __init__(self, models: list[AssetModel], timeline: list[AssetModel] | None = None) -> None:
-        super().__init__([model.spec() for model in models])
+    def __init__(
+        self,
+        models: list[AssetModel],
+        timeline: list[AssetModel] | None = None,
+        specs: list[AssetSpec] | None = None,
+    ) -> None:
+        super().__init__(specs or [model.spec() for model in models])
         books = [self._asset(asset_no) + _BOOK for asset_no in range(len(models))]
         # An asset that is only on the timeline has a local book that nobody looks at.
         self._timeline = self._arena.records(book_dtype, len(timeline or []))
@@ -40,11 +47,15 @@ class Backtest(Hbt):
         row["fn_advance"] = run.advance.address
         row["fn_send"] = run.send.address
 
-    def set_roi(self, asset_no: int, roi: tuple[float, float] | None) -> None:
-        """Give the local side a range of interest of its own, before the first event."""
-        spec = AssetSpec(self._specs[asset_no].tick_size, self._specs[asset_no].lot_size, roi=roi)
-        book = self._assets[asset_no]["book"]
-        book["roi_lb_tick"], book["roi_ub_tick"] = spec.roi_lb_tick, spec.roi_ub_tick
+    def begin(self) -> None:
+        """Set the clock to the earliest event, where a bot of a replay finds it; else the first wait does."""
+        if self.current_timestamp == INVALID_MAX:
+            run.begin.call(self.address)
+            self.check()
+
+    def warnings(self) -> list[str]:
+        """As in `Hbt`, and what is odd in the data."""
+        return [*super().warnings(), *self.engine.warnings]
 
     def check(self) -> None:
         """Raise the error that stopped the simulation (a call returned 100 then), if there is one."""

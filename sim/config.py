@@ -46,6 +46,30 @@ class InterpolatedLatency(Section, frozen=True, tag="interpolated", tag_field="m
         check_file_pattern("files", self.files)
 
 
+class SeparateLatency(Section, frozen=True, tag="separate", tag_field="model"):
+    """Each kind of request has a latency of its own.
+
+    Attributes:
+        new_ns: Of a new order; negative, as for `modify_ns` and `cancel_ns`, is a refusal.
+        modify_ns: Of a modification.
+        cancel_ns: Of a cancellation.
+        response_ns: From the exchange back to the bot.
+    """
+
+    new_ns: int
+    modify_ns: int
+    cancel_ns: int
+    response_ns: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.response_ns < 0:
+            raise ValueError(
+                f"`response_ns` must not be negative, is {self.response_ns}: a response can't arrive before "
+                "the exchange has sent it (only requests may be refused by a negative latency)"
+            )
+
+
 class RiskAverseQueue(Section, frozen=True, tag="risk_averse", tag_field="model"):
     """Only trades at the price move an order forward in its queue."""
 
@@ -77,13 +101,41 @@ class LogQueue2(Section, frozen=True, tag="log2", tag_field="model"):
 
 
 class ValueFee(Section, frozen=True, tag="value", tag_field="model"):
-    """Fees on the traded value: 0.0002 is 2 basis points, a negative fee is a rebate."""
+    """Fees on the traded value: 0.0002 is 2 basis points, a negative fee is a rebate.
+
+    Attributes:
+        maker: Of an execution that made liquidity.
+        taker: Of one that took it.
+        buyer: What a buyer pays on the value besides, such as a stamp duty.
+        seller: What a seller pays.
+    """
 
     maker: float
     taker: float
+    buyer: float = 0.0
+    seller: float = 0.0
 
 
-OrderLatency = ConstantLatency | InterpolatedLatency
+class QtyFee(Section, frozen=True, tag="quantity", tag_field="model"):
+    """Fees for each unit of quantity; `buyer` and `seller` are on the value, as with every model."""
+
+    maker: float
+    taker: float
+    buyer: float = 0.0
+    seller: float = 0.0
+
+
+class FlatFee(Section, frozen=True, tag="flat", tag_field="model"):
+    """A fee for each execution, whatever its size."""
+
+    maker: float
+    taker: float
+    buyer: float = 0.0
+    seller: float = 0.0
+
+
+Fee = ValueFee | QtyFee | FlatFee
+OrderLatency = ConstantLatency | InterpolatedLatency | SeparateLatency
 Queue = RiskAverseQueue | PowerQueue | PowerQueue2 | PowerQueue3 | LogQueue | LogQueue2
 
 
@@ -110,10 +162,10 @@ class AssetSection(Section, frozen=True):
     tick_size: _Positive
     lot_size: _Positive
     order_latency: OrderLatency
-    fee: ValueFee
+    fee: Fee
     queue: Queue = RiskAverseQueue()
-    exchange: Literal["no_partial_fill"] = "no_partial_fill"
-    asset: Literal["linear"] = "linear"
+    exchange: Literal["no_partial_fill", "partial_fill"] = "no_partial_fill"
+    asset: Literal["linear", "inverse"] = "linear"
     contract_size: _Positive = 1.0
     feed_latency_offset_ns: int = 0
     initial_snapshot: str | None = None

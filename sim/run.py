@@ -2,27 +2,38 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hftd.bot.config import BotConfig
 from hftd.bot.result import BotResult
 from hftd.bot.runner import run_strategy
 from hftd.errors import OrderError, UsageError
+from hftd.local import AssetSpec
 from sim.archive import find_files
-from sim.asset import AssetModel
+from sim.asset import AssetModel, OrderLatency
 from sim.backtest import Backtest
 from sim.config import (
     AssetSection,
     ConstantLatency,
+    FlatFee,
+    InterpolatedLatency,
     LogQueue,
     LogQueue2,
     PowerQueue,
     PowerQueue2,
     PowerQueue3,
+    QtyFee,
     ReplayConfig,
+    SeparateLatency,
+    ValueFee,
 )
 from sim.engine.layout import (
-    LATENCY_CONSTANT,
-    LATENCY_INTERPOLATED,
+    ASSET_INVERSE,
+    ASSET_LINEAR,
+    EXCHANGE_PARTIAL_FILLS,
+    FEE_FLAT,
+    FEE_ON_QTY,
+    FEE_ON_VALUE,
     QUEUE_LOG,
     QUEUE_LOG2,
     QUEUE_POWER,
@@ -57,6 +68,22 @@ def _queue(section: AssetSection) -> tuple[int, float]:
             return QUEUE_RISK_ADVERSE, 0.0
 
 
+_FEES = {ValueFee: FEE_ON_VALUE, QtyFee: FEE_ON_QTY, FlatFee: FEE_FLAT}
+
+
+def _set_latency(model: AssetModel, section: AssetSection, dates: list[str], place: dict[str, Any]) -> None:
+    match section.order_latency:
+        case ConstantLatency(entry_ns=entry_ns, response_ns=response_ns):
+            model.set_latency(OrderLatency(entry_ns), OrderLatency(response_ns))
+        case SeparateLatency(
+            new_ns=new_ns, modify_ns=modify_ns, cancel_ns=cancel_ns, response_ns=response_ns
+        ):
+            model.latencies = [OrderLatency(ns) for ns in (new_ns, modify_ns, cancel_ns, response_ns)]
+        case InterpolatedLatency(files=files, offset_ns=offset_ns):
+            recorded = OrderLatency(data=tuple(find_files(files, dates, **place)), offset_ns=offset_ns)
+            model.set_latency(recorded, recorded)
+
+
 def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAsset]:
     """The assets of a run in the order of the configuration, with the files of the days.
 
@@ -71,25 +98,25 @@ def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAss
                 name=f"{channel.name}:{section.symbol}",
                 data=list(find_files(config.replay.data, dates, **place)),
                 tick_size=section.tick_size,
+                must_fit_ticks=True,
                 lot_size=section.lot_size,
                 feed_offset_ns=section.feed_latency_offset_ns,
                 contract_size=section.contract_size,
+                asset_model=ASSET_INVERSE if section.asset == "inverse" else ASSET_LINEAR,
+                fee_model=_FEES[type(section.fee)],
                 maker_fee=section.fee.maker,
                 taker_fee=section.fee.taker,
+                buyer_fee=section.fee.buyer,
+                seller_fee=section.fee.seller,
             )
+            if section.exchange == "partial_fill":
+                model.exchange_model = EXCHANGE_PARTIAL_FILLS
             model.queue_model, model.queue_power = _queue(section)
             if section.roi is not None:
                 model.roi_lb, model.roi_ub = section.roi
             if section.initial_snapshot is not None:
                 model.initial_snapshot = find_files(section.initial_snapshot, dates[:1], **place)[0]
-            latency = section.order_latency
-            if isinstance(latency, ConstantLatency):
-                model.latency_model = LATENCY_CONSTANT
-                model.entry_ns, model.response_ns = latency.entry_ns, latency.response_ns
-            else:
-                model.latency_model = LATENCY_INTERPOLATED
-                model.latency_data = list(find_files(latency.files, dates, **place))
-                model.latency_offset_ns = latency.offset_ns
+            _set_latency(model, section, dates, place)
             found.append(RunAsset(channel.name, section.symbol, model))
     return found
 
@@ -129,20 +156,24 @@ def backtest(
     """
     assets = {(asset.channel, asset.symbol): asset for asset in assets_of(replay, replay_base, dates)}
     models: list[AssetModel] = []
+    specs: list[AssetSpec] = []
     for wanted in bot.instruments:
         asset = assets.pop((wanted.channel, wanted.symbol), None)
         if asset is None:
-            have = [f"{channel.name}:{one.symbol}" for channel in replay.channels for one in channel.instruments]
+            have = [
+                f"{channel.name}:{one.symbol}" for channel in replay.channels for one in channel.instruments
+            ]
             raise UsageError(
                 f"the run has no instrument {wanted.channel}:{wanted.symbol}",
                 where=f"bot {bot.bot.name}",
                 hint=f"it has {', '.join(have)}",
             )
         check_instrument(asset, wanted.tick_size, wanted.lot_size)
-        asset.model.last_trades_capacity = wanted.last_trades_capacity
         models.append(asset.model)
-    hbt = Backtest(models, [asset.model for asset in assets.values()])
-    # The range of interest of the bot is its own; the exchange's is the run's.
-    for asset_no, wanted in enumerate(bot.instruments):
-        hbt.set_roi(asset_no, wanted.roi)
-    return run_strategy(hbt, bot, bot_base, [model.contract_size for model in models])
+        # The range of interest of the bot is its own; the exchange's is the run's.
+        name = f"{wanted.channel}:{wanted.symbol}"
+        specs.append(
+            AssetSpec(wanted.tick_size, wanted.lot_size, wanted.last_trades_capacity, wanted.roi, name)
+        )
+    hbt = Backtest(models, [asset.model for asset in assets.values()], specs)
+    return run_strategy(hbt, bot, bot_base, [model.contract for model in models])

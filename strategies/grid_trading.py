@@ -28,7 +28,7 @@ is its price in ticks.
 import numpy as np
 from numba import njit
 
-from hftd.types import BUY, BUY_EVENT, GTX, LIMIT
+from hftd import BUY, BUY_EVENT, GTX, LIMIT
 from strategies.market_making import cancel_all, has_book
 
 _BUYER_TOOK = np.uint64(BUY_EVENT)

@@ -19,7 +19,7 @@ fill, so the position stays within `max_position` whatever the latency.
 import numpy as np
 from numba import njit
 
-from hftd.types import BUY, GTX, INVALID_MAX, INVALID_MIN, LIMIT
+from hftd import BUY, GTX, INVALID_MAX, INVALID_MIN, LIMIT
 
 
 @njit(nogil=True)

@@ -41,3 +41,11 @@ def command(config: Path | None, as_json: bool, record: Path | None, progress_mo
     from daemon.cli.output import put_out
 
     put_out(result, as_json=as_json, record=record)
+    if result.lost:
+        from hftd.errors import LeaseLostError
+
+        raise LeaseLostError(
+            f"the bot lost its {result.lost}",
+            where=f"bot {result.name}",
+            hint="the result is that of the run up to then; see what the daemon says",
+        )

@@ -75,10 +75,9 @@ def binancefutures(
 
     Several inputs are taken as one capture, in the order given.
     """
-    from sim.convert import Options, convert
-
     from daemon.cli.compiling import watching
     from daemon.cli.progress import Share
+    from sim.convert import Options, convert
 
     options = Options(
         mark_price="mark_price" in user_events,

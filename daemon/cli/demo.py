@@ -29,12 +29,11 @@ market's archives to where they say, ./data.
 )
 def command(seed: int, folder: Path) -> None:
     """Generate a market, replay it to a bot over shared memory, show what it earned."""
-    from sim.generate import DEMO_DATE
-
     from daemon.cli.demo_run import play, stage
     from daemon.cli.picture import draw
     from daemon.cli.results import show_bot
     from hftd.clock import monotonic_ns
+    from sim.generate import DEMO_DATE
 
     start_ns = monotonic_ns()
     replay_path, bot_path = _configs(Path("configs"))
@@ -80,12 +79,11 @@ def _make(folder: Path) -> None:
 
 
 def _generate(replay_path: Path, seed: int) -> None:
-    from sim.generate import DEMO, DEMO_DATE, write_day
-
     from daemon.cli.compiling import watching
     from daemon.cli.progress import Share
     from hftd.config import load, resolve
     from sim.config import InterpolatedLatency, ReplayConfig
+    from sim.generate import DEMO, DEMO_DATE, write_day
 
     config = load(replay_path, ReplayConfig)
     known = [(one.channel, one.symbol) for one in DEMO]

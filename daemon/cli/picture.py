@@ -7,6 +7,7 @@ import numpy as np
 
 from hftd.bot.result import AssetResult, BotResult
 from hftd.errors import UsageError
+from hftd.local import Contract
 from hftd.types import BUY
 
 DPI = 100
@@ -20,6 +21,7 @@ FILLS_MAX = 5000
 
 _BUY_COLOR = "#1a7f4b"
 _SELL_COLOR = "#c0362c"
+_EQUITY = ("balance", "position", "fee", "price")
 _LINE_COLOR = "#27496d"
 
 
@@ -62,10 +64,8 @@ def _draw_asset(panels: Any, asset: AssetResult, result: BotResult, number: int)
     records = _thin(result.records[:, number], POINTS_MAX)
     if len(records):
         at = _times(records["timestamp"])
-        value = asset.contract_size * records["position"] * records["price"]
-        # Flat, the price does not matter: the equity is known without one.
-        worth = np.where(records["position"] == 0, 0.0, value)
-        curve = records["balance"] + worth - records["fee"]
+        contract = Contract(asset.contract_size, asset.inverse)
+        curve = [contract.equity(*(float(row[name]) for name in _EQUITY)) for row in records]
         equity.plot(at, curve, color=_LINE_COLOR, linewidth=1.2)
         equity.axhline(0, color="black", linewidth=0.6, alpha=0.5)
         position.step(at, records["position"], where="post", color=_LINE_COLOR, linewidth=1)

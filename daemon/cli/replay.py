@@ -43,8 +43,10 @@ def command(date: str, config: Path | None, speed: float | None, as_json: bool, 
     # The bar owns the terminal's line: what is compiled is said above it.
     compiling_mode = "plain" if progress_mode == "auto" else progress_mode
     with watching(compiling_mode), replay_progress(progress_mode) as progress:
+        from daemon.cli.logs import log_to
         from sim.replay.daemon import run
 
+        log_to(progress.say)
         summary = run(replay_config, path.parent, dates, speed, progress)
     if as_json:
         import msgspec

@@ -1,0 +1,1 @@
+"""The bot: a strategy on channels, from its configuration to its result."""

@@ -8,9 +8,10 @@ from typing import Any, Self
 import numpy as np
 
 from hftd.bot import link as kernels
-from hftd.bot.link import LINK_NONSENSE, MAX_INSTRUMENT, SCRATCH_BYTES, channel_dtype, link_dtype
+from hftd.bot.layout import LINK_NONSENSE, MAX_INSTRUMENT, SCRATCH_BYTES, channel_dtype, link_dtype
 from hftd.channel import wire
 from hftd.channel.control import Attachment, attach
+from hftd.channel.endpoint import ring_bell
 from hftd.channel.layout import (
     BOT_LAPPED,
     BOT_STOP,
@@ -21,12 +22,11 @@ from hftd.channel.layout import (
     MODE_SYSTEM,
     PROTOCOL_VERSION,
 )
-from hftd.channel.endpoint import ring_bell
 from hftd.channel.memory import BotPage
 from hftd.clock import monotonic_ns, sleep, wall_ns
 from hftd.errors import ChannelError, ProtocolError, UsageError
 from hftd.hbt import Hbt
-from hftd.local import AssetSpec
+from hftd.local import AssetSpec, Contract
 
 ATTACH_SECONDS = 10.0
 """How long a daemon may take to answer, and then to send the books."""
@@ -55,7 +55,11 @@ class Instrument:
     def spec(self) -> AssetSpec:
         """What the local side must know."""
         return AssetSpec(
-            self.tick_size, self.lot_size, self.last_trades_capacity, self.roi, f"{self.channel}:{self.symbol}"
+            self.tick_size,
+            self.lot_size,
+            self.last_trades_capacity,
+            self.roi,
+            f"{self.channel}:{self.symbol}",
         )
 
 
@@ -66,7 +70,15 @@ class LiveInstrument:
         self._values: dict[str, Any] = {"last_trades_capacity": 0, "roi_lb": 0.0, "roi_ub": 0.0}
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("connector", "symbol", "tick_size", "lot_size", "last_trades_capacity", "roi_lb", "roi_ub"):
+        if name not in (
+            "connector",
+            "symbol",
+            "tick_size",
+            "lot_size",
+            "last_trades_capacity",
+            "roi_lb",
+            "roi_ub",
+        ):
             raise AttributeError(name)
 
         def set_value(value: Any) -> Self:
@@ -120,7 +132,7 @@ class Bot(Hbt):
         ]
         super().__init__([one.spec() for one in self.instruments])
         self.name = name or f"bot-{os.getpid()}"
-        self.contract_sizes = [1.0] * len(self.instruments)
+        self.contracts = [Contract()] * len(self.instruments)
         self.page = BotPage.make()
         self.attachments: list[Attachment] = []
         self._lost = ""
@@ -136,7 +148,9 @@ class Bot(Hbt):
         channels = list(dict.fromkeys(one.channel for one in self.instruments))
         for channel in channels:
             wanted = tuple(
-                (one.symbol, one.tick_size, one.lot_size) for one in self.instruments if one.channel == channel
+                (one.symbol, one.tick_size, one.lot_size)
+                for one in self.instruments
+                if one.channel == channel
             )
             hello = wire.Hello(PROTOCOL_VERSION, self.name, os.getpid(), wanted, end)
             deadline_ns = monotonic_ns() + int(ATTACH_SECONDS * 1e9)
@@ -159,13 +173,17 @@ class Bot(Hbt):
         for number, (row, attachment) in enumerate(zip(self._channels, self.attachments, strict=True)):
             assets = self._arena.records(np.dtype("i8"), MAX_INSTRUMENT)
             mine = [i for i, one in enumerate(self.instruments) if one.channel == attachment.name]
-            sizes = attachment.welcome.contract_sizes or (1.0,) * len(mine)
-            for asset_no, instrument, size in zip(mine, attachment.welcome.instruments, sizes, strict=True):
+            contracts = attachment.welcome.contracts or ((1.0, False),) * len(mine)
+            for asset_no, instrument, contract in zip(
+                mine, attachment.welcome.instruments, contracts, strict=True
+            ):
                 if not 0 <= instrument < MAX_INSTRUMENT:
-                    raise ProtocolError(f"the daemon numbers an instrument {instrument}", where=attachment.name)
+                    raise ProtocolError(
+                        f"the daemon numbers an instrument {instrument}", where=attachment.name
+                    )
                 assets[instrument] = asset_no + 1
                 asset_channels[asset_no], asset_instruments[asset_no] = number, instrument
-                self.contract_sizes[asset_no] = size
+                self.contracts[asset_no] = Contract(*contract)
             row["market"] = attachment.market.address
             row["link"] = attachment.link.address
             row["requests"] = attachment.link.requests.ctypes.data
@@ -182,7 +200,7 @@ class Bot(Hbt):
         link["channels"] = self._channels.ctypes.data
         link["num_channels"] = len(self.attachments)
         link["cpus"] = len(os.sched_getaffinity(0))
-        link["spin_ns"] = spin_us * 1000
+        link["spin_ns"] = link["spin_now_ns"] = spin_us * 1000
         link["scratch"] = self._arena.reserve(SCRATCH_BYTES)
         link["asset_channels"] = asset_channels.ctypes.data
         link["asset_instruments"] = asset_instruments.ctypes.data
@@ -203,7 +221,9 @@ class Bot(Hbt):
             if reason := self.lost():
                 raise ChannelError(f"the lease ended at once: {reason}", where=self.name)
             if monotonic_ns() > deadline_ns:
-                raise ChannelError("the daemon sent no books", where=self.attachments[0].name, hint="is it stopped?")
+                raise ChannelError(
+                    "the daemon sent no books", where=self.attachments[0].name, hint="is it stopped?"
+                )
             sleep(0.001)
         clock = self.attachments[0].clock
         simulated = bool(self._link[0]["is_simulated"])
@@ -240,14 +260,18 @@ class Bot(Hbt):
                     else "left something else than frames in its ring"
                 )
                 raise ProtocolError(
-                    f"the daemon {what}", where=attachment.name, hint="run the same version of hftd on both sides"
+                    f"the daemon {what}",
+                    where=attachment.name,
+                    hint="run the same version of hftd on both sides",
                 )
 
     def warnings(self) -> list[str]:
         """As in `Hbt`, and losses on the way."""
         found = super().warnings()
         if not self.page.closed and (lapped := self.page.word(BOT_LAPPED)):
-            found.append(f"the market went by unseen {lapped} times; each time the books were asked for again")
+            found.append(
+                f"the market went by unseen {lapped} times; each time the books were asked for again"
+            )
         return found
 
     def detach(self, reason: str = "the bot ends") -> None:

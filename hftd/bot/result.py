@@ -37,6 +37,7 @@ class AssetResult(msgspec.Struct, frozen=True, kw_only=True):
         equity: Balance and the position's value at `price`, less fees; NaN without a price.
         price: The last mid price; NaN without one.
         contract_size: Units of the underlying in one contract.
+        inverse: Whether the contract is inverse: settled in the base currency.
     """
 
     symbol: str
@@ -50,6 +51,7 @@ class AssetResult(msgspec.Struct, frozen=True, kw_only=True):
     equity: float
     price: float
     contract_size: float = 1.0
+    inverse: bool = False
 
 
 class BotResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import select
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from hftd.bot.strategy import Strategy, load_strategy
 from hftd.clock import monotonic_ns
 from hftd.errors import HftdError, StrategyError
 from hftd.hbt import Hbt
+from hftd.local import Contract
 from hftd.recorder import Recorder
 
 _MAX_RECORDS = 1 << 22
@@ -27,7 +28,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def _signals_to(stop: Callable[[], None]) -> Iterator[list[int]]:
+def _signals_to(stop: Callable[[], None]) -> Generator[list[int], None, None]:
     """SIGINT and SIGTERM call `stop` meanwhile; a third of them ends the process. Yields those that came."""
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -106,22 +107,30 @@ class Run:
             os.eventfd_write(done_fd, 1)
 
     def _mind(
-        self, thread: threading.Thread, done_fd: int, watch: Callable[[], str] | None, descriptors: tuple[int, ...]
+        self,
+        thread: threading.Thread,
+        done_fd: int,
+        watch: Callable[[], str] | None,
+        descriptors: tuple[int, ...],
     ) -> None:
         poll = select.poll()
         poll.register(done_fd, select.POLLIN)
         for descriptor in descriptors:
             poll.register(descriptor, select.POLLIN)
+        is_over = False
         while thread.is_alive():
             ready = dict(poll.poll(1000))
             if done_fd in ready:
                 thread.join()
                 return
-            if watch is not None and not self.lost and (reason := watch()):
-                self.lost = reason
+            if watch is not None and not is_over and (reason := watch()):
+                is_over = True
+                # A strategy that was told that the data is over may take its time; there is nothing to lose any more.
+                if not self.hbt.ended:
+                    self.lost = reason
+                    self.hbt.stop()
                 for descriptor in descriptors:
                     poll.unregister(descriptor)
-                self.hbt.stop()
 
     @property
     def ended(self) -> str:
@@ -150,7 +159,7 @@ def run_strategy(
     hbt: Hbt,
     config: BotConfig,
     base: Path,
-    contract_sizes: list[float],
+    contracts: list[Contract],
     *,
     watch: Callable[[], str] | None = None,
     descriptors: tuple[int, ...] = (),
@@ -164,11 +173,12 @@ def run_strategy(
     strategy = load_strategy(config.bot.strategy, config.parameters, base)
     recorder = Recorder(hbt.num_assets, _MAX_RECORDS) if strategy.wants_recorder else None
     hbt.record_every(config.record.interval_ms * 1_000_000)
+    hbt.begin()
     run = Run(hbt, strategy, recorder)
     run(watch, descriptors)
     hbt.check()
     assets = [
-        _asset_result(hbt, asset_no, symbol, channel, contract_sizes[asset_no])
+        _asset_result(hbt, asset_no, symbol, channel, contracts[asset_no])
         for asset_no, (symbol, channel) in enumerate(_names(config))
     ]
     records = recorder.recorder.rows() if recorder else hbt.records()
@@ -187,7 +197,7 @@ def run_strategy(
     )
 
 
-def _asset_result(hbt: Hbt, asset_no: int, symbol: str, channel: str, contract_size: float) -> AssetResult:
+def _asset_result(hbt: Hbt, asset_no: int, symbol: str, channel: str, contract: Contract) -> AssetResult:
     state = hbt.state_values(asset_no)
     depth = hbt.depth(asset_no)
     price = (depth.best_bid + depth.best_ask) / 2.0
@@ -195,14 +205,13 @@ def _asset_result(hbt: Hbt, asset_no: int, symbol: str, channel: str, contract_s
         name: getattr(state, name)
         for name in ("position", "balance", "fee", "num_trades", "trading_volume", "trading_value")
     }
-    # A flat position is worth nothing, whatever the price.
-    worth = contract_size * state.position * price if state.position != 0.0 else 0.0
     return AssetResult(
         symbol=symbol,
         channel=channel,
-        equity=state.balance + worth - state.fee,
+        equity=contract.equity(state.balance, state.position, state.fee, price),
         price=price,
-        contract_size=contract_size,
+        contract_size=contract.size,
+        inverse=contract.inverse,
         **values,
     )
 
@@ -228,4 +237,4 @@ def run(config: BotConfig, base: Path) -> BotResult:
     ]
     with Bot(instruments, name=config.bot.name, end=config.bot.end, spin_us=config.bot.spin_us) as bot:
         descriptors = tuple(attachment.fileno() for attachment in bot.attachments)
-        return run_strategy(bot, config, base, bot.contract_sizes, watch=bot.lost, descriptors=descriptors)
+        return run_strategy(bot, config, base, bot.contracts, watch=bot.lost, descriptors=descriptors)

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hftd.errors import StrategyError
 from hftd.jit import cache_dir, caching_in, source_hash
@@ -53,7 +54,8 @@ class Strategy:
             return self.python_function
         import numba
 
-        kinds = tuple(numba.typeof(value) for value in self.arguments(hbt, recorder))
+        typeof: Any = numba.typeof  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        kinds: tuple[Any, ...] = tuple(typeof(value) for value in self.arguments(hbt, recorder))
         # All that its machine code is made from, helpers in other files included.
         folder = cache_dir() / f"strategies-{source_hash(self.python_function.__module__)}"
         try:
@@ -72,7 +74,11 @@ class Strategy:
     def _load(self, folder: Path, kinds: tuple[Any, ...]) -> Any:
         import numba
 
-        options = {name: value for name, value in self._options.items() if name not in ("nopython", "nogil", "boundscheck")}
+        options = {
+            name: value
+            for name, value in self._options.items()
+            if name not in ("nopython", "nogil", "boundscheck")
+        }
         with caching_in(folder):
             dispatcher = numba.njit(nogil=True, cache=True, **options)(self.python_function)
         try:
@@ -104,7 +110,9 @@ def _bind(function: Callable[..., Any], parameters: dict[str, Any], where: str) 
             raise StrategyError(
                 f"it has no parameter {name!r}",
                 where=where,
-                hint=f"did you mean {near[0]!r}?" if near else f"its parameters are: {', '.join(names) or 'none'}",
+                hint=f"did you mean {near[0]!r}?"
+                if near
+                else f"its parameters are: {', '.join(names) or 'none'}",
             )
     bound: dict[str, Any] = {}
     for argument in arguments[1:]:
@@ -127,7 +135,7 @@ def _bind(function: Callable[..., Any], parameters: dict[str, Any], where: str) 
 def _value(value: Any, default: Any, name: str, where: str) -> Any:
     """A parameter as compiled code takes it: lists become arrays, and numbers take the default's type."""
     if isinstance(value, list):
-        array = np.asarray(value)  # pyright: ignore[reportUnknownArgumentType]
+        array: NDArray[Any] = np.asarray(value)  # pyright: ignore[reportUnknownArgumentType]
         if array.dtype.kind not in "bif":
             raise StrategyError(f"the parameter {name!r} is a list of other things than numbers", where=where)
         return array
@@ -150,7 +158,9 @@ def _import(name: str, base: Path, where: str) -> ModuleType:
     if name.endswith(".py") or "/" in name:
         path = Path(name) if Path(name).is_absolute() else base / name
         if not path.is_file():
-            raise StrategyError(f"there is no file {path}", where=where, hint="paths are relative to the configuration")
+            raise StrategyError(
+                f"there is no file {path}", where=where, hint="paths are relative to the configuration"
+            )
         spec = importlib.util.spec_from_file_location(path.stem, path)
         if spec is None or spec.loader is None:
             raise StrategyError(f"{path} is not a Python file", where=where)

@@ -134,6 +134,22 @@ def bell_wait(bot_page, seen, spin_ns, timeout_ns):
 
 
 @inline
+def next_spin_ns(spin_ns, max_ns, came):
+    """How long to spin at the next wait, after one that spun: longer if what was waited for came, else half.
+
+    Where the other side has a processor of its own it answers within the spin. Where it does not, spinning only
+    keeps it from answering, and soon there is none; the callers try again now and then.
+    """
+    if came:
+        return min(max_ns, spin_ns * 2 + 1000)
+    return 0 if spin_ns < 1000 else spin_ns // 2
+
+
+TRY_SPIN_EVERY: Final = 1024
+"""Waits after which one spins all the same, to see whether there is a free processor now."""
+
+
+@inline
 def doorbell_arm(asleep_address):
     """Before the daemon sleeps: ask for the doorbell. Then look at the rings once more."""
     store_i64(asleep_address, 1)

@@ -145,7 +145,7 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=33):
     Attributes:
         instruments: The numbers by which messages name the Hello's instruments, in the Hello's order.
         market_bytes: Capacity of the market ring; likewise of the two rings of the link.
-        contract_sizes: Units of the underlying in one contract, of each instrument.
+        contracts: (size, whether it is inverse) of each instrument's contract.
     """
 
     version: int
@@ -156,7 +156,7 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=33):
     market_bytes: int
     request_bytes: int
     response_bytes: int
-    contract_sizes: tuple[float, ...] = ()
+    contracts: tuple[tuple[float, bool], ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag=34):

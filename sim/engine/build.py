@@ -4,6 +4,7 @@ This is the engine's only contact with Python objects: everything below it is ad
 """
 
 import ctypes
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +14,31 @@ from numpy.typing import NDArray
 from hftd import feed
 from hftd.arena import Arena
 from hftd.errors import DataError, HftdError
-from hftd.local import fill_book
 from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
+from hftd.local import fill_book
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.types import ERR_RING_FULL, INVALID_MIN, event_dtype
-from sim.asset import AssetModel, as_rows, load_latencies
+from sim.asset import AssetModel, as_rows
 from sim.engine import prepare, run
+from sim.engine.columns import Prepared, row_error, set_buffers
 from sim.engine.layout import (
     CHUNK_ROWS,
     LATENCY_INTERPOLATED,
     MAX_ANSWERS,
     MAX_REQUESTS,
     NEVER,
-    PREPARE_NEGATIVE_QTY,
-    PREPARE_NOT_FINITE,
-    PREPARE_UNSORTED,
     engine_dtype,
     exchange_dtype,
     lane_dtype,
     own_order_dtype,
-    segment_dtype,
     stream_dtype,
 )
 
+_OFF_TICK_MAX = 0.1
+"""A part of prices off the tick that is no longer an oddity of the exchange."""
+
 _BOOK = offset_of(exchange_dtype, "book")
 _NEXT_FILE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
-_WHAT_IS_WRONG = {
-    PREPARE_UNSORTED: ("goes back in time", "sort the rows, or split them by clock: see docs/archives.md"),
-    PREPARE_NOT_FINITE: ("has a price or quantity that is not a number", "remove or repair the row"),
-    PREPARE_NEGATIVE_QTY: ("has a negative quantity", "remove or repair the row"),
-}
 
 
 class Engine:
@@ -51,17 +47,28 @@ class Engine:
     Args:
         models: The assets, in the order of their numbers.
         num_lanes: How many bots there may be.
-        local_books: The addresses of the local side's books, if it runs here too (in a backtest).
+        local_books: The addresses of the local side's books, if it runs here too (in a backtest). Otherwise
+            (in a replay) the lanes are set up as bots come.
+        on_file_over: Called with an asset's number before the rows of one of its files are let go.
     """
 
-    def __init__(self, models: list[AssetModel], num_lanes: int = 1, local_books: list[int] | None = None) -> None:
+    def __init__(
+        self,
+        models: list[AssetModel],
+        num_lanes: int = 1,
+        local_books: list[int] | None = None,
+        on_file_over: Callable[[int], None] | None = None,
+    ) -> None:
         self.models = models
         self.arena = Arena()
         self.error: HftdError | None = None
+        self.warnings: list[str] = []
         self.num_lanes = num_lanes
         self._open: list[dict[int, NDArray[Any]]] = [{} for _ in models]
         self._latencies: list[NDArray[Any]] = []
         self._local_books = local_books or []
+        self._on_file_over = on_file_over
+        self._file_rows: list[dict[int, int]] = [{} for _ in models]
         self.exchanges = self.arena.records(exchange_dtype, len(models))
         self.locals = self.arena.records(stream_dtype, len(models))
         self.lanes = self.arena.records(lane_dtype, len(models) * num_lanes).reshape(len(models), num_lanes)
@@ -94,22 +101,38 @@ class Engine:
             if model.initial_snapshot is not None:
                 self.load_snapshot(asset_no, self._local_books[asset_no])
         else:
-            self.locals[asset_no]["next_ts"], self.locals[asset_no]["ended"] = NEVER, 1
-        x["num_lanes"] = self.num_lanes
+            self._fill_stream(self.locals[asset_no], model, 0, is_local=True)
         x["lanes"] = self.lanes[asset_no].ctypes.data
-        for lane in self.lanes[asset_no]:
-            self.fill_lane(lane, asset_no)
+        if self._local_books:
+            x["num_lanes"] = self.num_lanes
+            for lane in self.lanes[asset_no]:
+                self.fill_lane(lane, asset_no)
         x["next_request_ts"] = NEVER
         x["pool"] = self.arena.reserve(own_order_dtype.itemsize * MAX_ORDERS)
         for name in ("buy_ticks", "buy_orders", "sell_ticks", "sell_orders"):
             x[name] = self.arena.reserve(8 * MAX_ORDERS)
-        for name in ("queue_model", "queue_power", "latency_model", "entry_ns", "response_ns"):
+        for name in (
+            "queue_model",
+            "queue_power",
+            "exchange_model",
+            "asset_model",
+            "contract_size",
+            "fee_model",
+            "maker_fee",
+            "taker_fee",
+            "buyer_fee",
+            "seller_fee",
+        ):
             x[name] = getattr(model, name)
-        for name in ("contract_size", "maker_fee", "taker_fee"):
-            x[name] = getattr(model, name)
-        if model.latency_model == LATENCY_INTERPOLATED:
-            rows = load_latencies(model.latency_data, model.latency_offset_ns, where)
-            x["latency_rows"], x["latency_count"] = self.arena.keep(rows), len(rows)
+        loaded: dict[int, NDArray[Any]] = {}
+        for way, latency in enumerate(model.latencies):
+            row = x["latencies"][way]
+            row["constant_ns"] = latency.constant_ns
+            if latency.data:
+                # The same recording may serve several ways.
+                rows = loaded.setdefault(id(latency), latency.load(where))
+                row["model"] = LATENCY_INTERPOLATED
+                row["rows"], row["count"] = self.arena.keep(rows), len(rows)
 
     def fill_lane(self, lane: Any, instrument: int) -> None:
         """Set up a lane's memory."""
@@ -131,10 +154,9 @@ class Engine:
         stream["last_ts"] = INVALID_MIN
         stream["file_no"] = -1
         stream["book"] = book
-        # A row outside the window may close one segment and open another; one record more tells the last one's end.
-        stream["buffer_segments"] = self.arena.reserve(segment_dtype.itemsize * (2 * CHUNK_ROWS + 1))
-        stream["ticks"] = self.arena.reserve(8 * CHUNK_ROWS)
-        stream["qtys"] = self.arena.reserve(8 * CHUNK_ROWS)
+        if book == 0:
+            return
+        set_buffers(stream, self.arena, CHUNK_ROWS)
 
     def load_snapshot(self, asset_no: int, book: int) -> None:
         """Apply an asset's initial snapshot to a book."""
@@ -142,6 +164,8 @@ class Engine:
         feed.load_book.call(book, rows.ctypes.data, len(rows))
 
     def _load(self, source: Any) -> NDArray[Any]:
+        if isinstance(source, Prepared):
+            return source.rows
         if isinstance(source, np.ndarray):
             return as_rows(source, event_dtype, "the data")
         from sim.archive import read_events
@@ -153,7 +177,37 @@ class Engine:
         opened = self._open[asset_no]
         if file_no not in opened:
             opened[file_no] = self._load(self.models[asset_no].data[file_no])
+            if file_no not in self._file_rows[asset_no]:
+                self._check_ticks(asset_no, file_no, opened[file_no])
+            self._file_rows[asset_no][file_no] = len(opened[file_no])
         return opened[file_no]
+
+    def _check_ticks(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> None:
+        """A wrong tick size moves every price, silently."""
+        from sim.archive import find_off_tick
+
+        model = self.models[asset_no]
+        found = find_off_tick(rows, model.tick_size)
+        if found is None:
+            return
+        what = (
+            f"{found.count:,} of {found.looked_at:,} prices are no multiples of the tick size {model.tick_size:g}, "
+            f"first {found.px:g} in row {found.row:,}"
+        )
+        where = self._where(asset_no, file_no)
+        if model.must_fit_ticks and found.count > _OFF_TICK_MAX * found.looked_at:
+            raise DataError(
+                what, where=where, hint="set the tick_size of the instrument as the exchange has it"
+            )
+        self.warnings.append(f"{where}: {what}; they are rounded")
+
+    def rows_total(self) -> int:
+        """The rows of all files; those that were not opened yet are guessed to be like those that were."""
+        total = 0
+        for model, known in zip(self.models, self._file_rows, strict=True):
+            if known:
+                total += sum(known.values()) * len(model.data) // len(known)
+        return total
 
     def stream(self, asset_no: int, is_local: int) -> Any:
         """The record of a side's stream."""
@@ -164,12 +218,17 @@ class Engine:
         try:
             stream = self.stream(asset_no, is_local)
             file_no = int(stream["file_no"]) + 1
+            if is_local and 0 < file_no < len(self.models[asset_no].data) and self._on_file_over is not None:
+                self._on_file_over(asset_no)
             stream["file_no"] = file_no
-            behind = min(int(self.stream(asset_no, side)["file_no"]) for side in ((0, 1) if self._local_books else (0,)))
+            behind = min(int(self.stream(asset_no, side)["file_no"]) for side in (0, 1))
             if file_no < len(self.models[asset_no].data):
                 rows = self.rows_of(asset_no, file_no)
                 stream["row"] = rows.ctypes.data
                 stream["rows_end"] = rows.ctypes.data + rows.nbytes
+                source = self.models[asset_no].data[file_no]
+                if isinstance(source, Prepared) and stream["book"]:
+                    source.play_into(stream)
                 if not len(rows):
                     raise DataError("there are no rows", where=self._where(asset_no, file_no))
             for done in [number for number in self._open[asset_no] if number < behind]:
@@ -178,12 +237,14 @@ class Engine:
         except HftdError as error:
             self.error = error
         except (OSError, MemoryError) as error:
-            self.error = DataError(str(error), where=self._where(asset_no, int(self.stream(asset_no, is_local)["file_no"])))
+            self.error = DataError(
+                str(error), where=self._where(asset_no, int(self.stream(asset_no, is_local)["file_no"]))
+            )
         return 2
 
     def _where(self, asset_no: int, file_no: int) -> str:
         source = self.models[asset_no].data[min(file_no, len(self.models[asset_no].data) - 1)]
-        name = "the array" if isinstance(source, np.ndarray) else str(source)
+        name = str(source) if isinstance(source, (str, Path)) else "the array"
         return f"{name} of asset {self.models[asset_no].name or asset_no}"
 
     def check(self) -> None:
@@ -194,21 +255,14 @@ class Engine:
             for is_local in (0, 1):
                 stream = self.stream(asset_no, is_local)
                 if stream["error"]:
-                    raise self._row_error(asset_no, stream)
+                    raise row_error(
+                        stream,
+                        self.rows_of(asset_no, int(stream["file_no"])),
+                        self._where(asset_no, int(stream["file_no"])),
+                    )
             if self.exchanges[asset_no]["error"] == ERR_RING_FULL:
                 raise HftdError(
                     f"more than {MAX_ANSWERS} answers to orders are on their way",
                     where=f"asset {self.models[asset_no].name or asset_no}",
                     hint="a shorter response latency, or fewer orders, keep it below",
                 )
-
-    def _row_error(self, asset_no: int, stream: Any) -> DataError:
-        rows = self.rows_of(asset_no, int(stream["file_no"]))
-        number = (int(stream["error_row"]) - int(rows.ctypes.data)) // event_dtype.itemsize
-        what, hint = _WHAT_IS_WRONG[int(stream["error"])]
-        clock = "local_ts" if stream["is_local"] else "exch_ts"
-        values = ", ".join(f"{name}={rows[number][name]}" for name in ("exch_ts", "local_ts", "px", "qty"))
-        before = f" by {clock}, which was {int(stream['last_ts'])} before it" if stream["error"] == PREPARE_UNSORTED else ""
-        return DataError(
-            f"row {number} ({values}) {what}{before}", where=self._where(asset_no, int(stream["file_no"])), hint=hint
-        )

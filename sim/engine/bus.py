@@ -14,6 +14,7 @@ UPDATES_MASK = MAX_ANSWERS - 1
 
 @inline
 def bus_is_full(bus, mask):
+    """Whether there is no room for another entry."""
     b = bus_at(bus)
     return b.tail - b.head > mask
 

@@ -1,4 +1,4 @@
-"""Order latency: constant, or interpolated between recorded orders.
+"""Order latency: constant, or interpolated between recorded orders; for each way and kind of request its own.
 
 Entry latency below zero is a refusal on the way: the notice arrives after its absolute value.
 """
@@ -6,11 +6,23 @@ Entry latency below zero is a refusal on the way: the notice arrives after its a
 # pyright: basic
 
 from hftd.jit import inline
-from hftd.native import load_i64, record_at
-from sim.engine.layout import LATENCY_CONSTANT, exchange_dtype, lane_dtype
+from hftd.native import load_i64, record_at, store_i64
+from sim.engine.layout import (
+    LATENCY_CONSTANT,
+    WAY_RESPONSE,
+    exchange_dtype,
+    lane_dtype,
+    latency_model_dtype,
+    offset_of,
+)
 
 exchange_at = record_at(exchange_dtype)
 lane_at = record_at(lane_dtype)
+latency_model_at = record_at(latency_model_dtype)
+
+LATENCIES = offset_of(exchange_dtype, "latencies")
+LANE_ROWS = offset_of(lane_dtype, "latency_rows")
+_MODEL_BYTES = latency_model_dtype.itemsize
 
 _REQ, _EXCH, _RESP = 0, 8, 16
 _ROW = 32
@@ -31,22 +43,32 @@ def _alone(row):
 
 
 @inline
-def entry_latency_ns(exchange, lane, request_ts):
+def _model(exchange, way):
+    return latency_model_at(exchange + LATENCIES + way * _MODEL_BYTES)
+
+
+@inline
+def _cursor(lane, way):
+    """Requests and answers come in time order, so a search goes on from where the last one ended."""
+    return lane + LANE_ROWS + 8 * way
+
+
+@inline
+def entry_latency_ns(exchange, lane, way, request_ts):
     """From the request to the matching engine; negative if the request is refused on its way."""
-    x = exchange_at(exchange)
-    if x.latency_model == LATENCY_CONSTANT:
-        return x.entry_ns
-    rows = x.latency_rows
-    last = rows + (x.latency_count - 1) * _ROW
+    m = _model(exchange, way)
+    if m.model == LATENCY_CONSTANT:
+        return m.constant_ns
+    rows = m.rows
+    last = rows + (m.count - 1) * _ROW
     if request_ts < load_i64(rows + _REQ):
         return _alone(rows)
     if request_ts >= load_i64(last + _REQ):
         return _alone(last)
-    # Requests come in time order, so the search goes on from where it was.
-    row = rows + lane_at(lane).entry_row * _ROW
+    row = rows + load_i64(_cursor(lane, way)) * _ROW
     while not (load_i64(row + _REQ) <= request_ts < load_i64(row + _ROW + _REQ)):
         row += _ROW
-    lane_at(lane).entry_row = (row - rows) // _ROW
+    store_i64(_cursor(lane, way), (row - rows) // _ROW)
     req1 = load_i64(row + _REQ)
     req2 = load_i64(row + _ROW + _REQ)
     exch1 = load_i64(row + _EXCH)
@@ -61,20 +83,20 @@ def entry_latency_ns(exchange, lane, request_ts):
 @inline
 def response_latency_ns(exchange, lane, exch_ts):
     """From the matching engine to the bot; never negative."""
-    x = exchange_at(exchange)
-    if x.latency_model == LATENCY_CONSTANT:
-        return x.response_ns
-    rows = x.latency_rows
-    last = x.latency_count - 1
+    m = _model(exchange, WAY_RESPONSE)
+    if m.model == LATENCY_CONSTANT:
+        return m.constant_ns
+    rows = m.rows
+    last = m.count - 1
     if exch_ts < load_i64(rows + _EXCH):
         return max(load_i64(rows + _RESP) - load_i64(rows + _EXCH), 0)
-    row_no = lane_at(lane).response_row
+    row_no = load_i64(_cursor(lane, WAY_RESPONSE))
     while row_no < last:
         row = rows + row_no * _ROW
         if load_i64(row + _EXCH) <= exch_ts < load_i64(row + _ROW + _EXCH):
             break
         row_no += 1
-    lane_at(lane).response_row = row_no
+    store_i64(_cursor(lane, WAY_RESPONSE), row_no)
     row = rows + row_no * _ROW
     if row_no == last:
         # A refused request has no response: the last that had one tells.

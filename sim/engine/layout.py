@@ -57,8 +57,11 @@ stream_dtype = np.dtype(
         ("segments_end", "i8"),  # behind the last; there is one more record there, to tell its rows' end
         ("ticks", "i8"),
         ("qtys", "i8"),
-        # Where they are made from.
+        # Where they are made from, and how many rows at a time.
+        ("chunk_rows", "i8"),
         ("buffer_segments", "i8"),
+        ("buffer_ticks", "i8"),
+        ("buffer_qtys", "i8"),
         ("row", "i8"),  # address of the next raw row
         ("rows_end", "i8"),
         ("file_no", "i8"),  # the number of the file whose rows these are
@@ -114,6 +117,27 @@ QUEUE_POWER3 = 5
 LATENCY_CONSTANT = 0
 LATENCY_INTERPOLATED = 1
 
+# Which way an order latency is of.
+WAY_NEW = 0
+WAY_MODIFY = 1
+WAY_CANCEL = 2
+WAY_RESPONSE = 3
+
+ASSET_LINEAR = 0
+ASSET_INVERSE = 1
+
+FEE_ON_VALUE = 0
+FEE_ON_QTY = 1
+FEE_FLAT = 2
+
+EXCHANGE_WHOLE_FILLS = 0
+EXCHANGE_PARTIAL_FILLS = 1
+
+latency_model_dtype = np.dtype(
+    [("model", "i8"), ("constant_ns", "i8"), ("rows", "i8"), ("count", "i8")], align=True
+)
+"""How long one way takes; rows is the address of `latency_dtype` rows."""
+
 bus_dtype = np.dtype(
     [("entries", "i8"), ("head", "i8"), ("tail", "i8"), ("last_ts", "i8"), ("head_ts", "i8")], align=True
 )
@@ -125,8 +149,7 @@ lane_dtype = np.dtype(
         ("to_exch", bus_dtype),
         ("to_local", bus_dtype),
         ("index", index_dtype),
-        ("entry_row", "i8"),
-        ("response_row", "i8"),
+        ("latency_rows", "i8", (4,)),  # by WAY_*: where the search goes on
         ("instrument", "i8"),
         ("bot", "i8"),
         ("active", "i8"),
@@ -155,14 +178,15 @@ exchange_dtype = np.dtype(
         # Models.
         ("queue_model", "i8"),
         ("queue_power", "f8"),
-        ("latency_model", "i8"),
-        ("entry_ns", "i8"),
-        ("response_ns", "i8"),
-        ("latency_rows", "i8"),
-        ("latency_count", "i8"),
+        ("latencies", latency_model_dtype, (4,)),  # by WAY_*
+        ("exchange_model", "i8"),
+        ("asset_model", "i8"),
         ("contract_size", "f8"),
+        ("fee_model", "i8"),
         ("maker_fee", "f8"),
         ("taker_fee", "f8"),
+        ("buyer_fee", "f8"),  # of the value, in addition
+        ("seller_fee", "f8"),
         ("error", "i8"),
     ],
     align=True,

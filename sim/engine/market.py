@@ -240,6 +240,7 @@ def _exchange_rare(exchange, kind, segment, tick, stop, qty, now_ns):
 
 @inline
 def apply_clear(book, kind, row):
+    """Take the levels away that a clear event names: those of one side up to its price, or all."""
     tick_size = book_at(book).tick_size
     if kind == SEG_CLEAR_BIDS:
         clear_bids(book, load_f64(row + _EVENT_PX), tick_size)

@@ -24,7 +24,6 @@ from hftd.types import (
     TRADE_EVENT,
 )
 from sim.engine.layout import (
-    CHUNK_ROWS,
     NEVER,
     PREPARE_NEGATIVE_QTY,
     PREPARE_NOT_FINITE,
@@ -108,11 +107,12 @@ def prepare(stream):
     last_ts = s.last_ts
     row = s.row
     end = s.rows_end
-    ticks = s.ticks
-    qtys = s.qtys
+    ticks = s.buffer_ticks
+    qtys = s.buffer_qtys
+    chunk_rows = s.chunk_rows
     segment = s.buffer_segments
     count = 0
-    while row < end and count < CHUNK_ROWS:
+    while row < end and count < chunk_rows:
         ev = load_i64(row)
         if (ev & flag) == 0:
             row += _ROW_BYTES
@@ -176,16 +176,13 @@ def prepare(stream):
             store_i64(ticks + 8 * count, tick)
             count += 1
             row += _ROW_BYTES
-            if (
-                row >= end
-                or count >= CHUNK_ROWS
-                or load_i64(row) != ev
-                or load_i64(row + ts_offset) != ts
-            ):
+            if row >= end or count >= chunk_rows or load_i64(row) != ev or load_i64(row + ts_offset) != ts:
                 break
         segment_at(segment - SEGMENT_BYTES).exch_ts = load_i64(row - _ROW_BYTES + _EXCH_TS)
     # One more, whose first row is the end of the last segment's.
     segment_at(segment).first_kind = 16 * count
+    s.ticks = ticks
+    s.qtys = qtys
     s.segment = s.buffer_segments
     s.segments_end = segment
     s.next_ts = segment_at(s.buffer_segments).ts if segment != s.buffer_segments else NEVER

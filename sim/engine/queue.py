@@ -45,6 +45,7 @@ def probability_behind(model, power, front, back):
 
 @inline
 def queue_enter(order, level_qty):
+    """An order joins a level: all that stands there is ahead of it."""
     o = own_order_at(order)
     o.front_qty = level_qty
     o.cum_trade_qty = 0.0
@@ -52,6 +53,7 @@ def queue_enter(order, level_qty):
 
 @inline
 def queue_trade(order, qty):
+    """A trade at the order's price takes from what is ahead of it."""
     o = own_order_at(order)
     o.front_qty -= qty
     o.cum_trade_qty += qty
@@ -79,5 +81,6 @@ def queue_depth(order, model, power, before_qty, after_qty):
 
 
 @inline
-def queue_is_reached(order, lot_size):
-    return round_away(-own_order_at(order).front_qty / lot_size) > 0
+def queue_reached_lots(order, lot_size):
+    """How many lots of trades went beyond what was ahead of the order; more than 0 if it is reached."""
+    return round_away(-own_order_at(order).front_qty / lot_size)

@@ -32,7 +32,6 @@ from sim.engine.layout import (
     UPDATE_BYTES,
     engine_dtype,
     exchange_dtype,
-    lane_dtype,
     offset_of,
     segment_dtype,
     stream_dtype,
@@ -53,6 +52,7 @@ _SEGMENT = segment_dtype.itemsize
 
 @inline
 def exchange_address(engine, asset_no):
+    """The address of an asset's exchange side."""
     return engine_at(engine).exchanges + asset_no * EXCHANGE_BYTES
 
 
@@ -117,12 +117,13 @@ def advance_exchange(engine, asset_no, until_ns):
 
 @inline
 def next_exchange_ts(engine, asset_no):
+    """When something happens next on an asset's exchange side; NEVER if nothing will."""
     x = exchange_at(exchange_address(engine, asset_no))
     return min(x.stream.next_ts, x.next_request_ts)
 
 
 @inline
-def _matching_response_ts(lane, order_id, any_order):
+def matching_response_ts(lane, order_id, any_order):
     """When the first answer on its way arrives that is waited for, NEVER if there is none."""
     bus = bus_at(lane + LANE_TO_LOCAL)
     if any_order or bus.head == bus.tail:
@@ -135,51 +136,43 @@ def _matching_response_ts(lane, order_id, any_order):
 
 
 @inline
-def _lane(engine, asset_no):
-    return exchange_at(exchange_address(engine, asset_no)).lanes
-
-
-@inline
-def step_exchanges_to_any_response(engine, num_assets, until_ns):
-    """Let the exchanges go on, the earliest event first, until any answer to the bot is on its way.
-
-    None may be ahead of the others: a request that the bot sends when it wakes must not find an exchange that has
-    passed that moment.
-
-    Returns:
-        When the answer arrives, or `until_ns` if that comes first.
-    """
-    limit = until_ns
-    for a in range(num_assets):
-        limit = min(limit, bus_at(_lane(engine, a) + LANE_TO_LOCAL).head_ts)
-    while True:
-        ts = NEVER
-        asset_no = 0
-        for a in range(num_assets):
-            next_ts = next_exchange_ts(engine, a)
-            if next_ts < ts:
-                ts = next_ts
-                asset_no = a
-        if ts > limit or ts == NEVER:
-            return limit
-        call_code(engine_at(engine).fn_advance_exchange, (engine, asset_no, ts))
-        limit = min(limit, bus_at(_lane(engine, asset_no) + LANE_TO_LOCAL).head_ts)
-
-
-@inline
-def step_exchange_to_response(engine, asset_no, lane, order_id, any_order, until_ns):
-    """Let one exchange go on event by event until an answer that is waited for is on its way.
+def step_exchange_to_response(engine, asset_no, lane, order_id, until_ns):
+    """Let the exchange go on event by event until an answer that is waited for is on its way.
 
     Returns:
         When it arrives, or `until_ns` if that comes first. Everything at the exchange up to then has happened.
     """
-    limit = min(until_ns, _matching_response_ts(lane, order_id, any_order))
+    limit = min(until_ns, matching_response_ts(lane, order_id, False))
     while True:
         ts = next_exchange_ts(engine, asset_no)
         if ts > limit or ts == NEVER:
             return limit
         call_code(engine_at(engine).fn_advance_exchange, (engine, asset_no, ts))
-        limit = min(limit, _matching_response_ts(lane, order_id, any_order))
+        limit = min(limit, matching_response_ts(lane, order_id, False))
+
+
+@inline
+def step_exchanges_to_response(engine, num_assets, until_ns):
+    """As `step_exchange_to_response` for any answer of any of the first assets.
+
+    No exchange gets ahead of the answer that ends the wait: what the strategy sends then, to whichever of them, must
+    find it as it is at that moment.
+    """
+    limit = until_ns
+    for a in range(num_assets):
+        limit = min(limit, matching_response_ts(exchange_at(exchange_address(engine, a)).lanes, 0, True))
+    while True:
+        first = 0
+        ts = NEVER
+        for a in range(num_assets):
+            asset_ts = next_exchange_ts(engine, a)
+            if asset_ts < ts:
+                ts = asset_ts
+                first = a
+        if ts > limit or ts == NEVER:
+            return limit
+        call_code(engine_at(engine).fn_advance_exchange, (engine, first, ts))
+        limit = min(limit, matching_response_ts(exchange_at(exchange_address(engine, first)).lanes, 0, True))
 
 
 @kernel("int64(int64, int64, int64, int64)")
@@ -200,7 +193,7 @@ def advance_local(engine, session, asset_no, until_ns):
             local_segment(asset, segment, s.ticks, s.qtys, shift_ns)
             next_segment(engine, asset_no, stream, segment)
         a.feed_seen = 1
-    lane = _lane(engine, asset_no)
+    lane = exchange_at(exchange_address(engine, asset_no)).lanes
     bus = bus_at(lane + LANE_TO_LOCAL)
     while bus.head_ts <= until_ns and bus.head_ts != NEVER:
         apply_update(asset, bus_pop(lane + LANE_TO_LOCAL, UPDATE_BYTES, UPDATES_MASK))
@@ -263,10 +256,10 @@ def advance(session, until_ns, wait, asset_no, order_id):
         for a in range(s.num_assets):
             limit = min(limit, stream_at(e.locals + a * STREAM_BYTES).next_ts)
     if wait == WAIT_FEED_OR_RESPONSE:
-        limit = step_exchanges_to_any_response(engine, s.num_assets, limit)
+        limit = step_exchanges_to_response(engine, s.num_assets, limit)
     elif wait == WAIT_RESPONSE:
-        lane = _lane(engine, asset_no)
-        limit = step_exchange_to_response(engine, asset_no, lane, order_id, False, limit)
+        lane = exchange_at(exchange_address(engine, asset_no)).lanes
+        limit = step_exchange_to_response(engine, asset_no, lane, order_id, limit)
     for a in range(e.num_assets):
         if next_exchange_ts(engine, a) <= limit:
             call_code(e.fn_advance_exchange, (engine, a, limit))
@@ -294,6 +287,7 @@ def advance(session, until_ns, wait, asset_no, order_id):
 
 @inline
 def skip_local(engine, asset_no, until_ns):
+    """Step over the local side's data of an asset that is only on the timeline."""
     stream = engine_at(engine).locals + asset_no * STREAM_BYTES
     s = stream_at(stream)
     while s.next_ts <= until_ns and s.next_ts != NEVER:

@@ -20,7 +20,9 @@ def reference() -> ModuleType:
 @pytest.fixture(scope="session")
 def capture(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray[Any, Any]:
     """Six minutes of a real market, as rows."""
-    path = Path(os.environ.get("HFTD_TEST_DATA", ROOT / "../shared/data")) / "binancefutures_btcusdt_20240808.gz"
+    path = (
+        Path(os.environ.get("HFTD_TEST_DATA", ROOT / "../shared/data")) / "binancefutures_btcusdt_20240808.gz"
+    )
     if not path.exists():
         pytest.skip(f"there is no capture {path}: set HFTD_TEST_DATA")
     from sim.archive import read_events

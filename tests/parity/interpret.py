@@ -5,7 +5,9 @@ from numba import njit
 
 from hftd.types import BUY, CANCELED, EXPIRED, FILLED, INVALID_MAX, INVALID_MIN
 
-ELAPSE, WAIT_FEED, WAIT_RESPONSE, SUBMIT_BUY, SUBMIT_SELL, CANCEL, MOVE, SHRINK, CLEAR, CLEAR_TRADES = range(10)
+ELAPSE, WAIT_FEED, WAIT_RESPONSE, SUBMIT_BUY, SUBMIT_SELL, CANCEL, MOVE, SHRINK, CLEAR, CLEAR_TRADES = range(
+    10
+)
 OPS = ("elapse", "wait_next_feed", "wait_order_response", "submit_buy_order", "submit_sell_order", "cancel",
        "modify the price", "modify the quantity", "clear_inactive_orders", "clear_last_trades")  # fmt: skip
 

@@ -109,7 +109,9 @@ def feed(rng: np.random.Generator, start_tick: int, tick_size: float, lot_size: 
             taker = rng.choice([SELL_EVENT if sign < 0 else BUY_EVENT] * 15 + [0])
             market.add(int(taker) | TRADE_EVENT, ts, (mid + sign * int(rng.integers(-1, 4))) * tick_size, qty)
         elif chance < 0.97:
-            market.add(side | DEPTH_SNAPSHOT_EVENT, ts, (mid + sign * int(rng.integers(1, 9))) * tick_size, qty)
+            market.add(
+                side | DEPTH_SNAPSHOT_EVENT, ts, (mid + sign * int(rng.integers(1, 9))) * tick_size, qty
+            )
         elif chance < 0.99 or not clears:
             market.add(int(rng.choice([5, 100, 104])) | side, ts, float("nan"), 0.0)
         else:
@@ -118,12 +120,23 @@ def feed(rng: np.random.Generator, start_tick: int, tick_size: float, lot_size: 
     return market.done()
 
 
-def program(rng: np.random.Generator, num_assets: int, num_steps: int, *, market_orders: bool) -> NDArray[Any]:
+def program(
+    rng: np.random.Generator, num_assets: int, num_steps: int, *, market_orders: bool
+) -> NDArray[Any]:
     """Steps of all kinds; the first starts the clock."""
     rows = np.zeros(num_steps, step.step_dtype)
     waits = [step.ELAPSE, step.WAIT_FEED, step.WAIT_RESPONSE]
     rows["op"] = rng.choice(
-        waits + [step.SUBMIT_BUY, step.SUBMIT_SELL, step.CANCEL, step.MOVE, step.SHRINK, step.CLEAR, step.CLEAR_TRADES],
+        waits
+        + [
+            step.SUBMIT_BUY,
+            step.SUBMIT_SELL,
+            step.CANCEL,
+            step.MOVE,
+            step.SHRINK,
+            step.CLEAR,
+            step.CLEAR_TRADES,
+        ],
         num_steps,
         p=[0.2, 0.12, 0.06, 0.17, 0.17, 0.1, 0.06, 0.04, 0.06, 0.02],
     )
@@ -228,7 +241,9 @@ def differences(made: Case, expected: Seen, seen: Seen) -> list[str]:
             equal = theirs == ours
         for place in np.argwhere(~equal)[:3]:
             where = tuple(int(n) for n in place)
-            found.setdefault(where[0], []).append(f"{name}{list(where[1:])}: {theirs[where]} there, {ours[where]} here")
+            found.setdefault(where[0], []).append(
+                f"{name}{list(where[1:])}: {theirs[where]} there, {ours[where]} here"
+            )
 
     compare("code", expected[0], seen[0])
     compare("time", expected[1], seen[1])

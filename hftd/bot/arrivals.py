@@ -1,0 +1,196 @@
+"""What reaches a bot through its rings, applied to its books, orders and account."""
+
+# pyright: basic
+
+from hftd.bot.layout import (
+    ASSET_BYTES,
+    LINK_BROKEN,
+    LINK_NONSENSE,
+    LINK_OK,
+    MAX_INSTRUMENT,
+    channel_at,
+    link_at,
+    session_at,
+)
+from hftd.channel.layout import (
+    BOT_LAPPED,
+    BOT_RECORDS,
+    BROKEN,
+    LAPPED,
+    LINK_MARKET_CURSOR,
+    MARKET_LOSSLESS,
+    MESSAGE,
+)
+from hftd.channel.messages import (
+    FEED,
+    ORDER_UPDATE,
+    SPLICE,
+    STATE,
+    STATUS,
+    read_feed,
+    read_order_update,
+    read_splice,
+    read_state,
+    read_status,
+    read_tag,
+    write_resync,
+)
+from hftd.channel.queue import queue_claim, queue_commit, queue_peek, queue_release
+from hftd.channel.ring import market_copy, market_next
+from hftd.channel.wait import doorbell_ring
+from hftd.feed import BOOK, ROW_BYTES, apply_book_row, apply_rows
+from hftd.jit import inline
+from hftd.layout import ARRIVED_FEED, ARRIVED_RESPONSE, asset_dtype, offset_of, update_dtype
+from hftd.native import copy_bytes, load_f64, load_i64, stack_bytes, store_i64, store_release
+from hftd.orders import apply_update, asset_at, update_at
+from hftd.types import state_values_dtype
+
+_UPDATE_BYTES = update_dtype.itemsize
+_UPDATE_FIELDS = 8  # behind arrive_ts
+_STATE = offset_of(asset_dtype, "state")
+_STATE_BYTES = state_values_dtype.itemsize
+_EV, _PX, _QTY = 0, 24, 32
+
+
+@inline
+def _asset_of(session, channel, instrument):
+    """The address of the bot's asset with that instrument number, 0 if it has none."""
+    if instrument < 0 or instrument >= MAX_INSTRUMENT:
+        return 0
+    asset_no = load_i64(channel_at(channel).assets + 8 * instrument) - 1
+    if asset_no < 0:
+        return 0
+    return session_at(session).assets + asset_no * ASSET_BYTES
+
+
+@inline
+def _on_market_message(session, channel, message, length):
+    end = message + length
+    tag = read_tag(message, end)
+    if tag == FEED:
+        ok, instrument, rows, count = read_feed(message, end)
+        if not ok:
+            return LINK_NONSENSE
+        asset = _asset_of(session, channel, instrument)
+        if asset != 0 and apply_rows(asset, rows, count) > 0:
+            asset_at(asset).arrived |= ARRIVED_FEED
+    elif tag == STATUS:
+        words = stack_bytes(16)
+        if not read_status(message, end, words):
+            return LINK_NONSENSE
+        asset = _asset_of(session, channel, load_i64(words))
+        if asset != 0:
+            asset_at(asset).book_state = load_i64(words + 8)
+    else:
+        return LINK_NONSENSE
+    return LINK_OK
+
+
+@inline
+def _on_response(session, link, channel, message, length):
+    end = message + length
+    tag = read_tag(message, end)
+    if tag == ORDER_UPDATE:
+        update = stack_bytes(_UPDATE_BYTES)
+        if not read_order_update(message, end, update + _UPDATE_FIELDS):
+            return LINK_NONSENSE
+        asset = _asset_of(session, channel, update_at(update).instrument)
+        if asset == 0:
+            return LINK_NONSENSE
+        apply_update(asset, update)
+        a = asset_at(asset)
+        a.arrived |= ARRIVED_RESPONSE
+        b = link_at(link)
+        if a.asset_no == b.wanted_asset and update_at(update).order_id == b.wanted_order:
+            b.wanted_came = 1
+    elif tag == FEED:
+        # A book for a newcomer: levels, not news.
+        ok, instrument, rows, count = read_feed(message, end)
+        if not ok:
+            return LINK_NONSENSE
+        asset = _asset_of(session, channel, instrument)
+        if asset != 0:
+            for i in range(count):
+                row = rows + i * ROW_BYTES
+                apply_book_row(asset + BOOK, load_i64(row + _EV), load_f64(row + _PX), load_f64(row + _QTY))
+    elif tag == STATE:
+        words = stack_bytes(64)
+        if not read_state(message, end, words):
+            return LINK_NONSENSE
+        asset = _asset_of(session, channel, load_i64(words))
+        if asset != 0:
+            copy_bytes(asset + _STATE, words + 8, _STATE_BYTES)
+    elif tag == SPLICE:
+        words = stack_bytes(8)
+        if not read_splice(message, end, words):
+            return LINK_NONSENSE
+        channel_at(channel).cursor = load_i64(words)
+        channel_at(channel).resyncing = 0
+    else:
+        return LINK_NONSENSE
+    return LINK_OK
+
+
+@inline
+def _ask_for_books(channel):
+    """The bot was lapped: ask for fresh books, if there is room for the request."""
+    c = channel_at(channel)
+    words = stack_bytes(8)
+    length = write_resync(words)
+    target = queue_claim(c.requests, length)
+    if target > 0:
+        copy_bytes(target, words, length)
+        queue_commit(c.requests, 0)
+        doorbell_ring(c.doorbell_fd, c.asleep)
+        c.resyncing = 1
+
+
+@inline
+def drain_responses(session, link, channel):
+    """Apply what a channel's daemon answered."""
+    c = channel_at(channel)
+    while True:
+        status, message, length, _stamp = queue_peek(c.responses)
+        if status != MESSAGE:
+            return LINK_BROKEN if status == BROKEN else LINK_OK
+        code = _on_response(session, link, channel, message, length)
+        queue_release(c.responses)
+        if code != LINK_OK:
+            return code
+
+
+@inline
+def drain_market(session, link, channel):
+    """Apply what a channel's market ring holds; where it was lapped, ask for the books."""
+    c = channel_at(channel)
+    page = link_at(link).page
+    in_place = load_i64(c.market + MARKET_LOSSLESS) != 0
+    code = LINK_OK
+    records = 0
+    while c.resyncing == 0:
+        if in_place:
+            status, message, length, _stamp, after = market_next(c.market, c.cursor)
+        else:
+            status, message, length, _stamp, after = market_copy(c.market, c.cursor, link_at(link).scratch)
+        if status == MESSAGE:
+            code = _on_market_message(session, channel, message, length)
+            c.cursor = after
+            records += 1
+            # Its room may be what the producer waits for.
+            store_release(c.link + LINK_MARKET_CURSOR, after)
+            if code != LINK_OK:
+                break
+        elif status == LAPPED:
+            # Where the request finds no room, the next look meets the same gap.
+            _ask_for_books(channel)
+            if c.resyncing != 0:
+                store_i64(page + BOT_LAPPED, load_i64(page + BOT_LAPPED) + 1)
+                c.cursor = after
+            break
+        else:
+            if status == BROKEN:
+                code = LINK_BROKEN
+            break
+    if records > 0:
+        store_i64(page + BOT_RECORDS, load_i64(page + BOT_RECORDS) + records)
+    return code

@@ -1,0 +1,64 @@
+"""What the compiled side of a bot knows of its channels."""
+
+# pyright: basic
+
+import numpy as np
+
+from hftd.channel.layout import MAX_MESSAGE_BYTES
+from hftd.layout import asset_dtype, session_dtype
+from hftd.native import record_at
+
+MAX_INSTRUMENT = 1 << 16
+"""Instrument numbers of a channel are below it."""
+
+LINK_OK = 0
+LINK_BROKEN = 1  # a ring holds what no writer of ours writes
+LINK_NONSENSE = 2  # a message that is none of the protocol's
+
+channel_dtype = np.dtype(
+    [
+        ("market", "i8"),  # addresses
+        ("link", "i8"),
+        ("requests", "i8"),
+        ("responses", "i8"),
+        ("asleep", "i8"),
+        ("doorbell_fd", "i8"),
+        ("cursor", "i8"),
+        ("assets", "i8"),  # asset number + 1 by instrument number, 0 for others'
+        ("resyncing", "i8"),  # books are on their way: the market ring is left alone until the splice
+        ("error", "i8"),
+    ],
+    align=True,
+)
+"""One attached channel."""
+
+link_dtype = np.dtype(
+    [
+        ("page", "i8"),
+        ("clock", "i8"),
+        ("is_simulated", "i8"),
+        ("channels", "i8"),
+        ("num_channels", "i8"),
+        ("spin_ns", "i8"),  # at most
+        ("spin_now_ns", "i8"),
+        ("cpus", "i8"),
+        ("scratch", "i8"),
+        ("asset_channels", "i8"),  # channel number by asset number
+        ("asset_instruments", "i8"),  # instrument number by asset number
+        ("waits", "i8"),
+        ("error", "i8"),
+        ("wanted_asset", "i8"),  # the answer that is waited for, and whether it came
+        ("wanted_order", "i8"),
+        ("wanted_came", "i8"),
+    ],
+    align=True,
+)
+"""A bot's channels."""
+
+link_at = record_at(link_dtype)
+channel_at = record_at(channel_dtype)
+session_at = record_at(session_dtype)
+
+CHANNEL_BYTES = channel_dtype.itemsize
+ASSET_BYTES = asset_dtype.itemsize
+SCRATCH_BYTES = MAX_MESSAGE_BYTES + 64

@@ -1,0 +1,133 @@
+"""Rows whose columns are made once and kept, for many runs over the same data.
+
+A backtest makes its columns as it goes, chunk by chunk, and forgets them. Who runs a strategy many times, over its
+parameters, makes them once: the runs then only read them. The results are the same.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hftd.arena import Arena
+from hftd.errors import DataError
+from hftd.layout import book_dtype
+from hftd.local import AssetSpec, fill_book
+from hftd.types import INVALID_MIN, event_dtype
+from sim.engine import prepare
+from sim.engine.layout import (
+    NEVER,
+    PREPARE_NEGATIVE_QTY,
+    PREPARE_NOT_FINITE,
+    PREPARE_UNSORTED,
+    segment_dtype,
+    stream_dtype,
+)
+
+_WHAT_IS_WRONG = {
+    PREPARE_UNSORTED: ("goes back in time", "sort the rows, or split them by clock: see docs/archives.md"),
+    PREPARE_NOT_FINITE: ("has a price or quantity that is not a number", "remove or repair the row"),
+    PREPARE_NEGATIVE_QTY: ("has a negative quantity", "remove or repair the row"),
+}
+# What the columns depend on besides the rows: a run that differs in one of these makes its own.
+_STREAM_FIELDS = ("is_local", "offset_ns")
+_BOOK_FIELDS = ("tick_size", "lot_size", "base_tick", "window_ticks", "roi_lb_tick", "roi_ub_tick")
+_COLUMNS = ("segment", "segments_end", "ticks", "qtys", "next_ts", "rows_done")
+
+
+def set_buffers(stream: Any, arena: Arena, rows: int) -> None:
+    """Give a stream's record the memory for that many rows at a time; it is touched as far as it is used."""
+    stream["chunk_rows"] = rows
+    # A row outside the window may close one segment and open another; one record more tells the last one's end.
+    stream["buffer_segments"] = arena.reserve(segment_dtype.itemsize * (2 * rows + 1), in_order=True)
+    stream["buffer_ticks"] = arena.reserve(8 * rows, in_order=True)
+    stream["buffer_qtys"] = arena.reserve(8 * rows, in_order=True)
+
+
+def row_error(stream: Any, rows: NDArray[Any], where: str) -> DataError:
+    """What is wrong with the row at which the preparation of a stream stopped."""
+    number = (int(stream["error_row"]) - int(rows.ctypes.data)) // event_dtype.itemsize
+    what, hint = _WHAT_IS_WRONG[int(stream["error"])]
+    clock = "local_ts" if stream["is_local"] else "exch_ts"
+    values = ", ".join(f"{name}={rows[number][name]}" for name in ("exch_ts", "local_ts", "px", "qty"))
+    before = ""
+    if stream["error"] == PREPARE_UNSORTED:
+        before = f" by {clock}, which was {int(stream['last_ts'])} before it"
+    return DataError(f"row {number} ({values}) {what}{before}", where=where, hint=hint)
+
+
+class Prepared:
+    """Rows with their columns, to be given to `BacktestAsset.data` as often as wanted.
+
+    Args:
+        data: An npz file, or an array of `event_dtype`.
+        tick_size: That of the asset.
+        lot_size: That of the asset.
+        roi: Its range of interest, if it has one.
+        latency_offset: Its offset of the feed's latency.
+
+    Raises:
+        DataError: The rows can't be read, go back in time, or hold what is no number.
+    """
+
+    def __init__(
+        self,
+        data: str | Path | NDArray[Any],
+        tick_size: float,
+        lot_size: float,
+        *,
+        roi: tuple[float, float] | None = None,
+        latency_offset: int = 0,
+    ) -> None:
+        from sim.asset import as_rows
+
+        if isinstance(data, np.ndarray):
+            self.rows: NDArray[Any] = as_rows(data, event_dtype, "the feed data")
+            where = "the array"
+        else:
+            from sim.archive import read_events
+
+            self.rows, where = read_events(Path(data)), str(data)
+        self._arena = Arena()
+        self._books = self._arena.records(book_dtype, 2)
+        self._streams = self._arena.records(stream_dtype, 2)
+        spec = AssetSpec(tick_size, lot_size, roi=roi)
+        for number, stream in enumerate(self._streams):
+            fill_book(self._books[number], spec, self._arena)
+            stream["book"] = self._books.ctypes.data + number * book_dtype.itemsize
+            stream["is_local"] = number
+            stream["offset_ns"] = latency_offset
+            stream["last_ts"] = INVALID_MIN
+            stream["next_ts"] = NEVER
+            stream["row"] = self.rows.ctypes.data
+            stream["rows_end"] = self.rows.ctypes.data + self.rows.nbytes
+            set_buffers(stream, self._arena, len(self.rows))
+            prepare.prepare.call(self._streams.ctypes.data + number * stream_dtype.itemsize)
+            if stream["error"]:
+                raise row_error(stream, self.rows, where)
+
+    def play_into(self, stream: Any) -> bool:
+        """Let a run's stream read these columns; False if the run needs other ones, which it makes itself."""
+        mine = self._streams[int(stream["is_local"])]
+        book = self._books[int(stream["is_local"])]
+        theirs = np.frombuffer(_bytes_at(int(stream["book"]), book_dtype.itemsize), book_dtype)[0]
+        if not theirs["window_ticks"]:
+            theirs["base_tick"], theirs["window_ticks"] = book["base_tick"], book["window_ticks"]
+        fits = all(stream[name] == mine[name] for name in _STREAM_FIELDS)
+        fits = fits and all(theirs[name] == book[name] for name in _BOOK_FIELDS)
+        if not fits or (mine["next_ts"] != NEVER and int(mine["next_ts"]) < int(stream["last_ts"])):
+            return False
+        done = int(stream["rows_done"])
+        for name in _COLUMNS:
+            stream[name] = mine[name]
+        stream["rows_done"] = done + int(mine["rows_done"])
+        stream["row"] = stream["rows_end"]
+        stream["last_ts"] = mine["last_ts"]
+        return True
+
+
+def _bytes_at(address: int, size: int) -> Any:
+    import ctypes
+
+    return (ctypes.c_uint8 * size).from_address(address)

@@ -1,0 +1,248 @@
+"""The bots' own orders at an exchange, and the answers that go out about them.
+
+Own orders stand in two arrays sorted by price and, at one price, by queue place, so fills always come in the same
+order.
+"""
+
+# pyright: basic
+
+from hftd.book import ask_qty, bid_qty
+from hftd.jit import inline
+from hftd.layout import MAX_ORDERS, request_dtype, update_dtype
+from hftd.native import copy_bytes, load_i64, move_bytes, record_at, round_away, store_i64
+from hftd.orders import index_insert, index_remove
+from hftd.types import (
+    BUY,
+    ERR_RING_FULL,
+    FILLED,
+    NONE,
+    PARTIALLY_FILLED,
+    REJECTED,
+    state_values_dtype,
+)
+from sim.engine.account import LANE_INDEX, LANE_STATE, LANE_TO_LOCAL, book_execution
+from sim.engine.bus import UPDATES_MASK, bus_at, bus_is_full, bus_push
+from sim.engine.latency import exchange_at, lane_at, response_latency_ns
+from sim.engine.layout import (
+    EXCHANGE_WHOLE_FILLS,
+    UPDATE_BYTES,
+    exchange_dtype,
+    offset_of,
+    own_order_dtype,
+)
+from sim.engine.queue import own_order_at, queue_enter
+
+request_at = record_at(request_dtype)
+update_at = record_at(update_dtype)
+
+BOOK = offset_of(exchange_dtype, "book")
+OWN_BYTES = own_order_dtype.itemsize
+_STATE_BYTES = state_values_dtype.itemsize
+_UPDATE_STATE = offset_of(update_dtype, "state")
+
+
+# --- Answers --------------------------------------------------------------------------------------------------------
+
+
+@inline
+def _push_update(exchange, lane, ts):
+    if bus_is_full(lane + LANE_TO_LOCAL, UPDATES_MASK):
+        exchange_at(exchange).error = ERR_RING_FULL
+    return bus_push(lane + LANE_TO_LOCAL, UPDATE_BYTES, UPDATES_MASK, ts)
+
+
+@inline
+def respond(exchange, order, req, now_ns, executed):
+    """Tell the bot how an order stands now."""
+    o = own_order_at(order)
+    lane = o.lane
+    recv_ts = now_ns + response_latency_ns(exchange, lane, now_ns)
+    update = _push_update(exchange, lane, recv_ts)
+    u = update_at(update)
+    u.arrive_ts = bus_at(lane + LANE_TO_LOCAL).last_ts
+    u.recv_ts = u.arrive_ts
+    u.order_id = o.order_id
+    u.status = o.status
+    u.req = req
+    u.side = o.side
+    u.order_type = o.order_type
+    u.time_in_force = o.time_in_force
+    u.maker = o.maker
+    u.price_tick = o.price_tick
+    u.qty = o.qty
+    u.leaves_qty = o.leaves_qty
+    u.exec_qty = o.exec_qty
+    u.exec_price_tick = o.exec_price_tick
+    u.exch_ts = now_ns
+    u.local_ts = o.local_ts
+    u.executed = executed
+    u.instrument = lane_at(lane).instrument
+    copy_bytes(update + _UPDATE_STATE, lane + LANE_STATE, _STATE_BYTES)
+
+
+@inline
+def refuse(exchange, lane, request, exch_ts, recv_ts):
+    """Answer a request that found no order, or that did not get through (exch_ts 0)."""
+    r = request_at(request)
+    update = _push_update(exchange, lane, recv_ts)
+    u = update_at(update)
+    u.arrive_ts = bus_at(lane + LANE_TO_LOCAL).last_ts
+    u.recv_ts = u.arrive_ts
+    u.order_id = r.order_id
+    u.status = NONE
+    u.req = REJECTED
+    u.side = r.side
+    u.order_type = r.order_type
+    u.time_in_force = r.time_in_force
+    u.maker = 0
+    u.price_tick = r.price_tick
+    u.qty = r.qty
+    u.leaves_qty = 0.0
+    u.exec_qty = 0.0
+    u.exec_price_tick = 0
+    u.exch_ts = exch_ts
+    u.local_ts = r.local_ts
+    u.executed = 0
+    u.instrument = lane_at(lane).instrument
+    copy_bytes(update + _UPDATE_STATE, lane + LANE_STATE, _STATE_BYTES)
+
+
+# --- Own orders -----------------------------------------------------------------------------------------------------
+
+
+@inline
+def first_at_or_above(ticks, count, tick):
+    """The index of the first own order at or above a tick."""
+    low = 0
+    high = count
+    while low < high:
+        middle = (low + high) >> 1
+        if load_i64(ticks + 8 * middle) < tick:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@inline
+def take_record(exchange):
+    """Memory for an own order, 0 if there is none left."""
+    x = exchange_at(exchange)
+    if x.free != 0:
+        order = x.free
+        x.free = own_order_at(order).next_free
+        return order
+    if x.used_slots == MAX_ORDERS:
+        return 0
+    order = x.pool + x.used_slots * OWN_BYTES
+    own_order_at(order).slot = x.used_slots
+    x.used_slots += 1
+    return order
+
+
+@inline
+def _insert(ticks, orders, count, tick, order):
+    """Behind all that stand at the tick: the newest is last in the queue."""
+    i = first_at_or_above(ticks, count, tick + 1)
+    move_bytes(ticks + 8 * (i + 1), ticks + 8 * i, 8 * (count - i))
+    move_bytes(orders + 8 * (i + 1), orders + 8 * i, 8 * (count - i))
+    store_i64(ticks + 8 * i, tick)
+    store_i64(orders + 8 * i, order)
+
+
+@inline
+def _remove_at(ticks, orders, count, i):
+    move_bytes(ticks + 8 * i, ticks + 8 * (i + 1), 8 * (count - i - 1))
+    move_bytes(orders + 8 * i, orders + 8 * (i + 1), 8 * (count - i - 1))
+
+
+@inline
+def rest(exchange, order):
+    """Put an order into the market."""
+    x = exchange_at(exchange)
+    o = own_order_at(order)
+    if o.side == BUY:
+        queue_enter(order, bid_qty(exchange + BOOK, o.price_tick))
+        _insert(x.buy_ticks, x.buy_orders, x.buys, o.price_tick, order)
+        x.buys += 1
+    else:
+        queue_enter(order, ask_qty(exchange + BOOK, o.price_tick))
+        _insert(x.sell_ticks, x.sell_orders, x.sells, o.price_tick, order)
+        x.sells += 1
+    index_insert(o.lane + LANE_INDEX, o.order_id, o.slot)
+    lane_at(o.lane).open_orders += 1
+
+
+@inline
+def leave(exchange, order):
+    """Take a resting order out of the market; its record stays with the caller."""
+    x = exchange_at(exchange)
+    o = own_order_at(order)
+    if o.side == BUY:
+        i = first_at_or_above(x.buy_ticks, x.buys, o.price_tick)
+        while load_i64(x.buy_orders + 8 * i) != order:
+            i += 1
+        _remove_at(x.buy_ticks, x.buy_orders, x.buys, i)
+        x.buys -= 1
+    else:
+        i = first_at_or_above(x.sell_ticks, x.sells, o.price_tick)
+        while load_i64(x.sell_orders + 8 * i) != order:
+            i += 1
+        _remove_at(x.sell_ticks, x.sell_orders, x.sells, i)
+        x.sells -= 1
+    index_remove(o.lane + LANE_INDEX, o.order_id)
+    lane_at(o.lane).open_orders -= 1
+
+
+@inline
+def free(exchange, order):
+    """Give an own order's record back."""
+    x = exchange_at(exchange)
+    own_order_at(order).next_free = x.free
+    x.free = order
+
+
+@inline
+def execute(exchange, order, exec_price_tick, qty, maker):
+    """Execute so much of an order, and book it."""
+    o = own_order_at(order)
+    o.maker = maker
+    o.exec_price_tick = exec_price_tick
+    o.exec_qty = qty
+    o.leaves_qty -= qty
+    if round_away(o.leaves_qty / exchange_at(exchange).book.lot_size) > 0:
+        o.status = PARTIALLY_FILLED
+    else:
+        o.leaves_qty = 0.0
+        o.status = FILLED
+    book_execution(exchange, o.lane, o.side, exec_price_tick, qty, maker)
+
+
+@inline
+def fill_resting(exchange, order, now_ns):
+    """Fill all of a resting order at its own price, as the maker."""
+    leave(exchange, order)
+    o = own_order_at(order)
+    execute(exchange, order, o.price_tick, o.leaves_qty, 1)
+    respond(exchange, order, NONE, now_ns, 1)
+    free(exchange, order)
+
+
+@inline
+def fill_reached(exchange, order, lots, now_ns):
+    """Fill a resting order that trades have reached: all of it, or what went beyond the queue ahead of it.
+
+    Returns:
+        Whether it is gone.
+    """
+    x = exchange_at(exchange)
+    o = own_order_at(order)
+    qty = lots * x.book.lot_size
+    # What is left must be a lot at least, or the order is done.
+    if x.exchange_model == EXCHANGE_WHOLE_FILLS or round_away((o.leaves_qty - qty) / x.book.lot_size) <= 0:
+        fill_resting(exchange, order, now_ns)
+        return True
+    o.front_qty = 0.0
+    execute(exchange, order, o.price_tick, qty, 1)
+    respond(exchange, order, NONE, now_ns, 1)
+    return False

@@ -1,0 +1,100 @@
+"""The book that the bots of a replay have, for those who come later.
+
+It is followed only when somebody asks for it, or when the rows that it is made from are about to be let go.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hftd.arena import Arena
+from hftd.book import write_levels
+from hftd.layout import book_dtype
+from hftd.local import fill_book
+from hftd.types import (
+    BUY_EVENT,
+    DEPTH_CLEAR_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
+    EXCH_EVENT,
+    LOCAL_EVENT,
+    SELL_EVENT,
+    event_dtype,
+)
+from hftd.views import level_dtype
+from sim.asset import AssetModel
+from sim.engine.build import Engine
+from sim.replay import kernel
+
+_BOTH = EXCH_EVENT | LOCAL_EVENT
+_FIRST_CAPACITY = 1 << 12
+
+
+class FollowedBook:
+    """The book of an asset as of the last row that was published.
+
+    Args:
+        engine: The run's engine.
+        asset_no: The asset.
+        model: Its description.
+    """
+
+    def __init__(self, engine: Engine, asset_no: int, model: AssetModel) -> None:
+        self._engine = engine
+        self._asset_no = asset_no
+        self._model = model
+        self._arena = Arena()
+        self._book = self._arena.records(book_dtype, 1)
+        fill_book(self._book[0], model.spec(), self._arena)
+        self.address = int(self._book.ctypes.data)
+        if model.initial_snapshot is not None:
+            engine.load_snapshot(asset_no, self.address)
+        self._file_no = 0
+        self._done = 0
+
+    def follow(self) -> None:
+        """Go on to the last row that was published."""
+        stream = self._engine.stream(self._asset_no, 1)
+        file_no = int(stream["file_no"])
+        if 0 <= file_no < len(self._model.data):
+            rows = self._engine.rows_of(self._asset_no, file_no)
+            self._apply(int(rows.ctypes.data), int(stream["row"]))
+        elif self._file_no < file_no:
+            # The data is over; somebody wants the last book all the same.
+            rows = self._engine.rows_of(self._asset_no, self._file_no)
+            self._apply(int(rows.ctypes.data), int(rows.ctypes.data) + rows.nbytes)
+
+    def finish_file(self) -> None:
+        """The rows of the file that was published to its end are about to be let go."""
+        self.follow()
+        self._file_no += 1
+        self._done = 0
+
+    def _apply(self, start: int, end: int) -> None:
+        kernel.follow_book.call(self.address, start + self._done, end)
+        self._done = end - start
+
+    def rows(self, now_ns: int) -> NDArray[Any]:
+        """The book as rows: a clear of everything, then its levels from the best outwards."""
+        self.follow()
+        parts: list[NDArray[Any]] = [np.zeros(1, event_dtype)]
+        parts[0]["ev"] = _BOTH | DEPTH_CLEAR_EVENT
+        for side, flag in ((1, BUY_EVENT), (-1, SELL_EVENT)):
+            levels = self._levels(side)
+            rows = np.zeros(len(levels), event_dtype)
+            rows["ev"] = _BOTH | DEPTH_SNAPSHOT_EVENT | flag
+            rows["px"] = levels["tick"] * self._model.tick_size
+            rows["qty"] = levels["qty"]
+            parts.append(rows)
+        found = np.concatenate(parts)
+        found["exch_ts"] = found["local_ts"] = now_ns
+        return found
+
+    def _levels(self, side: int) -> NDArray[Any]:
+        capacity = _FIRST_CAPACITY
+        while True:
+            levels = np.empty(capacity, level_dtype)
+            count = write_levels.call(self.address, side, levels.ctypes.data, capacity)
+            if count <= capacity:
+                return levels[:count]
+            capacity = count

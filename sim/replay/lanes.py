@@ -1,0 +1,21 @@
+"""A bot's lanes, when it leaves."""
+
+# pyright: basic
+
+from hftd.jit import kernel
+from hftd.native import store_i64
+from sim.engine.exchange import LANE_BYTES, drop_lane
+from sim.engine.latency import LANE_ROWS, exchange_at
+from sim.engine.run import engine_at, exchange_address
+
+
+@kernel("int64(int64, int64)")
+def drop_bot(engine, bot_no):
+    """Take a bot's orders out of every market, and what it has on its way with them."""
+    for asset_no in range(engine_at(engine).num_assets):
+        exchange = exchange_address(engine, asset_no)
+        lane = exchange_at(exchange).lanes + bot_no * LANE_BYTES
+        drop_lane(exchange, lane)
+        for way in range(4):
+            store_i64(lane + LANE_ROWS + 8 * way, 0)
+    return 0

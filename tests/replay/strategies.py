@@ -1,0 +1,131 @@
+"""Strategies that try everything; a test's bots load them by this file's path."""
+
+from numba import njit
+
+from hftd.types import BUY, FOK, GTC, GTX, IOC, LIMIT, MARKET
+
+FIRST_HASH = 1469598103934665603
+PRIME = 1099511628211
+
+
+@njit(nogil=True)
+def mixed(state, value):
+    """FNV-1a over whole words, kept below 2**62."""
+    return ((state ^ value) * PRIME) & 0x3FFFFFFFFFFFFFFF
+
+
+@njit(nogil=True)
+def seen(hbt, state, code):
+    """A hash of all that a strategy can see, and of all that it saw before."""
+    state = mixed(state, code)
+    state = mixed(state, hbt.current_timestamp)
+    for asset_no in range(hbt.num_assets):
+        depth = hbt.depth(asset_no)
+        state = mixed(state, depth.best_bid_tick)
+        state = mixed(state, depth.best_ask_tick)
+        if depth.best_bid_tick > 0 and depth.best_ask_tick < 1 << 40:
+            state = mixed(state, int(depth.best_bid_qty * 1e6 + 0.5))
+            state = mixed(state, int(depth.best_ask_qty * 1e6 + 0.5))
+            for away in range(1, 6):
+                state = mixed(state, int(depth.bid_qty_at_tick(depth.best_bid_tick - away) * 1e6 + 0.5))
+                state = mixed(state, int(depth.ask_qty_at_tick(depth.best_ask_tick + away) * 1e6 + 0.5))
+        state = mixed(state, int(hbt.position(asset_no) * 1e6 + 1e9))
+        for trade in hbt.last_trades(asset_no):
+            state = mixed(state, trade.local_ts)
+            state = mixed(state, int(trade.px * 100.0))
+        hbt.clear_last_trades(asset_no)
+        feed = hbt.feed_latency(asset_no)
+        if feed is not None:
+            state = mixed(mixed(state, feed[0]), feed[1])
+        order_latency = hbt.order_latency(asset_no)
+        if order_latency is not None:
+            state = mixed(mixed(mixed(state, order_latency[0]), order_latency[1]), order_latency[2])
+        values = hbt.orders(asset_no).values()
+        # Their sum, since it does not depend on the order in which they come.
+        total = 0
+        while values.has_next():
+            order = values.get()
+            total += order.order_id * 31 + order.status * 7 + order.req * 3 + order.price_tick
+            total += int(order.leaves_qty * 1e6 + 0.5) + order.exch_timestamp % 1_000_003
+        state = mixed(state, total)
+    return state
+
+
+@njit(nogil=True)
+def chaos(hbt, seed=1, longest_ns=200_000_000, actions=1_000_000, waits=True):
+    """Do what a hash of everything seen so far says: one difference anywhere, and nothing after it is the same."""
+    state = mixed(FIRST_HASH, seed)
+    order_id = 1
+    code = 0
+    for _ in range(actions):
+        state = seen(hbt, state, code)
+        asset_no = (state >> 7) % hbt.num_assets
+        what = (state >> 13) % 20
+        number = (state >> 23) & 0xFFFF
+        code = 0
+        if what < 4:
+            code = hbt.elapse((number * 1000) % 20_000_000)
+        elif what == 4:
+            code = hbt.elapse(0)
+        elif what == 5:
+            code = hbt.elapse((longest_ns >> 16) * number)
+        elif what < 9:
+            code = hbt.wait_next_feed(what == 6 or what == 7, number * 1000)
+        elif what == 9:
+            last = max(order_id - 1 - number % 3, 1)
+            code = hbt.wait_order_response(asset_no, last, number * 2000)
+        elif what < 15:
+            depth = hbt.depth(asset_no)
+            if depth.best_bid_tick > 0 and depth.best_ask_tick < 1 << 40:
+                away = number % 13 - 3
+                kind = (state >> 41) % 12
+                time_in_force = GTX if kind < 7 else GTC if kind < 9 else IOC if kind == 9 else FOK
+                order_type = MARKET if kind == 11 else LIMIT
+                qty = (1 + number % 9) * depth.lot_size
+                wait = waits and (state >> 47) % 6 == 0
+                if (state >> 37) % 2 == 0:
+                    price = (depth.best_bid_tick - away) * depth.tick_size
+                    code = hbt.submit_buy_order(
+                        asset_no, order_id, price, qty, time_in_force, order_type, wait
+                    )
+                else:
+                    price = (depth.best_ask_tick + away) * depth.tick_size
+                    code = hbt.submit_sell_order(
+                        asset_no, order_id, price, qty, time_in_force, order_type, wait
+                    )
+                order_id += 1
+        else:
+            # An order of the last ones: moved, made smaller or larger, canceled.
+            chosen = max(order_id - 1 - number % 7, 1)
+            orders = hbt.orders(asset_no)
+            if chosen in orders:
+                order = orders.get(chosen)
+                wait = waits and (state >> 47) % 6 == 0
+                if what < 18:
+                    move = (number >> 4) % 5 - 2
+                    qty = order.leaves_qty + (number % 3 - 1) * hbt.depth(asset_no).lot_size
+                    price = (order.price_tick + (move if order.side == BUY else -move)) * order.tick_size
+                    code = hbt.modify(asset_no, chosen, price, qty, wait)
+                else:
+                    code = hbt.cancel(asset_no, chosen, wait)
+            if number % 4 == 0:
+                hbt.clear_inactive_orders(asset_no)
+        if code == 1:
+            return
+
+
+@njit(nogil=True)
+def trades_after_the_end(hbt, wait=False):
+    """Sells what it bought when the data is over."""
+    hbt.elapse(1_000_000_000)
+    price = hbt.depth(0).best_ask
+    hbt.submit_buy_order(0, 1, price, 0.005, GTC, MARKET, True)
+    while hbt.elapse(10_000_000) == 0:
+        pass
+    hbt.submit_sell_order(0, 2, price, 0.005, GTC, MARKET, wait)
+    # Too short for the way there and back: time goes on while something is on its way.
+    for _ in range(20):
+        hbt.elapse(400_000)
+    hbt.elapse(1_000_000_000)
+    hbt.submit_buy_order(0, 3, price * 1.01, 0.003, GTC, LIMIT, wait)
+    hbt.elapse(1_000_000_000)
