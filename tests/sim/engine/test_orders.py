@@ -63,7 +63,9 @@ def test_orders_at_one_tick_fill_by_price_and_then_by_queue_place():
         (MARKET, GTX, float("nan"), FILLED, 101),
     ],
 )
-def test_a_taker_is_filled_whole_at_the_opposite_best_or_expires(order_type, time_in_force, price, status, exec_tick):
+def test_a_taker_is_filled_whole_at_the_opposite_best_or_expires(
+    order_type, time_in_force, price, status, exec_tick
+):
     hbt = backtest(rows(*levels(qty=2.0), END))
     hbt.elapse(0)
     assert hbt.submit_buy_order(0, 1, price, 50.0, time_in_force, order_type, True) == 0
@@ -228,6 +230,8 @@ def test_the_account_is_the_sum_of_the_fills_and_no_order_fills_twice(seed):
 @given(st.integers(0, 1 << 40))
 @settings(max_examples=25, deadline=None)
 def test_two_runs_are_equal_bit_for_bit(seed):
-    first, second = (random_runs.run(random_runs.ours(made.assets), made) for made in [random_runs.case(seed)] * 2)
+    first, second = (
+        random_runs.run(random_runs.ours(made.assets), made) for made in [random_runs.case(seed)] * 2
+    )
     for one, other in zip(first, second, strict=True):
         assert one.tobytes() == other.tobytes()
