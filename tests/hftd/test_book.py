@@ -27,6 +27,7 @@ from hftd.views import Depth
 from sim.asset import BacktestAsset
 from sim.backtest import Backtest
 from tests.parity.model import Book
+from tests.sim.engine import market
 
 FAR = 1 << 52
 WINDOW_EDGES = (0, 1, (3 << 20) - 1, 3 << 20, (1 << 22) - 1, 1 << 22, -1, -(1 << 21))
@@ -126,10 +127,9 @@ def test_a_snapshot_gives_the_book_that_its_rows_would_give_as_a_feed(rows):
 @pytest.mark.parametrize("px", [0.0, 100.0, math.nan, math.inf, 1e300, -1e300])
 @pytest.mark.parametrize("origin", [100.0, 60_000_000.0])
 def test_an_empty_book_may_be_cleared(side, px, origin):
-    from tests.sim.engine.market import backtest, rows
-
-    data = rows((side, 0, px, 0.0), (side, 1, px, 0.0), ("bid", 2, origin, 1.0), (side, 3, px, 0.0),
-                (side, 3, math.nan, 0.0), (side, 3, math.nan, 0.0), ("ask", 4, origin, 1.0), ("buy", 9, origin, 1.0))  # fmt: skip
-    hbt = backtest(data)
+    clears = [(side, 3, px, 0.0), (side, 3, math.nan, 0.0), (side, 3, math.nan, 0.0)]
+    first = [(side, 0, px, 0.0), (side, 1, px, 0.0), ("bid", 2, origin, 1.0)]
+    data = market.rows(*first, *clears, ("ask", 4, origin, 1.0), ("buy", 9, origin, 1.0))
+    hbt = market.backtest(data)
     assert hbt.elapse(5) == 0
     assert hbt.depth(0).best_ask == origin

@@ -59,7 +59,7 @@ order_dtype = np.dtype(
 def submit(hbt, step, fallback_tick, tick_size, lot_size):
     depth = hbt.depth(step.asset_no)
     tick = depth.best_bid_tick if step.op == SUBMIT_BUY else depth.best_ask_tick
-    if tick == INVALID_MIN or tick == INVALID_MAX:
+    if tick == INVALID_MIN or tick == INVALID_MAX:  # noqa: SIM109 (compiled)
         tick = fallback_tick
     price = (tick + step.away) * tick_size
     qty = step.lots * lot_size

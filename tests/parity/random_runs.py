@@ -127,8 +127,8 @@ def program(
     rows = np.zeros(num_steps, step.step_dtype)
     waits = [step.ELAPSE, step.WAIT_FEED, step.WAIT_RESPONSE]
     rows["op"] = rng.choice(
-        waits
-        + [
+        [
+            *waits,
             step.SUBMIT_BUY,
             step.SUBMIT_SELL,
             step.CANCEL,

@@ -203,7 +203,7 @@ def test_the_account_is_the_sum_of_the_fills_and_no_order_fills_twice(seed):
     made = random_runs.case(seed)
     hbt = random_runs.ours(made.assets)
     hbt.record_every(1)
-    codes, times, assets, orders = random_runs.run(hbt, made)
+    _, times, _, orders = random_runs.run(hbt, made)
     hbt.check()
     assert (np.diff(times) >= 0).all()
     fills = hbt.fills()
