@@ -14,7 +14,7 @@ from hftd import session
 from hftd.book import far_qty, write_levels
 from hftd.hbt_numba import python_class
 from hftd.hbt_types import depth_type, order_type, orders_type, state_values_type, values_type
-from hftd.layout import asset_dtype, book_dtype, offset_of, order_dtype, orders_dtype
+from hftd.layout import asset_dtype, book_dtype, offset_of, order_dtype
 from hftd.types import (
     BUY,
     BUY_EVENT,
@@ -36,7 +36,8 @@ level_dtype = np.dtype([("tick", "i8"), ("qty", "f8")])
 """What `hftd.book.write_levels` writes."""
 
 _FIRST_CURSOR = offset_of(asset_dtype, "orders.cursors")
-_CURSORS = orders_dtype["cursors"].shape[0]
+_CURSORS = 8
+"""How many iterators over the orders of an asset keep their place at a time (`orders_dtype`)."""
 
 
 def view(address: int, dtype: np.dtype[Any], count: int = 1) -> NDArray[Any]:

@@ -160,7 +160,7 @@ def _value(value: Any, default: Any, name: str, where: str) -> Any:
         raise StrategyError(f"the parameter {name!r} is {value!r}, but must be true or false", where=where)
     if isinstance(default, str) and not isinstance(value, str):
         raise StrategyError(f"the parameter {name!r} is {value!r}, but must be a text", where=where)
-    return value
+    return value  # pyright: ignore[reportUnknownVariableType]
 
 
 def _import(name: str, base: Path, where: str) -> ModuleType:
