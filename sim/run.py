@@ -6,6 +6,7 @@ from pathlib import Path
 from hftd.bot.config import BotConfig
 from hftd.bot.result import BotResult
 from hftd.bot.runner import run_strategy
+from hftd.bot.strategy import load_strategy
 from hftd.errors import OrderError, UsageError
 from sim.archive import find_files
 from sim.asset import AssetModel
@@ -128,6 +129,7 @@ def backtest(
     Raises:
         UsageError: The bot trades what the run has not, or a file is missing or wrong.
     """
+    strategy = load_strategy(bot.bot.strategy, bot.parameters, bot_base)
     assets = {(asset.channel, asset.symbol): asset for asset in assets_of(replay, replay_base, dates)}
     models: list[AssetModel] = []
     for wanted in bot.instruments:
@@ -148,4 +150,4 @@ def backtest(
     # The range of interest of the bot is its own; the exchange's is the run's.
     for asset_no, wanted in enumerate(bot.instruments):
         hbt.set_roi(asset_no, wanted.roi)
-    return run_strategy(hbt, bot, bot_base, [model.contract_size for model in models])
+    return run_strategy(hbt, bot, strategy, [model.contract_size for model in models])
