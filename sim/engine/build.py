@@ -190,7 +190,9 @@ class Engine:
         )
         where = self._where(asset_no, file_no)
         if model.must_fit_ticks and found.count > _OFF_TICK_MAX * found.looked_at:
-            raise DataError(what, where=where, hint="set the tick_size of the instrument as the exchange has it")
+            raise DataError(
+                what, where=where, hint="set the tick_size of the instrument as the exchange has it"
+            )
         self.warnings.append(f"{where}: {what}; they are rounded")
 
     def rows_total(self) -> int:

@@ -27,7 +27,9 @@ def _what_is_wrong(row):
     """The PREPARE_* code of a row that only the local side sees; the exchange's side looks at the others itself."""
     ev = load_i64(row + EV)
     kind = ev & KIND_MASK
-    if (ev & EXCH_EVENT) == 0 and (kind == DEPTH_EVENT or kind == TRADE_EVENT or kind == DEPTH_SNAPSHOT_EVENT):
+    if (ev & EXCH_EVENT) == 0 and (
+        kind == DEPTH_EVENT or kind == TRADE_EVENT or kind == DEPTH_SNAPSHOT_EVENT
+    ):
         px = load_f64(row + PX)
         qty = load_f64(row + QTY)
         if px - px != 0.0 or qty - qty != 0.0:
@@ -82,7 +84,11 @@ def _count_rows(stream, limit_ns):
         if (ev & LOCAL_EVENT) != 0:
             ts = load_i64(row + LOCAL_TS) + shift_ns
             # A row that is wrong is left where it is: it stops the run when it is next.
-            if ts > limit_ns or ts < last_ts or ((ev & EXCH_EVENT) == 0 and _what_is_wrong(row) != PREPARE_OK):
+            if (
+                ts > limit_ns
+                or ts < last_ts
+                or ((ev & EXCH_EVENT) == 0 and _what_is_wrong(row) != PREPARE_OK)
+            ):
                 break
             last_ts = ts
             count += 1
