@@ -79,6 +79,7 @@ class Hbt:
     def _asset(self, asset_no: int) -> int:
         if not 0 <= asset_no < len(self._specs):
             raise IndexError(f"there is no asset {asset_no}: the bot has {len(self._specs)}")
+        # NumPy's integers are asset numbers too, but no addresses.
         return int(self._assets.ctypes.data) + int(asset_no) * asset_dtype.itemsize
 
     def depth(self, asset_no: int) -> Depth:

@@ -158,19 +158,18 @@ def _names(config: BotConfig) -> Iterator[tuple[str, str]]:
 def run_strategy(
     hbt: Hbt,
     config: BotConfig,
-    base: Path,
+    strategy: Strategy,
     contracts: list[Contract],
     *,
     watch: Callable[[], str] | None = None,
     descriptors: tuple[int, ...] = (),
 ) -> BotResult:
-    """Load a configured strategy, run it on `hbt`, and gather what it came to.
+    """Run a bot's strategy on `hbt`, and gather what it came to.
 
     Raises:
-        StrategyError: It can't be loaded, compiled or run.
+        StrategyError: It can't be compiled or run.
         HftdError: What broke meanwhile.
     """
-    strategy = load_strategy(config.bot.strategy, config.parameters, base)
     recorder = Recorder(hbt.num_assets, _MAX_RECORDS) if strategy.wants_recorder else None
     hbt.record_every(config.record.interval_ms * 1_000_000)
     hbt.begin()
@@ -229,12 +228,15 @@ def run(config: BotConfig, base: Path) -> BotResult:
     """
     from hftd.bot.bot import Bot, Instrument
 
-    # A wrong strategy is told before a daemon hears of the bot.
-    load_strategy(config.bot.strategy, config.parameters, base)
+    # A wrong strategy is told, and a new one compiled, before a daemon hears of the bot.
+    strategy = load_strategy(config.bot.strategy, config.parameters, base)
+    strategy.prepare()
     instruments = [
         Instrument(one.channel, one.symbol, one.tick_size, one.lot_size, one.last_trades_capacity, one.roi)
         for one in config.instruments
     ]
     with Bot(instruments, name=config.bot.name, end=config.bot.end, spin_us=config.bot.spin_us) as bot:
         descriptors = tuple(attachment.fileno() for attachment in bot.attachments)
-        return run_strategy(bot, config, base, bot.contracts, watch=bot.lost, descriptors=descriptors)
+        return run_strategy(
+            bot, config, strategy, bot.contracts, watch=bot.lost, descriptors=descriptors
+        )

@@ -1,5 +1,7 @@
 """Strategies that try everything; a test's bots load them by this file's path."""
 
+import types
+
 from numba import njit
 
 from hftd.types import BUY, FOK, GTC, GTX, IOC, LIMIT, MARKET
@@ -11,7 +13,7 @@ PRIME = 1099511628211
 @njit(nogil=True)
 def mixed(state, value):
     """FNV-1a over whole words, kept below 2**62."""
-    return ((state ^ value) * PRIME) & 0x3FFFFFFFFFFFFFFF
+    return ((int(state) ^ int(value)) * PRIME) & 0x3FFFFFFFFFFFFFFF
 
 
 @njit(nogil=True)
@@ -31,8 +33,8 @@ def seen(hbt, state, code):
                 state = mixed(state, int(depth.ask_qty_at_tick(depth.best_ask_tick + away) * 1e6 + 0.5))
         state = mixed(state, int(hbt.position(asset_no) * 1e6 + 1e9))
         for trade in hbt.last_trades(asset_no):
-            state = mixed(state, trade.local_ts)
-            state = mixed(state, int(trade.px * 100.0))
+            state = mixed(state, trade["local_ts"])
+            state = mixed(state, int(trade["px"] * 100.0))
         hbt.clear_last_trades(asset_no)
         feed = hbt.feed_latency(asset_no)
         if feed is not None:
@@ -112,6 +114,27 @@ def chaos(hbt, seed=1, longest_ns=200_000_000, actions=1_000_000, waits=True):
                 hbt.clear_inactive_orders(asset_no)
         if code == 1:
             return
+
+
+def _plain(function, **names):
+    """The same strategy, not compiled."""
+    python = function.py_func
+    return types.FunctionType(python.__code__, python.__globals__ | names, argdefs=python.__defaults__)
+
+
+plain_chaos = _plain(chaos, seen=_plain(seen, mixed=mixed.py_func), mixed=mixed.py_func)
+
+
+@njit(nogil=True)
+def sleeps_through(hbt, nap_ns=86_400_000_000_000):
+    """One order a side that may rest, then a wait longer than the data."""
+    hbt.elapse(1_000_000_000)
+    for asset_no in range(hbt.num_assets):
+        depth = hbt.depth(asset_no)
+        hbt.submit_buy_order(asset_no, 1, depth.best_bid, depth.lot_size, GTX, LIMIT, False)
+        hbt.submit_sell_order(asset_no, 2, depth.best_ask, depth.lot_size, GTX, LIMIT, False)
+    while hbt.elapse(nap_ns) == 0:
+        pass
 
 
 @njit(nogil=True)
