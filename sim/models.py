@@ -165,8 +165,9 @@ def compile_model(model: Any) -> Compiled:
         try:
             with caching_in(folder):
                 compiled = numba.cfunc(signature, cache=True)(python_function)
-        except (numba.TypingError, TypeError) as error:
-            lines = [line for line in str(error).splitlines() if line.strip()]
+        except Exception as error:
+            # Numba raises what it meets; a field that a record has not is a KeyError.
+            lines = [line for line in f"{type(error).__name__}: {error}".splitlines() if line.strip()]
             raise StrategyError("it can't be compiled:\n  " + "\n  ".join(lines[:16]), where=where) from None
         made.addresses[name] = int(compiled.address or 0)
         made.keep.append(compiled)
