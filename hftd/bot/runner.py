@@ -237,6 +237,4 @@ def run(config: BotConfig, base: Path) -> BotResult:
     ]
     with Bot(instruments, name=config.bot.name, end=config.bot.end, spin_us=config.bot.spin_us) as bot:
         descriptors = tuple(attachment.fileno() for attachment in bot.attachments)
-        return run_strategy(
-            bot, config, strategy, bot.contracts, watch=bot.lost, descriptors=descriptors
-        )
+        return run_strategy(bot, config, strategy, bot.contracts, watch=bot.lost, descriptors=descriptors)

@@ -44,7 +44,9 @@ def feeds(draw):
     kind = st.sampled_from([DEPTH_EVENT] * 4 + [DEPTH_SNAPSHOT_EVENT])
     level = st.tuples(st.builds(int.__or__, kind, side), ticks.map(float), qtys)
     prices = st.one_of(ticks.map(float), st.sampled_from([math.inf, -math.inf, math.nan, 1e300, -1e300]))
-    clear = st.tuples(st.sampled_from([0, BUY_EVENT, SELL_EVENT]).map(DEPTH_CLEAR_EVENT.__or__), prices, st.just(0.0))
+    clear = st.tuples(
+        st.sampled_from([0, BUY_EVENT, SELL_EVENT]).map(DEPTH_CLEAR_EVENT.__or__), prices, st.just(0.0)
+    )
     lines = draw(st.lists(st.one_of(level, level, level, level, level, clear), min_size=1, max_size=60))
     rows = np.zeros(len(lines), event_dtype)
     for number, (row, (ev, px, qty)) in enumerate(zip(rows, lines, strict=True)):

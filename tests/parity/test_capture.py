@@ -71,7 +71,9 @@ def test_a_market_maker_sees_the_same_with_each_queue_and_latency_model(referenc
 @pytest.mark.parametrize("latency", ["constant", "interpolated"])
 def test_offsets_of_feed_and_order_latency_mean_the_same(reference, capture, latency):
     # The reference moves the times of an array that it is given: it gets its own.
-    asset = Asset([capture], latency=latency_of(latency, capture), feed_offset=3_000_000, latency_offset=700_000)
+    asset = Asset(
+        [capture], latency=latency_of(latency, capture), feed_offset=3_000_000, latency_offset=700_000
+    )
     assert compare(reference, 10_000_000, [asset]) > 100
 
 

@@ -109,7 +109,9 @@ def test_a_modification_that_loses_its_place_fills_the_new_quantity(pair):
         assert hbt.position(0) == position
 
 
-@pytest.mark.parametrize(("price", "qty"), [(math.nan, 1.0), (98.0, 0.0), (98.0, -1.0), (98.0, math.nan), (math.inf, 1.0)])
+@pytest.mark.parametrize(
+    ("price", "qty"), [(math.nan, 1.0), (98.0, 0.0), (98.0, -1.0), (98.0, math.nan), (math.inf, 1.0)]
+)
 def test_an_order_that_can_not_be_one_is_refused_with_a_code(pair, price, qty):
     theirs, ours = pair(rows(*levels(), END))
     for hbt, code in ((theirs, 0), (ours, ERR_INVALID_REQUEST)):

@@ -43,7 +43,9 @@ def rows(*lines: tuple[str, int, float, float], seen: int = BOTH, feed_ns: int =
     return made
 
 
-def levels(ts: int = 0, mid: int = 100, depth: int = 5, qty: float = 10.0) -> list[tuple[str, int, float, float]]:
+def levels(
+    ts: int = 0, mid: int = 100, depth: int = 5, qty: float = 10.0
+) -> list[tuple[str, int, float, float]]:
     """A book around a mid price: `depth` levels a side, from one tick away."""
     return [
         (side, ts, float(mid + sign * (away + 1)), qty)
