@@ -144,7 +144,7 @@ def see_asset(hbt, asset_no, row, exact):
     trades = hbt.last_trades(asset_no)
     row["trades"] = len(trades)
     for i in range(len(trades)):
-        row["trades_sum"] += trades[i].px * trades[i].qty * (1 + i % 7)
+        row["trades_sum"] += trades[i]["px"] * trades[i]["qty"] * (1 + i % 7)
     feed = hbt.feed_latency(asset_no)
     if feed is not None:
         row["feed_exch_ts"] = feed[0]
