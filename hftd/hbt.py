@@ -200,6 +200,11 @@ class Hbt:
         self._session[0]["stop"] = 1
 
     @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return bool(self._session[0]["stop"])
+
+    @property
     def ended(self) -> bool:
         """Whether the data is over."""
         return bool(self._session[0]["ended"])

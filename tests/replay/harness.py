@@ -60,7 +60,7 @@ class Process:
         self._out = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
         self._err = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "daemon.cli", *arguments],
+            [sys.executable, *arguments],
             cwd=cwd,
             env=environment,
             stdout=self._out,
@@ -190,6 +190,10 @@ class Bench:
     # Processes.
 
     def start(self, *arguments: str | Path, **changes: str) -> Process:
+        return self.python("-m", "daemon.cli", *arguments, **changes)
+
+    def python(self, *arguments: str | Path, **changes: str) -> Process:
+        """Start Python."""
         made = Process([str(one) for one in arguments], self.folder, self.environment | changes, self.cpus)
         self.processes.append(made)
         return made

@@ -1,9 +1,11 @@
 """Strategies that try everything; a test's bots load them by this file's path."""
 
 import types
+from pathlib import Path
 
 from numba import njit
 
+from hftd.clock import sleep
 from hftd.types import BUY, FOK, GTC, GTX, IOC, LIMIT, MARKET
 
 FIRST_HASH = 1469598103934665603
@@ -152,3 +154,102 @@ def trades_after_the_end(hbt, wait=False):
     hbt.elapse(1_000_000_000)
     hbt.submit_buy_order(0, 3, price * 1.01, 0.003, GTC, LIMIT, wait)
     hbt.elapse(1_000_000_000)
+
+
+@njit(nogil=True)
+def keeps_quoting(hbt, interval_ns=10_000_000, price_ticks=1000):
+    """An order on each side far from the market, and then nothing but time."""
+    hbt.elapse(interval_ns)
+    for asset_no in range(hbt.num_assets):
+        depth = hbt.depth(asset_no)
+        low = (depth.best_bid_tick - price_ticks) * depth.tick_size
+        hbt.submit_buy_order(asset_no, 1, low, depth.lot_size, GTC, LIMIT, False)
+    while hbt.elapse(interval_ns) == 0:
+        pass
+
+
+@njit(nogil=True)
+def never_waits(hbt):
+    """Keeps busy without letting time pass, after a second."""
+    hbt.elapse(1_000_000_000)
+    while hbt.depth(0).best_bid > 0.0:
+        hbt.clear_last_trades(0)
+
+
+def gate(hbt, path=""):
+    """Holds the run up two seconds after its start, until there is a file."""
+    hbt.elapse(2_000_000_000)
+    Path(path).with_suffix(".here").touch()
+    while not Path(path).exists():
+        sleep(0.005)
+    while hbt.elapse(100_000_000) == 0:
+        pass
+
+
+@njit(nogil=True)
+def fails_compiled(hbt):
+    """Raises after a while."""
+    hbt.elapse(1_000_000_000)
+    raise ValueError("the strategy's own mistake")
+
+
+def fails_plain(hbt):
+    """Raises after a while."""
+    hbt.elapse(1_000_000_000)
+    return {}["missing"]
+
+
+@njit(nogil=True)
+def floods(hbt, orders=20_000):
+    """Submits more than a ring holds without letting time pass, then counts what arrived."""
+    hbt.elapse(1_000_000_000)
+    depth = hbt.depth(0)
+    price = (depth.best_bid_tick - 500) * depth.tick_size
+    sent = 0
+    refused = 0
+    other = 0
+    for order_id in range(1, orders + 1):
+        code = hbt.submit_buy_order(0, order_id, price, depth.lot_size, GTC, LIMIT, False)
+        if code == 0:
+            sent += 1
+        elif code == 17:
+            refused += 1
+        else:
+            other += 1
+    hbt.elapse(1_000_000_000)
+    resting = 0
+    values = hbt.orders(0).values()
+    while values.has_next():
+        order = values.get()
+        if order.status == 1 and order.req == 0:
+            resting += 1
+    # What it found is told by fills: so many lots each.
+    best = hbt.depth(0).best_ask
+    for number, count in enumerate((sent, refused, other, resting)):
+        if count > 0:
+            hbt.submit_buy_order(0, orders + 1 + number, best * 1.01, count * 0.001, GTC, LIMIT, True)
+    hbt.elapse(1_000_000_000)
+
+
+def tells_the_book(hbt, path="", wait_ns=0):
+    """Writes the book that it finds when it comes, then trades a little."""
+    import json
+
+    depth = hbt.depth(0)
+    bids = {}
+    asks = {}
+    for away in range(400):
+        bid_tick, ask_tick = depth.best_bid_tick - away, depth.best_ask_tick + away
+        bids[bid_tick] = depth.bid_qty_at_tick(bid_tick)
+        asks[ask_tick] = depth.ask_qty_at_tick(ask_tick)
+    found = {
+        "now_ns": hbt.current_timestamp,
+        "bids": {tick: qty for tick, qty in bids.items() if qty > 0},
+        "asks": {tick: qty for tick, qty in asks.items() if qty > 0},
+        "orders": len(hbt.orders(0)),
+    }
+    with open(path, "w") as file:
+        json.dump(found, file)
+    hbt.elapse(50_000_000)
+    hbt.submit_buy_order(0, 1, depth.best_ask * 1.01, 0.002, GTC, LIMIT, True)
+    hbt.elapse(50_000_000)
