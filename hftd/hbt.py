@@ -79,6 +79,7 @@ class Hbt:
     def _asset(self, asset_no: int) -> int:
         if not 0 <= asset_no < len(self._specs):
             raise IndexError(f"there is no asset {asset_no}: the bot has {len(self._specs)}")
+        # NumPy's integers are asset numbers too, but no addresses.
         return int(self._assets.ctypes.data) + int(asset_no) * asset_dtype.itemsize
 
     def depth(self, asset_no: int) -> Depth:
@@ -197,6 +198,11 @@ class Hbt:
     def stop(self) -> None:
         """From another thread or a signal handler: whatever lets time pass returns 1 from now on."""
         self._session[0]["stop"] = 1
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return bool(self._session[0]["stop"])
 
     @property
     def ended(self) -> bool:

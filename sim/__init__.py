@@ -14,13 +14,20 @@ if TYPE_CHECKING:
     from hftd.recorder import Recorder
     from sim.asset import BacktestAsset
     from sim.backtest import Backtest, HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+    from sim.engine.columns import Prepared
+    from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
 else:
     __getattr__ = lazy_names(
         __name__,
         {
             "Backtest": "sim.backtest",
             "BacktestAsset": "sim.asset",
+            "CustomExchange": "sim.models",
+            "CustomFee": "sim.models",
+            "CustomLatency": "sim.models",
+            "CustomQueue": "sim.models",
             "HashMapMarketDepthBacktest": "sim.backtest",
+            "Prepared": "sim.engine.columns",
             "ROIVectorMarketDepthBacktest": "sim.backtest",
             "Recorder": "hftd.recorder",
         },
@@ -29,7 +36,12 @@ else:
 __all__ = [
     "Backtest",
     "BacktestAsset",
+    "CustomExchange",
+    "CustomFee",
+    "CustomLatency",
+    "CustomQueue",
     "HashMapMarketDepthBacktest",
+    "Prepared",
     "ROIVectorMarketDepthBacktest",
     "Recorder",
 ]

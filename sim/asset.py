@@ -21,9 +21,11 @@ from sim.engine.layout import (
     ASSET_LINEAR,
     EXCHANGE_PARTIAL_FILLS,
     EXCHANGE_WHOLE_FILLS,
+    FEE_CUSTOM,
     FEE_FLAT,
     FEE_ON_QTY,
     FEE_ON_VALUE,
+    QUEUE_CUSTOM,
     QUEUE_LOG,
     QUEUE_LOG2,
     QUEUE_POWER,
@@ -31,6 +33,7 @@ from sim.engine.layout import (
     QUEUE_POWER3,
     QUEUE_RISK_ADVERSE,
 )
+from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
 
 Source = str | Path | NDArray[Any]
 """A file of rows, or the rows."""
@@ -86,6 +89,10 @@ class AssetModel:
     exchange_model: int = EXCHANGE_WHOLE_FILLS
     queue_model: int = QUEUE_LOG2
     queue_power: float = 0.0
+    custom_queue: CustomQueue | None = None
+    custom_fee: CustomFee | None = None
+    custom_latency: CustomLatency | None = None
+    custom_exchange: CustomExchange | None = None
     latencies: list[OrderLatency] = field(default_factory=lambda: [OrderLatency()] * 4)
 
     def set_latency(self, entry: OrderLatency, response: OrderLatency) -> None:
@@ -250,6 +257,7 @@ class BacktestAsset:
                 f"the response latency is {response} ns, but an answer can't come before what it answers",
                 hint="a refusal is a negative entry latency",
             )
+        self.model.custom_latency = None
         self.model.latencies = [_latency(way) for way in (new, modify, cancel, response)]
         return self
 
@@ -265,6 +273,7 @@ class BacktestAsset:
             data: An npz file, a list of them, or an array of `latency_dtype`, in time order.
             latency_offset: Nanoseconds to add to the way there and to the way back.
         """
+        self.model.custom_latency = None
         recorded = _latency(data, int(latency_offset))
         self.model.set_latency(recorded, recorded)
         return self
@@ -273,6 +282,7 @@ class BacktestAsset:
         if model in (QUEUE_POWER, QUEUE_POWER2, QUEUE_POWER3) and not (power > 0.0 and np.isfinite(power)):
             raise OrderError(f"the queue model's n is {power!r}, but must be a positive number")
         self.model.queue_model, self.model.queue_power = model, float(power)
+        self.model.custom_queue = None
         return self
 
     def risk_adverse_queue_model(self) -> Self:
@@ -299,6 +309,26 @@ class BacktestAsset:
         """Decreases are split by 1 - f(front / (front + back)), f(x) = x^n."""
         return self._queue(QUEUE_POWER3, n)
 
+    def custom_queue_model(self, model: CustomQueue) -> Self:
+        """A queue model of one's own."""
+        self.model.queue_model, self.model.custom_queue = QUEUE_CUSTOM, model
+        return self
+
+    def custom_fee_model(self, model: CustomFee) -> Self:
+        """A fee model of one's own."""
+        self.model.fee_model, self.model.custom_fee = FEE_CUSTOM, model
+        return self
+
+    def custom_order_latency(self, model: CustomLatency) -> Self:
+        """An order latency of one's own."""
+        self.model.custom_latency = model
+        return self
+
+    def custom_exchange(self, model: CustomExchange) -> Self:
+        """An exchange with rules of one's own, beside those for whole or partial fills."""
+        self.model.custom_exchange = model
+        return self
+
     def no_partial_fill_exchange(self) -> Self:
         """Orders fill whole, takers at the opposite best; the default."""
         self.model.exchange_model = EXCHANGE_WHOLE_FILLS
@@ -310,7 +340,7 @@ class BacktestAsset:
         return self
 
     def _fees(self, model: int, maker_fee: float, taker_fee: float) -> Self:
-        self.model.fee_model = model
+        self.model.fee_model, self.model.custom_fee = model, None
         self.model.maker_fee, self.model.taker_fee = float(maker_fee), float(taker_fee)
         return self
 

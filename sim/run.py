@@ -7,6 +7,7 @@ from typing import Any
 from hftd.bot.config import BotConfig
 from hftd.bot.result import BotResult
 from hftd.bot.runner import run_strategy
+from hftd.bot.strategy import load_strategy
 from hftd.errors import OrderError, UsageError
 from hftd.local import AssetSpec
 from sim.archive import find_files
@@ -154,6 +155,7 @@ def backtest(
     Raises:
         UsageError: The bot trades what the run has not, or a file is missing or wrong.
     """
+    strategy = load_strategy(bot.bot.strategy, bot.parameters, bot_base)
     assets = {(asset.channel, asset.symbol): asset for asset in assets_of(replay, replay_base, dates)}
     models: list[AssetModel] = []
     specs: list[AssetSpec] = []
@@ -176,4 +178,4 @@ def backtest(
             AssetSpec(wanted.tick_size, wanted.lot_size, wanted.last_trades_capacity, wanted.roi, name)
         )
     hbt = Backtest(models, [asset.model for asset in assets.values()], specs)
-    return run_strategy(hbt, bot, bot_base, [model.contract for model in models])
+    return run_strategy(hbt, bot, strategy, [model.contract for model in models])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from daemon.cli.importing import importing
 from daemon.cli.options import config_option, find_config, json_option, progress_option, record_option
 
 _EPILOG = """\b
@@ -25,18 +26,18 @@ tells the strategy that it is over; its open orders end as [bot] end says.
 def command(config: Path | None, as_json: bool, record: Path | None, progress_mode: str) -> None:
     """Run a compiled strategy on channels and show what it came to."""
     # Nothing is imported here that the strategy does not need: a bot is to start fast.
-    from daemon.cli.compiling import watching
-    from hftd.bot.config import BotConfig
-    from hftd.bot.result import check_output
-    from hftd.config import load
+    with importing():
+        from daemon.cli.compiling import watching
+        from hftd.bot.config import BotConfig
+        from hftd.bot.result import check_output
+        from hftd.bot.runner import run
+        from hftd.config import load
 
     path = find_config(config, "bot.toml")
     bot_config = load(path, BotConfig)
     if record is not None:
         check_output(record)
     with watching(progress_mode):
-        from hftd.bot.runner import run
-
         result = run(bot_config, path.parent)
     from daemon.cli.output import put_out
 

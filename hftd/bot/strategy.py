@@ -53,6 +53,8 @@ class Strategy:
         """The function to call with `arguments(hbt, recorder)`: compiled, or loaded from the cache, if it can be."""
         if not self.is_compiled:
             return self.python_function
+        if self._dispatcher is not None:
+            return self._dispatcher
         import numba
 
         typeof: Any = numba.typeof  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
@@ -69,6 +71,20 @@ class Strategy:
             shutil.rmtree(folder, ignore_errors=True)
             self._dispatcher = self._load(folder, kinds)
         return self._dispatcher
+
+    def prepare(self) -> None:
+        """Compile it before there is an `hbt`, so that nobody waits for a bot that compiles.
+
+        Raises:
+            StrategyError: It can't be compiled.
+        """
+        if self.is_compiled:
+            from hftd.hbt import Hbt
+            from hftd.local import AssetSpec
+            from hftd.recorder import RecorderMemory
+
+            # Of these only the types count.
+            self.compile(Hbt([AssetSpec(1.0, 1.0)]), RecorderMemory(1, 1) if self.wants_recorder else None)
 
     @property
     def was_cached(self) -> bool:

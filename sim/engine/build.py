@@ -23,16 +23,19 @@ from sim.engine import prepare, run
 from sim.engine.columns import Prepared, row_error, set_buffers
 from sim.engine.layout import (
     CHUNK_ROWS,
+    LATENCY_CUSTOM,
     LATENCY_INTERPOLATED,
     MAX_ANSWERS,
     MAX_REQUESTS,
     NEVER,
+    WAY_RESPONSE,
     engine_dtype,
     exchange_dtype,
     lane_dtype,
     own_order_dtype,
     stream_dtype,
 )
+from sim.models import Compiled, compile_model
 
 _OFF_TICK_MAX = 0.1
 """A part of prices off the tick that is no longer an oddity of the exchange."""
@@ -65,7 +68,7 @@ class Engine:
         self.warnings: list[str] = []
         self.num_lanes = num_lanes
         self._open: list[dict[int, NDArray[Any]]] = [{} for _ in models]
-        self._latencies: list[NDArray[Any]] = []
+        self._models: list[Compiled] = []
         self._local_books = local_books or []
         self._on_file_over = on_file_over
         self._file_rows: list[dict[int, int]] = [{} for _ in models]
@@ -133,6 +136,35 @@ class Engine:
                 rows = loaded.setdefault(id(latency), latency.load(where))
                 row["model"] = LATENCY_INTERPOLATED
                 row["rows"], row["count"] = self.arena.keep(rows), len(rows)
+
+        self._fill_custom(x, model)
+
+    def _fill_custom(self, x: Any, model: AssetModel) -> None:
+        """Where the engine finds a user's models."""
+        if model.custom_queue is not None:
+            made = self._compiled(model.custom_queue)
+            for name in ("enter", "trade", "depth", "reached"):
+                x[f"fn_queue_{name}"] = made.addresses[name]
+            x["queue_state"] = made.state
+        if model.custom_fee is not None:
+            made = self._compiled(model.custom_fee)
+            x["fn_fee"], x["fee_state"] = made.addresses["fee"], made.state
+        if model.custom_latency is not None:
+            made = self._compiled(model.custom_latency)
+            for way in range(4):
+                row = x["latencies"][way]
+                row["model"], row["state"] = LATENCY_CUSTOM, made.state
+                row["function"] = made.addresses["response" if way == WAY_RESPONSE else "entry"]
+        if model.custom_exchange is not None:
+            made = self._compiled(model.custom_exchange)
+            x["fn_admit"] = made.addresses.get("admit", 0)
+            x["fn_cross"] = made.addresses.get("cross", 0)
+            x["exchange_state"] = made.state
+
+    def _compiled(self, model: Any) -> Compiled:
+        """A user's model, ready to be called; kept as long as the engine."""
+        self._models.append(compile_model(model))
+        return self._models[-1]
 
     def fill_lane(self, lane: Any, instrument: int) -> None:
         """Set up a lane's memory."""

@@ -146,7 +146,7 @@ def exchange_bids(exchange, tick, stop, qty, now_ns):
         q = load_f64(qty)
         address = bids + 8 * t
         if own_low <= t <= own_high:
-            bid_level_changed(exchange, t, load_f64(address), q)
+            bid_level_changed(exchange, t, load_f64(address), q, now_ns)
         store_f64(address, q)
         low = min(low, t)
         high = max(high, t)
@@ -187,7 +187,7 @@ def exchange_asks(exchange, tick, stop, qty, now_ns):
         q = load_f64(qty)
         address = asks + 8 * t
         if own_low <= t <= own_high:
-            ask_level_changed(exchange, t, load_f64(address), q)
+            ask_level_changed(exchange, t, load_f64(address), q, now_ns)
         store_f64(address, q)
         low = min(low, t)
         high = max(high, t)
@@ -223,13 +223,13 @@ def _exchange_rare(exchange, kind, segment, tick, stop, qty, now_ns):
             if kind == SEG_FAR_BIDS:
                 prior_best = b.best_bid_tick
                 before = set_bid(book, t, q)
-                bid_level_changed(exchange, t, before, q)
+                bid_level_changed(exchange, t, before, q, now_ns)
                 if b.best_bid_tick > prior_best:
                     fill_sells_upto(exchange, b.best_bid_tick, now_ns)
             else:
                 prior_best = b.best_ask_tick
                 before = set_ask(book, t, q)
-                ask_level_changed(exchange, t, before, q)
+                ask_level_changed(exchange, t, before, q, now_ns)
                 if b.best_ask_tick < prior_best:
                     fill_buys_downto(exchange, b.best_ask_tick, now_ns)
             tick += 8

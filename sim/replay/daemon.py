@@ -69,6 +69,7 @@ class Replay:
                     return "stopped"
                 self._changed.clear()
                 await self._changed.wait()
+            self._progress.say(f"playing for {', '.join(bot.name for bot in self.stage.bots())}")
             return await self._play(servers)
 
     def _say_for_whom(self) -> None:

@@ -6,22 +6,23 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hftd.clock import monotonic_ns, sleep
 
 ROOT = Path(__file__).resolve().parents[2]
 STRATEGIES = ROOT / "tests" / "replay" / "strategies.py"
 DATE = "20220831"
-FUTURES = ("BTCUSDT", 0.1, 0.001)
-SPOT = ("BTCBUSD", 0.1, 0.0001)
 COLD_S = 240
 """Whatever waits for a process may have to wait for its compiling."""
 
 CONSTANT = '{ model = "constant", entry_ns = 1_000_000, response_ns = 1_500_000 }'
-INTERPOLATED = '{{ model = "interpolated", files = "{data}/latency_{{channel}}_{{date}}.npz" }}'
+INTERPOLATED = '{ model = "interpolated", files = "{data}/latency_{symbol}_{date}.npz" }'
 
 
 @dataclass
@@ -56,10 +57,10 @@ class Process:
         self, arguments: list[str], cwd: Path, environment: dict[str, str], cpus: set[int] | None
     ) -> None:
         self.arguments = arguments
-        self._out = tempfile.TemporaryFile()
-        self._err = tempfile.TemporaryFile()
+        self._out = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
+        self._err = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "daemon.cli", *arguments],
+            [sys.executable, *arguments],
             cwd=cwd,
             env=environment,
             stdout=self._out,
@@ -138,6 +139,7 @@ class Bench:
         bots: list[str] | None = None,
         latency: str = CONSTANT,
         pattern: str = "{symbol}_{date}.npz",
+        data: Path | None = None,
         head: str = "",
     ) -> Path:
         usual = {
@@ -145,7 +147,7 @@ class Bench:
             "queue": '{ model = "power3", n = 3.0 }',
             "fee": '{ model = "value", maker = -0.00005, taker = 0.0007 }',
         }
-        lines = [f'[replay]\ndata = "{self.data}/{pattern}"\nbots = {json.dumps(bots or [])}\n{head}']
+        lines = [f'[replay]\ndata = "{data or self.data}/{pattern}"\nbots = {json.dumps(bots or [])}\n{head}']
         for channel in dict.fromkeys(one.channel for one in instruments):
             lines.append(f'[[channels]]\nname = "{channel}"')
             lines += [
@@ -160,6 +162,7 @@ class Bench:
         name: str,
         *instruments: Instrument,
         strategy: str = "chaos",
+        interval_ms: int = 100,
         head: str = "",
         **parameters: Any,
     ) -> Path:
@@ -170,8 +173,14 @@ class Bench:
         lines.append(
             "[parameters]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in parameters.items())
         )
-        lines.append("[record]\ninterval_ms = 100")
+        lines.append(f"[record]\ninterval_ms = {interval_ms}")
         return self._write(f"{name}.toml", lines)
+
+    def add_data(self, source: str, name: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Write an archive that is another one, changed."""
+        with np.load(self.data / source) as archive:
+            rows = archive["data"].copy()
+        np.savez(self.folder / name, data=change(rows))
 
     def _write(self, name: str, lines: list[str]) -> Path:
         path = self.folder / name
@@ -181,6 +190,10 @@ class Bench:
     # Processes.
 
     def start(self, *arguments: str | Path, **changes: str) -> Process:
+        return self.python("-m", "daemon.cli", *arguments, **changes)
+
+    def python(self, *arguments: str | Path, **changes: str) -> Process:
+        """Start Python."""
         made = Process([str(one) for one in arguments], self.folder, self.environment | changes, self.cpus)
         self.processes.append(made)
         return made

@@ -1,7 +1,11 @@
 """Strategies that try everything; a test's bots load them by this file's path."""
 
+import types
+from pathlib import Path
+
 from numba import njit
 
+from hftd.clock import sleep
 from hftd.types import BUY, FOK, GTC, GTX, IOC, LIMIT, MARKET
 
 FIRST_HASH = 1469598103934665603
@@ -11,7 +15,7 @@ PRIME = 1099511628211
 @njit(nogil=True)
 def mixed(state, value):
     """FNV-1a over whole words, kept below 2**62."""
-    return ((state ^ value) * PRIME) & 0x3FFFFFFFFFFFFFFF
+    return ((int(state) ^ int(value)) * PRIME) & 0x3FFFFFFFFFFFFFFF
 
 
 @njit(nogil=True)
@@ -31,8 +35,8 @@ def seen(hbt, state, code):
                 state = mixed(state, int(depth.ask_qty_at_tick(depth.best_ask_tick + away) * 1e6 + 0.5))
         state = mixed(state, int(hbt.position(asset_no) * 1e6 + 1e9))
         for trade in hbt.last_trades(asset_no):
-            state = mixed(state, trade.local_ts)
-            state = mixed(state, int(trade.px * 100.0))
+            state = mixed(state, trade["local_ts"])
+            state = mixed(state, int(trade["px"] * 100.0))
         hbt.clear_last_trades(asset_no)
         feed = hbt.feed_latency(asset_no)
         if feed is not None:
@@ -114,6 +118,27 @@ def chaos(hbt, seed=1, longest_ns=200_000_000, actions=1_000_000, waits=True):
             return
 
 
+def _plain(function, **names):
+    """The same strategy, not compiled."""
+    python = function.py_func
+    return types.FunctionType(python.__code__, python.__globals__ | names, argdefs=python.__defaults__)
+
+
+plain_chaos = _plain(chaos, seen=_plain(seen, mixed=mixed.py_func), mixed=mixed.py_func)
+
+
+@njit(nogil=True)
+def sleeps_through(hbt, nap_ns=86_400_000_000_000):
+    """One order a side that may rest, then a wait longer than the data."""
+    hbt.elapse(1_000_000_000)
+    for asset_no in range(hbt.num_assets):
+        depth = hbt.depth(asset_no)
+        hbt.submit_buy_order(asset_no, 1, depth.best_bid, depth.lot_size, GTX, LIMIT, False)
+        hbt.submit_sell_order(asset_no, 2, depth.best_ask, depth.lot_size, GTX, LIMIT, False)
+    while hbt.elapse(nap_ns) == 0:
+        pass
+
+
 @njit(nogil=True)
 def trades_after_the_end(hbt, wait=False):
     """Sells what it bought when the data is over."""
@@ -129,3 +154,102 @@ def trades_after_the_end(hbt, wait=False):
     hbt.elapse(1_000_000_000)
     hbt.submit_buy_order(0, 3, price * 1.01, 0.003, GTC, LIMIT, wait)
     hbt.elapse(1_000_000_000)
+
+
+@njit(nogil=True)
+def keeps_quoting(hbt, interval_ns=10_000_000, price_ticks=1000):
+    """An order on each side far from the market, and then nothing but time."""
+    hbt.elapse(interval_ns)
+    for asset_no in range(hbt.num_assets):
+        depth = hbt.depth(asset_no)
+        low = (depth.best_bid_tick - price_ticks) * depth.tick_size
+        hbt.submit_buy_order(asset_no, 1, low, depth.lot_size, GTC, LIMIT, False)
+    while hbt.elapse(interval_ns) == 0:
+        pass
+
+
+@njit(nogil=True)
+def never_waits(hbt):
+    """Keeps busy without letting time pass, after a second."""
+    hbt.elapse(1_000_000_000)
+    while hbt.depth(0).best_bid > 0.0:
+        hbt.clear_last_trades(0)
+
+
+def gate(hbt, path=""):
+    """Holds the run up two seconds after its start, until there is a file."""
+    hbt.elapse(2_000_000_000)
+    Path(path).with_suffix(".here").touch()
+    while not Path(path).exists():
+        sleep(0.005)
+    while hbt.elapse(100_000_000) == 0:
+        pass
+
+
+@njit(nogil=True)
+def fails_compiled(hbt):
+    """Raises after a while."""
+    hbt.elapse(1_000_000_000)
+    raise ValueError("the strategy's own mistake")
+
+
+def fails_plain(hbt):
+    """Raises after a while."""
+    hbt.elapse(1_000_000_000)
+    return {}["missing"]
+
+
+@njit(nogil=True)
+def floods(hbt, orders=20_000):
+    """Submits more than a ring holds without letting time pass, then counts what arrived."""
+    hbt.elapse(1_000_000_000)
+    depth = hbt.depth(0)
+    price = (depth.best_bid_tick - 500) * depth.tick_size
+    sent = 0
+    refused = 0
+    other = 0
+    for order_id in range(1, orders + 1):
+        code = hbt.submit_buy_order(0, order_id, price, depth.lot_size, GTC, LIMIT, False)
+        if code == 0:
+            sent += 1
+        elif code == 17:
+            refused += 1
+        else:
+            other += 1
+    hbt.elapse(1_000_000_000)
+    resting = 0
+    values = hbt.orders(0).values()
+    while values.has_next():
+        order = values.get()
+        if order.status == 1 and order.req == 0:
+            resting += 1
+    # What it found is told by fills: so many lots each.
+    best = hbt.depth(0).best_ask
+    for number, count in enumerate((sent, refused, other, resting)):
+        if count > 0:
+            hbt.submit_buy_order(0, orders + 1 + number, best * 1.01, count * 0.001, GTC, LIMIT, True)
+    hbt.elapse(1_000_000_000)
+
+
+def tells_the_book(hbt, path="", wait_ns=0):
+    """Writes the book that it finds when it comes, then trades a little."""
+    import json
+
+    depth = hbt.depth(0)
+    bids = {}
+    asks = {}
+    for away in range(400):
+        bid_tick, ask_tick = depth.best_bid_tick - away, depth.best_ask_tick + away
+        bids[bid_tick] = depth.bid_qty_at_tick(bid_tick)
+        asks[ask_tick] = depth.ask_qty_at_tick(ask_tick)
+    found = {
+        "now_ns": hbt.current_timestamp,
+        "bids": {tick: qty for tick, qty in bids.items() if qty > 0},
+        "asks": {tick: qty for tick, qty in asks.items() if qty > 0},
+        "orders": len(hbt.orders(0)),
+    }
+    with open(path, "w") as file:
+        json.dump(found, file)
+    hbt.elapse(50_000_000)
+    hbt.submit_buy_order(0, 1, depth.best_ask * 1.01, 0.002, GTC, LIMIT, True)
+    hbt.elapse(50_000_000)
