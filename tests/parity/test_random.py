@@ -8,7 +8,7 @@ from tests.parity import random_runs
 
 pytestmark = pytest.mark.parity
 
-SEEDS = 300
+SEEDS = 200
 SLOW_SEEDS = int(os.environ.get("HFTD_PARITY_SEEDS", "3000"))
 """How many seeds the slow test takes; each failure names its seed."""
 
