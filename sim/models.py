@@ -13,13 +13,14 @@ engine's speed and may not raise.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hftd.errors import StrategyError
-from hftd.jit import cache_dir, caching_in, source_hash
+from hftd.jit import cache_dir, from_cache, source_hash
 
 Function = Callable[..., Any]
 State = NDArray[Any] | None
@@ -163,8 +164,8 @@ def compile_model(model: Any) -> Compiled:
         signature = getattr(numba, result)(numba.from_dtype(row.dtype), *(kinds[one] for one in arguments))
         folder = cache_dir() / f"models-{source_hash(python_function.__module__)}"
         try:
-            with caching_in(folder):
-                compiled = numba.cfunc(signature, cache=True)(python_function)
+            make = numba.cfunc(signature, cache=True)
+            compiled = from_cache(folder, partial(make, python_function))
         except Exception as error:
             # Numba raises what it meets; a field that a record has not is a KeyError.
             lines = [line for line in f"{type(error).__name__}: {error}".splitlines() if line.strip()]

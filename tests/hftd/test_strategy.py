@@ -252,3 +252,19 @@ def test_a_broken_cache_is_made_again(tmp_path, process):
         path.write_bytes(b"not what it was")
     assert process() == (False, [1], 900)
     assert process() == (True, [1], 900)
+
+
+def test_a_kernel_whose_cache_is_torn_is_compiled_again(tmp_path, monkeypatch):
+    program = "from hftd.book import far_qty; print(far_qty.address > 0)"
+    environment = {**os.environ, "HFTD_CACHE_DIR": str(tmp_path)}
+
+    def run():
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+        )
+        return done.stdout.strip(), done.stderr
+
+    assert run() == ("True", "")
+    (index,) = tmp_path.rglob("*.nbi")
+    index.write_bytes(index.read_bytes()[:100])
+    assert run() == ("True", "")
