@@ -118,6 +118,7 @@ def prepare(stream):
             continue
         ts = load_i64(row + ts_offset)
         if ts + shift_ns < last_ts:
+            s.last_ts = last_ts
             return _fail(stream, PREPARE_UNSORTED, row)
         kind_byte = ev & KIND_MASK
         kind = _SEGMENT_KINDS[4 * kind_byte + ((ev >> 28) & 3)] if kind_byte < 16 else SEG_OTHER

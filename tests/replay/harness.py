@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STRATEGIES = ROOT / "tests" / "replay" / "strategies.py"
 DATE = "20220831"
 MAKER = "strategies.market_making:market_making"
-COLD_S = 240
+COLD_S = 600
 """Whatever waits for a process may have to wait for its compiling."""
 
 CONSTANT = '{ model = "constant", entry_ns = 1_000_000, response_ns = 1_500_000 }'

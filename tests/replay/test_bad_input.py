@@ -1,12 +1,13 @@
 """What a user gives that is wrong: one message that says what, where and what to do, and the documented exit code."""
 
+import json
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from hftd.types import EXCH_EVENT
-from tests.replay.harness import Bench, Process, futures, spot
+from tests.replay.harness import Bench, Process, Scene, futures, spot
 
 
 def is_told(process: Process, code: int, *words: str) -> None:
@@ -63,16 +64,19 @@ def negative_qty(rows: Rows) -> Rows:
 def test_a_row_that_is_wrong_in_the_middle_of_a_run_is_named(
     bench: Bench, change: Callable[[Rows], Rows], words: str
 ):
-    bench.add_data("BTCUSDT_20220831.npz", "BTCUSDT_20220831.npz", change)
+    days = "20220831..20220901"
+    bench.add_data("BTCUSDT_20220831.npz", "BTCUSDT_20220831.npz", lambda rows: rows)
+    bench.add_data("BTCUSDT_20220901.npz", "BTCUSDT_20220901.npz", change)
     config = bench.replay_config(futures(), data=bench.folder)
     bot_config = bench.bot_config("one", futures(), seed=1)
-    replay = bench.replay(config)
+    replay = bench.replay(config, date=days)
     bot = bench.bot(bot_config)
-    told = (f"row {FIRST} (", words, "BTCUSDT_20220831.npz of asset fut:BTCUSDT")
+    told = (f"row {FIRST} (", words, "BTCUSDT_20220901.npz of asset fut:BTCUSDT")
     is_told(replay, 2, *told)
     assert bot.wait() == 4
-    assert "channel fut: " in bot.stderr
-    is_told(bench.start("backtest", "--config", config, "--bot", bot_config, "--date", "20220831"), 2, *told)
+    assert f"channel fut: the daemon failed: row {FIRST} (" in bot.stderr
+    assert bot.json()["ended"] == "lost a channel"
+    is_told(bench.start("backtest", "--config", config, "--bot", bot_config, "--date", days), 2, *told)
     assert bench.left_behind() == []
 
 
@@ -124,7 +128,8 @@ def test_a_few_prices_off_the_tick_are_a_warning(bench: Bench):
     alone = bench.backtest(config, bot)
     for process in (replay, alone):
         (warning,) = process.json()["warnings"]
-        assert "3 of 7,365 prices are no multiples of the tick size 0.1" in warning
+        assert " prices are no multiples of the tick size 0.1, first 202" in warning
+        assert ": 3 of 7,3" in warning
         assert "in row 100; they are rounded" in warning
 
 
@@ -175,16 +180,26 @@ def test_an_instrument_that_the_run_has_not_is_refused_with_what_it_has(bench: B
 
 def test_a_second_bot_of_the_same_name_is_refused_and_the_first_goes_on(bench: Bench):
     config = bench.replay_config(futures(), bots=["same", "other"])
+    bench.environment["HFTD_LOG"] = "info"
     replay = bench.replay(config)
     path = bench.bot_config("same", futures(), seed=3)
     first = bench.bot(path)
-    # The run waits for another bot, so the first one is there and stays.
-    while "same" not in (said := first.stderr + replay.stderr) and "attached" not in said:
-        second = bench.start("bot", "--config", path)
-        if second.wait() == 3:
-            break
-    assert "a bot named 'same' is attached already (pid" in second.stderr
+    replay.wait_for("bot attached")
+    is_told(bench.start("bot", "--config", path), 3, "a bot named 'same' is attached already (pid")
     other = bench.bot(bench.bot_config("other", futures(), seed=4))
     for one in (first, other, replay):
         assert one.wait() == 0, one.stderr
     bench.compare(config, (path, first))
+
+
+def test_a_bot_that_writes_nonsense_is_sent_away_and_the_others_go_on(bench: Bench):
+    scene = Scene(bench)
+    hostile = bench.python("-m", "tests.replay.hostile", "fut", "BTCUSDT")
+    assert hostile.wait() == 0, hostile.stderr
+    told = json.loads(hostile.stdout)
+    sent_away = "it wrote into its rings what the protocol does not know"
+    assert told.pop("another version").startswith("fut: the daemon says: this side speaks protocol version 1")
+    assert len(told) > 10
+    assert told == dict.fromkeys(told, sent_away)
+    assert scene.replay.stderr.count("is sent away: it wrote into its rings") == len(told)
+    scene.ends_well()
