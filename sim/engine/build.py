@@ -224,7 +224,7 @@ class Engine:
             return
         what = (
             f"{found.count:,} of {found.looked_at:,} prices are no multiples of the tick size {model.tick_size:g}, "
-            f"first {found.px:g} in row {found.row:,}"
+            f"first {found.px:.12g} in row {found.row:,}"
         )
         where = self._where(asset_no, file_no)
         if model.must_fit_ticks and found.count > _OFF_TICK_MAX * found.looked_at:

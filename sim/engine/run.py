@@ -21,7 +21,7 @@ from hftd.layout import (
 )
 from hftd.native import call_code, load_i64, record_at, stack_bytes
 from hftd.orders import apply_update, asset_at, order_at, update_at
-from hftd.types import ERR_DATA, ERR_RING_FULL, INVALID_MIN, MARKET_FEED, ORDER_RESPONSE
+from hftd.types import END_OF_DATA, ERR_DATA, ERR_RING_FULL, INVALID_MIN, MARKET_FEED, ORDER_RESPONSE
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, UPDATES_MASK, bus_at, bus_is_full, bus_pop
 from sim.engine.exchange import handle_requests, push_request
@@ -250,7 +250,8 @@ def advance(session, until_ns, wait, asset_no, order_id):
     engine = s.backend
     e = engine_at(engine)
     if e.error != 0:
-        return e.error
+        # Said once: a strategy that only looks for the end must end too.
+        return END_OF_DATA
     limit = until_ns
     if wait == WAIT_FEED or wait == WAIT_FEED_OR_RESPONSE:
         for a in range(s.num_assets):

@@ -45,6 +45,13 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first run may compile all of the engine."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(900))
+
+
 @pytest.fixture
 def bench(tmp_path: Path, market: Path) -> Iterator[Bench]:
     """A folder, a runtime directory, and processes that are gone after the test."""

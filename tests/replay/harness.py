@@ -18,7 +18,8 @@ from hftd.clock import monotonic_ns, sleep
 ROOT = Path(__file__).resolve().parents[2]
 STRATEGIES = ROOT / "tests" / "replay" / "strategies.py"
 DATE = "20220831"
-COLD_S = 240
+MAKER = "strategies.market_making:market_making"
+COLD_S = 600
 """Whatever waits for a process may have to wait for its compiling."""
 
 CONSTANT = '{ model = "constant", entry_ns = 1_000_000, response_ns = 1_500_000 }'
@@ -263,3 +264,47 @@ def result(process: Process) -> dict[str, Any]:
     document = process.json()
     del document["seconds"]
     return document
+
+
+def wait_until(is_so: Callable[[], bool], process: Process) -> None:
+    """Wait until something is so, while a process lives."""
+    end_ns = monotonic_ns() + COLD_S * 1_000_000_000
+    while not is_so():
+        assert process.process.poll() is None, process.stderr
+        assert monotonic_ns() < end_ns, process.stderr
+        sleep(0.01)
+
+
+class Scene:
+    """A replay with a bot that a test does something to, and another one, both waiting: a third one holds them up."""
+
+    def __init__(
+        self, bench: Bench, *, after_ns: int = 2_000_000_000, date: str = DATE, more: tuple[str, ...] = ()
+    ) -> None:
+        self.bench = bench
+        self.date = date
+        self.config = bench.replay_config(futures(), bots=["victim", "other", "gate"])
+        self._path = bench.folder / "open"
+        every_ms = {"interval_ns": 1_000_000}
+        bots = [
+            bench.bot_config("victim", futures(), strategy="keeps_quoting", **every_ms),
+            bench.bot_config("other", futures(), strategy=MAKER, **every_ms),
+            bench.bot_config("gate", futures(), strategy="gate", path=str(self._path), after_ns=after_ns),
+        ]
+        self.replay = bench.replay(self.config, *more, date=date)
+        self.victim, self.other, self.gate = (bench.bot(bot) for bot in bots)
+        wait_until(self._path.with_suffix(".here").exists, self.replay)
+
+    def go_on(self) -> None:
+        """Let the run go on."""
+        self._path.touch()
+
+    def ends_well(self) -> dict[str, dict[str, Any]]:
+        """The replay and the other bot come to their end, and nothing remains. Returns the bots' summaries."""
+        self.go_on()
+        assert self.other.wait() == 0, self.other.stderr
+        assert self.replay.wait() == 0, self.replay.stderr
+        assert result(self.other)["ended"] == "end of data"
+        self.bench.compare(self.config, (self.bench.folder / "other.toml", self.other), date=self.date)
+        assert self.bench.left_behind() == []
+        return {bot["name"]: bot for bot in self.replay.json()["bots"]}

@@ -1,5 +1,6 @@
 """Strategies that try everything; a test's bots load them by this file's path."""
 
+import json
 import types
 from pathlib import Path
 
@@ -176,9 +177,9 @@ def never_waits(hbt):
         hbt.clear_last_trades(0)
 
 
-def gate(hbt, path=""):
-    """Holds the run up two seconds after its start, until there is a file."""
-    hbt.elapse(2_000_000_000)
+def gate(hbt, path="", after_ns=2_000_000_000):
+    """Holds the run up some time after its start, until there is a file."""
+    hbt.elapse(after_ns)
     Path(path).with_suffix(".here").touch()
     while not Path(path).exists():
         sleep(0.005)
@@ -231,10 +232,8 @@ def floods(hbt, orders=20_000):
     hbt.elapse(1_000_000_000)
 
 
-def tells_the_book(hbt, path="", wait_ns=0):
+def tells_the_book(hbt, path=""):
     """Writes the book that it finds when it comes, then trades a little."""
-    import json
-
     depth = hbt.depth(0)
     bids = {}
     asks = {}
@@ -248,8 +247,9 @@ def tells_the_book(hbt, path="", wait_ns=0):
         "asks": {tick: qty for tick, qty in asks.items() if qty > 0},
         "orders": len(hbt.orders(0)),
     }
-    with open(path, "w") as file:
-        json.dump(found, file)
+    part = Path(path).with_suffix(".part")
+    part.write_text(json.dumps(found))
+    part.rename(path)
     hbt.elapse(50_000_000)
     hbt.submit_buy_order(0, 1, depth.best_ask * 1.01, 0.002, GTC, LIMIT, True)
     hbt.elapse(50_000_000)

@@ -7,44 +7,8 @@ import numpy as np
 import psutil
 import pytest
 
-from hftd.clock import monotonic_ns, sleep
-from tests.replay.harness import COLD_S, Bench, futures, result, spot
-
-MAKER = "strategies.market_making:market_making"
-
-
-class Scene:
-    """A replay with a bot that a test does something to, and another one, both waiting: a third one holds them up."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.config = bench.replay_config(futures(), bots=["victim", "other", "gate"])
-        self._path = bench.folder / "open"
-        every_ms = {"interval_ns": 1_000_000}
-        bots = [
-            bench.bot_config("victim", futures(), strategy="keeps_quoting", **every_ms),
-            bench.bot_config("other", futures(), strategy=MAKER, **every_ms),
-            bench.bot_config("gate", futures(), strategy="gate", path=str(self._path)),
-        ]
-        self.replay = bench.replay(self.config)
-        self.victim, self.other, self.gate = (bench.bot(bot) for bot in bots)
-        end_ns = monotonic_ns() + COLD_S * 1_000_000_000
-        while not self._path.with_suffix(".here").exists():
-            assert monotonic_ns() < end_ns, self.replay.stderr
-            sleep(0.01)
-
-    def go_on(self) -> None:
-        self._path.touch()
-
-    def ends_well(self) -> dict[str, dict]:
-        """The replay and the other bot come to their end, and nothing remains. Returns the bots' summaries."""
-        self.go_on()
-        assert self.other.wait() == 0, self.other.stderr
-        assert self.replay.wait() == 0, self.replay.stderr
-        assert result(self.other)["ended"] == "end of data"
-        self.bench.compare(self.config, (self.bench.folder / "other.toml", self.other))
-        assert self.bench.left_behind() == []
-        return {bot["name"]: bot for bot in self.replay.json()["bots"]}
+from hftd.clock import sleep
+from tests.replay.harness import MAKER, Bench, Scene, futures, spot
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from hftd.clock import sleep
-from tests.replay.harness import INTERPOLATED, Bench, Process, futures, result, spot
+from tests.replay.harness import INTERPOLATED, MAKER, Bench, Process, futures, result, spot
 
-MAKER = "strategies.market_making:market_making"
 BOTH = (futures("both"), spot("both"))
 
 
