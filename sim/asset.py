@@ -73,6 +73,7 @@ class AssetModel:
     roi_lb: float = 0.0
     roi_ub: float = 0.0
     last_trades_capacity: int = 0
+    user_events_capacity: int = 0
     feed_offset_ns: int = 0
     asset_model: int = ASSET_LINEAR
     contract_size: float = 1.0
@@ -98,7 +99,14 @@ class AssetModel:
     def spec(self) -> AssetSpec:
         """What the local side must know."""
         roi = (self.roi_lb, self.roi_ub) if self.roi_ub > self.roi_lb else None
-        return AssetSpec(self.tick_size, self.lot_size, self.last_trades_capacity, roi, self.name)
+        return AssetSpec(
+            self.tick_size,
+            self.lot_size,
+            self.last_trades_capacity,
+            roi,
+            self.name,
+            self.user_events_capacity,
+        )
 
 
 def as_rows(data: Any, dtype: np.dtype[Any], what: str) -> NDArray[Any]:
@@ -207,6 +215,11 @@ class BacktestAsset:
     def last_trades_capacity(self, capacity: int) -> Self:
         """How many trades `last_trades` may hold; 0, the default, to keep none."""
         self.model.last_trades_capacity = capacity
+        return self
+
+    def user_events_capacity(self, capacity: int) -> Self:
+        """How many user events (kinds from 100) `user_events` holds until it is cleared; 0, the default: none."""
+        self.model.user_events_capacity = int(capacity)
         return self
 
     def latency_offset(self, latency_offset: int) -> Self:

@@ -172,7 +172,14 @@ def backtest(
         # The range of interest of the bot is its own; the exchange's is the run's.
         name = f"{wanted.channel}:{wanted.symbol}"
         specs.append(
-            AssetSpec(wanted.tick_size, wanted.lot_size, wanted.last_trades_capacity, wanted.roi, name)
+            AssetSpec(
+                wanted.tick_size,
+                wanted.lot_size,
+                wanted.last_trades_capacity,
+                wanted.roi,
+                name,
+                wanted.user_events_capacity,
+            )
         )
     hbt = Backtest(models, [asset.model for asset in assets.values()], specs)
     return run_strategy(hbt, bot, bot_base, [model.contract for model in models])

@@ -227,7 +227,15 @@ def run(config: BotConfig, base: Path) -> BotResult:
     # A wrong strategy is told before a daemon hears of the bot.
     load_strategy(config.bot.strategy, config.parameters, base)
     instruments = [
-        Instrument(one.channel, one.symbol, one.tick_size, one.lot_size, one.last_trades_capacity, one.roi)
+        Instrument(
+            one.channel,
+            one.symbol,
+            one.tick_size,
+            one.lot_size,
+            one.last_trades_capacity,
+            one.roi,
+            one.user_events_capacity,
+        )
         for one in config.instruments
     ]
     with Bot(instruments, name=config.bot.name, end=config.bot.end, spin_us=config.bot.spin_us) as bot:
