@@ -3,7 +3,7 @@
 A plain Python strategy uses this object; a compiled one is given only its address.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +102,7 @@ class Hbt:
         count = int(row[f"{what}_len"])
         rows = view(int(row[what]), event_dtype, count) if count else np.empty(0, event_dtype)
         # Fields are read as attributes in compiled code; so they can be here.
-        return rows.view(np.recarray)
+        return cast(NDArray[Any], rows.view(np.recarray))
 
     def last_trades(self, asset_no: int) -> NDArray[Any]:
         """The trades since `clear_last_trades`, shape (n,), `event_dtype`; a view that the next wait changes."""

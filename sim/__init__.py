@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from hftd.recorder import Recorder
     from sim.asset import BacktestAsset
     from sim.backtest import Backtest, HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+    from sim.fuse import FuseMarketDepth
 else:
     __getattr__ = lazy_names(
         __name__,
         {
             "Backtest": "sim.backtest",
             "BacktestAsset": "sim.asset",
+            "FuseMarketDepth": "sim.fuse",
             "HashMapMarketDepthBacktest": "sim.backtest",
             "ROIVectorMarketDepthBacktest": "sim.backtest",
             "Recorder": "hftd.recorder",
@@ -29,6 +31,7 @@ else:
 __all__ = [
     "Backtest",
     "BacktestAsset",
+    "FuseMarketDepth",
     "HashMapMarketDepthBacktest",
     "ROIVectorMarketDepthBacktest",
     "Recorder",

@@ -75,6 +75,7 @@ class AssetModel:
     last_trades_capacity: int = 0
     user_events_capacity: int = 0
     feed_offset_ns: int = 0
+    fuse_bbo: bool = False
     asset_model: int = ASSET_LINEAR
     contract_size: float = 1.0
     fee_model: int = FEE_ON_VALUE
@@ -225,6 +226,11 @@ class BacktestAsset:
     def latency_offset(self, latency_offset: int) -> Self:
         """Nanoseconds to add to the feed's latency."""
         self.model.feed_offset_ns = int(latency_offset)
+        return self
+
+    def fuse_bbo(self, fuse: bool = True) -> Self:
+        """Fuse best-bid-offer rows (kind 5) with the depth as it is loaded; else they change no book."""
+        self.model.fuse_bbo = fuse
         return self
 
     def parallel_load(self, parallel_load: bool) -> Self:  # noqa: ARG002

@@ -101,6 +101,7 @@ def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAss
                 lot_size=section.lot_size,
                 feed_offset_ns=section.feed_latency_offset_ns,
                 contract_size=section.contract_size,
+                fuse_bbo=section.fuse_bbo,
                 asset_model=ASSET_INVERSE if section.asset == "inverse" else ASSET_LINEAR,
                 fee_model=_FEES[type(section.fee)],
                 maker_fee=section.fee.maker,

@@ -33,6 +33,7 @@ from sim.engine.layout import (
     own_order_dtype,
     stream_dtype,
 )
+from sim.fuse import ArchiveFuser
 
 _BOOK = offset_of(exchange_dtype, "book")
 _NEXT_FILE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
@@ -62,6 +63,8 @@ class Engine:
         self.num_lanes = num_lanes
         self._open: list[dict[int, NDArray[Any]]] = [{} for _ in models]
         self._latencies: list[NDArray[Any]] = []
+        self._fused = [0] * len(models)
+        self._fusers: list[ArchiveFuser | None] = [None] * len(models)
         self._local_books = local_books or []
         self._on_file_over = on_file_over
         self._file_rows: list[dict[int, int]] = [{} for _ in models]
@@ -86,6 +89,12 @@ class Engine:
         where = f"asset {model.name or asset_no}"
         if not model.data:
             raise DataError("there is no feed data", where=where, hint="give files or arrays with .data()")
+        if model.fuse_bbo and any(isinstance(source, Prepared) for source in model.data):
+            raise DataError(
+                "rows that were prepared can't be fused any more",
+                where=where,
+                hint="fuse them with sim.fuse before they are prepared",
+            )
         x = self.exchanges[asset_no]
         fill_book(x["book"], model.spec(), self.arena)
         book = int(self.exchanges.ctypes.data) + asset_no * exchange_dtype.itemsize + _BOOK
@@ -172,9 +181,28 @@ class Engine:
         """The rows of a file of an asset, read at the first call and kept until both sides are done with it."""
         opened = self._open[asset_no]
         if file_no not in opened:
-            opened[file_no] = self._load(self.models[asset_no].data[file_no])
+            rows = self._load(self.models[asset_no].data[file_no])
+            if self.models[asset_no].fuse_bbo:
+                rows = self._fuse(asset_no, file_no, rows)
+            opened[file_no] = rows
             self._file_rows[asset_no][file_no] = len(opened[file_no])
         return opened[file_no]
+
+    def _fuse(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> NDArray[Any]:
+        """Fuse a file's rows with those of the files before it, which for a file that is read again come first."""
+        fuser = self._fusers[asset_no]
+        if fuser is None or self._fused[asset_no] != file_no:
+            model = self.models[asset_no]
+            snapshot = None if model.initial_snapshot is None else self._load(model.initial_snapshot)
+            fuser = self._fusers[asset_no] = ArchiveFuser(model.tick_size, model.lot_size, snapshot)
+            for before in range(file_no):
+                fuser.fuse(self._load(model.data[before]))
+        try:
+            rows = fuser.fuse(rows)
+        except DataError as error:
+            raise DataError(error.what, where=self._where(asset_no, file_no), hint=error.hint) from None
+        self._fused[asset_no] = file_no + 1
+        return rows
 
     def rows_total(self) -> int:
         """The rows of all files; those that were not opened yet are guessed to be like those that were."""
