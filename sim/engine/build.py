@@ -17,7 +17,7 @@ from hftd.errors import DataError, HftdError
 from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
 from hftd.local import fill_book
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
-from hftd.types import ERR_RING_FULL, INVALID_MIN, event_dtype
+from hftd.types import ERR_RING_FULL, EXCH_EVENT, INVALID_MIN, LOCAL_EVENT, event_dtype
 from sim.asset import AssetModel, as_rows
 from sim.engine import prepare, run
 from sim.engine.columns import Prepared, row_error, set_buffers
@@ -182,11 +182,29 @@ class Engine:
         opened = self._open[asset_no]
         if file_no not in opened:
             rows = self._load(self.models[asset_no].data[file_no])
+            self._check_offset(asset_no, file_no, rows)
             if self.models[asset_no].fuse_bbo:
                 rows = self._fuse(asset_no, file_no, rows)
             opened[file_no] = rows
             self._file_rows[asset_no][file_no] = len(opened[file_no])
         return opened[file_no]
+
+    def _check_offset(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> None:
+        """A bot may not see a row before the exchange has sent it."""
+        offset_ns = self.models[asset_no].feed_offset_ns
+        if offset_ns >= 0:
+            return
+        too_early = rows["local_ts"] + offset_ns <= rows["exch_ts"]
+        too_early &= (rows["ev"] & np.uint64(EXCH_EVENT | LOCAL_EVENT)) == np.uint64(EXCH_EVENT | LOCAL_EVENT)
+        if too_early.any():
+            number = int(too_early.argmax())
+            row = rows[number]
+            raise DataError(
+                f"row {number} (exch_ts={row['exch_ts']}, local_ts={row['local_ts']}) would arrive before it is sent: "
+                f"the latency offset is {offset_ns} ns",
+                where=self._where(asset_no, file_no),
+                hint=f"it may be above {-int((rows['local_ts'] - rows['exch_ts'])[rows['exch_ts'] > 0].min())} ns",
+            )
 
     def _fuse(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> NDArray[Any]:
         """Fuse a file's rows with those of the files before it, which for a file that is read again come first."""
