@@ -202,7 +202,7 @@ def conflated_market(seed, count=1500, late=True):
             )
             truth.append((ts, side, best))
         if step % 50 == 49:
-            arrives = ts + (int(random.integers(500_000, 4_000_000)) if late else 1_000_000)
+            arrives = ts + (int(random.integers(1_000_000, 4_000_000)) if late else 1_000_000)
             for side, flag in ((True, BID), (False, ASK)):
                 for t, lots in books[side].items():
                     if sent[side].get(t, 0) != lots:
