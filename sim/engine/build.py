@@ -17,7 +17,7 @@ from hftd.errors import DataError, HftdError
 from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
 from hftd.local import fill_book
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
-from hftd.types import ERR_RING_FULL, EXCH_EVENT, INVALID_MIN, LOCAL_EVENT, event_dtype
+from hftd.types import ERR_RING_FULL, INVALID_MIN, LOCAL_EVENT, event_dtype
 from sim.asset import AssetModel, as_rows
 from sim.engine import prepare, run
 from sim.engine.columns import Prepared, row_error, set_buffers
@@ -194,16 +194,16 @@ class Engine:
         offset_ns = self.models[asset_no].feed_offset_ns
         if offset_ns >= 0:
             return
-        too_early = rows["local_ts"] + offset_ns <= rows["exch_ts"]
-        too_early &= (rows["ev"] & np.uint64(EXCH_EVENT | LOCAL_EVENT)) == np.uint64(EXCH_EVENT | LOCAL_EVENT)
-        if too_early.any():
-            number = int(too_early.argmax())
+        received = np.flatnonzero(rows["ev"] & np.uint64(LOCAL_EVENT))
+        latencies_ns = rows["local_ts"][received] - rows["exch_ts"][received]
+        if len(latencies_ns) and latencies_ns.min() + offset_ns <= 0:
+            number = int(received[(latencies_ns + offset_ns <= 0).argmax()])
             row = rows[number]
             raise DataError(
-                f"row {number} (exch_ts={row['exch_ts']}, local_ts={row['local_ts']}) would arrive before it is sent: "
-                f"the latency offset is {offset_ns} ns",
+                f"row {number} (exch_ts={row['exch_ts']}, local_ts={row['local_ts']}) does not arrive after it is "
+                f"sent: the latency offset is {offset_ns} ns",
                 where=self._where(asset_no, file_no),
-                hint=f"it may be above {-int((rows['local_ts'] - rows['exch_ts'])[rows['exch_ts'] > 0].min())} ns",
+                hint=f"an offset above {-int(latencies_ns.min())} ns is one that all rows bear",
             )
 
     def _fuse(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> NDArray[Any]:

@@ -20,6 +20,7 @@ from hftd.types import (
     event_dtype,
 )
 from sim import FuseMarketDepth, HashMapMarketDepthBacktest
+from sim.engine.columns import Prepared
 from sim.fuse import bbo_rows, fuse
 from tests.sim.market import BOTH, LOT_SIZE, START_NS, TICK_SIZE, asset_of, event_rows
 
@@ -328,3 +329,20 @@ def test_a_row_that_can_not_be_fused_stops_the_backtest_with_its_number_and_plac
     hbt._goto_end()
     with pytest.raises(DataError, match=r"the array of asset 0: row 7 .*not a number"):
         hbt.check()
+
+
+def test_a_latency_offset_with_which_a_row_would_not_arrive_after_it_is_sent_is_refused():
+    rows, _ = conflated_market(5, 100)
+    hbt = HashMapMarketDepthBacktest([asset_of(rows, latency_offset=-999_999)])
+    hbt._goto_end()
+    hbt.check()
+    hbt = HashMapMarketDepthBacktest([asset_of(rows, latency_offset=-1_000_000)])
+    hbt._goto_end()
+    with pytest.raises(DataError, match=r"row \d+ .*does not arrive after it is sent"):
+        hbt.check()
+
+
+def test_prepared_rows_are_not_fused_and_it_is_said():
+    prepared = Prepared(conflated_market(6, 100)[0], TICK_SIZE, LOT_SIZE)
+    with pytest.raises(DataError, match="prepared can't be fused"):
+        HashMapMarketDepthBacktest([asset_of(prepared, fuse_bbo=True)])
