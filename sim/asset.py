@@ -78,7 +78,9 @@ class AssetModel:
     roi_lb: float = 0.0
     roi_ub: float = 0.0
     last_trades_capacity: int = 0
+    user_events_capacity: int = 0
     feed_offset_ns: int = 0
+    fuse_bbo: bool = False
     asset_model: int = ASSET_LINEAR
     contract_size: float = 1.0
     fee_model: int = FEE_ON_VALUE
@@ -107,7 +109,14 @@ class AssetModel:
     def spec(self) -> AssetSpec:
         """What the local side must know."""
         roi = (self.roi_lb, self.roi_ub) if (self.roi_lb, self.roi_ub) != (0.0, 0.0) else None
-        return AssetSpec(self.tick_size, self.lot_size, self.last_trades_capacity, roi, self.name)
+        return AssetSpec(
+            self.tick_size,
+            self.lot_size,
+            self.last_trades_capacity,
+            roi,
+            self.name,
+            self.user_events_capacity,
+        )
 
 
 def as_rows(data: Any, dtype: np.dtype[Any], what: str) -> NDArray[Any]:
@@ -218,9 +227,19 @@ class BacktestAsset:
         self.model.last_trades_capacity = capacity
         return self
 
+    def user_events_capacity(self, capacity: int) -> Self:
+        """How many user events (kinds from 100) `user_events` holds until it is cleared; 0, the default: none."""
+        self.model.user_events_capacity = int(capacity)
+        return self
+
     def latency_offset(self, latency_offset: int) -> Self:
         """Nanoseconds to add to the feed's latency."""
         self.model.feed_offset_ns = int(latency_offset)
+        return self
+
+    def fuse_bbo(self, fuse: bool = True) -> Self:
+        """Fuse best-bid-offer rows (kind 5) with the depth as it is loaded; else they change no book."""
+        self.model.fuse_bbo = fuse
         return self
 
     def parallel_load(self, parallel_load: bool) -> Self:  # noqa: ARG002

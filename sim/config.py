@@ -156,6 +156,7 @@ class AssetSection(Section, frozen=True):
         initial_snapshot: A pattern of files that hold the book before the first row.
         roi: The range of interest of the market depth, `[lower, upper]` in prices; absent, the depth is
             unbounded.
+        fuse_bbo: Whether best-bid-offer rows (kind 5) are fused with the depth; else they change no book.
     """
 
     symbol: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -170,6 +171,7 @@ class AssetSection(Section, frozen=True):
     feed_latency_offset_ns: int = 0
     initial_snapshot: str | None = None
     roi: tuple[float, float] | None = None
+    fuse_bbo: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
