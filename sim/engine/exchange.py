@@ -301,10 +301,9 @@ def _handle_modify(exchange, lane, request, now_ns):
     order = exchange_at(exchange).pool + slot * OWN_BYTES
     o = own_order_at(order)
     if r.price_tick == o.price_tick and r.qty <= o.leaves_qty:
-        # Less of the same keeps its place; the quantity asked for is what remains.
+        # Less of the same keeps its place; the quantity asked for is what remains. A partly filled order stays one.
         o.qty = r.qty
         o.leaves_qty = r.qty
-        o.status = NEW
         # The answer is to this request; later ones are to the order's first.
         first_local_ts = o.local_ts
         o.local_ts = r.local_ts

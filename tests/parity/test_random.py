@@ -13,10 +13,10 @@ SLOW_SEEDS = int(os.environ.get("HFTD_PARITY_SEEDS", "3000"))
 """How many seeds the slow test takes; each failure names its seed."""
 
 
-def failures(reference, seeds, *, roi=False):
+def failures(reference, seeds, **kinds):
     found = []
     for seed in seeds:
-        made = random_runs.case(seed, roi=roi)
+        made = random_runs.case(seed, **kinds)
         found += random_runs.differences(made, *random_runs.both(reference, made))
         if len(found) > 20:
             break
@@ -29,6 +29,12 @@ def test_random_strategies_see_the_same_on_both_engines(reference):
 
 def test_random_strategies_see_the_same_in_a_range_of_interest(reference):
     assert failures(reference, range(1_000_000, 1_000_000 + SEEDS // 3), roi=True) == ""
+
+
+def test_random_strategies_see_the_same_with_partial_fills(reference):
+    assert failures(reference, range(3_000_000, 3_000_000 + SEEDS), partial=True) == ""
+    roi = range(4_000_000, 4_000_000 + SEEDS // 3)
+    assert failures(reference, roi, partial=True, roi=True) == ""
 
 
 @pytest.mark.slow
