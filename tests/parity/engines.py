@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd.types import latency_dtype
+from hftd.types import GTC, LIMIT, latency_dtype
 from sim.asset import BacktestAsset
 from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
 from sim.engine.columns import Prepared
 
 Rows = NDArray[Any]
+
+END = ("mark price", 10_000_000, 0.0, 0.0)
+"""A last row, for time to pass until."""
 
 
 @dataclass
@@ -126,3 +129,13 @@ def latencies(rng: np.random.Generator, first_ts: int, last_ts: int, *, refusals
         refused[0] = refused[-1] = False
         rows["exch_ts"][refused] = 0
     return rows
+
+
+def buy(hbt, price, qty=1.0, order_id=1, order_type=LIMIT, wait=False, time_in_force=GTC):
+    """Send a buy order, with what most tests want for the rest."""
+    return hbt.submit_buy_order(0, order_id, price, qty, time_in_force, order_type, wait)
+
+
+def sell(hbt, price, qty=1.0, order_id=1, order_type=LIMIT, wait=False, time_in_force=GTC):
+    """Send a sell order."""
+    return hbt.submit_sell_order(0, order_id, price, qty, time_in_force, order_type, wait)

@@ -12,55 +12,18 @@ from hftd.types import (
     ERR_INVALID_REQUEST,
     EXPIRED,
     FILLED,
-    GTC,
     INVALID_MAX,
     INVALID_MIN,
-    LIMIT,
     MARKET,
     NEW,
     NONE,
     SELL_EVENT,
 )
-from sim.asset import BacktestAsset
-from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+from sim.backtest import HashMapMarketDepthBacktest
+from tests.parity.engines import END, buy
 from tests.sim.engine.market import BOTH, START, asset, latency_rows, levels, rows
 
 pytestmark = pytest.mark.parity
-
-END = ("mark price", 10_000_000, 0.0, 0.0)
-"""A last row, for time to pass until."""
-
-
-@pytest.fixture
-def pair(reference):
-    """Both engines on the same rows: pair(rows, change) gives (theirs, ours)."""
-    opened = []
-
-    def make(data, change=lambda made: made, *, roi=None, **latency):
-        def described(made, rows_):
-            made = change(asset(rows_, made=made, **latency))
-            return made if roi is None else made.roi_lb(roi[0]).roi_ub(roi[1])
-
-        copy = data.copy()
-        build = reference.HashMapMarketDepthBacktest, HashMapMarketDepthBacktest
-        if roi is not None:
-            build = reference.ROIVectorMarketDepthBacktest, ROIVectorMarketDepthBacktest
-        theirs = build[0]([described(reference.BacktestAsset(), copy)])
-        opened.append((theirs, copy))
-        return theirs, build[1]([described(BacktestAsset(), data)])
-
-    yield make
-    for theirs, _ in opened:
-        theirs.close()
-
-
-def buy(hbt, price, qty=1.0, order_id=1, order_type=LIMIT, wait=False):
-    return hbt.submit_buy_order(0, order_id, price, qty, GTC, order_type, wait)
-
-
-def sell(hbt, price, qty=1.0, order_id=1, order_type=LIMIT, wait=False):
-    return hbt.submit_sell_order(0, order_id, price, qty, GTC, order_type, wait)
-
 
 def test_a_clear_with_a_price_takes_every_level_beyond_it_and_finds_the_next_one(pair):
     data = rows(*levels(), ("clear bids", 1, 98.0, 0.0), ("clear asks", 1, 102.0, 0.0), END)
