@@ -85,10 +85,15 @@ def fill_buys_downto(exchange, tick, now_ns):
     """The best ask is at or below these: they fill, the highest first."""
     x = exchange_at(exchange)
     if x.fn_cross != 0:
-        i = x.buys - 1
-        while i >= 0 and load_i64(x.buy_ticks + 8 * i) >= tick:
-            fill_crossed(exchange, load_i64(x.buy_orders + 8 * i), now_ns)
-            i -= 1
+        above = x.buys
+        while above > 0 and load_i64(x.buy_ticks + 8 * (above - 1)) >= tick:
+            # At one price the oldest goes first; those that are gone leave their place to the next.
+            i = first_at_or_above(x.buy_ticks, above, load_i64(x.buy_ticks + 8 * (above - 1)))
+            below = i
+            for _ in range(above - below):
+                if not fill_crossed(exchange, load_i64(x.buy_orders + 8 * i), now_ns):
+                    i += 1
+            above = below
         return
     while x.buys > 0 and load_i64(x.buy_ticks + 8 * (x.buys - 1)) >= tick:
         # At one price the oldest goes first, and it stands first.
