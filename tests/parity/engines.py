@@ -13,6 +13,7 @@ from hftd.types import GTC, LIMIT, latency_dtype
 from sim.asset import BacktestAsset
 from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
 from sim.engine.columns import Prepared
+from tests.parity.unclamped import unclamped_queue
 
 Rows = NDArray[Any]
 
@@ -39,6 +40,8 @@ class Asset:
     fee_model: str = "value"
     fees: tuple[float, float] = (-0.00005, 0.0007)
     partial: bool = False
+    unclamped: bool = False
+    """Whether ours has the queue models as the reference has them."""
     prepared: bool = False
     """Whether ours is given columns that were made before."""
 
@@ -114,6 +117,9 @@ def ours(assets: list[Asset]) -> Any:
     assets = [replace(asset, data=_prepared(asset)) if asset.prepared else asset for asset in assets]
     made = [_describe(asset, BacktestAsset(), []) for asset in assets]
     roi = assets[0].roi is not None
+    for asset, described in zip(assets, made, strict=True):
+        if asset.unclamped and asset.queue[0] != "risk_adverse":
+            described.custom_queue_model(unclamped_queue(*asset.queue))
     return (ROIVectorMarketDepthBacktest if roi else HashMapMarketDepthBacktest)(made)
 
 

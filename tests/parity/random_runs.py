@@ -22,6 +22,8 @@ from hftd.types import (
     LIMIT,
     LOCAL_EVENT,
     MARKET,
+    NEW,
+    PARTIALLY_FILLED,
     SELL_EVENT,
     TRADE_EVENT,
     event_dtype,
@@ -47,6 +49,7 @@ class Case:
     program: NDArray[Any]
     start_tick: int
     has_refusals: bool
+    order_ids: int = ORDER_IDS
 
 
 class Feed:
@@ -240,7 +243,7 @@ def run(hbt: Any, made: Case) -> Seen:
         np.zeros(steps, np.int64),
         np.zeros(steps, np.int64),
         np.zeros((steps, assets), step.asset_dtype),
-        np.zeros((steps, assets, ORDER_IDS), step.order_dtype),
+        np.zeros((steps, assets, made.order_ids), step.order_dtype),
     )
     first = made.assets[0]
     exact = first.roi is None
@@ -307,7 +310,7 @@ def bid_qty_at(asset: Asset, exch_ts: int, tick: int) -> float:
 
 
 def hide_executions_after_modifications(made: Case, asset_no: int, *runs: Seen) -> None:
-    """Forget what orders that were once modified tell of their last execution."""
+    """Forget what orders that were once modified tell of their last execution, and whether there was one."""
     steps = made.program
     modified = np.isin(steps["op"], [step.MOVE, step.SHRINK]) & (steps["asset_no"] == asset_no)
     for order_id in np.unique(steps["order_id"][modified]):
@@ -315,6 +318,8 @@ def hide_executions_after_modifications(made: Case, asset_no: int, *runs: Seen) 
         for seen in runs:
             for name in ("exec_qty", "exec_price_tick"):
                 seen[3][name][first:, asset_no, order_id] = 0
+            status = seen[3]["status"][first:, asset_no, order_id]
+            status[status == PARTIALLY_FILLED] = NEW
 
 
 def differences(made: Case, expected: Seen, seen: Seen) -> list[str]:
@@ -347,6 +352,17 @@ def differences(made: Case, expected: Seen, seen: Seen) -> list[str]:
     return [f"seed {made.seed}, step {first}: {step.OPS[row['op']]} ({told})", *found[first]]
 
 
-def with_rows(made: Case, rows: Rows) -> Case:
-    """The case on other rows of its first asset."""
-    return replace(made, assets=[replace(made.assets[0], data=[rows]), *made.assets[1:]])
+def unclamped(made: Case) -> Case:
+    """The case with the reference's queue models: nothing else may be what differs."""
+    return replace(made, assets=[replace(asset, unclamped=True) for asset in made.assets])
+
+
+def with_own_ids(made: Case) -> Case:
+    """The case with an id for each order, and without modifications: what became of each can be told."""
+    steps = made.program.copy()
+    steps["op"][np.isin(steps["op"], [step.MOVE, step.SHRINK])] = step.CANCEL
+    submits = np.isin(steps["op"], [step.SUBMIT_BUY, step.SUBMIT_SELL])
+    sent = np.cumsum(submits)
+    # The others name one of the last few that were sent.
+    steps["order_id"] = np.where(submits, sent - 1, np.maximum(sent - 1 - steps["order_id"] % 4, 0))
+    return replace(made, program=steps, order_ids=int(sent[-1]) + 1)

@@ -25,6 +25,7 @@ from tests.sim.engine.market import BOTH, START, asset, latency_rows, levels, ro
 
 pytestmark = pytest.mark.parity
 
+
 def test_a_clear_with_a_price_takes_every_level_beyond_it_and_finds_the_next_one(pair):
     data = rows(*levels(), ("clear bids", 1, 98.0, 0.0), ("clear asks", 1, 102.0, 0.0), END)
     theirs, ours = pair(data)

@@ -134,4 +134,3 @@ def test_the_answer_to_a_modification_tells_the_last_execution(parts):
         hbt.modify(0, 1, 98.0, 3.0, False)
         hbt.elapse(300)
         assert order(hbt) == known
-
