@@ -292,6 +292,8 @@ def _handle_cancel(exchange, lane, request, now_ns):
     order = exchange_at(exchange).pool + slot * OWN_BYTES
     leave(exchange, order)
     own_order_at(order).status = CANCELED
+    # The answer is to this request.
+    own_order_at(order).local_ts = request_at(request).local_ts
     respond(exchange, order, NONE, now_ns, 0)
     free(exchange, order)
 

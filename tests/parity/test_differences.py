@@ -160,6 +160,15 @@ def test_a_request_that_is_refused_on_its_way_tells_no_latency(pair):
     assert tuple(ours.order_latency(0)) == accepted
 
 
+def test_the_answer_to_a_cancellation_tells_when_it_was_sent(pair):
+    # The reference tells when the order was sent.
+    for hbt, sent in zip(pair(rows(*levels(), END), entry_ns=10, response_ns=10), (0, 20), strict=True):
+        hbt.elapse(0)
+        buy(hbt, 98.0, wait=True)
+        hbt.cancel(0, 1, True)
+        assert tuple(hbt.order_latency(0)) == (START + sent, START + 30, START + 40)
+
+
 def test_after_a_last_row_that_is_a_refusal_requests_are_refused_within_its_time(pair):
     theirs, ours = pair(rows(*levels(), END), refusing)
     for hbt in (theirs, ours):
