@@ -31,6 +31,8 @@ class Contract:
     def equity(self, balance: float, position: float, fee: float, price: float) -> float:
         """Balance and position together, less fees. A flat position is worth nothing, whatever the price."""
         if self.inverse:
+            if price == 0.0:
+                price = float("nan")
             worth = self.size * position / price if position != 0.0 else 0.0
             return -balance - worth - fee
         worth = self.size * position * price if position != 0.0 else 0.0

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from sim.asset import BacktestAsset
     from sim.backtest import Backtest, HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
     from sim.engine.columns import Prepared
-    from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
     from sim.fuse import FuseMarketDepth
+    from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
 else:
     __getattr__ = lazy_names(
         __name__,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hftd.errors import DataError, OrderError
 from hftd.local import AssetSpec, Contract
 from hftd.types import event_dtype, latency_dtype
+from sim.config import MAX_LATENCY_NS
 from sim.engine.columns import Prepared
 from sim.engine.layout import (
     ASSET_INVERSE,
@@ -248,12 +249,16 @@ class BacktestAsset:
 
     def linear_asset(self, contract_size: float) -> Self:
         """A contract worth its size times the price."""
-        self.model.asset_model, self.model.contract_size = ASSET_LINEAR, float(contract_size)
-        return self
+        return self._asset(ASSET_LINEAR, contract_size)
 
     def inverse_asset(self, contract_size: float) -> Self:
         """A contract worth a fixed sum of the quote currency, settled in the base currency."""
-        self.model.asset_model, self.model.contract_size = ASSET_INVERSE, float(contract_size)
+        return self._asset(ASSET_INVERSE, contract_size)
+
+    def _asset(self, model: int, contract_size: float) -> Self:
+        if not (contract_size > 0.0 and np.isfinite(contract_size)):
+            raise OrderError(f"the contract size is {contract_size!r}, but must be a positive number")
+        self.model.asset_model, self.model.contract_size = model, float(contract_size)
         return self
 
     def constant_order_latency(self, entry_latency: int, resp_latency: int) -> Self:
@@ -271,13 +276,14 @@ class BacktestAsset:
             cancel: Likewise.
             response: Likewise; not negative.
         """
-        if isinstance(response, int | float) and response < 0:
+        latencies = [_latency(way) for way in (new, modify, cancel, response)]
+        if latencies[-1].constant_ns < 0:
             raise OrderError(
                 f"the response latency is {response} ns, but an answer can't come before what it answers",
                 hint="a refusal is a negative entry latency",
             )
         self.model.custom_latency = None
-        self.model.latencies = [_latency(way) for way in (new, modify, cancel, response)]
+        self.model.latencies = latencies
         return self
 
     def constant_latency(self, entry_latency: int, resp_latency: int) -> Self:
@@ -359,8 +365,8 @@ class BacktestAsset:
         return self
 
     def _fees(self, model: int, maker_fee: float, taker_fee: float) -> Self:
+        self.model.maker_fee, self.model.taker_fee = _fee(maker_fee), _fee(taker_fee)
         self.model.fee_model, self.model.custom_fee = model, None
-        self.model.maker_fee, self.model.taker_fee = float(maker_fee), float(taker_fee)
         return self
 
     def trading_value_fee_model(self, maker_fee: float, taker_fee: float) -> Self:
@@ -377,12 +383,23 @@ class BacktestAsset:
 
     def directional_fees(self, buyer_fee: float, seller_fee: float) -> Self:
         """What the buyer or the seller pays on the value besides, such as a stamp duty; with every fee model."""
-        self.model.buyer_fee, self.model.seller_fee = float(buyer_fee), float(seller_fee)
+        self.model.buyer_fee, self.model.seller_fee = _fee(buyer_fee), _fee(seller_fee)
         return self
 
 
+def _fee(given: float) -> float:
+    if not np.isfinite(given):
+        raise OrderError(f"a fee is {given!r}, but must be a number")
+    return float(given)
+
+
 def _latency(given: Latency, offset_ns: int = 0) -> OrderLatency:
-    if isinstance(given, int | float):
+    if isinstance(given, int | float | np.number):
+        if not abs(float(given)) < MAX_LATENCY_NS:
+            raise OrderError(
+                f"an order latency is {given} ns",
+                hint=f"it must be below {MAX_LATENCY_NS:,} ns, a year",
+            )
         return OrderLatency(int(given))
     data = tuple(given) if isinstance(given, list) else (given,)
     return OrderLatency(data=data, offset_ns=offset_ns)

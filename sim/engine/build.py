@@ -17,7 +17,7 @@ from hftd.errors import DataError, HftdError
 from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
 from hftd.local import fill_book
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
-from hftd.types import ERR_RING_FULL, INVALID_MIN, LOCAL_EVENT, event_dtype
+from hftd.types import ERR_DATA, ERR_RING_FULL, INVALID_MIN, LOCAL_EVENT, event_dtype
 from sim.asset import AssetModel, as_rows
 from sim.engine import prepare, run
 from sim.engine.columns import Prepared, row_error, set_buffers
@@ -338,6 +338,12 @@ class Engine:
                         self.rows_of(asset_no, int(stream["file_no"])),
                         self._where(asset_no, int(stream["file_no"])),
                     )
+            if self.exchanges[asset_no]["error"] == ERR_DATA:
+                raise DataError(
+                    "an order for an inverse contract was filled at a price that is not above 0",
+                    where=f"asset {self.models[asset_no].name or asset_no}",
+                    hint="the value of an inverse contract is its size divided by the price",
+                )
             if self.exchanges[asset_no]["error"] == ERR_RING_FULL:
                 raise HftdError(
                     f"more than {MAX_ANSWERS} answers to orders are on their way",
