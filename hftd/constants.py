@@ -48,6 +48,33 @@ __all__ = [
     "OK",
     "ORDER_RESPONSE",
     "PARTIALLY_FILLED",
+    "REASON_BOOK_NOT_VALID",
+    "REASON_DISCONNECTED",
+    "REASON_DUPLICATE",
+    "REASON_EXCHANGE",
+    "REASON_EXPIRED",
+    "REASON_FILTER",
+    "REASON_FOK",
+    "REASON_HALTED",
+    "REASON_LEASE_ENDED",
+    "REASON_LIMIT_NOTIONAL",
+    "REASON_LIMIT_ORDERS",
+    "REASON_LIMIT_POSITION",
+    "REASON_LIMIT_PRICE",
+    "REASON_LIMIT_QTY",
+    "REASON_LIMIT_RATE",
+    "REASON_LIQUIDATION",
+    "REASON_MARGIN",
+    "REASON_NEVER_SENT",
+    "REASON_NONE",
+    "REASON_NOT_TRADING",
+    "REASON_OFF_GRID",
+    "REASON_PERMISSION",
+    "REASON_POST_ONLY",
+    "REASON_RATE_LIMIT",
+    "REASON_REDUCE_ONLY",
+    "REASON_SELF_TRADE",
+    "REASON_UNKNOWN_ORDER",
     "REJECTED",
     "REPLACED",
     "SELL",
@@ -131,3 +158,58 @@ INVALID_MIN: Final = -9223372036854775808
 """The best bid in ticks when there is none."""
 INVALID_MAX: Final = 9223372036854775807
 """The best ask in ticks when there is none."""
+
+# Why the exchange or the connector refused, cancelled or ended an order: `order.reason`; 0 where there is no reason.
+REASON_NONE: Final = 0
+REASON_UNKNOWN_ORDER: Final = 1
+"""The exchange knows no such order, or it was finished already."""
+REASON_POST_ONLY: Final = 2
+"""A GTX order would have taken."""
+REASON_FOK: Final = 3
+"""A FOK order could not be filled whole."""
+REASON_REDUCE_ONLY: Final = 4
+"""A reduce-only order would not have reduced."""
+REASON_MARGIN: Final = 5
+"""Not enough margin or balance."""
+REASON_FILTER: Final = 6
+"""The exchange's filters: price step or band, quantity, notional, its number of open orders."""
+REASON_RATE_LIMIT: Final = 7
+"""The exchange's request limits."""
+REASON_DUPLICATE: Final = 8
+"""The client order id is in use."""
+REASON_NOT_TRADING: Final = 9
+"""The exchange takes no orders in the instrument now."""
+REASON_PERMISSION: Final = 10
+"""Key, signature, time window or permission."""
+REASON_EXCHANGE: Final = 11
+"""Another reason of the exchange; the log has its words."""
+REASON_EXPIRED: Final = 12
+"""Expired by its time in force or by the exchange."""
+REASON_SELF_TRADE: Final = 13
+"""It would have met an own order."""
+REASON_LIQUIDATION: Final = 14
+"""Liquidation or deleveraging."""
+REASON_LIMIT_QTY: Final = 32
+"""A limit of the connector: the quantity of an order."""
+REASON_LIMIT_NOTIONAL: Final = 33
+"""A limit of the connector: the value of an order."""
+REASON_LIMIT_POSITION: Final = 34
+"""A limit of the connector: the position if it filled."""
+REASON_LIMIT_ORDERS: Final = 35
+"""A limit of the connector: the number of open orders."""
+REASON_LIMIT_RATE: Final = 36
+"""A limit of the connector: orders a second."""
+REASON_LIMIT_PRICE: Final = 37
+"""A limit of the connector: the distance from the book."""
+REASON_HALTED: Final = 38
+"""The connector is halted (`hftd halt`)."""
+REASON_BOOK_NOT_VALID: Final = 39
+"""The book is not valid, and the bot or the connector asked not to quote then."""
+REASON_DISCONNECTED: Final = 40
+"""There is no connection to send it on; it was not sent."""
+REASON_NEVER_SENT: Final = 41
+"""It was given up before it was sent, or the exchange never got it."""
+REASON_LEASE_ENDED: Final = 42
+"""The bot's lease ended, and with it its orders."""
+REASON_OFF_GRID: Final = 43
+"""The quantity is no whole number of lots, or the price or quantity is out of range."""

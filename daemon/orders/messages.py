@@ -1,0 +1,196 @@
+"""What order management and a venue's session say to each other: commands, outcomes, reports.
+
+Order management (:mod:`daemon.orders`) holds no socket and reads no clock. It gives a venue's session *commands*; the
+session gives back one *outcome* for each command, and *reports* of what the exchange said by itself, in any order and
+any number of times. A report is a fact about one order; applying it twice, late, or before its command's outcome must
+come to the same.
+
+Prices are in ticks and quantities in lots of the :class:`Instrument`, as integers, so that nothing is rounded; times
+are nanoseconds since the epoch, on the exchange's clock where they are named ``exch_ns``. Sides, order types, times in
+force and states are the codes of :mod:`hftd.constants`.
+"""
+
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+# How a request ended. A time out is UNKNOWN, never REFUSED: it is resolved by asking (`Query`).
+CONFIRMED: Final = "confirmed"
+REFUSED: Final = "refused"
+UNKNOWN: Final = "unknown"
+
+# Where a report comes from.
+BY_REPLY: Final = "reply"
+BY_STREAM: Final = "stream"
+BY_QUERY: Final = "query"
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    """An instrument of the exchange, with its filters.
+
+    Attributes:
+        number: By which the channel's messages name it.
+        symbol: The exchange's name of it, in the exchange's spelling.
+        tick_size: Price step; `price = price_tick * tick_size`.
+        lot_size: Quantity step.
+        min_qty_lots: Of an order; likewise `max_qty_lots` (0: no limit).
+        min_notional: Smallest price * quantity of an order, in the quote currency; 0 for none.
+        contract_size: Of one unit of quantity; `inverse` contracts are worth contract_size / price.
+        is_trading: False while the exchange takes no orders in it.
+    """
+
+    number: int
+    symbol: str
+    tick_size: Decimal
+    lot_size: Decimal
+    min_qty_lots: int = 1
+    max_qty_lots: int = 0
+    market_max_qty_lots: int = 0
+    min_notional: float = 0.0
+    contract_size: float = 1.0
+    inverse: bool = False
+    is_trading: bool = True
+    base: str = ""
+    quote: str = ""
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True, tag="place"):
+    """Send a new order.
+
+    Attributes:
+        request: Number of the command, unique in this process; the outcome names it.
+        client_id: The order's id with the exchange, ours; made and journalled before the send.
+        price_tick: 0 for a MARKET order.
+    """
+
+    request: int
+    client_id: str
+    symbol: str
+    side: int
+    order_type: int
+    time_in_force: int
+    price_tick: int
+    qty_lots: int
+    reduce_only: bool = False
+
+
+class Amend(msgspec.Struct, frozen=True, array_like=True, tag="amend"):
+    """Change an open order's price and quantity.
+
+    Attributes:
+        qty_lots: The new total quantity, what is executed already included.
+        exch_order_id: The exchange's id, empty while it is not known.
+    """
+
+    request: int
+    client_id: str
+    exch_order_id: str
+    symbol: str
+    side: int
+    price_tick: int
+    qty_lots: int
+
+
+class Withdraw(msgspec.Struct, frozen=True, array_like=True, tag="withdraw"):
+    """Cancel an open order."""
+
+    request: int
+    client_id: str
+    exch_order_id: str
+    symbol: str
+
+
+class Query(msgspec.Struct, frozen=True, array_like=True, tag="query"):
+    """Ask what became of an order. Its outcome is CONFIRMED with a report, REFUSED if the exchange knows no such
+    order, or UNKNOWN.
+    """
+
+    request: int
+    client_id: str
+    exch_order_id: str
+    symbol: str
+
+
+Command = Place | Amend | Withdraw | Query
+
+
+class Execution(msgspec.Struct, frozen=True, array_like=True):
+    """One fill. Counted once by (symbol, trade_id).
+
+    Attributes:
+        fee: What was paid, in `fee_asset`; negative for a rebate.
+    """
+
+    symbol: str
+    trade_id: str
+    client_id: str
+    exch_order_id: str
+    side: int
+    price_tick: int
+    qty_lots: int
+    is_maker: bool
+    fee: float
+    fee_asset: str
+    exch_ns: int
+
+
+class Report(msgspec.Struct, frozen=True, array_like=True):
+    """What the exchange says of one order.
+
+    Attributes:
+        source: BY_REPLY, BY_STREAM or BY_QUERY.
+        client_id: The order's id; one that is not ours is somebody else's order, which is left alone.
+        status: NEW, PARTIALLY_FILLED, FILLED, CANCELED, EXPIRED or REJECTED.
+        price_tick: The order's price now; likewise `qty_lots`, its total quantity.
+        cum_lots: Executed so far.
+        exch_ns: When the exchange made it so.
+        execution: The fill that this report is about, if it is about one.
+        has_fee: False if the execution's fee and maker flag are not known yet (a short form of the fill).
+        reason: Why, where the exchange says so: a REASON_* of hftd.constants, 0 if not.
+    """
+
+    source: str
+    client_id: str
+    exch_order_id: str
+    symbol: str
+    side: int
+    order_type: int
+    time_in_force: int
+    status: int
+    price_tick: int
+    qty_lots: int
+    cum_lots: int
+    exch_ns: int
+    execution: Execution | None = None
+    has_fee: bool = True
+    reason: int = 0
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True):
+    """How a command ended.
+
+    Attributes:
+        request: The command's number.
+        kind: CONFIRMED, REFUSED or UNKNOWN.
+        reason: For REFUSED a REASON_* of hftd.constants.
+        message: The exchange's own words, for the log.
+        report: The order's state as the reply gives it, if it does.
+        exch_ns: When the exchange handled it, 0 if unknown.
+    """
+
+    request: int
+    kind: str
+    reason: int = 0
+    message: str = ""
+    report: Report | None = None
+    exch_ns: int = 0
+
+
+class Holding(msgspec.Struct, frozen=True, array_like=True):
+    """The account's position in an instrument, as the exchange says it; `qty_lots` is negative when short."""
+
+    symbol: str
+    qty_lots: int
+    entry_price: float
+    exch_ns: int
