@@ -300,8 +300,9 @@ class Reconciler:
             if order.client_id in listed or order.place == SENT:
                 continue
             if max(order.placed_ns, order.seen_ns) < asked_ns:
-                self._courier.ask(order, now_ns)
-                self._courier.work(order, now_ns)
+                if order.query_due_ns == NEVER:
+                    self._courier.ask(order, now_ns)
+                    self._courier.work(order, now_ns)
                 queried.append(order.client_id)
         return queried
 

@@ -373,7 +373,7 @@ class World:
         alive = [one for one in store.alive.values() if one.bot == bot.name]
         assert book.buy_lots == sum(one.exposure_lots for one in alive if one.side == 1)
         assert book.sell_lots == sum(one.exposure_lots for one in alive if one.side == -1)
-        assert store.bot(bot.name).open_orders == len(alive)
+        assert len(store.bot(bot.name).alive) == len(alive)
         if not store.bots[bot.name].is_attached:
             return
         assert bot.state == ledger.state(book), "the bot was told another account"
