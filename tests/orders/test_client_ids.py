@@ -42,15 +42,23 @@ def test_ids_are_unique_also_when_a_bot_uses_its_own_again():
 
 @pytest.mark.parametrize(
     "client_id",
-    ["", "mm", "mm:", "web_1234", "mm:short", "autoclose-1", "mmm:diwu3000011.1", "m:diwu3000011.1"]
-    + [
+    [
+        "",
+        "mm",
+        "mm:",
+        "web_1234",
+        "mm:short",
+        "autoclose-1",
+        "mmm:diwu3000011.1",
+        "m:diwu3000011.1",
         "mm:diwu3000011",
         "mm:diwu3000011.",
         "mm:diwu30000.1",
         "mm:diwu3000011.1!",
         "mm:diwu3000011.zzzzzzzzzzzz",
-    ]
-    + ["mm:" + "z" * 40, "mm:diwu3000011.ü"],
+        "mm:" + "z" * 40,
+        "mm:diwu3000011.ü",
+    ],
 )
 def test_ids_of_others_are_not_taken_for_ours(client_id):
     assert ClientIds("mm", 1).read(client_id) is None

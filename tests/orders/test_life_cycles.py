@@ -1,4 +1,4 @@
-"""The life cycles of the exchange's sheet, section 9, item 4, and what a bot is told in each: what a simulation tells it."""
+"""Life cycles of orders, each with what its bot is told: what a simulation tells it. (a) to (j) are known to bite."""
 
 import pytest
 
