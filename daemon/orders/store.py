@@ -379,11 +379,8 @@ class Store:
         order.cancel_due_ns = order.query_due_ns = order.timer_ns = order.hold_until_ns = NEVER
         order.exposed_lots = 0
         self.orders[order.client_id] = order
-        key = order.bot, order.symbol, order.order_id
-        other = self.by_id.get(key)
-        # The bot may have used an id again: the last order, or the one that is not finished, is meant.
-        if other is None or other.finished_ns or not order.finished_ns:
-            self.by_id[key] = order
+        # They come in the order in which they were made: of those with one id, the bot means the last.
+        self.by_id[order.bot, order.symbol, order.order_id] = order
         if order.finished_ns:
             # Whoever waited for its end is gone; one that comes back asks.
             order.told = True
@@ -396,8 +393,6 @@ class Store:
             order.amend.phase = UNSURE
         if order.place == UNSURE or order.amend is not None:
             order.query_due_ns = 0
-        if order.cancel_wanted:
-            order.cancel_due_ns = 0
         self._open(order)
 
 
