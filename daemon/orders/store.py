@@ -227,11 +227,16 @@ class Store:
         """Let go of orders that were finished long ago."""
         finished = self._finished
         while finished and (now_ns - finished[0][0] > REMEMBER_NS or len(finished) > MAX_REMEMBERED):
-            finished_ns, client_id = finished.popleft()
+            finished_ns, client_id = finished[0]
+            if client_id in self.gaps and len(finished) <= 2 * MAX_REMEMBERED:
+                # Its executions are still looked for.
+                return
+            finished.popleft()
             order = self.orders.get(client_id)
             if order is None or order.finished_ns != finished_ns:
                 continue
             del self.orders[client_id]
+            self.gaps.pop(client_id, None)
             self._dirty_orders.pop(client_id, None)
             order.cum_lots = order.executed_lots + order.written_off_lots
             self.weigh(order)
@@ -382,6 +387,8 @@ class Store:
         # They come in the order in which they were made: of those with one id, the bot means the last.
         self.by_id[order.bot, order.symbol, order.order_id] = order
         if order.finished_ns:
+            if order.gap_lots > 0:
+                self.gaps[order.client_id] = order.finished_ns
             # Whoever waited for its end is gone; one that comes back asks.
             order.told = True
             self._finished.append((order.finished_ns, order.client_id))
@@ -391,6 +398,8 @@ class Store:
             order.place = UNSURE
         if order.amend is not None:
             order.amend.phase = UNSURE
+        if order.gap_lots > 0:
+            self.gaps[order.client_id] = order.placed_ns
         if order.place == UNSURE or order.amend is not None:
             order.query_due_ns = 0
         self._open(order)
