@@ -232,7 +232,15 @@ def run(config: BotConfig, base: Path) -> BotResult:
     strategy = load_strategy(config.bot.strategy, config.parameters, base)
     strategy.prepare()
     instruments = [
-        Instrument(one.channel, one.symbol, one.tick_size, one.lot_size, one.last_trades_capacity, one.roi)
+        Instrument(
+            one.channel,
+            one.symbol,
+            one.tick_size,
+            one.lot_size,
+            one.last_trades_capacity,
+            one.roi,
+            one.user_events_capacity,
+        )
         for one in config.instruments
     ]
     # Once it is attached it leaves in order.

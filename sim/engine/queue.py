@@ -39,9 +39,16 @@ def probability_behind(model, power, front, back):
         return math.log(1.0 + back) / math.log(1.0 + (back + front))
     if model == QUEUE_POWER:
         f_back = back**power
-        return f_back / (f_back + front**power)
+        total = f_back + front**power
+        if total == 0.0 or total == math.inf:
+            # The power is beyond what a number can be: that of the ratio is not.
+            return 1.0 / (1.0 + (front / back) ** power) if back > 0.0 else 0.0
+        return f_back / total
     if model == QUEUE_POWER2:
-        return back**power / (back + front) ** power
+        total = (back + front) ** power
+        if total == 0.0 or total == math.inf:
+            return (back / (back + front)) ** power
+        return back**power / total
     return 1.0 - (front / (front + back)) ** power
 
 
