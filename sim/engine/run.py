@@ -225,7 +225,6 @@ def begin(session):
     s = session_at(session)
     e = engine_at(s.backend)
     if e.error != 0:
-        # As in `advance`.
         return END_OF_DATA
     earliest = NEVER
     for asset_no in range(e.num_assets):

@@ -92,7 +92,7 @@ def test_an_inverse_contract_filled_at_no_price_ends_the_run_with_an_error():
     hbt = HashMapMarketDepthBacktest([asset(rows(*lines)).inverse_asset(1.0)])
     hbt.elapse(0)
     assert hbt.submit_buy_order(0, 1, 0.0, 1.0, GTC, LIMIT, True) == 100
-    assert hbt.elapse(1) == 1, "said once"
+    assert hbt.elapse(1) == 1
     with pytest.raises(DataError, match="inverse") as raised:
         hbt.check()
     assert "asset 0" in raised.value.where

@@ -13,11 +13,10 @@ END = ("mark price", 1_000_000, 0.0, 0.0)
 
 
 def error_of(hbt):
-    """What a run over bad data says; the strategy sees code 100 once, and then the end."""
+    """What a run over bad data says; the strategy sees code 100, then the end."""
     while (code := hbt.elapse(1_000)) == 0:
         pass
     assert code == ERR_DATA
-    # One that only looks for the end must end too.
     assert hbt.elapse(1_000) == END_OF_DATA
     assert hbt.wait_next_feed(True, 1_000) == END_OF_DATA
     with pytest.raises(HftdError) as raised:
