@@ -291,8 +291,8 @@ class Bot(Hbt):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        self.detach()
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        self.detach("it failed" if kind else "the bot ends")
 
 
 def HashMapMarketDepthLiveBot(assets: list[LiveInstrument]) -> Bot:  # noqa: N802 (HftBacktest's name)

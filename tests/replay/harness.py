@@ -299,12 +299,20 @@ class Scene:
         """Let the run go on."""
         self._path.touch()
 
-    def ends_well(self) -> dict[str, dict[str, Any]]:
-        """The replay and the other bot come to their end, and nothing remains. Returns the bots' summaries."""
+    def ends_well(self, *, as_alone: bool = False) -> dict[str, dict[str, Any]]:
+        """The replay and the other bot come to their end, and nothing remains.
+
+        Args:
+            as_alone: Whether the other bot's result is to be compared with its backtest.
+
+        Returns:
+            The bots' summaries.
+        """
         self.go_on()
         assert self.other.wait() == 0, self.other.stderr
         assert self.replay.wait() == 0, self.replay.stderr
         assert result(self.other)["ended"] == "end of data"
-        self.bench.compare(self.config, (self.bench.folder / "other.toml", self.other), date=self.date)
+        if as_alone:
+            self.bench.compare(self.config, (self.bench.folder / "other.toml", self.other), date=self.date)
         assert self.bench.left_behind() == []
         return {bot["name"]: bot for bot in self.replay.json()["bots"]}

@@ -181,7 +181,7 @@ def gate(hbt, path="", after_ns=2_000_000_000):
     """Holds the run up some time after its start, until there is a file."""
     hbt.elapse(after_ns)
     Path(path).with_suffix(".here").touch()
-    while not Path(path).exists():
+    while not (Path(path).exists() or hbt.stopped):
         sleep(0.005)
     while hbt.elapse(100_000_000) == 0:
         pass

@@ -76,7 +76,8 @@ def test_a_row_that_is_wrong_in_the_middle_of_a_run_is_named(
     assert bot.wait() == 4
     assert f"channel fut: the daemon failed: row {FIRST} (" in bot.stderr
     assert bot.json()["ended"] == "lost a channel"
-    is_told(bench.start("backtest", "--config", config, "--bot", bot_config, "--date", days), 2, *told)
+    if change in (unsorted, nan_price_seen_by_bots_only):
+        is_told(bench.start("backtest", "--config", config, "--bot", bot_config, "--date", days), 2, *told)
     assert bench.left_behind() == []
 
 
@@ -202,4 +203,4 @@ def test_a_bot_that_writes_nonsense_is_sent_away_and_the_others_go_on(bench: Ben
     assert len(told) > 10
     assert told == dict.fromkeys(told, sent_away)
     assert scene.replay.stderr.count("is sent away: it wrote into its rings") == len(told)
-    scene.ends_well()
+    scene.ends_well(as_alone=True)
