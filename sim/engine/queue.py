@@ -28,20 +28,26 @@ own_order_at = record_at(own_order_dtype)
 
 
 @inline
+def _share(back, front):
+    """Quantities far below one may leave nothing of either: as if there were nothing."""
+    return back / (back + front) if back + front > 0.0 else 1.0
+
+
+@inline
 def probability_behind(model, power, front, back):
     """The probability that a decrease happens behind the order; `front` and `back` are not negative."""
     if front + back <= 0.0:
         return 1.0
     if model == QUEUE_LOG:
-        f_back = math.log(1.0 + back)
-        return f_back / (f_back + math.log(1.0 + front))
+        return _share(math.log(1.0 + back), math.log(1.0 + front))
     if model == QUEUE_LOG2:
-        return math.log(1.0 + back) / math.log(1.0 + (back + front))
+        whole = math.log(1.0 + (back + front))
+        return math.log(1.0 + back) / whole if whole > 0.0 else 1.0
     if model == QUEUE_POWER:
-        f_back = back**power
-        return f_back / (f_back + front**power)
+        return _share(back**power, front**power)
     if model == QUEUE_POWER2:
-        return back**power / (back + front) ** power
+        whole = (back + front) ** power
+        return back**power / whole if whole > 0.0 else 1.0
     return 1.0 - (front / (front + back)) ** power
 
 
