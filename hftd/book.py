@@ -45,9 +45,13 @@ def reset_bounds(book):
 
 @inline
 def place_window(book, tick):
-    """Choose the ticks that stand in plain arrays, around the first price seen; from 0 where that is near."""
+    """Choose the ticks that stand in plain arrays, around the first price seen; from 0 where that is near.
+
+    They begin at a multiple of a quarter, so that the days of an instrument mostly have the same ones.
+    """
     b = book_at(book)
-    b.base_tick = 0 if 0 <= tick < (WINDOW_TICKS * 3) // 4 else tick - WINDOW_TICKS // 2
+    quarter = WINDOW_TICKS // 4
+    b.base_tick = 0 if 0 <= tick < 3 * quarter else (tick // quarter - 2) * quarter
     b.window_ticks = WINDOW_TICKS
 
 

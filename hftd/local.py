@@ -8,7 +8,7 @@ import numpy as np
 from hftd.arena import Arena
 from hftd.book import far_qty, write_levels
 from hftd.errors import OrderError
-from hftd.layout import MAX_FAR_LEVELS, MAX_ORDERS, WINDOW_TICKS, order_dtype
+from hftd.layout import MAX_FAR_LEVELS, MAX_ORDERS, MAX_USER_EVENTS, WINDOW_TICKS, order_dtype
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.types import INVALID_MAX, INVALID_MIN
 
@@ -31,6 +31,8 @@ class Contract:
     def equity(self, balance: float, position: float, fee: float, price: float) -> float:
         """Balance and position together, less fees. A flat position is worth nothing, whatever the price."""
         if self.inverse:
+            if price == 0.0:
+                price = float("nan")
             worth = self.size * position / price if position != 0.0 else 0.0
             return -balance - worth - fee
         worth = self.size * position * price if position != 0.0 else 0.0
@@ -46,6 +48,7 @@ class AssetSpec:
         last_trades_capacity: 0 to keep no `last_trades`; otherwise they are kept until they are cleared.
         roi: The lowest and highest price of interest; levels outside it are ignored.
         name: The asset in messages.
+        user_events_capacity: How many `user_events` are kept until they are cleared; 0 to keep none.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class AssetSpec:
         last_trades_capacity: int = 0,
         roi: tuple[float, float] | None = None,
         name: str = "",
+        user_events_capacity: int = 0,
     ) -> None:
         where = f"asset {name}" if name else "asset"
         for what, size in (("tick_size", tick_size), ("lot_size", lot_size)):
@@ -68,9 +72,16 @@ class AssetSpec:
             raise OrderError(
                 f"last_trades_capacity is {last_trades_capacity}, but can't be negative", where=where
             )
+        if not 0 <= user_events_capacity <= MAX_USER_EVENTS:
+            raise OrderError(
+                f"user_events_capacity is {user_events_capacity}, but must lie between 0 and {MAX_USER_EVENTS}",
+                where=where,
+                hint="clear_user_events makes room",
+            )
         self.tick_size = float(tick_size)
         self.lot_size = float(lot_size)
         self.last_trades_capacity = int(last_trades_capacity)
+        self.user_events_capacity = int(user_events_capacity)
         self.name = name
         self.roi_lb_tick, self.roi_ub_tick = INVALID_MIN, INVALID_MAX
         if roi is not None:

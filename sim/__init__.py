@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sim.asset import BacktestAsset
     from sim.backtest import Backtest, HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
     from sim.engine.columns import Prepared
+    from sim.fuse import FuseMarketDepth
     from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
 else:
     __getattr__ = lazy_names(
@@ -26,6 +27,7 @@ else:
             "CustomFee": "sim.models",
             "CustomLatency": "sim.models",
             "CustomQueue": "sim.models",
+            "FuseMarketDepth": "sim.fuse",
             "HashMapMarketDepthBacktest": "sim.backtest",
             "Prepared": "sim.engine.columns",
             "ROIVectorMarketDepthBacktest": "sim.backtest",
@@ -40,6 +42,7 @@ __all__ = [
     "CustomFee",
     "CustomLatency",
     "CustomQueue",
+    "FuseMarketDepth",
     "HashMapMarketDepthBacktest",
     "Prepared",
     "ROIVectorMarketDepthBacktest",

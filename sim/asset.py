@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hftd.errors import DataError, OrderError
 from hftd.local import AssetSpec, Contract
 from hftd.types import event_dtype, latency_dtype
+from sim.config import MAX_LATENCY_NS
 from sim.engine.columns import Prepared
 from sim.engine.layout import (
     ASSET_INVERSE,
@@ -78,7 +79,9 @@ class AssetModel:
     roi_lb: float = 0.0
     roi_ub: float = 0.0
     last_trades_capacity: int = 0
+    user_events_capacity: int = 0
     feed_offset_ns: int = 0
+    fuse_bbo: bool = False
     asset_model: int = ASSET_LINEAR
     contract_size: float = 1.0
     fee_model: int = FEE_ON_VALUE
@@ -107,7 +110,14 @@ class AssetModel:
     def spec(self) -> AssetSpec:
         """What the local side must know."""
         roi = (self.roi_lb, self.roi_ub) if (self.roi_lb, self.roi_ub) != (0.0, 0.0) else None
-        return AssetSpec(self.tick_size, self.lot_size, self.last_trades_capacity, roi, self.name)
+        return AssetSpec(
+            self.tick_size,
+            self.lot_size,
+            self.last_trades_capacity,
+            roi,
+            self.name,
+            self.user_events_capacity,
+        )
 
 
 def as_rows(data: Any, dtype: np.dtype[Any], what: str) -> NDArray[Any]:
@@ -218,9 +228,19 @@ class BacktestAsset:
         self.model.last_trades_capacity = capacity
         return self
 
+    def user_events_capacity(self, capacity: int) -> Self:
+        """How many user events (kinds from 100) `user_events` holds until it is cleared; 0, the default: none."""
+        self.model.user_events_capacity = int(capacity)
+        return self
+
     def latency_offset(self, latency_offset: int) -> Self:
         """Nanoseconds to add to the feed's latency."""
         self.model.feed_offset_ns = int(latency_offset)
+        return self
+
+    def fuse_bbo(self, fuse: bool = True) -> Self:
+        """Fuse best-bid-offer rows (kind 5) with the depth as it is loaded; else they change no book."""
+        self.model.fuse_bbo = fuse
         return self
 
     def parallel_load(self, parallel_load: bool) -> Self:  # noqa: ARG002
@@ -229,12 +249,16 @@ class BacktestAsset:
 
     def linear_asset(self, contract_size: float) -> Self:
         """A contract worth its size times the price."""
-        self.model.asset_model, self.model.contract_size = ASSET_LINEAR, float(contract_size)
-        return self
+        return self._asset(ASSET_LINEAR, contract_size)
 
     def inverse_asset(self, contract_size: float) -> Self:
         """A contract worth a fixed sum of the quote currency, settled in the base currency."""
-        self.model.asset_model, self.model.contract_size = ASSET_INVERSE, float(contract_size)
+        return self._asset(ASSET_INVERSE, contract_size)
+
+    def _asset(self, model: int, contract_size: float) -> Self:
+        if not (contract_size > 0.0 and np.isfinite(contract_size)):
+            raise OrderError(f"the contract size is {contract_size!r}, but must be a positive number")
+        self.model.asset_model, self.model.contract_size = model, float(contract_size)
         return self
 
     def constant_order_latency(self, entry_latency: int, resp_latency: int) -> Self:
@@ -252,13 +276,14 @@ class BacktestAsset:
             cancel: Likewise.
             response: Likewise; not negative.
         """
-        if isinstance(response, int | float) and response < 0:
+        latencies = [_latency(way) for way in (new, modify, cancel, response)]
+        if latencies[-1].constant_ns < 0:
             raise OrderError(
                 f"the response latency is {response} ns, but an answer can't come before what it answers",
                 hint="a refusal is a negative entry latency",
             )
         self.model.custom_latency = None
-        self.model.latencies = [_latency(way) for way in (new, modify, cancel, response)]
+        self.model.latencies = latencies
         return self
 
     def constant_latency(self, entry_latency: int, resp_latency: int) -> Self:
@@ -340,8 +365,8 @@ class BacktestAsset:
         return self
 
     def _fees(self, model: int, maker_fee: float, taker_fee: float) -> Self:
+        self.model.maker_fee, self.model.taker_fee = _fee(maker_fee), _fee(taker_fee)
         self.model.fee_model, self.model.custom_fee = model, None
-        self.model.maker_fee, self.model.taker_fee = float(maker_fee), float(taker_fee)
         return self
 
     def trading_value_fee_model(self, maker_fee: float, taker_fee: float) -> Self:
@@ -358,12 +383,23 @@ class BacktestAsset:
 
     def directional_fees(self, buyer_fee: float, seller_fee: float) -> Self:
         """What the buyer or the seller pays on the value besides, such as a stamp duty; with every fee model."""
-        self.model.buyer_fee, self.model.seller_fee = float(buyer_fee), float(seller_fee)
+        self.model.buyer_fee, self.model.seller_fee = _fee(buyer_fee), _fee(seller_fee)
         return self
 
 
+def _fee(given: float) -> float:
+    if not np.isfinite(given):
+        raise OrderError(f"a fee is {given!r}, but must be a number")
+    return float(given)
+
+
 def _latency(given: Latency, offset_ns: int = 0) -> OrderLatency:
-    if isinstance(given, int | float):
+    if isinstance(given, int | float | np.number):
+        if not abs(float(given)) < MAX_LATENCY_NS:
+            raise OrderError(
+                f"an order latency is {given} ns",
+                hint=f"it must be below {MAX_LATENCY_NS:,} ns, a year",
+            )
         return OrderLatency(int(given))
     data = tuple(given) if isinstance(given, list) else (given,)
     return OrderLatency(data=data, offset_ns=offset_ns)

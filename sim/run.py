@@ -103,6 +103,7 @@ def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAss
                 lot_size=section.lot_size,
                 feed_offset_ns=section.feed_latency_offset_ns,
                 contract_size=section.contract_size,
+                fuse_bbo=section.fuse_bbo,
                 asset_model=ASSET_INVERSE if section.asset == "inverse" else ASSET_LINEAR,
                 fee_model=_FEES[type(section.fee)],
                 maker_fee=section.fee.maker,
@@ -175,7 +176,14 @@ def backtest(
         # The range of interest of the bot is its own; the exchange's is the run's.
         name = f"{wanted.channel}:{wanted.symbol}"
         specs.append(
-            AssetSpec(wanted.tick_size, wanted.lot_size, wanted.last_trades_capacity, wanted.roi, name)
+            AssetSpec(
+                wanted.tick_size,
+                wanted.lot_size,
+                wanted.last_trades_capacity,
+                wanted.roi,
+                name,
+                wanted.user_events_capacity,
+            )
         )
     hbt = Backtest(models, [asset.model for asset in assets.values()], specs)
     return run_strategy(hbt, bot, strategy, [model.contract for model in models])

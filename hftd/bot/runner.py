@@ -40,6 +40,8 @@ def _signals_to(stop: Callable[[], None]) -> Generator[None, None, None]:
         if len(came) > 2:
             # The strategy does not let time pass, so nothing but the end of the process reaches it.
             os._exit(128 + number)
+        if len(came) == 2:
+            os.write(2, b"\nthe strategy has not returned; once more ends it without a result\n")
         stop()
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
@@ -232,7 +234,15 @@ def run(config: BotConfig, base: Path) -> BotResult:
     strategy = load_strategy(config.bot.strategy, config.parameters, base)
     strategy.prepare()
     instruments = [
-        Instrument(one.channel, one.symbol, one.tick_size, one.lot_size, one.last_trades_capacity, one.roi)
+        Instrument(
+            one.channel,
+            one.symbol,
+            one.tick_size,
+            one.lot_size,
+            one.last_trades_capacity,
+            one.roi,
+            one.user_events_capacity,
+        )
         for one in config.instruments
     ]
     # Once it is attached it leaves in order.

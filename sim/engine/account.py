@@ -4,6 +4,7 @@
 
 from hftd.jit import inline
 from hftd.native import call_float, record_at
+from hftd.types import ERR_DATA
 from sim.engine.latency import exchange_at, lane_at
 from sim.engine.layout import (
     ASSET_LINEAR,
@@ -28,10 +29,10 @@ def fee_of(exchange, order, amount):
     """The fee of an execution: on its value, on its quantity, or flat; and what its side pays on the value."""
     x = exchange_at(exchange)
     o = own_order_at(order)
-    if x.fee_model == FEE_CUSTOM:
-        return call_float(x.fn_fee, (x.fee_state, order, amount))
     rate = x.maker_fee if o.maker != 0 else x.taker_fee
-    if x.fee_model == FEE_ON_VALUE:
+    if x.fee_model == FEE_CUSTOM:
+        fee = call_float(x.fn_fee, (x.fee_state, order, amount))
+    elif x.fee_model == FEE_ON_VALUE:
         fee = rate * amount
     elif x.fee_model == FEE_ON_QTY:
         fee = rate * o.exec_qty
@@ -54,8 +55,12 @@ def book_execution(exchange, order):
     price = o.exec_price_tick * x.book.tick_size
     if x.asset_model == ASSET_LINEAR:
         amount = x.contract_size * price * o.exec_qty
-    else:
+    elif price > 0.0:
         amount = x.contract_size * o.exec_qty / price
+    else:
+        # It would be worth infinitely much: the run ends here.
+        x.error = ERR_DATA
+        return
     state.position += o.exec_qty * o.side
     state.balance -= amount * o.side
     state.fee += fee_of(exchange, order, amount)

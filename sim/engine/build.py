@@ -17,7 +17,7 @@ from hftd.errors import DataError, HftdError
 from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
 from hftd.local import fill_book
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
-from hftd.types import ERR_RING_FULL, INVALID_MIN, event_dtype
+from hftd.types import ERR_DATA, ERR_RING_FULL, INVALID_MIN, LOCAL_EVENT, event_dtype
 from sim.asset import AssetModel, as_rows
 from sim.engine import prepare, run
 from sim.engine.columns import Prepared, row_error, set_buffers
@@ -35,6 +35,7 @@ from sim.engine.layout import (
     own_order_dtype,
     stream_dtype,
 )
+from sim.fuse import ArchiveFuser
 from sim.models import Compiled, compile_model
 
 _OFF_TICK_MAX = 0.1
@@ -64,11 +65,13 @@ class Engine:
     ) -> None:
         self.models = models
         self.arena = Arena()
-        self.error: HftdError | None = None
+        self.error: Exception | None = None
         self.warnings: list[str] = []
         self.num_lanes = num_lanes
         self._open: list[dict[int, NDArray[Any]]] = [{} for _ in models]
         self._models: list[Compiled] = []
+        self._fused = [0] * len(models)
+        self._fusers: list[ArchiveFuser | None] = [None] * len(models)
         self._local_books = local_books or []
         self._on_file_over = on_file_over
         self._file_rows: list[dict[int, int]] = [{} for _ in models]
@@ -93,6 +96,12 @@ class Engine:
         where = f"asset {model.name or asset_no}"
         if not model.data:
             raise DataError("there is no feed data", where=where, hint="give files or arrays with .data()")
+        if model.fuse_bbo and any(isinstance(source, Prepared) for source in model.data):
+            raise DataError(
+                "rows that were prepared can't be fused any more",
+                where=where,
+                hint="fuse them with sim.fuse before they are prepared",
+            )
         x = self.exchanges[asset_no]
         fill_book(x["book"], model.spec(), self.arena)
         book = int(self.exchanges.ctypes.data) + asset_no * exchange_dtype.itemsize + _BOOK
@@ -208,11 +217,48 @@ class Engine:
         """The rows of a file of an asset, read at the first call and kept until both sides are done with it."""
         opened = self._open[asset_no]
         if file_no not in opened:
-            opened[file_no] = self._load(self.models[asset_no].data[file_no])
+            rows = self._load(self.models[asset_no].data[file_no])
+            self._check_offset(asset_no, file_no, rows)
+            if self.models[asset_no].fuse_bbo:
+                rows = self._fuse(asset_no, file_no, rows)
             if file_no not in self._file_rows[asset_no]:
-                self._check_ticks(asset_no, file_no, opened[file_no])
+                self._check_ticks(asset_no, file_no, rows)
+            opened[file_no] = rows
             self._file_rows[asset_no][file_no] = len(opened[file_no])
         return opened[file_no]
+
+    def _check_offset(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> None:
+        """A bot may not see a row before the exchange has sent it."""
+        offset_ns = self.models[asset_no].feed_offset_ns
+        if offset_ns >= 0:
+            return
+        received = np.flatnonzero(rows["ev"] & np.uint64(LOCAL_EVENT))
+        latencies_ns = rows["local_ts"][received] - rows["exch_ts"][received]
+        if len(latencies_ns) and latencies_ns.min() + offset_ns <= 0:
+            number = int(received[(latencies_ns + offset_ns <= 0).argmax()])
+            row = rows[number]
+            raise DataError(
+                f"row {number} (exch_ts={row['exch_ts']}, local_ts={row['local_ts']}) does not arrive after it is "
+                f"sent: the latency offset is {offset_ns} ns",
+                where=self._where(asset_no, file_no),
+                hint=f"an offset above {-int(latencies_ns.min())} ns is one that all rows bear",
+            )
+
+    def _fuse(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> NDArray[Any]:
+        """Fuse a file's rows with those of the files before it, which for a file that is read again come first."""
+        fuser = self._fusers[asset_no]
+        if fuser is None or self._fused[asset_no] != file_no:
+            model = self.models[asset_no]
+            snapshot = None if model.initial_snapshot is None else self._load(model.initial_snapshot)
+            fuser = self._fusers[asset_no] = ArchiveFuser(model.tick_size, model.lot_size, snapshot)
+            for before in range(file_no):
+                fuser.fuse(self._load(model.data[before]))
+        try:
+            rows = fuser.fuse(rows)
+        except DataError as error:
+            raise DataError(error.what, where=self._where(asset_no, file_no), hint=error.hint) from None
+        self._fused[asset_no] = file_no + 1
+        return rows
 
     def _check_ticks(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> None:
         """A wrong tick size moves every price, silently."""
@@ -272,6 +318,9 @@ class Engine:
             self.error = DataError(
                 str(error), where=self._where(asset_no, int(self.stream(asset_no, is_local)["file_no"]))
             )
+        except Exception as error:
+            # Out of a callback nothing gets by itself: it would be printed, and the file left out.
+            self.error = error
         return 2
 
     def _where(self, asset_no: int, file_no: int) -> str:
@@ -292,6 +341,12 @@ class Engine:
                         self.rows_of(asset_no, int(stream["file_no"])),
                         self._where(asset_no, int(stream["file_no"])),
                     )
+            if self.exchanges[asset_no]["error"] == ERR_DATA:
+                raise DataError(
+                    "an order for an inverse contract was filled at a price that is not above 0",
+                    where=f"asset {self.models[asset_no].name or asset_no}",
+                    hint="the value of an inverse contract is its size divided by the price",
+                )
             if self.exchanges[asset_no]["error"] == ERR_RING_FULL:
                 raise HftdError(
                     f"more than {MAX_ANSWERS} answers to orders are on their way",

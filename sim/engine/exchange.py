@@ -86,10 +86,15 @@ def fill_buys_downto(exchange, tick, now_ns):
     """The best ask is at or below these: they fill, the highest first."""
     x = exchange_at(exchange)
     if x.fn_cross != 0:
-        i = x.buys - 1
-        while i >= 0 and load_i64(x.buy_ticks + 8 * i) >= tick:
-            fill_crossed(exchange, load_i64(x.buy_orders + 8 * i), now_ns)
-            i -= 1
+        above = x.buys
+        while above > 0 and load_i64(x.buy_ticks + 8 * (above - 1)) >= tick:
+            # At one price the oldest goes first; those that are gone leave their place to the next.
+            i = first_at_or_above(x.buy_ticks, above, load_i64(x.buy_ticks + 8 * (above - 1)))
+            below = i
+            for _ in range(above - below):
+                if not fill_crossed(exchange, load_i64(x.buy_orders + 8 * i), now_ns):
+                    i += 1
+            above = below
         return
     while x.buys > 0 and load_i64(x.buy_ticks + 8 * (x.buys - 1)) >= tick:
         # At one price the oldest goes first, and it stands first.
@@ -288,6 +293,8 @@ def _handle_cancel(exchange, lane, request, now_ns):
     order = exchange_at(exchange).pool + slot * OWN_BYTES
     leave(exchange, order)
     own_order_at(order).status = CANCELED
+    # The answer is to this request.
+    own_order_at(order).local_ts = request_at(request).local_ts
     respond(exchange, order, NONE, now_ns, 0)
     free(exchange, order)
 
@@ -302,10 +309,9 @@ def _handle_modify(exchange, lane, request, now_ns):
     order = exchange_at(exchange).pool + slot * OWN_BYTES
     o = own_order_at(order)
     if r.price_tick == o.price_tick and r.qty <= o.leaves_qty:
-        # Less of the same keeps its place; the quantity asked for is what remains.
+        # Less of the same keeps its place; the quantity asked for is what remains. A partly filled order stays one.
         o.qty = r.qty
         o.leaves_qty = r.qty
-        o.status = NEW
         # The answer is to this request; later ones are to the order's first.
         first_local_ts = o.local_ts
         o.local_ts = r.local_ts

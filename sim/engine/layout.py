@@ -38,6 +38,7 @@ SEG_FAR_ASKS = 7
 SEG_CLEAR_BIDS = 8
 SEG_CLEAR_ASKS = 9
 SEG_CLEAR = 10
+SEG_USER = 11  # user events that the local side sees
 
 segment_dtype = np.dtype(
     [

@@ -43,6 +43,7 @@ from sim.engine.layout import (
     SEG_FAR_BIDS,
     SEG_SELL_TRADES,
     SEG_TRADES,
+    SEG_USER,
     segment_dtype,
 )
 
@@ -298,6 +299,19 @@ def note_trade(asset, row, shift_ns):
 
 
 @inline
+def note_user_event(asset, row, shift_ns):
+    """Keep a user event, with the local time that the bot sees."""
+    a = asset_at(asset)
+    if a.user_events_len >= a.user_events_cap:
+        a.user_events_dropped += int(a.user_events_cap > 0)
+        return
+    target = a.user_events + a.user_events_len * _EVENT
+    copy_bytes(target, row, _EVENT)
+    store_i64(target + _EVENT_LOCAL, load_i64(row + _EVENT_LOCAL) + shift_ns)
+    a.user_events_len += 1
+
+
+@inline
 def local_segment(asset, segment, ticks, qtys, shift_ns):
     """What one segment of the market does on the local side."""
     first = load_i64(segment + _SEG_FIRST)
@@ -327,6 +341,8 @@ def local_segment(asset, segment, ticks, qtys, shift_ns):
             set_ask(book, load_i64(tick), load_f64(qty))
             tick += 8
             qty += 8
+    elif kind == SEG_USER:
+        note_user_event(asset, load_i64(segment + _SEG_ROW), shift_ns)
     elif kind >= SEG_CLEAR_BIDS:
         apply_clear(book, kind, load_i64(segment + _SEG_ROW))
     a = asset_at(asset)

@@ -22,6 +22,7 @@ from hftd.types import (
     LOCAL_EVENT,
     SELL_EVENT,
     TRADE_EVENT,
+    USER_DEFINED_EVENT,
 )
 from sim.engine.layout import (
     MAX_TS,
@@ -42,6 +43,7 @@ from sim.engine.layout import (
     SEG_OTHER,
     SEG_SELL_TRADES,
     SEG_TRADES,
+    SEG_USER,
     segment_dtype,
     stream_dtype,
 )
@@ -103,6 +105,8 @@ def prepare(stream):
     """
     s = stream_at(stream)
     flag = LOCAL_EVENT if s.is_local != 0 else EXCH_EVENT
+    # The exchange takes no notice of user events.
+    user = SEG_USER if s.is_local != 0 else SEG_OTHER
     ts_offset = _LOCAL_TS if s.is_local != 0 else _EXCH_TS
     shift_ns = s.offset_ns if s.is_local != 0 else 0
     book = book_at(s.book)
@@ -131,7 +135,11 @@ def prepare(stream):
         if ts + shift_ns < last_ts:
             return _fail(stream, PREPARE_UNSORTED, row, last_ts)
         kind_byte = ev & KIND_MASK
-        kind = _SEGMENT_KINDS[4 * kind_byte + ((ev >> 28) & 3)] if kind_byte < 16 else SEG_OTHER
+        kind = SEG_OTHER
+        if kind_byte < 16:
+            kind = _SEGMENT_KINDS[4 * kind_byte + ((ev >> 28) & 3)]
+        elif kind_byte >= USER_DEFINED_EVENT:
+            kind = user
         seg = segment_at(segment)
         seg.ts = ts + shift_ns
         seg.first_kind = 16 * count + kind

@@ -28,26 +28,30 @@ own_order_at = record_at(own_order_dtype)
 
 
 @inline
-def _share(back, front):
-    """Quantities far below one may leave nothing of either: as if there were nothing."""
-    return back / (back + front) if back + front > 0.0 else 1.0
-
-
-@inline
 def probability_behind(model, power, front, back):
     """The probability that a decrease happens behind the order; `front` and `back` are not negative."""
     if front + back <= 0.0:
         return 1.0
     if model == QUEUE_LOG:
-        return _share(math.log(1.0 + back), math.log(1.0 + front))
+        f_back = math.log(1.0 + back)
+        total = f_back + math.log(1.0 + front)
+        # Of what 1 + x does not show, the logarithm is x.
+        return f_back / total if total > 0.0 else back / (back + front)
     if model == QUEUE_LOG2:
-        whole = math.log(1.0 + (back + front))
-        return math.log(1.0 + back) / whole if whole > 0.0 else 1.0
+        total = math.log(1.0 + (back + front))
+        return math.log(1.0 + back) / total if total > 0.0 else back / (back + front)
     if model == QUEUE_POWER:
-        return _share(back**power, front**power)
+        f_back = back**power
+        total = f_back + front**power
+        if total == 0.0 or total == math.inf:
+            # The power is beyond what a number can be: that of the ratio is not.
+            return 1.0 / (1.0 + (front / back) ** power) if back > 0.0 else 0.0
+        return f_back / total
     if model == QUEUE_POWER2:
-        whole = (back + front) ** power
-        return back**power / whole if whole > 0.0 else 1.0
+        total = (back + front) ** power
+        if total == 0.0 or total == math.inf:
+            return (back / (back + front)) ** power
+        return back**power / total
     return 1.0 - (front / (front + back)) ** power
 
 

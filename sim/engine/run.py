@@ -225,7 +225,7 @@ def begin(session):
     s = session_at(session)
     e = engine_at(s.backend)
     if e.error != 0:
-        return e.error
+        return END_OF_DATA
     earliest = NEVER
     for asset_no in range(e.num_assets):
         exchange = exchange_address(s.backend, asset_no)

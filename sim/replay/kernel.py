@@ -19,7 +19,7 @@ from hftd.clock import steady_ns
 from hftd.feed import apply_book_row
 from hftd.jit import inline, kernel
 from hftd.native import call_code, load_acquire, load_f64, load_i64, store_release
-from hftd.types import LOCAL_EVENT
+from hftd.types import ERR_RING_FULL, LOCAL_EVENT
 from sim.engine.account import LANE_TO_LOCAL
 from sim.engine.bus import UPDATES_MASK, bus_at
 from sim.engine.latency import exchange_at
@@ -77,7 +77,9 @@ def _flooded_bot(play):
     p = play_at(play)
     for asset_no in range(engine_at(p.engine).num_assets):
         x = exchange_at(exchange_address(p.engine, asset_no))
-        if x.error == 0:
+        if x.error != ERR_RING_FULL:
+            # What else is wrong is wrong for all.
+            engine_at(p.engine).error |= x.error
             continue
         for i in range(p.num_bots):
             bus = bus_at(lane_of(play, asset_no, i) + LANE_TO_LOCAL)
@@ -132,6 +134,8 @@ def play(state, slice_ns):
             p.broken = _flooded_bot(state)
             if p.broken >= 0:
                 return BOT_FLOODED
+            if e.error != 0:
+                return DATA_ERROR
             p.publishing = 1
         published = _publish(state)
         if published < 0:

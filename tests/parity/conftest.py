@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -7,6 +8,9 @@ import numpy as np
 import pytest
 
 from hftd.types import event_dtype
+from sim.asset import BacktestAsset
+from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+from tests.sim.engine.market import asset
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -15,6 +19,29 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def reference() -> ModuleType:
     """The reference engine."""
     return pytest.importorskip("hftbacktest", reason="the reference engine is not installed (group `parity`)")
+
+
+@pytest.fixture
+def pair(reference: ModuleType) -> Iterator[Any]:
+    """Both engines on the same rows: pair(rows, change) gives (theirs, ours)."""
+    opened = []
+
+    def make(data, change=lambda made: made, *, roi=None, **latency):
+        def described(made, rows_):
+            made = change(asset(rows_, made=made, **latency))
+            return made if roi is None else made.roi_lb(roi[0]).roi_ub(roi[1])
+
+        copy = data.copy()
+        build = reference.HashMapMarketDepthBacktest, HashMapMarketDepthBacktest
+        if roi is not None:
+            build = reference.ROIVectorMarketDepthBacktest, ROIVectorMarketDepthBacktest
+        theirs = build[0]([described(reference.BacktestAsset(), copy)])
+        opened.append((theirs, copy))
+        return theirs, build[1]([described(BacktestAsset(), data)])
+
+    yield make
+    for theirs, _ in opened:
+        theirs.close()
 
 
 @pytest.fixture(scope="session")

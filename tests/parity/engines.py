@@ -9,11 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd.types import latency_dtype
+from hftd.types import GTC, LIMIT, latency_dtype
 from sim.asset import BacktestAsset
 from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+from sim.engine.columns import Prepared
+from tests.parity.unclamped import unclamped_queue
 
 Rows = NDArray[Any]
+
+END = ("mark price", 10_000_000, 0.0, 0.0)
+"""A last row, for time to pass until."""
 
 
 @dataclass
@@ -31,13 +36,34 @@ class Asset:
     roi: tuple[float, float] | None = None
     trades_capacity: int = 0
     contract_size: float = 1.0
+    inverse: bool = False
+    fee_model: str = "value"
     fees: tuple[float, float] = (-0.00005, 0.0007)
+    partial: bool = False
+    unclamped: bool = False
+    """Whether ours has the queue models as the reference has them."""
+    prepared: bool = False
+    """Whether ours is given columns that were made before."""
+
+    def amounts(self, price: Rows, qty: Rows) -> Rows:
+        """What executions are worth."""
+        return self.contract_size * (qty / price if self.inverse else qty * price)
+
+    def fees_of(self, amounts: Rows, qty: Rows, maker: Rows) -> Rows:
+        """What executions cost."""
+        per = {"value": amounts, "quantity": qty, "flat": np.ones_like(qty)}[self.fee_model]
+        return np.where(maker != 0, *self.fees) * per
+
+
+_FEES = {"value": "trading_value", "quantity": "trading_qty", "flat": "flat_per_trade"}
 
 
 def _describe(asset: Asset, made: Any, keep: list[Any]) -> Any:
     keep.extend(asset.data)
     made.data(list(asset.data)).tick_size(asset.tick_size).lot_size(asset.lot_size)
-    made.linear_asset(asset.contract_size).trading_value_fee_model(*asset.fees).no_partial_fill_exchange()
+    (made.inverse_asset if asset.inverse else made.linear_asset)(asset.contract_size)
+    getattr(made, f"{_FEES[asset.fee_model]}_fee_model")(*asset.fees)
+    (made.partial_fill_exchange if asset.partial else made.no_partial_fill_exchange)()
     name, n = asset.queue
     if name == "risk_adverse":
         made.risk_adverse_queue_model()
@@ -79,10 +105,21 @@ def theirs(reference: ModuleType, assets: list[Asset]) -> Iterator[Any]:
         del keep
 
 
+def _prepared(asset: Asset) -> list[Any]:
+    return [
+        Prepared(rows, asset.tick_size, asset.lot_size, roi=asset.roi, latency_offset=asset.feed_offset)
+        for rows in asset.data
+    ]
+
+
 def ours(assets: list[Asset]) -> Any:
     """Our engine on these assets."""
+    assets = [replace(asset, data=_prepared(asset)) if asset.prepared else asset for asset in assets]
     made = [_describe(asset, BacktestAsset(), []) for asset in assets]
     roi = assets[0].roi is not None
+    for asset, described in zip(assets, made, strict=True):
+        if asset.unclamped and asset.queue[0] != "risk_adverse":
+            described.custom_queue_model(unclamped_queue(*asset.queue))
     return (ROIVectorMarketDepthBacktest if roi else HashMapMarketDepthBacktest)(made)
 
 
@@ -98,3 +135,13 @@ def latencies(rng: np.random.Generator, first_ts: int, last_ts: int, *, refusals
         refused[0] = refused[-1] = False
         rows["exch_ts"][refused] = 0
     return rows
+
+
+def buy(hbt, price, qty=1.0, order_id=1, order_type=LIMIT, wait=False, time_in_force=GTC):
+    """Send a buy order, with what most tests want for the rest."""
+    return hbt.submit_buy_order(0, order_id, price, qty, time_in_force, order_type, wait)
+
+
+def sell(hbt, price, qty=1.0, order_id=1, order_type=LIMIT, wait=False, time_in_force=GTC):
+    """Send a sell order."""
+    return hbt.submit_sell_order(0, order_id, price, qty, time_in_force, order_type, wait)

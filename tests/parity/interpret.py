@@ -87,14 +87,17 @@ def change(hbt, step, tick_size, lot_size):
             if order.status == FILLED or (step.op != CANCEL and is_over):
                 return -1
             price = order.price_tick * tick_size
-            qty = order.qty
+            # What remains: the reference keeps an old remainder on an order that is moved.
+            qty = order.leaves_qty
     wait = step.wait != 0
     if step.op == CANCEL:
         return hbt.cancel(step.asset_no, step.order_id, wait)
     if step.op == MOVE:
         return hbt.modify(step.asset_no, step.order_id, price + step.away * tick_size, qty, wait)
-    # Not below one lot: there the reference takes an order that ours refuses.
-    return hbt.modify(step.asset_no, step.order_id, price, max(qty - lot_size, lot_size), wait)
+    # Not to nothing: there the reference takes an order that ours refuses.
+    return hbt.modify(
+        step.asset_no, step.order_id, price, qty - lot_size if qty > 1.5 * lot_size else qty, wait
+    )
 
 
 @njit

@@ -13,24 +13,30 @@ from hftd.types import (
     DEPTH_CLEAR_EVENT,
     DEPTH_EVENT,
     DEPTH_SNAPSHOT_EVENT,
+    END_OF_DATA,
     EXCH_EVENT,
+    FILLED,
     GTC,
     GTX,
+    INVALID_MAX,
     LIMIT,
     LOCAL_EVENT,
     MARKET,
+    NEW,
+    PARTIALLY_FILLED,
     SELL_EVENT,
     TRADE_EVENT,
     event_dtype,
 )
 from tests.parity import interpret as step
 from tests.parity.engines import Asset, Rows, latencies, ours, theirs
-from tests.parity.model import until_they_part
+from tests.parity.model import Book, until_they_part
 
 START_TS = 1_700_000_000_000_000_000
 ORDER_IDS = 12
 QUEUES = (("risk_adverse", 0.0), ("log", 0.0), ("log2", 0.0), ("power", 1.0), ("power", 2.0), ("power", 3.0),
           ("power2", 1.0), ("power2", 2.0), ("power3", 3.0))  # fmt: skip
+FEES = (("value", (-0.00005, 0.0007)), ("quantity", (-0.25, 0.5)), ("flat", (0.125, 1.5)))
 BOTH = EXCH_EVENT | LOCAL_EVENT
 
 
@@ -43,6 +49,7 @@ class Case:
     program: NDArray[Any]
     start_tick: int
     has_refusals: bool
+    order_ids: int = ORDER_IDS
 
 
 class Feed:
@@ -81,7 +88,14 @@ class Feed:
         return rows
 
 
-def feed(rng: np.random.Generator, start_tick: int, tick_size: float, lot_size: float, num_rows: int) -> Rows:
+def feed(
+    rng: np.random.Generator,
+    start_tick: int,
+    tick_size: float,
+    lot_size: float,
+    num_rows: int,
+    farthest: int = 9_000_000,
+) -> Rows:
     """A market around a mid price that wanders: levels, trades, clears, snapshots, crossings."""
     # Seldom is a market that comes apart on the way, since the reference is wrong from there on.
     clears = rng.random() < 0.3
@@ -102,7 +116,7 @@ def feed(rng: np.random.Generator, start_tick: int, tick_size: float, lot_size: 
         qty = int(rng.integers(1, 12)) * lot_size
         side, sign = (BUY_EVENT, -1) if rng.random() < 0.5 else (SELL_EVENT, 1)
         if chance < 0.6:
-            away = int(rng.integers(-1, 9)) if rng.random() < 0.97 else int(rng.integers(0, 9_000_000))
+            away = int(rng.integers(-1, 9)) if rng.random() < 0.97 else int(rng.integers(0, farthest))
             qty = 0.0 if rng.random() < deletes else qty
             market.add(side | DEPTH_EVENT, ts, (mid + sign * away) * tick_size, qty)
         elif chance < 0.95:
@@ -155,9 +169,11 @@ def program(
     return rows
 
 
-def case(seed: int, *, roi: bool = False) -> Case:
-    """The run of a seed."""
+def case(seed: int, *, roi: bool = False, partial: bool = False) -> Case:
+    """The run of a seed; with partial fills at least one of its assets has them."""
     rng = np.random.default_rng(seed)
+    # Of their own, so that the market and the strategy of a seed stay what they were.
+    model_rng = np.random.default_rng([seed, 1])
     num_assets = int(rng.choice([1, 1, 2]))
     tick_size = float(rng.choice([0.01, 0.1, 0.5, 1.0]))
     lot_size = 0.001
@@ -166,8 +182,14 @@ def case(seed: int, *, roi: bool = False) -> Case:
     assets: list[Asset] = []
     market_orders = True
     has_refusals = False
-    for _ in range(num_assets):
-        rows = feed(rng, start_tick, tick_size, lot_size, num_rows)
+    for number in range(num_assets):
+        partial_fills = partial and (number == 0 or model_rng.random() < 0.5)
+        # No inverse contract has a price of nothing; and a hundred ticks is as far as the reference lets market
+        # orders walk.
+        inverse = start_tick >= 1_000 and model_rng.random() < 0.4
+        fee_model, fees = FEES[int(model_rng.integers(len(FEES)))]
+        near = inverse or partial_fills
+        rows = feed(rng, start_tick, tick_size, lot_size, num_rows, 60 if near else 9_000_000)
         rows, never_empty = until_they_part(rows, tick_size, lot_size)
         market_orders &= never_empty
         first_ts, last_ts = int(rows["exch_ts"].min()), int(rows["local_ts"].max())
@@ -193,15 +215,24 @@ def case(seed: int, *, roi: bool = False) -> Case:
                 roi=((start_tick - 200) * tick_size, (start_tick + 200) * tick_size) if roi else None,
                 trades_capacity=int(rng.choice([0, 10_000])),
                 contract_size=float(rng.choice([1.0, 0.01])),
+                inverse=inverse,
+                fee_model=fee_model,
+                fees=fees,
+                partial=partial_fills,
+                prepared=bool(model_rng.random() < 0.3),
             )
         )
     steps = program(rng, num_assets, int(rng.integers(5, 120)), market_orders=market_orders)
     if has_refusals:
         # A refused modification leaves what it asked for on the reference's order.
         steps["op"][np.isin(steps["op"], [step.MOVE, step.SHRINK])] = step.CANCEL
+    if partial:
+        # A remainder that trades of whole lots fill exactly would stay in the reference's book.
+        steps["lots"] -= 0.25
     return Case(seed, assets, steps, start_tick, has_refusals)
 
 
+ACCOUNT = ("position", "balance", "fee", "num_trades", "volume", "value")
 Seen = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
@@ -212,7 +243,7 @@ def run(hbt: Any, made: Case) -> Seen:
         np.zeros(steps, np.int64),
         np.zeros(steps, np.int64),
         np.zeros((steps, assets), step.asset_dtype),
-        np.zeros((steps, assets, ORDER_IDS), step.order_dtype),
+        np.zeros((steps, assets, made.order_ids), step.order_dtype),
     )
     first = made.assets[0]
     exact = first.roi is None
@@ -221,13 +252,74 @@ def run(hbt: Any, made: Case) -> Seen:
 
 
 def both(reference: ModuleType, made: Case) -> tuple[Seen, Seen]:
-    """What is seen in the run of a case on the reference and on ours."""
+    """What is seen in the run of a case on the reference and on ours.
+
+    Where fills are partial the reference's account tells of the last execution of an order only, and the account of
+    ours becomes what that comes to; the answer to a modification tells the execution that the bot knew of when it
+    sent it, so from there on the two are taken to be the same.
+    """
     with theirs(reference, made.assets) as hbt:
         expected = run(hbt, made)
     hbt = ours(made.assets)
+    hbt.record_every(1 << 60)
     seen = run(hbt, made)
     hbt.check()
+    for asset_no, asset in enumerate(made.assets):
+        if asset.partial:
+            keep_last_executions(asset, asset_no, seen, hbt.fills())
+            hide_executions_after_modifications(made, asset_no, expected, seen)
     return expected, seen
+
+
+def keep_last_executions(asset: Asset, asset_no: int, seen: Seen, fills: NDArray[Any]) -> None:
+    """Make of an account what the reference has: of each order that is filled the last execution."""
+    assets, orders = seen[2:]
+    rows, own = orders[:, asset_no], fills[fills["asset_no"] == asset_no]
+    is_filled = (rows["known"] == 1) & (rows["status"] == FILLED)
+    is_new = is_filled.copy()
+    is_new[1:] &= ~is_filled[:-1]
+    account = np.zeros((len(rows), len(ACCOUNT)))
+    for step_no, order_id in np.argwhere(is_new):
+        row = rows[step_no, order_id]
+        known = own[(own["order_id"] == order_id) & (own["exch_ts"] == row["exch_ts"])]
+        maker = known["maker"][-1]
+        if not maker and row["side"] < 0 and row["time_in_force"] == GTC and row["order_type"] == LIMIT:
+            # Of a sell that takes, the reference executes the level at its limit apart from the remainder.
+            is_over = (seen[0][:step_no] == END_OF_DATA).any()
+            sent_to = INVALID_MAX if is_over else int(row["exch_ts"])
+            level = bid_qty_at(asset, sent_to, int(row["exec_price_tick"]))
+            if row["exec_price_tick"] == row["price_tick"] and row["exec_qty"] - level > asset.lot_size / 2:
+                gone = np.flatnonzero(~is_filled[step_no:, order_id])
+                until = step_no + int(gone[0]) if len(gone) else len(rows)
+                rows["exec_qty"][step_no:until, order_id] -= level
+        price, qty = row["exec_price_tick"] * asset.tick_size, row["exec_qty"]
+        amount = asset.amounts(price, qty)
+        fee = asset.fees_of(amount, qty, maker)
+        account[step_no:] += row["side"] * qty, -row["side"] * amount, fee, 1, qty, amount
+    for name, column in zip(ACCOUNT, account.T, strict=True):
+        assets[name][:, asset_no] = column
+
+
+def bid_qty_at(asset: Asset, exch_ts: int, tick: int) -> float:
+    """What stood at a level at the exchange."""
+    book = Book(asset.tick_size, asset.lot_size)
+    for row in np.concatenate(asset.data):
+        if row["exch_ts"] <= exch_ts and int(row["ev"]) & EXCH_EVENT:
+            book.apply(int(row["ev"]), float(row["px"]), float(row["qty"]))
+    return book.bids.levels.get(tick, 0.0)
+
+
+def hide_executions_after_modifications(made: Case, asset_no: int, *runs: Seen) -> None:
+    """Forget what orders that were once modified tell of their last execution, and whether there was one."""
+    steps = made.program
+    modified = np.isin(steps["op"], [step.MOVE, step.SHRINK]) & (steps["asset_no"] == asset_no)
+    for order_id in np.unique(steps["order_id"][modified]):
+        first = np.flatnonzero(modified & (steps["order_id"] == order_id))[0]
+        for seen in runs:
+            for name in ("exec_qty", "exec_price_tick"):
+                seen[3][name][first:, asset_no, order_id] = 0
+            status = seen[3]["status"][first:, asset_no, order_id]
+            status[status == PARTIALLY_FILLED] = NEW
 
 
 def differences(made: Case, expected: Seen, seen: Seen) -> list[str]:
@@ -260,6 +352,17 @@ def differences(made: Case, expected: Seen, seen: Seen) -> list[str]:
     return [f"seed {made.seed}, step {first}: {step.OPS[row['op']]} ({told})", *found[first]]
 
 
-def with_rows(made: Case, rows: Rows) -> Case:
-    """The case on other rows of its first asset."""
-    return replace(made, assets=[replace(made.assets[0], data=[rows]), *made.assets[1:]])
+def unclamped(made: Case) -> Case:
+    """The case with the reference's queue models: nothing else may be what differs."""
+    return replace(made, assets=[replace(asset, unclamped=True) for asset in made.assets])
+
+
+def with_own_ids(made: Case) -> Case:
+    """The case with an id for each order, and without modifications: what became of each can be told."""
+    steps = made.program.copy()
+    steps["op"][np.isin(steps["op"], [step.MOVE, step.SHRINK])] = step.CANCEL
+    submits = np.isin(steps["op"], [step.SUBMIT_BUY, step.SUBMIT_SELL])
+    sent = np.cumsum(submits)
+    # The others name one of the last few that were sent.
+    steps["order_id"] = np.where(submits, sent - 1, np.maximum(sent - 1 - steps["order_id"] % 4, 0))
+    return replace(made, program=steps, order_ids=int(sent[-1]) + 1)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from hftd.errors import DataError
 from hftd.types import (
     BUY_EVENT,
     CANCELED,
@@ -12,54 +13,18 @@ from hftd.types import (
     ERR_INVALID_REQUEST,
     EXPIRED,
     FILLED,
-    GTC,
     INVALID_MAX,
     INVALID_MIN,
-    LIMIT,
     MARKET,
     NEW,
     NONE,
     SELL_EVENT,
 )
-from sim.asset import BacktestAsset
-from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+from sim.backtest import HashMapMarketDepthBacktest
+from tests.parity.engines import END, buy
 from tests.sim.engine.market import BOTH, START, asset, latency_rows, levels, rows
 
 pytestmark = pytest.mark.parity
-
-END = ("mark price", 10_000_000, 0.0, 0.0)
-"""A last row, for time to pass until."""
-
-
-@pytest.fixture
-def pair(reference):
-    """Both engines on the same rows: pair(rows, change) gives (theirs, ours)."""
-    opened = []
-
-    def make(data, change=lambda made: made, *, roi=None, **latency):
-        def described(made, rows_):
-            made = change(asset(rows_, made=made, **latency))
-            return made if roi is None else made.roi_lb(roi[0]).roi_ub(roi[1])
-
-        copy = data.copy()
-        build = reference.HashMapMarketDepthBacktest, HashMapMarketDepthBacktest
-        if roi is not None:
-            build = reference.ROIVectorMarketDepthBacktest, ROIVectorMarketDepthBacktest
-        theirs = build[0]([described(reference.BacktestAsset(), copy)])
-        opened.append((theirs, copy))
-        return theirs, build[1]([described(BacktestAsset(), data)])
-
-    yield make
-    for theirs, _ in opened:
-        theirs.close()
-
-
-def buy(hbt, price, qty=1.0, order_id=1, order_type=LIMIT, wait=False):
-    return hbt.submit_buy_order(0, order_id, price, qty, GTC, order_type, wait)
-
-
-def sell(hbt, price, qty=1.0, order_id=1, order_type=LIMIT, wait=False):
-    return hbt.submit_sell_order(0, order_id, price, qty, GTC, order_type, wait)
 
 
 def test_a_clear_with_a_price_takes_every_level_beyond_it_and_finds_the_next_one(pair):
@@ -196,6 +161,15 @@ def test_a_request_that_is_refused_on_its_way_tells_no_latency(pair):
     assert tuple(ours.order_latency(0)) == accepted
 
 
+def test_the_answer_to_a_cancellation_tells_when_it_was_sent(pair):
+    # The reference tells when the order was sent.
+    for hbt, sent in zip(pair(rows(*levels(), END), entry_ns=10, response_ns=10), (0, 20), strict=True):
+        hbt.elapse(0)
+        buy(hbt, 98.0, wait=True)
+        hbt.cancel(0, 1, True)
+        assert tuple(hbt.order_latency(0)) == (START + sent, START + 30, START + 40)
+
+
 def test_after_a_last_row_that_is_a_refusal_requests_are_refused_within_its_time(pair):
     theirs, ours = pair(rows(*levels(), END), refusing)
     for hbt in (theirs, ours):
@@ -215,11 +189,12 @@ def test_an_offset_of_the_order_latency_does_not_lift_refusals(pair):
     assert hbt.orders(0).get(1).status == EXPIRED
 
 
-def test_a_feed_that_an_offset_moves_before_the_exchange_is_taken_as_it_is():
+def test_a_feed_that_an_offset_moves_before_the_exchange_is_refused():
     # The reference ends the process.
     ours = HashMapMarketDepthBacktest([asset(rows(*levels(), END, feed_ns=1000)).latency_offset(-3000)])
-    assert ours.elapse(0) == 0
-    assert ours.feed_latency(0) == (START, START - 2000)
+    assert ours.elapse(0) == 100
+    with pytest.raises(DataError, match="latency offset"):
+        ours.check()
 
 
 def test_the_quantity_ahead_is_never_negative_in_the_probability_models(pair):

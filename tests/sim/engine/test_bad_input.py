@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hftd.errors import DataError, HftdError, OrderError
-from hftd.types import END_OF_DATA, ERR_DATA, EXCH_EVENT, FILLED, GTC, GTX, LIMIT, LOCAL_EVENT, event_dtype
+from hftd.types import END_OF_DATA, ERR_DATA, EXCH_EVENT, GTX, LIMIT, LOCAL_EVENT, event_dtype
 from sim.asset import BacktestAsset
 from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
 from tests.sim.engine.market import START, asset, backtest, latency_rows, levels, rows
@@ -13,12 +13,12 @@ END = ("mark price", 1_000_000, 0.0, 0.0)
 
 
 def error_of(hbt):
-    """What a run over bad data says; the strategy only sees code 100, again and again."""
+    """What a run over bad data says; the strategy sees code 100, then the end."""
     while (code := hbt.elapse(1_000)) == 0:
         pass
     assert code == ERR_DATA
-    assert hbt.elapse(1_000) == ERR_DATA
-    assert hbt.wait_next_feed(True, 1_000) == ERR_DATA
+    assert hbt.elapse(1_000) == END_OF_DATA
+    assert hbt.wait_next_feed(True, 1_000) == END_OF_DATA
     with pytest.raises(HftdError) as raised:
         hbt.check()
     return raised.value
@@ -197,17 +197,17 @@ def test_a_latency_beyond_the_end_of_time_is_held_there(entry_ns, response_ns):
     hbt.check()
 
 
-def test_a_division_by_zero_leaves_no_call_half_done(capfd):
-    """An inverse asset at a price of zero: what it is worth is no number, but the order is filled, and answered."""
-    data = rows(("bid", 0, 0.0, 5.0), ("ask", 0, 1.0, 5.0), END)
-    hbt = HashMapMarketDepthBacktest([asset(data).inverse_asset(1.0)])
-    hbt.elapse(10)
-    hbt.submit_sell_order(0, 1, 0.0, 1.0, GTC, LIMIT, False)
-    hbt.submit_buy_order(0, 2, 1.0, 1.0, GTC, LIMIT, False)
-    hbt.elapse(10)
-    assert [hbt.orders(0).get(order_id).status for order_id in (1, 2)] == [FILLED, FILLED]
-    assert hbt.state_values(0).num_trades == 2
-    assert capfd.readouterr().err == ""
+def test_a_mistake_of_ours_while_a_file_is_opened_is_raised_and_no_file_left_out(monkeypatch):
+    def fails(*_):
+        raise KeyError("ours")
+
+    monkeypatch.setattr("sim.archive.read_events", fails)
+    made = asset(rows(*levels(), END))
+    made.model.data = ["a.npz", *made.model.data]
+    hbt = HashMapMarketDepthBacktest([made])
+    assert hbt.elapse(10) == ERR_DATA
+    with pytest.raises(KeyError, match="ours"):
+        hbt.check()
 
 
 @pytest.mark.parametrize(

@@ -210,14 +210,13 @@ def test_the_account_is_the_sum_of_the_fills_and_no_order_fills_twice(seed):
     for asset_no, described in enumerate(made.assets):
         own = fills[fills["asset_no"] == asset_no]
         state = hbt.state_values(asset_no)
-        amounts = own["price"] * own["qty"] * described.contract_size
-        rates = np.where(own["maker"] != 0, *described.fees)
+        amounts = described.amounts(own["price"], own["qty"])
         close = {"rel": 1e-9, "abs": 1e-9}
         assert state.num_trades == len(own)
         assert state.position == pytest.approx((own["qty"] * own["side"]).sum(), **close)
         assert state.trading_volume == pytest.approx(own["qty"].sum(), **close)
         assert state.balance == pytest.approx(-(amounts * own["side"]).sum(), **close)
-        assert state.fee == pytest.approx((amounts * rates).sum(), **close)
+        assert state.fee == pytest.approx(described.fees_of(amounts, own["qty"], own["maker"]).sum(), **close)
         # Ids are used again, so an order is told by its id and when it was sent.
         rows_ = orders[:, asset_no].ravel()
         known = rows_[rows_["known"] == 1]
