@@ -308,7 +308,8 @@ class Engine:
                 if isinstance(source, Prepared) and stream["book"]:
                     source.play_into(stream)
                 if not len(rows):
-                    raise DataError("there are no rows", where=self._where(asset_no, file_no))
+                    self.error = DataError("there are no rows", where=self._where(asset_no, file_no))
+                    return 2
             for done in [number for number in self._open[asset_no] if number < behind]:
                 del self._open[asset_no][done]
             return int(file_no >= len(self.models[asset_no].data))

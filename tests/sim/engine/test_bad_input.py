@@ -181,14 +181,15 @@ def test_times_may_count_from_before_any_epoch():
     assert hbt.current_timestamp == -4_000
 
 
-@pytest.mark.parametrize("entry_ns", [2**63 - 1, 2**62, -(2**62), -(2**63) + 1])
-@pytest.mark.parametrize("response_ns", [0, 2**62, 2**63 - 1])
-def test_a_latency_beyond_the_end_of_time_is_held_there(entry_ns, response_ns):
-    hbt = backtest(rows(*levels(), END), entry_ns=entry_ns, response_ns=response_ns)
+@pytest.mark.parametrize("exch_ts", [2**63 - 1, 2**62, START])
+@pytest.mark.parametrize("resp_ts", [2**63 - 1, 2**62, START, 0, -(2**62)])
+def test_a_recorded_latency_beyond_the_end_of_time_is_held_there(exch_ts, resp_ts):
+    recorded = latency_rows((0, 10, 20), (0, 10, 20))
+    recorded["exch_ts"][1], recorded["resp_ts"][1] = exch_ts, resp_ts
+    hbt = HashMapMarketDepthBacktest([asset(rows(*levels(), END)).intp_order_latency(recorded)])
     hbt.elapse(10)
     for order_id in range(3):
         assert hbt.submit_buy_order(0, order_id, 98.0, 1.0, GTX, LIMIT, False) == 0
-    hbt.cancel(0, 0, False)
     now_ns = hbt.current_timestamp
     while hbt.elapse(2**60) == 0:
         assert hbt.current_timestamp > now_ns
