@@ -65,7 +65,7 @@ class Engine:
     ) -> None:
         self.models = models
         self.arena = Arena()
-        self.error: HftdError | None = None
+        self.error: Exception | None = None
         self.warnings: list[str] = []
         self.num_lanes = num_lanes
         self._open: list[dict[int, NDArray[Any]]] = [{} for _ in models]
@@ -308,7 +308,8 @@ class Engine:
                 if isinstance(source, Prepared) and stream["book"]:
                     source.play_into(stream)
                 if not len(rows):
-                    raise DataError("there are no rows", where=self._where(asset_no, file_no))
+                    self.error = DataError("there are no rows", where=self._where(asset_no, file_no))
+                    return 2
             for done in [number for number in self._open[asset_no] if number < behind]:
                 del self._open[asset_no][done]
             return int(file_no >= len(self.models[asset_no].data))
@@ -318,6 +319,9 @@ class Engine:
             self.error = DataError(
                 str(error), where=self._where(asset_no, int(self.stream(asset_no, is_local)["file_no"]))
             )
+        except Exception as error:
+            # Out of a callback nothing gets by itself: it would be printed, and the file left out.
+            self.error = error
         return 2
 
     def _where(self, asset_no: int, file_no: int) -> str:

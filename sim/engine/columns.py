@@ -19,6 +19,7 @@ from sim.engine import prepare
 from sim.engine.layout import (
     NEVER,
     PREPARE_NEGATIVE_QTY,
+    PREPARE_NO_TIME,
     PREPARE_NOT_FINITE,
     PREPARE_UNSORTED,
     segment_dtype,
@@ -29,6 +30,7 @@ _WHAT_IS_WRONG = {
     PREPARE_UNSORTED: ("goes back in time", "sort the rows, or split them by clock: see docs/archives.md"),
     PREPARE_NOT_FINITE: ("has a price or quantity that is not a number", "remove or repair the row"),
     PREPARE_NEGATIVE_QTY: ("has a negative quantity", "remove or repair the row"),
+    PREPARE_NO_TIME: ("has a time that is none", "times are nanoseconds since 1970"),
 }
 # What the columns depend on besides the rows: a run that differs in one of these makes its own.
 _STREAM_FIELDS = ("is_local", "offset_ns")

@@ -32,9 +32,10 @@ from hftd.types import (
 from sim.engine.account import LANE_INDEX, LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, bus_at, bus_pop, bus_push
 from sim.engine.custom import custom_admits
-from sim.engine.latency import entry_latency_ns, exchange_at, response_latency_ns
+from sim.engine.latency import after, entry_latency_ns, exchange_at, response_latency_ns
 from sim.engine.layout import (
     EXCHANGE_WHOLE_FILLS,
+    MAX_TS,
     NEVER,
     REQUEST_BYTES,
     WAY_CANCEL,
@@ -260,11 +261,11 @@ def _accept(exchange, order, now_ns):
 def _handle_new(exchange, lane, request, now_ns):
     r = request_at(request)
     if index_find(lane + LANE_INDEX, r.order_id) >= 0:
-        refuse(exchange, lane, request, now_ns, now_ns + response_latency_ns(exchange, lane, now_ns))
+        refuse(exchange, lane, request, now_ns, after(now_ns, response_latency_ns(exchange, lane, now_ns)))
         return
     order = take_record(exchange)
     if order == 0:
-        refuse(exchange, lane, request, now_ns, now_ns + response_latency_ns(exchange, lane, now_ns))
+        refuse(exchange, lane, request, now_ns, after(now_ns, response_latency_ns(exchange, lane, now_ns)))
         return
     o = own_order_at(order)
     o.order_id = r.order_id
@@ -287,7 +288,7 @@ def _handle_new(exchange, lane, request, now_ns):
 def _handle_cancel(exchange, lane, request, now_ns):
     slot = index_find(lane + LANE_INDEX, request_at(request).order_id)
     if slot < 0:
-        refuse(exchange, lane, request, now_ns, now_ns + response_latency_ns(exchange, lane, now_ns))
+        refuse(exchange, lane, request, now_ns, after(now_ns, response_latency_ns(exchange, lane, now_ns)))
         return
     order = exchange_at(exchange).pool + slot * OWN_BYTES
     leave(exchange, order)
@@ -303,7 +304,7 @@ def _handle_modify(exchange, lane, request, now_ns):
     r = request_at(request)
     slot = index_find(lane + LANE_INDEX, r.order_id)
     if slot < 0:
-        refuse(exchange, lane, request, now_ns, now_ns + response_latency_ns(exchange, lane, now_ns))
+        refuse(exchange, lane, request, now_ns, after(now_ns, response_latency_ns(exchange, lane, now_ns)))
         return
     order = exchange_at(exchange).pool + slot * OWN_BYTES
     o = own_order_at(order)
@@ -371,9 +372,9 @@ def push_request(exchange, lane, request, not_before_ns):
         way = WAY_MODIFY
     latency_ns = entry_latency_ns(exchange, lane, way, request)
     if latency_ns < 0:
-        refuse(exchange, lane, request, 0, max(r.local_ts - latency_ns, not_before_ns))
+        refuse(exchange, lane, request, 0, max(after(r.local_ts, -max(latency_ns, -MAX_TS)), not_before_ns))
         return
-    arrive_ts = max(r.local_ts + latency_ns, not_before_ns)
+    arrive_ts = max(after(r.local_ts, latency_ns), not_before_ns)
     entry = bus_push(lane + LANE_TO_EXCH, REQUEST_BYTES, REQUESTS_MASK, arrive_ts)
     copy_bytes(entry, request, REQUEST_BYTES)
     bus = bus_at(lane + LANE_TO_EXCH)

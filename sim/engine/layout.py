@@ -20,7 +20,8 @@ MAX_REQUESTS = 1 << 16
 """Requests on their way, for each lane; one more is refused with a code."""
 
 MAX_ANSWERS = 1 << 18
-"""Answers on their way, for each lane; one more ends the run with an error, since none may be lost."""
+"""Answers on their way, for each lane. Since none may be lost, one more ends a backtest with an error, and
+a bot's part in a replay."""
 
 CHUNK_ROWS = 1 << 14
 """Rows prepared at a time: the columns stay in the processor's cache."""
@@ -83,6 +84,10 @@ PREPARE_OK = 0
 PREPARE_UNSORTED = 1
 PREPARE_NOT_FINITE = 2
 PREPARE_NEGATIVE_QTY = 3
+PREPARE_NO_TIME = 4
+
+MAX_TS = (1 << 62) - 1
+"""Times lie between plus and minus this, the year 2116: sums of a time and a duration stay below `NEVER`."""
 
 own_order_dtype = np.dtype(
     [

@@ -23,7 +23,7 @@ from hftd.types import (
 from sim.engine.account import LANE_INDEX, LANE_STATE, LANE_TO_LOCAL, book_execution
 from sim.engine.bus import UPDATES_MASK, bus_at, bus_is_full, bus_push
 from sim.engine.custom import custom_cross_qty
-from sim.engine.latency import exchange_at, lane_at, response_latency_ns
+from sim.engine.latency import after, exchange_at, lane_at, response_latency_ns
 from sim.engine.layout import (
     EXCHANGE_WHOLE_FILLS,
     UPDATE_BYTES,
@@ -57,7 +57,7 @@ def respond(exchange, order, req, now_ns, executed):
     """Tell the bot how an order stands now."""
     o = own_order_at(order)
     lane = o.lane
-    recv_ts = now_ns + response_latency_ns(exchange, lane, now_ns)
+    recv_ts = after(now_ns, response_latency_ns(exchange, lane, now_ns))
     update = _push_update(exchange, lane, recv_ts)
     u = update_at(update)
     u.arrive_ts = bus_at(lane + LANE_TO_LOCAL).last_ts

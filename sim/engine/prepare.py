@@ -25,8 +25,10 @@ from hftd.types import (
     USER_DEFINED_EVENT,
 )
 from sim.engine.layout import (
+    MAX_TS,
     NEVER,
     PREPARE_NEGATIVE_QTY,
+    PREPARE_NO_TIME,
     PREPARE_NOT_FINITE,
     PREPARE_OK,
     PREPARE_UNSORTED,
@@ -86,6 +88,12 @@ def _fail(stream, code, row, last_ts):
     return code
 
 
+@inline
+def is_time(ts, shift_ns):
+    """Whether a row's time is one, also on the bot's clock."""
+    return -MAX_TS <= ts <= MAX_TS and -MAX_TS <= ts + shift_ns <= MAX_TS
+
+
 @kernel("int64(int64)")
 def prepare(stream):
     """Prepare the next chunk of a stream's rows.
@@ -122,6 +130,8 @@ def prepare(stream):
             row += _ROW_BYTES
             continue
         ts = load_i64(row + ts_offset)
+        if not is_time(ts, shift_ns):
+            return _fail(stream, PREPARE_NO_TIME, row, last_ts)
         if ts + shift_ns < last_ts:
             return _fail(stream, PREPARE_UNSORTED, row, last_ts)
         kind_byte = ev & KIND_MASK

@@ -16,8 +16,15 @@ from hftd.types import (
     LOCAL_EVENT,
     TRADE_EVENT,
 )
-from sim.engine.layout import NEVER, PREPARE_NEGATIVE_QTY, PREPARE_NOT_FINITE, PREPARE_OK, PREPARE_UNSORTED
-from sim.engine.prepare import stream_at
+from sim.engine.layout import (
+    NEVER,
+    PREPARE_NEGATIVE_QTY,
+    PREPARE_NO_TIME,
+    PREPARE_NOT_FINITE,
+    PREPARE_OK,
+    PREPARE_UNSORTED,
+)
+from sim.engine.prepare import is_time, stream_at
 from sim.engine.run import STREAM_BYTES, engine_at
 from sim.replay.layout import BOT_BYTES, EV, LOCAL_TS, PX, QTY, bot_at, play_at
 
@@ -55,6 +62,8 @@ def next_local_ts(engine, asset_no):
         if row < end:
             s.next_ts = load_i64(row + LOCAL_TS) + s.offset_ns
             wrong = PREPARE_UNSORTED if s.next_ts < s.last_ts else _what_is_wrong(row)
+            if not is_time(load_i64(row + LOCAL_TS), s.offset_ns):
+                wrong = PREPARE_NO_TIME
             if wrong != PREPARE_OK:
                 s.error = wrong
                 s.error_row = row
@@ -87,6 +96,7 @@ def _count_rows(stream, limit_ns):
             if (
                 ts > limit_ns
                 or ts < last_ts
+                or not is_time(ts - shift_ns, shift_ns)
                 or ((ev & EXCH_EVENT) == 0 and _what_is_wrong(row) != PREPARE_OK)
             ):
                 break

@@ -22,6 +22,7 @@ MAKER = "strategies.market_making:market_making"
 COLD_S = 600
 """Whatever waits for a process may have to wait for its compiling."""
 
+SLOW_ANSWERS = '{ model = "constant", entry_ns = 1, response_ns = 3_600_000_000_000 }'
 CONSTANT = '{ model = "constant", entry_ns = 1_000_000, response_ns = 1_500_000 }'
 INTERPOLATED = '{ model = "interpolated", files = "{data}/latency_{symbol}_{date}.npz" }'
 

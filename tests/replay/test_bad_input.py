@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hftd.types import EXCH_EVENT
-from tests.replay.harness import Bench, Process, Scene, futures, spot
+from tests.replay.harness import SLOW_ANSWERS, Bench, Process, Scene, futures, spot
 
 
 def is_told(process: Process, code: int, *words: str) -> None:
@@ -204,3 +204,18 @@ def test_a_bot_that_writes_nonsense_is_sent_away_and_the_others_go_on(bench: Ben
     assert told == dict.fromkeys(told, sent_away)
     assert scene.replay.stderr.count("is sent away: it wrote into its rings") == len(told)
     scene.ends_well(as_alone=True)
+
+
+def test_a_bot_with_more_answers_on_their_way_than_have_room_is_sent_away_alone(bench: Bench):
+    config = bench.replay_config(futures(), bots=["flood", "other"], latency=SLOW_ANSWERS)
+    replay = bench.replay(config)
+    paths = [
+        bench.bot_config("flood", futures(), strategy="asks_too_much"),
+        bench.bot_config("other", futures(), seed=4),
+    ]
+    flood, other = (bench.bot(path) for path in paths)
+    assert flood.wait() == 4, flood.stderr
+    assert "lost its channel fut: more than 262144 answers to its orders are on their way" in flood.stderr
+    for one in (other, replay):
+        assert one.wait() == 0, one.stderr
+    bench.compare(config, (paths[1], other), fills=False)
