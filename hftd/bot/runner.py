@@ -10,7 +10,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,9 @@ def _signals_to(stop: Callable[[], None]) -> Generator[None, None, None]:
         if len(came) > 2:
             # The strategy does not let time pass, so nothing but the end of the process reaches it.
             os._exit(128 + number)
+        if len(came) == 2:
+            with suppress(OSError):
+                os.write(2, b"\nthe strategy has not returned; once more ends it without a result\n")
         stop()
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}

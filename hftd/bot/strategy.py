@@ -208,11 +208,12 @@ def _import(name: str, base: Path, where: str) -> ModuleType:
         loaded = load()
     except ModuleNotFoundError as error:
         if error.name and name.startswith(error.name):
-            raise StrategyError(
-                f"there is no module {error.name!r}",
-                where=where,
-                hint='a strategy is named "module:function" or "path/to/file.py:function"',
-            ) from None
+            hint = 'a strategy is named "module:function" or "path/to/file.py:function"'
+            package = error.name.rpartition(".")[0]
+            # A package of that name elsewhere hides the folder that was meant.
+            if found := list(getattr(sys.modules.get(package), "__path__", ())):
+                hint = f'{package!r} is {found[0]}; a file elsewhere is named "path/to/file.py:function"'
+            raise StrategyError(f"there is no module {error.name!r}", where=where, hint=hint) from None
         raise StrategyError(f"importing it failed: {error}", where=where) from error
     except SyntaxError as error:
         raise StrategyError(f"line {error.lineno}: {error.msg}", where=where) from None
