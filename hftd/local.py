@@ -4,11 +4,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hftd.arena import Arena
 from hftd.book import far_qty, write_levels
 from hftd.errors import OrderError
-from hftd.layout import MAX_FAR_LEVELS, MAX_ORDERS, WINDOW_TICKS, order_dtype
+from hftd.layout import (
+    MAX_FAR_LEVELS,
+    MAX_MARKET_ORDERS,
+    MAX_ORDERS,
+    WINDOW_TICKS,
+    market_order_dtype,
+    market_orders_dtype,
+    order_dtype,
+)
+from hftd.market_orders import apply_order_rows
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.types import INVALID_MAX, INVALID_MIN
 
@@ -119,3 +129,19 @@ def fill_orders(row: Any, arena: Arena, record_bytes: int = order_dtype.itemsize
     row["index"]["entries"] = arena.reserve(INDEX_BYTES)
     row["index"]["spare"] = arena.reserve(INDEX_BYTES)
     row["index"]["bits"] = FIRST_INDEX_BITS
+
+
+def fill_market_orders(book: Any, arena: Arena) -> NDArray[Any]:
+    """Let a book record, set up by `fill_book`, be made from single orders.
+
+    Returns:
+        Its `market_orders_dtype` record, shape (1,).
+    """
+    rows = arena.records(market_orders_dtype, 1)
+    rows[0]["pool"] = arena.reserve(market_order_dtype.itemsize * MAX_MARKET_ORDERS)
+    rows[0]["index"]["entries"] = arena.reserve(INDEX_BYTES)
+    rows[0]["index"]["spare"] = arena.reserve(INDEX_BYTES)
+    rows[0]["index"]["bits"] = FIRST_INDEX_BITS
+    rows[0]["fn_apply_rows"] = apply_order_rows.address
+    book["market_orders"] = rows.ctypes.data
+    return rows

@@ -100,6 +100,10 @@ class LogQueue2(Section, frozen=True, tag="log2", tag_field="model"):
     """As `power2`, with f(x) = ln(1 + x)."""
 
 
+class L3FifoQueue(Section, frozen=True, tag="l3_fifo", tag_field="model"):
+    """The data are the market's single orders, and own orders stand among them first in, first out."""
+
+
 class ValueFee(Section, frozen=True, tag="value", tag_field="model"):
     """Fees on the traded value: 0.0002 is 2 basis points, a negative fee is a rebate.
 
@@ -136,7 +140,7 @@ class FlatFee(Section, frozen=True, tag="flat", tag_field="model"):
 
 Fee = ValueFee | QtyFee | FlatFee
 OrderLatency = ConstantLatency | InterpolatedLatency | SeparateLatency
-Queue = RiskAverseQueue | PowerQueue | PowerQueue2 | PowerQueue3 | LogQueue | LogQueue2
+Queue = RiskAverseQueue | PowerQueue | PowerQueue2 | PowerQueue3 | LogQueue | LogQueue2 | L3FifoQueue
 
 
 class AssetSection(Section, frozen=True):

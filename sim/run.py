@@ -17,6 +17,7 @@ from sim.config import (
     ConstantLatency,
     FlatFee,
     InterpolatedLatency,
+    L3FifoQueue,
     LogQueue,
     LogQueue2,
     PowerQueue,
@@ -34,6 +35,7 @@ from sim.engine.layout import (
     FEE_FLAT,
     FEE_ON_QTY,
     FEE_ON_VALUE,
+    QUEUE_L3_FIFO,
     QUEUE_LOG,
     QUEUE_LOG2,
     QUEUE_POWER,
@@ -64,6 +66,8 @@ def _queue(section: AssetSection) -> tuple[int, float]:
             return QUEUE_LOG, 0.0
         case LogQueue2():
             return QUEUE_LOG2, 0.0
+        case L3FifoQueue():
+            return QUEUE_L3_FIFO, 0.0
         case _:
             return QUEUE_RISK_ADVERSE, 0.0
 

@@ -37,6 +37,7 @@ SEG_FAR_ASKS = 7
 SEG_CLEAR_BIDS = 8
 SEG_CLEAR_ASKS = 9
 SEG_CLEAR = 10
+SEG_ORDERS = 12  # single orders of the market: added, cancelled, modified and filled ones, as they come
 
 segment_dtype = np.dtype(
     [
@@ -69,6 +70,7 @@ stream_dtype = np.dtype(
         ("offset_ns", "i8"),  # added to local_ts
         ("last_ts", "i8"),  # of the last prepared row: times may not go back
         ("book", "i8"),  # the book that the rows go to: its window tells which levels are far
+        ("kinds", "i8"),  # KINDS_*: which rows it takes
         ("ended", "i8"),
         ("error", "i8"),  # PREPARE_*, with the address of the offending row
         ("error_row", "i8"),
@@ -77,6 +79,10 @@ stream_dtype = np.dtype(
     align=True,
 )
 """One side's view of an asset's events, prepared chunk by chunk."""
+
+KINDS_OF_LEVELS = 0
+KINDS_OF_ORDERS = 64
+KINDS_OF_ORDERS_AT_EXCHANGE = 128  # where fills say what trades would
 
 PREPARE_OK = 0
 PREPARE_UNSORTED = 1
@@ -100,6 +106,7 @@ own_order_dtype = np.dtype(
         ("exec_price_tick", "i8"),
         ("exec_qty", "f8"),
         ("maker", "i8"),
+        ("arrival", "i8"),  # its place among single orders, see `hftd.layout.market_order_dtype`
         ("slot", "i8"),
         ("next_free", "i8"),
     ],
@@ -113,6 +120,7 @@ QUEUE_LOG2 = 2
 QUEUE_POWER = 3
 QUEUE_POWER2 = 4
 QUEUE_POWER3 = 5
+QUEUE_L3_FIFO = 6
 
 LATENCY_CONSTANT = 0
 LATENCY_INTERPOLATED = 1
@@ -154,6 +162,7 @@ lane_dtype = np.dtype(
         ("bot", "i8"),
         ("active", "i8"),
         ("open_orders", "i8"),
+        ("to_fill_qty", "f8"),  # what the event that is processed still has for its orders
     ],
     align=True,
 )
@@ -188,6 +197,7 @@ exchange_dtype = np.dtype(
         ("buyer_fee", "f8"),  # of the value, in addition
         ("seller_fee", "f8"),
         ("error", "i8"),
+        ("fn_orders", "i8"),  # where the market is known order by order: (exchange, rows, count, now_ns)
     ],
     align=True,
 )

@@ -1,0 +1,216 @@
+"""The exchange's side of an asset whose market is known order by order: exact places in first-in-first-out queues.
+
+An own order goes behind all that stands at its price, and everything that joins a queue later stands behind it. So
+its place needs no model: it moves forward as orders ahead of it are cancelled, moved away or filled, and each fill
+of a market order says whether the taker would have met the own order first. Own buys (sells are their mirror) fill:
+
+- when a market order is filled that stands behind them at their price, or at a worse price than theirs;
+- when a market sell order is added at their price or below, or moves there, or shows again there because the bids
+  that crossed it are gone.
+
+The exchange of whole fills fills all of an order then. The exchange of partial fills hands on what there is: the
+quantity of the fill, of the order that was added, or of the level that shows. It goes to the best price first and
+at one price to the oldest order, so the own orders of a bot never get more than the market traded; bots do not see
+each other, and each gets what it would have had alone. What remains of an order keeps its place.
+
+Trades (kind 2) move nothing here, since the fills tell more. A clear takes the own orders of its side with it: they
+expire, for nobody knows their places any more.
+"""
+
+# pyright: basic
+
+from hftd.book import ask_qty, bid_qty, book_at
+from hftd.jit import inline, kernel
+from hftd.market_orders import (
+    ROW_ORDER_ID,
+    ROW_QTY,
+    apply_order_row,
+    find_market_order,
+    market_order_at,
+    market_orders_at,
+    row_tick,
+    side_of,
+)
+from hftd.native import load_f64, load_i64, round_away
+from hftd.types import (
+    BUY,
+    DEPTH_CLEAR_EVENT,
+    EXPIRED,
+    FILL_EVENT,
+    INVALID_MAX,
+    INVALID_MIN,
+    KIND_MASK,
+    MODIFY_ORDER_EVENT,
+    NONE,
+    SELL,
+    event_dtype,
+)
+from sim.engine.exchange import LANE_BYTES
+from sim.engine.latency import exchange_at, lane_at
+from sim.engine.layout import EXCHANGE_WHOLE_FILLS
+from sim.engine.own import BOOK, fill_reached, first_at_or_above, free, leave, respond
+from sim.engine.queue import own_order_at
+
+_ROW_BYTES = event_dtype.itemsize
+_NOBODY = INVALID_MIN  # stands ahead of this: no arrival
+
+
+@inline
+def _hand_out(exchange, qty):
+    """So much is there for each bot's orders."""
+    x = exchange_at(exchange)
+    for i in range(x.num_lanes):
+        lane_at(x.lanes + i * LANE_BYTES).to_fill_qty = qty
+
+
+@inline
+def _fill(exchange, order, now_ns):
+    """Fill an order with what is there for its bot's orders; all of it with whole fills. Returns whether it is gone."""
+    x = exchange_at(exchange)
+    lots = 1
+    if x.exchange_model != EXCHANGE_WHOLE_FILLS:
+        lane = lane_at(own_order_at(order).lane)
+        lot_size = x.book.lot_size
+        lots = round_away(min(lane.to_fill_qty, own_order_at(order).leaves_qty) / lot_size)
+        if lots <= 0:
+            return False
+        lane.to_fill_qty -= lots * lot_size
+    return fill_reached(exchange, order, lots, now_ns)
+
+
+@inline
+def fill_buys(exchange, above_tick, tie_tick, tie_arrival, qty, now_ns):
+    """Fill own buys above a tick, and at `tie_tick` those that arrived before another; the best first."""
+    x = exchange_at(exchange)
+    _hand_out(exchange, qty)
+    end = x.buys
+    while end > 0:
+        tick = load_i64(x.buy_ticks + 8 * (end - 1))
+        if tick <= above_tick and tick < tie_tick:
+            return
+        first = first_at_or_above(x.buy_ticks, x.buys, tick)
+        i = first
+        while i < x.buys and load_i64(x.buy_ticks + 8 * i) == tick:
+            order = load_i64(x.buy_orders + 8 * i)
+            reached = tick > above_tick or (tick == tie_tick and own_order_at(order).arrival < tie_arrival)
+            if not (reached and _fill(exchange, order, now_ns)):
+                i += 1
+        end = first
+
+
+@inline
+def fill_sells(exchange, below_tick, tie_tick, tie_arrival, qty, now_ns):
+    """Fill own sells below a tick, and at `tie_tick` those that arrived before another; the best first."""
+    x = exchange_at(exchange)
+    _hand_out(exchange, qty)
+    i = 0
+    while i < x.sells:
+        tick = load_i64(x.sell_ticks + 8 * i)
+        if tick >= below_tick and tick > tie_tick:
+            return
+        order = load_i64(x.sell_orders + 8 * i)
+        reached = tick < below_tick or (tick == tie_tick and own_order_at(order).arrival < tie_arrival)
+        if not (reached and _fill(exchange, order, now_ns)):
+            i += 1
+
+
+@inline
+def _on_fill(exchange, row, now_ns):
+    """A market order was filled: what would its taker have met first?"""
+    x = exchange_at(exchange)
+    orders = x.book.market_orders
+    address = find_market_order(orders, load_i64(row + ROW_ORDER_ID))
+    if address == 0:
+        market_orders_at(orders).unknown += 1
+        return
+    tick, is_sound = row_tick(exchange + BOOK, row)
+    if not is_sound:
+        return
+    order = market_order_at(address)
+    qty = load_f64(row + ROW_QTY)
+    if order.side == BUY:
+        if x.buys > 0:
+            fill_buys(exchange, tick, order.price_tick, order.arrival, qty, now_ns)
+    elif x.sells > 0:
+        fill_sells(exchange, tick, order.price_tick, order.arrival, qty, now_ns)
+
+
+@inline
+def _expire(exchange, order, now_ns):
+    leave(exchange, order)
+    o = own_order_at(order)
+    o.status = EXPIRED
+    o.leaves_qty = 0.0
+    o.exec_qty = 0.0
+    respond(exchange, order, NONE, now_ns, 0)
+    free(exchange, order)
+
+
+@inline
+def _on_clear(exchange, side, now_ns):
+    x = exchange_at(exchange)
+    if side != SELL:
+        while x.buys > 0:
+            _expire(exchange, load_i64(x.buy_orders), now_ns)
+    if side != BUY:
+        while x.sells > 0:
+            _expire(exchange, load_i64(x.sell_orders), now_ns)
+
+
+@inline
+def _standing(book, row, kind):
+    """(tick, quantity) of the order that a modification is about; quantity 0 if there is none."""
+    if kind == MODIFY_ORDER_EVENT:
+        address = find_market_order(book_at(book).market_orders, load_i64(row + ROW_ORDER_ID))
+        if address != 0:
+            return market_order_at(address).price_tick, market_order_at(address).qty
+    return 0, 0.0
+
+
+@inline
+def _on_change(exchange, row, kind, now_ns):
+    """An order was added, modified or cancelled: own orders of the other side may trade with it."""
+    x = exchange_at(exchange)
+    book = exchange + BOOK
+    b = book_at(book)
+    if x.buys == 0 and x.sells == 0:
+        apply_order_row(book, row)
+        return
+    best_bid = b.best_bid_tick
+    best_ask = b.best_ask_tick
+    arrivals = market_orders_at(b.market_orders).arrivals
+    before_tick, before_qty = _standing(book, row, kind)
+    apply_order_row(book, row)
+    joined = NONE
+    if market_orders_at(b.market_orders).arrivals != arrivals:
+        order = market_order_at(find_market_order(b.market_orders, load_i64(row + ROW_ORDER_ID)))
+        joined = order.side
+        tick = order.price_tick
+        # What stood at this price already is not new.
+        qty = order.qty - before_qty if tick == before_tick else order.qty
+        if qty > 0.0 and joined == BUY:
+            fill_sells(exchange, tick + 1, INVALID_MIN, _NOBODY, qty, now_ns)
+        elif qty > 0.0:
+            fill_buys(exchange, tick - 1, INVALID_MAX, _NOBODY, qty, now_ns)
+    # Without a new order there, what a crossing had hidden shows again.
+    if b.best_bid_tick > best_bid and joined != BUY:
+        tick = b.best_bid_tick
+        fill_sells(exchange, tick + 1, INVALID_MIN, _NOBODY, bid_qty(book, tick), now_ns)
+    elif b.best_ask_tick < best_ask and joined != SELL:
+        tick = b.best_ask_tick
+        fill_buys(exchange, tick - 1, INVALID_MAX, _NOBODY, ask_qty(book, tick), now_ns)
+
+
+@kernel("int64(int64, int64, int64, int64)")
+def exchange_orders(exchange, row, count, now_ns):
+    """What rows of orders, or a clear, do on the exchange's side."""
+    for _ in range(count):
+        kind = load_i64(row) & KIND_MASK
+        if kind == FILL_EVENT:
+            _on_fill(exchange, row, now_ns)
+        else:
+            _on_change(exchange, row, kind, now_ns)
+            if kind == DEPTH_CLEAR_EVENT:
+                _on_clear(exchange, side_of(load_i64(row)), now_ns)
+        row += _ROW_BYTES
+    return 0
