@@ -85,7 +85,10 @@ market_order_dtype = np.dtype(
         ("side", "i8"),  # 0: the record is free
         ("price_tick", "i8"),
         ("qty", "f8"),
-        ("arrival", "i8"),  # its number among all that joined a queue: at one price the lower one stands ahead
+        (
+            "arrival",
+            "i8",
+        ),  # its number among all that joined a queue: at one price the lower one stands ahead
         ("next_free", "i8"),
     ],
     align=True,
