@@ -53,6 +53,8 @@ from hftd.types import (
     CANCEL_ORDER_EVENT,
     DEPTH_CLEAR_EVENT,
     FILL_EVENT,
+    INVALID_MAX,
+    INVALID_MIN,
     KIND_MASK,
     MODIFY_ORDER_EVENT,
     NONE,
@@ -257,7 +259,8 @@ def _modify(book, row, address):
 @inline
 def clear_orders(book, side):
     """Take the orders of a side away and the levels that they made, or those of both (NONE)."""
-    orders = book_at(book).market_orders
+    b = book_at(book)
+    orders = b.market_orders
     if side == NONE:
         _forget_all(orders)
     else:
@@ -266,6 +269,10 @@ def clear_orders(book, side):
         clear_bids(book, float("inf"), 1.0)
     if side != BUY:
         clear_asks(book, float("inf"), 1.0)
+    if side == BUY:
+        b.best_ask_tick = ask_above(book, INVALID_MIN)
+    elif side == SELL:
+        b.best_bid_tick = bid_below(book, INVALID_MAX)
 
 
 @inline

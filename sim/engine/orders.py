@@ -209,8 +209,8 @@ def exchange_orders(exchange, row, count, now_ns):
         if kind == FILL_EVENT:
             _on_fill(exchange, row, now_ns)
         else:
-            _on_change(exchange, row, kind, now_ns)
             if kind == DEPTH_CLEAR_EVENT:
                 _on_clear(exchange, side_of(load_i64(row)), now_ns)
+            _on_change(exchange, row, kind, now_ns)
         row += _ROW_BYTES
     return 0
