@@ -249,11 +249,14 @@ def change_ask(book, tick, qty):
 
 @inline
 def _zero(qtys, base, low, high):
-    for tick in range(low, high + 1):
+    # Not a range: of an empty side the bounds are the least and the greatest integer, and its length overflows.
+    tick = low
+    while tick <= high:
         address = qtys + 8 * (tick - base)
         # Reading leaves untouched memory untouched.
         if load_f64(address) != 0.0:
             store_f64(address, 0.0)
+        tick += 1
 
 
 @inline
