@@ -158,13 +158,13 @@ def _on_clear(exchange, side, now_ns):
 
 
 @inline
-def _standing(book, row, kind):
-    """(tick, quantity) of the order that a modification is about; quantity 0 if there is none."""
+def _tick_before(book, row, kind):
+    """Where the order stands that a modification is about; no tick if there is none."""
     if kind == MODIFY_ORDER_EVENT:
         address = find_market_order(book_at(book).market_orders, load_i64(row + ROW_ORDER_ID))
         if address != 0:
-            return market_order_at(address).price_tick, market_order_at(address).qty
-    return 0, 0.0
+            return market_order_at(address).price_tick
+    return INVALID_MIN
 
 
 @inline
@@ -179,19 +179,18 @@ def _on_change(exchange, row, kind, now_ns):
     best_bid = b.best_bid_tick
     best_ask = b.best_ask_tick
     arrivals = market_orders_at(b.market_orders).arrivals
-    before_tick, before_qty = _standing(book, row, kind)
+    before_tick = _tick_before(book, row, kind)
     apply_order_row(book, row)
     joined = NONE
     if market_orders_at(b.market_orders).arrivals != arrivals:
         order = market_order_at(find_market_order(b.market_orders, load_i64(row + ROW_ORDER_ID)))
-        joined = order.side
-        tick = order.price_tick
-        # What stood at this price already is not new.
-        qty = order.qty - before_qty if tick == before_tick else order.qty
-        if qty > 0.0 and joined == BUY:
-            fill_sells(exchange, tick + 1, INVALID_MIN, _NOBODY, qty, now_ns)
-        elif qty > 0.0:
-            fill_buys(exchange, tick - 1, INVALID_MAX, _NOBODY, qty, now_ns)
+        # One that only grew joins its queue anew, but trades with nobody.
+        if order.price_tick != before_tick and order.qty > 0.0:
+            joined = order.side
+            if joined == BUY:
+                fill_sells(exchange, order.price_tick + 1, INVALID_MIN, _NOBODY, order.qty, now_ns)
+            else:
+                fill_buys(exchange, order.price_tick - 1, INVALID_MAX, _NOBODY, order.qty, now_ns)
     # Without a new order there, what a crossing had hidden shows again.
     if b.best_bid_tick > best_bid and joined != BUY:
         tick = b.best_bid_tick

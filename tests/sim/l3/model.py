@@ -134,7 +134,7 @@ class Model:
                 self.left_out += 1
                 return
             order = self.market[order_id] = Order(order_id, side, tick, qty)
-            self._join(order, qty)
+            self._join(order)
         elif kind in (CANCEL_ORDER_EVENT, MODIFY_ORDER_EVENT, FILL_EVENT):
             if order_id not in self.market:
                 self.left_out += 1
@@ -153,11 +153,11 @@ class Model:
             if (self.best[one] - before[one]) * one > 0 and self.joined != one:
                 self._fill(self._reached(-one, self.best[one]), self.qty(one, self.best[one]))
 
-    def _join(self, order, new_qty):
+    def _join(self, order):
         self.queue(order.side, order.tick).append(order)
         self.joined = order.side
         self._joined(order.side, order.tick)
-        self._fill(self._reached(-order.side, order.tick), new_qty)
+        self._fill(self._reached(-order.side, order.tick), order.qty)
 
     def _leave(self, order):
         self.queue(order.side, order.tick).remove(order)
@@ -167,14 +167,12 @@ class Model:
         if tick != order.tick:
             self._leave(order)
             order.tick, order.qty = tick, qty
-            self._join(order, qty)
+            self._join(order)
         elif qty > order.qty:
             queue = self.queue(order.side, tick)
             queue.remove(order)
             queue.append(order)
-            self.joined = order.side
-            more, order.qty = qty - order.qty, qty
-            self._fill(self._reached(-order.side, tick), more)
+            order.qty = qty
         else:
             order.qty = qty
 

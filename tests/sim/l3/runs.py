@@ -1,6 +1,6 @@
 """One run of requests on a market of single orders: on the model, on the engine, and on the reference's engine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
@@ -34,6 +34,8 @@ account_dtype = np.dtype([(name, "f8") for name in ("balance", "fee", "volume", 
 class Case:
     rows: np.ndarray
     requests: np.ndarray
+    # What the reference's engine reads must be kept for it, and it writes there.
+    kept: list[np.ndarray] = field(default_factory=list)
 
 
 def make(seed, *, moves=300, market=None, **kinds):
@@ -134,7 +136,8 @@ def drive(hbt, requests, seen, account, tick_size):
 
 def describe(asset, case, *, whole=True):
     """The asset, on either engine's builder."""
-    asset.data(case.rows.copy()).tick_size(TICK_SIZE).lot_size(LOT_SIZE).linear_asset(50.0)
+    case.kept.append(case.rows.copy())
+    asset.data(case.kept[-1]).tick_size(TICK_SIZE).lot_size(LOT_SIZE).linear_asset(50.0)
     asset.constant_order_latency(1, 1).trading_value_fee_model(0.0001, 0.0003).l3_fifo_queue_model()
     return asset.no_partial_fill_exchange() if whole else asset.partial_fill_exchange()
 
