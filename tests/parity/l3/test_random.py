@@ -26,16 +26,21 @@ def on_theirs(reference, case):
 
 
 def on_ours(case):
-    return runs.on_engine(
-        sim.HashMapMarketDepthBacktest([runs.describe(sim.BacktestAsset(), case)]), case
-    )
+    return runs.on_engine(sim.HashMapMarketDepthBacktest([runs.describe(sim.BacktestAsset(), case)]), case)
 
 
-def compare(reference, seeds, **kinds):
-    """Returns (what differs though it should not, cases without a difference, cases with one, fills)."""
+def random_cases(seeds, **kinds):
+    return ((f"seed {seed}", runs.make(seed, **kinds)) for seed in seeds)
+
+
+def compare(reference, cases):
+    """Returns (what differs though it should not, cases without a difference, cases with one, fills).
+
+    Args:
+        cases: (name, case).
+    """
     wrong, equal, different, fills = [], 0, 0, 0
-    for seed in seeds:
-        case = runs.make(seed, **kinds)
+    for name, case in cases:
         theirs, their_account = on_theirs(reference, case)
         ours, our_account = on_ours(case)
         fills += int(ours["num_trades"][-1])
@@ -48,17 +53,17 @@ def compare(reference, seeds, **kinds):
             equal += 1
             found.append(runs.first_difference(ours, theirs))
             # The reference sums the fills of one moment in the order of their hashes.
-            for name in our_account.dtype.names:
-                if not np.allclose(our_account[name], their_account[name], rtol=1e-12, atol=1e-9):
-                    found.append(f"{name} differs")
+            for field in our_account.dtype.names:
+                if not np.allclose(our_account[field], their_account[field], rtol=1e-12, atol=1e-9):
+                    found.append(f"{field} differs")
         else:
             different += 1
-        wrong += [f"seed {seed}: {what}" for what in found if what]
+        wrong += [f"{name}: {what}" for what in found if what]
     return wrong, equal, different, fills
 
 
 def test_what_a_bot_sees_is_equal_where_the_reference_is_right(reference):
-    wrong, equal, different, fills = compare(reference, range(SEEDS), clears=0.01)
+    wrong, equal, different, fills = compare(reference, random_cases(range(SEEDS), clears=0.01))
     assert wrong == []
     assert equal > SEEDS // 10
     assert different > 0
@@ -66,7 +71,7 @@ def test_what_a_bot_sees_is_equal_where_the_reference_is_right(reference):
 
 
 def test_the_same_with_orders_that_cross_the_market(reference):
-    wrong, _equal, different, fills = compare(reference, range(SEEDS), crossing=0.05)
+    wrong, _equal, different, fills = compare(reference, random_cases(range(SEEDS), crossing=0.05))
     assert wrong == []
     assert different > 0
     assert fills > 5 * SEEDS
@@ -77,6 +82,6 @@ def test_the_same_with_orders_that_cross_the_market(reference):
 def test_many_seeds(reference):
     first = 10_000
     for kinds in ({}, {"clears": 0.02}, {"crossing": 0.05, "clears": 0.01}):
-        wrong, *_ = compare(reference, range(first, first + SLOW_SEEDS // 3), **kinds)
+        wrong, *_ = compare(reference, random_cases(range(first, first + SLOW_SEEDS // 3), **kinds))
         assert wrong == []
         first += SLOW_SEEDS

@@ -90,13 +90,12 @@ class Model:
 
     def live_own(self, side):
         """Own orders of a side, the best price first, and at one price the first in the queue."""
-        found = [
+        return [
             order
             for key in sorted(self.queues, key=lambda key: -key[1] * side)
             for order in self.queues[key]
             if key[0] == side and order.is_own
         ]
-        return found
 
     def _execute(self, order, tick, qty):
         order.exec_tick, order.exec_qty = tick, qty

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from hftd.types import GTC, GTX, INVALID_MAX, INVALID_MIN, LIMIT, NEW, PARTIALLY_FILLED, TRADE_EVENT
-from tests.sim.l3.market import BOTH, LOT_SIZE, START_TICK, STEP_NS, TICK_SIZE, Market
+from tests.sim.l3.market import LOT_SIZE, START_TICK, STEP_NS, TICK_SIZE, Market
 
 NOTHING, SUBMIT, CANCEL, MODIFY = range(4)
 IDS = 24
@@ -63,7 +63,7 @@ def make(seed, *, moves=300, market=None, **kinds):
 @njit
 def own_tick(side, away, best, opposite):
     """The price of a new order, away from the best of its side; where there is none, from where prices are."""
-    if best == INVALID_MIN or best == INVALID_MAX:
+    if abs(best) > 1 << 60:
         return START_TICK - side * (3 + away)
     return best - side * away
 
@@ -71,7 +71,7 @@ def own_tick(side, away, best, opposite):
 @njit
 def quiet_tick(side, away, best, opposite):
     """A price to move an order to, so that it does not take."""
-    if opposite == INVALID_MIN or opposite == INVALID_MAX:
+    if abs(opposite) > 1 << 60:
         return START_TICK - side * (3 + away)
     return opposite - side * (abs(away) + 1)
 

@@ -44,9 +44,7 @@ class Book:
         return self
 
     def row(self, ev, order_id=0, tick=0, qty=0.0):
-        return self.apply(
-            np.array([(BOTH | ev, 1, 1, tick * TICK_SIZE, qty, order_id, 0, 0.0)], event_dtype)
-        )
+        return self.apply(np.array([(BOTH | ev, 1, 1, tick * TICK_SIZE, qty, order_id, 0, 0.0)], event_dtype))
 
     @property
     def best(self):
