@@ -158,7 +158,7 @@ def _forget_all(orders):
 @inline
 def _join_level(book, side, tick, qty):
     b = book_at(book)
-    if qty <= 0.0 or tick < b.roi_lb_tick or tick > b.roi_ub_tick:
+    if tick < b.roi_lb_tick or tick > b.roi_ub_tick:
         return
     if side == BUY:
         set_bid(book, tick, bid_qty(book, tick) + qty)
@@ -215,23 +215,30 @@ def row_tick(book, row):
     return round_away(ticks), True
 
 
+# What a row does to the levels: (side, tick of the level that changes, by how much, tick of the level that is joined,
+# with how much).
+_NOTHING = (NONE, 0, 0.0, 0, 0.0)
+
+
 @inline
 def _add(book, row, ev):
     orders = book_at(book).market_orders
     m = market_orders_at(orders)
     order_id = load_i64(row + ROW_ORDER_ID)
+    qty = load_f64(row + ROW_QTY)
     tick, is_sound = row_tick(book, row)
-    if not is_sound:
-        return
     side = side_of(ev)
+    if not is_sound:
+        return _NOTHING
     if side == NONE:
         m.sideless += 1
     elif index_find(orders + INDEX, order_id) >= 0:
         m.duplicates += 1
-    elif _keep(orders, order_id, side, tick, load_f64(row + ROW_QTY)):
-        _join_level(book, side, tick, load_f64(row + ROW_QTY))
+    elif _keep(orders, order_id, side, tick, qty):
+        return side, 0, 0.0, tick, qty
     else:
         m.dropped += 1
+    return _NOTHING
 
 
 @inline
@@ -239,21 +246,35 @@ def _modify(book, row, address):
     orders = book_at(book).market_orders
     tick, is_sound = row_tick(book, row)
     if not is_sound:
-        return
+        return _NOTHING
     order = market_order_at(address)
     qty = load_f64(row + ROW_QTY)
     before_qty = order.qty
     before_tick = order.price_tick
     order.qty = qty
-    if tick != before_tick:
-        order.price_tick = tick
+    order.price_tick = tick
+    if tick != before_tick or qty > before_qty:
         order.arrival = next_arrival(orders)
-        _change_level(book, order.side, before_tick, -before_qty)
-        _join_level(book, order.side, tick, qty)
-    else:
-        if qty > before_qty:
-            order.arrival = next_arrival(orders)
-        _change_level(book, order.side, tick, qty - before_qty)
+    if tick != before_tick:
+        return order.side, before_tick, -before_qty, tick, qty
+    return order.side, tick, qty - before_qty, 0, 0.0
+
+
+@inline
+def _change_by_id(book, row, kind):
+    """A row about an order that should be there."""
+    orders = book_at(book).market_orders
+    address = find_market_order(orders, load_i64(row + ROW_ORDER_ID))
+    if address == 0:
+        market_orders_at(orders).unknown += 1
+    elif kind == MODIFY_ORDER_EVENT:
+        return _modify(book, row, address)
+    elif kind == CANCEL_ORDER_EVENT:
+        order = market_order_at(address)
+        side = order.side
+        _forget(orders, address)
+        return side, order.price_tick, -order.qty, 0, 0.0
+    return _NOTHING
 
 
 @inline
@@ -278,23 +299,21 @@ def clear_orders(book, side):
 @inline
 def apply_order_row(book, row):
     """Apply a row to the orders and levels of a book; rows of other kinds than these change nothing."""
-    orders = book_at(book).market_orders
     ev = load_i64(row)
     kind = ev & KIND_MASK
-    if kind == ADD_ORDER_EVENT:
-        _add(book, row, ev)
-    elif kind == CANCEL_ORDER_EVENT or kind == MODIFY_ORDER_EVENT or kind == FILL_EVENT:
-        address = find_market_order(orders, load_i64(row + ROW_ORDER_ID))
-        if address == 0:
-            market_orders_at(orders).unknown += 1
-        elif kind == MODIFY_ORDER_EVENT:
-            _modify(book, row, address)
-        elif kind == CANCEL_ORDER_EVENT:
-            order = market_order_at(address)
-            _change_level(book, order.side, order.price_tick, -order.qty)
-            _forget(orders, address)
-    elif kind == DEPTH_CLEAR_EVENT:
+    if kind == DEPTH_CLEAR_EVENT:
         clear_orders(book, side_of(ev))
+        return
+    if kind == ADD_ORDER_EVENT:
+        side, tick, difference, joined_tick, joined_qty = _add(book, row, ev)
+    elif kind == CANCEL_ORDER_EVENT or kind == MODIFY_ORDER_EVENT or kind == FILL_EVENT:
+        side, tick, difference, joined_tick, joined_qty = _change_by_id(book, row, kind)
+    else:
+        return
+    if difference != 0.0:
+        _change_level(book, side, tick, difference)
+    if joined_qty > 0.0:
+        _join_level(book, side, joined_tick, joined_qty)
 
 
 @kernel("int64(int64, int64, int64)")

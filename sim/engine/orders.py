@@ -24,14 +24,13 @@ from hftd.jit import inline, kernel
 from hftd.market_orders import (
     ROW_ORDER_ID,
     ROW_QTY,
-    apply_order_row,
     find_market_order,
     market_order_at,
     market_orders_at,
     row_tick,
     side_of,
 )
-from hftd.native import load_f64, load_i64, round_away
+from hftd.native import call_code, load_f64, load_i64, round_away
 from hftd.types import (
     BUY,
     DEPTH_CLEAR_EVENT,
@@ -52,7 +51,12 @@ from sim.engine.own import BOOK, fill_reached, first_at_or_above, free, leave, r
 from sim.engine.queue import own_order_at
 
 _ROW_BYTES = event_dtype.itemsize
-_NOBODY = INVALID_MIN  # stands ahead of this: no arrival
+
+
+@inline
+def apply_rows(book, rows, count):
+    """Apply rows to a book that is made from single orders, by the kernel that does it everywhere."""
+    call_code(market_orders_at(book_at(book).market_orders).fn_apply_rows, (book, rows, count))
 
 
 @inline
@@ -114,47 +118,29 @@ def fill_sells(exchange, below_tick, tie_tick, tie_arrival, qty, now_ns):
             i += 1
 
 
+# Which own orders of a side an event reaches, as `fill_buys` and `fill_sells` take it: (bound, tick of the tie, arrival
+# of the tie, quantity). A function returns it for the buys, then for the sells.
+_NO_BUY = (INVALID_MAX, INVALID_MAX, INVALID_MIN, 0.0)
+_NO_SELL = (INVALID_MIN, INVALID_MIN, INVALID_MIN, 0.0)
+
+
 @inline
-def _on_fill(exchange, row, now_ns):
+def _after_fill(exchange, row):
     """A market order was filled: what would its taker have met first?"""
     x = exchange_at(exchange)
     orders = x.book.market_orders
     address = find_market_order(orders, load_i64(row + ROW_ORDER_ID))
     if address == 0:
         market_orders_at(orders).unknown += 1
-        return
+        return _NO_BUY, _NO_SELL
     tick, is_sound = row_tick(exchange + BOOK, row)
     if not is_sound:
-        return
+        return _NO_BUY, _NO_SELL
     order = market_order_at(address)
-    qty = load_f64(row + ROW_QTY)
+    reached = (tick, order.price_tick, order.arrival, load_f64(row + ROW_QTY))
     if order.side == BUY:
-        if x.buys > 0:
-            fill_buys(exchange, tick, order.price_tick, order.arrival, qty, now_ns)
-    elif x.sells > 0:
-        fill_sells(exchange, tick, order.price_tick, order.arrival, qty, now_ns)
-
-
-@inline
-def _expire(exchange, order, now_ns):
-    leave(exchange, order)
-    o = own_order_at(order)
-    o.status = EXPIRED
-    o.leaves_qty = 0.0
-    o.exec_qty = 0.0
-    respond(exchange, order, NONE, now_ns, 0)
-    free(exchange, order)
-
-
-@inline
-def _on_clear(exchange, side, now_ns):
-    x = exchange_at(exchange)
-    if side != SELL:
-        while x.buys > 0:
-            _expire(exchange, load_i64(x.buy_orders), now_ns)
-    if side != BUY:
-        while x.sells > 0:
-            _expire(exchange, load_i64(x.sell_orders), now_ns)
+        return reached, _NO_SELL
+    return _NO_BUY, reached
 
 
 @inline
@@ -168,19 +154,17 @@ def _tick_before(book, row, kind):
 
 
 @inline
-def _on_change(exchange, row, kind, now_ns):
-    """An order was added, modified or cancelled: own orders of the other side may trade with it."""
-    x = exchange_at(exchange)
+def _after_change(exchange, row, kind):
+    """Add, modify or cancel an order, or clear: own orders of the other side may trade with what came."""
     book = exchange + BOOK
     b = book_at(book)
-    if x.buys == 0 and x.sells == 0:
-        apply_order_row(book, row)
-        return
     best_bid = b.best_bid_tick
     best_ask = b.best_ask_tick
     arrivals = market_orders_at(b.market_orders).arrivals
     before_tick = _tick_before(book, row, kind)
-    apply_order_row(book, row)
+    apply_rows(book, row, 1)
+    buys = _NO_BUY
+    sells = _NO_SELL
     joined = NONE
     if market_orders_at(b.market_orders).arrivals != arrivals:
         order = market_order_at(find_market_order(b.market_orders, load_i64(row + ROW_ORDER_ID)))
@@ -188,28 +172,61 @@ def _on_change(exchange, row, kind, now_ns):
         if order.price_tick != before_tick and order.qty > 0.0:
             joined = order.side
             if joined == BUY:
-                fill_sells(exchange, order.price_tick + 1, INVALID_MIN, _NOBODY, order.qty, now_ns)
+                sells = (order.price_tick + 1, INVALID_MIN, INVALID_MIN, order.qty)
             else:
-                fill_buys(exchange, order.price_tick - 1, INVALID_MAX, _NOBODY, order.qty, now_ns)
+                buys = (order.price_tick - 1, INVALID_MAX, INVALID_MIN, order.qty)
     # Without a new order there, what a crossing had hidden shows again.
     if b.best_bid_tick > best_bid and joined != BUY:
-        tick = b.best_bid_tick
-        fill_sells(exchange, tick + 1, INVALID_MIN, _NOBODY, bid_qty(book, tick), now_ns)
-    elif b.best_ask_tick < best_ask and joined != SELL:
-        tick = b.best_ask_tick
-        fill_buys(exchange, tick - 1, INVALID_MAX, _NOBODY, ask_qty(book, tick), now_ns)
+        sells = (b.best_bid_tick + 1, INVALID_MIN, INVALID_MIN, bid_qty(book, b.best_bid_tick))
+    if b.best_ask_tick < best_ask and joined != SELL:
+        buys = (b.best_ask_tick - 1, INVALID_MAX, INVALID_MIN, ask_qty(book, b.best_ask_tick))
+    return buys, sells
+
+
+@inline
+def _first_to_expire(exchange, side):
+    """An own order of a side, or of both (NONE); 0 if there is none."""
+    x = exchange_at(exchange)
+    if side != SELL and x.buys > 0:
+        return load_i64(x.buy_orders)
+    if side != BUY and x.sells > 0:
+        return load_i64(x.sell_orders)
+    return 0
+
+
+@inline
+def _expire(exchange, side, now_ns):
+    """The own orders of a side, or of both, expire."""
+    order = _first_to_expire(exchange, side)
+    while order != 0:
+        leave(exchange, order)
+        o = own_order_at(order)
+        o.status = EXPIRED
+        o.leaves_qty = 0.0
+        o.exec_qty = 0.0
+        respond(exchange, order, NONE, now_ns, 0)
+        free(exchange, order)
+        order = _first_to_expire(exchange, side)
 
 
 @kernel("int64(int64, int64, int64, int64)")
 def exchange_orders(exchange, row, count, now_ns):
     """What rows of orders, or a clear, do on the exchange's side."""
+    x = exchange_at(exchange)
+    if x.buys == 0 and x.sells == 0:
+        apply_rows(exchange + BOOK, row, count)
+        return 0
     for _ in range(count):
         kind = load_i64(row) & KIND_MASK
         if kind == FILL_EVENT:
-            _on_fill(exchange, row, now_ns)
+            buys, sells = _after_fill(exchange, row)
         else:
             if kind == DEPTH_CLEAR_EVENT:
-                _on_clear(exchange, side_of(load_i64(row)), now_ns)
-            _on_change(exchange, row, kind, now_ns)
+                _expire(exchange, side_of(load_i64(row)), now_ns)
+            buys, sells = _after_change(exchange, row, kind)
+        if x.sells > 0 and sells[0] != INVALID_MIN:
+            fill_sells(exchange, sells[0], sells[1], sells[2], sells[3], now_ns)
+        if x.buys > 0 and buys[0] != INVALID_MAX:
+            fill_buys(exchange, buys[0], buys[1], buys[2], buys[3], now_ns)
         row += _ROW_BYTES
     return 0
