@@ -15,7 +15,7 @@ from tests.sim.l3.model import Model, Theirs
 
 pytestmark = pytest.mark.parity
 
-SEEDS = 150
+SEEDS = 80
 SLOW_SEEDS = int(os.environ.get("HFTD_PARITY_SEEDS", "3000"))
 
 

@@ -90,12 +90,8 @@ class Model:
 
     def live_own(self, side):
         """Own orders of a side, the best price first, and at one price the first in the queue."""
-        return [
-            order
-            for key in sorted(self.queues, key=lambda key: -key[1] * side)
-            for order in self.queues[key]
-            if key[0] == side and order.is_own
-        ]
+        ticks = sorted({order.tick for order in self.own.values() if order.side == side}, reverse=side > 0)
+        return [order for tick in ticks for order in self.queue(side, tick) if order.is_own]
 
     def _execute(self, order, tick, qty):
         order.exec_tick, order.exec_qty = tick, qty

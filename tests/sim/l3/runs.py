@@ -11,6 +11,7 @@ from tests.sim.l3.market import LOT_SIZE, START_TICK, STEP_NS, TICK_SIZE, Market
 
 NOTHING, SUBMIT, CANCEL, MODIFY = range(4)
 IDS = 24
+NO_TICK = 1 << 60
 
 request_dtype = np.dtype(
     [(name, "i8") for name in ("op", "order_id", "side", "away", "qty", "time_in_force")], align=True
@@ -63,7 +64,7 @@ def make(seed, *, moves=300, market=None, **kinds):
 @njit
 def own_tick(side, away, best, opposite):
     """The price of a new order, away from the best of its side; where there is none, from where prices are."""
-    if abs(best) > 1 << 60:
+    if not -NO_TICK < best < NO_TICK:
         return START_TICK - side * (3 + away)
     return best - side * away
 
@@ -71,7 +72,7 @@ def own_tick(side, away, best, opposite):
 @njit
 def quiet_tick(side, away, best, opposite):
     """A price to move an order to, so that it does not take."""
-    if abs(opposite) > 1 << 60:
+    if not -NO_TICK < opposite < NO_TICK:
         return START_TICK - side * (3 + away)
     return opposite - side * (abs(away) + 1)
 

@@ -83,7 +83,7 @@ def shift(rows, ticks):
     return moved
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.integers(0, 10**6),
     st.sampled_from([0.0, 0.1]),

@@ -15,7 +15,7 @@ def both(case, *, whole):
 
 
 @pytest.mark.parametrize("whole", [True, False])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.integers(0, 10**6),
     st.sampled_from([0.0, 0.05]),
