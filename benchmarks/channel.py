@@ -18,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from benchmarks.channel_bot import copy_once, copy_only, pump, wake
+from benchmarks.table import Row, conditions, machine, text_table
 from hftd.channel.layout import LINK_DATA, MARKET_DATA, MODE_SIMULATED
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
@@ -146,40 +147,61 @@ def bench_rows(batch: int, rows_total: int) -> dict[str, float]:
     return {"rows_per_s": max(rates), "bound_rows_per_s": max(bounds)}
 
 
-def run() -> dict[str, Any]:
+def measure() -> dict[str, Any]:
     """All figures."""
-    return {
+    figures: dict[str, Any] = {"machine": machine()}
+    figures |= {
         "publish_20_rows_from_cpython": bench_publish(),
         "publish_to_spinning_bot": bench_latency(20_000, SPIN_NS, 20_000),
         "publish_to_sleeping_bot": bench_latency(5_000, 0, 200_000),
         "rows": {str(batch): bench_rows(batch, 20_000_000) for batch in (1, 10, 100)},
     }
+    figures["machine"]["load_1_min_after"] = machine()["load_1_min"]
+    return figures
+
+
+def table(figures: dict[str, Any]) -> tuple[Row, list[Row]]:
+    """The figures as a header and rows."""
+    publish = figures["publish_20_rows_from_cpython"]
+    bound = f"{publish['bound_ns']:.0f} ns, the same call that only copies"
+    rows: list[Row] = [
+        [f"publish of {ROWS} rows from CPython", f"{publish['publish_ns']:.0f} ns", bound],
+        ["the same with a bot to wake", f"{publish['publish_with_one_bot_ns']:.0f} ns", bound],
+    ]
+    for name in ("spinning", "sleeping"):
+        found = figures[f"publish_to_{name}_bot"]
+        bell = found["bound"]
+        rows.append(
+            [
+                f"publish until a {name} bot has it, p50 / p99",
+                f"{found['p50_ns'] / 1e3:.1f} / {found['p99_ns'] / 1e3:.1f} us",
+                f"{bell['p50_ns'] / 1e3:.1f} / {bell['p99_ns'] / 1e3:.1f} us, a bare word and bell",
+            ]
+        )
+    for batch, found in figures["rows"].items():
+        rows.append(
+            [
+                f"process to process, {batch} row{'s' if batch != '1' else ''} a message",
+                f"{found['rows_per_s'] / 1e6:.1f} M rows/s",
+                f"{found['bound_rows_per_s'] / 1e6:.1f} M rows/s, copied by one thread",
+            ]
+        )
+    return ["channel", "measured", "bound"], rows
+
+
+def notes(figures: dict[str, Any]) -> list[str]:
+    """What else must be known to read the table."""
+    return [conditions(figures["machine"])]
 
 
 def main() -> None:
     """Print the figures, as JSON with `--json`."""
-    figures = run()
+    figures = measure()
     if "--json" in sys.argv[1:]:
         print(json.dumps(figures))
         return
-    publish = figures["publish_20_rows_from_cpython"]
-    print(
-        f"publish of {ROWS} rows from CPython: {publish['publish_ns']:.0f} ns,"
-        f" with a bot to wake {publish['publish_with_one_bot_ns']:.0f} ns;"
-        f" the same call, only copying: {publish['bound_ns']:.0f} ns"
-    )
-    for name in ("spinning", "sleeping"):
-        found = figures[f"publish_to_{name}_bot"]
-        bound = found["bound"]
-        print(
-            f"publish to a {name} bot: p50 {found['p50_ns']:.0f} ns, p99 {found['p99_ns']:.0f} ns;"
-            f" a bare word and bell: p50 {bound['p50_ns']:.0f} ns, p99 {bound['p99_ns']:.0f} ns"
-        )
-    for batch, found in figures["rows"].items():
-        print(
-            f"rows through the ring in batches of {batch}: {found['rows_per_s'] / 1e6:.1f} M/s;"
-            f" copied by one thread: {found['bound_rows_per_s'] / 1e6:.1f} M/s"
-        )
+    print("\n".join(notes(figures)))
+    print(text_table(*table(figures)))
 
 
 if __name__ == "__main__":

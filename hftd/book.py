@@ -19,6 +19,9 @@ from hftd.types import INVALID_MAX, INVALID_MIN
 
 book_at = record_at(book_dtype)
 
+_MAX_TICK = float(1 << 60)
+_INFINITE = float("inf")
+
 
 @inline
 def level_qty(qty, lot_size):
@@ -42,9 +45,13 @@ def reset_bounds(book):
 
 @inline
 def place_window(book, tick):
-    """Choose the ticks that stand in plain arrays, around the first price seen; from 0 where that is near."""
+    """Choose the ticks that stand in plain arrays, around the first price seen; from 0 where that is near.
+
+    They begin at a multiple of a quarter, so that the days of an instrument mostly have the same ones.
+    """
     b = book_at(book)
-    b.base_tick = 0 if 0 <= tick < (WINDOW_TICKS * 3) // 4 else tick - WINDOW_TICKS // 2
+    quarter = WINDOW_TICKS // 4
+    b.base_tick = 0 if 0 <= tick < 3 * quarter else (tick // quarter - 2) * quarter
     b.window_ticks = WINDOW_TICKS
 
 
@@ -260,17 +267,23 @@ def _zero(qtys, base, low, high):
 
 
 @inline
+def _clear_tick(price, tick_size):
+    """A price in ticks, held within what an int64 can tell."""
+    return round_away(min(max(price / tick_size, -_MAX_TICK), _MAX_TICK))
+
+
+@inline
 def clear_bids(book, price, tick_size):
-    """Take away the bids at a price and above, or all of them if the price is not finite."""
+    """Take away the bids at a price and above, or all of them if the price is not a number or infinite."""
     b = book_at(book)
-    if not -1e300 < price < 1e300:
+    if not -_INFINITE < price < _INFINITE:
         _zero(b.bids, b.base_tick, b.low_bid_tick, b.high_bid_tick)
         b.far_bids = 0
         b.best_bid_tick = INVALID_MIN
         b.low_bid_tick = INVALID_MAX
         b.high_bid_tick = INVALID_MIN
         return
-    upto = round_away(price / tick_size)
+    upto = _clear_tick(price, tick_size)
     _zero(b.bids, b.base_tick, max(upto, b.low_bid_tick), b.high_bid_tick)
     b.far_bids = _far_position(b.far_bid_ticks, b.far_bids, upto)
     if b.best_bid_tick >= upto:
@@ -279,16 +292,16 @@ def clear_bids(book, price, tick_size):
 
 @inline
 def clear_asks(book, price, tick_size):
-    """Take away the asks at a price and below, or all of them if the price is not finite."""
+    """Take away the asks at a price and below, or all of them if the price is not a number or infinite."""
     b = book_at(book)
-    if not -1e300 < price < 1e300:
+    if not -_INFINITE < price < _INFINITE:
         _zero(b.asks, b.base_tick, b.low_ask_tick, b.high_ask_tick)
         b.far_asks = 0
         b.best_ask_tick = INVALID_MAX
         b.low_ask_tick = INVALID_MAX
         b.high_ask_tick = INVALID_MIN
         return
-    upto = round_away(price / tick_size)
+    upto = _clear_tick(price, tick_size)
     _zero(b.asks, b.base_tick, b.low_ask_tick, min(upto, b.high_ask_tick))
     gone = _far_position(b.far_ask_ticks, b.far_asks, upto + 1)
     rest = b.far_asks - gone

@@ -125,7 +125,7 @@ ERR_RING_FULL: Final = 17
 ERR_NO_SUCH_ASSET: Final = 18
 """The asset number is not one of the bot's."""
 ERR_DATA: Final = 100
-"""The data could not be read on; the bot's `error` says what and where."""
+"""The data could not be read on; said once, then the data counts as ended. The run's error says what and where."""
 
 INVALID_MIN: Final = -9223372036854775808
 """The best bid in ticks when there is none."""

@@ -21,6 +21,7 @@ from hftd.types import (
     LOCAL_EVENT,
     SELL_EVENT,
     TRADE_EVENT,
+    USER_DEFINED_EVENT,
     event_dtype,
 )
 
@@ -80,12 +81,19 @@ def apply_rows(asset, rows, count):
             seen += 1
             a.feed_exch_ts = load_i64(row + _EXCH_TS)
             a.feed_local_ts = load_i64(row + _LOCAL_TS)
-            if (ev & KIND_MASK) == TRADE_EVENT:
+            kind = ev & KIND_MASK
+            if kind == TRADE_EVENT:
                 if a.trades_len < a.trades_cap:
                     copy_bytes(a.trades + a.trades_len * ROW_BYTES, row, ROW_BYTES)
                     a.trades_len += 1
                 elif a.trades_cap > 0:
                     a.trades_dropped += 1
+            elif kind >= USER_DEFINED_EVENT:
+                if a.user_events_len < a.user_events_cap:
+                    copy_bytes(a.user_events + a.user_events_len * ROW_BYTES, row, ROW_BYTES)
+                    a.user_events_len += 1
+                elif a.user_events_cap > 0:
+                    a.user_events_dropped += 1
             else:
                 apply_book_row(book, row)
         row += ROW_BYTES

@@ -3,7 +3,7 @@
 A plain Python strategy uses this object; a compiled one is given only its address.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,11 @@ from hftd.types import BUY, INVALID_MAX, INVALID_MIN, SELL, event_dtype, fill_dt
 from hftd.views import Depth, Orders, StateValues, signed, view
 
 _NO_TIME = INVALID_MAX
+
+
+def _whole_ns(duration: float) -> int:
+    """A duration as the compiled side takes it: held within an int64, so a greater one does not turn negative."""
+    return max(min(int(duration), INVALID_MAX), INVALID_MIN)
 
 
 @python_class(hbt_type)
@@ -47,6 +52,9 @@ class Hbt:
                 # The capacity says that trades are wanted; as in HftBacktest it is no limit on them.
                 row["trades_cap"] = MAX_LAST_TRADES
                 row["trades"] = self._arena.reserve(event_dtype.itemsize * MAX_LAST_TRADES)
+            if spec.user_events_capacity > 0:
+                row["user_events_cap"] = spec.user_events_capacity
+                row["user_events"] = self._arena.reserve(event_dtype.itemsize * spec.user_events_capacity)
             row["fn_find_order"] = session.find.address
         self._session = self._arena.records(session_dtype, 1)
         row = self._session[0]
@@ -74,7 +82,8 @@ class Hbt:
     def _asset(self, asset_no: int) -> int:
         if not 0 <= asset_no < len(self._specs):
             raise IndexError(f"there is no asset {asset_no}: the bot has {len(self._specs)}")
-        return int(self._assets.ctypes.data) + asset_no * asset_dtype.itemsize
+        # NumPy's integers are asset numbers too, but no addresses.
+        return int(self._assets.ctypes.data) + int(asset_no) * asset_dtype.itemsize
 
     def depth(self, asset_no: int) -> Depth:
         """The order book of an asset."""
@@ -93,13 +102,21 @@ class Hbt:
         """Position, balance, fees and trades of an asset."""
         return StateValues(self._asset(asset_no) + offset_of(asset_dtype, "state"))
 
-    def last_trades(self, asset_no: int) -> NDArray[Any]:
-        """The trades since `clear_last_trades`, shape (n,), `event_dtype`; a view that the next wait changes."""
+    def _kept(self, asset_no: int, what: str) -> NDArray[Any]:
         self._asset(asset_no)
         row = self._assets[asset_no]
-        if row["trades_len"] == 0:
-            return np.empty(0, event_dtype)
-        return view(int(row["trades"]), event_dtype, int(row["trades_len"]))
+        count = int(row[f"{what}_len"])
+        rows = view(int(row[what]), event_dtype, count) if count else np.empty(0, event_dtype)
+        # Fields are read as attributes in compiled code; so they can be here.
+        return cast(NDArray[Any], rows.view(np.recarray))
+
+    def last_trades(self, asset_no: int) -> NDArray[Any]:
+        """The trades since `clear_last_trades`, shape (n,), `event_dtype`; a view that the next wait changes."""
+        return self._kept(asset_no, "trades")
+
+    def user_events(self, asset_no: int) -> NDArray[Any]:
+        """The user events (kinds from 100 on) since `clear_user_events`, shape (n,), `event_dtype`; a view."""
+        return self._kept(asset_no, "user_events")
 
     def feed_latency(self, asset_no: int) -> tuple[int, int] | None:
         """The last feed's exchange and local time, None before the first."""
@@ -119,17 +136,17 @@ class Hbt:
 
     def elapse(self, duration: float) -> int:
         """Let time pass. Returns 0, or 1 at the end of the data or when the bot is told to stop."""
-        return session.elapse.call(self.address, int(duration))
+        return session.elapse.call(self.address, _whole_ns(duration))
 
     elapse_bt = elapse
 
     def wait_next_feed(self, include_order_resp: bool, timeout: float) -> int:
         """Wait for market data. Returns 0 on timeout, 1 at the end, 2 for a feed, 3 for an answer to an order."""
-        return session.wait_next_feed.call(self.address, int(include_order_resp), int(timeout))
+        return session.wait_next_feed.call(self.address, int(include_order_resp), _whole_ns(timeout))
 
     def wait_order_response(self, asset_no: int, order_id: int, timeout: float) -> int:
         """Wait for the answer to an order's request. Returns 0 on it and on timeout, 1 at the end."""
-        return session.wait_order_response.call(self.address, asset_no, signed(order_id), int(timeout))
+        return session.wait_order_response.call(self.address, asset_no, signed(order_id), _whole_ns(timeout))
 
     def submit_buy_order(
         self,
@@ -177,6 +194,10 @@ class Hbt:
         """Empty `last_trades`; `ALL_ASSETS` for every asset."""
         session.clear_last_trades.call(self.address, asset_no)
 
+    def clear_user_events(self, asset_no: int) -> None:
+        """Empty `user_events`; `ALL_ASSETS` for every asset."""
+        session.clear_user_events.call(self.address, asset_no)
+
     def _goto_end(self) -> int:
         return session.goto_end.call(self.address)
 
@@ -186,9 +207,17 @@ class Hbt:
 
     # The runtime's side.
 
+    def begin(self) -> None:
+        """Set the clock before the strategy first looks at it; a bot's is set when it attaches."""
+
     def stop(self) -> None:
         """From another thread or a signal handler: whatever lets time pass returns 1 from now on."""
         self._session[0]["stop"] = 1
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return bool(self._session[0]["stop"])
 
     @property
     def ended(self) -> bool:
@@ -215,6 +244,7 @@ class Hbt:
             name = spec.name or f"asset {row['asset_no']}"
             for field, what in (
                 ("trades_dropped", "trades had no room in last_trades: clear_last_trades makes room"),
+                ("user_events_dropped", "user events had no room: clear_user_events makes room"),
                 ("fills_dropped", "fills were not recorded: there is room for 16.7 million"),
             ):
                 if row[field] and not (field == "fills_dropped" and row["fills_cap"] == 0):

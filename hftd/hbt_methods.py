@@ -173,6 +173,7 @@ METHODS: dict[type, dict[str, Method]] = {
             (_ASSET,), types.none, _call("fn_clear_inactive_orders", returns=types.none)
         ),
         "clear_last_trades": Method((_ASSET,), types.none, _call("fn_clear_last_trades", returns=types.none)),
+        "clear_user_events": Method((_ASSET,), types.none, _call("fn_clear_user_events", returns=types.none)),
         "close": Method((), _i64, _call("fn_close")),
         "_goto_end": Method((), _i64, _call("fn_goto_end")),
         "depth": Method((_ASSET,), depth_type, _asset_part("book")),

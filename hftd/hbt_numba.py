@@ -186,6 +186,8 @@ def _as_pointer(typingctx, address):
 
 _TRADES = offset_of(asset_dtype, "trades")
 _TRADES_LEN = offset_of(asset_dtype, "trades_len")
+_USER_EVENTS = offset_of(asset_dtype, "user_events")
+_USER_EVENTS_LEN = offset_of(asset_dtype, "user_events_len")
 _FEED_SEEN = offset_of(asset_dtype, "feed_seen")
 _FEED_EXCH = offset_of(asset_dtype, "feed_exch_ts")
 _FEED_LOCAL = offset_of(asset_dtype, "feed_local_ts")
@@ -195,15 +197,24 @@ _ORDER_EXCH = offset_of(asset_dtype, "order_exch_ts")
 _ORDER_RESP = offset_of(asset_dtype, "order_resp_ts")
 
 
-@overload_method(HbtType, "last_trades")
-def _last_trades(hbt, asset_no):
+def _kept_rows(first, length):
+    """The rows that an asset keeps, as a view."""
+
     def impl(hbt, asset_no):
         asset = _asset_of(hbt, asset_no)
-        return carray(
-            _as_pointer(_load_asset(asset, _TRADES)), (_load_asset(asset, _TRADES_LEN),), event_dtype
-        )
+        return carray(_as_pointer(_load_asset(asset, first)), (_load_asset(asset, length),), event_dtype)
 
     return impl
+
+
+@overload_method(HbtType, "last_trades")
+def _last_trades(hbt, asset_no):
+    return _kept_rows(_TRADES, _TRADES_LEN)
+
+
+@overload_method(HbtType, "user_events")
+def _user_events(hbt, asset_no):
+    return _kept_rows(_USER_EVENTS, _USER_EVENTS_LEN)
 
 
 @overload_method(HbtType, "feed_latency")

@@ -17,6 +17,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Generator
@@ -152,6 +153,24 @@ def caching_in(folder: Path) -> Generator[None, None, None]:
         config.CACHE_DIR = before
 
 
+def from_cache(folder: Path, make: Callable[[], Any]) -> Any:
+    """Compile a function, or load it from a folder; where what is in there is broken, throw it away first.
+
+    Args:
+        folder: Where compiled code is kept.
+        make: Compiles the function with `cache=True`; it is called a second time if the first one failed, and what
+            is wrong with the function itself is raised then.
+    """
+    with caching_in(folder):
+        try:
+            return make()
+        except Exception:
+            # A torn file, a disk that was full, another version's classes: unpickling raises what it likes.
+            shutil.rmtree(folder, ignore_errors=True)
+    with caching_in(folder):
+        return make()
+
+
 class Kernel:
     """One compiled function with a fixed signature; compiled, or loaded from the cache, at the first use."""
 
@@ -171,9 +190,12 @@ class Kernel:
         if self._compiled is None:
             from numba import cfunc
 
-            with caching_in(kernels_dir(self.function.__module__)), _report(self.name) as reported:
-                make: Any = cfunc
-                self._compiled = make(self.signature, cache=True, nopython=True)(self.function)
+            make: Any = cfunc
+            with _report(self.name) as reported:
+                self._compiled = from_cache(
+                    kernels_dir(self.function.__module__),
+                    lambda: make(self.signature, cache=True, nopython=True)(self.function),
+                )
                 reported(self._compiled.cache_hits > 0)
         return self._compiled
 
@@ -251,8 +273,11 @@ class Entry:
         if self._compiled is None:
             from numba import njit
 
-            with caching_in(kernels_dir(self.function.__module__)), _report(self.name) as reported:
-                self._compiled = njit(self.signature, cache=True, nogil=self.nogil)(self.function)
+            with _report(self.name) as reported:
+                self._compiled = from_cache(
+                    kernels_dir(self.function.__module__),
+                    lambda: njit(self.signature, cache=True, nogil=self.nogil)(self.function),
+                )
                 reported(bool(self._compiled.stats.cache_hits))
         return self._compiled
 

@@ -25,6 +25,9 @@ MAX_ORDERS = 1 << 20
 MAX_LAST_TRADES = 1 << 22
 """Trades kept for each asset until `clear_last_trades`; the oldest stay, later ones are dropped and counted."""
 
+MAX_USER_EVENTS = 1 << 22
+"""The most user events that can be kept for each asset until `clear_user_events`."""
+
 WINDOW_TICKS = 1 << 22
 """Prices kept in plain arrays, for each side; those beyond it are far levels."""
 
@@ -166,6 +169,10 @@ asset_dtype = np.dtype(
         ("trades_len", "i8"),
         ("trades_cap", "i8"),
         ("trades_dropped", "i8"),
+        ("user_events", "i8"),
+        ("user_events_len", "i8"),
+        ("user_events_cap", "i8"),
+        ("user_events_dropped", "i8"),
         ("feed_seen", "i8"),
         ("feed_exch_ts", "i8"),
         ("feed_local_ts", "i8"),
@@ -201,6 +208,7 @@ session_dtype = np.dtype(
         ("fn_cancel", "i8"),
         ("fn_clear_inactive_orders", "i8"),
         ("fn_clear_last_trades", "i8"),
+        ("fn_clear_user_events", "i8"),
         ("fn_goto_end", "i8"),
         ("fn_close", "i8"),
         # What the backend provides.

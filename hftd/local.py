@@ -13,6 +13,7 @@ from hftd.layout import (
     MAX_FAR_LEVELS,
     MAX_MARKET_ORDERS,
     MAX_ORDERS,
+    MAX_USER_EVENTS,
     WINDOW_TICKS,
     market_order_dtype,
     market_orders_dtype,
@@ -42,6 +43,8 @@ class Contract:
     def equity(self, balance: float, position: float, fee: float, price: float) -> float:
         """Balance and position together, less fees. A flat position is worth nothing, whatever the price."""
         if self.inverse:
+            if price == 0.0:
+                price = float("nan")
             worth = self.size * position / price if position != 0.0 else 0.0
             return -balance - worth - fee
         worth = self.size * position * price if position != 0.0 else 0.0
@@ -57,6 +60,7 @@ class AssetSpec:
         last_trades_capacity: 0 to keep no `last_trades`; otherwise they are kept until they are cleared.
         roi: The lowest and highest price of interest; levels outside it are ignored.
         name: The asset in messages.
+        user_events_capacity: How many `user_events` are kept until they are cleared; 0 to keep none.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class AssetSpec:
         last_trades_capacity: int = 0,
         roi: tuple[float, float] | None = None,
         name: str = "",
+        user_events_capacity: int = 0,
     ) -> None:
         where = f"asset {name}" if name else "asset"
         for what, size in (("tick_size", tick_size), ("lot_size", lot_size)):
@@ -79,9 +84,16 @@ class AssetSpec:
             raise OrderError(
                 f"last_trades_capacity is {last_trades_capacity}, but can't be negative", where=where
             )
+        if not 0 <= user_events_capacity <= MAX_USER_EVENTS:
+            raise OrderError(
+                f"user_events_capacity is {user_events_capacity}, but must lie between 0 and {MAX_USER_EVENTS}",
+                where=where,
+                hint="clear_user_events makes room",
+            )
         self.tick_size = float(tick_size)
         self.lot_size = float(lot_size)
         self.last_trades_capacity = int(last_trades_capacity)
+        self.user_events_capacity = int(user_events_capacity)
         self.name = name
         self.roi_lb_tick, self.roi_ub_tick = INVALID_MIN, INVALID_MAX
         if roi is not None:

@@ -188,20 +188,30 @@ def syscall6(typingctx, number, a, b, c, d, e, f):
     return types.int64(*([types.int64] * 7)), codegen
 
 
-@intrinsic
-def call_code(typingctx, address, arguments):
-    """Call a C function by its address with a tuple of int64 and float64 values; it returns an int64."""
-    if not isinstance(arguments, types.BaseTuple):
-        return None
-    kinds = [_F64 if isinstance(kind, types.Float) else _I64 for kind in arguments.types]  # pyright: ignore[reportAttributeAccessIssue]
+def _caller(name: str, llvm_type: ir.Type, numba_type: types.Type) -> Any:
+    """An intrinsic `f(address, arguments)` that calls a C function which returns that type."""
 
-    def codegen(context, builder, signature, args):
-        values = cgutils.unpack_tuple(builder, args[1], len(kinds))
-        function_type = ir.FunctionType(_I64, kinds)
-        pointer = builder.inttoptr(args[0], function_type.as_pointer())
-        return builder.call(pointer, values)
+    def typed(typingctx, address, arguments):
+        if not isinstance(arguments, types.BaseTuple):
+            return None
+        kinds = [_F64 if isinstance(kind, types.Float) else _I64 for kind in arguments.types]  # pyright: ignore
 
-    return types.int64(types.int64, arguments), codegen
+        def codegen(context, builder, signature, args):
+            values = cgutils.unpack_tuple(builder, args[1], len(kinds))
+            function_type = ir.FunctionType(llvm_type, kinds)
+            pointer = builder.inttoptr(args[0], function_type.as_pointer())
+            return builder.call(pointer, values)
+
+        return numba_type(types.int64, arguments), codegen
+
+    typed.__name__ = name
+    return intrinsic(typed)
+
+
+call_code = _caller("call_code", _I64, types.int64)
+"""call_code(address, arguments): call a C function with a tuple of int64 and float64; it returns an int64."""
+call_float = _caller("call_float", _F64, types.float64)
+"""As `call_code`, of a C function that returns a float64."""
 
 
 def record_at(dtype: np.dtype[Any]) -> Any:

@@ -263,6 +263,20 @@ def clear_last_trades(session, asset_no):
 
 
 @kernel("int64(int64, int64)")
+def clear_user_events(session, asset_no):
+    """Empty the user events of an asset, or of all."""
+    s = session_at(session)
+    if asset_no == ALL_ASSETS:
+        for a in range(s.num_assets):
+            asset_at(asset_address(session, a)).user_events_len = 0
+    elif 0 <= asset_no < s.num_assets:
+        asset_at(asset_address(session, asset_no)).user_events_len = 0
+    else:
+        return ERR_NO_SUCH_ASSET
+    return 0
+
+
+@kernel("int64(int64, int64)")
 def find(asset, order_id):
     """The address of an order by its id, 0 if there is none."""
     return find_order(asset, order_id)
@@ -311,6 +325,7 @@ TABLE: dict[str, Kernel] = {
     "fn_cancel": cancel,
     "fn_clear_inactive_orders": clear_inactive_orders,
     "fn_clear_last_trades": clear_last_trades,
+    "fn_clear_user_events": clear_user_events,
     "fn_goto_end": goto_end,
     "fn_close": close,
     "fn_record": record,

@@ -14,7 +14,7 @@ from hftd import session
 from hftd.book import far_qty, write_levels
 from hftd.hbt_numba import python_class
 from hftd.hbt_types import depth_type, order_type, orders_type, state_values_type, values_type
-from hftd.layout import asset_dtype, book_dtype, order_dtype
+from hftd.layout import asset_dtype, book_dtype, offset_of, order_dtype
 from hftd.types import (
     BUY,
     BUY_EVENT,
@@ -34,6 +34,10 @@ from hftd.types import (
 
 level_dtype = np.dtype([("tick", "i8"), ("qty", "f8")])
 """What `hftd.book.write_levels` writes."""
+
+_FIRST_CURSOR = offset_of(asset_dtype, "orders.cursors")
+_CURSORS = 8
+"""How many iterators over the orders of an asset keep their place at a time (`orders_dtype`)."""
 
 
 def view(address: int, dtype: np.dtype[Any], count: int = 1) -> NDArray[Any]:
@@ -86,11 +90,15 @@ class Order:
 
 @python_class(values_type)
 class Values:
-    """An iterator over an asset's orders, from the oldest to the newest."""
+    """An iterator over an asset's orders, from the oldest to the newest.
 
-    def __init__(self, first: int) -> None:
-        self._cursor = np.array([first], np.int64)
-        self.address = int(self._cursor.ctypes.data)
+    It goes on behind an order that is removed meanwhile, because the local side keeps its place, as it does for
+    compiled strategies: the places of the eight iterators handed out last.
+    """
+
+    def __init__(self, address: int) -> None:
+        self.address = address
+        self._cursor = view(address, np.dtype(np.int64))
 
     def has_next(self) -> bool:
         """Whether `get` has an order to give."""
@@ -126,7 +134,10 @@ class Orders:
 
     def values(self) -> Values:
         """An iterator from the oldest order to the newest."""
-        return Values(int(self._row["first"]))
+        turn = (int(self._row["cursor"]) + 1) % _CURSORS
+        self._row["cursor"] = turn
+        self._row["cursors"][turn] = self._row["first"]
+        return Values(self.address + _FIRST_CURSOR + 8 * turn)
 
     def __contains__(self, order_id: int) -> bool:
         return session.find.call(self.address, signed(order_id)) != 0
@@ -197,11 +208,11 @@ class Depth:
 
     def bid_qty_at_tick(self, price_tick: int) -> float:
         """The quantity of the bid level at a price in ticks, 0 if there is none."""
-        return float(far_qty.call(self.address, BUY, price_tick))
+        return float(far_qty.call(self.address, BUY, int(price_tick)))
 
     def ask_qty_at_tick(self, price_tick: int) -> float:
         """The quantity of the ask level at a price in ticks, 0 if there is none."""
-        return float(far_qty.call(self.address, SELL, price_tick))
+        return float(far_qty.call(self.address, SELL, int(price_tick)))
 
     def _side(self, field: str) -> NDArray[np.float64]:
         if self.roi_lb_tick == INVALID_MIN:

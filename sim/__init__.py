@@ -14,13 +14,22 @@ if TYPE_CHECKING:
     from hftd.recorder import Recorder
     from sim.asset import BacktestAsset
     from sim.backtest import Backtest, HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+    from sim.engine.columns import Prepared
+    from sim.fuse import FuseMarketDepth
+    from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
 else:
     __getattr__ = lazy_names(
         __name__,
         {
             "Backtest": "sim.backtest",
             "BacktestAsset": "sim.asset",
+            "CustomExchange": "sim.models",
+            "CustomFee": "sim.models",
+            "CustomLatency": "sim.models",
+            "CustomQueue": "sim.models",
+            "FuseMarketDepth": "sim.fuse",
             "HashMapMarketDepthBacktest": "sim.backtest",
+            "Prepared": "sim.engine.columns",
             "ROIVectorMarketDepthBacktest": "sim.backtest",
             "Recorder": "hftd.recorder",
         },
@@ -29,7 +38,13 @@ else:
 __all__ = [
     "Backtest",
     "BacktestAsset",
+    "CustomExchange",
+    "CustomFee",
+    "CustomLatency",
+    "CustomQueue",
+    "FuseMarketDepth",
     "HashMapMarketDepthBacktest",
+    "Prepared",
     "ROIVectorMarketDepthBacktest",
     "Recorder",
 ]

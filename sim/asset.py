@@ -15,15 +15,18 @@ from numpy.typing import NDArray
 from hftd.errors import DataError, OrderError
 from hftd.local import AssetSpec, Contract
 from hftd.types import event_dtype, latency_dtype
+from sim.config import MAX_LATENCY_NS
 from sim.engine.columns import Prepared
 from sim.engine.layout import (
     ASSET_INVERSE,
     ASSET_LINEAR,
     EXCHANGE_PARTIAL_FILLS,
     EXCHANGE_WHOLE_FILLS,
+    FEE_CUSTOM,
     FEE_FLAT,
     FEE_ON_QTY,
     FEE_ON_VALUE,
+    QUEUE_CUSTOM,
     QUEUE_L3_FIFO,
     QUEUE_LOG,
     QUEUE_LOG2,
@@ -32,6 +35,7 @@ from sim.engine.layout import (
     QUEUE_POWER3,
     QUEUE_RISK_ADVERSE,
 )
+from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
 
 Source = str | Path | NDArray[Any]
 """A file of rows, or the rows."""
@@ -70,11 +74,15 @@ class AssetModel:
     data: list[Feed] = field(default_factory=list)
     initial_snapshot: Source | None = None
     tick_size: float = 0.0
+    must_fit_ticks: bool = False
+    """Whether data with many prices off the tick is an error; else it is a warning."""
     lot_size: float = 0.0
     roi_lb: float = 0.0
     roi_ub: float = 0.0
     last_trades_capacity: int = 0
+    user_events_capacity: int = 0
     feed_offset_ns: int = 0
+    fuse_bbo: bool = False
     asset_model: int = ASSET_LINEAR
     contract_size: float = 1.0
     fee_model: int = FEE_ON_VALUE
@@ -85,6 +93,10 @@ class AssetModel:
     exchange_model: int = EXCHANGE_WHOLE_FILLS
     queue_model: int = QUEUE_LOG2
     queue_power: float = 0.0
+    custom_queue: CustomQueue | None = None
+    custom_fee: CustomFee | None = None
+    custom_latency: CustomLatency | None = None
+    custom_exchange: CustomExchange | None = None
     latencies: list[OrderLatency] = field(default_factory=lambda: [OrderLatency()] * 4)
 
     def set_latency(self, entry: OrderLatency, response: OrderLatency) -> None:
@@ -103,8 +115,15 @@ class AssetModel:
 
     def spec(self) -> AssetSpec:
         """What the local side must know."""
-        roi = (self.roi_lb, self.roi_ub) if self.roi_ub > self.roi_lb else None
-        return AssetSpec(self.tick_size, self.lot_size, self.last_trades_capacity, roi, self.name)
+        roi = (self.roi_lb, self.roi_ub) if (self.roi_lb, self.roi_ub) != (0.0, 0.0) else None
+        return AssetSpec(
+            self.tick_size,
+            self.lot_size,
+            self.last_trades_capacity,
+            roi,
+            self.name,
+            self.user_events_capacity,
+        )
 
 
 def as_rows(data: Any, dtype: np.dtype[Any], what: str) -> NDArray[Any]:
@@ -215,9 +234,19 @@ class BacktestAsset:
         self.model.last_trades_capacity = capacity
         return self
 
+    def user_events_capacity(self, capacity: int) -> Self:
+        """How many user events (kinds from 100) `user_events` holds until it is cleared; 0, the default: none."""
+        self.model.user_events_capacity = int(capacity)
+        return self
+
     def latency_offset(self, latency_offset: int) -> Self:
         """Nanoseconds to add to the feed's latency."""
         self.model.feed_offset_ns = int(latency_offset)
+        return self
+
+    def fuse_bbo(self, fuse: bool = True) -> Self:
+        """Fuse best-bid-offer rows (kind 5) with the depth as it is loaded; else they change no book."""
+        self.model.fuse_bbo = fuse
         return self
 
     def parallel_load(self, parallel_load: bool) -> Self:  # noqa: ARG002
@@ -226,12 +255,16 @@ class BacktestAsset:
 
     def linear_asset(self, contract_size: float) -> Self:
         """A contract worth its size times the price."""
-        self.model.asset_model, self.model.contract_size = ASSET_LINEAR, float(contract_size)
-        return self
+        return self._asset(ASSET_LINEAR, contract_size)
 
     def inverse_asset(self, contract_size: float) -> Self:
         """A contract worth a fixed sum of the quote currency, settled in the base currency."""
-        self.model.asset_model, self.model.contract_size = ASSET_INVERSE, float(contract_size)
+        return self._asset(ASSET_INVERSE, contract_size)
+
+    def _asset(self, model: int, contract_size: float) -> Self:
+        if not (contract_size > 0.0 and np.isfinite(contract_size)):
+            raise OrderError(f"the contract size is {contract_size!r}, but must be a positive number")
+        self.model.asset_model, self.model.contract_size = model, float(contract_size)
         return self
 
     def constant_order_latency(self, entry_latency: int, resp_latency: int) -> Self:
@@ -249,12 +282,14 @@ class BacktestAsset:
             cancel: Likewise.
             response: Likewise; not negative.
         """
-        if isinstance(response, int | float) and response < 0:
+        latencies = [_latency(way) for way in (new, modify, cancel, response)]
+        if latencies[-1].constant_ns < 0:
             raise OrderError(
                 f"the response latency is {response} ns, but an answer can't come before what it answers",
                 hint="a refusal is a negative entry latency",
             )
-        self.model.latencies = [_latency(way) for way in (new, modify, cancel, response)]
+        self.model.custom_latency = None
+        self.model.latencies = latencies
         return self
 
     def constant_latency(self, entry_latency: int, resp_latency: int) -> Self:
@@ -269,6 +304,7 @@ class BacktestAsset:
             data: An npz file, a list of them, or an array of `latency_dtype`, in time order.
             latency_offset: Nanoseconds to add to the way there and to the way back.
         """
+        self.model.custom_latency = None
         recorded = _latency(data, int(latency_offset))
         self.model.set_latency(recorded, recorded)
         return self
@@ -277,6 +313,7 @@ class BacktestAsset:
         if model in (QUEUE_POWER, QUEUE_POWER2, QUEUE_POWER3) and not (power > 0.0 and np.isfinite(power)):
             raise OrderError(f"the queue model's n is {power!r}, but must be a positive number")
         self.model.queue_model, self.model.queue_power = model, float(power)
+        self.model.custom_queue = None
         return self
 
     def risk_adverse_queue_model(self) -> Self:
@@ -311,6 +348,26 @@ class BacktestAsset:
         """
         return self._queue(QUEUE_L3_FIFO)
 
+    def custom_queue_model(self, model: CustomQueue) -> Self:
+        """A queue model of one's own."""
+        self.model.queue_model, self.model.custom_queue = QUEUE_CUSTOM, model
+        return self
+
+    def custom_fee_model(self, model: CustomFee) -> Self:
+        """A fee model of one's own."""
+        self.model.fee_model, self.model.custom_fee = FEE_CUSTOM, model
+        return self
+
+    def custom_order_latency(self, model: CustomLatency) -> Self:
+        """An order latency of one's own."""
+        self.model.custom_latency = model
+        return self
+
+    def custom_exchange(self, model: CustomExchange) -> Self:
+        """An exchange with rules of one's own, beside those for whole or partial fills."""
+        self.model.custom_exchange = model
+        return self
+
     def no_partial_fill_exchange(self) -> Self:
         """Orders fill whole, takers at the opposite best; the default."""
         self.model.exchange_model = EXCHANGE_WHOLE_FILLS
@@ -322,8 +379,8 @@ class BacktestAsset:
         return self
 
     def _fees(self, model: int, maker_fee: float, taker_fee: float) -> Self:
-        self.model.fee_model = model
-        self.model.maker_fee, self.model.taker_fee = float(maker_fee), float(taker_fee)
+        self.model.maker_fee, self.model.taker_fee = _fee(maker_fee), _fee(taker_fee)
+        self.model.fee_model, self.model.custom_fee = model, None
         return self
 
     def trading_value_fee_model(self, maker_fee: float, taker_fee: float) -> Self:
@@ -340,12 +397,23 @@ class BacktestAsset:
 
     def directional_fees(self, buyer_fee: float, seller_fee: float) -> Self:
         """What the buyer or the seller pays on the value besides, such as a stamp duty; with every fee model."""
-        self.model.buyer_fee, self.model.seller_fee = float(buyer_fee), float(seller_fee)
+        self.model.buyer_fee, self.model.seller_fee = _fee(buyer_fee), _fee(seller_fee)
         return self
 
 
+def _fee(given: float) -> float:
+    if not np.isfinite(given):
+        raise OrderError(f"a fee is {given!r}, but must be a number")
+    return float(given)
+
+
 def _latency(given: Latency, offset_ns: int = 0) -> OrderLatency:
-    if isinstance(given, int | float):
+    if isinstance(given, int | float | np.number):
+        if not abs(float(given)) < MAX_LATENCY_NS:
+            raise OrderError(
+                f"an order latency is {given} ns",
+                hint=f"it must be below {MAX_LATENCY_NS:,} ns, a year",
+            )
         return OrderLatency(int(given))
     data = tuple(given) if isinstance(given, list) else (given,)
     return OrderLatency(data=data, offset_ns=offset_ns)

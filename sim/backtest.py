@@ -1,8 +1,11 @@
 """A backtest in this process: the engine behind a session."""
 
+from dataclasses import replace
+
 from hftd.hbt import Hbt
 from hftd.layout import asset_dtype, book_dtype, offset_of
 from hftd.local import AssetSpec, fill_book, fill_market_orders
+from hftd.types import INVALID_MAX
 from sim.asset import AssetModel, BacktestAsset
 from sim.engine import run
 from sim.engine.build import Engine
@@ -47,6 +50,16 @@ class Backtest(Hbt):
         row["fn_advance"] = run.advance.address
         row["fn_send"] = run.send.address
 
+    def begin(self) -> None:
+        """Set the clock to the earliest event, where a bot of a replay finds it; else the first wait does."""
+        if self.current_timestamp == INVALID_MAX:
+            run.begin.call(self.address)
+            self.check()
+
+    def warnings(self) -> list[str]:
+        """As in `Hbt`, and what is odd in the data."""
+        return [*super().warnings(), *self.engine.warnings]
+
     def check(self) -> None:
         """Raise the error that stopped the simulation (a call returned 100 then), if there is one."""
         self.engine.check()
@@ -54,10 +67,7 @@ class Backtest(Hbt):
 
 def HashMapMarketDepthBacktest(assets: list[BacktestAsset]) -> Backtest:  # noqa: N802 (HftBacktest's name)
     """A backtest over any range of prices."""
-    models = [asset.model for asset in assets]
-    for model in models:
-        model.roi_lb = model.roi_ub = 0.0
-    return Backtest(models)
+    return Backtest([replace(asset.model, roi_lb=0.0, roi_ub=0.0) for asset in assets])
 
 
 def ROIVectorMarketDepthBacktest(assets: list[BacktestAsset]) -> Backtest:  # noqa: N802 (HftBacktest's name)

@@ -8,6 +8,11 @@ from hftd.config import Section, check_file_pattern, check_name, check_range, ch
 
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
 
+MAX_LATENCY_NS = 366 * 86_400 * 1_000_000_000
+"""A constant latency that is longer is a mistake."""
+
+_Latency = Annotated[int, msgspec.Meta(gt=-MAX_LATENCY_NS, lt=MAX_LATENCY_NS)]
+
 
 class ConstantLatency(Section, frozen=True, tag="constant", tag_field="model"):
     """Every order takes the same time.
@@ -18,8 +23,8 @@ class ConstantLatency(Section, frozen=True, tag="constant", tag_field="model"):
         response_ns: From the exchange back to the bot.
     """
 
-    entry_ns: int
-    response_ns: int
+    entry_ns: _Latency
+    response_ns: _Latency
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,10 +61,10 @@ class SeparateLatency(Section, frozen=True, tag="separate", tag_field="model"):
         response_ns: From the exchange back to the bot.
     """
 
-    new_ns: int
-    modify_ns: int
-    cancel_ns: int
-    response_ns: int
+    new_ns: _Latency
+    modify_ns: _Latency
+    cancel_ns: _Latency
+    response_ns: _Latency
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -160,6 +165,7 @@ class AssetSection(Section, frozen=True):
         initial_snapshot: A pattern of files that hold the book before the first row.
         roi: The range of interest of the market depth, `[lower, upper]` in prices; absent, the depth is
             unbounded.
+        fuse_bbo: Whether best-bid-offer rows (kind 5) are fused with the depth; else they change no book.
     """
 
     symbol: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -174,6 +180,7 @@ class AssetSection(Section, frozen=True):
     feed_latency_offset_ns: int = 0
     initial_snapshot: str | None = None
     roi: tuple[float, float] | None = None
+    fuse_bbo: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,6 +7,7 @@ from typing import Any
 from hftd.bot.config import BotConfig
 from hftd.bot.result import BotResult
 from hftd.bot.runner import run_strategy
+from hftd.bot.strategy import load_strategy
 from hftd.errors import OrderError, UsageError
 from hftd.local import AssetSpec
 from sim.archive import find_files
@@ -102,9 +103,11 @@ def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAss
                 name=f"{channel.name}:{section.symbol}",
                 data=list(find_files(config.replay.data, dates, **place)),
                 tick_size=section.tick_size,
+                must_fit_ticks=True,
                 lot_size=section.lot_size,
                 feed_offset_ns=section.feed_latency_offset_ns,
                 contract_size=section.contract_size,
+                fuse_bbo=section.fuse_bbo,
                 asset_model=ASSET_INVERSE if section.asset == "inverse" else ASSET_LINEAR,
                 fee_model=_FEES[type(section.fee)],
                 maker_fee=section.fee.maker,
@@ -157,6 +160,7 @@ def backtest(
     Raises:
         UsageError: The bot trades what the run has not, or a file is missing or wrong.
     """
+    strategy = load_strategy(bot.bot.strategy, bot.parameters, bot_base)
     assets = {(asset.channel, asset.symbol): asset for asset in assets_of(replay, replay_base, dates)}
     models: list[AssetModel] = []
     specs: list[AssetSpec] = []
@@ -176,7 +180,14 @@ def backtest(
         # The range of interest of the bot is its own; the exchange's is the run's.
         name = f"{wanted.channel}:{wanted.symbol}"
         specs.append(
-            AssetSpec(wanted.tick_size, wanted.lot_size, wanted.last_trades_capacity, wanted.roi, name)
+            AssetSpec(
+                wanted.tick_size,
+                wanted.lot_size,
+                wanted.last_trades_capacity,
+                wanted.roi,
+                name,
+                wanted.user_events_capacity,
+            )
         )
     hbt = Backtest(models, [asset.model for asset in assets.values()], specs)
-    return run_strategy(hbt, bot, bot_base, [model.contract for model in models])
+    return run_strategy(hbt, bot, strategy, [model.contract for model in models])

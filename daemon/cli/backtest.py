@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from daemon.cli.importing import importing
 from daemon.cli.options import (
     FILE,
     config_option,
@@ -37,11 +38,13 @@ def command(
 ) -> None:
     """Run a replay and a bot in one process, for research and sweeps."""
     # Nothing is imported here that the strategy does not need: a backtest is to start fast.
-    from daemon.cli.compiling import watching
-    from hftd.bot.config import BotConfig
-    from hftd.bot.result import check_output
-    from hftd.config import load
-    from sim.config import ReplayConfig
+    with importing():
+        from daemon.cli.compiling import watching
+        from hftd.bot.config import BotConfig
+        from hftd.bot.result import check_output
+        from hftd.config import load
+        from sim.config import ReplayConfig
+        from sim.run import backtest
 
     path = find_config(config, "replay.toml")
     replay_config = load(path, ReplayConfig)
@@ -52,8 +55,6 @@ def command(
 
     dates = parse_dates(date)
     with watching(progress_mode):
-        from sim.run import backtest
-
         result = backtest(replay_config, path.parent, bot_config, bot.parent, dates)
     from daemon.cli.output import put_out
 

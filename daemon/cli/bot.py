@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from daemon.cli.importing import importing
 from daemon.cli.options import config_option, find_config, json_option, progress_option, record_option
 
 _EPILOG = """\b
@@ -25,19 +26,27 @@ tells the strategy that it is over; its open orders end as [bot] end says.
 def command(config: Path | None, as_json: bool, record: Path | None, progress_mode: str) -> None:
     """Run a compiled strategy on channels and show what it came to."""
     # Nothing is imported here that the strategy does not need: a bot is to start fast.
-    from daemon.cli.compiling import watching
-    from hftd.bot.config import BotConfig
-    from hftd.bot.result import check_output
-    from hftd.config import load
+    with importing():
+        from daemon.cli.compiling import watching
+        from hftd.bot.config import BotConfig
+        from hftd.bot.result import check_output
+        from hftd.bot.runner import run
+        from hftd.config import load
 
     path = find_config(config, "bot.toml")
     bot_config = load(path, BotConfig)
     if record is not None:
         check_output(record)
     with watching(progress_mode):
-        from hftd.bot.runner import run
-
         result = run(bot_config, path.parent)
     from daemon.cli.output import put_out
 
     put_out(result, as_json=as_json, record=record)
+    if result.lost:
+        from hftd.errors import LeaseLostError
+
+        raise LeaseLostError(
+            f"the bot lost its {result.lost}",
+            where=f"bot {result.name}",
+            hint="the result is that of the run up to then; see what the daemon says",
+        )

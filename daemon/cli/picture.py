@@ -78,10 +78,15 @@ def _draw_asset(panels: Any, asset: AssetResult, result: BotResult, number: int)
     else:
         for panel in (equity, position):
             _note(panel, "no records")
-    _draw_fills(price, result.fills[result.fills["asset_no"] == number], has_records=len(records) > 0)
+    _draw_fills(
+        price,
+        result.fills[result.fills["asset_no"] == number],
+        size=26 if len(result.fills) < 500 else 12,
+        has_records=len(records) > 0,
+    )
 
 
-def _draw_fills(panel: Any, fills: np.ndarray, *, has_records: bool) -> None:
+def _draw_fills(panel: Any, fills: np.ndarray, *, size: int, has_records: bool) -> None:
     if not len(fills):
         _note(panel, "no fills" if has_records else "no records and no fills")
     shown = _thin(fills, FILLS_MAX)
@@ -94,7 +99,7 @@ def _draw_fills(panel: Any, fills: np.ndarray, *, has_records: bool) -> None:
             panel.scatter(
                 _times(chosen["timestamp"]),
                 chosen["price"],
-                s=26 if len(shown) < 500 else 12,
+                s=size,
                 marker=marker,
                 facecolors=color if maker else "none",
                 edgecolors=color,

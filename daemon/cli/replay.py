@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from daemon.cli.importing import importing
 from daemon.cli.options import Speed, config_option, date_option, find_config, json_option, progress_option
 
 _EPILOG = """\b
@@ -30,10 +31,13 @@ can take them, every run the same, and ends with the data.
 @progress_option
 def command(date: str, config: Path | None, speed: float | None, as_json: bool, progress_mode: str) -> None:
     """Play recorded days into shared-memory channels, through latency, queue and fee models."""
-    from daemon.cli.compiling import watching
-    from daemon.cli.progress import replay_progress
-    from hftd.config import load
-    from sim.config import ReplayConfig
+    with importing():
+        from daemon.cli.compiling import watching
+        from daemon.cli.logs import log_to
+        from daemon.cli.progress import replay_progress
+        from hftd.config import load
+        from sim.config import ReplayConfig
+        from sim.replay.daemon import run
 
     path = find_config(config, "replay.toml")
     replay_config = load(path, ReplayConfig)
@@ -43,8 +47,7 @@ def command(date: str, config: Path | None, speed: float | None, as_json: bool, 
     # The bar owns the terminal's line: what is compiled is said above it.
     compiling_mode = "plain" if progress_mode == "auto" else progress_mode
     with watching(compiling_mode), replay_progress(progress_mode) as progress:
-        from sim.replay.daemon import run
-
+        log_to(progress.say)
         summary = run(replay_config, path.parent, dates, speed, progress)
     if as_json:
         import msgspec

@@ -43,6 +43,7 @@ class Instrument:
         lot_size: The smallest step of quantities.
         last_trades_capacity: How many trades `last_trades` may hold; 0 to keep none.
         roi: The lowest and highest price of interest; None for all.
+        user_events_capacity: How many `user_events` are kept until they are cleared; 0 to keep none.
     """
 
     channel: str
@@ -51,6 +52,7 @@ class Instrument:
     lot_size: float
     last_trades_capacity: int = 0
     roi: tuple[float, float] | None = None
+    user_events_capacity: int = 0
 
     def spec(self) -> AssetSpec:
         """What the local side must know."""
@@ -60,6 +62,7 @@ class Instrument:
             self.last_trades_capacity,
             self.roi,
             f"{self.channel}:{self.symbol}",
+            self.user_events_capacity,
         )
 
 
@@ -76,6 +79,7 @@ class LiveInstrument:
             "tick_size",
             "lot_size",
             "last_trades_capacity",
+            "user_events_capacity",
             "roi_lb",
             "roi_ub",
         ):

@@ -54,6 +54,7 @@ class InstrumentSection(Section, frozen=True):
         last_trades_capacity: How many trades `last_trades` holds until it is cleared; 0 keeps none.
         roi: The range of interest of the market depth, `[lower, upper]` in prices; absent, the depth is
             unbounded.
+        user_events_capacity: How many `user_events` are kept until they are cleared; 0 keeps none.
     """
 
     channel: str
@@ -62,6 +63,7 @@ class InstrumentSection(Section, frozen=True):
     lot_size: _Positive
     last_trades_capacity: Annotated[int, msgspec.Meta(ge=0, le=1 << 24)] = 0
     roi: tuple[float, float] | None = None
+    user_events_capacity: Annotated[int, msgspec.Meta(ge=0, le=1 << 22)] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -28,11 +28,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def _signals_to(stop: Callable[[], None]) -> Generator[list[int], None, None]:
-    """SIGINT and SIGTERM call `stop` meanwhile; a third of them ends the process. Yields those that came."""
+def _signals_to(stop: Callable[[], None]) -> Generator[None, None, None]:
+    """SIGINT and SIGTERM call `stop` meanwhile; a third of them ends the process."""
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield came
+        yield
         return
 
     def handle(number: int, _frame: object) -> None:
@@ -44,7 +44,7 @@ def _signals_to(stop: Callable[[], None]) -> Generator[list[int], None, None]:
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
-        yield came
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -85,10 +85,10 @@ class Run:
         thread = threading.Thread(target=self._in_thread, args=(done_fd,), name="strategy", daemon=True)
         start_ns = monotonic_ns()
         try:
-            with _signals_to(self.hbt.stop) as came:
+            with _signals_to(self.hbt.stop):
                 thread.start()
                 self._mind(thread, done_fd, watch, descriptors)
-                self.stopped = bool(came)
+                self.stopped = self.hbt.stopped
         finally:
             if not thread.is_alive():
                 os.close(done_fd)
@@ -117,16 +117,20 @@ class Run:
         poll.register(done_fd, select.POLLIN)
         for descriptor in descriptors:
             poll.register(descriptor, select.POLLIN)
+        is_over = False
         while thread.is_alive():
             ready = dict(poll.poll(1000))
             if done_fd in ready:
                 thread.join()
                 return
-            if watch is not None and not self.lost and (reason := watch()):
-                self.lost = reason
+            if watch is not None and not is_over and (reason := watch()):
+                is_over = True
+                # A strategy that was told that the data is over may take its time; there is nothing to lose any more.
+                if not self.hbt.ended:
+                    self.lost = reason
+                    self.hbt.stop()
                 for descriptor in descriptors:
                     poll.unregister(descriptor)
-                self.hbt.stop()
 
     @property
     def ended(self) -> str:
@@ -154,21 +158,21 @@ def _names(config: BotConfig) -> Iterator[tuple[str, str]]:
 def run_strategy(
     hbt: Hbt,
     config: BotConfig,
-    base: Path,
+    strategy: Strategy,
     contracts: list[Contract],
     *,
     watch: Callable[[], str] | None = None,
     descriptors: tuple[int, ...] = (),
 ) -> BotResult:
-    """Load a configured strategy, run it on `hbt`, and gather what it came to.
+    """Run a bot's strategy on `hbt`, and gather what it came to.
 
     Raises:
-        StrategyError: It can't be loaded, compiled or run.
+        StrategyError: It can't be compiled or run.
         HftdError: What broke meanwhile.
     """
-    strategy = load_strategy(config.bot.strategy, config.parameters, base)
     recorder = Recorder(hbt.num_assets, _MAX_RECORDS) if strategy.wants_recorder else None
     hbt.record_every(config.record.interval_ms * 1_000_000)
+    hbt.begin()
     run = Run(hbt, strategy, recorder)
     run(watch, descriptors)
     hbt.check()
@@ -224,12 +228,23 @@ def run(config: BotConfig, base: Path) -> BotResult:
     """
     from hftd.bot.bot import Bot, Instrument
 
-    # A wrong strategy is told before a daemon hears of the bot.
-    load_strategy(config.bot.strategy, config.parameters, base)
+    # A wrong strategy is told, and a new one compiled, before a daemon hears of the bot.
+    strategy = load_strategy(config.bot.strategy, config.parameters, base)
+    strategy.prepare()
     instruments = [
-        Instrument(one.channel, one.symbol, one.tick_size, one.lot_size, one.last_trades_capacity, one.roi)
+        Instrument(
+            one.channel,
+            one.symbol,
+            one.tick_size,
+            one.lot_size,
+            one.last_trades_capacity,
+            one.roi,
+            one.user_events_capacity,
+        )
         for one in config.instruments
     ]
-    with Bot(instruments, name=config.bot.name, end=config.bot.end, spin_us=config.bot.spin_us) as bot:
+    # Once it is attached it leaves in order.
+    bot = Bot(instruments, name=config.bot.name, end=config.bot.end, spin_us=config.bot.spin_us)
+    with bot, _signals_to(bot.stop):
         descriptors = tuple(attachment.fileno() for attachment in bot.attachments)
-        return run_strategy(bot, config, base, bot.contracts, watch=bot.lost, descriptors=descriptors)
+        return run_strategy(bot, config, strategy, bot.contracts, watch=bot.lost, descriptors=descriptors)

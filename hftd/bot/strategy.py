@@ -6,6 +6,7 @@ without the GIL; a plain function works too.
 """
 
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -52,6 +53,8 @@ class Strategy:
         """The function to call with `arguments(hbt, recorder)`: compiled, or loaded from the cache, if it can be."""
         if not self.is_compiled:
             return self.python_function
+        if self._dispatcher is not None:
+            return self._dispatcher
         import numba
 
         typeof: Any = numba.typeof  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
@@ -60,11 +63,28 @@ class Strategy:
         folder = cache_dir() / f"strategies-{source_hash(self.python_function.__module__)}"
         try:
             self._dispatcher = self._load(folder, kinds)
-        except (AttributeError, ImportError, EOFError, OSError):
-            # A cache that another version left behind, or that is broken: compile again.
+        except StrategyError:
+            raise
+        except Exception:
+            # A cache that another version left behind or that is broken, whatever unpickling makes of it: compile
+            # again. What is wrong with the strategy itself is raised then.
             shutil.rmtree(folder, ignore_errors=True)
             self._dispatcher = self._load(folder, kinds)
         return self._dispatcher
+
+    def prepare(self) -> None:
+        """Compile it before there is an `hbt`, so that nobody waits for a bot that compiles.
+
+        Raises:
+            StrategyError: It can't be compiled.
+        """
+        if self.is_compiled:
+            from hftd.hbt import Hbt
+            from hftd.local import AssetSpec
+            from hftd.recorder import RecorderMemory
+
+            # Of these only the types count.
+            self.compile(Hbt([AssetSpec(1.0, 1.0)]), RecorderMemory(1, 1) if self.wants_recorder else None)
 
     @property
     def was_cached(self) -> bool:
@@ -73,6 +93,7 @@ class Strategy:
 
     def _load(self, folder: Path, kinds: tuple[Any, ...]) -> Any:
         import numba
+        from numba.core import errors
 
         options = {
             name: value
@@ -83,7 +104,7 @@ class Strategy:
             dispatcher = numba.njit(nogil=True, cache=True, **options)(self.python_function)
         try:
             dispatcher.compile(kinds)
-        except numba.TypingError as error:
+        except (errors.NumbaError, errors.UnsupportedBytecodeError) as error:
             raise StrategyError(
                 "it can't be compiled:\n" + _short(str(error)),
                 where=self.where,
@@ -134,12 +155,17 @@ def _bind(function: Callable[..., Any], parameters: dict[str, Any], where: str) 
 
 def _value(value: Any, default: Any, name: str, where: str) -> Any:
     """A parameter as compiled code takes it: lists become arrays, and numbers take the default's type."""
-    if isinstance(value, list):
-        array: NDArray[Any] = np.asarray(value)  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, list) and not isinstance(default, (bool, int, float, str)):
+        try:
+            array: NDArray[Any] = np.asarray(value)  # pyright: ignore[reportUnknownArgumentType]
+        except ValueError:
+            raise StrategyError(f"the parameter {name!r} has lists of several lengths", where=where) from None
         if array.dtype.kind not in "bif":
             raise StrategyError(f"the parameter {name!r} is a list of other things than numbers", where=where)
         return array
-    if isinstance(default, float) and isinstance(value, int):
+    if isinstance(default, float):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise StrategyError(f"the parameter {name!r} is {value!r}, but must be a number", where=where)
         return float(value)
     is_whole = isinstance(default, int) and not isinstance(default, bool)
     if is_whole and (isinstance(value, bool) or not isinstance(value, int)):
@@ -148,9 +174,9 @@ def _value(value: Any, default: Any, name: str, where: str) -> Any:
         raise StrategyError(f"the parameter {name!r} is {value!r}, but must be a whole number", where=where)
     if isinstance(default, bool) and not isinstance(value, bool):
         raise StrategyError(f"the parameter {name!r} is {value!r}, but must be true or false", where=where)
-    if isinstance(default, (int, float)) and isinstance(value, str):
-        raise StrategyError(f"the parameter {name!r} is {value!r}, but must be a number", where=where)
-    return value
+    if isinstance(default, str) and not isinstance(value, str):
+        raise StrategyError(f"the parameter {name!r} is {value!r}, but must be a text", where=where)
+    return value  # pyright: ignore[reportUnknownVariableType]
 
 
 def _import(name: str, base: Path, where: str) -> ModuleType:
@@ -161,11 +187,16 @@ def _import(name: str, base: Path, where: str) -> ModuleType:
             raise StrategyError(
                 f"there is no file {path}", where=where, hint="paths are relative to the configuration"
             )
-        spec = importlib.util.spec_from_file_location(path.stem, path)
+        path = path.resolve()
+        # Its own name, so that a file may be named like any module, and two files alike.
+        own_name = f"hftd_strategy_{path.stem}_{hashlib.blake2b(bytes(path), digest_size=4).hexdigest()}"
+        spec = importlib.util.spec_from_file_location(own_name, path)
         if spec is None or spec.loader is None:
             raise StrategyError(f"{path} is not a Python file", where=where)
         module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module
+        sys.modules[own_name] = module
+        if str(path.parent) not in sys.path:
+            sys.path.append(str(path.parent))
         load: Callable[[], Any] = lambda: spec.loader.exec_module(module)  # noqa: E731 # pyright: ignore[reportOptionalMemberAccess]
     else:
         for folder in (str(Path.cwd()), str(base)):

@@ -13,9 +13,12 @@ from hftd.native import load_f64, load_i64, store_i64
 from hftd.types import (
     CANCEL_ORDER_EVENT,
     DEPTH_CLEAR_EVENT,
+    DEPTH_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
     EXCH_EVENT,
     KIND_MASK,
     LOCAL_EVENT,
+    TRADE_EVENT,
     USER_DEFINED_EVENT,
     event_dtype,
 )
@@ -23,6 +26,7 @@ from hftd.types import (
 _ROW: Final = 64
 _EXCH_ORDER, _LOCAL_ORDER, _NO_FLAG, _PRICE, _QTY, _NEGATIVE = range(6)
 _PROBLEMS: Final = 6
+_TICK_ROWS: Final = 1 << 16
 _NEVER: Final = -(1 << 62)
 """Earlier than any time of a row."""
 
@@ -110,6 +114,43 @@ def check_events(rows: np.ndarray, where: str = "", *, after: LastTimes | None =
     if _check.call(rows.ctypes.data, len(rows), found.ctypes.data):
         raise _error(rows, found[2:].reshape(_PROBLEMS, 2), where, after)
     return LastTimes(int(found[0]), int(found[1]))
+
+
+class OffTick(NamedTuple):
+    """Prices that are no multiples of the tick size.
+
+    Attributes:
+        row: The first such row, counted from 0.
+        px: Its price.
+        count: How many rows are like that.
+        looked_at: Of how many.
+    """
+
+    row: int
+    px: float
+    count: int
+    looked_at: int
+
+
+def find_off_tick(rows: np.ndarray, tick_size: float) -> OffTick | None:
+    """Look whether the depth and trade rows at a file's start have prices in steps of a tick size.
+
+    Args:
+        rows: Rows of `event_dtype`; of a long file only the first 65,536 are looked at.
+        tick_size: The step that they are to have.
+
+    Returns:
+        None if they all have.
+    """
+    start = rows[:_TICK_ROWS]
+    kinds = start["ev"] & np.uint64(KIND_MASK)
+    is_market = (kinds == DEPTH_EVENT) | (kinds == TRADE_EVENT) | (kinds == DEPTH_SNAPSHOT_EVENT)
+    numbers = np.flatnonzero(is_market & np.isfinite(start["px"]))
+    ticks = start["px"][numbers] / tick_size
+    off = numbers[np.abs(ticks - np.rint(ticks)) > np.maximum(1e-4, np.abs(ticks) * 1e-12)]
+    if not len(off):
+        return None
+    return OffTick(int(off[0]), float(start["px"][off[0]]), len(off), len(numbers))
 
 
 def _error(rows: np.ndarray, problems: np.ndarray, where: str, after: LastTimes | None) -> DataError:

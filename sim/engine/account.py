@@ -3,9 +3,19 @@
 # pyright: basic
 
 from hftd.jit import inline
-from hftd.native import record_at
+from hftd.native import call_float, record_at
+from hftd.types import ERR_DATA
 from sim.engine.latency import exchange_at, lane_at
-from sim.engine.layout import ASSET_LINEAR, FEE_ON_QTY, FEE_ON_VALUE, bus_dtype, lane_dtype, offset_of
+from sim.engine.layout import (
+    ASSET_LINEAR,
+    FEE_CUSTOM,
+    FEE_ON_QTY,
+    FEE_ON_VALUE,
+    bus_dtype,
+    lane_dtype,
+    offset_of,
+)
+from sim.engine.queue import own_order_at
 
 LANE_TO_EXCH = offset_of(lane_dtype, "to_exch")
 LANE_TO_LOCAL = offset_of(lane_dtype, "to_local")
@@ -15,37 +25,45 @@ bus_record_at = record_at(bus_dtype)
 
 
 @inline
-def fee_of(exchange, side, maker, qty, amount):
+def fee_of(exchange, order, amount):
     """The fee of an execution: on its value, on its quantity, or flat; and what its side pays on the value."""
     x = exchange_at(exchange)
-    rate = x.maker_fee if maker != 0 else x.taker_fee
-    if x.fee_model == FEE_ON_VALUE:
+    o = own_order_at(order)
+    rate = x.maker_fee if o.maker != 0 else x.taker_fee
+    if x.fee_model == FEE_CUSTOM:
+        fee = call_float(x.fn_fee, (x.fee_state, order, amount))
+    elif x.fee_model == FEE_ON_VALUE:
         fee = rate * amount
     elif x.fee_model == FEE_ON_QTY:
-        fee = rate * qty
+        fee = rate * o.exec_qty
     else:
         fee = rate
-    side_rate = x.buyer_fee if side > 0 else x.seller_fee
+    side_rate = x.buyer_fee if o.side > 0 else x.seller_fee
     return fee + side_rate * amount if side_rate != 0.0 else fee
 
 
 @inline
-def book_execution(exchange, lane, side, exec_price_tick, exec_qty, maker):
-    """Book an execution: a buy takes the amount from the balance.
+def book_execution(exchange, order):
+    """Book an order's last execution: a buy takes the amount from the balance.
 
     The amount is contract size times price times quantity for a linear asset; for an inverse one, whose contract is
     worth a fixed sum of the quote currency, contract size times quantity divided by price.
     """
     x = exchange_at(exchange)
-    state = lane_at(lane).state
-    price = exec_price_tick * x.book.tick_size
+    o = own_order_at(order)
+    state = lane_at(o.lane).state
+    price = o.exec_price_tick * x.book.tick_size
     if x.asset_model == ASSET_LINEAR:
-        amount = x.contract_size * price * exec_qty
+        amount = x.contract_size * price * o.exec_qty
+    elif price > 0.0:
+        amount = x.contract_size * o.exec_qty / price
     else:
-        amount = x.contract_size * exec_qty / price
-    state.position += exec_qty * side
-    state.balance -= amount * side
-    state.fee += fee_of(exchange, side, maker, exec_qty, amount)
+        # It would be worth infinitely much: the run ends here.
+        x.error = ERR_DATA
+        return
+    state.position += o.exec_qty * o.side
+    state.balance -= amount * o.side
+    state.fee += fee_of(exchange, order, amount)
     state.num_trades += 1
-    state.trading_volume += exec_qty
+    state.trading_volume += o.exec_qty
     state.trading_value += amount

@@ -20,9 +20,11 @@ from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.types import (
     DEPTH_EVENT,
     DEPTH_SNAPSHOT_EVENT,
+    ERR_DATA,
     ERR_RING_FULL,
     INVALID_MIN,
     KIND_MASK,
+    LOCAL_EVENT,
     event_dtype,
 )
 from sim.asset import AssetModel, as_rows
@@ -30,16 +32,23 @@ from sim.engine import orders, prepare, run
 from sim.engine.columns import Prepared, kinds_of, row_error, set_buffers
 from sim.engine.layout import (
     CHUNK_ROWS,
+    LATENCY_CUSTOM,
     LATENCY_INTERPOLATED,
     MAX_ANSWERS,
     MAX_REQUESTS,
     NEVER,
+    WAY_RESPONSE,
     engine_dtype,
     exchange_dtype,
     lane_dtype,
     own_order_dtype,
     stream_dtype,
 )
+from sim.fuse import ArchiveFuser
+from sim.models import Compiled, compile_model
+
+_OFF_TICK_MAX = 0.1
+"""A part of prices off the tick that is no longer an oddity of the exchange."""
 
 _BOOK = offset_of(exchange_dtype, "book")
 _NEXT_FILE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
@@ -66,9 +75,12 @@ class Engine:
         self.models = models
         self.arena = Arena()
         self.error: HftdError | None = None
+        self.warnings: list[str] = []
         self.num_lanes = num_lanes
         self._open: list[dict[int, NDArray[Any]]] = [{} for _ in models]
-        self._latencies: list[NDArray[Any]] = []
+        self._models: list[Compiled] = []
+        self._fused = [0] * len(models)
+        self._fusers: list[ArchiveFuser | None] = [None] * len(models)
         self._local_books = local_books or []
         self._on_file_over = on_file_over
         self._file_rows: list[dict[int, int]] = [{} for _ in models]
@@ -93,6 +105,12 @@ class Engine:
         where = f"asset {model.name or asset_no}"
         if not model.data:
             raise DataError("there is no feed data", where=where, hint="give files or arrays with .data()")
+        if model.fuse_bbo and any(isinstance(source, Prepared) for source in model.data):
+            raise DataError(
+                "rows that were prepared can't be fused any more",
+                where=where,
+                hint="fuse them with sim.fuse before they are prepared",
+            )
         x = self.exchanges[asset_no]
         fill_book(x["book"], model.spec(), self.arena)
         if model.by_order:
@@ -139,6 +157,35 @@ class Engine:
                 rows = loaded.setdefault(id(latency), latency.load(where))
                 row["model"] = LATENCY_INTERPOLATED
                 row["rows"], row["count"] = self.arena.keep(rows), len(rows)
+
+        self._fill_custom(x, model)
+
+    def _fill_custom(self, x: Any, model: AssetModel) -> None:
+        """Where the engine finds a user's models."""
+        if model.custom_queue is not None:
+            made = self._compiled(model.custom_queue)
+            for name in ("enter", "trade", "depth", "reached"):
+                x[f"fn_queue_{name}"] = made.addresses[name]
+            x["queue_state"] = made.state
+        if model.custom_fee is not None:
+            made = self._compiled(model.custom_fee)
+            x["fn_fee"], x["fee_state"] = made.addresses["fee"], made.state
+        if model.custom_latency is not None:
+            made = self._compiled(model.custom_latency)
+            for way in range(4):
+                row = x["latencies"][way]
+                row["model"], row["state"] = LATENCY_CUSTOM, made.state
+                row["function"] = made.addresses["response" if way == WAY_RESPONSE else "entry"]
+        if model.custom_exchange is not None:
+            made = self._compiled(model.custom_exchange)
+            x["fn_admit"] = made.addresses.get("admit", 0)
+            x["fn_cross"] = made.addresses.get("cross", 0)
+            x["exchange_state"] = made.state
+
+    def _compiled(self, model: Any) -> Compiled:
+        """A user's model, ready to be called; kept as long as the engine."""
+        self._models.append(compile_model(model))
+        return self._models[-1]
 
     def fill_lane(self, lane: Any, instrument: int) -> None:
         """Set up a lane's memory."""
@@ -190,9 +237,67 @@ class Engine:
         """The rows of a file of an asset, read at the first call and kept until both sides are done with it."""
         opened = self._open[asset_no]
         if file_no not in opened:
-            opened[file_no] = self._load(self.models[asset_no].data[file_no])
+            rows = self._load(self.models[asset_no].data[file_no])
+            self._check_offset(asset_no, file_no, rows)
+            if self.models[asset_no].fuse_bbo:
+                rows = self._fuse(asset_no, file_no, rows)
+            if file_no not in self._file_rows[asset_no]:
+                self._check_ticks(asset_no, file_no, rows)
+            opened[file_no] = rows
             self._file_rows[asset_no][file_no] = len(opened[file_no])
         return opened[file_no]
+
+    def _check_offset(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> None:
+        """A bot may not see a row before the exchange has sent it."""
+        offset_ns = self.models[asset_no].feed_offset_ns
+        if offset_ns >= 0:
+            return
+        received = np.flatnonzero(rows["ev"] & np.uint64(LOCAL_EVENT))
+        latencies_ns = rows["local_ts"][received] - rows["exch_ts"][received]
+        if len(latencies_ns) and latencies_ns.min() + offset_ns <= 0:
+            number = int(received[(latencies_ns + offset_ns <= 0).argmax()])
+            row = rows[number]
+            raise DataError(
+                f"row {number} (exch_ts={row['exch_ts']}, local_ts={row['local_ts']}) does not arrive after it is "
+                f"sent: the latency offset is {offset_ns} ns",
+                where=self._where(asset_no, file_no),
+                hint=f"an offset above {-int(latencies_ns.min())} ns is one that all rows bear",
+            )
+
+    def _fuse(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> NDArray[Any]:
+        """Fuse a file's rows with those of the files before it, which for a file that is read again come first."""
+        fuser = self._fusers[asset_no]
+        if fuser is None or self._fused[asset_no] != file_no:
+            model = self.models[asset_no]
+            snapshot = None if model.initial_snapshot is None else self._load(model.initial_snapshot)
+            fuser = self._fusers[asset_no] = ArchiveFuser(model.tick_size, model.lot_size, snapshot)
+            for before in range(file_no):
+                fuser.fuse(self._load(model.data[before]))
+        try:
+            rows = fuser.fuse(rows)
+        except DataError as error:
+            raise DataError(error.what, where=self._where(asset_no, file_no), hint=error.hint) from None
+        self._fused[asset_no] = file_no + 1
+        return rows
+
+    def _check_ticks(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> None:
+        """A wrong tick size moves every price, silently."""
+        from sim.archive import find_off_tick
+
+        model = self.models[asset_no]
+        found = find_off_tick(rows, model.tick_size)
+        if found is None:
+            return
+        what = (
+            f"{found.count:,} of {found.looked_at:,} prices are no multiples of the tick size {model.tick_size:g}, "
+            f"first {found.px:.12g} in row {found.row:,}"
+        )
+        where = self._where(asset_no, file_no)
+        if model.must_fit_ticks and found.count > _OFF_TICK_MAX * found.looked_at:
+            raise DataError(
+                what, where=where, hint="set the tick_size of the instrument as the exchange has it"
+            )
+        self.warnings.append(f"{where}: {what}; they are rounded")
 
     def rows_total(self) -> int:
         """The rows of all files; those that were not opened yet are guessed to be like those that were."""
@@ -253,6 +358,12 @@ class Engine:
                         self.rows_of(asset_no, int(stream["file_no"])),
                         self._where(asset_no, int(stream["file_no"])),
                     )
+            if self.exchanges[asset_no]["error"] == ERR_DATA:
+                raise DataError(
+                    "an order for an inverse contract was filled at a price that is not above 0",
+                    where=f"asset {self.models[asset_no].name or asset_no}",
+                    hint="the value of an inverse contract is its size divided by the price",
+                )
             if self.exchanges[asset_no]["error"] == ERR_RING_FULL:
                 raise HftdError(
                     f"more than {MAX_ANSWERS} answers to orders are on their way",

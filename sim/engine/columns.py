@@ -35,7 +35,8 @@ _WHAT_IS_WRONG = {
 }
 # What the columns depend on besides the rows: a run that differs in one of these makes its own.
 _STREAM_FIELDS = ("is_local", "offset_ns", "kinds")
-_BOOK_FIELDS = ("tick_size", "lot_size", "base_tick", "window_ticks", "roi_lb_tick", "roi_ub_tick")
+_BOOK_FIELDS = ("tick_size", "lot_size", "roi_lb_tick", "roi_ub_tick")
+_WINDOW_FIELDS = ("base_tick", "window_ticks")
 _COLUMNS = ("segment", "segments_end", "ticks", "qtys", "next_ts", "rows_done")
 
 
@@ -125,12 +126,16 @@ class Prepared:
         mine = self._streams[int(stream["is_local"])]
         book = self._books[int(stream["is_local"])]
         theirs = np.frombuffer(_bytes_at(int(stream["book"]), book_dtype.itemsize), book_dtype)[0]
-        if not theirs["window_ticks"]:
-            theirs["base_tick"], theirs["window_ticks"] = book["base_tick"], book["window_ticks"]
         fits = all(stream[name] == mine[name] for name in _STREAM_FIELDS)
         fits = fits and all(theirs[name] == book[name] for name in _BOOK_FIELDS)
+        # A run that has no window yet takes this one.
+        fits = fits and (
+            not theirs["window_ticks"] or all(theirs[name] == book[name] for name in _WINDOW_FIELDS)
+        )
         if not fits or (mine["next_ts"] != NEVER and int(mine["next_ts"]) < int(stream["last_ts"])):
             return False
+        for name in _WINDOW_FIELDS:
+            theirs[name] = book[name]
         done = int(stream["rows_done"])
         for name in _COLUMNS:
             stream[name] = mine[name]

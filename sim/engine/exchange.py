@@ -31,6 +31,7 @@ from hftd.types import (
 )
 from sim.engine.account import LANE_INDEX, LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, bus_at, bus_pop, bus_push
+from sim.engine.custom import custom_admits
 from sim.engine.latency import entry_latency_ns, exchange_at, response_latency_ns
 from sim.engine.layout import (
     EXCHANGE_WHOLE_FILLS,
@@ -45,6 +46,7 @@ from sim.engine.own import (
     BOOK,
     OWN_BYTES,
     execute,
+    fill_crossed,
     fill_reached,
     fill_resting,
     first_at_or_above,
@@ -68,6 +70,12 @@ LANE_BYTES = lane_dtype.itemsize
 def fill_sells_upto(exchange, tick, now_ns):
     """The best bid is at or above these: they fill, the lowest first."""
     x = exchange_at(exchange)
+    if x.fn_cross != 0:
+        i = 0
+        while i < x.sells and load_i64(x.sell_ticks + 8 * i) <= tick:
+            if not fill_crossed(exchange, load_i64(x.sell_orders + 8 * i), now_ns):
+                i += 1
+        return
     while x.sells > 0 and load_i64(x.sell_ticks) <= tick:
         fill_resting(exchange, load_i64(x.sell_orders), now_ns)
 
@@ -76,6 +84,17 @@ def fill_sells_upto(exchange, tick, now_ns):
 def fill_buys_downto(exchange, tick, now_ns):
     """The best ask is at or below these: they fill, the highest first."""
     x = exchange_at(exchange)
+    if x.fn_cross != 0:
+        above = x.buys
+        while above > 0 and load_i64(x.buy_ticks + 8 * (above - 1)) >= tick:
+            # At one price the oldest goes first; those that are gone leave their place to the next.
+            i = first_at_or_above(x.buy_ticks, above, load_i64(x.buy_ticks + 8 * (above - 1)))
+            below = i
+            for _ in range(above - below):
+                if not fill_crossed(exchange, load_i64(x.buy_orders + 8 * i), now_ns):
+                    i += 1
+            above = below
+        return
     while x.buys > 0 and load_i64(x.buy_ticks + 8 * (x.buys - 1)) >= tick:
         # At one price the oldest goes first, and it stands first.
         top = load_i64(x.buy_ticks + 8 * (x.buys - 1))
@@ -84,22 +103,22 @@ def fill_buys_downto(exchange, tick, now_ns):
 
 
 @inline
-def bid_level_changed(exchange, tick, before_qty, after_qty):
+def bid_level_changed(exchange, tick, before_qty, after_qty, now_ns):
     """Queue places of own buys at a level."""
     x = exchange_at(exchange)
     i = first_at_or_above(x.buy_ticks, x.buys, tick)
     while i < x.buys and load_i64(x.buy_ticks + 8 * i) == tick:
-        queue_depth(load_i64(x.buy_orders + 8 * i), x.queue_model, x.queue_power, before_qty, after_qty)
+        queue_depth(exchange, load_i64(x.buy_orders + 8 * i), before_qty, after_qty, now_ns)
         i += 1
 
 
 @inline
-def ask_level_changed(exchange, tick, before_qty, after_qty):
+def ask_level_changed(exchange, tick, before_qty, after_qty, now_ns):
     """Queue places of own sells at a level."""
     x = exchange_at(exchange)
     i = first_at_or_above(x.sell_ticks, x.sells, tick)
     while i < x.sells and load_i64(x.sell_ticks + 8 * i) == tick:
-        queue_depth(load_i64(x.sell_orders + 8 * i), x.queue_model, x.queue_power, before_qty, after_qty)
+        queue_depth(exchange, load_i64(x.sell_orders + 8 * i), before_qty, after_qty, now_ns)
         i += 1
 
 
@@ -107,13 +126,12 @@ def ask_level_changed(exchange, tick, before_qty, after_qty):
 def buy_trade(exchange, tick, qty, now_ns):
     """A trade whose buyer took: own sells below its price fill; at its price, those that are reached."""
     x = exchange_at(exchange)
-    lot_size = x.book.lot_size
     fill_sells_upto(exchange, tick - 1, now_ns)
     i = first_at_or_above(x.sell_ticks, x.sells, tick)
     while i < x.sells and load_i64(x.sell_ticks + 8 * i) == tick:
         order = load_i64(x.sell_orders + 8 * i)
-        queue_trade(order, qty)
-        lots = queue_reached_lots(order, lot_size)
+        queue_trade(exchange, order, qty, now_ns)
+        lots = queue_reached_lots(exchange, order, now_ns)
         if lots <= 0 or not fill_reached(exchange, order, lots, now_ns):
             i += 1
 
@@ -122,13 +140,12 @@ def buy_trade(exchange, tick, qty, now_ns):
 def sell_trade(exchange, tick, qty, now_ns):
     """A trade whose seller took: own buys above its price fill; at its price, those that are reached."""
     x = exchange_at(exchange)
-    lot_size = x.book.lot_size
     fill_buys_downto(exchange, tick + 1, now_ns)
     i = first_at_or_above(x.buy_ticks, x.buys, tick)
     while i < x.buys and load_i64(x.buy_ticks + 8 * i) == tick:
         order = load_i64(x.buy_orders + 8 * i)
-        queue_trade(order, qty)
-        lots = queue_reached_lots(order, lot_size)
+        queue_trade(exchange, order, qty, now_ns)
+        lots = queue_reached_lots(exchange, order, now_ns)
         if lots <= 0 or not fill_reached(exchange, order, lots, now_ns):
             i += 1
 
@@ -210,6 +227,11 @@ def _accept(exchange, order, now_ns):
     """Match a new or moved order, answer it, and keep it if it rests."""
     book = book_at(exchange + BOOK)
     o = own_order_at(order)
+    if exchange_at(exchange).fn_admit != 0 and not custom_admits(exchange, order, now_ns):
+        o.status = EXPIRED
+        respond(exchange, order, NONE, now_ns, 0)
+        free(exchange, order)
+        return
     if o.side == BUY:
         opposite = book.best_ask_tick
         takes = o.price_tick >= opposite
@@ -230,7 +252,7 @@ def _accept(exchange, order, now_ns):
         free(exchange, order)
     else:
         o.status = NEW
-        rest(exchange, order)
+        rest(exchange, order, now_ns)
         respond(exchange, order, NONE, now_ns, 0)
 
 
@@ -270,6 +292,8 @@ def _handle_cancel(exchange, lane, request, now_ns):
     order = exchange_at(exchange).pool + slot * OWN_BYTES
     leave(exchange, order)
     own_order_at(order).status = CANCELED
+    # The answer is to this request.
+    own_order_at(order).local_ts = request_at(request).local_ts
     respond(exchange, order, NONE, now_ns, 0)
     free(exchange, order)
 
@@ -284,10 +308,9 @@ def _handle_modify(exchange, lane, request, now_ns):
     order = exchange_at(exchange).pool + slot * OWN_BYTES
     o = own_order_at(order)
     if r.price_tick == o.price_tick and r.qty <= o.leaves_qty:
-        # Less of the same keeps its place; the quantity asked for is what remains.
+        # Less of the same keeps its place; the quantity asked for is what remains. A partly filled order stays one.
         o.qty = r.qty
         o.leaves_qty = r.qty
-        o.status = NEW
         # The answer is to this request; later ones are to the order's first.
         first_local_ts = o.local_ts
         o.local_ts = r.local_ts
@@ -346,7 +369,7 @@ def push_request(exchange, lane, request, not_before_ns):
         way = WAY_CANCEL
     elif r.kind == REPLACED:
         way = WAY_MODIFY
-    latency_ns = entry_latency_ns(exchange, lane, way, r.local_ts)
+    latency_ns = entry_latency_ns(exchange, lane, way, request)
     if latency_ns < 0:
         refuse(exchange, lane, request, 0, max(r.local_ts - latency_ns, not_before_ns))
         return

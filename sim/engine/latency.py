@@ -6,9 +6,13 @@ Entry latency below zero is a refusal on the way: the notice arrives after its a
 # pyright: basic
 
 from hftd.jit import inline
-from hftd.native import load_i64, record_at, store_i64
+from hftd.layout import request_dtype
+from hftd.native import call_code, load_i64, record_at, store_i64
+from sim.engine.custom import exchange_at as exchange_at
+from sim.engine.custom import tell_market
 from sim.engine.layout import (
     LATENCY_CONSTANT,
+    LATENCY_CUSTOM,
     WAY_RESPONSE,
     exchange_dtype,
     lane_dtype,
@@ -16,7 +20,7 @@ from sim.engine.layout import (
     offset_of,
 )
 
-exchange_at = record_at(exchange_dtype)
+request_at = record_at(request_dtype)
 lane_at = record_at(lane_dtype)
 latency_model_at = record_at(latency_model_dtype)
 
@@ -54,11 +58,14 @@ def _cursor(lane, way):
 
 
 @inline
-def entry_latency_ns(exchange, lane, way, request_ts):
-    """From the request to the matching engine; negative if the request is refused on its way."""
+def entry_latency_ns(exchange, lane, way, request):
+    """From a request to the matching engine; negative if the request is refused on its way."""
     m = _model(exchange, way)
     if m.model == LATENCY_CONSTANT:
         return m.constant_ns
+    request_ts = request_at(request).local_ts
+    if m.model == LATENCY_CUSTOM:
+        return call_code(m.function, (m.state, request, tell_market(exchange, request_ts)))
     rows = m.rows
     last = rows + (m.count - 1) * _ROW
     if request_ts < load_i64(rows + _REQ):
@@ -86,6 +93,8 @@ def response_latency_ns(exchange, lane, exch_ts):
     m = _model(exchange, WAY_RESPONSE)
     if m.model == LATENCY_CONSTANT:
         return m.constant_ns
+    if m.model == LATENCY_CUSTOM:
+        return max(call_code(m.function, (m.state, tell_market(exchange, exch_ts))), 0)
     rows = m.rows
     last = m.count - 1
     if exch_ts < load_i64(rows + _EXCH):

@@ -37,6 +37,7 @@ SEG_FAR_ASKS = 7
 SEG_CLEAR_BIDS = 8
 SEG_CLEAR_ASKS = 9
 SEG_CLEAR = 10
+SEG_USER = 11  # user events that the local side sees
 SEG_ORDERS = 12  # single orders of the market: added, cancelled, modified and filled ones, as they come
 
 segment_dtype = np.dtype(
@@ -107,6 +108,11 @@ own_order_dtype = np.dtype(
         ("exec_qty", "f8"),
         ("maker", "i8"),
         ("arrival", "i8"),  # its place among single orders, see `hftd.layout.market_order_dtype`
+        # For a user's models.
+        ("user0", "f8"),
+        ("user1", "f8"),
+        ("user2", "f8"),
+        ("user3", "f8"),
         ("slot", "i8"),
         ("next_free", "i8"),
     ],
@@ -120,10 +126,12 @@ QUEUE_LOG2 = 2
 QUEUE_POWER = 3
 QUEUE_POWER2 = 4
 QUEUE_POWER3 = 5
-QUEUE_L3_FIFO = 6
+QUEUE_CUSTOM = 6
+QUEUE_L3_FIFO = 7
 
 LATENCY_CONSTANT = 0
 LATENCY_INTERPOLATED = 1
+LATENCY_CUSTOM = 2
 
 # Which way an order latency is of.
 WAY_NEW = 0
@@ -137,14 +145,36 @@ ASSET_INVERSE = 1
 FEE_ON_VALUE = 0
 FEE_ON_QTY = 1
 FEE_FLAT = 2
+FEE_CUSTOM = 3
 
 EXCHANGE_WHOLE_FILLS = 0
 EXCHANGE_PARTIAL_FILLS = 1
 
 latency_model_dtype = np.dtype(
-    [("model", "i8"), ("constant_ns", "i8"), ("rows", "i8"), ("count", "i8")], align=True
+    [
+        ("model", "i8"),
+        ("constant_ns", "i8"),
+        ("rows", "i8"),
+        ("count", "i8"),
+        ("function", "i8"),
+        ("state", "i8"),
+    ],
+    align=True,
 )
-"""How long one way takes; rows is the address of `latency_dtype` rows."""
+"""How long one way takes; rows is the address of `latency_dtype` rows, function that of a user's model."""
+
+market_dtype = np.dtype(
+    [
+        ("now_ns", "i8"),
+        ("rows_seen", "i8"),
+        ("best_bid_tick", "i8"),
+        ("best_ask_tick", "i8"),
+        ("tick_size", "f8"),
+        ("lot_size", "f8"),
+    ],
+    align=True,
+)
+"""What a user's model is told of the market: the exchange's time, its best prices, and the rows of data so far."""
 
 bus_dtype = np.dtype(
     [("entries", "i8"), ("head", "i8"), ("tail", "i8"), ("last_ts", "i8"), ("head_ts", "i8")], align=True
@@ -196,6 +226,18 @@ exchange_dtype = np.dtype(
         ("taker_fee", "f8"),
         ("buyer_fee", "f8"),  # of the value, in addition
         ("seller_fee", "f8"),
+        # A user's models: functions and their states by address, 0 where there is none.
+        ("market", market_dtype),
+        ("fn_fee", "i8"),
+        ("fee_state", "i8"),
+        ("fn_queue_enter", "i8"),
+        ("fn_queue_trade", "i8"),
+        ("fn_queue_depth", "i8"),
+        ("fn_queue_reached", "i8"),
+        ("queue_state", "i8"),
+        ("fn_admit", "i8"),
+        ("fn_cross", "i8"),
+        ("exchange_state", "i8"),
         ("error", "i8"),
         ("fn_orders", "i8"),  # where the market is known order by order: (exchange, rows, count, now_ns)
     ],

@@ -44,6 +44,7 @@ from sim.engine.layout import (
     SEG_FAR_BIDS,
     SEG_SELL_TRADES,
     SEG_TRADES,
+    SEG_USER,
     segment_dtype,
 )
 
@@ -139,7 +140,7 @@ def exchange_bids(exchange, tick, stop, qty, now_ns):
     best = b.best_bid_tick
     low = b.low_bid_tick
     high = b.high_bid_tick
-    # Own buys change only when own sells fill; the window is looked at again then.
+    # A bid level fills own sells only, so the ticks between which own buys stand hold for the whole segment.
     own_low = _own_low(x.buy_ticks, x.buys)
     own_high = _own_high(x.buy_ticks, x.buys)
     while tick < stop:
@@ -147,7 +148,7 @@ def exchange_bids(exchange, tick, stop, qty, now_ns):
         q = load_f64(qty)
         address = bids + 8 * t
         if own_low <= t <= own_high:
-            bid_level_changed(exchange, t, load_f64(address), q)
+            bid_level_changed(exchange, t, load_f64(address), q, now_ns)
         store_f64(address, q)
         low = min(low, t)
         high = max(high, t)
@@ -188,7 +189,7 @@ def exchange_asks(exchange, tick, stop, qty, now_ns):
         q = load_f64(qty)
         address = asks + 8 * t
         if own_low <= t <= own_high:
-            ask_level_changed(exchange, t, load_f64(address), q)
+            ask_level_changed(exchange, t, load_f64(address), q, now_ns)
         store_f64(address, q)
         low = min(low, t)
         high = max(high, t)
@@ -224,13 +225,13 @@ def _exchange_rare(exchange, kind, segment, tick, stop, qty, now_ns):
             if kind == SEG_FAR_BIDS:
                 prior_best = b.best_bid_tick
                 before = set_bid(book, t, q)
-                bid_level_changed(exchange, t, before, q)
+                bid_level_changed(exchange, t, before, q, now_ns)
                 if b.best_bid_tick > prior_best:
                     fill_sells_upto(exchange, b.best_bid_tick, now_ns)
             else:
                 prior_best = b.best_ask_tick
                 before = set_ask(book, t, q)
-                ask_level_changed(exchange, t, before, q)
+                ask_level_changed(exchange, t, before, q, now_ns)
                 if b.best_ask_tick < prior_best:
                     fill_buys_downto(exchange, b.best_ask_tick, now_ns)
             tick += 8
@@ -302,6 +303,19 @@ def note_trade(asset, row, shift_ns):
 
 
 @inline
+def note_user_event(asset, row, shift_ns):
+    """Keep a user event, with the local time that the bot sees."""
+    a = asset_at(asset)
+    if a.user_events_len >= a.user_events_cap:
+        a.user_events_dropped += int(a.user_events_cap > 0)
+        return
+    target = a.user_events + a.user_events_len * _EVENT
+    copy_bytes(target, row, _EVENT)
+    store_i64(target + _EVENT_LOCAL, load_i64(row + _EVENT_LOCAL) + shift_ns)
+    a.user_events_len += 1
+
+
+@inline
 def local_segment(asset, segment, ticks, qtys, shift_ns):
     """What one segment of the market does on the local side."""
     first = load_i64(segment + _SEG_FIRST)
@@ -331,6 +345,8 @@ def local_segment(asset, segment, ticks, qtys, shift_ns):
             set_ask(book, load_i64(tick), load_f64(qty))
             tick += 8
             qty += 8
+    elif kind == SEG_USER:
+        note_user_event(asset, load_i64(segment + _SEG_ROW), shift_ns)
     elif kind >= SEG_CLEAR_BIDS:
         row = load_i64(segment + _SEG_ROW)
         orders = book_at(book).market_orders

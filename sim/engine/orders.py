@@ -47,7 +47,7 @@ from hftd.types import (
 from sim.engine.exchange import LANE_BYTES
 from sim.engine.latency import exchange_at, lane_at
 from sim.engine.layout import EXCHANGE_WHOLE_FILLS
-from sim.engine.own import BOOK, fill_reached, first_at_or_above, free, leave, respond
+from sim.engine.own import BOOK, fill_crossed, fill_reached, first_at_or_above, free, leave, respond
 from sim.engine.queue import own_order_at
 
 _ROW_BYTES = event_dtype.itemsize
@@ -68,9 +68,14 @@ def _hand_out(exchange, qty):
 
 
 @inline
-def _fill(exchange, order, now_ns):
-    """Fill an order with what is there for its bot's orders; all of it with whole fills. Returns whether it is gone."""
+def _fill(exchange, order, is_better, now_ns):
+    """Fill an order with what is there for its bot's orders; all of it with whole fills. Returns whether it is gone.
+
+    Where the market goes through a better price a user's exchange says how much, if there is one.
+    """
     x = exchange_at(exchange)
+    if is_better and x.fn_cross != 0:
+        return fill_crossed(exchange, order, now_ns)
     lots = 1
     if x.exchange_model != EXCHANGE_WHOLE_FILLS:
         lane = lane_at(own_order_at(order).lane)
@@ -97,7 +102,7 @@ def fill_buys(exchange, above_tick, tie_tick, tie_arrival, qty, now_ns):
         while i < x.buys and load_i64(x.buy_ticks + 8 * i) == tick:
             order = load_i64(x.buy_orders + 8 * i)
             reached = tick > above_tick or (tick == tie_tick and own_order_at(order).arrival < tie_arrival)
-            if not (reached and _fill(exchange, order, now_ns)):
+            if not (reached and _fill(exchange, order, tick > above_tick, now_ns)):
                 i += 1
         end = first
 
@@ -114,7 +119,7 @@ def fill_sells(exchange, below_tick, tie_tick, tie_arrival, qty, now_ns):
             return
         order = load_i64(x.sell_orders + 8 * i)
         reached = tick < below_tick or (tick == tie_tick and own_order_at(order).arrival < tie_arrival)
-        if not (reached and _fill(exchange, order, now_ns)):
+        if not (reached and _fill(exchange, order, tick < below_tick, now_ns)):
             i += 1
 
 

@@ -23,6 +23,7 @@ from hftd.types import (
 )
 from sim.engine.account import LANE_INDEX, LANE_STATE, LANE_TO_LOCAL, book_execution
 from sim.engine.bus import UPDATES_MASK, bus_at, bus_is_full, bus_push
+from sim.engine.custom import custom_cross_qty
 from sim.engine.latency import exchange_at, lane_at, response_latency_ns
 from sim.engine.layout import (
     EXCHANGE_WHOLE_FILLS,
@@ -158,18 +159,18 @@ def _remove_at(ticks, orders, count, i):
 
 
 @inline
-def rest(exchange, order):
+def rest(exchange, order, now_ns):
     """Put an order into the market."""
     x = exchange_at(exchange)
     o = own_order_at(order)
     if x.book.market_orders != 0:
         o.arrival = next_arrival(x.book.market_orders)
     if o.side == BUY:
-        queue_enter(order, bid_qty(exchange + BOOK, o.price_tick))
+        queue_enter(exchange, order, bid_qty(exchange + BOOK, o.price_tick), now_ns)
         _insert(x.buy_ticks, x.buy_orders, x.buys, o.price_tick, order)
         x.buys += 1
     else:
-        queue_enter(order, ask_qty(exchange + BOOK, o.price_tick))
+        queue_enter(exchange, order, ask_qty(exchange + BOOK, o.price_tick), now_ns)
         _insert(x.sell_ticks, x.sell_orders, x.sells, o.price_tick, order)
         x.sells += 1
     index_insert(o.lane + LANE_INDEX, o.order_id, o.slot)
@@ -218,7 +219,7 @@ def execute(exchange, order, exec_price_tick, qty, maker):
     else:
         o.leaves_qty = 0.0
         o.status = FILLED
-    book_execution(exchange, o.lane, o.side, exec_price_tick, qty, maker)
+    book_execution(exchange, order)
 
 
 @inline
@@ -247,5 +248,26 @@ def fill_reached(exchange, order, lots, now_ns):
         return True
     o.front_qty = 0.0
     execute(exchange, order, o.price_tick, qty, 1)
+    respond(exchange, order, NONE, now_ns, 1)
+    return False
+
+
+@inline
+def fill_crossed(exchange, order, now_ns):
+    """Fill so much of a resting order that the market went through as a user's exchange says.
+
+    Returns:
+        Whether it is gone.
+    """
+    x = exchange_at(exchange)
+    o = own_order_at(order)
+    qty = custom_cross_qty(exchange, order, now_ns)
+    lots = round_away(min(qty, o.leaves_qty) / x.book.lot_size) if qty > 0.0 else 0
+    if lots <= 0:
+        return False
+    if round_away((o.leaves_qty - lots * x.book.lot_size) / x.book.lot_size) <= 0:
+        fill_resting(exchange, order, now_ns)
+        return True
+    execute(exchange, order, o.price_tick, lots * x.book.lot_size, 1)
     respond(exchange, order, NONE, now_ns, 1)
     return False

@@ -25,6 +25,7 @@ from hftd.types import (
     LOCAL_EVENT,
     SELL_EVENT,
     TRADE_EVENT,
+    USER_DEFINED_EVENT,
 )
 from sim.engine.layout import (
     KINDS_OF_LEVELS,
@@ -47,6 +48,7 @@ from sim.engine.layout import (
     SEG_OTHER,
     SEG_SELL_TRADES,
     SEG_TRADES,
+    SEG_USER,
     segment_dtype,
     stream_dtype,
 )
@@ -88,8 +90,9 @@ _SEGMENT_KINDS = np.concatenate(
 
 
 @inline
-def _fail(stream, code, row):
+def _fail(stream, code, row, last_ts):
     s = stream_at(stream)
+    s.last_ts = last_ts
     s.error = code
     s.error_row = row
     return code
@@ -119,6 +122,8 @@ def prepare(stream):
     """
     s = stream_at(stream)
     flag = LOCAL_EVENT if s.is_local != 0 else EXCH_EVENT
+    # The exchange takes no notice of user events.
+    user = SEG_USER if s.is_local != 0 else SEG_OTHER
     ts_offset = _LOCAL_TS if s.is_local != 0 else _EXCH_TS
     shift_ns = s.offset_ns if s.is_local != 0 else 0
     book = book_at(s.book)
@@ -144,9 +149,13 @@ def prepare(stream):
             continue
         ts = load_i64(row + ts_offset)
         if ts + shift_ns < last_ts:
-            return _fail(stream, PREPARE_UNSORTED, row)
+            return _fail(stream, PREPARE_UNSORTED, row, last_ts)
         kind_byte = ev & KIND_MASK
-        kind = _SEGMENT_KINDS[kinds + 4 * kind_byte + ((ev >> 28) & 3)] if kind_byte < 16 else SEG_OTHER
+        kind = SEG_OTHER
+        if kind_byte < 16:
+            kind = _SEGMENT_KINDS[kinds + 4 * kind_byte + ((ev >> 28) & 3)]
+        elif kind_byte >= USER_DEFINED_EVENT:
+            kind = user
         seg = segment_at(segment)
         seg.ts = ts + shift_ns
         seg.first_kind = 16 * count + kind
@@ -158,7 +167,7 @@ def prepare(stream):
             while True:
                 code = _check_order_row(row, tick_size)
                 if code != PREPARE_OK:
-                    return _fail(stream, code, row)
+                    return _fail(stream, code, row, last_ts)
                 count += 1
                 row += _ROW_BYTES
                 if row >= end or count >= chunk_rows or load_i64(row + ts_offset) != ts:
@@ -171,9 +180,6 @@ def prepare(stream):
             continue
         if kind == SEG_OTHER or kind >= SEG_CLEAR_BIDS:
             # One row each: what they hold is read from the row itself.
-            px = load_f64(row + _PX)
-            if kind != SEG_OTHER and px != px:
-                return _fail(stream, PREPARE_NOT_FINITE, row)
             seg.exch_ts = load_i64(row + _EXCH_TS)
             store_i64(ticks + 8 * count, 0)
             store_f64(qtys + 8 * count, 0.0)
@@ -186,9 +192,9 @@ def prepare(stream):
             px = load_f64(row + _PX) / tick_size
             qty = load_f64(row + _QTY)
             if not (px > -_MAX_TICK and px < _MAX_TICK and qty < 1e300):
-                return _fail(stream, PREPARE_NOT_FINITE, row)
+                return _fail(stream, PREPARE_NOT_FINITE, row, last_ts)
             if qty < 0.0:
-                return _fail(stream, PREPARE_NEGATIVE_QTY, row)
+                return _fail(stream, PREPARE_NEGATIVE_QTY, row, last_ts)
             tick = round_away(px)
             if window == 0:
                 place_window(s.book, tick)

@@ -13,7 +13,9 @@ import math
 
 from hftd.jit import inline
 from hftd.native import record_at, round_away
+from sim.engine.custom import custom_depth, custom_enter, custom_reached_lots, custom_trade, exchange_at
 from sim.engine.layout import (
+    QUEUE_CUSTOM,
     QUEUE_LOG,
     QUEUE_LOG2,
     QUEUE_POWER,
@@ -37,32 +39,49 @@ def probability_behind(model, power, front, back):
         return math.log(1.0 + back) / math.log(1.0 + (back + front))
     if model == QUEUE_POWER:
         f_back = back**power
-        return f_back / (f_back + front**power)
+        total = f_back + front**power
+        if total == 0.0 or total == math.inf:
+            # The power is beyond what a number can be: that of the ratio is not.
+            return 1.0 / (1.0 + (front / back) ** power) if back > 0.0 else 0.0
+        return f_back / total
     if model == QUEUE_POWER2:
-        return back**power / (back + front) ** power
+        total = (back + front) ** power
+        if total == 0.0 or total == math.inf:
+            return (back / (back + front)) ** power
+        return back**power / total
     return 1.0 - (front / (front + back)) ** power
 
 
 @inline
-def queue_enter(order, level_qty):
+def queue_enter(exchange, order, level_qty, now_ns):
     """An order joins a level: all that stands there is ahead of it."""
     o = own_order_at(order)
     o.front_qty = level_qty
     o.cum_trade_qty = 0.0
+    if exchange_at(exchange).queue_model == QUEUE_CUSTOM:
+        custom_enter(exchange, order, level_qty, now_ns)
 
 
 @inline
-def queue_trade(order, qty):
+def queue_trade(exchange, order, qty, now_ns):
     """A trade at the order's price takes from what is ahead of it."""
     o = own_order_at(order)
+    if exchange_at(exchange).queue_model == QUEUE_CUSTOM:
+        custom_trade(exchange, order, qty, now_ns)
+        return
     o.front_qty -= qty
     o.cum_trade_qty += qty
 
 
 @inline
-def queue_depth(order, model, power, before_qty, after_qty):
+def queue_depth(exchange, order, before_qty, after_qty, now_ns):
     """The level's quantity changed by something that the trades so far do not explain."""
+    x = exchange_at(exchange)
     o = own_order_at(order)
+    model = x.queue_model
+    if model == QUEUE_CUSTOM:
+        custom_depth(exchange, order, before_qty, after_qty, now_ns)
+        return
     if model == QUEUE_RISK_ADVERSE:
         o.front_qty = min(o.front_qty, after_qty)
         return
@@ -75,12 +94,15 @@ def queue_depth(order, model, power, before_qty, after_qty):
     # A trade may leave the front a rounding error below zero; a power of that would be NaN.
     front = max(o.front_qty, 0.0)
     back = before_qty - front
-    behind = probability_behind(model, power, front, max(back, 0.0))
+    behind = probability_behind(model, x.queue_power, front, max(back, 0.0))
     estimate = front - (1.0 - behind) * decrease + min(back - behind * decrease, 0.0)
     o.front_qty = min(estimate, after_qty)
 
 
 @inline
-def queue_reached_lots(order, lot_size):
+def queue_reached_lots(exchange, order, now_ns):
     """How many lots of trades went beyond what was ahead of the order; more than 0 if it is reached."""
-    return round_away(-own_order_at(order).front_qty / lot_size)
+    x = exchange_at(exchange)
+    if x.queue_model == QUEUE_CUSTOM:
+        return custom_reached_lots(exchange, order, now_ns)
+    return round_away(-own_order_at(order).front_qty / x.book.lot_size)

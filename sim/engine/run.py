@@ -21,7 +21,7 @@ from hftd.layout import (
 )
 from hftd.native import call_code, load_i64, record_at, stack_bytes
 from hftd.orders import apply_update, asset_at, order_at, update_at
-from hftd.types import ERR_DATA, ERR_RING_FULL, INVALID_MIN, MARKET_FEED, ORDER_RESPONSE
+from hftd.types import END_OF_DATA, ERR_DATA, ERR_RING_FULL, INVALID_MIN, MARKET_FEED, ORDER_RESPONSE
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, UPDATES_MASK, bus_at, bus_is_full, bus_pop
 from sim.engine.exchange import handle_requests, push_request
@@ -123,7 +123,7 @@ def next_exchange_ts(engine, asset_no):
 
 
 @inline
-def _matching_response_ts(lane, order_id, any_order):
+def matching_response_ts(lane, order_id, any_order):
     """When the first answer on its way arrives that is waited for, NEVER if there is none."""
     bus = bus_at(lane + LANE_TO_LOCAL)
     if any_order or bus.head == bus.tail:
@@ -136,19 +136,43 @@ def _matching_response_ts(lane, order_id, any_order):
 
 
 @inline
-def step_exchange_to_response(engine, asset_no, lane, order_id, any_order, until_ns):
+def step_exchange_to_response(engine, asset_no, lane, order_id, until_ns):
     """Let the exchange go on event by event until an answer that is waited for is on its way.
 
     Returns:
         When it arrives, or `until_ns` if that comes first. Everything at the exchange up to then has happened.
     """
-    limit = min(until_ns, _matching_response_ts(lane, order_id, any_order))
+    limit = min(until_ns, matching_response_ts(lane, order_id, False))
     while True:
         ts = next_exchange_ts(engine, asset_no)
         if ts > limit or ts == NEVER:
             return limit
         call_code(engine_at(engine).fn_advance_exchange, (engine, asset_no, ts))
-        limit = min(limit, _matching_response_ts(lane, order_id, any_order))
+        limit = min(limit, matching_response_ts(lane, order_id, False))
+
+
+@inline
+def step_exchanges_to_response(engine, num_assets, until_ns):
+    """As `step_exchange_to_response` for any answer of any of the first assets.
+
+    No exchange gets ahead of the answer that ends the wait: what the strategy sends then, to whichever of them, must
+    find it as it is at that moment.
+    """
+    limit = until_ns
+    for a in range(num_assets):
+        limit = min(limit, matching_response_ts(exchange_at(exchange_address(engine, a)).lanes, 0, True))
+    while True:
+        first = 0
+        ts = NEVER
+        for a in range(num_assets):
+            asset_ts = next_exchange_ts(engine, a)
+            if asset_ts < ts:
+                ts = asset_ts
+                first = a
+        if ts > limit or ts == NEVER:
+            return limit
+        call_code(engine_at(engine).fn_advance_exchange, (engine, first, ts))
+        limit = min(limit, matching_response_ts(exchange_at(exchange_address(engine, first)).lanes, 0, True))
 
 
 @kernel("int64(int64, int64, int64, int64)")
@@ -200,6 +224,8 @@ def begin(session):
     """Start the clock at the earliest event of all assets."""
     s = session_at(session)
     e = engine_at(s.backend)
+    if e.error != 0:
+        return e.error
     earliest = NEVER
     for asset_no in range(e.num_assets):
         exchange = exchange_address(s.backend, asset_no)
@@ -224,18 +250,17 @@ def advance(session, until_ns, wait, asset_no, order_id):
     engine = s.backend
     e = engine_at(engine)
     if e.error != 0:
-        return e.error
+        # Said once: a strategy that only looks for the end must end too.
+        return END_OF_DATA
     limit = until_ns
     if wait == WAIT_FEED or wait == WAIT_FEED_OR_RESPONSE:
         for a in range(s.num_assets):
             limit = min(limit, stream_at(e.locals + a * STREAM_BYTES).next_ts)
     if wait == WAIT_FEED_OR_RESPONSE:
-        for a in range(s.num_assets):
-            lane = exchange_at(exchange_address(engine, a)).lanes
-            limit = step_exchange_to_response(engine, a, lane, 0, True, limit)
+        limit = step_exchanges_to_response(engine, s.num_assets, limit)
     elif wait == WAIT_RESPONSE:
         lane = exchange_at(exchange_address(engine, asset_no)).lanes
-        limit = step_exchange_to_response(engine, asset_no, lane, order_id, False, limit)
+        limit = step_exchange_to_response(engine, asset_no, lane, order_id, limit)
     for a in range(e.num_assets):
         if next_exchange_ts(engine, a) <= limit:
             call_code(e.fn_advance_exchange, (engine, a, limit))

@@ -69,7 +69,13 @@ class Replay:
                     return "stopped"
                 self._changed.clear()
                 await self._changed.wait()
-            return await self._play(servers)
+            self._progress.say(f"playing for {', '.join(bot.name for bot in self.stage.bots())}")
+            try:
+                return await self._play(servers)
+            except HftdError as error:
+                for server in servers:
+                    server.close(f"the daemon failed: {error.what}")
+                raise
 
     def _say_for_whom(self) -> None:
         channels = ", ".join(self.stage.channels)

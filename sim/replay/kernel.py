@@ -27,7 +27,16 @@ from sim.engine.run import STREAM, engine_at, exchange_address, next_exchange_ts
 from sim.replay.layout import ATTENTION, BOT_BYTES, EV, bot_at, play_at
 from sim.replay.requests import publish_updates, read_requests
 from sim.replay.rows import next_local_ts, publish_rows
-from sim.replay.waits import answer_waits, find_limit, is_all_over, note_waits, rest, ring_all
+from sim.replay.waits import (
+    answer_waits,
+    find_limit,
+    is_all_over,
+    latest_wake_ts,
+    note_waits,
+    nothing_comes,
+    rest,
+    ring_all,
+)
 
 # What `play` returns.
 SLICE_OVER = 0
@@ -113,8 +122,9 @@ def play(state, slice_ns):
             doorbell_wait(p.doorbell_fd, 0, 20_000)
             continue
         p.publishing = 0
-        # Data that ended leaves the clock where it was.
-        if p.limit_ns != NEVER:
+        if p.speed == 0.0 and nothing_comes(state):
+            p.now_ns = latest_wake_ts(state)
+        elif p.limit_ns != NEVER:
             p.now_ns = p.limit_ns
         store_release(p.clock + CLOCK_NOW_NS, p.now_ns)
         rows_before = p.rows

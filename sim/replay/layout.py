@@ -17,6 +17,8 @@ bot_dtype = np.dtype(
         ("responded", "i8"),
         ("matched", "i8"),  # whether the answer that it waits for was
         ("over", "i8"),  # whether it was told that the data is over
+        ("now_ns", "i8"),  # the bot's clock: when it last woke, or came
+        ("sent_ns", "i8"),  # the time on its last request
         ("links", "i8"),  # by channel: the link's address, 0 where the bot is not attached
         ("requests", "i8"),  # by channel: the request queue's descriptor
         ("responses", "i8"),
@@ -37,6 +39,7 @@ play_dtype = np.dtype(
         ("rings", "i8"),  # by channel
         ("slowest", "i8"),  # by channel: how far the slowest bot had read when last looked at
         ("asset_channels", "i8"),  # by asset
+        ("awaited", "i8"),  # by asset: whether an answer of its exchange would wake a bot
         ("clock", "i8"),
         ("doorbell_fd", "i8"),
         ("attention", "i8"),  # set by the other thread: return at once
@@ -62,4 +65,4 @@ play_at = record_at(play_dtype)
 bot_at = record_at(bot_dtype)
 BOT_BYTES = bot_dtype.itemsize
 # Offsets in a row of events.
-EV, LOCAL_TS = 0, 16
+EV, LOCAL_TS, PX, QTY = 0, 16, 24, 32

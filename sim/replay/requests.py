@@ -39,6 +39,7 @@ from sim.replay.layout import BOT_BYTES, bot_at, play_at
 request_at = record_at(request_dtype)
 _REQUEST_FIELDS = offset_of(request_dtype, "instrument")
 _UPDATE_FIELDS = 8
+_MAX_TICK = 1 << 53
 
 
 @inline
@@ -136,27 +137,35 @@ def read_requests(play, bot_no):
                 r.time_in_force = 0
             else:
                 return False
-            queue_release(queue)
             asset_no = r.instrument
             if asset_no < 0 or asset_no >= e.num_assets or load_i64(bot.instruments + 8 * asset_no) == 0:
                 return False
-            if not _is_sane(r.side, r.order_type, r.time_in_force, r.qty, r.kind):
+            # Latencies are looked up by the request's time, which goes on from request to request.
+            if r.local_ts < bot.sent_ns or r.local_ts > p.now_ns:
+                return False
+            if not _is_sane(r):
                 return False
             lane = lane_of(play, asset_no, bot_no)
             if bus_is_full(lane + LANE_TO_EXCH, REQUESTS_MASK):
-                return False
+                # It stays in the ring until some have arrived; the bot sees that its ring gets full.
+                break
+            queue_release(queue)
             bot.orders += 1
-            push_request(exchange_address(p.engine, asset_no), lane, request, p.now_ns)
+            bot.sent_ns = r.local_ts
+            exchange = exchange_address(p.engine, asset_no)
+            # Where no data comes any more the bots' clocks part, and nothing is left that one could see too early.
+            now_ns = bot.now_ns if exchange_at(exchange).stream.next_ts == NEVER else p.now_ns
+            push_request(exchange, lane, request, now_ns)
     return True
 
 
 @inline
-def _is_sane(side, order_type, time_in_force, qty, kind):
+def _is_sane(r):
     """What a session's own checks let through; another writer's nonsense does not reach the engine."""
-    if kind == CANCELED:
+    if r.kind == CANCELED:
         return True
-    if not (qty > 0.0 and qty < 1e300):
+    if not (r.qty > 0.0 and r.qty < 1e300) or r.price_tick > _MAX_TICK or r.price_tick < -_MAX_TICK:
         return False
-    if kind == REPLACED:
+    if r.kind == REPLACED:
         return True
-    return (side == 1 or side == -1) and 0 <= order_type <= 1 and 0 <= time_in_force <= 3
+    return (r.side == 1 or r.side == -1) and 0 <= r.order_type <= 1 and 0 <= r.time_in_force <= 3

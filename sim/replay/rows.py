@@ -6,12 +6,57 @@ from hftd.channel.layout import LINK_MARKET_CURSOR, MARKET_CAPACITY, MARKET_TAIL
 from hftd.channel.messages import feed_length, write_feed_header
 from hftd.channel.ring import market_claim, market_commit, market_count_rows, market_need, next_stamp
 from hftd.jit import inline
-from hftd.native import call_code, copy_bytes, load_acquire, load_i64, store_i64
-from hftd.types import ERR_DATA, LOCAL_EVENT
-from sim.engine.layout import NEVER
+from hftd.native import call_code, copy_bytes, load_acquire, load_f64, load_i64, store_i64
+from hftd.types import (
+    ADD_ORDER_EVENT,
+    DEPTH_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
+    ERR_DATA,
+    EXCH_EVENT,
+    FILL_EVENT,
+    KIND_MASK,
+    LOCAL_EVENT,
+    MODIFY_ORDER_EVENT,
+    TRADE_EVENT,
+)
+from sim.engine.layout import (
+    KINDS_OF_LEVELS,
+    NEVER,
+    PREPARE_NEGATIVE_QTY,
+    PREPARE_NOT_FINITE,
+    PREPARE_OK,
+    PREPARE_UNSORTED,
+)
 from sim.engine.prepare import stream_at
 from sim.engine.run import STREAM_BYTES, engine_at
-from sim.replay.layout import BOT_BYTES, EV, LOCAL_TS, bot_at, play_at
+from sim.replay.layout import BOT_BYTES, EV, LOCAL_TS, PX, QTY, bot_at, play_at
+
+
+@inline
+def _is_looked_at(ev, kinds):
+    """Whether a row's price and quantity must be sound and the exchange's side does not look at them."""
+    kind = ev & KIND_MASK
+    if kinds != KINDS_OF_LEVELS and kind == TRADE_EVENT:
+        # Among single orders the exchange's side has no use for trades.
+        return True
+    if (ev & EXCH_EVENT) != 0:
+        return False
+    if kinds == KINDS_OF_LEVELS:
+        return kind == DEPTH_EVENT or kind == TRADE_EVENT or kind == DEPTH_SNAPSHOT_EVENT
+    return kind == ADD_ORDER_EVENT or kind == MODIFY_ORDER_EVENT or kind == FILL_EVENT
+
+
+@inline
+def _what_is_wrong(row, kinds):
+    """The PREPARE_* code of a row that only the local side sees; the exchange's side looks at the others itself."""
+    if _is_looked_at(load_i64(row + EV), kinds):
+        px = load_f64(row + PX)
+        qty = load_f64(row + QTY)
+        if px - px != 0.0 or qty - qty != 0.0:
+            return PREPARE_NOT_FINITE
+        if qty < 0.0:
+            return PREPARE_NEGATIVE_QTY
+    return PREPARE_OK
 
 
 @inline
@@ -29,8 +74,9 @@ def next_local_ts(engine, asset_no):
         s.row = row
         if row < end:
             s.next_ts = load_i64(row + LOCAL_TS) + s.offset_ns
-            if s.next_ts < s.last_ts:
-                s.error = 1
+            wrong = PREPARE_UNSORTED if s.next_ts < s.last_ts else _what_is_wrong(row, s.kinds)
+            if wrong != PREPARE_OK:
+                s.error = wrong
                 s.error_row = row
                 s.ended = 1
                 s.next_ts = NEVER
@@ -50,14 +96,23 @@ def _count_rows(stream, limit_ns):
     s = stream_at(stream)
     row = s.row
     end = s.rows_end
+    kinds = s.kinds
     shift_ns = s.offset_ns
     last_ts = s.last_ts
     count = 0
     while row < end and count < MAX_ROWS:
-        if (load_i64(row + EV) & LOCAL_EVENT) != 0:
+        ev = load_i64(row + EV)
+        if (ev & LOCAL_EVENT) != 0:
             ts = load_i64(row + LOCAL_TS) + shift_ns
-            # A row that goes back in time is left where it is: it stops the run when it is next.
-            if ts > limit_ns or ts < last_ts:
+            # A row that is wrong is left where it is: it stops the run when it is next.
+            if (
+                ts > limit_ns
+                or ts < last_ts
+                or (
+                    ((ev & EXCH_EVENT) == 0 or kinds != KINDS_OF_LEVELS)
+                    and _what_is_wrong(row, kinds) != PREPARE_OK
+                )
+            ):
                 break
             last_ts = ts
             count += 1

@@ -71,7 +71,6 @@ class Stage:
         self.assets = assets
         self.channels = channels
         self.on_change: Callable[[], None] = lambda: None
-        self.warnings: list[str] = []
         self.all_bots: list[BotRun] = []
         self.started_ns = self.finished_ns = 0
         self._lock = threading.Lock()
@@ -110,6 +109,7 @@ class Stage:
         play["rings"] = rings.ctypes.data
         play["slowest"] = self._words(len(self.channels)).ctypes.data
         play["asset_channels"] = asset_channels.ctypes.data
+        play["awaited"] = self._words(len(self.assets)).ctypes.data
         play["clock"] = self.clock.address
         play["doorbell_fd"] = self.doorbell_fd
         play["speed"] = speed
@@ -153,6 +153,11 @@ class Stage:
     def check(self) -> None:
         """Raise what is wrong with the data, if something is."""
         self.engine.check()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is odd in the data."""
+        return list(self.engine.warnings)
 
     @property
     def rows(self) -> int:
@@ -281,6 +286,7 @@ class Stage:
         row = self._bots[number]
         for name in ("answered", "waiting", "fed", "responded", "matched", "over", "orders", "fills"):
             row[name] = 0
+        row["now_ns"], row["sent_ns"] = self.now_ns, 0
         row["page"] = page.address
         row["active"] = 1
         self._set_parties()

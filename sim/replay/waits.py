@@ -24,18 +24,28 @@ from hftd.channel.wait import (
 )
 from hftd.clock import steady_ns
 from hftd.jit import inline
-from hftd.native import load_acquire, load_i64, pause
+from hftd.native import call_code, load_acquire, load_i64, pause, store_i64
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import bus_at
 from sim.engine.latency import exchange_at
 from sim.engine.layout import NEVER
-from sim.engine.run import engine_at, exchange_address, step_exchange_to_response
+from sim.engine.run import engine_at, exchange_address, matching_response_ts, next_exchange_ts
 from sim.replay.layout import ATTENTION, BOT_BYTES, bot_at, play_at
 from sim.replay.requests import lane_of, read_requests
 from sim.replay.rows import next_local_ts
 
 _STEP_NS = 1_000_000_000
 """A long wait is walked through in steps of this, so that the run can be watched and left."""
+
+
+@inline
+def _nothing_is_on_its_way(play, bot_no):
+    p = play_at(play)
+    for asset_no in range(engine_at(p.engine).num_assets):
+        lane = lane_of(play, asset_no, bot_no)
+        if bus_at(lane + LANE_TO_EXCH).head_ts != NEVER or bus_at(lane + LANE_TO_LOCAL).head_ts != NEVER:
+            return False
+    return True
 
 
 @inline
@@ -56,10 +66,13 @@ def note_waits(play):
                 p.held_up_by = 1 + i
             all_wait = 0
             continue
-        bot.waiting = asked
-        if not read_requests(play, i):
+        if asked != bot.answered + 1 or not read_requests(play, i):
             p.broken = i
             return -1
+        bot.waiting = asked
+        if bot.over != 0 and not _nothing_is_on_its_way(play, i):
+            # It goes on trading after the data: its requests are still answered.
+            bot.over = 0
     return all_wait
 
 
@@ -77,23 +90,76 @@ def _wake_ts(play, bot_no):
 
 
 @inline
-def _wake_ts_of_answers(play, bot_no, limit_ns):
-    """The moment at which an answer wakes a bot, or `limit_ns`; lets the exchanges go on as far as it takes."""
+def _answer_ts(play, bot_no):
+    """When the first answer on its way that a waiting bot waits for reaches it, NEVER if there is none yet."""
     p = play_at(play)
     bot = bot_at(p.bots + bot_no * BOT_BYTES)
     flags = load_i64(bot.page + BOT_WAIT_FLAGS)
+    ts = NEVER
     if (flags & WAIT_ANY_ORDER) != 0:
         for asset_no in range(engine_at(p.engine).num_assets):
             if load_i64(bot.instruments + 8 * asset_no) != 0:
-                lane = lane_of(play, asset_no, bot_no)
-                limit_ns = step_exchange_to_response(p.engine, asset_no, lane, 0, True, limit_ns)
+                ts = min(ts, matching_response_ts(lane_of(play, asset_no, bot_no), 0, True))
     elif (flags & WAIT_ONE_ORDER) != 0:
         asset_no = load_i64(bot.page + BOT_WAIT_INSTRUMENT)
         if 0 <= asset_no < engine_at(p.engine).num_assets:
-            lane = lane_of(play, asset_no, bot_no)
             order_id = load_i64(bot.page + BOT_WAIT_ORDER_ID)
-            limit_ns = step_exchange_to_response(p.engine, asset_no, lane, order_id, False, limit_ns)
-    return limit_ns
+            ts = matching_response_ts(lane_of(play, asset_no, bot_no), order_id, False)
+    return ts
+
+
+@inline
+def _note_awaited(play):
+    """Mark the assets of which an answer would wake a bot. Returns whether there are any."""
+    p = play_at(play)
+    num_assets = engine_at(p.engine).num_assets
+    for asset_no in range(num_assets):
+        store_i64(p.awaited + 8 * asset_no, 0)
+    found = False
+    for i in range(p.num_bots):
+        bot = bot_at(p.bots + i * BOT_BYTES)
+        if bot.active == 0 or bot.waiting == 0:
+            continue
+        flags = load_i64(bot.page + BOT_WAIT_FLAGS)
+        if (flags & WAIT_ANY_ORDER) != 0:
+            for asset_no in range(num_assets):
+                if load_i64(bot.instruments + 8 * asset_no) != 0:
+                    store_i64(p.awaited + 8 * asset_no, 1)
+                    found = True
+        elif (flags & WAIT_ONE_ORDER) != 0:
+            asset_no = load_i64(bot.page + BOT_WAIT_INSTRUMENT)
+            if 0 <= asset_no < num_assets:
+                store_i64(p.awaited + 8 * asset_no, 1)
+                found = True
+    return found
+
+
+@inline
+def _first_answer_ts(play, limit_ns):
+    """The moment at which an answer wakes a bot, or `limit_ns`; lets the exchanges go on as far as it takes.
+
+    They go on event by event, the earliest first, and none gets ahead of the answer: what a bot sends when it is
+    woken must find each of them as it is at that moment.
+    """
+    p = play_at(play)
+    if not _note_awaited(play):
+        return limit_ns
+    while True:
+        for i in range(p.num_bots):
+            bot = bot_at(p.bots + i * BOT_BYTES)
+            if bot.active != 0 and bot.waiting != 0:
+                limit_ns = min(limit_ns, _answer_ts(play, i))
+        first = 0
+        ts = NEVER
+        for asset_no in range(engine_at(p.engine).num_assets):
+            if load_i64(p.awaited + 8 * asset_no) != 0:
+                asset_ts = next_exchange_ts(p.engine, asset_no)
+                if asset_ts < ts:
+                    ts = asset_ts
+                    first = asset_no
+        if ts > limit_ns or ts == NEVER:
+            return limit_ns
+        call_code(engine_at(p.engine).fn_advance_exchange, (p.engine, first, ts))
 
 
 @inline
@@ -107,12 +173,8 @@ def find_limit(play):
         bot = bot_at(p.bots + i * BOT_BYTES)
         if bot.active != 0 and bot.waiting != 0:
             limit_ns = min(limit_ns, _wake_ts(play, i))
-    for i in range(p.num_bots):
-        bot = bot_at(p.bots + i * BOT_BYTES)
-        if bot.active != 0 and bot.waiting != 0:
-            limit_ns = _wake_ts_of_answers(play, i, limit_ns)
-    # A wait for what was there before it was asked.
-    return max(limit_ns, p.now_ns)
+    # A wait may be for what was there before it was asked.
+    return max(_first_answer_ts(play, limit_ns), p.now_ns)
 
 
 @inline
@@ -122,16 +184,6 @@ def data_is_over(engine):
         if exchange_at(exchange_address(engine, asset_no)).stream.next_ts != NEVER:
             return False
         if next_local_ts(engine, asset_no) != NEVER:
-            return False
-    return True
-
-
-@inline
-def _nothing_is_on_its_way(play, bot_no):
-    p = play_at(play)
-    for asset_no in range(engine_at(p.engine).num_assets):
-        lane = lane_of(play, asset_no, bot_no)
-        if bus_at(lane + LANE_TO_EXCH).head_ts != NEVER or bus_at(lane + LANE_TO_LOCAL).head_ts != NEVER:
             return False
     return True
 
@@ -160,6 +212,8 @@ def answer_waits(play):
         if answer != 0:
             bot.answered = bot.waiting
             bot.waiting = 0
+            if answer > 0:
+                bot.now_ns = p.now_ns
             # From here on what is published belongs to the next wait.
             bot.fed = 0
             bot.responded = 0
@@ -223,6 +277,30 @@ def rest(play, until_ns, sleep_ns):
     if not _any_news(play) and load_acquire(play + ATTENTION) == 0:
         doorbell_wait(p.doorbell_fd, 0, max(min(sleep_ns, until_ns - steady_ns()), 0))
     _arm(play, False)
+
+
+@inline
+def nothing_comes(play):
+    """Whether the data is over and no bot has anything on its way."""
+    p = play_at(play)
+    if not data_is_over(p.engine):
+        return False
+    for i in range(p.num_bots):
+        if bot_at(p.bots + i * BOT_BYTES).active != 0 and not _nothing_is_on_its_way(play, i):
+            return False
+    return True
+
+
+@inline
+def latest_wake_ts(play):
+    """Where data that ended leaves the clock: the wait that it ended in took no time."""
+    p = play_at(play)
+    ts = p.sim_start_ns
+    for i in range(p.num_bots):
+        bot = bot_at(p.bots + i * BOT_BYTES)
+        if bot.active != 0:
+            ts = max(ts, bot.now_ns)
+    return ts
 
 
 @inline

@@ -225,7 +225,7 @@ class Model:
     def modify(self, order_id, tick, qty, time_in_force):
         order = self.own[order_id]
         if tick == order.tick and qty <= order.qty:
-            order.qty, order.status = qty, NEW
+            order.qty = qty
             return
         self.queue(order.side, order.tick).remove(order)
         order.tick, order.qty = tick, qty
