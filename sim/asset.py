@@ -27,6 +27,7 @@ from sim.engine.layout import (
     FEE_ON_QTY,
     FEE_ON_VALUE,
     QUEUE_CUSTOM,
+    QUEUE_L3_FIFO,
     QUEUE_LOG,
     QUEUE_LOG2,
     QUEUE_POWER,
@@ -106,6 +107,11 @@ class AssetModel:
     def contract(self) -> Contract:
         """What a position is worth."""
         return Contract(self.contract_size, self.asset_model == ASSET_INVERSE)
+
+    @property
+    def by_order(self) -> bool:
+        """Whether the market is known order by order."""
+        return self.queue_model == QUEUE_L3_FIFO
 
     def spec(self) -> AssetSpec:
         """What the local side must know."""
@@ -333,6 +339,14 @@ class BacktestAsset:
     def power_prob_queue_model3(self, n: float) -> Self:
         """Decreases are split by 1 - f(front / (front + back)), f(x) = x^n."""
         return self._queue(QUEUE_POWER3, n)
+
+    def l3_fifo_queue_model(self) -> Self:
+        """The feed is the market's single orders (kinds 10 to 13), and own orders stand among them by arrival.
+
+        Rows of levels (kinds 1 and 4) change nothing then. The rules: :mod:`hftd.market_orders` for the book,
+        :mod:`sim.engine.orders` for fills, whole and partial.
+        """
+        return self._queue(QUEUE_L3_FIFO)
 
     def custom_queue_model(self, model: CustomQueue) -> Self:
         """A queue model of one's own."""

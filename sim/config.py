@@ -135,6 +135,10 @@ class CustomQueue(_Custom, frozen=True, tag="custom", tag_field="model"):
     """A queue model of one's own."""
 
 
+class L3FifoQueue(Section, frozen=True, tag="l3_fifo", tag_field="model"):
+    """The data are the market's single orders, and own orders stand among them first in, first out."""
+
+
 class ValueFee(Section, frozen=True, tag="value", tag_field="model"):
     """Fees on the traded value: 0.0002 is 2 basis points, a negative fee is a rebate.
 
@@ -188,7 +192,16 @@ class CustomExchange(_Custom, frozen=True, tag="custom", tag_field="model"):
 
 Fee = ValueFee | QtyFee | FlatFee | CustomFee
 OrderLatency = ConstantLatency | InterpolatedLatency | SeparateLatency | CustomLatency
-Queue = RiskAverseQueue | PowerQueue | PowerQueue2 | PowerQueue3 | LogQueue | LogQueue2 | CustomQueue
+Queue = (
+    RiskAverseQueue
+    | PowerQueue
+    | PowerQueue2
+    | PowerQueue3
+    | LogQueue
+    | LogQueue2
+    | L3FifoQueue
+    | CustomQueue
+)
 
 
 class AssetSection(Section, frozen=True):

@@ -23,6 +23,7 @@ from sim.config import (
     CustomQueue,
     FlatFee,
     InterpolatedLatency,
+    L3FifoQueue,
     LogQueue,
     LogQueue2,
     PowerQueue,
@@ -42,6 +43,7 @@ from sim.engine.layout import (
     FEE_ON_QTY,
     FEE_ON_VALUE,
     QUEUE_CUSTOM,
+    QUEUE_L3_FIFO,
     QUEUE_LOG,
     QUEUE_LOG2,
     QUEUE_POWER,
@@ -74,6 +76,8 @@ def _queue(section: AssetSection) -> tuple[int, float]:
             return QUEUE_LOG2, 0.0
         case CustomQueue():
             return QUEUE_CUSTOM, 0.0
+        case L3FifoQueue():
+            return QUEUE_L3_FIFO, 0.0
         case _:
             return QUEUE_RISK_ADVERSE, 0.0
 

@@ -15,12 +15,21 @@ from hftd import feed
 from hftd.arena import Arena
 from hftd.errors import DataError, HftdError
 from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
-from hftd.local import fill_book
+from hftd.local import fill_book, fill_market_orders
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
-from hftd.types import ERR_DATA, ERR_RING_FULL, INVALID_MIN, LOCAL_EVENT, event_dtype
+from hftd.types import (
+    DEPTH_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
+    ERR_DATA,
+    ERR_RING_FULL,
+    INVALID_MIN,
+    KIND_MASK,
+    LOCAL_EVENT,
+    event_dtype,
+)
 from sim.asset import AssetModel, as_rows
-from sim.engine import prepare, run
-from sim.engine.columns import Prepared, row_error, set_buffers
+from sim.engine import orders, prepare, run
+from sim.engine.columns import Prepared, kinds_of, row_error, set_buffers
 from sim.engine.layout import (
     CHUNK_ROWS,
     LATENCY_CUSTOM,
@@ -104,6 +113,9 @@ class Engine:
             )
         x = self.exchanges[asset_no]
         fill_book(x["book"], model.spec(), self.arena)
+        if model.by_order:
+            fill_market_orders(x["book"], self.arena)
+            x["fn_orders"] = orders.exchange_orders.address
         book = int(self.exchanges.ctypes.data) + asset_no * exchange_dtype.itemsize + _BOOK
         if model.initial_snapshot is not None:
             self.load_snapshot(asset_no, book)
@@ -195,6 +207,7 @@ class Engine:
         stream["last_ts"] = INVALID_MIN
         stream["file_no"] = -1
         stream["book"] = book
+        stream["kinds"] = kinds_of(by_order=model.by_order, is_local=is_local)
         if book == 0:
             return
         set_buffers(stream, self.arena, CHUNK_ROWS)
@@ -202,6 +215,13 @@ class Engine:
     def load_snapshot(self, asset_no: int, book: int) -> None:
         """Apply an asset's initial snapshot to a book."""
         rows = self._load(self.models[asset_no].initial_snapshot)
+        kinds = rows["ev"] & KIND_MASK
+        if self.models[asset_no].by_order and np.isin(kinds, (DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT)).any():
+            raise DataError(
+                "the initial snapshot holds levels, but the asset's book is made from single orders",
+                where=f"asset {self.models[asset_no].name or asset_no}",
+                hint="give rows of added orders (kind 10), the first in each queue first",
+            )
         feed.load_book.call(book, rows.ctypes.data, len(rows))
 
     def _load(self, source: Any) -> NDArray[Any]:

@@ -39,6 +39,7 @@ SEG_CLEAR_BIDS = 8
 SEG_CLEAR_ASKS = 9
 SEG_CLEAR = 10
 SEG_USER = 11  # user events that the local side sees
+SEG_ORDERS = 12  # single orders of the market: added, cancelled, modified and filled ones, as they come
 
 segment_dtype = np.dtype(
     [
@@ -71,6 +72,7 @@ stream_dtype = np.dtype(
         ("offset_ns", "i8"),  # added to local_ts
         ("last_ts", "i8"),  # of the last prepared row: times may not go back
         ("book", "i8"),  # the book that the rows go to: its window tells which levels are far
+        ("kinds", "i8"),  # KINDS_*: which rows it takes
         ("ended", "i8"),
         ("error", "i8"),  # PREPARE_*, with the address of the offending row
         ("error_row", "i8"),
@@ -79,6 +81,10 @@ stream_dtype = np.dtype(
     align=True,
 )
 """One side's view of an asset's events, prepared chunk by chunk."""
+
+KINDS_OF_LEVELS = 0
+KINDS_OF_ORDERS = 64
+KINDS_OF_ORDERS_AT_EXCHANGE = 128  # where fills say what trades would
 
 PREPARE_OK = 0
 PREPARE_UNSORTED = 1
@@ -106,6 +112,7 @@ own_order_dtype = np.dtype(
         ("exec_price_tick", "i8"),
         ("exec_qty", "f8"),
         ("maker", "i8"),
+        ("arrival", "i8"),  # its place among single orders, see `hftd.layout.market_order_dtype`
         # For a user's models.
         ("user0", "f8"),
         ("user1", "f8"),
@@ -125,6 +132,7 @@ QUEUE_POWER = 3
 QUEUE_POWER2 = 4
 QUEUE_POWER3 = 5
 QUEUE_CUSTOM = 6
+QUEUE_L3_FIFO = 7
 
 LATENCY_CONSTANT = 0
 LATENCY_INTERPOLATED = 1
@@ -189,6 +197,7 @@ lane_dtype = np.dtype(
         ("bot", "i8"),
         ("active", "i8"),
         ("open_orders", "i8"),
+        ("to_fill_qty", "f8"),  # what the event that is processed still has for its orders
     ],
     align=True,
 )
@@ -235,6 +244,7 @@ exchange_dtype = np.dtype(
         ("fn_cross", "i8"),
         ("exchange_state", "i8"),
         ("error", "i8"),
+        ("fn_orders", "i8"),  # where the market is known order by order: (exchange, rows, count, now_ns)
     ],
     align=True,
 )

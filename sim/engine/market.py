@@ -19,7 +19,8 @@ from hftd.book import (
 )
 from hftd.jit import inline
 from hftd.layout import asset_dtype, offset_of
-from hftd.native import copy_bytes, load_f64, load_i64, store_f64, store_i64
+from hftd.market_orders import market_orders_at
+from hftd.native import call_code, copy_bytes, load_f64, load_i64, store_f64, store_i64
 from hftd.orders import asset_at
 from hftd.types import INVALID_MAX, INVALID_MIN, event_dtype
 from sim.engine.exchange import (
@@ -214,7 +215,7 @@ def exchange_asks(exchange, tick, stop, qty, now_ns):
 
 @inline
 def _exchange_rare(exchange, kind, segment, tick, stop, qty, now_ns):
-    """Far levels and clears."""
+    """Far levels, clears, and single orders."""
     book = exchange + BOOK
     b = book_at(book)
     if kind == SEG_FAR_BIDS or kind == SEG_FAR_ASKS:
@@ -235,6 +236,9 @@ def _exchange_rare(exchange, kind, segment, tick, stop, qty, now_ns):
                     fill_buys_downto(exchange, b.best_ask_tick, now_ns)
             tick += 8
             qty += 8
+    elif b.market_orders != 0:
+        x = exchange_at(exchange)
+        call_code(x.fn_orders, (exchange, load_i64(segment + _SEG_ROW), (stop - tick) >> 3, now_ns))
     else:
         apply_clear(book, kind, load_i64(segment + _SEG_ROW))
 
@@ -344,7 +348,12 @@ def local_segment(asset, segment, ticks, qtys, shift_ns):
     elif kind == SEG_USER:
         note_user_event(asset, load_i64(segment + _SEG_ROW), shift_ns)
     elif kind >= SEG_CLEAR_BIDS:
-        apply_clear(book, kind, load_i64(segment + _SEG_ROW))
+        row = load_i64(segment + _SEG_ROW)
+        orders = book_at(book).market_orders
+        if orders != 0:
+            call_code(market_orders_at(orders).fn_apply_rows, (book, row, end - start))
+        else:
+            apply_clear(book, kind, row)
     a = asset_at(asset)
     a.rows += end - start
     a.feed_exch_ts = load_i64(segment + _SEG_EXCH)

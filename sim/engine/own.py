@@ -9,6 +9,7 @@ order.
 from hftd.book import ask_qty, bid_qty
 from hftd.jit import inline
 from hftd.layout import MAX_ORDERS, request_dtype, update_dtype
+from hftd.market_orders import next_arrival
 from hftd.native import copy_bytes, load_i64, move_bytes, record_at, round_away, store_i64
 from hftd.orders import index_insert, index_remove
 from hftd.types import (
@@ -162,6 +163,8 @@ def rest(exchange, order, now_ns):
     """Put an order into the market."""
     x = exchange_at(exchange)
     o = own_order_at(order)
+    if x.book.market_orders != 0:
+        o.arrival = next_arrival(x.book.market_orders)
     if o.side == BUY:
         queue_enter(exchange, order, bid_qty(exchange + BOOK, o.price_tick), now_ns)
         _insert(x.buy_ticks, x.buy_orders, x.buys, o.price_tick, order)

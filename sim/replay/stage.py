@@ -245,6 +245,7 @@ class Stage:
                 REQUEST_BYTES,
                 response_bytes,
                 tuple(self._contract(asset_no) for asset_no in asset_nos),
+                tuple(self.assets[asset_no].model.by_order for asset_no in asset_nos),
             )
         self.on_change()
         return bot, Grant(welcome, [self.clock.fd, ring.fd, link.fd, self.doorbell_fd])
