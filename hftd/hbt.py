@@ -254,6 +254,12 @@ class Hbt:
                     f"{name}: {int(row['book']['far_dropped']):,} levels far from the market had no room"
                 )
             found += [f"{name}: {what}" for what in left_out_of_market_orders(row["book"])]
+        if times := int(self._session[0]["wrong_assets"]):
+            number = int(self._session[0]["wrong_asset"])
+            found.append(
+                f"the strategy asked {times:,} times for an asset that it does not have, last for number {number}, and "
+                f"was given asset 0: it has {self.num_assets}, numbered from 0"
+            )
         if self._recorder is not None and self._recorder.dropped:
             found.append(f"{self._recorder.dropped:,} records had no room: sample less often")
         return found

@@ -282,11 +282,16 @@ class Engine:
 
     def _check_ticks(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> None:
         """A wrong tick size moves every price, silently."""
-        from sim.archive import find_off_tick
+        from sim.archive import find_coarser_tick, find_off_tick
 
         model = self.models[asset_no]
         found = find_off_tick(rows, model.tick_size)
         if found is None:
+            if step := find_coarser_tick(rows, model.tick_size):
+                self.warnings.append(
+                    f"{self._where(asset_no, file_no)}: all prices looked at are multiples of {step:g}, the tick size "
+                    f"is {model.tick_size:g}: orders may stand between the market's prices"
+                )
             return
         what = (
             f"{found.count:,} of {found.looked_at:,} prices are no multiples of the tick size {model.tick_size:g}, "

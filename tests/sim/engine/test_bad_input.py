@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numba import njit
 
 from hftd.errors import DataError, HftdError, OrderError
 from hftd.types import END_OF_DATA, ERR_DATA, EXCH_EVENT, GTX, LIMIT, LOCAL_EVENT, event_dtype
@@ -234,3 +235,25 @@ def test_an_order_in_a_queue_of_the_smallest_quantities_fills_all_the_same(model
     hbt.elapse(100)
     assert hbt.position(0) == tiny
     assert capfd.readouterr().err == ""
+
+
+def test_a_tick_size_finer_than_the_datas_is_said():
+    data = rows(*levels(), *(("bid", 100 + k, 50.0 + k, 1.0) for k in range(30)))
+    hbt = HashMapMarketDepthBacktest([asset(data).tick_size(0.1)])
+    assert hbt.elapse(1_000_000) in (0, END_OF_DATA)
+    assert any("all prices looked at are multiples of" in warning for warning in hbt.warnings())
+    hbt = backtest(data)
+    assert hbt.elapse(1_000_000) in (0, END_OF_DATA)
+    assert hbt.warnings() == []
+
+
+@njit
+def reads_an_asset_that_is_not_there(hbt):
+    hbt.elapse(1_000)
+    return hbt.depth(3).best_bid + hbt.position(-1)
+
+
+def test_asking_for_an_asset_that_is_not_there_is_said_after_the_run():
+    hbt = backtest(rows(*levels()))
+    reads_an_asset_that_is_not_there(hbt)
+    assert any("2 times for an asset that it does not have, last for number -1" in w for w in hbt.warnings())
