@@ -91,6 +91,7 @@ class AssetModel:
     buyer_fee: float = 0.0
     seller_fee: float = 0.0
     exchange_model: int = EXCHANGE_WHOLE_FILLS
+    share_trades: bool = False
     queue_model: int = QUEUE_LOG2
     queue_power: float = 0.0
     custom_queue: CustomQueue | None = None
@@ -376,6 +377,14 @@ class BacktestAsset:
     def partial_fill_exchange(self) -> Self:
         """Makers fill by what trades leave behind the queue ahead of them, takers walk the opposite book."""
         self.model.exchange_model = EXCHANGE_PARTIAL_FILLS
+        return self
+
+    def share_trades(self, shared: bool = True) -> Self:
+        """The orders of a bot at one price share a trade's quantity, by queue place.
+
+        Without it, as in HftBacktest, each of them is given all of it. Markets of single orders always share.
+        """
+        self.model.share_trades = bool(shared)
         return self
 
     def _fees(self, model: int, maker_fee: float, taker_fee: float) -> Self:

@@ -140,6 +140,7 @@ def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAss
                 feed_offset_ns=section.feed_latency_offset_ns,
                 contract_size=section.contract_size,
                 fuse_bbo=section.fuse_bbo,
+                share_trades=section.share_trades,
                 asset_model=ASSET_INVERSE if section.asset == "inverse" else ASSET_LINEAR,
             )
             _set_fee(model, section)

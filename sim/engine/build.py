@@ -139,6 +139,7 @@ class Engine:
             "queue_model",
             "queue_power",
             "exchange_model",
+            "share_trades",
             "asset_model",
             "contract_size",
             "fee_model",

@@ -224,6 +224,7 @@ exchange_dtype = np.dtype(
         ("queue_power", "f8"),
         ("latencies", latency_model_dtype, (4,)),  # by WAY_*
         ("exchange_model", "i8"),
+        ("share_trades", "i8"),  # a bot's orders at one price share a trade's quantity
         ("asset_model", "i8"),
         ("contract_size", "f8"),
         ("fee_model", "i8"),
