@@ -250,4 +250,6 @@ def run(config: BotConfig, base: Path) -> BotResult:
     bot = Bot(instruments, name=config.bot.name, end=config.bot.end, spin_us=config.bot.spin_us)
     with bot, _signals_to(bot.stop):
         descriptors = tuple(attachment.fileno() for attachment in bot.attachments)
-        return run_strategy(bot, config, strategy, bot.contracts, watch=bot.lost, descriptors=descriptors)
+        result = run_strategy(bot, config, strategy, bot.contracts, watch=bot.lost, descriptors=descriptors)
+        bot.detach(result.ended)
+        return result
