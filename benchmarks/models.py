@@ -1,8 +1,7 @@
 """What assets and models cost: `python -m benchmarks.models [--json] [--repeat 5] [--times 20]`.
 
 The market maker at steps of 10 ms on columns that were prepared before, so that nothing but the run is compared: ten
-assets with a tenth of the rows each beside one asset with all of them, and models of one's own beside the same models
-built in.
+assets beside one of them, by the cost of a row, and models of one's own beside the same models built in.
 """
 
 # pyright: basic
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from benchmarks.market import Market, market, repeated
+from benchmarks.market import Market, market
 from benchmarks.sides import LATENCY_NS, MAKER_FEE, MARKET_MAKER, QUEUE_POWER, STEP_NS, TAKER_FEE
 from benchmarks.strategies import no_op
 from benchmarks.table import Row, conditions, machine, ratios, shown, spread, text_table
@@ -33,6 +32,11 @@ TEN = f"{ASSETS} assets"
 BUILT_IN = "built in"
 STRATEGIES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "no-op": (no_op, (STEP_NS,)),
+    # It computes its quotes and looks at its orders, but may hold nothing, and so sends none.
+    "market maker that sends nothing": (
+        market_making,
+        tuple((MARKET_MAKER | {"max_position": -1.0}).values()),
+    ),
     "market maker": (market_making, tuple(MARKET_MAKER.values())),
 }
 
@@ -138,33 +142,33 @@ def timed(assets: list[BacktestAsset], strategy: str) -> tuple[float, tuple[floa
 def measure(repeat: int, times: int) -> dict[str, Any]:
     """All figures."""
     with tempfile.TemporaryDirectory(prefix="hftd-bench-") as temporary:
-        of = market(times, Path(temporary))
-    whole = Prepared(of.rows, of.tick_size, of.lot_size)
-    part = of.rows[: len(of.rows) // ASSETS]
+        of = market(times // 2, Path(temporary))
+    # Long enough for the first touch of the memory, which every asset has to pay, not to count.
     parts = []
     for k in range(ASSETS):
-        rows = repeated(part, 1)
+        rows = of.rows.copy()
         rows["exch_ts"] += k * _APART_NS
         rows["local_ts"] += k * _APART_NS
         parts.append(Prepared(rows, of.tick_size, of.lot_size))
-    seconds: dict[str, dict[str, list[float]]] = {
+    rows_of = {TEN: ASSETS * len(of.rows)}
+    costs: dict[str, dict[str, list[float]]] = {
         name: {side: [] for side in (ONE, TEN)} for name in STRATEGIES
     }
-    seconds["market maker"].update({side: [] for side in OWN})
+    costs["market maker"].update({side: [] for side in OWN})
     trades: dict[str, tuple[float, ...]] = {}
     # The first turn compiles, and touches the memory.
     for turn in range(repeat + 1):
         for name in STRATEGIES:
-            found = {ONE: timed([_asset(of, whole)], name)}
+            found = {ONE: timed([_asset(of, parts[0])], name)}
             found[TEN] = timed([_asset(of, data) for data in parts], name)
             if name == "market maker":
                 for side, changed in OWN.items():
-                    found[side] = timed([changed(_asset(of, whole))], name)
+                    found[side] = timed([changed(_asset(of, parts[0]))], name)
                     trades[side] = found[side][1]
                 trades[ONE] = found[ONE][1]
             if turn:
                 for side, (took, _) in found.items():
-                    seconds[name][side].append(took)
+                    costs[name][side].append(took / rows_of.get(side, len(of.rows)))
     where = machine()
     where["load_1_min_after"] = where["load_1_min"]
     return {
@@ -172,18 +176,16 @@ def measure(repeat: int, times: int) -> dict[str, Any]:
         "rows": len(of.rows),
         "repeat": repeat,
         "machine": where,
-        "strategies": {name: _summary(found, len(of.rows)) for name, found in seconds.items()},
+        "strategies": {name: _summary(found) for name, found in costs.items()},
         "trades": trades,
         "trades_are_equal": all(found == trades[ONE] for found in trades.values()),
     }
 
 
-def _summary(seconds: dict[str, list[float]], rows: int) -> dict[str, Any]:
+def _summary(costs: dict[str, list[float]]) -> dict[str, Any]:
     return {
-        "rows_per_s": {side: spread([rows / took for took in found]) for side, found in seconds.items()},
-        "cost_of_a_row": {
-            side: ratios(found, seconds[ONE]) for side, found in seconds.items() if side != ONE
-        },
+        "rows_per_s": {side: spread([1.0 / cost for cost in found]) for side, found in costs.items()},
+        "cost_of_a_row": {side: ratios(found, costs[ONE]) for side, found in costs.items() if side != ONE},
     }
 
 
@@ -207,7 +209,7 @@ def _yes(value: bool) -> str:
 
 def notes(figures: dict[str, Any]) -> list[str]:
     """What else must be known to read the table."""
-    what = f"{figures['rows']:,} rows in all; {figures['repeat']} turns; steps of 10 ms"
+    what = f"{figures['rows']:,} rows an asset; {figures['repeat']} turns; steps of 10 ms"
     return [f"{figures['market']}: {what}; prepared columns", conditions(figures["machine"])]
 
 

@@ -118,6 +118,20 @@ fence_release = _fence("fence_release", "release")
 
 
 @intrinsic
+def prefetch(typingctx, address):
+    """Ask for the cache line of an address that will be written; any address is allowed."""
+
+    def codegen(context, builder, signature, args):
+        pointer = builder.inttoptr(args[0], _I8.as_pointer())
+        function_type = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+        builder.call(function, [pointer, _I32(1), _I32(3), _I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+@intrinsic
 def add_u32(typingctx, address, value):
     """Add to a 32-bit word atomically; returns what it was."""
 

@@ -209,6 +209,7 @@ exchange_dtype = np.dtype(
         ("lanes", "i8"),
         ("num_lanes", "i8"),
         ("next_request_ts", "i8"),  # the earliest over the lanes' buses to the exchange
+        ("error", "i8"),
         # Own orders: sorted by price, then by queue place.
         ("pool", "i8"),
         ("used_slots", "i8"),
@@ -244,7 +245,6 @@ exchange_dtype = np.dtype(
         ("fn_admit", "i8"),
         ("fn_cross", "i8"),
         ("exchange_state", "i8"),
-        ("error", "i8"),
         ("fn_orders", "i8"),  # where the market is known order by order: (exchange, rows, count, now_ns)
     ],
     align=True,

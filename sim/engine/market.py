@@ -20,7 +20,7 @@ from hftd.book import (
 from hftd.jit import inline
 from hftd.layout import asset_dtype, offset_of
 from hftd.market_orders import market_orders_at
-from hftd.native import call_code, copy_bytes, load_f64, load_i64, store_f64, store_i64
+from hftd.native import call_code, copy_bytes, load_f64, load_i64, prefetch, store_f64, store_i64
 from hftd.orders import asset_at
 from hftd.types import INVALID_MAX, INVALID_MIN, event_dtype
 from sim.engine.exchange import (
@@ -56,6 +56,8 @@ _SEG_ROW = offset_of(segment_dtype, "row")
 _EVENT = event_dtype.itemsize
 _EVENT_LOCAL = 16
 _EVENT_PX = 24
+_LOOK_AHEAD = 24
+"""Rows."""
 
 
 @inline
@@ -313,6 +315,37 @@ def note_user_event(asset, row, shift_ns):
     copy_bytes(target, row, _EVENT)
     store_i64(target + _EVENT_LOCAL, load_i64(row + _EVENT_LOCAL) + shift_ns)
     a.user_events_len += 1
+
+
+@inline
+def look_ahead(book, segment, segments_end, ticks, qtys):
+    """Ask for the levels that the next rows of a book will touch.
+
+    Between two steps of an asset come those of all others, which take its levels out of the nearest cache.
+    """
+    b = book_at(book)
+    bids = b.bids - 8 * b.base_tick
+    asks = b.asks - 8 * b.base_tick
+    left = _LOOK_AHEAD
+    if segment < segments_end:
+        # The columns of the rows after the next: each asset reads three arrays, too many for the processor to foresee.
+        at = 8 * (load_i64(segment + _SEG_FIRST) >> 4)
+        for line in range(4, 8):
+            prefetch(ticks + at + 64 * line)
+            prefetch(qtys + at + 64 * line)
+            prefetch(segment + 64 * line)
+    while segment < segments_end and left > 0:
+        first = load_i64(segment + _SEG_FIRST)
+        segment += _SEGMENT
+        kind = first & 15
+        if kind == SEG_BIDS or kind == SEG_ASKS:
+            levels = bids if kind == SEG_BIDS else asks
+            at = first >> 4
+            end = min(load_i64(segment + _SEG_FIRST) >> 4, at + left)
+            left -= end - at
+            while at < end:
+                prefetch(levels + 8 * load_i64(ticks + 8 * at))
+                at += 1
 
 
 @inline
