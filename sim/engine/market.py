@@ -20,7 +20,16 @@ from hftd.book import (
 from hftd.jit import inline
 from hftd.layout import asset_dtype, offset_of
 from hftd.market_orders import market_orders_at
-from hftd.native import call_code, copy_bytes, load_f64, load_i64, prefetch, store_f64, store_i64
+from hftd.native import (
+    call_code,
+    copy_bytes,
+    load_f64,
+    load_i64,
+    prefetch_read,
+    prefetch_write,
+    store_f64,
+    store_i64,
+)
 from hftd.orders import asset_at
 from hftd.types import INVALID_MAX, INVALID_MIN, event_dtype
 from sim.engine.exchange import (
@@ -331,9 +340,9 @@ def look_ahead(book, segment, segments_end, ticks, qtys):
         # The columns of the rows after the next: each asset reads three arrays, too many for the processor to foresee.
         at = 8 * (load_i64(segment + _SEG_FIRST) >> 4)
         for line in range(4, 8):
-            prefetch(ticks + at + 64 * line)
-            prefetch(qtys + at + 64 * line)
-            prefetch(segment + 64 * line)
+            prefetch_read(ticks + at + 64 * line)
+            prefetch_read(qtys + at + 64 * line)
+            prefetch_read(segment + 64 * line)
     while segment < segments_end and left > 0:
         first = load_i64(segment + _SEG_FIRST)
         segment += _SEGMENT
@@ -344,7 +353,7 @@ def look_ahead(book, segment, segments_end, ticks, qtys):
             end = min(load_i64(segment + _SEG_FIRST) >> 4, at + left)
             left -= end - at
             while at < end:
-                prefetch(levels + 8 * load_i64(ticks + 8 * at))
+                prefetch_write(levels + 8 * load_i64(ticks + 8 * at))
                 at += 1
 
 
