@@ -1,6 +1,5 @@
 """What the tests of live bots run. A bot writes what it saw into arrays that the test gave it."""
 
-import numpy as np
 from numba import njit
 
 from hftd import (
@@ -12,6 +11,7 @@ from hftd import (
     LIMIT,
     MARKET,
 )
+from tests.bot_live import told
 
 SECOND = 1_000_000_000
 
@@ -116,16 +116,13 @@ def look(hbt):
         hbt.alert(0, 55, order.leaves_qty)
 
 
-@njit
 def lag(hbt):
-    """Let the market go by."""
+    """Let the market go by, until the test opens the gate."""
     hbt.alert(0, 60, 0.0)
-    total = 0.0
-    for i in range(400_000_000):
-        total += np.sqrt(float(i))
+    told.gate.wait(90)
     hbt.elapse(500_000_000)
-    hbt.alert(0, 61, hbt.depth(0).bid_qty_at_tick(1000) + total * 0.0)
-    hbt.alert(0, 62, 1.0 if hbt.depth(0).is_valid else 0.0)
+    hbt.alert(0, 61, hbt.depth(0).bid_qty_at_tick(1000))
+    hbt.alert(0, 62, hbt.depth(0).is_valid)
 
 
 @njit

@@ -19,6 +19,7 @@ from hftd import (
 from hftd.bot import hooks
 from hftd.channel import wire
 from hftd.errors import ConfigError, StrategyError
+from tests.bot_live import told
 from tests.bot_live.conftest import FakeDaemon, Play
 
 pytestmark = pytest.mark.timeout(300)
@@ -223,6 +224,7 @@ def test_a_bot_that_was_lapped_gets_fresh_books_and_the_error_hook_says_so(play:
     play.start("lag")
     play.until(lambda: play.has(60))
     fake.tell("rows", count=500, times=20, qty=7.0)
+    told.gate.set()
     result = play.finish()
     assert hooks.LAPPED in play.kinds
     assert (play.alert(61), play.alert(62)) == (1.0, 1)

@@ -1,8 +1,10 @@
 """The hooks of the tests: they hand on to the test that runs."""
 
+import threading
 from typing import Any
 
 play: Any = None
+gate = threading.Event()
 
 
 def order(note: Any) -> None:
