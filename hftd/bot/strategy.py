@@ -254,6 +254,18 @@ def load_named(name: str, base: Path, where: str, *, what: str = "function") -> 
     return found
 
 
+def load_function(name: str, base: Path, where: str) -> Callable[..., Any]:
+    """As `load_named`, of a function.
+
+    Raises:
+        StrategyError: It can't be found or imported, or is no function.
+    """
+    function = load_named(name, base, where)
+    if not callable(function):
+        raise StrategyError(f"it is {type(function).__name__}, but must be a function", where=where)
+    return function
+
+
 def load_strategy(name: str, parameters: dict[str, Any], base: Path) -> Strategy:
     """Find a strategy.
 
@@ -266,7 +278,4 @@ def load_strategy(name: str, parameters: dict[str, Any], base: Path) -> Strategy
         StrategyError: It can't be found or imported, or the parameters do not fit.
     """
     where = f"strategy {name}"
-    function = load_named(name, base, where)
-    if not callable(function):
-        raise StrategyError(f"it is {type(function).__name__}, but must be a function", where=where)
-    return Strategy(function, parameters, where)
+    return Strategy(load_function(name, base, where), parameters, where)

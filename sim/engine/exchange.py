@@ -27,12 +27,21 @@ from hftd.types import (
     MARKET,
     NEW,
     NONE,
+    REASON_DUPLICATE,
+    REASON_EXCHANGE,
+    REASON_EXPIRED,
+    REASON_FILTER,
+    REASON_FOK,
+    REASON_NEVER_SENT,
+    REASON_NONE,
+    REASON_POST_ONLY,
+    REASON_UNKNOWN_ORDER,
     REPLACED,
 )
 from sim.engine.account import LANE_INDEX, LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, bus_at, bus_pop, bus_push
 from sim.engine.custom import custom_admits
-from sim.engine.latency import after, entry_latency_ns, exchange_at, lane_at, response_latency_ns
+from sim.engine.latency import after, entry_latency_ns, exchange_at, response_latency_ns
 from sim.engine.layout import (
     EXCHANGE_WHOLE_FILLS,
     MAX_TS,
@@ -47,10 +56,6 @@ from sim.engine.own import (
     BOOK,
     OWN_BYTES,
     execute,
-    fill_crossed,
-    fill_reached,
-    fill_resting,
-    first_at_or_above,
     free,
     leave,
     refuse,
@@ -59,129 +64,9 @@ from sim.engine.own import (
     rest,
     take_record,
 )
-from sim.engine.queue import own_order_at, queue_depth, queue_reached_lots, queue_trade
+from sim.engine.queue import own_order_at
 
 LANE_BYTES = lane_dtype.itemsize
-
-
-# --- What the market does to own orders -------------------------------------------------------------------------------
-
-
-@inline
-def fill_sells_upto(exchange, tick, now_ns):
-    """The best bid is at or above these: they fill, the lowest first."""
-    x = exchange_at(exchange)
-    if x.fn_cross != 0:
-        i = 0
-        while i < x.sells and load_i64(x.sell_ticks + 8 * i) <= tick:
-            if not fill_crossed(exchange, load_i64(x.sell_orders + 8 * i), now_ns):
-                i += 1
-        return
-    while x.sells > 0 and load_i64(x.sell_ticks) <= tick:
-        fill_resting(exchange, load_i64(x.sell_orders), now_ns)
-
-
-@inline
-def fill_buys_downto(exchange, tick, now_ns):
-    """The best ask is at or below these: they fill, the highest first."""
-    x = exchange_at(exchange)
-    if x.fn_cross != 0:
-        above = x.buys
-        while above > 0 and load_i64(x.buy_ticks + 8 * (above - 1)) >= tick:
-            # At one price the oldest goes first; those that are gone leave their place to the next.
-            i = first_at_or_above(x.buy_ticks, above, load_i64(x.buy_ticks + 8 * (above - 1)))
-            below = i
-            for _ in range(above - below):
-                if not fill_crossed(exchange, load_i64(x.buy_orders + 8 * i), now_ns):
-                    i += 1
-            above = below
-        return
-    while x.buys > 0 and load_i64(x.buy_ticks + 8 * (x.buys - 1)) >= tick:
-        # At one price the oldest goes first, and it stands first.
-        top = load_i64(x.buy_ticks + 8 * (x.buys - 1))
-        i = first_at_or_above(x.buy_ticks, x.buys, top)
-        fill_resting(exchange, load_i64(x.buy_orders + 8 * i), now_ns)
-
-
-@inline
-def bid_level_changed(exchange, tick, before_qty, after_qty, now_ns):
-    """Queue places of own buys at a level."""
-    x = exchange_at(exchange)
-    i = first_at_or_above(x.buy_ticks, x.buys, tick)
-    while i < x.buys and load_i64(x.buy_ticks + 8 * i) == tick:
-        queue_depth(exchange, load_i64(x.buy_orders + 8 * i), before_qty, after_qty, now_ns)
-        i += 1
-
-
-@inline
-def ask_level_changed(exchange, tick, before_qty, after_qty, now_ns):
-    """Queue places of own sells at a level."""
-    x = exchange_at(exchange)
-    i = first_at_or_above(x.sell_ticks, x.sells, tick)
-    while i < x.sells and load_i64(x.sell_ticks + 8 * i) == tick:
-        queue_depth(exchange, load_i64(x.sell_orders + 8 * i), before_qty, after_qty, now_ns)
-        i += 1
-
-
-@inline
-def _offer(exchange, qty):
-    """Each bot's orders share a trade."""
-    x = exchange_at(exchange)
-    for k in range(x.num_lanes):
-        lane_at(x.lanes + k * LANE_BYTES).to_fill_qty = qty
-
-
-@inline
-def _reach(exchange, order, qty, now_ns):
-    """A trade at a resting order's price. Returns whether the order is gone."""
-    x = exchange_at(exchange)
-    if x.share_trades == 0:
-        queue_trade(exchange, order, qty, now_ns)
-        lots = queue_reached_lots(exchange, order, now_ns)
-        return lots > 0 and fill_reached(exchange, order, lots, now_ns)
-    o = own_order_at(order)
-    lane = lane_at(o.lane)
-    given = lane.to_fill_qty
-    if given > 0.0:
-        queue_trade(exchange, order, given, now_ns)
-    # The level has lost all of it, whoever got it.
-    o.cum_trade_qty += qty - given
-    lots = queue_reached_lots(exchange, order, now_ns) if given > 0.0 else 0
-    if lots <= 0:
-        return False
-    leaves_qty = o.leaves_qty
-    is_gone = fill_reached(exchange, order, lots, now_ns)
-    taken = leaves_qty if is_gone else lots * x.book.lot_size
-    # A rest of less than half a lot is rounding.
-    rest = given - taken
-    lane.to_fill_qty = rest if rest >= 0.5 * x.book.lot_size else 0.0
-    return is_gone
-
-
-@inline
-def buy_trade(exchange, tick, qty, now_ns):
-    """A trade whose buyer took: own sells below its price fill; at its price, those that are reached."""
-    x = exchange_at(exchange)
-    fill_sells_upto(exchange, tick - 1, now_ns)
-    i = first_at_or_above(x.sell_ticks, x.sells, tick)
-    if x.share_trades != 0:
-        _offer(exchange, qty)
-    while i < x.sells and load_i64(x.sell_ticks + 8 * i) == tick:
-        if not _reach(exchange, load_i64(x.sell_orders + 8 * i), qty, now_ns):
-            i += 1
-
-
-@inline
-def sell_trade(exchange, tick, qty, now_ns):
-    """A trade whose seller took: own buys above its price fill; at its price, those that are reached."""
-    x = exchange_at(exchange)
-    fill_buys_downto(exchange, tick + 1, now_ns)
-    i = first_at_or_above(x.buy_ticks, x.buys, tick)
-    if x.share_trades != 0:
-        _offer(exchange, qty)
-    while i < x.buys and load_i64(x.buy_ticks + 8 * i) == tick:
-        if not _reach(exchange, load_i64(x.buy_orders + 8 * i), qty, now_ns):
-            i += 1
 
 
 # --- Requests -------------------------------------------------------------------------------------------------------
@@ -192,7 +77,7 @@ def _take_level(exchange, order, tick, level_qty, now_ns):
     """Execute an order against a level. Returns whether it is filled."""
     o = own_order_at(order)
     execute(exchange, order, tick, min(level_qty, o.leaves_qty), 0)
-    respond(exchange, order, NONE, now_ns, 1)
+    respond(exchange, order, REASON_NONE, now_ns, 1)
     return o.status == FILLED
 
 
@@ -230,14 +115,14 @@ def take(exchange, order, best, now_ns):
     o = own_order_at(order)
     if x.exchange_model == EXCHANGE_WHOLE_FILLS:
         execute(exchange, order, best, o.leaves_qty, 0)
-        respond(exchange, order, NONE, now_ns, 1)
+        respond(exchange, order, REASON_NONE, now_ns, 1)
         return
     is_market = o.order_type == MARKET
     if not is_market and o.time_in_force == FOK:
         lot_size = x.book.lot_size
         if round_away(_reachable_qty(exchange, order, best) / lot_size) < round_away(o.leaves_qty / lot_size):
             o.status = EXPIRED
-            respond(exchange, order, NONE, now_ns, 0)
+            respond(exchange, order, REASON_FOK, now_ns, 0)
             return
     rests = not is_market and o.time_in_force != IOC and o.time_in_force != FOK
     tick = best
@@ -253,7 +138,7 @@ def take(exchange, order, best, now_ns):
         _take_level(exchange, order, o.price_tick, o.leaves_qty, now_ns)
     else:
         o.status = EXPIRED
-        respond(exchange, order, NONE, now_ns, 0)
+        respond(exchange, order, REASON_EXPIRED, now_ns, 0)
 
 
 @inline
@@ -263,7 +148,7 @@ def _accept(exchange, order, now_ns):
     o = own_order_at(order)
     if exchange_at(exchange).fn_admit != 0 and not custom_admits(exchange, order, now_ns):
         o.status = EXPIRED
-        respond(exchange, order, NONE, now_ns, 0)
+        respond(exchange, order, REASON_EXCHANGE, now_ns, 0)
         free(exchange, order)
         return
     if o.side == BUY:
@@ -282,23 +167,30 @@ def _accept(exchange, order, now_ns):
     elif takes or o.order_type == MARKET or o.time_in_force == FOK or o.time_in_force == IOC:
         # Post-only that would take, or nothing to take.
         o.status = EXPIRED
-        respond(exchange, order, NONE, now_ns, 0)
+        reason = REASON_EXPIRED
+        if takes and not nobody:
+            reason = REASON_POST_ONLY
+        elif o.order_type != MARKET and o.time_in_force == FOK:
+            reason = REASON_FOK
+        respond(exchange, order, reason, now_ns, 0)
         free(exchange, order)
     else:
         o.status = NEW
         rest(exchange, order, now_ns)
-        respond(exchange, order, NONE, now_ns, 0)
+        respond(exchange, order, REASON_NONE, now_ns, 0)
 
 
 @inline
 def _handle_new(exchange, lane, request, now_ns):
     r = request_at(request)
     if index_find(lane + LANE_INDEX, r.order_id) >= 0:
-        refuse(exchange, lane, request, now_ns, after(now_ns, response_latency_ns(exchange, lane, now_ns)))
+        recv_ts = after(now_ns, response_latency_ns(exchange, lane, now_ns))
+        refuse(exchange, lane, request, REASON_DUPLICATE, now_ns, recv_ts)
         return
     order = take_record(exchange)
     if order == 0:
-        refuse(exchange, lane, request, now_ns, after(now_ns, response_latency_ns(exchange, lane, now_ns)))
+        recv_ts = after(now_ns, response_latency_ns(exchange, lane, now_ns))
+        refuse(exchange, lane, request, REASON_FILTER, now_ns, recv_ts)
         return
     o = own_order_at(order)
     o.order_id = r.order_id
@@ -321,14 +213,15 @@ def _handle_new(exchange, lane, request, now_ns):
 def _handle_cancel(exchange, lane, request, now_ns):
     slot = index_find(lane + LANE_INDEX, request_at(request).order_id)
     if slot < 0:
-        refuse(exchange, lane, request, now_ns, after(now_ns, response_latency_ns(exchange, lane, now_ns)))
+        recv_ts = after(now_ns, response_latency_ns(exchange, lane, now_ns))
+        refuse(exchange, lane, request, REASON_UNKNOWN_ORDER, now_ns, recv_ts)
         return
     order = exchange_at(exchange).pool + slot * OWN_BYTES
     leave(exchange, order)
     own_order_at(order).status = CANCELED
     # The answer is to this request.
     own_order_at(order).local_ts = request_at(request).local_ts
-    respond(exchange, order, NONE, now_ns, 0)
+    respond(exchange, order, REASON_NONE, now_ns, 0)
     free(exchange, order)
 
 
@@ -337,7 +230,8 @@ def _handle_modify(exchange, lane, request, now_ns):
     r = request_at(request)
     slot = index_find(lane + LANE_INDEX, r.order_id)
     if slot < 0:
-        refuse(exchange, lane, request, now_ns, after(now_ns, response_latency_ns(exchange, lane, now_ns)))
+        recv_ts = after(now_ns, response_latency_ns(exchange, lane, now_ns))
+        refuse(exchange, lane, request, REASON_UNKNOWN_ORDER, now_ns, recv_ts)
         return
     order = exchange_at(exchange).pool + slot * OWN_BYTES
     o = own_order_at(order)
@@ -348,7 +242,7 @@ def _handle_modify(exchange, lane, request, now_ns):
         # The answer is to this request; later ones are to the order's first.
         first_local_ts = o.local_ts
         o.local_ts = r.local_ts
-        respond(exchange, order, NONE, now_ns, 0)
+        respond(exchange, order, REASON_NONE, now_ns, 0)
         o.local_ts = first_local_ts
         return
     leave(exchange, order)
@@ -405,7 +299,8 @@ def push_request(exchange, lane, request, not_before_ns):
         way = WAY_MODIFY
     latency_ns = entry_latency_ns(exchange, lane, way, request)
     if latency_ns < 0:
-        refuse(exchange, lane, request, 0, max(after(r.local_ts, -max(latency_ns, -MAX_TS)), not_before_ns))
+        recv_ts = max(after(r.local_ts, -max(latency_ns, -MAX_TS)), not_before_ns)
+        refuse(exchange, lane, request, REASON_NEVER_SENT, 0, recv_ts)
         return
     arrive_ts = max(after(r.local_ts, latency_ns), not_before_ns)
     entry = bus_push(lane + LANE_TO_EXCH, REQUEST_BYTES, REQUESTS_MASK, arrive_ts)

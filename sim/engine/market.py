@@ -32,15 +32,6 @@ from hftd.native import (
 )
 from hftd.orders import asset_at
 from hftd.types import INVALID_MAX, INVALID_MIN, event_dtype
-from sim.engine.exchange import (
-    BOOK,
-    ask_level_changed,
-    bid_level_changed,
-    buy_trade,
-    fill_buys_downto,
-    fill_sells_upto,
-    sell_trade,
-)
 from sim.engine.latency import exchange_at
 from sim.engine.layout import (
     SEG_ASKS,
@@ -55,6 +46,15 @@ from sim.engine.layout import (
     SEG_TRADES,
     SEG_USER,
     segment_dtype,
+)
+from sim.engine.own import BOOK
+from sim.engine.reach import (
+    ask_level_changed,
+    bid_level_changed,
+    buy_trade,
+    fill_buys_downto,
+    fill_sells_upto,
+    sell_trade,
 )
 
 ASSET_BOOK = offset_of(asset_dtype, "book")

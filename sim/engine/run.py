@@ -24,7 +24,7 @@ from hftd.orders import apply_update, asset_at, order_at, update_at
 from hftd.types import END_OF_DATA, ERR_DATA, ERR_RING_FULL, INVALID_MIN, MARKET_FEED, ORDER_RESPONSE
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, UPDATES_MASK, bus_at, bus_is_full, bus_pop
-from sim.engine.exchange import BOOK, handle_requests, push_request
+from sim.engine.exchange import handle_requests, push_request
 from sim.engine.latency import exchange_at
 from sim.engine.layout import (
     NEVER,
@@ -37,6 +37,7 @@ from sim.engine.layout import (
     stream_dtype,
 )
 from sim.engine.market import ASSET_BOOK, exchange_segment, local_segment, look_ahead
+from sim.engine.own import BOOK
 from sim.engine.prepare import stream_at
 
 engine_at = record_at(engine_dtype)
