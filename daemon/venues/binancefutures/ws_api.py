@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import aiohttp
 import structlog
@@ -60,7 +60,7 @@ async def open_websocket(
                 heartbeat=heartbeat_s,
                 max_msg_size=MESSAGE_BYTES_MAX,
                 autoping=True,
-                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S)  # pyright: ignore[reportCallIssue],
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),  # pyright: ignore[reportCallIssue]
                 decode_text=False,
             ),
             10.0,
@@ -249,7 +249,7 @@ class LogonError(ConnectionBrokenError):
         self.code = code
 
 
-def _reason(socket: WebSocket, message: aiohttp.WSMessage) -> str:
+def _reason(socket: WebSocket, message: aiohttp.WSMessage | Any) -> str:
     if message.type is aiohttp.WSMsgType.ERROR:
         return f"{type(message.data).__name__}"
     return f"closed by the exchange ({socket.close_code})"
