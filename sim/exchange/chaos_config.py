@@ -38,6 +38,7 @@ class ChaosSection(Section, frozen=True):
         unknown_level: Depth messages that delete a level which was never there.
         stale_snapshot: Depth snapshots that are seconds old.
         inside_snapshot: Depth snapshots whose id lies strictly inside the next event's ids.
+        young_unseen: Queries that do not find orders which are younger than `late_ms`.
         silent_subscription: Subscriptions that are confirmed and send nothing.
         refused_connection: WebSocket handshakes that are answered with 503.
         close_s: Between closes of a connection, as after 24 h.
@@ -72,6 +73,7 @@ class ChaosSection(Section, frozen=True):
     unknown_level: _Share = 0.0
     stale_snapshot: _Share = 0.0
     inside_snapshot: _Share = 0.3
+    young_unseen: _Share = 0.0
     silent_subscription: _Share = 0.0
     refused_connection: _Share = 0.0
     close_s: _Seconds = 0.0
@@ -109,6 +111,7 @@ def storm(seed: int) -> ChaosSection:
         unknown_level=0.05,
         stale_snapshot=0.2,
         inside_snapshot=0.5,
+        young_unseen=0.2,
         silent_subscription=0.02,
         refused_connection=0.05,
         close_s=20.0,

@@ -157,10 +157,8 @@ class ControlServer:
             "<style>body{font:14px monospace;margin:2em}td,th{padding:2px 12px;text-align:left}</style>"
         )
         parts.append(f"<h1>hftd exchange</h1><p>{html.escape(status['rest_url'])}</p>")
-        for name in ("symbols", "accounts", "connections"):
-            parts.append(f"<h2>{name}</h2>{_table(status[name])}")
-        for name in ("streams", "chaos"):
-            parts.append(f"<h2>{name}</h2>{_table([status[name]] if status[name] else [])}")
+        parts += [f"<h2>{name}</h2>{_table(status[name])}" for name in ("symbols", "accounts", "connections")]
+        parts += [f"<h2>{name}</h2>{_table([status[name]])}" for name in ("streams", "chaos") if status[name]]
         parts.append(f"<h2>help</h2><pre>{html.escape(_HELP)}</pre>")
         return "".join(parts)
 

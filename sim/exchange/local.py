@@ -141,6 +141,7 @@ class LocalExchange:
         for timer in [*self._timers, self._timer]:
             if timer is not None:
                 timer.cancel()
+        self._ws_api.stop()
         await self.disconnect()
         if self._control_runner is not None:
             await self._control_runner.cleanup()
@@ -243,7 +244,7 @@ class LocalExchange:
             socket, transport, self._connections_made, request.path_qs, self.chaos, limits.outbox_bytes
         )
         self.connections[connection.number] = connection
-        connection.on_end.append(lambda: self.connections.pop(connection.number, None))
+        connection.on_end.append(lambda: self._forget(connection))
         connection.start_mishaps(limits.life_s)
         try:
             server = self._ws_api if is_api else self._streams
@@ -251,6 +252,9 @@ class LocalExchange:
         finally:
             connection.ended()
         return socket
+
+    def _forget(self, connection: Connection) -> None:
+        self.connections.pop(connection.number, None)
 
     # For tests and the control page.
 

@@ -8,7 +8,7 @@ import msgspec
 from sim.exchange.binancefutures import queries, shapes
 from sim.exchange.binancefutures.accounts import Account
 from sim.exchange.binancefutures.checks import Params, text, whole
-from sim.exchange.binancefutures.errors import ApiError, bad_symbol, missing
+from sim.exchange.binancefutures.errors import ApiError, missing
 from sim.exchange.binancefutures.venue import Venue
 
 # What a request must bring.
@@ -39,9 +39,9 @@ class Operation(NamedTuple):
     changes: bool = False
 
 
-def place(venue: Venue, account: Account, params: Params) -> Any:
+def place(venue: Venue, account: Account, params: Params, *, counts: bool = True) -> Any:
     """A new order."""
-    order = venue.desk.place(account, params)
+    order = venue.desk.place(account, params, counts=counts)
     reply = shapes.order_reply(order)
     waits = params.get("newOrderRespType") == "RESULT" and (
         order.kind == "MARKET" or order.tif in ("IOC", "FOK")
@@ -49,13 +49,9 @@ def place(venue: Venue, account: Account, params: Params) -> Any:
     return reply if waits or order.status == "EXPIRED_IN_MATCH" else shapes.ack(reply)
 
 
-def modify(venue: Venue, account: Account, params: Params) -> Any:
+def modify(venue: Venue, account: Account, params: Params, *, counts: bool = True) -> Any:
     """Another price and quantity."""
-    executed = 0
-    order = venue.desk.modify(account, params)
-    executed = order.executed_lots
-    reply = shapes.order_reply(order)
-    return reply | {"executedQty": order.instrument.qty(executed)}
+    return shapes.order_reply(venue.desk.modify(account, params, counts=counts))
 
 
 def cancel(venue: Venue, account: Account, params: Params) -> Any:
@@ -80,19 +76,20 @@ def countdown(venue: Venue, account: Account, params: Params) -> Any:
     return {"symbol": symbol, "countdownTime": str(milliseconds)}
 
 
-def batch(act: Callable[[Venue, Account, Params], Any]) -> Callable[[Venue, Account, Params], Any]:
+def batch(act: Callable[..., Any]) -> Callable[[Venue, Account, Params], Any]:
     """Several orders in one request: each succeeds or fails by itself."""
 
     def run(venue: Venue, account: Account, params: Params) -> Any:
         orders = _list(params, "batchOrders")
         if not 0 < len(orders) <= _BATCH_MAX:
             raise ApiError(-4082, "Invalid number of batch place orders.")
+        venue.gate.count_order(account, ten_s=_BATCH_MAX, minute=1)
         replies: list[Any] = []
         for one in orders:
             if not isinstance(one, dict):
                 raise ApiError(-4083, "Fail to place batch orders.")
             try:
-                replies.append(act(venue, account, {k: _word(v) for k, v in one.items()}))
+                replies.append(act(venue, account, {k: _word(v) for k, v in one.items()}, counts=False))
             except ApiError as error:
                 replies.append(error.body())
         return replies
@@ -190,12 +187,6 @@ def _depth_weight(params: Params) -> int:
 
 def _open_orders_weight(params: Params) -> int:
     return 1 if params.get("symbol") else 40
-
-
-def known_symbol(venue: Venue, params: Params) -> None:
-    """Check the symbol of a query."""
-    if params.get("symbol") and params["symbol"] not in venue.instruments:
-        raise bad_symbol()
 
 
 PLACE: Final = Operation(place, SIGNED, 0, changes=True)

@@ -46,6 +46,10 @@ class Events(Protocol):
         ...
 
 
+def _count_nothing(_account: Account) -> None:
+    """Where nobody counts orders."""
+
+
 class Desk:
     """Takes requests for orders, gives them to the market, and books what comes of it.
 
@@ -79,7 +83,7 @@ class Desk:
         self._last_order_id = 8_389_765_000_000_000
         self._last_trade_ids = dict.fromkeys(instruments, 6_000_000_000)
         self._timed: dict[int, Order] = {}
-        self.count_order: Callable[[Account], None] = lambda account: None
+        self.count_order: Callable[[Account], None] = _count_nothing
 
     # Requests.
 
@@ -90,14 +94,15 @@ class Desk:
             raise bad_symbol()
         return found
 
-    def place(self, account: Account, params: Params) -> Order:
-        """A new order. Returns it as it stands when it has met the market."""
+    def place(self, account: Account, params: Params, *, counts: bool = True) -> Order:
+        """A new order; returns it as it stands when it has met the market. One of a batch was counted with it."""
         market = self._market()
         now_ms = self._clock.stamp_ms(market.now_ns)
         want = wanted(params, account, self.instrument(params), market, now_ms)
         if want.client_id and want.client_id in account.open_by_client_id:
             raise ApiError(-4116, "ClientOrderId is duplicated.")
-        self.count_order(account)
+        if counts:
+            self.count_order(account)
         self._check_room(account, want)
         self._check_match(account, want, market)
         order = self._order(account, want, now_ms)
@@ -121,8 +126,8 @@ class Desk:
         self.on_updates(updates)
         return order
 
-    def modify(self, account: Account, params: Params) -> Order:
-        """Another price and quantity. The order goes to the end of the queue; see the sheet's rules for when it ends."""
+    def modify(self, account: Account, params: Params, *, counts: bool = True) -> Order:
+        """Another price and quantity; the order goes to the end of the queue, or ends if nothing of it would remain."""
         market = self._market()
         instrument = self.instrument(params)
         order = self._find(account, params, instrument)
@@ -140,7 +145,8 @@ class Desk:
             raise ApiError(-5027, "No need to modify the order.")
         if order.modifies >= self._modifies_max:
             raise ApiError(-5026, "Exceed maximum modify order limit.")
-        self.count_order(account)
+        if counts:
+            self.count_order(account)
         account.count("modifies")
         ends = lots <= order.executed_lots or (
             order.tif == "GTX" and self._crosses(market, instrument, order.side, tick)
@@ -231,7 +237,7 @@ class Desk:
         return touch.bid_lots > 0 and tick <= touch.bid_tick
 
     def _prevent_self_trade(self, order: Order, market: Market) -> bool:
-        """The account's own orders between the market's best prices would be met first. Returns whether it may go on."""
+        """Own orders between the market's best prices would be met first. Returns whether the order ends by that."""
         if order.stp == "NONE" or order.tif == "GTX":
             return False
         touch = market.touch(order.instrument.number)

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from sim.exchange.binancefutures import errors
 from sim.exchange.binancefutures.accounts import Account
-from sim.exchange.binancefutures.api import CANCEL, MODIFY, PLACE, Operation
+from sim.exchange.binancefutures.api import CANCEL, MODIFY, PLACE, SIGNED, Operation
 from sim.exchange.binancefutures.checks import Params
 from sim.exchange.binancefutures.errors import ApiError
 from sim.exchange.binancefutures.venue import Venue
@@ -58,7 +58,7 @@ async def perform(
         result = operation.run(venue, account, params)
     except ApiError as refused:
         error = refused
-    lost = operation.changes and venue.chaos.strikes("reply_lost")
+    lost = operation.needs == SIGNED and venue.chaos.strikes("reply_lost")
     delay_ns = venue.chaos.late_ns("reply_late")
     if operation.changes:
         delay_ns += venue.latency_ns("reply_ms")
@@ -80,6 +80,8 @@ def _mishaps_before(venue: Venue, operation: Operation, params: Params, address:
         venue.gate.check_ban(address)
     if chaos.strikes("too_many_requests"):
         raise ApiError(-1003, "Too many requests; current limit is exceeded.", 429, {"Retry-After": "1"})
+    if operation.needs == SIGNED and chaos.strikes("busy_failed"):
+        raise errors.unavailable()
     if not operation.changes:
         return
     if operation in (PLACE, MODIFY) and chaos.strikes("too_many_orders"):
@@ -87,8 +89,6 @@ def _mishaps_before(venue: Venue, operation: Operation, params: Params, address:
     only_reduces = operation is CANCEL or params.get("reduceOnly", "") == "true"
     if not only_reduces and chaos.strikes("throttled"):
         raise errors.throttled()
-    if chaos.strikes("busy_failed"):
-        raise errors.unavailable()
 
 
 def _mishap_of_reply(venue: Venue, operation: Operation) -> ApiError | None:

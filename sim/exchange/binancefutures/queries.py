@@ -140,16 +140,27 @@ def _find(venue: Venue, account: Account, params: Params, *, only_open: bool) ->
     if not params.get("orderId") and not params.get("origClientOrderId"):
         raise ApiError(-1102, "Either orderId or origClientOrderId must be sent.")
     found = account.find(params.get("orderId") or None, params.get("origClientOrderId"), only_open=only_open)
-    if found is None or found.instrument is not instrument:
+    if found is None or found.instrument is not instrument or _is_unseen(venue, found):
         raise no_such_order()
     return found
 
 
+def _is_unseen(venue: Venue, order: Order) -> bool:
+    """What queries read may be behind the matching engine."""
+    chaos = venue.chaos
+    if chaos.settings.young_unseen <= 0.0:
+        return False
+    age_ms = venue.clock.stamp_ms(venue.market.now_ns) - order.created_ms
+    return age_ms < chaos.settings.late_ms and chaos.strikes("young_unseen")
+
+
 def open_orders(venue: Venue, account: Account, params: Params) -> Any:
     """All open orders, of an instrument or of all."""
-    symbols = _symbols(venue, params)
+    symbols = frozenset(_symbols(venue, params))
     return [
-        shapes.order_query(one) for one in account.open_orders.values() if one.instrument.symbol in symbols
+        shapes.order_query(one)
+        for one in account.open_orders.values()
+        if one.instrument.symbol in symbols and not _is_unseen(venue, one)
     ]
 
 

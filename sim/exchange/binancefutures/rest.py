@@ -39,10 +39,7 @@ class RestServer:
         headers: dict[str, str] = {}
         try:
             query = request.rel_url.raw_query_string
-            raw = await request.content.read(BODY_MAX + 1) if request.can_read_body else b""
-            if len(raw) > BODY_MAX:
-                raise ApiError(-1101, "Too many parameters; the request is too large.", 413)
-            body = raw.decode("latin-1")
+            body = await _body(request)
             params = _params(query, body)
             # What is refused for its weight is counted too.
             weight = operation.weight if isinstance(operation.weight, int) else operation.weight(params)
@@ -79,6 +76,13 @@ class RestServer:
             raise missing("timestamp")
         self._venue.gate.verify(account, payload, signature)
         return Stamp(*self._venue.gate.check_time(params["timestamp"], params.get("recvWindow", "")))
+
+
+async def _body(request: web.BaseRequest) -> str:
+    raw = await request.content.read(BODY_MAX + 1) if request.can_read_body else b""
+    if len(raw) > BODY_MAX:
+        raise ApiError(-1101, "Too many parameters; the request is too large.", 413)
+    return raw.decode("latin-1")
 
 
 def _params(query: str, body: str) -> Params:

@@ -1,6 +1,7 @@
 """Who listens to which stream, and which streams a path serves."""
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from sim.exchange.chaos import Chaos
@@ -49,7 +50,7 @@ class Topics:
     def __init__(self, chaos: Chaos) -> None:
         self._chaos = chaos
         self._listeners: dict[str, dict[Listener, None]] = {}
-        self.delay_ns = lambda: 0
+        self.delay_ns: Callable[[], int] = int
 
     def heard(self, name: str) -> bool:
         """Whether anyone listens."""

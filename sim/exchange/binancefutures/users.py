@@ -1,6 +1,7 @@
 """User data: listen keys, and the events that go to those who have one."""
 
 import random
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -50,7 +51,7 @@ class Users:
         self._listeners: dict[str, list[UserListener]] = {}
         self._encoder = msgspec.json.Encoder()
         self.feeds: dict[str, Feed] = {}
-        self.delay_ns = lambda: 0
+        self.delay_ns: Callable[[], int] = int
         self.events_sent = 0
 
     # Listen keys.

@@ -32,7 +32,7 @@ class _Session:
         self.account: Account | None = None
         self.logged_on_ms = 0
         self.connected_ms = 0
-        self.pending: set[asyncio.Task[None]] = set()
+        self.pending = 0
 
 
 class WsApiServer:
@@ -44,6 +44,12 @@ class WsApiServer:
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def stop(self) -> None:
+        """Drop what is under way."""
+        for task in self._tasks:
+            task.cancel()
 
     async def serve(
         self, socket: web.WebSocketResponse, connection: Connection, request: web.BaseRequest
@@ -54,20 +60,16 @@ class WsApiServer:
         shows_limits = query.get("returnRateLimits", ["true"])[0] != "false"
         session = _Session(connection, request.remote or "?", shows_limits)
         session.connected_ms = self._venue.clock.server_ms()
-        try:
-            async for message in socket:
-                if message.type is WSMsgType.TEXT:
-                    connection.received += 1
-                    self._on_text(session, message.data)
-                elif message.type is WSMsgType.PING:
-                    connection.pong(bytes(message.data))
-                elif message.type is WSMsgType.PONG:
-                    connection.on_pong()
-                else:
-                    connection.close(1003)
-        finally:
-            for task in session.pending:
-                task.cancel()
+        async for message in socket:
+            if message.type is WSMsgType.TEXT:
+                connection.received += 1
+                self._on_text(session, message.data)
+            elif message.type is WSMsgType.PING:
+                connection.pong(bytes(message.data))
+            elif message.type is WSMsgType.PONG:
+                connection.on_pong()
+            else:
+                connection.close(1003)
 
     def _on_text(self, session: _Session, text: str) -> None:
         try:
@@ -85,16 +87,22 @@ class WsApiServer:
             self._refuse(session, number, ApiError(-1135, "'method' or 'params' is invalid."))
             return
         params = {str(key): _word(value) for key, value in raw.items()}
-        if len(session.pending) >= _PENDING_MAX:
+        if session.pending >= _PENDING_MAX:
             self._refuse(session, number, ApiError(-1003, "Too many requests in flight.", 429))
             return
         self._begin(session, number, method, params)
 
     def _begin(self, session: _Session, number: Any, method: str, params: Params) -> None:
-        # Tasks begin in the order in which they are made: requests reach the engine as they came.
+        # Tasks begin in the order in which they are made: requests reach the engine as they came. What has come is
+        # done, even if its connection ends meanwhile.
         task = asyncio.ensure_future(self._do(session, number, method, params))
-        session.pending.add(task)
-        task.add_done_callback(session.pending.discard)
+        session.pending += 1
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._done(session, done))
+
+    def _done(self, session: _Session, task: asyncio.Task[None]) -> None:
+        session.pending -= 1
+        self._tasks.discard(task)
 
     async def _do(self, session: _Session, number: Any, method: str, params: Params) -> None:
         account: Account | None = None
@@ -105,7 +113,7 @@ class WsApiServer:
                 self._venue.gate.charge(session.address, 2, "ws-api")
                 result = self._session(session, method, params)
             elif operation is None:
-                raise ApiError(-1130, f"Unknown method '{method}'.")
+                raise _unknown_method(method)  # noqa: TRY301
             else:
                 account, result = await self._perform(session, operation, params)
         except ApiError as error:
@@ -163,7 +171,7 @@ class WsApiServer:
         elif method == "session.logout":
             session.account = None
         elif method != "session.status":
-            raise ApiError(-1130, f"Unknown method '{method}'.")
+            raise _unknown_method(method)
         account = session.account
         return {
             "apiKey": account.api_key if account else None,
@@ -205,6 +213,10 @@ class WsApiServer:
         session.connection.send(payload)
         if self._venue.chaos.strikes("reply_doubled"):
             session.connection.send(payload)
+
+
+def _unknown_method(method: str) -> ApiError:
+    return ApiError(-1130, f"Unknown method '{method}'.")
 
 
 def _word(value: Any) -> str:
