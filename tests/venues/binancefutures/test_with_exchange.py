@@ -111,7 +111,7 @@ def orders_of(exchange):
 async def test_an_order_lives_as_the_exchange_says(config):
     if "pem" in config:
         pytest.importorskip("cryptography")
-    async with exchange_and_trading(**config) as (exchange, trading, core):
+    async with exchange_and_trading(**config) as (_exchange, trading, core):
         trading.send(place(1, "hftd-1", tif=c.GTX))
         (placed,) = await settled(core, 1)
         trading.send(Amend(2, "hftd-1", placed.report.exch_order_id, "BTCUSDT", c.BUY, 590010, 20))
@@ -151,7 +151,7 @@ async def test_fills_are_told_once_each_and_are_those_of_the_exchange():
 
 
 async def test_refusals_carry_their_reasons():
-    async with exchange_and_trading() as (exchange, trading, core):
+    async with exchange_and_trading() as (_exchange, trading, core):
         trading.send(place(1, "post", price_tick=610000, tif=c.GTX))
         trading.send(place(2, "fok", tif=c.FOK))
         trading.send(place(3, "notional", qty=1, price_tick=400))
@@ -198,7 +198,7 @@ async def test_lost_replies_are_unknown_and_found_by_asking():
 
 @pytest.mark.parametrize("busy", ["busy_unknown", "timeout_unknown"])
 async def test_what_may_have_been_done_is_unknown(busy):
-    async with exchange_and_trading(chaos=ChaosSection(**{busy: 1.0})) as (exchange, trading, core):
+    async with exchange_and_trading(chaos=ChaosSection(**{busy: 1.0})) as (_exchange, trading, core):
         for request in range(1, 7):
             trading.send(place(request, f"hftd-{request}"))
         assert {one.kind for one in await settled(core, *range(1, 7))} == {UNKNOWN}
@@ -281,7 +281,7 @@ async def test_an_expired_listen_key_is_replaced_and_events_come_again():
 
 async def test_a_listen_key_is_kept_alive_beyond_its_life():
     async with exchange_and_trading(limits=LimitsSection(listen_key_s=1.0), listen_key_every_s=0.3) as (
-        exchange,
+        _exchange,
         trading,
         core,
     ):
@@ -293,7 +293,7 @@ async def test_a_listen_key_is_kept_alive_beyond_its_life():
 
 async def test_the_exchanges_end_of_a_connections_life_is_forestalled():
     async with exchange_and_trading(limits=LimitsSection(life_s=2.0), life_s=2.0) as (
-        exchange,
+        _exchange,
         trading,
         core,
     ):
@@ -319,7 +319,7 @@ async def test_the_limits_of_the_exchange_are_kept_and_its_counts_believed():
 
 
 async def test_cancel_all_and_the_countdown_end_all_orders():
-    async with exchange_and_trading(countdown_s=0) as (exchange, trading, core):
+    async with exchange_and_trading(countdown_s=0) as (_exchange, trading, core):
         trading.send(place(1, "hftd-1"))
         trading.send(place(2, "web_2"))
         await settled(core, 1, 2)
