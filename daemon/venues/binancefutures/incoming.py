@@ -158,7 +158,7 @@ class Incoming:
             except Exception:
                 # A fault of ours in one event must not end the stream for all others.
                 self.counts["failed_events"] += 1
-                _log.exception("an event could not be handled", event=repr(event)[:LOGGED_BYTES_MAX])
+                _log.exception("an event could not be handled", what=self.redacted(repr(event))[:LOGGED_BYTES_MAX])
 
     def is_user_stream_silent(self, now_ns: int) -> bool:
         """Whether an order was confirmed long ago (monotonic time) and the stream has said nothing since."""
