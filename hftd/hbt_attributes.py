@@ -135,6 +135,7 @@ ATTRIBUTES: dict[type, dict[str, Attribute]] = {
                 "status",
                 "side",
                 "time_in_force",
+                "reason",
             )
         },
         "order_id": _field(order_dtype, "order_id", types.uint64),

@@ -98,6 +98,7 @@ order_dtype = np.dtype(
         # As they were before the modification under way, to go back to when it is refused.
         ("prior_price_tick", "i8"),
         ("prior_qty", "f8"),
+        ("reason", "i8"),  # why it was refused or ended, REASON_*
         # The list of orders from the oldest to the newest, by address.
         ("next", "i8"),
         ("prev", "i8"),
@@ -226,6 +227,7 @@ update_dtype = np.dtype(
         ("executed", "i8"),
         # Absolute values after the execution.
         ("state", state_values_dtype),
+        ("reason", "i8"),
     ],
     align=True,
 )

@@ -247,6 +247,7 @@ def _take_over(asset, address, update):
     order.exec_qty = u.exec_qty
     order.maker = u.maker
     order.order_type = u.order_type
+    order.reason = u.reason
 
 
 @inline
@@ -299,12 +300,14 @@ def apply_update(asset, update):
     if u.req != REJECTED:
         _take_over(asset, address, update)
     elif u.local_ts == order.local_timestamp:
-        if order.req == NEW:
+        # An order that the other side never got, or knows nothing of any more, is over whatever was asked of it.
+        if order.req == NEW or u.status == EXPIRED:
             _set_status(asset, address, EXPIRED)
         elif order.req == REPLACED:
             order.price_tick = order.prior_price_tick
             order.qty = order.prior_qty
         order.req = NONE
+        order.reason = u.reason
 
 
 @inline
@@ -330,6 +333,7 @@ def new_order(asset, order_id, side, price_tick, qty, time_in_force, order_type,
     order.time_in_force = time_in_force
     order.prior_price_tick = price_tick
     order.prior_qty = qty
+    order.reason = 0
     return address
 
 

@@ -25,6 +25,7 @@ SUBMIT: Final = 16
 MODIFY: Final = 17
 CANCEL: Final = 18
 RESYNC: Final = 19
+INQUIRE: Final = 20
 
 _STATE_FIELDS = [
     ("position", "f8"),
@@ -55,6 +56,7 @@ order_update_dtype = np.dtype(
         ("recv_ts", "i8"),
         ("executed", "i8"),
         *_STATE_FIELDS,
+        ("reason", "i8"),
     ]
 )
 state_dtype = np.dtype([("instrument", "i8"), *_STATE_FIELDS])
@@ -81,6 +83,7 @@ modify_dtype = np.dtype(
     ]
 )
 cancel_dtype = np.dtype([("instrument", "i8"), ("order_id", "u8"), ("local_ts", "i8")])
+inquire_dtype = cancel_dtype
 
 FIELDS_MESSAGE_BYTES: Final = 3 + 1 + 9 * len(order_update_dtype)
 """No message but Feed is longer: claim that much of scratch before writing one."""
@@ -171,6 +174,8 @@ read_modify = _reader("read_modify", modify_dtype, MODIFY)
 write_modify = _writer("write_modify", modify_dtype, MODIFY)
 read_cancel = _reader("read_cancel", cancel_dtype, CANCEL)
 write_cancel = _writer("write_cancel", cancel_dtype, CANCEL)
+read_inquire = _reader("read_inquire", inquire_dtype, INQUIRE)
+write_inquire = _writer("write_inquire", inquire_dtype, INQUIRE)
 
 
 @inline
