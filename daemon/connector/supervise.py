@@ -1,10 +1,10 @@
 """Connections that are made again: back-off with jitter, planned ends before the exchange's, and what was counted."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import structlog
@@ -151,3 +151,17 @@ async def supervised(
             "connection lost", connection=name, why=why, held_s=round(held_s, 3), again_in_s=round(wait_s, 3)
         )
         await asyncio.sleep(wait_s)
+
+
+async def first_to_end(*runs: Coroutine[Any, Any, None]) -> None:
+    """Run these together until the first one ends; then the others are cancelled, and its error, if any, is raised."""
+    tasks = [asyncio.ensure_future(run) for run in runs]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks:
+        if task in done:
+            task.result()
