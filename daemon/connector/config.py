@@ -22,7 +22,8 @@ class ConnectorConfig(Section, frozen=True):
     """What every connector has. The keys are flat, the tables optional.
 
     Attributes:
-        order_prefix: Client order ids begin with it: 1 to 8 of A-Z, a-z, 0-9, '_' and '-'. Two connectors of one account need two.
+        order_prefix: Client order ids begin with it: 1 to 8 of A-Z, a-z, 0-9, '_', '-'. Each connector of an account needs
+            its own.
         api_key: The account's key; better given by the environment or as a credential, see `daemon.connector.secrets`.
         secret: Its secret: of HMAC, or an Ed25519 private key in PEM.
         limits: Of the account.
@@ -47,9 +48,9 @@ class ConnectorConfig(Section, frozen=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not _PREFIX.fullmatch(self.order_prefix):
+        if not PREFIX.fullmatch(self.order_prefix):
             raise ValueError(
-                f"`order_prefix` must be 1 to 8 letters and digits, is {quoted(self.order_prefix)}"
+                f"`order_prefix` must be 1 to 8 of A-Z, a-z, 0-9, '_' and '-', is {quoted(self.order_prefix)}"
             )
 
     def __repr__(self) -> str:

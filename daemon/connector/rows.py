@@ -3,7 +3,7 @@
 The texts are `msgspec.Raw`: pieces of the message that nobody has looked into yet. No loop of Python runs over levels.
 """
 
-# pyright: basic, reportCallIssue=false, reportArgumentType=false
+# pyright: basic, reportCallIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
 
 from typing import Any, Final
 

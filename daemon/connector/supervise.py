@@ -62,9 +62,9 @@ class Backoff:
 
 
 def planned_life_s(limit_s: float, seed: int, early: float = 0.1) -> float:
-    """How long to keep a connection that the exchange closes after `limit_s`: shorter, by chance by up to `early` of it.
+    """How long to keep a connection that the exchange closes after `limit_s`.
 
-    Never longer than 95 % of the limit, so that the end is ours.
+    At most 95 % of it, so that the end is ours, and shorter by up to `early` of it, by chance.
     """
     return limit_s * (0.95 - early * Random(seed).random())  # noqa: S311
 

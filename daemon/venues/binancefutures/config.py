@@ -42,7 +42,7 @@ class BinanceFuturesConfig(ConnectorConfig, frozen=True):
     depth: Literal["0ms", "100ms"] = "0ms"
     best_prices: Literal["fused", "events", "none"] = "fused"
     routes: Literal["auto", "2026", "old"] = "auto"
-    symbols: list[str] = []
+    symbols: tuple[str, ...] = ()
     recv_window_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 5_000
     connection_life_s: Positive = 86_400.0
 

@@ -9,7 +9,7 @@ from daemon.orders.messages import Instrument
 from daemon.venues.binancefutures import book
 
 HELD_MAX: Final = 4096
-"""Rows' batches that are kept while a snapshot is on its way; with more the oldest go, and the snapshot must be newer."""
+"""Messages that are kept while a snapshot is on its way; with more the oldest go, and the snapshot must be newer."""
 
 DIFF: Final = 0
 BEST: Final = 1
@@ -52,5 +52,5 @@ class Feed:
         """Keep a diff's or a best price's rows until there is a snapshot."""
         if len(self.held) >= HELD_MAX:
             self.held.popleft()
-            self.sync.first_held_pu = next((pu for kind, _, pu, _ in self.held if kind == DIFF), -1)
+            self.sync.first_held_pu = next((pu for what, _, pu, _ in self.held if what == DIFF), -1)
         self.held.append((kind, last_id, previous_id, rows.copy()))

@@ -1,6 +1,6 @@
 """The market data session of Binance USD-M Futures: one connection, all instruments that were asked for.
 
-Limits: `STREAMS_MAX` streams, `CONTROLS_A_SECOND` subscriptions a second, one snapshot at a time.
+Limits: `STREAMS_MAX` streams, one snapshot at a time, and those of :mod:`~daemon.venues.binancefutures.subscriptions`.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from daemon.venues.binancefutures.config import BinanceFuturesConfig
 from daemon.venues.binancefutures.feeds import BEST, DIFF, Feed
 from daemon.venues.binancefutures.instruments import WireError
 from daemon.venues.binancefutures.snapshots import Snapshots
+from daemon.venues.binancefutures.subscriptions import Subscriptions
 from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
 from hftd.clock import monotonic_ns, wall_ns
 from hftd.errors import RefusedError
@@ -36,24 +37,8 @@ from hftd.types import BUY_EVENT, SELL_EVENT
 
 STREAMS_MAX: Final = 1024
 """Of one connection."""
-STREAMS_A_MESSAGE: Final = 100
-CONTROLS_A_SECOND: Final = 5
-"""The exchange takes ten messages a second, pings and pongs included."""
 MESSAGE_MAX_BYTES: Final = 8 << 20
-AGAIN_MAX_S: Final = 600.0
-"""A stream that stays silent is subscribed again, at first after the deadline, in the end every so many seconds."""
-
 _log = structlog.get_logger("hftd.binancefutures.market")
-
-
-class _Silent:
-    """A stream that has not said anything yet."""
-
-    __slots__ = ("again_s", "due_ns")
-
-    def __init__(self, again_s: float) -> None:
-        self.again_s = again_s
-        self.due_ns = 0
 
 
 class MarketSession:
@@ -89,10 +74,7 @@ class MarketSession:
         self._writer = RowWriter()
         self._feeds: dict[int, Feed] = {}
         self._streams: dict[str, Feed] = {}
-        self._silent: dict[str, _Silent] = {}
-        self._controls: deque[tuple[str, tuple[str, ...]]] = deque()
-        self._wake = asyncio.Event()
-        self._control_number = 0
+        self._subscriptions = Subscriptions(config.first_message_s)
         self._last_ns = 0
         self._up_ns = 0
         self.messages = 0
@@ -121,7 +103,7 @@ class MarketSession:
         self._feeds[instrument.number] = feed
         self._streams.update(dict.fromkeys(streams, feed))
         if self.supervision.is_up:
-            self._ask("SUBSCRIBE", streams)
+            self._subscriptions.subscribe(streams)
 
     async def run(self) -> None:
         """Keep the connection up until cancelled."""
@@ -153,12 +135,11 @@ class MarketSession:
             self._last_ns = self._up_ns = monotonic_ns()
             self.supervision.up()
             _log.info("connected", url=self._config.market_url(), instruments=len(self._feeds))
-            self._controls.clear()
-            self._silent.clear()
-            self._ask("SUBSCRIBE", tuple(self._streams))
+            self._subscriptions.clear()
+            self._subscriptions.subscribe(tuple(self._streams))
             parts: list[Coroutine[Any, Any, None]] = [
                 self._read(socket),
-                self._write(socket),
+                self._subscriptions.run(socket),
                 self._watch(socket),
                 self._snapshots.run(),
             ]
@@ -184,25 +165,6 @@ class MarketSession:
                 reason = f"{message.type.name.lower()} {message.data or ''} {message.extra or ''}".strip()
                 raise ConnectionBrokenError(f"the exchange ended the connection ({reason})")
 
-    def _ask(self, method: str, streams: tuple[str, ...]) -> None:
-        for start in range(0, len(streams), STREAMS_A_MESSAGE):
-            self._controls.append((method, streams[start : start + STREAMS_A_MESSAGE]))
-        self._wake.set()
-
-    async def _write(self, socket: "aiohttp.ClientWebSocketResponse[Any]") -> None:
-        while True:
-            while self._controls:
-                method, streams = self._controls.popleft()
-                self._control_number += 1
-                await socket.send_str(wire.control(method, streams, self._control_number).decode())
-                if method == "SUBSCRIBE":
-                    due_ns = monotonic_ns() + int(self._config.first_message_s * 1e9)
-                    for stream in streams:
-                        self._silent.setdefault(stream, _Silent(self._config.first_message_s)).due_ns = due_ns
-                await asyncio.sleep(1.0 / CONTROLS_A_SECOND)
-            self._wake.clear()
-            await self._wake.wait()
-
     async def _watch(self, socket: "aiohttp.ClientWebSocketResponse[Any]") -> None:
         """Notice what does not happen: messages, first messages, diffs; and end the connection before its time."""
         stale_ns = int(self._config.stale_after_s * 1e9)
@@ -226,7 +188,7 @@ class MarketSession:
             self._check_depth(now_ns, stale_ns)
 
     def _check_first_messages(self, now_ns: int) -> None:
-        late = [stream for stream, silent in self._silent.items() if 0 < silent.due_ns <= now_ns]
+        late = self._subscriptions.late(now_ns)
         if not late:
             return
         if self._last_ns == self._up_ns:
@@ -234,25 +196,18 @@ class MarketSession:
                 f"{len(late)} streams were subscribed, and none says anything: is the route right? "
                 f"(routes = {self._config.routes!r}, {self._config.market_url()})"
             )
-        # A quiet market is silent too, so these are only asked for again, ever more seldom.
+        # A quiet market is silent too: this alone does not end the connection.
         for stream in late:
-            silent = self._silent[stream]
-            silent.again_s = min(2 * silent.again_s, AGAIN_MAX_S)
-            silent.due_ns = now_ns + int(silent.again_s * 1e9)
             if self.oddities.count(f"silent {stream.partition('@')[2]}"):
                 _log.warning("a stream has not said anything yet", stream=stream)
-        self._again(tuple(late))
-
-    def _again(self, streams: tuple[str, ...]) -> None:
-        self._ask("UNSUBSCRIBE", streams)
-        self._ask("SUBSCRIBE", streams)
+        self._subscriptions.again(late)
 
     def _check_depth(self, now_ns: int, stale_ns: int) -> None:
         """Best prices that are newer than the book, and no diff for long: the depth stream has died alone."""
         for feed in self._feeds.values():
             if feed.ahead_since_ns and now_ns - feed.ahead_since_ns > stale_ns:
                 self.oddities.count("dead depth streams")
-                self._again(feed.streams[:1])
+                self._subscriptions.again(feed.streams[:1])
                 self._resync(feed, "the depth stream has gone silent")
                 feed.ahead_since_ns = 0
 
@@ -274,8 +229,7 @@ class MarketSession:
             self.oddities.note("not subscribed", read.stream, message)
             return
         self._last_ns = monotonic_ns()
-        if self._silent:
-            self._silent.pop(read.stream, None)
+        self._subscriptions.heard(read.stream)
         feed.messages += 1
         data = read.data
         kind = type(data)

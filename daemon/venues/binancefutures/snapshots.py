@@ -10,7 +10,8 @@ import structlog
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.oddities import Oddities
-from daemon.connector.supervise import Backoff
+from daemon.connector.rest import read_body
+from daemon.connector.supervise import EXPECTED_ERRORS, Backoff
 from daemon.venues.binancefutures import wire
 from daemon.venues.binancefutures.config import BinanceFuturesConfig
 from daemon.venues.binancefutures.feeds import Feed
@@ -80,20 +81,19 @@ class Snapshots:
 
     async def _get(self, feed: Feed) -> bool:
         symbol = feed.instrument.symbol
-        while wait_ns := self._limiter.take({"weight_1m": wire.SNAPSHOT_WEIGHT}, wall_ns()):
-            await asyncio.sleep(wait_ns / 1e9)
+        await self._limiter.wait({"weight_1m": wire.SNAPSHOT_WEIGHT})
         try:
             async with self._http.get(
                 f"{self._config.rest_url()}/fapi/v1/depth",
                 params={"symbol": symbol, "limit": str(wire.SNAPSHOT_LEVELS)},
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
             ) as answer:
-                body = await answer.content.read(-1)
+                body = await read_body(answer, BODY_MAX_BYTES)
                 self._limiter.seen(counts_of_headers(answer.headers), wall_ns())
                 if answer.status != 200:
                     self._on_refusal(symbol, answer, body)
                     return False
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except EXPECTED_ERRORS as error:
             _log.warning("no snapshot", symbol=symbol, why=str(error) or type(error).__name__)
             return False
         try:

@@ -18,11 +18,11 @@ Fields that are not read may be there or not. Prices and quantities stay texts o
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
-from daemon.venues.binancefutures.instruments import Id, Ms, WireError
+from daemon.venues.binancefutures.instruments import WireError
 from hftd.types import BUY_EVENT, DEPTH_BBO_EVENT, SELL_EVENT
 
 BEST_BID: Final = 103
@@ -35,14 +35,18 @@ SNAPSHOT_LEVELS: Final = 1000
 SNAPSHOT_WEIGHT: Final = 20
 MS_NS: Final = 1_000_000
 
+# Beyond these a number is nonsense, and must not get into 64 bits of nanoseconds.
+_Ms = Annotated[int, msgspec.Meta(ge=0, lt=9_000_000_000_000)]
+_Id = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+
 
 class DepthUpdate(msgspec.Struct, tag_field="e", tag="depthUpdate", gc=False):
     """A change of the book: of the updates U to u, the last one before it being pu."""
 
-    T: Ms
-    U: Id
-    u: Id
-    pu: Id
+    T: _Ms
+    U: _Id
+    u: _Id
+    pu: _Id
     b: msgspec.Raw
     a: msgspec.Raw
 
@@ -50,8 +54,8 @@ class DepthUpdate(msgspec.Struct, tag_field="e", tag="depthUpdate", gc=False):
 class BookTicker(msgspec.Struct, tag_field="e", tag="bookTicker", gc=False):
     """The best prices as of update u: b, B the bid and its quantity, a, A the ask and its."""
 
-    T: Ms
-    u: Id
+    T: _Ms
+    u: _Id
     b: msgspec.Raw
     B: msgspec.Raw
     a: msgspec.Raw
@@ -61,7 +65,7 @@ class BookTicker(msgspec.Struct, tag_field="e", tag="bookTicker", gc=False):
 class Trade(msgspec.Struct, tag_field="e", tag="trade", gc=False):
     """A trade; m: the buyer was the maker. X other than MARKET is none of the market."""
 
-    T: Ms
+    T: _Ms
     p: msgspec.Raw
     q: msgspec.Raw
     m: bool
@@ -105,8 +109,8 @@ class UnknownEvent(msgspec.Struct):
 class Snapshot(msgspec.Struct):
     """The book as of `lastUpdateId`."""
 
-    lastUpdateId: Id  # noqa: N815
-    T: Ms
+    lastUpdateId: _Id  # noqa: N815
+    T: _Ms
     bids: msgspec.Raw
     asks: msgspec.Raw
 
