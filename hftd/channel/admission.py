@@ -46,7 +46,9 @@ def check_hello(hello: wire.Hello) -> None:
             hint=f"a channel gives 1 to {MAX_INSTRUMENTS}",
         )
     if not all(0 <= limit < float("inf") for limit in msgspec.structs.astuple(hello.limits)):
-        raise ConfigError(f"a limit of the bot is negative or not finite: {hello.limits}", hint="0 is for none")
+        raise ConfigError(
+            f"a limit of the bot is negative or not finite: {hello.limits}", hint="0 is for none"
+        )
     for symbol, tick_size, lot_size in hello.instruments:
         # Written so that NaN fails it.
         if not (0 < tick_size < float("inf") and 0 < lot_size < float("inf")):

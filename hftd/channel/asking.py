@@ -73,16 +73,17 @@ def _asked(
     try:
         send_message(connected, wire.Ask(layout.PROTOCOL_VERSION, what, argument))
         answer, fds = receive_answer(connected, name, deadline_ns)
-        if not isinstance(answer, wire.Answer):
-            close_all(fds)
-            raise ProtocolError(f"the daemon answered a question with {type(answer).__name__}", where=name)
     except OSError as error:
         connected.close()
         raise ChannelError(f"the connection broke: {error.strerror}", where=name) from error
     except BaseException:
         connected.close()
         raise
-    return connected, answer, fds
+    if isinstance(answer, wire.Answer):
+        return connected, answer, fds
+    close_all(fds)
+    connected.close()
+    raise ProtocolError(f"the daemon answered a question with {type(answer).__name__}", where=name)
 
 
 def _body_of(name: str, answer: wire.Answer, fds: list[int], kind: type[_Body]) -> _Body:

@@ -360,9 +360,7 @@ def connect(name: str, deadline_ns: int, directory: Path | None = None) -> socke
     return connected
 
 
-def receive_answer(
-    connected: socket.socket, name: str, deadline_ns: int
-) -> tuple[wire.Control, list[int]]:
+def receive_answer(connected: socket.socket, name: str, deadline_ns: int) -> tuple[wire.Control, list[int]]:
     """Wait for the daemon's answer to a first message, and for the descriptors that come with it.
 
     Raises:

@@ -1,8 +1,8 @@
 """The daemon's side of the control plane, on asyncio: it listens, hands leases out, and notices their end.
 
 Limits: `MAX_BOTS` leases, `MAX_PENDING` connections that said nothing yet (more are closed at once, and
-counted), `HELLO_SECONDS` for a Hello or an Ask, `MAX_TAPS` tools that look at the market. A lease ends with its socket, with a Bye, or with anything else that
-the bot sends.
+counted), `HELLO_SECONDS` for a Hello or an Ask, `MAX_TAPS` tools that look at the market. A lease ends with its
+socket, with a Bye, or with anything else that the bot sends.
 """
 
 import asyncio

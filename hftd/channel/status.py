@@ -1,7 +1,8 @@
 """What a daemon tells tools: the bodies of an Answer, as JSON. Daemons fill them, `hftd status` and its like show them.
 
 Times are nanoseconds since the epoch, ages and durations nanoseconds; -1 stands for "never" or "not known". Fields may
-be added without a new protocol version: readers ignore what they do not know, and take the defaults for what is missing.
+be added without a new protocol version: readers ignore what they do not know, and take the defaults for what is
+missing.
 """
 
 from typing import Final
@@ -198,7 +199,7 @@ class TappedInstrument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tap(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a tap; with it travel clock page and market ring. The socket stays open until either side closes."""
+    """The answer to a tap; with it travel clock page and market ring. The socket stays open till a side closes."""
 
     daemon: str
     pid: int

@@ -25,8 +25,10 @@ class Daemon:
     links: dict[str, Link] = field(default_factory=dict)
     pages: dict[str, BotPage] = field(default_factory=dict)
     ended: list[tuple[str, str]] = field(default_factory=list)
-    told: status.DaemonStatus = status.DaemonStatus(
-        kind=status.CONNECTOR, name="bf", pid=1, version="1", now_ns=5
+    told: status.DaemonStatus = field(
+        default_factory=lambda: status.DaemonStatus(
+            kind=status.CONNECTOR, name="bf", pid=1, version="1", now_ns=5
+        )
     )
 
     def attach(self, hello: wire.Hello, bot_page: BotPage) -> Grant:

@@ -1,8 +1,6 @@
 """Tools ask a daemon's server from outside: what it does, its market, a halt; and disturb nobody."""
 
 import asyncio
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -128,16 +126,15 @@ def test_a_question_of_another_version_is_refused_and_told_both_versions(serve: 
 
 def test_a_handler_that_fails_to_answer_is_reported_and_the_server_goes_on(
     serve: Any,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
 ):
     def fail(ask: wire.Ask) -> Any:
         raise ZeroDivisionError
 
     async def body(server: ChannelServer, daemon: Daemon, page: BotPage) -> None:
-        monkeypatch.setattr(daemon, "answer", fail)
+        daemon.answer = fail  # type: ignore[method-assign]
         with pytest.raises(RefusedError, match="its log says why"):
             await asked(wire.ASK_STATUS, status.DaemonStatus)
-        monkeypatch.undo()
+        del daemon.answer
         assert (await asked(wire.ASK_STATUS, status.DaemonStatus))[0]
 
     serve(body)
