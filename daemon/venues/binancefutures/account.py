@@ -19,7 +19,7 @@ import msgspec
 
 from daemon.orders.messages import Execution, Holding
 from daemon.venues.binancefutures.codes import SIDES
-from daemon.venues.binancefutures.instruments import Steps, WireError
+from daemon.venues.binancefutures.instruments import Id, Ms, Steps, WireError
 from daemon.venues.steps import NumberError, float_of
 
 _MS_NS: Final = 1_000_000
@@ -53,25 +53,25 @@ class _Position(msgspec.Struct, frozen=True):
     positionAmt: str  # noqa: N815
     entryPrice: str = "0"  # noqa: N815
     positionSide: str = "BOTH"  # noqa: N815
-    updateTime: int = 0  # noqa: N815
+    updateTime: Ms = 0  # noqa: N815
 
 
 class _Balance(msgspec.Struct, frozen=True):
     asset: str
     balance: str
-    updateTime: int = 0  # noqa: N815
+    updateTime: Ms = 0  # noqa: N815
 
 
 class TradeText(msgspec.Struct, frozen=True):
     """A fill in the answer of userTrades; it has no client order id."""
 
     symbol: str
-    id: int
-    orderId: int  # noqa: N815
+    id: Id
+    orderId: Id  # noqa: N815
     side: str
     price: str
     qty: str
-    time: int
+    time: Ms
     maker: bool = False
     commission: str = "0"
     commissionAsset: str = ""  # noqa: N815
@@ -84,7 +84,7 @@ class _Commission(msgspec.Struct, frozen=True):
 
 
 class _ServerTime(msgspec.Struct, frozen=True):
-    serverTime: int  # noqa: N815
+    serverTime: Ms  # noqa: N815
 
 
 class _Dual(msgspec.Struct, frozen=True):
@@ -130,9 +130,7 @@ def read_holdings(body: bytes, steps: Mapping[str, Steps]) -> list[Holding]:
     for one in _decoded(body, list[_Position], "positions"):
         if one.positionSide != "BOTH":
             if one.positionAmt.strip("-0."):
-                raise WireError(
-                    f"{one.symbol[:80]!r} has a {one.positionSide[:20]!r} position: the account is in hedge mode"
-                )
+                raise WireError(f"{one.symbol[:80]!r} has a {one.positionSide[:20]!r} position: hedge mode")
             continue
         holdings.append(holding_of(one.symbol, one.positionAmt, one.entryPrice, one.updateTime, steps))
     return holdings

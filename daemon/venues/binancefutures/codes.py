@@ -17,6 +17,7 @@ CLOCK_CODES: Final = frozenset({-1021, -5028})
 """Outside of the time window, by the gateway's or the engine's clock: the offset has to be sampled again."""
 
 LISTEN_KEY_CODE: Final = -1125
+TOO_MANY_ORDERS_CODE: Final = -1015
 NO_SUCH_ORDER_CODES: Final = frozenset({-2011, -2013})
 
 TOO_MANY_STATUSES: Final = frozenset({418, 429})

@@ -12,7 +12,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -21,6 +21,14 @@ from daemon.venues.steps import NumberError, Step, decimal_of, float_of
 
 _SYMBOL: Final = re.compile(r"[\w.-]{1,64}")
 """Letters of any alphabet occur; what would have to be escaped in a request does not."""
+
+
+# Numbers with limits: what is beyond them is nonsense, and must not get as far as a 64-bit field.
+Ms = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]
+"""A time in Unix milliseconds."""
+Id = Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]
+Count = Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)]
+Code = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
 
 class WireError(ValueError):
@@ -32,9 +40,9 @@ class RateLimitText(msgspec.Struct, frozen=True):
 
     rateLimitType: str  # noqa: N815
     interval: str
-    intervalNum: int  # noqa: N815
-    limit: int = 0
-    count: int = -1
+    intervalNum: Count  # noqa: N815
+    limit: Count = 0
+    count: Count = -1
 
 
 class _Filter(msgspec.Struct, frozen=True):

@@ -17,13 +17,23 @@ from daemon.orders.messages import (
     BY_REPLY,
     CONFIRMED,
     UNKNOWN,
+    Amend,
     Command,
     Outcome,
     Query,
     Report,
+    Withdraw,
 )
 from daemon.venues.binancefutures.codes import SIDES, STATUSES, TIMES_IN_FORCE, verdict
-from daemon.venues.binancefutures.instruments import RateLimitText, Steps, WireError, counts_of_reply
+from daemon.venues.binancefutures.instruments import (
+    Code,
+    Id,
+    Ms,
+    RateLimitText,
+    Steps,
+    WireError,
+    counts_of_reply,
+)
 from daemon.venues.steps import NumberError
 from hftd.constants import LIMIT, MARKET
 
@@ -33,7 +43,7 @@ _MS_NS: Final = 1_000_000
 class OrderText(msgspec.Struct, frozen=True):
     """An order in a reply, as GET order and openOrders give it too; what is not needed is not read."""
 
-    orderId: int  # noqa: N815
+    orderId: Id  # noqa: N815
     symbol: str
     status: str
     clientOrderId: str  # noqa: N815
@@ -43,21 +53,33 @@ class OrderText(msgspec.Struct, frozen=True):
     side: str
     type: str = "LIMIT"
     timeInForce: str = "GTC"  # noqa: N815
-    updateTime: int = 0  # noqa: N815
+    updateTime: Ms = 0  # noqa: N815
 
 
 class ErrorText(msgspec.Struct, frozen=True):
     """The exchange's error."""
 
-    code: int
+    code: Code
     msg: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+
+    def retry_after_ms(self) -> int:
+        """From when on the exchange wants to hear from us again, in Unix milliseconds; 0 if it does not say."""
+        try:
+            return _error_data.decode(self.data).retryAfter if bytes(self.data) else 0
+        except (msgspec.DecodeError, RecursionError):
+            return 0
+
+
+class _ErrorData(msgspec.Struct, frozen=True):
+    retryAfter: Ms = 0  # noqa: N815
 
 
 class Reply(msgspec.Struct, frozen=True):
     """A reply of the WebSocket API; `result` is still raw."""
 
     id: int | str | None
-    status: int
+    status: Code
     result: msgspec.Raw = msgspec.Raw()
     error: ErrorText | None = None
     rateLimits: list[RateLimitText] = []  # noqa: N815
@@ -71,10 +93,16 @@ class _Only(msgspec.Struct, frozen=True):
     id: int | str | None = None
 
 
+class _OnlyClientId(msgspec.Struct, frozen=True):
+    clientOrderId: str  # noqa: N815
+
+
 _reply = msgspec.json.Decoder(Reply)
+_only_client_id = msgspec.json.Decoder(_OnlyClientId)
 _only_id = msgspec.json.Decoder(_Only)
 _order = msgspec.json.Decoder(OrderText)
 _orders = msgspec.json.Decoder(list[msgspec.Raw])
+_error_data = msgspec.json.Decoder(_ErrorData)
 _error = msgspec.json.Decoder(ErrorText)
 
 
@@ -147,8 +175,11 @@ def read_order(data: bytes | msgspec.Raw, steps: Mapping[str, Steps], source: st
     return report_of(order, steps, source)
 
 
-def read_orders(data: bytes, steps: Mapping[str, Steps]) -> tuple[list[Report], list[WireError]]:
-    """Read a list of orders, such as openOrders gives, and what in it could not be read.
+def read_orders(data: bytes, steps: Mapping[str, Steps]) -> tuple[list[Report], list[tuple[str, WireError]]]:
+    """Read a list of orders, such as openOrders gives.
+
+    Returns:
+        The orders, and of what could not be read the client id (empty if even that could not) with what is wrong.
 
     Raises:
         WireError: It is no list.
@@ -158,13 +189,20 @@ def read_orders(data: bytes, steps: Mapping[str, Steps]) -> tuple[list[Report], 
     except (msgspec.DecodeError, RecursionError) as error:
         raise WireError(f"a list of orders: {error}") from None
     reports: list[Report] = []
-    errors: list[WireError] = []
+    unread: list[tuple[str, WireError]] = []
     for item in items:
         try:
             reports.append(read_order(item, steps, BY_QUERY))
         except WireError as error:
-            errors.append(error)
-    return reports, errors
+            unread.append((_client_id_of(item), error))
+    return reports, unread
+
+
+def _client_id_of(order: msgspec.Raw) -> str:
+    try:
+        return _only_client_id.decode(order).clientOrderId
+    except (msgspec.DecodeError, RecursionError):
+        return ""
 
 
 def outcome_of_order(command: Command, data: bytes | msgspec.Raw, steps: Mapping[str, Steps]) -> Outcome:
@@ -176,11 +214,9 @@ def outcome_of_order(command: Command, data: bytes | msgspec.Raw, steps: Mapping
         report = read_order(data, steps, BY_QUERY if type(command) is Query else BY_REPLY)
     except WireError as error:
         return Outcome(command.request, UNKNOWN, 0, str(error))
-    is_named = (
-        report.client_id == command.client_id
-        if command.client_id
-        else report.exch_order_id == command.exch_order_id
-    )
+    is_named = report.client_id == command.client_id
+    if isinstance(command, Amend | Withdraw | Query) and not command.client_id:
+        is_named = report.exch_order_id == command.exch_order_id
     if not is_named or report.symbol != command.symbol:
         return Outcome(
             command.request, UNKNOWN, 0, f"the answer is about another order, {report.client_id!r}"

@@ -11,8 +11,8 @@
      "P":[{"s":"BTCUSDT","pa":"20","ep":"6563.6","ps":"BOTH", ..}]}}
     {"e":"listenKeyExpired","E":..,"listenKey":".."}
 
-`x` is what happened (NEW, TRADE, CANCELED, EXPIRED, AMENDMENT, CALCULATED), `X` the order's state after it; `l`, `L` the
-last fill, `z` all fills, `t` the trade's id (0 for none), `n`, `N` its fee, `m` maker, `er` why it expired.
+`x` is what happened (NEW, TRADE, CANCELED, EXPIRED, AMENDMENT, CALCULATED), `X` the order's state after it; `l`, `L`
+the last fill, `z` all fills, `t` the trade's id (0 for none), `n`, `N` its fee, `m` maker, `er` why it expired.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ import msgspec
 from daemon.orders.messages import BY_STREAM, Execution, Holding, Report
 from daemon.venues.binancefutures.account import Balance, holding_of
 from daemon.venues.binancefutures.codes import EXPIRY_REASONS, SIDES, STATUSES, TIMES_IN_FORCE
-from daemon.venues.binancefutures.instruments import Steps, WireError
+from daemon.venues.binancefutures.instruments import Id, Ms, Steps, WireError
 from daemon.venues.steps import NumberError, float_of
 from hftd import constants as c
 
@@ -35,7 +35,7 @@ class _Order(msgspec.Struct, frozen=True):
     c: str
     S: str
     X: str
-    i: int
+    i: Id
     q: str
     p: str
     z: str
@@ -46,30 +46,30 @@ class _Order(msgspec.Struct, frozen=True):
     L: str = "0"
     n: str | None = "0"
     N: str | None = ""
-    T: int = 0
-    t: int = 0
+    T: Ms = 0
+    t: Id = 0
     m: bool = False
     er: str = "0"
 
 
 class _OrderTradeUpdate(msgspec.Struct, frozen=True, tag_field="e", tag="ORDER_TRADE_UPDATE"):
     o: _Order
-    T: int = 0
-    E: int = 0
+    T: Ms = 0
+    E: Ms = 0
 
 
 class _TradeLite(msgspec.Struct, frozen=True, tag_field="e", tag="TRADE_LITE"):
     s: str
     c: str
     S: str
-    i: int
-    t: int
+    i: Id
+    t: Id
     l: str  # noqa: E741
     L: str
     q: str = "0"
     p: str = "0"
     m: bool = False
-    T: int = 0
+    T: Ms = 0
 
 
 class _AccountBalance(msgspec.Struct, frozen=True):
@@ -92,12 +92,12 @@ class _Account(msgspec.Struct, frozen=True):
 
 class _AccountUpdate(msgspec.Struct, frozen=True, tag_field="e", tag="ACCOUNT_UPDATE"):
     a: _Account
-    T: int = 0
-    E: int = 0
+    T: Ms = 0
+    E: Ms = 0
 
 
 class _ListenKeyExpired(msgspec.Struct, frozen=True, tag_field="e", tag="listenKeyExpired"):
-    E: int = 0
+    E: Ms = 0
 
 
 class _Any(msgspec.Struct, frozen=True):
@@ -261,6 +261,6 @@ def _account_values(event: _AccountUpdate, steps: Mapping[str, Steps]) -> list[E
         if one.ps == "BOTH":
             values.append(holding_of(one.s, one.pa, one.ep, exch_ms, steps))
         elif one.pa.strip("-0."):
-            raise WireError(f"{one.s[:80]!r} has a {one.ps[:20]!r} position: the account is in hedge mode")
+            raise WireError(f"{one.s[:80]!r} has a {one.ps[:20]!r} position: hedge mode")
     values += [Balance(one.a, float_of(one.wb), exch_ms * _MS_NS) for one in event.a.B]
     return values
