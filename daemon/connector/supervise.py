@@ -9,7 +9,7 @@ from typing import Any, Final
 import aiohttp
 import structlog
 
-from hftd.clock import monotonic_ns
+from hftd.clock import monotonic_ns, wall_ns
 from hftd.errors import HftdError, UsageError
 
 STABLE_S: Final = 30.0
@@ -78,14 +78,20 @@ class Supervision:
     failures: int = 0
     planned_ends: int = 0
     is_up: bool = False
-    up_since_ns: int = 0
-    """On the monotonic clock."""
+    since_ns: int = -1
+    """When it came up, or went down, on the system's clock; -1 before."""
     last_error: str = ""
 
     def up(self) -> None:
         """The connection is made: called by what `supervised` runs."""
         self.is_up = True
-        self.up_since_ns = monotonic_ns()
+        self.since_ns = wall_ns()
+
+    def down(self) -> None:
+        """The connection is gone."""
+        if self.is_up:
+            self.is_up = False
+            self.since_ns = wall_ns()
 
 
 async def supervised(
@@ -122,7 +128,6 @@ async def supervised(
             failed = False
             why = "its planned end"
         except UsageError:
-            seen.is_up = False
             raise
         except EXPECTED_ERRORS as error:
             why = str(error) or type(error).__name__
@@ -130,7 +135,7 @@ async def supervised(
             why = f"{type(error).__name__}: {error}"
             _log.exception("a connection failed unexpectedly", connection=name)
         finally:
-            seen.is_up = False
+            seen.down()
         if on_down is not None:
             on_down(why)
         held_s = (monotonic_ns() - start_ns) / 1e9

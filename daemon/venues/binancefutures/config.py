@@ -32,6 +32,8 @@ class BinanceFuturesConfig(ConnectorConfig, frozen=True):
         routes: Streams by class of data ("2026") or all on one path ("old"); "auto" goes by the host.
         symbols: Followed from the start; others when a bot asks for them.
         recv_window_ms: How late a signed request may reach the exchange.
+        countdown_s: The exchange cancels all orders of a symbol, others' too, when it does not hear from us for so
+            long; 0: never.
         connection_life_s: The exchange closes connections after so long; ours end a little before.
     """
 
@@ -44,6 +46,7 @@ class BinanceFuturesConfig(ConnectorConfig, frozen=True):
     routes: Literal["auto", "2026", "old"] = "auto"
     symbols: tuple[str, ...] = ()
     recv_window_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 5_000
+    countdown_s: Annotated[float, msgspec.Meta(ge=0)] = 120.0
     connection_life_s: Positive = 86_400.0
 
     def __post_init__(self) -> None:
@@ -76,9 +79,9 @@ class BinanceFuturesConfig(ConnectorConfig, frozen=True):
         """Where market data is, as combined streams."""
         return f"{self._streams_base()}{'/public' if self.is_routed else ''}/stream"
 
-    def user_url(self, listen_key: str) -> str:
-        """Where the account's events are."""
-        return f"{self._streams_base()}{'/private' if self.is_routed else ''}/ws/{listen_key}"
+    def user_url(self) -> str:
+        """Where the account's events are; `/ws/<listen key>` follows."""
+        return f"{self._streams_base()}{'/private' if self.is_routed else ''}"
 
     def rest_url(self) -> str:
         """Where REST is, without a slash at its end."""

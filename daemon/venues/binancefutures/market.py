@@ -12,7 +12,6 @@ import aiohttp
 import structlog
 from numpy.typing import NDArray
 
-from daemon.connector.limiter import Limiter
 from daemon.connector.oddities import Oddities
 from daemon.connector.rows import RowWriter
 from daemon.connector.supervise import (
@@ -28,6 +27,7 @@ from daemon.venues.binancefutures import book, wire
 from daemon.venues.binancefutures.config import BinanceFuturesConfig
 from daemon.venues.binancefutures.feeds import BEST, DIFF, Feed
 from daemon.venues.binancefutures.instruments import WireError
+from daemon.venues.binancefutures.rest import Rest
 from daemon.venues.binancefutures.snapshots import Snapshots
 from daemon.venues.binancefutures.subscriptions import Subscriptions
 from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
@@ -46,8 +46,8 @@ class MarketSession:
 
     Args:
         config: The connector's.
-        http: For the connection and for snapshots.
-        limiter: The address's request weights.
+        http: For the connection.
+        rest: For snapshots.
         on_rows: Given an instrument's number, rows of `event_dtype` that hold during the call, and whether they are
             of the book (else trades or user events).
         on_book_state: Given an instrument's number and BOOK_VALID or BOOK_INVALID, when that changes.
@@ -58,7 +58,7 @@ class MarketSession:
         self,
         config: BinanceFuturesConfig,
         http: aiohttp.ClientSession,
-        limiter: Limiter,
+        rest: Rest,
         *,
         on_rows: Callable[[int, NDArray[Any], bool], None],
         on_book_state: Callable[[int, int], None],
@@ -81,7 +81,7 @@ class MarketSession:
         self.bytes = 0
         self.oddities = Oddities(_log)
         self.supervision = Supervision("market")
-        self._snapshots = Snapshots(config, http, limiter, self._on_snapshot, self.oddities, seed)
+        self._snapshots = Snapshots(rest, self._on_snapshot, self.oddities, seed)
 
     # What the connector asks.
 
@@ -338,6 +338,8 @@ class MarketSession:
         self._on_rows(feed.number, rows, True)
         held, feed.held = feed.held, deque()
         for kind, last_id, previous_id, kept in held:
+            # It is seen now, and local times never go back.
+            kept["local_ts"] = local_ns
             self._replay(feed, snapshot.lastUpdateId, kind, last_id, previous_id, kept)
         return True
 

@@ -36,8 +36,8 @@ SNAPSHOT_WEIGHT: Final = 20
 MS_NS: Final = 1_000_000
 
 # Beyond these a number is nonsense, and must not get into 64 bits of nanoseconds.
-_Ms = Annotated[int, msgspec.Meta(ge=0, lt=9_000_000_000_000)]
-_Id = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+_Ms = Annotated[int, msgspec.Meta(ge=0, le=8_999_999_999_999)]
+_Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class DepthUpdate(msgspec.Struct, tag_field="e", tag="depthUpdate", gc=False):
