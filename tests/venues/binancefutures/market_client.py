@@ -79,7 +79,9 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(keys: dict[str, Any], *, ring_bytes: int = 1 << 24, seed: int = 1) -> AsyncIterator[Client]:
+async def connected(
+    keys: dict[str, Any], *, ring_bytes: int = 1 << 24, seed: int = 1
+) -> AsyncIterator[Client]:
     """A market session that runs, behind a channel's ring that is tapped."""
     config = BinanceFuturesConfig(**keys)
     with ClockPage.make(7, MODE_SYSTEM) as clock, MarketRing.make(ring_bytes, lossless=False) as ring:

@@ -92,7 +92,9 @@ class MarketServer:
         await self._notify()
         if isinstance(answer, tuple):
             return web.Response(status=answer[0], headers=answer[1], text='{"code":-1003,"msg":"Too many"}')
-        return web.Response(body=answer, content_type="application/json", headers={"X-MBX-USED-WEIGHT-1M": "20"})
+        return web.Response(
+            body=answer, content_type="application/json", headers={"X-MBX-USED-WEIGHT-1M": "20"}
+        )
 
     async def _notify(self) -> None:
         async with self.changed:

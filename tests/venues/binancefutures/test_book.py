@@ -14,7 +14,9 @@ class Exchange:
         self.id = 1000
         self.sent_id = 1000
 
-    def diff(self, levels: list[tuple[int, int]], hole: int, length: int) -> tuple[int, int, list[tuple[int, int]]]:
+    def diff(
+        self, levels: list[tuple[int, int]], hole: int, length: int
+    ) -> tuple[int, int, list[tuple[int, int]]]:
         previous = self.sent_id
         self.id += hole + length
         self.sent_id = self.id

@@ -38,7 +38,11 @@ def as_applied(messages: list[bytes], at: int) -> list[bytes]:
     last_id = json.loads(messages[at])["lastUpdateId"]
     before = [json.loads(message)["data"] for message in messages[:at]]
     passed = [m for m, event in zip(messages, before, strict=False) if event["e"] == "trade"]
-    held = [m for m, event in zip(messages, before, strict=False) if event["e"] != "trade" and event["u"] > last_id]
+    held = [
+        m
+        for m, event in zip(messages, before, strict=False)
+        if event["e"] != "trade" and event["u"] > last_id
+    ]
     return [*passed, messages[at], *held, *messages[at + 1 :]]
 
 
@@ -46,7 +50,9 @@ def converted(messages: list[bytes], folder: Path, *, book_ticker: bool) -> np.n
     """The archive of these messages, as its local side sees it."""
     capture, archive = folder / "capture.gz", folder / "archive.npz"
     with gzip.open(capture, "wb", 1) as file:
-        file.writelines(b"%d %s\n" % (1_800_000_000_000_000_000 + k, message) for k, message in enumerate(messages))
+        file.writelines(
+            b"%d %s\n" % (1_800_000_000_000_000_000 + k, message) for k, message in enumerate(messages)
+        )
     convert([capture], archive, options=Options(book_ticker=book_ticker, level=0))
     rows = np.load(archive)["data"]
     rows = rows[(rows["ev"] & LOCAL_EVENT) != 0]
@@ -74,7 +80,9 @@ def assert_equal(rows: np.ndarray, expected: np.ndarray) -> None:
     assert len(rows) == len(expected)
     for name in FIELDS:
         different = np.flatnonzero(rows[name] != expected[name])
-        assert not len(different), f"{name} of row {different[0]}: {rows[different[0]]}, {expected[different[0]]}"
+        assert not len(different), (
+            f"{name} of row {different[0]}: {rows[different[0]]}, {expected[different[0]]}"
+        )
     assert (np.diff(rows["local_ts"]) >= 0).all()
 
 

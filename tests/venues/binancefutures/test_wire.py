@@ -79,7 +79,9 @@ values = st.recursive(
         st.text(max_size=20),
         st.sampled_from(["nan", "inf", "1e999", "-0", "0x1", "9" * 400, "1_0", " 1", "1,0"]),
     ),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -167,7 +169,18 @@ def test_a_snapshot_of_any_bytes_is_one_or_an_error(body):
 
 @pytest.mark.parametrize(
     "levels",
-    ['[["1"]]', '[["1","2"]', '[["1","x"]]', '["1","2"]', "{}", '"[]"', '[["nan","1"]]', "[[1,2],]", "null", "[]]"],
+    [
+        '[["1"]]',
+        '[["1","2"]',
+        '[["1","x"]]',
+        '["1","2"]',
+        "{}",
+        '"[]"',
+        '[["nan","1"]]',
+        "[[1,2],]",
+        "null",
+        "[]]",
+    ],
 )
 def test_levels_that_are_none_give_no_rows_at_all(levels):
     message = b'{"stream":"s","data":{"e":"depthUpdate","T":1,"U":1,"u":2,"pu":0,"b":%s,"a":[["1","2"]]}}'
