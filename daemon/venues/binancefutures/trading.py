@@ -136,6 +136,7 @@ class Trading:
                 if config.countdown_s > 0:
                     group.create_task(self._keep_countdown())
         finally:
+            self._is_ready = False
             self._set_up(False)
             await self._close()
 
@@ -210,8 +211,7 @@ class Trading:
     async def _keep_clock(self) -> None:
         wait_s = self._config.clock_every_s
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._clock_wanted.wait(), wait_s)
+            await _wait(self._clock_wanted, wait_s)
             self._clock_wanted.clear()
             wait_s = self._config.clock_every_s
             try:
@@ -233,8 +233,7 @@ class Trading:
                     except (ExchangeError, NotSentError, FateUnknownError) as error:
                         self.counts["countdown_failures"] += 1
                         _log.warning("the countdown was not refreshed", symbol=symbol, why=str(error))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._countdown_wanted.wait(), self._config.countdown_every_s)
+            await _wait(self._countdown_wanted, self._config.countdown_every_s)
             self._countdown_wanted.clear()
 
     async def _close(self) -> None:
@@ -359,3 +358,10 @@ class Trading:
             "rest_failures": self._rest.failures,
             "in_flight": len(sender.socket.in_flight) if sender.socket else 0,
         }
+
+
+async def _wait(event: asyncio.Event, wait_s: float) -> None:
+    """Wait for an event, or so long; not by `wait_for`, which may swallow a cancellation before Python 3.12."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(wait_s):
+            await event.wait()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import aiohttp
 import structlog
@@ -15,6 +15,7 @@ from daemon.venues.binancefutures.signing import Signer, redact, session_logon
 from hftd.clock import monotonic_ns, wall_ns
 
 MESSAGE_BYTES_MAX: Final = 2**20
+CONNECT_S: Final = 10.0
 LOGON_S: Final = 5.0
 CLOSE_S: Final = 1.0
 """So long a closing handshake may take; a dead connection has none."""
@@ -54,17 +55,15 @@ async def open_websocket(
         ConnectionBrokenError: There is no connection.
     """
     try:
-        return await asyncio.wait_for(
-            session.ws_connect(
+        async with asyncio.timeout(CONNECT_S):
+            return await session.ws_connect(
                 url,
                 heartbeat=heartbeat_s,
                 max_msg_size=MESSAGE_BYTES_MAX,
                 autoping=True,
-                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S)  # pyright: ignore[reportCallIssue],
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),  # pyright: ignore[reportCallIssue]
                 decode_text=False,
-            ),
-            10.0,
-        )
+            )
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         # Without the cause: its text may hold the listen key.
         raise ConnectionBrokenError(redact(f"{type(error).__name__}: {error}", secrets)) from None
@@ -230,8 +229,8 @@ class OrderSocket:
     async def drain(self) -> None:
         """Close it once what it owes is answered, or after a while."""
         end_ns = monotonic_ns() + int(DRAIN_S * 1e9)
-        while self.is_open and self.in_flight and monotonic_ns() < end_ns:
-            await asyncio.sleep(0.05)  # noqa: ASYNC110 - once a day
+        while self.is_open and self.in_flight and monotonic_ns() < end_ns:  # noqa: ASYNC110 - once a day
+            await asyncio.sleep(0.05)
         await self.close("replaced")
 
     async def close(self, why: str) -> None:
@@ -249,7 +248,7 @@ class LogonError(ConnectionBrokenError):
         self.code = code
 
 
-def _reason(socket: WebSocket, message: aiohttp.WSMessage) -> str:
+def _reason(socket: WebSocket, message: aiohttp.WSMessage | Any) -> str:
     if message.type is aiohttp.WSMsgType.ERROR:
         return f"{type(message.data).__name__}"
     return f"closed by the exchange ({socket.close_code})"
