@@ -14,11 +14,7 @@ from typing import Final
 import msgspec
 
 from hftd.channel.layout import PROTOCOL_VERSION
-
-BOOK_VALID: Final = 0
-BOOK_INVALID: Final = 1
-DISCONNECTED: Final = 2
-CONNECTED: Final = 3
+from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
 
 
 class Feed(msgspec.Struct, frozen=True, array_like=True, tag=1):
