@@ -192,6 +192,11 @@ class Bots:
         self._subscribe(instrument)
 
     @property
+    def instruments(self) -> dict[str, Instrument]:
+        """What the exchange has, by symbol."""
+        return dict(self._instruments)
+
+    @property
     def attached(self) -> list[AttachedBot]:
         """The bots with a lease."""
         return list(self._order)

@@ -15,11 +15,12 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import msgspec
 import structlog
 import uvloop
 from numpy.typing import NDArray
@@ -34,8 +35,8 @@ from daemon.orders.client_ids import run_number
 from daemon.orders.journal import Journal
 from daemon.orders.limits import BotLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Command, Holding, Instrument, Outcome, Report
-from hftd.channel import status, wire
+from daemon.orders.messages import Holding, Instrument, Outcome, Report
+from hftd.channel import wire
 from hftd.channel.asking import Reply
 from hftd.channel.server import ChannelServer
 from hftd.clock import monotonic_ns, wall_ns
@@ -78,6 +79,7 @@ class Connector:
         self.name = name
         self.venue = venue
         self.config = config
+        self.pid = os.getpid()
         self.started_ns = wall_ns()
         self._credentials = credentials
         self._journal_path = journal_path
@@ -97,6 +99,7 @@ class Connector:
         self.session: Session
         self.orders: OrderManager
         self.reconciler: Reconciler
+        self.server: ChannelServer
 
     def stop(self) -> None:
         """End in order."""
@@ -149,20 +152,17 @@ class Connector:
             limits=self.config.limits,
             journal=self._journal,
             emit=self.bots.emit,
-            send=lambda command: self._send(command),
+            send=self.session.send,
         )
         for one in instruments:
             self.orders.add_instrument(one)
         self.bots.set_instruments(instruments)
         self.reconciler = Reconciler(self.session, self.orders, self.config.reconcile_every_s, self._seed + 2)
 
-    def _send(self, command: Command) -> None:
-        self.session.send(command)
-
     async def _serve(self) -> None:
         for symbol in self.venue.symbols(self.config):
             self.bots.follow(self.bots.instrument(symbol))
-        server = ChannelServer(self.name, self.bots, self._directory)
+        self.server = server = ChannelServer(self.name, self.bots, self._directory)
         await server.start()
         self.bots.start(self.orders, server.drop, spin=self.config.spin)
         # Nothing that was made so far will ever be garbage: the collector need not look through it again.
@@ -219,7 +219,7 @@ class Connector:
 
     def _take_over(self, instruments: list[Instrument]) -> None:
         """New filters of instruments that are known; numbers and steps stay as long as the process runs."""
-        known = {one.symbol: one for one in self.bots.instruments}
+        known = self.bots.instruments
         merged = dict(known)
         for one in instruments:
             before = known.get(one.symbol)
@@ -272,20 +272,13 @@ class Connector:
             case wire.ASK_TAP:
                 return Reply(report.tap_of(self), fds=[self.bots.clock.fd, self.bots.ring.fd])
             case wire.ASK_HALT:
-                self.orders.halt(ask.argument or "asked to", wall_ns())
-                return self._halted(True)
+                halted = self.orders.halt(ask.argument or "asked to", wall_ns())
             case _:
-                self.orders.resume(wall_ns())
-                return self._halted(False)
-
-    def _halted(self, is_halted: bool) -> Reply:
-        cancelling = report.unfinished(self.orders)
-        return Reply(status.Halted(is_halted=is_halted, cancelling=cancelling))
+                halted = self.orders.resume(wall_ns())
+        return Reply(halted, ok=halted.left == 0)
 
 
 def _renumbered(instrument: Instrument, number: int) -> Instrument:
-    import msgspec
-
     return msgspec.structs.replace(instrument, number=number)
 
 
@@ -304,7 +297,7 @@ def journal_path(config: ConnectorConfig, base: Path, name: str) -> Path:
     return home / "hftd" / f"{name}.journal"
 
 
-def run(connector_of: "Any") -> None:
+def run(connector_of: Callable[[], Connector]) -> None:
     """Run a connector until SIGTERM or SIGINT.
 
     Args:
@@ -317,8 +310,8 @@ def run(connector_of: "Any") -> None:
         runner.run(_run(connector_of))
 
 
-async def _run(connector_of: "Any") -> None:
-    connector: Connector = connector_of()
+async def _run(connector_of: Callable[[], Connector]) -> None:
+    connector = connector_of()
     with _signals_to(connector):
         await connector.run()
 
