@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
 from hftd.hbt_attributes import level_qty
 from hftd.hbt_types import (
     F64,
@@ -86,6 +87,17 @@ def asset_at_number(builder, session, asset_no):
 def _position(context, builder, address, arguments):
     asset = asset_at_number(builder, address, arguments[0])
     return load(builder, asset, offset_of(asset_dtype, "state.position"), F64)
+
+
+def _one_of(path, if_zero, if_not) -> Callable[..., Any]:
+    """One of two codes, by whether a field of an asset is 0."""
+
+    def lower(context, builder, address, arguments):
+        asset = asset_at_number(builder, address, arguments[0])
+        value = load(builder, asset, offset_of(asset_dtype, path), I64)
+        return builder.select(builder.icmp_signed("==", value, I64(0)), I64(if_zero), I64(if_not))
+
+    return lower
 
 
 def find_order(context, builder, orders, arguments):
@@ -180,6 +192,9 @@ METHODS: dict[type, dict[str, Method]] = {
         "orders": Method((_ASSET,), orders_type, _asset_part("")),
         "state_values": Method((_ASSET,), state_values_type, _asset_part("state")),
         "position": Method((_ASSET,), _f64, _position),
+        "book_state": Method((_ASSET,), _i64, _one_of("book.not_valid", BOOK_VALID, BOOK_INVALID)),
+        "connection": Method((_ASSET,), _i64, _one_of("disconnected", CONNECTED, DISCONNECTED)),
+        "alert": Method((_ASSET, ("code", _i64), ("value", _f64)), _i64, _call("fn_alert")),
     },
     DepthType: {
         "bid_qty_at_tick": Method((("price_tick", _i64),), _f64, _qty_at_tick(1)),

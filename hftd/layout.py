@@ -63,6 +63,7 @@ book_dtype = np.dtype(
         ("roi_ub_tick", "i8"),
         ("fn_far_qty", "i8"),
         ("fn_write_levels", "i8"),
+        ("not_valid", "i8"),  # BY_* bits: who says that it is not; 0 in a backtest
     ],
     align=True,
 )
@@ -98,6 +99,7 @@ order_dtype = np.dtype(
         # As they were before the modification under way, to go back to when it is refused.
         ("prior_price_tick", "i8"),
         ("prior_qty", "f8"),
+        ("reason", "i8"),  # why it was refused or ended, REASON_*
         # The list of orders from the oldest to the newest, by address.
         ("next", "i8"),
         ("prev", "i8"),
@@ -149,7 +151,13 @@ asset_dtype = np.dtype(
         ("rows", "i8"),  # rows of market data applied
         ("asset_no", "i8"),
         ("arrived", "i8"),  # bits of what came during the last wait
-        ("book_state", "i8"),  # what the daemon says the book is worth
+        ("disconnected", "i8"),  # BY_* bits: why orders do not get through; 0 in a backtest
+        # Recorded order latencies: rows of latency_dtype, whose padding holds the reason of a refusal.
+        ("latencies", "i8"),
+        ("latencies_len", "i8"),
+        ("latencies_cap", "i8"),
+        ("latencies_dropped", "i8"),
+        ("fills_missed", "i8"),  # executions that only the account's state told of, after a daemon's restart
         ("fn_find_order", "i8"),
     ],
     align=True,
@@ -172,6 +180,7 @@ session_dtype = np.dtype(
         ("fn_clear_last_trades", "i8"),
         ("fn_clear_user_events", "i8"),
         ("fn_goto_end", "i8"),
+        ("fn_alert", "i8"),
         ("fn_close", "i8"),
         # What the backend provides.
         ("fn_begin", "i8"),
@@ -179,6 +188,7 @@ session_dtype = np.dtype(
         ("fn_send", "i8"),
         ("fn_drain", "i8"),  # of a bot: apply what has arrived
         ("backend", "i8"),
+        ("notes", "i8"),  # where hooks are told, 0 for nowhere
         # Sampling of records while time passes.
         ("record", "i8"),  # the address of a recorder, 0 for none
         ("record_interval_ns", "i8"),
@@ -226,6 +236,7 @@ update_dtype = np.dtype(
         ("executed", "i8"),
         # Absolute values after the execution.
         ("state", state_values_dtype),
+        ("reason", "i8"),
     ],
     align=True,
 )
@@ -254,6 +265,10 @@ WAIT_TIME = 0
 WAIT_FEED = 1
 WAIT_FEED_OR_RESPONSE = 2
 WAIT_RESPONSE = 3
+
+# Bits of a book's `not_valid` and of `disconnected`: who says so.
+BY_DAEMON = 1
+BY_BOT = 2  # it has lost its daemon, or waits for a fresh book
 
 # Bits of `arrived`.
 ARRIVED_FEED = 1

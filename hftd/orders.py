@@ -38,6 +38,7 @@ from hftd.types import (
     REJECTED,
     REPLACED,
     fill_dtype,
+    latency_dtype,
     state_values_dtype,
 )
 
@@ -55,6 +56,7 @@ _STATE = offset_of(asset_dtype, "state")
 _UPDATE_STATE = offset_of(update_dtype, "state")
 _ORDER_BYTES = order_dtype.itemsize
 _FILL_BYTES = fill_dtype.itemsize
+_LATENCY_BYTES = latency_dtype.itemsize
 _STATE_BYTES = state_values_dtype.itemsize
 
 FIRST_INDEX_BITS = 6
@@ -247,6 +249,7 @@ def _take_over(asset, address, update):
     order.exec_qty = u.exec_qty
     order.maker = u.maker
     order.order_type = u.order_type
+    order.reason = u.reason
 
 
 @inline
@@ -267,6 +270,22 @@ def _note_fill(asset, update):
     fill.qty = u.exec_qty
     fill.maker = u.maker
     a.fills_len += 1
+
+
+@inline
+def _note_latency(asset, update):
+    """The answer to a request: how long its ways took."""
+    a = asset_at(asset)
+    if a.latencies_len >= a.latencies_cap:
+        a.latencies_dropped += 1
+        return
+    u = update_at(update)
+    row = a.latencies + a.latencies_len * _LATENCY_BYTES
+    store_i64(row, u.local_ts)
+    store_i64(row + 8, u.exch_ts)
+    store_i64(row + 16, u.recv_ts)
+    store_i64(row + 24, u.reason)
+    a.latencies_len += 1
 
 
 @inline
@@ -296,15 +315,19 @@ def apply_update(asset, update):
                 _take_over(asset, address, update)
         return
     order = order_at(address)
+    if order.req != NONE and u.local_ts == order.local_timestamp:
+        _note_latency(asset, update)
     if u.req != REJECTED:
         _take_over(asset, address, update)
     elif u.local_ts == order.local_timestamp:
-        if order.req == NEW:
+        # An order that the other side never got, or knows nothing of any more, is over whatever was asked of it.
+        if order.req == NEW or u.status == EXPIRED:
             _set_status(asset, address, EXPIRED)
         elif order.req == REPLACED:
             order.price_tick = order.prior_price_tick
             order.qty = order.prior_qty
         order.req = NONE
+        order.reason = u.reason
 
 
 @inline
@@ -330,6 +353,7 @@ def new_order(asset, order_id, side, price_tick, qty, time_in_force, order_type,
     order.time_in_force = time_in_force
     order.prior_price_tick = price_tick
     order.prior_qty = qty
+    order.reason = 0
     return address
 
 

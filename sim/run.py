@@ -186,4 +186,12 @@ def backtest(
             )
         )
     hbt = Backtest(models, [asset.model for asset in assets.values()], specs)
-    return run_strategy(hbt, bot, strategy, [model.contract for model in models])
+    minder = None
+    if bot.hooks.alert:
+        # Orders and errors are a matter of channels: their hooks are called in a replay and live.
+        from hftd.bot.hooks import Hooks, load_hooks
+        from hftd.bot.minder import Minder
+
+        hooks = Hooks(alert=load_hooks(bot.hooks, bot_base).alert)
+        minder = Minder(hbt, hooks, [(one.symbol, one.tick_size) for one in bot.instruments])
+    return run_strategy(hbt, bot, strategy, [model.contract for model in models], minder=minder)

@@ -4,72 +4,27 @@ A venue adds its own keys by a subclass of `ConnectorConfig` (see docs/new-excha
 """
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from daemon.connector.secrets import SECRET_KEYS, Secret, find_secrets
+from daemon.orders.client_ids import PREFIX
+from daemon.orders.limits import AccountLimits, BotLimits
 from hftd.config import Section, load, quoted
 from hftd.errors import ConfigError
 
-_PREFIX = re.compile(r"[A-Za-z0-9]{1,8}")
-NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class BotLimitsSection(Section, frozen=True):
-    """`[bots.NAME]`, and `[limits]` for what a bot without a table of its own may do. 0: no limit.
-
-    Attributes:
-        max_order_qty: Quantity of an order.
-        max_order_notional: Price times quantity of an order, in the quote currency.
-        max_position: Position in an instrument, open orders of its side included.
-        max_open_orders: Open orders in an instrument.
-        max_orders_per_second: New orders and changes; cancels are always let through.
-        price_band: How far from the best price of its side an order may be, as a share of that price.
-        self_trade: What happens to an order that would meet one of the same account: "refuse" or "allow".
-        pull_quotes: Cancel the bot's orders while the book is not valid, and refuse new ones.
-    """
-
-    max_order_qty: NonNegative = 0.0
-    max_order_notional: NonNegative = 0.0
-    max_position: NonNegative = 0.0
-    max_open_orders: Count = 0
-    max_orders_per_second: NonNegative = 0.0
-    price_band: NonNegative = 0.0
-    self_trade: Literal["refuse", "allow"] = "refuse"
-    pull_quotes: bool = False
-
-
-class AccountLimitsSection(Section, frozen=True):
-    """`[limits]`: what all bots together may do. 0: no limit.
-
-    Attributes:
-        max_position: Position of the account in an instrument.
-        max_position_notional: The same by its value.
-        max_open_orders: Open orders of the account.
-        max_orders_per_second: New orders and changes of the account.
-        max_order_qty: Quantity of any order; likewise `max_order_notional` and `price_band`.
-    """
-
-    max_position: NonNegative = 0.0
-    max_position_notional: NonNegative = 0.0
-    max_open_orders: Count = 0
-    max_orders_per_second: NonNegative = 0.0
-    max_order_qty: NonNegative = 0.0
-    max_order_notional: NonNegative = 0.0
-    price_band: NonNegative = 0.0
 
 
 class ConnectorConfig(Section, frozen=True):
     """What every connector has. The keys are flat, the tables optional.
 
     Attributes:
-        order_prefix: Client order ids begin with it: 1 to 8 letters and digits. Two connectors of one account need two.
+        order_prefix: Client order ids begin with it: 1 to 8 of A-Z, a-z, 0-9, '_', '-'. Each connector
+            of an account needs its own.
         api_key: The account's key; better given by the environment or as a credential, see `daemon.connector.secrets`.
         secret: Its secret: of HMAC, or an Ed25519 private key in PEM.
         limits: Of the account.
@@ -84,8 +39,8 @@ class ConnectorConfig(Section, frozen=True):
     order_prefix: str = "hftd"
     api_key: str = ""
     secret: str = ""
-    limits: AccountLimitsSection = AccountLimitsSection()
-    bots: dict[str, BotLimitsSection] = {}  # noqa: RUF012 - msgspec copies it
+    limits: AccountLimits = AccountLimits()
+    bots: dict[str, BotLimits] = {}  # noqa: RUF012 - msgspec copies it
     journal: str = ""
     spin: bool = False
     stale_after_s: Positive = 10.0
@@ -94,9 +49,9 @@ class ConnectorConfig(Section, frozen=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not _PREFIX.fullmatch(self.order_prefix):
+        if not PREFIX.fullmatch(self.order_prefix):
             raise ValueError(
-                f"`order_prefix` must be 1 to 8 letters and digits, is {quoted(self.order_prefix)}"
+                f"`order_prefix` must be 1 to 8 of A-Z, a-z, 0-9, '_' and '-', is {quoted(self.order_prefix)}"
             )
 
     def __repr__(self) -> str:

@@ -8,11 +8,13 @@ What the exchange counted itself (`Limiter.seen`) is believed where it is more t
 uses the account or the address, or another process did before.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from hftd.clock import wall_ns
 from hftd.errors import UsageError
 
 SLICES: Final = 64
@@ -136,6 +138,18 @@ class Limiter:
             if window := self._windows.get(name):
                 window.add(count, now_ns)
         return 0
+
+    async def wait(self, cost: Mapping[str, int], *, is_urgent: bool = False) -> None:
+        """Take the tokens for one request as soon as there are enough.
+
+        Raises:
+            UsageError: The cost is more than the limit ever allows.
+        """
+        while True:
+            wait_ns = self.take(cost, wall_ns(), is_urgent=is_urgent)
+            if wait_ns == 0:
+                return
+            await asyncio.sleep(wait_ns / 1e9)
 
     def seen(self, counts: Mapping[str, int], now_ns: int) -> None:
         """Take over what the exchange says was used in its present windows, where that is more than known here."""

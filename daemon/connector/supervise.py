@@ -1,15 +1,15 @@
 """Connections that are made again: back-off with jitter, planned ends before the exchange's, and what was counted."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import structlog
 
-from hftd.clock import monotonic_ns
+from hftd.clock import monotonic_ns, wall_ns
 from hftd.errors import HftdError, UsageError
 
 STABLE_S: Final = 30.0
@@ -62,9 +62,9 @@ class Backoff:
 
 
 def planned_life_s(limit_s: float, seed: int, early: float = 0.1) -> float:
-    """How long to keep a connection that the exchange closes after `limit_s`: shorter, by chance by up to `early` of it.
+    """How long to keep a connection that the exchange closes after `limit_s`.
 
-    Never longer than 95 % of the limit, so that the end is ours.
+    At most 95 % of it, so that the end is ours, and shorter by up to `early` of it, by chance.
     """
     return limit_s * (0.95 - early * Random(seed).random())  # noqa: S311
 
@@ -78,14 +78,20 @@ class Supervision:
     failures: int = 0
     planned_ends: int = 0
     is_up: bool = False
-    up_since_ns: int = 0
-    """On the monotonic clock."""
+    since_ns: int = -1
+    """When it came up, or went down, on the system's clock; -1 before."""
     last_error: str = ""
 
     def up(self) -> None:
         """The connection is made: called by what `supervised` runs."""
         self.is_up = True
-        self.up_since_ns = monotonic_ns()
+        self.since_ns = wall_ns()
+
+    def down(self) -> None:
+        """The connection is gone."""
+        if self.is_up:
+            self.is_up = False
+            self.since_ns = wall_ns()
 
 
 async def supervised(
@@ -122,7 +128,6 @@ async def supervised(
             failed = False
             why = "its planned end"
         except UsageError:
-            seen.is_up = False
             raise
         except EXPECTED_ERRORS as error:
             why = str(error) or type(error).__name__
@@ -130,7 +135,7 @@ async def supervised(
             why = f"{type(error).__name__}: {error}"
             _log.exception("a connection failed unexpectedly", connection=name)
         finally:
-            seen.is_up = False
+            seen.down()
         if on_down is not None:
             on_down(why)
         held_s = (monotonic_ns() - start_ns) / 1e9
@@ -151,3 +156,17 @@ async def supervised(
             "connection lost", connection=name, why=why, held_s=round(held_s, 3), again_in_s=round(wait_s, 3)
         )
         await asyncio.sleep(wait_s)
+
+
+async def first_to_end(*runs: Coroutine[Any, Any, None]) -> None:
+    """Run these together until the first one ends; then the others are cancelled, and its error, if any, is raised."""
+    tasks = [asyncio.ensure_future(run) for run in runs]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks:
+        if task in done:
+            task.result()

@@ -222,6 +222,37 @@ def _import(name: str, base: Path, where: str) -> ModuleType:
     return module or loaded
 
 
+def load_function(name: str, base: Path, where: str) -> Callable[..., Any]:
+    """Find a function.
+
+    Args:
+        name: `module:function` or `path/to/file.py:function`.
+        base: The folder that paths are relative to, and where modules are looked for too.
+        where: How to name it in errors.
+
+    Raises:
+        StrategyError: It can't be found or imported.
+    """
+    module_name, colon, function_name = name.rpartition(":")
+    if not colon or not module_name or not function_name:
+        raise StrategyError(
+            "the name has no function",
+            where=where,
+            hint='a function is named "module:function" or "path/to/file.py:function"',
+        )
+    module = _import(module_name, base, where)
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        found = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        near = difflib.get_close_matches(function_name, found, 1)
+        raise StrategyError(
+            f"{module_name} has no function {function_name!r}",
+            where=where,
+            hint=f"did you mean {near[0]!r}?" if near else "",
+        )
+    return function
+
+
 def load_strategy(name: str, parameters: dict[str, Any], base: Path) -> Strategy:
     """Find a strategy.
 
@@ -234,21 +265,4 @@ def load_strategy(name: str, parameters: dict[str, Any], base: Path) -> Strategy
         StrategyError: It can't be found or imported, or the parameters do not fit.
     """
     where = f"strategy {name}"
-    module_name, colon, function_name = name.rpartition(":")
-    if not colon or not module_name or not function_name:
-        raise StrategyError(
-            "the name has no function",
-            where=where,
-            hint='a strategy is named "module:function" or "path/to/file.py:function"',
-        )
-    module = _import(module_name, base, where)
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        found = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        near = difflib.get_close_matches(function_name, found, 1)
-        raise StrategyError(
-            f"{module_name} has no function {function_name!r}",
-            where=where,
-            hint=f"did you mean {near[0]!r}?" if near else "",
-        )
-    return Strategy(function, parameters, where)
+    return Strategy(load_function(name, base, where), parameters, where)

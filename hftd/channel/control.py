@@ -219,7 +219,7 @@ def decode_message(data: bytes) -> wire.Control:
     Raises:
         ProtocolError: It is none; a `VersionError` if it is one of another version.
     """
-    greetings = (wire.Hello, wire.Welcome)
+    greetings = (wire.Hello, wire.Welcome, wire.Ask)
     try:
         message = wire.control_decoder.decode(data)
         if not isinstance(message, greetings) or message.version == layout.PROTOCOL_VERSION:
@@ -230,7 +230,7 @@ def decode_message(data: bytes) -> wire.Control:
         theirs = None
         with contextlib.suppress(Exception):
             match msgspec.msgpack.decode(data):
-                case [32 | 33, int(version), *_] if version != layout.PROTOCOL_VERSION:
+                case [32 | 33 | 36, int(version), *_] if version != layout.PROTOCOL_VERSION:
                     theirs = version
                 case _:
                     pass
@@ -329,37 +329,74 @@ def attach(
         ProtocolError: Another version, or nonsense.
         ChannelError: No answer in time, or a daemon of another user.
     """
-    path = socket_path(name, directory)
-    connected = new_socket()
+    connected = connect(name, deadline_ns, directory)
     try:
-        _connect(connected, name, path, deadline_ns)
-        peer = _own_peer(connected, name)
-        fds: list[int] = []
         try:
             send_message(connected, hello, [bot_page.fd])
-            connected.settimeout(_left_s(deadline_ns))
-            answer, fds = receive_message(connected)
-        except TimeoutError:
-            raise ChannelError(
-                f"the daemon (pid {peer.pid}) did not answer in time",
-                where=name,
-                hint="is it stopped, or busy?",
-            ) from None
         except OSError as error:
             raise ChannelError(f"the connection broke: {error.strerror}", where=name) from error
-        except ProtocolError as error:
-            raise type(error)(error.what, where=name, hint=error.hint) from None
+        answer, fds = receive_answer(connected, name, deadline_ns)
         return _welcomed(name, connected, hello, answer, fds)
     except BaseException:
         connected.close()
         raise
 
 
-def _own_peer(connected: socket.socket, name: str) -> Peer:
+def connect(name: str, deadline_ns: int, directory: Path | None = None) -> socket.socket:
+    """Connect to the daemon that serves a channel, which must be of this user.
+
+    Raises:
+        NoSuchChannelError: No daemon listens there.
+        ChannelError: It takes no connections, or belongs to another user.
+    """
+    path = socket_path(name, directory)
+    connected = new_socket()
+    try:
+        _connect(connected, name, path, deadline_ns)
+        _own_peer(connected, name)
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
+def receive_answer(connected: socket.socket, name: str, deadline_ns: int) -> tuple[wire.Control, list[int]]:
+    """Wait for the daemon's answer to a first message, and for the descriptors that come with it.
+
+    Raises:
+        RefusedError: The daemon refused, with its reason.
+        ProtocolError: Another version, or nonsense.
+        ChannelError: No answer in time, or the end of the connection.
+    """
+    try:
+        connected.settimeout(_left_s(deadline_ns))
+        answer, fds = receive_message(connected)
+    except TimeoutError:
+        raise ChannelError(
+            f"the daemon (pid {peer_of(connected).pid}) did not answer in time",
+            where=name,
+            hint="is it stopped, or busy?",
+        ) from None
+    except OSError as error:
+        raise ChannelError(f"the connection broke: {error.strerror}", where=name) from error
+    except ProtocolError as error:
+        raise type(error)(error.what, where=name, hint=error.hint) from None
+    match answer:
+        case wire.Refused(code=code, what=what, hint=hint):
+            close_all(fds)
+            kind = VersionError if code == REFUSED_VERSION else RefusedError
+            raise kind(what, where=name, hint=hint)
+        case None:
+            close_all(fds)
+            raise ChannelError("the daemon closed the connection without an answer", where=name)
+        case _:
+            return answer, fds
+
+
+def _own_peer(connected: socket.socket, name: str) -> None:
     peer = peer_of(connected)
     if peer.uid != os.getuid():
         raise ChannelError(f"the daemon (pid {peer.pid}) belongs to user {peer.uid}", where=name)
-    return peer
 
 
 def _left_s(deadline_ns: int) -> float:
@@ -393,17 +430,11 @@ def _connect(connected: socket.socket, name: str, path: Path, deadline_ns: int) 
 
 
 def _welcomed(
-    name: str, connected: socket.socket, hello: wire.Hello, answer: wire.Control | None, fds: list[int]
+    name: str, connected: socket.socket, hello: wire.Hello, answer: wire.Control, fds: list[int]
 ) -> Attachment:
     match answer:
         case wire.Welcome() if len(fds) == 4 and len(answer.instruments) == len(hello.instruments):
             return Attachment(name, connected, answer, fds)
-        case wire.Refused(code=code, what=what, hint=hint):
-            close_all(fds)
-            kind = VersionError if code == REFUSED_VERSION else RefusedError
-            raise kind(what, where=name, hint=hint)
-        case None:
-            raise ChannelError("the daemon closed the connection without an answer", where=name)
         case _:
             close_all(fds)
             raise ProtocolError(f"the daemon answered a Hello with {type(answer).__name__}", where=name)

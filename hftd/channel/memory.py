@@ -22,7 +22,7 @@ from hftd.errors import ProtocolError
 
 F_SEAL_FUTURE_WRITE: Final = 0x10
 """linux/fcntl.h; Python names it since 3.14."""
-_SIZE_SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+SIZE_SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 
 
 def word_at(address: int) -> Any:
@@ -71,7 +71,7 @@ class Piece:
             raise
         try:
             made._write_words({layout.VERSION: layout.PROTOCOL_VERSION, **words})
-            seals = _SIZE_SEALS | (0 if cls.is_bots else F_SEAL_FUTURE_WRITE) | fcntl.F_SEAL_SEAL
+            seals = SIZE_SEALS | (0 if cls.is_bots else F_SEAL_FUTURE_WRITE) | fcntl.F_SEAL_SEAL
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
             made._write_words({layout.MAGIC: cls.magic})
         except BaseException:
@@ -98,7 +98,7 @@ class Piece:
 
     @classmethod
     def _check_seals(cls, fd: int) -> None:
-        wanted = _SIZE_SEALS | (0 if cls.is_bots else F_SEAL_FUTURE_WRITE)
+        wanted = SIZE_SEALS | (0 if cls.is_bots else F_SEAL_FUTURE_WRITE)
         try:
             seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
         except OSError:

@@ -1,14 +1,13 @@
 """The daemon's side of the control plane, on asyncio: it listens, hands leases out, and notices their end.
 
 Limits: `MAX_BOTS` leases, `MAX_PENDING` connections that said nothing yet (more are closed at once, and
-counted), `HELLO_SECONDS` for a Hello. A lease ends with its socket, with a Bye, or with anything else that
-the bot sends.
+counted), `HELLO_SECONDS` for a Hello or an Ask, `MAX_TAPS` tools that look at the market. A lease ends with its
+socket, with a Bye, or with anything else that the bot sends.
 """
 
 import asyncio
 import contextlib
 import errno
-import fcntl
 import os
 import socket
 import stat
@@ -20,6 +19,8 @@ from typing import Final, Protocol, Self
 import structlog
 
 from hftd.channel import wire
+from hftd.channel.admission import check_hello, lock_directory
+from hftd.channel.asking import Reply, send_reply
 from hftd.channel.control import (
     REFUSED_VERSION,
     Peer,
@@ -36,18 +37,15 @@ from hftd.channel.control import (
 )
 from hftd.channel.layout import MAX_BOTS
 from hftd.channel.memory import BotPage
-from hftd.errors import ChannelError, ConfigError, HftdError, ProtocolError
+from hftd.errors import ChannelError, ConfigError, HftdError, ProtocolError, RefusedError
 
 MAX_PENDING: Final = 32
-MAX_INSTRUMENTS: Final = 256
-"""Of one Hello."""
+MAX_TAPS: Final = 16
 HELLO_SECONDS: Final = 5.0
 _BACKLOG: Final = 64
 _ACCEPTS_A_TURN: Final = 16
 _PAUSE_SECONDS: Final = 1.0
 """Without accepting, after the process ran out of descriptors."""
-_LOCK_TRIES: Final = 500
-_LOCK_SECONDS: Final = 0.01
 
 _log = structlog.get_logger("hftd.channel")
 
@@ -67,7 +65,7 @@ class Grant:
 
 
 class Handler(Protocol):
-    """What a daemon does about bots. Both are called in the loop's thread, and must not wait."""
+    """What a daemon does about bots and questions. All are called in the loop's thread, and must not wait."""
 
     def attach(self, hello: wire.Hello, bot_page: BotPage) -> Grant:
         """A bot asks for a lease; the page stays mapped until `detach` returns.
@@ -79,6 +77,14 @@ class Handler(Protocol):
 
     def detach(self, bot: str, reason: str) -> None:
         """The lease of the bot of that name is over: apply its end policy, free its memory."""
+        ...
+
+    def answer(self, ask: wire.Ask) -> Reply:
+        """A tool asks; `ask.what` is one of `wire.QUESTIONS`.
+
+        Raises:
+            HftdError: It is refused, for this reason, best a RefusedError.
+        """
         ...
 
 
@@ -100,6 +106,7 @@ class ServerStatistics:
     turned_away: int = 0
     """Connections closed unheard: too many at once, or of another user."""
     nonsense: int = 0
+    asked: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -129,6 +136,7 @@ class ChannelServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pending: dict[int, _Pending] = {}
         self._leases: dict[int, _Lease] = {}
+        self._taps: dict[int, socket.socket] = {}
         self._resume: asyncio.TimerHandle | None = None
 
     @property
@@ -150,7 +158,7 @@ class ChannelServer:
         # Two daemons that start at once: the directory's lock is held while one looks, unlinks and listens.
         lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            await _lock(lock, directory)
+            await lock_directory(lock, directory)
             self._listener = self._listen()
         finally:
             os.close(lock)
@@ -237,7 +245,7 @@ class ChannelServer:
         return pending
 
     def _hear(self, fd: int) -> None:
-        """The first message of a connection: a Hello, or the end."""
+        """The first message of a connection: a Hello, an Ask, or the end."""
         connected = self._pending[fd].connected
         fds: list[int] = []
         try:
@@ -257,12 +265,15 @@ class ChannelServer:
             self._forget(fd)
             return
         try:
-            self._greet(fd, message, fds)
+            if isinstance(message, wire.Ask):
+                self._reply(fd, message)
+            else:
+                self._greet(fd, message, fds)
         except HftdError as error:
             self._refuse(fd, error)
         except Exception:
-            _log.exception("a handler failed to attach a bot", channel=self.name)
-            self._refuse(fd, HftdError("the daemon failed to attach the bot", hint="its log says why"))
+            _log.exception("a handler failed", channel=self.name, message=type(message).__name__)
+            self._refuse(fd, HftdError("the daemon failed to attach or answer", hint="its log says why"))
         finally:
             close_all(fds)
 
@@ -274,7 +285,7 @@ class ChannelServer:
                 f"the first message is a {type(message).__name__} with {len(fds)} descriptors",
                 hint="a connection begins with a Hello and one bot page",
             )
-        _check_hello(message)
+        check_hello(message)
         self._check_room(message)
         page = BotPage.open(fds.pop())
         try:
@@ -293,6 +304,33 @@ class ChannelServer:
         assert self._loop is not None
         self._loop.add_reader(fd, self._mind, fd)
         _log.info("bot attached", channel=self.name, bot=message.bot, pid=pending.peer.pid)
+
+    def _reply(self, fd: int, ask: wire.Ask) -> None:
+        is_tap = ask.what == wire.ASK_TAP
+        if ask.what not in wire.QUESTIONS:
+            raise RefusedError(f"there is no question {ask.what!r}", hint=f"ask {', '.join(wire.QUESTIONS)}")
+        if is_tap and len(self._taps) >= MAX_TAPS:
+            raise RefusedError(f"{MAX_TAPS} taps look at the channel already", hint="end one of them first")
+        connected = self._pending[fd].connected
+        try:
+            send_reply(connected, self._handler.answer(ask))
+        except OSError:
+            self._forget(fd)
+            return
+        self.statistics.asked += 1
+        if not is_tap:
+            self._forget(fd)
+            return
+        # It stays, so that either side sees the other's end; whatever it says is its end.
+        self._release_pending(fd)
+        self._taps[fd] = connected
+        assert self._loop is not None
+        self._loop.add_reader(fd, self._end_tap, fd)
+
+    def _end_tap(self, fd: int) -> None:
+        assert self._loop is not None
+        self._loop.remove_reader(fd)
+        self._taps.pop(fd).close()
 
     def _check_room(self, hello: wire.Hello) -> None:
         for fd, lease in list(self._leases.items()):
@@ -314,7 +352,7 @@ class ChannelServer:
             # "This side" and "the other side" are told from the bot's place.
             what = f"the daemon says: {what}"
         self.statistics.refused += 1
-        _log.warning("bot refused", channel=self.name, pid=self._pending[fd].peer.pid, what=error.what)
+        _log.warning("refused", channel=self.name, pid=self._pending[fd].peer.pid, what=error.what)
         with contextlib.suppress(OSError):
             send_message(self._pending[fd].connected, wire.Refused(code, what, error.hint))
         self._forget(fd)
@@ -380,6 +418,8 @@ class ChannelServer:
         self._listener = None
         for fd in list(self._pending):
             self._forget(fd)
+        for fd in list(self._taps):
+            self._end_tap(fd)
         for bot in self.bots:
             self.drop(bot, reason)
 
@@ -389,34 +429,3 @@ class ChannelServer:
 
     async def __aexit__(self, *_error: object) -> None:
         self.close()
-
-
-async def _lock(fd: int, directory: Path) -> None:
-    for _ in range(_LOCK_TRIES):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            await asyncio.sleep(_LOCK_SECONDS)
-        else:
-            return
-    raise ChannelError(
-        "another daemon has been starting for seconds", where=str(directory), hint="is one stopped? end it"
-    )
-
-
-def _check_hello(hello: wire.Hello) -> None:
-    check_name(hello.bot)
-    if hello.on_end not in wire.END_POLICIES:
-        raise ConfigError(f"on_end is {hello.on_end!r}", hint=f"it is one of {', '.join(wire.END_POLICIES)}")
-    if not 0 < len(hello.instruments) <= MAX_INSTRUMENTS:
-        raise ConfigError(
-            f"the bot asks for {len(hello.instruments)} instruments",
-            hint=f"a channel gives 1 to {MAX_INSTRUMENTS}",
-        )
-    for symbol, tick_size, lot_size in hello.instruments:
-        # Written so that NaN fails it.
-        if not (0 < tick_size < float("inf") and 0 < lot_size < float("inf")):
-            raise ConfigError(
-                f"{symbol} has the tick size {tick_size} and the lot size {lot_size}",
-                hint="both must be above 0",
-            )

@@ -1,7 +1,8 @@
 """The messages, as msgspec makes and reads them: each a msgpack array whose first element is its number.
 
 Data plane (in the rings): what the compiled side reads and writes in :mod:`hftd.channel.messages`. Control
-plane (over the socket): :class:`Hello`, :class:`Welcome`, :class:`Refused`, :class:`Bye`.
+plane (over the socket): :class:`Hello`, :class:`Welcome`, :class:`Refused`, :class:`Bye`, :class:`Ask`,
+:class:`Answer`.
 
 Prices are in ticks of the instrument as the bot gave it in its Hello; quantities in units of the instrument;
 times in nanoseconds since the epoch. Sides, order types, times in force and states are the codes of
@@ -13,11 +14,7 @@ from typing import Final
 import msgspec
 
 from hftd.channel.layout import PROTOCOL_VERSION
-
-BOOK_VALID: Final = 0
-BOOK_INVALID: Final = 1
-DISCONNECTED: Final = 2
-CONNECTED: Final = 3
+from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
 
 
 class Feed(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -28,7 +25,11 @@ class Feed(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 class Status(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """What an instrument's book is worth from here on: BOOK_VALID, BOOK_INVALID, DISCONNECTED, CONNECTED."""
+    """What an instrument's book, or the way of its orders, is worth from here on.
+
+    BOOK_VALID and BOOK_INVALID are of the book. CONNECTED and DISCONNECTED are of the connection to the exchange that
+    its orders and their answers take. It may stand in both rings; in a response ring, for a newcomer.
+    """
 
     instrument: int
     state: int
@@ -37,7 +38,18 @@ class Status(msgspec.Struct, frozen=True, array_like=True, tag=2):
 class OrderUpdate(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """An order's state after an answer or an execution, and the account's after it (absolute values).
 
-    `recv_ts` is when the bot's side of the wire received it, on the bot's clock.
+    Attributes:
+        status: The order's, as a NEW, FILLED ...; NONE where a request was refused that made no order.
+        req: NONE, or REJECTED: the request with this `local_ts` was refused, and the rest of the message is not taken
+            over; the order is what it was before the request, and if that was to make it, or `status` is EXPIRED,
+            it is over.
+        exch_ts: When the exchange did it; 0 if it did not get that far, or it is not known.
+        local_ts: The `local_ts` of the request that this answers; in a later message, of the last one answered.
+        recv_ts: When the bot's side of the wire received it, on the bot's clock; on the system's clock the bot takes
+            the moment at which it reads it.
+        executed: 1 if this message is about an execution (`exec_qty`, `exec_price_tick`, `maker`), else 0. Only then
+            the account's values are taken over.
+        reason: Why it was refused or ended, a REASON_* of :mod:`hftd.constants`; 0 if there is none.
     """
 
     instrument: int
@@ -63,6 +75,7 @@ class OrderUpdate(msgspec.Struct, frozen=True, array_like=True, tag=3):
     num_trades: int
     trading_volume: float
     trading_value: float
+    reason: int = 0
 
 
 class State(msgspec.Struct, frozen=True, array_like=True, tag=4):
@@ -118,9 +131,45 @@ class Resync(msgspec.Struct, frozen=True, array_like=True, tag=19):
     """The bot was lapped: send books, orders and positions again, then a Splice."""
 
 
+class Inquire(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """What became of this order? A bot that came back asks it for each order that it holds for open.
+
+    The answer is an OrderUpdate with the order's true state, `req` NONE and `executed` 0. For an order that the daemon
+    knows nothing of (its Submit was never read) it has this `local_ts`, `req` REJECTED, `status` EXPIRED and
+    REASON_NEVER_SENT.
+
+    Attributes:
+        local_ts: Of the bot's last request for the order.
+    """
+
+    instrument: int
+    order_id: int
+    local_ts: int
+
+
 Response = Feed | Status | OrderUpdate | State | Splice
 """What a market ring or a response ring may hold."""
-Request = Submit | Modify | Cancel | Resync
+Request = Submit | Modify | Cancel | Resync | Inquire
+
+
+class Limits(msgspec.Struct, frozen=True, array_like=True):
+    """What a bot wants to be held to, for each instrument; 0 for no limit. The daemon's own limits hold as well.
+
+    Attributes:
+        order_qty: Of one order.
+        order_value: Price * quantity (* contract size) of one order.
+        position: Of the position, long or short, with what is open on that side filled.
+        open_orders: At a time.
+        orders_a_second: New orders and modifications.
+        price_band: How far a limit order may be beyond the opposite best, as a fraction of it.
+    """
+
+    order_qty: float = 0.0
+    order_value: float = 0.0
+    position: float = 0.0
+    open_orders: int = 0
+    orders_a_second: float = 0.0
+    price_band: float = 0.0
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag=32):
@@ -130,6 +179,9 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=32):
         instruments: (symbol, tick_size, lot_size) of each.
         on_end: What happens to its open orders when the lease ends: "cancel", "keep", or "flatten" (cancel,
             and close the position).
+        pull_quotes: Cancel its open orders in an instrument when the feed is stale or the book not valid, and refuse
+            new ones while it is.
+        limits: What the daemon is to hold it to.
     """
 
     version: int
@@ -137,6 +189,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=32):
     pid: int
     instruments: tuple[tuple[str, float, float], ...]
     on_end: str = "cancel"
+    pull_quotes: bool = False
+    limits: Limits = Limits()
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=33):
@@ -173,7 +227,44 @@ class Bye(msgspec.Struct, frozen=True, array_like=True, tag=35):
     reason: str
 
 
-Control = Hello | Welcome | Refused | Bye
+class Ask(msgspec.Struct, frozen=True, array_like=True, tag=36):
+    """A tool's first message, in place of a Hello.
+
+    Attributes:
+        what: One of `QUESTIONS`.
+        argument: Depends on it; the reason of a halt.
+    """
+
+    version: int
+    what: str
+    argument: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True, tag=37):
+    """The answer to an Ask; or a Refused is.
+
+    Attributes:
+        ok: False if it was done in part only; the body says what is missing.
+        body: JSON of the Struct in :mod:`hftd.channel.status` that belongs to the question. A body beyond
+            `MAX_BODY_BYTES` travels as a sealed memfd beside the message, whose body is empty then.
+    """
+
+    ok: bool
+    body: bytes = b""
+
+
+ASK_STATUS: Final = "status"
+"""What the daemon is doing: `status.DaemonStatus`."""
+ASK_TAP: Final = "tap"
+"""The market ring, to be looked at: `status.Tap`; with the Answer travel clock page and market ring."""
+ASK_HALT: Final = "halt"
+"""Cancel everything and refuse new orders: `status.Halted`. The argument is a reason for the log."""
+ASK_RESUME: Final = "resume"
+"""Take orders again: `status.Halted`."""
+QUESTIONS: Final = (ASK_STATUS, ASK_TAP, ASK_HALT, ASK_RESUME)
+MAX_BODY_BYTES: Final = 32 << 10
+
+Control = Hello | Welcome | Refused | Bye | Ask | Answer
 
 END_POLICIES: Final = ("cancel", "keep", "flatten")
 
@@ -183,17 +274,27 @@ request_decoder = msgspec.msgpack.Decoder(Request)
 control_decoder = msgspec.msgpack.Decoder(Control)
 
 __all__ = [
+    "ASK_HALT",
+    "ASK_RESUME",
+    "ASK_STATUS",
+    "ASK_TAP",
     "BOOK_INVALID",
     "BOOK_VALID",
     "CONNECTED",
     "DISCONNECTED",
     "END_POLICIES",
+    "MAX_BODY_BYTES",
     "PROTOCOL_VERSION",
+    "QUESTIONS",
+    "Answer",
+    "Ask",
     "Bye",
     "Cancel",
     "Control",
     "Feed",
     "Hello",
+    "Inquire",
+    "Limits",
     "Modify",
     "OrderUpdate",
     "Refused",

@@ -27,6 +27,15 @@ from hftd.types import (
     MARKET,
     NEW,
     NONE,
+    REASON_DUPLICATE,
+    REASON_EXCHANGE,
+    REASON_EXPIRED,
+    REASON_FILTER,
+    REASON_FOK,
+    REASON_NEVER_SENT,
+    REASON_NONE,
+    REASON_POST_ONLY,
+    REASON_UNKNOWN_ORDER,
     REPLACED,
 )
 from sim.engine.account import LANE_INDEX, LANE_TO_EXCH, LANE_TO_LOCAL
@@ -158,7 +167,7 @@ def _take_level(exchange, order, tick, level_qty, now_ns):
     """Execute an order against a level. Returns whether it is filled."""
     o = own_order_at(order)
     execute(exchange, order, tick, min(level_qty, o.leaves_qty), 0)
-    respond(exchange, order, NONE, now_ns, 1)
+    respond(exchange, order, REASON_NONE, now_ns, 1)
     return o.status == FILLED
 
 
@@ -196,14 +205,14 @@ def take(exchange, order, best, now_ns):
     o = own_order_at(order)
     if x.exchange_model == EXCHANGE_WHOLE_FILLS:
         execute(exchange, order, best, o.leaves_qty, 0)
-        respond(exchange, order, NONE, now_ns, 1)
+        respond(exchange, order, REASON_NONE, now_ns, 1)
         return
     is_market = o.order_type == MARKET
     if not is_market and o.time_in_force == FOK:
         lot_size = x.book.lot_size
         if round_away(_reachable_qty(exchange, order, best) / lot_size) < round_away(o.leaves_qty / lot_size):
             o.status = EXPIRED
-            respond(exchange, order, NONE, now_ns, 0)
+            respond(exchange, order, REASON_FOK, now_ns, 0)
             return
     rests = not is_market and o.time_in_force != IOC and o.time_in_force != FOK
     tick = best
@@ -219,7 +228,7 @@ def take(exchange, order, best, now_ns):
         _take_level(exchange, order, o.price_tick, o.leaves_qty, now_ns)
     else:
         o.status = EXPIRED
-        respond(exchange, order, NONE, now_ns, 0)
+        respond(exchange, order, REASON_EXPIRED, now_ns, 0)
 
 
 @inline
@@ -229,7 +238,7 @@ def _accept(exchange, order, now_ns):
     o = own_order_at(order)
     if exchange_at(exchange).fn_admit != 0 and not custom_admits(exchange, order, now_ns):
         o.status = EXPIRED
-        respond(exchange, order, NONE, now_ns, 0)
+        respond(exchange, order, REASON_EXCHANGE, now_ns, 0)
         free(exchange, order)
         return
     if o.side == BUY:
@@ -248,23 +257,30 @@ def _accept(exchange, order, now_ns):
     elif takes or o.order_type == MARKET or o.time_in_force == FOK or o.time_in_force == IOC:
         # Post-only that would take, or nothing to take.
         o.status = EXPIRED
-        respond(exchange, order, NONE, now_ns, 0)
+        reason = REASON_EXPIRED
+        if takes and not nobody:
+            reason = REASON_POST_ONLY
+        elif o.order_type != MARKET and o.time_in_force == FOK:
+            reason = REASON_FOK
+        respond(exchange, order, reason, now_ns, 0)
         free(exchange, order)
     else:
         o.status = NEW
         rest(exchange, order, now_ns)
-        respond(exchange, order, NONE, now_ns, 0)
+        respond(exchange, order, REASON_NONE, now_ns, 0)
 
 
 @inline
 def _handle_new(exchange, lane, request, now_ns):
     r = request_at(request)
     if index_find(lane + LANE_INDEX, r.order_id) >= 0:
-        refuse(exchange, lane, request, now_ns, now_ns + response_latency_ns(exchange, lane, now_ns))
+        recv_ts = now_ns + response_latency_ns(exchange, lane, now_ns)
+        refuse(exchange, lane, request, REASON_DUPLICATE, now_ns, recv_ts)
         return
     order = take_record(exchange)
     if order == 0:
-        refuse(exchange, lane, request, now_ns, now_ns + response_latency_ns(exchange, lane, now_ns))
+        recv_ts = now_ns + response_latency_ns(exchange, lane, now_ns)
+        refuse(exchange, lane, request, REASON_FILTER, now_ns, recv_ts)
         return
     o = own_order_at(order)
     o.order_id = r.order_id
@@ -287,14 +303,15 @@ def _handle_new(exchange, lane, request, now_ns):
 def _handle_cancel(exchange, lane, request, now_ns):
     slot = index_find(lane + LANE_INDEX, request_at(request).order_id)
     if slot < 0:
-        refuse(exchange, lane, request, now_ns, now_ns + response_latency_ns(exchange, lane, now_ns))
+        recv_ts = now_ns + response_latency_ns(exchange, lane, now_ns)
+        refuse(exchange, lane, request, REASON_UNKNOWN_ORDER, now_ns, recv_ts)
         return
     order = exchange_at(exchange).pool + slot * OWN_BYTES
     leave(exchange, order)
     own_order_at(order).status = CANCELED
     # The answer is to this request.
     own_order_at(order).local_ts = request_at(request).local_ts
-    respond(exchange, order, NONE, now_ns, 0)
+    respond(exchange, order, REASON_NONE, now_ns, 0)
     free(exchange, order)
 
 
@@ -303,7 +320,8 @@ def _handle_modify(exchange, lane, request, now_ns):
     r = request_at(request)
     slot = index_find(lane + LANE_INDEX, r.order_id)
     if slot < 0:
-        refuse(exchange, lane, request, now_ns, now_ns + response_latency_ns(exchange, lane, now_ns))
+        recv_ts = now_ns + response_latency_ns(exchange, lane, now_ns)
+        refuse(exchange, lane, request, REASON_UNKNOWN_ORDER, now_ns, recv_ts)
         return
     order = exchange_at(exchange).pool + slot * OWN_BYTES
     o = own_order_at(order)
@@ -314,7 +332,7 @@ def _handle_modify(exchange, lane, request, now_ns):
         # The answer is to this request; later ones are to the order's first.
         first_local_ts = o.local_ts
         o.local_ts = r.local_ts
-        respond(exchange, order, NONE, now_ns, 0)
+        respond(exchange, order, REASON_NONE, now_ns, 0)
         o.local_ts = first_local_ts
         return
     leave(exchange, order)
@@ -371,7 +389,7 @@ def push_request(exchange, lane, request, not_before_ns):
         way = WAY_MODIFY
     latency_ns = entry_latency_ns(exchange, lane, way, request)
     if latency_ns < 0:
-        refuse(exchange, lane, request, 0, max(r.local_ts - latency_ns, not_before_ns))
+        refuse(exchange, lane, request, REASON_NEVER_SENT, 0, max(r.local_ts - latency_ns, not_before_ns))
         return
     arrive_ts = max(r.local_ts + latency_ns, not_before_ns)
     entry = bus_push(lane + LANE_TO_EXCH, REQUEST_BYTES, REQUESTS_MASK, arrive_ts)

@@ -17,6 +17,7 @@ from hftd.types import (
     FILLED,
     NONE,
     PARTIALLY_FILLED,
+    REASON_NONE,
     REJECTED,
     state_values_dtype,
 )
@@ -53,8 +54,8 @@ def _push_update(exchange, lane, ts):
 
 
 @inline
-def respond(exchange, order, req, now_ns, executed):
-    """Tell the bot how an order stands now."""
+def respond(exchange, order, reason, now_ns, executed):
+    """Tell the bot how an order stands now, and why (REASON_*) if it ended unfilled."""
     o = own_order_at(order)
     lane = o.lane
     recv_ts = now_ns + response_latency_ns(exchange, lane, now_ns)
@@ -64,7 +65,8 @@ def respond(exchange, order, req, now_ns, executed):
     u.recv_ts = u.arrive_ts
     u.order_id = o.order_id
     u.status = o.status
-    u.req = req
+    u.req = NONE
+    u.reason = reason
     u.side = o.side
     u.order_type = o.order_type
     u.time_in_force = o.time_in_force
@@ -82,7 +84,7 @@ def respond(exchange, order, req, now_ns, executed):
 
 
 @inline
-def refuse(exchange, lane, request, exch_ts, recv_ts):
+def refuse(exchange, lane, request, reason, exch_ts, recv_ts):
     """Answer a request that found no order, or that did not get through (exch_ts 0)."""
     r = request_at(request)
     update = _push_update(exchange, lane, recv_ts)
@@ -92,6 +94,7 @@ def refuse(exchange, lane, request, exch_ts, recv_ts):
     u.order_id = r.order_id
     u.status = NONE
     u.req = REJECTED
+    u.reason = reason
     u.side = r.side
     u.order_type = r.order_type
     u.time_in_force = r.time_in_force
@@ -225,7 +228,7 @@ def fill_resting(exchange, order, now_ns):
     leave(exchange, order)
     o = own_order_at(order)
     execute(exchange, order, o.price_tick, o.leaves_qty, 1)
-    respond(exchange, order, NONE, now_ns, 1)
+    respond(exchange, order, REASON_NONE, now_ns, 1)
     free(exchange, order)
 
 
@@ -245,7 +248,7 @@ def fill_reached(exchange, order, lots, now_ns):
         return True
     o.front_qty = 0.0
     execute(exchange, order, o.price_tick, qty, 1)
-    respond(exchange, order, NONE, now_ns, 1)
+    respond(exchange, order, REASON_NONE, now_ns, 1)
     return False
 
 
@@ -266,5 +269,5 @@ def fill_crossed(exchange, order, now_ns):
         fill_resting(exchange, order, now_ns)
         return True
     execute(exchange, order, o.price_tick, lots * x.book.lot_size, 1)
-    respond(exchange, order, NONE, now_ns, 1)
+    respond(exchange, order, REASON_NONE, now_ns, 1)
     return False

@@ -5,29 +5,15 @@ It is followed only when somebody asks for it, or when the rows that it is made 
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from hftd.arena import Arena
-from hftd.book import write_levels
+from hftd.book_rows import book_rows
 from hftd.layout import book_dtype
 from hftd.local import fill_book
-from hftd.types import (
-    BUY_EVENT,
-    DEPTH_CLEAR_EVENT,
-    DEPTH_SNAPSHOT_EVENT,
-    EXCH_EVENT,
-    LOCAL_EVENT,
-    SELL_EVENT,
-    event_dtype,
-)
-from hftd.views import level_dtype
 from sim.asset import AssetModel
 from sim.engine.build import Engine
 from sim.replay import kernel
-
-_BOTH = EXCH_EVENT | LOCAL_EVENT
-_FIRST_CAPACITY = 1 << 12
 
 
 class FollowedBook:
@@ -77,24 +63,4 @@ class FollowedBook:
     def rows(self, now_ns: int) -> NDArray[Any]:
         """The book as rows: a clear of everything, then its levels from the best outwards."""
         self.follow()
-        parts: list[NDArray[Any]] = [np.zeros(1, event_dtype)]
-        parts[0]["ev"] = _BOTH | DEPTH_CLEAR_EVENT
-        for side, flag in ((1, BUY_EVENT), (-1, SELL_EVENT)):
-            levels = self._levels(side)
-            rows = np.zeros(len(levels), event_dtype)
-            rows["ev"] = _BOTH | DEPTH_SNAPSHOT_EVENT | flag
-            rows["px"] = levels["tick"] * self._model.tick_size
-            rows["qty"] = levels["qty"]
-            parts.append(rows)
-        found = np.concatenate(parts)
-        found["exch_ts"] = found["local_ts"] = now_ns
-        return found
-
-    def _levels(self, side: int) -> NDArray[Any]:
-        capacity = _FIRST_CAPACITY
-        while True:
-            levels = np.empty(capacity, level_dtype)
-            count = write_levels.call(self.address, side, levels.ctypes.data, capacity)
-            if count <= capacity:
-                return levels[:count]
-            capacity = count
+        return book_rows(self.address, self._model.tick_size, now_ns)

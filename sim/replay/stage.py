@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hftd.arena import Arena
 from hftd.channel import wire
+from hftd.channel.asking import Reply
 from hftd.channel.endpoint import QueueWriter
 from hftd.channel.layout import (
     CLOCK_PARTIES,
@@ -47,6 +48,7 @@ class BotRun:
     name: str
     number: int
     inode: int
+    instruments: set[int] = field(default_factory=set)
     pages: dict[str, BotPage] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
     orders: int = 0
@@ -75,7 +77,7 @@ class Stage:
         self.started_ns = self.finished_ns = 0
         self._lock = threading.Lock()
         self._there: dict[int, BotRun] = {}
-        self._pid = pid
+        self.pid = pid
         self._clock_id = clock_id
         self._arena = Arena()
         models = [asset.model for asset in assets]
@@ -229,7 +231,7 @@ class Stage:
             welcome = wire.Welcome(
                 PROTOCOL_VERSION,
                 "replay",
-                self._pid,
+                self.pid,
                 self._clock_id,
                 tuple(asset_nos),
                 ring.capacity,
@@ -311,6 +313,7 @@ class Stage:
             ("responses", link.responses.ctypes.data),
         ):
             self._set(int(row[name]), number, value)
+        bot.instruments.update(asset_nos)
         for asset_no in asset_nos:
             self._set(int(row["instruments"]), asset_no, 1)
 
@@ -383,3 +386,16 @@ class Door:
     def detach(self, bot: str, reason: str) -> None:
         """A bot is gone."""
         self._stage.detach(self._inside.pop(bot), reason)
+
+    def answer(self, ask: wire.Ask) -> Reply:
+        """A tool asks."""
+        from sim.replay import report
+
+        if ask.what == wire.ASK_STATUS:
+            return Reply(report.status_of(self._stage, self._channel))
+        if ask.what == wire.ASK_TAP:
+            ring = self._stage.rings[self._stage.channels.index(self._channel)]
+            return Reply(report.tap_of(self._stage, self._channel), fds=[self._stage.clock.fd, ring.fd])
+        raise RefusedError(
+            f"a replay can't be asked to {ask.what}", hint="end it, or its bots; it trades nowhere"
+        )

@@ -5,7 +5,8 @@ import os
 import sys
 from dataclasses import dataclass, field
 
-from hftd.channel import wire
+from hftd.channel import status, wire
+from hftd.channel.asking import Reply
 from hftd.channel.endpoint import Doorbell
 from hftd.channel.layout import MODE_SYSTEM, PROTOCOL_VERSION
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
@@ -24,6 +25,11 @@ class Daemon:
     links: dict[str, Link] = field(default_factory=dict)
     pages: dict[str, BotPage] = field(default_factory=dict)
     ended: list[tuple[str, str]] = field(default_factory=list)
+    told: status.DaemonStatus = field(
+        default_factory=lambda: status.DaemonStatus(
+            kind=status.CONNECTOR, name="bf", pid=1, version="1", now_ns=5
+        )
+    )
 
     def attach(self, hello: wire.Hello, bot_page: BotPage) -> Grant:
         for symbol, _, _ in hello.instruments:
@@ -41,6 +47,20 @@ class Daemon:
         assert not self.pages.pop(bot).closed, "the page is mapped until detach returns"
         self.links.pop(bot).close()
         self.ended.append((bot, reason))
+
+    def answer(self, ask: wire.Ask) -> Reply:
+        if ask.what == wire.ASK_TAP:
+            about = [
+                status.TappedInstrument(instrument=number, symbol=symbol, tick_size=0.1, lot_size=0.001)
+                for number, symbol in enumerate(self.known)
+            ]
+            body = status.Tap(daemon="test", pid=os.getpid(), instruments=about)
+            return Reply(body, fds=[self.clock.fd, self.ring.fd])
+        if ask.what == wire.ASK_STATUS:
+            return Reply(self.told)
+        if ask.what == wire.ASK_HALT:
+            return Reply(status.Halted(is_halted=True, left=1), ok=False)
+        raise RefusedError("it can't be asked that", hint="ask something else")
 
     def close(self) -> None:
         self.clock.close()

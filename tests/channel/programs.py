@@ -143,6 +143,8 @@ def read_message(tag, address, end, record):
         ok = messages.read_modify(address, end, record)
     elif tag == messages.CANCEL:
         ok = messages.read_cancel(address, end, record)
+    elif tag == messages.INQUIRE:
+        ok = messages.read_inquire(address, end, record)
     elif tag == messages.RESYNC:
         ok = messages.read_resync(address, end)
     return 1 if ok else 0
@@ -172,6 +174,8 @@ def write_message(tag, address, record):
         return messages.write_modify(address, record)
     if tag == messages.CANCEL:
         return messages.write_cancel(address, record)
+    if tag == messages.INQUIRE:
+        return messages.write_inquire(address, record)
     return messages.write_resync(address)
 
 

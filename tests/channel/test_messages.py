@@ -24,6 +24,7 @@ DTYPES = {
     wire.Submit: (messages.SUBMIT, messages.submit_dtype),
     wire.Modify: (messages.MODIFY, messages.modify_dtype),
     wire.Cancel: (messages.CANCEL, messages.cancel_dtype),
+    wire.Inquire: (messages.INQUIRE, messages.inquire_dtype),
 }
 
 

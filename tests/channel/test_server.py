@@ -258,6 +258,7 @@ def test_a_flood_of_connections_is_turned_away_and_a_bot_still_gets_in_after_it(
         await until(lambda: server.statistics.turned_away == 10)
         for each in flood:
             each.close()
+        await until(lambda: not server._pending)
         bot = await join(hello_of(), page)
         bot.close()
         await until(lambda: bool(daemon.ended))

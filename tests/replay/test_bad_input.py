@@ -174,7 +174,7 @@ def test_a_channel_that_is_not_there_is_said_with_those_that_are(bench: Bench):
 def test_an_instrument_that_the_run_has_not_is_refused_with_what_it_has(bench: Bench, instrument, words):
     replay = bench.replay(bench.replay_config(futures()))
     is_told(bench.start("bot", "--config", bench.bot_config("one", instrument)), 3, *words)
-    assert "bot refused" in replay.stderr
+    assert "refused" in replay.stderr
     assert replay.process.poll() is None
 
 

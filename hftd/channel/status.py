@@ -1,0 +1,212 @@
+"""What a daemon tells tools: the bodies of an Answer, as JSON. Daemons fill them, `hftd status` and its like show them.
+
+Times are nanoseconds since the epoch, ages and durations nanoseconds; -1 stands for "never" or "not known". Fields may
+be added without a new protocol version: readers ignore what they do not know, and take the defaults for what is
+missing.
+"""
+
+from typing import Final
+
+import msgspec
+
+REPLAY: Final = "replay"
+CONNECTOR: Final = "connector"
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of a daemon's connections to its exchange.
+
+    Attributes:
+        name: Such as "public", "orders", "user data".
+        is_up: Whether it works.
+        since_ns: When it came up, or went down.
+        reconnects: Times that it was made again.
+        messages: Received on it.
+        errors: Frames that could not be understood.
+        last_error: The last reason for its end, for people.
+    """
+
+    name: str
+    is_up: bool
+    since_ns: int = -1
+    reconnects: int = 0
+    messages: int = 0
+    errors: int = 0
+    last_error: str = ""
+
+
+class Market(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An instrument of a channel.
+
+    Attributes:
+        instrument: Its number in the channel's messages.
+        book_is_valid: Whether the book is.
+        orders_are_connected: Whether orders can be sent, and their answers come.
+        feed_age_ns: Since the last row was published.
+        rows: Published so far.
+        messages: Of the exchange, that they came in.
+        gaps: Found in the exchange's sequence; each makes the book not valid until it is synchronised again.
+        resyncs: Times that the book was synchronised.
+    """
+
+    symbol: str
+    instrument: int
+    book_is_valid: bool = True
+    orders_are_connected: bool = True
+    best_bid: float | None = None
+    best_ask: float | None = None
+    feed_age_ns: int = -1
+    rows: int = 0
+    messages: int = 0
+    gaps: int = 0
+    resyncs: int = 0
+
+
+class Channel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A channel of a daemon."""
+
+    name: str
+    markets: list[Market] = []
+    records: int = 0
+    rows: int = 0
+    ring_bytes: int = 0
+
+
+class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An order that is not finished.
+
+    Attributes:
+        status: "new", "partially filled" or "pending": sent, and not answered.
+        request: What is asked of it and not answered: "", "new", "modify" or "cancel"; "unknown" after a time out.
+    """
+
+    symbol: str
+    order_id: int
+    client_id: str = ""
+    side: str
+    price: float
+    qty: float
+    leaves_qty: float
+    status: str
+    request: str = ""
+    age_ns: int = -1
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A bot's, or the account's, position in an instrument, in its units."""
+
+    symbol: str
+    position: float
+    balance: float = 0.0
+    fee: float = 0.0
+    num_trades: int = 0
+    trading_volume: float = 0.0
+    trading_value: float = 0.0
+
+
+class Used(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much of a limit is used. `limit` 0: there is none."""
+
+    name: str
+    used: float
+    limit: float
+
+
+class Bot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A bot, attached or (with open orders or a position) gone.
+
+    Attributes:
+        lapped: Times that the market went by it unseen.
+        requests: That it sent; likewise `updates` that it was sent.
+        request_bytes_free: Room in its request ring.
+    """
+
+    name: str
+    pid: int = 0
+    is_attached: bool = True
+    on_end: str = "cancel"
+    pull_quotes: bool = False
+    symbols: list[str] = []
+    since_ns: int = -1
+    orders: list[OpenOrder] = []
+    orders_left_out: int = 0
+    positions: list[Position] = []
+    limits: list[Used] = []
+    lapped: int = 0
+    requests: int = 0
+    updates: int = 0
+    refused: int = 0
+    fills: int = 0
+
+
+class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A whole daemon.
+
+    Attributes:
+        kind: REPLAY or CONNECTOR.
+        name: The channel that was asked.
+        venue: The exchange of a connector.
+        version: Of hftd.
+        started_ns: On the system's clock.
+        now_ns: The daemon's clock, the simulated one of a replay.
+        is_halted: Whether new orders are refused (`hftd halt`), and why.
+        limits: The exchange's and the account's, used and allowed.
+        foreign_orders: Open orders of the account that are not this daemon's; they are left alone.
+        counters: Whatever else it counts, by name.
+        warnings: What is odd, for people.
+    """
+
+    kind: str
+    name: str
+    pid: int
+    version: str
+    now_ns: int
+    venue: str = ""
+    started_ns: int = -1
+    is_halted: bool = False
+    halt_reason: str = ""
+    channels: list[Channel] = []
+    bots: list[Bot] = []
+    account: list[Position] = []
+    limits: list[Used] = []
+    connections: list[Connection] = []
+    foreign_orders: int = 0
+    counters: dict[str, int] = {}
+    warnings: list[str] = []
+
+
+class Halted(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a halt or a resume.
+
+    Attributes:
+        is_halted: What holds from now on.
+        cancelling: Open orders whose cancellation is under way.
+        left: Open orders that could not be asked to be cancelled yet; the daemon goes on trying.
+    """
+
+    is_halted: bool
+    cancelling: int = 0
+    left: int = 0
+
+
+class TappedInstrument(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tap must know of an instrument to read its rows."""
+
+    instrument: int
+    symbol: str
+    tick_size: float
+    lot_size: float
+
+
+class Tap(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a tap; with it travel clock page and market ring. The socket stays open till a side closes."""
+
+    daemon: str
+    pid: int
+    instruments: list[TappedInstrument] = []
+
+
+Body = DaemonStatus | Halted | Tap
+
+encode = msgspec.json.Encoder().encode
+"""Any of the bodies as JSON."""
