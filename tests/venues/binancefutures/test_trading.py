@@ -14,6 +14,8 @@ from hftd.errors import ConfigError
 
 from .conftest import API_KEY, SECRET
 from .scripted import Venue, place, trading_with, until
+from .test_account import INFO
+from .test_orders import ORDER
 from .test_signing import PEM
 from .test_user import FILL, event_of
 
@@ -321,3 +323,47 @@ async def test_a_ban_over_rest_lasts_as_long_as_it_says():
             await trading.open_orders()
         trading.send(place(1))
         assert core.outcome(1).reason == c.REASON_RATE_LIMIT
+
+
+async def test_before_and_after_its_run_nothing_is_sent():
+    venue = Venue()
+    venue.is_hedge = True
+    async with trading_with(venue, wait=False) as (trading, core):
+        trading.send(place(1))
+        assert core.outcome(1).reason == c.REASON_DISCONNECTED
+    async with trading_with(Venue()) as (trading, core):
+        pass
+    trading.send(place(1))
+    assert core.outcome(1).reason == c.REASON_DISCONNECTED
+
+
+async def test_an_instrument_keeps_its_number_when_the_list_changes():
+    venue = Venue()
+    async with trading_with(venue) as (trading, _core):
+        new = INFO["symbols"][0] | {"symbol": "AAVEUSDT"}
+        venue.rest_answers["GET exchangeInfo"] = lambda request: INFO | {"symbols": [new, *INFO["symbols"]]}
+        assert {one.symbol: one.number for one in await trading.instruments()} == {
+            "BTCUSDT": 0,
+            "AAVEUSDT": 1,
+        }
+
+
+async def test_the_countdown_is_kept_for_orders_of_an_earlier_run():
+    venue = Venue()
+    venue.rest_answers["GET openOrders"] = lambda request: [ORDER | {"clientOrderId": "hftd-x"}]
+    async with trading_with(venue) as (trading, _core):
+        await trading.open_orders()
+        await until(lambda: venue.countdowns, "the countdown")
+
+
+async def test_a_fault_in_handling_one_outcome_does_not_end_the_socket():
+    venue = Venue()
+    async with trading_with(venue) as (trading, core):
+        handlers = trading._incoming._handlers
+        trading._incoming._handlers = msgspec.structs.replace(handlers, on_outcome=lambda outcome: 1 / 0)
+        trading.send(place(1))
+        await until(lambda: trading.counts["failed_events"] == 1, "the fault")
+        trading._incoming._handlers = handlers
+        trading.send(place(2))
+        await until(lambda: core.outcome(2), "the outcome")
+        assert len(venue.sockets) == 1
