@@ -12,6 +12,7 @@ _COMMANDS = {
     "demo": "Generate a market, replay it to a bot, show what it earned.",
     "replay": "Play recorded days into shared-memory channels.",
     "bot": "Run a strategy on channels: a replay's or, the same way, an exchange's.",
+    "connector": "Trade one account of an exchange, and serve its market, to bots.",
     "backtest": "Run a replay and a bot in one process.",
     "convert": "Make an archive from an exchange's raw capture.",
 }

@@ -41,7 +41,7 @@ from hftd.types import (
 from sim.engine.account import LANE_INDEX, LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, bus_at, bus_pop, bus_push
 from sim.engine.custom import custom_admits
-from sim.engine.latency import after, entry_latency_ns, exchange_at, response_latency_ns
+from sim.engine.latency import LANE_BYTES, after, entry_latency_ns, exchange_at, response_latency_ns
 from sim.engine.layout import (
     EXCHANGE_WHOLE_FILLS,
     MAX_TS,
@@ -50,7 +50,6 @@ from sim.engine.layout import (
     WAY_CANCEL,
     WAY_MODIFY,
     WAY_NEW,
-    lane_dtype,
 )
 from sim.engine.own import (
     BOOK,
@@ -65,9 +64,6 @@ from sim.engine.own import (
     take_record,
 )
 from sim.engine.queue import own_order_at
-
-LANE_BYTES = lane_dtype.itemsize
-
 
 # --- Requests -------------------------------------------------------------------------------------------------------
 

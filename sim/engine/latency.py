@@ -23,6 +23,7 @@ from sim.engine.layout import (
 
 request_at = record_at(request_dtype)
 lane_at = record_at(lane_dtype)
+LANE_BYTES = lane_dtype.itemsize
 latency_model_at = record_at(latency_model_dtype)
 
 LATENCIES = offset_of(exchange_dtype, "latencies")

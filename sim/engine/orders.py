@@ -44,8 +44,7 @@ from hftd.types import (
     SELL,
     event_dtype,
 )
-from sim.engine.exchange import LANE_BYTES
-from sim.engine.latency import exchange_at, lane_at
+from sim.engine.latency import LANE_BYTES, exchange_at, lane_at
 from sim.engine.layout import EXCHANGE_WHOLE_FILLS
 from sim.engine.own import BOOK, fill_crossed, fill_reached, first_at_or_above, free, leave, respond
 from sim.engine.queue import own_order_at

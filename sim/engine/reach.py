@@ -7,12 +7,9 @@ Own orders at one price stand by queue place; the recorded market takes no notic
 
 from hftd.jit import inline
 from hftd.native import load_i64
-from sim.engine.latency import exchange_at, lane_at
-from sim.engine.layout import lane_dtype
+from sim.engine.latency import LANE_BYTES, exchange_at, lane_at
 from sim.engine.own import fill_crossed, fill_reached, fill_resting, first_at_or_above
 from sim.engine.queue import own_order_at, queue_depth, queue_reached_lots, queue_trade
-
-LANE_BYTES = lane_dtype.itemsize
 
 
 @inline

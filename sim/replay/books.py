@@ -9,26 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.arena import Arena
-from hftd.book import write_levels
+from hftd.book_rows import book_rows
 from hftd.layout import book_dtype
 from hftd.local import fill_book, fill_market_orders, market_orders
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
-    DEPTH_SNAPSHOT_EVENT,
-    EXCH_EVENT,
-    LOCAL_EVENT,
     SELL_EVENT,
     event_dtype,
 )
-from hftd.views import level_dtype
 from sim.asset import AssetModel
 from sim.engine.build import Engine
 from sim.replay import kernel
 
 _BOTH = EXCH_EVENT | LOCAL_EVENT
-_FIRST_CAPACITY = 1 << 12
 
 
 class FollowedBook:
@@ -79,13 +74,11 @@ class FollowedBook:
     def rows(self, now_ns: int) -> NDArray[Any]:
         """The book as rows: a clear of everything, then its levels from the best outwards, or its orders by age."""
         self.follow()
-        parts: list[NDArray[Any]] = [np.zeros(1, event_dtype)]
-        parts[0]["ev"] = _BOTH | DEPTH_CLEAR_EVENT
-        if self._orders is not None:
-            parts.append(self._order_rows(self._orders[0]))
-        else:
-            parts += self._level_rows()
-        found = np.concatenate(parts)
+        if self._orders is None:
+            return book_rows(self.address, self._model.tick_size, now_ns)
+        clear = np.zeros(1, event_dtype)
+        clear["ev"] = _BOTH | DEPTH_CLEAR_EVENT
+        found = np.concatenate([clear, self._order_rows(self._orders[0])])
         found["exch_ts"] = found["local_ts"] = now_ns
         return found
 
@@ -98,23 +91,3 @@ class FollowedBook:
         rows["qty"] = kept["qty"]
         rows["order_id"] = kept["order_id"].view("u8")
         return rows
-
-    def _level_rows(self) -> list[NDArray[Any]]:
-        parts: list[NDArray[Any]] = []
-        for side, flag in ((1, BUY_EVENT), (-1, SELL_EVENT)):
-            levels = self._levels(side)
-            rows = np.zeros(len(levels), event_dtype)
-            rows["ev"] = _BOTH | DEPTH_SNAPSHOT_EVENT | flag
-            rows["px"] = levels["tick"] * self._model.tick_size
-            rows["qty"] = levels["qty"]
-            parts.append(rows)
-        return parts
-
-    def _levels(self, side: int) -> NDArray[Any]:
-        capacity = _FIRST_CAPACITY
-        while True:
-            levels = np.empty(capacity, level_dtype)
-            count = write_levels.call(self.address, side, levels.ctypes.data, capacity)
-            if count <= capacity:
-                return levels[:count]
-            capacity = count
