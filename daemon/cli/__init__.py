@@ -12,6 +12,7 @@ _COMMANDS = {
     "demo": "Generate a market, replay it to a bot, show what it earned.",
     "replay": "Play recorded days into shared-memory channels.",
     "bot": "Run a strategy on channels: a replay's or, the same way, an exchange's.",
+    "exchange": "Run a local exchange that speaks a real one's protocol.",
     "backtest": "Run a replay and a bot in one process.",
     "convert": "Make an archive from an exchange's raw capture.",
 }
