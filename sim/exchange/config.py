@@ -13,8 +13,8 @@ _Positive = Annotated[float, msgspec.Meta(gt=0)]
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
-_DECIMAL = re.compile(r"\d{1,12}(\.\d{1,8})?")
-_SIGNED = re.compile(r"-?\d{1,12}(\.\d{1,8})?")
+_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,8})?")
+_SIGNED = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,8})?")
 
 
 def _check_decimal(section: Section, *keys: str) -> None:
