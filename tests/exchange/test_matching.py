@@ -73,7 +73,14 @@ def backtested(data: NDArray[Any], wanted: list[dict[str, Any]], exchange: str, 
         send(0, one["id"], price, one["lots"] * 0.001, TIFS[one["tif"]], LIMIT, False)
     hbt.elapse(1_000_000_000)
     return [
-        (int(f["order_id"]), int(f["side"]), round(f["price"] * 10), round(f["qty"] * 1000), int(f["maker"]), int(f["exch_ts"]))
+        (
+            int(f["order_id"]),
+            int(f["side"]),
+            round(f["price"] * 10),
+            round(f["qty"] * 1000),
+            int(f["maker"]),
+            int(f["exch_ts"]),
+        )
         for f in hbt.fills()
     ]
 
@@ -84,7 +91,9 @@ def exchange_book(hbt: Any) -> tuple[int, int]:
     return int(book["best_bid_tick"]), int(book["best_ask_tick"])
 
 
-async def exchanged(data: NDArray[Any], wanted: list[dict[str, Any]], exchange: str, queue: str) -> list[tuple]:
+async def exchanged(
+    data: NDArray[Any], wanted: list[dict[str, Any]], exchange: str, queue: str
+) -> list[tuple]:
     """The same over the wire."""
     models = {"risk": RiskAverseQueue(), "log2": LogQueue2(), "power3": PowerQueue3(n=3.0)}
     symbol = replace(SYMBOL, exchange=exchange, queue=models[queue], min_notional="0")
@@ -92,7 +101,9 @@ async def exchanged(data: NDArray[Any], wanted: list[dict[str, Any]], exchange: 
         for one in wanted:
             local.move_to(one["ms"] * MS)
             if "cancel" in one:
-                await client.call("DELETE", "v1/order", symbol="BTCUSDT", origClientOrderId=str(one["cancel"]))
+                await client.call(
+                    "DELETE", "v1/order", symbol="BTCUSDT", origClientOrderId=str(one["cancel"])
+                )
                 continue
             touch = local.venue.market.touch(0)
             tick = price_of(one, touch.bid_tick, touch.ask_tick)
