@@ -1,7 +1,10 @@
 """What becomes of orders, as the replies and the user's events tell it."""
 
+import asyncio
+
 from msgspec.structs import replace
 
+from sim.exchange.config import LatencySection
 from tests.exchange.client import SYMBOL, at, config, market, running
 
 
@@ -162,6 +165,18 @@ async def test_a_refused_modification_leaves_the_order():
         assert await client.code("PUT", "v1/order", **client.modified("none", "998.0", "0.010")) == -2013
         (order,) = client.truth()["orders"]
         assert (order["status"], order["price"], order["modifies"]) == ("NEW", "999.00", 0)
+
+
+async def test_only_one_modification_of_an_order_is_under_way():
+    latency = LatencySection(entry_ms=(30.0, 30.0))
+    async with running(config(latency=latency)) as (_, client):
+        await client.place(newClientOrderId="a1")
+        first, second = await asyncio.gather(
+            client.modify("a1", "998.0", "0.010"),
+            client.call("PUT", "v1/order", **client.modified("a1", "997.0", "0.010")),
+        )
+        assert (first["price"], second[1]["code"]) == ("998.00", -5043)
+        await client.modify("a1", "997.0", "0.010")
 
 
 async def test_all_orders_of_an_instrument_are_cancelled_at_once():

@@ -222,3 +222,13 @@ async def test_a_connection_lives_only_so_long():
         stream = await client.stream("/public/ws")
         assert await stream.next() is None
         assert exchange.connections == {}
+
+
+async def test_the_mark_price_comes_each_second():
+    async with running() as (exchange, client):
+        stream = await client.stream("/market/ws/btcusdt@markPrice@1s")
+        for ms in range(0, 3001, 100):
+            exchange.move_to(at(ms))
+        events = await stream.all()
+        assert len(events) in (3, 4)
+        assert events[0]["p"] == "1000.00"

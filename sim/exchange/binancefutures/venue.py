@@ -70,6 +70,8 @@ class Venue:
         self._last_id = _IDS_START
         self._random = random.Random(f"{server.ids_seed}/latency")  # noqa: S311 - it must repeat
         self._models = models_of(config, self.instruments, base, dates, rows)
+        self.modifying: set[tuple[int, str]] = set()
+        """Orders whose modification is under way: the account's number, and as the request names it."""
         self.feeds: list[Feed] = []
         self.market: Market = self._open(self._models)
         self.latency = config.latency
