@@ -102,6 +102,8 @@ class ControlServer:
             "server_ms": exchange.clock.server_ms(),
             "clock_offset_ms": exchange.clock.offset_ms,
             "market_ns": venue.market.now_ns,
+            # By how much the exchange's stamps are later than the market's times; exact where the speed is 1.
+            "market_shift_ms": exchange.clock.true_ms(venue.market.now_ns) - venue.market.now_ns // 1_000_000,
             "market_is_over": venue.market.is_over,
             "symbols": [self._symbol(number) for number in range(len(venue.feeds))],
             "accounts": [

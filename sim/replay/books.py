@@ -16,6 +16,8 @@ from hftd.types import (
     ADD_ORDER_EVENT,
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
+    EXCH_EVENT,
+    LOCAL_EVENT,
     SELL_EVENT,
     event_dtype,
 )

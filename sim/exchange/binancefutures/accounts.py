@@ -189,6 +189,13 @@ class Account:
             self.open_by_client_id.pop(order.client_id, None)
             self.open_money -= order.instrument.notional(order.tick, order.leaves_lots)
 
+    def traded(self, trade: Trade) -> None:
+        """An execution."""
+        self.trades.append(trade)
+        if len(self.trades) > HISTORY_MAX:
+            del self.trades[: HISTORY_MAX // 10]
+            self.count("trades forgotten")
+
     def find(self, order_id: str | None, client_id: str | None, *, only_open: bool) -> Order | None:
         """An order by the exchange's id or, if there is none, by the client's."""
         if order_id is not None:

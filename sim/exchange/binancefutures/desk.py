@@ -355,7 +355,7 @@ class Desk:
             now_ms,
             update.ts_ns,
         )
-        account.trades.append(trade)
+        account.traded(trade)
         if order.status == "FILLED":
             self._forget(order)
         self._events.on_order(order, "TRADE", update.ts_ns, trade)

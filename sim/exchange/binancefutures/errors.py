@@ -102,6 +102,11 @@ def throttled() -> ApiError:
     )
 
 
+def modify_pending() -> ApiError:
+    """The one before is still under way."""
+    return ApiError(-5043, "A pending modification already exists for this order.")
+
+
 def unknown_status() -> ApiError:
     """It may have been done, or not."""
     return ApiError(-1000, "Unknown error, please check your request or try again later.", 503)

@@ -18,6 +18,7 @@ from sim.exchange.tape import BBO, TRADE, Level, Message
 SPEEDS_MS: Final = (100, 250, 500)
 SNAPSHOT_LIMITS: Final = (5, 10, 20, 50, 100, 500, 1000)
 _STALE_MS: Final = 2000
+_FUNDING_MS: Final = 8 * 3_600_000
 
 
 class Feed:
@@ -61,6 +62,7 @@ class Feed:
         self._bbo: tuple[Level, Level] = ((0, 0), (0, 0))
         self.last_tick = 0
         self._collected: dict[int, _Collected] = {}
+        self._marked: dict[str, int] = {}
         self._old: tuple[int, dict[str, Any]] | None = None
         self.time_ms = 0
         self.gaps = 0
@@ -223,6 +225,25 @@ class Feed:
                     self._publish_depth(topic, *args)
                 else:
                     self._publish_partial(topic, *args)
+
+        self._publish_mark(now_ms, clock)
+
+    def _publish_mark(self, now_ms: int, clock: ExchangeClock) -> None:
+        """The mark price, each second or three: here the middle of the best prices."""
+        for suffix, interval_ms in (("@1s", 1000), ("", 3000)):
+            topic = f"{self._name}@markPrice{suffix}"
+            interval = now_ms // interval_ms
+            if interval == self._marked.get(topic) or not self._topics.heard(topic):
+                continue
+            self._marked[topic] = interval
+            s, mark = self.instrument.symbol, self.instrument.price(self.mark_tick())
+            sent_ms = clock.server_ms()
+            paid_ms = (sent_ms // _FUNDING_MS + 1) * _FUNDING_MS
+            self._publish(
+                topic,
+                f'{{"e":"markPriceUpdate","E":{sent_ms},"s":"{s}","p":"{mark}","ap":"{mark}","P":"{mark}","i":"{mark}"'
+                f',"r":"0.00010000","T":{paid_ms},"st":1}}',
+            )
 
     def _collecting(self, speed_ms: int) -> list[str]:
         suffixes = [f"@{speed_ms}ms"] if speed_ms != 250 else ["", "@250ms"]

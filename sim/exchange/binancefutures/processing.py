@@ -42,6 +42,22 @@ async def perform(
         ReplyLostError: There is no reply.
     """
     _mishaps_before(venue, operation, params, address)
+    if operation is not MODIFY or account is None:
+        return await _perform(venue, operation, account, params, stamp)
+    # One modification of an order at a time.
+    named = (account.number, params.get("orderId") or params.get("origClientOrderId", ""))
+    if named in venue.modifying:
+        raise errors.modify_pending()
+    venue.modifying.add(named)
+    try:
+        return await _perform(venue, operation, account, params, stamp)
+    finally:
+        venue.modifying.discard(named)
+
+
+async def _perform(
+    venue: Venue, operation: Operation, account: Account | None, params: Params, stamp: Stamp | None
+) -> Any:
     if operation.changes:
         await _pause(venue.latency_ns("entry_ms"))
     venue.pump()
