@@ -117,7 +117,9 @@ async def test_market_data_alone_needs_no_keys_and_orders_are_refused(tmp_path):
         ("BTCUSDT", 0.1, 0.01, "lot_size 0.001", "lot_size = 0.001"),
     ],
 )
-async def test_a_wrong_instrument_is_refused_with_the_right_one(tmp_path, symbol, tick_size, lot_size, what, hint):
+async def test_a_wrong_instrument_is_refused_with_the_right_one(
+    tmp_path, symbol, tick_size, lot_size, what, hint
+):
     async with running(tmp_path):
 
         def attach():
@@ -206,7 +208,10 @@ async def test_a_spinning_connector_trades_as_well(tmp_path):
             with bot_of() as bot:
                 wait_for_book(bot)
                 for order_id in range(20):
-                    assert bot.submit_buy_order(0, order_id, bot.depth(0).best_bid - 40, 0.01, GTC, LIMIT, True) == 0
+                    assert (
+                        bot.submit_buy_order(0, order_id, bot.depth(0).best_bid - 40, 0.01, GTC, LIMIT, True)
+                        == 0
+                    )
                     assert bot.cancel(0, order_id, True) == 0
 
         await in_thread(trade)
