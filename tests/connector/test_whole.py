@@ -2,6 +2,7 @@
 
 import asyncio
 
+import aiohttp
 import pytest
 
 from hftd.bot.bot import Bot, Instrument
@@ -10,7 +11,9 @@ from hftd.channel.asking import ask
 from hftd.clock import monotonic_ns
 from hftd.errors import RefusedError
 from hftd.types import CANCELED, FILLED, GTC, GTX, IOC, LIMIT, NEW
-from tests.connector.harness import CHANNEL, KEY, bot_of, in_thread, running, wait_for_book
+from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.config import GenerateSection, MarketSection, ServerSection
+from tests.connector.harness import CHANNEL, KEY, bot_of, exchange_config, in_thread, running, wait_for_book
 
 
 async def test_a_bot_places_changes_and_cancels_and_takes_and_its_account_is_the_exchanges(tmp_path):
@@ -216,3 +219,45 @@ async def test_a_spinning_connector_trades_as_well(tmp_path):
 
         await in_thread(trade)
         assert whole.open_orders == []
+
+
+@pytest.mark.parametrize(("seed", "best_prices"), [(1, "none"), (2, "fused"), (3, "fused")])
+async def test_after_any_weather_the_book_is_the_exchanges_level_for_level(tmp_path, seed, best_prices):
+    weather = ChaosSection(
+        seed=seed,
+        feed_gap=0.03,
+        feed_doubled=0.05,
+        feed_late=0.02,
+        unknown_level=0.1,
+        stale_snapshot=0.3,
+        inside_snapshot=0.5,
+        refused_connection=0.2,
+        close_s=2.0,
+        tear_s=3.0,
+    )
+    exchange = exchange_config(
+        exchange=ServerSection(speed=3.0),
+        market=MarketSection(generate=GenerateSection(seed=seed, duration_s=24.0, updates_per_s=200.0)),
+        chaos=weather,
+    )
+    config = {"best_prices": best_prices}
+    async with running(tmp_path, exchange=exchange, config=config, has_keys=False) as whole:
+        await asyncio.sleep(4.0)
+        whole.exchange.set_chaos(ChaosSection())
+        await asyncio.wait_for(whole.exchange.over.wait(), 30)
+        market = whole.connector.bots.books.markets()[0]
+        await whole.until(lambda: market.is_valid)
+        async with aiohttp.ClientSession() as http:
+            url = f"{whole.exchange.rest_url}/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
+            async with http.get(url) as answer:
+                book = await answer.json()
+
+        def ours() -> list[tuple[int, float]]:
+            rows = market.as_rows(0)[1:]
+            return sorted((round(row["px"] / 0.1), round(float(row["qty"]), 6)) for row in rows)
+
+        theirs = sorted((round(float(px) / 0.1), float(qty)) for px, qty in book["bids"] + book["asks"])
+        lowest, highest = theirs[0][0], theirs[-1][0]
+        await whole.until(lambda: [level for level in ours() if lowest <= level[0] <= highest] == theirs)
+        feed = whole.connector.session.market.feed(0)
+        assert feed.resyncs > 1
