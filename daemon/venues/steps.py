@@ -57,6 +57,20 @@ class Step:
         Raises:
             NumberError: It is no number, no whole number of steps, or beyond 64 bits.
         """
+        whole, dot, fraction = text.partition(".")
+        missing = self._digits - len(fraction)
+        # The usual spelling, in a third of the time.
+        if whole.isdigit() and (fraction.isdigit() or not dot) and text.isascii() and len(text) <= DIGITS_MAX:
+            units = int(whole + fraction)
+            if missing > 0:
+                units *= 10**missing
+            count, rest = divmod(units, self._units if missing >= 0 else self._units * 10**-missing)
+            if not rest and count <= COUNT_MAX:
+                return count
+        return self._count_of(text)
+
+    def _count_of(self, text: str) -> int:
+        """The other spellings: negative, with an exponent; and what is wrong with the others."""
         match = _NUMBER.fullmatch(text) if len(text) <= DIGITS_MAX else None
         if match is None:
             raise NumberError(f"{text[:DIGITS_MAX]!r} is no number")

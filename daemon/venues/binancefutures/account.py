@@ -19,7 +19,7 @@ import msgspec
 
 from daemon.orders.messages import Execution, Holding
 from daemon.venues.binancefutures.codes import SIDES
-from daemon.venues.binancefutures.instruments import Id, Ms, Steps, WireError
+from daemon.venues.binancefutures.instruments import DECODE_ERRORS, Id, Ms, Steps, WireError
 from daemon.venues.steps import NumberError, float_of
 
 _MS_NS: Final = 1_000_000
@@ -94,7 +94,7 @@ class _Dual(msgspec.Struct, frozen=True):
 def _decoded(data: bytes, kind: type[T] | Any, what: str) -> Any:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except DECODE_ERRORS as error:
         raise WireError(f"{what}: {error}") from None
 
 

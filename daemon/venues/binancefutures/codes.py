@@ -10,7 +10,8 @@ from typing import Final
 from daemon.orders.messages import REFUSED, UNKNOWN
 from hftd import constants as c
 
-UNKNOWN_CODES: Final = frozenset({-1000, -1001, -1006, -1007})
+GENERAL_CODE: Final = -1000
+UNKNOWN_CODES: Final = frozenset({GENERAL_CODE, -1001, -1006, -1007})
 """Unknown error, disconnected, unexpected response, timeout: the request may or may not have been done."""
 
 CLOCK_CODES: Final = frozenset({-1021, -5028})
@@ -23,7 +24,7 @@ NO_SUCH_ORDER_CODES: Final = frozenset({-2011, -2013})
 TOO_MANY_STATUSES: Final = frozenset({418, 429})
 """Too many requests: not handled; the answer says for how long to be quiet."""
 
-# 503 has three meanings, told apart by its text and code.
+# 503 has three meanings, told apart by its text and code; the text counts more than the general code.
 UNKNOWN_TEXT: Final = "unknown error, please check your request"
 FAILED_TEXT: Final = "service unavailable"
 
@@ -76,6 +77,9 @@ def verdict(status: int, code: int, message: str) -> tuple[str, int]:
     Returns:
         REFUSED and a REASON_*, or UNKNOWN and 0.
     """
+    text = message.lower()
+    if status == 503 and code in (0, GENERAL_CODE) and FAILED_TEXT in text and UNKNOWN_TEXT not in text:
+        return REFUSED, c.REASON_EXCHANGE
     if code in UNKNOWN_CODES:
         return UNKNOWN, 0
     reason = REASONS.get(code)
@@ -83,12 +87,7 @@ def verdict(status: int, code: int, message: str) -> tuple[str, int]:
         return REFUSED, reason
     if status in TOO_MANY_STATUSES:
         return REFUSED, c.REASON_RATE_LIMIT
-    if status >= 500:
-        text = message.lower()
-        if status == 503 and FAILED_TEXT in text and UNKNOWN_TEXT not in text:
-            return REFUSED, c.REASON_EXCHANGE
-        return UNKNOWN, 0
-    if status == 408:
+    if status >= 500 or status == 408:
         return UNKNOWN, 0
     if status == 403 or status == 401:
         return REFUSED, c.REASON_PERMISSION

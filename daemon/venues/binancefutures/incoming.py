@@ -79,7 +79,12 @@ class Incoming:
             self._limiter.seen(reply.counts(), wall_ns())
         if reply.error is not None:
             self._on_error(reply.status, reply.error.code, reply.error.retry_after_ms())
-        self.on_outcome(outcome_of_reply(command, reply, self._steps))
+        try:
+            self.on_outcome(outcome_of_reply(command, reply, self._steps))
+        except Exception:
+            # A fault of ours about one order must not end the socket for all others.
+            self.counts["failed_events"] += 1
+            _log.exception("an outcome could not be handled", request=command.request)
 
     def on_outcome(self, outcome: Outcome) -> None:
         """A command's end, from wherever."""
@@ -158,7 +163,9 @@ class Incoming:
             except Exception:
                 # A fault of ours in one event must not end the stream for all others.
                 self.counts["failed_events"] += 1
-                _log.exception("an event could not be handled", event=repr(event)[:LOGGED_BYTES_MAX])
+                _log.exception(
+                    "an event could not be handled", what=self.redacted(repr(event))[:LOGGED_BYTES_MAX]
+                )
 
     def is_user_stream_silent(self, now_ns: int) -> bool:
         """Whether an order was confirmed long ago (monotonic time) and the stream has said nothing since."""

@@ -35,6 +35,10 @@ class WireError(ValueError):
     """Bytes of the exchange that can't be read: not JSON, of other types, or with impossible values."""
 
 
+DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not what was expected."""
+
+
 class RateLimitText(msgspec.Struct, frozen=True):
     """A limit as exchangeInfo and the WebSocket API's replies give it; `count` is what was used of it."""
 
@@ -105,14 +109,14 @@ def read_exchange_info(body: bytes) -> ExchangeInfo:
     """
     try:
         info = _info.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except DECODE_ERRORS as error:
         raise WireError(f"exchangeInfo: {error}") from None
     instruments: list[Instrument] = []
     unread: list[str] = []
     for raw in info.symbols:
         try:
             instruments.append(_instrument(len(instruments), _symbol.decode(raw)))
-        except (msgspec.DecodeError, NumberError, WireError) as error:
+        except (*DECODE_ERRORS, NumberError, WireError) as error:
             unread.append(str(error))
     limits: dict[str, tuple[int, int]] = {}
     for one in info.rateLimits:

@@ -26,6 +26,7 @@ from daemon.orders.messages import (
 )
 from daemon.venues.binancefutures.codes import SIDES, STATUSES, TIMES_IN_FORCE, verdict
 from daemon.venues.binancefutures.instruments import (
+    DECODE_ERRORS,
     Code,
     Id,
     Ms,
@@ -67,7 +68,7 @@ class ErrorText(msgspec.Struct, frozen=True):
         """From when on the exchange wants to hear from us again, in Unix milliseconds; 0 if it does not say."""
         try:
             return _error_data.decode(self.data).retryAfter if bytes(self.data) else 0
-        except (msgspec.DecodeError, RecursionError):
+        except DECODE_ERRORS:
             return 0
 
 
@@ -114,7 +115,7 @@ def read_reply(data: bytes) -> Reply:
     """
     try:
         return _reply.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except DECODE_ERRORS as error:
         raise WireError(f"a WebSocket API reply: {error}") from None
 
 
@@ -122,7 +123,7 @@ def read_reply_id(data: bytes) -> int | str | None:
     """The id of a reply that is otherwise unreadable; None if even that is."""
     try:
         return _only_id.decode(data).id
-    except (msgspec.DecodeError, RecursionError):
+    except DECODE_ERRORS:
         return None
 
 
@@ -130,7 +131,7 @@ def read_error(body: bytes) -> ErrorText | None:
     """The error in the body of a REST answer, if it is one of the exchange's own."""
     try:
         return _error.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except DECODE_ERRORS:
         return None
 
 
@@ -170,7 +171,7 @@ def read_order(data: bytes | msgspec.Raw, steps: Mapping[str, Steps], source: st
     """
     try:
         order = _order.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except DECODE_ERRORS as error:
         raise WireError(f"an order: {error}") from None
     return report_of(order, steps, source)
 
@@ -186,7 +187,7 @@ def read_orders(data: bytes, steps: Mapping[str, Steps]) -> tuple[list[Report], 
     """
     try:
         items = _orders.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except DECODE_ERRORS as error:
         raise WireError(f"a list of orders: {error}") from None
     reports: list[Report] = []
     unread: list[tuple[str, WireError]] = []
@@ -201,7 +202,7 @@ def read_orders(data: bytes, steps: Mapping[str, Steps]) -> tuple[list[Report], 
 def _client_id_of(order: msgspec.Raw) -> str:
     try:
         return _only_client_id.decode(order).clientOrderId
-    except (msgspec.DecodeError, RecursionError):
+    except DECODE_ERRORS:
         return ""
 
 

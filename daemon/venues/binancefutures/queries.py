@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+import msgspec
 import structlog
 
 from daemon.orders.messages import BY_QUERY, Execution, Holding, Report
@@ -115,18 +116,26 @@ class Queries:
         self._rest = rest
         self._steps: Mapping[str, Steps] = steps
         self._prefix = prefix
+        self._numbers: dict[str, int] = {}
         self.names = OrderNames()
         self.unread = 0
         """Foreign orders that could not be read."""
 
     async def exchange_info(self) -> ExchangeInfo:
-        """The instruments and limits."""
+        """The instruments and limits; a symbol keeps the number that it got first."""
         info = read_exchange_info(await self._rest.ask("/fapi/v1/exchangeInfo", auth="none", timeout_s=30.0))
         if info.unread:
             _log.warning(
                 "symbols that can't be read are left out", count=len(info.unread), first=info.unread[0]
             )
-        return info
+        numbers = self._numbers
+        return msgspec.structs.replace(
+            info,
+            instruments=[
+                msgspec.structs.replace(one, number=numbers.setdefault(one.symbol, len(numbers)))
+                for one in info.instruments
+            ],
+        )
 
     async def open_orders(self) -> list[Report]:
         """All open orders of the account, others' too.

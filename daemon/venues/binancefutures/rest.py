@@ -158,7 +158,7 @@ class Rest:
                 method,
                 target,
                 headers=headers,
-                timeout=aiohttp.ClientTimeout(total=timeout_s),
+                timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(3.0, timeout_s / 2)),
                 middlewares=(_never_again,),
                 allow_redirects=False,
             ) as response:

@@ -135,10 +135,20 @@ class Sender:
             self._replaced.remove(socket)
         self._see_detour()
 
+    def drop(self, socket: OrderSocket, why: str) -> None:
+        """End a socket; nothing is sent on it from now on."""
+        self.lost(socket)
+        socket.abort(why)
+
     @property
     def socket(self) -> OrderSocket | None:
         """The socket in use."""
         return self._socket
+
+    @property
+    def sockets(self) -> list[OrderSocket]:
+        """All that are open, the one in use last."""
+        return [*self._replaced, *([self._socket] if self._socket else [])]
 
     def _see_detour(self) -> None:
         self.is_detour = bool(
@@ -167,16 +177,16 @@ class Sender:
     def _write(self, socket: OrderSocket, command: Command, now_ns: int) -> None:
         steps = self._steps.get(command.symbol)
         if steps is None:
-            self._refuse(command, REASON_NOT_TRADING, f"the symbol {command.symbol!r} is not known")
+            self.refuse(command, REASON_NOT_TRADING, f"the symbol {command.symbol!r} is not known")
             return
         if len(socket.in_flight) >= self._limits.in_flight_max:
-            self._refuse(command, REASON_RATE_LIMIT, "too many requests are unanswered")
+            self.refuse(command, REASON_RATE_LIMIT, "too many requests are unanswered")
             return
         assert self._requests is not None
         try:
             data = self._requests.request(command, steps, self._offset.corrected_ms(now_ns))
         except (RequestError, KeyError) as error:
-            self._refuse(command, REASON_NEVER_SENT, f"it can't be written: {error}")
+            self.refuse(command, REASON_NEVER_SENT, f"it can't be written: {error}")
             return
         if socket.send(command, data, monotonic_ns()):
             self.sent_ws += 1
@@ -218,14 +228,14 @@ class Sender:
         elif self._uses_rest:
             self._send_rest(command)
         else:
-            self._refuse(command, REASON_DISCONNECTED, "there is no connection to the WebSocket API")
+            self.refuse(command, REASON_DISCONNECTED, "there is no connection to the WebSocket API")
 
     # ---- the queue
 
     def _later(self, command: Command, wait_ns: int) -> None:
         queue = self._queue if isinstance(command, Place | Amend) else self._urgent
         if wait_ns > self._limits.queue_wait_s * 1e9 or len(queue) >= self._limits.queue_max:
-            self._refuse(
+            self.refuse(
                 command, REASON_RATE_LIMIT, f"the exchange's request limits: {wait_ns / 1e9:.3f} s to wait"
             )
             return
@@ -244,7 +254,7 @@ class Sender:
                 now_ns = wall_ns()
                 if monotonic_ns() > give_up_ns:
                     queue.popleft()
-                    self._refuse(
+                    self.refuse(
                         command, REASON_RATE_LIMIT, "the exchange's request limits left no room in time"
                     )
                     continue
@@ -264,17 +274,17 @@ class Sender:
         for item in [one for one in self._queue if one[0].client_id == cancel.client_id]:
             self._queue.remove(item)
             had_place = had_place or type(item[0]) is Place
-            self._refuse(item[0], REASON_NEVER_SENT, "it was cancelled before it was sent")
+            self.refuse(item[0], REASON_NEVER_SENT, "it was cancelled before it was sent")
         self._see_detour()
         if had_place:
-            self._refuse(cancel, REASON_UNKNOWN_ORDER, "the order was not sent")
+            self.refuse(cancel, REASON_UNKNOWN_ORDER, "the order was not sent")
         return had_place
 
     # ---- REST
 
     def _send_rest(self, command: Command) -> None:
         if len(self._rest_tasks) >= self._limits.rest_max:
-            self._refuse(command, REASON_RATE_LIMIT, "too many requests are unanswered")
+            self.refuse(command, REASON_RATE_LIMIT, "too many requests are unanswered")
             return
         before = self._rest_last.get(command.client_id)
         task = asyncio.create_task(self._order_over_rest(command, before))
@@ -297,12 +307,12 @@ class Sender:
             if before is not None:
                 await asyncio.wait([before])
         except asyncio.CancelledError:
-            self._refuse(command, REASON_NEVER_SENT, "the connector ended")
+            self.refuse(command, REASON_NEVER_SENT, "the connector ended")
             raise
         try:
             method, params = rest_request(command, self._steps[command.symbol])
         except (RequestError, KeyError) as error:
-            self._refuse(command, REASON_NEVER_SENT, f"it can't be written: {error}")
+            self.refuse(command, REASON_NEVER_SENT, f"it can't be written: {error}")
             return
         self.sent_rest += 1
         try:
@@ -310,7 +320,7 @@ class Sender:
                 method, "/fapi/v1/order", params, timeout_s=self._limits.reply_timeout_s
             )
         except NotSentError as error:
-            self._refuse(command, REASON_DISCONNECTED, str(error))
+            self.refuse(command, REASON_DISCONNECTED, str(error))
         except FateUnknownError as error:
             self._unknown(command, str(error))
         except asyncio.CancelledError:
@@ -327,12 +337,12 @@ class Sender:
     def sweep(self, now_ns: int) -> None:
         """Give up on what is unanswered for too long (monotonic time); called several times a second."""
         before_ns = now_ns - int(self._limits.reply_timeout_s * 1e9)
-        for socket in [*self._replaced, *([self._socket] if self._socket else [])]:
+        for socket in self.sockets:
             late = socket.overdue(before_ns)
+            if late and socket.received_ns < before_ns:
+                self.drop(socket, "it does not answer")
             for command in late:
                 self._unknown(command, f"no answer within {self._limits.reply_timeout_s} s")
-            if late and socket.received_ns < before_ns:
-                socket.abort("it does not answer")
         self._replaced = [one for one in self._replaced if one.is_open and one.in_flight]
         self._see_detour()
 
@@ -341,7 +351,8 @@ class Sender:
         for command in commands:
             self._unknown(command, f"the connection ended before the answer: {why}")
 
-    def _refuse(self, command: Command, reason: int, why: str) -> None:
+    def refuse(self, command: Command, reason: int, why: str) -> None:
+        """A command's outcome is that it was not sent."""
         self.refused_here += 1
         self._on_outcome(Outcome(command.request, REFUSED, reason, why))
 
@@ -356,7 +367,7 @@ class Sender:
             self._wake = None
         for queue in (self._urgent, self._queue):
             while queue:
-                self._refuse(queue.popleft()[0], REASON_NEVER_SENT, "the connector ended")
+                self.refuse(queue.popleft()[0], REASON_NEVER_SENT, "the connector ended")
         tasks = list(self._rest_tasks)
         for task in tasks:
             task.cancel()

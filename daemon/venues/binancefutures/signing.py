@@ -82,9 +82,15 @@ class Ed25519Signer:
 
     def __init__(self, api_key: str, pem: str) -> None:
         # Imported here: a connector with an HMAC key needs none of it.
-        from cryptography.exceptions import UnsupportedAlgorithm
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+        try:
+            from cryptography.exceptions import UnsupportedAlgorithm
+            from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+            from cryptography.hazmat.primitives.serialization import load_pem_private_key
+        except ImportError:
+            raise ConfigError(
+                "the API secret is a private key, and the package cryptography is not installed",
+                hint="pip install cryptography, or use an HMAC key",
+            ) from None
 
         self.api_key = _checked(api_key)
         try:

@@ -26,6 +26,7 @@ from daemon.venues.binancefutures.trading_config import Handlers, TradingConfig
 from daemon.venues.binancefutures.user_stream import UserStream
 from daemon.venues.binancefutures.ws_api import LogonError, OrderSocket
 from hftd.clock import monotonic_ns
+from hftd.constants import REASON_DISCONNECTED
 from hftd.errors import ConfigError
 
 SWEEP_S: Final = 0.1
@@ -238,8 +239,7 @@ class Trading:
 
     async def _close(self) -> None:
         await self._sender.close()
-        socket = self._sender.socket
-        if socket is not None:
+        for socket in self._sender.sockets:
             await socket.close("the connector ends")
         for task in self._tasks:
             task.cancel()
@@ -265,6 +265,9 @@ class Trading:
 
     def send(self, command: Command) -> None:
         """Send a command. Never waits; a command that surely was not sent has its outcome before this returns."""
+        if not self._is_ready:
+            self._sender.refuse(command, REASON_DISCONNECTED, "not connected yet, or no more")
+            return
         if type(command) is Place and command.symbol not in self._watched:
             self.watch([command.symbol])
         self._sender.send(command)
@@ -279,7 +282,7 @@ class Trading:
     def on_reply(self, command: Command, reply: Reply) -> None:
         """A command's answer."""
         if reply.status == 401 and self._signer.has_session and (socket := self._sender.socket) is not None:
-            socket.abort("the session is over")
+            self._sender.drop(socket, "the session is over")
         self._incoming.on_reply(command, reply)
 
     def on_late(self, reply: Reply) -> None:
@@ -316,8 +319,12 @@ class Trading:
         return info.instruments
 
     async def open_orders(self) -> list[Report]:
-        """All open orders of the account, others' too."""
-        return await self._queries.open_orders()
+        """All open orders of the account, others' too. From now on the countdown is kept for symbols with ours."""
+        reports = await self._queries.open_orders()
+        ours = {one.symbol for one in reports if one.client_id.startswith(self._config.order_prefix)}
+        if ours - self._watched:
+            self.watch(ours)
+        return reports
 
     async def executions(self, symbol: str, since_ns: int) -> list[Execution]:
         """The fills of a symbol since a moment of the exchange's clock, oldest first, up to three months back."""

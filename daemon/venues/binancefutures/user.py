@@ -23,7 +23,7 @@ import msgspec
 from daemon.orders.messages import BY_STREAM, Execution, Holding, Report
 from daemon.venues.binancefutures.account import Balance, holding_of
 from daemon.venues.binancefutures.codes import EXPIRY_REASONS, SIDES, STATUSES, TIMES_IN_FORCE
-from daemon.venues.binancefutures.instruments import Id, Ms, Steps, WireError
+from daemon.venues.binancefutures.instruments import DECODE_ERRORS, Id, Ms, Steps, WireError
 from daemon.venues.steps import NumberError, float_of
 from hftd import constants as c
 
@@ -135,7 +135,7 @@ def read_event(data: bytes, steps: Mapping[str, Steps]) -> list[Event]:
     """
     try:
         event = _event.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except DECODE_ERRORS as error:
         name = _name_of(data)
         if name and name not in _KNOWN:
             return [Other(name)]
@@ -155,7 +155,7 @@ def read_event(data: bytes, steps: Mapping[str, Steps]) -> list[Event]:
 def _name_of(data: bytes) -> str:
     try:
         return _any.decode(data).e[:80]
-    except (msgspec.DecodeError, RecursionError):
+    except DECODE_ERRORS:
         return ""
 
 

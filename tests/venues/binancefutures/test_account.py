@@ -174,7 +174,11 @@ def test_a_position_in_hedge_mode_is_an_error(steps):
 
 
 def test_fills_of_a_page_are_executions(steps):
-    data = b'[{"symbol":"BTCUSDT","id":9,"orderId":2,"side":"SELL","price":"7819.10","qty":"0.002","commission":"-0.07","commissionAsset":"USDT","time":4,"maker":true,"buyer":false},{"symbol":"BTCUSDT","id":8,"orderId":1,"side":"BUY","price":"7819","qty":"0.002","time":3}]'
+    data = (
+        b'[{"symbol":"BTCUSDT","id":9,"orderId":2,"side":"SELL","price":"7819.10","qty":"0.002","commission":"-0.07",'
+        b'"commissionAsset":"USDT","time":4,"maker":true,"buyer":false},'
+        b'{"symbol":"BTCUSDT","id":8,"orderId":1,"side":"BUY","price":"7819","qty":"0.002","time":3}]'
+    )
     first, second = read_trades(data)
     assert first.id == 8
     assert execution_of(second, "cid", steps) == Execution(
@@ -187,7 +191,7 @@ def fill(number, time_ms):
 
 
 class Book:
-    """userTrades of a made-up account: times and ids exclude each other, a page is the first or the last of a window."""
+    """userTrades of a made-up account: times and ids exclude each other, a page is a window's first or last."""
 
     def __init__(self, fills, *, gives_last):
         self.fills, self.gives_last, self.pages = fills, gives_last, 0

@@ -151,6 +151,8 @@ def test_503_has_three_meanings():
     assert outcome_of_error(PLACE, 503, ErrorText(0, unknown.msg)).kind == UNKNOWN
     failed = outcome_of_error(PLACE, 503, ErrorText(0, "Service Unavailable."))
     assert (failed.kind, failed.reason) == (REFUSED, c.REASON_EXCHANGE)
+    assert outcome_of_error(PLACE, 503, ErrorText(-1000, "Service Unavailable.")).kind == REFUSED
+    assert outcome_of_error(PLACE, 503, ErrorText(-1007, "Service Unavailable.")).kind == UNKNOWN
     throttled = outcome_of_error(
         PLACE, 503, ErrorText(-1008, "Request throttled by system-level protection.")
     )

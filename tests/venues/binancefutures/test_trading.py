@@ -1,6 +1,7 @@
 import asyncio
 import json
 
+import msgspec
 import pytest
 import structlog
 from aiohttp import web
@@ -13,13 +14,15 @@ from hftd.errors import ConfigError
 
 from .conftest import API_KEY, SECRET
 from .scripted import Venue, place, trading_with, until
+from .test_account import INFO
+from .test_orders import ORDER
 from .test_signing import PEM
 from .test_user import FILL, event_of
 
 
 async def test_user_events_become_reports_holdings_and_balances():
     venue = Venue()
-    async with trading_with(venue) as (trading, core):
+    async with trading_with(venue) as (_trading, core):
         await venue.tell(event_of(**FILL).decode())
         await venue.tell(
             {
@@ -53,16 +56,18 @@ async def test_nonsense_on_the_user_stream_is_counted_and_the_stream_goes_on():
 async def test_a_fault_in_handling_one_event_does_not_end_the_stream():
     venue = Venue()
     async with trading_with(venue) as (trading, core):
-        core.holdings = None
-        object.__setattr__
+        trading._incoming._handlers = msgspec.structs.replace(
+            trading._incoming._handlers, on_holding=lambda holding: 1 / 0
+        )
         await venue.tell({"e": "ACCOUNT_UPDATE", "E": 9, "T": 8, "a": {"P": [{"s": "BTCUSDT", "pa": "1"}]}})
         await venue.tell(event_of().decode())
         await until(lambda: core.reports, "the report")
+        assert trading.counts["failed_events"] == 1
 
 
 async def test_an_expired_listen_key_is_replaced_and_the_core_told_to_ask():
     venue = Venue()
-    async with trading_with(venue) as (trading, core):
+    async with trading_with(venue) as (_trading, core):
         await venue.tell({"e": "listenKeyExpired", "E": 1, "listenKey": "listenkey1"})
         await until(lambda: core.connections == [True, False, True], "the reconnect")
         assert venue.user_keys == ["listenkey1", "listenkey2"]
@@ -70,14 +75,14 @@ async def test_an_expired_listen_key_is_replaced_and_the_core_told_to_ask():
 
 async def test_a_user_stream_that_breaks_is_made_again():
     venue = Venue()
-    async with trading_with(venue) as (trading, core):
+    async with trading_with(venue) as (_trading, core):
         await venue.users[0].close()
         await until(lambda: core.connections == [True, False, True], "the reconnect")
 
 
 async def test_the_listen_key_is_extended_and_a_dead_one_replaced():
     venue = Venue()
-    async with trading_with(venue, listen_key_every_s=0.1) as (trading, core):
+    async with trading_with(venue, listen_key_every_s=0.1) as (_trading, _core):
         await until(lambda: len(venue.extensions) >= 2, "extensions")
         venue.rest_answers["PUT listenKey"] = lambda request: web.json_response(
             {"code": -1125, "msg": "This listenKey does not exist."}, status=400
@@ -88,7 +93,7 @@ async def test_the_listen_key_is_extended_and_a_dead_one_replaced():
 
 async def test_a_user_stream_is_replaced_before_the_exchange_ends_it_without_a_gap():
     venue = Venue()
-    async with trading_with(venue, life_s=0.5) as (trading, core):
+    async with trading_with(venue, life_s=0.5) as (_trading, core):
         await until(lambda: len(venue.users) >= 2, "another stream")
         assert not venue.users[0].closed and core.connections == [True]
 
@@ -96,7 +101,7 @@ async def test_a_user_stream_is_replaced_before_the_exchange_ends_it_without_a_g
 async def test_a_user_stream_that_is_silent_about_a_confirmed_order_is_made_again(monkeypatch):
     monkeypatch.setattr(incoming, "FIRST_EVENT_S", 0.2)
     venue = Venue()
-    async with trading_with(venue) as (trading, core):
+    async with trading_with(venue) as (trading, _core):
         trading.send(place(1))
         await until(lambda: len(venue.users) >= 2, "another stream")
         assert trading.counts["user_stream_silent"] == 1
@@ -115,7 +120,7 @@ async def test_a_lost_order_socket_alone_is_no_disconnection_while_rest_stands_i
 
 async def test_without_rest_a_lost_order_socket_is_a_disconnection():
     venue = Venue()
-    async with trading_with(venue, is_rest_fallback=False) as (trading, core):
+    async with trading_with(venue, is_rest_fallback=False) as (_trading, core):
         await venue.sockets[0].close()
         await until(lambda: core.connections == [True, False, True], "the reconnect")
 
@@ -124,7 +129,7 @@ async def test_the_countdown_is_refreshed_while_all_is_well_and_left_to_run_out_
     venue, health = Venue(), [True]
     async with trading_with(venue, countdown_s=7, countdown_every_s=0.1, is_healthy=lambda: health[0]) as (
         trading,
-        core,
+        _core,
     ):
         await asyncio.sleep(0.2)
         assert venue.countdowns == []
@@ -148,7 +153,7 @@ async def test_the_countdown_is_refreshed_while_all_is_well_and_left_to_run_out_
 async def test_hedge_mode_is_refused_with_a_hint():
     venue = Venue()
     venue.is_hedge = True
-    async with trading_with(venue, wait=False) as (trading, core):
+    async with trading_with(venue, wait=False) as (trading, _core):
         with pytest.raises(ConfigError, match="hedge"):
             await trading.run()
 
@@ -159,7 +164,7 @@ async def test_a_key_that_the_exchange_does_not_take_ends_with_one_message(code)
     venue.rest_answers["GET positionSide/dual"] = lambda request: web.json_response(
         {"code": code, "msg": f"bad key {API_KEY}"}, status=401
     )
-    async with trading_with(venue, wait=False) as (trading, core):
+    async with trading_with(venue, wait=False) as (trading, _core):
         with pytest.raises(ConfigError) as caught:
             await trading.run()
         assert API_KEY not in str(caught.value)
@@ -169,7 +174,7 @@ async def test_the_exchange_is_waited_for_at_the_start():
     venue = Venue()
     answers = iter([web.Response(status=503), web.Response(status=200, text="{"), None])
     venue.rest_answers["GET exchangeInfo"] = lambda request: next(answers, None)
-    async with trading_with(venue) as (trading, core):
+    async with trading_with(venue) as (_trading, core):
         assert core.connections == [True]
 
 
@@ -205,7 +210,7 @@ async def test_a_refused_logon_leaves_orders_to_rest_and_is_tried_again():
 async def test_secrets_are_in_no_log_and_no_repr():
     venue = Venue()
     with structlog.testing.capture_logs() as logs:
-        async with trading_with(venue) as (trading, core):
+        async with trading_with(venue) as (trading, _core):
             key = "listenkey1"
             await venue.tell({"e": "ACCOUNT_UPDATE", "a": [key, API_KEY]})
             await venue.sockets[0].send_str(
@@ -267,7 +272,7 @@ async def test_what_the_account_is_asked_over_rest():
         return web.json_response({"code": -2013, "msg": "Order does not exist."}, status=400)
 
     venue.rest_answers["GET order"] = one_order
-    async with trading_with(venue) as (trading, core):
+    async with trading_with(venue) as (trading, _core):
         from hftd.clock import wall_ns
 
         assert [one.client_id for one in await trading.open_orders()] == ["hftd-x"]
@@ -302,7 +307,7 @@ async def test_questions_are_asked_again_after_a_failure_and_a_wrong_clock():
         ]
     )
     venue.rest_answers["GET openOrders"] = lambda request: next(answers, None)
-    async with trading_with(venue) as (trading, core):
+    async with trading_with(venue) as (trading, _core):
         before = venue.times_asked
         assert await trading.open_orders() == []
         assert venue.times_asked == before + 1
@@ -314,7 +319,51 @@ async def test_a_ban_over_rest_lasts_as_long_as_it_says():
         {"code": -1003, "msg": "Way too many requests"}, status=418, headers={"Retry-After": "120"}
     )
     async with trading_with(venue) as (trading, core):
-        with pytest.raises(Exception, match="no room|Way too many"):
+        with pytest.raises(Exception, match=r"no room|Way too many"):
             await trading.open_orders()
         trading.send(place(1))
         assert core.outcome(1).reason == c.REASON_RATE_LIMIT
+
+
+async def test_before_and_after_its_run_nothing_is_sent():
+    venue = Venue()
+    venue.is_hedge = True
+    async with trading_with(venue, wait=False) as (trading, core):
+        trading.send(place(1))
+        assert core.outcome(1).reason == c.REASON_DISCONNECTED
+    async with trading_with(Venue()) as (trading, core):
+        pass
+    trading.send(place(1))
+    assert core.outcome(1).reason == c.REASON_DISCONNECTED
+
+
+async def test_an_instrument_keeps_its_number_when_the_list_changes():
+    venue = Venue()
+    async with trading_with(venue) as (trading, _core):
+        new = INFO["symbols"][0] | {"symbol": "AAVEUSDT"}
+        venue.rest_answers["GET exchangeInfo"] = lambda request: INFO | {"symbols": [new, *INFO["symbols"]]}
+        assert {one.symbol: one.number for one in await trading.instruments()} == {
+            "BTCUSDT": 0,
+            "AAVEUSDT": 1,
+        }
+
+
+async def test_the_countdown_is_kept_for_orders_of_an_earlier_run():
+    venue = Venue()
+    venue.rest_answers["GET openOrders"] = lambda request: [ORDER | {"clientOrderId": "hftd-x"}]
+    async with trading_with(venue) as (trading, _core):
+        await trading.open_orders()
+        await until(lambda: venue.countdowns, "the countdown")
+
+
+async def test_a_fault_in_handling_one_outcome_does_not_end_the_socket():
+    venue = Venue()
+    async with trading_with(venue) as (trading, core):
+        handlers = trading._incoming._handlers
+        trading._incoming._handlers = msgspec.structs.replace(handlers, on_outcome=lambda outcome: 1 / 0)
+        trading.send(place(1))
+        await until(lambda: trading.counts["failed_events"] == 1, "the fault")
+        trading._incoming._handlers = handlers
+        trading.send(place(2))
+        await until(lambda: core.outcome(2), "the outcome")
+        assert len(venue.sockets) == 1

@@ -90,7 +90,10 @@ def test_a_fill_may_have_no_fee(steps, fee):
 
 
 def test_a_short_form_of_a_fill_knows_the_fill_alone(steps):
-    data = b'{"e":"TRADE_LITE","E":9,"T":8,"s":"BTCUSDT","q":"0.040","p":"0","m":false,"c":"cid","S":"BUY","L":"64089.20","l":"0.040","t":109100866,"i":8886774}'
+    data = (
+        b'{"e":"TRADE_LITE","E":9,"T":8,"s":"BTCUSDT","q":"0.040","p":"0","m":false,"c":"cid","S":"BUY",'
+        b'"L":"64089.20","l":"0.040","t":109100866,"i":8886774}'
+    )
     (report,) = read_event(data, steps)
     assert (report.status, report.cum_lots, report.has_fee) == (c.NONE, 0, False)
     assert (report.execution.trade_id, report.execution.price_tick, report.execution.qty_lots) == (
@@ -125,7 +128,11 @@ def test_how_orders_end_is_told_with_a_reason(steps, changes, status, reason):
 
 
 def test_positions_and_balances_are_told_as_they_changed(steps):
-    data = b'{"e":"ACCOUNT_UPDATE","E":9,"T":8,"a":{"m":"ORDER","S":"x","B":[{"a":"USDT","wb":"122624.1","cw":"100.1","bc":"0"}],"P":[{"s":"BTCUSDT","pa":"-20.5","ep":"6563.6","bep":"6563.5","cr":"0","up":"2850.2","mt":"cross","iw":"0","ps":"BOTH"},{"s":"BTCUSDT","pa":"0","ep":"0","ps":"LONG"}]}}'
+    data = (
+        b'{"e":"ACCOUNT_UPDATE","E":9,"T":8,"a":{"m":"ORDER","S":"x","B":[{"a":"USDT","wb":"122624.1","cw":"100.1",'
+        b'"bc":"0"}],"P":[{"s":"BTCUSDT","pa":"-20.5","ep":"6563.6","bep":"6563.5","cr":"0","up":"2850.2",'
+        b'"mt":"cross","iw":"0","ps":"BOTH"},{"s":"BTCUSDT","pa":"0","ep":"0","ps":"LONG"}]}}'
+    )
     assert read_event(data, steps) == [
         Holding("BTCUSDT", -20500, 6563.6, 8_000_000),
         Balance("USDT", 122624.1, 8_000_000),
