@@ -78,6 +78,7 @@ class BotMinder(Minder):
 
     def finish(self) -> list[str]:
         """As above."""
+        self._mind_laps()
         returned = sum(leg.returns for leg in self._bot.legs)
         found = [f"a daemon was lost and found again {returned} times"] if returned else []
         return super().finish() + found
