@@ -13,6 +13,7 @@ _COMMANDS = {
     "replay": "Play recorded days into shared-memory channels.",
     "bot": "Run a strategy on channels: a replay's or, the same way, an exchange's.",
     "connector": "Trade one account of an exchange, and serve its market, to bots.",
+    "exchange": "Run a local exchange that speaks a real one's protocol.",
     "backtest": "Run a replay and a bot in one process.",
     "convert": "Make an archive from an exchange's raw capture.",
 }

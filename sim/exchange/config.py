@@ -8,13 +8,14 @@ import msgspec
 from hftd.config import Section, check_file_pattern, check_unique
 from sim.config import PowerQueue3, Queue
 from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.ed25519 import read_public_key
 
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
-_DECIMAL = re.compile(r"\d{1,12}(\.\d{1,8})?")
-_SIGNED = re.compile(r"-?\d{1,12}(\.\d{1,8})?")
+_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,8})?")
+_SIGNED = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,8})?")
 
 
 def _check_decimal(section: Section, *keys: str) -> None:
@@ -179,6 +180,8 @@ class AccountSection(Section, frozen=True):
         _check_decimal(self, "balance")
         if not self.secret and not self.public_key:
             raise ValueError("an account needs a `secret` (HMAC) or a `public_key` (Ed25519)")
+        if self.public_key:
+            read_public_key(self.public_key)
 
 
 class LimitsSection(Section, frozen=True):

@@ -64,7 +64,9 @@ class LocalExchange:
         self.chaos = self.venue.chaos
         self.error: HftdError | None = None
         self.over = asyncio.Event()
-        """Set when the market's data is over, or can't be read on."""
+        """Set when the market's data is over; the market then stands still."""
+        self.failed = asyncio.Event()
+        """Set when the data can't be read on; `error` says why."""
         self.connections: dict[int, Connection] = {}
         self._connections_made = 0
         self._rest = RestServer(self.venue)
@@ -116,7 +118,7 @@ class LocalExchange:
         Raises:
             UsageError: A port is taken.
         """
-        self._control_runner = web.ServerRunner(web.Server(self._control.handle))  # pyright: ignore[reportArgumentType]
+        self._control_runner = web.ServerRunner(web.Server(self._control.handle), shutdown_timeout=0.0)  # pyright: ignore[reportArgumentType]
         self._control_port = await self._listen(self._control_runner, self._control_port)
         await self.connect()
         self.venue.start()
@@ -125,7 +127,7 @@ class LocalExchange:
 
     async def connect(self) -> None:
         """Listen (again, after `disconnect`): at the same port."""
-        self._runner = web.ServerRunner(web.Server(self._handle))  # pyright: ignore[reportArgumentType]
+        self._runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0.0)  # pyright: ignore[reportArgumentType]
         self._port = await self._listen(self._runner, self._port)
 
     async def disconnect(self) -> None:
@@ -149,7 +151,7 @@ class LocalExchange:
 
     async def _listen(self, runner: web.ServerRunner, port: int) -> int:
         await runner.setup()
-        site = web.TCPSite(runner, self.config.exchange.host, port, shutdown_timeout=0.0)
+        site = web.TCPSite(runner, self.config.exchange.host, port)
         try:
             await site.start()
         except OSError as error:
@@ -170,7 +172,7 @@ class LocalExchange:
         except HftdError as error:
             _log.error("the market can't go on", reason=str(error))
             self.error = error
-            self.over.set()
+            self.failed.set()
             return
         if self.venue.market.is_over:
             self.over.set()

@@ -181,8 +181,7 @@ _DEPTH_WEIGHTS: Final = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}
 
 
 def _depth_weight(params: Params) -> int:
-    limit = params.get("limit", "500")
-    return _DEPTH_WEIGHTS.get(int(limit) if limit.isdigit() else 0, 2)
+    return _DEPTH_WEIGHTS.get(whole(params, "limit", 500), 2)
 
 
 def _open_orders_weight(params: Params) -> int:

@@ -60,7 +60,7 @@ def whole(params: Params, name: str, default: int | None = None) -> int:
         return default
     if not value:
         raise missing(name)
-    if not re.fullmatch(r"\d{1,18}", value):
+    if not re.fullmatch(r"[0-9]{1,18}", value):
         raise ApiError(
             -1102, f"Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'."
         )

@@ -1,5 +1,6 @@
 """What stands before every request: weights, order counts, bans; keys, signatures, the clock."""
 
+import re
 from typing import Any, Final
 
 from sim.exchange.binancefutures.accounts import Account
@@ -23,6 +24,7 @@ WINDOW_DEFAULT_MS: Final = 5000
 WINDOW_MAX_MS: Final = 60_000
 AHEAD_MAX_MS: Final = 1000
 _BAN_MAX_S: Final = 3 * 86_400.0
+_WHOLE: Final = re.compile(r"[0-9]{1,16}")
 
 
 class _Address:
@@ -195,9 +197,9 @@ class Gate:
         Returns:
             The request's time and window, for the check at the matching engine.
         """
-        if not timestamp.isdigit() or len(timestamp) > 16:
+        if not _WHOLE.fullmatch(timestamp):
             raise missing("timestamp")
-        if window and (not window.isdigit() or len(window) > 9):
+        if window and not _WHOLE.fullmatch(window):
             raise missing("recvWindow")
         window_ms = int(window) if window else WINDOW_DEFAULT_MS
         if window_ms > WINDOW_MAX_MS:

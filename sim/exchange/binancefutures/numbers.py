@@ -13,7 +13,7 @@ MONEY: Final = 10**MONEY_DIGITS
 RATE: Final = 10**8
 """Fee rates are in 1e-8 too."""
 
-_NUMBER: Final = re.compile(r"(\d{1,20})(?:\.(\d{1,20}))?")
+_NUMBER: Final = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,20}))?")
 
 
 class BadNumberError(ValueError):

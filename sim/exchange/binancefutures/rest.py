@@ -1,6 +1,5 @@
 """REST: a request's bytes to an operation, and its outcome to a reply's bytes."""
 
-from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -13,7 +12,6 @@ from sim.exchange.binancefutures.errors import ApiError, bad_signature, missing
 from sim.exchange.binancefutures.processing import ReplyLostError, Stamp, perform
 from sim.exchange.binancefutures.venue import Venue
 
-BODY_MAX: Final = 1 << 18
 _encode = msgspec.json.Encoder().encode
 
 
@@ -79,10 +77,13 @@ class RestServer:
 
 
 async def _body(request: web.BaseRequest) -> str:
-    raw = await request.content.read(BODY_MAX + 1) if request.can_read_body else b""
-    if len(raw) > BODY_MAX:
-        raise ApiError(-1101, "Too many parameters; the request is too large.", 413)
-    return raw.decode("latin-1")
+    if not request.can_read_body:
+        return ""
+    try:
+        # Of a megabyte at most (aiohttp's default).
+        return (await request.read()).decode("latin-1")
+    except web.HTTPRequestEntityTooLarge:
+        raise ApiError(-1101, "Too many parameters; the request is too large.", 413) from None
 
 
 def _params(query: str, body: str) -> Params:

@@ -7,7 +7,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hftd.errors import ConfigError
 from sim.asset import AssetModel
 from sim.exchange.binancefutures.accounts import Account
 from sim.exchange.binancefutures.desk import Desk
@@ -56,10 +55,7 @@ class Venue:
             section.symbol: Instrument(number, section) for number, section in enumerate(config.symbols)
         }
         self.accounts = [Account(number, section) for number, section in enumerate(config.accounts)]
-        try:
-            self.gate = Gate(config.limits, self.clock, self.accounts)
-        except ValueError as error:
-            raise ConfigError(str(error), where="[[accounts]]") from None
+        self.gate = Gate(config.limits, self.clock, self.accounts)
         self.users = Users(self.clock, self.chaos, config.limits.listen_key_s, server.ids_seed)
         self.topics = Topics(self.chaos)
         self.desk = Desk(

@@ -113,7 +113,7 @@ class WsApiServer:
                 self._venue.gate.charge(session.address, 2, "ws-api")
                 result = self._session(session, method, params)
             elif operation is None:
-                raise _unknown_method(method)  # noqa: TRY301
+                raise _unknown_method(method)
             else:
                 account, result = await self._perform(session, operation, params)
         except ApiError as error:
