@@ -62,6 +62,7 @@ class _Fuser:
     def __init__(self, instrument: Instrument) -> None:
         self._books = FusedBooks(1, float(instrument.tick_size), float(instrument.lot_size))
         self._done = np.zeros(2, np.int64)
+        self._done_address = int(self._done.ctypes.data)
         self._kernel = fuse_events.address
         self._fuse = _fuse.direct
         self._grow(0)
@@ -86,7 +87,7 @@ class _Fuser:
                 taken,
                 self._out + used * ROW_BYTES,
                 len(books.out) - used,
-                done.ctypes.data,
+                self._done_address,
             )
             taken += int(done[0])
             used += int(done[1])

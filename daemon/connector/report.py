@@ -35,7 +35,7 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
     }
     channel = status.Channel(
         name=connector.name,
-        markets=[_market(connector, market, now_ns) for market in bots.books.markets()],
+        markets=[_market(connector, market) for market in bots.books.markets()],
         records=bots.ring.word(MARKET_RECORDS),
         rows=bots.ring.word(MARKET_ROWS),
         ring_bytes=bots.ring.capacity,
@@ -61,7 +61,7 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
     )
 
 
-def _market(connector: "Connector", market: "FollowedMarket", now_ns: int) -> status.Market:
+def _market(connector: "Connector", market: "FollowedMarket") -> status.Market:
     number = market.instrument.number
     tick_size = float(market.instrument.tick_size)
     bid, ask = market.best_ticks

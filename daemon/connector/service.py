@@ -169,11 +169,11 @@ class Connector:
         gc.collect()
         gc.freeze()
         ending = "the connector ends"
-        running = [
+        running: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(run)
             for run in (self.session.run(), self._tick(), self.reconciler.run(), self._refresh())
         ]
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(self._stopping.wait())
         _log.info("serving", channel=self.name, venue=self.venue.name, trades=self._credentials.are_there)
         try:
             done, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)

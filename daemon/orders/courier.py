@@ -46,19 +46,19 @@ class Courier:
         self._out = out
         self._requests = 0
         self._timers: list[tuple[int, str]] = []
-        self.in_flight: dict[int, tuple[int, Order]] = {}
+        self.in_flight: dict[int, tuple[int, Order, int]] = {}
         self.is_up = False
         self.queries = 0
         self.timeouts = 0
 
-    def _number(self, kind: int, order: Order) -> int:
+    def _number(self, kind: int, order: Order, now_ns: int) -> int:
         self._requests += 1
-        self.in_flight[self._requests] = kind, order
+        self.in_flight[self._requests] = kind, order, now_ns
         return self._requests
 
     def place(self, order: Order) -> None:
         """Send a new order."""
-        order.place_request = self._number(PLACE, order)
+        order.place_request = self._number(PLACE, order, order.placed_ns)
         self._out.append(
             Place(
                 order.place_request,
@@ -72,19 +72,17 @@ class Courier:
                 order.reduce_only,
             )
         )
-        self.arm(order)
 
     def amend(self, order: Order, price_tick: int, qty_lots: int, local_ts: int, now_ns: int) -> None:
         """Send a modification; none is under way at the order."""
         assert order.amend is None
-        request = self._number(AMEND, order)
+        request = self._number(AMEND, order, now_ns)
         order.amend = Amendment(price_tick, qty_lots, order.done_lots, local_ts, now_ns, request)
         self._out.append(
             Amend(
                 request, order.client_id, order.exch_order_id, order.symbol, order.side, price_tick, qty_lots
             )
         )
-        self.arm(order)
 
     def want_cancel(self, order: Order, now_ns: int) -> None:
         """See to it that an order ends; sent at once, and again until it has."""
@@ -105,55 +103,56 @@ class Courier:
 
     def work(self, order: Order, now_ns: int) -> None:
         """Send what is due about an order."""
-        self._time_out(order, now_ns)
         if not order.finished_ns and self.is_up:
             if order.cancel_due_ns <= now_ns and order.cancel_request == 0:
                 order.cancel_due_ns = NEVER
                 order.cancel_sent_ns = now_ns
-                order.cancel_request = self._number(WITHDRAW, order)
+                order.cancel_request = self._number(WITHDRAW, order, now_ns)
                 self._out.append(
                     Withdraw(order.cancel_request, order.client_id, order.exch_order_id, order.symbol)
                 )
             if order.query_due_ns <= now_ns and order.query_request == 0:
                 order.query_due_ns = NEVER
                 order.query_sent_ns = now_ns
-                order.query_request = self._number(QUERY, order)
+                order.query_request = self._number(QUERY, order, now_ns)
                 self.queries += 1
                 self._out.append(
                     Query(order.query_request, order.client_id, order.exch_order_id, order.symbol)
                 )
         self.arm(order)
 
-    def _time_out(self, order: Order, now_ns: int) -> None:
-        """Requests without an outcome for too long: their outcome is unknown."""
-        long_ago_ns = now_ns - OUTCOME_NS
-        amend = order.amend
-        if order.place == SENT and order.place_request and order.placed_ns <= long_ago_ns:
-            self._lose(order.place_request)
-            order.place = UNSURE
-            order.query_due_ns = min(order.query_due_ns, now_ns)
-            self._store.touch(order)
-        if amend is not None and amend.phase == SENT and amend.sent_ns <= long_ago_ns:
-            self._lose(amend.request)
-            amend.phase = UNSURE
-            order.query_due_ns = min(order.query_due_ns, now_ns)
-            self._store.touch(order)
-        if order.cancel_request and order.cancel_sent_ns <= long_ago_ns:
-            self._lose(order.cancel_request)
-            order.cancel_request = 0
-            order.cancel_due_ns = now_ns
-        if order.query_request and order.query_sent_ns <= long_ago_ns:
-            self._lose(order.query_request)
-            order.query_request = 0
-            order.query_due_ns = now_ns
-
-    def _lose(self, request: int) -> None:
-        self.timeouts += 1
-        self.in_flight.pop(request, None)
+    def expire(self, now_ns: int) -> list[Order]:
+        """Requests without an outcome for too long, whose outcome is unknown from now on: their orders."""
+        orders: list[Order] = []
+        while self.in_flight:
+            request = next(iter(self.in_flight))
+            kind, order, sent_ns = self.in_flight[request]
+            if sent_ns + OUTCOME_NS > now_ns:
+                break
+            del self.in_flight[request]
+            self.timeouts += 1
+            orders.append(order)
+            amend = order.amend
+            if kind == PLACE and order.place == SENT:
+                order.place = UNSURE
+                order.query_due_ns = min(order.query_due_ns, now_ns)
+                self._store.touch(order)
+            elif kind == AMEND and amend is not None and amend.request == request:
+                amend.phase = UNSURE
+                order.query_due_ns = min(order.query_due_ns, now_ns)
+                self._store.touch(order)
+            elif kind == WITHDRAW and order.cancel_request == request:
+                order.cancel_request = 0
+                order.cancel_due_ns = now_ns
+            elif kind == QUERY and order.query_request == request:
+                order.query_request = 0
+                order.query_due_ns = now_ns
+        return orders
 
     def take(self, request: int) -> tuple[int, Order] | None:
         """What a command was, once: its kind and its order."""
-        return self.in_flight.pop(request, None)
+        found = self.in_flight.pop(request, None)
+        return None if found is None else found[:2]
 
     def retry_cancel(self, order: Order, now_ns: int) -> None:
         """A withdrawal came to nothing: again, later."""
@@ -171,17 +170,7 @@ class Courier:
 
     def _due_ns(self, order: Order) -> int:
         due_ns = order.hold_until_ns
-        if order.cancel_request:
-            due_ns = min(due_ns, order.cancel_sent_ns + OUTCOME_NS)
-        if order.query_request:
-            due_ns = min(due_ns, order.query_sent_ns + OUTCOME_NS)
-        if order.finished_ns:
-            return due_ns
-        if order.place == SENT:
-            due_ns = min(due_ns, order.placed_ns + OUTCOME_NS)
-        if order.amend is not None and order.amend.phase == SENT:
-            due_ns = min(due_ns, order.amend.sent_ns + OUTCOME_NS)
-        if self.is_up:
+        if not order.finished_ns and self.is_up:
             if order.cancel_request == 0:
                 due_ns = min(due_ns, order.cancel_due_ns)
             if order.query_request == 0:
@@ -197,11 +186,14 @@ class Courier:
 
     def next_due_ns(self) -> int:
         """When `due` has something, at the earliest."""
-        return self._timers[0][0] if self._timers else NEVER
+        due_ns = self._timers[0][0] if self._timers else NEVER
+        if self.in_flight:
+            due_ns = min(due_ns, self.in_flight[next(iter(self.in_flight))][2] + OUTCOME_NS)
+        return due_ns
 
     def due(self, now_ns: int) -> list[Order]:
         """The orders whose time has come; each is to be worked on, which sets its next one."""
-        orders: list[Order] = []
+        orders = self.expire(now_ns)
         timers = self._timers
         while timers and timers[0][0] <= now_ns:
             due_ns, client_id = heapq.heappop(timers)

@@ -41,23 +41,7 @@ from daemon.orders.snapshot import Counters, Snapshot, take_snapshot
 from daemon.orders.store import REMEMBER_NS, Store
 from daemon.orders.telling import Sent, Teller, Update
 from hftd.channel import status, wire
-from hftd.constants import (
-    REASON_DISCONNECTED,
-    REASON_FILTER,
-    REASON_MARGIN,
-    REASON_NEVER_SENT,
-    REASON_RATE_LIMIT,
-)
-
-HOLD_NS = 5_000_000_000
-"""How long the end of an order is kept from its bot while executions of it are missing."""
-LINGER_NS = 1_000_000_000
-"""An order that can't rest and does so that long is asked about."""
-
-_HARMLESS = frozenset(
-    (REASON_DISCONNECTED, REASON_NEVER_SENT, REASON_RATE_LIMIT, REASON_FILTER, REASON_MARGIN)
-)
-"""Refusals of a modification that leave the order as it was."""
+from hftd.constants import REASON_NEVER_SENT
 
 __all__ = ["OrderManager", "Update"]
 

@@ -55,6 +55,8 @@ HOLD_NS: Final = 5_000_000_000
 """How long the end of an order is kept from its bot while executions of it are missing."""
 LINGER_NS: Final = 1_000_000_000
 """An order that can't rest and does so that long is asked about."""
+SURE_TRIES: Final = 2
+"""An order that was at the exchange must be unknown to it more often than that before it is given up."""
 _HARMLESS: Final = frozenset(
     (REASON_DISCONNECTED, REASON_NEVER_SENT, REASON_RATE_LIMIT, REASON_FILTER, REASON_MARGIN)
 )
@@ -128,11 +130,11 @@ class News:
         amend = order.amend
         is_open = amend is not None and amend.request == outcome.request
         report = outcome.report
-        if is_open and amend is not None and outcome.kind == CONFIRMED and report and report.qty_lots > 0:
-            # What the exchange made of it.
-            amend.price_tick, amend.qty_lots = report.price_tick, report.qty_lots
-        if outcome.report is not None:
-            self.take_report(outcome.report, now_ns)
+        if report is not None:
+            if is_open and amend is not None and outcome.kind == CONFIRMED and _is_alive(report):
+                # What the exchange made of it.
+                amend.price_tick, amend.qty_lots = report.price_tick, report.qty_lots
+            self.take_report(report, now_ns)
             is_open = is_open and order.amend is amend
         if outcome.kind == CONFIRMED:
             if is_open and not order.finished_ns:
@@ -189,6 +191,7 @@ class News:
             outcome.kind == REFUSED
             and outcome.reason == REASON_UNKNOWN_ORDER
             and asked_ns - max(order.placed_ns, order.seen_ns) >= GRACE_NS
+            and (order.status == NONE or order.query_tries >= SURE_TRIES)
         ):
             _log.warning("the exchange does not know an order", client_id=order.client_id, bot=order.bot)
             reason = REASON_NEVER_SENT if order.status == NONE else REASON_UNKNOWN_ORDER
@@ -226,11 +229,18 @@ class News:
             # Asked before it was sent, so it says nothing of it.
             asked_ns = 0
         changed = apply_report(order, report, now_ns, asked_ns)
-        is_traded = execution is not None and self._execute(order, execution, report.has_fee, changed, now_ns)
-        if not is_traded:
+        if execution is None or not self._execute(order, execution, report.has_fee, changed, now_ns, amend):
             self._changed(order, changed, now_ns, amend)
 
-    def _execute(self, order: Order, execution: Execution, has_fee: bool, changed: int, now_ns: int) -> bool:
+    def _execute(
+        self,
+        order: Order,
+        execution: Execution,
+        has_fee: bool,
+        changed: int,
+        now_ns: int,
+        amend: Amendment | None,
+    ) -> bool:
         """Count an execution; whether it was one to count."""
         store = self.store
         known = store.trades.note(execution.symbol, execution.trade_id, execution.exch_ns, has_fee)
@@ -242,7 +252,7 @@ class News:
         if known == FEE_ONLY:
             ledger.count_fee(book, execution)
             store.traded(book, _traded(execution, True))
-            self._changed(order, changed, now_ns)
+            self._changed(order, changed, now_ns, amend)
             self.teller.state(order)
             return True
         if known != NEW_TRADE:
@@ -250,7 +260,6 @@ class News:
             return False
         ledger.count(book, execution, has_fee, now_ns)
         store.traded(book, _traded(execution, has_fee))
-        amend = order.amend
         more = apply_execution(
             order, execution.qty_lots, execution.price_tick, has_fee and execution.is_maker, now_ns
         )
@@ -326,7 +335,7 @@ class News:
             self.counters.foreign_reports += 1
         if execution is not None:
             self._reconciler.count_apart(execution, report.has_fee, now_ns)
-        if ours is not None and report.status in (NEW, PARTIALLY_FILLED):
+        if ours is not None and _is_alive(report):
             # It may be alive: whether it is, the list of open orders says.
             self._reconciler.want(now_ns)
 
@@ -334,7 +343,7 @@ class News:
 
     def take_execution(self, order: Order, execution: Execution, now_ns: int) -> bool:
         """An execution that the exchange lists; whether it was missed."""
-        return self._execute(order, execution, True, 0, now_ns)
+        return self._execute(order, execution, True, 0, now_ns, order.amend)
 
     def written_off(self, order: Order, now_ns: int) -> None:
         """An order's missing executions were given up."""
@@ -344,6 +353,10 @@ class News:
         """An order was found at the exchange."""
         if not order.finished_ns:
             self._endings.adopted(order, now_ns)
+
+
+def _is_alive(report: Report) -> bool:
+    return report.status in (NEW, PARTIALLY_FILLED)
 
 
 def _traded(execution: Execution, has_fee: bool) -> Traded:
