@@ -2,17 +2,18 @@
 
 ::
 
-    "HFTDJNL1" | record | record | ...          record = mark | length u32 | CRC-32 u32 | msgpack of one row
+    "HFTDJNL1" | record | record | ...       record = mark | length u32 | CRC-32 u32 | msgpack array of rows
 
 A row is the whole of one thing as it is now (an order, a bot's book) or one thing that happened (an execution), so a
-replay takes the last row of each and needs no order of events. Rows are written before what they say is done: an
-order's before it is sent.
+replay takes the last row of each and needs no order of events. Rows that belong together are one record, which is there
+whole or not at all: an execution is never known without what it made of the book. Records are written before what they
+say is done: an order's before it is sent.
 
 A `write` is all that it takes to survive the process, a kill -9 included: the kernel has it then. A loss of power may
 take what the disk was not told to keep (`sync`); what is lost so is learned again from the exchange.
 
-Limits: a row has at most `MAX_ROW_BYTES`. A file beyond `rotate_bytes` is rewritten with what is still known, and the
-one before is kept beside it as `<name>.1`; so two files of about that size are all there is.
+Limits: a record has at most `MAX_RECORD_BYTES`. A file beyond `rotate_bytes` is rewritten with what is still known, and
+the one before is kept beside it as `<name>.1`; so two files of about that size are all there is.
 """
 
 import contextlib
@@ -34,7 +35,9 @@ from hftd.errors import ConfigError, DataError
 MAGIC: Final = b"HFTDJNL1"
 MARK: Final = b"\xa7J"
 HEADER: Final = struct.Struct("<2sII")
-MAX_ROW_BYTES: Final = 1 << 16
+MAX_RECORD_BYTES: Final = 1 << 26
+ROWS_A_RECORD: Final = 1000
+"""When a file is rewritten."""
 ROTATE_BYTES: Final = 64 << 20
 
 _log = structlog.get_logger("hftd.orders")
@@ -105,7 +108,7 @@ class Halt(msgspec.Struct, array_like=True, tag="halt"):
 
 Row = Begin | Order | BotBook | Traded | BotRow | Steps | Settled | Halt
 
-_decode = msgspec.msgpack.Decoder(Row).decode
+_decode = msgspec.msgpack.Decoder(list[Row]).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -129,7 +132,6 @@ class Journal:
         self.rotate_bytes = ROTATE_BYTES
         self._fd = fd
         self._lock = lock
-        self._buffer = bytearray()
         self._is_broken = False
 
     @classmethod
@@ -202,34 +204,26 @@ class Journal:
         rows, self.rows = self.rows, []
         return rows
 
-    def append(self, row: Row) -> None:
-        """Put a row into the buffer; `flush` writes it."""
-        if self._is_broken:
-            return
-        self._buffer += _framed(row)
-
-    def flush(self) -> None:
-        """Write what was appended, in one call.
+    def write(self, rows: list[Row]) -> None:
+        """Write rows as one record, in one call.
 
         Raises:
             OSError: It can't be written. The file is cut back to where it was, and takes nothing until `rewrite` has
                 put everything into a new one.
         """
-        buffer = self._buffer
-        if not buffer:
+        if self._is_broken:
             return
+        record = _record(rows)
         try:
-            _write_all(self._fd, buffer)
+            _write_all(self._fd, record)
         except OSError:
             # Half a record would make what follows it unreadable.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, self.size)
                 os.lseek(self._fd, self.size, os.SEEK_SET)
-            buffer.clear()
             self._is_broken = True
             raise
-        self.size += len(buffer)
-        buffer.clear()
+        self.size += len(record)
 
     @property
     def is_full(self) -> bool:
@@ -245,7 +239,10 @@ class Journal:
         fresh = self.path.with_name(self.path.name + ".new")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            data = MAGIC + b"".join(_framed(row) for row in rows)
+            left = list(rows)
+            data = MAGIC + b"".join(
+                _record(left[i : i + ROWS_A_RECORD]) for i in range(0, len(left), ROWS_A_RECORD)
+            )
             _write_all(fd, data)
             os.fsync(fd)
             old = self.path.with_name(self.path.name + ".1")
@@ -258,7 +255,6 @@ class Journal:
             raise
         os.close(self._fd)
         self._fd = fd
-        self._buffer.clear()
         self._is_broken = False
         self.size = len(data)
         # What is still known may be more than a file should have; then it grows on for as much again.
@@ -275,15 +271,13 @@ class Journal:
     def close(self) -> None:
         """Close it; again does nothing."""
         if self._fd >= 0:
-            with contextlib.suppress(OSError):
-                self.flush()
             os.close(self._fd)
             os.close(self._lock)
             self._fd = -1
 
 
-def _framed(row: Row) -> bytes:
-    payload = _encode(row)
+def _record(rows: list[Row]) -> bytes:
+    payload = _encode(rows)
     return HEADER.pack(MARK, len(payload), zlib.crc32(payload)) + payload
 
 
@@ -306,7 +300,7 @@ def read_rows(data: bytes, path: Path) -> tuple[list[Row], int]:
         if payload is None:
             return rows, at
         try:
-            rows.append(_decode(payload))
+            rows += _decode(payload)
         except msgspec.MsgspecError as error:
             raise DataError(
                 f"the record at byte {at:,} is whole, but this version can't read it: {error}",
@@ -334,7 +328,7 @@ def _payload(data: bytes, at: int) -> bytes | None:
         return None
     mark, length, crc = HEADER.unpack_from(data, at)
     start = at + HEADER.size
-    if mark != MARK or length > MAX_ROW_BYTES or start + length > len(data):
+    if mark != MARK or length > MAX_RECORD_BYTES or start + length > len(data):
         return None
     payload = data[start : start + length]
     return payload if zlib.crc32(payload) == crc else None
@@ -366,7 +360,7 @@ def _lock(path: Path) -> int:
     return lock
 
 
-def _write_all(fd: int, data: bytes | bytearray) -> None:
+def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]

@@ -264,20 +264,14 @@ class Store:
         Raises:
             OSError: It could not be written.
         """
-        journal = self.journal
-        if journal is not None:
-            append = journal.append
-            for row in self._rows:
-                append(row)
-            for book in self._dirty_books.values():
-                append(book)
-            for order in self._dirty_orders.values():
-                append(order)
-        self._rows.clear()
+        rows = self._rows
+        rows += self._dirty_books.values()
+        rows += self._dirty_orders.values()
+        self._rows = []
         self._dirty_books.clear()
         self._dirty_orders.clear()
-        if journal is not None:
-            journal.flush()
+        if self.journal is not None:
+            self.journal.write(rows)
 
     def rows(self) -> Iterator[Row]:
         """All that is known, as rows of a journal."""

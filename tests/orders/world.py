@@ -119,7 +119,7 @@ class World:
         self.limits = limits or BotLimits()
         self.on_end = on_end
         self.bots = {name: BotModel(name) for name in bots}
-        self.requests: list[tuple[Command, int]] = []
+        self.requests: list[tuple[Command, int, int]] = []
         self.replies: list[Outcome] = []
         self.commands: list[Command] = []
         self.latest: dict[tuple[str, int], str] = {}
@@ -174,7 +174,7 @@ class World:
             self.die_in_send = False
             raise Killed
         self.commands.append(command)
-        self.requests.append((command, self.now_ns))
+        self.requests.append((command, self.now_ns, self.lives))
         if isinstance(command, Place):
             order = self.manager.store.orders[command.client_id]
             self.latest[order.bot, order.order_id] = command.client_id
@@ -246,9 +246,12 @@ class World:
         self, i: int = 0, *, crosses: bool = False, take_lots: int = 0, reply: str = "given"
     ) -> Outcome:
         """A request reaches the exchange; its reply is given, lost (nothing comes), or unknown (said so)."""
-        command, sent_ns = self.requests.pop(i)
+        command, sent_ns, life = self.requests.pop(i)
         self.exchange.next_crosses, self.exchange.take_lots = crosses, take_lots
         outcome = self.exchange.handle(command, sent_ns)
+        if life != self.lives:
+            # Whoever sent it is dead, and so is the connection for its reply.
+            return outcome
         if reply == "given":
             self.replies.append(outcome)
         elif reply == "unknown":
@@ -256,8 +259,8 @@ class World:
         return outcome
 
     def lose_request(self, i: int = 0, *, is_said: bool = True) -> None:
-        command, _ = self.requests.pop(i)
-        if is_said:
+        command, _, life = self.requests.pop(i)
+        if is_said and life == self.lives:
             self.replies.append(Outcome(command.request, UNKNOWN))
 
     def reply(self, i: int = 0) -> None:
@@ -346,7 +349,7 @@ class World:
                 assert (known.price_tick, known.qty_lots) == (true.price_tick, true.qty_lots)
             if known is not None:
                 assert bool(known.finished_ns) is not true.is_open, (true, known)
-                assert known.cum_lots == true.cum_lots
+                assert known.cum_lots == true.cum_lots, (known, true)
                 assert known.status == true.status or true.is_open, (true, known)
                 if is_exact:
                     assert known.executed_lots == true.cum_lots, (true, known)
@@ -354,9 +357,9 @@ class World:
         assert set(store.alive) == {one.client_id for one in self.exchange.open_orders()}
         assert store.ledgers[SYMBOL].account_lots == self.exchange.position_lots
         for bot in self.bots.values():
-            self._check_bot(bot)
+            self._check_bot(bot, is_exact)
 
-    def _check_bot(self, bot: BotModel) -> None:
+    def _check_bot(self, bot: BotModel, is_exact: bool) -> None:
         store = self.manager.store
         ledger = store.ledgers[SYMBOL]
         fills = [fill for order in self.true_orders(bot.name) for fill in order.fills]
@@ -374,7 +377,7 @@ class World:
         if not store.bots[bot.name].is_attached:
             return
         assert bot.state == ledger.state(book), "the bot was told another account"
-        for order_id, local in bot.orders.items():
+        for order_id, local in bot.orders.items() if is_exact else ():
             self._check_local(bot, order_id, local)
         for one in alive:
             if store.owns_id(one):
