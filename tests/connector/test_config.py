@@ -130,7 +130,8 @@ def test_the_configuration_itself_shows_no_secret():
 
 def test_limits_of_the_account_and_of_bots_are_read_and_mistyped_ones_refused(path):
     path.write_text(
-        "[limits]\nmax_position = 3\n[bots.mm]\nmax_order_qty = 0.5\npull_quotes = true\n[bots.mm.instruments.BTCUSDT]\nmax_position = 1\n"
+        "[limits]\nmax_position = 3\n[bots.mm]\nmax_order_qty = 0.5\npull_quotes = true\n"
+        "[bots.mm.instruments.BTCUSDT]\nmax_position = 1\n"
     )
     config, _ = read(path)
     assert config.limits.max_position == 3

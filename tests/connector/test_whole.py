@@ -221,7 +221,14 @@ async def test_a_spinning_connector_trades_as_well(tmp_path):
         assert whole.open_orders == []
 
 
-@pytest.mark.parametrize(("seed", "best_prices"), [(1, "none"), (2, "fused"), (3, "fused")])
+@pytest.mark.parametrize(
+    ("seed", "best_prices"),
+    [
+        (2, "fused"),
+        pytest.param(1, "none", marks=pytest.mark.slow),
+        pytest.param(3, "fused", marks=pytest.mark.slow),
+    ],
+)
 async def test_after_any_weather_the_book_is_the_exchanges_level_for_level(tmp_path, seed, best_prices):
     weather = ChaosSection(
         seed=seed,

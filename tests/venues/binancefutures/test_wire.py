@@ -75,7 +75,7 @@ values = st.recursive(
         st.none(),
         st.booleans(),
         st.integers(-(10**400), 10**400),
-        st.floats(allow_nan=False),
+        st.floats(allow_nan=False, allow_infinity=False),
         st.text(max_size=20),
         st.sampled_from(["nan", "inf", "1e999", "-0", "0x1", "9" * 400, "1_0", " 1", "1,0"]),
     ),
