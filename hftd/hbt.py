@@ -14,7 +14,7 @@ from hftd.errors import OrderError
 from hftd.hbt_numba import python_class
 from hftd.hbt_types import hbt_type
 from hftd.layout import MAX_LAST_TRADES, asset_dtype, offset_of, session_dtype
-from hftd.local import AssetSpec, fill_book, fill_orders
+from hftd.local import AssetSpec, fill_book, fill_orders, left_out_of_market_orders
 from hftd.recorder import RecorderMemory
 from hftd.types import BUY, INVALID_MAX, INVALID_MIN, SELL, event_dtype, fill_dtype, record_dtype
 from hftd.views import Depth, Orders, StateValues, signed, view
@@ -253,6 +253,13 @@ class Hbt:
                 found.append(
                     f"{name}: {int(row['book']['far_dropped']):,} levels far from the market had no room"
                 )
+            found += [f"{name}: {what}" for what in left_out_of_market_orders(row["book"])]
+        if times := int(self._session[0]["wrong_assets"]):
+            number = int(self._session[0]["wrong_asset"])
+            found.append(
+                f"the strategy asked {times:,} times for an asset that it does not have, last for number {number}, and "
+                f"was given asset 0: it has {self.num_assets}, numbered from 0"
+            )
         if self._recorder is not None and self._recorder.dropped:
             found.append(f"{self._recorder.dropped:,} records had no room: sample less often")
         return found

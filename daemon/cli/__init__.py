@@ -26,9 +26,9 @@ Examples:
 
 \b
 Errors go to stderr in one message, with what is wrong, where, and what to do.
-HFTD_DEBUG=1 shows the traceback too. Exit codes: 0 good, 1 failed,
-2 something that you gave is wrong, 3 a channel broke, 4 the daemon died,
-130 interrupted.
+HFTD_DEBUG=1 shows the traceback too, HFTD_LOG=info what daemons log.
+Exit codes: 0 good, 1 failed, 2 something that you gave is wrong,
+3 a channel broke, 4 the daemon died, 130 interrupted.
 """
 
 

@@ -41,7 +41,7 @@ from hftd.channel.wait import doorbell_ring
 from hftd.feed import BOOK, ROW_BYTES, apply_book_row, apply_rows
 from hftd.jit import inline
 from hftd.layout import ARRIVED_FEED, ARRIVED_RESPONSE, asset_dtype, offset_of, update_dtype
-from hftd.native import copy_bytes, load_f64, load_i64, stack_bytes, store_i64, store_release
+from hftd.native import copy_bytes, load_i64, stack_bytes, store_i64, store_release
 from hftd.orders import apply_update, asset_at, update_at
 from hftd.types import state_values_dtype
 
@@ -49,7 +49,6 @@ _UPDATE_BYTES = update_dtype.itemsize
 _UPDATE_FIELDS = 8  # behind arrive_ts
 _STATE = offset_of(asset_dtype, "state")
 _STATE_BYTES = state_values_dtype.itemsize
-_EV, _PX, _QTY = 0, 24, 32
 
 
 @inline
@@ -111,8 +110,7 @@ def _on_response(session, link, channel, message, length):
         asset = _asset_of(session, channel, instrument)
         if asset != 0:
             for i in range(count):
-                row = rows + i * ROW_BYTES
-                apply_book_row(asset + BOOK, load_i64(row + _EV), load_f64(row + _PX), load_f64(row + _QTY))
+                apply_book_row(asset + BOOK, rows + i * ROW_BYTES)
     elif tag == STATE:
         words = stack_bytes(64)
         if not read_state(message, end, words):

@@ -26,7 +26,7 @@ from hftd.channel.memory import BotPage
 from hftd.clock import monotonic_ns, sleep, wall_ns
 from hftd.errors import ChannelError, ProtocolError, UsageError
 from hftd.hbt import Hbt
-from hftd.local import AssetSpec, Contract
+from hftd.local import AssetSpec, Contract, fill_market_orders
 
 ATTACH_SECONDS = 10.0
 """How long a daemon may take to answer, and then to send the books."""
@@ -178,8 +178,9 @@ class Bot(Hbt):
             assets = self._arena.records(np.dtype("i8"), MAX_INSTRUMENT)
             mine = [i for i, one in enumerate(self.instruments) if one.channel == attachment.name]
             contracts = attachment.welcome.contracts or ((1.0, False),) * len(mine)
-            for asset_no, instrument, contract in zip(
-                mine, attachment.welcome.instruments, contracts, strict=True
+            by_order = attachment.welcome.by_order or (False,) * len(mine)
+            for asset_no, instrument, contract, is_by_order in zip(
+                mine, attachment.welcome.instruments, contracts, by_order, strict=True
             ):
                 if not 0 <= instrument < MAX_INSTRUMENT:
                     raise ProtocolError(
@@ -188,6 +189,8 @@ class Bot(Hbt):
                 assets[instrument] = asset_no + 1
                 asset_channels[asset_no], asset_instruments[asset_no] = number, instrument
                 self.contracts[asset_no] = Contract(*contract)
+                if is_by_order:
+                    fill_market_orders(self._assets[asset_no]["book"], self._arena)
             row["market"] = attachment.market.address
             row["link"] = attachment.link.address
             row["requests"] = attachment.link.requests.ctypes.data
@@ -291,8 +294,8 @@ class Bot(Hbt):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        self.detach()
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        self.detach("it failed" if kind else "the bot ends")
 
 
 def HashMapMarketDepthLiveBot(assets: list[LiveInstrument]) -> Bot:  # noqa: N802 (HftBacktest's name)

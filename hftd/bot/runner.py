@@ -10,7 +10,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ def _signals_to(stop: Callable[[], None]) -> Generator[None, None, None]:
             # The strategy does not let time pass, so nothing but the end of the process reaches it.
             os._exit(128 + number)
         if len(came) == 2:
-            os.write(2, b"\nthe strategy has not returned; once more ends it without a result\n")
+            with suppress(OSError):
+                os.write(2, b"\nthe strategy has not returned; once more ends it without a result\n")
         stop()
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
@@ -249,4 +250,6 @@ def run(config: BotConfig, base: Path) -> BotResult:
     bot = Bot(instruments, name=config.bot.name, end=config.bot.end, spin_us=config.bot.spin_us)
     with bot, _signals_to(bot.stop):
         descriptors = tuple(attachment.fileno() for attachment in bot.attachments)
-        return run_strategy(bot, config, strategy, bot.contracts, watch=bot.lost, descriptors=descriptors)
+        result = run_strategy(bot, config, strategy, bot.contracts, watch=bot.lost, descriptors=descriptors)
+        bot.detach(result.ended)
+        return result

@@ -32,9 +32,10 @@ from hftd.types import (
 from sim.engine.account import LANE_INDEX, LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, bus_at, bus_pop, bus_push
 from sim.engine.custom import custom_admits
-from sim.engine.latency import entry_latency_ns, exchange_at, response_latency_ns
+from sim.engine.latency import after, entry_latency_ns, exchange_at, lane_at, response_latency_ns
 from sim.engine.layout import (
     EXCHANGE_WHOLE_FILLS,
+    MAX_TS,
     NEVER,
     REQUEST_BYTES,
     WAY_CANCEL,
@@ -123,16 +124,50 @@ def ask_level_changed(exchange, tick, before_qty, after_qty, now_ns):
 
 
 @inline
+def _offer(exchange, qty):
+    """Each bot's orders share a trade."""
+    x = exchange_at(exchange)
+    for k in range(x.num_lanes):
+        lane_at(x.lanes + k * LANE_BYTES).to_fill_qty = qty
+
+
+@inline
+def _reach(exchange, order, qty, now_ns):
+    """A trade at a resting order's price. Returns whether the order is gone."""
+    x = exchange_at(exchange)
+    if x.share_trades == 0:
+        queue_trade(exchange, order, qty, now_ns)
+        lots = queue_reached_lots(exchange, order, now_ns)
+        return lots > 0 and fill_reached(exchange, order, lots, now_ns)
+    o = own_order_at(order)
+    lane = lane_at(o.lane)
+    given = lane.to_fill_qty
+    if given > 0.0:
+        queue_trade(exchange, order, given, now_ns)
+    # The level has lost all of it, whoever got it.
+    o.cum_trade_qty += qty - given
+    lots = queue_reached_lots(exchange, order, now_ns) if given > 0.0 else 0
+    if lots <= 0:
+        return False
+    leaves_qty = o.leaves_qty
+    is_gone = fill_reached(exchange, order, lots, now_ns)
+    taken = leaves_qty if is_gone else lots * x.book.lot_size
+    # A rest of less than half a lot is rounding.
+    rest = given - taken
+    lane.to_fill_qty = rest if rest >= 0.5 * x.book.lot_size else 0.0
+    return is_gone
+
+
+@inline
 def buy_trade(exchange, tick, qty, now_ns):
     """A trade whose buyer took: own sells below its price fill; at its price, those that are reached."""
     x = exchange_at(exchange)
     fill_sells_upto(exchange, tick - 1, now_ns)
     i = first_at_or_above(x.sell_ticks, x.sells, tick)
+    if x.share_trades != 0:
+        _offer(exchange, qty)
     while i < x.sells and load_i64(x.sell_ticks + 8 * i) == tick:
-        order = load_i64(x.sell_orders + 8 * i)
-        queue_trade(exchange, order, qty, now_ns)
-        lots = queue_reached_lots(exchange, order, now_ns)
-        if lots <= 0 or not fill_reached(exchange, order, lots, now_ns):
+        if not _reach(exchange, load_i64(x.sell_orders + 8 * i), qty, now_ns):
             i += 1
 
 
@@ -142,11 +177,10 @@ def sell_trade(exchange, tick, qty, now_ns):
     x = exchange_at(exchange)
     fill_buys_downto(exchange, tick + 1, now_ns)
     i = first_at_or_above(x.buy_ticks, x.buys, tick)
+    if x.share_trades != 0:
+        _offer(exchange, qty)
     while i < x.buys and load_i64(x.buy_ticks + 8 * i) == tick:
-        order = load_i64(x.buy_orders + 8 * i)
-        queue_trade(exchange, order, qty, now_ns)
-        lots = queue_reached_lots(exchange, order, now_ns)
-        if lots <= 0 or not fill_reached(exchange, order, lots, now_ns):
+        if not _reach(exchange, load_i64(x.buy_orders + 8 * i), qty, now_ns):
             i += 1
 
 
@@ -260,11 +294,11 @@ def _accept(exchange, order, now_ns):
 def _handle_new(exchange, lane, request, now_ns):
     r = request_at(request)
     if index_find(lane + LANE_INDEX, r.order_id) >= 0:
-        refuse(exchange, lane, request, now_ns, now_ns + response_latency_ns(exchange, lane, now_ns))
+        refuse(exchange, lane, request, now_ns, after(now_ns, response_latency_ns(exchange, lane, now_ns)))
         return
     order = take_record(exchange)
     if order == 0:
-        refuse(exchange, lane, request, now_ns, now_ns + response_latency_ns(exchange, lane, now_ns))
+        refuse(exchange, lane, request, now_ns, after(now_ns, response_latency_ns(exchange, lane, now_ns)))
         return
     o = own_order_at(order)
     o.order_id = r.order_id
@@ -287,7 +321,7 @@ def _handle_new(exchange, lane, request, now_ns):
 def _handle_cancel(exchange, lane, request, now_ns):
     slot = index_find(lane + LANE_INDEX, request_at(request).order_id)
     if slot < 0:
-        refuse(exchange, lane, request, now_ns, now_ns + response_latency_ns(exchange, lane, now_ns))
+        refuse(exchange, lane, request, now_ns, after(now_ns, response_latency_ns(exchange, lane, now_ns)))
         return
     order = exchange_at(exchange).pool + slot * OWN_BYTES
     leave(exchange, order)
@@ -303,7 +337,7 @@ def _handle_modify(exchange, lane, request, now_ns):
     r = request_at(request)
     slot = index_find(lane + LANE_INDEX, r.order_id)
     if slot < 0:
-        refuse(exchange, lane, request, now_ns, now_ns + response_latency_ns(exchange, lane, now_ns))
+        refuse(exchange, lane, request, now_ns, after(now_ns, response_latency_ns(exchange, lane, now_ns)))
         return
     order = exchange_at(exchange).pool + slot * OWN_BYTES
     o = own_order_at(order)
@@ -371,9 +405,9 @@ def push_request(exchange, lane, request, not_before_ns):
         way = WAY_MODIFY
     latency_ns = entry_latency_ns(exchange, lane, way, request)
     if latency_ns < 0:
-        refuse(exchange, lane, request, 0, max(r.local_ts - latency_ns, not_before_ns))
+        refuse(exchange, lane, request, 0, max(after(r.local_ts, -max(latency_ns, -MAX_TS)), not_before_ns))
         return
-    arrive_ts = max(r.local_ts + latency_ns, not_before_ns)
+    arrive_ts = max(after(r.local_ts, latency_ns), not_before_ns)
     entry = bus_push(lane + LANE_TO_EXCH, REQUEST_BYTES, REQUESTS_MASK, arrive_ts)
     copy_bytes(entry, request, REQUEST_BYTES)
     bus = bus_at(lane + LANE_TO_EXCH)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from hftd.arena import Arena
 from hftd.book import write_levels
 from hftd.layout import book_dtype
-from hftd.local import fill_book
+from hftd.local import fill_book, fill_market_orders, market_orders
 from hftd.types import (
+    ADD_ORDER_EVENT,
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
     DEPTH_SNAPSHOT_EVENT,
@@ -46,6 +47,7 @@ class FollowedBook:
         self._arena = Arena()
         self._book = self._arena.records(book_dtype, 1)
         fill_book(self._book[0], model.spec(), self._arena)
+        self._orders = fill_market_orders(self._book[0], self._arena) if model.by_order else None
         self.address = int(self._book.ctypes.data)
         if model.initial_snapshot is not None:
             engine.load_snapshot(asset_no, self.address)
@@ -75,10 +77,30 @@ class FollowedBook:
         self._done = end - start
 
     def rows(self, now_ns: int) -> NDArray[Any]:
-        """The book as rows: a clear of everything, then its levels from the best outwards."""
+        """The book as rows: a clear of everything, then its levels from the best outwards, or its orders by age."""
         self.follow()
         parts: list[NDArray[Any]] = [np.zeros(1, event_dtype)]
         parts[0]["ev"] = _BOTH | DEPTH_CLEAR_EVENT
+        if self._orders is not None:
+            parts.append(self._order_rows(self._orders[0]))
+        else:
+            parts += self._level_rows()
+        found = np.concatenate(parts)
+        found["exch_ts"] = found["local_ts"] = now_ns
+        return found
+
+    def _order_rows(self, record: Any) -> NDArray[Any]:
+        kept = market_orders(record)
+        kept = kept[np.argsort(kept["arrival"])]
+        rows = np.zeros(len(kept), event_dtype)
+        rows["ev"] = _BOTH | ADD_ORDER_EVENT | np.where(kept["side"] > 0, BUY_EVENT, SELL_EVENT)
+        rows["px"] = kept["price_tick"] * self._model.tick_size
+        rows["qty"] = kept["qty"]
+        rows["order_id"] = kept["order_id"].view("u8")
+        return rows
+
+    def _level_rows(self) -> list[NDArray[Any]]:
+        parts: list[NDArray[Any]] = []
         for side, flag in ((1, BUY_EVENT), (-1, SELL_EVENT)):
             levels = self._levels(side)
             rows = np.zeros(len(levels), event_dtype)
@@ -86,9 +108,7 @@ class FollowedBook:
             rows["px"] = levels["tick"] * self._model.tick_size
             rows["qty"] = levels["qty"]
             parts.append(rows)
-        found = np.concatenate(parts)
-        found["exch_ts"] = found["local_ts"] = now_ns
-        return found
+        return parts
 
     def _levels(self, side: int) -> NDArray[Any]:
         capacity = _FIRST_CAPACITY
