@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from sim.exchange.binancefutures import queries, shapes
+from sim.exchange.binancefutures import market_queries, queries, shapes
 from sim.exchange.binancefutures.accounts import Account
 from sim.exchange.binancefutures.checks import Params, text, whole
 from sim.exchange.binancefutures.errors import ApiError, missing
@@ -168,22 +168,6 @@ def set_leverage(venue: Venue, account: Account, params: Params) -> Any:
     return {"leverage": leverage, "maxNotionalValue": "1000000000", "symbol": symbol}
 
 
-def depth(venue: Venue, _account: None, params: Params) -> Any:
-    """The book."""
-    feed = venue.feeds[venue.desk.instrument(params).number]
-    limit = whole(params, "limit", 500)
-    if limit not in _DEPTH_WEIGHTS:
-        raise ApiError(-4021, f"{limit} is not valid depth limit.")
-    return feed.snapshot(limit, venue.clock.server_ms())
-
-
-_DEPTH_WEIGHTS: Final = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}
-
-
-def _depth_weight(params: Params) -> int:
-    return _DEPTH_WEIGHTS.get(whole(params, "limit", 500), 2)
-
-
 def _open_orders_weight(params: Params) -> int:
     return 1 if params.get("symbol") else 40
 
@@ -195,9 +179,9 @@ QUERY: Final = Operation(queries.order, SIGNED, 1)
 BALANCE: Final = Operation(queries.balance, SIGNED, 5)
 ACCOUNT: Final = Operation(queries.account, SIGNED, 5)
 POSITIONS: Final = Operation(queries.positions, SIGNED, 5)
-DEPTH: Final = Operation(depth, NOTHING, _depth_weight)
-TICKER: Final = Operation(queries.book_ticker, NOTHING, 2)
-PRICE: Final = Operation(queries.price, NOTHING, 1)
+DEPTH: Final = Operation(market_queries.depth, NOTHING, market_queries.depth_weight)
+TICKER: Final = Operation(market_queries.book_ticker, NOTHING, 2)
+PRICE: Final = Operation(market_queries.price, NOTHING, 1)
 START_KEY: Final = Operation(start_listen_key, KEY, 1)
 KEEP_KEY: Final = Operation(keep_listen_key, KEY, 1)
 STOP_KEY: Final = Operation(stop_listen_key, KEY, 1)
@@ -205,12 +189,12 @@ STOP_KEY: Final = Operation(stop_listen_key, KEY, 1)
 REST: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/fapi/v1/ping"): Operation(lambda _v, _a, _p: {}, NOTHING, 1),
     ("GET", "/fapi/v1/time"): Operation(lambda v, _a, _p: {"serverTime": v.clock.server_ms()}, NOTHING, 1),
-    ("GET", "/fapi/v1/exchangeInfo"): Operation(queries.exchange_info, NOTHING, 1),
+    ("GET", "/fapi/v1/exchangeInfo"): Operation(market_queries.exchange_info, NOTHING, 1),
     ("GET", "/fapi/v1/depth"): DEPTH,
     ("GET", "/fapi/v1/ticker/bookTicker"): TICKER,
     ("GET", "/fapi/v1/ticker/price"): PRICE,
     ("GET", "/fapi/v2/ticker/price"): PRICE,
-    ("GET", "/fapi/v1/premiumIndex"): Operation(queries.premium_index, NOTHING, 1),
+    ("GET", "/fapi/v1/premiumIndex"): Operation(market_queries.premium_index, NOTHING, 1),
     ("POST", "/fapi/v1/order"): PLACE,
     ("PUT", "/fapi/v1/order"): MODIFY,
     ("DELETE", "/fapi/v1/order"): CANCEL,

@@ -20,6 +20,7 @@ from sim.exchange.binancefutures.checks import (
 )
 from sim.exchange.binancefutures.errors import ApiError, bad_symbol, no_such_order, unknown_order_cancel
 from sim.exchange.binancefutures.instruments import Instrument
+from sim.exchange.binancefutures.room import check_match, check_room, crosses, own_orders_met
 from sim.exchange.clock import ExchangeClock
 from sim.exchange.market import Market, Update
 
@@ -103,8 +104,8 @@ class Desk:
             raise ApiError(-4116, "ClientOrderId is duplicated.")
         if counts:
             self.count_order(account)
-        self._check_room(account, want)
-        self._check_match(account, want, market)
+        check_room(account, want, market)
+        check_match(account, want, market)
         order = self._order(account, want, now_ms)
         blocked = self._prevent_self_trade(order, market)
         updates: list[Update] = []
@@ -149,7 +150,7 @@ class Desk:
             self.count_order(account)
         account.count("modifies")
         ends = lots <= order.executed_lots or (
-            order.tif == "GTX" and self._crosses(market, instrument, order.side, tick)
+            order.tif == "GTX" and crosses(market, instrument, order.side, tick)
         )
         self._withdraw(order)
         if ends:
@@ -192,74 +193,14 @@ class Desk:
         order = account.find(params.get("orderId") or None, params.get("origClientOrderId"), only_open=True)
         return order if order is not None and order.instrument is instrument else None
 
-    # Checks that need the account and the market.
-
-    def _check_room(self, account: Account, want: Wanted) -> None:
-        limit = want.instrument.section.max_orders
-        if len(account.open_orders) >= limit:
-            count = sum(order.instrument is want.instrument for order in account.open_orders.values())
-            if count >= limit:
-                raise ApiError(-2025, "Reach max open order limit.")
-        position = account.positions.get((want.instrument.symbol, want.position_side))
-        held = position.lots if position is not None else 0
-        if want.reduce_only or (held * want.side < 0 and want.lots <= abs(held)):
-            return
-        tick = want.tick
-        if want.kind == "MARKET":
-            touch = self._market().touch(want.instrument.number)
-            tick = touch.ask_tick if want.side > 0 else touch.bid_tick
-            if not (touch.ask_lots if want.side > 0 else touch.bid_lots):
-                return
-        used = account.open_money + sum(one.cost for one in account.positions.values())
-        if used + want.instrument.notional(tick, want.lots) > account.balance * account.leverage:
-            raise ApiError(-2019, "Margin is insufficient.")
-
-    def _check_match(self, account: Account, want: Wanted, market: Market) -> None:
-        if want.tif == "GTX" and self._crosses(market, want.instrument, want.side, want.tick):
-            raise ApiError(
-                -5022,
-                "Due to the order could not be executed as maker, the Post Only order will be rejected.",
-            )
-        closes = want.reduce_only
-        if account.hedge:
-            closes = (want.side > 0) == (want.position_side == "SHORT")
-        if closes:
-            position = account.positions.get((want.instrument.symbol, want.position_side))
-            held = position.lots if position is not None else 0
-            if held * want.side >= 0 or want.lots > abs(held):
-                raise ApiError(-2022, "ReduceOnly Order is rejected.")
-
-    @staticmethod
-    def _crosses(market: Market, instrument: Instrument, side: int, tick: int) -> bool:
-        touch = market.touch(instrument.number)
-        if side > 0:
-            return touch.ask_lots > 0 and tick >= touch.ask_tick
-        return touch.bid_lots > 0 and tick <= touch.bid_tick
-
     def _prevent_self_trade(self, order: Order, market: Market) -> bool:
-        """Own orders between the market's best prices would be met first. Returns whether the order ends by that."""
-        if order.stp == "NONE" or order.tif == "GTX":
-            return False
-        touch = market.touch(order.instrument.number)
-        met = [
-            other
-            for other in order.account.open_orders.values()
-            if other.instrument is order.instrument
-            and other.side == -order.side
-            and (order.kind == "MARKET" or (order.tick - other.tick) * order.side >= 0)
-            and (
-                (not touch.ask_lots or other.tick < touch.ask_tick)
-                if order.side > 0
-                else (not touch.bid_lots or other.tick > touch.bid_tick)
-            )
-        ]
-        if not met:
-            return False
-        if order.stp in ("EXPIRE_MAKER", "EXPIRE_BOTH"):
+        """What the order would meet of its own account ends, or the order does. Returns whether the order does."""
+        met = own_orders_met(order, market)
+        if met and order.stp in ("EXPIRE_MAKER", "EXPIRE_BOTH"):
             for other in met:
                 self._withdraw(other)
                 self._end(other, "EXPIRED_IN_MATCH", "EXPIRED", market.now_ns, BY_SELF_TRADE)
-        return order.stp in ("EXPIRE_TAKER", "EXPIRE_BOTH")
+        return bool(met) and order.stp in ("EXPIRE_TAKER", "EXPIRE_BOTH")
 
     # The market.
 

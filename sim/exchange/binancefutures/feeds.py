@@ -16,7 +16,6 @@ from sim.exchange.market import Market, Touch
 from sim.exchange.tape import BBO, TRADE, Level, Message
 
 SPEEDS_MS: Final = (100, 250, 500)
-SNAPSHOT_LIMITS: Final = (5, 10, 20, 50, 100, 500, 1000)
 _STALE_MS: Final = 2000
 _FUNDING_MS: Final = 8 * 3_600_000
 

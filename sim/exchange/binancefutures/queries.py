@@ -1,11 +1,12 @@
-"""What can be asked without changing anything."""
+"""What an account can be asked without changing it."""
 
 from typing import Any, Final
 
 from sim.exchange.binancefutures import shapes
 from sim.exchange.binancefutures.accounts import Account, Order, Position
 from sim.exchange.binancefutures.checks import Params, wanted, whole
-from sim.exchange.binancefutures.errors import ApiError, bad_symbol, no_such_order
+from sim.exchange.binancefutures.errors import ApiError, no_such_order
+from sim.exchange.binancefutures.market_queries import one_or_all, symbols_of
 from sim.exchange.binancefutures.numbers import RATE, show, show_money
 from sim.exchange.binancefutures.venue import Venue
 
@@ -14,104 +15,6 @@ _PAGE_MAX: Final = 1000
 _WEEK_MS: Final = 7 * 86_400_000
 _KEPT_MS: Final = 3 * 86_400_000
 _NEVER_MS: Final = 1 << 60
-
-
-def exchange_info(venue: Venue, _account: None, _params: Params) -> Any:
-    """Instruments, filters and limits."""
-    limits = venue.config.limits
-    rates = [
-        ("REQUEST_WEIGHT", "MINUTE", 1, limits.weight_1m),
-        ("ORDERS", "MINUTE", 1, limits.orders_1m),
-        ("ORDERS", "SECOND", 10, limits.orders_10s),
-    ]
-    return {
-        "timezone": "UTC",
-        "serverTime": venue.clock.server_ms(),
-        "futuresType": "U_MARGINED",
-        "rateLimits": [
-            {
-                "rateLimitType": kind,
-                "interval": interval,
-                "intervalNum": number,
-                "limit": limit or 1_000_000_000,
-            }
-            for kind, interval, number, limit in rates
-        ],
-        "exchangeFilters": [],
-        "assets": [
-            {"asset": quote, "marginAvailable": True, "autoAssetExchange": "0"}
-            for quote in dict.fromkeys(one.quote for one in venue.instruments.values())
-        ],
-        "symbols": [instrument.describe() for instrument in venue.instruments.values()],
-    }
-
-
-def _symbols(venue: Venue, params: Params) -> list[str]:
-    symbol = params.get("symbol")
-    if not symbol:
-        return list(venue.instruments)
-    if symbol not in venue.instruments:
-        raise bad_symbol()
-    return [symbol]
-
-
-def _one_or_all(params: Params, rows: list[Any]) -> Any:
-    return rows[0] if params.get("symbol") else rows
-
-
-def book_ticker(venue: Venue, _account: None, params: Params) -> Any:
-    """The best prices."""
-    rows = []
-    for symbol in _symbols(venue, params):
-        i = venue.instruments[symbol]
-        feed = venue.feeds[i.number]
-        bid, ask = feed.best()
-        rows.append(
-            {
-                "symbol": symbol,
-                "bidPrice": i.price(bid[0]),
-                "bidQty": i.qty(bid[1]),
-                "askPrice": i.price(ask[0]),
-                "askQty": i.qty(ask[1]),
-                "time": feed.time_ms,
-                "lastUpdateId": feed.last_u,
-            }
-        )
-    return _one_or_all(params, rows)
-
-
-def price(venue: Venue, _account: None, params: Params) -> Any:
-    """The last price."""
-    rows = []
-    for symbol in _symbols(venue, params):
-        i = venue.instruments[symbol]
-        feed = venue.feeds[i.number]
-        rows.append(
-            {"symbol": symbol, "price": i.price(feed.last_tick or feed.mark_tick()), "time": feed.time_ms}
-        )
-    return _one_or_all(params, rows)
-
-
-def premium_index(venue: Venue, _account: None, params: Params) -> Any:
-    """The mark price: here the middle of the best prices."""
-    rows = []
-    for symbol in _symbols(venue, params):
-        i = venue.instruments[symbol]
-        mark = i.price(venue.feeds[i.number].mark_tick())
-        now_ms = venue.clock.server_ms()
-        rows.append(
-            {
-                "symbol": symbol,
-                "markPrice": mark,
-                "indexPrice": mark,
-                "estimatedSettlePrice": mark,
-                "lastFundingRate": "0.00010000",
-                "interestRate": "0.00010000",
-                "nextFundingTime": (now_ms // 28_800_000 + 1) * 28_800_000,
-                "time": now_ms,
-            }
-        )
-    return _one_or_all(params, rows)
 
 
 def test_order(venue: Venue, account: Account, params: Params) -> Any:
@@ -156,7 +59,7 @@ def _is_unseen(venue: Venue, order: Order) -> bool:
 
 def open_orders(venue: Venue, account: Account, params: Params) -> Any:
     """All open orders, of an instrument or of all."""
-    symbols = frozenset(_symbols(venue, params))
+    symbols = frozenset(symbols_of(venue, params))
     return [
         shapes.order_query(one)
         for one in account.open_orders.values()
@@ -180,7 +83,7 @@ def _page(params: Params) -> tuple[int, int, int]:
 
 def all_orders(venue: Venue, account: Account, params: Params) -> Any:
     """Orders, open or over, by id."""
-    symbols = _symbols(venue, params)
+    symbols = symbols_of(venue, params)
     limit, start_ms, end_ms = _page(params)
     first_id = whole(params, "orderId", 0)
     found = [
@@ -197,7 +100,7 @@ def all_orders(venue: Venue, account: Account, params: Params) -> Any:
 
 def user_trades(venue: Venue, account: Account, params: Params) -> Any:
     """Executions, by id."""
-    symbols = _symbols(venue, params)
+    symbols = symbols_of(venue, params)
     limit, start_ms, end_ms = _page(params)
     first_id = whole(params, "fromId", 0)
     if first_id and (start_ms >= 0 or params.get("endTime")):
@@ -234,7 +137,7 @@ def balance(venue: Venue, account: Account, _params: Params) -> Any:
 
 def positions(venue: Venue, account: Account, params: Params) -> Any:
     """Positions, of instruments that have one or have orders."""
-    symbols = _symbols(venue, params)
+    symbols = symbols_of(venue, params)
     with_orders = {one.instrument.symbol for one in account.open_orders.values()}
     return [
         shapes.position_query(one, _mark(venue, one), account.leverage)
@@ -316,7 +219,7 @@ def symbol_config(venue: Venue, account: Account, params: Params) -> Any:
             "leverage": account.leverage,
             "maxNotionalValue": "1000000000",
         }
-        for symbol in _symbols(venue, params)
+        for symbol in symbols_of(venue, params)
     ]
 
 
@@ -364,8 +267,8 @@ def leverage_bracket(venue: Venue, _account: Account, params: Params) -> Any:
         "maintMarginRatio": 0.025,
         "cum": 0.0,
     }
-    rows = [{"symbol": symbol, "brackets": [bracket]} for symbol in _symbols(venue, params)]
-    return _one_or_all(params, rows)
+    rows = [{"symbol": symbol, "brackets": [bracket]} for symbol in symbols_of(venue, params)]
+    return one_or_all(params, rows)
 
 
 def hedge(_venue: Venue, account: Account, _params: Params) -> Any:
