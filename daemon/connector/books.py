@@ -26,7 +26,7 @@ from hftd.fused_books import FusedBooks
 from hftd.jit import entry
 from hftd.layout import book_dtype
 from hftd.local import AssetSpec, fill_book
-from hftd.native import call_code, load_f64, load_i64
+from hftd.native import call_code
 from hftd.types import event_dtype
 
 _I64: Final = types.int64
@@ -45,7 +45,7 @@ def _follow(book, rows):
     bid, ask = b.best_bid_tick, b.best_ask_tick
     row = address_of(rows)
     for _ in range(len(rows)):
-        apply_book_row(book, load_i64(row), load_f64(row + 24), load_f64(row + 32))
+        apply_book_row(book, row)
         row += ROW_BYTES
     return b.best_bid_tick != bid or b.best_ask_tick != ask
 
