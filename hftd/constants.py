@@ -8,16 +8,21 @@ from typing import Final
 __all__ = [
     "ADD_ORDER_EVENT",
     "ALL_ASSETS",
+    "BOOK_INVALID",
+    "BOOK_VALID",
     "BUY",
     "BUY_EVENT",
     "CANCELED",
     "CANCEL_ORDER_EVENT",
+    "CONNECTED",
     "DEPTH_BBO_EVENT",
     "DEPTH_CLEAR_EVENT",
     "DEPTH_EVENT",
     "DEPTH_SNAPSHOT_EVENT",
+    "DISCONNECTED",
     "END_OF_DATA",
     "ERR_DATA",
+    "ERR_DISCONNECTED",
     "ERR_END_OF_DATA",
     "ERR_INVALID_REQUEST",
     "ERR_INVALID_STATUS",
@@ -151,6 +156,8 @@ ERR_RING_FULL: Final = 17
 """The request ring is full: the daemon does not keep up; the order was not sent."""
 ERR_NO_SUCH_ASSET: Final = 18
 """The asset number is not one of the bot's."""
+ERR_DISCONNECTED: Final = 19
+"""The bot has lost its daemon and looks for it: the order was not sent."""
 ERR_DATA: Final = 100
 """The data could not be read on; said once, then the data counts as ended. The run's error says what and where."""
 
@@ -158,6 +165,14 @@ INVALID_MIN: Final = -9223372036854775808
 """The best bid in ticks when there is none."""
 INVALID_MAX: Final = 9223372036854775807
 """The best ask in ticks when there is none."""
+
+# What `hbt.book_state` and `hbt.connection` return; the states of the channel's Status.
+BOOK_VALID: Final = 0
+BOOK_INVALID: Final = 1
+"""The book is being synchronised, or the feed is stale."""
+DISCONNECTED: Final = 2
+"""Orders and their answers do not get through."""
+CONNECTED: Final = 3
 
 # Why the exchange or the connector refused, cancelled or ended an order: `order.reason`; 0 where there is no reason.
 REASON_NONE: Final = 0

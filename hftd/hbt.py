@@ -3,6 +3,7 @@
 A plain Python strategy uses this object; a compiled one is given only its address.
 """
 
+import ctypes
 from typing import Any, cast
 
 import numpy as np
@@ -13,13 +14,28 @@ from hftd.arena import Arena
 from hftd.errors import OrderError
 from hftd.hbt_numba import python_class
 from hftd.hbt_types import hbt_type
+from hftd.latencies import clean_latencies
 from hftd.layout import MAX_LAST_TRADES, asset_dtype, offset_of, session_dtype
-from hftd.local import AssetSpec, fill_book, fill_orders
+from hftd.local import AssetSpec, fill_book, fill_orders, left_out_of_market_orders
 from hftd.recorder import RecorderMemory
-from hftd.types import BUY, INVALID_MAX, INVALID_MIN, SELL, event_dtype, fill_dtype, record_dtype
+from hftd.types import (
+    BOOK_INVALID,
+    BOOK_VALID,
+    BUY,
+    CONNECTED,
+    DISCONNECTED,
+    INVALID_MAX,
+    INVALID_MIN,
+    SELL,
+    event_dtype,
+    fill_dtype,
+    latency_dtype,
+    record_dtype,
+)
 from hftd.views import Depth, Orders, StateValues, signed, view
 
 _NO_TIME = INVALID_MAX
+_ALERT = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_double)
 
 
 def _whole_ns(duration: float) -> int:
@@ -37,6 +53,7 @@ class Hbt:
 
     MAX_FILLS = 1 << 24
     MAX_RECORDS = 1 << 24
+    MAX_LATENCIES = 1 << 22
 
     def __init__(self, specs: list[AssetSpec]) -> None:
         if not specs:
@@ -65,6 +82,7 @@ class Hbt:
         for name, function in session.TABLE.items():
             row[name] = function.address
         self._recorder: RecorderMemory | None = None
+        self._notes: Any = None
         self.address = int(self._session.ctypes.data)
 
     # The market and the account.
@@ -131,6 +149,21 @@ class Hbt:
         if not row["order_seen"]:
             return None
         return int(row["order_req_ts"]), int(row["order_exch_ts"]), int(row["order_resp_ts"])
+
+    def book_state(self, asset_no: int) -> int:
+        """BOOK_VALID, or BOOK_INVALID while it is synchronised or stale; always valid in a backtest."""
+        self._asset(asset_no)
+        return BOOK_INVALID if self._assets[asset_no]["book"]["not_valid"] else BOOK_VALID
+
+    def connection(self, asset_no: int) -> int:
+        """CONNECTED, or DISCONNECTED while orders do not get through; always connected in a backtest."""
+        self._asset(asset_no)
+        return DISCONNECTED if self._assets[asset_no]["disconnected"] else CONNECTED
+
+    def alert(self, asset_no: int, code: int, value: float) -> int:
+        """Have the alert hook called, soon and from another thread; without one it does nothing. Returns 0."""
+        function = _ALERT(int(self._session["fn_alert"][0]))
+        return function(self.address, int(asset_no), int(code), float(value))
 
     # Time and requests. The codes are those of `hftd.types`.
 
@@ -245,20 +278,34 @@ class Hbt:
             for field, what in (
                 ("trades_dropped", "trades had no room in last_trades: clear_last_trades makes room"),
                 ("user_events_dropped", "user events had no room: clear_user_events makes room"),
+                ("latencies_dropped", "order latencies were not recorded: there is room for 4.2 million"),
                 ("fills_dropped", "fills were not recorded: there is room for 16.7 million"),
             ):
-                if row[field] and not (field == "fills_dropped" and row["fills_cap"] == 0):
+                kept = field.removesuffix("_dropped")
+                if row[field] and row[f"{kept}_cap"]:
                     found.append(f"{name}: {int(row[field]):,} {what}")
+            if row["fills_missed"]:
+                found.append(
+                    f"{name}: {int(row['fills_missed']):,} executions while the daemon was away are in the account's "
+                    "state, but not among the fills"
+                )
             if row["book"]["far_dropped"]:
                 found.append(
                     f"{name}: {int(row['book']['far_dropped']):,} levels far from the market had no room"
                 )
+            found += [f"{name}: {what}" for what in left_out_of_market_orders(row["book"])]
+        if times := int(self._session[0]["wrong_assets"]):
+            number = int(self._session[0]["wrong_asset"])
+            found.append(
+                f"the strategy asked {times:,} times for an asset that it does not have, last for number {number}, and "
+                f"was given asset 0: it has {self.num_assets}, numbered from 0"
+            )
         if self._recorder is not None and self._recorder.dropped:
             found.append(f"{self._recorder.dropped:,} records had no room: sample less often")
         return found
 
     def record_every(self, interval_ns: int) -> None:
-        """Keep a row of state for each asset, at the first wake in each interval, and every fill."""
+        """Keep a row of state for each asset, at the first wake in each interval, every fill and every latency."""
         self._recorder = RecorderMemory(self.num_assets, self.MAX_RECORDS // self.num_assets)
         row = self._session[0]
         row["record"] = self._recorder.address
@@ -267,6 +314,8 @@ class Hbt:
         for asset in self._assets:
             asset["fills_cap"] = self.MAX_FILLS // self.num_assets
             asset["fills"] = self._arena.reserve(fill_dtype.itemsize * int(asset["fills_cap"]))
+            asset["latencies_cap"] = self.MAX_LATENCIES // self.num_assets
+            asset["latencies"] = self._arena.reserve(latency_dtype.itemsize * int(asset["latencies_cap"]))
 
     def records(self) -> NDArray[Any]:
         """What `record_every` kept, shape (n, num_assets), `record_dtype`; the last row is of now."""
@@ -291,3 +340,20 @@ class Hbt:
             return np.empty(0, fill_dtype)
         rows = np.concatenate(parts)
         return rows[np.argsort(rows["timestamp"], kind="stable")]
+
+    def leave_notes(self, notes: Any) -> None:
+        """Leave what hooks are to be told in an `hftd.bot.notes.Notes`."""
+        notes.install(self._session[0])
+        self._notes = notes
+
+    def order_latencies(self) -> NDArray[Any]:
+        """How long the ways of every answered request took, shape (m,), `latency_dtype`, asset after asset.
+
+        In the form that `intp_order_latency` reads, with the asset's number as padding: see :mod:`hftd.latencies`.
+        """
+        parts = [
+            clean_latencies(view(int(asset["latencies"]), latency_dtype, int(asset["latencies_len"])), number)
+            for number, asset in enumerate(self._assets)
+            if asset["latencies_len"]
+        ]
+        return np.concatenate(parts) if parts else np.empty(0, latency_dtype)

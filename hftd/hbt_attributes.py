@@ -98,6 +98,10 @@ def _cancellable(context, builder, address):
     return builder.and_(live, builder.icmp_signed("==", request, I64(NONE)))
 
 
+def _is_valid(context, builder, address):
+    return builder.icmp_signed("==", load(builder, address, offset_of(book_dtype, "not_valid"), I64), I64(0))
+
+
 ATTRIBUTES: dict[type, dict[str, Attribute]] = {
     HbtType: {
         "current_timestamp": _field(session_dtype, "now_ns", types.int64),
@@ -114,6 +118,7 @@ ATTRIBUTES: dict[type, dict[str, Attribute]] = {
         "lot_size": _field(book_dtype, "lot_size", types.float64),
         "roi_lb_tick": _field(book_dtype, "roi_lb_tick", types.int64),
         "roi_ub_tick": _field(book_dtype, "roi_ub_tick", types.int64),
+        "is_valid": Attribute(types.boolean, _is_valid),
     },
     OrderType: {
         "price": _price("price_tick"),

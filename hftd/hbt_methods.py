@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
 from hftd.hbt_attributes import level_qty
 from hftd.hbt_types import (
     F64,
@@ -75,10 +76,19 @@ def _asset_part(path) -> Callable[..., Any]:
     return lower
 
 
+def _store(builder, session, field, value):
+    address = builder.add(session, I64(offset_of(session_dtype, field)))
+    builder.store(value, builder.inttoptr(address, I64.as_pointer()))
+
+
 def asset_at_number(builder, session, asset_no):
-    """The address of an asset; of asset 0 for a number that is none of the bot's."""
+    """The address of an asset; of asset 0 for a number that is none of the bot's, which is counted and said later."""
     count = load(builder, session, offset_of(session_dtype, "num_assets"), I64)
     inside = builder.icmp_unsigned("<", asset_no, count)
+    with builder.if_then(builder.not_(inside), likely=False):
+        times = load(builder, session, offset_of(session_dtype, "wrong_assets"), I64)
+        _store(builder, session, "wrong_assets", builder.add(times, I64(1)))
+        _store(builder, session, "wrong_asset", asset_no)
     assets = load(builder, session, offset_of(session_dtype, "assets"), I64)
     return builder.add(assets, builder.mul(builder.select(inside, asset_no, I64(0)), I64(_ASSET_BYTES)))
 
@@ -86,6 +96,17 @@ def asset_at_number(builder, session, asset_no):
 def _position(context, builder, address, arguments):
     asset = asset_at_number(builder, address, arguments[0])
     return load(builder, asset, offset_of(asset_dtype, "state.position"), F64)
+
+
+def _one_of(path, if_zero, if_not) -> Callable[..., Any]:
+    """One of two codes, by whether a field of an asset is 0."""
+
+    def lower(context, builder, address, arguments):
+        asset = asset_at_number(builder, address, arguments[0])
+        value = load(builder, asset, offset_of(asset_dtype, path), I64)
+        return builder.select(builder.icmp_signed("==", value, I64(0)), I64(if_zero), I64(if_not))
+
+    return lower
 
 
 def find_order(context, builder, orders, arguments):
@@ -180,6 +201,9 @@ METHODS: dict[type, dict[str, Method]] = {
         "orders": Method((_ASSET,), orders_type, _asset_part("")),
         "state_values": Method((_ASSET,), state_values_type, _asset_part("state")),
         "position": Method((_ASSET,), _f64, _position),
+        "book_state": Method((_ASSET,), _i64, _one_of("book.not_valid", BOOK_VALID, BOOK_INVALID)),
+        "connection": Method((_ASSET,), _i64, _one_of("disconnected", CONNECTED, DISCONNECTED)),
+        "alert": Method((_ASSET, ("code", _i64), ("value", _f64)), _i64, _call("fn_alert")),
     },
     DepthType: {
         "bid_qty_at_tick": Method((("price_tick", _i64),), _f64, _qty_at_tick(1)),

@@ -38,6 +38,7 @@ from hftd.types import (
     REJECTED,
     REPLACED,
     fill_dtype,
+    latency_dtype,
     state_values_dtype,
 )
 
@@ -55,6 +56,7 @@ _STATE = offset_of(asset_dtype, "state")
 _UPDATE_STATE = offset_of(update_dtype, "state")
 _ORDER_BYTES = order_dtype.itemsize
 _FILL_BYTES = fill_dtype.itemsize
+_LATENCY_BYTES = latency_dtype.itemsize
 _STATE_BYTES = state_values_dtype.itemsize
 
 FIRST_INDEX_BITS = 6
@@ -271,6 +273,22 @@ def _note_fill(asset, update):
 
 
 @inline
+def _note_latency(asset, update):
+    """The answer to a request: how long its ways took."""
+    a = asset_at(asset)
+    if a.latencies_len >= a.latencies_cap:
+        a.latencies_dropped += 1
+        return
+    u = update_at(update)
+    row = a.latencies + a.latencies_len * _LATENCY_BYTES
+    store_i64(row, u.local_ts)
+    store_i64(row + 8, u.exch_ts)
+    store_i64(row + 16, u.recv_ts)
+    store_i64(row + 24, u.reason)
+    a.latencies_len += 1
+
+
+@inline
 def apply_update(asset, update):
     """What an answer from the exchange side (an `update_dtype` record) does to the local side."""
     a = asset_at(asset)
@@ -297,6 +315,8 @@ def apply_update(asset, update):
                 _take_over(asset, address, update)
         return
     order = order_at(address)
+    if order.req != NONE and u.local_ts == order.local_timestamp:
+        _note_latency(asset, update)
     if u.req != REJECTED:
         _take_over(asset, address, update)
     elif u.local_ts == order.local_timestamp:

@@ -67,7 +67,7 @@ def asset_address(session, asset_no):
 @inline
 def _after(now_ns, duration_ns):
     """Now + duration, held at the end of time."""
-    if duration_ns > UNTIL_END_OF_DATA - now_ns:
+    if now_ns > 0 and duration_ns > UNTIL_END_OF_DATA - now_ns:
         return UNTIL_END_OF_DATA
     return now_ns + duration_ns
 
@@ -316,6 +316,12 @@ def record(recorder, session):
     return 0
 
 
+@kernel("int64(int64, int64, int64, float64)")
+def alert(_session, _asset_no, _code, _value):
+    """Tell nobody: there is no hook."""
+    return 0
+
+
 TABLE: dict[str, Kernel] = {
     "fn_elapse": elapse,
     "fn_wait_next_feed": wait_next_feed,
@@ -328,6 +334,7 @@ TABLE: dict[str, Kernel] = {
     "fn_clear_user_events": clear_user_events,
     "fn_goto_end": goto_end,
     "fn_close": close,
+    "fn_alert": alert,
     "fn_record": record,
 }
 """The functions of a session that do not depend on the backend."""

@@ -206,6 +206,11 @@ class Depth:
         """The highest tick of the range of interest."""
         return int(self._row["roi_ub_tick"])
 
+    @property
+    def is_valid(self) -> bool:
+        """Whether the book is to be trusted; False while it is synchronised, and when the feed is stale."""
+        return int(self._row["not_valid"]) == 0
+
     def bid_qty_at_tick(self, price_tick: int) -> float:
         """The quantity of the bid level at a price in ticks, 0 if there is none."""
         return float(far_qty.call(self.address, BUY, int(price_tick)))

@@ -10,8 +10,11 @@ from hftd.bot.layout import (
     MAX_INSTRUMENT,
     channel_at,
     link_at,
+    notes_at,
     session_at,
 )
+from hftd.bot.notes import leave_note
+from hftd.bot.returning import mark, spliced
 from hftd.channel.layout import (
     BOT_LAPPED,
     BOT_RECORDS,
@@ -38,10 +41,20 @@ from hftd.channel.messages import (
 from hftd.channel.queue import queue_claim, queue_commit, queue_peek, queue_release
 from hftd.channel.ring import market_copy, market_next
 from hftd.channel.wait import doorbell_ring
+from hftd.clock import system_ns
+from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
 from hftd.feed import BOOK, ROW_BYTES, apply_book_row, apply_rows
 from hftd.jit import inline
-from hftd.layout import ARRIVED_FEED, ARRIVED_RESPONSE, asset_dtype, offset_of, update_dtype
-from hftd.native import copy_bytes, load_f64, load_i64, stack_bytes, store_i64, store_release
+from hftd.layout import (
+    ARRIVED_FEED,
+    ARRIVED_RESPONSE,
+    BY_BOT,
+    BY_DAEMON,
+    asset_dtype,
+    offset_of,
+    update_dtype,
+)
+from hftd.native import copy_bytes, load_i64, stack_bytes, store_i64, store_release
 from hftd.orders import apply_update, asset_at, update_at
 from hftd.types import state_values_dtype
 
@@ -49,7 +62,7 @@ _UPDATE_BYTES = update_dtype.itemsize
 _UPDATE_FIELDS = 8  # behind arrive_ts
 _STATE = offset_of(asset_dtype, "state")
 _STATE_BYTES = state_values_dtype.itemsize
-_EV, _PX, _QTY = 0, 24, 32
+_NUM_TRADES = 8 * (1 + (state_values_dtype.names or ()).index("num_trades"))
 
 
 @inline
@@ -75,14 +88,32 @@ def _on_market_message(session, channel, message, length):
         if asset != 0 and apply_rows(asset, rows, count) > 0:
             asset_at(asset).arrived |= ARRIVED_FEED
     elif tag == STATUS:
-        words = stack_bytes(16)
-        if not read_status(message, end, words):
-            return LINK_NONSENSE
-        asset = _asset_of(session, channel, load_i64(words))
-        if asset != 0:
-            asset_at(asset).book_state = load_i64(words + 8)
+        return _on_status(session, channel, message, length)
     else:
         return LINK_NONSENSE
+    return LINK_OK
+
+
+@inline
+def _on_status(session, channel, message, length):
+    words = stack_bytes(16)
+    if not read_status(message, message + length, words):
+        return LINK_NONSENSE
+    asset = _asset_of(session, channel, load_i64(words))
+    if asset != 0:
+        a = asset_at(asset)
+        state = load_i64(words + 8)
+        if state == BOOK_VALID:
+            a.book.not_valid &= BY_BOT
+        elif state == BOOK_INVALID:
+            a.book.not_valid |= BY_DAEMON
+        elif state == CONNECTED:
+            a.disconnected &= BY_BOT
+        elif state == DISCONNECTED:
+            a.disconnected |= BY_DAEMON
+        notes = session_at(session).notes
+        if notes != 0 and notes_at(notes).wants_states != 0:
+            leave_note(notes, message, length, a.asset_no)
     return LINK_OK
 
 
@@ -97,8 +128,14 @@ def _on_response(session, link, channel, message, length):
         asset = _asset_of(session, channel, update_at(update).instrument)
         if asset == 0:
             return LINK_NONSENSE
+        if link_at(link).is_simulated == 0:
+            # The bot has it now: what the daemon's clock says is when the daemon had it.
+            update_at(update).recv_ts = system_ns()
         apply_update(asset, update)
         a = asset_at(asset)
+        notes = session_at(session).notes
+        if notes != 0 and notes_at(notes).wants_orders != 0:
+            leave_note(notes, message, length, a.asset_no)
         a.arrived |= ARRIVED_RESPONSE
         b = link_at(link)
         if a.asset_no == b.wanted_asset and update_at(update).order_id == b.wanted_order:
@@ -111,28 +148,33 @@ def _on_response(session, link, channel, message, length):
         asset = _asset_of(session, channel, instrument)
         if asset != 0:
             for i in range(count):
-                row = rows + i * ROW_BYTES
-                apply_book_row(asset + BOOK, load_i64(row + _EV), load_f64(row + _PX), load_f64(row + _QTY))
+                apply_book_row(asset + BOOK, rows + i * ROW_BYTES)
     elif tag == STATE:
         words = stack_bytes(64)
         if not read_state(message, end, words):
             return LINK_NONSENSE
         asset = _asset_of(session, channel, load_i64(words))
         if asset != 0:
+            if channel_at(channel).is_back != 0:
+                a = asset_at(asset)
+                a.fills_missed += max(load_i64(words + _NUM_TRADES) - a.state.num_trades, 0)
             copy_bytes(asset + _STATE, words + 8, _STATE_BYTES)
+    elif tag == STATUS:
+        return _on_status(session, channel, message, length)
     elif tag == SPLICE:
         words = stack_bytes(8)
         if not read_splice(message, end, words):
             return LINK_NONSENSE
         channel_at(channel).cursor = load_i64(words)
         channel_at(channel).resyncing = 0
+        spliced(session, link, channel)
     else:
         return LINK_NONSENSE
     return LINK_OK
 
 
 @inline
-def _ask_for_books(channel):
+def _ask_for_books(session, link, channel):
     """The bot was lapped: ask for fresh books, if there is room for the request."""
     c = channel_at(channel)
     words = stack_bytes(8)
@@ -143,6 +185,8 @@ def _ask_for_books(channel):
         queue_commit(c.requests, 0)
         doorbell_ring(c.doorbell_fd, c.asleep)
         c.resyncing = 1
+        # The daemon tells what is not valid and not connected; the rest is, from the splice on.
+        mark(session, link, channel, 0, BY_BOT, BY_BOT, 0)
 
 
 @inline
@@ -182,7 +226,7 @@ def drain_market(session, link, channel):
                 break
         elif status == LAPPED:
             # Where the request finds no room, the next look meets the same gap.
-            _ask_for_books(channel)
+            _ask_for_books(session, link, channel)
             if c.resyncing != 0:
                 store_i64(page + BOT_LAPPED, load_i64(page + BOT_LAPPED) + 1)
                 c.cursor = after

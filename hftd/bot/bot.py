@@ -8,9 +8,10 @@ from typing import Any, Self
 import numpy as np
 
 from hftd.bot import link as kernels
-from hftd.bot.layout import LINK_NONSENSE, MAX_INSTRUMENT, SCRATCH_BYTES, channel_dtype, link_dtype
+from hftd.bot.layout import LINK_NONSENSE, SCRATCH_BYTES, channel_dtype, link_dtype
+from hftd.bot.leg import ATTACH_SECONDS, Leg, hello_of
 from hftd.channel import wire
-from hftd.channel.control import Attachment, attach
+from hftd.channel.control import Attachment
 from hftd.channel.endpoint import ring_bell
 from hftd.channel.layout import (
     BOT_LAPPED,
@@ -20,16 +21,12 @@ from hftd.channel.layout import (
     CLOCK_NOW_NS,
     MODE_SIMULATED,
     MODE_SYSTEM,
-    PROTOCOL_VERSION,
 )
 from hftd.channel.memory import BotPage
 from hftd.clock import monotonic_ns, sleep, wall_ns
 from hftd.errors import ChannelError, ProtocolError, UsageError
 from hftd.hbt import Hbt
-from hftd.local import AssetSpec, Contract
-
-ATTACH_SECONDS = 10.0
-"""How long a daemon may take to answer, and then to send the books."""
+from hftd.local import AssetSpec, Contract, fill_market_orders
 
 
 @dataclass(frozen=True)
@@ -116,6 +113,9 @@ class Bot(Hbt):
         name: What the daemons know it by; by default it is made of the process id.
         end: What the daemons do with its open orders when it is gone: "cancel", "keep" or "flatten".
         spin_us: How long it spins while it waits before it sleeps.
+        pull_quotes: Have a connector cancel an instrument's orders, and refuse new ones, while its feed is stale or
+            its book not valid.
+        limits: What a connector is to hold it to.
 
     Raises:
         NoSuchChannelError: No daemon serves a channel.
@@ -130,6 +130,8 @@ class Bot(Hbt):
         name: str | None = None,
         end: str = "cancel",
         spin_us: int = 50,
+        pull_quotes: bool = False,
+        limits: wire.Limits | None = None,
     ) -> None:
         self.instruments = [
             one.instrument() if isinstance(one, LiveInstrument) else one for one in instruments
@@ -138,27 +140,48 @@ class Bot(Hbt):
         self.name = name or f"bot-{os.getpid()}"
         self.contracts = [Contract()] * len(self.instruments)
         self.page = BotPage.make()
-        self.attachments: list[Attachment] = []
+        self.legs: list[Leg] = []
         self._lost = ""
         try:
-            self._attach(end)
+            self._attach(end, pull_quotes, limits or wire.Limits())
             self._wire(spin_us)
             self._await_books()
         except BaseException:
             self.detach("it could not attach")
             raise
 
-    def _attach(self, end: str) -> None:
+    @property
+    def attachments(self) -> list[Attachment]:
+        """The leases, one a channel."""
+        return [leg.attachment for leg in self.legs]
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether a replay moves the clock."""
+        return self.attachments[0].clock.word(CLOCK_MODE) == MODE_SIMULATED
+
+    def _attach(self, end: str, pull_quotes: bool, limits: wire.Limits) -> None:
         channels = list(dict.fromkeys(one.channel for one in self.instruments))
-        for channel in channels:
-            wanted = tuple(
-                (one.symbol, one.tick_size, one.lot_size)
-                for one in self.instruments
-                if one.channel == channel
+        self._channels = self._arena.records(channel_dtype, len(channels))
+        for number, channel in enumerate(channels):
+            mine = [asset_no for asset_no, one in enumerate(self.instruments) if one.channel == channel]
+            chosen = [self.instruments[asset_no] for asset_no in mine]
+            wanted = tuple((one.symbol, one.tick_size, one.lot_size) for one in chosen)
+            leg = Leg(
+                channel,
+                hello_of(self.name, wanted, end, pull_quotes, limits),
+                self.page,
+                mine,
+                len(self.instruments),
+                self._channels[number : number + 1],
+                self._arena,
             )
-            hello = wire.Hello(PROTOCOL_VERSION, self.name, os.getpid(), wanted, end)
-            deadline_ns = monotonic_ns() + int(ATTACH_SECONDS * 1e9)
-            self.attachments.append(attach(channel, hello, self.page, deadline_ns))
+            self.legs.append(leg)
+            by_order = leg.attachment.welcome.by_order or (False,) * len(mine)
+            for asset_no, contract, is_by_order in zip(mine, leg.contracts, by_order, strict=True):
+                self.contracts[asset_no] = contract
+                if is_by_order:
+                    fill_market_orders(self._assets[asset_no]["book"], self._arena)
         clocks = {one.clock.word(CLOCK_ID) for one in self.attachments}
         modes = {one.clock.word(CLOCK_MODE) for one in self.attachments}
         if modes != {MODE_SYSTEM} and len(clocks) > 1:
@@ -170,39 +193,18 @@ class Bot(Hbt):
 
     def _wire(self, spin_us: int) -> None:
         """Tell the compiled side where everything is."""
-        self._channels = self._arena.records(channel_dtype, len(self.attachments))
         self._link = self._arena.records(link_dtype, 1)
         asset_channels = self._arena.records(np.dtype("i8"), len(self.instruments))
         asset_instruments = self._arena.records(np.dtype("i8"), len(self.instruments))
-        for number, (row, attachment) in enumerate(zip(self._channels, self.attachments, strict=True)):
-            assets = self._arena.records(np.dtype("i8"), MAX_INSTRUMENT)
-            mine = [i for i, one in enumerate(self.instruments) if one.channel == attachment.name]
-            contracts = attachment.welcome.contracts or ((1.0, False),) * len(mine)
-            for asset_no, instrument, contract in zip(
-                mine, attachment.welcome.instruments, contracts, strict=True
-            ):
-                if not 0 <= instrument < MAX_INSTRUMENT:
-                    raise ProtocolError(
-                        f"the daemon numbers an instrument {instrument}", where=attachment.name
-                    )
-                assets[instrument] = asset_no + 1
-                asset_channels[asset_no], asset_instruments[asset_no] = number, instrument
-                self.contracts[asset_no] = Contract(*contract)
-            row["market"] = attachment.market.address
-            row["link"] = attachment.link.address
-            row["requests"] = attachment.link.requests.ctypes.data
-            row["responses"] = attachment.link.responses.ctypes.data
-            row["asleep"] = attachment.link.daemon_asleep_address
-            row["doorbell_fd"] = attachment.doorbell_fd
-            row["assets"] = assets.ctypes.data
-            row["resyncing"] = 1
-        clock = self.attachments[0].clock
+        for number, leg in enumerate(self.legs):
+            asset_channels[leg.asset_nos] = number
+            asset_instruments[leg.asset_nos] = leg.attachment.welcome.instruments
         link = self._link[0]
         link["page"] = self.page.address
-        link["clock"] = clock.address
-        link["is_simulated"] = int(clock.word(CLOCK_MODE) == MODE_SIMULATED)
+        link["clock"] = self.attachments[0].clock.address
+        link["is_simulated"] = int(self.is_simulated)
         link["channels"] = self._channels.ctypes.data
-        link["num_channels"] = len(self.attachments)
+        link["num_channels"] = len(self.legs)
         link["cpus"] = len(os.sched_getaffinity(0))
         link["spin_ns"] = link["spin_now_ns"] = spin_us * 1000
         link["scratch"] = self._arena.reserve(SCRATCH_BYTES)
@@ -220,7 +222,7 @@ class Bot(Hbt):
         while True:
             kernels.drain.call(self.address)
             self.check()
-            if not self._channels["resyncing"].any():
+            if not any(leg.is_resyncing for leg in self.legs):
                 break
             if reason := self.lost():
                 raise ChannelError(f"the lease ended at once: {reason}", where=self.name)
@@ -229,17 +231,15 @@ class Bot(Hbt):
                     "the daemon sent no books", where=self.attachments[0].name, hint="is it stopped?"
                 )
             sleep(0.001)
-        clock = self.attachments[0].clock
-        simulated = bool(self._link[0]["is_simulated"])
-        now_ns = clock.word(CLOCK_NOW_NS) if simulated else wall_ns()
+        now_ns = self.attachments[0].clock.word(CLOCK_NOW_NS) if self.is_simulated else wall_ns()
         self._session[0]["now_ns"] = self._session[0]["start_ns"] = now_ns
 
     def lost(self) -> str:
         """Why a lease is over, empty while all hold. It does not wait."""
         if not self._lost:
-            for attachment in self.attachments:
-                if reason := attachment.lost():
-                    self._lost = f"channel {attachment.name}: {reason}"
+            for leg in self.legs:
+                if reason := leg.lost():
+                    self._lost = f"channel {leg.name}: {reason}"
                     break
         return self._lost
 
@@ -256,17 +256,15 @@ class Bot(Hbt):
         Raises:
             ProtocolError: A daemon wrote what it should not.
         """
-        for row, attachment in zip(self._channels, self.attachments, strict=True):
-            if row["error"]:
+        for leg in self.legs:
+            if leg.error:
                 what = (
                     "sent a message that the protocol does not know"
-                    if row["error"] == LINK_NONSENSE
+                    if leg.error == LINK_NONSENSE
                     else "left something else than frames in its ring"
                 )
                 raise ProtocolError(
-                    f"the daemon {what}",
-                    where=attachment.name,
-                    hint="run the same version of hftd on both sides",
+                    f"the daemon {what}", where=leg.name, hint="run the same version of hftd on both sides"
                 )
 
     def warnings(self) -> list[str]:
@@ -280,8 +278,8 @@ class Bot(Hbt):
 
     def detach(self, reason: str = "the bot ends") -> None:
         """Give the leases back. No strategy may be running; again it does nothing."""
-        for attachment in self.attachments:
-            attachment.close(reason)
+        for leg in self.legs:
+            leg.close(reason)
         self.page.close()
 
     def close(self) -> int:
@@ -291,8 +289,8 @@ class Bot(Hbt):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        self.detach()
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        self.detach("it failed" if kind else "the bot ends")
 
 
 def HashMapMarketDepthLiveBot(assets: list[LiveInstrument]) -> Bot:  # noqa: N802 (HftBacktest's name)

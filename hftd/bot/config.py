@@ -13,6 +13,10 @@ Parameter = bool | int | float | str | list[Any]
 SPIN_MAX_US = 1_000_000
 """A bot that spins longer than a second before it sleeps has got its units wrong."""
 
+REATTACH_MAX_S = 86_400
+"""A bot that looks for its daemon for longer than a day is forgotten."""
+
+_NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
 _STRATEGY = re.compile(r".+:[A-Za-z_][A-Za-z0-9_]*")
 
@@ -26,12 +30,18 @@ class BotSection(Section, frozen=True):
         spin_us: How long a waiting bot spins before it sleeps; 0 where processes share a core.
         end: What the daemons do with the bot's open orders when it is gone: cancel them, keep them, or cancel
             them and flatten the position.
+        pull_quotes: Have a connector cancel the open orders of an instrument, and refuse new ones, while its feed is
+            stale or its book not valid.
+        reattach_s: For how long the bot looks for a connector that is gone, before it ends; 0 to end at once. A replay
+            that is gone does not come back.
     """
 
     name: str
     strategy: str
     spin_us: Annotated[int, msgspec.Meta(ge=0, le=SPIN_MAX_US)] = 50
     end: Literal["cancel", "keep", "flatten"] = "cancel"
+    pull_quotes: bool = False
+    reattach_s: Annotated[float, msgspec.Meta(ge=0, le=REATTACH_MAX_S)] = 60.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,6 +87,49 @@ class RecordSection(Section, frozen=True):
     interval_ms: Annotated[int, msgspec.Meta(gt=0)] = 1000
 
 
+class LimitsSection(Section, frozen=True):
+    """`[limits]`: what a connector is to hold the bot to, in each instrument; 0 for no limit. Its own hold as well.
+
+    Attributes:
+        order_qty: Quantity of one order.
+        order_value: Price times quantity of one order.
+        position: Of the position, long or short, with what is open on that side filled.
+        open_orders: At a time.
+        orders_a_second: New orders and modifications.
+        price_band: How far a limit order may be beyond the opposite best, as a fraction of it.
+    """
+
+    order_qty: _NotNegative = 0.0
+    order_value: _NotNegative = 0.0
+    position: _NotNegative = 0.0
+    open_orders: Annotated[int, msgspec.Meta(ge=0)] = 0
+    orders_a_second: _NotNegative = 0.0
+    price_band: _NotNegative = 0.0
+
+
+class HooksSection(Section, frozen=True):
+    """`[hooks]`: Python functions that are called beside the strategy, `module:function` or `file.py:function`.
+
+    Attributes:
+        order: Called with an `OrderNote` for each update of an order.
+        error: Called with an `ErrorNote` for what goes wrong: refusals, books not valid, daemons lost.
+        alert: Called with an `Alert` for each `hbt.alert(asset_no, code, value)` of the strategy.
+    """
+
+    order: str = ""
+    error: str = ""
+    alert: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("order", "error", "alert"):
+            given = getattr(self, name)
+            if given and not _STRATEGY.fullmatch(given):
+                raise ValueError(
+                    f"`{name}` must be 'module:function' or 'path/to/file.py:function', is {quoted(given)}"
+                )
+
+
 class BotConfig(Section, frozen=True):
     """A bot's whole configuration.
 
@@ -85,12 +138,16 @@ class BotConfig(Section, frozen=True):
         instruments: What it trades; at least one.
         parameters: The strategy's parameters by name.
         record: How often its state is recorded.
+        limits: What a connector is to hold it to.
+        hooks: What is called beside the strategy.
     """
 
     bot: BotSection
     instruments: Annotated[list[InstrumentSection], msgspec.Meta(min_length=1)]
     parameters: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
     record: RecordSection = RecordSection()
+    limits: LimitsSection = LimitsSection()
+    hooks: HooksSection = HooksSection()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,7 +5,7 @@
 import numpy as np
 
 from hftd.channel.layout import MAX_MESSAGE_BYTES
-from hftd.layout import asset_dtype, session_dtype
+from hftd.layout import asset_dtype, offset_of, session_dtype
 from hftd.native import record_at
 
 MAX_INSTRUMENT = 1 << 16
@@ -17,6 +17,10 @@ LINK_NONSENSE = 2  # a message that is none of the protocol's
 
 channel_dtype = np.dtype(
     [
+        # From the main thread: the address of a row like this that is to take this one's place, 0 for none; and whether
+        # the lease is lost.
+        ("staged", "i8"),
+        ("down", "i8"),
         ("market", "i8"),  # addresses
         ("link", "i8"),
         ("requests", "i8"),
@@ -27,10 +31,36 @@ channel_dtype = np.dtype(
         ("assets", "i8"),  # asset number + 1 by instrument number, 0 for others'
         ("resyncing", "i8"),  # books are on their way: the market ring is left alone until the splice
         ("error", "i8"),
+        ("clock", "i8"),
+        ("instruments", "i8"),  # instrument number by asset number
+        ("was_down", "i8"),  # what the strategy's thread knows of it
+        # After a return to a daemon: the books are not here yet; then its orders are inquired after, slot by slot.
+        ("is_back", "i8"),
+        ("inquiring", "i8"),
+        ("inquire_asset", "i8"),
+        ("inquire_slot", "i8"),
     ],
     align=True,
 )
 """One attached channel."""
+
+STAGED = offset_of(channel_dtype, "staged")
+DOWN = offset_of(channel_dtype, "down")
+
+notes_dtype = np.dtype(
+    [
+        ("queue", "i8"),  # the producer's descriptor
+        ("fd", "i8"),
+        ("asleep", "i8"),
+        ("dropped", "i8"),
+        ("wants_orders", "i8"),
+        ("wants_states", "i8"),
+    ],
+    align=True,
+)
+"""Where the strategy's thread leaves what hooks are to be told."""
+
+NOTES_ASLEEP = offset_of(notes_dtype, "asleep")
 
 link_dtype = np.dtype(
     [
@@ -58,6 +88,7 @@ link_dtype = np.dtype(
 link_at = record_at(link_dtype)
 channel_at = record_at(channel_dtype)
 session_at = record_at(session_dtype)
+notes_at = record_at(notes_dtype)
 
 CHANNEL_BYTES = channel_dtype.itemsize
 ASSET_BYTES = asset_dtype.itemsize

@@ -9,6 +9,7 @@ clock the daemon that moves it says so, when all that the bot may see has been p
 
 from hftd.bot.arrivals import drain_market, drain_responses
 from hftd.bot.layout import ASSET_BYTES, CHANNEL_BYTES, LINK_OK, channel_at, link_at, session_at
+from hftd.bot.returning import inquire, look_at_lease
 from hftd.channel.layout import BOT_ROWS, BROKEN, CLOCK_NOW_NS, CLOCK_PARTIES, WAIT_ANY_ORDER, WAIT_ONE_ORDER
 from hftd.channel.layout import WAIT_FEED as ASK_FEED
 from hftd.channel.messages import FIELDS_MESSAGE_BYTES, write_cancel, write_modify, write_submit
@@ -35,7 +36,16 @@ from hftd.layout import (
 )
 from hftd.native import call_code, copy_bytes, load_i64, record_at, stack_bytes, store_i64
 from hftd.orders import asset_at, order_at
-from hftd.types import CANCELED, END_OF_DATA, ERR_DATA, ERR_RING_FULL, MARKET_FEED, NEW, ORDER_RESPONSE
+from hftd.types import (
+    CANCELED,
+    END_OF_DATA,
+    ERR_DATA,
+    ERR_DISCONNECTED,
+    ERR_RING_FULL,
+    MARKET_FEED,
+    NEW,
+    ORDER_RESPONSE,
+)
 
 PATIENCE_NS = 100_000_000
 """The longest sleep without a look at the world."""
@@ -51,9 +61,12 @@ def drain(session):
     b = link_at(link)
     for i in range(b.num_channels):
         channel = b.channels + i * CHANNEL_BYTES
+        look_at_lease(session, link, channel)
         code = drain_responses(session, link, channel)
         if code == LINK_OK:
             code = drain_market(session, link, channel)
+        if channel_at(channel).inquiring != 0:
+            inquire(session, link, channel)
         if code != LINK_OK:
             channel_at(channel).error = code
             b.error = ERR_DATA
@@ -196,7 +209,12 @@ def send(session, asset_no, order, kind):
     """Write a request for a local order to its channel's request ring."""
     b = link_at(session_at(session).backend)
     channel = channel_at(b.channels + load_i64(b.asset_channels + 8 * asset_no) * CHANNEL_BYTES)
+    if channel.down != 0:
+        return ERR_DISCONNECTED
     o = order_at(order)
+    if b.is_simulated == 0:
+        # Not the last wake's time: what the strategy took to think is no latency of the order's.
+        o.local_timestamp = max(o.local_timestamp, system_ns())
     request = stack_bytes(128)
     message = stack_bytes(FIELDS_MESSAGE_BYTES)
     r = request_at(request)

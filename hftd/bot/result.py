@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hftd.errors import DataError, UsageError
-from hftd.types import fill_dtype, record_dtype
+from hftd.types import fill_dtype, latency_dtype, record_dtype
 
-_ARRAYS = {"records": record_dtype, "fills": fill_dtype}
+_ARRAYS = {"records": record_dtype, "fills": fill_dtype, "order_latency": latency_dtype}
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -67,6 +67,8 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
         ended: "end of data", "stopped" or "strategy returned".
         records: The states at each interval: shape (n, assets), `record_dtype`.
         fills: The executions in the order in which the bot learned of them: shape (m,), `fill_dtype`.
+        order_latency: How long the ways of the answered requests took: shape (k,), `latency_dtype`, with the asset's
+            number as padding; each asset's rows are what `intp_order_latency` reads.
         warnings: What was odd, such as market data that was lost.
         lost: Why the bot lost a channel, empty if it did not.
     """
@@ -80,6 +82,7 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
     ended: str
     records: npt.NDArray[np.void]
     fills: npt.NDArray[np.void]
+    order_latency: npt.NDArray[np.void] = msgspec.field(default_factory=lambda: np.zeros(0, latency_dtype))
     warnings: list[str] = []
     lost: str = ""
 
@@ -166,7 +169,11 @@ def load_records(path: Path) -> dict[str, npt.NDArray[np.void]]:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: cast(npt.NDArray[np.void], archive[name]) for name in _ARRAYS}
+            arrays = {name: cast(npt.NDArray[np.void], archive[name]) for name in ("records", "fills")}
+            # Files of earlier versions have none.
+            arrays["order_latency"] = (
+                archive["order_latency"] if "order_latency" in archive else np.zeros(0, latency_dtype)
+            )
     except FileNotFoundError:
         raise DataError("there is no such file", where=str(path)) from None
     except (OSError, ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
@@ -178,7 +185,11 @@ def load_records(path: Path) -> dict[str, npt.NDArray[np.void]]:
 
 
 def _empty(num_assets: int) -> dict[str, npt.NDArray[np.void]]:
-    return {"records": np.zeros((0, num_assets), record_dtype), "fills": np.zeros(0, fill_dtype)}
+    return {
+        "records": np.zeros((0, num_assets), record_dtype),
+        "fills": np.zeros(0, fill_dtype),
+        "order_latency": np.zeros(0, latency_dtype),
+    }
 
 
 def _add(archive: zipfile.ZipFile, name: str, array: npt.NDArray[np.void]) -> None:

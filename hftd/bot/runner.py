@@ -10,9 +10,9 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hftd.bot.config import BotConfig
 from hftd.bot.result import AssetResult, BotResult
@@ -22,6 +22,9 @@ from hftd.errors import HftdError, StrategyError
 from hftd.hbt import Hbt
 from hftd.local import Contract
 from hftd.recorder import Recorder
+
+if TYPE_CHECKING:
+    from hftd.bot.minder import Minder
 
 _MAX_RECORDS = 1 << 22
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -41,7 +44,8 @@ def _signals_to(stop: Callable[[], None]) -> Generator[None, None, None]:
             # The strategy does not let time pass, so nothing but the end of the process reaches it.
             os._exit(128 + number)
         if len(came) == 2:
-            os.write(2, b"\nthe strategy has not returned; once more ends it without a result\n")
+            with suppress(OSError):
+                os.write(2, b"\nthe strategy has not returned; once more ends it without a result\n")
         stop()
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
@@ -73,12 +77,11 @@ class Run:
         self._function = strategy.compile(hbt, memory)
         self._arguments = strategy.arguments(hbt, memory)
 
-    def __call__(self, watch: Callable[[], str] | None = None, descriptors: tuple[int, ...] = ()) -> None:
+    def __call__(self, minder: "Minder | None" = None) -> None:
         """Run it to its end.
 
         Args:
-            watch: Called now and then and when a descriptor is readable; a reason ends the run.
-            descriptors: What to watch.
+            minder: What the main thread does meanwhile.
 
         Raises:
             StrategyError: The strategy raised.
@@ -89,7 +92,7 @@ class Run:
         try:
             with _signals_to(self.hbt.stop):
                 thread.start()
-                self._mind(thread, done_fd, watch, descriptors)
+                self._mind(thread, done_fd, minder)
                 self.stopped = self.hbt.stopped
         finally:
             if not thread.is_alive():
@@ -108,31 +111,24 @@ class Run:
         finally:
             os.eventfd_write(done_fd, 1)
 
-    def _mind(
-        self,
-        thread: threading.Thread,
-        done_fd: int,
-        watch: Callable[[], str] | None,
-        descriptors: tuple[int, ...],
-    ) -> None:
-        poll = select.poll()
-        poll.register(done_fd, select.POLLIN)
-        for descriptor in descriptors:
-            poll.register(descriptor, select.POLLIN)
-        is_over = False
+    def _mind(self, thread: threading.Thread, done_fd: int, minder: "Minder | None") -> None:
         while thread.is_alive():
-            ready = dict(poll.poll(1000))
-            if done_fd in ready:
+            poll = select.poll()
+            poll.register(done_fd, select.POLLIN)
+            timeout_ms = 1000
+            if minder is not None:
+                for descriptor in minder.descriptors():
+                    poll.register(descriptor, select.POLLIN)
+                timeout_ms = -(-minder.wait_ns() // 1_000_000)
+            if done_fd in dict(poll.poll(timeout_ms)):
                 thread.join()
                 return
-            if watch is not None and not is_over and (reason := watch()):
-                is_over = True
+            if minder is not None and (reason := minder.mind()):
+                minder = None
                 # A strategy that was told that the data is over may take its time; there is nothing to lose any more.
                 if not self.hbt.ended:
                     self.lost = reason
                     self.hbt.stop()
-                for descriptor in descriptors:
-                    poll.unregister(descriptor)
 
     @property
     def ended(self) -> str:
@@ -163,8 +159,7 @@ def run_strategy(
     strategy: Strategy,
     contracts: list[Contract],
     *,
-    watch: Callable[[], str] | None = None,
-    descriptors: tuple[int, ...] = (),
+    minder: "Minder | None" = None,
 ) -> BotResult:
     """Run a bot's strategy on `hbt`, and gather what it came to.
 
@@ -176,7 +171,10 @@ def run_strategy(
     hbt.record_every(config.record.interval_ms * 1_000_000)
     hbt.begin()
     run = Run(hbt, strategy, recorder)
-    run(watch, descriptors)
+    try:
+        run(minder)
+    finally:
+        noted = minder.finish() if minder is not None else []
     hbt.check()
     assets = [
         _asset_result(hbt, asset_no, symbol, channel, contracts[asset_no])
@@ -193,7 +191,8 @@ def run_strategy(
         ended=run.ended,
         records=records,
         fills=hbt.fills(),
-        warnings=hbt.warnings(),
+        order_latency=hbt.order_latencies(),
+        warnings=hbt.warnings() + noted,
         lost=run.lost,
     )
 
@@ -228,11 +227,17 @@ def run(config: BotConfig, base: Path) -> BotResult:
         ChannelError: A channel can't be attached to, or broke.
         StrategyError: The strategy can't be loaded, compiled or run.
     """
+    import msgspec
+
     from hftd.bot.bot import Bot, Instrument
+    from hftd.bot.hooks import load_hooks
+    from hftd.bot.leases import BotMinder
+    from hftd.channel import wire
 
     # A wrong strategy is told, and a new one compiled, before a daemon hears of the bot.
     strategy = load_strategy(config.bot.strategy, config.parameters, base)
     strategy.prepare()
+    hooks = load_hooks(config.hooks, base)
     instruments = [
         Instrument(
             one.channel,
@@ -246,7 +251,16 @@ def run(config: BotConfig, base: Path) -> BotResult:
         for one in config.instruments
     ]
     # Once it is attached it leaves in order.
-    bot = Bot(instruments, name=config.bot.name, end=config.bot.end, spin_us=config.bot.spin_us)
+    bot = Bot(
+        instruments,
+        name=config.bot.name,
+        end=config.bot.end,
+        spin_us=config.bot.spin_us,
+        pull_quotes=config.bot.pull_quotes,
+        limits=wire.Limits(**msgspec.structs.asdict(config.limits)),
+    )
     with bot, _signals_to(bot.stop):
-        descriptors = tuple(attachment.fileno() for attachment in bot.attachments)
-        return run_strategy(bot, config, strategy, bot.contracts, watch=bot.lost, descriptors=descriptors)
+        minder = BotMinder(bot, hooks, config.bot.reattach_s)
+        result = run_strategy(bot, config, strategy, bot.contracts, minder=minder)
+        bot.detach(result.ended)
+        return result

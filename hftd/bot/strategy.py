@@ -208,7 +208,7 @@ def _import(name: str, base: Path, where: str) -> ModuleType:
         loaded = load()
     except ModuleNotFoundError as error:
         if error.name and name.startswith(error.name):
-            hint = 'a strategy is named "module:function" or "path/to/file.py:function"'
+            hint = 'it is named "module:function" or "path/to/file.py:function"'
             package = error.name.rpartition(".")[0]
             # A package of that name elsewhere hides the folder that was meant.
             if found := list(getattr(sys.modules.get(package), "__path__", ())):
@@ -220,6 +220,50 @@ def _import(name: str, base: Path, where: str) -> ModuleType:
     except Exception as error:
         raise StrategyError(f"importing it failed: {type(error).__name__}: {error}", where=where) from error
     return module or loaded
+
+
+def load_named(name: str, base: Path, where: str, *, what: str = "function") -> Any:
+    """Find what a configuration names in a module or a file.
+
+    Args:
+        name: `module:name` or `path/to/file.py:name`.
+        base: The folder that paths are relative to, and where modules are looked for too.
+        where: How to name it in errors.
+        what: What is looked for, in errors.
+
+    Raises:
+        StrategyError: It can't be found or imported.
+    """
+    module_name, colon, own_name = name.rpartition(":")
+    if not colon or not module_name or not own_name:
+        raise StrategyError(
+            f"the name has no {what}",
+            where=where,
+            hint='it is named "module:function" or "path/to/file.py:function"',
+        )
+    module = _import(module_name, base, where)
+    found = getattr(module, own_name, None)
+    if found is None:
+        names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        near = difflib.get_close_matches(own_name, names, 1)
+        raise StrategyError(
+            f"{module_name} has no {what} {own_name!r}",
+            where=where,
+            hint=f"did you mean {near[0]!r}?" if near else "",
+        )
+    return found
+
+
+def load_function(name: str, base: Path, where: str) -> Callable[..., Any]:
+    """As `load_named`, of a function.
+
+    Raises:
+        StrategyError: It can't be found or imported, or is no function.
+    """
+    function = load_named(name, base, where)
+    if not callable(function):
+        raise StrategyError(f"it is {type(function).__name__}, but must be a function", where=where)
+    return function
 
 
 def load_strategy(name: str, parameters: dict[str, Any], base: Path) -> Strategy:
@@ -234,21 +278,4 @@ def load_strategy(name: str, parameters: dict[str, Any], base: Path) -> Strategy
         StrategyError: It can't be found or imported, or the parameters do not fit.
     """
     where = f"strategy {name}"
-    module_name, colon, function_name = name.rpartition(":")
-    if not colon or not module_name or not function_name:
-        raise StrategyError(
-            "the name has no function",
-            where=where,
-            hint='a strategy is named "module:function" or "path/to/file.py:function"',
-        )
-    module = _import(module_name, base, where)
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        found = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        near = difflib.get_close_matches(function_name, found, 1)
-        raise StrategyError(
-            f"{module_name} has no function {function_name!r}",
-            where=where,
-            hint=f"did you mean {near[0]!r}?" if near else "",
-        )
-    return Strategy(function, parameters, where)
+    return Strategy(load_function(name, base, where), parameters, where)

@@ -149,7 +149,8 @@ def _reader(name: str, dtype: np.dtype[Any], tag: int) -> Any:
     return inline(read)
 
 
-def _writer(name: str, dtype: np.dtype[Any], tag: int) -> Any:
+def message_writer(name: str, dtype: np.dtype[Any], tag: int) -> Any:
+    """A function `write(address, record) -> length` for the message with that number and these fields."""
     count, floats, unsigned = len(dtype), _mask(dtype, "f"), _mask(dtype, "u")
 
     def write(address, record):
@@ -161,21 +162,21 @@ def _writer(name: str, dtype: np.dtype[Any], tag: int) -> Any:
 
 # read_X(address, end, record) -> bool fills the record of X_dtype; write_X(address, record) -> length.
 read_status = _reader("read_status", status_dtype, STATUS)
-write_status = _writer("write_status", status_dtype, STATUS)
+write_status = message_writer("write_status", status_dtype, STATUS)
 read_order_update = _reader("read_order_update", order_update_dtype, ORDER_UPDATE)
-write_order_update = _writer("write_order_update", order_update_dtype, ORDER_UPDATE)
+write_order_update = message_writer("write_order_update", order_update_dtype, ORDER_UPDATE)
 read_state = _reader("read_state", state_dtype, STATE)
-write_state = _writer("write_state", state_dtype, STATE)
+write_state = message_writer("write_state", state_dtype, STATE)
 read_splice = _reader("read_splice", splice_dtype, SPLICE)
-write_splice = _writer("write_splice", splice_dtype, SPLICE)
+write_splice = message_writer("write_splice", splice_dtype, SPLICE)
 read_submit = _reader("read_submit", submit_dtype, SUBMIT)
-write_submit = _writer("write_submit", submit_dtype, SUBMIT)
+write_submit = message_writer("write_submit", submit_dtype, SUBMIT)
 read_modify = _reader("read_modify", modify_dtype, MODIFY)
-write_modify = _writer("write_modify", modify_dtype, MODIFY)
+write_modify = message_writer("write_modify", modify_dtype, MODIFY)
 read_cancel = _reader("read_cancel", cancel_dtype, CANCEL)
-write_cancel = _writer("write_cancel", cancel_dtype, CANCEL)
+write_cancel = message_writer("write_cancel", cancel_dtype, CANCEL)
 read_inquire = _reader("read_inquire", inquire_dtype, INQUIRE)
-write_inquire = _writer("write_inquire", inquire_dtype, INQUIRE)
+write_inquire = message_writer("write_inquire", inquire_dtype, INQUIRE)
 
 
 @inline

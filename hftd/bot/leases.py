@@ -1,0 +1,84 @@
+"""A bot's leases as the main thread minds them while the strategy runs: daemons lost, and found again."""
+
+import structlog
+
+from hftd.bot import hooks
+from hftd.bot.bot import Bot
+from hftd.bot.hooks import ErrorNote, Hooks
+from hftd.bot.minder import Minder
+from hftd.channel.endpoint import ring_bell
+from hftd.channel.layout import BOT_LAPPED
+from hftd.clock import monotonic_ns
+from hftd.errors import ChannelError
+
+_log = structlog.get_logger("hftd.bot")
+
+
+class BotMinder(Minder):
+    """Minds a bot's leases too, and finds the successors of daemons that are gone.
+
+    Args:
+        bot: The bot.
+        hooks: What is to be called.
+        reattach_s: For how long it looks for a successor; 0 to end with the first lease that is lost.
+    """
+
+    def __init__(self, bot: Bot, hooks: Hooks, reattach_s: float) -> None:
+        super().__init__(bot, hooks, [(one.symbol, one.tick_size) for one in bot.instruments])
+        self._bot = bot
+        # A replay that is gone takes its clock with it.
+        self._reattach_s = 0.0 if bot.is_simulated else reattach_s
+        self._lapped = 0
+        self._returning: set[int] = set()
+
+    def descriptors(self) -> list[int]:
+        """As above."""
+        return super().descriptors() + [leg.fd for leg in self._bot.legs if leg.fd >= 0]
+
+    def wait_ns(self) -> int:
+        """As above."""
+        now_ns = monotonic_ns()
+        return min(super().wait_ns(), *(leg.wait_ns(now_ns) for leg in self._bot.legs))
+
+    def mind(self) -> str:
+        """As above."""
+        super().mind()
+        self._mind_laps()
+        for number, leg in enumerate(self._bot.legs):
+            if not leg.is_down and (reason := leg.lost()):
+                if self._reattach_s == 0.0:
+                    return f"channel {leg.name}: {reason}"
+                leg.go_down(reason, self._reattach_s)
+                self._say(hooks.DAEMON_LOST, f"channel {leg.name}: {reason}")
+                ring_bell(self._bot.page.address)
+            if leg.is_down:
+                try:
+                    if leg.try_again(monotonic_ns()):
+                        self._returning.add(number)
+                        ring_bell(self._bot.page.address)
+                except ChannelError as error:
+                    return f"channel {leg.name}: {leg.reason}, and no successor came: {error.what}"
+            leg.settle()
+            if number in self._returning and not leg.is_down and not leg.is_resyncing:
+                self._returning.discard(number)
+                self._say(hooks.DAEMON_BACK, f"channel {leg.name}: attached again")
+        return ""
+
+    def _say(self, kind: str, message: str) -> None:
+        _log.warning(message, kind=kind, bot=self._bot.name)
+        if self._teller is not None:
+            self._teller.error(ErrorNote(kind, message))
+
+    def _mind_laps(self) -> None:
+        lapped = self._bot.page.word(BOT_LAPPED)
+        if lapped != self._lapped and self._teller is not None:
+            times = lapped - self._lapped
+            self._teller.error(ErrorNote(hooks.LAPPED, f"the market went by unseen {times} times"))
+        self._lapped = lapped
+
+    def finish(self) -> list[str]:
+        """As above."""
+        self._mind_laps()
+        returned = sum(leg.returns for leg in self._bot.legs)
+        found = [f"a daemon was lost and found again {returned} times"] if returned else []
+        return super().finish() + found
