@@ -12,6 +12,7 @@ from daemon.connector.offset import ClockOffset
 from daemon.orders.client_ids import run_number
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
+from daemon.orders.machine import Order
 from daemon.orders.manager import OrderManager, Update
 from daemon.orders.messages import (
     REFUSED,
@@ -31,7 +32,7 @@ from daemon.venues.binancefutures.queries import Queries
 from daemon.venues.binancefutures.requests import Requests
 from daemon.venues.binancefutures.signing import HmacSigner
 from daemon.venues.binancefutures.trading_config import Handlers
-from hftd.constants import REASON_DISCONNECTED
+from hftd.constants import REASON_DISCONNECTED, REASON_REDUCE_ONLY
 from hftd.errors import HftdError
 from sim.exchange.binancefutures.market_queries import exchange_info
 from tests.soak.schedule import MS, SECOND, Pause, Schedule
@@ -74,7 +75,8 @@ class Trader:
         emit: Tells a bot.
         seed: Of all that is by chance in it.
         is_calm: Whether nothing is to go wrong any more.
-        on_place: Told of each order that is sent: bot, its id, the client id.
+        on_place: Told of each order that is sent.
+        on_irreducible: Told of bots whose position the exchange does not let close, since the account's is another.
     """
 
     def __init__(
@@ -84,7 +86,8 @@ class Trader:
         emit: Callable[[str, Update], None],
         seed: str,
         is_calm: Callable[[], bool],
-        on_place: Callable[[str, int, str], None],
+        on_place: Callable[[Order], None],
+        on_irreducible: Callable[[str], None],
         journal_type: type[Journal],
     ) -> None:
         self.exchange = exchange
@@ -95,6 +98,7 @@ class Trader:
         self._rng = rng = random.Random(seed)
         self._is_calm = is_calm
         self._on_place = on_place
+        self._on_irreducible = on_irreducible
         self._least_ns = rng.randrange(MS // 10, 3 * MS)
         self._jitter_ns = rng.choice((MS, 10 * MS, 60 * MS))
         self.journal = journal_type.open(path)
@@ -224,8 +228,7 @@ class Trader:
             raise Killed
         self.send_fuse -= self.send_fuse > 0
         if type(command) is Place:
-            order = self.manager.store.orders[command.client_id]
-            self._on_place(order.bot, order.order_id, order.client_id)
+            self._on_place(self.manager.store.orders[command.client_id])
         wire = self._orders
         if wire is None:
             self.incoming.on_outcome(Outcome(command.request, REFUSED, REASON_DISCONNECTED))
@@ -257,9 +260,15 @@ class Trader:
             self.incoming.on_user_message(data)
 
     def _on_outcome(self, outcome: Outcome) -> None:
+        if outcome.reason == REASON_REDUCE_ONLY:
+            found = self.manager.courier.in_flight.get(outcome.request)
+            if found is not None:
+                self._on_irreducible(found[1].bot)
         self.manager.on_outcome(outcome, self.now_ns)
 
     def _on_report(self, report: Report) -> None:
+        if report.reason == REASON_REDUCE_ONLY and report.client_id in self.manager.store.orders:
+            self._on_irreducible(self.manager.store.orders[report.client_id].bot)
         self.manager.on_report(report, self.now_ns)
 
     def _on_holding(self, holding: Holding) -> None:
