@@ -90,11 +90,8 @@ class Endings:
         bot.row = BotRow(row.name, row.on_end, row.pull_quotes, is_ending=row.on_end == "flatten")
         self._store.bot_changed(bot)
         if row.on_end != "keep":
-            for order in self._orders_of(bot.name):
+            for order in list(bot.alive.values()):
                 self._cancel(order, REASON_LEASE_ENDED, now_ns)
-
-    def _orders_of(self, name: str) -> list[Order]:
-        return [order for order in self._store.alive.values() if order.bot == name]
 
     def _cancel(self, order: Order, reason: int, now_ns: int) -> None:
         if not order.cancel_wanted:
@@ -120,7 +117,7 @@ class Endings:
     def went_up(self, now_ns: int) -> None:
         """The exchange can be reached: from now on bots that should have a lease are waited for."""
         for bot in self._store.bots.values():
-            if bot.row.has_lease and not bot.is_attached and not bot.away_since_ns:
+            if not bot.is_attached and not bot.away_since_ns and (bot.row.has_lease or _is_orphaned(bot)):
                 bot.away_since_ns = now_ns
 
     # --- Time ---------------------------------------------------------------------------------------------------
@@ -157,7 +154,7 @@ class Endings:
     def _flatten(self, bot: Bot, now_ns: int) -> int:
         """Close a bot's position, once its orders are finished; when to look again."""
         store = self._store
-        if bot.open_orders or any(store.orders[one].bot == bot.name for one in store.gaps):
+        if bot.alive or any(store.orders[one].bot == bot.name for one in store.gaps):
             return now_ns + FLATTEN_PAUSE_NS
         if bot.flatten_due_ns > now_ns:
             return bot.flatten_due_ns
@@ -225,3 +222,10 @@ class Endings:
         for order in list(self._store.alive.values()):
             if order.symbol == ledger.symbol and self._store.bots[order.bot].row.pull_quotes:
                 self._cancel(order, REASON_BOOK_NOT_VALID, now_ns)
+
+
+def _is_orphaned(bot: Bot) -> bool:
+    """Whether a bot without a lease has orders that nobody is about to end, and did not ask to keep them."""
+    if bot.row.is_ending or (bot.row.on_end == "keep" and not is_placeholder(bot.name)):
+        return False
+    return any(not order.cancel_wanted for order in bot.alive.values())

@@ -54,8 +54,10 @@ _log = structlog.get_logger("hftd.orders")
 class OrderManager:
     """The orders, positions and limits of one account.
 
-    No method waits, opens a socket or reads a clock. `emit` and `send` are called before a method returns, after what
-    they tell is in the journal; they may call back into the manager (a venue that refuses at once).
+    No method waits, opens a socket or reads a clock. The times that it is given (`now_ns`) are the system's, and must
+    not go back while it lives: take them from the monotonic clock plus an offset. `emit` and `send` are called before a
+    method returns, after what they tell is in the journal; they may call back into the manager (a venue that refuses at
+    once).
 
     Args:
         prefix: The beginning of our orders' ids; another connector on the same account needs another one.
@@ -122,6 +124,8 @@ class OrderManager:
         """
         self._begin(now_ns)
         self._endings.attach(bot, instruments, limits, on_end, now_ns)
+        if not all(self.store.by_number[number].has_holding for number in instruments):
+            self._reconciler.want(now_ns)
         self._let_out(now_ns)
         return self.told(bot, now_ns)
 

@@ -38,6 +38,7 @@ class Bot:
         away_since_ns: Since when it has had no lease though it should; 0 if that is not so.
         limits: Its limits by symbol, made ready.
         gate: Its order rate.
+        alive: Its orders that are not finished.
         flatten_tries: Orders sent to close its positions; `flatten_due_ns` when the next may be.
     """
 
@@ -53,7 +54,7 @@ class Bot:
         self.since_ns = -1
         self.flatten_tries = 0
         self.flatten_due_ns = 0
-        self.open_orders = 0
+        self.alive: dict[str, Order] = {}
         self.requests = 0
         self.updates = 0
         self.refused = 0
@@ -102,12 +103,11 @@ class Store:
         self.orders[order.client_id] = order
         self.by_id[order.bot, order.symbol, order.order_id] = order
         self._open(order)
-        self._dirty_orders[order.client_id] = order
+        self.touch(order)
 
     def _open(self, order: Order) -> None:
         self.alive[order.client_id] = order
-        self.ledgers[order.symbol].book(order.bot).open_orders += 1
-        self.bot(order.bot).open_orders += 1
+        self.bot(order.bot).alive[order.client_id] = order
         self.weigh(order)
 
     def weigh(self, order: Order) -> None:
@@ -128,13 +128,13 @@ class Store:
     def touch(self, order: Order) -> None:
         """An order changed: count its exposure, and write it into the journal."""
         self._dirty_orders[order.client_id] = order
+        self.ledgers[order.symbol].extremes.pop((order.bot, order.side), None)
         self.weigh(order)
 
     def finished(self, order: Order, now_ns: int) -> None:
         """An order is not alive any more."""
         del self.alive[order.client_id]
-        self.ledgers[order.symbol].book(order.bot).open_orders -= 1
-        self.bots[order.bot].open_orders -= 1
+        del self.bots[order.bot].alive[order.client_id]
         self._finished.append((now_ns, order.client_id))
 
     def revived(self, order: Order) -> None:
@@ -221,17 +221,22 @@ class Store:
                 self._dirty_books[new, ledger.symbol] = left
         bot = self.bot(new)
         if stand_in := self.bots.pop(old, None):
-            bot.open_orders += stand_in.open_orders
+            bot.alive |= stand_in.alive
 
     def forget(self, now_ns: int) -> None:
         """Let go of orders that were finished long ago."""
         finished = self._finished
         while finished and (now_ns - finished[0][0] > REMEMBER_NS or len(finished) > MAX_REMEMBERED):
-            finished_ns, client_id = finished.popleft()
+            finished_ns, client_id = finished[0]
+            if client_id in self.gaps and len(finished) <= 2 * MAX_REMEMBERED:
+                # Its executions are still looked for.
+                return
+            finished.popleft()
             order = self.orders.get(client_id)
             if order is None or order.finished_ns != finished_ns:
                 continue
             del self.orders[client_id]
+            self.gaps.pop(client_id, None)
             self._dirty_orders.pop(client_id, None)
             order.cum_lots = order.executed_lots + order.written_off_lots
             self.weigh(order)
@@ -240,7 +245,7 @@ class Store:
 
     def _forget_bots(self) -> None:
         for name, bot in list(self.bots.items()):
-            if bot.is_attached or bot.row.has_lease or bot.open_orders or bot.row.is_ending:
+            if bot.is_attached or bot.row.has_lease or bot.alive or bot.row.is_ending:
                 continue
             books = [ledger.books[name] for ledger in self.ledgers.values() if name in ledger.books]
             if any(book.position_lots or book.buy_lots or book.sell_lots for book in books):
@@ -359,7 +364,7 @@ class Store:
                 if lot != 1:
                     row.position_lots = _scaled(row.position_lots, lot, symbol)
                     row.volume_lots = round(row.volume_lots * lot)
-                row.buy_lots = row.sell_lots = row.open_orders = 0
+                row.buy_lots = row.sell_lots = 0
                 ledger.books[row.bot] = row
                 ledger.account_lots += row.position_lots
                 self.bot(row.bot)
@@ -379,12 +384,11 @@ class Store:
         order.cancel_due_ns = order.query_due_ns = order.timer_ns = order.hold_until_ns = NEVER
         order.exposed_lots = 0
         self.orders[order.client_id] = order
-        key = order.bot, order.symbol, order.order_id
-        other = self.by_id.get(key)
-        # The bot may have used an id again: the last order, or the one that is not finished, is meant.
-        if other is None or other.finished_ns or not order.finished_ns:
-            self.by_id[key] = order
+        # They come in the order in which they were made: of those with one id, the bot means the last.
+        self.by_id[order.bot, order.symbol, order.order_id] = order
         if order.finished_ns:
+            if order.gap_lots > 0:
+                self.gaps[order.client_id] = order.finished_ns
             # Whoever waited for its end is gone; one that comes back asks.
             order.told = True
             self._finished.append((order.finished_ns, order.client_id))
@@ -394,10 +398,10 @@ class Store:
             order.place = UNSURE
         if order.amend is not None:
             order.amend.phase = UNSURE
+        if order.gap_lots > 0:
+            self.gaps[order.client_id] = order.placed_ns
         if order.place == UNSURE or order.amend is not None:
             order.query_due_ns = 0
-        if order.cancel_wanted:
-            order.cancel_due_ns = 0
         self._open(order)
 
 
