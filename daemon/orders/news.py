@@ -312,6 +312,8 @@ class News:
     def finish(self, order: Order, now_ns: int) -> None:
         """Tell the end, now or when its executions are all there."""
         if order.told:
+            # Its last execution told it, maybe while its end was held back for that one.
+            order.hold_until_ns = NEVER
             self._endings.order_ended(order, now_ns)
         elif order.gap_lots <= 0 or order.hold_until_ns <= now_ns:
             order.hold_until_ns = NEVER

@@ -169,7 +169,7 @@ def compare_manager(faults: Faults, truth: Truth, manager: OrderManager, symbol:
     for name in truth.bots:
         compare_book(faults, f"{whose}: bot {name}", ledger.books.get(name) or BotBook(name, symbol), truth.totals[name])
         counted = [one for one in store.alive.values() if one.bot == name]
-        faults.expect(f"{whose}: bot {name}, open orders", store.bot(name).open_orders, len(counted))
+        faults.expect(f"{whose}: bot {name}, open orders", len(store.bot(name).alive), len(counted))
     faults.expect(f"{whose}: executions missing", dict(store.gaps), {})
 
 

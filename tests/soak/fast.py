@@ -329,6 +329,8 @@ class Soak:
             self._connector_died()
 
     def _connector_died(self) -> None:
+        if self.trader.is_dead:
+            return
         self.chaos["connector killed"] += 1
         self.trader.die()
         self.schedule.after(
