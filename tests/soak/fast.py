@@ -51,9 +51,9 @@ from tests.soak.venue import SYMBOL, Exchange
 
 MARKETS = 8
 """Markets that are generated and played again and again, at other moments."""
-ACTIVE_S = 45
+ACTIVE_S = 60
 SETTLE_S = 120
-ORDER_IDS = 12
+ORDER_IDS = 20
 """Of each bot: they are used again and again."""
 POLICIES = ("cancel", "keep", "flatten")
 
@@ -131,7 +131,7 @@ class RandomBot:
         self.on_end = on_end
         self.model = BotModel(name)
         self.is_alive = True
-        self.pace_ns = soak.rng.choice((8 * MS, 20 * MS, 60 * MS))
+        self.pace_ns = soak.rng.choice((4 * MS, 8 * MS, 25 * MS))
 
     def ask(self, message: Any) -> None:
         """A request."""
@@ -266,6 +266,8 @@ class Soak:
         self.irreducible: set[str] = set()
         self._trader_type = trader_type
         self._journal_type = journal_type
+        if hasattr(journal_type, "is_calm"):
+            journal_type.is_calm = staticmethod(lambda: self.is_calm)
         rows = market(seed % MARKETS)
         self.schedule = Schedule(int(rows["exch_ts"].min()))
         self._end_ns = self.now_ns + int(active_s * SECOND)
@@ -276,7 +278,7 @@ class Soak:
             self.schedule, rows, weather(seed, rng), latency, rng.choice((0, 0, -700, 450))
         )
         self.bots = {
-            f"bot{number}": RandomBot(self, f"bot{number}", rng.choice(POLICIES)) for number in range(3)
+            f"bot{number}": RandomBot(self, f"bot{number}", rng.choice(POLICIES)) for number in range(4)
         }
         self.stranger = Stranger(self)
         self.lives = 0

@@ -136,6 +136,7 @@ class Trader:
         self.reconciliations = 0
         self._sample_clock()
         self._start()
+        self._starts()
 
     @property
     def now_ns(self) -> int:
@@ -159,6 +160,9 @@ class Trader:
         self._connect_user()
         self._tick()
         self._look()
+
+    def _starts(self) -> None:
+        """For connectors that do something wrong."""
 
     def die(self) -> None:
         """Killed: its sockets are the kernel's to close, and what it knew is gone."""
