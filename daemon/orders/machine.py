@@ -229,6 +229,7 @@ def _revive(order: Order, status: int) -> int:
     order.sure = SURE
     order.finished_ns = 0
     order.told = False
+    order.hold_until_ns = NEVER
     order.reason = 0
     return REVIVED | LIVE | CHANGED
 

@@ -253,7 +253,7 @@ class News:
         book = ledger.book(order.bot)
         if known == FEE_ONLY:
             ledger.count_fee(book, execution)
-            store.traded(book, _traded(execution, True))
+            store.traded(book, _traded(execution, order.client_id, True))
             self._changed(order, changed, now_ns, amend)
             self.teller.state(order)
             return known
@@ -261,7 +261,7 @@ class News:
             self.counters.repeated_executions += 1
             return known
         ledger.count(book, execution, has_fee, now_ns)
-        store.traded(book, _traded(execution, has_fee))
+        store.traded(book, _traded(execution, order.client_id, has_fee))
         more = apply_execution(
             order, execution.qty_lots, execution.price_tick, has_fee and execution.is_maker, now_ns
         )
@@ -312,6 +312,8 @@ class News:
     def finish(self, order: Order, now_ns: int) -> None:
         """Tell the end, now or when its executions are all there."""
         if order.told:
+            # Its last execution told it, maybe while its end was held back for that one.
+            order.hold_until_ns = NEVER
             self._endings.order_ended(order, now_ns)
         elif order.gap_lots <= 0 or order.hold_until_ns <= now_ns:
             order.hold_until_ns = NEVER
@@ -361,13 +363,14 @@ def _is_alive(report: Report) -> bool:
     return report.status in (NEW, PARTIALLY_FILLED)
 
 
-def _traded(execution: Execution, has_fee: bool) -> Traded:
+def _traded(execution: Execution, client_id: str, has_fee: bool) -> Traded:
+    # The exchange's lists of executions do not name the order as we do.
     return Traded(
         execution.symbol,
         execution.trade_id,
         execution.exch_ns,
         has_fee,
-        execution.client_id,
+        client_id,
         execution.side,
         execution.price_tick,
         execution.qty_lots,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon.orders.messages import CONFIRMED, UNKNOWN, Amend, Outcome, Place, Query, Withdraw
+from daemon.orders.messages import BY_QUERY, CONFIRMED, UNKNOWN, Amend, Outcome, Place, Query, Withdraw
 from hftd.channel import wire
 from hftd.constants import (
     BUY,
@@ -189,6 +189,19 @@ def test_f_a_cancellation_whose_fill_never_comes_is_told_after_a_while(world):
     world.reconcile()
     assert told(world)[2:] == [(CANCELED, NONE, 1)], "late fills still count"
     world.check()
+
+
+def test_f_an_end_held_back_for_a_fill_that_then_came_leaves_nothing_to_do(world):
+    place(world)
+    order = world.exchange.open_orders()[0]
+    world.exchange.fill(order, 10)
+    world.manager.on_report(world.exchange.report(order, BY_QUERY), world.now_ns)
+    assert told(world) == [RESTS]
+    world.flush()
+    assert told(world) == [RESTS, ALL]
+    for _ in range(3):
+        world.advance(3 * SECOND)
+        assert world.tick() > world.now_ns, "an order of the past would be due for ever"
 
 
 @pytest.mark.parametrize("reply_first", [True, False])

@@ -35,6 +35,8 @@ HISTORY_MS: Final = 90 * 86_400_000
 PAGES_MAX: Final = 500
 """Half a million fills; more in one go is refused, loudly."""
 _OVERLAP_MS: Final = 1
+YOUNG_MS: Final = 60_000
+"""An order of a fill that is older than this, and that the exchange does not find, is never found."""
 _MS_NS: Final = 1_000_000
 ORDER_NAMES_MAX: Final = 20_000
 """Orders whose client id is remembered; of an older one the exchange is asked."""
@@ -186,7 +188,9 @@ class Queries:
             if client_id is None:
                 order = await self.order(symbol, exch_order_id=exch_order_id)
                 client_id = order.client_id if order else ""
-                self.names.learn(symbol, exch_order_id, client_id)
+                # What the exchange reads may be behind its matching: of a young one it is asked again the next time.
+                if order is not None or trade.time < now_ms - YOUNG_MS:
+                    self.names.learn(symbol, exch_order_id, client_id)
             executions.append(execution_of(trade, client_id, self._steps))
         return executions
 

@@ -1,0 +1,125 @@
+"""The processes that the soak kills. They are forked from one that has imported everything, so that a start is cheap."""
+
+import json
+import mmap
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+
+from daemon.connector.config import Credentials
+from daemon.connector.links import LinkTable
+from daemon.connector.secrets import Secret
+from daemon.connector.service import Connector
+from daemon.connector.service import run as serve
+from daemon.venues.binancefutures.config import BinanceFuturesConfig
+from daemon.venues.binancefutures.session import VENUE
+from hftd.bot import runner
+from hftd.bot.config import BotConfig, BotSection, InstrumentSection
+from hftd.bot.strategy import load_strategy
+from hftd.channel import wire
+from hftd.channel.endpoint import QueueReader
+from hftd.channel.layout import MODE_SYSTEM, REQUEST_BYTES, RESPONSE_BYTES
+from hftd.channel.memory import ClockPage, Link, MarketRing
+from hftd.channel.publisher import MarketPublisher
+from tests.soak.venue import KEY, SECRET, SYMBOL
+
+CHANNEL = "soak"
+STRATEGY = "tests.soak.strategies:wild"
+
+
+def _warm_up() -> None:
+    """What each process would do first: load compiled code."""
+    clock = ClockPage.make(1, MODE_SYSTEM)
+    ring = MarketRing.make(lossless=False)
+    MarketPublisher(ring, clock)
+    link = Link.make(REQUEST_BYTES, RESPONSE_BYTES)
+    QueueReader(link.requests, wire.request_decoder)
+    LinkTable()
+    for one in (link, ring, clock):
+        one.close()
+    load_strategy(STRATEGY, {"seed": 1, "rest": 1}, Path()).prepare()
+
+
+
+
+def _begin(folder: Path, name: str) -> None:
+    """Own log, own runtime directory."""
+    os.environ["HFTD_RUNTIME_DIR"] = str(folder)
+    log = os.open(folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
+
+
+def connector(folder: Path, urls: dict[str, str], prefix: str, seed: int) -> None:
+    """`hftd connector`."""
+    _begin(folder, "connector")
+    config = BinanceFuturesConfig(
+        **urls,
+        symbols=(SYMBOL,),
+        order_prefix=prefix,
+        reconcile_every_s=5.0,
+        first_message_s=1.0,
+        stale_after_s=3.0,
+        countdown_s=0.0,
+    )
+    credentials = Credentials(Secret(KEY), Secret(SECRET))
+    serve(lambda: Connector(CHANNEL, VENUE, config, credentials, folder / "orders.journal", seed=seed))
+
+
+def bot(folder: Path, name: str, end: str, parameters: dict[str, Any]) -> None:
+    """`hftd bot`; what it came to is left in a file. It rests once the first word of the file `rest` is not 0."""
+    _begin(folder, name)
+    with (folder / "rest").open("r+b") as file:
+        shared = mmap.mmap(file.fileno(), 8)
+    word = np.frombuffer(shared, np.int64)
+    parameters |= {"rest": word.ctypes.data}
+    config = BotConfig(
+        bot=BotSection(name=name, strategy=STRATEGY, end=end, spin_us=0),  # type: ignore[arg-type]
+        instruments=[InstrumentSection(channel=CHANNEL, symbol=SYMBOL, tick_size=0.1, lot_size=0.001)],
+        parameters=parameters,
+    )
+    result = runner.run(config, folder)
+    asset = result.assets[0]
+    told = {
+        name: getattr(asset, name) for name in ("position", "balance", "fee", "num_trades", "trading_volume")
+    }
+    told |= {"ended": result.ended, "lost": result.lost, "executions": len(result.fills)}
+    (folder / f"{name}.json").write_text(json.dumps(told))
+
+
+def main() -> None:
+    """Fork what is asked for: a line of JSON with function and arguments in, a line with the process's id out.
+
+    A copy of this process inherits all that is loaded. Its end closes the answer's pipe for nobody, and the kernel
+    reaps it; the one who asked watches it by a pidfd.
+    """
+    _warm_up()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        name, folder, *arguments = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                os.close(0)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                {"connector": connector, "bot": bot}[name](Path(folder), *arguments)
+                (Path(folder) / f"{os.getpid()}.good").touch()
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        print(pid, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,554 @@
+"""The soak in one process, where time is the test's: thousands of seeds, each the same whenever it is run.
+
+Real: order management and its journal, the requests' and replies' bytes, signatures, the local exchange with its
+matching, user events and chaos. Modelled: the sockets (`venue.Wire`), the connector's loop around them (`trader.Trader`)
+and the bots' side of an order (`tests.orders.world.BotModel`).
+"""
+
+import functools
+import random
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daemon.orders.client_ids import bot_hash
+from daemon.orders.journal import Journal
+from daemon.orders.limits import AccountLimits, BotLimits
+from daemon.orders.machine import Order
+from daemon.orders.manager import OrderManager, Update
+from hftd.channel import wire
+from hftd.constants import (
+    BUY,
+    CANCELED,
+    FILLED,
+    FOK,
+    GTC,
+    GTX,
+    IOC,
+    LIMIT,
+    MARKET,
+    NEW,
+    NONE,
+    PARTIALLY_FILLED,
+    REPLACED,
+    SELL,
+)
+from hftd.types import event_dtype
+from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.config import LatencySection
+from sim.generate import MarketInstrument, generate_day
+from tests.orders.world import BotModel, LocalOrder
+from tests.soak.books import LOT, Faults, Truth, compare_journal, compare_manager
+from tests.soak.schedule import MS, SECOND, Schedule
+from tests.soak.trader import PREFIX, DyingJournal, Killed, Trader
+from tests.soak.venue import SYMBOL, Exchange
+
+MARKETS = 8
+"""Markets that are generated and played again and again, at other moments."""
+ACTIVE_S = 60
+SETTLE_S = 120
+ORDER_IDS = 20
+"""Of each bot: they are used again and again."""
+POLICIES = ("cancel", "keep", "flatten")
+
+
+@functools.lru_cache(MARKETS)
+def market(number: int) -> Any:
+    """Rows of a lively market."""
+    one = MarketInstrument(
+        "soak", SYMBOL, 0.1, 0.001, 20_000.0, trades_per_s=20.0, updates_per_s=250.0, touch_qty=0.3
+    )
+    rows = generate_day(1000 + number, [one], "20240808", float(ACTIVE_S + SETTLE_S))[SYMBOL]
+    return np.ascontiguousarray(rows, event_dtype)
+
+
+def weather(seed: int, rng: random.Random) -> ChaosSection:
+    """How this seed's exchange misbehaves: each mishap not at all, a little, or a lot."""
+    shares = {
+        "reply_lost": 0.02,
+        "reply_late": 0.3,
+        "reply_doubled": 0.03,
+        "event_lost": 0.005,
+        "event_late": 0.3,
+        "event_doubled": 0.1,
+        "event_shuffled": 0.1,
+        "busy_unknown": 0.02,
+        "busy_failed": 0.02,
+        "throttled": 0.02,
+        "timeout_unknown": 0.02,
+        "too_many_orders": 0.01,
+        "too_many_requests": 0.005,
+        "young_unseen": 0.5,
+    }
+    chosen = {name: share * rng.choice((0.0, 0.3, 1.0, 1.0)) for name, share in shares.items()}
+    return ChaosSection(
+        seed=seed,
+        late_ms=rng.choice((20.0, 100.0, 500.0, 2000.0)),
+        listen_key_s=rng.choice((0.0, 15.0)),
+        inside_snapshot=0.0,
+        **chosen,
+    )
+
+
+@dataclass
+class Result:
+    """What a seed came to.
+
+    Attributes:
+        faults: What did not agree; empty if all did.
+        digest: Of all bytes on all wires and their times: the same for the same seed.
+    """
+
+    seed: int
+    faults: list[str] = field(default_factory=list)
+    digest: str = ""
+    events: Counter[str] = field(default_factory=Counter)
+    chaos: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all books agree."""
+        return not self.faults
+
+    @property
+    def messages(self) -> int:
+        """All that was said: requests, replies, user events, updates, the market's messages."""
+        return sum(self.events[name] for name in ("on the wires", "market", "requests", "updates"))
+
+
+class RandomBot:
+    """A bot that does whatever comes to its mind, and may be killed."""
+
+    def __init__(self, soak: "Soak", name: str, on_end: str) -> None:
+        self.soak = soak
+        self.name = name
+        self.on_end = on_end
+        self.model = BotModel(name)
+        self.is_alive = True
+        self.pace_ns = soak.rng.choice((4 * MS, 8 * MS, 25 * MS))
+
+    def ask(self, message: Any) -> None:
+        """A request."""
+        self.soak.events["requests"] += 1
+        self.soak.trader.manager.request(self.name, message, self.soak.now_ns)
+
+    def attach(self) -> None:
+        """A lease, as the bot's library takes it up: what it is told, then inquiries after what it left."""
+        soak = self.soak
+        manager = soak.trader.manager
+        for update in manager.attach(self.name, [0], BotLimits(), self.on_end, soak.now_ns):
+            self.model.apply(update)
+        for order_id, order in list(self.model.orders.items()):
+            if not order.is_inactive:
+                self.ask(wire.Inquire(0, order_id, order.local_ts))
+
+    def act(self) -> None:
+        """One decision, and when the next."""
+        soak = self.soak
+        if soak.is_calm:
+            return
+        soak.schedule.after(int(soak.rng.expovariate(1.0 / self.pace_ns)) + 1, self.act)
+        if self.is_alive and soak.is_attached(self.name):
+            self._decide(soak.rng)
+
+    def _decide(self, rng: random.Random) -> None:
+        order_id = rng.randrange(1, ORDER_IDS + 1)
+        order = self.model.orders.get(order_id)
+        if order is None or order.is_inactive:
+            self._submit(rng, order_id)
+        elif order.req == NONE and rng.random() < 0.5:
+            order.req, order.local_ts = CANCELED, self.soak.now_ns
+            self.ask(wire.Cancel(0, order_id, self.soak.now_ns))
+        elif order.req == NONE:
+            bid, ask = self.soak.exchange.touch()
+            tick = rng.choice((bid, ask)) + rng.randrange(-12, 13)
+            qty = rng.randrange(5, 60) * LOT
+            order.prior = order.price_tick, order.qty
+            order.price_tick, order.qty, order.req, order.local_ts = tick, qty, REPLACED, self.soak.now_ns
+            self.ask(wire.Modify(0, order_id, tick, qty, self.soak.now_ns))
+
+    def _submit(self, rng: random.Random, order_id: int) -> None:
+        soak = self.soak
+        side = rng.choice((BUY, SELL))
+        if abs(self.model.state.position) > 3.0:
+            side = SELL if self.model.state.position > 0 else BUY
+        bid, ask = soak.exchange.touch()
+        kind, tif = rng.choice(
+            ((LIMIT, GTC), (LIMIT, GTC), (LIMIT, GTX), (LIMIT, GTX), (LIMIT, IOC), (LIMIT, FOK), (MARKET, IOC))
+        )
+        away = rng.choice((-2, 0, 0, 1, 2, 5, 15))
+        tick = bid - away if side == BUY else ask + away
+        if tif in (IOC, FOK):
+            tick = ask + 2 if side == BUY else bid - 2
+        qty = rng.randrange(5, 60) * LOT
+        soak.latest.pop((self.name, order_id), None)
+        self.model.orders[order_id] = LocalOrder(
+            soak.now_ns, req=NEW, price_tick=tick, qty=qty, leaves_qty=qty
+        )
+        self.ask(wire.Submit(0, order_id, side, kind, tif, tick, qty, soak.now_ns))
+
+
+class Stranger:
+    """Somebody else who trades on the account: by hand, say. Nobody but he touches his orders."""
+
+    def __init__(self, soak: "Soak") -> None:
+        self.soak = soak
+        self.placed: list[str] = []
+        self.cancelled: set[str] = set()
+
+    def act(self) -> None:
+        """One decision."""
+        soak, rng = self.soak, self.soak.rng
+        if soak.is_calm:
+            return
+        soak.schedule.after(int(rng.expovariate(1.0 / (400 * MS))), self.act)
+        exchange = soak.exchange
+        exchange.go()
+        bid, ask = exchange.touch()
+        if self.placed and rng.random() < 0.4:
+            name = rng.choice(self.placed)
+            if name in exchange.account.open_by_client_id:
+                self.cancelled.add(name)
+                exchange.venue.desk.cancel(exchange.account, {"symbol": SYMBOL, "origClientOrderId": name})
+            return
+        name = f"web_{len(self.placed)}"
+        side = rng.choice(("BUY", "SELL"))
+        tick = bid - rng.randrange(-1, 30) if side == "BUY" else ask + rng.randrange(-1, 30)
+        exchange.venue.desk.place(
+            exchange.account,
+            {
+                "symbol": SYMBOL,
+                "side": side,
+                "type": "LIMIT",
+                "timeInForce": "GTC",
+                "quantity": f"{rng.randrange(5, 40) * LOT:.3f}",
+                "price": f"{tick / 10:.1f}",
+                "newClientOrderId": name,
+                "selfTradePreventionMode": "NONE",
+            },
+        )
+        self.placed.append(name)
+
+
+class Soak:
+    """One seed.
+
+    Args:
+        seed: Of everything.
+        folder: For the journal.
+        active_s: How long bots trade and everything goes wrong, in the test's seconds.
+        trader_type: The connector; tests put a faulty one here.
+        journal_type: Likewise.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        folder: Path,
+        *,
+        active_s: float = ACTIVE_S,
+        trader_type: type[Trader] = Trader,
+        journal_type: type[Journal] = DyingJournal,
+    ) -> None:
+        self.seed = seed
+        self.rng = rng = random.Random(f"soak {seed}")
+        self.path = folder / "orders.journal"
+        self.is_calm = False
+        self.events: Counter[str] = Counter()
+        self.chaos: Counter[str] = Counter()
+        self.latest: dict[tuple[str, int], str] = {}
+        self.irreducible: set[str] = set()
+        self._trader_type = trader_type
+        self._journal_type = journal_type
+        if hasattr(journal_type, "is_calm"):
+            journal_type.is_calm = staticmethod(lambda: self.is_calm)
+        rows = market(seed % MARKETS)
+        self.schedule = Schedule(int(rows["exch_ts"].min()))
+        self._end_ns = self.now_ns + int(active_s * SECOND)
+        entry = rng.choice(((0.0, 0.0), (0.1, 3.0), (1.0, 40.0)))
+        event = rng.choice(((0.0, 0.0), (0.0, 5.0), (0.0, 80.0)))
+        latency = LatencySection(entry_ms=entry, reply_ms=rng.choice((entry, event)), event_ms=event)
+        self.exchange = Exchange(
+            self.schedule, rows, weather(seed, rng), latency, rng.choice((0, 0, -700, 450))
+        )
+        self.bots = {
+            f"bot{number}": RandomBot(self, f"bot{number}", rng.choice(POLICIES)) for number in range(4)
+        }
+        self.stranger = Stranger(self)
+        self.lives = 0
+        self.trader = self._new_trader()
+        for bot in self.bots.values():
+            self.guard(bot.attach)
+            self.schedule.after(rng.randrange(SECOND), bot.act)
+        self.schedule.after(SECOND, self.stranger.act)
+        self._next_mishap()
+
+    @property
+    def now_ns(self) -> int:
+        """Now."""
+        return self.schedule.now_ns
+
+    def is_attached(self, name: str) -> bool:
+        """Whether a bot has a lease."""
+        if self.trader.is_dead:
+            return False
+        bot = self.trader.manager.store.bots.get(name)
+        return bot is not None and bot.is_attached
+
+    # Processes.
+
+    def _new_trader(self) -> Trader:
+        self.lives += 1
+        return self._trader_type(
+            self.exchange,
+            self.path,
+            self._emit,
+            f"{self.seed} {self.lives}",
+            lambda: self.is_calm,
+            self._placed,
+            self.irreducible.add,
+            self._journal_type,
+        )
+
+    def _emit(self, name: str, update: Update) -> None:
+        self.events["updates"] += 1
+        self.bots[name].model.apply(update)
+
+    def _placed(self, order: Order) -> None:
+        self.latest[order.bot, order.order_id] = order.client_id
+
+    def guard(self, act: Callable[[], Any]) -> None:
+        """Do something in which the connector may be killed."""
+        try:
+            act()
+        except Killed:
+            self._connector_died()
+
+    def _connector_died(self) -> None:
+        if self.trader.is_dead:
+            return
+        self.chaos["connector killed"] += 1
+        self.trader.die()
+        self.schedule.after(
+            self.rng.choice((50 * MS, 500 * MS, 3 * SECOND)), lambda: self.guard(self._start_again)
+        )
+
+    def _start_again(self) -> None:
+        self.trader = self._new_trader()
+        for bot in self.bots.values():
+            if bot.is_alive:
+                wait_ns = self.rng.randrange(10 * MS, 2 * SECOND)
+                self.schedule.after(wait_ns, functools.partial(self._return, bot, self.trader))
+
+    def _return(self, bot: RandomBot, trader: Trader) -> None:
+        if trader is self.trader and not trader.is_dead and bot.is_alive and not self.is_attached(bot.name):
+            self.guard(bot.attach)
+
+    # Mishaps.
+
+    def _next_mishap(self) -> None:
+        self.schedule.after(int(self.rng.expovariate(1.0 / (1.2 * SECOND))), self._mishap)
+
+    def _mishap(self) -> None:
+        if self.is_calm:
+            return
+        self._next_mishap()
+        rng, trader = self.rng, self.trader
+        what = rng.choice(
+            ("orders", "user", "kill", "kill in send", "kill in write", "kill a bot", "kill a bot", "both")
+        )
+        if trader.is_dead and what != "kill a bot":
+            return
+        if what in ("orders", "user"):
+            self.chaos[f"{what} torn"] += 1
+            trader.tear(what)
+        elif what == "kill":
+            self._connector_died()
+        elif what == "kill in send":
+            trader.send_fuse = rng.randrange(6)
+        elif what == "kill in write":
+            if isinstance(trader.journal, DyingJournal):
+                trader.journal.fuse, trader.journal.share = rng.randrange(8), rng.random()
+        else:
+            self._kill_bot(rng.choice(list(self.bots.values())))
+            if what == "both":
+                self._connector_died()
+
+    def _kill_bot(self, bot: RandomBot) -> None:
+        if not bot.is_alive:
+            return
+        self.chaos["bot killed"] += 1
+        bot.is_alive = False
+        if self.is_attached(bot.name):
+            self.guard(lambda: self.trader.manager.detach(bot.name, self.now_ns))
+        if self.rng.random() < 0.85:
+            wait_ns = self.rng.choice((20 * MS, SECOND, 12 * SECOND))
+            self.schedule.after(wait_ns, lambda: self._new_bot(bot))
+
+    def _new_bot(self, bot: RandomBot) -> None:
+        if self.is_calm:
+            return
+        # What it knew is gone.
+        bot.model = BotModel(bot.name)
+        bot.is_alive = True
+        self._return(bot, self.trader)
+
+    # The run.
+
+    def run(self) -> Result:
+        """All of it, and what it came to."""
+        result = Result(self.seed)
+        schedule = self.schedule
+        while self.now_ns < self._end_ns:
+            self.guard(schedule.step)
+        self._calm_down()
+        if not self._settle():
+            result.faults.append(f"it does not settle: {self._unsettled()}")
+        self._compare(result, "at rest")
+        if result.is_good:
+            self._last_ends(result)
+        result.digest = schedule.digest
+        result.events, result.chaos = self.events, self.chaos
+        result.events["on the wires"] = schedule.written
+        result.events["market"] = self.exchange.market_messages
+        result.chaos.update(self.exchange.venue.chaos.counters)
+        return result
+
+    def _calm_down(self) -> None:
+        self.is_calm = True
+        self.exchange.venue.chaos.set(ChaosSection(seed=self.seed, inside_snapshot=0.0))
+        self.trader.send_fuse = -1
+        if isinstance(self.trader.journal, DyingJournal):
+            self.trader.journal.fuse = -1
+
+    def _settle(self) -> bool:
+        """Let time pass until nothing is under way; False if that does not come."""
+        calm_ns = 0
+        end_ns = self.now_ns + SETTLE_S * SECOND
+        while self.now_ns < end_ns:
+            until_ns = self.now_ns + SECOND
+            while self.now_ns < until_ns:
+                self.guard(self.schedule.step)
+            trader = self.trader
+            quiet = not trader.is_dead and trader.is_quiet and self.now_ns - trader.settled_at_ns < 4 * SECOND
+            ending = not trader.is_dead and any(
+                one.row.is_ending or one.away_since_ns for one in trader.manager.store.bots.values()
+            )
+            calm_ns = calm_ns + SECOND if quiet and not ending else 0
+            if calm_ns >= 12 * SECOND:
+                return True
+        return False
+
+    def _unsettled(self) -> str:
+        manager = self.trader.manager
+        ending = [one.row for one in manager.store.bots.values() if one.row.is_ending or one.away_since_ns]
+        return f"{manager.courier.in_flight}, {ending}, gaps {manager.store.gaps}, up {self.trader.is_up}"
+
+    def _last_ends(self, result: Result) -> None:
+        """All bots die; what they leave is what they asked for."""
+        for bot in self.bots.values():
+            if self.is_attached(bot.name):
+                bot.is_alive = False
+                self.trader.manager.detach(bot.name, self.now_ns)
+        if not self._settle():
+            result.faults.append(f"it does not settle in the end: {self._unsettled()}")
+        self._compare(result, "in the end")
+
+    # What must hold.
+
+    def _compare(self, result: Result, when: str) -> None:
+        faults = Faults()
+        truth = Truth(self.exchange.account.truth(), PREFIX, tuple(self.bots))
+        manager = self.trader.manager
+        compare_manager(faults, truth, manager, SYMBOL, "connector")
+        compare_journal(faults, truth, self.path, SYMBOL)
+        self._compare_restored(faults, truth)
+        for bot in self.bots.values():
+            self._compare_bot(faults, truth, bot)
+        for client_id, order in truth.foreign.items():
+            if order["status"] == "CANCELED" and client_id not in self.stranger.cancelled:
+                faults.say(f"somebody else's order was cancelled: {order}")
+        result.faults += [f"{when}: {one}" for one in faults.found]
+        self.events["orders"] = len(truth.orders)
+        self.events["fills"] = len(truth.trades)
+        self.events["open at the end"] = len(truth.open)
+
+    def _compare_restored(self, faults: Faults, truth: Truth) -> None:
+        """A connector that starts from this journal knows the same."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(shutil.copy(self.path, folder))
+            journal = Journal.open(path)
+            manager = OrderManager(
+                prefix=PREFIX,
+                run=journal.last_run + 1,
+                limits=AccountLimits(),
+                journal=journal,
+                emit=lambda _bot, _update: None,
+                send=lambda _command: None,
+            )
+            manager.add_instrument(self.trader.instrument)
+            compare_manager(faults, truth, manager, SYMBOL, "restored")
+            journal.close()
+
+    def _compare_bot(self, faults: Faults, truth: Truth, bot: RandomBot) -> None:
+        name, total = bot.name, truth.totals[bot.name]
+        left = [one for client_id, one in truth.open.items() if truth.owner[client_id] == name]
+        if not self.is_attached(name):
+            if bot.on_end != "keep" and left:
+                faults.say(f"dead bot {name} ({bot.on_end}) left {left}")
+            # Where another one's position stands against it, there may be nothing in the account to reduce.
+            if bot.on_end == "flatten" and total.lots and name not in self.irreducible:
+                faults.say(f"dead bot {name} left a position of {total.lots} lots")
+            return
+        faults.expect(f"bot {name}: position", round(bot.model.state.position / LOT), total.lots)
+        faults.expect(f"bot {name}: trades", bot.model.state.num_trades, total.trades)
+        faults.near(f"bot {name}: fee", bot.model.state.fee, total.fee, 1e-6)
+        faults.near(f"bot {name}: balance", bot.model.state.balance, total.balance, 1e-4)
+        for order_id, local in bot.model.orders.items():
+            self._compare_local(faults, truth, name, order_id, local)
+        ids = self.trader.manager.store.ids
+        for client_id, order in truth.open.items():
+            found = ids.read(client_id)
+            if found is not None and found.bot == bot_hash(name):
+                known = bot.model.orders.get(found.order_id)
+                if known is None or known.is_inactive:
+                    faults.say(f"bot {name} does not know its open order {order}: {known}")
+
+    def _compare_local(
+        self, faults: Faults, truth: Truth, name: str, order_id: int, local: LocalOrder
+    ) -> None:
+        what = f"bot {name}: order {order_id}"
+        faults.expect(f"{what} request under way", local.req, NONE)
+        client_id = self.latest.get((name, order_id), "")
+        true = truth.orders.get(client_id)
+        if true is None:
+            faults.expect(f"{what} is over", local.is_inactive, True)
+        elif true["status"] in ("NEW", "PARTIALLY_FILLED"):
+            faults.expect(f"{what} is open", local.status in (NEW, PARTIALLY_FILLED), True)
+            told = local.price_tick, round(local.leaves_qty / LOT)
+            faults.expect(f"{what} price, leaves", told, (true["tick"], true["lots"] - true["executed_lots"]))
+        else:
+            faults.expect(f"{what} is filled", local.status == FILLED, true["status"] == "FILLED")
+            faults.expect(f"{what} is over", local.is_inactive, True)
+
+
+def run_seed(seed: int, **options: Any) -> Result:
+    """One seed; what it finds is in the result, and an exception in it is a fault too."""
+    with tempfile.TemporaryDirectory(prefix="soak") as folder:
+        soak: Soak | None = None
+        try:
+            soak = Soak(seed, Path(folder), **options)
+            with soak.schedule.is_the_time():
+                return soak.run()
+        finally:
+            if soak is not None:
+                soak.trader.journal.close()
+
+
+__all__ = ["Result", "Soak", "run_seed"]

@@ -1,0 +1,130 @@
+"""Connectors that do one thing wrong, so that the soak can be seen to fail: a comparison that can't fail proves nothing."""
+
+from typing import Any
+
+import msgspec
+
+from daemon.orders.journal import Row, Traded
+from daemon.orders.machine import Order
+from daemon.orders.messages import CONFIRMED, Command, Execution, Outcome, Report, Withdraw
+from hftd.constants import CANCELED
+from tests.soak.trader import DyingJournal, Trader
+
+
+class LosesAFill(Trader):
+    """One execution never comes, by whatever way."""
+
+    lost: str = ""
+
+    def _starts(self) -> None:
+        take = self.manager.reconcile
+        self.manager.reconcile = lambda orders, executions, *rest: take(  # type: ignore[method-assign]
+            orders, [one for one in executions if not self._is_lost(one)], *rest
+        )
+
+    def _is_lost(self, execution: Execution) -> bool:
+        cls = type(self)
+        if not cls.lost and execution.client_id.startswith("soak:"):
+            cls.lost = execution.trade_id
+        return execution.trade_id == cls.lost
+
+    def _on_report(self, report: Report) -> None:
+        if report.execution is None or not self._is_lost(report.execution):
+            super()._on_report(report)
+
+
+class CountsTwice(Trader):
+    """One execution is taken for two."""
+
+    doubled = False
+
+    def _on_report(self, report: Report) -> None:
+        super()._on_report(report)
+        if report.execution is not None and not type(self).doubled and report.client_id.startswith("soak:"):
+            type(self).doubled = True
+            again = msgspec.structs.replace(report.execution, trade_id=f"9{report.execution.trade_id}")
+            super()._on_report(msgspec.structs.replace(report, execution=again))
+
+
+class ForgetsAnOrder(Trader):
+    """A finished order is no more known."""
+
+    def _starts(self) -> None:
+        store = self.manager.store
+        if store.orders:
+            store.orders.pop(next(iter(store.orders)))
+
+
+class LeavesAnOrder(Trader):
+    """Cancels of dead bots' orders are taken for done, and not sent; whoever asks is told that they are gone."""
+
+    left = ""
+
+    def _starts(self) -> None:
+        take = self.manager.reconcile
+        self.manager.reconcile = lambda orders, *rest: take(  # type: ignore[method-assign]
+            [one for one in orders if one.client_id != type(self).left], *rest
+        )
+
+    def send(self, command: Command) -> None:
+        cls = type(self)
+        if type(command) is Withdraw and self._is_calm() and cls.left in ("", command.client_id):
+            cls.left = command.client_id
+        if cls.left and command.client_id == cls.left:
+            order = self.manager.store.orders[command.client_id]
+            report = _ended(order)
+            self.incoming.on_outcome(Outcome(command.request, CONFIRMED, report=report))
+            return
+        super().send(command)
+
+    def _on_report(self, report: Report) -> None:
+        if report.client_id != type(self).left:
+            super()._on_report(report)
+
+
+def _ended(order: Order) -> Report:
+    return Report(
+        "reply",
+        order.client_id,
+        order.exch_order_id,
+        order.symbol,
+        order.side,
+        order.order_type,
+        order.time_in_force,
+        CANCELED,
+        order.price_tick,
+        order.qty_lots,
+        order.cum_lots,
+        order.exch_ns + 1,
+    )
+
+
+class TellsNoBot(Trader):
+    """Towards the end its bots are told nothing more."""
+
+    def _starts(self) -> None:
+        tell = self.manager._emit
+
+        def emit(name: str, update: Any) -> None:
+            if not self._is_calm():
+                tell(name, update)
+
+        self.manager._emit = emit
+
+
+class SkipsRecords(DyingJournal):
+    """Towards the end executions are not written."""
+
+    is_calm = staticmethod(lambda: False)
+
+    def write(self, rows: list[Row]) -> None:
+        if not (type(self).is_calm() and any(isinstance(row, Traded) and row.client_id for row in rows)):
+            super().write(rows)
+
+
+def fresh(kind: type) -> type:
+    """A sabotage that has not happened yet."""
+    return type(kind.__name__, (kind,), {})
+
+
+__all__ = ["CountsTwice", "ForgetsAnOrder", "LeavesAnOrder", "LosesAFill", "SkipsRecords", "TellsNoBot", "fresh"]

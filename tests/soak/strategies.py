@@ -1,0 +1,55 @@
+"""What the soak's bots run: orders of all kinds, changed and cancelled at random, until they are told; then they rest."""
+
+import numpy as np
+from numba import njit
+
+from hftd import BUY, CONNECTED, FOK, GTC, GTX, IOC, LIMIT, MARKET
+from hftd.native import load_i64
+
+
+@njit(nogil=True)
+def wild(hbt, seed=1, rest=0, ids=12, step_ns=3_000_000):
+    """Trade as if mad until the word at the address `rest` is not 0, then let stand what stands."""
+    np.random.seed(seed)
+    while hbt.elapse(step_ns) == 0:
+        depth = hbt.depth(0)
+        if load_i64(rest) != 0 or hbt.connection(0) != CONNECTED:
+            continue
+        bid, ask, tick_size = depth.best_bid_tick, depth.best_ask_tick, depth.tick_size
+        if bid <= 0 or ask - bid > 1000 or bid >= ask:
+            continue
+        order_id = np.random.randint(1, ids + 1)
+        qty = np.random.randint(5, 60) * depth.lot_size
+        orders = hbt.orders(0)
+        if order_id in orders:
+            order = orders.get(order_id)
+            if not order.cancellable:
+                if np.random.random() < 0.3:
+                    hbt.clear_inactive_orders(0)
+                continue
+            if np.random.random() < 0.5:
+                hbt.cancel(0, order_id, False)
+            else:
+                best = bid if order.side == BUY else ask
+                hbt.modify(0, order_id, (best + np.random.randint(-8, 9)) * tick_size, qty, False)
+            continue
+        kind = np.random.randint(0, 6)
+        order_type = MARKET if kind == 5 else LIMIT
+        tif = GTC
+        if kind == 1 or kind == 2:
+            tif = GTX
+        elif kind == 3:
+            tif = IOC
+        elif kind == 4:
+            tif = FOK
+        away = np.random.randint(-3, 12)
+        if kind >= 3:
+            away = -3
+        position = hbt.position(0)
+        buys = np.random.random() < 0.5
+        if abs(position) > 3.0:
+            buys = position < 0.0
+        if buys:
+            hbt.submit_buy_order(0, order_id, (bid - away) * tick_size, qty, tif, order_type, False)
+        else:
+            hbt.submit_sell_order(0, order_id, (ask + away) * tick_size, qty, tif, order_type, False)

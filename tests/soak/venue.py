@@ -1,0 +1,258 @@
+"""The local exchange without sockets: its own requests, matching, replies and user events, on a `Schedule`."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from numpy.typing import NDArray
+
+from daemon.venues.binancefutures.rest import ExchangeError, FateUnknownError
+from sim.exchange.binancefutures import api
+from sim.exchange.binancefutures.accounts import Account
+from sim.exchange.binancefutures.errors import ApiError
+from sim.exchange.binancefutures.processing import ReplyLostError, Stamp, perform
+from sim.exchange.binancefutures.users import UserListener
+from sim.exchange.binancefutures.venue import Venue
+from sim.exchange.binancefutures.wsapi import WsApiServer, _Session
+from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.clock import ExchangeClock
+from sim.exchange.config import (
+    AccountSection,
+    ExchangeConfig,
+    LatencySection,
+    LimitsSection,
+    ServerSection,
+    SymbolSection,
+)
+from tests.soak.schedule import MS, SECOND, Pause, Schedule
+
+KEY, SECRET = "k" * 64, "s" * 64
+SYMBOL = "BTCUSDT"
+TICK, LOT = "0.1", "0.001"
+TRIES = 3
+_encode = msgspec.json.Encoder().encode
+
+
+class Wire:
+    """A connection between connector and exchange. Each way keeps its order; a cut loses the end of what is under way.
+
+    It is the exchange's `Connection`, as far as that is asked anything.
+
+    Args:
+        latency_ns: Of one way, this time.
+        on_request: The exchange's, of what arrives.
+        on_message: The connector's.
+    """
+
+    def __init__(
+        self, schedule: Schedule, rng: random.Random, latency_ns: Callable[[], int], on_message: Callable[[bytes], None]
+    ) -> None:
+        self.kind = ""
+        self.received = 0
+        self.on_end: list[Callable[[], None]] = []
+        self.on_request: Callable[[str], None] = lambda _text: None
+        self.is_cut = False
+        self.passed = 0
+        self._schedule = schedule
+        self._rng = rng
+        self._latency_ns = latency_ns
+        self._on_message = on_message
+        self._cut_ns = 1 << 62
+        self._last_due_ns: dict[str, int] = {}
+        self._last_in_ns = 0
+        self._last_out_ns = 0
+
+    def send(self, payload: bytes, delay_ns: int = 0, key: str = "") -> None:
+        """The exchange sends, so much later."""
+        due_ns = self._schedule.now_ns + delay_ns
+        if key != "*":
+            due_ns = self._last_due_ns[key] = max(due_ns, self._last_due_ns.get(key, 0))
+        self._schedule.at(due_ns, lambda: self._come(payload))
+
+    def _come(self, payload: bytes) -> None:
+        self._last_in_ns = max(self._last_in_ns, self._schedule.now_ns + self._latency_ns())
+        self._schedule.at(self._last_in_ns, lambda: self._deliver(payload))
+
+    def _deliver(self, payload: bytes) -> None:
+        if not self.is_cut:
+            self.passed += 1
+            self._schedule.write("<", payload)
+            self._on_message(payload)
+
+    def write(self, data: bytes) -> None:
+        """The connector sends."""
+        self._last_out_ns = max(self._last_out_ns, self._schedule.now_ns + self._latency_ns())
+        self._schedule.at(self._last_out_ns, lambda: self._arrive(data))
+
+    def _arrive(self, data: bytes) -> None:
+        if self._schedule.now_ns < self._cut_ns:
+            self.passed += 1
+            self._schedule.write(">", data)
+            self.on_request(data.decode())
+
+    def close(self, code: int = 0, reason: str = "") -> None:
+        """The exchange closes it."""
+        self.cut()
+
+    def cut(self) -> None:
+        """It breaks."""
+        if self.is_cut:
+            return
+        self.is_cut = True
+        self._cut_ns = self._schedule.now_ns + int(self._rng.random() * self._latency_ns())
+        self._schedule.at(self._cut_ns, self._end)
+
+    def _end(self) -> None:
+        for act in self.on_end:
+            act()
+
+
+class _Api(WsApiServer):
+    """The WebSocket API, each request a coroutine of the schedule."""
+
+    def __init__(self, venue: Venue, schedule: Schedule) -> None:
+        super().__init__(venue)
+        self._schedule = schedule
+
+    def _begin(self, session: _Session, number: Any, method: str, params: dict[str, str]) -> None:
+        self._schedule.drive(self._do(session, number, method, params))
+
+
+class Exchange:
+    """The exchange and its market.
+
+    Args:
+        schedule: The time.
+        rows: The market.
+        chaos: How it misbehaves.
+        latency: Its own.
+        offset_ms: By how much its clock is off.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        rows: NDArray[Any],
+        chaos: ChaosSection,
+        latency: LatencySection,
+        offset_ms: int = 0,
+    ) -> None:
+        self.schedule = schedule
+        config = ExchangeConfig(
+            symbols=[SymbolSection(symbol=SYMBOL, tick_size=TICK, lot_size=LOT, max_orders=10_000)],
+            accounts=[AccountSection(name="one", api_key=KEY, secret=SECRET, balance="100000000", leverage=100)],
+            limits=LimitsSection(weight_1m=0, ws_api_weight_1m=0, orders_10s=0, orders_1m=0),
+            exchange=ServerSection(speed=0.0, clock_offset_ms=offset_ms),
+            chaos=chaos,
+            latency=latency,
+        )
+        self.clock = ExchangeClock(0.0, offset_ms=offset_ms, wall=lambda: schedule.now_ns)
+        self.venue = Venue(config, Path(), [], {SYMBOL: rows}, self.clock)
+        self._api = _Api(self.venue, schedule)
+        self.account: Account = self.venue.accounts[0]
+        self.market_messages = 0
+        told = self.venue.market._on_message
+
+        def count(asset_no: int, message: Any) -> None:
+            self.market_messages += 1
+            told(asset_no, message)
+
+        self.venue.market._on_message = count
+        self.venue.start()
+        self._tick()
+
+    def _tick(self) -> None:
+        self.go()
+        self.venue.users.on_time()
+        next_ns = self.venue.market.next_ns
+        self.schedule.at(min(max(next_ns, self.schedule.now_ns + MS), self.schedule.now_ns + 50 * MS), self._tick)
+
+    def go(self) -> None:
+        """The market goes on to now."""
+        self.clock.move_to(self.schedule.now_ns)
+        self.venue.pump()
+
+    def touch(self) -> tuple[int, int]:
+        """The best prices."""
+        touch = self.venue.market.touch(0)
+        return touch.bid_tick, touch.ask_tick
+
+    def open_api(self, wire: Wire) -> None:
+        """A connection to the WebSocket API."""
+        wire.kind = "ws-api"
+        session = _Session(wire, "local", True)  # type: ignore[arg-type]
+        wire.on_request = lambda text: self._api._on_text(session, text)
+
+    def open_user(self, wire: Wire, key: str) -> None:
+        """A connection to user data."""
+        wire.kind = "private"
+        self.venue.users.listen(key, UserListener(wire, frozenset(), combined=False))  # type: ignore[arg-type]
+
+    async def rest(self, method: str, path: str, params: dict[str, str]) -> bytes:
+        """A request over REST: done, and answered.
+
+        Raises:
+            ApiError: It is refused.
+            ReplyLostError: There is no answer.
+        """
+        now_ms = self.clock.server_ms()
+        self.go()
+        result = await perform(
+            self.venue, api.REST[method, path], self.account, params, "local", Stamp(now_ms, 5000)
+        )
+        return _encode(result)
+
+
+class Rest:
+    """The connector's REST client, as `Queries` and `Incoming` use it.
+
+    Args:
+        exchange: Who answers.
+        rng: Of the ways.
+        latency_ns: Of one way.
+        is_lossy: Whether some answers do not come.
+    """
+
+    def __init__(
+        self, exchange: Exchange, rng: random.Random, latency_ns: Callable[[], int], is_lossy: Callable[[], bool]
+    ) -> None:
+        self._exchange = exchange
+        self._rng = rng
+        self._latency_ns = latency_ns
+        self._is_lossy = is_lossy
+        self.calls = 0
+
+    def exchange_ms(self, now_ns: int) -> int:
+        """The exchange's time."""
+        return self._exchange.clock.server_ms()
+
+    def quiet(self, wait_s: float, now_ns: int) -> None:
+        """Limits are off."""
+
+    async def ask(
+        self, path: str, params: Any = (), *, method: str = "GET", tries: int = TRIES, timeout_s: float = 10.0, **_: Any
+    ) -> bytes:
+        """See `daemon.venues.binancefutures.rest.Rest.ask`."""
+        for last in (number == tries - 1 for number in range(tries)):
+            self.calls += 1
+            await Pause(self._latency_ns())
+            try:
+                if self._is_lossy() and self._rng.random() < 0.03:
+                    raise ReplyLostError
+                body = await self._exchange.rest(method, path, {name: str(value) for name, value in params})
+            except ReplyLostError:
+                await Pause(int(timeout_s * SECOND))
+                if last:
+                    raise FateUnknownError(path) from None
+            except ApiError as error:
+                await Pause(self._latency_ns())
+                may_help = error.status in (429, 418, 503) or error.code in (-1000, -1001, -1006, -1007)
+                if last or not may_help:
+                    raise ExchangeError(path, status=error.status, code=error.code) from None
+            else:
+                await Pause(self._latency_ns())
+                return body
+            await Pause(200 * MS)
+        raise AssertionError("unreachable")
