@@ -36,7 +36,6 @@ class BotBook(msgspec.Struct, array_like=True, tag="book"):
     Attributes:
         volume_lots: Executed quantity, both sides; likewise `trading_value`, their amounts.
         buy_lots: What its open orders may still buy; likewise `sell_lots`.
-        open_orders: Its orders that are not finished.
     """
 
     bot: str
@@ -49,7 +48,6 @@ class BotBook(msgspec.Struct, array_like=True, tag="book"):
     trading_value: float = 0.0
     buy_lots: int = 0
     sell_lots: int = 0
-    open_orders: int = 0
 
 
 class Ledger:
@@ -62,6 +60,7 @@ class Ledger:
         other_lots: What of it is no bot's.
         buy_lots: What all open orders may still buy; likewise `sell_lots`.
         last_execution_ns: The newest execution's time at the exchange; `counted_ns` when one was last counted, on ours.
+        extremes: By bot and side, the price of its open order that is the first to be met; kept by `Requests`.
         foreign_fees: Fees in assets that the books can't hold, by asset.
     """
 
@@ -77,6 +76,7 @@ class Ledger:
         self.differs_lots = 0
         self.differs_since_ns = 0
         self.foreign_fees: dict[str, float] = {}
+        self.extremes: dict[tuple[str, int], int | None] = {}
         # The book, as far as limits need it.
         self.best_bid_tick = 0
         self.best_ask_tick = 0

@@ -90,11 +90,8 @@ class Endings:
         bot.row = BotRow(row.name, row.on_end, row.pull_quotes, is_ending=row.on_end == "flatten")
         self._store.bot_changed(bot)
         if row.on_end != "keep":
-            for order in self._orders_of(bot.name):
+            for order in list(bot.alive.values()):
                 self._cancel(order, REASON_LEASE_ENDED, now_ns)
-
-    def _orders_of(self, name: str) -> list[Order]:
-        return [order for order in self._store.alive.values() if order.bot == name]
 
     def _cancel(self, order: Order, reason: int, now_ns: int) -> None:
         if not order.cancel_wanted:
@@ -157,7 +154,7 @@ class Endings:
     def _flatten(self, bot: Bot, now_ns: int) -> int:
         """Close a bot's position, once its orders are finished; when to look again."""
         store = self._store
-        if bot.open_orders or any(store.orders[one].bot == bot.name for one in store.gaps):
+        if bot.alive or any(store.orders[one].bot == bot.name for one in store.gaps):
             return now_ns + FLATTEN_PAUSE_NS
         if bot.flatten_due_ns > now_ns:
             return bot.flatten_due_ns

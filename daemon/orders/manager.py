@@ -122,6 +122,8 @@ class OrderManager:
         """
         self._begin(now_ns)
         self._endings.attach(bot, instruments, limits, on_end, now_ns)
+        if not all(self.store.by_number[number].has_holding for number in instruments):
+            self._reconciler.want(now_ns)
         self._let_out(now_ns)
         return self.told(bot, now_ns)
 

@@ -229,7 +229,9 @@ class News:
             # Asked before it was sent, so it says nothing of it.
             asked_ns = 0
         changed = apply_report(order, report, now_ns, asked_ns)
-        if execution is None or not self._execute(order, execution, report.has_fee, changed, now_ns, amend):
+        if execution is None or self._execute(
+            order, execution, report.has_fee, changed, now_ns, amend
+        ) not in (NEW_TRADE, FEE_ONLY):
             self._changed(order, changed, now_ns, amend)
 
     def _execute(
@@ -240,13 +242,13 @@ class News:
         changed: int,
         now_ns: int,
         amend: Amendment | None,
-    ) -> bool:
-        """Count an execution; whether it was one to count."""
+    ) -> int:
+        """Count an execution, if it is to be: NEW_TRADE, FEE_ONLY, KNOWN_TRADE or OLD_TRADE."""
         store = self.store
         known = store.trades.note(execution.symbol, execution.trade_id, execution.exch_ns, has_fee)
         if known == OLD_TRADE:
             self.counters.old_executions += 1
-            return False
+            return known
         ledger = store.ledgers[order.symbol]
         book = ledger.book(order.bot)
         if known == FEE_ONLY:
@@ -254,10 +256,10 @@ class News:
             store.traded(book, _traded(execution, True))
             self._changed(order, changed, now_ns, amend)
             self.teller.state(order)
-            return True
+            return known
         if known != NEW_TRADE:
             self.counters.repeated_executions += 1
-            return False
+            return known
         ledger.count(book, execution, has_fee, now_ns)
         store.traded(book, _traded(execution, has_fee))
         more = apply_execution(
@@ -267,7 +269,7 @@ class News:
         self._changed(order, (changed | more) & ~LIVE, now_ns, amend, execution)
         if changed & LIVE:
             self.courier.confirm_place(order, now_ns)
-        return True
+        return known
 
     def _changed(
         self,
@@ -343,7 +345,7 @@ class News:
 
     def take_execution(self, order: Order, execution: Execution, now_ns: int) -> bool:
         """An execution that the exchange lists; whether it was missed."""
-        return self._execute(order, execution, True, 0, now_ns, order.amend)
+        return self._execute(order, execution, True, 0, now_ns, order.amend) == NEW_TRADE
 
     def written_off(self, order: Order, now_ns: int) -> None:
         """An order's missing executions were given up."""

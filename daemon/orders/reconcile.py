@@ -146,8 +146,13 @@ class Reconciler:
     def on_holding(self, holding: Holding, now_ns: int) -> None:
         """The exchange says a position by itself."""
         ledger = self._store.ledgers.get(holding.symbol)
-        if ledger is not None and holding.exch_ns >= ledger.last_execution_ns:
+        if ledger is None or holding.exch_ns < ledger.last_execution_ns:
+            return
+        if ledger.has_holding:
             self._compare(ledger, holding.qty_lots, now_ns, is_asked=False)
+        else:
+            # Whether an execution is in it already, this can't tell.
+            self.want(now_ns)
 
     def _compare(self, ledger: Ledger, lots: int, now_ns: int, *, is_asked: bool) -> Difference | None:
         expected = ledger.account_lots
@@ -217,7 +222,7 @@ class Reconciler:
         for client_id in adopted:
             self._settle_adopted(store.orders[client_id], now_ns)
         self._write_off(asked_ns, now_ns)
-        differences = self._compare_all(holdings, asked_ns, now_ns)
+        differences = self._compare_all(holdings, deferred, asked_ns, now_ns)
         if not deferred:
             store.settled(asked_ns)
         else:
@@ -272,7 +277,7 @@ class Reconciler:
             self.note_gap(order, now_ns)
         self._news.adopted(order, now_ns)
 
-    def _count(self, executions: Sequence[Execution], now_ns: int) -> tuple[int, int]:
+    def _count(self, executions: Sequence[Execution], now_ns: int) -> tuple[int, set[str]]:
         """Count executions that were missed. Some can't be told whose they are until an order's query is answered."""
         store = self._store
         by_exchange = {
@@ -281,7 +286,8 @@ class Reconciler:
             if order.exch_order_id
         }
         unnamed = {order.symbol for order in store.alive.values() if not order.exch_order_id}
-        missed = deferred = 0
+        missed = 0
+        deferred: set[str] = set()
         for execution in sorted(executions, key=lambda one: one.exch_ns):
             order = store.orders.get(execution.client_id) or by_exchange.get(
                 (execution.symbol, execution.exch_order_id)
@@ -289,7 +295,8 @@ class Reconciler:
             if order is not None:
                 missed += self._news.take_execution(order, execution, now_ns)
             elif not execution.client_id and execution.symbol in unnamed:
-                deferred += not store.trades.knows(execution.symbol, execution.trade_id)
+                if not store.trades.knows(execution.symbol, execution.trade_id):
+                    deferred.add(execution.symbol)
             else:
                 missed += self.count_apart(execution, True, now_ns)
         return missed, deferred
@@ -300,8 +307,9 @@ class Reconciler:
             if order.client_id in listed or order.place == SENT:
                 continue
             if max(order.placed_ns, order.seen_ns) < asked_ns:
-                self._courier.ask(order, now_ns)
-                self._courier.work(order, now_ns)
+                if order.query_due_ns == NEVER:
+                    self._courier.ask(order, now_ns)
+                    self._courier.work(order, now_ns)
                 queried.append(order.client_id)
         return queried
 
@@ -317,17 +325,20 @@ class Reconciler:
             _log.error("executions are not to be had and are written off", client_id=client_id, lots=lots)
             self._news.written_off(order, now_ns)
 
-    def _compare_all(self, holdings: Sequence[Holding], asked_ns: int, now_ns: int) -> list[Difference]:
+    def _compare_all(
+        self, holdings: Sequence[Holding], deferred: set[str], asked_ns: int, now_ns: int
+    ) -> list[Difference]:
         """Positions; an instrument that is not among them is flat."""
         found = {holding.symbol: holding for holding in holdings}
         differences: list[Difference] = []
-        gaps = {self._store.orders[client_id].symbol for client_id in self._store.gaps}
+        gaps = deferred | {self._store.orders[client_id].symbol for client_id in self._store.gaps}
         for symbol, ledger in self._store.ledgers.items():
             holding = found.get(symbol)
             if ledger.counted_ns >= asked_ns or symbol in gaps:
                 # An execution came meanwhile, or is to come.
                 continue
-            if holding is None and not (ledger.books or ledger.account_lots):
+            if holding is None and not ledger.has_holding and ledger.account_lots == 0:
+                ledger.has_holding = True
                 continue
             difference = self._compare(ledger, holding.qty_lots if holding else 0, now_ns, is_asked=True)
             if difference is not None:

@@ -182,7 +182,7 @@ class Requests:
             return REASON_OFF_GRID
         if reason := check_filters(ledger, is_market, tick, lots, is_amend=False):
             return reason
-        if bot.limits.max_open_orders is not None and bot.open_orders >= bot.limits.max_open_orders:
+        if bot.limits.max_open_orders is not None and len(bot.alive) >= bot.limits.max_open_orders:
             return REASON_LIMIT_ORDERS
         if len(store.alive) >= self.limits.max_open_orders:
             return REASON_LIMIT_ORDERS
@@ -240,15 +240,30 @@ class Requests:
             tick = ledger.best_ask_tick if side == BUY else ledger.best_bid_tick
             if not ledger.is_book_valid or tick in (INVALID_MAX, INVALID_MIN):
                 return True
-        for order in self._store.alive.values():
-            if order.symbol != ledger.symbol or order.side == side or order.bot == bot or not order.rests:
-                continue
-            if (tick - order.price_tick) * side >= 0:
-                return True
-            amend = order.amend
-            if amend is not None and (tick - amend.price_tick) * side >= 0:
-                return True
+        for name in ledger.books:
+            if name != bot:
+                first = self._first_tick(name, ledger, -side)
+                if first is not None and (tick - first) * side >= 0:
+                    return True
         return False
+
+    def _first_tick(self, name: str, ledger: Ledger, side: int) -> int | None:
+        """The best price of a bot's open orders of a side, what they are being changed to included."""
+        key = name, side
+        try:
+            return ledger.extremes[key]
+        except KeyError:
+            pass
+        first: int | None = None
+        for order in self._store.bot(name).alive.values():
+            if order.symbol == ledger.symbol and order.side == side and order.rests:
+                tick = order.price_tick
+                if order.amend is not None and (order.amend.price_tick - tick) * side > 0:
+                    tick = order.amend.price_tick
+                if first is None or (tick - first) * side > 0:
+                    first = tick
+        ledger.extremes[key] = first
+        return first
 
     # --- Requests about orders ----------------------------------------------------------------------------------
 

@@ -76,13 +76,10 @@ def take_snapshot(
     store: "Store", courier: "Courier", requests: "Requests", counters: Counters, now_ns: int
 ) -> Snapshot:
     """What is known now."""
-    by_bot: dict[str, list[Order]] = {}
-    for order in store.alive.values():
-        by_bot.setdefault(order.bot, []).append(order)
     bots = [
-        _bot(store, bot, by_bot.get(bot.name, []), now_ns)
+        _bot(store, bot, now_ns)
         for bot in store.bots.values()
-        if bot.is_attached or bot.name in by_bot or bot.row.is_ending or _holds(store, bot.name)
+        if bot.is_attached or bot.alive or bot.row.is_ending or _holds(store, bot.name)
     ]
     counted = {
         name: value for name, value in msgspec.structs.asdict(counters).items() if isinstance(value, int)
@@ -125,7 +122,8 @@ def _holds(store: "Store", name: str) -> bool:
     return any(name in one.books and one.books[name].position_lots for one in store.ledgers.values())
 
 
-def _bot(store: "Store", bot: "Bot", orders: "list[Order]", now_ns: int) -> status.Bot:
+def _bot(store: "Store", bot: "Bot", now_ns: int) -> status.Bot:
+    orders = list(bot.alive.values())
     ledgers = [ledger for ledger in store.ledgers.values() if bot.name in ledger.books]
     return status.Bot(
         name=bot.name,
@@ -138,7 +136,7 @@ def _bot(store: "Store", bot: "Bot", orders: "list[Order]", now_ns: int) -> stat
         orders_left_out=max(0, len(orders) - MAX_ORDERS_SHOWN),
         positions=[_position(ledger, bot.name) for ledger in ledgers],
         limits=[
-            status.Used(name="open orders", used=bot.open_orders, limit=bot.limits.max_open_orders or 0),
+            status.Used(name="open orders", used=len(bot.alive), limit=bot.limits.max_open_orders or 0),
             status.Used(
                 name="orders a second",
                 used=bot.gate.used(now_ns),

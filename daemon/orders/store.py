@@ -38,6 +38,7 @@ class Bot:
         away_since_ns: Since when it has had no lease though it should; 0 if that is not so.
         limits: Its limits by symbol, made ready.
         gate: Its order rate.
+        alive: Its orders that are not finished.
         flatten_tries: Orders sent to close its positions; `flatten_due_ns` when the next may be.
     """
 
@@ -53,7 +54,7 @@ class Bot:
         self.since_ns = -1
         self.flatten_tries = 0
         self.flatten_due_ns = 0
-        self.open_orders = 0
+        self.alive: dict[str, Order] = {}
         self.requests = 0
         self.updates = 0
         self.refused = 0
@@ -102,12 +103,11 @@ class Store:
         self.orders[order.client_id] = order
         self.by_id[order.bot, order.symbol, order.order_id] = order
         self._open(order)
-        self._dirty_orders[order.client_id] = order
+        self.touch(order)
 
     def _open(self, order: Order) -> None:
         self.alive[order.client_id] = order
-        self.ledgers[order.symbol].book(order.bot).open_orders += 1
-        self.bot(order.bot).open_orders += 1
+        self.bot(order.bot).alive[order.client_id] = order
         self.weigh(order)
 
     def weigh(self, order: Order) -> None:
@@ -128,13 +128,13 @@ class Store:
     def touch(self, order: Order) -> None:
         """An order changed: count its exposure, and write it into the journal."""
         self._dirty_orders[order.client_id] = order
+        self.ledgers[order.symbol].extremes.pop((order.bot, order.side), None)
         self.weigh(order)
 
     def finished(self, order: Order, now_ns: int) -> None:
         """An order is not alive any more."""
         del self.alive[order.client_id]
-        self.ledgers[order.symbol].book(order.bot).open_orders -= 1
-        self.bots[order.bot].open_orders -= 1
+        del self.bots[order.bot].alive[order.client_id]
         self._finished.append((now_ns, order.client_id))
 
     def revived(self, order: Order) -> None:
@@ -221,7 +221,7 @@ class Store:
                 self._dirty_books[new, ledger.symbol] = left
         bot = self.bot(new)
         if stand_in := self.bots.pop(old, None):
-            bot.open_orders += stand_in.open_orders
+            bot.alive |= stand_in.alive
 
     def forget(self, now_ns: int) -> None:
         """Let go of orders that were finished long ago."""
@@ -240,7 +240,7 @@ class Store:
 
     def _forget_bots(self) -> None:
         for name, bot in list(self.bots.items()):
-            if bot.is_attached or bot.row.has_lease or bot.open_orders or bot.row.is_ending:
+            if bot.is_attached or bot.row.has_lease or bot.alive or bot.row.is_ending:
                 continue
             books = [ledger.books[name] for ledger in self.ledgers.values() if name in ledger.books]
             if any(book.position_lots or book.buy_lots or book.sell_lots for book in books):
@@ -359,7 +359,7 @@ class Store:
                 if lot != 1:
                     row.position_lots = _scaled(row.position_lots, lot, symbol)
                     row.volume_lots = round(row.volume_lots * lot)
-                row.buy_lots = row.sell_lots = row.open_orders = 0
+                row.buy_lots = row.sell_lots = 0
                 ledger.books[row.bot] = row
                 ledger.account_lots += row.position_lots
                 self.bot(row.bot)

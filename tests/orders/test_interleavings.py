@@ -204,3 +204,19 @@ def test_after_any_interleaving_manager_bots_and_exchange_agree(machine):
 @pytest.mark.parametrize("machine", [Interleavings, PowerLosses])
 def test_after_very_many_interleavings_manager_bots_and_exchange_agree(machine):
     run_state_machine_as_test(machine, settings=settings(QUICK, max_examples=2000, stateful_step_count=80))
+
+
+def test_busy_random_worlds_agree_in_the_end():
+    from tests.orders.seeds import run
+
+    for seed in range(400):
+        run(seed, 80, loses_power=bool(seed % 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(8))
+def test_thousands_of_busy_random_worlds_agree_in_the_end(block):
+    from tests.orders.seeds import run
+
+    for seed in range(1000 * block, 1000 * (block + 1)):
+        run(seed, 200, loses_power=bool(seed % 2))
