@@ -13,6 +13,11 @@ _COMMANDS = {
     "replay": "Play recorded days into shared-memory channels.",
     "bot": "Run a strategy on channels: a replay's or, the same way, an exchange's.",
     "backtest": "Run a replay and a bot in one process.",
+    "status": "Show the daemons that run, their bots, books, orders and limits.",
+    "tap": "Show a channel's market data as it passes, or save it as an archive.",
+    "halt": "Have a connector cancel all orders and refuse new ones.",
+    "resume": "Have a halted connector take orders again.",
+    "compare": "Show a live run and its backtest side by side.",
     "convert": "Make an archive from an exchange's raw capture.",
 }
 
