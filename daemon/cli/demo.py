@@ -41,7 +41,7 @@ exchange do not agree on the account to the last unit.
 @click.option(
     "--seconds",
     type=click.FloatRange(1, 300),
-    default=15.0,
+    default=20.0,
     show_default=True,
     help="How long the bot trades with --live, each time.",
 )

@@ -66,6 +66,7 @@ def run(market: Market, instrument: InstrumentSection, folder: Path, seconds: fl
     bad = _one(market, folder / "chaos", seconds, chaos)
     stage(4, "The result", "what bot, connector and exchange say of one account", of=_STAGES)
     agree = [_show("calm", good, instrument), _show(f"--chaos {chaos}", bad, instrument)]
+    _show_mishaps(bad)
     for name, played in (("calm", good), ("chaos", bad)):
         draw(folder / name / "result.png", played.result)
     shown = " and ".join(
@@ -99,11 +100,16 @@ def _show(name: str, played: Played, instrument: InstrumentSection) -> bool:
     console.print(_table(name, rows))
     orders = played.truth["orders"]
     console.print(f"{len(orders):,} orders reached the exchange", markup=False, style="dim")
-    if played.mishaps:
-        most = sorted(played.mishaps.items(), key=lambda one: -one[1])
-        said = ", ".join(f"{count:,} {kind}" for kind, count in most[:_MISHAPS_SHOWN])
-        console.print(f"{sum(played.mishaps.values()):,} mishaps: {said} ...", markup=False, style="dim")
     return all(row.agrees for row in rows)
+
+
+def _show_mishaps(played: Played) -> None:
+    most = sorted(played.mishaps.items(), key=lambda one: -one[1])
+    said = ", ".join(f"{count:,} {kind}" for kind, count in most[:_MISHAPS_SHOWN])
+    total = sum(played.mishaps.values())
+    click.echo(
+        f"The exchange misbehaved {total:,} times: {said}{', ...' if len(most) > _MISHAPS_SHOWN else ''}"
+    )
 
 
 def _table(name: str, rows: list[Row]) -> Table:

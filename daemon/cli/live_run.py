@@ -32,6 +32,8 @@ _EXCHANGE = """\
 [exchange]
 port = 0
 control_port = 0
+# As lively as the middle of a busy day.
+speed = 4.0
 
 [market]
 channel = {channel}
