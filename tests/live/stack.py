@@ -23,9 +23,7 @@ class Stack:
 
     def __init__(self, folder: Path, runtime: Path) -> None:
         self.folder = folder
-        self._environment = (
-            os.environ | KEYS | {"PYTHONPATH": str(ROOT), "HFTD_RUNTIME_DIR": str(runtime)}
-        )
+        self._environment = os.environ | KEYS | {"PYTHONPATH": str(ROOT), "HFTD_RUNTIME_DIR": str(runtime)}
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
@@ -80,7 +78,14 @@ class Stack:
     def exchange_and_connector(self, *, connector: str) -> "subprocess.Popen[str]":
         """Start both; `connector` is the configuration behind the addresses. Returns when there is a valid book."""
         self.start(
-            "exchange", "--venue", "binancefutures", "--date", "20220831", "--config", "exchange.toml", "--json"
+            "exchange",
+            "--venue",
+            "binancefutures",
+            "--date",
+            "20220831",
+            "--config",
+            "exchange.toml",
+            "--json",
         )
         self.until(lambda: (self.folder / "exchange.out").read_text().endswith("\n"))
         urls = msgspec.json.decode((self.folder / "exchange.out").read_bytes())

