@@ -1,4 +1,4 @@
-"""A strategy whose looks at the market lie on a grid of the clock, so that a live run and its backtest look together."""
+"""A strategy that looks at the market on a grid of the clock, so that a live run and its backtest look together."""
 
 import numpy as np
 from numba import njit
@@ -18,7 +18,7 @@ def aligned(
     order_qty=0.01,
     max_position=0.1,
 ):
-    """Make a market at offset, offset + interval, ... of the clock, from `begin_s` to `end_s`, then cancel and leave."""
+    """Make a market at offset + n * interval of the clock, from `begin_s` to `end_s`, then cancel and leave."""
     while hbt.elapse(interval_ns - (hbt.current_timestamp - offset_ns) % interval_ns) == 0:
         if hbt.current_timestamp < begin_s * 1_000_000_000:
             continue

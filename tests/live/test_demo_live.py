@@ -1,4 +1,4 @@
-"""What a user may rely on: the live demo ends with accounts that agree, and whatever ends it leaves no process behind."""
+"""What a user may rely on: the accounts of the live demo agree, and whatever ends it leaves no process behind."""
 
 import os
 import signal
