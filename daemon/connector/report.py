@@ -8,7 +8,7 @@ import msgspec
 from daemon.orders.manager import OrderManager
 from hftd.channel import status
 from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS
-from hftd.clock import monotonic_ns, wall_ns
+from hftd.clock import monotonic_ns, running_ns
 from hftd.types import INVALID_MAX, INVALID_MIN
 from hftd.version import __version__
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def status_of(connector: "Connector") -> status.DaemonStatus:
     """All that a connector knows of itself."""
-    now_ns = wall_ns()
+    now_ns = running_ns()
     bots, session = connector.bots, connector.session
     known = connector.orders.snapshot(now_ns)
     server = connector.server
