@@ -25,6 +25,7 @@ from benchmarks.sides import (
     MAKER_FEE,
     MARKET_MAKER,
     OURS,
+    PREPARED,
     QUEUE_POWER,
     ROI_VECTOR,
     STEP_NS,
@@ -123,7 +124,9 @@ def measure(repeat: int, times: int) -> dict[str, Any]:
         folder = Path(temporary)
         of = market(times, folder)
         write_run(folder, of)
-        sides = [OURS, HASH_MAP, ROI_VECTOR] if reference_module() is not None else [OURS]
+        sides = [PREPARED, OURS]
+        if reference_module() is not None:
+            sides += [HASH_MAP, ROI_VECTOR]
         figures: dict[str, Any] = {
             "market": of.name,
             "rows": len(of.rows),
@@ -162,11 +165,13 @@ def measure(repeat: int, times: int) -> dict[str, Any]:
 def _summary(seconds: dict[str, list[float]], ends: dict[str, State], rows: int) -> dict[str, Any]:
     rates = {side: [rows / took for took in found] for side, found in seconds.items()}
     pairs = [
+        (PREPARED, HASH_MAP),
+        (PREPARED, ROI_VECTOR),
         (OURS, HASH_MAP),
         (OURS, ROI_VECTOR),
         (CHANNELS, HASH_MAP),
         (CHANNELS, ROI_VECTOR),
-        (OURS, BOUND),
+        (PREPARED, BOUND),
     ]
     return {
         "rows_per_s": {side: spread(found) for side, found in rates.items()},

@@ -20,7 +20,7 @@ _GENERATED_S = 600.0
 _SEED = 20240808
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Market:
     """One instrument's rows.
 

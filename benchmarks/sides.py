@@ -2,6 +2,7 @@
 
 # pyright: basic
 
+from functools import lru_cache
 from typing import Any
 
 from benchmarks.market import Market
@@ -23,6 +24,7 @@ MARKET_MAKER = {
 """The parameters of `strategies.market_making`, in the order of its arguments."""
 
 OURS = "hftd"
+PREPARED = "hftd, prepared columns"
 HASH_MAP = "reference, HashMap"
 ROI_VECTOR = "reference, ROI vector"
 
@@ -38,24 +40,37 @@ def reference_module() -> Any:
     return hftbacktest
 
 
+def is_ours(side: str) -> bool:
+    """Whether this side is hftd's engine."""
+    return side in (OURS, PREPARED)
+
+
+@lru_cache(maxsize=2)
+def _prepared(market: Market) -> Any:
+    from sim import Prepared
+
+    return Prepared(market.rows, market.tick_size, market.lot_size)
+
+
 def open_side(side: str, market: Market) -> Any:
     """An `hbt` at the beginning of the market."""
-    if side == OURS:
+    if is_ours(side):
         from sim.asset import BacktestAsset
         from sim.backtest import HashMapMarketDepthBacktest
 
-        return HashMapMarketDepthBacktest([_described(BacktestAsset(), market)])
+        data = _prepared(market) if side == PREPARED else market.rows
+        return HashMapMarketDepthBacktest([_described(BacktestAsset(), market, data)])
     reference = reference_module()
-    asset = _described(reference.BacktestAsset(), market)
+    asset = _described(reference.BacktestAsset(), market, market.rows)
     if side == ROI_VECTOR:
         asset = asset.roi_lb(market.roi[0]).roi_ub(market.roi[1])
         return reference.ROIVectorMarketDepthBacktest([asset])
     return reference.HashMapMarketDepthBacktest([asset])
 
 
-def _described(asset: Any, market: Market) -> Any:
+def _described(asset: Any, market: Market, data: Any) -> Any:
     return (
-        asset.data(market.rows)
+        asset.data(data)
         .linear_asset(1.0)
         .constant_order_latency(LATENCY_NS, LATENCY_NS)
         .power_prob_queue_model3(QUEUE_POWER)
@@ -73,7 +88,7 @@ def timed_run(side: str, market: Market, strategy: Any, arguments: tuple[Any, ..
     start_ns = monotonic_ns()
     strategy(hbt, *arguments)
     seconds = (monotonic_ns() - start_ns) / 1e9
-    if side == OURS:
+    if is_ours(side):
         hbt.check()
     values = hbt.state_values(0)
     state = {name: float(getattr(values, name)) for name in ("position", "balance", "fee", "num_trades")}

@@ -233,6 +233,28 @@ def set_ask(book, tick, qty):
 
 
 @inline
+def change_bid(book, tick, qty):
+    """Another quantity, not zero, for a bid level that is there; the best prices stay as they are."""
+    b = book_at(book)
+    i = tick - b.base_tick
+    if 0 <= i < b.window_ticks:
+        store_f64(b.bids + 8 * i, qty)
+    else:
+        _far_set(b.far_bid_ticks, b.far_bid_qtys, b.far_bids, tick, qty)
+
+
+@inline
+def change_ask(book, tick, qty):
+    """Another quantity, not zero, for an ask level that is there; the best prices stay as they are."""
+    b = book_at(book)
+    i = tick - b.base_tick
+    if 0 <= i < b.window_ticks:
+        store_f64(b.asks + 8 * i, qty)
+    else:
+        _far_set(b.far_ask_ticks, b.far_ask_qtys, b.far_asks, tick, qty)
+
+
+@inline
 def _zero(qtys, base, low, high):
     # Not a range: of an empty side the bounds are the least and the greatest integer, and its length overflows.
     tick = low

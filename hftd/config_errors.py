@@ -132,7 +132,9 @@ def _pick(kind: inspect.Type, value: Any) -> inspect.Type:
         if isinstance(value, dict) and struct.tag is not None:
             if cast(dict[str, Any], value).get(struct.tag_field or "") == struct.tag:
                 return struct
-    return structs[0] if len(structs) == 1 else kind
+    # A table or a word: of what is no table the words are the choices.
+    is_open = isinstance(value, dict) or len(_options(kind)) == 1
+    return structs[0] if len(structs) == 1 and is_open else kind
 
 
 def _type_at(root: inspect.Type, place: _Path, data: Any) -> inspect.Type | None:

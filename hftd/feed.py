@@ -9,7 +9,8 @@ kind. Rows that the local side does not see, and kinds that it does not know, ch
 from hftd.book import book_at, clear_asks, clear_bids, clear_book, level_qty, set_ask, set_bid
 from hftd.jit import inline, kernel
 from hftd.layout import asset_dtype, offset_of
-from hftd.native import copy_bytes, load_f64, load_i64, round_away
+from hftd.market_orders import market_orders_at
+from hftd.native import call_code, copy_bytes, load_f64, load_i64, round_away
 from hftd.orders import asset_at
 from hftd.types import (
     BUY_EVENT,
@@ -34,9 +35,18 @@ _MAX_TICK = float(1 << 53)
 
 
 @inline
-def apply_book_row(book, ev, px, qty):
-    """Apply a depth, snapshot or clear row to a book; prices that can't be a tick are ignored."""
+def apply_book_row(book, row):
+    """Apply a depth, snapshot or clear row to a book; prices that can't be a tick are ignored.
+
+    A book that is made from single orders takes rows of orders and clears instead.
+    """
     b = book_at(book)
+    if b.market_orders != 0:
+        call_code(market_orders_at(b.market_orders).fn_apply_rows, (book, row, 1))
+        return
+    ev = load_i64(row)
+    px = load_f64(row + _PX)
+    qty = load_f64(row + _QTY)
     kind = ev & KIND_MASK
     if kind == DEPTH_EVENT or kind == DEPTH_SNAPSHOT_EVENT:
         ticks = px / b.tick_size
@@ -85,7 +95,7 @@ def apply_rows(asset, rows, count):
                 elif a.user_events_cap > 0:
                     a.user_events_dropped += 1
             else:
-                apply_book_row(book, ev, load_f64(row + _PX), load_f64(row + _QTY))
+                apply_book_row(book, row)
         row += ROW_BYTES
     if seen > 0:
         a.feed_seen = 1
@@ -98,6 +108,6 @@ def load_book(book, rows, count):
     """Apply rows to a book alone: an initial snapshot."""
     row = rows
     for _ in range(count):
-        apply_book_row(book, load_i64(row), load_f64(row + _PX), load_f64(row + _QTY))
+        apply_book_row(book, row)
         row += ROW_BYTES
     return count

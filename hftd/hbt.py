@@ -16,7 +16,7 @@ from hftd.hbt_numba import python_class
 from hftd.hbt_types import hbt_type
 from hftd.latencies import clean_latencies
 from hftd.layout import MAX_LAST_TRADES, asset_dtype, offset_of, session_dtype
-from hftd.local import AssetSpec, fill_book, fill_orders
+from hftd.local import AssetSpec, fill_book, fill_orders, left_out_of_market_orders
 from hftd.recorder import RecorderMemory
 from hftd.types import (
     BOOK_INVALID,
@@ -295,6 +295,13 @@ class Hbt:
                 found.append(
                     f"{name}: {int(row['book']['far_dropped']):,} levels far from the market had no room"
                 )
+            found += [f"{name}: {what}" for what in left_out_of_market_orders(row["book"])]
+        if times := int(self._session[0]["wrong_assets"]):
+            number = int(self._session[0]["wrong_asset"])
+            found.append(
+                f"the strategy asked {times:,} times for an asset that it does not have, last for number {number}, and "
+                f"was given asset 0: it has {self.num_assets}, numbered from 0"
+            )
         if dropped := int(self._session[0]["requests_dropped"]):
             found.append(f"{dropped:,} requests were not recorded: there is room for 16.7 million")
         if self._recorder is not None and self._recorder.dropped:

@@ -76,10 +76,19 @@ def _asset_part(path) -> Callable[..., Any]:
     return lower
 
 
+def _store(builder, session, field, value):
+    address = builder.add(session, I64(offset_of(session_dtype, field)))
+    builder.store(value, builder.inttoptr(address, I64.as_pointer()))
+
+
 def asset_at_number(builder, session, asset_no):
-    """The address of an asset; of asset 0 for a number that is none of the bot's."""
+    """The address of an asset; of asset 0 for a number that is none of the bot's, which is counted and said later."""
     count = load(builder, session, offset_of(session_dtype, "num_assets"), I64)
     inside = builder.icmp_unsigned("<", asset_no, count)
+    with builder.if_then(builder.not_(inside), likely=False):
+        times = load(builder, session, offset_of(session_dtype, "wrong_assets"), I64)
+        _store(builder, session, "wrong_assets", builder.add(times, I64(1)))
+        _store(builder, session, "wrong_asset", asset_no)
     assets = load(builder, session, offset_of(session_dtype, "assets"), I64)
     return builder.add(assets, builder.mul(builder.select(inside, asset_no, I64(0)), I64(_ASSET_BYTES)))
 

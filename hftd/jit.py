@@ -171,6 +171,11 @@ def from_cache(folder: Path, make: Callable[[], Any]) -> Any:
         return make()
 
 
+_DIVISION = "numpy"
+"""A division by zero gives an infinity or NaN, as the processor does. An exception can't leave compiled code that
+compiled code has called: it would be printed, and the caller would go on with half of the work done."""
+
+
 class Kernel:
     """One compiled function with a fixed signature; compiled, or loaded from the cache, at the first use."""
 
@@ -194,7 +199,9 @@ class Kernel:
             with _report(self.name) as reported:
                 self._compiled = from_cache(
                     kernels_dir(self.function.__module__),
-                    lambda: make(self.signature, cache=True, nopython=True)(self.function),
+                    lambda: make(self.signature, cache=True, nopython=True, error_model=_DIVISION)(
+                        self.function
+                    ),
                 )
                 reported(self._compiled.cache_hits > 0)
         return self._compiled
@@ -276,7 +283,9 @@ class Entry:
             with _report(self.name) as reported:
                 self._compiled = from_cache(
                     kernels_dir(self.function.__module__),
-                    lambda: njit(self.signature, cache=True, nogil=self.nogil)(self.function),
+                    lambda: njit(self.signature, cache=True, nogil=self.nogil, error_model=_DIVISION)(
+                        self.function
+                    ),
                 )
                 reported(bool(self._compiled.stats.cache_hits))
         return self._compiled

@@ -34,6 +34,9 @@ WINDOW_TICKS = 1 << 22
 MAX_FAR_LEVELS = 1 << 20
 """Far levels kept for each side; one more is dropped and counted."""
 
+MAX_MARKET_ORDERS = 1 << 20
+"""Orders of the market that a book made from single orders holds at one time; one more is dropped and counted."""
+
 book_dtype = np.dtype(
     [
         ("best_bid_tick", "i8"),
@@ -63,6 +66,7 @@ book_dtype = np.dtype(
         ("roi_ub_tick", "i8"),
         ("fn_far_qty", "i8"),
         ("fn_write_levels", "i8"),
+        ("market_orders", "i8"),  # of a book that is made from single orders: its orders; otherwise 0
         ("not_valid", "i8"),  # BY_* bits: who says that it is not; 0 in a backtest
     ],
     align=True,
@@ -78,6 +82,40 @@ index_dtype = np.dtype(
     align=True,
 )
 """An index from order ids to slots of a pool."""
+
+market_order_dtype = np.dtype(
+    [
+        ("order_id", "i8"),
+        ("side", "i8"),  # 0: the record is free
+        ("price_tick", "i8"),
+        ("qty", "f8"),
+        (
+            "arrival",
+            "i8",
+        ),  # its number among all that joined a queue: at one price the lower one stands ahead
+        ("next_free", "i8"),
+    ],
+    align=True,
+)
+"""An order of the market, in a book that is made from single orders."""
+
+market_orders_dtype = np.dtype(
+    [
+        ("pool", "i8"),
+        ("used_slots", "i8"),
+        ("free", "i8"),
+        ("count", "i8"),
+        ("arrivals", "i8"),  # numbers given out
+        ("index", index_dtype),
+        # Rows that were left out.
+        ("unknown", "i8"),  # of an order that is not there
+        ("duplicates", "i8"),  # an order that is there was added
+        ("sideless", "i8"),  # an order of neither side was added
+        ("dropped", "i8"),  # there was no room for it
+        ("fn_apply_rows", "i8"),
+    ],
+    align=True,
+)
 
 order_dtype = np.dtype(
     [
@@ -202,6 +240,8 @@ session_dtype = np.dtype(
         ("closed", "i8"),
         ("stop", "i8"),  # set from outside: whatever lets time pass returns 1
         ("ended", "i8"),  # the data is over
+        ("wrong_asset", "i8"),  # a number that is none of the bot's, which the strategy gave
+        ("wrong_assets", "i8"),  # how often
     ],
     align=True,
 )

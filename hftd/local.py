@@ -4,13 +4,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hftd.arena import Arena
 from hftd.book import far_qty, write_levels
 from hftd.errors import OrderError
-from hftd.layout import MAX_FAR_LEVELS, MAX_ORDERS, MAX_USER_EVENTS, WINDOW_TICKS, order_dtype
+from hftd.layout import (
+    MAX_FAR_LEVELS,
+    MAX_MARKET_ORDERS,
+    MAX_ORDERS,
+    MAX_USER_EVENTS,
+    WINDOW_TICKS,
+    market_order_dtype,
+    market_orders_dtype,
+    order_dtype,
+)
+from hftd.market_orders import apply_order_rows
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.types import INVALID_MAX, INVALID_MIN
+from hftd.views import view
 
 MAX_ROI_TICKS = 1 << 28
 """A range of interest that is wider is a mistake."""
@@ -130,3 +142,43 @@ def fill_orders(row: Any, arena: Arena, record_bytes: int = order_dtype.itemsize
     row["index"]["entries"] = arena.reserve(INDEX_BYTES)
     row["index"]["spare"] = arena.reserve(INDEX_BYTES)
     row["index"]["bits"] = FIRST_INDEX_BITS
+
+
+def fill_market_orders(book: Any, arena: Arena) -> NDArray[Any]:
+    """Let a book record, set up by `fill_book`, be made from single orders.
+
+    Returns:
+        Its `market_orders_dtype` record, shape (1,).
+    """
+    rows = arena.records(market_orders_dtype, 1)
+    rows[0]["pool"] = arena.reserve(market_order_dtype.itemsize * MAX_MARKET_ORDERS)
+    rows[0]["index"]["entries"] = arena.reserve(INDEX_BYTES)
+    rows[0]["index"]["spare"] = arena.reserve(INDEX_BYTES)
+    rows[0]["index"]["bits"] = FIRST_INDEX_BITS
+    rows[0]["fn_apply_rows"] = apply_order_rows.address
+    book["market_orders"] = rows.ctypes.data
+    return rows
+
+
+_LEFT_OUT = {
+    "unknown": "rows named an order that is not in the book",
+    "duplicates": "rows added an order that is in the book",
+    "sideless": "rows added an order without a side",
+    "dropped": f"rows added an order for which there was no room: {MAX_MARKET_ORDERS:,} have",
+}
+
+
+def left_out_of_market_orders(book: Any) -> list[str]:
+    """What a book record that is made from single orders had to leave out, as sentences; empty for other books."""
+    if not book["market_orders"]:
+        return []
+    record = view(int(book["market_orders"]), market_orders_dtype)[0]
+    return [f"{int(record[name]):,} {what}" for name, what in _LEFT_OUT.items() if record[name]]
+
+
+def market_orders(record: Any) -> NDArray[Any]:
+    """The orders that a `market_orders_dtype` record keeps: a copy, `market_order_dtype`, in no order."""
+    if not record["used_slots"]:
+        return np.empty(0, market_order_dtype)
+    kept = view(int(record["pool"]), market_order_dtype, int(record["used_slots"]))
+    return kept[kept["side"] != 0]

@@ -117,6 +117,27 @@ fence_release = _fence("fence_release", "release")
 """What is stored before it is visible before anything that is stored after it; costs nothing on x86-64."""
 
 
+def _prefetch(name: str, is_write: int) -> Any:
+    def typed(typingctx, address):
+        def codegen(context, builder, signature, args):
+            pointer = builder.inttoptr(args[0], _I8.as_pointer())
+            function_type = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
+            function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+            builder.call(function, [pointer, _I32(is_write), _I32(3), _I32(1)])
+            return context.get_dummy_value()
+
+        return types.void(types.int64), codegen
+
+    typed.__name__ = name
+    return intrinsic(typed)
+
+
+prefetch_read = _prefetch("prefetch_read", 0)
+"""Ask for the cache line of an address, that will be read; any address is allowed."""
+prefetch_write = _prefetch("prefetch_write", 1)
+"""Ask for the cache line of an address, and take it from the other cores: it will be written."""
+
+
 @intrinsic
 def add_u32(typingctx, address, value):
     """Add to a 32-bit word atomically; returns what it was."""

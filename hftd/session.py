@@ -70,7 +70,7 @@ def asset_address(session, asset_no):
 @inline
 def _after(now_ns, duration_ns):
     """Now + duration, held at the end of time."""
-    if duration_ns > UNTIL_END_OF_DATA - now_ns:
+    if now_ns > 0 and duration_ns > UNTIL_END_OF_DATA - now_ns:
         return UNTIL_END_OF_DATA
     return now_ns + duration_ns
 

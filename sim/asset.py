@@ -27,6 +27,7 @@ from sim.engine.layout import (
     FEE_ON_QTY,
     FEE_ON_VALUE,
     QUEUE_CUSTOM,
+    QUEUE_L3_FIFO,
     QUEUE_LOG,
     QUEUE_LOG2,
     QUEUE_POWER,
@@ -90,6 +91,7 @@ class AssetModel:
     buyer_fee: float = 0.0
     seller_fee: float = 0.0
     exchange_model: int = EXCHANGE_WHOLE_FILLS
+    share_trades: bool = False
     queue_model: int = QUEUE_LOG2
     queue_power: float = 0.0
     custom_queue: CustomQueue | None = None
@@ -106,6 +108,11 @@ class AssetModel:
     def contract(self) -> Contract:
         """What a position is worth."""
         return Contract(self.contract_size, self.asset_model == ASSET_INVERSE)
+
+    @property
+    def by_order(self) -> bool:
+        """Whether the market is known order by order."""
+        return self.queue_model == QUEUE_L3_FIFO
 
     def spec(self) -> AssetSpec:
         """What the local side must know."""
@@ -334,6 +341,14 @@ class BacktestAsset:
         """Decreases are split by 1 - f(front / (front + back)), f(x) = x^n."""
         return self._queue(QUEUE_POWER3, n)
 
+    def l3_fifo_queue_model(self) -> Self:
+        """The feed is the market's single orders (kinds 10 to 13), and own orders stand among them by arrival.
+
+        Rows of levels (kinds 1 and 4) change nothing then. The rules: :mod:`hftd.market_orders` for the book,
+        :mod:`sim.engine.orders` for fills, whole and partial.
+        """
+        return self._queue(QUEUE_L3_FIFO)
+
     def custom_queue_model(self, model: CustomQueue) -> Self:
         """A queue model of one's own."""
         self.model.queue_model, self.model.custom_queue = QUEUE_CUSTOM, model
@@ -362,6 +377,14 @@ class BacktestAsset:
     def partial_fill_exchange(self) -> Self:
         """Makers fill by what trades leave behind the queue ahead of them, takers walk the opposite book."""
         self.model.exchange_model = EXCHANGE_PARTIAL_FILLS
+        return self
+
+    def share_trades(self, shared: bool = True) -> Self:
+        """The orders of a bot at one price share a trade's quantity, by queue place.
+
+        Without it, as in HftBacktest, each of them is given all of it. Markets of single orders always share.
+        """
+        self.model.share_trades = bool(shared)
         return self
 
     def _fees(self, model: int, maker_fee: float, taker_fee: float) -> Self:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hftd.hbt import Hbt
 from hftd.layout import asset_dtype, book_dtype, offset_of
-from hftd.local import AssetSpec, fill_book
+from hftd.local import AssetSpec, fill_book, fill_market_orders
 from hftd.types import INVALID_MAX
 from sim.asset import AssetModel, BacktestAsset
 from sim.engine import run
@@ -34,6 +34,9 @@ class Backtest(Hbt):
     ) -> None:
         super().__init__(specs or [model.spec() for model in models])
         books = [self._asset(asset_no) + _BOOK for asset_no in range(len(models))]
+        for row, model in zip(self._assets, models, strict=True):
+            if model.by_order:
+                fill_market_orders(row["book"], self._arena)
         # An asset that is only on the timeline has a local book that nobody looks at.
         self._timeline = self._arena.records(book_dtype, len(timeline or []))
         for row, model in zip(self._timeline, timeline or [], strict=True):

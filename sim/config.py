@@ -1,11 +1,13 @@
 """What `replay.toml` says: which data plays in which channel, through which models."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from hftd.config import Section, check_file_pattern, check_name, check_range, check_unique
+from hftd.config import Section, check_file_pattern, check_name, check_range, check_unique, quoted
 
+_CUSTOM_NAME = re.compile(r".+:[A-Za-z_][A-Za-z0-9_]*")
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 MAX_LATENCY_NS = 366 * 86_400 * 1_000_000_000
@@ -75,6 +77,30 @@ class SeparateLatency(Section, frozen=True, tag="separate", tag_field="model"):
             )
 
 
+class _Custom(Section, frozen=True):
+    """A model of one's own, see :mod:`sim.models`.
+
+    Attributes:
+        name: `"path/to/models.py:name"` or `"module:name"` of the model, or of a function that makes one; paths are
+            relative to this file.
+        parameters: Arguments of the function, by name.
+    """
+
+    name: str
+    parameters: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not _CUSTOM_NAME.fullmatch(self.name):
+            raise ValueError(
+                f"`name` must be 'module:function' or 'path/to/file.py:function', is {quoted(self.name)}"
+            )
+
+
+class CustomLatency(_Custom, frozen=True, tag="custom", tag_field="model"):
+    """A latency of one's own."""
+
+
 class RiskAverseQueue(Section, frozen=True, tag="risk_averse", tag_field="model"):
     """Only trades at the price move an order forward in its queue."""
 
@@ -103,6 +129,14 @@ class LogQueue(Section, frozen=True, tag="log", tag_field="model"):
 
 class LogQueue2(Section, frozen=True, tag="log2", tag_field="model"):
     """As `power2`, with f(x) = ln(1 + x)."""
+
+
+class CustomQueue(_Custom, frozen=True, tag="custom", tag_field="model"):
+    """A queue model of one's own."""
+
+
+class L3FifoQueue(Section, frozen=True, tag="l3_fifo", tag_field="model"):
+    """The data are the market's single orders, and own orders stand among them first in, first out."""
 
 
 class ValueFee(Section, frozen=True, tag="value", tag_field="model"):
@@ -139,9 +173,35 @@ class FlatFee(Section, frozen=True, tag="flat", tag_field="model"):
     seller: float = 0.0
 
 
-Fee = ValueFee | QtyFee | FlatFee
-OrderLatency = ConstantLatency | InterpolatedLatency | SeparateLatency
-Queue = RiskAverseQueue | PowerQueue | PowerQueue2 | PowerQueue3 | LogQueue | LogQueue2
+class CustomFee(_Custom, frozen=True, tag="custom", tag_field="model"):
+    """A fee model of one's own; `buyer` and `seller` are on the value besides."""
+
+    buyer: float = 0.0
+    seller: float = 0.0
+
+
+class CustomExchange(_Custom, frozen=True, tag="custom", tag_field="model"):
+    """An exchange with rules of one's own.
+
+    Attributes:
+        partial_fill: Whether fills may be partial.
+    """
+
+    partial_fill: bool = False
+
+
+Fee = ValueFee | QtyFee | FlatFee | CustomFee
+OrderLatency = ConstantLatency | InterpolatedLatency | SeparateLatency | CustomLatency
+Queue = (
+    RiskAverseQueue
+    | PowerQueue
+    | PowerQueue2
+    | PowerQueue3
+    | LogQueue
+    | LogQueue2
+    | L3FifoQueue
+    | CustomQueue
+)
 
 
 class AssetSection(Section, frozen=True):
@@ -155,6 +215,7 @@ class AssetSection(Section, frozen=True):
         fee: What a trade costs.
         queue: How an order's place in the queue is estimated.
         exchange: How the exchange fills orders.
+        share_trades: Whether a bot's orders at one price share a trade's quantity, by queue place.
         asset: How value follows from price and quantity.
         contract_size: Units of the underlying in one contract.
         feed_latency_offset_ns: Added to the local time of each row of market data.
@@ -170,7 +231,8 @@ class AssetSection(Section, frozen=True):
     order_latency: OrderLatency
     fee: Fee
     queue: Queue = RiskAverseQueue()
-    exchange: Literal["no_partial_fill", "partial_fill"] = "no_partial_fill"
+    exchange: Literal["no_partial_fill", "partial_fill"] | CustomExchange = "no_partial_fill"
+    share_trades: bool = False
     asset: Literal["linear", "inverse"] = "linear"
     contract_size: _Positive = 1.0
     feed_latency_offset_ns: int = 0

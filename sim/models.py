@@ -11,9 +11,12 @@ The functions are compiled for these arguments once, kept compiled, and called t
 engine's speed and may not raise.
 """
 
+import copy
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,6 +105,46 @@ class Compiled:
     addresses: dict[str, int] = field(default_factory=dict)
     state: int = 0
     keep: list[Any] = field(default_factory=list)
+
+
+def load_model(name: str, parameters: dict[str, Any], base: Path, kind: type[Any], where: str) -> Any:
+    """A model that a configuration names, with a state that no other asset or run has.
+
+    Args:
+        name: `module:name` or `path/to/file.py:name` of a model of this module, or of a function that makes one.
+        parameters: The function's arguments, by name.
+        base: The folder that paths are relative to, and where modules are looked for too.
+        kind: The class that it must be of.
+        where: How to name it in errors.
+
+    Raises:
+        StrategyError: It can't be found, the parameters do not fit, or it is no such model.
+    """
+    from hftd.bot.strategy import load_named
+
+    where = f"{where}: {name}"
+    found: Any = load_named(name, base, where, what="model")
+    if callable(found):
+        try:
+            inspect.signature(found).bind(**parameters)
+        except TypeError as error:
+            names = ", ".join(inspect.signature(found).parameters) or "none"
+            raise StrategyError(
+                f"its parameters do not fit: {error}", where=where, hint=f"they are: {names}"
+            ) from None
+        try:
+            found = found(**parameters)
+        except Exception as error:
+            raise StrategyError(f"it failed: {type(error).__name__}: {error}", where=where) from error
+    elif parameters:
+        raise StrategyError("it is no function, so it takes no parameters", where=where)
+    if not isinstance(found, kind):
+        raise StrategyError(
+            f"it is {type(found).__name__}, but must be a {kind.__name__}",
+            where=where,
+            hint=f"name a sim.{kind.__name__}, or a function that returns one",
+        )
+    return replace(found, state=copy.deepcopy(found.state))
 
 
 def _state_row(state: State, where: str) -> NDArray[Any]:

@@ -10,14 +10,20 @@ from hftd.bot.runner import run_strategy
 from hftd.bot.strategy import load_strategy
 from hftd.errors import OrderError, UsageError
 from hftd.local import AssetSpec
+from sim import models as own_models
 from sim.archive import find_files
 from sim.asset import AssetModel, OrderLatency
 from sim.backtest import Backtest
 from sim.config import (
     AssetSection,
     ConstantLatency,
+    CustomExchange,
+    CustomFee,
+    CustomLatency,
+    CustomQueue,
     FlatFee,
     InterpolatedLatency,
+    L3FifoQueue,
     LogQueue,
     LogQueue2,
     PowerQueue,
@@ -32,9 +38,12 @@ from sim.engine.layout import (
     ASSET_INVERSE,
     ASSET_LINEAR,
     EXCHANGE_PARTIAL_FILLS,
+    FEE_CUSTOM,
     FEE_FLAT,
     FEE_ON_QTY,
     FEE_ON_VALUE,
+    QUEUE_CUSTOM,
+    QUEUE_L3_FIFO,
     QUEUE_LOG,
     QUEUE_LOG2,
     QUEUE_POWER,
@@ -65,11 +74,37 @@ def _queue(section: AssetSection) -> tuple[int, float]:
             return QUEUE_LOG, 0.0
         case LogQueue2():
             return QUEUE_LOG2, 0.0
+        case CustomQueue():
+            return QUEUE_CUSTOM, 0.0
+        case L3FifoQueue():
+            return QUEUE_L3_FIFO, 0.0
         case _:
             return QUEUE_RISK_ADVERSE, 0.0
 
 
-_FEES = {ValueFee: FEE_ON_VALUE, QtyFee: FEE_ON_QTY, FlatFee: FEE_FLAT}
+_FEES = {ValueFee: FEE_ON_VALUE, QtyFee: FEE_ON_QTY, FlatFee: FEE_FLAT, CustomFee: FEE_CUSTOM}
+
+
+def _set_custom(model: AssetModel, section: AssetSection, base: Path) -> None:
+    """Load the models of one's own."""
+    for key, named, kind, field in (
+        ("order_latency", section.order_latency, CustomLatency, "custom_latency"),
+        ("queue", section.queue, CustomQueue, "custom_queue"),
+        ("fee", section.fee, CustomFee, "custom_fee"),
+        ("exchange", section.exchange, CustomExchange, "custom_exchange"),
+    ):
+        if isinstance(named, kind):
+            made = getattr(own_models, kind.__name__)
+            where = f"`{key}` of {model.name}"
+            setattr(model, field, own_models.load_model(named.name, named.parameters, base, made, where))
+
+
+def _set_fee(model: AssetModel, section: AssetSection) -> None:
+    fee = section.fee
+    model.fee_model = _FEES[type(fee)]
+    model.buyer_fee, model.seller_fee = fee.buyer, fee.seller
+    if not isinstance(fee, CustomFee):
+        model.maker_fee, model.taker_fee = fee.maker, fee.taker
 
 
 def _set_latency(model: AssetModel, section: AssetSection, dates: list[str], place: dict[str, Any]) -> None:
@@ -90,6 +125,7 @@ def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAss
 
     Raises:
         DataError: A file is missing.
+        StrategyError: A model of one's own can't be loaded.
     """
     found: list[RunAsset] = []
     for channel in config.channels:
@@ -104,15 +140,14 @@ def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAss
                 feed_offset_ns=section.feed_latency_offset_ns,
                 contract_size=section.contract_size,
                 fuse_bbo=section.fuse_bbo,
+                share_trades=section.share_trades,
                 asset_model=ASSET_INVERSE if section.asset == "inverse" else ASSET_LINEAR,
-                fee_model=_FEES[type(section.fee)],
-                maker_fee=section.fee.maker,
-                taker_fee=section.fee.taker,
-                buyer_fee=section.fee.buyer,
-                seller_fee=section.fee.seller,
             )
-            if section.exchange == "partial_fill":
+            _set_fee(model, section)
+            exchange = section.exchange
+            if exchange.partial_fill if isinstance(exchange, CustomExchange) else exchange == "partial_fill":
                 model.exchange_model = EXCHANGE_PARTIAL_FILLS
+            _set_custom(model, section, base)
             model.queue_model, model.queue_power = _queue(section)
             if section.roi is not None:
                 model.roi_lb, model.roi_ub = section.roi

@@ -12,6 +12,8 @@ _COMMANDS = {
     "demo": "Generate a market, replay it to a bot, show what it earned.",
     "replay": "Play recorded days into shared-memory channels.",
     "bot": "Run a strategy on channels: a replay's or, the same way, an exchange's.",
+    "connector": "Trade one account of an exchange, and serve its market, to bots.",
+    "exchange": "Run a local exchange that speaks a real one's protocol.",
     "backtest": "Run a replay and a bot in one process.",
     "status": "Show the daemons that run, their bots, books, orders and limits.",
     "tap": "Show a channel's market data as it passes, or save it as an archive.",
@@ -30,9 +32,9 @@ Examples:
 
 \b
 Errors go to stderr in one message, with what is wrong, where, and what to do.
-HFTD_DEBUG=1 shows the traceback too. Exit codes: 0 good, 1 failed,
-2 something that you gave is wrong, 3 a channel broke, 4 the daemon died,
-130 interrupted.
+HFTD_DEBUG=1 shows the traceback too, HFTD_LOG=info what daemons log.
+Exit codes: 0 good, 1 failed, 2 something that you gave is wrong,
+3 a channel broke, 4 the daemon died, 130 interrupted.
 """
 
 

@@ -12,9 +12,6 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Self
 
-TERMINATED = 143
-"""As shells report a process that SIGTERM ended."""
-
 _LINES_WAITING_MAX = 1000
 """More lines wait in the child's pipe, and the child with them."""
 _LINES_KEPT_MAX = 60
@@ -137,13 +134,17 @@ class Children:
 
 @contextlib.contextmanager
 def exiting_on_sigterm() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit meanwhile, so that blocks are left in order."""
+    """Turn SIGTERM, and the end of the terminal, into SystemExit meanwhile, so that blocks are left in order.
 
-    def leave(_: int, __: FrameType | None) -> None:
-        raise SystemExit(TERMINATED)
+    The children have sessions of their own, so nothing but this process tells them that a terminal was closed.
+    """
 
-    before = signal.signal(signal.SIGTERM, leave)
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -210,7 +210,8 @@ def tap(name: str, choice: Choice, out: Out) -> End:
         out.begin(list(chosen.values()))
         done = 0
         for instrument in chosen.values():
-            if instrument.book:
+            # A clear alone is the book of a daemon that has none yet.
+            if len(instrument.book) > event_dtype.itemsize:
                 done += _hand_on(
                     wire.Feed(instrument.instrument, instrument.book), 0, chosen, choice, out, done
                 )

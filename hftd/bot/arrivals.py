@@ -54,7 +54,7 @@ from hftd.layout import (
     offset_of,
     update_dtype,
 )
-from hftd.native import copy_bytes, load_f64, load_i64, stack_bytes, store_i64, store_release
+from hftd.native import copy_bytes, load_i64, stack_bytes, store_i64, store_release
 from hftd.orders import apply_update, asset_at, update_at
 from hftd.types import state_values_dtype
 
@@ -63,7 +63,6 @@ _UPDATE_FIELDS = 8  # behind arrive_ts
 _STATE = offset_of(asset_dtype, "state")
 _STATE_BYTES = state_values_dtype.itemsize
 _NUM_TRADES = 8 * (1 + (state_values_dtype.names or ()).index("num_trades"))
-_EV, _PX, _QTY = 0, 24, 32
 
 
 @inline
@@ -149,8 +148,7 @@ def _on_response(session, link, channel, message, length):
         asset = _asset_of(session, channel, instrument)
         if asset != 0:
             for i in range(count):
-                row = rows + i * ROW_BYTES
-                apply_book_row(asset + BOOK, load_i64(row + _EV), load_f64(row + _PX), load_f64(row + _QTY))
+                apply_book_row(asset + BOOK, rows + i * ROW_BYTES)
     elif tag == STATE:
         words = stack_bytes(64)
         if not read_state(message, end, words):

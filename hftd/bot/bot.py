@@ -26,7 +26,7 @@ from hftd.channel.memory import BotPage
 from hftd.clock import monotonic_ns, sleep, wall_ns
 from hftd.errors import ChannelError, ProtocolError, UsageError
 from hftd.hbt import Hbt
-from hftd.local import AssetSpec, Contract
+from hftd.local import AssetSpec, Contract, fill_market_orders
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,11 @@ class Bot(Hbt):
                 self._arena,
             )
             self.legs.append(leg)
-            for asset_no, contract in zip(mine, leg.contracts, strict=True):
+            by_order = leg.attachment.welcome.by_order or (False,) * len(mine)
+            for asset_no, contract, is_by_order in zip(mine, leg.contracts, by_order, strict=True):
                 self.contracts[asset_no] = contract
+                if is_by_order:
+                    fill_market_orders(self._assets[asset_no]["book"], self._arena)
         clocks = {one.clock.word(CLOCK_ID) for one in self.attachments}
         modes = {one.clock.word(CLOCK_MODE) for one in self.attachments}
         if modes != {MODE_SYSTEM} and len(clocks) > 1:
@@ -286,8 +289,8 @@ class Bot(Hbt):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        self.detach()
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        self.detach("it failed" if kind else "the bot ends")
 
 
 def HashMapMarketDepthLiveBot(assets: list[LiveInstrument]) -> Bot:  # noqa: N802 (HftBacktest's name)

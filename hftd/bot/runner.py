@@ -10,7 +10,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,8 @@ def _signals_to(stop: Callable[[], None]) -> Generator[None, None, None]:
             # The strategy does not let time pass, so nothing but the end of the process reaches it.
             os._exit(128 + number)
         if len(came) == 2:
-            os.write(2, b"\nthe strategy has not returned; once more ends it without a result\n")
+            with suppress(OSError):
+                os.write(2, b"\nthe strategy has not returned; once more ends it without a result\n")
         stop()
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
@@ -263,4 +264,6 @@ def run(config: BotConfig, base: Path) -> BotResult:
     )
     with bot, _signals_to(bot.stop):
         minder = BotMinder(bot, hooks, config.bot.reattach_s)
-        return run_strategy(bot, config, strategy, bot.contracts, minder=minder)
+        result = run_strategy(bot, config, strategy, bot.contracts, minder=minder)
+        bot.detach(result.ended)
+        return result

@@ -208,7 +208,7 @@ def _import(name: str, base: Path, where: str) -> ModuleType:
         loaded = load()
     except ModuleNotFoundError as error:
         if error.name and name.startswith(error.name):
-            hint = 'a strategy is named "module:function" or "path/to/file.py:function"'
+            hint = 'it is named "module:function" or "path/to/file.py:function"'
             package = error.name.rpartition(".")[0]
             # A package of that name elsewhere hides the folder that was meant.
             if found := list(getattr(sys.modules.get(package), "__path__", ())):
@@ -222,34 +222,47 @@ def _import(name: str, base: Path, where: str) -> ModuleType:
     return module or loaded
 
 
-def load_function(name: str, base: Path, where: str) -> Callable[..., Any]:
-    """Find a function.
+def load_named(name: str, base: Path, where: str, *, what: str = "function") -> Any:
+    """Find what a configuration names in a module or a file.
 
     Args:
-        name: `module:function` or `path/to/file.py:function`.
+        name: `module:name` or `path/to/file.py:name`.
         base: The folder that paths are relative to, and where modules are looked for too.
         where: How to name it in errors.
+        what: What is looked for, in errors.
 
     Raises:
         StrategyError: It can't be found or imported.
     """
-    module_name, colon, function_name = name.rpartition(":")
-    if not colon or not module_name or not function_name:
+    module_name, colon, own_name = name.rpartition(":")
+    if not colon or not module_name or not own_name:
         raise StrategyError(
-            "the name has no function",
+            f"the name has no {what}",
             where=where,
-            hint='a function is named "module:function" or "path/to/file.py:function"',
+            hint='it is named "module:function" or "path/to/file.py:function"',
         )
     module = _import(module_name, base, where)
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        found = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        near = difflib.get_close_matches(function_name, found, 1)
+    found = getattr(module, own_name, None)
+    if found is None:
+        names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        near = difflib.get_close_matches(own_name, names, 1)
         raise StrategyError(
-            f"{module_name} has no function {function_name!r}",
+            f"{module_name} has no {what} {own_name!r}",
             where=where,
             hint=f"did you mean {near[0]!r}?" if near else "",
         )
+    return found
+
+
+def load_function(name: str, base: Path, where: str) -> Callable[..., Any]:
+    """As `load_named`, of a function.
+
+    Raises:
+        StrategyError: It can't be found or imported, or is no function.
+    """
+    function = load_named(name, base, where)
+    if not callable(function):
+        raise StrategyError(f"it is {type(function).__name__}, but must be a function", where=where)
     return function
 
 

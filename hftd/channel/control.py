@@ -420,7 +420,7 @@ def _connect(connected: socket.socket, name: str, path: Path, deadline_ns: int) 
             hint = (
                 f"channels that run: {', '.join(running)}"
                 if running
-                else f"no channel runs in {path.parent}; start `hftd replay` first"
+                else f"no channel runs in {path.parent}; start `hftd replay` or `hftd connector` first"
             )
             raise NoSuchChannelError(f"there is no channel {name!r}", where=str(path), hint=hint) from None
         except OSError as error:

@@ -171,7 +171,7 @@ class ChannelServer:
             raise ChannelError(
                 f"the channel {self.name!r} is served already{who}",
                 where=str(path),
-                hint="stop that daemon, or give this one another --name",
+                hint="stop that daemon, or give this channel another name, here and in the bots' configurations",
             )
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISSOCK(path.lstat().st_mode):

@@ -200,6 +200,7 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=33):
         instruments: The numbers by which messages name the Hello's instruments, in the Hello's order.
         market_bytes: Capacity of the market ring; likewise of the two rings of the link.
         contracts: (size, whether it is inverse) of each instrument's contract.
+        by_order: Whether each instrument's book is made from single orders (row kinds 10 to 13).
     """
 
     version: int
@@ -211,6 +212,7 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=33):
     request_bytes: int
     response_bytes: int
     contracts: tuple[tuple[float, bool], ...] = ()
+    by_order: tuple[bool, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag=34):

@@ -11,6 +11,7 @@ from hftd.errors import DataError
 from hftd.jit import inline, kernel
 from hftd.native import load_f64, load_i64, store_i64
 from hftd.types import (
+    ADD_ORDER_EVENT,
     CANCEL_ORDER_EVENT,
     DEPTH_CLEAR_EVENT,
     DEPTH_EVENT,
@@ -27,6 +28,9 @@ _ROW: Final = 64
 _EXCH_ORDER, _LOCAL_ORDER, _NO_FLAG, _PRICE, _QTY, _NEGATIVE = range(6)
 _PROBLEMS: Final = 6
 _TICK_ROWS: Final = 1 << 16
+_PRICED: Final = np.array([DEPTH_EVENT, TRADE_EVENT, DEPTH_SNAPSHOT_EVENT, ADD_ORDER_EVENT], np.uint64)
+_TELLING_PRICES: Final = 20
+"""Fewer different prices may have a common step by chance."""
 _NEVER: Final = -(1 << 62)
 """Earlier than any time of a row."""
 
@@ -142,15 +146,39 @@ def find_off_tick(rows: np.ndarray, tick_size: float) -> OffTick | None:
     Returns:
         None if they all have.
     """
-    start = rows[:_TICK_ROWS]
-    kinds = start["ev"] & np.uint64(KIND_MASK)
-    is_market = (kinds == DEPTH_EVENT) | (kinds == TRADE_EVENT) | (kinds == DEPTH_SNAPSHOT_EVENT)
-    numbers = np.flatnonzero(is_market & np.isfinite(start["px"]))
-    ticks = start["px"][numbers] / tick_size
+    numbers, px = _prices(rows)
+    ticks = px / tick_size
     off = numbers[np.abs(ticks - np.rint(ticks)) > np.maximum(1e-4, np.abs(ticks) * 1e-12)]
     if not len(off):
         return None
-    return OffTick(int(off[0]), float(start["px"][off[0]]), len(off), len(numbers))
+    return OffTick(int(off[0]), float(rows["px"][off[0]]), len(off), len(numbers))
+
+
+def find_coarser_tick(rows: np.ndarray, tick_size: float) -> float:
+    """Look whether the prices at a file's start come in steps of several ticks: the tick size is finer than the data's.
+
+    Args:
+        rows: Rows of `event_dtype`; of a long file only the first 65,536 are looked at.
+        tick_size: The step that they are to have.
+
+    Returns:
+        The step that all prices have; 0.0 if it is the tick size, or there are too few prices to tell.
+    """
+    px = _prices(rows)[1]
+    ticks = np.unique(np.rint(px / tick_size))
+    if len(ticks) < _TELLING_PRICES or np.abs(ticks).max() >= 2**53:
+        return 0.0
+    step = int(np.gcd.reduce(ticks.astype(np.int64)))
+    return step * tick_size if step > 1 else 0.0
+
+
+def _prices(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers and prices of the depth and trade rows at the start."""
+    start = rows[:_TICK_ROWS]
+    kinds = start["ev"] & np.uint64(KIND_MASK)
+    is_market = np.isin(kinds, _PRICED)
+    numbers = np.flatnonzero(is_market & np.isfinite(start["px"]))
+    return numbers, start["px"][numbers]
 
 
 def _error(rows: np.ndarray, problems: np.ndarray, where: str, after: LastTimes | None) -> DataError:

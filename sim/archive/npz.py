@@ -1,5 +1,6 @@
 """Reading archives: npz (key `data`) and npy files of event rows and latency rows."""
 
+import lzma
 import tokenize
 import zipfile
 import zlib
@@ -103,7 +104,7 @@ def _member(file: IO[bytes], dtype: "np.dtype[Any]", where: str, hint: Any) -> n
         raise _broken(where, "the end of the zip file is missing or damaged") from None
     except (zlib.error, EOFError) as error:
         raise _broken(where, str(error) or "it ends too early") from None
-    except (NotImplementedError, RuntimeError) as error:
+    except (lzma.LZMAError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
         raise DataError(f"the archive can't be unpacked: {error}", where=where) from None
 
 
@@ -133,6 +134,8 @@ def _array(file: IO[bytes], size: int, dtype: "np.dtype[Any]", where: str, hint:
         raise DataError(_difference(found, dtype), where=where, hint=hint(found, shape))
     if len(shape) != 1:
         raise DataError(f"the array has {len(shape)} dimensions, not one", where=where)
+    if not isinstance(shape[0], int) or isinstance(shape[0], bool) or shape[0] < 0:
+        raise DataError(f"the array's header can't be read: it has {shape[0]} rows", where=where)
     left = size - file.tell()
     if shape[0] * dtype.itemsize > left:
         raise _broken(where, f"{shape[0]:,} rows were announced, and {left // dtype.itemsize:,} are there")

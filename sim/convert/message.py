@@ -1,4 +1,4 @@
-"""The fields of a JSON message and its price levels, in code that numba compiles.
+"""The fields of a JSON message and its price levels, in code that numba compiles; see :mod:`hftd.json_levels`.
 
 Nothing is built: one pass over a message notes where each value of the outer object, and of the objects
 directly in it, begins and ends; a venue then takes the few that it needs. Text may be read up to one byte
@@ -10,8 +10,9 @@ behind its end.
 from typing import Final
 
 from hftd.jit import inline
-from hftd.native import load_i64, load_u8, store_f64, store_i64
-from sim.convert.numbers import decimal, integer
+from hftd.json_levels import skip_blanks, string_end, value_end, write_levels, write_row
+from hftd.json_numbers import decimal, integer
+from hftd.native import load_i64, load_u8, store_i64
 from sim.convert.state import FIELDS_MAX, ROW_SIZE
 
 _FNV_START: Final = 0x811C9DC5
@@ -35,58 +36,6 @@ def hashed(start, end):
     for p in range(start, end):
         value = ((value ^ load_u8(p)) * _FNV_PRIME) & _U32_MAX
     return ((end - start) << 32) | value
-
-
-@inline
-def skip_blanks(p, end):
-    """The first address from `p` that holds no blank, or `end`."""
-    while p < end and load_u8(p) <= 32:
-        p += 1
-    return p
-
-
-@inline
-def string_end(p, end):
-    """The address of the quote that ends the string whose text begins at `p`; 0 if there is none."""
-    while p < end:
-        byte = load_u8(p)
-        if byte == 34:
-            return p
-        p += 2 if byte == 92 else 1
-    return 0
-
-
-@inline
-def value_end(p, end):
-    """The address behind the JSON value at `p`; 0 if it does not end, or is none."""
-    byte = load_u8(p)
-    if byte == 34:
-        quote = string_end(p + 1, end)
-        return quote + 1 if quote else 0
-    if byte == 91 or byte == 123:
-        depth = 0
-        while p < end:
-            byte = load_u8(p)
-            if byte == 34:
-                p = string_end(p + 1, end)
-                if p == 0:
-                    return 0
-            elif byte == 91 or byte == 123:
-                depth += 1
-            elif byte == 93 or byte == 125:
-                depth -= 1
-                if depth == 0:
-                    return p + 1
-            p += 1
-        return 0
-    first = p
-    while p < end:
-        byte = load_u8(p)
-        is_word = 48 <= byte <= 57 or 97 <= (byte | 32) <= 122 or byte == 43 or byte == 45 or byte == 46
-        if not is_word:
-            break
-        p += 1
-    return p if p > first else 0
 
 
 @inline
@@ -199,71 +148,22 @@ def number_of(s, number):
 @inline
 def add_row(s, ev, exch_ts, local_ts, px, qty):
     """Append a row; `next_message` has made sure that there is room for all rows of a line."""
-    at = s.rows + s.row_count * ROW_SIZE
-    store_i64(at, ev)
-    store_i64(at + 8, exch_ts)
-    store_i64(at + 16, local_ts)
-    store_f64(at + 24, px)
-    store_f64(at + 32, qty)
-    store_i64(at + 40, 0)
-    store_i64(at + 48, 0)
-    store_i64(at + 56, 0)
+    write_row(s.rows + s.row_count * ROW_SIZE, ev, exch_ts, local_ts, px, qty)
     s.row_count += 1
-
-
-@inline
-def _level_number(p, end):
-    """The number at `p`, quoted or not, and the address behind it; 0 where there is none."""
-    p = skip_blanks(p, end)
-    is_quoted = p < end and load_u8(p) == 34
-    value, p = decimal(p + 1 if is_quoted else p, end)
-    if p == 0:
-        return 0.0, 0
-    if is_quoted:
-        if p >= end or load_u8(p) != 34:
-            return 0.0, 0
-        p += 1
-    return value, skip_blanks(p, end)
 
 
 @inline
 def add_levels(s, number, ev, exch_ts, local_ts):
     """Append a row for each level of a field such as `[["58710.20","0.014"],["61510.90","0"]]`.
 
-    What stands behind price and quantity in a level is skipped.
-
     Returns:
         The number of levels; -1 where the field is missing or anything in it is not a level.
     """
     if number < 0:
         return -1
-    p, end = text_of(s, number)
-    if load_u8(p) != 91:
-        return -1
-    p = skip_blanks(p + 1, end)
-    if p < end and load_u8(p) == 93:
-        return 0
-    count = 0
-    while True:
-        if p >= end or load_u8(p) != 91:
-            return -1
-        px, p = _level_number(p + 1, end)
-        if p == 0 or p >= end or load_u8(p) != 44:
-            return -1
-        qty, p = _level_number(p + 1, end)
-        while p != 0 and p < end and load_u8(p) == 44:
-            p = value_end(skip_blanks(p + 1, end), end)
-            if p != 0:
-                p = skip_blanks(p, end)
-        if p == 0 or p >= end or load_u8(p) != 93:
-            return -1
-        add_row(s, ev, exch_ts, local_ts, px, qty)
-        count += 1
-        p = skip_blanks(p + 1, end)
-        if p >= end:
-            return -1
-        if load_u8(p) == 93:
-            return count
-        if load_u8(p) != 44:
-            return -1
-        p = skip_blanks(p + 1, end)
+    start, end = text_of(s, number)
+    room = s.row_capacity - s.row_count
+    count = write_levels(start, end, s.rows + s.row_count * ROW_SIZE, room, ev, exch_ts, local_ts)
+    if count > 0:
+        s.row_count += count
+    return max(count, -1)

@@ -14,9 +14,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from hftd.jit import inline
+from hftd.json_levels import skip_blanks, value_end
+from hftd.json_numbers import integer
 from hftd.native import load_i64, load_u8, store_i64, store_u8
-from sim.convert.message import read_fields, skip_blanks, text_of, value_end
-from sim.convert.numbers import integer
+from sim.convert.message import read_fields, text_of
 from sim.convert.state import (
     BLANK,
     DONE,

@@ -15,12 +15,21 @@ from hftd import feed
 from hftd.arena import Arena
 from hftd.errors import DataError, HftdError
 from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
-from hftd.local import fill_book
+from hftd.local import fill_book, fill_market_orders
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
-from hftd.types import ERR_DATA, ERR_RING_FULL, INVALID_MIN, LOCAL_EVENT, event_dtype
+from hftd.types import (
+    DEPTH_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
+    ERR_DATA,
+    ERR_RING_FULL,
+    INVALID_MIN,
+    KIND_MASK,
+    LOCAL_EVENT,
+    event_dtype,
+)
 from sim.asset import AssetModel, as_rows
-from sim.engine import prepare, run
-from sim.engine.columns import Prepared, row_error, set_buffers
+from sim.engine import orders, prepare, run
+from sim.engine.columns import Prepared, kinds_of, row_error, set_buffers
 from sim.engine.layout import (
     CHUNK_ROWS,
     LATENCY_CUSTOM,
@@ -65,7 +74,7 @@ class Engine:
     ) -> None:
         self.models = models
         self.arena = Arena()
-        self.error: HftdError | None = None
+        self.error: Exception | None = None
         self.warnings: list[str] = []
         self.num_lanes = num_lanes
         self._open: list[dict[int, NDArray[Any]]] = [{} for _ in models]
@@ -104,6 +113,9 @@ class Engine:
             )
         x = self.exchanges[asset_no]
         fill_book(x["book"], model.spec(), self.arena)
+        if model.by_order:
+            fill_market_orders(x["book"], self.arena)
+            x["fn_orders"] = orders.exchange_orders.address
         book = int(self.exchanges.ctypes.data) + asset_no * exchange_dtype.itemsize + _BOOK
         if model.initial_snapshot is not None:
             self.load_snapshot(asset_no, book)
@@ -127,6 +139,7 @@ class Engine:
             "queue_model",
             "queue_power",
             "exchange_model",
+            "share_trades",
             "asset_model",
             "contract_size",
             "fee_model",
@@ -195,6 +208,7 @@ class Engine:
         stream["last_ts"] = INVALID_MIN
         stream["file_no"] = -1
         stream["book"] = book
+        stream["kinds"] = kinds_of(by_order=model.by_order, is_local=is_local)
         if book == 0:
             return
         set_buffers(stream, self.arena, CHUNK_ROWS)
@@ -202,6 +216,13 @@ class Engine:
     def load_snapshot(self, asset_no: int, book: int) -> None:
         """Apply an asset's initial snapshot to a book."""
         rows = self._load(self.models[asset_no].initial_snapshot)
+        kinds = rows["ev"] & KIND_MASK
+        if self.models[asset_no].by_order and np.isin(kinds, (DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT)).any():
+            raise DataError(
+                "the initial snapshot holds levels, but the asset's book is made from single orders",
+                where=f"asset {self.models[asset_no].name or asset_no}",
+                hint="give rows of added orders (kind 10), the first in each queue first",
+            )
         feed.load_book.call(book, rows.ctypes.data, len(rows))
 
     def _load(self, source: Any) -> NDArray[Any]:
@@ -262,11 +283,16 @@ class Engine:
 
     def _check_ticks(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> None:
         """A wrong tick size moves every price, silently."""
-        from sim.archive import find_off_tick
+        from sim.archive import find_coarser_tick, find_off_tick
 
         model = self.models[asset_no]
         found = find_off_tick(rows, model.tick_size)
         if found is None:
+            if step := find_coarser_tick(rows, model.tick_size):
+                self.warnings.append(
+                    f"{self._where(asset_no, file_no)}: all prices looked at are multiples of {step:g}, the tick size "
+                    f"is {model.tick_size:g}: orders may stand between the market's prices"
+                )
             return
         what = (
             f"{found.count:,} of {found.looked_at:,} prices are no multiples of the tick size {model.tick_size:g}, "
@@ -308,7 +334,8 @@ class Engine:
                 if isinstance(source, Prepared) and stream["book"]:
                     source.play_into(stream)
                 if not len(rows):
-                    raise DataError("there are no rows", where=self._where(asset_no, file_no))
+                    self.error = DataError("there are no rows", where=self._where(asset_no, file_no))
+                    return 2
             for done in [number for number in self._open[asset_no] if number < behind]:
                 del self._open[asset_no][done]
             return int(file_no >= len(self.models[asset_no].data))
@@ -318,6 +345,9 @@ class Engine:
             self.error = DataError(
                 str(error), where=self._where(asset_no, int(self.stream(asset_no, is_local)["file_no"]))
             )
+        except Exception as error:
+            # Out of a callback nothing gets by itself: it would be printed, and the file left out.
+            self.error = error
         return 2
 
     def _where(self, asset_no: int, file_no: int) -> str:

@@ -17,8 +17,12 @@ from hftd.local import AssetSpec, fill_book
 from hftd.types import INVALID_MIN, event_dtype
 from sim.engine import prepare
 from sim.engine.layout import (
+    KINDS_OF_LEVELS,
+    KINDS_OF_ORDERS,
+    KINDS_OF_ORDERS_AT_EXCHANGE,
     NEVER,
     PREPARE_NEGATIVE_QTY,
+    PREPARE_NO_TIME,
     PREPARE_NOT_FINITE,
     PREPARE_UNSORTED,
     segment_dtype,
@@ -29,12 +33,20 @@ _WHAT_IS_WRONG = {
     PREPARE_UNSORTED: ("goes back in time", "sort the rows, or split them by clock: see docs/archives.md"),
     PREPARE_NOT_FINITE: ("has a price or quantity that is not a number", "remove or repair the row"),
     PREPARE_NEGATIVE_QTY: ("has a negative quantity", "remove or repair the row"),
+    PREPARE_NO_TIME: ("has a time that is none", "times are nanoseconds since 1970"),
 }
 # What the columns depend on besides the rows: a run that differs in one of these makes its own.
-_STREAM_FIELDS = ("is_local", "offset_ns")
+_STREAM_FIELDS = ("is_local", "offset_ns", "kinds")
 _BOOK_FIELDS = ("tick_size", "lot_size", "roi_lb_tick", "roi_ub_tick")
 _WINDOW_FIELDS = ("base_tick", "window_ticks")
 _COLUMNS = ("segment", "segments_end", "ticks", "qtys", "next_ts", "rows_done")
+
+
+def kinds_of(*, by_order: bool, is_local: bool) -> int:
+    """Which rows a side's stream takes (KINDS_*)."""
+    if not by_order:
+        return KINDS_OF_LEVELS
+    return KINDS_OF_ORDERS if is_local else KINDS_OF_ORDERS_AT_EXCHANGE
 
 
 def set_buffers(stream: Any, arena: Arena, rows: int) -> None:
@@ -67,6 +79,7 @@ class Prepared:
         lot_size: That of the asset.
         roi: Its range of interest, if it has one.
         latency_offset: Its offset of the feed's latency.
+        by_order: Whether the rows are single orders, for `l3_fifo_queue_model`.
 
     Raises:
         DataError: The rows can't be read, go back in time, or hold what is no number.
@@ -80,6 +93,7 @@ class Prepared:
         *,
         roi: tuple[float, float] | None = None,
         latency_offset: int = 0,
+        by_order: bool = False,
     ) -> None:
         from sim.asset import as_rows
 
@@ -99,6 +113,7 @@ class Prepared:
             stream["book"] = self._books.ctypes.data + number * book_dtype.itemsize
             stream["is_local"] = number
             stream["offset_ns"] = latency_offset
+            stream["kinds"] = kinds_of(by_order=by_order, is_local=number == 1)
             stream["last_ts"] = INVALID_MIN
             stream["next_ts"] = NEVER
             stream["row"] = self.rows.ctypes.data

@@ -41,24 +41,20 @@ from hftd.types import (
 from sim.engine.account import LANE_INDEX, LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, bus_at, bus_pop, bus_push
 from sim.engine.custom import custom_admits
-from sim.engine.latency import entry_latency_ns, exchange_at, response_latency_ns
+from sim.engine.latency import LANE_BYTES, after, entry_latency_ns, exchange_at, response_latency_ns
 from sim.engine.layout import (
     EXCHANGE_WHOLE_FILLS,
+    MAX_TS,
     NEVER,
     REQUEST_BYTES,
     WAY_CANCEL,
     WAY_MODIFY,
     WAY_NEW,
-    lane_dtype,
 )
 from sim.engine.own import (
     BOOK,
     OWN_BYTES,
     execute,
-    fill_crossed,
-    fill_reached,
-    fill_resting,
-    first_at_or_above,
     free,
     leave,
     refuse,
@@ -67,97 +63,7 @@ from sim.engine.own import (
     rest,
     take_record,
 )
-from sim.engine.queue import own_order_at, queue_depth, queue_reached_lots, queue_trade
-
-LANE_BYTES = lane_dtype.itemsize
-
-
-# --- What the market does to own orders -------------------------------------------------------------------------------
-
-
-@inline
-def fill_sells_upto(exchange, tick, now_ns):
-    """The best bid is at or above these: they fill, the lowest first."""
-    x = exchange_at(exchange)
-    if x.fn_cross != 0:
-        i = 0
-        while i < x.sells and load_i64(x.sell_ticks + 8 * i) <= tick:
-            if not fill_crossed(exchange, load_i64(x.sell_orders + 8 * i), now_ns):
-                i += 1
-        return
-    while x.sells > 0 and load_i64(x.sell_ticks) <= tick:
-        fill_resting(exchange, load_i64(x.sell_orders), now_ns)
-
-
-@inline
-def fill_buys_downto(exchange, tick, now_ns):
-    """The best ask is at or below these: they fill, the highest first."""
-    x = exchange_at(exchange)
-    if x.fn_cross != 0:
-        above = x.buys
-        while above > 0 and load_i64(x.buy_ticks + 8 * (above - 1)) >= tick:
-            # At one price the oldest goes first; those that are gone leave their place to the next.
-            i = first_at_or_above(x.buy_ticks, above, load_i64(x.buy_ticks + 8 * (above - 1)))
-            below = i
-            for _ in range(above - below):
-                if not fill_crossed(exchange, load_i64(x.buy_orders + 8 * i), now_ns):
-                    i += 1
-            above = below
-        return
-    while x.buys > 0 and load_i64(x.buy_ticks + 8 * (x.buys - 1)) >= tick:
-        # At one price the oldest goes first, and it stands first.
-        top = load_i64(x.buy_ticks + 8 * (x.buys - 1))
-        i = first_at_or_above(x.buy_ticks, x.buys, top)
-        fill_resting(exchange, load_i64(x.buy_orders + 8 * i), now_ns)
-
-
-@inline
-def bid_level_changed(exchange, tick, before_qty, after_qty, now_ns):
-    """Queue places of own buys at a level."""
-    x = exchange_at(exchange)
-    i = first_at_or_above(x.buy_ticks, x.buys, tick)
-    while i < x.buys and load_i64(x.buy_ticks + 8 * i) == tick:
-        queue_depth(exchange, load_i64(x.buy_orders + 8 * i), before_qty, after_qty, now_ns)
-        i += 1
-
-
-@inline
-def ask_level_changed(exchange, tick, before_qty, after_qty, now_ns):
-    """Queue places of own sells at a level."""
-    x = exchange_at(exchange)
-    i = first_at_or_above(x.sell_ticks, x.sells, tick)
-    while i < x.sells and load_i64(x.sell_ticks + 8 * i) == tick:
-        queue_depth(exchange, load_i64(x.sell_orders + 8 * i), before_qty, after_qty, now_ns)
-        i += 1
-
-
-@inline
-def buy_trade(exchange, tick, qty, now_ns):
-    """A trade whose buyer took: own sells below its price fill; at its price, those that are reached."""
-    x = exchange_at(exchange)
-    fill_sells_upto(exchange, tick - 1, now_ns)
-    i = first_at_or_above(x.sell_ticks, x.sells, tick)
-    while i < x.sells and load_i64(x.sell_ticks + 8 * i) == tick:
-        order = load_i64(x.sell_orders + 8 * i)
-        queue_trade(exchange, order, qty, now_ns)
-        lots = queue_reached_lots(exchange, order, now_ns)
-        if lots <= 0 or not fill_reached(exchange, order, lots, now_ns):
-            i += 1
-
-
-@inline
-def sell_trade(exchange, tick, qty, now_ns):
-    """A trade whose seller took: own buys above its price fill; at its price, those that are reached."""
-    x = exchange_at(exchange)
-    fill_buys_downto(exchange, tick + 1, now_ns)
-    i = first_at_or_above(x.buy_ticks, x.buys, tick)
-    while i < x.buys and load_i64(x.buy_ticks + 8 * i) == tick:
-        order = load_i64(x.buy_orders + 8 * i)
-        queue_trade(exchange, order, qty, now_ns)
-        lots = queue_reached_lots(exchange, order, now_ns)
-        if lots <= 0 or not fill_reached(exchange, order, lots, now_ns):
-            i += 1
-
+from sim.engine.queue import own_order_at
 
 # --- Requests -------------------------------------------------------------------------------------------------------
 
@@ -274,12 +180,12 @@ def _accept(exchange, order, now_ns):
 def _handle_new(exchange, lane, request, now_ns):
     r = request_at(request)
     if index_find(lane + LANE_INDEX, r.order_id) >= 0:
-        recv_ts = now_ns + response_latency_ns(exchange, lane, now_ns)
+        recv_ts = after(now_ns, response_latency_ns(exchange, lane, now_ns))
         refuse(exchange, lane, request, REASON_DUPLICATE, now_ns, recv_ts)
         return
     order = take_record(exchange)
     if order == 0:
-        recv_ts = now_ns + response_latency_ns(exchange, lane, now_ns)
+        recv_ts = after(now_ns, response_latency_ns(exchange, lane, now_ns))
         refuse(exchange, lane, request, REASON_FILTER, now_ns, recv_ts)
         return
     o = own_order_at(order)
@@ -303,7 +209,7 @@ def _handle_new(exchange, lane, request, now_ns):
 def _handle_cancel(exchange, lane, request, now_ns):
     slot = index_find(lane + LANE_INDEX, request_at(request).order_id)
     if slot < 0:
-        recv_ts = now_ns + response_latency_ns(exchange, lane, now_ns)
+        recv_ts = after(now_ns, response_latency_ns(exchange, lane, now_ns))
         refuse(exchange, lane, request, REASON_UNKNOWN_ORDER, now_ns, recv_ts)
         return
     order = exchange_at(exchange).pool + slot * OWN_BYTES
@@ -320,7 +226,7 @@ def _handle_modify(exchange, lane, request, now_ns):
     r = request_at(request)
     slot = index_find(lane + LANE_INDEX, r.order_id)
     if slot < 0:
-        recv_ts = now_ns + response_latency_ns(exchange, lane, now_ns)
+        recv_ts = after(now_ns, response_latency_ns(exchange, lane, now_ns))
         refuse(exchange, lane, request, REASON_UNKNOWN_ORDER, now_ns, recv_ts)
         return
     order = exchange_at(exchange).pool + slot * OWN_BYTES
@@ -389,9 +295,10 @@ def push_request(exchange, lane, request, not_before_ns):
         way = WAY_MODIFY
     latency_ns = entry_latency_ns(exchange, lane, way, request)
     if latency_ns < 0:
-        refuse(exchange, lane, request, REASON_NEVER_SENT, 0, max(r.local_ts - latency_ns, not_before_ns))
+        recv_ts = max(after(r.local_ts, -max(latency_ns, -MAX_TS)), not_before_ns)
+        refuse(exchange, lane, request, REASON_NEVER_SENT, 0, recv_ts)
         return
-    arrive_ts = max(r.local_ts + latency_ns, not_before_ns)
+    arrive_ts = max(after(r.local_ts, latency_ns), not_before_ns)
     entry = bus_push(lane + LANE_TO_EXCH, REQUEST_BYTES, REQUESTS_MASK, arrive_ts)
     copy_bytes(entry, request, REQUEST_BYTES)
     bus = bus_at(lane + LANE_TO_EXCH)

@@ -13,6 +13,7 @@ from sim.engine.custom import tell_market
 from sim.engine.layout import (
     LATENCY_CONSTANT,
     LATENCY_CUSTOM,
+    MAX_TS,
     WAY_RESPONSE,
     exchange_dtype,
     lane_dtype,
@@ -22,6 +23,7 @@ from sim.engine.layout import (
 
 request_at = record_at(request_dtype)
 lane_at = record_at(lane_dtype)
+LANE_BYTES = lane_dtype.itemsize
 latency_model_at = record_at(latency_model_dtype)
 
 LATENCIES = offset_of(exchange_dtype, "latencies")
@@ -55,6 +57,12 @@ def _model(exchange, way):
 def _cursor(lane, way):
     """Requests and answers come in time order, so a search goes on from where the last one ended."""
     return lane + LANE_ROWS + 8 * way
+
+
+@inline
+def after(ts, latency_ns):
+    """A time and a duration, held at the end of time: a latency may be any number."""
+    return ts + min(latency_ns, MAX_TS - ts)
 
 
 @inline

@@ -20,7 +20,8 @@ MAX_REQUESTS = 1 << 16
 """Requests on their way, for each lane; one more is refused with a code."""
 
 MAX_ANSWERS = 1 << 18
-"""Answers on their way, for each lane; one more ends the run with an error, since none may be lost."""
+"""Answers on their way, for each lane. Since none may be lost, one more ends a backtest with an error, and
+a bot's part in a replay."""
 
 CHUNK_ROWS = 1 << 14
 """Rows prepared at a time: the columns stay in the processor's cache."""
@@ -38,6 +39,7 @@ SEG_CLEAR_BIDS = 8
 SEG_CLEAR_ASKS = 9
 SEG_CLEAR = 10
 SEG_USER = 11  # user events that the local side sees
+SEG_ORDERS = 12  # single orders of the market: added, cancelled, modified and filled ones, as they come
 
 segment_dtype = np.dtype(
     [
@@ -70,6 +72,7 @@ stream_dtype = np.dtype(
         ("offset_ns", "i8"),  # added to local_ts
         ("last_ts", "i8"),  # of the last prepared row: times may not go back
         ("book", "i8"),  # the book that the rows go to: its window tells which levels are far
+        ("kinds", "i8"),  # KINDS_*: which rows it takes
         ("ended", "i8"),
         ("error", "i8"),  # PREPARE_*, with the address of the offending row
         ("error_row", "i8"),
@@ -79,10 +82,18 @@ stream_dtype = np.dtype(
 )
 """One side's view of an asset's events, prepared chunk by chunk."""
 
+KINDS_OF_LEVELS = 0
+KINDS_OF_ORDERS = 64
+KINDS_OF_ORDERS_AT_EXCHANGE = 128  # where fills say what trades would
+
 PREPARE_OK = 0
 PREPARE_UNSORTED = 1
 PREPARE_NOT_FINITE = 2
 PREPARE_NEGATIVE_QTY = 3
+PREPARE_NO_TIME = 4
+
+MAX_TS = (1 << 62) - 1
+"""Times lie between plus and minus this, the year 2116: sums of a time and a duration stay below `NEVER`."""
 
 own_order_dtype = np.dtype(
     [
@@ -101,6 +112,7 @@ own_order_dtype = np.dtype(
         ("exec_price_tick", "i8"),
         ("exec_qty", "f8"),
         ("maker", "i8"),
+        ("arrival", "i8"),  # its place among single orders, see `hftd.layout.market_order_dtype`
         # For a user's models.
         ("user0", "f8"),
         ("user1", "f8"),
@@ -120,6 +132,7 @@ QUEUE_POWER = 3
 QUEUE_POWER2 = 4
 QUEUE_POWER3 = 5
 QUEUE_CUSTOM = 6
+QUEUE_L3_FIFO = 7
 
 LATENCY_CONSTANT = 0
 LATENCY_INTERPOLATED = 1
@@ -184,6 +197,7 @@ lane_dtype = np.dtype(
         ("bot", "i8"),
         ("active", "i8"),
         ("open_orders", "i8"),
+        ("to_fill_qty", "f8"),  # what the event that is processed still has for its orders
     ],
     align=True,
 )
@@ -195,6 +209,7 @@ exchange_dtype = np.dtype(
         ("lanes", "i8"),
         ("num_lanes", "i8"),
         ("next_request_ts", "i8"),  # the earliest over the lanes' buses to the exchange
+        ("error", "i8"),
         # Own orders: sorted by price, then by queue place.
         ("pool", "i8"),
         ("used_slots", "i8"),
@@ -210,6 +225,7 @@ exchange_dtype = np.dtype(
         ("queue_power", "f8"),
         ("latencies", latency_model_dtype, (4,)),  # by WAY_*
         ("exchange_model", "i8"),
+        ("share_trades", "i8"),  # a bot's orders at one price share a trade's quantity
         ("asset_model", "i8"),
         ("contract_size", "f8"),
         ("fee_model", "i8"),
@@ -229,7 +245,7 @@ exchange_dtype = np.dtype(
         ("fn_admit", "i8"),
         ("fn_cross", "i8"),
         ("exchange_state", "i8"),
-        ("error", "i8"),
+        ("fn_orders", "i8"),  # where the market is known order by order: (exchange, rows, count, now_ns)
     ],
     align=True,
 )

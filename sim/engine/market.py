@@ -19,18 +19,19 @@ from hftd.book import (
 )
 from hftd.jit import inline
 from hftd.layout import asset_dtype, offset_of
-from hftd.native import copy_bytes, load_f64, load_i64, store_f64, store_i64
+from hftd.market_orders import market_orders_at
+from hftd.native import (
+    call_code,
+    copy_bytes,
+    load_f64,
+    load_i64,
+    prefetch_read,
+    prefetch_write,
+    store_f64,
+    store_i64,
+)
 from hftd.orders import asset_at
 from hftd.types import INVALID_MAX, INVALID_MIN, event_dtype
-from sim.engine.exchange import (
-    BOOK,
-    ask_level_changed,
-    bid_level_changed,
-    buy_trade,
-    fill_buys_downto,
-    fill_sells_upto,
-    sell_trade,
-)
 from sim.engine.latency import exchange_at
 from sim.engine.layout import (
     SEG_ASKS,
@@ -46,6 +47,15 @@ from sim.engine.layout import (
     SEG_USER,
     segment_dtype,
 )
+from sim.engine.own import BOOK
+from sim.engine.reach import (
+    ask_level_changed,
+    bid_level_changed,
+    buy_trade,
+    fill_buys_downto,
+    fill_sells_upto,
+    sell_trade,
+)
 
 ASSET_BOOK = offset_of(asset_dtype, "book")
 _SEGMENT = segment_dtype.itemsize
@@ -55,6 +65,8 @@ _SEG_ROW = offset_of(segment_dtype, "row")
 _EVENT = event_dtype.itemsize
 _EVENT_LOCAL = 16
 _EVENT_PX = 24
+_LOOK_AHEAD = 24
+"""Rows."""
 
 
 @inline
@@ -214,7 +226,7 @@ def exchange_asks(exchange, tick, stop, qty, now_ns):
 
 @inline
 def _exchange_rare(exchange, kind, segment, tick, stop, qty, now_ns):
-    """Far levels and clears."""
+    """Far levels, clears, and single orders."""
     book = exchange + BOOK
     b = book_at(book)
     if kind == SEG_FAR_BIDS or kind == SEG_FAR_ASKS:
@@ -235,6 +247,9 @@ def _exchange_rare(exchange, kind, segment, tick, stop, qty, now_ns):
                     fill_buys_downto(exchange, b.best_ask_tick, now_ns)
             tick += 8
             qty += 8
+    elif b.market_orders != 0:
+        x = exchange_at(exchange)
+        call_code(x.fn_orders, (exchange, load_i64(segment + _SEG_ROW), (stop - tick) >> 3, now_ns))
     else:
         apply_clear(book, kind, load_i64(segment + _SEG_ROW))
 
@@ -312,6 +327,37 @@ def note_user_event(asset, row, shift_ns):
 
 
 @inline
+def look_ahead(book, segment, segments_end, ticks, qtys):
+    """Ask for the levels that the next rows of a book will touch.
+
+    Between two steps of an asset come those of all others, which take its levels out of the nearest cache.
+    """
+    b = book_at(book)
+    bids = b.bids - 8 * b.base_tick
+    asks = b.asks - 8 * b.base_tick
+    left = _LOOK_AHEAD
+    if segment < segments_end:
+        # The columns of the rows after the next: each asset reads three arrays, too many for the processor to foresee.
+        at = 8 * (load_i64(segment + _SEG_FIRST) >> 4)
+        for line in range(4, 8):
+            prefetch_read(ticks + at + 64 * line)
+            prefetch_read(qtys + at + 64 * line)
+            prefetch_read(segment + 64 * line)
+    while segment < segments_end and left > 0:
+        first = load_i64(segment + _SEG_FIRST)
+        segment += _SEGMENT
+        kind = first & 15
+        if kind == SEG_BIDS or kind == SEG_ASKS:
+            levels = bids if kind == SEG_BIDS else asks
+            at = first >> 4
+            end = min(load_i64(segment + _SEG_FIRST) >> 4, at + left)
+            left -= end - at
+            while at < end:
+                prefetch_write(levels + 8 * load_i64(ticks + 8 * at))
+                at += 1
+
+
+@inline
 def local_segment(asset, segment, ticks, qtys, shift_ns):
     """What one segment of the market does on the local side."""
     first = load_i64(segment + _SEG_FIRST)
@@ -344,7 +390,12 @@ def local_segment(asset, segment, ticks, qtys, shift_ns):
     elif kind == SEG_USER:
         note_user_event(asset, load_i64(segment + _SEG_ROW), shift_ns)
     elif kind >= SEG_CLEAR_BIDS:
-        apply_clear(book, kind, load_i64(segment + _SEG_ROW))
+        row = load_i64(segment + _SEG_ROW)
+        orders = book_at(book).market_orders
+        if orders != 0:
+            call_code(market_orders_at(orders).fn_apply_rows, (book, row, end - start))
+        else:
+            apply_clear(book, kind, row)
     a = asset_at(asset)
     a.rows += end - start
     a.feed_exch_ts = load_i64(segment + _SEG_EXCH)

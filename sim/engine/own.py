@@ -9,6 +9,7 @@ order.
 from hftd.book import ask_qty, bid_qty
 from hftd.jit import inline
 from hftd.layout import MAX_ORDERS, request_dtype, update_dtype
+from hftd.market_orders import next_arrival
 from hftd.native import copy_bytes, load_i64, move_bytes, record_at, round_away, store_i64
 from hftd.orders import index_insert, index_remove
 from hftd.types import (
@@ -24,7 +25,7 @@ from hftd.types import (
 from sim.engine.account import LANE_INDEX, LANE_STATE, LANE_TO_LOCAL, book_execution
 from sim.engine.bus import UPDATES_MASK, bus_at, bus_is_full, bus_push
 from sim.engine.custom import custom_cross_qty
-from sim.engine.latency import exchange_at, lane_at, response_latency_ns
+from sim.engine.latency import after, exchange_at, lane_at, response_latency_ns
 from sim.engine.layout import (
     EXCHANGE_WHOLE_FILLS,
     UPDATE_BYTES,
@@ -58,7 +59,7 @@ def respond(exchange, order, reason, now_ns, executed):
     """Tell the bot how an order stands now, and why (REASON_*) if it ended unfilled."""
     o = own_order_at(order)
     lane = o.lane
-    recv_ts = now_ns + response_latency_ns(exchange, lane, now_ns)
+    recv_ts = after(now_ns, response_latency_ns(exchange, lane, now_ns))
     update = _push_update(exchange, lane, recv_ts)
     u = update_at(update)
     u.arrive_ts = bus_at(lane + LANE_TO_LOCAL).last_ts
@@ -165,6 +166,8 @@ def rest(exchange, order, now_ns):
     """Put an order into the market."""
     x = exchange_at(exchange)
     o = own_order_at(order)
+    if x.book.market_orders != 0:
+        o.arrival = next_arrival(x.book.market_orders)
     if o.side == BUY:
         queue_enter(exchange, order, bid_qty(exchange + BOOK, o.price_tick), now_ns)
         _insert(x.buy_ticks, x.buy_orders, x.buys, o.price_tick, order)

@@ -13,11 +13,14 @@ from hftd.book import book_at, level_qty, place_window
 from hftd.jit import inline, kernel
 from hftd.native import load_f64, load_i64, record_at, round_away, store_f64, store_i64
 from hftd.types import (
+    ADD_ORDER_EVENT,
     BUY_EVENT,
+    CANCEL_ORDER_EVENT,
     DEPTH_CLEAR_EVENT,
     DEPTH_EVENT,
     DEPTH_SNAPSHOT_EVENT,
     EXCH_EVENT,
+    FILL_EVENT,
     KIND_MASK,
     LOCAL_EVENT,
     SELL_EVENT,
@@ -25,8 +28,13 @@ from hftd.types import (
     USER_DEFINED_EVENT,
 )
 from sim.engine.layout import (
+    KINDS_OF_LEVELS,
+    KINDS_OF_ORDERS,
+    KINDS_OF_ORDERS_AT_EXCHANGE,
+    MAX_TS,
     NEVER,
     PREPARE_NEGATIVE_QTY,
+    PREPARE_NO_TIME,
     PREPARE_NOT_FINITE,
     PREPARE_OK,
     PREPARE_UNSORTED,
@@ -38,6 +46,7 @@ from sim.engine.layout import (
     SEG_CLEAR_BIDS,
     SEG_FAR_ASKS,
     SEG_FAR_BIDS,
+    SEG_ORDERS,
     SEG_OTHER,
     SEG_SELL_TRADES,
     SEG_TRADES,
@@ -58,23 +67,28 @@ _QTY = 32
 _MAX_TICK = float(1 << 53)
 
 
-def _segment_kinds() -> np.ndarray:
+def _segment_kinds(kinds: int) -> np.ndarray:
     """The SEG_* of each event kind below 16 and each pair of side bits, at 4 * kind + side."""
     buy, sell, both = BUY_EVENT >> 28, SELL_EVENT >> 28, (BUY_EVENT | SELL_EVENT) >> 28
     table = np.full(64, SEG_OTHER, np.int64)
-    for kind in (DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT):
+    for kind in (DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT) if kinds == KINDS_OF_LEVELS else ():
         table[4 * kind + buy] = table[4 * kind + both] = SEG_BIDS
         table[4 * kind + sell] = SEG_ASKS
-    table[4 * TRADE_EVENT] = SEG_TRADES
-    table[4 * TRADE_EVENT + buy] = table[4 * TRADE_EVENT + both] = SEG_BUY_TRADES
-    table[4 * TRADE_EVENT + sell] = SEG_SELL_TRADES
+    if kinds != KINDS_OF_ORDERS_AT_EXCHANGE:
+        table[4 * TRADE_EVENT] = SEG_TRADES
+        table[4 * TRADE_EVENT + buy] = table[4 * TRADE_EVENT + both] = SEG_BUY_TRADES
+        table[4 * TRADE_EVENT + sell] = SEG_SELL_TRADES
+    if kinds != KINDS_OF_LEVELS:
+        table[4 * ADD_ORDER_EVENT : 4 * FILL_EVENT + 4] = SEG_ORDERS
     table[4 * DEPTH_CLEAR_EVENT] = SEG_CLEAR
     table[4 * DEPTH_CLEAR_EVENT + buy] = table[4 * DEPTH_CLEAR_EVENT + both] = SEG_CLEAR_BIDS
     table[4 * DEPTH_CLEAR_EVENT + sell] = SEG_CLEAR_ASKS
     return table
 
 
-_SEGMENT_KINDS = _segment_kinds()
+_SEGMENT_KINDS = np.concatenate(
+    [_segment_kinds(kinds) for kinds in (KINDS_OF_LEVELS, KINDS_OF_ORDERS, KINDS_OF_ORDERS_AT_EXCHANGE)]
+)
 
 
 @inline
@@ -84,6 +98,25 @@ def _fail(stream, code, row, last_ts):
     s.error = code
     s.error_row = row
     return code
+
+
+@inline
+def is_time(ts, shift_ns):
+    """Whether a row's time is one, also on the bot's clock."""
+    return -MAX_TS <= ts <= MAX_TS and -MAX_TS <= ts + shift_ns <= MAX_TS
+
+
+@inline
+def _check_order_row(row, tick_size):
+    """PREPARE_OK, or what is wrong with the price or the quantity of an order's row; a cancel needs none."""
+    if (load_i64(row) & KIND_MASK) != CANCEL_ORDER_EVENT:
+        px = load_f64(row + _PX) / tick_size
+        qty = load_f64(row + _QTY)
+        if not (px > -_MAX_TICK and px < _MAX_TICK and qty < 1e300):
+            return PREPARE_NOT_FINITE
+        if qty < 0.0:
+            return PREPARE_NEGATIVE_QTY
+    return PREPARE_OK
 
 
 @kernel("int64(int64)")
@@ -104,6 +137,7 @@ def prepare(stream):
     book = book_at(s.book)
     tick_size = book.tick_size
     lot_size = book.lot_size
+    kinds = s.kinds
     low = book.base_tick
     window = book.window_ticks
     roi_low = book.roi_lb_tick
@@ -122,12 +156,14 @@ def prepare(stream):
             row += _ROW_BYTES
             continue
         ts = load_i64(row + ts_offset)
+        if not is_time(ts, shift_ns):
+            return _fail(stream, PREPARE_NO_TIME, row, last_ts)
         if ts + shift_ns < last_ts:
             return _fail(stream, PREPARE_UNSORTED, row, last_ts)
         kind_byte = ev & KIND_MASK
         kind = SEG_OTHER
         if kind_byte < 16:
-            kind = _SEGMENT_KINDS[4 * kind_byte + ((ev >> 28) & 3)]
+            kind = _SEGMENT_KINDS[kinds + 4 * kind_byte + ((ev >> 28) & 3)]
         elif kind_byte >= USER_DEFINED_EVENT:
             kind = user
         seg = segment_at(segment)
@@ -136,6 +172,22 @@ def prepare(stream):
         seg.row = row
         segment += SEGMENT_BYTES
         last_ts = ts + shift_ns
+        if kind == SEG_ORDERS:
+            # What they hold is read from the rows themselves, which stand one behind the other.
+            while True:
+                code = _check_order_row(row, tick_size)
+                if code != PREPARE_OK:
+                    return _fail(stream, code, row, last_ts)
+                count += 1
+                row += _ROW_BYTES
+                if row >= end or count >= chunk_rows or load_i64(row + ts_offset) != ts:
+                    break
+                ev = load_i64(row)
+                kind_byte = ev & KIND_MASK
+                if (ev & flag) == 0 or kind_byte < ADD_ORDER_EVENT or kind_byte > FILL_EVENT:
+                    break
+            seg.exch_ts = load_i64(row - _ROW_BYTES + _EXCH_TS)
+            continue
         if kind == SEG_OTHER or kind >= SEG_CLEAR_BIDS:
             # One row each: what they hold is read from the row itself.
             seg.exch_ts = load_i64(row + _EXCH_TS)

@@ -34,9 +34,12 @@ def probability_behind(model, power, front, back):
         return 1.0
     if model == QUEUE_LOG:
         f_back = math.log(1.0 + back)
-        return f_back / (f_back + math.log(1.0 + front))
+        total = f_back + math.log(1.0 + front)
+        # Of what 1 + x does not show, the logarithm is x.
+        return f_back / total if total > 0.0 else back / (back + front)
     if model == QUEUE_LOG2:
-        return math.log(1.0 + back) / math.log(1.0 + (back + front))
+        total = math.log(1.0 + (back + front))
+        return math.log(1.0 + back) / total if total > 0.0 else back / (back + front)
     if model == QUEUE_POWER:
         f_back = back**power
         total = f_back + front**power

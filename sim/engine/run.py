@@ -36,7 +36,8 @@ from sim.engine.layout import (
     segment_dtype,
     stream_dtype,
 )
-from sim.engine.market import exchange_segment, local_segment
+from sim.engine.market import ASSET_BOOK, exchange_segment, local_segment, look_ahead
+from sim.engine.own import BOOK
 from sim.engine.prepare import stream_at
 
 engine_at = record_at(engine_dtype)
@@ -111,6 +112,8 @@ def advance_exchange(engine, asset_no, until_ns):
             exchange_segment(exchange, segment, s.ticks, s.qtys, ts)
             next_segment(engine, asset_no, stream, segment)
         if request_ts > until_ns or request_ts == NEVER:
+            if engine_at(engine).num_assets > 1:
+                look_ahead(exchange + BOOK, s.segment, s.segments_end, s.ticks, s.qtys)
             return 0
         handle_requests(exchange, request_ts)
 
@@ -193,6 +196,8 @@ def advance_local(engine, session, asset_no, until_ns):
             local_segment(asset, segment, s.ticks, s.qtys, shift_ns)
             next_segment(engine, asset_no, stream, segment)
         a.feed_seen = 1
+        if e.num_assets > 1:
+            look_ahead(asset + ASSET_BOOK, s.segment, s.segments_end, s.ticks, s.qtys)
     lane = exchange_at(exchange_address(engine, asset_no)).lanes
     bus = bus_at(lane + LANE_TO_LOCAL)
     while bus.head_ts <= until_ns and bus.head_ts != NEVER:
@@ -264,6 +269,8 @@ def advance(session, until_ns, wait, asset_no, order_id):
     for a in range(e.num_assets):
         if next_exchange_ts(engine, a) <= limit:
             call_code(e.fn_advance_exchange, (engine, a, limit))
+        if exchange_at(exchange_address(engine, a)).error != 0:
+            e.error = exchange_at(exchange_address(engine, a)).error
     code = 0
     for a in range(s.num_assets):
         # What came last sets the code: of one moment, the higher asset number, and answers after data.
@@ -275,9 +282,6 @@ def advance(session, until_ns, wait, asset_no, order_id):
     # Assets that are only on the timeline.
     for a in range(s.num_assets, e.num_assets):
         skip_local(engine, a, limit)
-    for a in range(e.num_assets):
-        if exchange_at(exchange_address(engine, a)).error != 0:
-            e.error = exchange_at(exchange_address(engine, a)).error
     if e.error != 0:
         return e.error
     if is_over(engine, s.num_assets):

@@ -9,25 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.arena import Arena
-from hftd.book import write_levels
+from hftd.book_rows import book_rows
 from hftd.layout import book_dtype
-from hftd.local import fill_book
+from hftd.local import fill_book, fill_market_orders, market_orders
 from hftd.types import (
+    ADD_ORDER_EVENT,
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
-    DEPTH_SNAPSHOT_EVENT,
     EXCH_EVENT,
     LOCAL_EVENT,
     SELL_EVENT,
     event_dtype,
 )
-from hftd.views import level_dtype
 from sim.asset import AssetModel
 from sim.engine.build import Engine
 from sim.replay import kernel
 
 _BOTH = EXCH_EVENT | LOCAL_EVENT
-_FIRST_CAPACITY = 1 << 12
 
 
 class FollowedBook:
@@ -46,6 +44,7 @@ class FollowedBook:
         self._arena = Arena()
         self._book = self._arena.records(book_dtype, 1)
         fill_book(self._book[0], model.spec(), self._arena)
+        self._orders = fill_market_orders(self._book[0], self._arena) if model.by_order else None
         self.address = int(self._book.ctypes.data)
         if model.initial_snapshot is not None:
             engine.load_snapshot(asset_no, self.address)
@@ -75,26 +74,22 @@ class FollowedBook:
         self._done = end - start
 
     def rows(self, now_ns: int) -> NDArray[Any]:
-        """The book as rows: a clear of everything, then its levels from the best outwards."""
+        """The book as rows: a clear of everything, then its levels from the best outwards, or its orders by age."""
         self.follow()
-        parts: list[NDArray[Any]] = [np.zeros(1, event_dtype)]
-        parts[0]["ev"] = _BOTH | DEPTH_CLEAR_EVENT
-        for side, flag in ((1, BUY_EVENT), (-1, SELL_EVENT)):
-            levels = self._levels(side)
-            rows = np.zeros(len(levels), event_dtype)
-            rows["ev"] = _BOTH | DEPTH_SNAPSHOT_EVENT | flag
-            rows["px"] = levels["tick"] * self._model.tick_size
-            rows["qty"] = levels["qty"]
-            parts.append(rows)
-        found = np.concatenate(parts)
+        if self._orders is None:
+            return book_rows(self.address, self._model.tick_size, now_ns)
+        clear = np.zeros(1, event_dtype)
+        clear["ev"] = _BOTH | DEPTH_CLEAR_EVENT
+        found = np.concatenate([clear, self._order_rows(self._orders[0])])
         found["exch_ts"] = found["local_ts"] = now_ns
         return found
 
-    def _levels(self, side: int) -> NDArray[Any]:
-        capacity = _FIRST_CAPACITY
-        while True:
-            levels = np.empty(capacity, level_dtype)
-            count = write_levels.call(self.address, side, levels.ctypes.data, capacity)
-            if count <= capacity:
-                return levels[:count]
-            capacity = count
+    def _order_rows(self, record: Any) -> NDArray[Any]:
+        kept = market_orders(record)
+        kept = kept[np.argsort(kept["arrival"])]
+        rows = np.zeros(len(kept), event_dtype)
+        rows["ev"] = _BOTH | ADD_ORDER_EVENT | np.where(kept["side"] > 0, BUY_EVENT, SELL_EVENT)
+        rows["px"] = kept["price_tick"] * self._model.tick_size
+        rows["qty"] = kept["qty"]
+        rows["order_id"] = kept["order_id"].view("u8")
+        return rows

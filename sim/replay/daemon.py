@@ -21,7 +21,8 @@ from hftd.clock import monotonic_ns
 from hftd.errors import HftdError
 from hftd.progress import Progress
 from sim.config import ReplayConfig
-from sim.replay.kernel import ALL_OVER, BOT_BROKEN, DATA_ERROR
+from sim.engine.layout import MAX_ANSWERS
+from sim.replay.kernel import ALL_OVER, BOT_BROKEN, BOT_FLOODED, DATA_ERROR
 from sim.replay.stage import BotRun, Stage
 from sim.replay.summary import BotSummary, ReplaySummary
 from sim.run import assets_of
@@ -105,6 +106,12 @@ class Replay:
             if code == BOT_BROKEN:
                 self._drop(
                     servers, self.stage.broken_bot, "it wrote into its rings what the protocol does not know"
+                )
+            if code == BOT_FLOODED:
+                self._drop(
+                    servers,
+                    self.stage.broken_bot,
+                    f"more than {MAX_ANSWERS} answers to its orders are on their way",
                 )
             if not self.stage.bots():
                 return "no bots left" if not self.stage.is_over else "end of data"

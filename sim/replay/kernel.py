@@ -18,14 +18,16 @@ from hftd.channel.wait import doorbell_wait
 from hftd.clock import steady_ns
 from hftd.feed import apply_book_row
 from hftd.jit import inline, kernel
-from hftd.native import call_code, load_acquire, load_f64, load_i64, store_release
-from hftd.types import LOCAL_EVENT
+from hftd.native import call_code, load_acquire, load_i64, store_release
+from hftd.types import ERR_RING_FULL, LOCAL_EVENT
+from sim.engine.account import LANE_TO_LOCAL
+from sim.engine.bus import UPDATES_MASK, bus_at
 from sim.engine.latency import exchange_at
 from sim.engine.layout import NEVER
 from sim.engine.prepare import stream_at
 from sim.engine.run import STREAM, engine_at, exchange_address, next_exchange_ts, refill
-from sim.replay.layout import ATTENTION, BOT_BYTES, EV, PX, QTY, bot_at, play_at
-from sim.replay.requests import publish_updates, read_requests
+from sim.replay.layout import ATTENTION, BOT_BYTES, EV, bot_at, play_at
+from sim.replay.requests import lane_of, publish_updates, read_requests
 from sim.replay.rows import next_local_ts, publish_rows
 from sim.replay.waits import (
     answer_waits,
@@ -43,6 +45,7 @@ SLICE_OVER = 0
 ALL_OVER = 1  # every bot was told that the data is over
 DATA_ERROR = 2
 BOT_BROKEN = 3  # `broken` says which
+BOT_FLOODED = 4  # likewise: more answers are on their way to it than have room
 
 _SPEED_NAP_NS = 200_000
 """With a speed, how long the loop naps while nothing happens."""
@@ -64,6 +67,26 @@ def _publish(play):
                     p.broken = i
                     return sent
     return 1
+
+
+@inline
+def _flooded_bot(play):
+    """A bot to which more answers are on their way than have room, -1 if there is none. Its orders are its own
+    matter: the others go on.
+    """
+    p = play_at(play)
+    for asset_no in range(engine_at(p.engine).num_assets):
+        x = exchange_at(exchange_address(p.engine, asset_no))
+        if x.error != ERR_RING_FULL:
+            # What else is wrong is wrong for all.
+            engine_at(p.engine).error |= x.error
+            continue
+        for i in range(p.num_bots):
+            bus = bus_at(lane_of(play, asset_no, i) + LANE_TO_LOCAL)
+            if bus.tail - bus.head > UPDATES_MASK + 1:
+                return i
+        x.error = 0
+    return -1
 
 
 @kernel("int64(int64, int64)")
@@ -108,8 +131,11 @@ def play(state, slice_ns):
             for asset_no in range(e.num_assets):
                 if next_exchange_ts(p.engine, asset_no) <= p.limit_ns:
                     call_code(e.fn_advance_exchange, (p.engine, asset_no, p.limit_ns))
-                if exchange_at(exchange_address(p.engine, asset_no)).error != 0:
-                    e.error = exchange_at(exchange_address(p.engine, asset_no)).error
+            p.broken = _flooded_bot(state)
+            if p.broken >= 0:
+                return BOT_FLOODED
+            if e.error != 0:
+                return DATA_ERROR
             p.publishing = 1
         published = _publish(state)
         if published < 0:
@@ -169,7 +195,7 @@ def follow_book(book, row, end):
     while row < end:
         ev = load_i64(row + EV)
         if (ev & LOCAL_EVENT) != 0:
-            apply_book_row(book, ev, load_f64(row + PX), load_f64(row + QTY))
+            apply_book_row(book, row)
             count += 1
         row += ROW_BYTES
     return count

@@ -4,8 +4,8 @@
 
 from hftd.jit import kernel
 from hftd.native import store_i64
-from sim.engine.exchange import LANE_BYTES, drop_lane
-from sim.engine.latency import LANE_ROWS, exchange_at
+from sim.engine.exchange import drop_lane
+from sim.engine.latency import LANE_BYTES, LANE_ROWS, exchange_at
 from sim.engine.run import engine_at, exchange_address
 
 

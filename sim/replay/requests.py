@@ -30,8 +30,8 @@ from hftd.orders import update_at
 from hftd.types import CANCELED, NEW, REPLACED
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, UPDATES_MASK, bus_at, bus_is_full, bus_pop
-from sim.engine.exchange import LANE_BYTES, push_request
-from sim.engine.latency import exchange_at
+from sim.engine.exchange import push_request
+from sim.engine.latency import LANE_BYTES, exchange_at
 from sim.engine.layout import NEVER, UPDATE_BYTES
 from sim.engine.run import engine_at, exchange_address
 from sim.replay.layout import BOT_BYTES, bot_at, play_at

@@ -8,28 +8,49 @@ from hftd.channel.ring import market_claim, market_commit, market_count_rows, ma
 from hftd.jit import inline
 from hftd.native import call_code, copy_bytes, load_acquire, load_f64, load_i64, store_i64
 from hftd.types import (
+    ADD_ORDER_EVENT,
     DEPTH_EVENT,
     DEPTH_SNAPSHOT_EVENT,
     ERR_DATA,
     EXCH_EVENT,
+    FILL_EVENT,
     KIND_MASK,
     LOCAL_EVENT,
+    MODIFY_ORDER_EVENT,
     TRADE_EVENT,
 )
-from sim.engine.layout import NEVER, PREPARE_NEGATIVE_QTY, PREPARE_NOT_FINITE, PREPARE_OK, PREPARE_UNSORTED
-from sim.engine.prepare import stream_at
+from sim.engine.layout import (
+    KINDS_OF_LEVELS,
+    NEVER,
+    PREPARE_NEGATIVE_QTY,
+    PREPARE_NO_TIME,
+    PREPARE_NOT_FINITE,
+    PREPARE_OK,
+    PREPARE_UNSORTED,
+)
+from sim.engine.prepare import is_time, stream_at
 from sim.engine.run import STREAM_BYTES, engine_at
 from sim.replay.layout import BOT_BYTES, EV, LOCAL_TS, PX, QTY, bot_at, play_at
 
 
 @inline
-def _what_is_wrong(row):
-    """The PREPARE_* code of a row that only the local side sees; the exchange's side looks at the others itself."""
-    ev = load_i64(row + EV)
+def _is_looked_at(ev, kinds):
+    """Whether a row's price and quantity must be sound and the exchange's side does not look at them."""
     kind = ev & KIND_MASK
-    if (ev & EXCH_EVENT) == 0 and (
-        kind == DEPTH_EVENT or kind == TRADE_EVENT or kind == DEPTH_SNAPSHOT_EVENT
-    ):
+    if kinds != KINDS_OF_LEVELS and kind == TRADE_EVENT:
+        # Among single orders the exchange's side has no use for trades.
+        return True
+    if (ev & EXCH_EVENT) != 0:
+        return False
+    if kinds == KINDS_OF_LEVELS:
+        return kind == DEPTH_EVENT or kind == TRADE_EVENT or kind == DEPTH_SNAPSHOT_EVENT
+    return kind == ADD_ORDER_EVENT or kind == MODIFY_ORDER_EVENT or kind == FILL_EVENT
+
+
+@inline
+def _what_is_wrong(row, kinds):
+    """The PREPARE_* code of a row that only the local side sees; the exchange's side looks at the others itself."""
+    if _is_looked_at(load_i64(row + EV), kinds):
         px = load_f64(row + PX)
         qty = load_f64(row + QTY)
         if px - px != 0.0 or qty - qty != 0.0:
@@ -54,7 +75,9 @@ def next_local_ts(engine, asset_no):
         s.row = row
         if row < end:
             s.next_ts = load_i64(row + LOCAL_TS) + s.offset_ns
-            wrong = PREPARE_UNSORTED if s.next_ts < s.last_ts else _what_is_wrong(row)
+            wrong = PREPARE_UNSORTED if s.next_ts < s.last_ts else _what_is_wrong(row, s.kinds)
+            if not is_time(load_i64(row + LOCAL_TS), s.offset_ns):
+                wrong = PREPARE_NO_TIME
             if wrong != PREPARE_OK:
                 s.error = wrong
                 s.error_row = row
@@ -76,6 +99,7 @@ def _count_rows(stream, limit_ns):
     s = stream_at(stream)
     row = s.row
     end = s.rows_end
+    kinds = s.kinds
     shift_ns = s.offset_ns
     last_ts = s.last_ts
     count = 0
@@ -87,7 +111,11 @@ def _count_rows(stream, limit_ns):
             if (
                 ts > limit_ns
                 or ts < last_ts
-                or ((ev & EXCH_EVENT) == 0 and _what_is_wrong(row) != PREPARE_OK)
+                or not is_time(ts - shift_ns, shift_ns)
+                or (
+                    ((ev & EXCH_EVENT) == 0 or kinds != KINDS_OF_LEVELS)
+                    and _what_is_wrong(row, kinds) != PREPARE_OK
+                )
             ):
                 break
             last_ts = ts

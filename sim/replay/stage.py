@@ -3,6 +3,7 @@
 All that Python and the compiled loop share is set up and taken down here, under one lock.
 """
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -126,7 +127,8 @@ class Stage:
             DataError: They can't be read, or hold nothing.
         """
         # Compiled before a bot waits for it.
-        _ = kernel.play.address
+        for needed in (kernel.play, kernel.follow_book, drop_bot):
+            _ = needed.address
         code = kernel.start.call(self._play.ctypes.data)
         self.check()
         if code != 0:
@@ -150,7 +152,9 @@ class Stage:
     def _interrupt(self) -> None:
         """Make the loop return; the lock is to be had then."""
         self._play[0]["attention"] = 1
-        os.eventfd_write(self.doorbell_fd, 1)
+        # Bots can ring too: one may have filled the counter, and a full one wakes as well.
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_write(self.doorbell_fd, 1)
 
     def check(self) -> None:
         """Raise what is wrong with the data, if something is."""
@@ -218,15 +222,20 @@ class Stage:
         with self._lock:
             self._play[0]["attention"] = 0
             asset_nos = self._instruments(channel, hello)
-            bot = self._bot_of(hello, page)
             books = {asset_no: self._book(asset_no).rows(self.now_ns) for asset_no in asset_nos}
+            # Whatever may fail comes before the bot is in the run: one that is refused leaves nothing in it.
             response_bytes = RESPONSE_BYTES
             while response_bytes < 3 * sum(rows.nbytes for rows in books.values()):
                 response_bytes *= 2
             link = Link.make(REQUEST_BYTES, response_bytes)
+            try:
+                self._greet(link, channel, books)
+                bot = self._bot_of(hello, page)
+            except BaseException:
+                link.close()
+                raise
             bot.links[channel], bot.pages[channel] = link, page
             self._open_link(bot, channel, link, asset_nos)
-            self._greet(link, channel, books)
             ring = self.rings[self.channels.index(channel)]
             welcome = wire.Welcome(
                 PROTOCOL_VERSION,
@@ -238,6 +247,7 @@ class Stage:
                 REQUEST_BYTES,
                 response_bytes,
                 tuple(self._contract(asset_no) for asset_no in asset_nos),
+                tuple(self.assets[asset_no].model.by_order for asset_no in asset_nos),
             )
         self.on_change()
         return bot, Grant(welcome, [self.clock.fd, ring.fd, link.fd, self.doorbell_fd])
@@ -277,13 +287,13 @@ class Stage:
         if number is None:
             raise RefusedError(f"the run has {MAX_BOTS} bots already")
         bot = BotRun(hello.bot, number, inode)
-        self._there[number] = bot
-        self.all_bots.append(bot)
         for asset_no in range(len(self.assets)):
             lane = self.engine.lanes[asset_no][number]
             if not lane["to_exch"]["entries"]:
                 self.engine.fill_lane(lane, asset_no)
             lane["bot"] = number
+        self._there[number] = bot
+        self.all_bots.append(bot)
         row = self._bots[number]
         for name in ("answered", "waiting", "fed", "responded", "matched", "over", "orders", "fills"):
             row[name] = 0

@@ -10,7 +10,8 @@ class BotSummary(msgspec.Struct, frozen=True, kw_only=True):
         name: The bot's name.
         orders: Order requests that it sent.
         fills: Executions of its orders.
-        left: Why it is gone: "end of data", "stopped", "lost".
+        left: Why it is gone: "end of data", "stopped", "strategy returned", "it failed", "it is gone" if its process
+            died, or why it was sent away.
     """
 
     name: str

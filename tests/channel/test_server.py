@@ -270,7 +270,7 @@ def test_a_second_daemon_of_that_name_is_refused_and_told_the_pid_of_the_first(s
     async def body(server: ChannelServer, daemon: Daemon, page: BotPage) -> None:
         with pytest.raises(ChannelError, match=f"by pid {os.getpid()}") as caught:
             await ChannelServer("bf", daemon).start()
-        assert "--name" in caught.value.hint
+        assert "another name" in caught.value.hint
         assert running_channels() == ["bf"]
 
     serve(body)

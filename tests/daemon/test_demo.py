@@ -94,7 +94,9 @@ def test_a_failure_of_a_process_is_shown_with_its_own_words_and_ends_the_other(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_ends_both_processes(no_leftovers, environment, folder, number, code):
     demo = subprocess.Popen(
         [sys.executable, "-m", "daemon.cli", "demo"],

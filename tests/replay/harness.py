@@ -22,6 +22,7 @@ MAKER = "strategies.market_making:market_making"
 COLD_S = 600
 """Whatever waits for a process may have to wait for its compiling."""
 
+SLOW_ANSWERS = '{ model = "constant", entry_ns = 1, response_ns = 3_600_000_000_000 }'
 CONSTANT = '{ model = "constant", entry_ns = 1_000_000, response_ns = 1_500_000 }'
 INTERPOLATED = '{ model = "interpolated", files = "{data}/latency_{symbol}_{date}.npz" }'
 
@@ -299,12 +300,20 @@ class Scene:
         """Let the run go on."""
         self._path.touch()
 
-    def ends_well(self) -> dict[str, dict[str, Any]]:
-        """The replay and the other bot come to their end, and nothing remains. Returns the bots' summaries."""
+    def ends_well(self, *, as_alone: bool = False) -> dict[str, dict[str, Any]]:
+        """The replay and the other bot come to their end, and nothing remains.
+
+        Args:
+            as_alone: Whether the other bot's result is to be compared with its backtest.
+
+        Returns:
+            The bots' summaries.
+        """
         self.go_on()
         assert self.other.wait() == 0, self.other.stderr
         assert self.replay.wait() == 0, self.replay.stderr
         assert result(self.other)["ended"] == "end of data"
-        self.bench.compare(self.config, (self.bench.folder / "other.toml", self.other), date=self.date)
+        if as_alone:
+            self.bench.compare(self.config, (self.bench.folder / "other.toml", self.other), date=self.date)
         assert self.bench.left_behind() == []
         return {bot["name"]: bot for bot in self.replay.json()["bots"]}

@@ -181,7 +181,7 @@ def gate(hbt, path="", after_ns=2_000_000_000):
     """Holds the run up some time after its start, until there is a file."""
     hbt.elapse(after_ns)
     Path(path).with_suffix(".here").touch()
-    while not Path(path).exists():
+    while not (Path(path).exists() or hbt.stopped):
         sleep(0.005)
     while hbt.elapse(100_000_000) == 0:
         pass
@@ -253,3 +253,18 @@ def tells_the_book(hbt, path=""):
     hbt.elapse(50_000_000)
     hbt.submit_buy_order(0, 1, depth.best_ask * 1.01, 0.002, GTC, LIMIT, True)
     hbt.elapse(50_000_000)
+
+
+@njit(nogil=True)
+def asks_too_much(hbt, orders=4_000):
+    """Has more and more answers on their way to it, until it is told that it is over."""
+    hbt.elapse(1_000_000_000)
+    depth = hbt.depth(0)
+    price = (depth.best_bid_tick - 500) * depth.tick_size
+    order_id = 1
+    code = 0
+    while code == 0:
+        for _ in range(orders):
+            hbt.submit_buy_order(0, order_id, price, depth.lot_size, FOK, LIMIT, False)
+            order_id += 1
+        code = hbt.elapse(1_000_000)

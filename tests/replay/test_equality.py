@@ -128,7 +128,7 @@ def test_processes_that_are_stopped_now_and_then_only_take_longer(bench: Bench):
     config = bench.replay_config(*BOTH, bots=["a", "b"])
     bots = [
         bench.bot_config(name, *BOTH, strategy=MAKER, interval_ns=interval_ns)
-        for name, interval_ns in (("a", 60_000), ("b", 100_000))
+        for name, interval_ns in (("a", 150_000), ("b", 200_000))
     ]
     replay = bench.replay(config)
     running = [bench.bot(bot) for bot in bots]
@@ -142,7 +142,7 @@ def test_processes_that_are_stopped_now_and_then_only_take_longer(bench: Bench):
 
 
 def _stop_now_and_then(processes: list[Process], chance: random.Random) -> None:
-    for _ in range(200):
+    for _ in range(60):
         alive = [one for one in processes if one.process.poll() is None]
         if not alive:
             return

@@ -27,7 +27,9 @@ def book_at(rows: np.ndarray, now_ns: int) -> tuple[dict[int, float], dict[int, 
     return {t: q for t, q in bids.items() if q > 0}, {t: q for t, q in asks.items() if q > 0}
 
 
-@pytest.mark.parametrize("after_ns", [2_000_000_000, 15_000_000_000, 31_000_000_000])
+@pytest.mark.parametrize(
+    "after_ns", [2_000_000_000, pytest.param(15_000_000_000, marks=pytest.mark.slow), 31_000_000_000]
+)
 def test_a_late_bot_finds_the_book_of_the_moment_and_only_its_own_orders(bench: Bench, after_ns: int):
     scene = Scene(bench, after_ns=after_ns, date=DAYS)
     path = bench.folder / "book.json"
@@ -52,7 +54,7 @@ def test_a_late_bot_finds_the_book_of_the_moment_and_only_its_own_orders(bench: 
     assert found["asks"] == pytest.approx({str(t): q for t, q in asks.items() if t < best_ask + 400})
     fills = np.load(config.with_suffix(".bot.npz"))["fills"]
     assert [int(number) for number in fills["order_id"]] == [1]
-    assert bots["late"] == {"name": "late", "orders": 1, "fills": 1, "left": "the bot ends"}
+    assert bots["late"] == {"name": "late", "orders": 1, "fills": 1, "left": "strategy returned"}
     assert bots["other"]["fills"] > 0
 
 

@@ -199,3 +199,27 @@ def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch):
 def test_a_folder_that_is_not_there_is_said(tmp_path):
     with pytest.raises(DataError, match="can't be written"):
         write_events(tmp_path / "none" / "a.npz", some_rows())
+
+
+@pytest.mark.parametrize("count", ["-1", "-5", "True", "1.5", "99999999999999999999999"])
+def test_a_number_of_rows_that_is_none_is_said(tmp_path, count):
+    np.save(tmp_path / "a.npy", some_rows(100))
+    raw = (tmp_path / "a.npy").read_bytes()
+    size = 10 + int.from_bytes(raw[8:10], "little")
+    header = raw[10:size].rstrip().replace(b"(100,)", f"({count},)".encode())
+    (tmp_path / "a.npy").write_bytes(raw[:10] + header.ljust(size - 11) + b"\n" + raw[size:])
+    with pytest.raises(DataError):
+        read_events(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_damaged_archive_of_another_packing_is_said(tmp_path, packing):
+    np.save(tmp_path / "a.npy", some_rows(100))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", packing) as archive:
+        archive.write(tmp_path / "a.npy", "data.npy")
+    raw = (tmp_path / "a.npz").read_bytes()
+    assert len(read_events(tmp_path / "a.npz")) == 100
+    for at in range(30, len(raw) - 100, 97):
+        (tmp_path / "a.npz").write_bytes(raw[:at] + bytes([raw[at] ^ 0x55]) + raw[at + 1 :])
+        with pytest.raises(DataError):
+            read_events(tmp_path / "a.npz")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numba import njit
 
 from hftd.errors import DataError, HftdError, OrderError
 from hftd.types import END_OF_DATA, ERR_DATA, EXCH_EVENT, GTX, LIMIT, LOCAL_EVENT, event_dtype
@@ -162,3 +163,97 @@ def test_an_asset_that_is_not_there_is_told():
     for read in (hbt.depth, hbt.orders, hbt.position, hbt.state_values, hbt.last_trades, hbt.feed_latency):
         with pytest.raises(IndexError, match="there is no asset 1: the bot has 1"):
             read(1)
+
+
+@pytest.mark.parametrize("clock", ["exch_ts", "local_ts"])
+@pytest.mark.parametrize("ts", [2**63 - 1, 2**63 - 2, 2**62, -(2**62), -(2**63)])
+def test_a_time_that_is_none_is_told(clock, ts):
+    data = rows(*levels(), END)
+    data[clock][-1 if ts > 0 else 0] = ts
+    assert "has a time that is none" in error_of(backtest(data)).what
+
+
+def test_times_may_count_from_before_any_epoch():
+    data = rows(*levels(), END)
+    for clock in ("exch_ts", "local_ts"):
+        data[clock] -= START + 5_000
+    hbt = backtest(data)
+    assert hbt.elapse(1_000) == 0
+    assert hbt.current_timestamp == -4_000
+
+
+@pytest.mark.parametrize("exch_ts", [2**63 - 1, 2**62, START])
+@pytest.mark.parametrize("resp_ts", [2**63 - 1, 2**62, START, 0, -(2**62)])
+def test_a_recorded_latency_beyond_the_end_of_time_is_held_there(exch_ts, resp_ts):
+    recorded = latency_rows((0, 10, 20), (0, 10, 20))
+    recorded["exch_ts"][1], recorded["resp_ts"][1] = exch_ts, resp_ts
+    hbt = HashMapMarketDepthBacktest([asset(rows(*levels(), END)).intp_order_latency(recorded)])
+    hbt.elapse(10)
+    for order_id in range(3):
+        assert hbt.submit_buy_order(0, order_id, 98.0, 1.0, GTX, LIMIT, False) == 0
+    now_ns = hbt.current_timestamp
+    while hbt.elapse(2**60) == 0:
+        assert hbt.current_timestamp > now_ns
+        now_ns = hbt.current_timestamp
+    hbt.elapse(2**63 - 1)
+    hbt.check()
+
+
+def test_a_mistake_of_ours_while_a_file_is_opened_is_raised_and_no_file_left_out(monkeypatch):
+    def fails(*_):
+        raise KeyError("ours")
+
+    monkeypatch.setattr("sim.archive.read_events", fails)
+    made = asset(rows(*levels(), END))
+    made.model.data = ["a.npz", *made.model.data]
+    hbt = HashMapMarketDepthBacktest([made])
+    assert hbt.elapse(10) == ERR_DATA
+    with pytest.raises(KeyError, match="ours"):
+        hbt.check()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda made: made.log_prob_queue_model(),
+        lambda made: made.log_prob_queue_model2(),
+        lambda made: made.power_prob_queue_model(400.0),
+        lambda made: made.power_prob_queue_model2(400.0),
+        lambda made: made.power_prob_queue_model3(400.0),
+    ],
+)
+def test_an_order_in_a_queue_of_the_smallest_quantities_fills_all_the_same(model, capfd):
+    tiny = 1e-20
+    market = levels(qty=10 * tiny)
+    changes = [("bid", 20, 99.0, 8 * tiny), ("bid", 30, 99.0, 3 * tiny)]
+    data = rows(*market, *changes, ("sell", 40, 99.0, 4 * tiny), END)
+    described = asset(data).lot_size(tiny)
+    model(described)
+    hbt = HashMapMarketDepthBacktest([described])
+    hbt.elapse(10)
+    hbt.submit_buy_order(0, 1, 99.0, tiny, GTX, LIMIT, False)
+    hbt.elapse(100)
+    assert hbt.position(0) == tiny
+    assert capfd.readouterr().err == ""
+
+
+def test_a_tick_size_finer_than_the_datas_is_said():
+    data = rows(*levels(), *(("bid", 100 + k, 50.0 + k, 1.0) for k in range(30)))
+    hbt = HashMapMarketDepthBacktest([asset(data).tick_size(0.1)])
+    assert hbt.elapse(1_000_000) in (0, END_OF_DATA)
+    assert any("all prices looked at are multiples of" in warning for warning in hbt.warnings())
+    hbt = backtest(data)
+    assert hbt.elapse(1_000_000) in (0, END_OF_DATA)
+    assert hbt.warnings() == []
+
+
+@njit
+def reads_an_asset_that_is_not_there(hbt):
+    hbt.elapse(1_000)
+    return hbt.depth(3).best_bid + hbt.position(-1)
+
+
+def test_asking_for_an_asset_that_is_not_there_is_said_after_the_run():
+    hbt = backtest(rows(*levels()))
+    reads_an_asset_that_is_not_there(hbt)
+    assert any("2 times for an asset that it does not have, last for number -1" in w for w in hbt.warnings())

@@ -1,4 +1,4 @@
-"""Decimal numbers of captures to doubles, in compiled code, equal to the last bit to Python's `float()`.
+"""Decimal numbers of exchanges' messages to doubles, in compiled code, equal to the last bit to Python's `float()`.
 
 A number such as `58710.20` is the integer 5871020 divided by 100. Where that integer is at most 2^53 and the
 power of ten at most 10^22, both are exact doubles, so one division rounds once and correctly (W. D. Clinger,

@@ -1,0 +1,73 @@
+"""`hftd exchange`."""
+
+from pathlib import Path
+
+import click
+
+from daemon.cli.importing import importing
+from daemon.cli.options import Speed, config_option, find_config
+
+_EPILOG = """\b
+Examples:
+  hftd exchange --venue binancefutures --date 20240808
+  hftd exchange --venue binancefutures --generate 7           a market out of a seed
+  hftd exchange --venue binancefutures --generate 7 --chaos 42
+
+It listens on loopback until it is interrupted. The control page shows
+accounts, orders and connections, and has the strings to pull.
+"""
+
+
+@click.command("exchange", epilog=_EPILOG)
+@click.option(
+    "--venue", type=click.Choice(["binancefutures"]), required=True, help="Whose protocol it speaks."
+)
+@click.option("--date", metavar="DATE", help="The day to play: 20240808, or several as 20240808..20240809.")
+@click.option("--generate", type=int, metavar="SEED", help="Generate the market instead.")
+@config_option("exchange.toml")
+@click.option("--speed", type=Speed(), metavar="X", help="How many times as fast as it was the market goes.")
+@click.option("--chaos", type=int, metavar="SEED", help="Misbehave in every way, by a seed.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Of REST, streams and the WebSocket API; 0: a free one."
+)
+@click.option("--control-port", type=click.IntRange(0, 65535), help="Of the control page; 0: a free one.")
+@click.option("--until-end", is_flag=True, help="End with the market's data; else it then stands still.")
+@click.option("--json", "as_json", is_flag=True, help="Say the addresses as one line of JSON on stdout.")
+def command(
+    venue: str,  # noqa: ARG001 - there is one
+    date: str | None,
+    generate: int | None,
+    config: Path | None,
+    speed: float | None,
+    chaos: int | None,
+    port: int | None,
+    control_port: int | None,
+    until_end: bool,
+    as_json: bool,
+) -> None:
+    """Run a local exchange that speaks a real one's protocol."""
+    with importing():
+        import uvloop
+
+        from daemon.cli.compiling import watching
+        from daemon.cli.exchange_run import adjusted, serve
+        from daemon.cli.logs import log_to
+        from hftd.config import load
+        from sim.archive import parse_dates
+        from sim.exchange.config import ExchangeConfig
+
+    if (date is None) == (generate is None):
+        raise click.UsageError("Give either --date or --generate.")
+    path = find_config(config, "exchange.toml")
+    exchange_config = adjusted(
+        load(path, ExchangeConfig),
+        generate=generate,
+        speed=speed,
+        chaos=chaos,
+        port=port,
+        control_port=control_port,
+    )
+    log_to(lambda line: click.echo(line, err=True))
+    dates = parse_dates(date) if date is not None else []
+    with watching("plain"):
+        uvloop.run(serve(exchange_config, path.parent, dates, until_end=until_end, as_json=as_json))

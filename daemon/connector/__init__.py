@@ -1,0 +1,1 @@
+"""Live connectors, venue independent: connections, limits, configuration, and the channel's side."""

@@ -1,0 +1,128 @@
+"""A connector's configuration: what all venues have in common, and how a file with secrets is read.
+
+A venue adds its own keys by a subclass of `ConnectorConfig` (see docs/new-exchange.md).
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from daemon.connector.secrets import SECRET_KEYS, Secret, find_secrets
+from daemon.orders.client_ids import PREFIX
+from daemon.orders.limits import AccountLimits, BotLimits
+from hftd.config import Section, load, quoted
+from hftd.errors import ConfigError
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class ConnectorConfig(Section, frozen=True):
+    """What every connector has. The keys are flat, the tables optional.
+
+    Attributes:
+        order_prefix: Client order ids begin with it: 1 to 8 of A-Z, a-z, 0-9, '_', '-'. Each connector
+            of an account needs its own.
+        api_key: The account's key; better given by the environment or as a credential, see `daemon.connector.secrets`.
+        secret: Its secret: of HMAC, or an Ed25519 private key in PEM.
+        limits: Of the account.
+        bots: Of single bots, by name.
+        journal: The file of requests and executions; relative to the configuration. Empty: the state folder.
+        spin: Keep polling sockets and doorbells instead of sleeping: it takes a whole processor, and answers sooner.
+        stale_after_s: A feed that is silent for so long is taken for dead.
+        first_message_s: A subscription without a first message within this is made again.
+        reconcile_every_s: How often open orders, fills and positions are compared with the exchange's.
+    """
+
+    order_prefix: str = "hftd"
+    api_key: str = ""
+    secret: str = ""
+    limits: AccountLimits = AccountLimits()
+    bots: dict[str, BotLimits] = {}  # noqa: RUF012 - msgspec copies it
+    journal: str = ""
+    spin: bool = False
+    stale_after_s: Positive = 10.0
+    first_message_s: Positive = 10.0
+    reconcile_every_s: Positive = 60.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not PREFIX.fullmatch(self.order_prefix):
+            raise ValueError(
+                f"`order_prefix` must be 1 to 8 of A-Z, a-z, 0-9, '_' and '-', is {quoted(self.order_prefix)}"
+            )
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{key}={'***' if key in SECRET_KEYS else repr(getattr(self, key))}"
+            for key in self.__struct_fields__
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __rich_repr__(self) -> Any:
+        for key in self.__struct_fields__:
+            yield key, "***" if key in SECRET_KEYS else getattr(self, key)
+
+
+_Config = TypeVar("_Config", bound=ConnectorConfig)
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """The account's key and secret; both empty if market data is all that is wanted."""
+
+    api_key: Secret = Secret()
+    secret: Secret = Secret()
+
+    @property
+    def are_there(self) -> bool:
+        """Whether orders can be sent."""
+        return bool(self.api_key) and bool(self.secret)
+
+
+def load_connector(
+    path: Path,
+    type: type[_Config],  # noqa: A002 - as msgspec calls it
+    connector: str,
+    environ: Mapping[str, str] = os.environ,
+) -> tuple[_Config, Credentials]:
+    """Read a connector's configuration and find its secrets.
+
+    Args:
+        path: The file.
+        type: The venue's configuration.
+        connector: The venue's name, which a systemd credential may have.
+        environ: The environment.
+
+    Returns:
+        The configuration without its secrets, and the secrets.
+
+    Raises:
+        ConfigError: The file is wrong, or it holds a secret and others may read it, or one secret of two is missing.
+    """
+    try:
+        config = load(path, type)
+    except ConfigError as error:
+        raise _without_secrets(error) from None
+    secrets = find_secrets({key: getattr(config, key) for key in SECRET_KEYS}, path, connector, environ)
+    found = Credentials(**secrets)
+    if bool(found.api_key) != bool(found.secret):
+        lacking = "secret" if found.api_key else "api_key"
+        raise ConfigError(
+            f"there is one of api_key and secret, but no {lacking}",
+            where=str(path),
+            hint="give both to trade, or none for market data alone",
+        )
+    return msgspec.structs.replace(config, api_key="", secret=""), found
+
+
+def _without_secrets(error: ConfigError) -> ConfigError:
+    """The error without lines or values of the file that might be a secret."""
+    what, hint = error.what, error.hint
+    if hint.startswith("the line is: "):
+        hint = "the line is not shown: it may hold a secret"
+    for key in SECRET_KEYS:
+        if f"`{key}`" in what:
+            what = f"`{key}` must be a string"
+    return ConfigError(what, where=error.where, hint=hint)

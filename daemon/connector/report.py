@@ -1,0 +1,125 @@
+"""What a connector tells tools that ask from outside."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from daemon.orders.manager import OrderManager
+from hftd.channel import status
+from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS, MARKET_TAIL
+from hftd.clock import monotonic_ns, wall_ns
+from hftd.types import INVALID_MAX, INVALID_MIN
+from hftd.version import __version__
+
+if TYPE_CHECKING:
+    from daemon.connector.books import FollowedMarket
+    from daemon.connector.service import Connector
+
+
+def status_of(connector: "Connector") -> status.DaemonStatus:
+    """All that a connector knows of itself."""
+    now_ns = wall_ns()
+    bots, session = connector.bots, connector.session
+    known = connector.orders.snapshot(now_ns)
+    server = connector.server
+    counters = {
+        **known.counters,
+        **session.counters(),
+        "bots_dropped": bots.dropped,
+        "reconciled": connector.reconciler.done,
+        "reconcile_failures": connector.reconciler.failures,
+        "resyncs_of_bots": sum(bot.resyncs for bot in bots.attached),
+        "bots_attached": server.statistics.attached,
+        "bots_refused": server.statistics.refused,
+    }
+    channel = status.Channel(
+        name=connector.name,
+        markets=[_market(connector, market) for market in bots.books.markets()],
+        records=bots.ring.word(MARKET_RECORDS),
+        rows=bots.ring.word(MARKET_ROWS),
+        ring_bytes=bots.ring.capacity,
+    )
+    return status.DaemonStatus(
+        kind=status.CONNECTOR,
+        name=connector.name,
+        pid=connector.pid,
+        version=__version__,
+        now_ns=now_ns,
+        venue=connector.venue.name,
+        started_ns=connector.started_ns,
+        is_halted=known.is_halted,
+        halt_reason=known.halt_reason,
+        channels=[channel],
+        bots=[_with_link(connector, bot) for bot in known.bots],
+        account=known.account,
+        limits=[*known.limits, *session.limits()],
+        connections=session.connections(),
+        foreign_orders=known.foreign_orders,
+        counters=counters,
+        warnings=[*known.warnings, *_warnings(connector)],
+    )
+
+
+def _market(connector: "Connector", market: "FollowedMarket") -> status.Market:
+    number = market.instrument.number
+    tick_size = float(market.instrument.tick_size)
+    bid, ask = market.best_ticks
+    counted = connector.session.market_counters(number)
+    return status.Market(
+        symbol=market.instrument.symbol,
+        instrument=number,
+        book_is_valid=market.is_valid,
+        orders_are_connected=connector.bots.is_connected,
+        best_bid=None if bid == INVALID_MIN else bid * tick_size,
+        best_ask=None if ask == INVALID_MAX else ask * tick_size,
+        feed_age_ns=monotonic_ns() - market.last_ns if market.last_ns else -1,
+        rows=market.rows,
+        messages=counted.get("messages", 0),
+        gaps=counted.get("gaps", 0),
+        resyncs=counted.get("resyncs", 0),
+    )
+
+
+def _with_link(connector: "Connector", bot: status.Bot) -> status.Bot:
+    """A bot with what only its link knows."""
+    for attached in connector.bots.attached:
+        if attached.name == bot.name:
+            page = attached.page
+            return msgspec.structs.replace(bot, pid=page.word(BOT_PID), lapped=page.word(BOT_LAPPED))
+    return bot
+
+
+def _warnings(connector: "Connector") -> Iterator[str]:
+    for market in connector.bots.books.markets():
+        if market.unfused:
+            yield f"{market.instrument.symbol}: {market.unfused} batches of rows could not be fused"
+    for one in connector.session.connections():
+        if not one.is_up:
+            yield f"the connection {one.name} is down: {one.last_error or 'it has not been up yet'}"
+
+
+def tap_of(connector: "Connector") -> status.Tap:
+    """What a tap must know."""
+    return status.Tap(
+        daemon=connector.venue.name,
+        pid=connector.pid,
+        instruments=[
+            status.TappedInstrument(
+                instrument=market.instrument.number,
+                symbol=market.instrument.symbol,
+                tick_size=float(market.instrument.tick_size),
+                lot_size=float(market.instrument.lot_size),
+                book=market.as_rows(wall_ns()).tobytes(),
+            )
+            for market in connector.bots.books.markets()
+        ],
+        position=connector.bots.ring.word(MARKET_TAIL),
+    )
+
+
+def unfinished(orders: OrderManager) -> int:
+    """How much of what was sent, or is to be cancelled or flattened, has no answer yet."""
+    store = orders.store
+    orders_left = sum(1 for order in store.alive.values() if order.cancel_wanted)
+    return len(orders.courier.in_flight) + orders_left + sum(bot.row.is_ending for bot in store.bots.values())

@@ -1,0 +1,148 @@
+"""A connector's secrets: where they come from, and a type that does not show them.
+
+In this order: the environment (``HFTD_API_KEY``, ``HFTD_SECRET``), systemd's credentials
+(``$CREDENTIALS_DIRECTORY/api_key``, ``.../secret``, or one file with the connector's name that has both as TOML),
+the configuration file. A file that holds a secret must be readable by its owner only.
+"""
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from hmac import compare_digest
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from hftd.errors import ConfigError
+
+SECRET_KEYS: Final = ("api_key", "secret")
+VARIABLES: Final = {"api_key": "HFTD_API_KEY", "secret": "HFTD_SECRET"}
+SIZE_MAX_BYTES: Final = 1 << 16
+
+
+class Secret:
+    """A text that no log, message, dump or copy over a pipe shows; only `reveal` does."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str = "") -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(***)" if self._text else "Secret()"
+
+    __str__ = __repr__
+
+    def __format__(self, format_spec: str) -> str:
+        return repr(self)
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and compare_digest(self._text.encode(), other._text.encode())
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not pickled")
+
+
+def check_only_owner_reads(path: Path, why: str) -> None:
+    """Refuse a file that others than its owner may read or write.
+
+    Raises:
+        ConfigError: They may.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise ConfigError(f"the file can't be read: {error.strerror}", where=str(path)) from None
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & 0o077:
+        raise ConfigError(
+            f"{why}, but others than its owner may read or write it (mode {mode:04o})",
+            where=str(path),
+            hint=f"chmod 600 {path}, or hand the secrets over as {' and '.join(VARIABLES.values())}",
+        )
+    if found.st_uid not in (os.geteuid(), 0):
+        raise ConfigError(
+            f"{why}, but it belongs to another user (uid {found.st_uid})",
+            where=str(path),
+            hint=f"chown it to the connector's user (uid {os.geteuid()})",
+        )
+
+
+def find_secrets(
+    in_file: Mapping[str, str], path: Path, connector: str, environ: Mapping[str, str] = os.environ
+) -> dict[str, Secret]:
+    """The secrets by key, each from the first place that has it; an empty one is none.
+
+    Args:
+        in_file: What the configuration itself has.
+        path: The configuration, which is checked if it has one.
+        connector: The connector's name, as that of a credential.
+        environ: The environment.
+
+    Raises:
+        ConfigError: A file that holds a secret may be read by others, or a credential can't be read.
+    """
+    if any(in_file.get(key) for key in SECRET_KEYS):
+        check_only_owner_reads(path, "this file holds a secret")
+    from_systemd = _credentials(environ.get("CREDENTIALS_DIRECTORY", ""), connector)
+    found: dict[str, Secret] = {}
+    for key in SECRET_KEYS:
+        text = environ.get(VARIABLES[key], "") or from_systemd.get(key, "") or in_file.get(key, "")
+        found[key] = Secret(text.strip())
+    return found
+
+
+def _credentials(directory: str, connector: str) -> dict[str, str]:
+    if not directory:
+        return {}
+    found: dict[str, str] = {}
+    if (one := Path(directory) / connector).is_file():
+        found.update(_toml_credential(one))
+    for key in SECRET_KEYS:
+        path = Path(directory) / key
+        if path.is_file():
+            found[key] = _read(path)
+    return found
+
+
+def _toml_credential(path: Path) -> dict[str, str]:
+    try:
+        data: dict[str, Any] = tomllib.loads(_read(path))
+    except tomllib.TOMLDecodeError:
+        # What it says about the text might show the secret.
+        raise ConfigError(
+            "the credential is no valid TOML",
+            where=str(path),
+            hint='it has lines api_key = "..." and secret = "..."',
+        ) from None
+    unknown = [key for key in data if key not in SECRET_KEYS]
+    if unknown or not all(isinstance(value, str) for value in data.values()):
+        raise ConfigError(
+            "the credential has other than the texts api_key and secret",
+            where=str(path),
+            hint="remove the rest",
+        )
+    return data
+
+
+def _read(path: Path) -> str:
+    try:
+        raw = path.read_bytes()[: SIZE_MAX_BYTES + 1]
+    except OSError as error:
+        raise ConfigError(f"the credential can't be read: {error.strerror}", where=str(path)) from None
+    if len(raw) > SIZE_MAX_BYTES:
+        raise ConfigError(f"the credential is larger than {SIZE_MAX_BYTES} bytes", where=str(path))
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise ConfigError("the credential is no UTF-8 text", where=str(path)) from None

@@ -1,0 +1,331 @@
+"""The connector daemon: one account of one exchange behind one channel.
+
+::
+
+    bots ── rings ──>  Bots  ── requests ──>  OrderManager  ── commands ──>  venue session  ──>  exchange
+         <─────────  (books) <── updates ───               <── reports ───                  <──
+
+Everything runs in one thread on one event loop; nothing in it waits but on sockets.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+import structlog
+import uvloop
+from numpy.typing import NDArray
+
+from daemon.connector import report
+from daemon.connector.bots import Bots
+from daemon.connector.config import ConnectorConfig, Credentials
+from daemon.connector.reconciling import Reconciler
+from daemon.connector.supervise import Backoff
+from daemon.connector.venue import Session, Venue
+from daemon.orders.client_ids import run_number
+from daemon.orders.journal import Journal
+from daemon.orders.limits import BotLimits
+from daemon.orders.manager import OrderManager
+from daemon.orders.messages import Holding, Instrument, Outcome, Report
+from hftd.channel import wire
+from hftd.channel.asking import Reply
+from hftd.channel.server import ChannelServer
+from hftd.clock import monotonic_ns, wall_ns
+from hftd.config import resolve
+from hftd.errors import ConfigError, HftdError, UsageError
+
+TICK_MAX_S: Final = 0.1
+TICK_MIN_S: Final = 0.001
+LEAVE_S: Final = 10.0
+"""How long the orders of a connector that ends may take to be cancelled."""
+INSTRUMENTS_EVERY_S: Final = 3600.0
+
+_log = structlog.get_logger("hftd.connector")
+
+
+class Connector:
+    """One account behind one channel.
+
+    Args:
+        name: The channel's.
+        venue: The exchange.
+        config: Of the venue's type.
+        credentials: Empty for market data alone.
+        journal_path: Where orders and executions are kept; None to keep nothing.
+        seed: Of all jitter.
+        directory: The runtime directory, if it is another than the usual one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        venue: Venue,
+        config: ConnectorConfig,
+        credentials: Credentials,
+        journal_path: Path | None,
+        *,
+        seed: int,
+        directory: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.venue = venue
+        self.config = config
+        self.pid = os.getpid()
+        self.started_ns = wall_ns()
+        self._credentials = credentials
+        self._journal_path = journal_path
+        self._seed = seed
+        self._directory = directory
+        self._stopping = asyncio.Event()
+        self._journal: Journal | None = None
+        self.bots = Bots(
+            venue.name,
+            secrets.randbits(62) + 1,
+            limits=lambda bot: config.bots.get(bot, BotLimits()),
+            subscribe=lambda instrument: self.session.subscribe(instrument),
+            on_answer=self._answer,
+            is_fused=getattr(config, "best_prices", "fused") == "fused",
+            on_best=lambda *best: self.orders.on_book(*best),
+        )
+        self.session: Session
+        self.orders: OrderManager
+        self.reconciler: Reconciler
+        self.server: ChannelServer
+
+    def stop(self) -> None:
+        """End in order."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until `stop`.
+
+        Raises:
+            HftdError: It can't go on: a key that the exchange does not take, a channel whose name is taken.
+        """
+        try:
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
+            async with aiohttp.ClientSession(timeout=timeout) as http:
+                self.session = self.venue.session(self.config, self._credentials, http, self, self._seed)
+                instruments = await self._instruments()
+                if instruments is not None:
+                    self._open_orders(instruments)
+                    await self._serve()
+        finally:
+            if self._journal is not None:
+                self._journal.close()
+            self.bots.close()
+
+    async def _instruments(self) -> list[Instrument] | None:
+        """What the exchange has; None if it is to end before that is known."""
+        backoff = Backoff(0.5, 30.0, self._seed + 1)
+        while not self._stopping.is_set():
+            try:
+                return await self.session.instruments()
+            except UsageError:
+                raise
+            except HftdError as error:
+                why = str(error)
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                why = str(error) or type(error).__name__
+            wait_s = backoff.next_s()
+            _log.warning("the exchange's instruments are not to be had", why=why, again_in_s=round(wait_s, 3))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait_s)
+        return None
+
+    def _open_orders(self, instruments: list[Instrument]) -> None:
+        if self._journal_path is not None:
+            self._journal_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._journal = Journal.open(self._journal_path)
+        self.orders = OrderManager(
+            prefix=self.config.order_prefix,
+            run=run_number(wall_ns(), self._journal.last_run if self._journal else 0),
+            limits=self.config.limits,
+            journal=self._journal,
+            emit=self.bots.emit,
+            send=self.session.send,
+        )
+        for one in instruments:
+            self.orders.add_instrument(one)
+        self.bots.set_instruments(instruments)
+        self.reconciler = Reconciler(self.session, self.orders, self.config.reconcile_every_s, self._seed + 2)
+
+    async def _serve(self) -> None:
+        for symbol in self.venue.symbols(self.config):
+            self.bots.follow(self.bots.instrument(symbol))
+        self.server = server = ChannelServer(self.name, self.bots, self._directory)
+        await server.start()
+        self.bots.start(self.orders, server.drop, spin=self.config.spin)
+        # Nothing that was made so far will ever be garbage: the collector need not look through it again.
+        gc.collect()
+        gc.freeze()
+        ending = "the connector ends"
+        running: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(run)
+            for run in (self.session.run(), self._tick(), self.reconciler.run(), self._refresh())
+        ]
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(self._stopping.wait())
+        _log.info("serving", channel=self.name, venue=self.venue.name, trades=self._credentials.are_there)
+        try:
+            done, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopping}:
+                ending = f"the connector failed: {task.exception()}"
+                task.result()
+        finally:
+            self.bots.is_ending = True
+            server.close(ending)
+            await self._leave()
+            for task in (*running, stopping):
+                task.cancel()
+            await asyncio.gather(*running, stopping, return_exceptions=True)
+            self.bots.stop()
+
+    async def _leave(self) -> None:
+        """The leases are over; wait until what their end policies asked for is done."""
+        deadline_ns = monotonic_ns() + int(LEAVE_S * 1e9)
+        while left := report.unfinished(self.orders):
+            if not self.bots.is_connected or monotonic_ns() > deadline_ns:
+                _log.error("ends with requests that have no answer", count=left)
+                return
+            self.orders.tick(wall_ns())
+            await asyncio.sleep(0.01)
+
+    async def _tick(self) -> None:
+        """What is due in order management."""
+        while True:
+            now_ns = wall_ns()
+            due_s = (self.orders.tick(now_ns) - now_ns) / 1e9
+            await asyncio.sleep(min(max(due_s, TICK_MIN_S), TICK_MAX_S))
+
+    async def _refresh(self) -> None:
+        """Ask now and then what the exchange's filters are, and which instruments trade."""
+        while True:
+            await asyncio.sleep(INSTRUMENTS_EVERY_S)
+            try:
+                instruments = await self.session.instruments()
+            except (HftdError, aiohttp.ClientError, OSError, ValueError) as error:
+                _log.warning("the instruments were not refreshed", why=str(error) or type(error).__name__)
+                continue
+            self._take_over(instruments)
+
+    def _take_over(self, instruments: list[Instrument]) -> None:
+        """New filters of instruments that are known; numbers and steps stay as long as the process runs."""
+        known = self.bots.instruments
+        merged = dict(known)
+        for one in instruments:
+            before = known.get(one.symbol)
+            if before is None:
+                # Its number may be taken by another one: it is there after a restart.
+                continue
+            if (before.tick_size, before.lot_size) != (one.tick_size, one.lot_size):
+                _log.error("an instrument's steps have changed: restart the connector", symbol=one.symbol)
+                continue
+            merged[one.symbol] = one if one.number == before.number else _renumbered(one, before.number)
+            if merged[one.symbol] != before:
+                self.orders.add_instrument(merged[one.symbol])
+        self.bots.set_instruments(list(merged.values()))
+
+    # What the session tells.
+
+    def on_rows(self, number: int, rows: NDArray[Any], is_book: bool) -> None:
+        """Market data."""
+        self.bots.books.on_rows(number, rows, is_book)
+
+    def on_book_state(self, number: int, state: int) -> None:
+        """What a book is worth."""
+        self.bots.books.on_book_state(number, state)
+
+    def on_outcome(self, outcome: Outcome) -> None:
+        """How a command ended."""
+        self.orders.on_outcome(outcome, wall_ns())
+
+    def on_report(self, report: Report) -> None:
+        """What the exchange says of an order."""
+        self.orders.on_report(report, wall_ns())
+
+    def on_holding(self, holding: Holding) -> None:
+        """The account's position."""
+        self.orders.on_holding(holding, wall_ns())
+
+    def on_connection(self, is_up: bool) -> None:
+        """Whether orders can be sent."""
+        _log.info("orders can be sent" if is_up else "orders can't be sent", channel=self.name)
+        self.orders.on_connection(is_up, wall_ns())
+        self.bots.set_connected(is_up)
+        self.reconciler.on_connection(is_up)
+
+    # What tools ask.
+
+    def _answer(self, ask: wire.Ask) -> Reply:
+        match ask.what:
+            case wire.ASK_STATUS:
+                return Reply(report.status_of(self))
+            case wire.ASK_TAP:
+                return Reply(report.tap_of(self), fds=[self.bots.clock.fd, self.bots.ring.fd])
+            case wire.ASK_HALT:
+                halted = self.orders.halt(ask.argument or "asked to", wall_ns())
+            case _:
+                halted = self.orders.resume(wall_ns())
+        return Reply(halted, ok=halted.left == 0)
+
+
+def _renumbered(instrument: Instrument, number: int) -> Instrument:
+    return msgspec.structs.replace(instrument, number=number)
+
+
+def journal_path(config: ConnectorConfig, base: Path, name: str) -> Path:
+    """Where a connector's journal is: as configured, else in the user's state folder (systemd's, if it gives one)."""
+    if config.journal:
+        return resolve(base, config.journal)
+    if folder := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(folder) / f"{name}.journal"
+    try:
+        home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    except RuntimeError:
+        raise ConfigError(
+            "there is no home folder to keep the journal in", where="journal", hint="set journal to a file"
+        ) from None
+    return home / "hftd" / f"{name}.journal"
+
+
+def run(connector_of: Callable[[], Connector]) -> None:
+    """Run a connector until SIGTERM or SIGINT.
+
+    Args:
+        connector_of: Makes the `Connector`; it is called in the event loop.
+
+    Raises:
+        HftdError: It could not start, or could not go on.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(connector_of))
+
+
+async def _run(connector_of: Callable[[], Connector]) -> None:
+    connector = connector_of()
+    with _signals_to(connector):
+        await connector.run()
+
+
+@contextlib.contextmanager
+def _signals_to(connector: Connector) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, connector.stop)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,172 @@
+"""Connections that are made again: back-off with jitter, planned ends before the exchange's, and what was counted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+import aiohttp
+import structlog
+
+from hftd.clock import monotonic_ns, wall_ns
+from hftd.errors import HftdError, UsageError
+
+STABLE_S: Final = 30.0
+"""A connection that held so long begins its back-off from the start."""
+
+_log = structlog.get_logger("hftd.connector")
+
+
+class ConnectionBrokenError(HftdError):
+    """A connection is of no use any more, and is to be made again: closed, stale, silent, out of step."""
+
+
+EXPECTED_ERRORS: Final = (
+    ConnectionBrokenError,
+    OSError,
+    TimeoutError,
+    asyncio.IncompleteReadError,
+    aiohttp.ClientError,
+    aiohttp.WebSocketError,
+)
+"""What breaks connections in the ordinary course; anything else is logged with its trace."""
+
+
+class Backoff:
+    """Waits that double up to a limit, each drawn from the upper half of its span, so that clients do not come in step.
+
+    Args:
+        first_s: The longest first wait.
+        limit_s: No wait is longer.
+        seed: Of the jitter.
+    """
+
+    def __init__(self, first_s: float, limit_s: float, seed: int) -> None:
+        if not 0 < first_s <= limit_s:
+            raise UsageError(f"a back-off from {first_s} to {limit_s} s is none")
+        self._first_s = first_s
+        self._limit_s = limit_s
+        self._random = Random(seed)  # noqa: S311 - jitter is no secret
+        self._span_s = first_s
+
+    def next_s(self) -> float:
+        """How long to wait now."""
+        wait_s = self._span_s * (0.5 + 0.5 * self._random.random())
+        self._span_s = min(2 * self._span_s, self._limit_s)
+        return wait_s
+
+    def reset(self) -> None:
+        """Things went well: begin with the first wait again."""
+        self._span_s = self._first_s
+
+
+def planned_life_s(limit_s: float, seed: int, early: float = 0.1) -> float:
+    """How long to keep a connection that the exchange closes after `limit_s`.
+
+    At most 95 % of it, so that the end is ours, and shorter by up to `early` of it, by chance.
+    """
+    return limit_s * (0.95 - early * Random(seed).random())  # noqa: S311
+
+
+@dataclass(slots=True)
+class Supervision:
+    """What a supervised connection has gone through; for ``hftd status``."""
+
+    name: str
+    attempts: int = 0
+    failures: int = 0
+    planned_ends: int = 0
+    is_up: bool = False
+    since_ns: int = -1
+    """When it came up, or went down, on the system's clock; -1 before."""
+    last_error: str = ""
+
+    def up(self) -> None:
+        """The connection is made: called by what `supervised` runs."""
+        self.is_up = True
+        self.since_ns = wall_ns()
+
+    def down(self) -> None:
+        """The connection is gone."""
+        if self.is_up:
+            self.is_up = False
+            self.since_ns = wall_ns()
+
+
+async def supervised(
+    name: str,
+    connect_once: Callable[[], Awaitable[None]],
+    backoff: Backoff,
+    *,
+    supervision: Supervision | None = None,
+    on_down: Callable[[str], None] | None = None,
+    stable_s: float = STABLE_S,
+) -> None:
+    """Run a connection again and again until cancelled.
+
+    Args:
+        name: For the log.
+        connect_once: Connects, and runs the connection to its end. Returning is a planned end, after which the next
+            begins at once (unless it was too short-lived to have been planned); raising is a failure, after which the
+            back-off waits.
+        backoff: The waits; they begin again after a connection that held `stable_s`.
+        supervision: Where to count.
+        on_down: Told why after each end, planned ones too, before the wait.
+        stable_s: See there.
+
+    Raises:
+        UsageError: `connect_once` found that what the user gave is wrong (a key, a symbol): trying again is no use.
+    """
+    seen = supervision or Supervision(name)
+    while True:
+        seen.attempts += 1
+        start_ns = monotonic_ns()
+        failed = True
+        try:
+            await connect_once()
+            failed = False
+            why = "its planned end"
+        except UsageError:
+            raise
+        except EXPECTED_ERRORS as error:
+            why = str(error) or type(error).__name__
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            _log.exception("a connection failed unexpectedly", connection=name)
+        finally:
+            seen.down()
+        if on_down is not None:
+            on_down(why)
+        held_s = (monotonic_ns() - start_ns) / 1e9
+        if held_s >= stable_s:
+            backoff.reset()
+        if not failed:
+            seen.planned_ends += 1
+            if held_s >= stable_s:
+                _log.info(
+                    "connection ends as planned, the next begins", connection=name, held_s=round(held_s, 1)
+                )
+                continue
+        else:
+            seen.failures += 1
+            seen.last_error = why
+        wait_s = backoff.next_s()
+        _log.warning(
+            "connection lost", connection=name, why=why, held_s=round(held_s, 3), again_in_s=round(wait_s, 3)
+        )
+        await asyncio.sleep(wait_s)
+
+
+async def first_to_end(*runs: Coroutine[Any, Any, None]) -> None:
+    """Run these together until the first one ends; then the others are cancelled, and its error, if any, is raised."""
+    tasks = [asyncio.ensure_future(run) for run in runs]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks:
+        if task in done:
+            task.result()

@@ -1,0 +1,154 @@
+"""What an exchange's folder has to offer, and what it is given; docs/new-exchange.md walks through it."""
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import aiohttp
+from numpy.typing import NDArray
+
+from daemon.connector.config import ConnectorConfig, Credentials
+from daemon.orders.messages import Command, Execution, Holding, Instrument, Outcome, Report
+from hftd.channel.status import Connection, Used
+from hftd.errors import ConfigError
+
+
+class Listener(Protocol):
+    """Whom a session tells. None of these waits."""
+
+    def on_rows(self, number: int, rows: NDArray[Any], is_book: bool) -> None:
+        """Rows of an instrument, which hold during the call; `is_book`: of its book, else trades or user events."""
+        ...
+
+    def on_book_state(self, number: int, state: int) -> None:
+        """An instrument's book is BOOK_VALID or BOOK_INVALID from here on; at first it is not valid."""
+        ...
+
+    def on_outcome(self, outcome: Outcome) -> None:
+        """How a command ended; exactly one for each."""
+        ...
+
+    def on_report(self, report: Report) -> None:
+        """What the exchange says of an order, in any order and any number of times."""
+        ...
+
+    def on_holding(self, holding: Holding) -> None:
+        """The account's position in an instrument."""
+        ...
+
+    def on_connection(self, is_up: bool) -> None:
+        """Whether orders can be sent and what becomes of them is heard; False at first."""
+        ...
+
+
+class Session(Protocol):
+    """One account at one exchange: market data and, with credentials, orders."""
+
+    async def instruments(self) -> list[Instrument]:
+        """What can be traded, numbered from 0; an instrument keeps its number as long as the process runs.
+
+        Raises:
+            HftdError: The exchange can't be reached, or refuses; the connector tries again unless it is a UsageError.
+        """
+        ...
+
+    def subscribe(self, instrument: Instrument) -> None:
+        """Follow an instrument's market from now on; again does nothing.
+
+        Raises:
+            RefusedError: There is no room for one more.
+        """
+        ...
+
+    def send(self, command: Command) -> None:
+        """Send a command, without waiting. What surely is not sent has its outcome before this returns."""
+        ...
+
+    async def open_orders(self) -> Sequence[Report]:
+        """All open orders of the account."""
+        ...
+
+    async def executions(self, symbol: str, since_ns: int) -> Sequence[Execution]:
+        """The fills of a symbol since a moment of the exchange's clock."""
+        ...
+
+    async def holdings(self) -> Sequence[Holding]:
+        """All positions."""
+        ...
+
+    async def run(self) -> None:
+        """Keep all connections up until cancelled.
+
+        Raises:
+            UsageError: What the user gave is wrong, such as a key that the exchange does not take.
+        """
+        ...
+
+    def connections(self) -> list[Connection]:
+        """For `hftd status`."""
+        ...
+
+    def limits(self) -> list[Used]:
+        """The exchange's limits, and what is used of them, for `hftd status`."""
+        ...
+
+    def market_counters(self, number: int) -> dict[str, int]:
+        """`messages`, `gaps` and `resyncs` of an instrument, for `hftd status`."""
+        ...
+
+    def counters(self) -> dict[str, int]:
+        """Whatever else is counted, for `hftd status`."""
+        ...
+
+
+class Venue(Protocol):
+    """An exchange: what `daemon/venues/<name>/session.py` calls `VENUE`."""
+
+    name: str
+    config_type: type[ConnectorConfig]
+
+    def session(
+        self,
+        config: Any,
+        credentials: Credentials,
+        http: aiohttp.ClientSession,
+        listener: Listener,
+        seed: int,
+    ) -> Session:
+        """Make a session; it connects when it is run.
+
+        Args:
+            config: Of `config_type`.
+            credentials: Empty for market data alone.
+            http: An HTTP client; its owner closes it.
+            listener: Whom to tell.
+            seed: Of all jitter.
+
+        Raises:
+            ConfigError: Something given is wrong.
+        """
+        ...
+
+    def symbols(self, config: Any) -> Sequence[str]:
+        """The symbols to follow from the start."""
+        ...
+
+
+def venue_names() -> list[str]:
+    """The exchanges that there are."""
+    import daemon.venues
+
+    return sorted(found.name for found in pkgutil.iter_modules(daemon.venues.__path__) if found.ispkg)
+
+
+def find_venue(name: str) -> Venue:
+    """An exchange by its name.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    names = venue_names()
+    if name not in names:
+        raise ConfigError(f"there is no connector {name!r}", hint=f"there is {', '.join(names)}")
+    return importlib.import_module(f"daemon.venues.{name}.session").VENUE

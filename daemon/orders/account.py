@@ -1,0 +1,223 @@
+"""What executions make of positions and balances: of each bot, and of the account.
+
+A bot's book is what its own fills made: position, balance, fees and totals, by the formulas of the simulator
+(`sim/engine/account.py`): the balance begins at 0, falls by the amount of a buy and holds no fees. The amount is
+contract size times price times quantity; of an inverse contract contract size times quantity divided by price.
+
+The account's position is the exchange's. What it has beyond its bots' positions belongs to no bot: it was there before,
+or somebody traded by hand, or a liquidation did.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from daemon.orders.messages import Execution, Instrument
+from hftd.channel import wire
+from hftd.constants import BUY
+
+MAX_TRADES: Final = 50_000
+"""Executions that are remembered by their ids. Those that the exchange made before the last one forgotten are taken
+for counted."""
+
+NEW_TRADE: Final = 0
+FEE_ONLY: Final = 1
+"""It was counted by its short form; its fee is news."""
+KNOWN_TRADE: Final = 2
+OLD_TRADE: Final = 3
+"""Of before what is remembered."""
+
+
+class BotBook(msgspec.Struct, array_like=True, tag="book"):
+    """A bot's own fills in one instrument. The journal keeps it as it is.
+
+    Attributes:
+        volume_lots: Executed quantity, both sides; likewise `trading_value`, their amounts.
+        buy_lots: What its open orders may still buy; likewise `sell_lots`.
+    """
+
+    bot: str
+    symbol: str
+    position_lots: int = 0
+    balance: float = 0.0
+    fee: float = 0.0
+    num_trades: int = 0
+    volume_lots: int = 0
+    trading_value: float = 0.0
+    buy_lots: int = 0
+    sell_lots: int = 0
+
+
+class Ledger:
+    """An instrument's bots, and the account's position in it.
+
+    Attributes:
+        instrument: As the exchange describes it.
+        books: By the bot's name.
+        account_lots: The account's position: the exchange's, and the executions since.
+        other_lots: What of it is no bot's.
+        buy_lots: What all open orders may still buy; likewise `sell_lots`.
+        last_execution_ns: The newest execution's time at the exchange; `counted_ns` when one was last counted, on ours.
+        extremes: By bot and side, the price of its open order that is the first to be met; kept by `Requests`.
+        foreign_fees: Fees in assets that the books can't hold, by asset.
+    """
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.books: dict[str, BotBook] = {}
+        self.account_lots = 0
+        self.other_lots = 0
+        self.buy_lots = 0
+        self.sell_lots = 0
+        self.last_execution_ns = 0
+        self.counted_ns = 0
+        self.has_holding = False
+        self.differs_lots = 0
+        self.differs_since_ns = 0
+        self.foreign_fees: dict[str, float] = {}
+        self.extremes: dict[tuple[str, int], int | None] = {}
+        # The book, as far as limits need it.
+        self.best_bid_tick = 0
+        self.best_ask_tick = 0
+        self.is_book_valid = False
+        self.describe(instrument)
+
+    def describe(self, instrument: Instrument) -> None:
+        """Take over a description; steps must stay what they were, or nothing be counted yet."""
+        self.instrument = instrument
+        self.symbol = instrument.symbol
+        self.number = instrument.number
+        # Integers, so that quantities and prices are the floats nearest to their decimals.
+        self.lot_num, self.lot_den = instrument.lot_size.as_integer_ratio()
+        self.tick_num, self.tick_den = instrument.tick_size.as_integer_ratio()
+        self.contract_size = instrument.contract_size
+        self.inverse = instrument.inverse
+        self.settles_in = instrument.base if instrument.inverse else instrument.quote
+
+    def qty(self, lots: int) -> float:
+        """Lots in the instrument's units."""
+        return lots * self.lot_num / self.lot_den
+
+    def price(self, tick: int) -> float:
+        """Ticks as a price."""
+        return tick * self.tick_num / self.tick_den
+
+    def notional(self, tick: int, lots: int) -> float:
+        """A quantity's value in the quote currency."""
+        value = self.contract_size * self.qty(lots)
+        return value if self.inverse else value * self.price(tick)
+
+    def book(self, bot: str) -> BotBook:
+        """A bot's book, a new one if it has none."""
+        book = self.books.get(bot)
+        if book is None:
+            book = self.books[bot] = BotBook(bot, self.symbol)
+        return book
+
+    def count(self, book: BotBook | None, execution: Execution, has_fee: bool, now_ns: int) -> None:
+        """Count an execution for the account and for a bot, if it is one's."""
+        self.counted_ns = now_ns
+        lots = execution.qty_lots
+        side = 1 if execution.side == BUY else -1
+        self.account_lots += side * lots
+        self.last_execution_ns = max(self.last_execution_ns, execution.exch_ns)
+        if book is None:
+            self.other_lots += side * lots
+            return
+        price = self.price(execution.price_tick)
+        if self.inverse:
+            # An execution at no price would be worth infinitely much; it can't be, and must not end all others.
+            amount = self.contract_size * self.qty(lots) / price if price > 0.0 else 0.0
+        else:
+            amount = self.contract_size * price * self.qty(lots)
+        book.position_lots += side * lots
+        book.balance -= side * amount
+        book.num_trades += 1
+        book.volume_lots += lots
+        book.trading_value += amount
+        if has_fee:
+            self.count_fee(book, execution)
+
+    def count_fee(self, book: BotBook, execution: Execution) -> None:
+        """Count an execution's fee; one in another asset than the instrument settles in is kept apart."""
+        asset = execution.fee_asset
+        if asset and self.settles_in and asset != self.settles_in:
+            if execution.fee != 0.0:
+                self.foreign_fees[asset] = self.foreign_fees.get(asset, 0.0) + execution.fee
+        else:
+            book.fee += execution.fee
+
+    def state(self, book: BotBook) -> wire.State:
+        """A bot's account as it is told."""
+        return wire.State(
+            self.number,
+            self.qty(book.position_lots),
+            book.balance,
+            book.fee,
+            book.num_trades,
+            self.qty(book.volume_lots),
+            book.trading_value,
+        )
+
+    def take_holding(self, lots: int) -> int:
+        """The account's position is this. Returns how far it was from what was expected."""
+        difference = lots - self.account_lots
+        self.account_lots = lots
+        self.other_lots += difference
+        self.has_holding = True
+        self.differs_since_ns = 0
+        return difference
+
+
+class Trades:
+    """Which executions were counted, by (symbol, trade id).
+
+    At most `MAX_TRADES` are remembered, the oldest are forgotten first. An unknown execution of before the last one
+    forgotten may be one that was, and is not counted again (`OLD_TRADE`).
+
+    Args:
+        limit: How many to remember.
+    """
+
+    def __init__(self, limit: int = MAX_TRADES) -> None:
+        self._limit = limit
+        self._seen: dict[tuple[str, str], tuple[int, bool]] = {}
+        self._order: deque[tuple[str, str]] = deque()
+        self._forgotten_ns: dict[str, int] = {}
+
+    def note(self, symbol: str, trade_id: str, exch_ns: int, has_fee: bool) -> int:
+        """Whether an execution is NEW_TRADE, FEE_ONLY, KNOWN_TRADE or OLD_TRADE; from now on it is known."""
+        key = symbol, trade_id
+        seen = self._seen.get(key)
+        if seen is not None:
+            if seen[1] or not has_fee:
+                return KNOWN_TRADE
+            self._seen[key] = exch_ns, True
+            return FEE_ONLY
+        if exch_ns < self._forgotten_ns.get(symbol, 0):
+            return OLD_TRADE
+        self._seen[key] = exch_ns, has_fee
+        self._order.append(key)
+        if len(self._seen) > self._limit:
+            self._forget_oldest()
+        return NEW_TRADE
+
+    def _forget_oldest(self) -> None:
+        oldest = self._order.popleft()
+        exch_ns, _ = self._seen.pop(oldest)
+        # One more: of those in the same moment some may be forgotten, too.
+        self._forgotten_ns[oldest[0]] = max(self._forgotten_ns.get(oldest[0], 0), exch_ns + 1)
+
+    def knows(self, symbol: str, trade_id: str) -> bool:
+        """Whether an execution was counted."""
+        return (symbol, trade_id) in self._seen
+
+    def rows(self) -> Iterator[tuple[str, str, int, bool]]:
+        """What is remembered, the oldest first: symbol, trade id, time at the exchange, whether the fee is known."""
+        for key in self._order:
+            exch_ns, has_fee = self._seen[key]
+            yield *key, exch_ns, has_fee
+
+    def __len__(self) -> int:
+        return len(self._seen)

@@ -1,0 +1,374 @@
+"""What survives the process: orders, executions and books, in an append-only file.
+
+::
+
+    "HFTDJNL1" | record | record | ...       record = mark | length u32 | CRC-32 u32 | msgpack array of rows
+
+A row is the whole of one thing as it is now (an order, a bot's book) or one thing that happened (an execution), so a
+replay takes the last row of each and needs no order of events. Rows that belong together are one record, which is there
+whole or not at all: an execution is never known without what it made of the book. Records are written before what they
+say is done: an order's before it is sent.
+
+A `write` is all that it takes to survive the process, a kill -9 included: the kernel has it then. A loss of power may
+take what the disk was not told to keep (`sync`); what is lost so is learned again from the exchange.
+
+Limits: a record has at most `MAX_RECORD_BYTES`. A file beyond `rotate_bytes` is rewritten with what is still known, and
+the one before is kept beside it as `<name>.1`; so two files of about that size are all there is.
+"""
+
+import contextlib
+import fcntl
+import os
+import struct
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+import structlog
+
+from daemon.orders.account import BotBook
+from daemon.orders.machine import Order
+from hftd.errors import ConfigError, DataError
+
+MAGIC: Final = b"HFTDJNL1"
+MARK: Final = b"\xa7J"
+HEADER: Final = struct.Struct("<2sII")
+MAX_RECORD_BYTES: Final = 1 << 26
+ROWS_A_RECORD: Final = 1000
+"""When a file is rewritten."""
+ROTATE_BYTES: Final = 64 << 20
+
+_log = structlog.get_logger("hftd.orders")
+
+
+class Begin(msgspec.Struct, array_like=True, tag="begin"):
+    """A run begins, or its file is rewritten.
+
+    Attributes:
+        settled_ns: Up to then the executions of the exchange are all counted.
+    """
+
+    prefix: str
+    run: int
+    settled_ns: int = 0
+
+
+class Traded(msgspec.Struct, array_like=True, tag="traded"):
+    """An execution was counted; `client_id` is empty for one that is no bot's, or of one long ago."""
+
+    symbol: str
+    trade_id: str
+    exch_ns: int
+    has_fee: bool
+    client_id: str = ""
+    side: int = 0
+    price_tick: int = 0
+    qty_lots: int = 0
+    fee: float = 0.0
+    is_maker: bool = False
+
+
+class BotRow(msgspec.Struct, array_like=True, tag="bot"):
+    """A bot: how its lease ends, and whether it has one.
+
+    Attributes:
+        is_ending: Its position is to be flattened.
+    """
+
+    name: str
+    on_end: str = "cancel"
+    pull_quotes: bool = False
+    has_lease: bool = False
+    is_ending: bool = False
+
+
+class Steps(msgspec.Struct, array_like=True, tag="steps"):
+    """In which ticks and lots an instrument's rows count, and what of the account's position is no bot's."""
+
+    symbol: str
+    tick_size: str
+    lot_size: str
+    other_lots: int = 0
+    has_holding: bool = False
+
+
+class Settled(msgspec.Struct, array_like=True, tag="settled"):
+    """Up to then the executions of the exchange are all counted."""
+
+    settled_ns: int
+
+
+class Halt(msgspec.Struct, array_like=True, tag="halt"):
+    """Halted for this reason; empty: not."""
+
+    reason: str
+
+
+Row = Begin | Order | BotBook | Traded | BotRow | Steps | Settled | Halt
+
+_decode = msgspec.msgpack.Decoder(list[Row]).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Journal:
+    """The file, open for writing by this process alone. `Journal.open` makes one.
+
+    Attributes:
+        path: The file.
+        rows: What it held when it was opened; whoever restores from it takes them (`take_rows`).
+        last_run: The highest run number that wrote into it, 0 for a new one.
+        torn_bytes: How much was cut off its end, because a last write was not completed.
+        size: Of the file now, in bytes.
+    """
+
+    def __init__(self, path: Path, fd: int, lock: int, rows: list[Row], size: int, torn_bytes: int) -> None:
+        self.path = path
+        self.rows = rows
+        self.last_run = max((row.run for row in rows if isinstance(row, Begin)), default=0)
+        self.torn_bytes = torn_bytes
+        self.size = size
+        self.rotate_bytes = ROTATE_BYTES
+        self._fd = fd
+        self._lock = lock
+        self._is_broken = False
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        rotate_bytes: int = ROTATE_BYTES,
+        on_damage: Literal["refuse", "keep_beginning"] = "refuse",
+    ) -> "Journal":
+        """Open or create it, and read what it holds.
+
+        Args:
+            path: The file; its folder must exist.
+            rotate_bytes: Beyond this it is rewritten.
+            on_damage: What to do about a file that is damaged in the middle. "keep_beginning" moves it aside to
+                `<name>.damaged` and goes on with what stands before the damage.
+
+        Raises:
+            ConfigError: Another process writes it, or its folder can't be used.
+            DataError: It is damaged in the middle, or is no journal.
+        """
+        lock = _lock(path)
+        try:
+            journal = cls._open(path, lock, on_damage)
+        except BaseException:
+            os.close(lock)
+            raise
+        journal.rotate_bytes = rotate_bytes
+        return journal
+
+    @classmethod
+    def _open(cls, path: Path, lock: int, on_damage: str) -> "Journal":
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            data = b""
+        except OSError as error:
+            raise ConfigError(f"the journal can't be read: {error.strerror}", where=str(path)) from None
+        rows, good = read_rows(data, path)
+        damage = find_damage(data, good)
+        if damage:
+            if on_damage == "refuse":
+                raise DataError(
+                    f"the journal is damaged at byte {good:,}; whole records follow from byte {damage:,} on",
+                    where=str(path),
+                    hint="move it away: the connector then learns its open orders, and what was executed lately, from "
+                    "the exchange, and its bots' totals begin at 0; or open it with on_damage = 'keep_beginning', "
+                    "which keeps what stands before the damage",
+                )
+            path.with_name(path.name + ".damaged").write_bytes(data)
+            _log.warning("damaged journal, its beginning is kept", journal=str(path), kept=good, of=len(data))
+        torn_bytes = len(data) - good
+        if torn_bytes and not damage:
+            _log.warning(
+                "the journal's last record was not completed, and is dropped",
+                journal=str(path),
+                bytes=torn_bytes,
+            )
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.ftruncate(fd, good)
+        os.lseek(fd, good, os.SEEK_SET)
+        if good == 0:
+            _write_all(fd, MAGIC)
+            good = len(MAGIC)
+        return cls(path, fd, lock, rows, good, torn_bytes)
+
+    def take_rows(self) -> list[Row]:
+        """What the file held; once."""
+        rows, self.rows = self.rows, []
+        return rows
+
+    def write(self, rows: list[Row]) -> None:
+        """Write rows as one record, in one call.
+
+        Raises:
+            OSError: It can't be written. The file is cut back to where it was, and takes nothing until `rewrite` has
+                put everything into a new one.
+        """
+        if self._is_broken:
+            return
+        record = _record(rows)
+        try:
+            _write_all(self._fd, record)
+        except OSError:
+            # Half a record would make what follows it unreadable.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, self.size)
+                os.lseek(self._fd, self.size, os.SEEK_SET)
+            self._is_broken = True
+            raise
+        self.size += len(record)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to rewrite it."""
+        return self._is_broken or self.size > self.rotate_bytes
+
+    def rewrite(self, rows: Iterable[Row]) -> None:
+        """Begin a new file with these rows; the old one is kept as `<name>.1`. It blocks until the disk has it.
+
+        Raises:
+            OSError: It can't be written; the old file stays in use.
+        """
+        fresh = self.path.with_name(self.path.name + ".new")
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            left = list(rows)
+            data = MAGIC + b"".join(
+                _record(left[i : i + ROWS_A_RECORD]) for i in range(0, len(left), ROWS_A_RECORD)
+            )
+            _write_all(fd, data)
+            os.fsync(fd)
+            old = self.path.with_name(self.path.name + ".1")
+            with contextlib.suppress(FileNotFoundError):
+                old.unlink()
+            os.link(self.path, old)
+            fresh.replace(self.path)
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(self._fd)
+        self._fd = fd
+        self._is_broken = False
+        self.size = len(data)
+        # What is still known may be more than a file should have; then it grows on for as much again.
+        self.rotate_bytes = max(self.rotate_bytes, 2 * self.size)
+        _sync_folder(self.path.parent)
+
+    def sync(self) -> None:
+        """Have the disk keep what was written, against a loss of power; it may block for milliseconds.
+
+        A kill of the process loses nothing even without it.
+        """
+        os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        """Close it; again does nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            os.close(self._lock)
+            self._fd = -1
+
+
+def _record(rows: list[Row]) -> bytes:
+    payload = _encode(rows)
+    return HEADER.pack(MARK, len(payload), zlib.crc32(payload)) + payload
+
+
+def read_rows(data: bytes, path: Path) -> tuple[list[Row], int]:
+    """The rows of a journal's bytes, and how many bytes they and the beginning take.
+
+    Raises:
+        DataError: This is no journal, or one of another version.
+    """
+    if len(data) < len(MAGIC):
+        if not MAGIC.startswith(data):
+            raise _no_journal(path)
+        return [], 0
+    if not data.startswith(MAGIC):
+        raise _no_journal(path)
+    rows: list[Row] = []
+    at = len(MAGIC)
+    while True:
+        payload = _payload(data, at)
+        if payload is None:
+            return rows, at
+        try:
+            rows += _decode(payload)
+        except msgspec.MsgspecError as error:
+            raise DataError(
+                f"the record at byte {at:,} is whole, but this version can't read it: {error}",
+                where=str(path),
+                hint="go on with the version that wrote it, or move the file away: then the connector learns its "
+                "open orders from the exchange",
+            ) from None
+        at += HEADER.size + len(payload)
+
+
+def find_damage(data: bytes, at: int) -> int:
+    """Where the next whole record stands after a broken one at `at`; 0 if none does, so that only the end is torn."""
+    if at == 0 or at >= len(data):
+        return 0
+    at = data.find(MARK, at + 1)
+    while at >= 0:
+        if _payload(data, at) is not None:
+            return at
+        at = data.find(MARK, at + 1)
+    return 0
+
+
+def _payload(data: bytes, at: int) -> bytes | None:
+    if at + HEADER.size > len(data):
+        return None
+    mark, length, crc = HEADER.unpack_from(data, at)
+    start = at + HEADER.size
+    if mark != MARK or length > MAX_RECORD_BYTES or start + length > len(data):
+        return None
+    payload = data[start : start + length]
+    return payload if zlib.crc32(payload) == crc else None
+
+
+def _no_journal(path: Path) -> DataError:
+    return DataError(
+        "this is no journal of orders of this version",
+        where=str(path),
+        hint="is it another file? Else move it away: the connector then learns its open orders from the exchange",
+    )
+
+
+def _lock(path: Path) -> int:
+    beside = path.with_name(path.name + ".lock")
+    try:
+        lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"the journal's folder can't be used: {error.strerror}", where=str(path)) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise ConfigError(
+            "another process writes this journal",
+            where=str(path),
+            hint="a connector for this account runs already; stop it, or give this one another journal",
+        ) from None
+    return lock
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

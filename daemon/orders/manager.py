@@ -1,0 +1,306 @@
+"""All orders of an account: bots' requests in, commands to the venue and updates to the bots out.
+
+::
+
+    bots ── request ──►  OrderManager ── Place, Amend, Withdraw, Query ──►  venue
+         ◄── emit ─────   │  │  │  │  ◄── Outcome, Report, Holding ───────
+                          │  │  │  └── Requests, Endings: what bots want      (requests.py, ending.py)
+                          │  │  └───── News, Reconciler: what the venue says  (news.py, reconcile.py)
+                          │  └──────── Courier, Teller: what leaves           (courier.py, telling.py)
+                          └─────────── Store: orders, books, bots, journal    (store.py)
+
+Each call changes what is known, then writes what changed into the journal, then lets out what follows from it. What
+comes back in from there (a venue that refuses at once) is taken in the same way, in turn.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from daemon.orders.client_ids import ClientIds
+from daemon.orders.courier import PLACE, Courier
+from daemon.orders.ending import Endings
+from daemon.orders.journal import Journal
+from daemon.orders.limits import AccountLimits, BotLimits
+from daemon.orders.messages import (
+    REFUSED,
+    Amend,
+    Command,
+    Execution,
+    Holding,
+    Instrument,
+    Outcome,
+    Place,
+    Report,
+)
+from daemon.orders.news import News
+from daemon.orders.reconcile import Reconciler, Reconciliation
+from daemon.orders.requests import Requests
+from daemon.orders.snapshot import Counters, Snapshot, take_snapshot
+from daemon.orders.store import REMEMBER_NS, Store
+from daemon.orders.telling import Sent, Teller, Update
+from hftd.channel import status, wire
+from hftd.constants import REASON_NEVER_SENT
+
+__all__ = ["OrderManager", "Update"]
+
+REWRITE_PAUSE_NS = 10_000_000_000
+"""After a journal could not be rewritten."""
+
+_log = structlog.get_logger("hftd.orders")
+
+
+class OrderManager:
+    """The orders, positions and limits of one account.
+
+    No method waits, opens a socket or reads a clock. `emit` and `send` are called before a method returns, after what
+    they tell is in the journal; they may call back into the manager (a venue that refuses at once).
+
+    Args:
+        prefix: The beginning of our orders' ids; another connector on the same account needs another one.
+        run: This process's number, `client_ids.run_number(now_ns, journal.last_run)`.
+        limits: The account's.
+        journal: Where orders and executions are kept, None to keep nothing. What it holds is restored, instrument by
+            instrument, in `add_instrument`.
+        emit: Publishes to one bot. Called only for bots that are attached.
+        send: Hands a command to the venue.
+    """
+
+    def __init__(
+        self,
+        *,
+        prefix: str,
+        run: int,
+        limits: AccountLimits,
+        journal: Journal | None,
+        emit: Callable[[str, Update], None],
+        send: Callable[[Command], None],
+    ) -> None:
+        self._emit = emit
+        self._send = send
+        self._out: deque[Sent] = deque()
+        self._is_letting_out = False
+        self._rewrite_after_ns = 0
+        self.counters = Counters()
+        self.store = Store(ClientIds(prefix, run), journal)
+        self.courier = Courier(self.store, self._out)
+        self.teller = Teller(self.store, self._out)
+        self._requests = Requests(self.store, self.courier, self.teller, limits, self.counters)
+        self._endings = Endings(self.store, self.courier, self._requests, self.counters)
+        self._news = News(self.store, self.courier, self.teller, self._endings, self.counters)
+        self._reconciler = Reconciler(self._news)
+        self._news.bind(self._reconciler)
+
+    # --- Instruments and bots -----------------------------------------------------------------------------------
+
+    def add_instrument(self, instrument: Instrument) -> None:
+        """Make an instrument known, or known anew (its filters changed); before anything else names it.
+
+        Raises:
+            DataError: The journal's lots of it do not fit its lots of today.
+        """
+        self.store.add_instrument(instrument)
+        self._requests.instrument_changed(instrument.symbol)
+
+    def symbols(self) -> list[str]:
+        """The instruments that orders, positions or the journal name: those to ask about at a start."""
+        used = [
+            ledger.symbol
+            for ledger in self.store.ledgers.values()
+            if ledger.books or ledger.other_lots or ledger.last_execution_ns
+        ]
+        return sorted({*used, *self.store.waiting_symbols()})
+
+    def attach(
+        self, bot: str, instruments: Sequence[int], limits: BotLimits, on_end: str, now_ns: int
+    ) -> list[Update]:
+        """A bot has a lease. Returns what it is told: its open orders and its State in each instrument.
+
+        Raises:
+            RefusedError: Another bot has the same hash in its orders' ids.
+        """
+        self._begin(now_ns)
+        self._endings.attach(bot, instruments, limits, on_end, now_ns)
+        if not all(self.store.by_number[number].has_holding for number in instruments):
+            self._reconciler.want(now_ns)
+        self._let_out(now_ns)
+        return self.told(bot, now_ns)
+
+    def told(self, bot: str, now_ns: int) -> list[Update]:
+        """The same for a bot that is attached and asks again (Resync)."""
+        return self._requests.told(bot, now_ns)
+
+    def detach(self, bot: str, now_ns: int) -> None:
+        """A bot's lease is over: apply its end policy."""
+        self._endings.detach(bot, now_ns)
+        self._let_out(now_ns)
+
+    def request(
+        self, bot: str, message: wire.Submit | wire.Modify | wire.Cancel | wire.Inquire, now_ns: int
+    ) -> None:
+        """What a bot asks for. It is answered by `emit`, now or later."""
+        self._requests.take(bot, message, now_ns)
+        self._let_out(now_ns)
+
+    # --- What the venue says ------------------------------------------------------------------------------------
+
+    def on_outcome(self, outcome: Outcome, now_ns: int) -> None:
+        """How a command ended."""
+        self._news.take_outcome(outcome, now_ns)
+        self._let_out(now_ns)
+
+    def on_report(self, report: Report, now_ns: int) -> None:
+        """What the exchange said by itself."""
+        self._news.take_report(report, now_ns)
+        self._let_out(now_ns)
+
+    # --- The rest -----------------------------------------------------------------------------------------------
+
+    def on_holding(self, holding: Holding, now_ns: int) -> None:
+        """The account's position in an instrument."""
+        self._reconciler.on_holding(holding, now_ns)
+        self._let_out(now_ns)
+
+    def on_connection(self, is_up: bool, now_ns: int) -> None:
+        """Whether commands can be sent; False at the start. Call `reconcile` after each True."""
+        self._begin(now_ns)
+        if is_up:
+            self.courier.went_up(now_ns)
+            self._reconciler.want(now_ns)
+            self._endings.went_up(now_ns)
+        else:
+            self.courier.is_up = False
+        self._let_out(now_ns)
+
+    def on_book(
+        self, instrument: int, best_bid_tick: int, best_ask_tick: int, is_valid: bool, now_ns: int
+    ) -> None:
+        """The best prices, INVALID_MIN and INVALID_MAX where there are none, and whether they are worth anything."""
+        ledger = self.store.by_number[instrument]
+        ledger.best_bid_tick = best_bid_tick
+        ledger.best_ask_tick = best_ask_tick
+        if is_valid is not ledger.is_book_valid:
+            ledger.is_book_valid = is_valid
+            if not is_valid:
+                self._endings.pull_quotes(ledger, now_ns)
+                self._let_out(now_ns)
+
+    def executions_since_ns(self, symbol: str) -> int:
+        """From which exchange time on a reconciliation needs the executions of an instrument."""
+        return self._reconciler.since_ns(symbol)
+
+    def reconcile_due_ns(self) -> int:
+        """When the next reconciliation is wanted besides those after connects; NEVER if none is."""
+        return self._reconciler.due_ns
+
+    def reconcile(
+        self,
+        open_orders: Sequence[Report],
+        executions: Sequence[Execution],
+        holdings: Sequence[Holding],
+        asked_ns: int,
+        now_ns: int,
+    ) -> Reconciliation:
+        """Take over what the exchange says of the whole account.
+
+        Args:
+            open_orders: All open orders of the account.
+            executions: Of all `symbols()`, since `executions_since_ns`.
+            holdings: Of all instruments with a position.
+            asked_ns: When the first of these was asked for, on our clock.
+            now_ns: Now.
+        """
+        result = self._reconciler.reconcile(open_orders, executions, holdings, asked_ns, now_ns)
+        self._let_out(now_ns)
+        return result
+
+    def tick(self, now_ns: int) -> int:
+        """Do what is due: ask about unknown outcomes, repeat cancels, end what bots left. Returns when next."""
+        self._begin(now_ns)
+        for order in self.courier.due(now_ns):
+            if order.finished_ns and order.hold_until_ns <= now_ns:
+                self.counters.untold_executions += order.gap_lots
+                self._news.finish(order, now_ns)
+            self.courier.work(order, now_ns)
+        endings_ns = self._endings.tick(now_ns)
+        self.store.forget(now_ns)
+        self._let_out(now_ns)
+        self._rotate(now_ns)
+        return min(self.courier.next_due_ns(), endings_ns, now_ns + REMEMBER_NS)
+
+    def halt(self, reason: str, now_ns: int) -> status.Halted:
+        """Cancel all orders and refuse new ones until `resume`; a restart of the connector stays halted."""
+        self._endings.halt(reason, now_ns)
+        self._let_out(now_ns)
+        return self._endings.halted()
+
+    def resume(self, now_ns: int) -> status.Halted:
+        """Take orders again."""
+        self._endings.resume()
+        self._let_out(now_ns)
+        return self._endings.halted()
+
+    def snapshot(self, now_ns: int) -> Snapshot:
+        """What `hftd status` shows."""
+        return take_snapshot(self.store, self.courier, self._requests, self.counters, now_ns)
+
+    def _begin(self, now_ns: int) -> None:
+        store = self.store
+        if store.birth_ns == 0:
+            store.birth_ns = now_ns
+            if store.settled_ns == 0:
+                store.settled(now_ns)
+
+    # --- Letting out --------------------------------------------------------------------------------------------
+
+    def _let_out(self, now_ns: int) -> None:
+        """Write what changed, then let out what follows; what comes back meanwhile waits for its turn."""
+        if self._is_letting_out:
+            return
+        self._is_letting_out = True
+        out = self._out
+        try:
+            while True:
+                if self.store.is_dirty:
+                    try:
+                        self.store.write()
+                    except OSError as error:
+                        self._journal_failed(error, now_ns)
+                if not out:
+                    return
+                item = out.popleft()
+                if isinstance(item, tuple):
+                    if self.store.bots[item[0]].is_attached:
+                        self._emit(*item)
+                else:
+                    self._send(item)
+        finally:
+            self._is_letting_out = False
+
+    def _journal_failed(self, error: OSError, now_ns: int) -> None:
+        """Nothing new is sent that is not written: the account is halted, and what waits is refused."""
+        self.counters.journal_errors += 1
+        _log.error("the journal can't be written, no orders are taken", error=error.strerror)
+        waiting = [item for item in self._out if isinstance(item, Place | Amend)]
+        kept = [item for item in self._out if not isinstance(item, Place | Amend)]
+        self._out.clear()
+        self._out.extend(kept)
+        for command in waiting:
+            found = self.courier.take(command.request)
+            if found is not None:
+                outcome = Outcome(command.request, REFUSED, REASON_NEVER_SENT)
+                (self._news.placed if found[0] == PLACE else self._news.amended)(found[1], outcome, now_ns)
+        if not self.store.halt_reason:
+            self._endings.halt("the journal can't be written", now_ns)
+
+    def _rotate(self, now_ns: int) -> None:
+        journal = self.store.journal
+        if journal is None or not journal.is_full or now_ns < self._rewrite_after_ns:
+            return
+        try:
+            journal.rewrite(self.store.rows())
+        except OSError as error:
+            self.counters.journal_errors += 1
+            self._rewrite_after_ns = now_ns + REWRITE_PAUSE_NS
+            _log.error("the journal can't be rewritten", error=error.strerror)

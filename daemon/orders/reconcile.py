@@ -1,0 +1,346 @@
+"""What the exchange says against what order management believes; the exchange wins.
+
+The rules, and what makes each one safe:
+
+- Executions are counted as if they had come by themselves; they are known by their ids, so once.
+- An open order of ours that is not known is adopted. One that is not ours is left alone.
+- An order that is believed open and is not listed is asked about. That it is not listed proves nothing: it may have
+  been sent, or changed, after the list was made.
+- Executions that the exchange's totals speak of and that are not listed `SETTLE_NS` after they were missed are written
+  off: the order's total is right, the books lack them, and the difference shows in the position.
+- A position that differs from what executions made it is believed when it differs a second time, `DIFFERS_NS` later:
+  the first time an execution may be on its way.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from daemon.orders.account import FEE_ONLY, NEW_TRADE, OLD_TRADE, Ledger
+from daemon.orders.journal import Traded
+from daemon.orders.machine import DONE, NEVER, SENT, Order, write_off
+from daemon.orders.messages import Execution, Holding, Report
+from hftd.constants import NEW, PARTIALLY_FILLED
+
+if TYPE_CHECKING:
+    from daemon.orders.news import News
+
+GAP_NS: Final = 500_000_000
+"""How long a missing execution is waited for before a reconciliation is wanted."""
+SETTLE_NS: Final = 5_000_000_000
+DIFFERS_NS: Final = 2_000_000_000
+OVERLAP_NS: Final = 60_000_000_000
+"""Executions are asked for from so long before the last reconciliation: clocks differ, and the lists lag."""
+
+_log = structlog.get_logger("hftd.orders")
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """An account's position that was not what its fills had made of it.
+
+    Attributes:
+        expected_lots: By what was known.
+        account_lots: By the exchange, and from here on.
+    """
+
+    symbol: str
+    expected_lots: int
+    account_lots: int
+
+
+class Reconciliation(msgspec.Struct, frozen=True):
+    """What a reconciliation found.
+
+    Attributes:
+        missed_executions: Counted now, as if they had come by themselves.
+        adopted: Client ids of orders of ours that only the exchange knew.
+        queried: Client ids of orders that are asked about, since the exchange does not list them as open.
+        foreign: Open orders that are not ours; they are left alone.
+        differences: Positions that were not what was expected.
+        is_settled: Nothing is left to ask again: no query under way, no execution missing.
+    """
+
+    missed_executions: int
+    adopted: tuple[str, ...]
+    queried: tuple[str, ...]
+    foreign: int
+    differences: tuple[Difference, ...]
+    is_settled: bool
+
+
+class Reconciler:
+    """See the module."""
+
+    def __init__(self, news: "News") -> None:
+        self._news = news
+        self._store = news.store
+        self._courier = news.courier
+        self._teller = news.teller
+        self._counters = news.counters
+        self._due_ns = NEVER
+
+    # --- When ---------------------------------------------------------------------------------------------------
+
+    def want(self, due_ns: int) -> None:
+        """Ask for a reconciliation, then or earlier."""
+        self._due_ns = min(self._due_ns, due_ns)
+
+    @property
+    def due_ns(self) -> int:
+        """When one is wanted; the oldest gap stands first."""
+        gaps = self._store.gaps
+        return min(self._due_ns, next(iter(gaps.values())) + GAP_NS) if gaps else self._due_ns
+
+    def note_gap(self, order: Order, now_ns: int) -> None:
+        """Whether executions of an order are missing."""
+        gaps = self._store.gaps
+        if order.gap_lots > 0:
+            gaps.setdefault(order.client_id, now_ns)
+        elif gaps:
+            gaps.pop(order.client_id, None)
+
+    def since_ns(self, symbol: str) -> int:
+        """From which exchange time on executions are needed."""
+        del symbol  # all instruments were asked about each time
+        return max(0, self._store.settled_ns - OVERLAP_NS)
+
+    # --- Executions whose order is not known ----------------------------------------------------------------------
+
+    def count_apart(self, execution: Execution, has_fee: bool, now_ns: int) -> bool:
+        """Count an execution whose order is not known: for the bot that its id names, or for nobody."""
+        store = self._store
+        ledger = store.ledgers.get(execution.symbol)
+        if ledger is None:
+            return False
+        ours = store.ids.read(execution.client_id)
+        if execution.exch_ns < store.settled_ns - OVERLAP_NS:
+            # From before this account was looked after.
+            self._counters.old_executions += 1
+            return False
+        known = store.trades.note(execution.symbol, execution.trade_id, execution.exch_ns, has_fee)
+        if known not in (NEW_TRADE, FEE_ONLY):
+            if known == OLD_TRADE:
+                self._counters.old_executions += 1
+            else:
+                self._counters.repeated_executions += 1
+            return False
+        book = None
+        if ours is not None:
+            bot = store.bot(store.bot_of_hash(ours.bot))
+            book = ledger.book(bot.name)
+        else:
+            self._counters.foreign_executions += 1
+        if known == NEW_TRADE:
+            ledger.count(book, execution, has_fee, now_ns)
+        elif book is not None:
+            ledger.count_fee(book, execution)
+        store.traded(book, Traded(execution.symbol, execution.trade_id, execution.exch_ns, has_fee))
+        if book is not None:
+            self._teller.account(book.bot, ledger)
+        return known == NEW_TRADE
+
+    # --- Positions ------------------------------------------------------------------------------------------------
+
+    def on_holding(self, holding: Holding, now_ns: int) -> None:
+        """The exchange says a position by itself."""
+        ledger = self._store.ledgers.get(holding.symbol)
+        if ledger is None or holding.exch_ns < ledger.last_execution_ns:
+            return
+        if ledger.has_holding:
+            self._compare(ledger, holding.qty_lots, now_ns, is_asked=False)
+        else:
+            # Whether an execution is in it already, this can't tell.
+            self.want(now_ns)
+
+    def _compare(self, ledger: Ledger, lots: int, now_ns: int, *, is_asked: bool) -> Difference | None:
+        expected = ledger.account_lots
+        if not ledger.has_holding:
+            # The first that is heard of it: what is there was there before.
+            ledger.take_holding(lots)
+            self._store.steps_changed(ledger)
+            if lots == expected or not self._store.is_restored:
+                return None
+            return self._publish(ledger, expected)
+        if lots == expected:
+            ledger.differs_since_ns = 0
+            return None
+        if not ledger.differs_since_ns or ledger.differs_lots != lots - expected:
+            ledger.differs_since_ns = now_ns
+            ledger.differs_lots = lots - expected
+            self.want(now_ns + DIFFERS_NS)
+            return None
+        if not is_asked or now_ns - ledger.differs_since_ns < DIFFERS_NS:
+            self.want(ledger.differs_since_ns + DIFFERS_NS)
+            return None
+        ledger.take_holding(lots)
+        self._store.steps_changed(ledger)
+        return self._publish(ledger, expected)
+
+    def _publish(self, ledger: Ledger, expected: int) -> Difference:
+        self._counters.differences += 1
+        _log.warning(
+            "the account's position is not what its executions made it; the exchange's counts",
+            symbol=ledger.symbol,
+            expected=ledger.qty(expected),
+            account=ledger.qty(ledger.account_lots),
+            no_bots=ledger.qty(ledger.other_lots),
+        )
+        for name in ledger.books:
+            self._teller.account(name, ledger)
+        return Difference(ledger.symbol, expected, ledger.account_lots)
+
+    # --- The whole ------------------------------------------------------------------------------------------------
+
+    def reconcile(
+        self,
+        open_orders: Sequence[Report],
+        executions: Sequence[Execution],
+        holdings: Sequence[Holding],
+        asked_ns: int,
+        now_ns: int,
+    ) -> Reconciliation:
+        """See `OrderManager.reconcile`."""
+        store = self._store
+        self._due_ns = NEVER
+        self._counters.reconciliations += 1
+        listed: set[str] = set()
+        adopted: list[str] = []
+        foreign = 0
+        for report in open_orders:
+            listed.add(report.client_id)
+            if report.client_id not in store.orders:
+                if not self._adopt(report, asked_ns):
+                    foreign += 1
+                    continue
+                adopted.append(report.client_id)
+            self._news.take_report(report, now_ns, asked_ns)
+        missed, deferred = self._count(executions, now_ns)
+        self._counters.missed_executions += missed
+        queried = self._ask_about_unlisted(listed, asked_ns, now_ns)
+        for client_id in adopted:
+            self._settle_adopted(store.orders[client_id], now_ns)
+        self._write_off(asked_ns, now_ns)
+        differences = self._compare_all(holdings, deferred, asked_ns, now_ns)
+        if not deferred:
+            store.settled(asked_ns)
+        else:
+            self.want(now_ns + GAP_NS)
+        self._counters.foreign_orders = foreign
+        return Reconciliation(
+            missed_executions=missed,
+            adopted=tuple(adopted),
+            queried=tuple(queried),
+            foreign=foreign,
+            differences=tuple(differences),
+            is_settled=not queried and not store.gaps and self._due_ns == NEVER,
+        )
+
+    def _adopt(self, report: Report, asked_ns: int) -> bool:
+        """Make an order of a report about one of ours that is not known; whether it is ours."""
+        store = self._store
+        ours = store.ids.read(report.client_id)
+        if ours is None or report.symbol not in store.ledgers:
+            return False
+        if report.status not in (NEW, PARTIALLY_FILLED):
+            return False
+        bot = store.bot(store.bot_of_hash(ours.bot)).name
+        order = Order(
+            report.client_id,
+            bot,
+            ours.order_id,
+            report.symbol,
+            report.side,
+            report.order_type,
+            report.time_in_force,
+            False,
+            report.price_tick,
+            report.qty_lots,
+            0,
+            asked_ns,
+            place=DONE,
+            terms_exch_ns=report.exch_ns,
+            exch_order_id=report.exch_order_id,
+        )
+        store.add(order)
+        self._counters.adopted += 1
+        _log.warning("an order of ours was unknown, and is adopted", client_id=report.client_id, bot=bot)
+        return True
+
+    def _settle_adopted(self, order: Order, now_ns: int) -> None:
+        """What an adopted order executed in its former life was counted then, or never will be."""
+        if order.gap_lots > 0:
+            order.base_lots = order.done_lots
+            self._counters.written_off_lots += write_off(order)
+            self._store.touch(order)
+            self.note_gap(order, now_ns)
+        self._news.adopted(order, now_ns)
+
+    def _count(self, executions: Sequence[Execution], now_ns: int) -> tuple[int, set[str]]:
+        """Count executions that were missed. Some can't be told whose they are until an order's query is answered."""
+        store = self._store
+        by_exchange = {
+            (order.symbol, order.exch_order_id): order
+            for order in store.orders.values()
+            if order.exch_order_id
+        }
+        unnamed = {order.symbol for order in store.alive.values() if not order.exch_order_id}
+        missed = 0
+        deferred: set[str] = set()
+        for execution in sorted(executions, key=lambda one: one.exch_ns):
+            order = store.orders.get(execution.client_id) or by_exchange.get(
+                (execution.symbol, execution.exch_order_id)
+            )
+            if order is not None:
+                missed += self._news.take_execution(order, execution, now_ns)
+            elif not execution.client_id and execution.symbol in unnamed:
+                if not store.trades.knows(execution.symbol, execution.trade_id):
+                    deferred.add(execution.symbol)
+            else:
+                missed += self.count_apart(execution, True, now_ns)
+        return missed, deferred
+
+    def _ask_about_unlisted(self, listed: set[str], asked_ns: int, now_ns: int) -> list[str]:
+        queried: list[str] = []
+        for order in list(self._store.alive.values()):
+            if order.client_id in listed or order.place == SENT:
+                continue
+            if max(order.placed_ns, order.seen_ns) < asked_ns:
+                if order.query_due_ns == NEVER:
+                    self._courier.ask(order, now_ns)
+                    self._courier.work(order, now_ns)
+                queried.append(order.client_id)
+        return queried
+
+    def _write_off(self, asked_ns: int, now_ns: int) -> None:
+        store = self._store
+        for client_id, since_ns in list(store.gaps.items()):
+            if asked_ns - since_ns < SETTLE_NS:
+                self.want(since_ns + SETTLE_NS)
+                continue
+            order = store.orders[client_id]
+            lots = write_off(order)
+            self._counters.written_off_lots += lots
+            _log.error("executions are not to be had and are written off", client_id=client_id, lots=lots)
+            self._news.written_off(order, now_ns)
+
+    def _compare_all(
+        self, holdings: Sequence[Holding], deferred: set[str], asked_ns: int, now_ns: int
+    ) -> list[Difference]:
+        """Positions; an instrument that is not among them is flat."""
+        found = {holding.symbol: holding for holding in holdings}
+        differences: list[Difference] = []
+        gaps = deferred | {self._store.orders[client_id].symbol for client_id in self._store.gaps}
+        for symbol, ledger in self._store.ledgers.items():
+            holding = found.get(symbol)
+            if ledger.counted_ns >= asked_ns or symbol in gaps:
+                # An execution came meanwhile, or is to come.
+                continue
+            if holding is None and not ledger.has_holding and ledger.account_lots == 0:
+                ledger.has_holding = True
+                continue
+            difference = self._compare(ledger, holding.qty_lots if holding else 0, now_ns, is_asked=True)
+            if difference is not None:
+                differences.append(difference)
+        return differences

@@ -1,0 +1,226 @@
+"""What bots are told: for each situation the update that a simulation gives (`sim/engine/own.py`, `exchange.py`).
+
+A bot's quantities are those of its own making: after a modification they count from there, `leaves_qty` is what
+executions have left, and an order is filled or cancelled for it only when all of its executions have been told. So a
+cancellation that outruns a fill waits for it (`HOLD_NS` at most).
+
+An order whose id the bot has used again since is not named to it any more: of such a late execution it gets the State.
+"""
+
+from collections import deque
+
+from daemon.orders.account import Ledger
+from daemon.orders.machine import Order, ended_by_amend
+from daemon.orders.messages import Command
+from daemon.orders.store import Store
+from hftd.channel import wire
+from hftd.constants import (
+    CANCELED,
+    EXPIRED,
+    FILLED,
+    NONE,
+    PARTIALLY_FILLED,
+    REASON_NONE,
+    REASON_POST_ONLY,
+    REASON_UNKNOWN_ORDER,
+    REJECTED,
+)
+
+Update = wire.OrderUpdate | wire.State
+Sent = tuple[str, Update] | Command
+"""What leaves order management: an update for a bot, or a command."""
+
+
+class Teller:
+    """Makes the updates for bots, and queues them for those that are attached.
+
+    Args:
+        store: What is known.
+        out: Where they go.
+    """
+
+    def __init__(self, store: Store, out: "deque[Sent]") -> None:
+        self._store = store
+        self._out = out
+
+    def _put(self, bot: str, update: Update) -> None:
+        known = self._store.bots[bot]
+        known.updates += 1
+        self._out.append((bot, update))
+
+    def order(self, order: Order, now_ns: int) -> None:
+        """How an order stands."""
+        if self.is_heard(order):
+            self._put(order.bot, self.update(order, order.shown_status, now_ns, reason=REASON_NONE))
+
+    def answer(
+        self,
+        order: Order,
+        local_ts: int,
+        now_ns: int,
+        exch_ns: int | None = None,
+        reason: int = REASON_NONE,
+    ) -> None:
+        """How an order stands after the request of that time."""
+        if self.is_heard(order):
+            update = self.update(
+                order, order.shown_status, now_ns, local_ts=local_ts, exch_ns=exch_ns, reason=reason
+            )
+            self._put(order.bot, update)
+
+    def execution(self, order: Order, exch_ns: int, now_ns: int) -> None:
+        """An execution of an order was counted; with the last one it is filled."""
+        bot = self._store.bots[order.bot]
+        bot.fills += 1
+        is_last = order.finished_ns != 0 and order.gap_lots <= 0 and order.status == FILLED
+        status = order.status if is_last or order.told else PARTIALLY_FILLED
+        if self.is_heard(order):
+            self._put(order.bot, self.update(order, status, now_ns, executed=1, exch_ns=exch_ns))
+        else:
+            self.state(order)
+        if is_last and not order.told:
+            order.told = True
+            self._refuse_pending(order, now_ns)
+
+    def state(self, order: Order) -> None:
+        """The account, in an order's instrument."""
+        self.account(order.bot, self._store.ledgers[order.symbol])
+
+    def account(self, name: str, ledger: Ledger) -> None:
+        """A bot's account in an instrument."""
+        bot = self._store.bots.get(name)
+        if bot is not None and bot.is_attached and ledger.symbol in bot.by_symbol:
+            self._put(name, ledger.state(ledger.book(name)))
+
+    def end(self, order: Order, now_ns: int) -> None:
+        """An order is finished, and no execution of it is missing. Requests that it left open are refused."""
+        if order.told:
+            return
+        order.told = True
+        status, local_ts, reason = order.status, order.local_ts, order.reason
+        if ended_by_amend(order) and order.amend is not None:
+            # The simulator lets a post-only order expire that a modification would have made taking.
+            status, local_ts, reason = EXPIRED, order.amend.local_ts, REASON_POST_ONLY
+            order.amend = None
+        elif status == CANCELED and order.cancel_ts:
+            local_ts = order.cancel_ts
+            order.cancel_ts = 0
+        if self.is_heard(order):
+            if status == REJECTED:
+                self._put(order.bot, self.update(order, NONE, now_ns, req=REJECTED, reason=reason))
+            else:
+                update = self.update(order, status, now_ns, local_ts=local_ts, reason=reason)
+                self._put(order.bot, update)
+        self._refuse_pending(order, now_ns)
+
+    def _refuse_pending(self, order: Order, now_ns: int) -> None:
+        amend, cancel_ts = order.amend, order.cancel_ts
+        order.amend = None
+        order.cancel_ts = 0
+        if amend is not None:
+            self.refusal(order, amend.local_ts, REASON_UNKNOWN_ORDER, now_ns)
+        if cancel_ts and order.status != CANCELED:
+            self.refusal(order, cancel_ts, REASON_UNKNOWN_ORDER, now_ns)
+
+    def refusal(self, order: Order, local_ts: int, reason: int, now_ns: int, exch_ns: int = 0) -> None:
+        """A request about an order was refused; the order is what it was."""
+        if self.is_heard(order):
+            self._store.bots[order.bot].refused += 1
+            update = self.update(
+                order, NONE, now_ns, req=REJECTED, local_ts=local_ts, exch_ns=exch_ns, reason=reason
+            )
+            self._put(order.bot, update)
+
+    def is_heard(self, order: Order) -> bool:
+        """Whether its bot is there, trades the instrument, and means this order by its id."""
+        bot = self._store.bots[order.bot]
+        return bot.is_attached and order.symbol in bot.by_symbol and self._store.owns_id(order)
+
+    def update(
+        self,
+        order: Order,
+        status: int,
+        now_ns: int,
+        *,
+        req: int = NONE,
+        executed: int = 0,
+        local_ts: int | None = None,
+        exch_ns: int | None = None,
+        reason: int = REASON_NONE,
+    ) -> wire.OrderUpdate:
+        """The update that says so."""
+        ledger = self._store.ledgers[order.symbol]
+        book = ledger.books[order.bot]
+        qty = ledger.qty
+        return wire.OrderUpdate(
+            ledger.number,
+            order.order_id,
+            status,
+            req,
+            order.side,
+            order.order_type,
+            order.time_in_force,
+            order.maker,
+            order.price_tick,
+            qty(order.qty_lots - order.base_lots),
+            0.0 if status == FILLED else qty(order.leaves_lots),
+            qty(order.exec_lots),
+            order.exec_price_tick,
+            order.exch_ns if exch_ns is None else exch_ns,
+            order.local_ts if local_ts is None else local_ts,
+            now_ns,
+            executed,
+            qty(book.position_lots),
+            book.balance,
+            book.fee,
+            book.num_trades,
+            qty(book.volume_lots),
+            book.trading_value,
+            reason,
+        )
+
+    def no_order(
+        self,
+        bot: str,
+        ledger: Ledger,
+        message: wire.Submit | wire.Modify | wire.Cancel | wire.Inquire,
+        reason: int,
+        now_ns: int,
+        status: int = NONE,
+    ) -> None:
+        """A request was refused, and there is no order that it made or was about."""
+        known = self._store.bots[bot]
+        known.refused += 1
+        book = ledger.book(bot)
+        submit = message if isinstance(message, wire.Submit) else None
+        placed = message if isinstance(message, wire.Submit | wire.Modify) else None
+        state = ledger.state(book)
+        self._put(
+            bot,
+            wire.OrderUpdate(
+                message.instrument,
+                message.order_id,
+                status,
+                REJECTED,
+                submit.side if submit else 0,
+                submit.order_type if submit else 0,
+                submit.time_in_force if submit else 0,
+                0,
+                placed.price_tick if placed else 0,
+                placed.qty if placed else 0.0,
+                0.0,
+                0.0,
+                0,
+                0,
+                message.local_ts,
+                now_ns,
+                0,
+                state.position,
+                state.balance,
+                state.fee,
+                state.num_trades,
+                state.trading_volume,
+                state.trading_value,
+                reason,
+            ),
+        )

@@ -1,0 +1,1 @@
+"""Exchanges: a folder each, with the same file names."""

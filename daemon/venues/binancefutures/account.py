@@ -1,0 +1,205 @@
+"""The account: listen key, positions, balances, fills, fees, server time. Pure: bytes in, values out.
+
+::
+
+    POST listenKey     {"listenKey":"pqia.."}
+    positionRisk       [{"symbol":"BTCUSDT","positionSide":"BOTH","positionAmt":"0.010","entryPrice":"61800.3", ..}]
+    balance            [{"asset":"USDT","balance":"122607.3","availableBalance":"23.7","updateTime":1617939110373, ..}]
+    userTrades         [{"symbol":"BTCUSDT","id":698759,"orderId":25851813,"side":"SELL","price":"7819.01",
+                         "qty":"0.002","commission":"-0.07819010","commissionAsset":"USDT","time":1569514978020,
+                         "maker":false, ..}]
+    commissionRate     {"symbol":"BTCUSDT","makerCommissionRate":"0.0002","takerCommissionRate":"0.0004"}
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from daemon.orders.messages import Execution, Holding
+from daemon.venues.binancefutures.codes import SIDES
+from daemon.venues.binancefutures.instruments import DECODE_ERRORS, Id, Ms, Steps, WireError
+from daemon.venues.steps import NumberError, float_of
+
+_MS_NS: Final = 1_000_000
+_LISTEN_KEY: Final = re.compile(r"[A-Za-z0-9._-]{1,256}", re.ASCII)
+
+T = TypeVar("T")
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What the account has of an asset, in whole units, without the unrealised profit of positions."""
+
+    asset: str
+    wallet: float
+    exch_ns: int
+
+
+class Commission(msgspec.Struct, frozen=True):
+    """Fee rates of a symbol: so much of the traded value; negative is a rebate."""
+
+    symbol: str
+    maker: float
+    taker: float
+
+
+class _ListenKey(msgspec.Struct, frozen=True):
+    listenKey: str  # noqa: N815
+
+
+class _Position(msgspec.Struct, frozen=True):
+    symbol: str
+    positionAmt: str  # noqa: N815
+    entryPrice: str = "0"  # noqa: N815
+    positionSide: str = "BOTH"  # noqa: N815
+    updateTime: Ms = 0  # noqa: N815
+
+
+class _Balance(msgspec.Struct, frozen=True):
+    asset: str
+    balance: str
+    updateTime: Ms = 0  # noqa: N815
+
+
+class TradeText(msgspec.Struct, frozen=True):
+    """A fill in the answer of userTrades; it has no client order id."""
+
+    symbol: str
+    id: Id
+    orderId: Id  # noqa: N815
+    side: str
+    price: str
+    qty: str
+    time: Ms
+    maker: bool = False
+    commission: str = "0"
+    commissionAsset: str = ""  # noqa: N815
+
+
+class _Commission(msgspec.Struct, frozen=True):
+    symbol: str
+    makerCommissionRate: str  # noqa: N815
+    takerCommissionRate: str  # noqa: N815
+
+
+class _ServerTime(msgspec.Struct, frozen=True):
+    serverTime: Ms  # noqa: N815
+
+
+class _Dual(msgspec.Struct, frozen=True):
+    dualSidePosition: bool  # noqa: N815
+
+
+def _decoded(data: bytes, kind: type[T] | Any, what: str) -> Any:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except DECODE_ERRORS as error:
+        raise WireError(f"{what}: {error}") from None
+
+
+def read_listen_key(body: bytes) -> str:
+    """The listen key, which is a secret.
+
+    Raises:
+        WireError: There is none; the message does not hold it.
+    """
+    key = _decoded(body, _ListenKey, "a listen key").listenKey
+    if not _LISTEN_KEY.fullmatch(key):
+        raise WireError("a listen key with characters that none has")
+    return key
+
+
+def read_server_time(body: bytes) -> int:
+    """The exchange's time in milliseconds."""
+    return _decoded(body, _ServerTime, "the server's time").serverTime
+
+
+def read_is_hedge_mode(body: bytes) -> bool:
+    """Whether the account keeps long and short positions apart."""
+    return _decoded(body, _Dual, "the position mode").dualSidePosition
+
+
+def read_holdings(body: bytes, steps: Mapping[str, Steps]) -> list[Holding]:
+    """The positions; symbols that are not listed are flat.
+
+    Raises:
+        WireError: A position can't be read, or the account is in hedge mode.
+    """
+    holdings: list[Holding] = []
+    for one in _decoded(body, list[_Position], "positions"):
+        if one.positionSide != "BOTH":
+            if one.positionAmt.strip("-0."):
+                raise WireError(f"{one.symbol[:80]!r} has a {one.positionSide[:20]!r} position: hedge mode")
+            continue
+        holdings.append(holding_of(one.symbol, one.positionAmt, one.entryPrice, one.updateTime, steps))
+    return holdings
+
+
+def holding_of(
+    symbol: str, amount: str, entry_price: str, time_ms: int, steps: Mapping[str, Steps]
+) -> Holding:
+    """A position from its texts.
+
+    Raises:
+        WireError: The symbol is not known, or a number makes no sense.
+    """
+    known = steps.get(symbol)
+    if known is None:
+        raise WireError(f"the symbol {symbol[:80]!r} of a position is not known")
+    try:
+        return Holding(symbol, known.lot.count(amount), float_of(entry_price), time_ms * _MS_NS)
+    except NumberError as error:
+        raise WireError(f"the position in {symbol}: {error}") from None
+
+
+def read_balances(body: bytes) -> list[Balance]:
+    """The balances of all assets."""
+    try:
+        return [
+            Balance(one.asset, float_of(one.balance), one.updateTime * _MS_NS)
+            for one in _decoded(body, list[_Balance], "balances")
+        ]
+    except NumberError as error:
+        raise WireError(f"balances: {error}") from None
+
+
+def read_trades(body: bytes) -> list[TradeText]:
+    """The fills of one page, oldest first."""
+    return sorted(_decoded(body, list[TradeText], "fills"), key=lambda one: one.id)
+
+
+def execution_of(trade: TradeText, client_id: str, steps: Mapping[str, Steps]) -> Execution:
+    """A fill of userTrades, with its order's client id as it is known otherwise (empty if it is not).
+
+    Raises:
+        WireError: The symbol is not known, or a number makes no sense.
+    """
+    known = steps.get(trade.symbol)
+    if known is None:
+        raise WireError(f"the symbol {trade.symbol[:80]!r} of a fill is not known")
+    try:
+        return Execution(
+            symbol=trade.symbol,
+            trade_id=str(trade.id),
+            client_id=client_id,
+            exch_order_id=str(trade.orderId),
+            side=SIDES[trade.side],
+            price_tick=known.tick.count(trade.price),
+            qty_lots=known.lot.count(trade.qty),
+            is_maker=trade.maker,
+            fee=float_of(trade.commission),
+            fee_asset=trade.commissionAsset,
+            exch_ns=trade.time * _MS_NS,
+        )
+    except (KeyError, NumberError) as error:
+        raise WireError(f"fill {trade.id} in {trade.symbol}: {error}") from None
+
+
+def read_commission(body: bytes) -> Commission:
+    """The fee rates."""
+    one = _decoded(body, _Commission, "fee rates")
+    try:
+        return Commission(one.symbol, float_of(one.makerCommissionRate), float_of(one.takerCommissionRate))
+    except NumberError as error:
+        raise WireError(f"fee rates: {error}") from None

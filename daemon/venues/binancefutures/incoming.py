@@ -1,0 +1,190 @@
+"""What comes in from the exchange, on its way to order management: replies and user events."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+
+from daemon.connector.limiter import Limiter
+from daemon.connector.offset import ClockOffset
+from daemon.orders.messages import BY_REPLY, CONFIRMED, UNKNOWN, Command, Holding, Outcome, Report
+from daemon.venues.binancefutures.account import Balance
+from daemon.venues.binancefutures.codes import CLOCK_CODES, TOO_MANY_ORDERS_CODE, TOO_MANY_STATUSES
+from daemon.venues.binancefutures.instruments import Steps, WireError
+from daemon.venues.binancefutures.orders import Reply, outcome_of_reply, read_order
+from daemon.venues.binancefutures.queries import OrderNames
+from daemon.venues.binancefutures.rest import BAN_S, Rest
+from daemon.venues.binancefutures.signing import redact
+from daemon.venues.binancefutures.trading_config import Handlers
+from daemon.venues.binancefutures.user import KeyExpired, read_event
+from hftd.clock import monotonic_ns, wall_ns
+
+LOGGED_BYTES_MAX: Final = 2000
+FIRST_EVENT_S: Final = 10.0
+"""An order that is confirmed shows on the user data stream within this, or the stream is taken for dead."""
+_RECENT_NS: Final = 1_000_000_000
+
+_log = structlog.get_logger("hftd.connector")
+
+
+class Incoming:
+    """Reads what comes in and tells the handlers. What can't be read is counted and logged, and nothing else stops.
+
+    Args:
+        handlers: Whom to tell.
+        limiter: Told what the exchange counted.
+        offset: Of its clock.
+        rest: Told of bans.
+        steps: The symbols that are known.
+        names: Told which order has which ids.
+        secrets: What must not be in the log.
+        on_clock_error: The exchange did not like a request's time.
+        on_key_expired: The listen key is over.
+    """
+
+    def __init__(
+        self,
+        handlers: Handlers,
+        limiter: Limiter,
+        offset: ClockOffset,
+        rest: Rest,
+        steps: Mapping[str, Steps],
+        names: OrderNames,
+        *,
+        secrets: Callable[[], tuple[str, ...]],
+        on_clock_error: Callable[[], None],
+        on_key_expired: Callable[[], None],
+    ) -> None:
+        self._handlers = handlers
+        self._limiter = limiter
+        self._offset = offset
+        self._rest = rest
+        self._steps = steps
+        self._names = names
+        self._secrets = secrets
+        self._on_clock_error = on_clock_error
+        self._on_key_expired = on_key_expired
+        self._event_ns = 0  # when the last user event came (monotonic)
+        self._unheard_ns = 0  # since when an event is waited for; 0 for not
+        self.order_limits: dict[str, int] = {}
+        """The exchange's limits on orders, by the limiter's names."""
+        self.counts: Counter[str] = Counter()
+
+    # ---- replies
+
+    def on_reply(self, command: Command, reply: Reply) -> None:
+        """A command's answer on the WebSocket API."""
+        if reply.rateLimits:
+            self._limiter.seen(reply.counts(), wall_ns())
+        if reply.error is not None:
+            self._on_error(reply.status, reply.error.code, reply.error.retry_after_ms())
+        try:
+            self.on_outcome(outcome_of_reply(command, reply, self._steps))
+        except Exception:
+            # A fault of ours about one order must not end the socket for all others.
+            self.counts["failed_events"] += 1
+            _log.exception("an outcome could not be handled", request=command.request)
+
+    def on_outcome(self, outcome: Outcome) -> None:
+        """A command's end, from wherever."""
+        report = outcome.report
+        if report is not None and outcome.kind == CONFIRMED:
+            self._names.learn(report.symbol, report.exch_order_id, report.client_id)
+            if report.source == BY_REPLY and not self._unheard_ns:
+                now_ns = monotonic_ns()
+                # Its event may have come before it.
+                if now_ns - self._event_ns > _RECENT_NS:
+                    self._unheard_ns = now_ns
+        self.counts[outcome.kind] += 1
+        self._handlers.on_outcome(outcome)
+
+    def on_late(self, reply: Reply) -> None:
+        """An answer to what is not waited for: an order in it is a fact all the same."""
+        self.counts["late_replies"] += 1
+        if reply.rateLimits:
+            self._limiter.seen(reply.counts(), wall_ns())
+        if reply.status != 200 or reply.error is not None:
+            code, words = (reply.error.code, reply.error.msg) if reply.error else (0, "")
+            self._on_error(reply.status, code, reply.error.retry_after_ms() if reply.error else 0)
+            _log.warning(
+                "an error that answers nothing", status=reply.status, code=code, words=self.redacted(words)
+            )
+            return
+        try:
+            self._handlers.on_report(read_order(reply.result, self._steps, BY_REPLY))
+        except WireError as error:
+            self._unreadable("a late reply", bytes(reply.result), error)
+
+    def on_unreadable(self, command: Command | None, data: bytes, error: WireError) -> None:
+        """A message of the WebSocket API that can't be read."""
+        self._unreadable("a message of the WebSocket API", data, error)
+        if command is not None:
+            self.on_outcome(Outcome(command.request, UNKNOWN, 0, "its answer can't be read"))
+
+    def _on_error(self, status: int, code: int, retry_after_ms: int) -> None:
+        now_ns = wall_ns()
+        if code in CLOCK_CODES:
+            self._on_clock_error()
+        if code == TOO_MANY_ORDERS_CODE:
+            # The count was off: take it that the limits are used up.
+            self._limiter.seen(self.order_limits, now_ns)
+        elif status in TOO_MANY_STATUSES:
+            wait_s = BAN_S[status]
+            if retry_after_ms:
+                wait_s = max(0.0, (retry_after_ms - self._offset.corrected_ms(now_ns)) / 1000)
+            self._rest.quiet(wait_s, now_ns)
+
+    # ---- user events
+
+    def on_user_message(self, data: bytes) -> None:
+        """A message of the user data stream."""
+        self._event_ns, self._unheard_ns = monotonic_ns(), 0
+        try:
+            events = read_event(data, self._steps)
+        except WireError as error:
+            self._unreadable("a user event", data, error)
+            return
+        handlers = self._handlers
+        for event in events:
+            try:
+                if isinstance(event, Report):
+                    self._names.learn(event.symbol, event.exch_order_id, event.client_id)
+                    handlers.on_report(event)
+                elif isinstance(event, Holding):
+                    handlers.on_holding(event)
+                elif isinstance(event, Balance):
+                    handlers.on_balance(event)
+                elif isinstance(event, KeyExpired):
+                    self.counts["listen_key_expired"] += 1
+                    self._on_key_expired()
+                else:
+                    self.counts["other_events"] += 1
+            except Exception:
+                # A fault of ours in one event must not end the stream for all others.
+                self.counts["failed_events"] += 1
+                _log.exception(
+                    "an event could not be handled", what=self.redacted(repr(event))[:LOGGED_BYTES_MAX]
+                )
+
+    def is_user_stream_silent(self, now_ns: int) -> bool:
+        """Whether an order was confirmed long ago (monotonic time) and the stream has said nothing since."""
+        if not self._unheard_ns or now_ns - self._unheard_ns <= FIRST_EVENT_S * 1e9:
+            return False
+        self._unheard_ns = 0
+        self.counts["user_stream_silent"] += 1
+        return True
+
+    # ---- the log
+
+    def _unreadable(self, what: str, data: bytes, error: WireError) -> None:
+        self.counts["unreadable"] += 1
+        # Redacted before it is cut: half a secret is one too.
+        text = self.redacted(data.decode("utf-8", "backslashreplace"))[:LOGGED_BYTES_MAX]
+        _log.error(
+            "a message can't be read", what=what, why=self.redacted(str(error)), bytes=text, length=len(data)
+        )
+
+    def redacted(self, text: str) -> str:
+        """A text without the account's secrets."""
+        return redact(text, self._secrets())

@@ -1,0 +1,246 @@
+"""Replies and orders of the exchange as outcomes and reports. Pure: bytes in, values out.
+
+::
+
+    {"id":7,"status":200,"result":{"orderId":325078477,"symbol":"BTCUSDT","status":"NEW","clientOrderId":"a1", ..},
+     "rateLimits":[{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":300,"count":1}, ..]}
+    {"id":7,"status":400,"error":{"code":-2011,"msg":"Unknown order sent."}}
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from daemon.orders.messages import (
+    BY_QUERY,
+    BY_REPLY,
+    CONFIRMED,
+    UNKNOWN,
+    Amend,
+    Command,
+    Outcome,
+    Query,
+    Report,
+    Withdraw,
+)
+from daemon.venues.binancefutures.codes import SIDES, STATUSES, TIMES_IN_FORCE, verdict
+from daemon.venues.binancefutures.instruments import (
+    DECODE_ERRORS,
+    Code,
+    Id,
+    Ms,
+    RateLimitText,
+    Steps,
+    WireError,
+    counts_of_reply,
+)
+from daemon.venues.steps import NumberError
+from hftd.constants import LIMIT, MARKET
+
+_MS_NS: Final = 1_000_000
+
+
+class OrderText(msgspec.Struct, frozen=True):
+    """An order in a reply, as GET order and openOrders give it too; what is not needed is not read."""
+
+    orderId: Id  # noqa: N815
+    symbol: str
+    status: str
+    clientOrderId: str  # noqa: N815
+    price: str
+    origQty: str  # noqa: N815
+    executedQty: str  # noqa: N815
+    side: str
+    type: str = "LIMIT"
+    timeInForce: str = "GTC"  # noqa: N815
+    updateTime: Ms = 0  # noqa: N815
+
+
+class ErrorText(msgspec.Struct, frozen=True):
+    """The exchange's error."""
+
+    code: Code
+    msg: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+
+    def retry_after_ms(self) -> int:
+        """From when on the exchange wants to hear from us again, in Unix milliseconds; 0 if it does not say."""
+        try:
+            return _error_data.decode(self.data).retryAfter if bytes(self.data) else 0
+        except DECODE_ERRORS:
+            return 0
+
+
+class _ErrorData(msgspec.Struct, frozen=True):
+    retryAfter: Ms = 0  # noqa: N815
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A reply of the WebSocket API; `result` is still raw."""
+
+    id: int | str | None
+    status: Code
+    result: msgspec.Raw = msgspec.Raw()
+    error: ErrorText | None = None
+    rateLimits: list[RateLimitText] = []  # noqa: N815
+
+    def counts(self) -> dict[str, int]:
+        """What the exchange counted, by the limiter's names."""
+        return counts_of_reply(self.rateLimits)
+
+
+class _Only(msgspec.Struct, frozen=True):
+    id: int | str | None = None
+
+
+class _OnlyClientId(msgspec.Struct, frozen=True):
+    clientOrderId: str  # noqa: N815
+
+
+_reply = msgspec.json.Decoder(Reply)
+_only_client_id = msgspec.json.Decoder(_OnlyClientId)
+_only_id = msgspec.json.Decoder(_Only)
+_order = msgspec.json.Decoder(OrderText)
+_orders = msgspec.json.Decoder(list[msgspec.Raw])
+_error_data = msgspec.json.Decoder(_ErrorData)
+_error = msgspec.json.Decoder(ErrorText)
+
+
+def read_reply(data: bytes) -> Reply:
+    """Read a WebSocket API message.
+
+    Raises:
+        WireError: It is no reply.
+    """
+    try:
+        return _reply.decode(data)
+    except DECODE_ERRORS as error:
+        raise WireError(f"a WebSocket API reply: {error}") from None
+
+
+def read_reply_id(data: bytes) -> int | str | None:
+    """The id of a reply that is otherwise unreadable; None if even that is."""
+    try:
+        return _only_id.decode(data).id
+    except DECODE_ERRORS:
+        return None
+
+
+def read_error(body: bytes) -> ErrorText | None:
+    """The error in the body of a REST answer, if it is one of the exchange's own."""
+    try:
+        return _error.decode(body)
+    except DECODE_ERRORS:
+        return None
+
+
+def report_of(order: OrderText, steps: Mapping[str, Steps], source: str) -> Report:
+    """An order as a report.
+
+    Raises:
+        WireError: A symbol, state or number in it makes no sense.
+    """
+    known = steps.get(order.symbol)
+    if known is None:
+        raise WireError(f"the symbol {order.symbol[:80]!r} is not known")
+    try:
+        return Report(
+            source=source,
+            client_id=order.clientOrderId,
+            exch_order_id=str(order.orderId),
+            symbol=order.symbol,
+            side=SIDES[order.side],
+            order_type=MARKET if order.type == "MARKET" else LIMIT,
+            time_in_force=TIMES_IN_FORCE.get(order.timeInForce, 0),
+            status=STATUSES[order.status],
+            price_tick=known.tick.count(order.price),
+            qty_lots=known.lot.count(order.origQty),
+            cum_lots=known.lot.count(order.executedQty),
+            exch_ns=order.updateTime * _MS_NS,
+        )
+    except (KeyError, NumberError) as error:
+        raise WireError(f"an order of {order.symbol}: {error}") from None
+
+
+def read_order(data: bytes | msgspec.Raw, steps: Mapping[str, Steps], source: str) -> Report:
+    """Read one order of a reply.
+
+    Raises:
+        WireError: It is none.
+    """
+    try:
+        order = _order.decode(data)
+    except DECODE_ERRORS as error:
+        raise WireError(f"an order: {error}") from None
+    return report_of(order, steps, source)
+
+
+def read_orders(data: bytes, steps: Mapping[str, Steps]) -> tuple[list[Report], list[tuple[str, WireError]]]:
+    """Read a list of orders, such as openOrders gives.
+
+    Returns:
+        The orders, and of what could not be read the client id (empty if even that could not) with what is wrong.
+
+    Raises:
+        WireError: It is no list.
+    """
+    try:
+        items = _orders.decode(data)
+    except DECODE_ERRORS as error:
+        raise WireError(f"a list of orders: {error}") from None
+    reports: list[Report] = []
+    unread: list[tuple[str, WireError]] = []
+    for item in items:
+        try:
+            reports.append(read_order(item, steps, BY_QUERY))
+        except WireError as error:
+            unread.append((_client_id_of(item), error))
+    return reports, unread
+
+
+def _client_id_of(order: msgspec.Raw) -> str:
+    try:
+        return _only_client_id.decode(order).clientOrderId
+    except DECODE_ERRORS:
+        return ""
+
+
+def outcome_of_order(command: Command, data: bytes | msgspec.Raw, steps: Mapping[str, Steps]) -> Outcome:
+    """The outcome of a command that was answered with an order.
+
+    An answer that can't be read, or that is about another order, is UNKNOWN: it has to be asked about.
+    """
+    try:
+        report = read_order(data, steps, BY_QUERY if type(command) is Query else BY_REPLY)
+    except WireError as error:
+        return Outcome(command.request, UNKNOWN, 0, str(error))
+    is_named = report.client_id == command.client_id
+    if isinstance(command, Amend | Withdraw | Query) and not command.client_id:
+        is_named = report.exch_order_id == command.exch_order_id
+    if not is_named or report.symbol != command.symbol:
+        return Outcome(
+            command.request, UNKNOWN, 0, f"the answer is about another order, {report.client_id!r}"
+        )
+    return Outcome(command.request, CONFIRMED, 0, "", report, report.exch_ns)
+
+
+def outcome_of_error(command: Command, status: int, error: ErrorText | None, text: str = "") -> Outcome:
+    """The outcome of a command that was answered with an error.
+
+    Args:
+        command: What was asked.
+        status: HTTP's, or the reply's.
+        error: The exchange's own, None if the answer came from in front of it.
+        text: What the answer said otherwise.
+    """
+    code, message = (error.code, error.msg) if error else (0, text)
+    kind, reason = verdict(status, code, message)
+    return Outcome(command.request, kind, reason, f"{status} {code} {message[:200]}")
+
+
+def outcome_of_reply(command: Command, reply: Reply, steps: Mapping[str, Steps]) -> Outcome:
+    """The outcome of a command from its WebSocket API reply."""
+    if reply.status == 200 and reply.error is None:
+        return outcome_of_order(command, reply.result, steps)
+    return outcome_of_error(command, reply.status, reply.error)

@@ -1,0 +1,231 @@
+"""What the account is asked over REST: orders, fills, positions, balances, fees, instruments, and switches."""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import msgspec
+import structlog
+
+from daemon.orders.messages import BY_QUERY, Execution, Holding, Report
+from daemon.venues.binancefutures.account import (
+    Balance,
+    Commission,
+    TradeText,
+    execution_of,
+    read_balances,
+    read_commission,
+    read_holdings,
+    read_is_hedge_mode,
+    read_trades,
+)
+from daemon.venues.binancefutures.codes import NO_SUCH_ORDER_CODES
+from daemon.venues.binancefutures.instruments import ExchangeInfo, Steps, WireError, read_exchange_info
+from daemon.venues.binancefutures.orders import read_order, read_orders
+from daemon.venues.binancefutures.rest import ExchangeError, Rest
+from hftd.clock import wall_ns
+from hftd.errors import HftdError
+
+TRADES_LIMIT: Final = 1000
+"""Fills of a page."""
+WINDOW_MS: Final = 7 * 86_400_000
+"""userTrades looks at no more at once."""
+HISTORY_MS: Final = 90 * 86_400_000
+"""And no further back."""
+PAGES_MAX: Final = 500
+"""Half a million fills; more in one go is refused, loudly."""
+_OVERLAP_MS: Final = 1
+_MS_NS: Final = 1_000_000
+ORDER_NAMES_MAX: Final = 20_000
+"""Orders whose client id is remembered; of an older one the exchange is asked."""
+
+TradesPage = Callable[[list[tuple[str, object]]], Awaitable[list[TradeText]]]
+
+_log = structlog.get_logger("hftd.connector")
+
+
+class OrderNames:
+    """Client ids by (symbol, the exchange's order id), the latest `ORDER_NAMES_MAX`."""
+
+    def __init__(self) -> None:
+        self._names: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    def learn(self, symbol: str, exch_order_id: str, client_id: str) -> None:
+        """Remember an order."""
+        self._names[symbol, exch_order_id] = client_id
+        if len(self._names) > ORDER_NAMES_MAX:
+            self._names.popitem(last=False)
+
+    def get(self, symbol: str, exch_order_id: str) -> str | None:
+        """Its client id, None if it is not known."""
+        return self._names.get((symbol, exch_order_id))
+
+
+async def all_trades(page: TradesPage, since_ms: int, until_ms: int) -> dict[int, TradeText]:
+    """All fills of a time, by trade id, from pages.
+
+    A window is asked for by its times. A full page is either its first part or its last: both sides of it are asked
+    for again, later fills by their ids (which may not stand together with times), earlier ones by a smaller window.
+
+    Args:
+        page: Gets one page for given parameters.
+        since_ms: From then on, in Unix milliseconds.
+        until_ms: Up to then.
+
+    Raises:
+        HftdError: More fills than `PAGES_MAX` pages.
+    """
+    found: dict[int, TradeText] = {}
+    windows = [
+        (start, min(start + WINDOW_MS - 1, until_ms)) for start in range(since_ms, until_ms + 1, WINDOW_MS)
+    ]
+    pages = 0
+    while windows:
+        start, end = windows.pop()
+        trades = await page([("startTime", start), ("endTime", end), ("limit", TRADES_LIMIT)])
+        is_new = any(one.id not in found for one in trades)
+        found.update((one.id, one) for one in trades)
+        pages += 1
+        if len(trades) >= TRADES_LIMIT and is_new:
+            if trades[0].time > start:
+                windows.append((start, trades[0].time))
+            while len(trades) >= TRADES_LIMIT and trades[-1].time <= end:
+                trades = await page([("fromId", trades[-1].id + 1), ("limit", TRADES_LIMIT)])
+                found.update((one.id, one) for one in trades)
+                pages += 1
+                if pages > PAGES_MAX:
+                    break
+        if pages > PAGES_MAX:
+            raise HftdError(
+                f"more than {PAGES_MAX * TRADES_LIMIT} fills since {since_ms} ms",
+                hint="start with a journal that is not so old",
+            )
+    return {number: one for number, one in sorted(found.items()) if since_ms <= one.time <= until_ms}
+
+
+class Queries:
+    """The account's questions.
+
+    Args:
+        rest: Where they are asked.
+        steps: The symbols that are known; filled by `exchange_info`.
+        prefix: Of our client ids: an open order of ours that can't be read is an error, another's is left out.
+    """
+
+    def __init__(self, rest: Rest, steps: dict[str, Steps], prefix: str) -> None:
+        self._rest = rest
+        self._steps: Mapping[str, Steps] = steps
+        self._prefix = prefix
+        self._numbers: dict[str, int] = {}
+        self.names = OrderNames()
+        self.unread = 0
+        """Foreign orders that could not be read."""
+
+    async def exchange_info(self) -> ExchangeInfo:
+        """The instruments and limits; a symbol keeps the number that it got first."""
+        info = read_exchange_info(await self._rest.ask("/fapi/v1/exchangeInfo", auth="none", timeout_s=30.0))
+        if info.unread:
+            _log.warning(
+                "symbols that can't be read are left out", count=len(info.unread), first=info.unread[0]
+            )
+        numbers = self._numbers
+        return msgspec.structs.replace(
+            info,
+            instruments=[
+                msgspec.structs.replace(one, number=numbers.setdefault(one.symbol, len(numbers)))
+                for one in info.instruments
+            ],
+        )
+
+    async def open_orders(self) -> list[Report]:
+        """All open orders of the account, others' too.
+
+        Raises:
+            WireError: One of ours can't be read.
+        """
+        reports, unread = read_orders(await self._rest.ask("/fapi/v1/openOrders", weight=40), self._steps)
+        for client_id, error in unread:
+            if not client_id or client_id.startswith(self._prefix):
+                raise error
+            self.unread += 1
+            _log.warning("an order of somebody else can't be read, and is left out", why=str(error))
+        for report in reports:
+            self.names.learn(report.symbol, report.exch_order_id, report.client_id)
+        return reports
+
+    async def order(self, symbol: str, *, client_id: str = "", exch_order_id: str = "") -> Report | None:
+        """One order, None if the exchange knows none of that name."""
+        name = ("origClientOrderId", client_id) if client_id else ("orderId", exch_order_id)
+        try:
+            body = await self._rest.ask("/fapi/v1/order", [("symbol", symbol), name])
+        except ExchangeError as error:
+            if error.code in NO_SUCH_ORDER_CODES:
+                return None
+            raise
+        report = read_order(body, self._steps, BY_QUERY)
+        self.names.learn(symbol, report.exch_order_id, report.client_id)
+        return report
+
+    async def executions(self, symbol: str, since_ns: int) -> list[Execution]:
+        """The fills of a symbol since a moment of the exchange's clock, oldest first, up to three months back.
+
+        The answer has no client ids: those of orders that were not seen here are asked for, one by one.
+        """
+
+        async def page(params: list[tuple[str, object]]) -> list[TradeText]:
+            body = await self._rest.ask("/fapi/v1/userTrades", [("symbol", symbol), *params], weight=5)
+            return read_trades(body)
+
+        now_ms = self._rest.exchange_ms(wall_ns())
+        since_ms = max(since_ns // _MS_NS - _OVERLAP_MS, now_ms - HISTORY_MS)
+        trades = await all_trades(page, since_ms, now_ms + 60_000)
+        executions: list[Execution] = []
+        for trade in trades.values():
+            exch_order_id = str(trade.orderId)
+            client_id = self.names.get(symbol, exch_order_id)
+            if client_id is None:
+                order = await self.order(symbol, exch_order_id=exch_order_id)
+                client_id = order.client_id if order else ""
+                self.names.learn(symbol, exch_order_id, client_id)
+            executions.append(execution_of(trade, client_id, self._steps))
+        return executions
+
+    async def holdings(self) -> list[Holding]:
+        """The positions; a symbol that is not listed is flat."""
+        return read_holdings(await self._rest.ask("/fapi/v3/positionRisk", weight=5), self._steps)
+
+    async def balances(self) -> list[Balance]:
+        """The balances of all assets."""
+        return read_balances(await self._rest.ask("/fapi/v3/balance", weight=5))
+
+    async def commission(self, symbol: str) -> Commission:
+        """The account's fee rates in a symbol."""
+        return read_commission(
+            await self._rest.ask("/fapi/v1/commissionRate", [("symbol", symbol)], weight=20)
+        )
+
+    async def is_hedge_mode(self) -> bool:
+        """Whether long and short positions are kept apart, which hftd does not trade with."""
+        return read_is_hedge_mode(await self._rest.ask("/fapi/v1/positionSide/dual", weight=30))
+
+    async def cancel_all(self, symbol: str) -> None:
+        """Cancel every open order of the account in a symbol, others' too; safe to repeat.
+
+        Raises:
+            WireError, ExchangeError, NotSentError, FateUnknownError: Not known to be done.
+        """
+        await self._rest.ask("/fapi/v1/allOpenOrders", [("symbol", symbol)], method="DELETE")
+
+    async def countdown(self, symbol: str, ms: int) -> None:
+        """Have the exchange cancel all orders in a symbol unless it hears again within so long; 0 switches it off."""
+        await self._rest.ask(
+            "/fapi/v1/countdownCancelAll",
+            [("symbol", symbol), ("countdownTime", ms)],
+            weight=10,
+            method="POST",
+            tries=1 if ms else 3,
+            timeout_s=5.0,
+        )
+
+
+__all__ = ["HISTORY_MS", "TRADES_LIMIT", "OrderNames", "Queries", "WireError", "all_trades"]

@@ -1,0 +1,282 @@
+"""REST: signed calls, what their failures mean, limits and bans read back.
+
+A request that changes something is written to a socket at most once. aiohttp repeats a PUT or DELETE by itself when a
+kept connection turns out to be closed; `_never_again` stops it, since the first one may have been handled.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+import aiohttp
+import msgspec
+import structlog
+from yarl import URL
+
+from daemon.connector.limiter import Limiter
+from daemon.connector.offset import ClockOffset
+from daemon.orders.messages import UNKNOWN
+from daemon.venues.binancefutures.account import read_server_time
+from daemon.venues.binancefutures.codes import CLOCK_CODES, TOO_MANY_ORDERS_CODE, TOO_MANY_STATUSES, verdict
+from daemon.venues.binancefutures.instruments import WireError, counts_of_headers
+from daemon.venues.binancefutures.orders import ErrorText, read_error
+from daemon.venues.binancefutures.signing import RECV_WINDOW_MS, Signer, query, redact, signed_query
+from hftd.clock import wall_ns
+from hftd.errors import HftdError
+
+BODY_BYTES_MAX: Final = 64 * 2**20
+TRIES: Final = 3
+"""Of a question, which may be asked again."""
+WAIT_S_MAX: Final = 60.0
+"""A question waits so long for its turn under the limits, then fails."""
+BAN_S: Final = {429: 5.0, 418: 120.0}
+"""How long to be quiet if the answer does not say."""
+_BAN_S_MAX: Final = 3 * 86_400.0
+
+Auth = Literal["none", "key", "signed"]
+Params = Sequence[tuple[str, object]]
+
+_log = structlog.get_logger("hftd.connector")
+
+
+class NotSentError(HftdError):
+    """There was no connection: nothing was sent."""
+
+
+class FateUnknownError(HftdError):
+    """The request was sent, or may have been, and there is no answer."""
+
+
+class ExchangeError(HftdError):
+    """The exchange answered with an error.
+
+    Attributes:
+        status: HTTP's.
+        code: The exchange's own, 0 if it gave none.
+    """
+
+    def __init__(self, what: str, *, status: int, code: int) -> None:
+        super().__init__(what)
+        self.status = status
+        self.code = code
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An HTTP answer; `error` is set unless it is a success."""
+
+    status: int
+    body: bytes
+    error: ErrorText | None = None
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the request was done."""
+        return self.status == 200 and self.error is None
+
+    @property
+    def text(self) -> str:
+        """The beginning of the body, for the log."""
+        return self.body[:300].decode("utf-8", "replace")
+
+
+async def _never_again(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        raise  # no connection: nothing was sent
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise FateUnknownError(type(error).__name__) from None
+
+
+class Rest:
+    """REST calls of one account.
+
+    Args:
+        session: The HTTP client.
+        url: Such as ``https://fapi.binance.com``.
+        signer: None for public calls alone.
+        limiter: Of the address and account; weights and counts in the answers are given to it.
+        offset: Of the exchange's clock; `sample_clock` feeds it.
+        recv_window_ms: How old a request may be when it is handled.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        signer: Signer | None,
+        limiter: Limiter,
+        offset: ClockOffset,
+        *,
+        recv_window_ms: int = RECV_WINDOW_MS,
+    ) -> None:
+        self._session = session
+        self._url = url.rstrip("/")
+        self._signer = signer
+        self._limiter = limiter
+        self._offset = offset
+        self._recv_window_ms = recv_window_ms
+        self.is_reachable = False
+        """Whether the last call got an answer."""
+        self.calls = 0
+        self.failures = 0
+
+    def __repr__(self) -> str:
+        return f"Rest({self._url})"
+
+    def exchange_ms(self, now_ns: int) -> int:
+        """A moment of our clock by the exchange's, in Unix milliseconds."""
+        return self._offset.corrected_ms(now_ns)
+
+    async def call(
+        self, method: str, path: str, params: Params = (), *, auth: Auth = "signed", timeout_s: float = 10.0
+    ) -> Answer:
+        """One call, sent at most once; its tokens have been taken.
+
+        Raises:
+            NotSentError: It surely was not sent.
+            FateUnknownError: It may have been handled.
+        """
+        url, headers = self._url + path, {}
+        if auth != "none":
+            assert self._signer is not None
+            headers["X-MBX-APIKEY"] = self._signer.api_key
+        if auth == "signed":
+            assert self._signer is not None
+            text = signed_query(
+                params, self._signer, self._offset.corrected_ms(wall_ns()), self._recv_window_ms
+            )
+        else:
+            text = query(params)
+        # `encoded`: the bytes that were signed are the bytes that are sent.
+        target = URL(f"{url}?{text}" if text else url, encoded=True)
+        self.calls += 1
+        try:
+            async with self._session.request(
+                method,
+                target,
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(3.0, timeout_s / 2)),
+                middlewares=(_never_again,),
+                allow_redirects=False,
+            ) as response:
+                body = await _read(response)
+                self.is_reachable = True
+                return self._answer(response.status, response.headers, body)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            self.failures += 1
+            self.is_reachable = False
+            raise NotSentError(f"{method} {path}: no connection ({type(error).__name__})") from None
+        except (FateUnknownError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            # Without the cause: its text may hold the query string.
+            self.failures += 1
+            raise FateUnknownError(f"{method} {path}: no answer ({type(error).__name__})") from None
+
+    def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+        now_ns = wall_ns()
+        self._limiter.seen(counts_of_headers(headers), now_ns)
+        error = (
+            None
+            if status == 200
+            else (read_error(body) or ErrorText(0, body[:200].decode("utf-8", "replace")))
+        )
+        if status in TOO_MANY_STATUSES and (error is None or error.code != TOO_MANY_ORDERS_CODE):
+            # Too many orders is about orders alone: cancels must still pass.
+            self.quiet(_retry_after_s(headers, status), now_ns)
+        return Answer(status, body, error)
+
+    def quiet(self, wait_s: float, now_ns: int) -> None:
+        """The exchange wants to hear nothing for so long."""
+        _log.warning("the exchange bans this address", for_s=wait_s)
+        self._limiter.banned_until(now_ns + int(min(wait_s, _BAN_S_MAX) * 1e9))
+
+    async def ask(
+        self,
+        path: str,
+        params: Params = (),
+        *,
+        weight: int = 1,
+        auth: Auth = "signed",
+        method: str = "GET",
+        tries: int = TRIES,
+        timeout_s: float = 10.0,
+    ) -> bytes:
+        """A question, or anything that may be done twice: waits for its turn, and tries again.
+
+        Raises:
+            ExchangeError: The exchange refused it.
+            NotSentError: There is no connection.
+            FateUnknownError: There was no answer.
+        """
+        for last in (number == tries - 1 for number in range(tries)):
+            await self._turn(weight)
+            try:
+                answer = await self.call(method, path, params, auth=auth, timeout_s=timeout_s)
+            except (NotSentError, FateUnknownError):
+                if last:
+                    raise
+                await asyncio.sleep(0.2)
+                continue
+            if answer.is_success:
+                return answer.body
+            error = answer.error or ErrorText(0, answer.text)
+            may_help = (
+                answer.status in TOO_MANY_STATUSES
+                or verdict(answer.status, error.code, error.msg)[0] == UNKNOWN
+            )
+            if error.code in CLOCK_CODES:
+                await self.sample_clock()
+                may_help = True
+            if last or not may_help:
+                raise ExchangeError(
+                    redact(
+                        f"{method} {path}: {answer.status} {error.code} {error.msg[:200]}", self._secrets()
+                    ),
+                    status=answer.status,
+                    code=error.code,
+                )
+            await asyncio.sleep(0.2)
+        raise AssertionError("unreachable")
+
+    async def _turn(self, weight: int) -> None:
+        waited_s = 0.0
+        while wait_ns := self._limiter.take({"weight_1m": weight}, wall_ns()):
+            waited_s += wait_ns / 1e9
+            if waited_s > WAIT_S_MAX:
+                raise NotSentError(f"the request limits leave no room for {wait_ns / 1e9:.0f} s")
+            await asyncio.sleep(wait_ns / 1e9)
+
+    async def sample_clock(self) -> None:
+        """Ask for the exchange's time.
+
+        Raises:
+            NotSentError, FateUnknownError, ExchangeError, WireError: There is none.
+        """
+        await self._turn(1)
+        sent_ns = wall_ns()
+        answer = await self.call("GET", "/fapi/v1/time", auth="none", timeout_s=5.0)
+        received_ns = wall_ns()
+        if not answer.is_success:
+            raise ExchangeError(f"GET time: {answer.status}", status=answer.status, code=0)
+        self._offset.sample(sent_ns, read_server_time(answer.body), received_ns)
+
+    def _secrets(self) -> tuple[str, ...]:
+        return (self._signer.api_key,) if self._signer else ()
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            raise WireError(f"an answer of more than {BODY_BYTES_MAX} bytes")
+    return bytes(body)
+
+
+def _retry_after_s(headers: Mapping[str, str], status: int) -> float:
+    text = headers.get("Retry-After", "")
+    if text.isascii() and text.isdigit() and len(text) < 9:
+        return float(text)
+    return BAN_S[status]

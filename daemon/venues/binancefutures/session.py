@@ -1,0 +1,212 @@
+"""Binance USD-M Futures as a venue: market data and trading of one account, joined."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import aiohttp
+
+from daemon.connector.config import ConnectorConfig, Credentials
+from daemon.connector.limiter import Limiter, RateLimit
+from daemon.connector.offset import ClockOffset
+from daemon.connector.supervise import Supervision, first_to_end
+from daemon.connector.venue import Listener
+from daemon.orders.messages import REFUSED, Command, Execution, Holding, Instrument, Outcome, Report
+from daemon.venues.binancefutures.config import BinanceFuturesConfig
+from daemon.venues.binancefutures.market import MarketSession
+from daemon.venues.binancefutures.queries import Queries
+from daemon.venues.binancefutures.rest import Rest
+from daemon.venues.binancefutures.signing import make_signer
+from daemon.venues.binancefutures.trading import Trading
+from daemon.venues.binancefutures.trading_config import Handlers, TradingConfig
+from hftd.channel.status import Connection, Used
+from hftd.clock import wall_ns
+from hftd.constants import REASON_DISCONNECTED
+from hftd.errors import ConfigError
+
+WEIGHT_1M: Final = RateLimit("weight_1m", 2400, 60_000_000_000, 240)
+"""Until the exchange has said what it is."""
+
+
+class BinanceFuturesSession:
+    """One account at Binance USD-M Futures; see `daemon.connector.venue.Session`.
+
+    Args:
+        config: The connector's.
+        credentials: Empty for market data alone.
+        http: The HTTP client.
+        listener: Whom to tell.
+        seed: Of all jitter.
+    """
+
+    def __init__(
+        self,
+        config: BinanceFuturesConfig,
+        credentials: Credentials,
+        http: aiohttp.ClientSession,
+        listener: Listener,
+        seed: int,
+    ) -> None:
+        self._limiter = Limiter([WEIGHT_1M])
+        self._offset = ClockOffset()
+        self._listener = listener
+        rest = Rest(http, config.rest_url(), None, self._limiter, self._offset)
+        self._queries = Queries(rest, {}, config.order_prefix)
+        self.market = MarketSession(
+            config,
+            http,
+            rest,
+            on_rows=listener.on_rows,
+            on_book_state=listener.on_book_state,
+            seed=seed,
+        )
+        self.trading: Trading | None = None
+        if credentials.are_there:
+            self.trading = self._trading(config, credentials, http, seed)
+
+    def _trading(
+        self, config: BinanceFuturesConfig, credentials: Credentials, http: aiohttp.ClientSession, seed: int
+    ) -> Trading:
+        if config.order_entry == "websocket" and not config.orders_url():
+            raise ConfigError(
+                "where orders go by WebSocket is not known for this host",
+                where=config.api_url,
+                hint='set ws_api_url, or order_entry = "rest"',
+            )
+        listener = self._listener
+        return Trading(
+            TradingConfig(
+                api_url=config.rest_url(),
+                ws_api_url=config.orders_url(),
+                user_url=config.user_url(),
+                order_prefix=config.order_prefix,
+                order_path="ws" if config.order_entry == "websocket" else "rest",
+                recv_window_ms=config.recv_window_ms,
+                countdown_s=config.countdown_s,
+                countdown_every_s=config.countdown_s / 4 if config.countdown_s else 30.0,
+                life_s=config.connection_life_s,
+                seed=seed + 100,
+            ),
+            make_signer(credentials.api_key.reveal(), credentials.secret.reveal()),
+            http,
+            Handlers(
+                on_outcome=listener.on_outcome,
+                on_report=listener.on_report,
+                on_holding=listener.on_holding,
+                on_connection=listener.on_connection,
+            ),
+            limiter=self._limiter,
+            offset=self._offset,
+        )
+
+    async def instruments(self) -> list[Instrument]:
+        """The exchange's instruments, in its order."""
+        if self.trading is not None:
+            return await self.trading.instruments()
+        info = await self._queries.exchange_info()
+        for name, (limit, interval_ns) in info.limits.items():
+            if name.startswith("weight"):
+                self._limiter.set_limit(RateLimit(name, limit, interval_ns, limit // 10))
+        return info.instruments
+
+    def subscribe(self, instrument: Instrument) -> None:
+        """Follow an instrument's market."""
+        self.market.subscribe(instrument)
+
+    def send(self, command: Command) -> None:
+        """Send a command."""
+        if self.trading is None:
+            refusal = Outcome(command.request, REFUSED, REASON_DISCONNECTED, "there is no API key")
+            self._listener.on_outcome(refusal)
+            return
+        self.trading.send(command)
+
+    async def open_orders(self) -> Sequence[Report]:
+        """All open orders of the account."""
+        return await self.trading.open_orders() if self.trading else ()
+
+    async def executions(self, symbol: str, since_ns: int) -> Sequence[Execution]:
+        """A symbol's fills."""
+        return await self.trading.executions(symbol, since_ns) if self.trading else ()
+
+    async def holdings(self) -> Sequence[Holding]:
+        """All positions."""
+        return await self.trading.holdings() if self.trading else ()
+
+    async def run(self) -> None:
+        """Keep all connections up until cancelled."""
+        runs = [self.market.run()]
+        if self.trading is not None:
+            runs.append(self.trading.run())
+        await first_to_end(*runs)
+
+    def connections(self) -> list[Connection]:
+        """How the connections are."""
+        market = self.market
+        found = [
+            _connection(market.supervision, messages=market.messages, errors=market.oddities.total),
+        ]
+        if self.trading is not None:
+            found += [
+                _connection(self.trading.orders_supervision),
+                _connection(self.trading.user_supervision),
+            ]
+        return found
+
+    def limits(self) -> list[Used]:
+        """The exchange's limits."""
+        return [
+            Used(name=name, used=one["used"], limit=one["limit"])
+            for name, one in self._limiter.statistics(wall_ns()).items()
+        ]
+
+    def market_counters(self, number: int) -> dict[str, int]:
+        """Counters of an instrument's market."""
+        feed = self.market.feed(number)
+        if feed is None:
+            return {}
+        return {"messages": feed.messages, "gaps": feed.gaps, "resyncs": feed.resyncs}
+
+    def counters(self) -> dict[str, int]:
+        """All other counters."""
+        found = {f"odd: {kind}": count for kind, count in self.market.oddities.counts.items()}
+        found["market_bytes"] = self.market.bytes
+        if self.trading is not None:
+            found.update(self.trading.statistics())
+        return found
+
+
+def _connection(supervision: Supervision, messages: int = 0, errors: int = 0) -> Connection:
+    return Connection(
+        name=supervision.name,
+        is_up=supervision.is_up,
+        since_ns=supervision.since_ns,
+        reconnects=max(0, supervision.attempts - 1),
+        messages=messages,
+        errors=errors,
+        last_error=supervision.last_error,
+    )
+
+
+class BinanceFutures:
+    """The venue; see `daemon.connector.venue.Venue`."""
+
+    name = "binancefutures"
+    config_type: type[ConnectorConfig] = BinanceFuturesConfig
+
+    def session(
+        self,
+        config: Any,
+        credentials: Credentials,
+        http: aiohttp.ClientSession,
+        listener: Listener,
+        seed: int,
+    ) -> BinanceFuturesSession:
+        """Make a session."""
+        return BinanceFuturesSession(config, credentials, http, listener, seed)
+
+    def symbols(self, config: Any) -> Sequence[str]:
+        """The symbols to follow from the start."""
+        return config.symbols
+
+
+VENUE: Final = BinanceFutures()

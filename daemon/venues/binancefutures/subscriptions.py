@@ -1,0 +1,95 @@
+"""Subscriptions on one connection: sent no faster than the exchange takes them, and watched for a first message.
+
+The answer to a SUBSCRIBE proves nothing: a stream on the wrong route is acknowledged, and then stays silent.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any, Final
+
+import aiohttp
+
+from daemon.venues.binancefutures import wire
+from hftd.clock import monotonic_ns
+
+STREAMS_A_MESSAGE: Final = 100
+CONTROLS_A_SECOND: Final = 5
+"""The exchange takes ten messages a second, pings and pongs included."""
+AGAIN_MAX_S: Final = 600.0
+"""A stream that stays silent is subscribed again, at first after the deadline, in the end every so many seconds."""
+
+
+class _Silent:
+    """A stream that has not said anything yet."""
+
+    __slots__ = ("again_s", "due_ns")
+
+    def __init__(self, again_s: float) -> None:
+        self.again_s = again_s
+        self.due_ns = 0
+
+
+class Subscriptions:
+    """What is to be sent, and which streams have not said anything yet.
+
+    Args:
+        first_message_s: How long a stream may be silent after its subscription.
+    """
+
+    def __init__(self, first_message_s: float) -> None:
+        self._first_message_s = first_message_s
+        self._todo: deque[tuple[str, tuple[str, ...]]] = deque()
+        self._silent: dict[str, _Silent] = {}
+        self._wake = asyncio.Event()
+        self._number = 0
+
+    def clear(self) -> None:
+        """A new connection begins."""
+        self._todo.clear()
+        self._silent.clear()
+
+    def subscribe(self, streams: tuple[str, ...]) -> None:
+        """Subscribe streams, as soon as may be."""
+        self._ask("SUBSCRIBE", streams)
+
+    def again(self, streams: tuple[str, ...]) -> None:
+        """Unsubscribe streams and subscribe them anew."""
+        self._ask("UNSUBSCRIBE", streams)
+        self._ask("SUBSCRIBE", streams)
+
+    def _ask(self, method: str, streams: tuple[str, ...]) -> None:
+        for start in range(0, len(streams), STREAMS_A_MESSAGE):
+            self._todo.append((method, streams[start : start + STREAMS_A_MESSAGE]))
+        self._wake.set()
+
+    def heard(self, stream: str) -> None:
+        """A stream says something."""
+        if self._silent:
+            self._silent.pop(stream, None)
+
+    def late(self, now_ns: int) -> tuple[str, ...]:
+        """The streams whose first message is overdue; each is named again later, ever more seldom."""
+        late = tuple(stream for stream, silent in self._silent.items() if 0 < silent.due_ns <= now_ns)
+        for stream in late:
+            silent = self._silent[stream]
+            silent.again_s = min(2 * silent.again_s, AGAIN_MAX_S)
+            silent.due_ns = now_ns + int(silent.again_s * 1e9)
+        return late
+
+    async def run(self, socket: "aiohttp.ClientWebSocketResponse[Any]") -> None:
+        """Send what is to be sent, until cancelled."""
+        while True:
+            while self._todo:
+                method, streams = self._todo.popleft()
+                self._number += 1
+                await socket.send_str(wire.control(method, streams, self._number).decode())
+                if method == "SUBSCRIBE":
+                    self._expect(streams)
+                await asyncio.sleep(1.0 / CONTROLS_A_SECOND)
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _expect(self, streams: tuple[str, ...]) -> None:
+        for stream in streams:
+            silent = self._silent.setdefault(stream, _Silent(self._first_message_s))
+            silent.due_ns = max(silent.due_ns, monotonic_ns() + int(self._first_message_s * 1e9))

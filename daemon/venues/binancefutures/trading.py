@@ -1,0 +1,374 @@
+"""The trading side of one account: its connections, and what order management is told."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+import aiohttp
+import structlog
+
+from daemon.connector.limiter import Limiter, RateLimit
+from daemon.connector.offset import ClockOffset
+from daemon.connector.supervise import Backoff, Supervision, planned_life_s, supervised
+from daemon.orders.messages import Command, Execution, Holding, Instrument, Place, Report
+from daemon.venues.binancefutures.account import Balance, Commission
+from daemon.venues.binancefutures.codes import CLOCK_CODES
+from daemon.venues.binancefutures.incoming import Incoming
+from daemon.venues.binancefutures.instruments import Steps, WireError, steps_of
+from daemon.venues.binancefutures.orders import Reply
+from daemon.venues.binancefutures.queries import Queries
+from daemon.venues.binancefutures.requests import Requests
+from daemon.venues.binancefutures.rest import ExchangeError, FateUnknownError, NotSentError, Rest
+from daemon.venues.binancefutures.sending import Sender
+from daemon.venues.binancefutures.signing import Signer
+from daemon.venues.binancefutures.trading_config import Handlers, TradingConfig
+from daemon.venues.binancefutures.user_stream import UserStream
+from daemon.venues.binancefutures.ws_api import LogonError, OrderSocket
+from hftd.clock import monotonic_ns
+from hftd.constants import REASON_DISCONNECTED
+from hftd.errors import ConfigError
+
+SWEEP_S: Final = 0.1
+KEY_CODES: Final = frozenset({-1022, -2014, -2015})
+
+_log = structlog.get_logger("hftd.connector")
+
+
+class Trading:
+    """The trading side of one account.
+
+    Args:
+        config: How.
+        signer: Of the API key.
+        session: The HTTP client; its owner closes it.
+        handlers: Whom to tell.
+        limiter: Of the address and account, which the market side shares.
+        offset: Of the exchange's clock; likewise.
+        is_healthy: While it says False, the exchange's countdown is not refreshed, and cancels our orders.
+    """
+
+    def __init__(
+        self,
+        config: TradingConfig,
+        signer: Signer,
+        session: aiohttp.ClientSession,
+        handlers: Handlers,
+        *,
+        limiter: Limiter,
+        offset: ClockOffset,
+        is_healthy: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._config = config
+        self._signer = signer
+        self._session = session
+        self._limiter = limiter
+        self._offset = offset
+        self._on_connection = handlers.on_connection
+        self._is_healthy = is_healthy
+        self._steps: dict[str, Steps] = {}
+        self._rest = Rest(
+            session, config.api_url, signer, limiter, offset, recv_window_ms=config.recv_window_ms
+        )
+        self._queries = Queries(self._rest, self._steps, config.order_prefix)
+        self._clock_wanted = asyncio.Event()
+        self._countdown_wanted = asyncio.Event()
+        self._incoming = Incoming(
+            handlers,
+            limiter,
+            offset,
+            self._rest,
+            self._steps,
+            self._queries.names,
+            secrets=self._secrets,
+            on_clock_error=self._clock_wanted.set,
+            on_key_expired=lambda: self._user.abort("the listen key has expired"),
+        )
+        uses_rest = config.order_path == "rest" or config.is_rest_fallback
+        self._sender = Sender(
+            self._rest,
+            limiter,
+            offset,
+            self._steps,
+            self._incoming.on_outcome,
+            limits=config.send,
+            uses_rest=uses_rest,
+        )
+        life_s = planned_life_s(config.life_s, config.seed)
+        self._user = UserStream(
+            session,
+            self._rest,
+            config.user_url,
+            self._incoming.on_user_message,
+            self._see_up,
+            life_s=life_s,
+            refresh_s=config.listen_key_every_s,
+        )
+        self._life_s = life_s
+        self._is_up = False
+        self._is_ready = False
+        self._watched: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()  # replaced sockets on their way out
+        self.orders_supervision = Supervision("orders")
+        self.user_supervision = Supervision("user data")
+        self.counts = self._incoming.counts
+
+    def __repr__(self) -> str:
+        return f"Trading({self._config.api_url}, is_up={self._is_up})"
+
+    # ---- running
+
+    async def run(self) -> None:
+        """Keep everything connected until cancelled.
+
+        Raises:
+            ConfigError: The exchange does not take the key, or the account is in hedge mode.
+        ExceptionGroup: A fault of ours.
+        """
+        config = self._config
+        try:
+            await self._prepare()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._supervised(self._user.once, self.user_supervision, 1))
+                if config.order_path == "ws":
+                    group.create_task(self._supervised(self._orders_once, self.orders_supervision, 2))
+                group.create_task(self._sweep())
+                group.create_task(self._keep_clock())
+                if config.countdown_s > 0:
+                    group.create_task(self._keep_countdown())
+        finally:
+            self._is_ready = False
+            self._set_up(False)
+            await self._close()
+
+    async def _supervised(
+        self, once: Callable[[Supervision], Awaitable[None]], supervision: Supervision, seed: int
+    ) -> None:
+        config = self._config
+        await supervised(
+            supervision.name,
+            lambda: once(supervision),
+            Backoff(config.backoff_s, config.backoff_max_s, config.seed + seed),
+            supervision=supervision,
+            on_down=lambda _why: self._see_up(),
+        )
+
+    async def _prepare(self) -> None:
+        """What has to be known before the first order: the time, the instruments, the account's mode."""
+        backoff = Backoff(self._config.backoff_s, self._config.backoff_max_s, self._config.seed)
+        while True:
+            try:
+                await self._rest.sample_clock()
+                await self.instruments()
+                if await self._queries.is_hedge_mode():
+                    raise ConfigError(
+                        "the account is in hedge mode",
+                        hint="switch the position mode to one-way: hftd keeps one position an instrument",
+                    )
+            except (ExchangeError, NotSentError, FateUnknownError, WireError) as error:
+                if isinstance(error, ExchangeError) and error.code in KEY_CODES:
+                    raise ConfigError(
+                        f"the exchange does not take the API key: {error}",
+                        hint="check key, secret, the address it is bound to, and whether it is one of this host",
+                    ) from None
+                wait_s = backoff.next_s()
+                _log.warning("the account is not ready", why=str(error), again_in_s=round(wait_s, 3))
+                await asyncio.sleep(wait_s)
+            else:
+                self._is_ready = True
+                return
+
+    async def _orders_once(self, supervision: Supervision) -> None:
+        signer = self._signer
+        try:
+            socket = await OrderSocket.connect(
+                self._session, self._config.ws_api_url, signer, self, self._offset.corrected_ms
+            )
+        except LogonError as error:
+            if error.code in CLOCK_CODES:
+                self._clock_wanted.set()
+            raise
+        requests = Requests(
+            signer, has_session=signer.has_session, recv_window_ms=self._config.recv_window_ms
+        )
+        old = self._sender.use(socket, requests)
+        if old is not None:
+            task = asyncio.create_task(old.drain())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        supervision.up()
+        self._see_up()
+        await socket.wait(self._life_s)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now_ns = monotonic_ns()
+            self._sender.sweep(now_ns)
+            if self._incoming.is_user_stream_silent(now_ns):
+                self._user.abort("an order was confirmed, and the user data stream says nothing of it")
+            self._see_up()
+
+    async def _keep_clock(self) -> None:
+        wait_s = self._config.clock_every_s
+        while True:
+            await _wait(self._clock_wanted, wait_s)
+            self._clock_wanted.clear()
+            wait_s = self._config.clock_every_s
+            try:
+                await self._rest.sample_clock()
+            except (ExchangeError, NotSentError, FateUnknownError, WireError) as error:
+                self.counts["clock_failures"] += 1
+                wait_s = min(wait_s, 5.0)
+                _log.warning("the exchange's time is not to be had", why=str(error))
+            else:
+                # So that errors of the time window, come what may, ask at most twice a second.
+                await asyncio.sleep(0.5)
+
+    async def _keep_countdown(self) -> None:
+        while True:
+            if self._is_up and self._is_healthy():
+                for symbol in sorted(self._watched):
+                    try:
+                        await self._queries.countdown(symbol, int(self._config.countdown_s * 1000))
+                    except (ExchangeError, NotSentError, FateUnknownError) as error:
+                        self.counts["countdown_failures"] += 1
+                        _log.warning("the countdown was not refreshed", symbol=symbol, why=str(error))
+            await _wait(self._countdown_wanted, self._config.countdown_every_s)
+            self._countdown_wanted.clear()
+
+    async def _close(self) -> None:
+        await self._sender.close()
+        for socket in self._sender.sockets:
+            await socket.close("the connector ends")
+        for task in self._tasks:
+            task.cancel()
+        await self._user.close()
+
+    # ---- the state of the connections
+
+    def _see_up(self) -> None:
+        if self._config.order_path == "ws":
+            can_send = self._sender.socket is not None or (
+                self._config.is_rest_fallback and self._rest.is_reachable
+            )
+        else:
+            can_send = self._rest.is_reachable
+        self._set_up(self._is_ready and can_send and self._user.is_up)
+
+    def _set_up(self, is_up: bool) -> None:
+        if is_up != self._is_up:
+            self._is_up = is_up
+            self._on_connection(is_up)
+
+    # ---- commands
+
+    def send(self, command: Command) -> None:
+        """Send a command. Never waits; a command that surely was not sent has its outcome before this returns."""
+        if not self._is_ready:
+            self._sender.refuse(command, REASON_DISCONNECTED, "not connected yet, or no more")
+            return
+        if type(command) is Place and command.symbol not in self._watched:
+            self.watch([command.symbol])
+        self._sender.send(command)
+
+    def watch(self, symbols: Iterable[str]) -> None:
+        """Symbols that we have, or may have, orders in: the exchange's countdown is kept for them."""
+        self._watched.update(symbols)
+        self._countdown_wanted.set()
+
+    # ---- what comes in: the socket's listener
+
+    def on_reply(self, command: Command, reply: Reply) -> None:
+        """A command's answer."""
+        if reply.status == 401 and self._signer.has_session and (socket := self._sender.socket) is not None:
+            self._sender.drop(socket, "the session is over")
+        self._incoming.on_reply(command, reply)
+
+    def on_late(self, reply: Reply) -> None:
+        """An answer to what is not waited for."""
+        self._incoming.on_late(reply)
+
+    def on_unreadable(self, command: Command | None, data: bytes, error: WireError) -> None:
+        """A message that can't be read."""
+        self._incoming.on_unreadable(command, data, error)
+
+    def on_closed(self, socket: OrderSocket, owed: list[Command], why: str) -> None:
+        """A socket is gone."""
+        self._sender.lost(socket)
+        self._sender.owed(owed, why)
+        self._see_up()
+
+    def _secrets(self) -> tuple[str, ...]:
+        return (self._signer.api_key, *self._user.secrets)
+
+    # ---- questions
+
+    async def instruments(self) -> list[Instrument]:
+        """The instruments, numbered in the exchange's order; its limits are taken over."""
+        info = await self._queries.exchange_info()
+        self._steps.update(steps_of(info.instruments))
+        for name, (limit, interval_ns) in info.limits.items():
+            # A tenth of the weight is kept for cancels.
+            reserve = limit // 10 if name.startswith("weight") else 0
+            self._limiter.set_limit(RateLimit(name, limit, interval_ns, reserve))
+            if name.startswith("weight"):
+                self._limiter.set_limit(RateLimit(f"ws_{name}", limit, interval_ns, reserve))
+            if name.startswith("orders"):
+                self._incoming.order_limits[name] = limit
+        return info.instruments
+
+    async def open_orders(self) -> list[Report]:
+        """All open orders of the account, others' too. From now on the countdown is kept for symbols with ours."""
+        reports = await self._queries.open_orders()
+        ours = {one.symbol for one in reports if one.client_id.startswith(self._config.order_prefix)}
+        if ours - self._watched:
+            self.watch(ours)
+        return reports
+
+    async def executions(self, symbol: str, since_ns: int) -> list[Execution]:
+        """The fills of a symbol since a moment of the exchange's clock, oldest first, up to three months back."""
+        return await self._queries.executions(symbol, since_ns)
+
+    async def holdings(self) -> list[Holding]:
+        """The positions; a symbol that is not listed is flat."""
+        return await self._queries.holdings()
+
+    async def balances(self) -> list[Balance]:
+        """The balances of all assets."""
+        return await self._queries.balances()
+
+    async def commission(self, symbol: str) -> Commission:
+        """The account's fee rates in a symbol."""
+        return await self._queries.commission(symbol)
+
+    async def cancel_all(self, symbol: str) -> None:
+        """Cancel every open order of the account in a symbol, others' too. Ours alone: a Withdraw each."""
+        await self._queries.cancel_all(symbol)
+
+    async def countdown(self, symbol: str, ms: int) -> None:
+        """Set the exchange's dead-man switch in a symbol, 0 to switch it off; it is not refreshed then."""
+        if ms == 0:
+            self._watched.discard(symbol)
+        await self._queries.countdown(symbol, ms)
+
+    def statistics(self) -> dict[str, int]:
+        """Counters, for ``hftd status``."""
+        sender = self._sender
+        return {
+            **self.counts,
+            "sent_ws": sender.sent_ws,
+            "sent_rest": sender.sent_rest,
+            "refused_here": sender.refused_here,
+            "timed_out_or_lost": sender.unknown,
+            "rest_calls": self._rest.calls,
+            "rest_failures": self._rest.failures,
+            "in_flight": len(sender.socket.in_flight) if sender.socket else 0,
+        }
+
+
+async def _wait(event: asyncio.Event, wait_s: float) -> None:
+    """Wait for an event, or so long; not by `wait_for`, which may swallow a cancellation before Python 3.12."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(wait_s):
+            await event.wait()

@@ -1,0 +1,266 @@
+"""Events of the user data stream. Pure: bytes in, values out.
+
+::
+
+    {"e":"ORDER_TRADE_UPDATE","E":1568879465651,"T":1568879465650,"o":{"s":"BTCUSDT","c":"cid","S":"SELL","o":"LIMIT",
+     "f":"GTC","q":"0.001","p":"9910","x":"NEW","X":"NEW","i":8886774,"l":"0","z":"0","L":"0","N":"USDT","n":"0",
+     "T":1568879465650,"t":0,"m":false,"er":"0", ..}}
+    {"e":"TRADE_LITE","E":..,"T":..,"s":"BTCUSDT","q":"0.040","p":"0","m":false,"c":"cid","S":"BUY","L":"64089.20",
+     "l":"0.040","t":109100866,"i":8886774}
+    {"e":"ACCOUNT_UPDATE","E":..,"T":..,"a":{"m":"ORDER","B":[{"a":"USDT","wb":"122624.1", ..}],
+     "P":[{"s":"BTCUSDT","pa":"20","ep":"6563.6","ps":"BOTH", ..}]}}
+    {"e":"listenKeyExpired","E":..,"listenKey":".."}
+
+`x` is what happened (NEW, TRADE, CANCELED, EXPIRED, AMENDMENT, CALCULATED), `X` the order's state after it; `l`, `L`
+the last fill, `z` all fills, `t` the trade's id (0 for none), `n`, `N` its fee, `m` maker, `er` why it expired.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from daemon.orders.messages import BY_STREAM, Execution, Holding, Report
+from daemon.venues.binancefutures.account import Balance, holding_of
+from daemon.venues.binancefutures.codes import EXPIRY_REASONS, SIDES, STATUSES, TIMES_IN_FORCE
+from daemon.venues.binancefutures.instruments import DECODE_ERRORS, Id, Ms, Steps, WireError
+from daemon.venues.steps import NumberError, float_of
+from hftd import constants as c
+
+_MS_NS: Final = 1_000_000
+
+
+class _Order(msgspec.Struct, frozen=True):
+    s: str
+    c: str
+    S: str
+    X: str
+    i: Id
+    q: str
+    p: str
+    z: str
+    x: str = ""
+    o: str = "LIMIT"
+    f: str = "GTC"
+    l: str = "0"  # noqa: E741 - the exchange's names
+    L: str = "0"
+    n: str | None = "0"
+    N: str | None = ""
+    T: Ms = 0
+    t: Id = 0
+    m: bool = False
+    er: str = "0"
+
+
+class _OrderTradeUpdate(msgspec.Struct, frozen=True, tag_field="e", tag="ORDER_TRADE_UPDATE"):
+    o: _Order
+    T: Ms = 0
+    E: Ms = 0
+
+
+class _TradeLite(msgspec.Struct, frozen=True, tag_field="e", tag="TRADE_LITE"):
+    s: str
+    c: str
+    S: str
+    i: Id
+    t: Id
+    l: str  # noqa: E741
+    L: str
+    q: str = "0"
+    p: str = "0"
+    m: bool = False
+    T: Ms = 0
+
+
+class _AccountBalance(msgspec.Struct, frozen=True):
+    a: str
+    wb: str
+
+
+class _AccountPosition(msgspec.Struct, frozen=True):
+    s: str
+    pa: str
+    ep: str = "0"
+    ps: str = "BOTH"
+
+
+class _Account(msgspec.Struct, frozen=True):
+    m: str = ""
+    B: list[_AccountBalance] = []
+    P: list[_AccountPosition] = []
+
+
+class _AccountUpdate(msgspec.Struct, frozen=True, tag_field="e", tag="ACCOUNT_UPDATE"):
+    a: _Account
+    T: Ms = 0
+    E: Ms = 0
+
+
+class _ListenKeyExpired(msgspec.Struct, frozen=True, tag_field="e", tag="listenKeyExpired"):
+    E: Ms = 0
+
+
+class _Any(msgspec.Struct, frozen=True):
+    e: str = ""
+
+
+class KeyExpired(msgspec.Struct, frozen=True):
+    """The listen key has expired: the stream stays open and says nothing more."""
+
+
+class Other(msgspec.Struct, frozen=True):
+    """An event that says nothing about plain orders, positions or balances."""
+
+    name: str
+
+
+Event = Report | Holding | Balance | KeyExpired | Other
+
+_event = msgspec.json.Decoder(_OrderTradeUpdate | _TradeLite | _AccountUpdate | _ListenKeyExpired)
+_any = msgspec.json.Decoder(_Any)
+_KNOWN: Final = frozenset({"ORDER_TRADE_UPDATE", "TRADE_LITE", "ACCOUNT_UPDATE", "listenKeyExpired"})
+
+
+def read_event(data: bytes, steps: Mapping[str, Steps]) -> list[Event]:
+    """What a message of the user data stream says.
+
+    A TRADE_LITE becomes a report with `status` NONE and `cum_lots` 0: it knows the fill and nothing else of the order.
+
+    Args:
+        data: The message.
+        steps: The symbols that are known.
+
+    Raises:
+        WireError: It can't be read, or is about a symbol that is not known.
+    """
+    try:
+        event = _event.decode(data)
+    except DECODE_ERRORS as error:
+        name = _name_of(data)
+        if name and name not in _KNOWN:
+            return [Other(name)]
+        raise WireError(f"a user event {name!r}: {error}") from None
+    try:
+        if isinstance(event, _OrderTradeUpdate):
+            return [_order_report(event, _known(event.o.s, steps))]
+        if isinstance(event, _TradeLite):
+            return [_lite_report(event, _known(event.s, steps))]
+        if isinstance(event, _AccountUpdate):
+            return _account_values(event, steps)
+    except (KeyError, NumberError) as error:
+        raise WireError(f"a user event: {error}") from None
+    return [KeyExpired()]
+
+
+def _name_of(data: bytes) -> str:
+    try:
+        return _any.decode(data).e[:80]
+    except DECODE_ERRORS:
+        return ""
+
+
+def _known(symbol: str, steps: Mapping[str, Steps]) -> Steps:
+    known = steps.get(symbol)
+    if known is None:
+        raise WireError(f"the symbol {symbol[:80]!r} of a user event is not known")
+    return known
+
+
+def _order_report(event: _OrderTradeUpdate, steps: Steps) -> Report:
+    order = event.o
+    side, exch_ns = SIDES[order.S], (order.T or event.T) * _MS_NS
+    last_lots = steps.lot.count(order.l)
+    execution = None
+    if order.x in ("TRADE", "CALCULATED") and last_lots > 0 and order.t > 0:
+        execution = Execution(
+            symbol=order.s,
+            trade_id=str(order.t),
+            client_id=order.c,
+            exch_order_id=str(order.i),
+            side=side,
+            price_tick=steps.tick.count(order.L),
+            qty_lots=last_lots,
+            is_maker=order.m,
+            fee=float_of(order.n) if order.n else 0.0,
+            fee_asset=order.N or "",
+            exch_ns=exch_ns,
+        )
+    return Report(
+        source=BY_STREAM,
+        client_id=order.c,
+        exch_order_id=str(order.i),
+        symbol=order.s,
+        side=side,
+        order_type=c.MARKET if order.o == "MARKET" else c.LIMIT,
+        time_in_force=TIMES_IN_FORCE.get(order.f, c.GTC),
+        status=STATUSES[order.X],
+        price_tick=steps.tick.count(order.p),
+        qty_lots=steps.lot.count(order.q),
+        cum_lots=steps.lot.count(order.z),
+        exch_ns=exch_ns,
+        execution=execution,
+        reason=_reason(order),
+    )
+
+
+def _reason(order: _Order) -> int:
+    """Why the exchange ended the order, REASON_NONE if it was filled, cancelled on request, or goes on."""
+    if order.x == "CALCULATED":
+        return c.REASON_LIQUIDATION
+    if order.X == "EXPIRED_IN_MATCH":
+        return c.REASON_SELF_TRADE
+    if order.X == "EXPIRED":
+        reason = EXPIRY_REASONS.get(order.er, 0)
+        if reason not in (0, c.REASON_EXPIRED):
+            return reason
+        if order.f == "GTX":
+            return c.REASON_POST_ONLY
+        return c.REASON_FOK if order.f == "FOK" else c.REASON_EXPIRED
+    if order.X in ("CANCELED", "REJECTED"):
+        return EXPIRY_REASONS.get(order.er, 0)
+    return c.REASON_NONE
+
+
+def _lite_report(event: _TradeLite, steps: Steps) -> Report:
+    side, exch_ns = SIDES[event.S], event.T * _MS_NS
+    execution = Execution(
+        symbol=event.s,
+        trade_id=str(event.t),
+        client_id=event.c,
+        exch_order_id=str(event.i),
+        side=side,
+        price_tick=steps.tick.count(event.L),
+        qty_lots=steps.lot.count(event.l),
+        is_maker=event.m,
+        fee=0.0,
+        fee_asset="",
+        exch_ns=exch_ns,
+    )
+    return Report(
+        source=BY_STREAM,
+        client_id=event.c,
+        exch_order_id=str(event.i),
+        symbol=event.s,
+        side=side,
+        order_type=c.LIMIT,
+        time_in_force=c.GTC,
+        status=c.NONE,
+        price_tick=steps.tick.count(event.p),
+        qty_lots=steps.lot.count(event.q),
+        cum_lots=0,
+        exch_ns=exch_ns,
+        execution=execution,
+        has_fee=False,
+    )
+
+
+def _account_values(event: _AccountUpdate, steps: Mapping[str, Steps]) -> list[Event]:
+    exch_ms = event.T or event.E
+    values: list[Event] = []
+    for one in event.a.P:
+        if one.ps == "BOTH":
+            values.append(holding_of(one.s, one.pa, one.ep, exch_ms, steps))
+        elif one.pa.strip("-0."):
+            raise WireError(f"{one.s[:80]!r} has a {one.ps[:20]!r} position: hedge mode")
+    values += [Balance(one.a, float_of(one.wb), exch_ms * _MS_NS) for one in event.a.B]
+    return values

@@ -1,0 +1,1 @@
+"""Binance USD-M Futures, as a local exchange speaks it."""

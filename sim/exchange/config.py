@@ -1,0 +1,261 @@
+"""What `exchange.toml` says: the market that is played, the instruments, the accounts, the limits."""
+
+import re
+from typing import Annotated, Literal
+
+import msgspec
+
+from hftd.config import Section, check_file_pattern, check_unique
+from sim.config import PowerQueue3, Queue
+from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.ed25519 import read_public_key
+
+_Positive = Annotated[float, msgspec.Meta(gt=0)]
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,8})?")
+_SIGNED = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,8})?")
+
+
+def _check_decimal(section: Section, *keys: str) -> None:
+    for key in keys:
+        if not _DECIMAL.fullmatch(getattr(section, key)):
+            raise ValueError(
+                f'`{key}` must be a decimal number as text, such as "0.10", is {getattr(section, key)!r}'
+            )
+
+
+class ServerSection(Section, frozen=True):
+    """`[exchange]`: where it listens, and its time.
+
+    Attributes:
+        host: The address to listen at; loopback by default.
+        port: Of REST, streams and WebSocket API; 0: one that is free.
+        control_port: Of the control page; 0: one that is free.
+        speed: How many times as fast as it was the market goes; 0: only when it is told to.
+        time: What the exchange's clock shows: `wall`, the system's time, as if the market were today's; `market`,
+            the time of the data.
+        clock_offset_ms: By how much the exchange's clock is off.
+        tick_ms: How often it looks whether the market has gone on.
+        ids_seed: Of the holes between ids.
+        unrouted: What the older paths `/ws` and `/stream` serve: `public` streams, `all`, or nothing (`closed`).
+    """
+
+    host: str = "127.0.0.1"
+    port: _Port = 0
+    control_port: _Port = 0
+    speed: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 1.0
+    time: Literal["wall", "market"] = "wall"
+    clock_offset_ms: int = 0
+    tick_ms: Annotated[float, msgspec.Meta(ge=0.1, le=1000.0)] = 1.0
+    ids_seed: int = 1
+    unrouted: Literal["public", "all", "closed"] = "public"
+
+
+class GenerateSection(Section, frozen=True):
+    """`generate` of `[market]`: a day that never was.
+
+    Attributes:
+        seed: Another one gives another market.
+        date: The day.
+        duration_s: How much of it.
+        start_price: Of each instrument.
+        updates_per_s: Limit orders and cancels a second.
+        trades_per_s: Market orders a second.
+    """
+
+    seed: int = 1
+    date: str = "20240808"
+    duration_s: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 600.0
+    start_price: _Positive = 60_000.0
+    updates_per_s: _Positive = 700.0
+    trades_per_s: _Positive = 6.0
+
+
+class MarketSection(Section, frozen=True):
+    """`[market]`: what is played.
+
+    Attributes:
+        channel: What `{channel}` stands for in the pattern.
+        data: A pattern of archives.
+        generate: Generate the market instead.
+    """
+
+    channel: str = "binancefutures"
+    data: str = "../data/{channel}/{symbol}_{date}.npz"
+    generate: GenerateSection | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_file_pattern("data", self.data)
+
+
+class SymbolSection(Section, frozen=True):
+    """One of `[[symbols]]`. Prices and quantities are texts, so that they are exact.
+
+    Attributes:
+        symbol: The exchange's name.
+        tick_size: The price's step; its digits are those of all prices.
+        lot_size: The quantity's step; likewise.
+        base: What is traded.
+        quote: What it is paid in.
+        status: Only `TRADING` takes orders.
+        min_price: Of an order; likewise the other filters.
+        maker_fee: A part of the value, negative for a rebate.
+        taker_fee: Likewise.
+        max_orders: Open at a time, for each account.
+        queue: How an order's place in the queue is estimated.
+        exchange: How orders are filled.
+        initial_snapshot: A pattern of files with the book before the first row.
+        fuse_bbo: Whether recorded best prices are fused with the depth.
+    """
+
+    symbol: Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern="^[A-Z0-9_]+$")]
+    tick_size: str
+    lot_size: str
+    base: str = "BTC"
+    quote: str = "USDT"
+    status: str = "TRADING"
+    min_price: str = "0"
+    max_price: str = "4529764"
+    min_qty: str = "0.001"
+    max_qty: str = "1000"
+    market_max_qty: str = "120"
+    min_notional: str = "50"
+    multiplier_up: str = "1.05"
+    multiplier_down: str = "0.95"
+    maker_fee: str = "0.0002"
+    taker_fee: str = "0.0005"
+    max_orders: _Count = 200
+    queue: Queue = PowerQueue3(n=3.0)
+    exchange: Literal["no_partial_fill", "partial_fill"] = "partial_fill"
+    initial_snapshot: str | None = None
+    fuse_bbo: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_decimal(self, "tick_size", "lot_size", "min_price", "max_price", "min_qty", "max_qty")
+        _check_decimal(self, "market_max_qty", "min_notional", "multiplier_up", "multiplier_down")
+        for key in ("maker_fee", "taker_fee"):
+            if not _SIGNED.fullmatch(getattr(self, key)):
+                raise ValueError(
+                    f'`{key}` must be a number as text, such as "0.0002", is {getattr(self, key)!r}'
+                )
+        for key in ("tick_size", "lot_size"):
+            if not float(getattr(self, key)):
+                raise ValueError(f"`{key}` must be above 0")
+        digits = len(self.tick_size.partition(".")[2]) + len(self.lot_size.partition(".")[2])
+        if digits > 8:
+            raise ValueError(
+                f"`tick_size` and `lot_size` have {digits} digits behind the point, but money has 8"
+            )
+        if self.initial_snapshot is not None:
+            check_file_pattern("initial_snapshot", self.initial_snapshot)
+
+
+class AccountSection(Section, frozen=True):
+    """One of `[[accounts]]`: an API key, and what it may trade with.
+
+    Attributes:
+        name: For the control page.
+        api_key: The key.
+        secret: For HMAC signatures.
+        public_key: For Ed25519 signatures: PEM, or the 32 bytes in base64.
+        balance: In the quote currency.
+        leverage: Of all instruments.
+        hedge: Whether it holds long and short positions apart.
+    """
+
+    name: str
+    api_key: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    secret: str = ""
+    public_key: str = ""
+    balance: str = "1000000"
+    leverage: Annotated[int, msgspec.Meta(ge=1, le=125)] = 20
+    hedge: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_decimal(self, "balance")
+        if not self.secret and not self.public_key:
+            raise ValueError("an account needs a `secret` (HMAC) or a `public_key` (Ed25519)")
+        if self.public_key:
+            read_public_key(self.public_key)
+
+
+class LimitsSection(Section, frozen=True):
+    """`[limits]`: as the exchange states them in exchangeInfo; 0 is none.
+
+    Attributes:
+        weight_1m: Request weight a minute, for each address.
+        ws_api_weight_1m: That of the WebSocket API.
+        orders_10s: Orders in ten seconds, for each account.
+        orders_1m: Orders a minute.
+        bans_after: How many requests beyond the limit are refused with 429 before there is a ban (418).
+        ban_s: How long a ban is; the next is twice as long.
+        stream_messages_1s: Messages that a client may send on a stream connection in a second.
+        streams_max: Streams of a connection.
+        ping_s: How often the server sends a ping.
+        pong_s: How long it waits for the pong.
+        life_s: How long a connection lives: 24 h.
+        listen_key_s: How long a listen key lives.
+        outbox_bytes: How far a client may fall behind before its connection is closed.
+        modifies_max: Of one order.
+    """
+
+    weight_1m: _Count = 2400
+    ws_api_weight_1m: _Count = 2400
+    orders_10s: _Count = 300
+    orders_1m: _Count = 1200
+    bans_after: _Count = 20
+    ban_s: _Positive = 120.0
+    stream_messages_1s: _Count = 10
+    streams_max: _Count = 1024
+    ping_s: _Positive = 180.0
+    pong_s: _Positive = 600.0
+    life_s: _Positive = 86_400.0
+    listen_key_s: _Positive = 3600.0
+    outbox_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 64 << 20
+    modifies_max: _Count = 10_000
+
+
+class LatencySection(Section, frozen=True):
+    """`[latency]`: how long the ways take; each is `[least, most]` in milliseconds, even in between.
+
+    Attributes:
+        entry_ms: From the arrival of a request to the matching engine.
+        reply_ms: From there to the reply.
+        event_ms: From there to the user's events.
+        feed_ms: From the matching engine to the market's streams.
+    """
+
+    entry_ms: tuple[float, float] = (0.0, 0.0)
+    reply_ms: tuple[float, float] = (0.0, 0.0)
+    event_ms: tuple[float, float] = (0.0, 0.0)
+    feed_ms: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key in self.__struct_fields__:
+            least, most = getattr(self, key)
+            if not 0.0 <= least <= most <= 60_000.0:
+                raise ValueError(f"`{key}` must be [least, most] of 0 to 60,000 ms, is [{least:g}, {most:g}]")
+
+
+class ExchangeConfig(Section, frozen=True):
+    """A local exchange's whole configuration."""
+
+    symbols: Annotated[list[SymbolSection], msgspec.Meta(min_length=1)]
+    accounts: Annotated[list[AccountSection], msgspec.Meta(min_length=1, max_length=64)]
+    exchange: ServerSection = ServerSection()
+    market: MarketSection = MarketSection()
+    limits: LimitsSection = LimitsSection()
+    latency: LatencySection = LatencySection()
+    chaos: ChaosSection = ChaosSection()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_unique("symbol", [one.symbol for one in self.symbols])
+        check_unique("account", [one.name for one in self.accounts])
+        check_unique("api_key", [one.api_key for one in self.accounts])

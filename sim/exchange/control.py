@@ -1,0 +1,186 @@
+"""The control page: what the exchange knows, and the strings to pull. Chaos does not reach it."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from aiohttp import web
+
+from hftd.errors import HftdError, UsageError
+from sim.exchange.chaos_config import ChaosSection, storm
+
+if TYPE_CHECKING:
+    from sim.exchange.local import LocalExchange
+
+_encode = msgspec.json.Encoder().encode
+
+_HELP: Final = """\
+GET  /                            this page
+GET  /status                      everything but the accounts' histories
+GET  /truth?api_key=KEY           all orders, trades, positions and balances of an account
+POST /close?kind=K&tear=1         close connections: public, market, private, unrouted, ws-api; without kind all
+POST /clock?offset_ms=N           set the exchange's clock off
+POST /expire?api_key=KEY          let listen keys expire; without api_key all
+POST /gap?symbol=S&messages=N     leave out depth messages
+POST /chaos?seed=N                everything at once; seed=off: nothing; or settings as a JSON body
+POST /ban?seconds=N               ban 127.0.0.1 (418); /unban lifts all bans
+POST /network?up=0                stop listening, drop all connections; up=1: listen again
+POST /rewind                      the market begins again
+"""
+
+
+class ControlServer:
+    """Answers the control page's requests.
+
+    Args:
+        exchange: What it controls.
+    """
+
+    def __init__(self, exchange: LocalExchange) -> None:
+        self._exchange = exchange
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        query = dict(request.rel_url.query)
+        try:
+            if request.method == "GET" and request.path == "/":
+                return web.Response(text=self._page(), content_type="text/html")
+            if request.method == "GET":
+                return _json(200, self._read(request.path, query))
+            body = await request.read() if request.can_read_body else b""
+            return _json(200, await self._pull(request.path, query, body))
+        except (UsageError, KeyError, ValueError, msgspec.ValidationError, msgspec.DecodeError) as error:
+            return _json(400, {"error": str(error)})
+        except HftdError as error:
+            return _json(500, {"error": str(error)})
+
+    def _read(self, path: str, query: dict[str, str]) -> Any:
+        if path == "/status":
+            return self.status()
+        if path == "/truth":
+            return self._exchange.truth(query["api_key"])
+        raise UsageError(f"there is no {path}")
+
+    async def _pull(self, path: str, query: dict[str, str], body: bytes) -> Any:
+        exchange = self._exchange
+        match path:
+            case "/close":
+                closed = exchange.close_connections(query.get("kind", ""), tear=query.get("tear", "0") == "1")
+                return {"closed": closed}
+            case "/clock":
+                exchange.clock.offset_ms = int(query["offset_ms"])
+            case "/expire":
+                exchange.expire_listen_keys(query.get("api_key", ""))
+            case "/gap":
+                exchange.force_gap(query.get("symbol", ""), int(query.get("messages", "1")))
+            case "/chaos":
+                exchange.set_chaos(_chaos(query, body))
+            case "/ban":
+                exchange.venue.gate.ban(query.get("address", "127.0.0.1"), float(query.get("seconds", "10")))
+            case "/unban":
+                exchange.venue.gate.unban()
+            case "/network":
+                await exchange.disconnect()
+                if query.get("up", "1") == "1":
+                    await exchange.connect()
+            case "/rewind":
+                exchange.venue.rewind()
+            case _:
+                raise UsageError(f"there is no {path}")
+        return {"done": path}
+
+    def status(self) -> dict[str, Any]:
+        """Everything but the accounts' histories."""
+        exchange = self._exchange
+        venue = exchange.venue
+        return {
+            "rest_url": exchange.rest_url,
+            "stream_url": exchange.stream_url,
+            "ws_api_url": exchange.ws_api_url,
+            "server_ms": exchange.clock.server_ms(),
+            "clock_offset_ms": exchange.clock.offset_ms,
+            "market_ns": venue.market.now_ns,
+            # By how much the exchange's stamps are later than the market's times; exact where the speed is 1.
+            "market_shift_ms": exchange.clock.true_ms(venue.market.now_ns) - venue.market.now_ns // 1_000_000,
+            "market_is_over": venue.market.is_over,
+            "symbols": [self._symbol(number) for number in range(len(venue.feeds))],
+            "accounts": [
+                {
+                    "name": account.name,
+                    "balance": account.balance,
+                    "orders": len(account.orders),
+                    "trades": len(account.trades),
+                    "open": [
+                        {
+                            "client_id": order.client_id,
+                            "symbol": order.instrument.symbol,
+                            "side": order.side,
+                            "price": order.instrument.price(order.tick),
+                            "qty": order.instrument.qty(order.lots),
+                            "executed": order.instrument.qty(order.executed_lots),
+                            "status": order.status,
+                        }
+                        for order in account.open_orders.values()
+                    ],
+                    "positions": {
+                        f"{symbol} {side}": position.instrument.qty(position.lots)
+                        for (symbol, side), position in account.positions.items()
+                    },
+                    "counters": account.counters,
+                }
+                for account in venue.accounts
+            ],
+            "connections": [connection.describe() for connection in exchange.connections.values()],
+            "streams": venue.topics.describe(),
+            "chaos": exchange.chaos.counters,
+        }
+
+    def _symbol(self, number: int) -> dict[str, Any]:
+        feed = self._exchange.venue.feeds[number]
+        bid, ask = feed.best()
+        i = feed.instrument
+        return {
+            "symbol": i.symbol,
+            "bid": i.price(bid[0]),
+            "bid_qty": i.qty(bid[1]),
+            "ask": i.price(ask[0]),
+            "ask_qty": i.qty(ask[1]),
+            "last_id": feed.last_u,
+        }
+
+    def _page(self) -> str:
+        status = self.status()
+        parts = [
+            "<!doctype html><meta charset=utf-8><meta http-equiv=refresh content=2><title>hftd exchange</title>"
+        ]
+        parts.append(
+            "<style>body{font:14px monospace;margin:2em}td,th{padding:2px 12px;text-align:left}</style>"
+        )
+        parts.append(f"<h1>hftd exchange</h1><p>{html.escape(status['rest_url'])}</p>")
+        parts += [f"<h2>{name}</h2>{_table(status[name])}" for name in ("symbols", "accounts", "connections")]
+        parts += [f"<h2>{name}</h2>{_table([status[name]])}" for name in ("streams", "chaos") if status[name]]
+        parts.append(f"<h2>help</h2><pre>{html.escape(_HELP)}</pre>")
+        return "".join(parts)
+
+
+def _chaos(query: dict[str, str], body: bytes) -> ChaosSection:
+    if body:
+        return msgspec.json.decode(body, type=ChaosSection)
+    return ChaosSection() if query["seed"] == "off" else storm(int(query["seed"]))
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "<p>none</p>"
+    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in rows[0])
+    lines = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row.values()) + "</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{head}</tr>{lines}</table>"
+
+
+def _json(status: int, content: Any) -> web.Response:
+    return web.Response(body=_encode(content), status=status, content_type="application/json")

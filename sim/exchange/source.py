@@ -1,0 +1,105 @@
+"""Where the market comes from: archives of recorded days, a generated day, or rows that are given."""
+
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from hftd.errors import DataError
+from hftd.types import event_dtype
+from sim.archive import find_files
+from sim.asset import AssetModel, as_rows
+from sim.config import LogQueue, LogQueue2, PowerQueue, PowerQueue2, PowerQueue3, Queue
+from sim.engine.layout import (
+    EXCHANGE_PARTIAL_FILLS,
+    EXCHANGE_WHOLE_FILLS,
+    QUEUE_LOG,
+    QUEUE_LOG2,
+    QUEUE_POWER,
+    QUEUE_POWER2,
+    QUEUE_POWER3,
+    QUEUE_RISK_ADVERSE,
+)
+from sim.exchange.binancefutures.instruments import Instrument
+from sim.exchange.config import ExchangeConfig
+
+
+def models_of(
+    config: ExchangeConfig,
+    instruments: dict[str, Instrument],
+    base: Path,
+    dates: list[str],
+    rows: dict[str, NDArray[Any]] | None,
+) -> list[AssetModel]:
+    """The instruments as the engine knows them, with their data.
+
+    Raises:
+        DataError: There is none.
+    """
+    if rows is None and config.market.generate is not None:
+        rows = _generated(config, instruments)
+    models: list[AssetModel] = []
+    for section in config.symbols:
+        instrument = instruments[section.symbol]
+        place = {"channel": config.market.channel, "symbol": section.symbol, "base": base}
+        model = AssetModel(
+            name=section.symbol,
+            tick_size=instrument.tick_size,
+            lot_size=instrument.lot_size,
+            must_fit_ticks=True,
+            fuse_bbo=section.fuse_bbo,
+            exchange_model=(
+                EXCHANGE_PARTIAL_FILLS if section.exchange == "partial_fill" else EXCHANGE_WHOLE_FILLS
+            ),
+        )
+        model.queue_model, model.queue_power = _queue(section.queue)
+        if rows is not None:
+            if section.symbol not in rows:
+                raise DataError("there are no rows", where=section.symbol)
+            model.data = [as_rows(rows[section.symbol], event_dtype, "the market")]
+        else:
+            model.data = list(find_files(config.market.data, dates, **place))
+            if section.initial_snapshot is not None:
+                model.initial_snapshot = find_files(section.initial_snapshot, dates[:1], **place)[0]
+        models.append(model)
+    return models
+
+
+def _generated(config: ExchangeConfig, instruments: dict[str, Instrument]) -> dict[str, NDArray[Any]]:
+    from sim.generate import MarketInstrument, generate_day
+
+    wanted = config.market.generate
+    assert wanted is not None
+    return generate_day(
+        wanted.seed,
+        [
+            MarketInstrument(
+                config.market.channel,
+                symbol,
+                one.tick_size,
+                one.lot_size,
+                wanted.start_price,
+                trades_per_s=wanted.trades_per_s,
+                updates_per_s=wanted.updates_per_s,
+            )
+            for symbol, one in instruments.items()
+        ],
+        wanted.date,
+        wanted.duration_s,
+    )
+
+
+def _queue(queue: Queue) -> tuple[int, float]:
+    match queue:
+        case PowerQueue(n=n):
+            return QUEUE_POWER, n
+        case PowerQueue2(n=n):
+            return QUEUE_POWER2, n
+        case PowerQueue3(n=n):
+            return QUEUE_POWER3, n
+        case LogQueue():
+            return QUEUE_LOG, 0.0
+        case LogQueue2():
+            return QUEUE_LOG2, 0.0
+        case _:
+            return QUEUE_RISK_ADVERSE, 0.0

@@ -1,0 +1,143 @@
+"""What a user may rely on: keys are checked, and secrets stay where they belong."""
+
+import copy
+import pickle
+
+import pytest
+
+from daemon.connector.config import ConnectorConfig, load_connector
+from daemon.connector.secrets import Secret
+from hftd.errors import ConfigError
+
+KEY, SECRET = "key-1f83ab", "secret-9c77de"
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "binancefutures.toml"
+    path.write_text(f'order_prefix = "mm1"\napi_key = "{KEY}"\nsecret = "{SECRET}"\n')
+    path.chmod(0o600)
+    return path
+
+
+def read(path, **environ):
+    return load_connector(path, ConnectorConfig, "binancefutures", environ)
+
+
+def test_secrets_of_a_file_that_only_its_owner_reads_are_taken(path):
+    config, credentials = read(path)
+    assert credentials.api_key.reveal() == KEY
+    assert credentials.secret.reveal() == SECRET
+    assert credentials.are_there
+    assert config.order_prefix == "mm1"
+    assert config.api_key == config.secret == ""
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620, 0o666])
+def test_a_file_with_a_secret_that_others_may_read_or_write_is_refused(path, mode):
+    path.chmod(mode)
+    with pytest.raises(ConfigError) as failure:
+        read(path)
+    assert "others than its owner" in failure.value.what
+    assert str(path) in failure.value.where
+    assert "chmod 600" in failure.value.hint
+    assert SECRET not in str(failure.value)
+
+
+def test_a_file_without_secrets_may_be_read_by_all(path):
+    path.write_text('order_prefix = "mm1"\napi_key = ""\nsecret = ""\n')
+    path.chmod(0o644)
+    _, credentials = read(path)
+    assert not credentials.are_there
+    _, credentials = read(path, HFTD_API_KEY="a", HFTD_SECRET="b")
+    assert credentials.api_key.reveal() == "a"
+
+
+def test_the_environment_goes_before_credentials_and_these_before_the_file(path, tmp_path):
+    credentials_folder = tmp_path / "credentials"
+    credentials_folder.mkdir()
+    (credentials_folder / "api_key").write_text("from systemd\n")
+    (credentials_folder / "secret").write_text("also\n")
+    folder = str(credentials_folder)
+    _, found = read(path, CREDENTIALS_DIRECTORY=folder)
+    assert (found.api_key.reveal(), found.secret.reveal()) == ("from systemd", "also")
+    _, found = read(path, CREDENTIALS_DIRECTORY=folder, HFTD_API_KEY="from here", HFTD_SECRET="x")
+    assert (found.api_key.reveal(), found.secret.reveal()) == ("from here", "x")
+
+
+def test_one_credential_with_the_connectors_name_holds_both(path, tmp_path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "binancefutures").write_text('api_key = "k"\nsecret = "s"\n')
+    _, found = read(path, CREDENTIALS_DIRECTORY=str(tmp_path / "c"))
+    assert (found.api_key.reveal(), found.secret.reveal()) == ("k", "s")
+    (tmp_path / "c" / "binancefutures").write_text(f'secret = "{SECRET}')
+    with pytest.raises(ConfigError) as failure:
+        read(path, CREDENTIALS_DIRECTORY=str(tmp_path / "c"))
+    assert SECRET not in str(failure.value)
+
+
+def test_one_of_two_secrets_is_no_use_and_is_said(path):
+    path.write_text(f'secret = "{SECRET}"\n')
+    with pytest.raises(ConfigError, match="no api_key") as failure:
+        read(path)
+    assert SECRET not in str(failure.value)
+
+
+def test_a_secret_shows_in_no_text_that_is_made_of_it():
+    secret = Secret(SECRET)
+    for text in (
+        repr(secret),
+        str(secret),
+        f"{secret}",
+        f"{secret!r:>40}",
+        repr([secret]),
+    ):
+        assert SECRET not in text
+    with pytest.raises(TypeError):
+        pickle.dumps(secret)
+    with pytest.raises(TypeError):
+        copy.deepcopy(secret)
+    assert secret == Secret(SECRET)
+    assert secret != Secret("other")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'secret = "{SECRET}',
+        f'secret = "{SECRET}"\nsecret = "{SECRET}"',
+        f"secret = ['{SECRET}']",
+        f"api_key = {{ a = '{SECRET}' }}",
+        f"secrte = '{SECRET}'",
+        f"[limits]\nsecret = '{SECRET}'",
+        f"order_prefix = 'way too long'\nsecret = '{SECRET}'",
+    ],
+)
+def test_no_mistake_in_the_file_makes_a_message_with_the_secret(path, text):
+    path.write_text(text)
+    with pytest.raises(ConfigError) as failure:
+        read(path)
+    assert SECRET not in str(failure.value)
+    assert SECRET not in repr(failure.value)
+
+
+def test_the_configuration_itself_shows_no_secret():
+    shown = repr(ConnectorConfig(api_key=KEY, secret=SECRET))
+    assert KEY not in shown
+    assert SECRET not in shown
+    assert "order_prefix='hftd'" in shown
+
+
+def test_limits_of_the_account_and_of_bots_are_read_and_mistyped_ones_refused(path):
+    path.write_text(
+        "[limits]\nmax_position = 3\n[bots.mm]\nmax_order_qty = 0.5\npull_quotes = true\n"
+        "[bots.mm.instruments.BTCUSDT]\nmax_position = 1\n"
+    )
+    config, _ = read(path)
+    assert config.limits.max_position == 3
+    assert config.bots["mm"].max_order_qty == 0.5
+    assert config.bots["mm"].pull_quotes
+    path.write_text("[bots.mm]\nmax_positon = 3\n")
+    with pytest.raises(ConfigError, match="unknown key 'max_positon'") as failure:
+        read(path)
+    assert "max_position" in failure.value.hint

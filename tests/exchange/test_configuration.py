@@ -1,0 +1,108 @@
+"""The configuration, where the market comes from, and the command."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from hftd.config import load
+from hftd.errors import ConfigError, DataError
+from sim.exchange.config import ExchangeConfig
+from sim.exchange.local import LocalExchange
+from tests.exchange.client import config
+from tests.laws import ROOT
+
+ORIGINAL = ROOT / "configs" / "exchange.toml"
+
+
+def test_the_configuration_of_the_project_is_good():
+    settings = load(ORIGINAL, ExchangeConfig)
+    assert settings.exchange.host == "127.0.0.1"
+    assert not any(
+        value
+        for name, value in (
+            (name, getattr(settings.chaos, name)) for name in settings.chaos.__struct_fields__
+        )
+        if name not in ("late_ms", "stall_ms", "ban_s", "inside_snapshot")
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ('tick_size = "0.10"', 'tick_size = "0"', "above 0"),
+        ('tick_size = "0.10"', "tick_size = 0.1", "tick_size"),
+        ('lot_size = "0.001"', 'lot_size = "0.00000001"', "8"),
+        ('maker_fee = "0.0002"', 'maker_fee = "2bp"', "maker_fee"),
+        ('secret = "local-demo-secret"', "", "secret"),
+        ('secret = "local-demo-secret"', 'public_key = "AAAA"', "Ed25519"),
+        ('api_key = "local-other-key"', 'api_key = "local-demo-key"', "api_key"),
+        ("reply_ms = [0.0, 0.0]", "reply_ms = [2.0, 1.0]", "reply_ms"),
+        ("seed = 0", "reply_lots = 0.1", "reply_lots"),
+    ],
+)
+def test_a_mistake_is_said_with_its_key(tmp_path: Path, before: str, after: str, said: str):
+    path = tmp_path / "exchange.toml"
+    text = ORIGINAL.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+    with pytest.raises(ConfigError, match=said):
+        load(path, ExchangeConfig)
+
+
+async def test_a_day_that_is_not_there_is_said(tmp_path: Path):
+    with pytest.raises(DataError, match="no file for the day"):
+        LocalExchange(config(), base=tmp_path, dates=["20240808"])
+
+
+def test_the_command_serves_until_it_is_interrupted(tmp_path: Path):
+    path = tmp_path / "exchange.toml"
+    path.write_text(ORIGINAL.read_text())
+    command = [
+        sys.executable,
+        "-m",
+        "daemon.cli",
+        "exchange",
+        "--venue",
+        "binancefutures",
+        "--config",
+        str(path),
+    ]
+    command += [
+        "--generate",
+        "3",
+        "--port",
+        "0",
+        "--control-port",
+        "0",
+        "--json",
+        "--chaos",
+        "5",
+        "--speed",
+        "10",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True, env=os.environ)
+    try:
+        assert process.stdout is not None
+        addresses = json.loads(process.stdout.readline())
+        with urllib.request.urlopen(addresses["control"] + "/status", timeout=10) as reply:
+            status = json.load(reply)
+        assert status["rest_url"] == addresses["rest"]
+        assert status["symbols"][0]["symbol"] == "BTCUSDT"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_command_wants_a_day_or_a_seed():
+    command = [sys.executable, "-m", "daemon.cli", "exchange", "--venue", "binancefutures"]
+    done = subprocess.run(command, capture_output=True, cwd=ROOT, text=True, check=False)
+    assert done.returncode == 2
+    assert "--date or --generate" in done.stderr
