@@ -14,7 +14,6 @@ __all__ = [
     "fill_dtype",
     "latency_dtype",
     "record_dtype",
-    "request_row_dtype",
     "state_values_dtype",
 ]
 __all__ += constants.__all__

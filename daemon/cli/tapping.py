@@ -209,8 +209,9 @@ def tap(name: str, choice: Choice, out: Out) -> End:
         chosen = _chosen(channel.about, choice)
         out.begin(list(chosen.values()))
         done = 0
-        if channel.about.position >= 0:
-            for instrument in chosen.values():
+        for instrument in chosen.values():
+            # A clear alone is the book of a daemon that has none yet.
+            if len(instrument.book) > event_dtype.itemsize:
                 done += _hand_on(
                     wire.Feed(instrument.instrument, instrument.book), 0, chosen, choice, out, done
                 )

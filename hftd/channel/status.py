@@ -208,7 +208,8 @@ class Tap(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a tap; with it travel clock page and market ring. The socket stays open till a side closes.
 
     Attributes:
-        position: Of the market ring, up to which the books are; -1 if there are none.
+        position: Of the market ring, from which on the tap sees its messages: its tail, up to which the books are; -1
+            for wherever it is when the tap has mapped it.
     """
 
     daemon: str

@@ -53,8 +53,16 @@ def tapping(*arguments: str, folder: Path) -> Iterator[Any]:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until_tapped(fake: FakeDaemon, process: Any) -> None:  # noqa: F811
+    while not fake.tell("look")["taps"]:
+        assert process.poll() is None
+        sleep(0.01)
 
 
 def feed(fake: FakeDaemon, process: Any, **rows: Any) -> tuple[int, str, str]:  # noqa: F811
@@ -158,14 +166,11 @@ def test_a_tap_shows_the_chosen_rows_as_they_pass(fake, tmp_path):  # noqa: F811
 
 def test_a_tap_shows_lines_for_people_and_the_states_of_books(fake, tmp_path):  # noqa: F811
     with tapping("bf", folder=tmp_path) as process:
-        line = ""
-        while "book not valid" not in line:
-            fake.tell("state", instrument=1, state=1)
-            line = process.stdout.readline()
-        assert "ETHUSDT" in line
+        until_tapped(fake, process)
+        fake.tell("state", instrument=1, state=1)
+        assert process.stdout.readline().split() == ["ETHUSDT", "status", "book", "not", "valid"]
         fake.tell("rows", qty=1.5)
-        while "depth" not in line:
-            line = process.stdout.readline()
+        line = process.stdout.readline()
         assert line.split()[1:] == ["BTCUSDT", "depth", "buy", "100", "1.5"]
         process.send_signal(signal.SIGINT)
         assert process.wait() == 0
@@ -188,22 +193,18 @@ def test_a_tap_is_saved_as_an_archive_that_the_simulator_reads(fake, tmp_path): 
 
 def test_a_stopped_tap_keeps_what_it_has(fake, tmp_path):  # noqa: F811
     with tapping("bf", "--symbol", "BTCUSDT", "--save", "out.npz", folder=tmp_path) as process:
-        while process.poll() is None and not list(tmp_path.glob("*.npz")):
-            fake.tell("rows", count=2)
-            if len(fake.said) > 100:
-                process.send_signal(signal.SIGTERM)
-                break
-            sleep(0.02)
+        until_tapped(fake, process)
+        fake.tell("rows", count=2)
+        sleep(0.1)
+        process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
-        assert "stopped" in process.stderr.read()
-    assert len(np.load(tmp_path / "out.npz")["data"]) > 0
+        assert "2 rows in out.npz; stopped" in process.stderr.read()
+    assert len(np.load(tmp_path / "out.npz")["data"]) == 2
 
 
 def test_a_tap_ends_with_its_daemon(fake, tmp_path):  # noqa: F811
     with tapping("bf", folder=tmp_path) as process:
-        fake.tell("rows")
-        while not process.stdout.readline():
-            fake.tell("rows")
+        until_tapped(fake, process)
         fake.kill()
         assert process.wait() == 0
         assert "the daemon has ended" in process.stderr.read()
@@ -243,7 +244,8 @@ def test_a_bot_notices_nothing_of_tools(fake, tmp_path, call):  # noqa: F811
 def fills_of(*rows: tuple[float, int, float]) -> Any:
     table = np.zeros(len(rows), fill_dtype)
     for row, (at_s, side, price) in zip(table, rows, strict=True):
-        row["timestamp"], row["side"], row["price"], row["qty"] = START_NS + at_s * 1e9, side, price, 1.0
+        row["timestamp"] = START_NS + round(at_s * 1e9)
+        row["side"], row["price"], row["qty"] = side, price, 1.0
     return table
 
 
