@@ -82,9 +82,15 @@ class InstrumentSection(Section, frozen=True):
 
 
 class RecordSection(Section, frozen=True):
-    """`[record]`: how often the bot's state is recorded, in simulated or real time."""
+    """`[record]`: what of the run is recorded.
+
+    Attributes:
+        interval_ms: How often the bot's state is, in simulated or real time.
+        orders: Whether each request for an order is: what `hftd compare` shows side by side.
+    """
 
     interval_ms: Annotated[int, msgspec.Meta(gt=0)] = 1000
+    orders: bool = False
 
 
 class LimitsSection(Section, frozen=True):

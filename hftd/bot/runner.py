@@ -169,6 +169,8 @@ def run_strategy(
     """
     recorder = Recorder(hbt.num_assets, _MAX_RECORDS) if strategy.wants_recorder else None
     hbt.record_every(config.record.interval_ms * 1_000_000)
+    if config.record.orders:
+        hbt.record_requests()
     hbt.begin()
     run = Run(hbt, strategy, recorder)
     try:
@@ -192,6 +194,7 @@ def run_strategy(
         records=records,
         fills=hbt.fills(),
         order_latency=hbt.order_latencies(),
+        orders=hbt.requests(),
         warnings=hbt.warnings() + noted,
         lost=run.lost,
     )

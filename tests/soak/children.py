@@ -1,4 +1,4 @@
-"""The processes that the soak kills. They are forked from one that has imported everything, so that a start is cheap."""
+"""The processes that the soak kills. They are forked from one that has imported everything, so a start is cheap."""
 
 import json
 import mmap
@@ -44,8 +44,6 @@ def _warm_up() -> None:
     for one in (link, ring, clock):
         one.close()
     load_strategy(STRATEGY, {"seed": 1, "rest": 1}, Path()).prepare()
-
-
 
 
 def _begin(folder: Path, name: str) -> None:

@@ -1,8 +1,8 @@
 """The soak in one process, where time is the test's: thousands of seeds, each the same whenever it is run.
 
 Real: order management and its journal, the requests' and replies' bytes, signatures, the local exchange with its
-matching, user events and chaos. Modelled: the sockets (`venue.Wire`), the connector's loop around them (`trader.Trader`)
-and the bots' side of an order (`tests.orders.world.BotModel`).
+matching, user events and chaos. Modelled: the sockets (`venue.Wire`), the connector's loop around them
+(`trader.Trader`) and the bots' side of an order (`tests.orders.world.BotModel`).
 """
 
 import functools
@@ -180,7 +180,15 @@ class RandomBot:
             side = SELL if self.model.state.position > 0 else BUY
         bid, ask = soak.exchange.touch()
         kind, tif = rng.choice(
-            ((LIMIT, GTC), (LIMIT, GTC), (LIMIT, GTX), (LIMIT, GTX), (LIMIT, IOC), (LIMIT, FOK), (MARKET, IOC))
+            (
+                (LIMIT, GTC),
+                (LIMIT, GTC),
+                (LIMIT, GTX),
+                (LIMIT, GTX),
+                (LIMIT, IOC),
+                (LIMIT, FOK),
+                (MARKET, IOC),
+            )
         )
         away = rng.choice((-2, 0, 0, 1, 2, 5, 15))
         tick = bid - away if side == BUY else ask + away

@@ -198,7 +198,9 @@ class RealSoak:
                 )
             ),
             symbols=[SymbolSection(symbol=SYMBOL, tick_size="0.1", lot_size="0.001", max_orders=10_000)],
-            accounts=[AccountSection(name="one", api_key=KEY, secret=SECRET, balance="100000000", leverage=100)],
+            accounts=[
+                AccountSection(name="one", api_key=KEY, secret=SECRET, balance="100000000", leverage=100)
+            ],
             limits=LimitsSection(weight_1m=0, ws_api_weight_1m=0, orders_10s=0, orders_1m=0),
             exchange=ServerSection(speed=SPEED),
             latency=LatencySection(entry_ms=latency, reply_ms=latency, event_ms=latency),
@@ -349,7 +351,11 @@ class RealSoak:
         while True:
             try:
                 told = await asyncio.to_thread(
-                    ask, children.CHANNEL, wire.ASK_STATUS, status.DaemonStatus, monotonic_ns() + 2_000_000_000
+                    ask,
+                    children.CHANNEL,
+                    wire.ASK_STATUS,
+                    status.DaemonStatus,
+                    monotonic_ns() + 2_000_000_000,
                 )
             except HftdError:
                 if monotonic_ns() > end_ns:
@@ -386,7 +392,11 @@ class RealSoak:
         open_orders: list[tuple[str, int]] = []
         for bot in self.bots:
             total, shown = truth.totals[bot.name], known.get(bot.name)
-            position = shown.positions[0] if shown and shown.positions else status.Position(symbol=SYMBOL, position=0.0)
+            position = (
+                shown.positions[0]
+                if shown and shown.positions
+                else status.Position(symbol=SYMBOL, position=0.0)
+            )
             if shown or total.lots:
                 faults.expect(f"status: {bot.name} position", round(position.position / LOT), total.lots)
                 faults.expect(f"status: {bot.name} trades", position.num_trades, total.trades)
@@ -405,7 +415,8 @@ class RealSoak:
         )
         faults.expect("status: in flight", told.counters["in_flight"], 0)
         if not is_ended:
-            faults.expect("bots attached", sorted(n for n, b in known.items() if b.is_attached), sorted(b.name for b in self.bots if b.is_alive))
+            attached = sorted(name for name, bot in known.items() if bot.is_attached)
+            faults.expect("bots attached", attached, sorted(bot.name for bot in self.bots if bot.is_alive))
         compare_journal(faults, truth, self.folder / "orders.journal", SYMBOL)
         self.events["orders"], self.events["fills"] = len(truth.orders), len(truth.trades)
         self.events["user events"] = self.exchange.venue.users.events_sent

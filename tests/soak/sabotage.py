@@ -1,4 +1,4 @@
-"""Connectors that do one thing wrong, so that the soak can be seen to fail: a comparison that can't fail proves nothing."""
+"""Connectors that do one thing wrong: a comparison that can't fail proves nothing."""
 
 from typing import Any
 
@@ -127,4 +127,12 @@ def fresh(kind: type) -> type:
     return type(kind.__name__, (kind,), {})
 
 
-__all__ = ["CountsTwice", "ForgetsAnOrder", "LeavesAnOrder", "LosesAFill", "SkipsRecords", "TellsNoBot", "fresh"]
+__all__ = [
+    "CountsTwice",
+    "ForgetsAnOrder",
+    "LeavesAnOrder",
+    "LosesAFill",
+    "SkipsRecords",
+    "TellsNoBot",
+    "fresh",
+]

@@ -1,0 +1,123 @@
+"""What a user may rely on: a backtest of what a live run saw, with the latencies it had, does what the run did.
+
+What can't be equal is when things happen to the microsecond: a live strategy wakes some tenths of a millisecond after
+it wanted to, and a row reaches it as late after the connector's stamp. So the day that is played keeps these moments
+apart: messages are on a raster of 100 ms, the feed's way is 20 ms, the strategy looks 50 ms after each raster point,
+its orders take 20 ms and their answers 10. Delays up to 20 ms then change nothing; a machine that stalls for longer
+does. The tolerance: times within 20 ms, and nine of ten orders and fills in both runs.
+"""
+
+import msgspec
+import numpy as np
+import pytest
+
+from daemon.cli.comparing import Comparison
+from hftd.clock import wall_ns
+from sim.generate import DEMO, generate_day
+from tests.live.stack import ROOT, Stack
+
+RASTER_NS = 100_000_000
+TRADED_S = 25
+
+EXCHANGE = """\
+[exchange]
+[market]
+data = "day/{symbol}_{date}.npz"
+[[symbols]]
+symbol = "BTCUSDT"
+tick_size = "0.1"
+lot_size = "0.001"
+[[accounts]]
+name = "one"
+api_key = "local-demo-key"
+secret = "local-demo-secret"
+[latency]
+entry_ms = [20.0, 20.0]
+reply_ms = [10.0, 10.0]
+event_ms = [10.0, 10.0]
+feed_ms = [20.0, 20.0]
+"""
+CONNECTOR = """\
+symbols = ["BTCUSDT"]
+journal = "orders.journal"
+"""
+BOT = """\
+[bot]
+name = "mm"
+strategy = "{strategy}:aligned"
+[[instruments]]
+channel = "binancefutures"
+symbol = "BTCUSDT"
+tick_size = 0.1
+lot_size = 0.001
+[parameters]
+begin_s = {begin_s}
+end_s = {end_s}
+[record]
+interval_ms = 200
+orders = true
+"""
+REPLAY = """\
+[replay]
+data = "seen/{symbol}_{date}.npz"
+[[channels]]
+name = "binancefutures"
+[[channels.instruments]]
+symbol = "BTCUSDT"
+tick_size = 0.1
+lot_size = 0.001
+order_latency = { model = "interpolated", files = "latency.npz" }
+queue = { model = "power3", n = 3.0 }
+exchange = "partial_fill"
+fee = { model = "value", maker = 0.0002, taker = 0.0005 }
+"""
+
+
+def write_day(folder):
+    rows = generate_day(3, [DEMO[0]], "20220831", 120.0)["BTCUSDT"]
+    rows["exch_ts"] -= rows["exch_ts"] % RASTER_NS
+    (folder / "day").mkdir()
+    np.savez(folder / "day" / "BTCUSDT_20220831.npz", data=rows)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_backtest_of_what_a_live_run_saw_sends_the_same_orders_and_has_the_same_fills(
+    tmp_path, tmp_path_factory
+):
+    write_day(tmp_path)
+    (tmp_path / "seen").mkdir()
+    (tmp_path / "exchange.toml").write_text(EXCHANGE)
+    (tmp_path / "replay.toml").write_text(REPLAY)
+    with Stack(tmp_path, tmp_path_factory.mktemp("rt")) as stack:
+        stack.exchange_and_connector(connector=CONNECTOR)
+        tap = stack.start("tap", "binancefutures", "--save", "seen/BTCUSDT_20220831.npz")
+        # Time for the bot to start, and to compile.
+        begin_s = wall_ns() // 1_000_000_000 + 25
+        strategy = ROOT / "tests" / "live" / "aligned.py"
+        bot = BOT.format(strategy=strategy, begin_s=begin_s, end_s=begin_s + TRADED_S)
+        (tmp_path / "bot.toml").write_text(bot)
+        stack.run("bot", "--config", "bot.toml", "--record", "live.npz", "--latency", "latency.npz", "--json")
+        stack.stop(tap)
+        assert tap.returncode == 0, stack.said("tap")
+    with Stack(tmp_path, tmp_path) as stack:
+        arguments = ["--config", "replay.toml", "--bot", "bot.toml", "--date", "20220831"]
+        stack.run("backtest", *arguments, "--record", "backtest.npz", "--json")
+        compared = [
+            "live.npz",
+            "backtest.npz",
+            "--tolerance-ms",
+            "20",
+            "--allow",
+            "0.1",
+            "--picture",
+            "both.png",
+        ]
+        comparison = msgspec.json.decode(stack.run("compare", *compared, "--json"), type=Comparison)
+    matched = {one.what: one for one in comparison.matched}
+    assert matched["new"].both > 50
+    assert matched["cancel"].both > 20
+    assert matched["fill"].both > 15
+    assert comparison.apart <= 0.1
+    assert matched["fill"].live_only + matched["fill"].backtest_only <= 0.1 * 2 * matched["fill"].both
+    assert (tmp_path / "both.png").stat().st_size > 10_000
