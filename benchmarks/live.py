@@ -2,7 +2,7 @@
 
 A server in this process sends the messages of a capture over loopback sockets, and takes orders. On the other side are,
 one after the other, `hftd connector` with a bot, and in its place one process that only reads, decodes and echoes (the
-bound). Server and bot have one processor, connector or bound the other. For quiet figures on a busy machine:
+bound), and the same as two processes that are joined by a plain socket. Server and bot have one processor, connector or bound the other. For quiet figures on a busy machine:
 `chrt -r 10 python -m benchmarks.live --turns 1 ...`; the server then has the higher priority, so that a spinning bot
 does not hold it up.
 """
@@ -51,7 +51,7 @@ class Side:
 
     Attributes:
         name: For the table.
-        kind: "hftd", "bare" or "cryptofeed".
+        kind: "hftd", "bare", "relay" or "cryptofeed".
         polls: Whether its event loop polls.
         bot_spin_us: How long the bot spins.
     """
@@ -64,15 +64,19 @@ class Side:
 
 BARE = Side("bare client", "bare")
 BARE_POLLING = Side("bare client, polling", "bare", polls=True)
+RELAY = Side("bare client, two processes", "relay")
+RELAY_POLLING = Side("bare client, two processes, polling", "relay", polls=True)
 SLEEPING = Side("hftd, bot sleeps", "hftd")
 SPINNING = Side("hftd, bot spins", "hftd", bot_spin_us=SPIN_US)
 POLLING = Side("hftd, polling", "hftd", polls=True, bot_spin_us=SPIN_US)
 PEER = Side("cryptofeed", "cryptofeed")
 SIDES = {
     "bare": BARE,
+    "relay": RELAY,
     "sleeping": SLEEPING,
     "spinning": SPINNING,
     "bare-polling": BARE_POLLING,
+    "relay-polling": RELAY_POLLING,
     "polling": POLLING,
     "cryptofeed": PEER,
 }
@@ -162,6 +166,9 @@ def running(side: Side, exchange: Exchange, peers_python: str) -> Iterator[Runni
         elif side.kind == "bare":
             arguments = ["benchmarks.live_bare", exchange.port, int(side.polls), out]
             python = sys.executable
+        elif side.kind == "relay":
+            arguments = ["benchmarks.live_relay", exchange.port, int(side.polls), core, out]
+            python, core = sys.executable, server_core
         else:
             arguments = ["benchmarks.live_peer", exchange.port, out]
             python = peers_python
@@ -332,7 +339,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     if options.messages:
         for name in names:
             side = SIDES[name]
-            if side in (SPINNING, BARE_POLLING, POLLING):
+            if side in (SPINNING, BARE_POLLING, POLLING, RELAY, RELAY_POLLING):
                 continue
             print(f"as fast as it goes: {side.name}", file=sys.stderr, flush=True)
             chosen = peers_tape if side.kind == "cryptofeed" else tape
@@ -350,17 +357,13 @@ def _has_peer(peers_python: str) -> bool:
     return importlib.util.find_spec("cryptofeed") is not None
 
 
-_AIMS = {
-    ("feed", "spinning"): "bare",
-    ("feed", "sleeping"): "bare",
-    ("feed", "polling"): "bare-polling",
-    ("feed", "cryptofeed"): "bare",
-    ("order", "spinning"): "bare",
-    ("order", "sleeping"): "bare",
-    ("order", "polling"): "bare-polling",
-    ("tick to order", "spinning"): "bare",
-    ("tick to order", "sleeping"): "bare",
-    ("tick to order", "polling"): "bare-polling",
+_BOUNDS = {
+    "relay": ("bare",),
+    "sleeping": ("bare", "relay"),
+    "spinning": ("bare", "relay"),
+    "cryptofeed": ("bare",),
+    "relay-polling": ("bare-polling",),
+    "polling": ("bare-polling", "relay-polling"),
 }
 
 
@@ -377,12 +380,13 @@ def table(figures: dict[str, Any]) -> tuple[Row, list[Row]]:
             p50, p99, p999 = (
                 f"{np.median([turn[f'p{q:g}'] for turn in turns]) / 1e3:.1f}" for q in QUANTILES
             )
-            bound = _AIMS.get((path, name), "")
-            against = [turn[path] for turn in latency.get(bound, []) if path in turn]
-            ratio = ""
-            if against:
-                ratio = shown(ratios([one["p50"] for one in turns], [one["p50"] for one in against]), digits=2)
-            rows.append([path, SIDES[name].name, f"{p50} / {p99} / {p999} us", ratio])
+            against = ["", ""]
+            for place, bound in enumerate(_BOUNDS.get(name, ())):
+                others = [turn[path] for turn in latency.get(bound, []) if path in turn]
+                if others:
+                    of_p50 = ratios([one["p50"] for one in turns], [one["p50"] for one in others])
+                    against[place] = shown(of_p50, digits=2)
+            rows.append([path, SIDES[name].name, f"{p50} / {p99} / {p999} us", *against])
     rate = figures["rate"]
     bound = rate.get("bare")
     for name, found in rate.items():
@@ -390,15 +394,15 @@ def table(figures: dict[str, Any]) -> tuple[Row, list[Row]]:
         if bound is not None and name != "bare":
             ratio = f"{found['messages_per_cpu_s'] / bound['messages_per_cpu_s']:.2f}"
         cell = f"{found['messages_per_cpu_s']:,.0f}"
-        rows.append(["messages a second of a core", SIDES[name].name, cell, ratio])
+        rows.append(["messages a second of a core", SIDES[name].name, cell, ratio, ""])
     for name, found in rate.items():
         if SIDES[name].kind == "hftd":
             early, late = found["rss_at_10_percent_bytes"] / 1e6, found["rss_at_end_bytes"] / 1e6
             cell = f"{early:.1f} and {late:.1f} MB"
             rows.append(
-                [f"memory after 10 % and 100 % of {found['messages']:,} messages", SIDES[name].name, cell, ""]
+                [f"memory after 10 % and 100 % of {found['messages']:,} messages", SIDES[name].name, cell, "", ""]
             )
-    return ["path", "side", "p50 / p99 / p99.9", "p50 to the bound's"], rows
+    return ["path", "side", "p50 / p99 / p99.9", "to the bare client's", "to its two processes'"], rows
 
 
 def notes(figures: dict[str, Any]) -> list[str]:

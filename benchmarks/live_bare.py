@@ -66,6 +66,14 @@ def cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def order_text(request: int, time_ms: int) -> bytes:
+    """A request."""
+    return (
+        f'{{"id":{request},"method":"order.place","params":{{"newClientOrderId":"bare-{request}","price":"59000.0",'
+        f'"quantity":"0.01","side":"BUY","symbol":"BTCUSDT","timeInForce":"IOC","timestamp":{time_ms},"type":"LIMIT"}}}}'
+    ).encode()
+
+
 async def bare(port: int, spin: bool, out: str) -> None:
     """Read to the message of number LAST."""
     decode = msgspec.json.Decoder(Message).decode
@@ -102,12 +110,7 @@ async def bare(port: int, spin: bool, out: str) -> None:
             seen[number - first] = now_ns
             if every and number % every == 0:
                 submits.append((number, wall_ns()))
-                await orders.send_frame(
-                    f'{{"id":{len(submits)},"method":"order.place","params":{{"newClientOrderId":"bare-{len(submits)}",'
-                    f'"price":"59000.0","quantity":"0.01","side":"BUY","symbol":"BTCUSDT","timeInForce":"IOC",'
-                    f'"timestamp":{message.data.T},"type":"LIMIT"}}}}'.encode(),
-                    aiohttp.WSMsgType.TEXT,
-                )
+                await orders.send_frame(order_text(len(submits), message.data.T), aiohttp.WSMsgType.TEXT)
         answers.cancel()
         used_s = cpu_s() - start_s
         np.savez(out, seen=seen, local=seen, cpu_s=used_s, submits=np.array(submits, np.int64).reshape(-1, 2))

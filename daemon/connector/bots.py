@@ -349,11 +349,11 @@ class Bots:
     # What bots ask.
 
     def _on_bell(self) -> None:
-        self.bell.clear()
+        # A ring that is cleared after the look belongs to a request that the look after the arming finds.
         self.drain()
+        self.bell.clear()
         if not self._is_spinning:
             self._table.arm()
-            # What came between the last look and the arming has not rung.
             self.drain()
 
     def _spin(self, loop: asyncio.AbstractEventLoop) -> None:
