@@ -2,9 +2,9 @@
 
 A server in this process sends the messages of a capture over loopback sockets, and takes orders. On the other side are,
 one after the other, `hftd connector` with a bot, and in its place one process that only reads, decodes and echoes (the
-bound), and the same as two processes that are joined by a plain socket. Server and bot have one processor, connector or bound the other. For quiet figures on a busy machine:
-`chrt -r 10 python -m benchmarks.live --turns 1 ...`; the server then has the higher priority, so that a spinning bot
-does not hold it up.
+bound), and the same as two processes that are joined by a plain socket. Server and bot have one processor, connector or
+bound the other. For quiet figures on a busy machine: `chrt -r 20 python -m benchmarks.live --turns 1 ...`; the server
+then has a higher priority than the others, so that a spinning bot does not hold it up.
 """
 
 # pyright: basic
@@ -90,9 +90,7 @@ class Running:
         worker: Whose processor time and memory count.
     """
 
-    def __init__(
-        self, exchange: Exchange, watcher: "subprocess.Popen[str]", worker: int, out: Path
-    ) -> None:
+    def __init__(self, exchange: Exchange, watcher: "subprocess.Popen[str]", worker: int, out: Path) -> None:
         self.exchange = exchange
         self.watcher = watcher
         self.worker = worker
@@ -192,7 +190,7 @@ def _started(command: list[str], env: dict[str, str], core: int | None) -> "Iter
             lower = max(1, os.sched_getparam(0).sched_priority - _RT_STEP)
             os.sched_setscheduler(0, policy, os.sched_param(lower))
 
-    with open(os.environ.get("HFTD_BENCH_LOG", os.devnull), "a") as log:
+    with Path(os.environ.get("HFTD_BENCH_LOG", os.devnull)).open("a") as log:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -201,7 +199,7 @@ def _started(command: list[str], env: dict[str, str], core: int | None) -> "Iter
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            preexec_fn=confine,  # noqa: PLW1509 - this process has one thread
+            preexec_fn=confine,
         )
     try:
         yield process
@@ -251,7 +249,7 @@ def _config(port: int, polls: bool) -> str:
 
 def bench_latency(side: Side, tape: Tape, count: int, peers_python: str) -> dict[str, dict[str, float]]:
     """Quantiles of feed path, order path and tick to order, in ns."""
-    chance = Random(1)  # noqa: S311
+    chance = Random(1)
     with Exchange(tape) as exchange, running(side, exchange, peers_python) as runs:
         first = exchange.next + WARM
         runs.go(first, first + count - 1, EVERY if side.kind != "cryptofeed" else 0)
@@ -400,7 +398,13 @@ def table(figures: dict[str, Any]) -> tuple[Row, list[Row]]:
             early, late = found["rss_at_10_percent_bytes"] / 1e6, found["rss_at_end_bytes"] / 1e6
             cell = f"{early:.1f} and {late:.1f} MB"
             rows.append(
-                [f"memory after 10 % and 100 % of {found['messages']:,} messages", SIDES[name].name, cell, "", ""]
+                [
+                    f"memory after 10 % and 100 % of {found['messages']:,} messages",
+                    SIDES[name].name,
+                    cell,
+                    "",
+                    "",
+                ]
             )
     return ["path", "side", "p50 / p99 / p99.9", "to the bare client's", "to its two processes'"], rows
 

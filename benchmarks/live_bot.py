@@ -1,7 +1,7 @@
 """The bot of the live benchmark: `python -m benchmarks.live_bot CHANNEL SPIN_US CORE OUT.npz`.
 
-It says "ready", reads a line FIRST LAST EVERY, then looks at the rows of each message from number FIRST to LAST, and answers
-each whose number is a multiple of EVERY by an order (0: none).
+It says "ready", reads a line FIRST LAST EVERY, then looks at the rows of each message from number FIRST to LAST, and
+answers each whose number is a multiple of EVERY by an order (0: none).
 """
 
 # pyright: basic
@@ -75,7 +75,6 @@ def main() -> None:
         np.savez(out, seen=arrays[0], local=arrays[1], submits=submits[:count])
         for warning in bot.warnings():
             print(warning, file=sys.stderr)
-
 
 
 if __name__ == "__main__":

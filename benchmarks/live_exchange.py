@@ -1,7 +1,7 @@
 """The other side of the live benchmark: sockets that speak just enough of Binance USD-M Futures, and stamp.
 
-It reads and writes its sockets directly, so that its own work between a stamp and the wire is a few microseconds. A tick is
-stamped before it is handed to the kernel; an order when the kernel got it (`SO_TIMESTAMPNS`), whoever runs at that moment.
+It reads and writes its sockets directly, so that its own work between a stamp and the wire is a few microseconds. A tick
+is stamped before it is handed to the kernel; an order when the kernel got it (`SO_TIMESTAMPNS`), whoever runs just then.
 """
 
 # pyright: basic
@@ -16,6 +16,7 @@ import select
 import socket
 import struct
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -197,7 +198,7 @@ class Exchange:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
 
-    def __enter__(self) -> "Exchange":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -212,6 +213,7 @@ class Exchange:
             if fd == self._listener.fileno():
                 sock, _ = self._listener.accept()
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS, 1)
                 self._peers[sock.fileno()] = _Peer(sock)
             else:
                 self._read(fd, self._peers[fd])
@@ -271,7 +273,9 @@ class Exchange:
                 self._upgrade(peer, path, key.group(1))
                 return
             body = json.dumps(self._answer(words[0].decode(), path.partition("?")[0])).encode()
-            answer = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            answer = (
+                f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
             peer.sock.sendall(answer.encode() + body)
 
     def _upgrade(self, peer: _Peer, path: str, key: bytes) -> None:
@@ -282,7 +286,6 @@ class Exchange:
         )
         if "ws-fapi" in path:
             peer.kind = "orders"
-            peer.sock.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS, 1)
         elif "stream" in path:
             peer.kind = "market"
             self.market = peer

@@ -1,12 +1,13 @@
 """A second bound of the live benchmark: the bare client as two processes, as hftd has it, joined by a plain socket.
 
-`python -m benchmarks.live_relay PORT SPIN CORE OUT.npz`: this process is the strategy. A child on processor CORE has the
-WebSockets: it decodes each message, passes its number on, and sends what comes back as an order.
+`python -m benchmarks.live_relay PORT SPIN CORE OUT.npz`: this process is the strategy. A child on processor CORE has
+the WebSockets: it decodes each message, passes its number on, and sends what comes back as an order.
 """
 
 # pyright: basic
 
 import asyncio
+import contextlib
 import gc
 import os
 import socket
@@ -65,10 +66,8 @@ async def relay(port: int, spin: bool, joint: socket.socket) -> None:
 
         def send() -> None:
             frame = orders.send_frame(joint.recv(1 << 12), aiohttp.WSMsgType.TEXT)
-            try:
+            with contextlib.suppress(StopIteration):
                 frame.send(None)
-            except StopIteration:
-                pass
 
         async def answers() -> None:
             while True:

@@ -125,9 +125,7 @@ class _Fuser:
             books.used = used
             self._grow(len(rows) - taken)
             out, room = self._out + used * ROW_BYTES, len(books.out) - used
-            code = _fuse.direct(
-                self._kernel, books.addresses[0], rows, taken, out, room, self._done_address
-            )
+            code = _fuse.direct(self._kernel, books.addresses[0], rows, taken, out, room, self._done_address)
             taken += int(done[0])
             used += int(done[1])
         if code != FUSE_OK:
