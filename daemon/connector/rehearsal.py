@@ -2,8 +2,8 @@
 
 A connector sends an order now and then, and polls in between. Meanwhile the processor's caches forget what an order
 needs: the code of some hundred functions. When the order comes, fetching it again takes longer than running it. A
-polling connector has time, so it goes through the motions every `EVERY_NS`, with books, limits, a journal and a limiter of the
-rehearsal's own. Nothing of that is ever seen by a bot or an exchange.
+polling connector has time, so it goes through the motions every `EVERY_NS`, with books, limits, a journal and a limiter
+of the rehearsal's own. Nothing of that is ever seen by a bot or an exchange.
 """
 
 import os
