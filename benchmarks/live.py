@@ -337,7 +337,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     if options.messages:
         for name in names:
             side = SIDES[name]
-            if side in (SPINNING, BARE_POLLING, POLLING, RELAY, RELAY_POLLING):
+            if side.polls or side is RELAY:
                 continue
             print(f"as fast as it goes: {side.name}", file=sys.stderr, flush=True)
             chosen = peers_tape if side.kind == "cryptofeed" else tape

@@ -1,7 +1,7 @@
 """The bound of the live benchmark: uvloop, aiohttp's WebSocket, msgspec, and nothing else, in one process.
 
 `python -m benchmarks.live_bare PORT SPIN OUT.npz`: it says "ready", reads a line FIRST LAST EVERY, then decodes each
-message, levels and all, and answers each whose number is a multiple of EVERY (0: none) by a request on another WebSocket.
+message, levels and all, and answers each whose number is a multiple of EVERY (0: none) on another WebSocket.
 """
 
 # pyright: basic

@@ -1,7 +1,7 @@
 """The other side of the live benchmark: sockets that speak just enough of Binance USD-M Futures, and stamp.
 
-It reads and writes its sockets directly, so that its own work between a stamp and the wire is a few microseconds. A
-tick is stamped before it is handed to the kernel; an order when the kernel got it (`SO_TIMESTAMPNS`), whoever runs then.
+It reads and writes its sockets directly, so that its own work between a stamp and the wire is a few microseconds.
+A tick is stamped before it is handed to the kernel; an order when the kernel got it (`SO_TIMESTAMPNS`), whoever runs.
 """
 
 # pyright: basic
