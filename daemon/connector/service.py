@@ -29,6 +29,7 @@ from daemon.connector import report
 from daemon.connector.bots import Bots
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.reconciling import Reconciler
+from daemon.connector.rehearsal import Rehearsal
 from daemon.connector.supervise import Backoff
 from daemon.connector.venue import Session, Venue
 from daemon.orders.client_ids import run_number
@@ -87,6 +88,7 @@ class Connector:
         self._directory = directory
         self._stopping = asyncio.Event()
         self._journal: Journal | None = None
+        self._rehearsal: Rehearsal | None = None
         self.bots = Bots(
             venue.name,
             secrets.randbits(62) + 1,
@@ -122,6 +124,8 @@ class Connector:
         finally:
             if self._journal is not None:
                 self._journal.close()
+            if self._rehearsal is not None:
+                self._rehearsal.close()
             self.bots.close()
 
     async def _instruments(self) -> list[Instrument] | None:
@@ -164,7 +168,9 @@ class Connector:
             self.bots.follow(self.bots.instrument(symbol))
         self.server = server = ChannelServer(self.name, self.bots, self._directory)
         await server.start()
-        self.bots.start(self.orders, server.drop, spin=self.config.spin)
+        self._rehearsal = self._make_rehearsal()
+        rehearse = self._rehearsal.run if self._rehearsal else None
+        self.bots.start(self.orders, server.drop, spin=self.config.spin, rehearse=rehearse)
         # Nothing that was made so far will ever be garbage: the collector need not look through it again.
         gc.collect()
         gc.freeze()
@@ -188,6 +194,15 @@ class Connector:
                 task.cancel()
             await asyncio.gather(*running, stopping, return_exceptions=True)
             self.bots.stop()
+
+    def _make_rehearsal(self) -> Rehearsal | None:
+        """For a connector that polls and trades."""
+        instruments = self.bots.instruments
+        if not (self.config.spin and self._credentials.are_there and instruments):
+            return None
+        followed = [market.instrument for market in self.bots.books.markets()]
+        instrument = followed[0] if followed else next(iter(instruments.values()))
+        return Rehearsal(instrument, self.session.rehearse)
 
     async def _leave(self) -> None:
         """The leases are over; wait until what their end policies asked for is done."""

@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from daemon.connector.limiter import Limiter
+from daemon.connector.limiter import Limiter, RateLimit
 from daemon.connector.offset import ClockOffset
 from daemon.orders.messages import REFUSED, UNKNOWN, Amend, Command, Outcome, Place, Withdraw
 from daemon.venues.binancefutures.instruments import Steps
@@ -104,6 +104,7 @@ class Sender:
         )  # with the moment (monotonic) at which it is given up
         self._urgent: deque[tuple[Command, int]] = deque()  # cancels and questions
         self._wake: asyncio.TimerHandle | None = None
+        self._rehearsed = Limiter([RateLimit(name, 1 << 40, 10_000_000_000) for name in COST_ORDER])
         self._rest_tasks: dict[asyncio.Task[None], Command] = {}
         self._rest_last: dict[str, asyncio.Task[None]] = {}  # by client id
         self.is_detour = True
@@ -173,6 +174,15 @@ class Sender:
             return
         assert self._socket is not None
         self._write(self._socket, command, now_ns)
+
+    def rehearse(self, command: Command) -> None:
+        """Do with a place what `send` does, short of taking tokens and of sending it."""
+        steps = self._steps.get(command.symbol)
+        if self._requests is None or steps is None:
+            return
+        now_ns = wall_ns()
+        self._rehearsed.take(COST_ORDER, now_ns)
+        self._requests.request(command, steps, self._offset.corrected_ms(now_ns))
 
     def _write(self, socket: OrderSocket, command: Command, now_ns: int) -> None:
         steps = self._steps.get(command.symbol)

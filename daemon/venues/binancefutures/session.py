@@ -120,6 +120,11 @@ class BinanceFuturesSession:
             return
         self.trading.send(command)
 
+    def rehearse(self, command: Command) -> None:
+        """Do everything but send it."""
+        if self.trading is not None:
+            self.trading.rehearse(command)
+
     async def open_orders(self) -> Sequence[Report]:
         """All open orders of the account."""
         return await self.trading.open_orders() if self.trading else ()
