@@ -180,7 +180,7 @@ class Sender:
         steps = self._steps.get(command.symbol)
         if self._requests is None or steps is None:
             return
-        now_ns = wall_ns()
+        now_ns = running_ns()
         self._rehearsed.take(COST_ORDER, now_ns)
         self._requests.request(command, steps, self._offset.corrected_ms(now_ns))
 
