@@ -110,7 +110,7 @@ def tap_of(connector: "Connector") -> status.Tap:
                 symbol=market.instrument.symbol,
                 tick_size=float(market.instrument.tick_size),
                 lot_size=float(market.instrument.lot_size),
-                book=market.as_rows(wall_ns()).tobytes(),
+                book=market.as_rows(running_ns()).tobytes(),
             )
             for market in connector.bots.books.markets()
         ],
