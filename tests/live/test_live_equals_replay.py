@@ -4,20 +4,24 @@ What can't be equal is when things happen to the microsecond: a live strategy wa
 it wanted to, and a row reaches it as late after the connector's stamp. So the day that is played keeps these moments
 apart: messages are on a raster of 200 ms, the feed's way is 40 ms, the strategy looks 100 ms after each raster point,
 its orders take 40 ms and their answers 20. Delays up to 60 ms then change nothing; a machine that stalls for longer
-does. The tolerance: times within 50 ms, and nine of ten orders and fills in both runs.
+does. One more thing is let pass: a fill that comes in parts in one run and at once in the other, because trades and
+changes of the book of one millisecond reach a bot in another order than they had in the exchange's engine. The
+tolerance: times within 50 ms, and nine of ten orders, and of fills of an order at a price, in both runs.
 """
 
 import msgspec
 import numpy as np
 import pytest
 
-from daemon.cli.comparing import Comparison
+from daemon.cli.comparing import Comparison, pair_up
+from hftd.bot.result import load_records
 from hftd.clock import wall_ns
 from sim.generate import DEMO, generate_day
 from tests.live.stack import ROOT, Stack
 
 RASTER_NS = 200_000_000
 TRADED_S = 40
+TOLERANCE_NS = 50_000_000
 
 EXCHANGE = """\
 [exchange]
@@ -80,6 +84,22 @@ def write_day(folder):
     np.savez(folder / "day" / "BTCUSDT_20220831.npz", data=rows)
 
 
+def whole(fills):
+    """Fills with the parts of one order at one time and price put together."""
+    found = []
+    for fill in fills:
+        last = found[-1] if found else None
+        if (
+            last is not None
+            and (fill["order_id"], fill["price"]) == (last["order_id"], last["price"])
+            and fill["timestamp"] - last["timestamp"] < TOLERANCE_NS
+        ):
+            last["qty"] = round(last["qty"] + fill["qty"], 9)
+        else:
+            found.append(fill.copy())
+    return np.array(found, fills.dtype)
+
+
 def write_bot(folder, begin_s):
     strategy = ROOT / "tests" / "live" / "aligned.py"
     text = BOT.format(strategy=strategy, begin_s=begin_s, end_s=begin_s + TRADED_S)
@@ -123,7 +143,10 @@ def test_a_backtest_of_what_a_live_run_saw_sends_the_same_orders_and_has_the_sam
     matched = {one.what: one for one in comparison.matched}
     assert matched["new"].both > 50
     assert matched["cancel"].both > 20
-    assert matched["fill"].both > 15
-    assert comparison.apart <= 0.1
-    assert matched["fill"].live_only + matched["fill"].backtest_only <= 0.1 * 2 * matched["fill"].both
+    for what in ("new", "cancel"):
+        assert matched[what].live_only + matched[what].backtest_only <= 0.2 * matched[what].both
+    fills = [whole(load_records(tmp_path / name)["fills"]) for name in ("live.npz", "backtest.npz")]
+    paired, _ = pair_up(*fills, TOLERANCE_NS)
+    assert len(paired) > 20
+    assert len(paired) >= 0.9 * max(len(fills[0]), len(fills[1]))
     assert (tmp_path / "both.png").stat().st_size > 10_000
