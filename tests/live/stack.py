@@ -15,7 +15,7 @@ from hftd.clock import monotonic_ns, sleep
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KEYS = {"HFTD_API_KEY": "local-demo-key", "HFTD_SECRET": "local-demo-secret"}
-_WAIT_S = 90.0
+_WAIT_S = 120.0
 
 
 class Stack:
