@@ -104,6 +104,7 @@ class _Fuser:
         self._done_address = int(self._done.ctypes.data)
         self._kernel = fuse_events.address
         self._plan = plan
+        self._fuse = _fuse.direct
         self._grow(0)
 
     def _grow(self, rows_left: int) -> None:
@@ -125,7 +126,7 @@ class _Fuser:
             books.used = used
             self._grow(len(rows) - taken)
             out, room = self._out + used * ROW_BYTES, len(books.out) - used
-            code = _fuse.direct(self._kernel, books.addresses[0], rows, taken, out, room, self._done_address)
+            code = self._fuse(self._kernel, books.addresses[0], rows, taken, out, room, self._done_address)
             taken += int(done[0])
             used += int(done[1])
         if code != FUSE_OK:
@@ -189,6 +190,7 @@ class Books:
         self._markets: dict[int, FollowedMarket] = {}
         self._publish = publisher.publish
         self._take = _take.direct
+        self._take_fused = _take_fused.direct
 
     def follow(self, instrument: Instrument) -> FollowedMarket:
         """Begin with an instrument, or find it again."""
@@ -231,7 +233,7 @@ class Books:
         except DataError as error:
             self._on_unfused(market, error)
             return 0
-        return _take_fused.direct(market.plan, fused)
+        return self._take_fused(market.plan, fused)
 
     def _on_unfused(self, market: FollowedMarket, error: Exception) -> None:
         market.unfused += 1
