@@ -18,7 +18,7 @@ from hftd.book_rows import book_rows
 from hftd.channel import wire
 from hftd.channel.endpoint import address_of
 from hftd.channel.publisher import MarketPublisher
-from hftd.clock import monotonic_ns, wall_ns
+from hftd.clock import monotonic_ns, running_ns
 from hftd.errors import DataError
 from hftd.feed import ROW_BYTES, apply_book_row
 from hftd.fuse import FUSE_NO_ROOM, FUSE_OK, fuse_events
@@ -201,4 +201,4 @@ class Books:
         self._tell(market)
 
     def _tell(self, market: FollowedMarket) -> None:
-        self._on_best(market.instrument.number, *market.best_ticks, market.is_valid, wall_ns())
+        self._on_best(market.instrument.number, *market.best_ticks, market.is_valid, running_ns())

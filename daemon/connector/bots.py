@@ -34,7 +34,7 @@ from hftd.channel.layout import (
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
 from hftd.channel.server import Grant
-from hftd.clock import wall_ns
+from hftd.clock import running_ns
 from hftd.errors import HftdError, ProtocolError, RefusedError
 
 BURST: Final = 256
@@ -214,7 +214,7 @@ class Bots:
         limits = narrowed(self._limits(hello.bot), hello.limits, hello.pull_quotes)
         for one in instruments:
             self.follow(one)
-        now_ns = wall_ns()
+        now_ns = running_ns()
         numbers = tuple(one.number for one in instruments)
         size = 3 * sum(self._book_bytes(number, now_ns) for number in numbers)
         response_bytes = max(RESPONSE_BYTES, 1 << (size - 1).bit_length())
@@ -256,7 +256,7 @@ class Bots:
         self._set_table()
         self.publisher.remove_bot(attached.page)
         try:
-            self._orders.detach(bot, wall_ns())
+            self._orders.detach(bot, running_ns())
         finally:
             attached.link.close()
         _log.info("lease ended", bot=bot, reason=reason, on_end=attached.hello.on_end)
@@ -397,9 +397,9 @@ class Bots:
         bot.requests += 1
         if type(message) is wire.Resync:
             bot.resyncs += 1
-            now_ns = wall_ns()
+            now_ns = running_ns()
             self._greet(bot, self._orders.told(bot.name, now_ns), now_ns)
             return
         if message.instrument not in bot.numbers:  # pyright: ignore[reportAttributeAccessIssue]
             raise ProtocolError("a request names an instrument that the bot did not ask for")
-        self._orders.request(bot.name, message, wall_ns())  # pyright: ignore[reportArgumentType]
+        self._orders.request(bot.name, message, running_ns())  # pyright: ignore[reportArgumentType]

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hftd.clock import wall_ns
+from hftd.clock import running_ns
 from hftd.errors import UsageError
 
 SLICES: Final = 64
@@ -146,7 +146,7 @@ class Limiter:
             UsageError: The cost is more than the limit ever allows.
         """
         while True:
-            wait_ns = self.take(cost, wall_ns(), is_urgent=is_urgent)
+            wait_ns = self.take(cost, running_ns(), is_urgent=is_urgent)
             if wait_ns == 0:
                 return
             await asyncio.sleep(wait_ns / 1e9)

@@ -7,8 +7,13 @@ import msgspec
 
 from daemon.orders.manager import OrderManager
 from hftd.channel import status
+<<<<<<< HEAD
 from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS, MARKET_TAIL
 from hftd.clock import monotonic_ns, wall_ns
+=======
+from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS
+from hftd.clock import monotonic_ns, running_ns
+>>>>>>> main
 from hftd.types import INVALID_MAX, INVALID_MIN
 from hftd.version import __version__
 
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
 
 def status_of(connector: "Connector") -> status.DaemonStatus:
     """All that a connector knows of itself."""
-    now_ns = wall_ns()
+    now_ns = running_ns()
     bots, session = connector.bots, connector.session
     known = connector.orders.snapshot(now_ns)
     server = connector.server

@@ -39,7 +39,7 @@ from daemon.orders.messages import Holding, Instrument, Outcome, Report
 from hftd.channel import wire
 from hftd.channel.asking import Reply
 from hftd.channel.server import ChannelServer
-from hftd.clock import monotonic_ns, wall_ns
+from hftd.clock import monotonic_ns, running_ns
 from hftd.config import resolve
 from hftd.errors import ConfigError, HftdError, UsageError
 
@@ -80,7 +80,7 @@ class Connector:
         self.venue = venue
         self.config = config
         self.pid = os.getpid()
-        self.started_ns = wall_ns()
+        self.started_ns = running_ns()
         self._credentials = credentials
         self._journal_path = journal_path
         self._seed = seed
@@ -148,7 +148,7 @@ class Connector:
             self._journal = Journal.open(self._journal_path)
         self.orders = OrderManager(
             prefix=self.config.order_prefix,
-            run=run_number(wall_ns(), self._journal.last_run if self._journal else 0),
+            run=run_number(running_ns(), self._journal.last_run if self._journal else 0),
             limits=self.config.limits,
             journal=self._journal,
             emit=self.bots.emit,
@@ -196,13 +196,13 @@ class Connector:
             if not self.bots.is_connected or monotonic_ns() > deadline_ns:
                 _log.error("ends with requests that have no answer", count=left)
                 return
-            self.orders.tick(wall_ns())
+            self.orders.tick(running_ns())
             await asyncio.sleep(0.01)
 
     async def _tick(self) -> None:
         """What is due in order management."""
         while True:
-            now_ns = wall_ns()
+            now_ns = running_ns()
             due_s = (self.orders.tick(now_ns) - now_ns) / 1e9
             await asyncio.sleep(min(max(due_s, TICK_MIN_S), TICK_MAX_S))
 
@@ -246,20 +246,20 @@ class Connector:
 
     def on_outcome(self, outcome: Outcome) -> None:
         """How a command ended."""
-        self.orders.on_outcome(outcome, wall_ns())
+        self.orders.on_outcome(outcome, running_ns())
 
     def on_report(self, report: Report) -> None:
         """What the exchange says of an order."""
-        self.orders.on_report(report, wall_ns())
+        self.orders.on_report(report, running_ns())
 
     def on_holding(self, holding: Holding) -> None:
         """The account's position."""
-        self.orders.on_holding(holding, wall_ns())
+        self.orders.on_holding(holding, running_ns())
 
     def on_connection(self, is_up: bool) -> None:
         """Whether orders can be sent."""
         _log.info("orders can be sent" if is_up else "orders can't be sent", channel=self.name)
-        self.orders.on_connection(is_up, wall_ns())
+        self.orders.on_connection(is_up, running_ns())
         self.bots.set_connected(is_up)
         self.reconciler.on_connection(is_up)
 
@@ -272,9 +272,9 @@ class Connector:
             case wire.ASK_TAP:
                 return Reply(report.tap_of(self), fds=[self.bots.clock.fd, self.bots.ring.fd])
             case wire.ASK_HALT:
-                halted = self.orders.halt(ask.argument or "asked to", wall_ns())
+                halted = self.orders.halt(ask.argument or "asked to", running_ns())
             case _:
-                halted = self.orders.resume(wall_ns())
+                halted = self.orders.resume(running_ns())
         return Reply(halted, ok=halted.left == 0)
 
 

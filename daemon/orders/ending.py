@@ -117,7 +117,7 @@ class Endings:
     def went_up(self, now_ns: int) -> None:
         """The exchange can be reached: from now on bots that should have a lease are waited for."""
         for bot in self._store.bots.values():
-            if bot.row.has_lease and not bot.is_attached and not bot.away_since_ns:
+            if not bot.is_attached and not bot.away_since_ns and (bot.row.has_lease or _is_orphaned(bot)):
                 bot.away_since_ns = now_ns
 
     # --- Time ---------------------------------------------------------------------------------------------------
@@ -222,3 +222,10 @@ class Endings:
         for order in list(self._store.alive.values()):
             if order.symbol == ledger.symbol and self._store.bots[order.bot].row.pull_quotes:
                 self._cancel(order, REASON_BOOK_NOT_VALID, now_ns)
+
+
+def _is_orphaned(bot: Bot) -> bool:
+    """Whether a bot without a lease has orders that nobody is about to end, and did not ask to keep them."""
+    if bot.row.is_ending or (bot.row.on_end == "keep" and not is_placeholder(bot.name)):
+        return False
+    return any(not order.cancel_wanted for order in bot.alive.values())

@@ -221,10 +221,14 @@ class RateGate:
 
     def is_open(self, now_ns: int) -> bool:
         """Whether one more may pass now."""
-        return self._every_ns == 0 or self._next_ns - now_ns <= self._ahead_ns
+        ahead_ns = self._next_ns - now_ns
+        # Farther ahead than it can get, if the clock was set back.
+        return self._every_ns == 0 or ahead_ns <= self._ahead_ns or ahead_ns > self._ahead_ns + self._every_ns
 
     def take(self, now_ns: int) -> None:
         """One passes."""
+        if self._next_ns - now_ns > self._ahead_ns:
+            self._next_ns = now_ns
         self._next_ns = max(self._next_ns, now_ns) + self._every_ns
 
     def used(self, now_ns: int) -> float:

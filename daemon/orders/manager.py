@@ -54,8 +54,10 @@ _log = structlog.get_logger("hftd.orders")
 class OrderManager:
     """The orders, positions and limits of one account.
 
-    No method waits, opens a socket or reads a clock. `emit` and `send` are called before a method returns, after what
-    they tell is in the journal; they may call back into the manager (a venue that refuses at once).
+    No method waits, opens a socket or reads a clock. The times that it is given (`now_ns`) are the system's, and must
+    not go back while it lives: take them from the monotonic clock plus an offset. `emit` and `send` are called before a
+    method returns, after what they tell is in the journal; they may call back into the manager (a venue that refuses at
+    once).
 
     Args:
         prefix: The beginning of our orders' ids; another connector on the same account needs another one.

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 GAP_NS: Final = 500_000_000
 """How long a missing execution is waited for before a reconciliation is wanted."""
+AGAIN_NS: Final = 1_000_000_000
+"""Between two reconciliations for the same missing execution."""
 SETTLE_NS: Final = 5_000_000_000
 DIFFERS_NS: Final = 2_000_000_000
 OVERLAP_NS: Final = 60_000_000_000
@@ -80,6 +82,7 @@ class Reconciler:
         self._teller = news.teller
         self._counters = news.counters
         self._due_ns = NEVER
+        self._last_ns = 0
 
     # --- When ---------------------------------------------------------------------------------------------------
 
@@ -91,7 +94,9 @@ class Reconciler:
     def due_ns(self) -> int:
         """When one is wanted; the oldest gap stands first."""
         gaps = self._store.gaps
-        return min(self._due_ns, next(iter(gaps.values())) + GAP_NS) if gaps else self._due_ns
+        if not gaps:
+            return self._due_ns
+        return min(self._due_ns, max(next(iter(gaps.values())) + GAP_NS, self._last_ns + AGAIN_NS))
 
     def note_gap(self, order: Order, now_ns: int) -> None:
         """Whether executions of an order are missing."""
@@ -204,6 +209,7 @@ class Reconciler:
         """See `OrderManager.reconcile`."""
         store = self._store
         self._due_ns = NEVER
+        self._last_ns = now_ns
         self._counters.reconciliations += 1
         listed: set[str] = set()
         adopted: list[str] = []
@@ -234,7 +240,10 @@ class Reconciler:
             queried=tuple(queried),
             foreign=foreign,
             differences=tuple(differences),
-            is_settled=not queried and not store.gaps and self._due_ns == NEVER,
+            is_settled=not queried
+            and not store.gaps
+            and self._due_ns == NEVER
+            and not any(order.is_unsure for order in store.alive.values()),
         )
 
     def _adopt(self, report: Report, asked_ns: int) -> bool:

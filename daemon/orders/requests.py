@@ -312,10 +312,8 @@ class Requests:
             return REASON_OFF_GRID
         if reason := check_filters(ledger, False, message.price_tick, lots, is_amend=True):
             return reason
-        # Until it is answered, the order may be the old or the new one.
-        most = max(lots, order.exposed_lots)
         return self._check_risk(
-            bot, ledger, order.side, message.price_tick, most, False, order.exposed_lots, now_ns
+            bot, ledger, order.side, message.price_tick, lots, False, order.exposed_lots, now_ns
         )
 
     def _cancel(

@@ -227,11 +227,16 @@ class Store:
         """Let go of orders that were finished long ago."""
         finished = self._finished
         while finished and (now_ns - finished[0][0] > REMEMBER_NS or len(finished) > MAX_REMEMBERED):
-            finished_ns, client_id = finished.popleft()
+            finished_ns, client_id = finished[0]
+            if client_id in self.gaps and len(finished) <= 2 * MAX_REMEMBERED:
+                # Its executions are still looked for.
+                return
+            finished.popleft()
             order = self.orders.get(client_id)
             if order is None or order.finished_ns != finished_ns:
                 continue
             del self.orders[client_id]
+            self.gaps.pop(client_id, None)
             self._dirty_orders.pop(client_id, None)
             order.cum_lots = order.executed_lots + order.written_off_lots
             self.weigh(order)
@@ -379,12 +384,11 @@ class Store:
         order.cancel_due_ns = order.query_due_ns = order.timer_ns = order.hold_until_ns = NEVER
         order.exposed_lots = 0
         self.orders[order.client_id] = order
-        key = order.bot, order.symbol, order.order_id
-        other = self.by_id.get(key)
-        # The bot may have used an id again: the last order, or the one that is not finished, is meant.
-        if other is None or other.finished_ns or not order.finished_ns:
-            self.by_id[key] = order
+        # They come in the order in which they were made: of those with one id, the bot means the last.
+        self.by_id[order.bot, order.symbol, order.order_id] = order
         if order.finished_ns:
+            if order.gap_lots > 0:
+                self.gaps[order.client_id] = order.finished_ns
             # Whoever waited for its end is gone; one that comes back asks.
             order.told = True
             self._finished.append((order.finished_ns, order.client_id))
@@ -394,10 +398,10 @@ class Store:
             order.place = UNSURE
         if order.amend is not None:
             order.amend.phase = UNSURE
-        if order.place == UNSURE or order.amend is not None:
+        if order.gap_lots > 0:
+            self.gaps[order.client_id] = order.placed_ns
+        if order.is_unsure:
             order.query_due_ns = 0
-        if order.cancel_wanted:
-            order.cancel_due_ns = 0
         self._open(order)
 
 

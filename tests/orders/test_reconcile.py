@@ -266,3 +266,49 @@ def test_no_report_is_too_odd(client_id, status, price, lots):
         report = Report(BY_STREAM, name, "", SYMBOL, 1, 0, 0, status, price, lots, lots, 0, execution)
         world.manager.on_report(report, world.now_ns)
     world.manager.on_outcome(Outcome(10**9, CONFIRMED), world.now_ns)
+
+
+def test_a_missing_execution_asks_for_a_reconciliation_not_too_often(world):
+    place(world)
+    world.reconcile()
+    world.exchange.fill(world.exchange.open_orders()[0], 3)
+    world.exchange.events.clear()
+    world.cancel("a", 1)
+    world.flush()
+    first_ns = world.manager.reconcile_due_ns()
+    assert world.now_ns < first_ns < world.now_ns + 2 * SECOND
+    world.exchange.trades.clear()
+    world.advance(SECOND)
+    world.reconcile()
+    assert world.manager.reconcile_due_ns() >= world.now_ns + SECOND
+
+
+def test_a_missing_execution_is_still_looked_for_a_day_after_a_crash(kept):
+    place(kept)
+    kept.exchange.fill(kept.exchange.open_orders()[0], 3)
+    kept.exchange.events.clear()
+    kept.cancel("a", 1)
+    kept.arrive()
+    kept.reply()
+    kept.crash()
+    kept.advance(86_400 * SECOND)
+    kept.manager.on_connection(True, kept.now_ns)
+    kept.tick()
+    kept.attach("a")
+    kept.reconcile()
+    kept.flush()
+    assert kept.bots["a"].state.position == 0.003
+    kept.settle()
+    kept.check()
+
+
+def test_an_adopted_order_is_not_left_behind_by_a_second_crash(tmp_path):
+    first = World()
+    place(first)
+    second = World(tmp_path, bots=())
+    second.exchange, second.run = first.exchange, 5
+    second.reconcile()
+    assert len(second.manager.store.alive) == 1
+    second.crash()
+    second.settle()
+    assert first.exchange.open_orders() == []

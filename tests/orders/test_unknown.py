@@ -43,11 +43,14 @@ def test_an_order_that_is_never_found_is_over_after_the_grace_period(world):
     world.submit("a", 1)
     world.lose_request()
     world.reply()
-    world.settle()
+    for _ in range(2 * GRACE_NS // SECOND):
+        world.flush()
+        world.advance(SECOND)
+        world.tick()
     assert told(world) == [NO]
     assert last(world).reason == REASON_NEVER_SENT
     assert last(world).local_ts == world.bots["a"].orders[1].local_ts
-    assert count(world, Query) <= 2 + GRACE_NS // SECOND, "the pace of the queries falls"
+    assert count(world, Query) <= 8, "the pace of the queries falls"
     assert world.submit("a", 1), "and its id is free"
 
 
@@ -277,3 +280,129 @@ def test_somebody_else_cancelling_our_order_is_told(world):
     world.flush()
     assert told(world) == [RESTS, GONE]
     world.check()
+
+
+def only(world):
+    (order,) = world.manager.store.orders.values()
+    return order
+
+
+def test_what_was_said_before_a_modification_in_the_same_millisecond_does_not_undo_it(world):
+    world.submit("a", 1)
+    world.flush()
+    before = world.exchange.report(world.exchange.open_orders()[0], "stream")
+    world.modify("a", 1, 1001, 6)
+    world.flush()
+    world.manager.on_report(before, world.now_ns)
+    assert (only(world).price_tick, only(world).qty_lots) == (1001, 6)
+
+
+def test_what_was_said_long_before_does_not_confirm_a_modification_back(world):
+    place(world)
+    before = world.exchange.report(world.exchange.open_orders()[0], "stream")
+    world.modify("a", 1, 1001, 10)
+    world.flush()
+    world.advance(MS)
+    world.modify("a", 1, 1000, 10)
+    world.manager.on_report(before, world.now_ns)
+    assert only(world).amend is not None
+    world.flush()
+    assert only(world).price_tick == 1000
+    world.check()
+
+
+def test_what_the_exchange_lists_is_taken_over_also_if_it_changed_in_the_same_millisecond(world):
+    world.submit("a", 1)
+    world.flush()
+    world.advance(1)
+    world.exchange.open_orders()[0].price_tick = 1003  # by hand
+    world.reconcile()
+    assert world.bots["a"].orders[1].price_tick == 1003
+    world.check()
+
+
+def test_a_modification_that_arrives_late_is_not_taken_for_refused(world):
+    place(world)
+    modify_ts = world.now_ns
+    world.modify("a", 1, 1001, 10)
+    late = world.requests.pop()
+    world.manager.on_outcome(Outcome(late[0].request, UNKNOWN), world.now_ns)
+    for _ in range(4):
+        world.flush()
+        world.advance(SECOND)
+        world.tick()
+    assert told(world) == [RESTS], "as it was before, but that is no proof yet"
+    world.requests.append(late)
+    world.settle()
+    assert told(world) == [RESTS, RESTS]
+    assert (last(world).price_tick, last(world).local_ts) == (1001, modify_ts)
+
+
+def test_an_order_that_may_have_become_larger_is_not_taken_for_filled(world):
+    place(world, lots=4)
+    world.modify("a", 1, 1000, 9)
+    world.arrive()
+    world.exchange.fill(world.exchange.open_orders()[0], 4)
+    world.event(1)  # the short fill, before all that tells of the modification
+    assert told(world) == [RESTS, PART]
+    world.flush()
+    assert world.bots["a"].orders[1].leaves_qty == 0.005
+    world.check()
+
+
+def test_a_modification_that_is_refused_after_the_last_fill_leaves_a_filled_order(world):
+    place(world, lots=4)
+    world.modify("a", 1, 1000, 9)
+    world.exchange.fill(world.exchange.open_orders()[0], 4)
+    world.event(0)
+    world.exchange.events.clear()
+    world.arrive()
+    world.reply()
+    assert told(world)[:3] == [RESTS, PART, NO]
+    assert world.bots["a"].orders[1].status == FILLED
+    world.settle()
+    world.check()
+
+
+def test_a_short_fill_of_an_order_that_was_given_up_counts_and_brings_it_back(world):
+    world.submit("a", 1, lots=5)
+    command, _, life = world.requests.pop()
+    world.settle()
+    world.requests.append((command, world.now_ns, life))
+    world.arrive()
+    world.exchange.fill(world.exchange.open_orders()[0], 2)
+    world.event(1)  # TRADE_LITE alone
+    assert told(world)[:2] == [NO, PART]
+    assert isinstance(world.commands[-1], Withdraw)
+    world.settle()
+    assert world.exchange.open_orders() == []
+    world.check()
+
+
+def test_an_order_that_was_there_is_not_given_up_for_one_answer(world):
+    place(world)
+    order = only(world)
+    world.advance(60 * SECOND)
+    world.manager.courier.ask(order, world.now_ns)
+    for answers in range(3):
+        world.tick()
+        (request,) = (one for one in world.requests if isinstance(one[0], Query))
+        world.requests.clear()
+        world.manager.on_outcome(Outcome(request[0].request, REFUSED, REASON_UNKNOWN_ORDER), world.now_ns)
+        assert bool(order.finished_ns) is (answers == 2)
+        world.advance(5 * SECOND)
+    assert told(world)[-1] == (EXPIRED, NONE, 0)
+    assert last(world).reason == REASON_UNKNOWN_ORDER
+
+
+@pytest.mark.parametrize(("tick", "lots"), [(1001, 10), (1000, 5)])
+def test_an_execution_tells_the_time_of_the_request_that_a_simulation_tells(world, tick, lots):
+    place(world)
+    first_ts, modify_ts = world.bots["a"].orders[1].local_ts, world.now_ns
+    world.modify("a", 1, tick, lots)
+    world.flush()
+    assert last(world).local_ts == modify_ts
+    world.exchange.fill(world.exchange.open_orders()[0], 1)
+    world.flush()
+    # One that kept its place is still the first order.
+    assert last(world).local_ts == (modify_ts if tick == 1001 else first_ts)

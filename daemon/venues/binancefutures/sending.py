@@ -29,7 +29,7 @@ from daemon.venues.binancefutures.orders import outcome_of_error, outcome_of_ord
 from daemon.venues.binancefutures.requests import RequestError, Requests, rest_request
 from daemon.venues.binancefutures.rest import FateUnknownError, NotSentError, Rest
 from daemon.venues.binancefutures.ws_api import OrderSocket
-from hftd.clock import monotonic_ns, wall_ns
+from hftd.clock import monotonic_ns, running_ns
 from hftd.constants import (
     REASON_DISCONNECTED,
     REASON_NEVER_SENT,
@@ -162,7 +162,7 @@ class Sender:
         if self.is_detour:
             self._send_around(command)
             return
-        now_ns = wall_ns()
+        now_ns = running_ns()
         kind = type(command)
         if kind is Place or kind is Amend:
             wait_ns = self._limiter.take(COST_ORDER, now_ns)
@@ -198,7 +198,7 @@ class Sender:
     def _send_around(self, command: Command) -> None:
         if type(command) is Withdraw and self._take_back(command):
             return
-        now_ns = wall_ns()
+        now_ns = running_ns()
         is_order = isinstance(command, Place | Amend)
         if is_order and self._queue:
             wait_ns = 1
@@ -251,7 +251,7 @@ class Sender:
         for queue, cost in ((self._urgent, COST_CANCEL), (self._queue, COST_ORDER)):
             while queue:
                 command, give_up_ns = queue[0]
-                now_ns = wall_ns()
+                now_ns = running_ns()
                 if monotonic_ns() > give_up_ns:
                     queue.popleft()
                     self.refuse(
