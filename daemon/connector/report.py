@@ -7,13 +7,8 @@ import msgspec
 
 from daemon.orders.manager import OrderManager
 from hftd.channel import status
-<<<<<<< HEAD
 from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS, MARKET_TAIL
-from hftd.clock import monotonic_ns, wall_ns
-=======
-from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS
 from hftd.clock import monotonic_ns, running_ns
->>>>>>> main
 from hftd.types import INVALID_MAX, INVALID_MIN
 from hftd.version import __version__
 
@@ -115,7 +110,7 @@ def tap_of(connector: "Connector") -> status.Tap:
                 symbol=market.instrument.symbol,
                 tick_size=float(market.instrument.tick_size),
                 lot_size=float(market.instrument.lot_size),
-                book=market.as_rows(wall_ns()).tobytes(),
+                book=market.as_rows(running_ns()).tobytes(),
             )
             for market in connector.bots.books.markets()
         ],
