@@ -90,7 +90,9 @@ class Truth:
         assert self.position == self.foreign_lots + sum(one.lots for one in self.totals.values())
         for order in self.raw["orders"]:
             assert order["executed_lots"] == executed.get(order["client_id"], 0), order
-        listed = {one["order_id"] for one in self.raw["orders"] if one["status"] in ("NEW", "PARTIALLY_FILLED")}
+        listed = {
+            one["order_id"] for one in self.raw["orders"] if one["status"] in ("NEW", "PARTIALLY_FILLED")
+        }
         assert listed == set(self.raw["open_orders"])
 
     @property
@@ -139,7 +141,9 @@ def compare_orders(faults: Faults, truth: Truth, orders: Mapping[str, Order], wh
         faults.expect(f"{name} executed, by its fills", known.executed_lots, true["executed_lots"])
         faults.expect(f"{name} written off", known.written_off_lots, 0)
         if is_open(true):
-            faults.expect(f"{name} price, quantity", (known.price_tick, known.qty_lots), (true["tick"], true["lots"]))
+            faults.expect(
+                f"{name} price, quantity", (known.price_tick, known.qty_lots), (true["tick"], true["lots"])
+            )
         else:
             faults.expect(f"{name} state", known.status, STATES[true["status"]])
     for client_id, known in orders.items():
@@ -167,7 +171,12 @@ def compare_manager(faults: Faults, truth: Truth, manager: OrderManager, symbol:
     faults.expect(f"{whose}: the account's position", ledger.account_lots, truth.position)
     faults.expect(f"{whose}: the position of others", ledger.other_lots, truth.foreign_lots)
     for name in truth.bots:
-        compare_book(faults, f"{whose}: bot {name}", ledger.books.get(name) or BotBook(name, symbol), truth.totals[name])
+        compare_book(
+            faults,
+            f"{whose}: bot {name}",
+            ledger.books.get(name) or BotBook(name, symbol),
+            truth.totals[name],
+        )
         counted = [one for one in store.alive.values() if one.bot == name]
         faults.expect(f"{whose}: bot {name}, open orders", len(store.bot(name).alive), len(counted))
     faults.expect(f"{whose}: executions missing", dict(store.gaps), {})
@@ -196,7 +205,9 @@ def compare_journal(faults: Faults, truth: Truth, path: Path, symbol: str) -> in
             trades.setdefault(row.trade_id, row)
     compare_orders(faults, truth, orders, "journal")
     for name in truth.bots:
-        compare_book(faults, f"journal: bot {name}", books.get(name) or BotBook(name, symbol), truth.totals[name])
+        compare_book(
+            faults, f"journal: bot {name}", books.get(name) or BotBook(name, symbol), truth.totals[name]
+        )
     faults.expect("journal: executions", sorted(trades), sorted(truth.trades))
     for trade_id, row in trades.items():
         true = truth.trades.get(trade_id)

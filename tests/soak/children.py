@@ -46,8 +46,6 @@ def _warm_up() -> None:
     load_strategy(STRATEGY, {"seed": 1, "rest": 1}, Path()).prepare()
 
 
-
-
 def _begin(folder: Path, name: str) -> None:
     """Own log, own runtime directory."""
     os.environ["HFTD_RUNTIME_DIR"] = str(folder)

@@ -180,7 +180,15 @@ class RandomBot:
             side = SELL if self.model.state.position > 0 else BUY
         bid, ask = soak.exchange.touch()
         kind, tif = rng.choice(
-            ((LIMIT, GTC), (LIMIT, GTC), (LIMIT, GTX), (LIMIT, GTX), (LIMIT, IOC), (LIMIT, FOK), (MARKET, IOC))
+            (
+                (LIMIT, GTC),
+                (LIMIT, GTC),
+                (LIMIT, GTX),
+                (LIMIT, GTX),
+                (LIMIT, IOC),
+                (LIMIT, FOK),
+                (MARKET, IOC),
+            )
         )
         away = rng.choice((-2, 0, 0, 1, 2, 5, 15))
         tick = bid - away if side == BUY else ask + away

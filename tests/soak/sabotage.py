@@ -127,4 +127,12 @@ def fresh(kind: type) -> type:
     return type(kind.__name__, (kind,), {})
 
 
-__all__ = ["CountsTwice", "ForgetsAnOrder", "LeavesAnOrder", "LosesAFill", "SkipsRecords", "TellsNoBot", "fresh"]
+__all__ = [
+    "CountsTwice",
+    "ForgetsAnOrder",
+    "LeavesAnOrder",
+    "LosesAFill",
+    "SkipsRecords",
+    "TellsNoBot",
+    "fresh",
+]

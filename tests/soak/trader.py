@@ -186,7 +186,9 @@ class Trader:
         if self.is_dead or self._user is not None:
             return
         key = self.exchange.venue.users.start(self.exchange.account)
-        self._user = wire = Wire(self.schedule, self._rng, self._latency_ns, lambda data: self._on_event(wire, data))
+        self._user = wire = Wire(
+            self.schedule, self._rng, self._latency_ns, lambda data: self._on_event(wire, data)
+        )
         self.exchange.open_user(self._user, key)
         self._see_up()
 
@@ -237,7 +239,9 @@ class Trader:
         if wire is None:
             self.incoming.on_outcome(Outcome(command.request, REFUSED, REASON_DISCONNECTED))
             return
-        data = self._requests.request(command, self.steps[command.symbol], self._offset.corrected_ms(self.now_ns))
+        data = self._requests.request(
+            command, self.steps[command.symbol], self._offset.corrected_ms(self.now_ns)
+        )
         self._in_flight[command.request] = command, self.now_ns
         wire.write(data)
 

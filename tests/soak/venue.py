@@ -47,7 +47,11 @@ class Wire:
     """
 
     def __init__(
-        self, schedule: Schedule, rng: random.Random, latency_ns: Callable[[], int], on_message: Callable[[bytes], None]
+        self,
+        schedule: Schedule,
+        rng: random.Random,
+        latency_ns: Callable[[], int],
+        on_message: Callable[[bytes], None],
     ) -> None:
         self.kind = ""
         self.received = 0
@@ -142,7 +146,9 @@ class Exchange:
         self.schedule = schedule
         config = ExchangeConfig(
             symbols=[SymbolSection(symbol=SYMBOL, tick_size=TICK, lot_size=LOT, max_orders=10_000)],
-            accounts=[AccountSection(name="one", api_key=KEY, secret=SECRET, balance="100000000", leverage=100)],
+            accounts=[
+                AccountSection(name="one", api_key=KEY, secret=SECRET, balance="100000000", leverage=100)
+            ],
             limits=LimitsSection(weight_1m=0, ws_api_weight_1m=0, orders_10s=0, orders_1m=0),
             exchange=ServerSection(speed=0.0, clock_offset_ms=offset_ms),
             chaos=chaos,
@@ -167,7 +173,9 @@ class Exchange:
         self.go()
         self.venue.users.on_time()
         next_ns = self.venue.market.next_ns
-        self.schedule.at(min(max(next_ns, self.schedule.now_ns + MS), self.schedule.now_ns + 50 * MS), self._tick)
+        self.schedule.at(
+            min(max(next_ns, self.schedule.now_ns + MS), self.schedule.now_ns + 50 * MS), self._tick
+        )
 
     def go(self) -> None:
         """The market goes on to now."""
@@ -216,7 +224,11 @@ class Rest:
     """
 
     def __init__(
-        self, exchange: Exchange, rng: random.Random, latency_ns: Callable[[], int], is_lossy: Callable[[], bool]
+        self,
+        exchange: Exchange,
+        rng: random.Random,
+        latency_ns: Callable[[], int],
+        is_lossy: Callable[[], bool],
     ) -> None:
         self._exchange = exchange
         self._rng = rng
@@ -232,7 +244,14 @@ class Rest:
         """Limits are off."""
 
     async def ask(
-        self, path: str, params: Any = (), *, method: str = "GET", tries: int = TRIES, timeout_s: float = 10.0, **_: Any
+        self,
+        path: str,
+        params: Any = (),
+        *,
+        method: str = "GET",
+        tries: int = TRIES,
+        timeout_s: float = 10.0,
+        **_: Any,
     ) -> bytes:
         """See `daemon.venues.binancefutures.rest.Rest.ask`."""
         for last in (number == tries - 1 for number in range(tries)):

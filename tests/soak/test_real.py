@@ -1,0 +1,32 @@
+"""What a user may rely on: kill -9 of connector and bots, at any moment, loses no order, no fill and no position."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.soak.real import run_real
+
+MANY = int(os.environ.get("HFTD_SOAK_REAL_SEEDS", "12"))
+
+
+async def check(seeds: range) -> None:
+    faults = []
+    async for result in run_real(seeds, keep=Path(tempfile.gettempdir())):
+        faults += [f"seed {result.seed}: {one}" for one in result.faults]
+        assert result.events["orders"] > 20
+    assert not faults, (
+        "python -m tests.soak --level real --from SEED --seeds 1 runs one again:\n" + "\n".join(faults)
+    )
+
+
+@pytest.mark.timeout(300)
+async def test_processes_that_are_killed_leave_books_that_agree():
+    await check(range(1, 3))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+async def test_processes_that_are_killed_again_and_again_leave_books_that_agree():
+    await check(range(100, 100 + MANY))
