@@ -1,4 +1,4 @@
-"""The processes that the soak kills. They are forked from one that has imported everything, so that a start is cheap."""
+"""The processes that the soak kills, forked from one that has imported everything: a start is cheap."""
 
 import json
 import mmap

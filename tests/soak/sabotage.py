@@ -1,4 +1,4 @@
-"""Connectors that do one thing wrong, so that the soak can be seen to fail: a comparison that can't fail proves nothing."""
+"""Connectors that do one thing wrong: a comparison that can't fail proves nothing."""
 
 from typing import Any
 
