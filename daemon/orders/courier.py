@@ -210,7 +210,7 @@ class Courier:
         for order in list(self._store.alive.values()):
             if order.cancel_wanted and order.cancel_request == 0:
                 order.cancel_due_ns = min(order.cancel_due_ns, now_ns)
-            if order.place == UNSURE or (order.amend is not None and order.amend.phase == UNSURE):
+            if order.is_unsure:
                 self.ask(order, now_ns)
             self.work(order, now_ns)
 

@@ -164,6 +164,12 @@ class Order(msgspec.Struct, array_like=True, tag="order"):
         return self.finished_ns != 0
 
     @property
+    def is_unsure(self) -> bool:
+        """Whether it must be asked what became of a request."""
+        amend = self.amend
+        return self.place == UNSURE or (amend is not None and amend.phase == UNSURE)
+
+    @property
     def gap_lots(self) -> int:
         """Executed quantity whose executions have not come yet."""
         return self.cum_lots - self.done_lots

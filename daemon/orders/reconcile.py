@@ -240,7 +240,10 @@ class Reconciler:
             queried=tuple(queried),
             foreign=foreign,
             differences=tuple(differences),
-            is_settled=not queried and not store.gaps and self._due_ns == NEVER,
+            is_settled=not queried
+            and not store.gaps
+            and self._due_ns == NEVER
+            and not any(order.is_unsure for order in store.alive.values()),
         )
 
     def _adopt(self, report: Report, asked_ns: int) -> bool:

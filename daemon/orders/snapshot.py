@@ -183,14 +183,13 @@ def _order(ledger: "Ledger", order: "Order", now_ns: int) -> status.OpenOrder:
 
 
 def _under_way(order: "Order") -> str:
-    from daemon.orders.machine import DONE, UNSURE
+    from daemon.orders.machine import DONE
 
-    amend = order.amend
-    if order.place == UNSURE or (amend is not None and amend.phase == UNSURE):
+    if order.is_unsure:
         return "unknown"
     if order.cancel_wanted:
         return "cancel"
-    if amend is not None:
+    if order.amend is not None:
         return "modify"
     return "" if order.place == DONE else "new"
 

@@ -400,7 +400,7 @@ class Store:
             order.amend.phase = UNSURE
         if order.gap_lots > 0:
             self.gaps[order.client_id] = order.placed_ns
-        if order.place == UNSURE or order.amend is not None:
+        if order.is_unsure:
             order.query_due_ns = 0
         self._open(order)
 

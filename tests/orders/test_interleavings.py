@@ -203,7 +203,7 @@ def test_after_any_interleaving_manager_bots_and_exchange_agree(machine):
 @pytest.mark.slow
 @pytest.mark.parametrize("machine", [Interleavings, PowerLosses])
 def test_after_very_many_interleavings_manager_bots_and_exchange_agree(machine):
-    run_state_machine_as_test(machine, settings=settings(QUICK, max_examples=2000, stateful_step_count=80))
+    run_state_machine_as_test(machine, settings=settings(QUICK, max_examples=400, stateful_step_count=60))
 
 
 def test_busy_random_worlds_agree_in_the_end():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from hftd.channel.layout import PROTOCOL_VERSION
 from hftd.types import EXCH_EVENT
 from tests.replay.harness import SLOW_ANSWERS, Bench, Process, Scene, futures, spot
 
@@ -199,7 +200,8 @@ def test_a_bot_that_writes_nonsense_is_sent_away_and_the_others_go_on(bench: Ben
     assert hostile.wait() == 0, hostile.stderr
     told = json.loads(hostile.stdout)
     sent_away = "it wrote into its rings what the protocol does not know"
-    assert told.pop("another version").startswith("fut: the daemon says: this side speaks protocol version 1")
+    version = f"fut: the daemon says: this side speaks protocol version {PROTOCOL_VERSION}"
+    assert told.pop("another version").startswith(version)
     assert len(told) > 10
     assert told == dict.fromkeys(told, sent_away)
     assert scene.replay.stderr.count("is sent away: it wrote into its rings") == len(told)
