@@ -172,12 +172,25 @@ class RealSoak:
         folder: For sockets, journal, logs and results; its path must be short.
         forks: Starts processes.
         mishaps: How often something is killed, torn or stopped.
+        is_wrong: Start a connector that counts fills twice.
+        settle_s: How long the books may take to agree.
     """
 
-    def __init__(self, seed: int, folder: Path, forks: Forks, mishaps: int = MISHAPS) -> None:
+    def __init__(
+        self,
+        seed: int,
+        folder: Path,
+        forks: Forks,
+        mishaps: int = MISHAPS,
+        *,
+        is_wrong: bool = False,
+        settle_s: float = SETTLE_S,
+    ) -> None:
         self.seed = seed
         self.folder = folder
         self.mishaps = mishaps
+        self._is_wrong = is_wrong
+        self._settle_s = settle_s
         self.rng = rng = random.Random(f"real {seed}")
         self.chaos: Counter[str] = Counter()
         self.events: Counter[str] = Counter()
@@ -217,7 +230,7 @@ class RealSoak:
             "api_url": self.exchange.rest_url,
             "ws_api_url": self.exchange.ws_api_url,
         }
-        self._connector = self._start("connector", urls, PREFIX, self.seed + self._lives)
+        self._connector = self._start("connector", urls, PREFIX, self.seed + self._lives, self._is_wrong)
 
     def _start_bot(self, bot: BotProcess) -> None:
         bot.lives += 1
@@ -364,7 +377,7 @@ class RealSoak:
 
     async def _agreed(self, compare: Any) -> list[str]:
         """Wait until the books agree, three times in a row; what they do not agree in, if that does not come."""
-        end_ns = monotonic_ns() + int(SETTLE_S * 1e9)
+        end_ns = monotonic_ns() + int(self._settle_s * 1e9)
         good = 0
         while True:
             try:
