@@ -2,13 +2,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo demo-live test test-slow lint format bench clean
+SEEDS ?= 1000
+FROM ?= 1
+
+.PHONY: help demo demo-live test test-slow soak soak-real lint format bench clean
 
 help:
 	@echo "make demo       generate a market, replay it to a bot over shared memory, show the result"
 	@echo "make demo-live  trade live on a local exchange, in good and in bad weather; compare all accounts"
 	@echo "make test       run the test suite"
 	@echo "make test-slow  run the tests that are marked slow"
+	@echo "make soak       the chaos soak in virtual time: SEEDS=1000 FROM=1"
+	@echo "make soak-real  the chaos soak with processes that are killed: SEEDS=20"
 	@echo "make lint       ruff and pyright"
 	@echo "make bench      the benchmarks, beside the reference engine"
 	@echo "make .venv      only make the environment"
@@ -35,6 +40,12 @@ test: .venv
 test-slow: .venv
 	@# 5 says that no test is marked slow, which is no failure.
 	$(BIN)/python -m pytest -m slow || test $$? -eq 5
+
+soak: .venv
+	$(BIN)/python -m tests.soak --seeds $(SEEDS) --from $(FROM)
+
+soak-real: .venv
+	$(BIN)/python -m tests.soak --level real --seeds $(SEEDS) --from $(FROM)
 
 lint: .venv
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daemon.orders.journal import HEADER, MAGIC, MARK, Journal, Settled
+from daemon.orders.journal import HEADER, MAGIC, MARK, Journal, Settled, Traded, read_rows
 from hftd.errors import ConfigError, DataError
 from tests.orders.test_life_cycles import RESTS, place, told
 from tests.orders.world import SECOND, World
@@ -219,6 +219,16 @@ def test_a_restarted_connector_knows_its_orders_and_books(kept):
     assert kept.bots["a"].state == state
     kept.settle()
     kept.check()
+
+
+def test_the_journal_names_the_order_of_an_execution_that_was_only_listed(kept):
+    place(kept)
+    kept.exchange.fill(kept.exchange.open_orders()[0], 3)
+    kept.exchange.events.clear()
+    kept.reconcile()
+    rows, _ = read_rows(kept.path.read_bytes(), kept.path)
+    (traded,) = [row for row in rows if isinstance(row, Traded)]
+    assert traded.client_id == kept.latest["a", 1]
 
 
 def test_a_halt_outlives_the_process(kept):

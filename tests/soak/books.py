@@ -171,8 +171,12 @@ def compare_manager(faults: Faults, truth: Truth, manager: OrderManager, symbol:
     faults.expect(f"{whose}: the account's position", ledger.account_lots, truth.position)
     faults.expect(f"{whose}: the position of others", ledger.other_lots, truth.foreign_lots)
     for name in truth.bots:
-        book = ledger.books.get(name) or BotBook(name, symbol)
-        compare_book(faults, f"{whose}: bot {name}", book, truth.totals[name])
+        compare_book(
+            faults,
+            f"{whose}: bot {name}",
+            ledger.books.get(name) or BotBook(name, symbol),
+            truth.totals[name],
+        )
         counted = [one for one in store.alive.values() if one.bot == name]
         faults.expect(f"{whose}: bot {name}, open orders", len(store.bot(name).alive), len(counted))
     faults.expect(f"{whose}: executions missing", dict(store.gaps), {})

@@ -1,5 +1,6 @@
-"""The processes that the soak kills. They are forked from one that has imported everything, so a start is cheap."""
+"""The processes that the soak kills, forked from one that has imported everything: a start is cheap."""
 
+import itertools
 import json
 import mmap
 import os
@@ -9,6 +10,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import structlog
 
@@ -17,6 +19,8 @@ from daemon.connector.links import LinkTable
 from daemon.connector.secrets import Secret
 from daemon.connector.service import Connector
 from daemon.connector.service import run as serve
+from daemon.orders.manager import OrderManager
+from daemon.orders.messages import Report
 from daemon.venues.binancefutures.config import BinanceFuturesConfig
 from daemon.venues.binancefutures.session import VENUE
 from hftd.bot import runner
@@ -55,9 +59,24 @@ def _begin(folder: Path, name: str) -> None:
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
 
 
-def connector(folder: Path, urls: dict[str, str], prefix: str, seed: int) -> None:
-    """`hftd connector`."""
+def _count_twice() -> None:
+    """Take each tenth fill for two: a soak that does not find this proves nothing."""
+    take, seen = OrderManager.on_report, itertools.count(1)
+
+    def take_twice(self: OrderManager, report: Report, now_ns: int) -> None:
+        take(self, report, now_ns)
+        if report.execution is not None and next(seen) % 10 == 0:
+            again = msgspec.structs.replace(report.execution, trade_id=f"9{report.execution.trade_id}")
+            take(self, msgspec.structs.replace(report, execution=again), now_ns)
+
+    OrderManager.on_report = take_twice  # type: ignore[method-assign]
+
+
+def connector(folder: Path, urls: dict[str, str], prefix: str, seed: int, is_wrong: bool = False) -> None:
+    """`hftd connector`; one that counts fills twice, if asked to."""
     _begin(folder, "connector")
+    if is_wrong:
+        _count_twice()
     config = BinanceFuturesConfig(
         **urls,
         symbols=(SYMBOL,),

@@ -1,6 +1,6 @@
 """The soak in one process, where time is the test's: thousands of seeds, each the same whenever it is run.
 
-Real: order management and its journal, the requests' and replies' bytes, signatures, the local exchange with its
+Real: order management and its journal, the bytes of requests and replies, signatures, the local exchange with its
 matching, user events and chaos. Modelled: the sockets (`venue.Wire`), the connector's loop around them
 (`trader.Trader`) and the bots' side of an order (`tests.orders.world.BotModel`).
 """

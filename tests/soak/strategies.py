@@ -1,4 +1,4 @@
-"""What the soak's bots run: orders of all kinds, changed and cancelled at random until told, then rest."""
+"""What the soak's bots run: orders of all kinds, changed and cancelled at random, until they are told to rest."""
 
 import numpy as np
 from numba import njit

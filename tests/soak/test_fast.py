@@ -1,15 +1,17 @@
 """What a user may rely on: whatever is killed, torn, lost, late or said twice, in the end all books are the same."""
 
+import os
+
 import pytest
 import structlog
 
 from tests.soak import sabotage
 from tests.soak.fast import run_seed
+from tests.soak.many import run_seeds
 
 QUICK = range(1, 5)
-BLOCKS = 25
-BLOCK = 10
-"""Seeds in a slow test; together 250."""
+MANY = int(os.environ.get("HFTD_SOAK_SEEDS", "200"))
+"""Seeds in the slow test."""
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +23,7 @@ def is_quiet():
 
 
 def check(result) -> None:
-    again = f"python -m tests.soak --level fast --from {result.seed} --seeds 1"
+    again = f"python -m tests.soak --from {result.seed} --seeds 1"
     assert result.is_good, f"seed {result.seed} ({again}):\n" + "\n".join(result.faults)
 
 
@@ -37,11 +39,12 @@ def test_connector_bots_journal_and_exchange_agree_after_everything_went_wrong(s
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("block", range(BLOCKS))
-def test_they_agree_for_hundreds_of_seeds(block):
-    for seed in range(1000 + BLOCK * block, 1000 + BLOCK * (block + 1)):
-        check(run_seed(seed))
+@pytest.mark.timeout(1800)
+def test_they_agree_for_hundreds_of_seeds():
+    faults = []
+    for result in run_seeds(range(1000, 1000 + MANY), os.cpu_count() or 1):
+        faults += [f"seed {result.seed}: {one}" for one in result.faults]
+    assert not faults, "python -m tests.soak --from SEED --seeds 1 repeats one:\n" + "\n".join(faults)
 
 
 @pytest.mark.timeout(300)

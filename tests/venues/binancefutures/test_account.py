@@ -19,7 +19,9 @@ from daemon.venues.binancefutures.account import (
     read_trades,
 )
 from daemon.venues.binancefutures.instruments import WireError, counts_of_headers, read_exchange_info
-from daemon.venues.binancefutures.queries import TRADES_LIMIT, all_trades
+from daemon.venues.binancefutures.queries import TRADES_LIMIT, Queries, all_trades
+from daemon.venues.binancefutures.rest import ExchangeError
+from hftd.clock import wall_ns
 from hftd.constants import SELL
 from hftd.errors import HftdError
 
@@ -224,3 +226,38 @@ async def test_more_fills_than_can_be_asked_for_are_an_error():
 
     with pytest.raises(HftdError, match="more than"):
         await all_trades(page, 1, 10_000)
+
+
+async def test_a_fill_whose_order_is_too_young_to_be_found_is_asked_about_again(steps):
+    found = {"is": False}
+    asked = []
+
+    class Scripted:
+        def exchange_ms(self, now_ns):
+            return now_ns // 1_000_000
+
+        async def ask(self, path, params=(), **_):
+            if path.endswith("userTrades"):
+                start = dict(params)["startTime"]
+                return json.dumps(
+                    [
+                        {"symbol": "BTCUSDT", "id": number, "orderId": number, "side": "BUY", "price": "1",
+                         "qty": "1", "commission": "0", "commissionAsset": "USDT", "time": start + later,
+                         "maker": True, "buyer": True}
+                        for number, later in ((1, 0), (2, 119_000))
+                    ]
+                ).encode()  # fmt: skip
+            asked.append(dict(params)["orderId"])
+            if not found["is"]:
+                raise ExchangeError("no such order", status=400, code=-2013)
+            return json.dumps(
+                {"orderId": int(asked[-1]), "symbol": "BTCUSDT", "status": "FILLED", "clientOrderId": "ours",
+                 "price": "1", "origQty": "1", "executedQty": "1", "side": "BUY"}
+            ).encode()  # fmt: skip
+
+    queries = Queries(Scripted(), steps, "hftd")
+    since_ns = wall_ns() - 120 * 10**9
+    assert [one.client_id for one in await queries.executions("BTCUSDT", since_ns)] == ["", ""]
+    found["is"] = True
+    assert [one.client_id for one in await queries.executions("BTCUSDT", since_ns)] == ["", "ours"]
+    assert asked == ["1", "2", "2"], "an old one that is not found is never found"
