@@ -80,7 +80,8 @@ class Reconciler:
         open_orders = await self._session.open_orders()
         executions: list[Execution] = []
         for symbol in self._orders.symbols():
-            executions += await self._session.executions(symbol, self._orders.executions_since_ns(symbol))
+            since_ns = self._orders.executions_since_ns(symbol)
+            executions += await self._session.executions(symbol, since_ns, self._orders.is_counted)
         holdings = await self._session.holdings()
         found = self._orders.reconcile(open_orders, executions, holdings, asked_ns, running_ns())
         self.done += 1
