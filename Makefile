@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 SEEDS ?= 1000
 FROM ?= 1
 
-.PHONY: help demo test test-slow soak soak-real lint format bench clean
+.PHONY: help demo demo-live test test-slow soak soak-real lint format bench clean
 
 help:
 	@echo "make demo       generate a market, replay it to a bot over shared memory, show the result"
+	@echo "make demo-live  trade live on a local exchange, in good and in bad weather; compare all accounts"
 	@echo "make test       run the test suite"
 	@echo "make test-slow  run the tests that are marked slow"
 	@echo "make soak       the chaos soak in virtual time: SEEDS=1000 FROM=1"
@@ -29,6 +30,9 @@ $(VENV)/.made: pyproject.toml
 
 demo: .venv
 	@$(BIN)/hftd demo
+
+demo-live: .venv
+	@$(BIN)/hftd demo --live
 
 test: .venv
 	$(BIN)/python -m pytest -m "not slow"

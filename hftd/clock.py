@@ -18,6 +18,9 @@ _CLOCK_REALTIME = 0
 _CLOCK_MONOTONIC = 1
 
 
+_ANCHOR_NS = time.time_ns() - time.monotonic_ns()
+
+
 def wall_ns() -> int:
     """The system's time, in nanoseconds since the Unix epoch."""
     return time.time_ns()
@@ -26,6 +29,14 @@ def wall_ns() -> int:
 def monotonic_ns() -> int:
     """A clock that never goes back, in nanoseconds since an arbitrary moment; for durations and deadlines."""
     return time.monotonic_ns()
+
+
+def running_ns() -> int:
+    """The system's time when this process began, going on steadily: it never goes back and is never set.
+
+    For what is due, limited or remembered over a long life, and yet has to be compared with other processes' times.
+    """
+    return time.monotonic_ns() + _ANCHOR_NS
 
 
 def sleep(seconds: float) -> None:

@@ -31,6 +31,7 @@ from hftd.types import (
     fill_dtype,
     latency_dtype,
     record_dtype,
+    request_row_dtype,
 )
 from hftd.views import Depth, Orders, StateValues, signed, view
 
@@ -54,6 +55,7 @@ class Hbt:
     MAX_FILLS = 1 << 24
     MAX_RECORDS = 1 << 24
     MAX_LATENCIES = 1 << 22
+    MAX_REQUESTS = 1 << 24
 
     def __init__(self, specs: list[AssetSpec]) -> None:
         if not specs:
@@ -300,6 +302,8 @@ class Hbt:
                 f"the strategy asked {times:,} times for an asset that it does not have, last for number {number}, and "
                 f"was given asset 0: it has {self.num_assets}, numbered from 0"
             )
+        if dropped := int(self._session[0]["requests_dropped"]):
+            found.append(f"{dropped:,} requests were not recorded: there is room for 16.7 million")
         if self._recorder is not None and self._recorder.dropped:
             found.append(f"{self._recorder.dropped:,} records had no room: sample less often")
         return found
@@ -316,6 +320,20 @@ class Hbt:
             asset["fills"] = self._arena.reserve(fill_dtype.itemsize * int(asset["fills_cap"]))
             asset["latencies_cap"] = self.MAX_LATENCIES // self.num_assets
             asset["latencies"] = self._arena.reserve(latency_dtype.itemsize * int(asset["latencies_cap"]))
+
+    def record_requests(self) -> None:
+        """Keep a row for each request that is sent."""
+        row = self._session[0]
+        row["requests_cap"] = self.MAX_REQUESTS
+        row["requests"] = self._arena.reserve(request_row_dtype.itemsize * self.MAX_REQUESTS)
+
+    def requests(self) -> NDArray[Any]:
+        """What `record_requests` kept, in the order of sending, shape (k,), `request_row_dtype`."""
+        row = self._session[0]
+        count = int(row["requests_len"])
+        if count == 0:
+            return np.empty(0, request_row_dtype)
+        return view(int(row["requests"]), request_row_dtype, count).copy()
 
     def records(self) -> NDArray[Any]:
         """What `record_every` kept, shape (n, num_assets), `record_dtype`; the last row is of now."""

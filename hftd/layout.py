@@ -232,6 +232,11 @@ session_dtype = np.dtype(
         ("record_interval_ns", "i8"),
         ("record_next_ns", "i8"),
         ("fn_record", "i8"),
+        # Recorded requests: rows of request_row_dtype.
+        ("requests", "i8"),
+        ("requests_len", "i8"),
+        ("requests_cap", "i8"),
+        ("requests_dropped", "i8"),
         ("closed", "i8"),
         ("stop", "i8"),  # set from outside: whatever lets time pass returns 1
         ("ended", "i8"),  # the data is over

@@ -23,7 +23,7 @@ from hftd.layout import (
     recorder_dtype,
     session_dtype,
 )
-from hftd.native import call_code, record_at, round_away
+from hftd.native import call_code, record_at, round_away, store_i64
 from hftd.orders import asset_at, clear_inactive, find_order, new_order, order_at, remove_order
 from hftd.types import (
     ALL_ASSETS,
@@ -46,14 +46,17 @@ from hftd.types import (
     REPLACED,
     UNTIL_END_OF_DATA,
     record_dtype,
+    request_row_dtype,
 )
 
 session_at = record_at(session_dtype)
 recorder_at = record_at(recorder_dtype)
 record_row_at = record_at(record_dtype)
+request_row_at = record_at(request_row_dtype)
 
 ASSET_BYTES = asset_dtype.itemsize
 _RECORD_BYTES = record_dtype.itemsize
+_REQUEST_ROW_BYTES = request_row_dtype.itemsize
 # Prices in ticks beyond this can't be told apart as floats.
 _MAX_TICK = float(1 << 53)
 
@@ -93,6 +96,29 @@ def _advance(session, until_ns, wait, asset_no, order_id):
         interval = s.record_interval_ns
         s.record_next_ns = (s.now_ns // interval + 1) * interval
     return code
+
+
+@inline
+def _note_request(session, asset_no, address, kind):
+    """Keep what was sent, if it is wanted."""
+    s = session_at(session)
+    if s.requests_cap == 0:
+        return
+    if s.requests_len >= s.requests_cap:
+        s.requests_dropped += 1
+        return
+    order = order_at(address)
+    row = s.requests + s.requests_len * _REQUEST_ROW_BYTES
+    r = request_row_at(row)
+    r.timestamp = order.local_timestamp
+    r.asset_no = asset_no
+    # Copied as bits: the id is unsigned in the file.
+    store_i64(row + 16, order.order_id)
+    r.kind = kind
+    r.side = order.side
+    r.price = order.price_tick * order.tick_size
+    r.qty = order.qty
+    s.requests_len += 1
 
 
 @kernel("int64(int64, int64)")
@@ -169,6 +195,7 @@ def submit(session, asset_no, order_id, side, price, qty, time_in_force, order_t
     if code != 0:
         remove_order(asset, order)
         return code
+    _note_request(session, asset_no, order, NEW)
     if wait != 0:
         return _advance(session, UNTIL_END_OF_DATA, WAIT_RESPONSE, asset_no, order_id)
     return 0
@@ -204,6 +231,7 @@ def modify(session, asset_no, order_id, price, qty, wait):
         order.req = NONE
         order.local_timestamp = prior_local_ts
         return code
+    _note_request(session, asset_no, address, REPLACED)
     if wait != 0:
         return _advance(session, UNTIL_END_OF_DATA, WAIT_RESPONSE, asset_no, order_id)
     return 0
@@ -229,6 +257,7 @@ def cancel(session, asset_no, order_id, wait):
         order.req = NONE
         order.local_timestamp = prior_local_ts
         return code
+    _note_request(session, asset_no, address, CANCELED)
     if wait != 0:
         return _advance(session, UNTIL_END_OF_DATA, WAIT_RESPONSE, asset_no, order_id)
     return 0

@@ -79,3 +79,17 @@ fill_dtype = np.dtype(
     align=True,
 )
 """One execution of a bot's order: `timestamp` is when the bot learned of it, `exch_ts` when it happened."""
+
+request_row_dtype = np.dtype(
+    [
+        ("timestamp", "i8"),
+        ("asset_no", "i8"),
+        ("order_id", "u8"),
+        ("kind", "i8"),
+        ("side", "i8"),
+        ("price", "f8"),
+        ("qty", "f8"),
+    ],
+    align=True,
+)
+"""One request that a bot sent: a new order (kind NEW), its modification (REPLACED) or its cancellation (CANCELED)."""

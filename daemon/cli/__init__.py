@@ -15,6 +15,11 @@ _COMMANDS = {
     "connector": "Trade one account of an exchange, and serve its market, to bots.",
     "exchange": "Run a local exchange that speaks a real one's protocol.",
     "backtest": "Run a replay and a bot in one process.",
+    "status": "Show the daemons that run, their bots, books, orders and limits.",
+    "tap": "Show a channel's market data as it passes, or save it as an archive.",
+    "halt": "Have a connector cancel all orders and refuse new ones.",
+    "resume": "Have a halted connector take orders again.",
+    "compare": "Show a live run and its backtest side by side.",
     "convert": "Make an archive from an exchange's raw capture.",
 }
 

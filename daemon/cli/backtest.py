@@ -11,6 +11,7 @@ from daemon.cli.options import (
     date_option,
     find_config,
     json_option,
+    latency_option,
     progress_option,
     record_option,
 )
@@ -32,9 +33,16 @@ configurations, bit for bit.
 @date_option
 @json_option
 @record_option
+@latency_option
 @progress_option
 def command(
-    config: Path | None, bot: Path, date: str, as_json: bool, record: Path | None, progress_mode: str
+    config: Path | None,
+    bot: Path,
+    date: str,
+    as_json: bool,
+    record: Path | None,
+    latency: Path | None,
+    progress_mode: str,
 ) -> None:
     """Run a replay and a bot in one process, for research and sweeps."""
     # Nothing is imported here that the strategy does not need: a backtest is to start fast.
@@ -51,6 +59,8 @@ def command(
     bot_config = load(bot, BotConfig)
     if record is not None:
         check_output(record)
+    if latency is not None:
+        check_output(latency)
     from sim.archive import parse_dates
 
     dates = parse_dates(date)
@@ -58,4 +68,4 @@ def command(
         result = backtest(replay_config, path.parent, bot_config, bot.parent, dates)
     from daemon.cli.output import put_out
 
-    put_out(result, as_json=as_json, record=record)
+    put_out(result, as_json=as_json, record=record, latency=latency)

@@ -5,7 +5,14 @@ from pathlib import Path
 import click
 
 from daemon.cli.importing import importing
-from daemon.cli.options import config_option, find_config, json_option, progress_option, record_option
+from daemon.cli.options import (
+    config_option,
+    find_config,
+    json_option,
+    latency_option,
+    progress_option,
+    record_option,
+)
 
 _EPILOG = """\b
 Examples:
@@ -22,8 +29,11 @@ tells the strategy that it is over; its open orders end as [bot] end says.
 @config_option("bot.toml")
 @json_option
 @record_option
+@latency_option
 @progress_option
-def command(config: Path | None, as_json: bool, record: Path | None, progress_mode: str) -> None:
+def command(
+    config: Path | None, as_json: bool, record: Path | None, latency: Path | None, progress_mode: str
+) -> None:
     """Run a compiled strategy on channels and show what it came to."""
     # Nothing is imported here that the strategy does not need: a bot is to start fast.
     with importing():
@@ -37,11 +47,13 @@ def command(config: Path | None, as_json: bool, record: Path | None, progress_mo
     bot_config = load(path, BotConfig)
     if record is not None:
         check_output(record)
+    if latency is not None:
+        check_output(latency)
     with watching(progress_mode):
         result = run(bot_config, path.parent)
     from daemon.cli.output import put_out
 
-    put_out(result, as_json=as_json, record=record)
+    put_out(result, as_json=as_json, record=record, latency=latency)
     if result.lost:
         from hftd.errors import LeaseLostError
 

@@ -10,7 +10,7 @@ from daemon.cli.options import FILE
 _EPILOG = """\b
 Examples:
   hftd connector --config configs/binancefutures.toml
-  hftd connector --config /etc/hftd/bf.toml --connector binancefutures --name bf
+  hftd connector --config bf.toml --connector binancefutures --name bf
 
 Keys come from HFTD_API_KEY and HFTD_SECRET, from systemd credentials, or from
 the configuration if only its owner may read it. Without keys there is market

@@ -11,24 +11,69 @@ from daemon.cli.options import FILE
 from hftd.errors import ConfigError, UsageError
 
 _CONFIGS = ("replay.toml", "bot.toml")
+_LIVE_CONFIGS = ("replay.toml", "bot-live.toml")
+_CHAOS = 42
 _EPILOG = """\b
 Examples:
   hftd demo                make demo does the same
   hftd demo --seed 7       another market
+  hftd demo --live         make demo-live does the same
 
 It takes ./configs/replay.toml and ./configs/bot.toml, which you may edit
 (copies of the originals are put there if they are missing), and writes the
 market's archives to where they say, ./data.
+
+With --live a local exchange plays that market, a connector trades on it as on
+the real one, and the bot of ./configs/bot-live.toml trades on the connector;
+then the same while the exchange misbehaves. Exit code 1: bot, connector and
+exchange do not agree on the account to the last unit.
 """
 
 
 @click.command("demo", epilog=_EPILOG)
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the market.")
 @click.option(
-    "--folder", type=FILE, default=Path("demo"), show_default=True, help="For the result and its picture."
+    "--seed", type=click.IntRange(min=0), help="Of the market. Default: 1; with --live the one that is there."
 )
-def command(seed: int, folder: Path) -> None:
-    """Generate a market, replay it to a bot over shared memory, show what it earned."""
+@click.option(
+    "--folder", type=FILE, help="For the result and its picture. Default: demo, with --live demo-live."
+)
+@click.option("--live", is_flag=True, help="With a local exchange and a connector, as live.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1, 300),
+    default=20.0,
+    show_default=True,
+    help="How long the bot trades with --live, each time.",
+)
+@click.option(
+    "--chaos", type=int, default=_CHAOS, show_default=True, help="The seed of the misbehaviour, with --live."
+)
+def command(seed: int | None, folder: Path | None, live: bool, seconds: float, chaos: int) -> int:
+    """Generate a market, replay it to a bot over shared memory, show what it earned; or trade on it live."""
+    if live:
+        return _live(seed, folder or Path("demo-live"), seconds, chaos)
+    _replay(1 if seed is None else seed, folder or Path("demo"))
+    return 0
+
+
+def _live(seed: int | None, folder: Path, seconds: float, chaos: int) -> int:
+    from daemon.cli.demo_live import is_there, market_of, run
+    from daemon.cli.demo_run import stage
+    from hftd.clock import monotonic_ns
+
+    start_ns = monotonic_ns()
+    replay_path, bot_path = _configs(Path("configs"), _LIVE_CONFIGS)
+    market, instrument = market_of(replay_path, bot_path)
+    _make(folder)
+    stage(1, "A market", "a generated day of BTCUSDT, the one of `hftd demo`")
+    if seed is not None or not is_there(market):
+        _generate(replay_path, 1 if seed is None else seed)
+    agree = run(market, instrument, folder, seconds, chaos)
+    click.echo(f"All of it took {(monotonic_ns() - start_ns) / 1e9:.1f} s.")
+    return 0 if agree else 1
+
+
+def _replay(seed: int, folder: Path) -> None:
     from daemon.cli.demo_run import play, stage
     from daemon.cli.picture import draw
     from daemon.cli.results import show_bot
@@ -36,7 +81,7 @@ def command(seed: int, folder: Path) -> None:
     from sim.generate import DEMO_DATE
 
     start_ns = monotonic_ns()
-    replay_path, bot_path = _configs(Path("configs"))
+    replay_path, bot_path = _configs(Path("configs"), _CONFIGS)
     _make(folder)
     stage(1, "A market", "two instruments that follow one fair price, with their order flow, from a seed")
     _generate(replay_path, seed)
@@ -53,12 +98,12 @@ def command(seed: int, folder: Path) -> None:
     click.echo(_next_steps(replay_path, bot_path, DEMO_DATE))
 
 
-def _configs(folder: Path) -> tuple[Path, Path]:
+def _configs(folder: Path, names: tuple[str, str]) -> tuple[Path, Path]:
     """The two configurations in `folder`; the originals are copied there if they are missing."""
     import daemon
 
     originals = Path(daemon.__file__ or "").resolve().parent.parent / "configs"
-    for name in _CONFIGS:
+    for name in names:
         path, original = folder / name, originals / name
         if path.is_file():
             continue
@@ -68,7 +113,7 @@ def _configs(folder: Path) -> tuple[Path, Path]:
         _make(folder)
         shutil.copyfile(original, path)
         click.echo(f"wrote {path}", err=True)
-    return folder / _CONFIGS[0], folder / _CONFIGS[1]
+    return folder / names[0], folder / names[1]
 
 
 def _make(folder: Path) -> None:

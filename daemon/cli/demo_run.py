@@ -24,9 +24,9 @@ LEAVE_MAX_S = 60
 """When one of the processes has ended, the other must end within this time."""
 
 
-def stage(number: int, title: str, text: str) -> None:
+def stage(number: int, title: str, text: str, *, of: int = 4) -> None:
     """The heading of a stage of the demo, on stderr."""
-    click.echo(f"\n{click.style(f'{number}/4  {title}', bold=True)}  {text}", err=True)
+    click.echo(f"\n{click.style(f'{number}/{of}  {title}', bold=True)}  {text}", err=True)
 
 
 def play(replay_path: Path, bot_path: Path, date: str, folder: Path) -> BotResult:
@@ -63,9 +63,9 @@ def _wait_for_channels(
     children: Children, replay: Child, config: ReplayConfig, runtime: Path, progress: Shown
 ) -> None:
     sockets = [runtime / f"{channel.name}.sock" for channel in config.channels]
-    for _ in _ticks(READY_MAX_S):
+    for _ in ticks(READY_MAX_S):
         _relay(children, progress)
-        _check([replay])
+        check([replay])
         if replay.code == 0:
             raise HftdError("the daemon ended before a bot could come", where="hftd replay")
         if all(socket.exists() for socket in sockets):
@@ -80,7 +80,7 @@ def _watch(children: Children, processes: list[Child], progress: Shown) -> None:
     while any(process.code is None for process in processes):
         if _relay(children, progress):
             heard_ns = monotonic_ns()
-        _check(processes)
+        check(processes)
         if not ended_ns and any(process.code is not None for process in processes):
             ended_ns = monotonic_ns()
         silent_s = (monotonic_ns() - heard_ns) / 1e9
@@ -90,11 +90,11 @@ def _watch(children: Children, processes: list[Child], progress: Shown) -> None:
             raise HftdError("does not end", where=running)
     while _relay(children, progress, timeout_s=0.2):
         pass
-    _check(processes)
+    check(processes)
 
 
-def _ticks(limit_s: float) -> Iterator[None]:
-    """Until so many seconds have passed."""
+def ticks(limit_s: float) -> Iterator[None]:
+    """Again and again until so many seconds have passed."""
     end_ns = monotonic_ns() + int(limit_s * 1e9)
     while monotonic_ns() < end_ns:
         yield
@@ -118,7 +118,7 @@ def _relay(children: Children, progress: Shown, *, timeout_s: float = 0.05) -> b
     return True
 
 
-def _check(processes: list[Child]) -> None:
+def check(processes: list[Child]) -> None:
     """Raise if a process has failed; if both did, for the daemon: the bot's failure follows from it."""
     if not any(process.code for process in processes):
         return

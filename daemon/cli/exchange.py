@@ -10,7 +10,7 @@ from daemon.cli.options import Speed, config_option, find_config
 _EPILOG = """\b
 Examples:
   hftd exchange --venue binancefutures --date 20240808
-  hftd exchange --venue binancefutures --generate 7           a market out of a seed
+  hftd exchange --venue binancefutures --generate 7       a market from a seed
   hftd exchange --venue binancefutures --generate 7 --chaos 42
 
 It listens on loopback until it is interrupted. The control page shows

@@ -21,6 +21,14 @@ record_option = click.option(
     help="Write `records` (the state at each interval) and `fills`.",
 )
 
+latency_option = click.option(
+    "--latency",
+    type=FILE,
+    metavar="OUT.npz",
+    help="Write the order latencies of the run, for a backtest's `interpolated` model (OUT.0.npz, OUT.1.npz ... "
+    "where the bot has several instruments).",
+)
+
 date_option = click.option(
     "--date",
     required=True,

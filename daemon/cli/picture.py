@@ -61,9 +61,9 @@ def _draw_asset(panels: Any, asset: AssetResult, result: BotResult, number: int)
         panel.grid(alpha=0.25)
         panel.margins(x=0.02)
         panel.ticklabel_format(axis="y", useOffset=False, style="plain")
-    records = _thin(result.records[:, number], POINTS_MAX)
+    records = thin(result.records[:, number], POINTS_MAX)
     if len(records):
-        at = _times(records["timestamp"])
+        at = times(records["timestamp"])
         contract = Contract(asset.contract_size, asset.inverse)
         curve = [contract.equity(*(float(row[name]) for name in _EQUITY)) for row in records]
         equity.plot(at, curve, color=_LINE_COLOR, linewidth=1.2)
@@ -71,7 +71,7 @@ def _draw_asset(panels: Any, asset: AssetResult, result: BotResult, number: int)
         position.step(at, records["position"], where="post", color=_LINE_COLOR, linewidth=1)
         position.axhline(0, color="black", linewidth=0.6, alpha=0.5)
         price.plot(at, records["price"], color="#7a8797", linewidth=0.9, label="mid", zorder=1)
-        _date_axis(price)
+        date_axis(price)
         if len(records) == 1:
             # One moment has no extent that an axis could be divided by.
             price.set_xlim(at[0] - np.timedelta64(1, "s"), at[0] + np.timedelta64(1, "s"))
@@ -89,7 +89,7 @@ def _draw_asset(panels: Any, asset: AssetResult, result: BotResult, number: int)
 def _draw_fills(panel: Any, fills: np.ndarray, *, size: int, has_records: bool) -> None:
     if not len(fills):
         _note(panel, "no fills" if has_records else "no records and no fills")
-    shown = _thin(fills, FILLS_MAX)
+    shown = thin(fills, FILLS_MAX)
     for side, name, marker, color in ((True, "buy", "^", _BUY_COLOR), (False, "sell", "v", _SELL_COLOR)):
         for maker, kind in ((True, "maker"), (False, "taker")):
             count = int((((fills["side"] == BUY) == side) & ((fills["maker"] != 0) == maker)).sum())
@@ -97,7 +97,7 @@ def _draw_fills(panel: Any, fills: np.ndarray, *, size: int, has_records: bool) 
             if not len(chosen):
                 continue
             panel.scatter(
-                _times(chosen["timestamp"]),
+                times(chosen["timestamp"]),
                 chosen["price"],
                 s=size,
                 marker=marker,
@@ -112,7 +112,7 @@ def _draw_fills(panel: Any, fills: np.ndarray, *, size: int, has_records: bool) 
         panel.legend(loc="best", fontsize=8, title=title, title_fontsize=8, framealpha=0.85)
 
 
-def _thin(rows: np.ndarray, limit: int) -> np.ndarray:
+def thin(rows: np.ndarray, limit: int) -> np.ndarray:
     """Every n-th row, with the last one, so that about `limit` remain."""
     if len(rows) <= limit:
         return rows
@@ -120,11 +120,13 @@ def _thin(rows: np.ndarray, limit: int) -> np.ndarray:
     return rows[np.union1d(chosen, [len(rows) - 1])]
 
 
-def _times(timestamps_ns: np.ndarray) -> np.ndarray:
+def times(timestamps_ns: np.ndarray) -> np.ndarray:
+    """Nanoseconds as the axis takes them."""
     return timestamps_ns.astype("datetime64[ns]")
 
 
-def _date_axis(panel: Any) -> None:
+def date_axis(panel: Any) -> None:
+    """Let the panel's axis show times."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(maxticks=8)

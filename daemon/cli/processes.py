@@ -1,6 +1,7 @@
 """Child processes of a command: their lines in one queue, and none of them left behind."""
 
 import contextlib
+import os
 import queue
 import signal
 import subprocess
@@ -21,6 +22,8 @@ _GRACE_S = 5.0
 
 class Child:
     """One process, `python -m daemon.cli ...`, in a session of its own: a Ctrl-C reaches only its parent.
+
+    If its parent is killed, so that nobody is left to stop it, it is interrupted by the system.
 
     Args:
         name: What its lines are called.
@@ -44,7 +47,7 @@ class Child:
         self._kept: deque[str] = deque(maxlen=_LINES_KEPT_MAX)
         with self._stdout_path.open("wb") as stdout:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "daemon.cli", *arguments],
+                [sys.executable, "-m", "daemon.cli.child", str(os.getpid()), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=subprocess.PIPE,
@@ -85,10 +88,15 @@ class Child:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout_s)
 
-    def stop(self) -> None:
-        """Interrupt it, and kill it if it stays."""
+    def interrupt(self) -> None:
+        """Tell it to end."""
         if self.code is None:
             self.process.send_signal(signal.SIGINT)
+
+    def stop(self) -> None:
+        """Interrupt it, and kill it if it stays."""
+        self.interrupt()
+        if self.code is None:
             self.wait(_GRACE_S)
         if self.code is None:
             self.process.kill()
@@ -114,9 +122,9 @@ class Children:
         for child in reversed(self.all):
             child.stop()
 
-    def start(self, name: str, *arguments: str) -> Child:
-        """Start one more."""
-        child = Child(name, list(arguments), self._environment, self._folder, self._lines)
+    def start(self, name: str, *arguments: str, **environment: str) -> Child:
+        """Start one more, with what it alone has in its environment."""
+        child = Child(name, list(arguments), self._environment | environment, self._folder, self._lines)
         self.all.append(child)
         return child
 

@@ -17,16 +17,16 @@ from hftd.book import book_at
 from hftd.book_rows import book_rows
 from hftd.channel import wire
 from hftd.channel.endpoint import address_of
-from hftd.channel.publisher import MarketPublisher
-from hftd.clock import monotonic_ns, wall_ns
+from hftd.channel.publisher import MarketPublisher, publish_rows
+from hftd.clock import monotonic_ns, running_ns
 from hftd.errors import DataError
 from hftd.feed import ROW_BYTES, apply_book_row
 from hftd.fuse import FUSE_NO_ROOM, FUSE_OK, fuse_events
 from hftd.fused_books import FusedBooks
-from hftd.jit import entry
+from hftd.jit import entry, inline
 from hftd.layout import book_dtype
 from hftd.local import AssetSpec, fill_book
-from hftd.native import call_code
+from hftd.native import call_code, load_i64
 from hftd.types import event_dtype
 
 _I64: Final = types.int64
@@ -38,16 +38,55 @@ BestPrices = Callable[[int, int, int, bool, int], None]
 """Given an instrument's number, best bid and ask in ticks, whether the book is valid, and the time."""
 
 
-@entry((_I64, _ROWS))
-def _follow(book, rows):
-    """Apply rows to a book; whether a best price changed."""
+# What compiled code needs to know of one instrument.
+_FUNCTION: Final = 0  # of fusing; 0 to take the rows as they are
+_FUSER: Final = 8
+_OUT: Final = 16
+_CAPACITY: Final = 24
+_DONE: Final = 32  # the address of two words: rows taken, rows written
+_PUBLISHER: Final = 40
+_NUMBER: Final = 48
+_BOOK: Final = 56
+_PLAN_WORDS: Final = 8
+
+
+@inline
+def _publish_and_follow(plan, source, count):
+    publish_rows(load_i64(plan + _PUBLISHER), load_i64(plan + _NUMBER), source, ROW_BYTES, count)
+    book = load_i64(plan + _BOOK)
     b = book_at(book)
     bid, ask = b.best_bid_tick, b.best_ask_tick
-    row = address_of(rows)
-    for _ in range(len(rows)):
-        apply_book_row(book, row)
-        row += ROW_BYTES
-    return b.best_bid_tick != bid or b.best_ask_tick != ask
+    for k in range(count):
+        apply_book_row(book, source + k * ROW_BYTES)
+    changed = b.best_bid_tick != bid or b.best_ask_tick != ask
+    return 2 * count + (1 if changed else 0)
+
+
+@entry((_I64, _ROWS))
+def _take(plan, rows):
+    """Fuse, publish and follow rows: one call of compiled code for a message.
+
+    Returns twice the number of rows published, plus 1 if a best price changed; or a FUSE_* code, negative: then nothing
+    was published, and fusing has come as far as the words at `_DONE` say.
+    """
+    source, count = address_of(rows), len(rows)
+    function = load_i64(plan + _FUNCTION)
+    if function != 0:
+        out, done = load_i64(plan + _OUT), load_i64(plan + _DONE)
+        fuser, capacity = load_i64(plan + _FUSER), load_i64(plan + _CAPACITY)
+        code = call_code(function, (fuser, source, count, out, capacity, done))
+        if code != FUSE_OK:
+            return -code
+        source, count = out, load_i64(done + 8)
+    if count == 0:
+        return 0
+    return _publish_and_follow(plan, source, count)
+
+
+@entry((_I64, _ROWS))
+def _take_fused(plan, rows):
+    """The same for rows that are fused already."""
+    return _publish_and_follow(plan, address_of(rows), len(rows)) if len(rows) else 0
 
 
 @entry((_I64, _I64, _ROWS, _I64, _I64, _I64, _I64))
@@ -57,46 +96,42 @@ def _fuse(function, fuser, rows, taken, out, capacity, done):
 
 
 class _Fuser:
-    """Best prices and depth of one instrument, fused as they come."""
+    """Best prices and depth of one instrument, fused as they come; `_take` does it, as long as there is room."""
 
-    def __init__(self, instrument: Instrument) -> None:
+    def __init__(self, instrument: Instrument, plan: NDArray[np.int64]) -> None:
         self._books = FusedBooks(1, float(instrument.tick_size), float(instrument.lot_size))
         self._done = np.zeros(2, np.int64)
         self._done_address = int(self._done.ctypes.data)
         self._kernel = fuse_events.address
+        self._plan = plan
         self._fuse = _fuse.direct
         self._grow(0)
 
     def _grow(self, rows_left: int) -> None:
-        self._books.grow(rows_left)
-        self._out = int(self._books.out.ctypes.data)
+        books = self._books
+        books.grow(rows_left)
+        self._out = int(books.out.ctypes.data)
+        words = (self._kernel, books.addresses[0], self._out, len(books.out), self._done_address)
+        self._plan[_FUNCTION // 8 : _DONE // 8 + 1] = words
 
-    def fuse(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """The rows that these become; they hold until the next call.
+    def go_on(self, rows: NDArray[Any], code: int) -> NDArray[Any]:
+        """The rows that these become, after `_take` came to an end of its room or of what it can read.
 
         Raises:
             DataError: One can't be fused; what came of those before it is lost, and the books want a snapshot.
         """
         books, done = self._books, self._done
-        taken = used = 0
-        while True:
-            code = self._fuse(
-                self._kernel,
-                books.addresses[0],
-                rows,
-                taken,
-                self._out + used * ROW_BYTES,
-                len(books.out) - used,
-                self._done_address,
-            )
-            taken += int(done[0])
-            used += int(done[1])
-            if code == FUSE_OK:
-                return books.out[:used]
-            if code != FUSE_NO_ROOM:
-                raise books.error(code, rows, taken)
+        taken, used = int(done[0]), int(done[1])
+        while code == FUSE_NO_ROOM:
             books.used = used
             self._grow(len(rows) - taken)
+            out, room = self._out + used * ROW_BYTES, len(books.out) - used
+            code = self._fuse(self._kernel, books.addresses[0], rows, taken, out, room, self._done_address)
+            taken += int(done[0])
+            used += int(done[1])
+        if code != FUSE_OK:
+            raise books.error(code, rows, taken)
+        return books.out[:used]
 
 
 class FollowedMarket:
@@ -109,13 +144,15 @@ class FollowedMarket:
         last_ns: When, on the monotonic clock; 0 for never.
     """
 
-    def __init__(self, instrument: Instrument, is_fused: bool) -> None:
+    def __init__(self, instrument: Instrument, is_fused: bool, publisher: MarketPublisher) -> None:
         self.instrument = instrument
         self.is_valid = False
         self.rows = 0
         self.last_ns = 0
         self.unfused = 0
-        self.fuser = _Fuser(instrument) if is_fused else None
+        self._plan = np.zeros(_PLAN_WORDS, np.int64)
+        self.plan = int(self._plan.ctypes.data)
+        self.fuser = _Fuser(instrument, self._plan) if is_fused else None
         self._arena = Arena()
         self.book = self._arena.records(book_dtype, 1)
         fill_book(
@@ -124,6 +161,7 @@ class FollowedMarket:
             self._arena,
         )
         self.address = int(self.book.ctypes.data)
+        self._plan[_PUBLISHER // 8 :] = publisher.address, instrument.number, self.address
 
     @property
     def best_ticks(self) -> tuple[int, int]:
@@ -151,13 +189,16 @@ class Books:
         self._on_best = on_best
         self._markets: dict[int, FollowedMarket] = {}
         self._publish = publisher.publish
-        self._follow = _follow.direct
+        self._take = _take.direct
+        self._take_fused = _take_fused.direct
 
     def follow(self, instrument: Instrument) -> FollowedMarket:
         """Begin with an instrument, or find it again."""
         market = self._markets.get(instrument.number)
         if market is None:
-            market = self._markets[instrument.number] = FollowedMarket(instrument, self._is_fused)
+            market = self._markets[instrument.number] = FollowedMarket(
+                instrument, self._is_fused, self._publisher
+            )
         return market
 
     def markets(self) -> list[FollowedMarket]:
@@ -172,21 +213,27 @@ class Books:
         """Publish rows of an instrument; `is_book`: they change its book."""
         market = self._markets[number]
         if is_book:
-            if market.fuser is not None:
-                try:
-                    rows = market.fuser.fuse(rows)
-                except DataError as error:
-                    self._on_unfused(market, error)
+            taken = self._take(market.plan, rows)
+            if taken <= 0:
+                if taken == 0 or (taken := self._take_more(market, rows, -taken)) == 0:
                     return
-            if not len(rows):
-                return
-            self._publish(number, rows)
-            if self._follow(market.address, rows):
+            if taken & 1:
                 self._tell(market)
+            market.rows += taken >> 1
         else:
             self._publish(number, rows)
-        market.rows += len(rows)
+            market.rows += len(rows)
         market.last_ns = monotonic_ns()
+
+    def _take_more(self, market: FollowedMarket, rows: NDArray[Any], code: int) -> int:
+        """What `_take` could not: it needs more room, or a row can't be fused."""
+        assert market.fuser is not None
+        try:
+            fused = market.fuser.go_on(rows, code)
+        except DataError as error:
+            self._on_unfused(market, error)
+            return 0
+        return self._take_fused(market.plan, fused)
 
     def _on_unfused(self, market: FollowedMarket, error: Exception) -> None:
         market.unfused += 1
@@ -201,4 +248,4 @@ class Books:
         self._tell(market)
 
     def _tell(self, market: FollowedMarket) -> None:
-        self._on_best(market.instrument.number, *market.best_ticks, market.is_valid, wall_ns())
+        self._on_best(market.instrument.number, *market.best_ticks, market.is_valid, running_ns())

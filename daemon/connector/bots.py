@@ -16,6 +16,7 @@ import structlog
 
 from daemon.connector.books import Books
 from daemon.connector.links import LinkTable, answer
+from daemon.connector.rehearsal import EVERY_NS
 from daemon.orders.limits import BotLimits, narrowed
 from daemon.orders.manager import Update
 from daemon.orders.messages import Instrument
@@ -34,7 +35,7 @@ from hftd.channel.layout import (
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
 from hftd.channel.server import Grant
-from hftd.clock import wall_ns
+from hftd.clock import monotonic_ns, running_ns
 from hftd.errors import HftdError, ProtocolError, RefusedError
 
 BURST: Final = 256
@@ -133,21 +134,32 @@ class Bots:
         self._orders: Orders | None = None
         self._drop: Callable[[str, str], None] = lambda _bot, _reason: None
         self._is_spinning = False
+        self._rehearse: Callable[[], None] | None = None
+        self._rehearse_ns = 0
 
     # Setting up.
 
-    def start(self, orders: Orders, drop: Callable[[str, str], None], *, spin: bool) -> None:
+    def start(
+        self,
+        orders: Orders,
+        drop: Callable[[str, str], None],
+        *,
+        spin: bool,
+        rehearse: Callable[[], None] | None = None,
+    ) -> None:
         """Begin to listen to bots' requests.
 
         Args:
             orders: Who handles them.
             drop: Takes a bot's lease: `ChannelServer.drop`.
             spin: Look at the queues all the time.
+            rehearse: Called now and then while there is nothing to do, if it spins.
         """
         self._orders = orders
         self._drop = drop
         loop = asyncio.get_running_loop()
         self._is_spinning = spin
+        self._rehearse = rehearse
         if spin:
             loop.call_soon(self._spin, loop)
         loop.add_reader(self.bell.fd, self._on_bell)
@@ -214,7 +226,7 @@ class Bots:
         limits = narrowed(self._limits(hello.bot), hello.limits, hello.pull_quotes)
         for one in instruments:
             self.follow(one)
-        now_ns = wall_ns()
+        now_ns = running_ns()
         numbers = tuple(one.number for one in instruments)
         size = 3 * sum(self._book_bytes(number, now_ns) for number in numbers)
         response_bytes = max(RESPONSE_BYTES, 1 << (size - 1).bit_length())
@@ -256,7 +268,7 @@ class Bots:
         self._set_table()
         self.publisher.remove_bot(attached.page)
         try:
-            self._orders.detach(bot, wall_ns())
+            self._orders.detach(bot, running_ns())
         finally:
             attached.link.close()
         _log.info("lease ended", bot=bot, reason=reason, on_end=attached.hello.on_end)
@@ -349,11 +361,11 @@ class Bots:
     # What bots ask.
 
     def _on_bell(self) -> None:
-        self.bell.clear()
+        # A ring that is cleared after the look belongs to a request that the look after the arming finds.
         self.drain()
+        self.bell.clear()
         if not self._is_spinning:
             self._table.arm()
-            # What came between the last look and the arming has not rung.
             self.drain()
 
     def _spin(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -363,6 +375,11 @@ class Bots:
             return
         if self._table.next_ready() >= 0:
             self.drain()
+        elif self._rehearse is not None:
+            now_ns = monotonic_ns()
+            if now_ns >= self._rehearse_ns and self._order and self.is_connected:
+                self._rehearse_ns = now_ns + EVERY_NS
+                self._rehearse()
         loop.call_soon(self._spin, loop)
 
     def drain(self) -> None:
@@ -397,9 +414,9 @@ class Bots:
         bot.requests += 1
         if type(message) is wire.Resync:
             bot.resyncs += 1
-            now_ns = wall_ns()
+            now_ns = running_ns()
             self._greet(bot, self._orders.told(bot.name, now_ns), now_ns)
             return
         if message.instrument not in bot.numbers:  # pyright: ignore[reportAttributeAccessIssue]
             raise ProtocolError("a request names an instrument that the bot did not ask for")
-        self._orders.request(bot.name, message, wall_ns())  # pyright: ignore[reportArgumentType]
+        self._orders.request(bot.name, message, running_ns())  # pyright: ignore[reportArgumentType]

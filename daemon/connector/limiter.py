@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hftd.clock import wall_ns
+from hftd.clock import running_ns
 from hftd.errors import UsageError
 
 SLICES: Final = 64
@@ -69,11 +69,23 @@ class _Window:
         else:
             self._slices.append([number, cost])
         self.used += cost
-        self.used_max = max(self.used_max, self.used)
+        if self.used > self.used_max:
+            self.used_max = self.used
 
     def wait_ns(self, cost: int, now_ns: int, is_urgent: bool) -> int:
-        """0 if there is room, else how long until there is."""
-        room = self.rate.limit - (0 if is_urgent else self.rate.reserve)
+        """0 if there is room, else how long until there is.
+
+        Raises:
+            UsageError: There is never so much.
+        """
+        rate = self.rate
+        slices = self._slices
+        # Most often the oldest slice is not over yet.
+        if slices and slices[0][0] < (now_ns - rate.interval_ns) // self._slice_ns:
+            self.expire(now_ns)
+        room = rate.limit if is_urgent else rate.limit - rate.reserve
+        if cost > room:
+            raise UsageError(f"a request costs {cost} of {rate.name}, which allows {rate.limit}")
         excess = self.used + cost - room
         if excess <= 0:
             return 0
@@ -122,21 +134,21 @@ class Limiter:
         Raises:
             UsageError: The cost is more than the limit ever allows.
         """
-        wait_ns = max(0, self._banned_until_ns - now_ns)
+        wait_ns = self._banned_until_ns - now_ns
+        if wait_ns < 0:
+            wait_ns = 0
+        windows = self._windows
         for name, count in cost.items():
-            window = self._windows.get(name)
-            if window is None:
-                continue
-            if count > window.rate.limit - (0 if is_urgent else window.rate.reserve):
-                raise UsageError(f"a request costs {count} of {name}, which allows {window.rate.limit}")
-            window.expire(now_ns)
-            wait_ns = max(wait_ns, window.wait_ns(count, now_ns, is_urgent))
+            if name in windows:
+                left_ns = windows[name].wait_ns(count, now_ns, is_urgent)
+                if left_ns > wait_ns:
+                    wait_ns = left_ns
         if wait_ns:
             self.refused += 1
             return wait_ns
         for name, count in cost.items():
-            if window := self._windows.get(name):
-                window.add(count, now_ns)
+            if name in windows:
+                windows[name].add(count, now_ns)
         return 0
 
     async def wait(self, cost: Mapping[str, int], *, is_urgent: bool = False) -> None:
@@ -146,7 +158,7 @@ class Limiter:
             UsageError: The cost is more than the limit ever allows.
         """
         while True:
-            wait_ns = self.take(cost, wall_ns(), is_urgent=is_urgent)
+            wait_ns = self.take(cost, running_ns(), is_urgent=is_urgent)
             if wait_ns == 0:
                 return
             await asyncio.sleep(wait_ns / 1e9)

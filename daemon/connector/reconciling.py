@@ -11,7 +11,7 @@ from daemon.connector.supervise import Backoff
 from daemon.connector.venue import Session
 from daemon.orders.manager import OrderManager
 from daemon.orders.messages import Execution
-from hftd.clock import wall_ns
+from hftd.clock import running_ns
 from hftd.errors import HftdError
 
 UNSETTLED_S: Final = 1.0
@@ -57,8 +57,10 @@ class Reconciler:
         while True:
             if not self._is_due():
                 self._wake.clear()
+                # Not by `wait_for`: before Python 3.12 it swallows a cancellation that comes with the event.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+                    async with asyncio.timeout(LOOK_EVERY_S):
+                        await self._wake.wait()
                 continue
             try:
                 settled = await self._once()
@@ -68,24 +70,24 @@ class Reconciler:
                 _log.warning("the account could not be reconciled", why=str(error) or type(error).__name__)
             if settled:
                 self._backoff.reset()
-                self._due_ns = wall_ns() + self._every_ns
+                self._due_ns = running_ns() + self._every_ns
             else:
-                self._due_ns = wall_ns() + int(self._backoff.next_s() * 1e9)
+                self._due_ns = running_ns() + int(self._backoff.next_s() * 1e9)
 
     def _is_due(self) -> bool:
-        return self._is_up and wall_ns() >= min(self._due_ns, self._orders.reconcile_due_ns())
+        return self._is_up and running_ns() >= min(self._due_ns, self._orders.reconcile_due_ns())
 
     async def _once(self) -> bool:
-        asked_ns = wall_ns()
+        asked_ns = running_ns()
         open_orders = await self._session.open_orders()
         executions: list[Execution] = []
         for symbol in self._orders.symbols():
             since_ns = self._orders.executions_since_ns(symbol)
             executions += await self._session.executions(symbol, since_ns, self._orders.is_counted)
         holdings = await self._session.holdings()
-        found = self._orders.reconcile(open_orders, executions, holdings, asked_ns, wall_ns())
+        found = self._orders.reconcile(open_orders, executions, holdings, asked_ns, running_ns())
         self.done += 1
-        self.last_ns = wall_ns()
+        self.last_ns = running_ns()
         self.foreign = found.foreign
         if found.missed_executions or found.adopted or found.queried or found.differences:
             _log.warning(

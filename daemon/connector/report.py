@@ -7,8 +7,8 @@ import msgspec
 
 from daemon.orders.manager import OrderManager
 from hftd.channel import status
-from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS
-from hftd.clock import monotonic_ns, wall_ns
+from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS, MARKET_TAIL
+from hftd.clock import monotonic_ns, running_ns
 from hftd.types import INVALID_MAX, INVALID_MIN
 from hftd.version import __version__
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def status_of(connector: "Connector") -> status.DaemonStatus:
     """All that a connector knows of itself."""
-    now_ns = wall_ns()
+    now_ns = running_ns()
     bots, session = connector.bots, connector.session
     known = connector.orders.snapshot(now_ns)
     server = connector.server
@@ -110,9 +110,11 @@ def tap_of(connector: "Connector") -> status.Tap:
                 symbol=market.instrument.symbol,
                 tick_size=float(market.instrument.tick_size),
                 lot_size=float(market.instrument.lot_size),
+                book=market.as_rows(running_ns()).tobytes(),
             )
             for market in connector.bots.books.markets()
         ],
+        position=connector.bots.ring.word(MARKET_TAIL),
     )
 
 

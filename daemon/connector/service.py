@@ -29,6 +29,7 @@ from daemon.connector import report
 from daemon.connector.bots import Bots
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.reconciling import Reconciler
+from daemon.connector.rehearsal import Rehearsal
 from daemon.connector.supervise import Backoff
 from daemon.connector.venue import Session, Venue
 from daemon.orders.client_ids import run_number
@@ -39,7 +40,7 @@ from daemon.orders.messages import Holding, Instrument, Outcome, Report
 from hftd.channel import wire
 from hftd.channel.asking import Reply
 from hftd.channel.server import ChannelServer
-from hftd.clock import monotonic_ns, wall_ns
+from hftd.clock import monotonic_ns, running_ns
 from hftd.config import resolve
 from hftd.errors import ConfigError, HftdError, UsageError
 
@@ -80,13 +81,14 @@ class Connector:
         self.venue = venue
         self.config = config
         self.pid = os.getpid()
-        self.started_ns = wall_ns()
+        self.started_ns = running_ns()
         self._credentials = credentials
         self._journal_path = journal_path
         self._seed = seed
         self._directory = directory
         self._stopping = asyncio.Event()
         self._journal: Journal | None = None
+        self._rehearsal: Rehearsal | None = None
         self.bots = Bots(
             venue.name,
             secrets.randbits(62) + 1,
@@ -122,6 +124,8 @@ class Connector:
         finally:
             if self._journal is not None:
                 self._journal.close()
+            if self._rehearsal is not None:
+                self._rehearsal.close()
             self.bots.close()
 
     async def _instruments(self) -> list[Instrument] | None:
@@ -139,7 +143,8 @@ class Connector:
             wait_s = backoff.next_s()
             _log.warning("the exchange's instruments are not to be had", why=why, again_in_s=round(wait_s, 3))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._stopping.wait()
         return None
 
     def _open_orders(self, instruments: list[Instrument]) -> None:
@@ -148,7 +153,7 @@ class Connector:
             self._journal = Journal.open(self._journal_path)
         self.orders = OrderManager(
             prefix=self.config.order_prefix,
-            run=run_number(wall_ns(), self._journal.last_run if self._journal else 0),
+            run=run_number(running_ns(), self._journal.last_run if self._journal else 0),
             limits=self.config.limits,
             journal=self._journal,
             emit=self.bots.emit,
@@ -164,7 +169,9 @@ class Connector:
             self.bots.follow(self.bots.instrument(symbol))
         self.server = server = ChannelServer(self.name, self.bots, self._directory)
         await server.start()
-        self.bots.start(self.orders, server.drop, spin=self.config.spin)
+        self._rehearsal = self._make_rehearsal()
+        rehearse = self._rehearsal.run if self._rehearsal else None
+        self.bots.start(self.orders, server.drop, spin=self.config.spin, rehearse=rehearse)
         # Nothing that was made so far will ever be garbage: the collector need not look through it again.
         gc.collect()
         gc.freeze()
@@ -189,6 +196,15 @@ class Connector:
             await asyncio.gather(*running, stopping, return_exceptions=True)
             self.bots.stop()
 
+    def _make_rehearsal(self) -> Rehearsal | None:
+        """For a connector that polls and trades."""
+        instruments = self.bots.instruments
+        if not (self.config.spin and self._credentials.are_there and instruments):
+            return None
+        followed = [market.instrument for market in self.bots.books.markets()]
+        instrument = followed[0] if followed else next(iter(instruments.values()))
+        return Rehearsal(instrument, self.session.rehearse)
+
     async def _leave(self) -> None:
         """The leases are over; wait until what their end policies asked for is done."""
         deadline_ns = monotonic_ns() + int(LEAVE_S * 1e9)
@@ -196,13 +212,13 @@ class Connector:
             if not self.bots.is_connected or monotonic_ns() > deadline_ns:
                 _log.error("ends with requests that have no answer", count=left)
                 return
-            self.orders.tick(wall_ns())
+            self.orders.tick(running_ns())
             await asyncio.sleep(0.01)
 
     async def _tick(self) -> None:
         """What is due in order management."""
         while True:
-            now_ns = wall_ns()
+            now_ns = running_ns()
             due_s = (self.orders.tick(now_ns) - now_ns) / 1e9
             await asyncio.sleep(min(max(due_s, TICK_MIN_S), TICK_MAX_S))
 
@@ -246,20 +262,20 @@ class Connector:
 
     def on_outcome(self, outcome: Outcome) -> None:
         """How a command ended."""
-        self.orders.on_outcome(outcome, wall_ns())
+        self.orders.on_outcome(outcome, running_ns())
 
     def on_report(self, report: Report) -> None:
         """What the exchange says of an order."""
-        self.orders.on_report(report, wall_ns())
+        self.orders.on_report(report, running_ns())
 
     def on_holding(self, holding: Holding) -> None:
         """The account's position."""
-        self.orders.on_holding(holding, wall_ns())
+        self.orders.on_holding(holding, running_ns())
 
     def on_connection(self, is_up: bool) -> None:
         """Whether orders can be sent."""
         _log.info("orders can be sent" if is_up else "orders can't be sent", channel=self.name)
-        self.orders.on_connection(is_up, wall_ns())
+        self.orders.on_connection(is_up, running_ns())
         self.bots.set_connected(is_up)
         self.reconciler.on_connection(is_up)
 
@@ -272,9 +288,9 @@ class Connector:
             case wire.ASK_TAP:
                 return Reply(report.tap_of(self), fds=[self.bots.clock.fd, self.bots.ring.fd])
             case wire.ASK_HALT:
-                halted = self.orders.halt(ask.argument or "asked to", wall_ns())
+                halted = self.orders.halt(ask.argument or "asked to", running_ns())
             case _:
-                halted = self.orders.resume(wall_ns())
+                halted = self.orders.resume(running_ns())
         return Reply(halted, ok=halted.left == 0)
 
 

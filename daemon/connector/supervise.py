@@ -9,7 +9,7 @@ from typing import Any, Final
 import aiohttp
 import structlog
 
-from hftd.clock import monotonic_ns, wall_ns
+from hftd.clock import monotonic_ns, running_ns
 from hftd.errors import HftdError, UsageError
 
 STABLE_S: Final = 30.0
@@ -85,13 +85,13 @@ class Supervision:
     def up(self) -> None:
         """The connection is made: called by what `supervised` runs."""
         self.is_up = True
-        self.since_ns = wall_ns()
+        self.since_ns = running_ns()
 
     def down(self) -> None:
         """The connection is gone."""
         if self.is_up:
             self.is_up = False
-            self.since_ns = wall_ns()
+            self.since_ns = running_ns()
 
 
 async def supervised(

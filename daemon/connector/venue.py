@@ -65,6 +65,14 @@ class Session(Protocol):
         """Send a command, without waiting. What surely is not sent has its outcome before this returns."""
         ...
 
+    def rehearse(self, command: Command) -> None:
+        """Do with a command what `send` does, short of sending it and of what the exchange counts.
+
+        A connector that polls calls it while there is nothing else to do, so that the real way stays in the caches.
+        Doing nothing is right, and only slower.
+        """
+        ...
+
     async def open_orders(self) -> Sequence[Report]:
         """All open orders of the account."""
         ...

@@ -122,11 +122,13 @@ class CompiledLimits:
     __slots__ = (
         "_band",
         "_band_ticks",
-        "_has_band",
         "_order_lots",
         "_order_notional",
         "_position_lots",
         "_position_notional",
+        "has_band",
+        "has_notional",
+        "has_sizes",
     )
 
     def __init__(self, limits: BotLimits | AccountLimits, ledger: Ledger) -> None:
@@ -138,12 +140,12 @@ class CompiledLimits:
         self._position_notional = own.max_position_notional or math.inf
         self._band = own.price_band
         self._band_ticks = own.price_band_ticks
-        self._has_band = own.price_band is not None or own.price_band_ticks is not None
-
-    @property
-    def has_notional(self) -> bool:
+        self.has_band = own.price_band is not None or own.price_band_ticks is not None
+        """Whether `check_price` can refuse anything."""
+        self.has_notional = self._order_notional != math.inf or self._position_notional != math.inf
         """Whether an order's value matters, so that its price must be known."""
-        return self._order_notional != math.inf or self._position_notional != math.inf
+        self.has_sizes = self.has_notional or min(self._order_lots, self._position_lots) < _NO_LIMIT
+        """Whether `check` can refuse anything."""
 
     def check(
         self, ledger: Ledger, position_lots: int, side: int, price_tick: int, lots: int, open_lots: int
@@ -172,7 +174,7 @@ class CompiledLimits:
 
     def check_price(self, ledger: Ledger, side: int, price_tick: int) -> int:
         """A reason to refuse a limit price, 0 if there is none."""
-        if not self._has_band:
+        if not self.has_band:
             return 0
         best = ledger.best_ask_tick if side == BUY else ledger.best_bid_tick
         if not ledger.is_book_valid or best in (INVALID_MAX, INVALID_MIN):

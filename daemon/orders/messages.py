@@ -146,7 +146,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
         cum_lots: Executed so far.
         exch_ns: When the exchange made it so.
         execution: The fill that this report is about, if it is about one.
-        has_fee: False if the execution's fee and maker flag are not known yet (a short form of the fill).
+        has_fee: False if the execution's fee is not known yet (a short form of the fill).
         reason: Why, where the exchange says so: a REASON_* of hftd.constants, 0 if not.
     """
 

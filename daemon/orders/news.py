@@ -262,9 +262,7 @@ class News:
             return known
         ledger.count(book, execution, has_fee, now_ns)
         store.traded(book, _traded(execution, order.client_id, has_fee))
-        more = apply_execution(
-            order, execution.qty_lots, execution.price_tick, has_fee and execution.is_maker, now_ns
-        )
+        more = apply_execution(order, execution.qty_lots, execution.price_tick, execution.is_maker, now_ns)
         # The execution is told before what comes of it, and makes a first NEW needless.
         self._changed(order, (changed | more) & ~LIVE, now_ns, amend, execution)
         if changed & LIVE:

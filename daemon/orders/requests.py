@@ -215,15 +215,20 @@ class Requests:
                 tick = ledger.best_ask_tick if side == BUY else ledger.best_bid_tick
                 if not ledger.is_book_valid or tick in (INVALID_MAX, INVALID_MIN):
                     return REASON_BOOK_NOT_VALID
-        elif reason := own.check_price(ledger, side, tick) or account.check_price(ledger, side, tick):
-            return reason
+        else:
+            if own.has_band and (reason := own.check_price(ledger, side, tick)):
+                return reason
+            if account.has_band and (reason := account.check_price(ledger, side, tick)):
+                return reason
         book = ledger.book(bot.name)
-        open_lots = side_lots(book, side) - replaced_lots
-        if reason := own.check(ledger, book.position_lots, side, tick, lots, open_lots):
-            return reason
-        open_lots = side_lots(ledger, side) - replaced_lots
-        if reason := account.check(ledger, ledger.account_lots, side, tick, lots, open_lots):
-            return reason
+        if own.has_sizes:
+            open_lots = side_lots(book, side) - replaced_lots
+            if reason := own.check(ledger, book.position_lots, side, tick, lots, open_lots):
+                return reason
+        if account.has_sizes:
+            open_lots = side_lots(ledger, side) - replaced_lots
+            if reason := account.check(ledger, ledger.account_lots, side, tick, lots, open_lots):
+                return reason
         if self.limits.self_trade == "refuse" and side_lots(ledger, -side) > side_lots(book, -side):
             if self._meets_another(bot.name, ledger, side, tick, is_market):
                 return REASON_SELF_TRADE

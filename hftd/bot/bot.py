@@ -142,6 +142,9 @@ class Bot(Hbt):
         self.page = BotPage.make()
         self.legs: list[Leg] = []
         self._lost = ""
+        # Before a daemon hears of the bot: it is not to wait for one that compiles.
+        for kernel in (kernels.begin, kernels.advance, kernels.send, kernels.drain):
+            kernel.compiled()
         try:
             self._attach(end, pull_quotes, limits or wire.Limits())
             self._wire(spin_us)

@@ -16,9 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hftd.errors import DataError, UsageError
-from hftd.types import fill_dtype, latency_dtype, record_dtype
+from hftd.types import fill_dtype, latency_dtype, record_dtype, request_row_dtype
 
-_ARRAYS = {"records": record_dtype, "fills": fill_dtype, "order_latency": latency_dtype}
+_ARRAYS = {
+    "records": record_dtype,
+    "fills": fill_dtype,
+    "order_latency": latency_dtype,
+    "orders": request_row_dtype,
+}
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -69,6 +74,7 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
         fills: The executions in the order in which the bot learned of them: shape (m,), `fill_dtype`.
         order_latency: How long the ways of the answered requests took: shape (k,), `latency_dtype`, with the asset's
             number as padding; each asset's rows are what `intp_order_latency` reads.
+        orders: The requests that were sent, if they are recorded: shape (r,), `request_row_dtype`.
         warnings: What was odd, such as market data that was lost.
         lost: Why the bot lost a channel, empty if it did not.
     """
@@ -83,6 +89,7 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
     records: npt.NDArray[np.void]
     fills: npt.NDArray[np.void]
     order_latency: npt.NDArray[np.void] = msgspec.field(default_factory=lambda: np.zeros(0, latency_dtype))
+    orders: npt.NDArray[np.void] = msgspec.field(default_factory=lambda: np.zeros(0, request_row_dtype))
     warnings: list[str] = []
     lost: str = ""
 
@@ -158,6 +165,43 @@ def save_records(path: Path, result: BotResult) -> None:
             part.unlink(missing_ok=True)
 
 
+def latency_files(path: Path, num_assets: int) -> list[Path]:
+    """Where `save_latencies` writes each asset's rows: with several, their numbers stand before the suffix."""
+    if num_assets == 1:
+        return [path]
+    return [path.with_suffix(f".{number}{path.suffix}") for number in range(num_assets)]
+
+
+def save_latencies(path: Path, result: BotResult) -> list[Path]:
+    """Write each asset's order latencies as an archive that `intp_order_latency` reads.
+
+    Returns:
+        The files that were written; an asset without an answered request has none.
+
+    Raises:
+        UsageError: One can't be written.
+    """
+    written: list[Path] = []
+    for number, file in enumerate(latency_files(path, len(result.assets))):
+        rows = result.order_latency[result.order_latency["_padding"] == number]
+        if not len(rows):
+            continue
+        rows["_padding"] = 0
+        check_output(file)
+        part = file.with_name(f".{file.name}.{os.getpid()}.part")
+        try:
+            with part.open("wb") as target:
+                np.savez_compressed(target, data=rows)
+            part.replace(file)
+        except OSError as error:
+            raise UsageError(f"the latencies can't be written: {error.strerror}", where=str(file)) from None
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+        written.append(file)
+    return written
+
+
 def load_records(path: Path) -> dict[str, npt.NDArray[np.void]]:
     """Read what `save_records` wrote.
 
@@ -171,9 +215,8 @@ def load_records(path: Path) -> dict[str, npt.NDArray[np.void]]:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: cast(npt.NDArray[np.void], archive[name]) for name in ("records", "fills")}
             # Files of earlier versions have none.
-            arrays["order_latency"] = (
-                archive["order_latency"] if "order_latency" in archive else np.zeros(0, latency_dtype)
-            )
+            for name in ("order_latency", "orders"):
+                arrays[name] = archive[name] if name in archive else np.zeros(0, _ARRAYS[name])
     except FileNotFoundError:
         raise DataError("there is no such file", where=str(path)) from None
     except (OSError, ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
@@ -189,6 +232,7 @@ def _empty(num_assets: int) -> dict[str, npt.NDArray[np.void]]:
         "records": np.zeros((0, num_assets), record_dtype),
         "fills": np.zeros(0, fill_dtype),
         "order_latency": np.zeros(0, latency_dtype),
+        "orders": np.zeros(0, request_row_dtype),
     }
 
 

@@ -162,7 +162,7 @@ class ChannelTap:
                 raise ProtocolError("the daemon gave no market ring", where=name)
             self.clock = undo.enter_context(ClockPage.open(fds.pop(0)))
             self._ring = undo.enter_context(MarketRing.open(fds.pop(0)))
-            self.market = MarketTap(self._ring)
+            self.market = MarketTap(self._ring, self.about.position)
             connected.setblocking(False)
             self._socket = connected
             self._closing = undo.pop_all()

@@ -173,16 +173,20 @@ class MarketTap:
     """Reads a market ring from Python, from now on, disturbing nobody; in a lossy ring it may be lapped.
 
     In a lossless ring nobody waits for a tap, so there too it may miss messages, and counts that as a lap.
+
+    Args:
+        ring: The ring.
+        position: Where it begins, a position of the ring's; -1 for what comes from now on.
     """
 
-    def __init__(self, ring: MarketRing) -> None:
+    def __init__(self, ring: MarketRing, position: int = -1) -> None:
         self._ring = ring
         self._scratch = np.empty(MAX_MESSAGE_BYTES, np.uint8)
         self._view = memoryview(self._scratch)
         self._out = np.zeros(4, np.int64)
         self._addresses = self._scratch.ctypes.data, self._out.ctypes.data
         self._tap = _tap.direct
-        self._out[0] = _tail(ring.address)
+        self._out[0] = position if position >= 0 else _tail(ring.address)
         self.records = 0
         self.lapped = 0
 

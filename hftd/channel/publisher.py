@@ -47,23 +47,27 @@ def _copy_rows(target, source, stride, count):
             copy_bytes(target + k * ROW_BYTES, source + k * stride, ROW_BYTES)
 
 
-@entry((types.int64, types.int64, types.Array(from_dtype(event_dtype), 1, "A", readonly=True)))
-def _publish_rows(state, instrument, rows):
+@inline
+def publish_rows(state, instrument, source, stride, count):
+    """Publish rows that lie `stride` bytes apart, and wake the bots; `state` is a `MarketPublisher.address`."""
     ring = load_i64(state + _RING)
     clock = load_i64(state + _CLOCK)
-    source = address_of(rows)
-    stride = rows.strides[0]
-    left = len(rows)
+    left = count
     most = min(MAX_ROWS, (message_limit(load_i64(ring + MARKET_CAPACITY)) - _FEED_HEADER_MAX) // ROW_BYTES)
     while left > 0:
-        count = min(left, most)
-        address = market_claim(ring, feed_length(instrument, count))
-        _copy_rows(write_feed_header(address, instrument, count), source, stride, count)
-        market_count_rows(ring, count)
+        part = min(left, most)
+        address = market_claim(ring, feed_length(instrument, part))
+        _copy_rows(write_feed_header(address, instrument, part), source, stride, part)
+        market_count_rows(ring, part)
         market_commit(ring, next_stamp(clock))
-        source += count * stride
-        left -= count
+        source += part * stride
+        left -= part
     _ring_bells(state)
+
+
+@entry((types.int64, types.int64, types.Array(from_dtype(event_dtype), 1, "A", readonly=True)))
+def _publish_rows(state, instrument, rows):
+    publish_rows(state, instrument, address_of(rows), rows.strides[0], len(rows))
     return 0
 
 
@@ -99,7 +103,8 @@ class MarketPublisher:
         self._pages: list[BotPage] = []
         self._state = np.zeros(3 + MAX_BOTS, np.int64)
         self._state[:2] = ring.address, clock.address
-        self._address = self._state.ctypes.data
+        self.address = int(self._state.ctypes.data)
+        """For compiled code that publishes (`publish_rows`)."""
         self._publish_rows = _publish_rows.direct
         self._publish_message = _publish_message.direct
 
@@ -114,7 +119,7 @@ class MarketPublisher:
                 f"rows to publish have the dtype {rows.dtype} and {rows.ndim} dimensions",
                 hint="give a one-dimensional array of hftd.event_dtype",
             )
-        self._publish_rows(self._address, instrument, rows)
+        self._publish_rows(self.address, instrument, rows)
 
     def send(self, message: wire.Response) -> None:
         """Publish any other message, such as a Status.
@@ -123,7 +128,7 @@ class MarketPublisher:
             ProtocolError: It is longer than the ring takes.
         """
         data = wire.encoder.encode(message)
-        if not self._publish_message(self._address, data):
+        if not self._publish_message(self.address, data):
             raise ProtocolError(f"a message of {len(data)} bytes is longer than the ring takes")
 
     def add_bot(self, page: BotPage) -> None:

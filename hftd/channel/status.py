@@ -13,7 +13,7 @@ REPLAY: Final = "replay"
 CONNECTOR: Final = "connector"
 
 
-class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
     """One of a daemon's connections to its exchange.
 
     Attributes:
@@ -35,7 +35,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_error: str = ""
 
 
-class Market(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Market(msgspec.Struct, frozen=True, kw_only=True):
     """An instrument of a channel.
 
     Attributes:
@@ -62,7 +62,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     resyncs: int = 0
 
 
-class Channel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Channel(msgspec.Struct, frozen=True, kw_only=True):
     """A channel of a daemon."""
 
     name: str
@@ -72,7 +72,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ring_bytes: int = 0
 
 
-class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order that is not finished.
 
     Attributes:
@@ -92,7 +92,7 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     age_ns: int = -1
 
 
-class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Position(msgspec.Struct, frozen=True, kw_only=True):
     """A bot's, or the account's, position in an instrument, in its units."""
 
     symbol: str
@@ -104,7 +104,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trading_value: float = 0.0
 
 
-class Used(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Used(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a limit is used. `limit` 0: there is none."""
 
     name: str
@@ -112,7 +112,7 @@ class Used(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     limit: float
 
 
-class Bot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Bot(msgspec.Struct, frozen=True, kw_only=True):
     """A bot, attached or (with open orders or a position) gone.
 
     Attributes:
@@ -139,7 +139,7 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fills: int = 0
 
 
-class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A whole daemon.
 
     Attributes:
@@ -190,20 +190,32 @@ class Halted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TappedInstrument(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tap must know of an instrument to read its rows."""
+    """What a tap must know of an instrument to read its rows.
+
+    Attributes:
+        book: The book as rows of `event_dtype`, as a newcomer gets it, as of the Tap's position; empty if the daemon
+            can't give it without stopping.
+    """
 
     instrument: int
     symbol: str
     tick_size: float
     lot_size: float
+    book: bytes = b""
 
 
 class Tap(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a tap; with it travel clock page and market ring. The socket stays open till a side closes."""
+    """The answer to a tap; with it travel clock page and market ring. The socket stays open till a side closes.
+
+    Attributes:
+        position: Of the market ring, from which on the tap sees its messages: its tail, up to which the books are; -1
+            for wherever it is when the tap has mapped it.
+    """
 
     daemon: str
     pid: int
     instruments: list[TappedInstrument] = []
+    position: int = -1
 
 
 Body = DaemonStatus | Halted | Tap

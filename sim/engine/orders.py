@@ -41,6 +41,7 @@ from hftd.types import (
     KIND_MASK,
     MODIFY_ORDER_EVENT,
     NONE,
+    REASON_EXPIRED,
     SELL,
     event_dtype,
 )
@@ -208,7 +209,7 @@ def _expire(exchange, side, now_ns):
         o.status = EXPIRED
         o.leaves_qty = 0.0
         o.exec_qty = 0.0
-        respond(exchange, order, NONE, now_ns, 0)
+        respond(exchange, order, REASON_EXPIRED, now_ns, 0)
         free(exchange, order)
         order = _first_to_expire(exchange, side)
 

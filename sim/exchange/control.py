@@ -28,6 +28,7 @@ POST /chaos?seed=N                everything at once; seed=off: nothing; or sett
 POST /ban?seconds=N               ban 127.0.0.1 (418); /unban lifts all bans
 POST /network?up=0                stop listening, drop all connections; up=1: listen again
 POST /rewind                      the market begins again
+POST /end                         the market's data ends here: it stands still
 """
 
 
@@ -87,6 +88,8 @@ class ControlServer:
                     await exchange.connect()
             case "/rewind":
                 exchange.venue.rewind()
+            case "/end":
+                exchange.venue.market.end()
             case _:
                 raise UsageError(f"there is no {path}")
         return {"done": path}

@@ -100,6 +100,7 @@ class Market:
         self.engine.check()
         self.tapes = [Tape(self.engine, asset_no) for asset_no in range(len(models))]
         self.now_ns = INVALID_MIN
+        self._end_ns = NEVER
         self.lot_sizes = [model.lot_size for model in models]
 
     @property
@@ -110,15 +111,21 @@ class Market:
     @property
     def next_ns(self) -> int:
         """When the market says something next; NEVER when its data is over."""
-        return min(tape.next_ns for tape in self.tapes)
+        next_ns = min(tape.next_ns for tape in self.tapes)
+        return next_ns if next_ns <= self._end_ns else NEVER
 
     @property
     def is_over(self) -> bool:
         """Whether all messages were told."""
         return self.next_ns == NEVER
 
+    def end(self) -> None:
+        """The data is over here, whatever may follow: the market stands still from now on."""
+        self._end_ns = min(self._end_ns, self.now_ns)
+
     def advance(self, until_ns: int) -> None:
         """Let the market go on to a time, included, message by message."""
+        now_ns, until_ns = until_ns, min(until_ns, self._end_ns)
         tapes = self.tapes
         while True:
             asset_no, first_ns = 0, NEVER
@@ -135,7 +142,7 @@ class Market:
             self._on_message(asset_no, message)
         for asset_no in range(len(tapes)):
             self._go(asset_no, until_ns)
-        self.now_ns = max(self.now_ns, until_ns)
+        self.now_ns = max(self.now_ns, now_ns)
 
     def _go(self, asset_no: int, until_ns: int) -> None:
         while True:
@@ -197,7 +204,7 @@ class Market:
         return self._do(asset_no, lane_no, (CANCELED, asset_no, order_id, 0, 0, 0, 0), 0.0)
 
     def _do(self, asset_no: int, lane_no: int, fields: tuple[int, ...], qty: float) -> list[Update]:
-        now_ns = self.now_ns
+        now_ns = min(self.now_ns, self._end_ns)
         _REQUEST.pack_into(self._request, 0, now_ns, *fields, 0, now_ns)
         struct.pack_into("<d", self._request, _REQUEST_QTY, qty)
         self._send(self._address, asset_no, lane_no, self._request_address, now_ns)

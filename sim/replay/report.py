@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from hftd.channel import status
-from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS
+from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS, MARKET_TAIL
 from hftd.types import BUY, INVALID_MAX, INVALID_MIN, PARTIALLY_FILLED
 from hftd.version import __version__
 from hftd.views import view
@@ -43,7 +43,8 @@ def tap_of(stage: Stage, channel: str) -> status.Tap:
         for number, asset in enumerate(stage.assets)
         if asset.channel == channel
     ]
-    return status.Tap(daemon="replay", pid=stage.pid, instruments=instruments)
+    tail = stage.rings[stage.channels.index(channel)].word(MARKET_TAIL)
+    return status.Tap(daemon="replay", pid=stage.pid, instruments=instruments, position=tail)
 
 
 def _channel(stage: Stage, name: str) -> status.Channel:

@@ -127,10 +127,13 @@ class Fake:
     def answer(self, ask: wire.Ask) -> Reply:
         if ask.what == wire.ASK_TAP:
             known = [
-                status.TappedInstrument(instrument=n, symbol=symbol, tick_size=TICK, lot_size=LOT)
+                status.TappedInstrument(
+                    instrument=n, symbol=symbol, tick_size=TICK, lot_size=LOT, book=self.book().tobytes()
+                )
                 for n, symbol in enumerate(SYMBOLS)
             ]
-            body = status.Tap(daemon="fake", pid=os.getpid(), instruments=known)
+            tail = self.ring.word(MARKET_TAIL)
+            body = status.Tap(daemon="fake", pid=os.getpid(), instruments=known, position=tail)
             return Reply(body, fds=[self.clock.fd, self.ring.fd])
         if ask.what == wire.ASK_STATUS:
             return Reply(self.status())
@@ -292,6 +295,7 @@ class Fake:
         elif do == "look":
             answer |= {
                 "inquiries": self.inquiries,
+                "taps": len(self.server._taps),
                 "hellos": [msgspec.to_builtins(hello) for hello in self.hellos.values()],
                 "orders": {str(i): o.status for i, o in self.kept.orders.items()},
             }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hftd.channel import status, wire
 from hftd.channel.asking import Reply
 from hftd.channel.endpoint import Doorbell
-from hftd.channel.layout import MODE_SYSTEM, PROTOCOL_VERSION
+from hftd.channel.layout import MARKET_TAIL, MODE_SYSTEM, PROTOCOL_VERSION
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.server import ChannelServer, Grant
 from hftd.errors import RefusedError
@@ -54,7 +54,8 @@ class Daemon:
                 status.TappedInstrument(instrument=number, symbol=symbol, tick_size=0.1, lot_size=0.001)
                 for number, symbol in enumerate(self.known)
             ]
-            body = status.Tap(daemon="test", pid=os.getpid(), instruments=about)
+            tail = self.ring.word(MARKET_TAIL)
+            body = status.Tap(daemon="test", pid=os.getpid(), instruments=about, position=tail)
             return Reply(body, fds=[self.clock.fd, self.ring.fd])
         if ask.what == wire.ASK_STATUS:
             return Reply(self.told)

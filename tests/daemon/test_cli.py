@@ -25,12 +25,25 @@ def call(fakes, folder, capfd):
 def test_help_names_every_command_and_teaches_by_examples(call):
     code, out, _ = call("--help")
     assert code == 0
-    for name in ("demo", "replay", "bot", "backtest", "convert"):
+    for name in (
+        "demo",
+        "replay",
+        "bot",
+        "backtest",
+        "status",
+        "tap",
+        "halt",
+        "resume",
+        "compare",
+        "convert",
+    ):
         assert f"\n  {name} " in out
     assert "hftd replay --date 20220831" in out
 
 
-@pytest.mark.parametrize("name", ["demo", "replay", "bot", "backtest", "convert"])
+@pytest.mark.parametrize(
+    "name", ["demo", "replay", "bot", "backtest", "status", "tap", "halt", "resume", "compare", "convert"]
+)
 def test_each_command_teaches_by_examples(call, name):
     code, out, _ = call(name, "--help")
     assert code == 0
@@ -38,7 +51,7 @@ def test_each_command_teaches_by_examples(call, name):
 
 
 def test_every_line_of_help_fits_a_terminal():
-    commands = [], ["demo"], ["replay"], ["bot"], ["backtest"], ["convert"], ["convert", "binancefutures"]
+    commands = [[], *([name] for name in daemon.cli._COMMANDS), ["convert", "binancefutures"]]
     for name in commands:
         out = CliRunner().invoke(daemon.cli.hftd, [*name, "--help"]).output
         assert max(map(len, out.splitlines())) <= 80

@@ -63,13 +63,13 @@ def test_missing_configurations_are_copied_and_the_users_own_are_kept(folder, mo
     monkeypatch.setattr(daemon, "__file__", str(folder / "original" / "daemon" / "__init__.py"))
     mine = (folder / "configs" / "bot.toml").read_text()
     (folder / "configs" / "replay.toml").unlink()
-    replay, bot = _configs(Path("configs"))
+    replay, bot = _configs(Path("configs"), ("replay.toml", "bot.toml"))
     assert replay.read_text() == "# original\n"
     assert bot.read_text() == mine
     (folder / "original" / "configs" / "bot.toml").unlink()
     bot.unlink()
     with pytest.raises(ConfigError, match=r"no configs/bot\.toml"):
-        _configs(Path("configs"))
+        _configs(Path("configs"), ("replay.toml", "bot.toml"))
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,20 @@ async def test_the_end_of_the_data_leaves_the_market_standing():
         assert client.truth()["trades"][0]["price"] == "1000.50"
 
 
+async def test_the_market_can_be_ended_and_stands_still_while_orders_go_on():
+    async with running(data=market(("bid", 5, 999.5, 2.0), ("sell", 6, 998.0, 9.0))) as (exchange, client):
+        await client.place()
+        exchange.move_to(at(5))
+        await pull(exchange, client, "/end")
+        exchange.move_to(at(5_000))
+        assert exchange.venue.market.is_over
+        await client.cancel((await client.place(newClientOrderId="a2"))["clientOrderId"])
+        await client.place(type="MARKET", timeInForce=None, price=None)
+        truth = client.truth()
+        assert [one["status"] for one in truth["orders"]] == ["NEW", "CANCELED", "FILLED"]
+        assert truth["orders"][1]["created_ms"] > truth["orders"][0]["created_ms"] + 4_000
+
+
 async def test_a_port_that_is_taken_is_said():
     from hftd.errors import UsageError
     from sim.exchange.local import LocalExchange

@@ -219,7 +219,7 @@ class Exchange:
         self.trades.append(execution)
         order.fills.append(execution)
         self.position_lots += lots if order.side == BUY else -lots
-        short = replace_execution(execution, is_maker=False, fee=0.0)
+        short = replace_execution(execution, fee=0.0)
         self.events.append(
             Report(
                 BY_STREAM,

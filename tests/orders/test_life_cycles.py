@@ -89,6 +89,7 @@ def test_c_the_short_fill_comes_first_then_the_full_one_then_the_reply(world):
     world.event(1)  # TRADE_LITE
     assert told(world) == [ALL]
     assert last(world).fee == 0.0, "not known yet"
+    assert last(world).maker == 1, "that is known"
     assert last(world).position == 0.004
     world.event(1)  # TRADE
     world.event(0)  # NEW

@@ -18,7 +18,7 @@ from daemon.venues.binancefutures.rest import BAN_S, Rest
 from daemon.venues.binancefutures.signing import redact
 from daemon.venues.binancefutures.trading_config import Handlers
 from daemon.venues.binancefutures.user import KeyExpired, read_event
-from hftd.clock import monotonic_ns, wall_ns
+from hftd.clock import monotonic_ns, running_ns
 
 LOGGED_BYTES_MAX: Final = 2000
 FIRST_EVENT_S: Final = 10.0
@@ -76,7 +76,7 @@ class Incoming:
     def on_reply(self, command: Command, reply: Reply) -> None:
         """A command's answer on the WebSocket API."""
         if reply.rateLimits:
-            self._limiter.seen(reply.counts(), wall_ns())
+            self._limiter.seen(reply.counts(), running_ns())
         if reply.error is not None:
             self._on_error(reply.status, reply.error.code, reply.error.retry_after_ms())
         try:
@@ -103,7 +103,7 @@ class Incoming:
         """An answer to what is not waited for: an order in it is a fact all the same."""
         self.counts["late_replies"] += 1
         if reply.rateLimits:
-            self._limiter.seen(reply.counts(), wall_ns())
+            self._limiter.seen(reply.counts(), running_ns())
         if reply.status != 200 or reply.error is not None:
             code, words = (reply.error.code, reply.error.msg) if reply.error else (0, "")
             self._on_error(reply.status, code, reply.error.retry_after_ms() if reply.error else 0)
@@ -123,7 +123,7 @@ class Incoming:
             self.on_outcome(Outcome(command.request, UNKNOWN, 0, "its answer can't be read"))
 
     def _on_error(self, status: int, code: int, retry_after_ms: int) -> None:
-        now_ns = wall_ns()
+        now_ns = running_ns()
         if code in CLOCK_CODES:
             self._on_clock_error()
         if code == TOO_MANY_ORDERS_CODE:

@@ -23,7 +23,7 @@ from daemon.venues.binancefutures.codes import NO_SUCH_ORDER_CODES
 from daemon.venues.binancefutures.instruments import ExchangeInfo, Steps, WireError, read_exchange_info
 from daemon.venues.binancefutures.orders import read_order, read_orders
 from daemon.venues.binancefutures.rest import ExchangeError, Rest
-from hftd.clock import wall_ns
+from hftd.clock import running_ns
 from hftd.errors import HftdError
 
 TRADES_LIMIT: Final = 1000
@@ -186,7 +186,7 @@ class Queries:
             body = await self._rest.ask("/fapi/v1/userTrades", [("symbol", symbol), *params], weight=5)
             return read_trades(body)
 
-        now_ms = self._rest.exchange_ms(wall_ns())
+        now_ms = self._rest.exchange_ms(running_ns())
         since_ms = max(since_ns // _MS_NS - _OVERLAP_MS, now_ms - HISTORY_MS)
         trades = await all_trades(page, since_ms, now_ms + 60_000)
         executions: list[Execution] = []

@@ -21,7 +21,7 @@ from daemon.venues.binancefutures.codes import CLOCK_CODES, TOO_MANY_ORDERS_CODE
 from daemon.venues.binancefutures.instruments import WireError, counts_of_headers
 from daemon.venues.binancefutures.orders import ErrorText, read_error
 from daemon.venues.binancefutures.signing import RECV_WINDOW_MS, Signer, query, redact, signed_query
-from hftd.clock import wall_ns
+from hftd.clock import running_ns
 from hftd.errors import HftdError
 
 BODY_BYTES_MAX: Final = 64 * 2**20
@@ -146,7 +146,7 @@ class Rest:
         if auth == "signed":
             assert self._signer is not None
             text = signed_query(
-                params, self._signer, self._offset.corrected_ms(wall_ns()), self._recv_window_ms
+                params, self._signer, self._offset.corrected_ms(running_ns()), self._recv_window_ms
             )
         else:
             text = query(params)
@@ -175,7 +175,7 @@ class Rest:
             raise FateUnknownError(f"{method} {path}: no answer ({type(error).__name__})") from None
 
     def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
-        now_ns = wall_ns()
+        now_ns = running_ns()
         self._limiter.seen(counts_of_headers(headers), now_ns)
         error = (
             None
@@ -242,7 +242,7 @@ class Rest:
 
     async def _turn(self, weight: int) -> None:
         waited_s = 0.0
-        while wait_ns := self._limiter.take({"weight_1m": weight}, wall_ns()):
+        while wait_ns := self._limiter.take({"weight_1m": weight}, running_ns()):
             waited_s += wait_ns / 1e9
             if waited_s > WAIT_S_MAX:
                 raise NotSentError(f"the request limits leave no room for {wait_ns / 1e9:.0f} s")
@@ -255,9 +255,9 @@ class Rest:
             NotSentError, FateUnknownError, ExchangeError, WireError: There is none.
         """
         await self._turn(1)
-        sent_ns = wall_ns()
+        sent_ns = running_ns()
         answer = await self.call("GET", "/fapi/v1/time", auth="none", timeout_s=5.0)
-        received_ns = wall_ns()
+        received_ns = running_ns()
         if not answer.is_success:
             raise ExchangeError(f"GET time: {answer.status}", status=answer.status, code=0)
         self._offset.sample(sent_ns, read_server_time(answer.body), received_ns)

@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from daemon.connector.limiter import Limiter
+from daemon.connector.limiter import Limiter, RateLimit
 from daemon.connector.offset import ClockOffset
 from daemon.orders.messages import REFUSED, UNKNOWN, Amend, Command, Outcome, Place, Withdraw
 from daemon.venues.binancefutures.instruments import Steps
@@ -29,7 +29,7 @@ from daemon.venues.binancefutures.orders import outcome_of_error, outcome_of_ord
 from daemon.venues.binancefutures.requests import RequestError, Requests, rest_request
 from daemon.venues.binancefutures.rest import FateUnknownError, NotSentError, Rest
 from daemon.venues.binancefutures.ws_api import OrderSocket
-from hftd.clock import monotonic_ns, wall_ns
+from hftd.clock import monotonic_ns, running_ns
 from hftd.constants import (
     REASON_DISCONNECTED,
     REASON_NEVER_SENT,
@@ -104,6 +104,7 @@ class Sender:
         )  # with the moment (monotonic) at which it is given up
         self._urgent: deque[tuple[Command, int]] = deque()  # cancels and questions
         self._wake: asyncio.TimerHandle | None = None
+        self._rehearsed = Limiter([RateLimit(name, 1 << 40, 10_000_000_000) for name in COST_ORDER])
         self._rest_tasks: dict[asyncio.Task[None], Command] = {}
         self._rest_last: dict[str, asyncio.Task[None]] = {}  # by client id
         self.is_detour = True
@@ -162,7 +163,7 @@ class Sender:
         if self.is_detour:
             self._send_around(command)
             return
-        now_ns = wall_ns()
+        now_ns = running_ns()
         kind = type(command)
         if kind is Place or kind is Amend:
             wait_ns = self._limiter.take(COST_ORDER, now_ns)
@@ -173,6 +174,15 @@ class Sender:
             return
         assert self._socket is not None
         self._write(self._socket, command, now_ns)
+
+    def rehearse(self, command: Command) -> None:
+        """Do with a place what `send` does, short of taking tokens and of sending it."""
+        steps = self._steps.get(command.symbol)
+        if self._requests is None or steps is None:
+            return
+        now_ns = running_ns()
+        self._rehearsed.take(COST_ORDER, now_ns)
+        self._requests.request(command, steps, self._offset.corrected_ms(now_ns))
 
     def _write(self, socket: OrderSocket, command: Command, now_ns: int) -> None:
         steps = self._steps.get(command.symbol)
@@ -198,7 +208,7 @@ class Sender:
     def _send_around(self, command: Command) -> None:
         if type(command) is Withdraw and self._take_back(command):
             return
-        now_ns = wall_ns()
+        now_ns = running_ns()
         is_order = isinstance(command, Place | Amend)
         if is_order and self._queue:
             wait_ns = 1
@@ -251,7 +261,7 @@ class Sender:
         for queue, cost in ((self._urgent, COST_CANCEL), (self._queue, COST_ORDER)):
             while queue:
                 command, give_up_ns = queue[0]
-                now_ns = wall_ns()
+                now_ns = running_ns()
                 if monotonic_ns() > give_up_ns:
                     queue.popleft()
                     self.refuse(

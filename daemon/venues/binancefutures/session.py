@@ -19,7 +19,7 @@ from daemon.venues.binancefutures.signing import make_signer
 from daemon.venues.binancefutures.trading import Trading
 from daemon.venues.binancefutures.trading_config import Handlers, TradingConfig
 from hftd.channel.status import Connection, Used
-from hftd.clock import wall_ns
+from hftd.clock import running_ns
 from hftd.constants import REASON_DISCONNECTED
 from hftd.errors import ConfigError
 
@@ -120,6 +120,11 @@ class BinanceFuturesSession:
             return
         self.trading.send(command)
 
+    def rehearse(self, command: Command) -> None:
+        """Do everything but send it."""
+        if self.trading is not None:
+            self.trading.rehearse(command)
+
     async def open_orders(self) -> Sequence[Report]:
         """All open orders of the account."""
         return await self.trading.open_orders() if self.trading else ()
@@ -158,7 +163,7 @@ class BinanceFuturesSession:
         """The exchange's limits."""
         return [
             Used(name=name, used=one["used"], limit=one["limit"])
-            for name, one in self._limiter.statistics(wall_ns()).items()
+            for name, one in self._limiter.statistics(running_ns()).items()
         ]
 
     def market_counters(self, number: int) -> dict[str, int]:

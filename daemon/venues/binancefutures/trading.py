@@ -272,6 +272,10 @@ class Trading:
             self.watch([command.symbol])
         self._sender.send(command)
 
+    def rehearse(self, command: Command) -> None:
+        """Do everything but send it."""
+        self._sender.rehearse(command)
+
     def watch(self, symbols: Iterable[str]) -> None:
         """Symbols that we have, or may have, orders in: the exchange's countdown is kept for them."""
         self._watched.update(symbols)

@@ -12,7 +12,7 @@ from daemon.orders.messages import Command
 from daemon.venues.binancefutures.instruments import WireError
 from daemon.venues.binancefutures.orders import Reply, read_reply, read_reply_id
 from daemon.venues.binancefutures.signing import Signer, redact, session_logon
-from hftd.clock import monotonic_ns, wall_ns
+from hftd.clock import monotonic_ns, running_ns
 
 MESSAGE_BYTES_MAX: Final = 2**20
 CONNECT_S: Final = 10.0
@@ -113,7 +113,7 @@ class OrderSocket:
 
     async def _log_on(self, signer: Signer, corrected_ms: Callable[[int], int]) -> None:
         await self._socket.send_frame(
-            session_logon(LOGON_ID, signer, corrected_ms(wall_ns())), aiohttp.WSMsgType.TEXT
+            session_logon(LOGON_ID, signer, corrected_ms(running_ns())), aiohttp.WSMsgType.TEXT
         )
         try:
             message = await self._socket.receive(LOGON_S)

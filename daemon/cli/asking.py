@@ -1,0 +1,73 @@
+"""Questions to running daemons, as commands ask them."""
+
+from typing import Final
+
+import msgspec
+
+from hftd.channel import status, wire
+from hftd.channel.asking import ask
+from hftd.channel.control import running_channels
+from hftd.clock import monotonic_ns
+from hftd.errors import ChannelError, HftdError
+
+ANSWER_SECONDS: Final = 3.0
+"""How long a daemon may take to answer."""
+
+
+class Silent(msgspec.Struct, frozen=True, kw_only=True):
+    """A channel whose daemon did not answer, and why."""
+
+    channel: str
+    error: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What `hftd status` finds: the daemons that answered, and the channels whose did not."""
+
+    daemons: list[status.DaemonStatus]
+    silent: list[Silent]
+
+
+def deadline_ns() -> int:
+    """Until when a daemon that is asked now must have answered."""
+    return monotonic_ns() + int(ANSWER_SECONDS * 1e9)
+
+
+def report_of(name: str | None) -> Report:
+    """Ask the daemon of a channel, or each daemon that runs.
+
+    Raises:
+        NoSuchChannelError: A name was given, and no daemon has it.
+        ChannelError: A name was given, and its daemon does not answer.
+    """
+    if name is not None:
+        return Report(daemons=[_status(name)], silent=[])
+    daemons: dict[int, status.DaemonStatus] = {}
+    silent: list[Silent] = []
+    for channel in running_channels():
+        # A daemon may serve several channels, and tells of all of them.
+        if any(channel in (one.name for one in daemon.channels) for daemon in daemons.values()):
+            continue
+        try:
+            found = _status(channel)
+        except HftdError as error:
+            silent.append(Silent(channel=channel, error=error.what))
+            continue
+        daemons.setdefault(found.pid, found)
+    return Report(daemons=list(daemons.values()), silent=silent)
+
+
+def _status(channel: str) -> status.DaemonStatus:
+    return ask(channel, wire.ASK_STATUS, status.DaemonStatus, deadline_ns())[1]
+
+
+def halt_or_resume(name: str, what: str, reason: str) -> tuple[bool, status.Halted]:
+    """Halt or resume a daemon: whether it was done whole, and what it says.
+
+    Raises:
+        ChannelError: It does not answer, or refuses.
+    """
+    ok, halted = ask(name, what, status.Halted, deadline_ns(), argument=reason)
+    if halted.is_halted != (what == wire.ASK_HALT):
+        raise ChannelError(f"the daemon did not {what}", where=name, hint=f"see `hftd status {name}`")
+    return ok, halted

@@ -1,0 +1,88 @@
+"""Orders that are made, checked, noted and written, and go nowhere: they keep the way of a real one in the caches.
+
+A connector sends an order now and then, and polls in between. Meanwhile the processor's caches forget what an order
+needs: the code of some hundred functions. When the order comes, fetching it again takes longer than running it. A
+polling connector has time, so it goes through the motions every `EVERY_NS`, with books, limits, a journal and a limiter
+of the rehearsal's own. Nothing of that is ever seen by a bot or an exchange.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from daemon.orders.journal import Journal
+from daemon.orders.limits import AccountLimits, BotLimits
+from daemon.orders.manager import OrderManager
+from daemon.orders.messages import REFUSED, Command, Instrument, Outcome
+from daemon.orders.store import REMEMBER_NS
+from hftd.channel import wire
+from hftd.clock import wall_ns
+from hftd.constants import BUY, IOC, LIMIT
+
+EVERY_NS: Final = 500_000
+"""A rehearsal takes 20 us and more, for which a message may have to wait. At three times this pace an order gains
+little more, and the feed loses as much."""
+_BOT: Final = "rehearsal"
+_TICK: Final = 1_000
+_NEVER_FULL: Final = 1 << 62
+
+
+class Rehearsal:
+    """Rehearses the way of an order from a bot's request to the exchange's bytes.
+
+    Args:
+        instrument: A real one, so that the rehearsal's numbers look like the real ones'.
+        perform: What a venue does with a command, short of sending it.
+    """
+
+    def __init__(self, instrument: Instrument, perform: Callable[[Command], None]) -> None:
+        self._perform = perform
+        self._command: Command | None = None
+        self._order_id = 0
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        self._journal = Journal(Path(os.devnull), nowhere, os.dup(nowhere), [], 0, 0)
+        self._journal.rotate_bytes = _NEVER_FULL
+        # Whatever the exchange's filters say: a refusal would end the rehearsal early.
+        self._instrument = msgspec.structs.replace(
+            instrument, number=0, min_qty_lots=1, max_qty_lots=0, min_notional=0.0, is_trading=True
+        )
+        self._qty = float(instrument.lot_size)
+        self._open()
+
+    def _open(self) -> None:
+        self._manager = OrderManager(
+            prefix=_BOT[:8],
+            run=1,
+            limits=AccountLimits(),
+            journal=self._journal,
+            emit=lambda _bot, _update: None,
+            send=self._send,
+        )
+        now_ns = wall_ns()
+        self._manager.add_instrument(self._instrument)
+        self._manager.on_connection(True, now_ns)
+        self._manager.attach(_BOT, (0,), BotLimits(), "cancel", now_ns)
+
+    def _send(self, command: Command) -> None:
+        self._command = command
+        self._perform(command)
+
+    def run(self) -> None:
+        """Once more."""
+        now_ns = wall_ns()
+        self._order_id += 1
+        text = wire.encoder.encode(wire.Submit(0, self._order_id, BUY, LIMIT, IOC, _TICK, self._qty, now_ns))
+        request = wire.request_decoder.decode(text)
+        self._manager.request(_BOT, request, now_ns)  # pyright: ignore[reportArgumentType]
+        command, self._command = self._command, None
+        if command is not None:
+            self._manager.on_outcome(Outcome(command.request, REFUSED, 0, ""), now_ns)
+        # It is to be no memory of anything.
+        self._manager.store.forget(now_ns + REMEMBER_NS + 1)
+
+    def close(self) -> None:
+        """Free what it has."""
+        self._journal.close()

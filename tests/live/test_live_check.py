@@ -1,0 +1,103 @@
+"""The live demo's judgement: accounts agree only if every unit does."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from daemon.cli.live_check import compare
+from hftd.channel import status
+from hftd.types import fill_dtype
+from tests.results import make_result
+
+TICK, LOT = 0.1, 0.001
+TRUTH = {
+    "start_balance": 10_000_00000000,
+    "balance": 10_000_00000000 + 10_00000000 - 81000000,
+    "positions": [{"symbol": "BTCUSDT", "lots": 5, "cost": 100_00000000}],
+    "open_orders": [],
+    "trades": [
+        # Ten lots bought at 20,000.0 and five of them sold at 22,000.0.
+        {
+            "symbol": "BTCUSDT",
+            "side": 1,
+            "tick": 200_000,
+            "lots": 10,
+            "maker": True,
+            "money": 200_00000000,
+            "fee": 41000000,
+        },
+        {
+            "symbol": "BTCUSDT",
+            "side": -1,
+            "tick": 220_000,
+            "lots": 5,
+            "maker": False,
+            "money": 110_00000000,
+            "fee": 40000000,
+        },
+    ],
+}
+VALUES = {
+    "position": 0.005,
+    "balance": -90.0,
+    "fee": 0.81,
+    "num_trades": 2,
+    "trading_volume": 0.015,
+    "trading_value": 310.0,
+}
+
+
+def a_result(**changes):
+    fills = np.zeros(2, fill_dtype)
+    fills["side"], fills["price"], fills["qty"], fills["maker"] = (
+        (1, -1),
+        (20_000, 22_000),
+        (0.01, 0.005),
+        (1, 0),
+    )
+    made = make_result()
+    asset = replace(made.assets[0], symbol="BTCUSDT", **(VALUES | changes))
+    return replace(made, assets=[asset], fills=fills)
+
+
+def rows(result=None, known=None, open_orders=0, truth=TRUTH):
+    known = known or status.Position(symbol="BTCUSDT", **VALUES)
+    return {row.what: row for row in compare(result or a_result(), known, open_orders, truth, TICK, LOT)}
+
+
+def differing(**arguments):
+    return {what for what, row in rows(**arguments).items() if not row.agrees}
+
+
+def test_equal_accounts_agree_in_everything():
+    assert differing() == set()
+    assert rows()["wallet"].bot == rows()["wallet"].exchange == "10,009.19000000"
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"position": 0.006}, {"position"}),
+        ({"fee": 0.81000001}, {"fees", "wallet"}),
+        ({"balance": -90.00000001}, {"cash", "wallet"}),
+        ({"num_trades": 3}, {"executions"}),
+        ({"trading_volume": 0.016}, {"volume"}),
+        ({"trading_value": 310.00000001}, {"value"}),
+    ],
+)
+def test_one_unit_in_the_bots_or_the_connectors_account_is_seen(changes, what):
+    assert differing(result=a_result(**changes)) == what
+    assert differing(known=status.Position(symbol="BTCUSDT", **(VALUES | changes))) == what
+
+
+def test_an_order_that_is_left_open_is_seen_on_either_side():
+    assert differing(open_orders=1) == {"open orders"}
+    assert differing(truth=TRUTH | {"open_orders": [7]}) == {"open orders"}
+
+
+def test_a_fill_at_another_price_is_seen_though_the_sums_are_the_same():
+    truth = deepcopy(TRUTH)
+    truth["trades"][0]["tick"] += 1
+    assert differing(truth=truth) == {"fills"}
