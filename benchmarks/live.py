@@ -409,16 +409,8 @@ def table(figures: dict[str, Any]) -> tuple[Row, list[Row]]:
     for name, found in rate.items():
         if SIDES[name].kind == "hftd":
             early, late = found["rss_at_10_percent_bytes"] / 1e6, found["rss_at_end_bytes"] / 1e6
-            cell = f"{early:.1f} and {late:.1f} MB"
-            rows.append(
-                [
-                    f"memory after 10 % and 100 % of {found['messages']:,} messages",
-                    SIDES[name].name,
-                    cell,
-                    "",
-                    "",
-                ]
-            )
+            what = f"memory after 10 % and 100 % of {found['messages']:,} messages"
+            rows.append([what, SIDES[name].name, f"{early:.1f} and {late:.1f} MB", "", ""])
     return ["path", "side", "p50 / p99 / p99.9", "to the bare client's", "to its two processes'"], rows
 
 
