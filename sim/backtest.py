@@ -1,7 +1,9 @@
 """A backtest in this process: the engine behind a session."""
 
 from dataclasses import replace
+from typing import Any
 
+from hftd.errors import OrderError
 from hftd.hbt import Hbt
 from hftd.layout import asset_dtype, book_dtype, offset_of
 from hftd.local import AssetSpec, fill_book, fill_market_orders
@@ -65,11 +67,19 @@ class Backtest(Hbt):
         self.engine.check()
 
 
+def _models(assets: Any) -> list[AssetModel]:
+    if not isinstance(assets, (list, tuple)) or not all(isinstance(one, BacktestAsset) for one in assets):
+        raise OrderError(
+            "a backtest is made of a list of BacktestAsset", hint="also where it is only one: [asset]"
+        )
+    return [asset.model for asset in assets]
+
+
 def HashMapMarketDepthBacktest(assets: list[BacktestAsset]) -> Backtest:  # noqa: N802 (HftBacktest's name)
     """A backtest over any range of prices."""
-    return Backtest([replace(asset.model, roi_lb=0.0, roi_ub=0.0) for asset in assets])
+    return Backtest([replace(model, roi_lb=0.0, roi_ub=0.0) for model in _models(assets)])
 
 
 def ROIVectorMarketDepthBacktest(assets: list[BacktestAsset]) -> Backtest:  # noqa: N802 (HftBacktest's name)
     """A backtest in which levels outside each asset's range of interest are ignored."""
-    return Backtest([asset.model for asset in assets])
+    return Backtest(_models(assets))
