@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hftd import feed
 from hftd.arena import Arena
-from hftd.errors import DataError, HftdError
+from hftd.errors import DataError, HftdError, StrategyError
 from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
 from hftd.local import fill_book, fill_market_orders
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
@@ -36,6 +36,7 @@ from sim.engine.layout import (
     LATENCY_INTERPOLATED,
     MAX_ANSWERS,
     MAX_REQUESTS,
+    MODEL_FUNCTIONS,
     NEVER,
     WAY_RESPONSE,
     engine_dtype,
@@ -355,6 +356,24 @@ class Engine:
         name = str(source) if isinstance(source, (str, Path)) else "the array"
         return f"{name} of asset {self.models[asset_no].name or asset_no}"
 
+    def _model_error(self, asset_no: int) -> StrategyError:
+        """Which function of a user's model ended the run."""
+        model = self.models[asset_no]
+        name = MODEL_FUNCTIONS[int(self.exchanges[asset_no]["failed_function"]) - 1]
+        models = (model.custom_queue, model.custom_fee, model.custom_latency, model.custom_exchange)
+        used = next(one for one in models if getattr(one, name, None) is not None)
+        what = "it raised an exception"
+        if name == "fee":
+            what += " or returned what is no number"
+        elif name in ("entry", "response"):
+            what += " or returned what is no latency below a year"
+        function = getattr(getattr(used, name), "__name__", "")
+        return StrategyError(
+            what,
+            where=f"{type(used).__name__}.{name} ({function}) of asset {model.name or asset_no}",
+            hint="a division by zero raises one, too; without @njit, and called by hand, it shows which",
+        )
+
     def check(self) -> None:
         """Raise what stopped the engine, if something did."""
         if self.error is not None:
@@ -368,6 +387,8 @@ class Engine:
                         self.rows_of(asset_no, int(stream["file_no"])),
                         self._where(asset_no, int(stream["file_no"])),
                     )
+            if self.exchanges[asset_no]["failed_function"]:
+                raise self._model_error(asset_no)
             if self.exchanges[asset_no]["error"] == ERR_DATA:
                 raise DataError(
                     "an order for an inverse contract was filled at a price that is not above 0",
