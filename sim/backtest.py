@@ -62,6 +62,17 @@ class Backtest(Hbt):
         """As in `Hbt`, and what is odd in the data."""
         return [*super().warnings(), *self.engine.warnings]
 
+    def close(self) -> int:
+        """Done with it. Returns 0.
+
+        Raises:
+            HftdError: An error had stopped the simulation. To a strategy that only looks for the end, as those of
+                HftBacktest do, the data were just shorter.
+        """
+        code = super().close()
+        self.check()
+        return code
+
     def check(self) -> None:
         """Raise the error that stopped the simulation (a call returned 100 then), if there is one."""
         self.engine.check()

@@ -224,6 +224,16 @@ class Engine:
                 where=f"asset {self.models[asset_no].name or asset_no}",
                 hint="give rows of added orders (kind 10), the first in each queue first",
             )
+        from sim.archive import find_no_level
+
+        wrong = find_no_level(rows)
+        if wrong is not None:
+            values = ", ".join(f"{name}={rows[name][wrong]}" for name in ("px", "qty"))
+            raise DataError(
+                f"row {wrong} of the initial snapshot ({values}) has a price or quantity that can't be",
+                where=f"asset {self.models[asset_no].name or asset_no}",
+                hint="remove or repair the row",
+            )
         feed.load_book.call(book, rows.ctypes.data, len(rows))
 
     def _load(self, source: Any) -> NDArray[Any]:
@@ -245,6 +255,7 @@ class Engine:
                 rows = self._fuse(asset_no, file_no, rows)
             if file_no not in self._file_rows[asset_no]:
                 self._check_ticks(asset_no, file_no, rows)
+                self._check_kinds(asset_no, file_no, rows)
             opened[file_no] = rows
             self._file_rows[asset_no][file_no] = len(opened[file_no])
         return opened[file_no]
@@ -305,6 +316,22 @@ class Engine:
                 what, where=where, hint="set the tick_size of the instrument as the exchange has it"
             )
         self.warnings.append(f"{where}: {what}; they are rounded")
+
+    def _check_kinds(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> None:
+        """Levels make no book of single orders, nor single orders one of levels: it would stay empty."""
+        from sim.archive import find_kinds
+
+        by_order = self.models[asset_no].by_order
+        has_levels, has_orders = find_kinds(rows)
+        if by_order and has_levels and not has_orders:
+            what = (
+                "there are levels (kinds 1 and 4) but no single orders (kinds 10 to 13), which l3_fifo needs"
+            )
+        elif not by_order and has_orders and not has_levels:
+            what = "there are single orders (kinds 10 to 13) but no levels, which all queue models but l3_fifo need"
+        else:
+            return
+        self.warnings.append(f"{self._where(asset_no, file_no)}: {what}: such a book stays empty")
 
     def rows_total(self) -> int:
         """The rows of all files; those that were not opened yet are guessed to be like those that were."""

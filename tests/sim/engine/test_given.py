@@ -2,13 +2,17 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
+from numba import njit
 
 import sim
-from hftd.errors import DataError, OrderError
-from hftd.types import END_OF_DATA, ERR_INVALID_REQUEST
+from hftd.config import load
+from hftd.errors import ConfigError, DataError, OrderError
+from hftd.types import ADD_ORDER_EVENT, DEPTH_EVENT, END_OF_DATA, ERR_INVALID_REQUEST, GTC, LIMIT, NONE
 from sim.asset import BacktestAsset
 from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+from sim.config import ReplayConfig
 from tests.sim.engine.market import asset, backtest, latency_rows, levels, rows
 
 END = ("mark price", 1_000_000, 0.0, 0.0)
@@ -108,3 +112,89 @@ def test_in_plain_python_a_duration_that_is_none_is_refused_and_an_endless_one_r
         hbt = backtest(rows(*levels(), END))
         assert getattr(hbt, name)(float("nan")) == ERR_INVALID_REQUEST
         assert getattr(hbt, name)(float("inf")) == END_OF_DATA
+
+
+@pytest.mark.parametrize(
+    ("px", "qty"),
+    [(float("nan"), 1.0), (float("inf"), 1.0), (98.0, float("nan")), (98.0, float("inf")), (98.0, -1.0)],
+)
+def test_a_snapshot_with_what_can_be_no_level_is_refused_with_the_row(px, qty):
+    snapshot = rows(*levels(), ("bid", 0, px, qty))
+    with pytest.raises(DataError, match="row 10 of the initial snapshot"):
+        HashMapMarketDepthBacktest([asset(rows(*levels(), END)).initial_snapshot(snapshot)])
+
+
+def test_data_that_can_make_no_book_for_the_queue_model_are_warned_of():
+    of_levels = rows(*levels(), END)
+    of_orders = of_levels.copy()
+    of_orders["ev"] = np.where(
+        of_orders["ev"] & 0xFF == DEPTH_EVENT,
+        of_orders["ev"] + (ADD_ORDER_EVENT - DEPTH_EVENT),
+        of_orders["ev"],
+    )
+    of_orders["order_id"] = np.arange(len(of_orders))
+    for data, by_order, what in (
+        (of_levels, True, "no single orders"),
+        (of_orders, False, "no levels"),
+        (of_levels, False, ""),
+        (of_orders, True, ""),
+    ):
+        described = asset(data)
+        if by_order:
+            described.l3_fifo_queue_model()
+        hbt = HashMapMarketDepthBacktest([described])
+        assert hbt.elapse(10) == 0
+        assert (hbt.depth(0).best_bid_tick == 99) == (not what)
+        assert [what in warning for warning in hbt.warnings()] == ([True] if what else [])
+
+
+@njit
+def first_two(hbt):
+    values = hbt.orders(0).values()
+    first, second, third = values.get(), values.get(), values.get()
+    return first.order_id, second.order_id, third.status
+
+
+def test_an_iterator_over_orders_that_is_at_its_end_gives_none_and_ends_no_process():
+    hbt = backtest(rows(*levels(), END))
+    hbt.elapse(0)
+    assert first_two(hbt) == (0, 0, NONE)
+    hbt.submit_buy_order(0, 7, 95.0, 1.0, GTC, LIMIT, False)
+    assert first_two(hbt) == (7, 0, NONE)
+    values = hbt.orders(0).values()
+    assert values.get().order_id == 7
+    assert values.next() is None
+    with pytest.raises(OrderError, match="no further order"):
+        values.get()
+
+
+def test_an_offset_of_recorded_latencies_beyond_a_year_is_refused_in_a_configuration(tmp_path):
+    path = tmp_path / "replay.toml"
+    path.write_text(
+        """
+            [replay]
+            data = "day.npz"
+            [[channels]]
+            name = "one"
+            [[channels.instruments]]
+            symbol = "x"
+            tick_size = 1.0
+            lot_size = 1.0
+            order_latency = { model = "interpolated", files = "l.npz", offset_ns = 4611686018427387904 }
+            fee = { model = "flat", maker = 0.0, taker = 0.0 }
+            """
+    )
+    with pytest.raises(ConfigError, match="offset_ns"):
+        load(path, ReplayConfig)
+
+
+def test_closing_a_run_that_an_error_stopped_says_so():
+    data = rows(*levels(), ("bid", 5, float("nan"), 1.0), END)
+    hbt = backtest(data)
+    while hbt.elapse(10) == 0:
+        pass
+    with pytest.raises(DataError, match="not a number"):
+        hbt.close()
+    hbt = backtest(rows(*levels(), END))
+    hbt.elapse(10)
+    assert (hbt.close(), hbt.close()) == (0, 0)
