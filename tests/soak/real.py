@@ -226,7 +226,7 @@ class RealSoak:
                 self._start_connector()
                 for bot in self.bots:
                     self._start_bot(bot)
-                await self._progress(10, 60.0)
+                assert await self._progress(10, 60.0), "the bots never began to trade"
                 self.exchange.set_chaos(self._weather)
                 for _ in range(self.mishaps):
                     # By what was done, not by time, so that slow machines see as much.
@@ -242,10 +242,10 @@ class RealSoak:
         result.chaos.update(self.exchange.chaos.counters)
         return result
 
-    async def _progress(self, orders: int, timeout_s: float) -> None:
-        """Wait until so many further orders have reached the exchange."""
+    async def _progress(self, orders: int, timeout_s: float) -> bool:
+        """Wait until so many further orders have reached the exchange; whether they have."""
         wanted = len(self.exchange.venue.accounts[0].orders) + orders
-        await self._until(lambda: len(self.exchange.venue.accounts[0].orders) >= wanted, timeout_s)
+        return await self._until(lambda: len(self.exchange.venue.accounts[0].orders) >= wanted, timeout_s)
 
     async def _end(self, result: Result) -> None:
         """Fine weather; then the books are compared, at rest, without bots, and without the connector."""
