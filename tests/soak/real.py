@@ -2,8 +2,8 @@
 
 The exchange is the local one, in this process. The choices of a seed repeat: the market, the bots' numbers, what is
 killed or torn in which order and after how long, and for each kind of mishap at the exchange which of its occasions it
-strikes. Which message is under way at such a moment depends on the machine's speed; so a seed that fails is run again
-some times (`--times`), and the journal and logs of the failure are kept.
+strikes. Which message is under way at such a moment depends on the machine's speed; of a seed that fails
+the journal and the logs are kept.
 """
 
 import asyncio
