@@ -2,8 +2,8 @@
 
 The exchange is the local one, in this process. The choices of a seed repeat: the market, the bots' numbers, what is
 killed or torn in which order and after how long, and for each kind of mishap at the exchange which of its occasions it
-strikes. Which message is under way at such a moment depends on the machine's speed; so a seed that fails is run again
-some times (`--times`), and the journal and logs of the failure are kept.
+strikes. Which message is under way at such a moment depends on the machine's speed; of a seed that fails
+the journal and the logs are kept.
 """
 
 import asyncio
@@ -226,7 +226,7 @@ class RealSoak:
                 self._start_connector()
                 for bot in self.bots:
                     self._start_bot(bot)
-                await self._progress(10, 60.0)
+                assert await self._progress(10, 60.0), "the bots never began to trade"
                 self.exchange.set_chaos(self._weather)
                 for _ in range(self.mishaps):
                     # By what was done, not by time, so that slow machines see as much.
@@ -242,10 +242,10 @@ class RealSoak:
         result.chaos.update(self.exchange.chaos.counters)
         return result
 
-    async def _progress(self, orders: int, timeout_s: float) -> None:
-        """Wait until so many further orders have reached the exchange."""
+    async def _progress(self, orders: int, timeout_s: float) -> bool:
+        """Wait until so many further orders have reached the exchange; whether they have."""
         wanted = len(self.exchange.venue.accounts[0].orders) + orders
-        await self._until(lambda: len(self.exchange.venue.accounts[0].orders) >= wanted, timeout_s)
+        return await self._until(lambda: len(self.exchange.venue.accounts[0].orders) >= wanted, timeout_s)
 
     async def _end(self, result: Result) -> None:
         """Fine weather; then the books are compared, at rest, without bots, and without the connector."""

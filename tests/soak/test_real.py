@@ -35,7 +35,7 @@ async def test_a_connector_that_counts_a_fill_twice_is_found_out(tmp_path_factor
         result = await soak.run()
     finally:
         forks.close()
-    for said in ("status: position", "trades", "journal: executions", "restored"):
+    for said in ("status: bot", "trades", "journal: executions", "restored"):
         assert any(said in fault for fault in result.faults), result.faults
 
 
