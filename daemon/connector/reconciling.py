@@ -57,8 +57,10 @@ class Reconciler:
         while True:
             if not self._is_due():
                 self._wake.clear()
+                # Not by `wait_for`, which may swallow a cancellation before Python 3.12.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+                    async with asyncio.timeout(LOOK_EVERY_S):
+                        await self._wake.wait()
                 continue
             try:
                 settled = await self._once()
