@@ -35,12 +35,15 @@ from hftd.channel.layout import (
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
 from hftd.channel.server import Grant
-from hftd.clock import monotonic_ns, running_ns
+from hftd.clock import monotonic_ns, running_ns, wall_ns
 from hftd.errors import HftdError, ProtocolError, RefusedError
 
 BURST: Final = 256
 REQUESTS_MAX: Final = REQUEST_BYTES // 8
 """More than a queue holds."""
+LATE_NS: Final = 5_000_000_000
+"""A new order or change that waited so long is refused, as the exchange refuses what is older than its `recvWindow`:
+this process stood still, and the market that the strategy saw is gone."""
 _SAME_STEP: Final = 1e-9
 
 _log = structlog.get_logger("hftd.connector")
@@ -65,8 +68,8 @@ class Orders(Protocol):
         """Its lease is over."""
         ...
 
-    def request(self, bot: str, message: Asked, now_ns: int) -> None:
-        """What it asks for."""
+    def request(self, bot: str, message: Asked, now_ns: int, *, is_late: bool = False) -> None:
+        """What it asks for; late if it is too old to be sent."""
         ...
 
 
@@ -435,4 +438,5 @@ class Bots:
             return
         if message.instrument not in bot.numbers:  # pyright: ignore[reportAttributeAccessIssue]
             raise ProtocolError("a request names an instrument that the bot did not ask for")
-        self._orders.request(bot.name, message, running_ns())  # pyright: ignore[reportArgumentType]
+        is_late = wall_ns() - message.local_ts > LATE_NS  # pyright: ignore[reportAttributeAccessIssue]
+        self._orders.request(bot.name, message, running_ns(), is_late=is_late)  # pyright: ignore[reportArgumentType]

@@ -143,10 +143,22 @@ class OrderManager:
         self._let_out(now_ns)
 
     def request(
-        self, bot: str, message: wire.Submit | wire.Modify | wire.Cancel | wire.Inquire, now_ns: int
+        self,
+        bot: str,
+        message: wire.Submit | wire.Modify | wire.Cancel | wire.Inquire,
+        now_ns: int,
+        *,
+        is_late: bool = False,
     ) -> None:
-        """What a bot asks for. It is answered by `emit`, now or later."""
-        self._requests.take(bot, message, now_ns)
+        """What a bot asks for. It is answered by `emit`, now or later.
+
+        Args:
+            bot: Its name.
+            message: A new order or change that is late is refused; cancels and inquiries always pass.
+            now_ns: Now.
+            is_late: It waited too long to be what the bot still wants.
+        """
+        self._requests.take(bot, message, now_ns, is_late)
         self._let_out(now_ns)
 
     # --- What the venue says ------------------------------------------------------------------------------------

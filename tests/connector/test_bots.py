@@ -9,10 +9,10 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from daemon.connector.bots import BURST, Bots
+from daemon.connector.bots import BURST, LATE_NS, Bots
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Command, Instrument, Place
+from daemon.orders.messages import Command, Instrument, Place, Withdraw
 from hftd.channel import wire
 from hftd.channel.asking import Reply
 from hftd.channel.control import Attachment, attach
@@ -21,6 +21,7 @@ from hftd.channel.layout import PROTOCOL_VERSION
 from hftd.channel.memory import BotPage, Link
 from hftd.channel.server import ChannelServer
 from hftd.clock import monotonic_ns, wall_ns
+from hftd.constants import REASON_NEVER_SENT, REJECTED
 from hftd.errors import HftdError
 from hftd.types import (
     BUY,
@@ -338,3 +339,22 @@ async def test_a_bot_for_whose_rings_there_is_no_memory_has_no_lease_anywhere(mo
         known = channel.orders.store.bots.get("mm")
         assert known is None or not known.is_attached
         await come()
+
+
+async def test_what_waited_while_the_connector_stood_still_is_not_sent_any_more_but_cancels_are():
+    async with serving() as (channel, come):
+        bot = await come()
+        bot.submit(1)
+        await until(lambda: len(channel.sent) == 1)
+        bot.told()
+        then = wall_ns() - LATE_NS - 1
+        bot.ask(wire.Submit(0, 2, BUY, LIMIT, GTC, 1000, 0.1, then), ring=False)
+        bot.ask(wire.Modify(0, 1, 1001, 0.1, then), ring=False)
+        bot.ask(wire.Cancel(0, 1, then))
+        await until(lambda: len(channel.sent) == 2)
+        assert [type(command) for command in channel.sent] == [Place, Withdraw]
+        refused = [message for message in bot.told() if isinstance(message, wire.OrderUpdate)]
+        assert [(one.order_id, one.req, one.reason) for one in refused] == [
+            (2, REJECTED, REASON_NEVER_SENT),
+            (1, REJECTED, REASON_NEVER_SENT),
+        ]
