@@ -244,9 +244,9 @@ class Journal:
         return self._is_broken
 
     def look(self) -> bool:
-        """See whether the file is still where it was; one that was taken away is broken. Returns whether it is there."""
+        """Whether the file is still where it was; one that was taken away is broken."""
         try:
-            there, ours = os.stat(self.path), os.fstat(self._fd)
+            there, ours = self.path.stat(), os.fstat(self._fd)
             is_there = (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
         except OSError:
             is_there = False
