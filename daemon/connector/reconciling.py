@@ -57,7 +57,7 @@ class Reconciler:
         while True:
             if not self._is_due():
                 self._wake.clear()
-                # Not by `wait_for`, which may swallow a cancellation before Python 3.12.
+                # Not by `wait_for`: before Python 3.12 it swallows a cancellation that comes with the event.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_EVERY_S):
                         await self._wake.wait()
@@ -82,7 +82,8 @@ class Reconciler:
         open_orders = await self._session.open_orders()
         executions: list[Execution] = []
         for symbol in self._orders.symbols():
-            executions += await self._session.executions(symbol, self._orders.executions_since_ns(symbol))
+            since_ns = self._orders.executions_since_ns(symbol)
+            executions += await self._session.executions(symbol, since_ns, self._orders.is_counted)
         holdings = await self._session.holdings()
         found = self._orders.reconcile(open_orders, executions, holdings, asked_ns, running_ns())
         self.done += 1

@@ -80,8 +80,8 @@ class Schedule:
         reads = "daemon.venues.binancefutures.incoming"
         with (
             mock.patch("sim.exchange.binancefutures.processing._pause", pause),
-            mock.patch(f"{reads}.wall_ns", lambda: self.now_ns),
+            mock.patch(f"{reads}.running_ns", lambda: self.now_ns),
             mock.patch(f"{reads}.monotonic_ns", lambda: self.now_ns),
-            mock.patch("daemon.venues.binancefutures.queries.wall_ns", lambda: self.now_ns),
+            mock.patch("daemon.venues.binancefutures.queries.running_ns", lambda: self.now_ns),
         ):
             yield
