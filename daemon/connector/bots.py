@@ -35,10 +35,15 @@ from hftd.channel.layout import (
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
 from hftd.channel.server import Grant
-from hftd.clock import monotonic_ns, running_ns
+from hftd.clock import monotonic_ns, running_ns, wall_ns
 from hftd.errors import HftdError, ProtocolError, RefusedError
 
 BURST: Final = 256
+REQUESTS_MAX: Final = REQUEST_BYTES // 8
+"""More than a queue holds."""
+LATE_NS: Final = 5_000_000_000
+"""A new order or change that waited so long is refused, as the exchange refuses what is older than its `recvWindow`:
+this process stood still, and the market that the strategy saw is gone."""
 _SAME_STEP: Final = 1e-9
 
 _log = structlog.get_logger("hftd.connector")
@@ -63,8 +68,8 @@ class Orders(Protocol):
         """Its lease is over."""
         ...
 
-    def request(self, bot: str, message: Asked, now_ns: int) -> None:
-        """What it asks for."""
+    def request(self, bot: str, message: Asked, now_ns: int, *, is_late: bool = False) -> None:
+        """What it asks for; late if it is too old to be sent."""
         ...
 
 
@@ -134,6 +139,7 @@ class Bots:
         self._orders: Orders | None = None
         self._drop: Callable[[str, str], None] = lambda _bot, _reason: None
         self._is_spinning = False
+        self._is_drain_due = False
         self._rehearse: Callable[[], None] | None = None
         self._rehearse_ns = 0
 
@@ -230,8 +236,13 @@ class Bots:
         numbers = tuple(one.number for one in instruments)
         size = 3 * sum(self._book_bytes(number, now_ns) for number in numbers)
         response_bytes = max(RESPONSE_BYTES, 1 << (size - 1).bit_length())
-        updates = self._orders.attach(hello.bot, numbers, limits, hello.on_end, now_ns)
+        # First: without memory or descriptors for it there is to be no lease in order management either.
         link = Link.make(REQUEST_BYTES, response_bytes)
+        try:
+            updates = self._orders.attach(hello.bot, numbers, limits, hello.on_end, now_ns)
+        except BaseException:
+            link.close()
+            raise
         link.set_word(LINK_MARKET_CURSOR, self.ring.word(MARKET_TAIL))
         reader: QueueReader[wire.Request] = QueueReader(link.requests, wire.request_decoder)
         bot = AttachedBot(hello, bot_page, link, frozenset(numbers), reader, now_ns)
@@ -260,8 +271,9 @@ class Bots:
         assert self._orders is not None
         attached = self._bots[bot]
         if not attached.is_lost:
-            # It may have died right after a submit; order management is to know of it.
-            self._take(attached, math.inf)
+            # It may have died right after a submit; order management is to know of it. What it goes on writing isn't
+            # waited for.
+            self._take(attached, REQUESTS_MAX)
         attached.is_lost = True
         del self._bots[bot]
         self._order.remove(attached)
@@ -387,11 +399,18 @@ class Bots:
         index = self._table.next_ready()
         while index >= 0:
             bot = self._order[index]
-            if not bot.is_lost and not self._take(bot, BURST):
-                asyncio.get_running_loop().call_soon(self.drain)
+            if not bot.is_lost and not self._take(bot, BURST) and not self._is_drain_due:
+                # One at a time, however many bots want it: else bots that write without end would double them each
+                # round, and nothing else would have its turn.
+                self._is_drain_due = True
+                asyncio.get_running_loop().call_soon(self._drain_on)
             index = self._table.next_ready(index + 1)
 
-    def _take(self, bot: AttachedBot, most: float) -> bool:
+    def _drain_on(self) -> None:
+        self._is_drain_due = False
+        self.drain()
+
+    def _take(self, bot: AttachedBot, most: int) -> bool:
         """Take a bot's requests, `most` of them; whether those were all."""
         assert self._orders is not None
         taken = 0
@@ -419,4 +438,5 @@ class Bots:
             return
         if message.instrument not in bot.numbers:  # pyright: ignore[reportAttributeAccessIssue]
             raise ProtocolError("a request names an instrument that the bot did not ask for")
-        self._orders.request(bot.name, message, running_ns())  # pyright: ignore[reportArgumentType]
+        is_late = wall_ns() - message.local_ts > LATE_NS  # pyright: ignore[reportAttributeAccessIssue]
+        self._orders.request(bot.name, message, running_ns(), is_late=is_late)  # pyright: ignore[reportArgumentType]

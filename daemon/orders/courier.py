@@ -102,8 +102,12 @@ class Courier:
             self.arm(order)
 
     def work(self, order: Order, now_ns: int) -> None:
-        """Send what is due about an order."""
-        if not order.finished_ns and self.is_up:
+        """Send what is due about an order.
+
+        A withdrawal is tried even while the fates of requests are not heard (`is_up`): there may be a way for it, and
+        if there is none, it is refused at once and comes again.
+        """
+        if not order.finished_ns:
             if order.cancel_due_ns <= now_ns and order.cancel_request == 0:
                 order.cancel_due_ns = NEVER
                 order.cancel_sent_ns = now_ns
@@ -111,7 +115,7 @@ class Courier:
                 self._out.append(
                     Withdraw(order.cancel_request, order.client_id, order.exch_order_id, order.symbol)
                 )
-            if order.query_due_ns <= now_ns and order.query_request == 0:
+            if self.is_up and order.query_due_ns <= now_ns and order.query_request == 0:
                 order.query_due_ns = NEVER
                 order.query_sent_ns = now_ns
                 order.query_request = self._number(QUERY, order, now_ns)
@@ -170,10 +174,10 @@ class Courier:
 
     def _due_ns(self, order: Order) -> int:
         due_ns = order.hold_until_ns
-        if not order.finished_ns and self.is_up:
+        if not order.finished_ns:
             if order.cancel_request == 0:
                 due_ns = min(due_ns, order.cancel_due_ns)
-            if order.query_request == 0:
+            if self.is_up and order.query_request == 0:
                 due_ns = min(due_ns, order.query_due_ns)
         return due_ns
 

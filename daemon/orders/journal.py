@@ -154,9 +154,18 @@ class Journal:
             ConfigError: Another process writes it, or its folder can't be used.
             DataError: It is damaged in the middle, or is no journal.
         """
+        # One file has one lock, by whatever name it is opened.
+        path = path.resolve()
         lock = _lock(path)
         try:
             journal = cls._open(path, lock, on_damage)
+        except OSError as error:
+            os.close(lock)
+            raise ConfigError(
+                f"the journal can't be written: {error.strerror}",
+                where=str(path),
+                hint="is its disk full, or is it another user's?",
+            ) from None
         except BaseException:
             os.close(lock)
             raise
@@ -192,11 +201,15 @@ class Journal:
                 bytes=torn_bytes,
             )
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.ftruncate(fd, good)
-        os.lseek(fd, good, os.SEEK_SET)
-        if good == 0:
-            _write_all(fd, MAGIC)
-            good = len(MAGIC)
+        try:
+            os.ftruncate(fd, good)
+            os.lseek(fd, good, os.SEEK_SET)
+            if good == 0:
+                _write_all(fd, MAGIC)
+                good = len(MAGIC)
+        except BaseException:
+            os.close(fd)
+            raise
         return cls(path, fd, lock, rows, good, torn_bytes)
 
     def take_rows(self) -> list[Row]:
@@ -226,6 +239,21 @@ class Journal:
         self.size += len(record)
 
     @property
+    def is_broken(self) -> bool:
+        """Whether a write failed, or the file was taken away; until `rewrite` nothing is kept."""
+        return self._is_broken
+
+    def look(self) -> bool:
+        """Whether the file is still where it was; one that was taken away is broken."""
+        try:
+            there, ours = self.path.stat(), os.fstat(self._fd)
+            is_there = (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+        except OSError:
+            is_there = False
+        self._is_broken = self._is_broken or not is_there
+        return is_there
+
+    @property
     def is_full(self) -> bool:
         """Whether it is time to rewrite it."""
         return self._is_broken or self.size > self.rotate_bytes
@@ -246,12 +274,16 @@ class Journal:
             _write_all(fd, data)
             os.fsync(fd)
             old = self.path.with_name(self.path.name + ".1")
-            with contextlib.suppress(FileNotFoundError):
-                old.unlink()
-            os.link(self.path, old)
+            if self.path.exists():
+                with contextlib.suppress(FileNotFoundError):
+                    old.unlink()
+                os.link(self.path, old)
             fresh.replace(self.path)
         except BaseException:
             os.close(fd)
+            # On a full disk it would take the room that is wanted.
+            with contextlib.suppress(OSError):
+                fresh.unlink()
             raise
         os.close(self._fd)
         self._fd = fd

@@ -42,11 +42,14 @@ from daemon.orders.store import REMEMBER_NS, Store
 from daemon.orders.telling import Sent, Teller, Update
 from hftd.channel import status, wire
 from hftd.constants import REASON_NEVER_SENT
+from hftd.errors import RefusedError
 
 __all__ = ["OrderManager", "Update"]
 
 REWRITE_PAUSE_NS = 10_000_000_000
 """After a journal could not be rewritten."""
+LOOK_PAUSE_NS = 1_000_000_000
+"""Between two looks whether the journal's file is still there."""
 
 _log = structlog.get_logger("hftd.orders")
 
@@ -84,6 +87,7 @@ class OrderManager:
         self._out: deque[Sent] = deque()
         self._is_letting_out = False
         self._rewrite_after_ns = 0
+        self._look_after_ns = 0
         self.counters = Counters()
         self.store = Store(ClientIds(prefix, run), journal)
         self.courier = Courier(self.store, self._out)
@@ -139,10 +143,22 @@ class OrderManager:
         self._let_out(now_ns)
 
     def request(
-        self, bot: str, message: wire.Submit | wire.Modify | wire.Cancel | wire.Inquire, now_ns: int
+        self,
+        bot: str,
+        message: wire.Submit | wire.Modify | wire.Cancel | wire.Inquire,
+        now_ns: int,
+        *,
+        is_late: bool = False,
     ) -> None:
-        """What a bot asks for. It is answered by `emit`, now or later."""
-        self._requests.take(bot, message, now_ns)
+        """What a bot asks for. It is answered by `emit`, now or later.
+
+        Args:
+            bot: Its name.
+            message: A new order or change that is late is refused; cancels and inquiries always pass.
+            now_ns: Now.
+            is_late: It waited too long to be what the bot still wants.
+        """
+        self._requests.take(bot, message, now_ns, is_late)
         self._let_out(now_ns)
 
     # --- What the venue says ------------------------------------------------------------------------------------
@@ -242,7 +258,21 @@ class OrderManager:
         return self._endings.halted()
 
     def resume(self, now_ns: int) -> status.Halted:
-        """Take orders again."""
+        """Take orders again.
+
+        Raises:
+            RefusedError: The journal can't be written: a restart would not know the orders.
+        """
+        journal = self.store.journal
+        if journal is not None and journal.is_broken:
+            self._rewrite_after_ns = now_ns
+            self._rotate(now_ns)
+            if journal.is_broken:
+                raise RefusedError(
+                    "the journal can't be written, so no orders are taken",
+                    where=str(journal.path),
+                    hint="make room on its disk, then resume",
+                )
         self._endings.resume()
         self._let_out(now_ns)
         return self._endings.halted()
@@ -302,7 +332,13 @@ class OrderManager:
 
     def _rotate(self, now_ns: int) -> None:
         journal = self.store.journal
-        if journal is None or not journal.is_full or now_ns < self._rewrite_after_ns:
+        if journal is None:
+            return
+        if now_ns >= self._look_after_ns:
+            self._look_after_ns = now_ns + LOOK_PAUSE_NS
+            if not journal.is_broken and not journal.look():
+                _log.error("the journal's file was taken away, it is written anew", journal=str(journal.path))
+        if not journal.is_full or now_ns < self._rewrite_after_ns:
             return
         try:
             journal.rewrite(self.store.rows())
@@ -310,3 +346,6 @@ class OrderManager:
             self.counters.journal_errors += 1
             self._rewrite_after_ns = now_ns + REWRITE_PAUSE_NS
             _log.error("the journal can't be rewritten", error=error.strerror)
+            if journal.is_broken and not self.store.halt_reason:
+                self._endings.halt("the journal can't be written", now_ns)
+                self._let_out(now_ns)

@@ -97,7 +97,7 @@ class Requests:
         bot.limits = limits
         bot.by_symbol = {symbol: CompiledLimits(limits, self._store.ledgers[symbol]) for symbol in symbols}
 
-    def take(self, name: str, message: Request, now_ns: int) -> None:
+    def take(self, name: str, message: Request, now_ns: int, is_late: bool = False) -> None:
         """See `OrderManager.request`."""
         bot = self._store.bots.get(name)
         if bot is None or not bot.is_attached:
@@ -110,6 +110,10 @@ class Requests:
                 hint="end its lease",
             )
         bot.requests += 1
+        if is_late and isinstance(message, wire.Submit | wire.Modify):
+            self._counters.refuse(REASON_NEVER_SENT)
+            self._teller.no_order(bot.name, ledger, message, REASON_NEVER_SENT, now_ns)
+            return
         if isinstance(message, wire.Submit):
             self._submit(bot, ledger, message, now_ns)
             return

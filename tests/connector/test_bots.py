@@ -9,18 +9,20 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from daemon.connector.bots import Bots
+from daemon.connector.bots import BURST, LATE_NS, Bots
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Command, Instrument, Place
+from daemon.orders.messages import Command, Instrument, Place, Withdraw
 from hftd.channel import wire
 from hftd.channel.asking import Reply
 from hftd.channel.control import Attachment, attach
 from hftd.channel.endpoint import MarketTap, QueueReader, QueueWriter, ring_doorbell
 from hftd.channel.layout import PROTOCOL_VERSION
-from hftd.channel.memory import BotPage
+from hftd.channel.memory import BotPage, Link
 from hftd.channel.server import ChannelServer
 from hftd.clock import monotonic_ns, wall_ns
+from hftd.constants import REASON_NEVER_SENT, REJECTED
+from hftd.errors import HftdError
 from hftd.types import (
     BUY,
     BUY_EVENT,
@@ -306,3 +308,53 @@ async def test_an_instrument_is_subscribed_when_a_bot_asks_for_it_and_its_books_
         assert sorted(channel.subscribed) == ["BTCUSDT", "ETHUSDT"]
         assert bot.attachment.welcome.instruments == (1, 0)
         assert len(rows_of(bot.told())) == 2
+
+
+async def test_bots_that_write_without_end_leave_each_round_of_the_loop_to_the_others_too():
+    async with serving() as (channel, come):
+        bots = [await come(f"bot{k}") for k in range(3)]
+        for _ in range(2000):
+            for bot in bots:
+                bot.ask(wire.Cancel(0, 999, wall_ns()), ring=False)
+        ring_doorbell(bots[0].attachment.doorbell_fd, bots[0].attachment.link.daemon_asleep_address)
+        taken, most = 0, 0
+        while taken < 6000:
+            await asyncio.sleep(0)
+            now = sum(one.requests for one in channel.bots.attached)
+            most, taken = max(most, now - taken), now
+        # One look for the bell, one after it was armed, and one for what was left.
+        assert most <= 3 * 3 * BURST
+
+
+async def test_a_bot_for_whose_rings_there_is_no_memory_has_no_lease_anywhere(monkeypatch):
+    async with serving() as (channel, come):
+
+        def none_left(*_sizes: int) -> Link:
+            raise OSError(24, "Too many open files")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Link, "make", none_left)
+            with pytest.raises(HftdError):
+                await come()
+        known = channel.orders.store.bots.get("mm")
+        assert known is None or not known.is_attached
+        await come()
+
+
+async def test_what_waited_while_the_connector_stood_still_is_not_sent_any_more_but_cancels_are():
+    async with serving() as (channel, come):
+        bot = await come()
+        bot.submit(1)
+        await until(lambda: len(channel.sent) == 1)
+        bot.told()
+        then = wall_ns() - LATE_NS - 1
+        bot.ask(wire.Submit(0, 2, BUY, LIMIT, GTC, 1000, 0.1, then), ring=False)
+        bot.ask(wire.Modify(0, 1, 1001, 0.1, then), ring=False)
+        bot.ask(wire.Cancel(0, 1, then))
+        await until(lambda: len(channel.sent) == 2)
+        assert [type(command) for command in channel.sent] == [Place, Withdraw]
+        refused = [message for message in bot.told() if isinstance(message, wire.OrderUpdate)]
+        assert [(one.order_id, one.req, one.reason) for one in refused] == [
+            (2, REJECTED, REASON_NEVER_SENT),
+            (1, REJECTED, REASON_NEVER_SENT),
+        ]

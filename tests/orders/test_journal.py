@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daemon.orders.journal import HEADER, MAGIC, MARK, Journal, Settled, Traded, read_rows
-from hftd.errors import ConfigError, DataError
+from hftd.constants import REASON_HALTED
+from hftd.errors import ConfigError, DataError, RefusedError
 from tests.orders.test_life_cycles import RESTS, place, told
 from tests.orders.world import SECOND, World
 
@@ -263,3 +264,71 @@ def test_a_journal_that_can_not_be_written_halts_and_sends_nothing_new(kept):
     kept.attach("a")
     kept.settle()
     kept.check()
+
+
+def test_nothing_is_sent_by_a_resume_while_the_journal_can_not_be_written(kept, monkeypatch):
+    journal = kept.manager.store.journal
+    good, journal._fd = journal._fd, os.open("/dev/full", os.O_WRONLY)
+    kept.submit("a", 1)
+    kept.flush()
+
+    def full(rows):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "rewrite", full)
+        with pytest.raises(RefusedError, match="journal"):
+            kept.manager.resume(kept.now_ns)
+        assert kept.manager.snapshot(kept.now_ns).is_halted
+        kept.submit("a", 2)
+        assert kept.bots["a"].orders[2].reason == REASON_HALTED
+    os.close(journal._fd)
+    journal._fd = good
+    kept.manager.resume(kept.now_ns)
+    kept.submit("a", 3)
+    kept.flush()
+    assert len(kept.exchange.open_orders()) == 1
+    kept.crash()
+    assert [order.order_id for order in kept.manager.store.alive.values()] == [3]
+
+
+@pytest.mark.parametrize("taken", ["deleted", "moved", "replaced"])
+def test_a_journal_whose_file_is_taken_away_is_written_anew_with_all_that_is_known(kept, taken):
+    place(kept)
+    kept.exchange.fill(kept.exchange.open_orders()[0], 1)
+    kept.flush()
+    if taken == "deleted":
+        kept.path.unlink()
+    else:
+        kept.path.rename(kept.path.with_name("elsewhere"))
+    if taken == "replaced":
+        kept.path.write_bytes(MAGIC)
+    kept.advance(2 * SECOND)
+    kept.tick()
+    kept.submit("a", 2)
+    kept.flush()
+    kept.crash()
+    assert [order.order_id for order in kept.manager.store.alive.values()] == [1, 2]
+    kept.manager.on_connection(True, kept.now_ns)
+    kept.attach("a")
+    kept.settle()
+    kept.check()
+
+
+def test_a_journal_has_one_writer_by_whatever_name_it_is_opened(tmp_path):
+    journal = Journal.open(tmp_path / "j")
+    (tmp_path / "link").symlink_to(tmp_path / "j")
+    with pytest.raises(ConfigError, match="another process"):
+        Journal.open(tmp_path / "link")
+    journal.close()
+
+
+def test_a_disk_without_room_for_a_journal_is_said(tmp_path, monkeypatch):
+    def full(fd, data):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("daemon.orders.journal._write_all", full)
+        with pytest.raises(ConfigError, match="No space left"):
+            Journal.open(tmp_path / "j")
+    Journal.open(tmp_path / "j").close()

@@ -11,6 +11,7 @@ from hftd.constants import (
     FILLED,
     NEW,
     NONE,
+    REASON_DISCONNECTED,
     REASON_EXCHANGE,
     REASON_MARGIN,
     REASON_NEVER_SENT,
@@ -144,10 +145,22 @@ def test_a_cancel_is_repeated_until_the_order_is_finished(world, kind, reason):
     assert world.exchange.open_orders() == []
 
 
-def test_a_cancel_while_the_connection_is_down_goes_when_it_is_up(world):
+def test_a_cancel_passes_even_while_the_fates_of_orders_are_not_heard(world):
     place(world)
     world.manager.on_connection(False, world.now_ns)
     world.cancel("a", 1)
+    world.flush()
+    assert told(world) == [RESTS, GONE]
+    assert world.exchange.open_orders() == []
+
+
+def test_a_cancel_for_which_there_is_no_way_goes_when_there_is_one(world):
+    place(world)
+    world.manager.on_connection(False, world.now_ns)
+    world.cancel("a", 1)
+    (withdraw, *_), *_ = world.requests
+    world.requests.clear()
+    world.manager.on_outcome(Outcome(withdraw.request, REFUSED, REASON_DISCONNECTED), world.now_ns)
     assert world.requests == []
     world.manager.on_connection(True, world.now_ns)
     assert isinstance(world.requests[0][0], Withdraw)
