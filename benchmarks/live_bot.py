@@ -15,6 +15,7 @@ from numba import njit
 from benchmarks.live_exchange import FIRST_MS
 from hftd import IOC, LIMIT
 from hftd.bot.bot import Bot, Instrument
+from hftd.channel.layout import BOT_LAPPED
 from hftd.clock import system_ns
 
 _WAIT_NS = 1_000_000_000
@@ -72,7 +73,8 @@ def main() -> None:
         arrays = np.zeros(last - first + 1, np.int64), np.zeros(last - first + 1, np.int64)
         submits = np.zeros((last - first + 2, 2), np.int64)
         count = watch(bot, first, last, every, *arrays, submits)
-        np.savez(out, seen=arrays[0], local=arrays[1], submits=submits[:count])
+        lapped = bot.page.word(BOT_LAPPED)
+        np.savez(out, seen=arrays[0], local=arrays[1], submits=submits[:count], lapped=lapped)
         for warning in bot.warnings():
             print(warning, file=sys.stderr)
 

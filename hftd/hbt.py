@@ -40,7 +40,12 @@ _ALERT = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes
 
 
 def _whole_ns(duration: float) -> int:
-    """A duration as the compiled side takes it: held within an int64, so a greater one does not turn negative."""
+    """A duration as the compiled side takes it: held within an int64, so a greater one does not turn negative.
+
+    NaN is none, as in compiled code, and is refused as a negative one is.
+    """
+    if not -INVALID_MAX < duration < INVALID_MAX:
+        return INVALID_MAX if duration > 0 else INVALID_MIN
     return max(min(int(duration), INVALID_MAX), INVALID_MIN)
 
 

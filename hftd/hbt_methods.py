@@ -143,7 +143,13 @@ def _has_next(context, builder, cursor, arguments):
 
 
 def _step(builder, cursor):
-    order = load(builder, cursor, 0, I64)
+    # Behind the last order stands one that is none: a strategy that does not ask must not bring the process down.
+    zeros = cgutils.global_constant(
+        builder, "no_order", ir.Constant(ir.ArrayType(ir.IntType(8), order_dtype.itemsize), None)
+    )
+    zeros.align = 8  # pyright: ignore[reportAttributeAccessIssue]
+    found = load(builder, cursor, 0, I64)
+    order = builder.select(builder.icmp_signed("==", found, I64(0)), builder.ptrtoint(zeros, I64), found)
     following = load(builder, order, offset_of(order_dtype, "next"), I64)
     builder.store(following, builder.inttoptr(cursor, I64.as_pointer()))
     return order

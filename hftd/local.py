@@ -97,6 +97,10 @@ class AssetSpec:
         self.name = name
         self.roi_lb_tick, self.roi_ub_tick = INVALID_MIN, INVALID_MAX
         if roi is not None:
+            if not np.isfinite(roi).all():
+                raise OrderError(
+                    f"the range of interest {roi} is not one of numbers", where=where, hint="give two prices"
+                )
             lower, upper = (round(price / tick_size) for price in roi)
             if lower >= upper:
                 raise OrderError(

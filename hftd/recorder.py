@@ -8,11 +8,15 @@ from numpy.typing import NDArray
 
 from hftd import session
 from hftd.arena import Arena
+from hftd.errors import OrderError
 from hftd.hbt_numba import python_class
 from hftd.hbt_types import recorder_type
 from hftd.layout import recorder_dtype
 from hftd.types import record_dtype
 from hftd.views import view
+
+MAX_ROWS = 1 << 36
+"""More have no place among a process's addresses."""
 
 
 @python_class(recorder_type)
@@ -60,9 +64,17 @@ class Recorder:
     Args:
         num_assets: Number of assets.
         record_size: The most rows it may hold; further ones are counted in `recorder.dropped`, not kept.
+
+    Raises:
+        OrderError: There is no asset, no row, or more than there can be room for.
     """
 
     def __init__(self, num_assets: int, record_size: int) -> None:
+        if num_assets < 1 or not 1 <= record_size * num_assets <= MAX_ROWS:
+            raise OrderError(
+                f"a recorder of {record_size} rows for {num_assets} assets is none",
+                hint=f"both are at least 1, and together they are {MAX_ROWS:,} rows at most",
+            )
         self._memory = RecorderMemory(int(num_assets), int(record_size))
 
     @property

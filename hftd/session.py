@@ -57,7 +57,7 @@ request_row_at = record_at(request_row_dtype)
 ASSET_BYTES = asset_dtype.itemsize
 _RECORD_BYTES = record_dtype.itemsize
 _REQUEST_ROW_BYTES = request_row_dtype.itemsize
-# Prices in ticks beyond this can't be told apart as floats.
+# Prices in ticks, and quantities in lots, beyond this can't be told apart as floats.
 _MAX_TICK = float(1 << 53)
 
 
@@ -179,7 +179,9 @@ def submit(session, asset_no, order_id, side, price, qty, time_in_force, order_t
     asset = asset_address(session, asset_no)
     if find_order(asset, order_id) != 0:
         return ERR_ORDER_ID_EXISTS
-    if not (qty > 0.0 and qty < _MAX_TICK) or time_in_force < GTC or time_in_force > IOC:
+    if not qty > 0.0 or time_in_force < GTC or time_in_force > IOC:
+        return ERR_INVALID_REQUEST
+    if not qty / asset_at(asset).book.lot_size < _MAX_TICK:
         return ERR_INVALID_REQUEST
     ticks = price / asset_at(asset).book.tick_size
     if order_type == MARKET:
@@ -215,7 +217,9 @@ def modify(session, asset_no, order_id, price, qty, wait):
     if order.req != NONE:
         return ERR_REQUEST_IN_PROCESS
     ticks = price / asset_at(asset).book.tick_size
-    if not (qty > 0.0 and qty < _MAX_TICK) or not (ticks > -_MAX_TICK and ticks < _MAX_TICK):
+    if not (qty > 0.0 and qty / asset_at(asset).book.lot_size < _MAX_TICK):
+        return ERR_INVALID_REQUEST
+    if not (ticks > -_MAX_TICK and ticks < _MAX_TICK):
         return ERR_INVALID_REQUEST
     prior_local_ts = order.local_timestamp
     order.prior_price_tick = order.price_tick

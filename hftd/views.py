@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hftd import session
 from hftd.book import far_qty, write_levels
+from hftd.errors import OrderError
 from hftd.hbt_numba import python_class
 from hftd.hbt_types import depth_type, order_type, orders_type, state_values_type, values_type
 from hftd.layout import asset_dtype, book_dtype, offset_of, order_dtype
@@ -105,7 +106,13 @@ class Values:
         return bool(self._cursor[0] != 0)
 
     def get(self) -> Order:
-        """The next order; only after `has_next` said so."""
+        """The next order; only after `has_next` said so.
+
+        Raises:
+            OrderError: There is none. In compiled code an order of id 0 and status NONE comes instead.
+        """
+        if not self.has_next():
+            raise OrderError("there is no further order", hint="ask has_next() before get()")
         order = Order(int(self._cursor[0]))
         self._cursor[0] = order.next
         return order

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hftd.errors import DataError, OrderError
 from hftd.local import AssetSpec, Contract
 from hftd.types import event_dtype, latency_dtype
+from sim import given
 from sim.config import MAX_LATENCY_NS
 from sim.engine.columns import Prepared
 from sim.engine.layout import (
@@ -207,42 +208,42 @@ class BacktestAsset:
         """The order book before the data begins: an npz file or an array of depth snapshot rows."""
         if isinstance(data, np.ndarray):
             data = as_rows(data, event_dtype, "the initial snapshot")
-        self.model.initial_snapshot = data
+        self.model.initial_snapshot = given.source(data, "the initial snapshot")
         return self
 
     def tick_size(self, tick_size: float) -> Self:
         """The smallest step of prices."""
-        self.model.tick_size = tick_size
+        self.model.tick_size = given.number(tick_size, "tick_size")
         return self
 
     def lot_size(self, lot_size: float) -> Self:
         """The smallest step of quantities."""
-        self.model.lot_size = lot_size
+        self.model.lot_size = given.number(lot_size, "lot_size")
         return self
 
     def roi_lb(self, roi_lb: float) -> Self:
         """The lowest price of interest."""
-        self.model.roi_lb = roi_lb
+        self.model.roi_lb = given.number(roi_lb, "roi_lb")
         return self
 
     def roi_ub(self, roi_ub: float) -> Self:
         """The highest price of interest."""
-        self.model.roi_ub = roi_ub
+        self.model.roi_ub = given.number(roi_ub, "roi_ub")
         return self
 
     def last_trades_capacity(self, capacity: int) -> Self:
         """How many trades `last_trades` may hold; 0, the default, to keep none."""
-        self.model.last_trades_capacity = capacity
+        self.model.last_trades_capacity = given.whole(capacity, "last_trades_capacity")
         return self
 
     def user_events_capacity(self, capacity: int) -> Self:
         """How many user events (kinds from 100) `user_events` holds until it is cleared; 0, the default: none."""
-        self.model.user_events_capacity = int(capacity)
+        self.model.user_events_capacity = given.whole(capacity, "user_events_capacity")
         return self
 
     def latency_offset(self, latency_offset: int) -> Self:
         """Nanoseconds to add to the feed's latency."""
-        self.model.feed_offset_ns = int(latency_offset)
+        self.model.feed_offset_ns = given.whole(latency_offset, "the latency offset")
         return self
 
     def fuse_bbo(self, fuse: bool = True) -> Self:
@@ -263,9 +264,8 @@ class BacktestAsset:
         return self._asset(ASSET_INVERSE, contract_size)
 
     def _asset(self, model: int, contract_size: float) -> Self:
-        if not (contract_size > 0.0 and np.isfinite(contract_size)):
-            raise OrderError(f"the contract size is {contract_size!r}, but must be a positive number")
-        self.model.asset_model, self.model.contract_size = model, float(contract_size)
+        self.model.contract_size = given.positive(contract_size, "the contract size")
+        self.model.asset_model = model
         return self
 
     def constant_order_latency(self, entry_latency: int, resp_latency: int) -> Self:
@@ -305,14 +305,16 @@ class BacktestAsset:
             data: An npz file, a list of them, or an array of `latency_dtype`, in time order.
             latency_offset: Nanoseconds to add to the way there and to the way back.
         """
+        offset_ns = given.whole(latency_offset, "the offset of the order latency", MAX_LATENCY_NS)
+        files = data if isinstance(data, list) else [given.source(data, "the order latency data")]
+        recorded = _latency(files, offset_ns)
         self.model.custom_latency = None
-        recorded = _latency(data, int(latency_offset))
         self.model.set_latency(recorded, recorded)
         return self
 
     def _queue(self, model: int, power: float = 0.0) -> Self:
-        if model in (QUEUE_POWER, QUEUE_POWER2, QUEUE_POWER3) and not (power > 0.0 and np.isfinite(power)):
-            raise OrderError(f"the queue model's n is {power!r}, but must be a positive number")
+        if model in (QUEUE_POWER, QUEUE_POWER2, QUEUE_POWER3):
+            power = given.positive(power, "the queue model's n")
         self.model.queue_model, self.model.queue_power = model, float(power)
         self.model.custom_queue = None
         return self
@@ -351,22 +353,24 @@ class BacktestAsset:
 
     def custom_queue_model(self, model: CustomQueue) -> Self:
         """A queue model of one's own."""
-        self.model.queue_model, self.model.custom_queue = QUEUE_CUSTOM, model
+        self.model.custom_queue = given.model(model, CustomQueue)
+        self.model.queue_model = QUEUE_CUSTOM
         return self
 
     def custom_fee_model(self, model: CustomFee) -> Self:
         """A fee model of one's own."""
-        self.model.fee_model, self.model.custom_fee = FEE_CUSTOM, model
+        self.model.custom_fee = given.model(model, CustomFee)
+        self.model.fee_model = FEE_CUSTOM
         return self
 
     def custom_order_latency(self, model: CustomLatency) -> Self:
         """An order latency of one's own."""
-        self.model.custom_latency = model
+        self.model.custom_latency = given.model(model, CustomLatency)
         return self
 
     def custom_exchange(self, model: CustomExchange) -> Self:
         """An exchange with rules of one's own, beside those for whole or partial fills."""
-        self.model.custom_exchange = model
+        self.model.custom_exchange = given.model(model, CustomExchange)
         return self
 
     def no_partial_fill_exchange(self) -> Self:
@@ -388,7 +392,8 @@ class BacktestAsset:
         return self
 
     def _fees(self, model: int, maker_fee: float, taker_fee: float) -> Self:
-        self.model.maker_fee, self.model.taker_fee = _fee(maker_fee), _fee(taker_fee)
+        self.model.maker_fee = given.finite(maker_fee, "a fee")
+        self.model.taker_fee = given.finite(taker_fee, "a fee")
         self.model.fee_model, self.model.custom_fee = model, None
         return self
 
@@ -406,23 +411,23 @@ class BacktestAsset:
 
     def directional_fees(self, buyer_fee: float, seller_fee: float) -> Self:
         """What the buyer or the seller pays on the value besides, such as a stamp duty; with every fee model."""
-        self.model.buyer_fee, self.model.seller_fee = _fee(buyer_fee), _fee(seller_fee)
+        self.model.buyer_fee = given.finite(buyer_fee, "a fee")
+        self.model.seller_fee = given.finite(seller_fee, "a fee")
         return self
 
 
-def _fee(given: float) -> float:
-    if not np.isfinite(given):
-        raise OrderError(f"a fee is {given!r}, but must be a number")
-    return float(given)
-
-
-def _latency(given: Latency, offset_ns: int = 0) -> OrderLatency:
-    if isinstance(given, int | float | np.number):
-        if not abs(float(given)) < MAX_LATENCY_NS:
+def _latency(latency: Latency, offset_ns: int = 0) -> OrderLatency:
+    if isinstance(latency, int | float | np.number):
+        if not abs(float(latency)) < MAX_LATENCY_NS:
             raise OrderError(
-                f"an order latency is {given} ns",
+                f"an order latency is {latency} ns",
                 hint=f"it must be below {MAX_LATENCY_NS:,} ns, a year",
             )
-        return OrderLatency(int(given))
-    data = tuple(given) if isinstance(given, list) else (given,)
-    return OrderLatency(data=data, offset_ns=offset_ns)
+        return OrderLatency(int(latency))
+    data = tuple(latency) if isinstance(latency, list) else (latency,)
+    if not data:
+        # Without rows it would be a latency of 0.
+        raise DataError("there are no order latencies to interpolate", hint="give rows or files")
+    return OrderLatency(
+        data=tuple(given.source(one, "the order latency data") for one in data), offset_ns=offset_ns
+    )

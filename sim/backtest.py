@@ -1,7 +1,9 @@
 """A backtest in this process: the engine behind a session."""
 
 from dataclasses import replace
+from typing import Any
 
+from hftd.errors import OrderError
 from hftd.hbt import Hbt
 from hftd.layout import asset_dtype, book_dtype, offset_of
 from hftd.local import AssetSpec, fill_book, fill_market_orders
@@ -60,16 +62,35 @@ class Backtest(Hbt):
         """As in `Hbt`, and what is odd in the data."""
         return [*super().warnings(), *self.engine.warnings]
 
+    def close(self) -> int:
+        """Done with it. Returns 0.
+
+        Raises:
+            HftdError: An error had stopped the simulation. To a strategy that only looks for the end, as those of
+                HftBacktest do, the data were just shorter.
+        """
+        code = super().close()
+        self.check()
+        return code
+
     def check(self) -> None:
         """Raise the error that stopped the simulation (a call returned 100 then), if there is one."""
         self.engine.check()
 
 
+def _models(assets: Any) -> list[AssetModel]:
+    if not isinstance(assets, (list, tuple)) or not all(isinstance(one, BacktestAsset) for one in assets):
+        raise OrderError(
+            "a backtest is made of a list of BacktestAsset", hint="also where it is only one: [asset]"
+        )
+    return [asset.model for asset in assets]
+
+
 def HashMapMarketDepthBacktest(assets: list[BacktestAsset]) -> Backtest:  # noqa: N802 (HftBacktest's name)
     """A backtest over any range of prices."""
-    return Backtest([replace(asset.model, roi_lb=0.0, roi_ub=0.0) for asset in assets])
+    return Backtest([replace(model, roi_lb=0.0, roi_ub=0.0) for model in _models(assets)])
 
 
 def ROIVectorMarketDepthBacktest(assets: list[BacktestAsset]) -> Backtest:  # noqa: N802 (HftBacktest's name)
     """A backtest in which levels outside each asset's range of interest are ignored."""
-    return Backtest([asset.model for asset in assets])
+    return Backtest(_models(assets))

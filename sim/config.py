@@ -46,7 +46,7 @@ class InterpolatedLatency(Section, frozen=True, tag="interpolated", tag_field="m
     """
 
     files: str
-    offset_ns: int = 0
+    offset_ns: _Latency = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,7 +8,7 @@ exec_price_tick, maker, and user0 to user3 for the model's own use), `request` a
 rows_seen, best_bid_tick, best_ask_tick, tick_size, lot_size).
 
 The functions are compiled for these arguments once, kept compiled, and called through their address; they run at the
-engine's speed and may not raise.
+engine's speed. One that raises ends the run with an error (:mod:`sim.engine.guard`).
 """
 
 import copy
@@ -151,7 +151,7 @@ def _state_row(state: State, where: str) -> NDArray[Any]:
     if state is None:
         return np.zeros(1, _NO_STATE)
     row = np.atleast_1d(np.asarray(state))
-    if row.dtype.names is None or row.shape != (1,):
+    if row.dtype.names is None or row.shape != (1,) or row.dtype.hasobject:
         raise StrategyError(
             f"its state is {row.shape} of {row.dtype}",
             where=where,
@@ -161,11 +161,11 @@ def _state_row(state: State, where: str) -> NDArray[Any]:
 
 
 def _arguments(name: str) -> tuple[list[str], str]:
-    """The kinds of a function's arguments behind the state, and of its result."""
+    """The kinds of a function's arguments behind the state, and of its guard's result."""
     return {
-        "enter": (["order", "market", "float64"], "void"),
-        "trade": (["order", "market", "float64"], "void"),
-        "depth": (["order", "market", "float64", "float64"], "void"),
+        "enter": (["order", "market", "float64"], "int64"),
+        "trade": (["order", "market", "float64"], "int64"),
+        "depth": (["order", "market", "float64", "float64"], "int64"),
         "reached": (["order", "market"], "float64"),
         "fee": (["order", "float64"], "float64"),
         "entry": (["request", "market"], "int64"),
@@ -184,6 +184,7 @@ def compile_model(model: Any) -> Compiled:
     import numba
 
     from hftd.layout import request_dtype
+    from sim.engine.guard import guarded
     from sim.engine.layout import market_dtype, own_order_dtype
 
     kind = type(model).__name__
@@ -208,7 +209,7 @@ def compile_model(model: Any) -> Compiled:
         folder = cache_dir() / f"models-{source_hash(python_function.__module__)}"
         try:
             make = numba.cfunc(signature, cache=True)
-            compiled = from_cache(folder, partial(make, python_function))
+            compiled = from_cache(folder, partial(make, guarded(name, function)))
         except Exception as error:
             # Numba raises what it meets; a field that a record has not is a KeyError.
             lines = [line for line in f"{type(error).__name__}: {error}".splitlines() if line.strip()]

@@ -33,6 +33,8 @@ from hftd.types import (
     event_dtype,
 )
 
+BOOK_STAMP: Final = 0
+"""Of the rows of the book that a tap begins with; messages count from 1."""
 _NAP_SECONDS: Final = 0.002
 """How long a tap rests that has seen all: nobody wakes it."""
 _NAMES: Final = {
@@ -156,6 +158,7 @@ class Saver:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._count = 0
+        self._book = np.empty(0, event_dtype)
 
     def __enter__(self) -> Self:
         self._spool = tempfile.TemporaryFile(dir=self._path.parent)
@@ -175,8 +178,22 @@ class Saver:
 
     def rows(self, symbol: str, rows: NDArray[Any], stamp: int) -> None:  # noqa: ARG002
         """Keep them."""
+        if stamp == BOOK_STAMP:
+            self._book = rows.copy()
+            return
+        if len(self._book):
+            # It has the time at which the daemon made it; in an archive exchange times do not go back.
+            self._book["exch_ts"], self._book["local_ts"] = rows["exch_ts"][0], rows["local_ts"][0]
+            self._keep_book()
+        self._keep(rows)
+
+    def _keep(self, rows: NDArray[Any]) -> None:
         self._spool.write(rows.tobytes())
         self._count += len(rows)
+
+    def _keep_book(self) -> None:
+        self._keep(self._book)
+        self._book = self._book[:0]
 
     def state(self, symbol: str, state: int, stamp: int) -> None:
         """An archive has no room for it."""
@@ -189,6 +206,7 @@ class Saver:
                 return
             from sim.archive.write import write_blocks
 
+            self._keep_book()
             self._spool.flush()
             write_blocks(self._path, event_dtype, self._count, self._blocks())
 
@@ -212,9 +230,8 @@ def tap(name: str, choice: Choice, out: Out) -> End:
         for instrument in chosen.values():
             # A clear alone is the book of a daemon that has none yet.
             if len(instrument.book) > event_dtype.itemsize:
-                done += _hand_on(
-                    wire.Feed(instrument.instrument, instrument.book), 0, chosen, choice, out, done
-                )
+                book = wire.Feed(instrument.instrument, instrument.book)
+                done += _hand_on(book, BOOK_STAMP, chosen, choice, out, done)
         while True:
             if choice.count is not None and done >= choice.count:
                 why = "enough"

@@ -57,8 +57,10 @@ class Reconciler:
         while True:
             if not self._is_due():
                 self._wake.clear()
+                # Not by `wait_for`: before Python 3.12 it swallows a cancellation that comes with the event.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+                    async with asyncio.timeout(LOOK_EVERY_S):
+                        await self._wake.wait()
                 continue
             try:
                 settled = await self._once()
@@ -80,7 +82,8 @@ class Reconciler:
         open_orders = await self._session.open_orders()
         executions: list[Execution] = []
         for symbol in self._orders.symbols():
-            executions += await self._session.executions(symbol, self._orders.executions_since_ns(symbol))
+            since_ns = self._orders.executions_since_ns(symbol)
+            executions += await self._session.executions(symbol, since_ns, self._orders.is_counted)
         holdings = await self._session.holdings()
         found = self._orders.reconcile(open_orders, executions, holdings, asked_ns, running_ns())
         self.done += 1

@@ -148,7 +148,8 @@ class Connector:
             wait_s = backoff.next_s()
             _log.warning("the exchange's instruments are not to be had", why=why, again_in_s=round(wait_s, 3))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._stopping.wait()
         return None
 
     def _open_orders(self, instruments: list[Instrument]) -> None:

@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import aiohttp
@@ -77,8 +77,13 @@ class Session(Protocol):
         """All open orders of the account."""
         ...
 
-    async def executions(self, symbol: str, since_ns: int) -> Sequence[Execution]:
-        """The fills of a symbol since a moment of the exchange's clock."""
+    async def executions(
+        self, symbol: str, since_ns: int, is_counted: Callable[[str, str], bool]
+    ) -> Sequence[Execution]:
+        """The fills of a symbol since a moment of the exchange's clock.
+
+        Those that `is_counted` (by symbol and trade id) may come without a client id.
+        """
         ...
 
     async def holdings(self) -> Sequence[Holding]:

@@ -221,6 +221,10 @@ class Trades:
         """Whether an execution was counted."""
         return (symbol, trade_id) in self._seen
 
+    def is_complete(self, symbol: str, trade_id: str) -> bool:
+        """Whether an execution was counted, its fee included."""
+        return self._seen.get((symbol, trade_id), (0, False))[1]
+
     def rows(self) -> Iterator[tuple[str, str, int, bool]]:
         """What is remembered, the oldest first: symbol, trade id, time at the exchange, whether the fee is known."""
         for key in self._order:

@@ -192,6 +192,10 @@ class OrderManager:
         """From which exchange time on a reconciliation needs the executions of an instrument."""
         return self._reconciler.since_ns(symbol)
 
+    def is_counted(self, symbol: str, trade_id: str) -> bool:
+        """Whether an execution was counted, its fee included: whose it is need not be found out."""
+        return self.store.trades.is_complete(symbol, trade_id)
+
     def reconcile_due_ns(self) -> int:
         """When the next reconciliation is wanted besides those after connects; NEVER if none is."""
         return self._reconciler.due_ns

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
 from hftd.bot.config import HooksSection
 from hftd.bot.notes import Alert, Notes
 from hftd.channel import wire
 from hftd.constants import EXPIRED, REASON_NONE, REJECTED, reason_name
+from hftd.log import LazyLogger
 
 NOTES_A_TURN: Final = 256
 """After so many the main thread looks at its leases again."""
@@ -36,7 +35,7 @@ _STATES = {
     wire.CONNECTED: CONNECTION_BACK,
 }
 
-_log = structlog.get_logger("hftd.bot")
+_log = LazyLogger("hftd.bot")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """A bot's leases as the main thread minds them while the strategy runs: daemons lost, and found again."""
 
-import structlog
-
 from hftd.bot import hooks
 from hftd.bot.bot import Bot
 from hftd.bot.hooks import ErrorNote, Hooks
@@ -10,8 +8,9 @@ from hftd.channel.endpoint import ring_bell
 from hftd.channel.layout import BOT_LAPPED
 from hftd.clock import monotonic_ns
 from hftd.errors import ChannelError
+from hftd.log import LazyLogger
 
-_log = structlog.get_logger("hftd.bot")
+_log = LazyLogger("hftd.bot")
 
 
 class BotMinder(Minder):

@@ -17,17 +17,21 @@ from typing import TYPE_CHECKING, Any
 from hftd.bot.config import BotConfig
 from hftd.bot.result import AssetResult, BotResult
 from hftd.bot.strategy import Strategy, load_strategy
-from hftd.clock import monotonic_ns
+from hftd.clock import monotonic_ns, sleep
 from hftd.errors import HftdError, StrategyError
 from hftd.hbt import Hbt
 from hftd.local import Contract
+from hftd.log import LazyLogger
 from hftd.recorder import Recorder
 
 if TYPE_CHECKING:
     from hftd.bot.minder import Minder
 
 _MAX_RECORDS = 1 << 22
+_LOOK_SECONDS = 0.05
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_log = LazyLogger("hftd.bot")
 
 
 @contextmanager
@@ -219,6 +223,25 @@ def _asset_result(hbt: Hbt, asset_no: int, symbol: str, channel: str, contract: 
     )
 
 
+def _await_channels(names: set[str], patience_s: float) -> None:
+    """A bot that is started together with its daemons gives them time.
+
+    Raises:
+        NoSuchChannelError: One did not come.
+    """
+    from hftd.channel.control import no_such_channel, socket_path, who_listens
+
+    deadline_ns = monotonic_ns() + int(patience_s * 1e9)
+    is_said = False
+    while missing := sorted(name for name in names if not who_listens(socket_path(name))):
+        if monotonic_ns() >= deadline_ns:
+            raise no_such_channel(missing[0], socket_path(missing[0]))
+        if not is_said:
+            _log.warning("waiting for a channel", channel=", ".join(missing), seconds=patience_s)
+            is_said = True
+        sleep(_LOOK_SECONDS)
+
+
 def run(config: BotConfig, base: Path) -> BotResult:
     """Attach the configured bot to its channels, run its strategy, leave in order.
 
@@ -237,6 +260,7 @@ def run(config: BotConfig, base: Path) -> BotResult:
     from hftd.bot.leases import BotMinder
     from hftd.channel import wire
 
+    _await_channels({one.channel for one in config.instruments}, config.bot.attach_s)
     # A wrong strategy is told, and a new one compiled, before a daemon hears of the bot.
     strategy = load_strategy(config.bot.strategy, config.parameters, base)
     strategy.prepare()

@@ -153,6 +153,17 @@ def running_channels(directory: Path | None = None) -> list[str]:
     return []
 
 
+def no_such_channel(name: str, path: Path) -> NoSuchChannelError:
+    """The error that nobody listens there, with the channels that there are."""
+    running = running_channels(path.parent)
+    hint = (
+        f"channels that run: {', '.join(running)}"
+        if running
+        else f"no channel runs in {path.parent}; start `hftd replay` or `hftd connector` first"
+    )
+    return NoSuchChannelError(f"there is no channel {name!r}", where=str(path), hint=hint)
+
+
 def send_message(connected: socket.socket, message: wire.Control, fds: Sequence[int] = ()) -> None:
     """Send one message, with copies of `fds`; the caller keeps its own.
 
@@ -416,13 +427,7 @@ def _connect(connected: socket.socket, name: str, path: Path, deadline_ns: int) 
                 ) from None
             sleep(_RETRY_SECONDS)
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
-            running = running_channels(path.parent)
-            hint = (
-                f"channels that run: {', '.join(running)}"
-                if running
-                else f"no channel runs in {path.parent}; start `hftd replay` or `hftd connector` first"
-            )
-            raise NoSuchChannelError(f"there is no channel {name!r}", where=str(path), hint=hint) from None
+            raise no_such_channel(name, path) from None
         except OSError as error:
             raise ChannelError(f"can't be connected to: {error.strerror}", where=str(path)) from error
         else:

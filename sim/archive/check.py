@@ -17,6 +17,7 @@ from hftd.types import (
     DEPTH_EVENT,
     DEPTH_SNAPSHOT_EVENT,
     EXCH_EVENT,
+    FILL_EVENT,
     KIND_MASK,
     LOCAL_EVENT,
     TRADE_EVENT,
@@ -29,6 +30,7 @@ _EXCH_ORDER, _LOCAL_ORDER, _NO_FLAG, _PRICE, _QTY, _NEGATIVE = range(6)
 _PROBLEMS: Final = 6
 _TICK_ROWS: Final = 1 << 16
 _PRICED: Final = np.array([DEPTH_EVENT, TRADE_EVENT, DEPTH_SNAPSHOT_EVENT, ADD_ORDER_EVENT], np.uint64)
+_LEVELS: Final = (DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT)
 _TELLING_PRICES: Final = 20
 """Fewer different prices may have a common step by chance."""
 _NEVER: Final = -(1 << 62)
@@ -170,6 +172,24 @@ def find_coarser_tick(rows: np.ndarray, tick_size: float) -> float:
         return 0.0
     step = int(np.gcd.reduce(ticks.astype(np.int64)))
     return step * tick_size if step > 1 else 0.0
+
+
+def find_no_level(rows: np.ndarray) -> int | None:
+    """The first row of a snapshot whose price or quantity can't be one; None if all can."""
+    is_level = np.isin(rows["ev"] & np.uint64(KIND_MASK), (*_LEVELS, ADD_ORDER_EVENT))
+    sound = np.isfinite(rows["px"]) & np.isfinite(rows["qty"]) & (rows["qty"] >= 0.0)
+    wrong = np.flatnonzero(is_level & ~sound)
+    return int(wrong[0]) if len(wrong) else None
+
+
+def find_kinds(rows: np.ndarray) -> tuple[bool, bool]:
+    """Whether there are levels (kinds 1 and 4), and whether there are single orders (kinds 10 to 13).
+
+    Of a long file only the first 65,536 rows are looked at.
+    """
+    kinds = rows[:_TICK_ROWS]["ev"] & np.uint64(KIND_MASK)
+    has_orders = bool(((kinds >= ADD_ORDER_EVENT) & (kinds <= FILL_EVENT)).any())
+    return bool(np.isin(kinds, _LEVELS).any()), has_orders
 
 
 def _prices(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

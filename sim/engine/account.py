@@ -3,8 +3,9 @@
 # pyright: basic
 
 from hftd.jit import inline
-from hftd.native import call_float, record_at
+from hftd.native import record_at
 from hftd.types import ERR_DATA
+from sim.engine.custom import custom_fee
 from sim.engine.latency import exchange_at, lane_at
 from sim.engine.layout import (
     ASSET_LINEAR,
@@ -31,7 +32,7 @@ def fee_of(exchange, order, amount):
     o = own_order_at(order)
     rate = x.maker_fee if o.maker != 0 else x.taker_fee
     if x.fee_model == FEE_CUSTOM:
-        fee = call_float(x.fn_fee, (x.fee_state, order, amount))
+        fee = custom_fee(exchange, order, amount)
     elif x.fee_model == FEE_ON_VALUE:
         fee = rate * amount
     elif x.fee_model == FEE_ON_QTY:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hftd import feed
 from hftd.arena import Arena
-from hftd.errors import DataError, HftdError
+from hftd.errors import DataError, HftdError, StrategyError
 from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
 from hftd.local import fill_book, fill_market_orders
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
@@ -36,6 +36,7 @@ from sim.engine.layout import (
     LATENCY_INTERPOLATED,
     MAX_ANSWERS,
     MAX_REQUESTS,
+    MODEL_FUNCTIONS,
     NEVER,
     WAY_RESPONSE,
     engine_dtype,
@@ -223,6 +224,16 @@ class Engine:
                 where=f"asset {self.models[asset_no].name or asset_no}",
                 hint="give rows of added orders (kind 10), the first in each queue first",
             )
+        from sim.archive import find_no_level
+
+        wrong = find_no_level(rows)
+        if wrong is not None:
+            values = ", ".join(f"{name}={rows[name][wrong]}" for name in ("px", "qty"))
+            raise DataError(
+                f"row {wrong} of the initial snapshot ({values}) has a price or quantity that can't be",
+                where=f"asset {self.models[asset_no].name or asset_no}",
+                hint="remove or repair the row",
+            )
         feed.load_book.call(book, rows.ctypes.data, len(rows))
 
     def _load(self, source: Any) -> NDArray[Any]:
@@ -244,6 +255,7 @@ class Engine:
                 rows = self._fuse(asset_no, file_no, rows)
             if file_no not in self._file_rows[asset_no]:
                 self._check_ticks(asset_no, file_no, rows)
+                self._check_kinds(asset_no, file_no, rows)
             opened[file_no] = rows
             self._file_rows[asset_no][file_no] = len(opened[file_no])
         return opened[file_no]
@@ -305,6 +317,22 @@ class Engine:
             )
         self.warnings.append(f"{where}: {what}; they are rounded")
 
+    def _check_kinds(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> None:
+        """Levels make no book of single orders, nor single orders one of levels: it would stay empty."""
+        from sim.archive import find_kinds
+
+        by_order = self.models[asset_no].by_order
+        has_levels, has_orders = find_kinds(rows)
+        if by_order and has_levels and not has_orders:
+            what = (
+                "there are levels (kinds 1 and 4) but no single orders (kinds 10 to 13), which l3_fifo needs"
+            )
+        elif not by_order and has_orders and not has_levels:
+            what = "there are single orders (kinds 10 to 13) but no levels, which all queue models but l3_fifo need"
+        else:
+            return
+        self.warnings.append(f"{self._where(asset_no, file_no)}: {what}: such a book stays empty")
+
     def rows_total(self) -> int:
         """The rows of all files; those that were not opened yet are guessed to be like those that were."""
         total = 0
@@ -355,6 +383,24 @@ class Engine:
         name = str(source) if isinstance(source, (str, Path)) else "the array"
         return f"{name} of asset {self.models[asset_no].name or asset_no}"
 
+    def _model_error(self, asset_no: int) -> StrategyError:
+        """Which function of a user's model ended the run."""
+        model = self.models[asset_no]
+        name = MODEL_FUNCTIONS[int(self.exchanges[asset_no]["failed_function"]) - 1]
+        models = (model.custom_queue, model.custom_fee, model.custom_latency, model.custom_exchange)
+        used = next(one for one in models if getattr(one, name, None) is not None)
+        what = "it raised an exception"
+        if name == "fee":
+            what += " or returned what is no number"
+        elif name in ("entry", "response"):
+            what += " or returned what is no latency below a year"
+        function = getattr(getattr(used, name), "__name__", "")
+        return StrategyError(
+            what,
+            where=f"{type(used).__name__}.{name} ({function}) of asset {model.name or asset_no}",
+            hint="a division by zero raises one, too; without @njit, and called by hand, it shows which",
+        )
+
     def check(self) -> None:
         """Raise what stopped the engine, if something did."""
         if self.error is not None:
@@ -368,6 +414,8 @@ class Engine:
                         self.rows_of(asset_no, int(stream["file_no"])),
                         self._where(asset_no, int(stream["file_no"])),
                     )
+            if self.exchanges[asset_no]["failed_function"]:
+                raise self._model_error(asset_no)
             if self.exchanges[asset_no]["error"] == ERR_DATA:
                 raise DataError(
                     "an order for an inverse contract was filled at a price that is not above 0",

@@ -15,6 +15,7 @@ from hftd.errors import DataError
 from hftd.layout import book_dtype
 from hftd.local import AssetSpec, fill_book
 from hftd.types import INVALID_MIN, event_dtype
+from sim import given
 from sim.engine import prepare
 from sim.engine.layout import (
     KINDS_OF_LEVELS,
@@ -107,7 +108,7 @@ class Prepared:
         self._arena = Arena()
         self._books = self._arena.records(book_dtype, 2)
         self._streams = self._arena.records(stream_dtype, 2)
-        spec = AssetSpec(tick_size, lot_size, roi=roi)
+        spec = AssetSpec(given.number(tick_size, "tick_size"), given.number(lot_size, "lot_size"), roi=roi)
         for number, stream in enumerate(self._streams):
             fill_book(self._books[number], spec, self._arena)
             stream["book"] = self._books.ctypes.data + number * book_dtype.itemsize

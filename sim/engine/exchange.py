@@ -40,7 +40,7 @@ from hftd.types import (
 )
 from sim.engine.account import LANE_INDEX, LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, bus_at, bus_pop, bus_push
-from sim.engine.custom import custom_admits
+from sim.engine.custom import custom_admits, lots_of
 from sim.engine.latency import LANE_BYTES, after, entry_latency_ns, exchange_at, response_latency_ns
 from sim.engine.layout import (
     EXCHANGE_WHOLE_FILLS,
@@ -116,7 +116,7 @@ def take(exchange, order, best, now_ns):
     is_market = o.order_type == MARKET
     if not is_market and o.time_in_force == FOK:
         lot_size = x.book.lot_size
-        if round_away(_reachable_qty(exchange, order, best) / lot_size) < round_away(o.leaves_qty / lot_size):
+        if lots_of(_reachable_qty(exchange, order, best), lot_size) < round_away(o.leaves_qty / lot_size):
             o.status = EXPIRED
             respond(exchange, order, REASON_FOK, now_ns, 0)
             return

@@ -7,9 +7,9 @@ Entry latency below zero is a refusal on the way: the notice arrives after its a
 
 from hftd.jit import inline
 from hftd.layout import request_dtype
-from hftd.native import call_code, load_i64, record_at, store_i64
+from hftd.native import load_i64, record_at, store_i64
+from sim.engine.custom import custom_entry_ns, custom_response_ns
 from sim.engine.custom import exchange_at as exchange_at
-from sim.engine.custom import tell_market
 from sim.engine.layout import (
     LATENCY_CONSTANT,
     LATENCY_CUSTOM,
@@ -73,7 +73,7 @@ def entry_latency_ns(exchange, lane, way, request):
         return m.constant_ns
     request_ts = request_at(request).local_ts
     if m.model == LATENCY_CUSTOM:
-        return call_code(m.function, (m.state, request, tell_market(exchange, request_ts)))
+        return custom_entry_ns(exchange, m, request, request_ts)
     rows = m.rows
     last = rows + (m.count - 1) * _ROW
     if request_ts < load_i64(rows + _REQ):
@@ -102,7 +102,7 @@ def response_latency_ns(exchange, lane, exch_ts):
     if m.model == LATENCY_CONSTANT:
         return m.constant_ns
     if m.model == LATENCY_CUSTOM:
-        return max(call_code(m.function, (m.state, tell_market(exchange, exch_ts))), 0)
+        return custom_response_ns(exchange, m, exch_ts)
     rows = m.rows
     last = m.count - 1
     if exch_ts < load_i64(rows + _EXCH):

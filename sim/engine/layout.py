@@ -11,10 +11,12 @@ A lane is what one bot has at one asset's exchange: its orders in flight and its
 each other, so a run with two bots gives each what it would have had alone.
 """
 
+import math
+
 import numpy as np
 
 from hftd.layout import book_dtype, index_dtype, offset_of, request_dtype, update_dtype  # noqa: F401
-from hftd.types import INVALID_MAX, state_values_dtype
+from hftd.types import INVALID_MAX, INVALID_MIN, state_values_dtype
 
 MAX_REQUESTS = 1 << 16
 """Requests on their way, for each lane; one more is refused with a code."""
@@ -202,6 +204,12 @@ lane_dtype = np.dtype(
     align=True,
 )
 
+MODEL_FUNCTIONS = ("enter", "trade", "depth", "reached", "fee", "entry", "response", "admit", "cross")
+"""The functions of a user's models."""
+LATENCY_FAILED = INVALID_MIN
+QTY_FAILED = -math.inf
+"""What :mod:`sim.engine.guard` gives for the latency and the quantity of a function that failed."""
+
 exchange_dtype = np.dtype(
     [
         ("book", book_dtype),
@@ -245,6 +253,7 @@ exchange_dtype = np.dtype(
         ("fn_admit", "i8"),
         ("fn_cross", "i8"),
         ("exchange_state", "i8"),
+        ("failed_function", "i8"),  # 1 and the number among MODEL_FUNCTIONS of the one that ended the run
         ("fn_orders", "i8"),  # where the market is known order by order: (exchange, rows, count, now_ns)
     ],
     align=True,

@@ -24,7 +24,7 @@ from hftd.types import (
 )
 from sim.engine.account import LANE_INDEX, LANE_STATE, LANE_TO_LOCAL, book_execution
 from sim.engine.bus import UPDATES_MASK, bus_at, bus_is_full, bus_push
-from sim.engine.custom import custom_cross_qty
+from sim.engine.custom import custom_cross_qty, lots_of
 from sim.engine.latency import after, exchange_at, lane_at, response_latency_ns
 from sim.engine.layout import (
     EXCHANGE_WHOLE_FILLS,
@@ -265,7 +265,7 @@ def fill_crossed(exchange, order, now_ns):
     x = exchange_at(exchange)
     o = own_order_at(order)
     qty = custom_cross_qty(exchange, order, now_ns)
-    lots = round_away(min(qty, o.leaves_qty) / x.book.lot_size) if qty > 0.0 else 0
+    lots = lots_of(qty, x.book.lot_size) if qty > 0.0 else 0
     if lots <= 0:
         return False
     if round_away((o.leaves_qty - lots * x.book.lot_size) / x.book.lot_size) <= 0:

@@ -12,8 +12,15 @@ that trades do not explain is split between what is ahead of the order and what 
 import math
 
 from hftd.jit import inline
-from hftd.native import record_at, round_away
-from sim.engine.custom import custom_depth, custom_enter, custom_reached_lots, custom_trade, exchange_at
+from hftd.native import record_at
+from sim.engine.custom import (
+    custom_depth,
+    custom_enter,
+    custom_reached_lots,
+    custom_trade,
+    exchange_at,
+    lots_of,
+)
 from sim.engine.layout import (
     QUEUE_CUSTOM,
     QUEUE_LOG,
@@ -108,4 +115,4 @@ def queue_reached_lots(exchange, order, now_ns):
     x = exchange_at(exchange)
     if x.queue_model == QUEUE_CUSTOM:
         return custom_reached_lots(exchange, order, now_ns)
-    return round_away(-own_order_at(order).front_qty / x.book.lot_size)
+    return lots_of(-own_order_at(order).front_qty, x.book.lot_size)

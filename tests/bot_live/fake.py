@@ -127,7 +127,9 @@ class Fake:
     def answer(self, ask: wire.Ask) -> Reply:
         if ask.what == wire.ASK_TAP:
             known = [
-                status.TappedInstrument(instrument=n, symbol=symbol, tick_size=TICK, lot_size=LOT)
+                status.TappedInstrument(
+                    instrument=n, symbol=symbol, tick_size=TICK, lot_size=LOT, book=self.book().tobytes()
+                )
                 for n, symbol in enumerate(SYMBOLS)
             ]
             tail = self.ring.word(MARKET_TAIL)

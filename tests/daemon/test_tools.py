@@ -27,7 +27,7 @@ from hftd.bot.result import load_records, save_latencies, save_records
 from hftd.channel import status
 from hftd.clock import sleep
 from hftd.latencies import clean_latencies
-from hftd.types import event_dtype, fill_dtype, latency_dtype, request_row_dtype
+from hftd.types import DEPTH_CLEAR_EVENT, event_dtype, fill_dtype, latency_dtype, request_row_dtype
 from tests.bot_live.conftest import ROOT, FakeDaemon, fake  # noqa: F401 (a fixture)
 from tests.results import START_NS, make_result
 
@@ -188,7 +188,9 @@ def test_a_tap_shows_lines_for_people_and_the_states_of_books(fake, tmp_path):  
     with tapping("bf", folder=tmp_path) as process:
         until_tapped(fake, process)
         fake.tell("state", instrument=1, state=1)
-        assert process.stdout.readline().split() == ["ETHUSDT", "status", "book", "not", "valid"]
+        lines = [process.stdout.readline() for _ in range(11)]
+        assert [line.split()[2] for line in lines[:10]] == (["clear"] + ["snapshot"] * 4) * 2
+        assert lines[10].split() == ["ETHUSDT", "status", "book", "not", "valid"]
         fake.tell("rows", qty=1.5)
         line = process.stdout.readline()
         assert line.split()[1:] == ["BTCUSDT", "depth", "buy", "100", "1.5"]
@@ -207,7 +209,8 @@ def test_a_tap_is_saved_as_an_archive_that_the_simulator_reads(fake, tmp_path): 
     rows = read_events(tmp_path / "out.npz")
     check_events(rows)
     assert rows.dtype == event_dtype
-    assert (len(rows), set(rows["qty"])) == (50, {4.0})
+    # The book of the beginning, then what passed.
+    assert (len(rows), rows["ev"][0] & 0xFF, set(rows["qty"][5:])) == (50, DEPTH_CLEAR_EVENT, {4.0})
     assert [path.name for path in tmp_path.glob("*.npz")] == ["out.npz"]
 
 
@@ -218,8 +221,8 @@ def test_a_stopped_tap_keeps_what_it_has(fake, tmp_path):  # noqa: F811
         sleep(0.1)
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
-        assert "2 rows in out.npz; stopped" in process.stderr.read()
-    assert len(np.load(tmp_path / "out.npz")["data"]) == 2
+        assert "7 rows in out.npz; stopped" in process.stderr.read()
+    assert len(np.load(tmp_path / "out.npz")["data"]) == 7
 
 
 def test_a_tap_ends_with_its_daemon(fake, tmp_path):  # noqa: F811

@@ -60,12 +60,12 @@ def _begin(folder: Path, name: str) -> None:
 
 
 def _count_twice() -> None:
-    """Take each tenth fill for two: a soak that does not find this proves nothing."""
+    """Take each third report of a fill for two: a soak that does not find this proves nothing."""
     take, seen = OrderManager.on_report, itertools.count(1)
 
     def take_twice(self: OrderManager, report: Report, now_ns: int) -> None:
         take(self, report, now_ns)
-        if report.execution is not None and next(seen) % 10 == 0:
+        if report.execution is not None and next(seen) % 3 == 0:
             again = msgspec.structs.replace(report.execution, trade_id=f"9{report.execution.trade_id}")
             take(self, msgspec.structs.replace(report, execution=again), now_ns)
 

@@ -10,14 +10,10 @@ import asyncio
 import contextlib
 import itertools
 import json
-import os
 import random
-import select
 import shutil
 import signal
 import struct
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -50,8 +46,11 @@ from sim.exchange.config import (
 from sim.exchange.local import LocalExchange
 from tests.soak import children
 from tests.soak.books import LOT, MONEY, Faults, Truth, compare_journal, compare_manager
-from tests.soak.fast import POLICIES, Result
+from tests.soak.bots import POLICIES
+from tests.soak.fast import Result
+from tests.soak.processes import Forks, Process
 from tests.soak.venue import KEY, SECRET, SYMBOL
+from tests.soak.weather import weather_of_processes
 
 PREFIX = "soak"
 MISHAPS = 8
@@ -59,94 +58,6 @@ MARKET_S = 120.0
 SETTLE_S = 60.0
 SPEED = 4.0
 CALM = ChaosSection(inside_snapshot=0.0)
-
-
-class Process:
-    """A process that is not our child: a copy of the fork server."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self._pidfd = os.pidfd_open(pid)
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it runs."""
-        return self._pidfd >= 0 and not select.select([self._pidfd], [], [], 0)[0]
-
-    def signal(self, number: int) -> None:
-        """Send it a signal, if it runs."""
-        if self.is_alive:
-            signal.pidfd_send_signal(self._pidfd, number)
-
-    def close(self) -> None:
-        """Kill it, and let go of it."""
-        self.signal(signal.SIGKILL)
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
-
-
-class Forks:
-    """The process whose copies connector and bots are: it has imported and loaded everything; a copy starts at once."""
-
-    def __init__(self) -> None:
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.soak.children"],
-            cwd=Path(__file__).resolve().parents[2],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._server.stdout is not None
-        assert self._server.stdout.readline() == "ready\n"
-
-    def start(self, name: str, folder: Path, *arguments: Any) -> Process:
-        """A new process."""
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        self._server.stdin.write(json.dumps([name, str(folder), *arguments]) + "\n")
-        self._server.stdin.flush()
-        return Process(int(self._server.stdout.readline()))
-
-    def close(self) -> None:
-        """End it."""
-        self._server.kill()
-        self._server.communicate()
-
-
-def weather(seed: int, rng: random.Random) -> ChaosSection:
-    """How the exchange misbehaves."""
-
-    def share(most: float) -> float:
-        return most * rng.choice((0.0, 0.3, 1.0))
-
-    return ChaosSection(
-        seed=seed,
-        reply_lost=share(0.02),
-        reply_late=share(0.3),
-        reply_doubled=share(0.03),
-        event_lost=share(0.005),
-        event_late=share(0.3),
-        event_doubled=share(0.1),
-        event_shuffled=share(0.1),
-        late_ms=rng.choice((20.0, 100.0, 600.0)),
-        busy_unknown=share(0.02),
-        busy_failed=share(0.02),
-        throttled=share(0.02),
-        timeout_unknown=share(0.02),
-        young_unseen=share(0.4),
-        feed_gap=share(0.002),
-        stale_snapshot=share(0.2),
-        inside_snapshot=0.3,
-        refused_connection=share(0.1),
-        tear_s=rng.choice((0.0, 4.0)),
-        close_s=rng.choice((0.0, 5.0)),
-        stall_s=rng.choice((0.0, 3.0)),
-        stall_ms=200.0,
-        listen_key_s=rng.choice((0.0, 5.0)),
-        clock_step_s=rng.choice((0.0, 3.0)),
-        clock_step_ms=200.0,
-    )
 
 
 @dataclass
@@ -200,7 +111,7 @@ class RealSoak:
         self._connector: Process | None = None
         self._lives = 0
         latency = rng.choice(((0.0, 0.0), (0.0, 2.0), (1.0, 20.0)))
-        self._weather = weather(seed, rng)
+        self._weather = weather_of_processes(seed, rng)
         self.config = ExchangeConfig(
             market=MarketSection(
                 generate=GenerateSection(

@@ -31,7 +31,7 @@ async def test_processes_that_are_killed_leave_books_that_agree():
 async def test_a_connector_that_counts_a_fill_twice_is_found_out(tmp_path_factory):
     forks = Forks()
     try:
-        soak = RealSoak(1, tmp_path_factory.mktemp("x"), forks, mishaps=2, is_wrong=True, settle_s=10.0)
+        soak = RealSoak(1, tmp_path_factory.mktemp("x"), forks, mishaps=3, is_wrong=True, settle_s=10.0)
         result = await soak.run()
     finally:
         forks.close()

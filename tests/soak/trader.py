@@ -310,7 +310,8 @@ class Trader:
             open_orders = await self.queries.open_orders()
             executions: list[Execution] = []
             for symbol in self.manager.symbols():
-                executions += await self.queries.executions(symbol, self.manager.executions_since_ns(symbol))
+                since_ns = self.manager.executions_since_ns(symbol)
+                executions += await self.queries.executions(symbol, since_ns, self.manager.is_counted)
             holdings = await self.queries.holdings()
         except HftdError:
             pass

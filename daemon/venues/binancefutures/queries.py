@@ -46,6 +46,11 @@ TradesPage = Callable[[list[tuple[str, object]]], Awaitable[list[TradeText]]]
 _log = structlog.get_logger("hftd.connector")
 
 
+def none_is_counted(_symbol: str, _trade_id: str) -> bool:
+    """Whose each fill is, is wanted."""
+    return False
+
+
 class OrderNames:
     """Client ids by (symbol, the exchange's order id), the latest `ORDER_NAMES_MAX`."""
 
@@ -168,10 +173,13 @@ class Queries:
         self.names.learn(symbol, report.exch_order_id, report.client_id)
         return report
 
-    async def executions(self, symbol: str, since_ns: int) -> list[Execution]:
+    async def executions(
+        self, symbol: str, since_ns: int, is_counted: Callable[[str, str], bool] = none_is_counted
+    ) -> list[Execution]:
         """The fills of a symbol since a moment of the exchange's clock, oldest first, up to three months back.
 
-        The answer has no client ids: those of orders that were not seen here are asked for, one by one.
+        The answer has no client ids: those of orders that were not seen here are asked for, one by one; but not for
+        fills that are counted (`is_counted`, by symbol and trade id), of which a restart may find thousands.
         """
 
         async def page(params: list[tuple[str, object]]) -> list[TradeText]:
@@ -185,7 +193,9 @@ class Queries:
         for trade in trades.values():
             exch_order_id = str(trade.orderId)
             client_id = self.names.get(symbol, exch_order_id)
-            if client_id is None:
+            if client_id is None and is_counted(symbol, str(trade.id)):
+                client_id = ""
+            elif client_id is None:
                 order = await self.order(symbol, exch_order_id=exch_order_id)
                 client_id = order.client_id if order else ""
                 # What the exchange reads may be behind its matching: of a young one it is asked again the next time.

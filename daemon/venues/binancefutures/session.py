@@ -1,6 +1,6 @@
 """Binance USD-M Futures as a venue: market data and trading of one account, joined."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -129,9 +129,11 @@ class BinanceFuturesSession:
         """All open orders of the account."""
         return await self.trading.open_orders() if self.trading else ()
 
-    async def executions(self, symbol: str, since_ns: int) -> Sequence[Execution]:
+    async def executions(
+        self, symbol: str, since_ns: int, is_counted: Callable[[str, str], bool]
+    ) -> Sequence[Execution]:
         """A symbol's fills."""
-        return await self.trading.executions(symbol, since_ns) if self.trading else ()
+        return await self.trading.executions(symbol, since_ns, is_counted) if self.trading else ()
 
     async def holdings(self) -> Sequence[Holding]:
         """All positions."""

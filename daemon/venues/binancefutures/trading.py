@@ -17,7 +17,7 @@ from daemon.venues.binancefutures.codes import CLOCK_CODES
 from daemon.venues.binancefutures.incoming import Incoming
 from daemon.venues.binancefutures.instruments import Steps, WireError, steps_of
 from daemon.venues.binancefutures.orders import Reply
-from daemon.venues.binancefutures.queries import Queries
+from daemon.venues.binancefutures.queries import Queries, none_is_counted
 from daemon.venues.binancefutures.requests import Requests
 from daemon.venues.binancefutures.rest import ExchangeError, FateUnknownError, NotSentError, Rest
 from daemon.venues.binancefutures.sending import Sender
@@ -330,9 +330,11 @@ class Trading:
             self.watch(ours)
         return reports
 
-    async def executions(self, symbol: str, since_ns: int) -> list[Execution]:
+    async def executions(
+        self, symbol: str, since_ns: int, is_counted: Callable[[str, str], bool] = none_is_counted
+    ) -> list[Execution]:
         """The fills of a symbol since a moment of the exchange's clock, oldest first, up to three months back."""
-        return await self._queries.executions(symbol, since_ns)
+        return await self._queries.executions(symbol, since_ns, is_counted)
 
     async def holdings(self) -> list[Holding]:
         """The positions; a symbol that is not listed is flat."""

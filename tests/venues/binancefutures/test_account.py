@@ -261,3 +261,5 @@ async def test_a_fill_whose_order_is_too_young_to_be_found_is_asked_about_again(
     found["is"] = True
     assert [one.client_id for one in await queries.executions("BTCUSDT", since_ns)] == ["", "ours"]
     assert asked == ["1", "2", "2"], "an old one that is not found is never found"
+    await Queries(Scripted(), steps, "hftd").executions("BTCUSDT", since_ns, lambda *trade: trade[1] == "1")
+    assert asked[3:] == ["2"], "whose a fill is that is counted already need not be known"

@@ -1,0 +1,19 @@
+"""Loggers that cost a start nothing: structlog is imported when something is said."""
+
+from typing import Any
+
+
+class LazyLogger:
+    """As structlog's logger of that name.
+
+    Args:
+        name: Of the logger.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:
+        import structlog
+
+        return getattr(structlog.get_logger(self._name), method)
