@@ -228,3 +228,14 @@ REASON_LEASE_ENDED: Final = 42
 """The bot's lease ended, and with it its orders."""
 REASON_OFF_GRID: Final = 43
 """The quantity is no whole number of lots, or the price or quantity is out of range."""
+
+_REASON_NAMES: Final = {
+    value: name
+    for name, value in list(globals().items())
+    if name.startswith("REASON_") and isinstance(value, int)
+}
+
+
+def reason_name(reason: int) -> str:
+    """The name of an order's `reason` as a strategy has it, `REASON_HALTED` for 38; a number that has none as it is."""
+    return _REASON_NAMES.get(reason, f"reason {reason}")

@@ -12,6 +12,7 @@ from daemon.cli import text
 from daemon.cli.asking import Report
 from hftd.channel import status
 from hftd.channel.control import runtime_dir
+from hftd.constants import reason_name
 
 _PIPE_WIDTH = 400
 _ORDERS_SHOWN = 20
@@ -59,11 +60,19 @@ def _show_daemon(console: Console, daemon: status.DaemonStatus) -> None:
         console.print(_limits(limits))
     if daemon.foreign_orders:
         console.print(f"{daemon.foreign_orders:,} open orders of others are left alone", markup=False)
-    if daemon.counters:
-        counted = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in daemon.counters.items())
-        console.print(counted, style="dim", markup=False)
+    counted = ", ".join(f"{_counter(name)} {n:,}" for name, n in daemon.counters.items() if n)
+    if counted:
+        console.print(f"{counted}; all else 0", style="dim", markup=False)
     for warning in daemon.warnings:
         console.print(Text.assemble(("warning: ", "yellow bold"), warning))
+
+
+def _counter(name: str) -> str:
+    """A counter's name for people: `refused_38` counts the orders that were refused with REASON_HALTED."""
+    what, _, number = name.rpartition("_")
+    if what == "refused" and number.isdecimal():
+        return f"refused with {reason_name(int(number))}"
+    return name.replace("_", " ")
 
 
 def _age(age_ns: int) -> str:
@@ -174,9 +183,7 @@ def _orders(orders: list[tuple[str, status.OpenOrder]]) -> Table:
 
 def _positions(daemon: status.DaemonStatus) -> Table:
     table = _table("whose", "symbol", "=position", "=balance", "=fee", "=trades", "=volume")
-    rows = [(bot.name, position) for bot in daemon.bots for position in bot.positions]
-    rows += [("account", position) for position in daemon.account]
-    for whose, one in rows:
+    for whose, one in ((bot.name, position) for bot in daemon.bots for position in bot.positions):
         table.add_row(
             Text(whose),
             Text(one.symbol),
@@ -186,6 +193,9 @@ def _positions(daemon: status.DaemonStatus) -> Table:
             f"{one.num_trades:,}",
             text.exact([one.trading_volume])[0],
         )
+    for one in daemon.account:
+        # Of the account the position alone is known: others may trade in it as well.
+        table.add_row("account", Text(one.symbol), text.exact([one.position])[0], *[text.NOTHING] * 4)
     return table
 
 

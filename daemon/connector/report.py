@@ -91,6 +91,8 @@ def _with_link(connector: "Connector", bot: status.Bot) -> status.Bot:
 
 
 def _warnings(connector: "Connector") -> Iterator[str]:
+    if not connector.trades:
+        yield "without keys: market data alone, every order is refused"
     for market in connector.bots.books.markets():
         if market.unfused:
             yield f"{market.instrument.symbol}: {market.unfused} batches of rows could not be fused"

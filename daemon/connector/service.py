@@ -42,7 +42,7 @@ from hftd.channel.asking import Reply
 from hftd.channel.server import ChannelServer
 from hftd.clock import monotonic_ns, running_ns
 from hftd.config import resolve
-from hftd.errors import ConfigError, HftdError, UsageError
+from hftd.errors import ConfigError, HftdError, RefusedError, UsageError
 
 TICK_MAX_S: Final = 0.1
 TICK_MIN_S: Final = 0.001
@@ -102,6 +102,11 @@ class Connector:
         self.orders: OrderManager
         self.reconciler: Reconciler
         self.server: ChannelServer
+
+    @property
+    def trades(self) -> bool:
+        """Whether it has keys to an account."""
+        return self._credentials.are_there
 
     def stop(self) -> None:
         """End in order."""
@@ -166,7 +171,13 @@ class Connector:
 
     async def _serve(self) -> None:
         for symbol in self.venue.symbols(self.config):
-            self.bots.follow(self.bots.instrument(symbol))
+            try:
+                instrument = self.bots.instrument(symbol)
+            except RefusedError as error:
+                raise ConfigError(
+                    error.what, where="`symbols` of the configuration", hint=error.hint
+                ) from None
+            self.bots.follow(instrument)
         self.server = server = ChannelServer(self.name, self.bots, self._directory)
         await server.start()
         self._rehearsal = self._make_rehearsal()
@@ -181,7 +192,7 @@ class Connector:
             for run in (self.session.run(), self._tick(), self.reconciler.run(), self._refresh())
         ]
         stopping: asyncio.Future[Any] = asyncio.ensure_future(self._stopping.wait())
-        _log.info("serving", channel=self.name, venue=self.venue.name, trades=self._credentials.are_there)
+        _log.info("serving", channel=self.name, venue=self.venue.name, trades=self.trades)
         try:
             done, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopping}:
@@ -199,7 +210,7 @@ class Connector:
     def _make_rehearsal(self) -> Rehearsal | None:
         """For a connector that polls and trades."""
         instruments = self.bots.instruments
-        if not (self.config.spin and self._credentials.are_there and instruments):
+        if not (self.config.spin and self.trades and instruments):
             return None
         followed = [market.instrument for market in self.bots.books.markets()]
         instrument = followed[0] if followed else next(iter(instruments.values()))
@@ -207,6 +218,8 @@ class Connector:
 
     async def _leave(self) -> None:
         """The leases are over; wait until what their end policies asked for is done."""
+        if not self.trades:
+            return
         deadline_ns = monotonic_ns() + int(LEAVE_S * 1e9)
         while left := report.unfinished(self.orders):
             if not self.bots.is_connected or monotonic_ns() > deadline_ns:

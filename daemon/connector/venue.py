@@ -163,5 +163,8 @@ def find_venue(name: str) -> Venue:
     """
     names = venue_names()
     if name not in names:
-        raise ConfigError(f"there is no connector {name!r}", hint=f"there is {', '.join(names)}")
+        raise ConfigError(
+            f"there is no connector {name!r}",
+            hint=f"there is {', '.join(names)}; the file's name says which one, or --connector",
+        )
     return importlib.import_module(f"daemon.venues.{name}.session").VENUE

@@ -170,6 +170,10 @@ class Ledger:
         return difference
 
 
+REUSED_NS: Final = 60_000_000_000
+"""Executions with one id whose times are further apart than this are not the same one."""
+
+
 class Trades:
     """Which executions were counted, by (symbol, trade id).
 
@@ -185,12 +189,16 @@ class Trades:
         self._seen: dict[tuple[str, str], tuple[int, bool]] = {}
         self._order: deque[tuple[str, str]] = deque()
         self._forgotten_ns: dict[str, int] = {}
+        self.reused = 0
+        """How often an id that is known came with another time: the exchange, or its testnet, has begun anew."""
 
     def note(self, symbol: str, trade_id: str, exch_ns: int, has_fee: bool) -> int:
         """Whether an execution is NEW_TRADE, FEE_ONLY, KNOWN_TRADE or OLD_TRADE; from now on it is known."""
         key = symbol, trade_id
         seen = self._seen.get(key)
         if seen is not None:
+            if min(seen[0], exch_ns) > 0 and abs(seen[0] - exch_ns) > REUSED_NS:
+                self.reused += 1
             if seen[1] or not has_fee:
                 return KNOWN_TRADE
             self._seen[key] = exch_ns, True

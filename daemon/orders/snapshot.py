@@ -198,5 +198,10 @@ def _warnings(store: "Store") -> Iterator[str]:
     for ledger in store.ledgers.values():
         for asset, fee in ledger.foreign_fees.items():
             yield f"{ledger.symbol}: fees of {fee:g} {asset} are not in its bots' fees"
+    if store.trades.reused:
+        yield (
+            f"{store.trades.reused:,} executions came with ids that the journal has for others, and are not counted: "
+            "has the exchange begun anew? then end this connector and delete its journal"
+        )
     if store.gaps:
         yield f"executions of {len(store.gaps)} orders are missing"

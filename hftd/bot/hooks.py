@@ -13,7 +13,7 @@ from typing import Any, Final
 from hftd.bot.config import HooksSection
 from hftd.bot.notes import Alert, Notes
 from hftd.channel import wire
-from hftd.constants import EXPIRED, REASON_NONE, REJECTED
+from hftd.constants import EXPIRED, REASON_NONE, REJECTED, reason_name
 from hftd.log import LazyLogger
 
 NOTES_A_TURN: Final = 256
@@ -204,7 +204,7 @@ class Teller:
                 ),
             )
         if update.req == REJECTED or (update.status == EXPIRED and update.reason != REASON_NONE):
-            what = f"{symbol}: order {update.order_id} refused, reason {update.reason}"
+            what = f"{symbol}: order {update.order_id} refused, {reason_name(update.reason)}"
             self.error(ErrorNote(ORDER_REFUSED, what, asset_no, update.order_id, update.reason))
 
     def warnings(self) -> list[str]:

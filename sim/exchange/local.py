@@ -157,7 +157,7 @@ class LocalExchange:
         except OSError as error:
             raise UsageError(
                 f"can't listen at {self.config.exchange.host}:{port}: {error.strerror or error}",
-                hint="port 0 takes one that is free",
+                hint="is another exchange running? [exchange] port and control_port choose others, 0 one that is free",
             ) from None
         return int(runner.addresses[0][1])
 

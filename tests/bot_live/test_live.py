@@ -58,6 +58,7 @@ def test_a_refused_order_tells_its_reason_to_the_strategy_and_the_error_hook(pla
     assert play.alert(20) == REASON_POST_ONLY
     (note,) = [note for note in play.errors if note.kind == hooks.ORDER_REFUSED]
     assert (note.order_id, note.reason, note.asset_no) == (2, REASON_POST_ONLY, 0)
+    assert "order 2 refused, REASON_POST_ONLY" in note.message
 
 
 def test_the_order_hook_is_told_of_every_update_in_order(play: Play):

@@ -171,3 +171,25 @@ def test_the_configuration_that_comes_along_is_the_testnets_and_has_no_secret():
         stream_url="wss://fstream-mm.binance.com/ws", api_url="https://fapi-mm.binance.com"
     )
     assert maker.orders_url() == "wss://ws-fapi-mm.binance.com/ws-fapi/v1"
+
+
+async def test_a_symbol_in_the_configuration_that_the_exchange_has_not_ends_it_with_the_right_one(tmp_path):
+    async with LocalExchange(exchange_config()) as exchange:
+        config = write(tmp_path / "binancefutures.toml", exchange, symbols=["BTCUSDX"])
+        process = await start("--config", config, "--name", "bf")
+        _, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 2
+    assert "no instrument 'BTCUSDX'" in err.decode()
+    assert "`symbols`" in err.decode()
+    assert "did you mean BTCUSDT" in err.decode()
+
+
+async def test_without_keys_a_status_says_so_and_it_leaves_without_complaint(tmp_path):
+    async with LocalExchange(exchange_config()) as exchange:
+        config = write(tmp_path / "binancefutures.toml", exchange, symbols=["BTCUSDT"])
+        process = await start("--config", config, "--name", "bf")
+        found = await status_of("bf")
+        process.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(process.communicate(), 60)
+    assert any(warning.startswith("without keys") for warning in found.warnings)
+    assert "no answer" not in err.decode()

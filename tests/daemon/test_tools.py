@@ -124,7 +124,7 @@ def test_every_part_of_a_status_is_shown():
         started_ns=START_NS - 60_000_000_000, is_halted=True, halt_reason="news", bots=[bot],
         channels=[status.Channel(name="bf", markets=[market])], account=[position],
         connections=[status.Connection(name="public", is_up=False, reconnects=4, last_error="closed")],
-        foreign_orders=2, counters={"messages": 1234}, warnings=["odd"],
+        foreign_orders=2, counters={"messages": 1234, "refused_38": 5, "refused_999": 2, "gaps": 0}, warnings=["odd"],
         limits=[status.Used(name="weight a minute", used=100, limit=2400)],
     )  # fmt: skip
     out = StringIO()
@@ -133,9 +133,29 @@ def test_every_part_of_a_status_is_shown():
     for words in (
         "HALTED: news", "not valid", "partially filled", "unknown", "x-7", "and 15 more open orders", "up 1 min 0 s",
         "weight a minute", "97", "closed", "messages 1,234", "2 open orders of others", "warning: odd", "x: gone",
-        "60,000.1", "pull quotes",
+        "60,000.1", "pull quotes", "refused with REASON_HALTED 5", "refused with reason 999 2", "all else 0",
     ):  # fmt: skip
         assert words in shown, words
+    assert "gaps 0" not in shown
+
+
+def test_of_the_account_a_status_shows_the_position_and_no_zeros_that_nobody_knows():
+    daemon_status = status.DaemonStatus(
+        kind=status.CONNECTOR, name="bf", pid=5, version="1.2", now_ns=START_NS, started_ns=START_NS,
+        account=[status.Position(symbol="BTCUSDT", position=-0.25)],
+    )  # fmt: skip
+    out = StringIO()
+    show_report(Report(daemons=[daemon_status], silent=[]), stream=out)
+    (row,) = [line for line in out.getvalue().splitlines() if "account" in line]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == [
+        "account",
+        "BTCUSDT",
+        "-0.25",
+        "-",
+        "-",
+        "-",
+        "-",
+    ]
 
 
 def test_halt_and_resume_say_what_holds_now(fake, call):  # noqa: F811

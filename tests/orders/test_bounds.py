@@ -204,3 +204,13 @@ def test_a_snapshot_shows_orders_positions_limits_and_counters(world):
     assert bot.positions[0].position == 0.002
     assert bot.fills == 1
     msgspec.json.encode(snapshot)
+
+
+def test_an_execution_with_the_id_of_another_one_is_noticed():
+    trades = Trades()
+    day_ns = 86_400_000_000_000
+    assert trades.note("BTCUSDT", "7", day_ns, True) == NEW_TRADE
+    assert trades.note("BTCUSDT", "7", day_ns + 1_000_000, True) == KNOWN_TRADE
+    assert trades.reused == 0
+    assert trades.note("BTCUSDT", "7", 2 * day_ns, True) == KNOWN_TRADE
+    assert trades.reused == 1

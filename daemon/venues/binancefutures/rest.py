@@ -168,7 +168,9 @@ class Rest:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             self.failures += 1
             self.is_reachable = False
-            raise NotSentError(f"{method} {path}: no connection ({type(error).__name__})") from None
+            raise NotSentError(
+                f"{method} {path}: no connection to {self._url} ({type(error).__name__})"
+            ) from None
         except (FateUnknownError, aiohttp.ClientError, TimeoutError, OSError) as error:
             # Without the cause: its text may hold the query string.
             self.failures += 1
