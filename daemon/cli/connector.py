@@ -36,9 +36,19 @@ for what that takes, and leave.
     show_default=True,
     help="How the log on stderr is written: auto is for people on a terminal, else JSON.",
 )
+@click.option(
+    "--same-account",
+    is_flag=True,
+    help="Take over the journal of another key: the account's key was changed.",
+)
 @click.option("--seed", type=int, help="Of the jitter of reconnects. Default: another one each time.")
 def command(
-    config: Path, name: str | None, venue_name: str | None, log_format: str, seed: int | None
+    config: Path,
+    name: str | None,
+    venue_name: str | None,
+    log_format: str,
+    same_account: bool,
+    seed: int | None,
 ) -> None:
     """Trade one account of an exchange, and serve its market, to bots."""
     with importing():
@@ -57,4 +67,14 @@ def command(
     journal = journal_path(connector_config, config.parent, channel) if credentials.are_there else None
     chosen = wall_ns() & 0x7FFFFFFF if seed is None else seed
     with watching("none" if log_format == "json" else "auto"):
-        run(lambda: Connector(channel, venue, connector_config, credentials, journal, seed=chosen))
+        run(
+            lambda: Connector(
+                channel,
+                venue,
+                connector_config,
+                credentials,
+                journal,
+                seed=chosen,
+                is_same_account=same_account,
+            )
+        )

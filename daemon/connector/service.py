@@ -11,6 +11,7 @@ Everything runs in one thread on one event loop; nothing in it waits but on sock
 import asyncio
 import contextlib
 import gc
+import hashlib
 import os
 import secrets
 import signal
@@ -64,6 +65,7 @@ class Connector:
         journal_path: Where orders and executions are kept; None to keep nothing.
         seed: Of all jitter.
         directory: The runtime directory, if it is another than the usual one.
+        is_same_account: The journal is this account's even if another key wrote it.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Connector:
         *,
         seed: int,
         directory: Path | None = None,
+        is_same_account: bool = False,
     ) -> None:
         self.name = name
         self.venue = venue
@@ -83,6 +86,7 @@ class Connector:
         self.pid = os.getpid()
         self.started_ns = running_ns()
         self._credentials = credentials
+        self._is_same_account = is_same_account
         self._journal_path = journal_path
         self._seed = seed
         self._directory = directory
@@ -156,6 +160,10 @@ class Connector:
         if self._journal_path is not None:
             self._journal_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._journal = Journal.open(self._journal_path)
+            key = self._credentials.api_key.reveal()
+            # Of the key, since testnet and mainnet never share one, and several hosts may serve one account.
+            account = hashlib.sha256(key.encode()).hexdigest()[:16]
+            self._journal.claim(account, is_same=self._is_same_account)
         self.orders = OrderManager(
             prefix=self.config.order_prefix,
             run=run_number(running_ns(), self._journal.last_run if self._journal else 0),

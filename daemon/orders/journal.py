@@ -48,11 +48,13 @@ class Begin(msgspec.Struct, array_like=True, tag="begin"):
 
     Attributes:
         settled_ns: Up to then the executions of the exchange are all counted.
+        account: Whose orders these are, as `Journal.claim` was told; empty if it was not.
     """
 
     prefix: str
     run: int
     settled_ns: int = 0
+    account: str = ""
 
 
 class Traded(msgspec.Struct, array_like=True, tag="traded"):
@@ -121,18 +123,42 @@ class Journal:
         last_run: The highest run number that wrote into it, 0 for a new one.
         torn_bytes: How much was cut off its end, because a last write was not completed.
         size: Of the file now, in bytes.
+        account: Whose it is, empty if nobody said.
     """
 
     def __init__(self, path: Path, fd: int, lock: int, rows: list[Row], size: int, torn_bytes: int) -> None:
         self.path = path
         self.rows = rows
         self.last_run = max((row.run for row in rows if isinstance(row, Begin)), default=0)
+        self.account = next(
+            (row.account for row in reversed(rows) if isinstance(row, Begin) and row.account), ""
+        )
         self.torn_bytes = torn_bytes
         self.size = size
         self.rotate_bytes = ROTATE_BYTES
         self._fd = fd
         self._lock = lock
         self._is_broken = False
+
+    def claim(self, account: str, *, is_same: bool = False) -> None:
+        """Say whose orders and positions it holds, before they are taken over.
+
+        Args:
+            account: Something that another account does not have, such as a hash of its key.
+            is_same: It is the same account even if it is named otherwise now, since its key was changed.
+
+        Raises:
+            DataError: It is another account's: its positions must not become this one's.
+        """
+        is_used = any(not isinstance(row, Begin) for row in self.rows)
+        if self.account and self.account != account and is_used and not is_same:
+            raise DataError(
+                "the journal is that of another account, or of another key of this one",
+                where=str(self.path),
+                hint="another account (a testnet's is one) needs another `journal`; if only the key of the same "
+                "account was changed, start once with --same-account",
+            )
+        self.account = account
 
     @classmethod
     def open(

@@ -87,6 +87,7 @@ class OrderManager:
         self._out: deque[Sent] = deque()
         self._is_letting_out = False
         self._rewrite_after_ns = 0
+        self._reused = 0
         self._look_after_ns = 0
         self.counters = Counters()
         self.store = Store(ClientIds(prefix, run), journal)
@@ -246,6 +247,7 @@ class OrderManager:
                 self._news.finish(order, now_ns)
             self.courier.work(order, now_ns)
         endings_ns = self._endings.tick(now_ns)
+        self._look_for_another_exchange(now_ns)
         self.store.forget(now_ns)
         self._let_out(now_ns)
         self._rotate(now_ns)
@@ -280,6 +282,15 @@ class OrderManager:
     def snapshot(self, now_ns: int) -> Snapshot:
         """What `hftd status` shows."""
         return take_snapshot(self.store, self.courier, self._requests, self.counters, now_ns)
+
+    def _look_for_another_exchange(self, now_ns: int) -> None:
+        """Executions with ids of others are not counted, so positions are not known: nothing is traded on them."""
+        reused, self._reused = self._reused, self.store.trades.reused
+        if self._reused > reused and not self.store.halt_reason:
+            _log.error("executions come with ids that the journal has for others: no orders are taken")
+            self._endings.halt(
+                "the journal is of another exchange, or of one that began its ids anew", now_ns
+            )
 
     def _begin(self, now_ns: int) -> None:
         store = self.store

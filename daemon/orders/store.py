@@ -94,7 +94,7 @@ class Store:
         self._steps: dict[str, Steps] = {}
         if journal is not None:
             self._take(journal.take_rows())
-            self._rows.append(Begin(ids.prefix, ids.run, self.settled_ns))
+            self._rows.append(Begin(ids.prefix, ids.run, self.settled_ns, journal.account))
 
     # --- What changes -------------------------------------------------------------------------------------------
 
@@ -280,7 +280,8 @@ class Store:
 
     def rows(self) -> Iterator[Row]:
         """All that is known, as rows of a journal."""
-        yield Begin(self.ids.prefix, self.ids.run, self.settled_ns)
+        account = self.journal.account if self.journal is not None else ""
+        yield Begin(self.ids.prefix, self.ids.run, self.settled_ns, account)
         if self.halt_reason:
             yield Halt(self.halt_reason)
         for bot in self.bots.values():

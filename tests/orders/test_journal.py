@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daemon.orders.journal import HEADER, MAGIC, MARK, Journal, Settled, Traded, read_rows
+from daemon.orders.journal import HEADER, MAGIC, MARK, Begin, Journal, Settled, Traded, read_rows
 from hftd.constants import REASON_HALTED
 from hftd.errors import ConfigError, DataError, RefusedError
-from tests.orders.test_life_cycles import RESTS, place, told
+from tests.orders.test_life_cycles import RESTS, last, place, told
 from tests.orders.world import SECOND, World
 
 
@@ -332,3 +332,38 @@ def test_a_disk_without_room_for_a_journal_is_said(tmp_path, monkeypatch):
         with pytest.raises(ConfigError, match="No space left"):
             Journal.open(tmp_path / "j")
     Journal.open(tmp_path / "j").close()
+
+
+def test_a_journal_is_of_one_account(tmp_path):
+    journal = Journal.open(tmp_path / "j")
+    journal.claim("one")
+    journal.write([Begin("t", 1, 0, "one"), Settled(1)])
+    journal.close()
+    journal = Journal.open(tmp_path / "j")
+    journal.claim("one")
+    with pytest.raises(DataError) as raised:
+        journal.claim("two")
+    assert "another account" in raised.value.what and "--same-account" in raised.value.hint
+    journal.claim("two", is_same=True)
+    assert journal.account == "two"
+    journal.close()
+
+
+def test_an_account_stays_with_its_journal_when_it_is_written_anew(kept):
+    journal = kept.manager.store.journal
+    assert journal is not None
+    journal.claim("one")
+    place(kept)
+    journal.rewrite(kept.manager.store.rows())
+    journal.close()
+    with pytest.raises(DataError):
+        Journal.open(journal.path).claim("two")
+
+
+def test_the_journal_of_another_exchange_halts_the_account(world):
+    # Executions with ids that it has for others: they are not counted, so the position is not known.
+    world.manager.store.trades.reused += 1
+    world.manager.tick(world.now_ns)
+    place(world)
+    assert last(world).reason == REASON_HALTED
+    assert "another exchange" in world.manager.store.halt_reason
