@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from daemon.connector import report
 from daemon.connector.bots import Bots
+from daemon.connector.compiling import compile_all
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.reconciling import Reconciler
 from daemon.connector.rehearsal import Rehearsal
@@ -122,6 +123,7 @@ class Connector:
         Raises:
             HftdError: It can't go on: a key that the exchange does not take, a channel whose name is taken.
         """
+        compile_all()
         try:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
             async with aiohttp.ClientSession(timeout=timeout) as http:

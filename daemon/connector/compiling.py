@@ -1,0 +1,21 @@
+"""What a connector needs compiled, compiled before it serves: from then on its loop must not stand still."""
+
+from types import ModuleType
+
+from daemon.connector import books, links, rows
+from hftd.book import write_levels
+from hftd.channel import publisher
+from hftd.fuse import fuse_events
+from hftd.jit import Entry, Kernel
+
+_MODULES: tuple[ModuleType, ...] = (books, links, publisher, rows)
+
+
+def compile_all() -> None:
+    """Compile, or load from the cache, everything that the hot path calls."""
+    for module in _MODULES:
+        for found in list(vars(module).values()):
+            if isinstance(found, Entry | Kernel):
+                found.compiled()
+    fuse_events.compiled()
+    write_levels.compiled()
