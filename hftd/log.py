@@ -1,5 +1,6 @@
 """Loggers that cost a start nothing: structlog is imported when something is said."""
 
+import sys
 from typing import Any
 
 
@@ -16,4 +17,7 @@ class LazyLogger:
     def __getattr__(self, method: str) -> Any:
         import structlog
 
-        return getattr(structlog.get_logger(self._name), method)
+        if structlog.is_configured():
+            return getattr(structlog.get_logger(self._name), method)
+        # stdout is for results.
+        return getattr(structlog.wrap_logger(structlog.PrintLogger(sys.stderr)), method)

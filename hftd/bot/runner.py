@@ -260,11 +260,11 @@ def run(config: BotConfig, base: Path) -> BotResult:
     from hftd.bot.leases import BotMinder
     from hftd.channel import wire
 
-    _await_channels({one.channel for one in config.instruments}, config.bot.attach_s)
     # A wrong strategy is told, and a new one compiled, before a daemon hears of the bot.
     strategy = load_strategy(config.bot.strategy, config.parameters, base)
-    strategy.prepare()
     hooks = load_hooks(config.hooks, base)
+    _await_channels({one.channel for one in config.instruments}, config.bot.attach_s)
+    strategy.prepare()
     instruments = [
         Instrument(
             one.channel,

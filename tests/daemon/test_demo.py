@@ -113,7 +113,8 @@ def test_a_signal_ends_both_processes(no_leftovers, environment, folder, number,
     assert len(children) == 2
     sleep(0.5)
     demo.send_signal(number)
-    _, err = demo.communicate(timeout=30)
+    # Where nothing is compiled yet, an interrupt waits for the compiler.
+    _, err = demo.communicate(timeout=100)
     assert demo.returncode == code, err
     assert "Traceback" not in err
     assert not any(child.is_running() for child in children)

@@ -21,6 +21,7 @@ async def check(seeds: range) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_processes_that_are_killed_leave_books_that_agree():
     await check(range(1, 3))
