@@ -201,9 +201,10 @@ def test_after_any_interleaving_manager_bots_and_exchange_agree(machine):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("machine", [Interleavings, PowerLosses])
 def test_after_very_many_interleavings_manager_bots_and_exchange_agree(machine):
-    run_state_machine_as_test(machine, settings=settings(QUICK, max_examples=400, stateful_step_count=60))
+    run_state_machine_as_test(machine, settings=settings(QUICK, max_examples=200, stateful_step_count=60))
 
 
 def test_busy_random_worlds_agree_in_the_end():
@@ -214,6 +215,7 @@ def test_busy_random_worlds_agree_in_the_end():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("block", range(8))
 def test_thousands_of_busy_random_worlds_agree_in_the_end(block):
     from tests.orders.seeds import run
