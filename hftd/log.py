@@ -1,7 +1,14 @@
-"""Loggers that cost a start nothing: structlog is imported when something is said."""
+"""Loggers that cost a start nothing: structlog is imported, and set up, when something is said."""
 
-import sys
+from collections.abc import Callable
 from typing import Any
+
+_set_up: list[Callable[[], None]] = []
+
+
+def set_up_with(function: Callable[[], None]) -> None:
+    """Call this before the first thing is said, such as to direct the log to stderr."""
+    _set_up[:] = [function]
 
 
 class LazyLogger:
@@ -17,7 +24,6 @@ class LazyLogger:
     def __getattr__(self, method: str) -> Any:
         import structlog
 
-        if structlog.is_configured():
-            return getattr(structlog.get_logger(self._name), method)
-        # stdout is for results.
-        return getattr(structlog.wrap_logger(structlog.PrintLogger(sys.stderr)), method)
+        if _set_up:
+            _set_up.pop()()
+        return getattr(structlog.get_logger(self._name), method)

@@ -1,5 +1,6 @@
 """`hftd bot`."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -25,6 +26,13 @@ tells the strategy that it is over; its open orders end as [bot] end says.
 """
 
 
+def _log_to_stderr() -> None:
+    """Once there is something to say: stdout is for results."""
+    from daemon.cli.logs import log_to
+
+    log_to(partial(click.echo, err=True))
+
+
 @click.command("bot", epilog=_EPILOG)
 @config_option("bot.toml")
 @json_option
@@ -42,6 +50,7 @@ def command(
         from hftd.bot.result import check_output
         from hftd.bot.runner import run
         from hftd.config import load
+        from hftd.log import set_up_with
 
     path = find_config(config, "bot.toml")
     bot_config = load(path, BotConfig)
@@ -49,6 +58,7 @@ def command(
         check_output(record)
     if latency is not None:
         check_output(latency)
+    set_up_with(_log_to_stderr)
     with watching(progress_mode):
         result = run(bot_config, path.parent)
     from daemon.cli.output import put_out

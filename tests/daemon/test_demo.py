@@ -105,6 +105,8 @@ def test_a_signal_ends_both_processes(no_leftovers, environment, folder, number,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell lets what it runs in the background ignore interrupts, and so its children.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     limit_ns = monotonic_ns() + 30_000_000_000
     while len(children_of(demo)) < 2 and monotonic_ns() < limit_ns:
