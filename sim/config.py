@@ -192,16 +192,9 @@ class CustomExchange(_Custom, frozen=True, tag="custom", tag_field="model"):
 
 Fee = ValueFee | QtyFee | FlatFee | CustomFee
 OrderLatency = ConstantLatency | InterpolatedLatency | SeparateLatency | CustomLatency
-Queue = (
-    RiskAverseQueue
-    | PowerQueue
-    | PowerQueue2
-    | PowerQueue3
-    | LogQueue
-    | LogQueue2
-    | L3FifoQueue
-    | CustomQueue
-)
+LevelQueue = RiskAverseQueue | PowerQueue | PowerQueue2 | PowerQueue3 | LogQueue | LogQueue2
+"""What estimates a place in the queue from price levels, without functions of the user's."""
+Queue = LevelQueue | L3FifoQueue | CustomQueue
 
 
 class AssetSection(Section, frozen=True):

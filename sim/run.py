@@ -30,6 +30,7 @@ from sim.config import (
     PowerQueue2,
     PowerQueue3,
     QtyFee,
+    Queue,
     ReplayConfig,
     SeparateLatency,
     ValueFee,
@@ -62,8 +63,9 @@ class RunAsset:
     model: AssetModel
 
 
-def _queue(section: AssetSection) -> tuple[int, float]:
-    match section.queue:
+def queue_model(queue: Queue) -> tuple[int, float]:
+    """The engine's number of a configured queue model, and its exponent."""
+    match queue:
         case PowerQueue(n=n):
             return QUEUE_POWER, n
         case PowerQueue2(n=n):
@@ -148,7 +150,7 @@ def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAss
             if exchange.partial_fill if isinstance(exchange, CustomExchange) else exchange == "partial_fill":
                 model.exchange_model = EXCHANGE_PARTIAL_FILLS
             _set_custom(model, section, base)
-            model.queue_model, model.queue_power = _queue(section)
+            model.queue_model, model.queue_power = queue_model(section.queue)
             if section.roi is not None:
                 model.roi_lb, model.roi_ub = section.roi
             if section.initial_snapshot is not None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from hftd.config import Section, check_file_pattern, check_unique
-from sim.config import PowerQueue3, Queue
+from sim.config import LevelQueue, PowerQueue3
 from sim.exchange.chaos_config import ChaosSection
 from sim.exchange.ed25519 import read_public_key
 
@@ -128,7 +128,7 @@ class SymbolSection(Section, frozen=True):
     maker_fee: str = "0.0002"
     taker_fee: str = "0.0005"
     max_orders: _Count = 200
-    queue: Queue = PowerQueue3(n=3.0)
+    queue: LevelQueue = PowerQueue3(n=3.0)
     exchange: Literal["no_partial_fill", "partial_fill"] = "partial_fill"
     initial_snapshot: str | None = None
     fuse_bbo: bool = False

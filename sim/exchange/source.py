@@ -9,19 +9,10 @@ from hftd.errors import DataError
 from hftd.types import event_dtype
 from sim.archive import find_files
 from sim.asset import AssetModel, as_rows
-from sim.config import LogQueue, LogQueue2, PowerQueue, PowerQueue2, PowerQueue3, Queue
-from sim.engine.layout import (
-    EXCHANGE_PARTIAL_FILLS,
-    EXCHANGE_WHOLE_FILLS,
-    QUEUE_LOG,
-    QUEUE_LOG2,
-    QUEUE_POWER,
-    QUEUE_POWER2,
-    QUEUE_POWER3,
-    QUEUE_RISK_ADVERSE,
-)
+from sim.engine.layout import EXCHANGE_PARTIAL_FILLS, EXCHANGE_WHOLE_FILLS
 from sim.exchange.binancefutures.instruments import Instrument
 from sim.exchange.config import ExchangeConfig
+from sim.run import queue_model
 
 
 def models_of(
@@ -52,7 +43,7 @@ def models_of(
                 EXCHANGE_PARTIAL_FILLS if section.exchange == "partial_fill" else EXCHANGE_WHOLE_FILLS
             ),
         )
-        model.queue_model, model.queue_power = _queue(section.queue)
+        model.queue_model, model.queue_power = queue_model(section.queue)
         if rows is not None:
             if section.symbol not in rows:
                 raise DataError("there are no rows", where=section.symbol)
@@ -87,19 +78,3 @@ def _generated(config: ExchangeConfig, instruments: dict[str, Instrument]) -> di
         wanted.date,
         wanted.duration_s,
     )
-
-
-def _queue(queue: Queue) -> tuple[int, float]:
-    match queue:
-        case PowerQueue(n=n):
-            return QUEUE_POWER, n
-        case PowerQueue2(n=n):
-            return QUEUE_POWER2, n
-        case PowerQueue3(n=n):
-            return QUEUE_POWER3, n
-        case LogQueue():
-            return QUEUE_LOG, 0.0
-        case LogQueue2():
-            return QUEUE_LOG2, 0.0
-        case _:
-            return QUEUE_RISK_ADVERSE, 0.0

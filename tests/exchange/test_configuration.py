@@ -43,6 +43,8 @@ def test_the_configuration_of_the_project_is_good():
         ('secret = "local-demo-secret"', 'public_key = "AAAA"', "Ed25519"),
         ('api_key = "local-other-key"', 'api_key = "local-demo-key"', "api_key"),
         ("reply_ms = [0.0, 0.0]", "reply_ms = [2.0, 1.0]", "reply_ms"),
+        ('queue = { model = "power3", n = 3.0 }', 'queue = { model = "l3_fifo" }', "model"),
+        ('queue = { model = "power3", n = 3.0 }', 'queue = { model = "custom" }', "model"),
         ("seed = 0", "reply_lots = 0.1", "reply_lots"),
     ],
 )
