@@ -3,7 +3,7 @@
 # pyright: basic
 
 from hftd.jit import inline
-from hftd.native import copy_bytes, load_f64, load_i64, record_at, store_f64, store_i64
+from hftd.native import copy_bytes, load_i64, record_at, store_f64, store_i64
 from sim.checks.layout import (
     BIN_BITS,
     BINS,
@@ -151,9 +151,3 @@ def is_close(value, step):
     number = value / step
     away = abs(number - round(number))
     return away <= 1e-4 or away <= abs(number) * 1e-12
-
-
-@inline
-def price_of(row):
-    """A row's price."""
-    return load_f64(row + 24)

@@ -3,7 +3,6 @@
 # pyright: basic
 
 from hftd.jit import inline, kernel
-from hftd.layout import index_dtype
 from hftd.native import copy_bytes, high_bits, load_i64, record_at, store_i64, wrapping_product
 from hftd.orders import index_find, index_insert, index_remove
 from hftd.types import BUY_EVENT, EXCH_EVENT, KIND_MASK, LOCAL_EVENT, SELL_EVENT, TRADE_EVENT, USER_DEFINED_EVENT
@@ -145,34 +144,22 @@ def pair_halves(state, rows, count):
         if flags == _BOTH or flags == 0 or load_i64(row) & KIND_MASK >= USER_DEFINED_EVENT or s.is_full != 0:
             continue
         print_ = row_print(row)
-        # Equal halves that wait are chained by their number: the second has another print.
-        step = 0
-        done = False
-        while not done:
-            slot = index_find(s.index, print_)
-            if slot < 0:
-                _wait(s, row, s.row + number, print_)
-                done = True
-            elif load_i64(s.pool + slot * _PLACE_BYTES + 24) & _BOTH != flags:
-                index_remove(s.index, print_)
-                index_count(s.index)
-                store_i64(s.pool + slot * _PLACE_BYTES + 16, 0)
-                store_i64(s.free + 8 * s.frees, slot)
-                s.frees += 1
-                s.waiting -= 1
-                s.pairs += 1
-                done = True
-            else:
-                step += 1
-                print_ = mixed(print_, step)
+        slot = index_find(s.index, print_)
+        if slot < 0:
+            _wait(s, row, s.row + number, print_)
+            continue
+        place = s.pool + slot * _PLACE_BYTES
+        # Equal rows are told by their number alone.
+        if load_i64(place + 24) & _BOTH == flags:
+            store_i64(place + 16, load_i64(place + 16) + 1)
+            s.waiting += 1
+            continue
+        store_i64(place + 16, load_i64(place + 16) - 1)
+        s.waiting -= 1
+        s.pairs += 1
+        if load_i64(place + 16) == 0:
+            index_remove(s.index, print_)
+            store_i64(s.free + 8 * s.frees, slot)
+            s.frees += 1
     s.row += count
     return count
-
-
-@inline
-def index_count(index):
-    """`index_remove` keeps no count that could be relied on here."""
-    return index_at(index).count
-
-
-index_at = record_at(index_dtype)

@@ -2,8 +2,6 @@
 
 # pyright: basic
 
-import math
-
 from hftd.jit import inline, kernel
 from hftd.native import load_f64, load_i64, record_at, stack_bytes, store_i64
 from hftd.types import (
@@ -237,9 +235,3 @@ def check_rows(state, rows, count):
             _arrived(s, row, row_no, kind, exch_ts, local_ts, scratch)
     s.row += count
     return count
-
-
-@inline
-def is_finite(value):
-    """Whether a number is neither infinite nor NaN."""
-    return math.isfinite(value)
