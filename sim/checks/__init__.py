@@ -1,0 +1,7 @@
+"""Checks of archives: what is wrong with them, and copies in which it is put right."""
+
+from sim.checks.checker import Limits
+from sim.checks.report import Place, Problem, Series, Validation
+from sim.checks.validate import examine, validate
+
+__all__ = ["Limits", "Place", "Problem", "Series", "Validation", "examine", "validate"]
