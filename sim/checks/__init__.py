@@ -5,4 +5,15 @@ from sim.checks.fix import FIXED, Fixed, fix
 from sim.checks.report import Place, Problem, Series, Validation
 from sim.checks.validate import examine, validate
 
-__all__ = ["FIXED", "Fixed", "Limits", "Place", "Problem", "Series", "Validation", "examine", "fix", "validate"]
+__all__ = [
+    "FIXED",
+    "Fixed",
+    "Limits",
+    "Place",
+    "Problem",
+    "Series",
+    "Validation",
+    "examine",
+    "fix",
+    "validate",
+]

@@ -119,7 +119,7 @@ class Checker:
         self.again = np.zeros(layout.DOUBLES_MAX, np.int64)
         self.doubled = np.zeros(layout.DOUBLES_MAX, np.int64)
         record["again"], record["doubled"] = self.again.ctypes.data, self.doubled.ctypes.data
-        record["exch_max"] = INVALID_MIN
+        record["exch_max"] = record["local_max"] = INVALID_MIN
         return record
 
     def _halves(self) -> tuple[Any, NDArray[np.void]]:

@@ -264,9 +264,7 @@ def fix(
     return report, before
 
 
-def _write_in_order(
-    sieve: _Sieve, held_rows: int, writer: ArchiveWriter, progress: Progress | None
-) -> int:
+def _write_in_order(sieve: _Sieve, held_rows: int, writer: ArchiveWriter, progress: Progress | None) -> int:
     """Write the rows in the order of both clocks; returns how many became two."""
     by_exch, by_local = (Sorter(scout) for scout in _scouted(sieve, held_rows))
     merger = Merger()
@@ -279,7 +277,9 @@ def _write_in_order(
 
 
 def _no_rows(source: Path) -> DataError:
-    return DataError("the archive has no row that can be played", where=str(source), hint="nothing was written")
+    return DataError(
+        "the archive has no row that can be played", where=str(source), hint="nothing was written"
+    )
 
 
 def _left(problem: Problem) -> str:

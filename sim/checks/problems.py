@@ -69,21 +69,35 @@ KINDS: Final = {
         "sequence_back", WARNING, "a message of the book comes again, or late", "", "messages"
     ),
     layout.CROSSED: Kind(
-        "crossed", WARNING, "the row leaves a bid above an ask", "messages are missing, doubled or mixed", "ns"
+        "crossed",
+        WARNING,
+        "the row leaves a bid above an ask",
+        "messages are missing, doubled or mixed",
+        "ns",
     ),
     layout.LOCKED: Kind("locked", NOTE, "the row leaves the best bid at the best ask", "", "ns"),
     layout.TRADE_AGAIN: Kind(
-        "trade_again", WARNING, "the trade came before; the amount is by how much earlier", "`--fix` drops it", "ns"
+        "trade_again",
+        WARNING,
+        "the trade came before; the amount is by how much earlier",
+        "`--fix` drops it",
+        "ns",
     ),
     layout.TRADE_DOUBLED: Kind(
         "trade_doubled", WARNING, "the trade equals one before it in all fields", "`--fix` drops it"
     ),
     layout.TRADE_FAR: Kind("trade_far", WARNING, "the trade is far away from the book"),
     layout.TRADE_BEHIND: Kind(
-        "trade_behind", NOTE, "the trade is at the best price of its own side, or behind it", "the book is late"
+        "trade_behind",
+        NOTE,
+        "the trade is at the best price of its own side, or behind it",
+        "the book is late",
     ),
     layout.UNKNOWN_ORDER: Kind(
-        "unknown_order", WARNING, "the row is about an order that is not there", "a feed that starts in mid-day?"
+        "unknown_order",
+        WARNING,
+        "the row is about an order that is not there",
+        "a feed that starts in mid-day?",
     ),
     layout.DUPLICATE_ORDER: Kind("duplicate_order", WARNING, "the row adds an order that is there"),
     layout.LONE_HALF: Kind(

@@ -47,7 +47,9 @@ _SMALL_AMOUNTS: Final = frozenset({"", "messages"})
 def named_kinds(counts: np.ndarray) -> dict[str, int]:
     """Rows by the names of their kinds, from 256 counts."""
     return {
-        KIND_NAMES.get(kind, f"user event {kind}" if kind >= 100 else f"unknown kind {kind}"): int(counts[kind])
+        KIND_NAMES.get(kind, f"user event {kind}" if kind >= 100 else f"unknown kind {kind}"): int(
+            counts[kind]
+        )
         for kind in np.flatnonzero(counts).tolist()
     }
 
