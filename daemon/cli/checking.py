@@ -120,8 +120,10 @@ def _facts(report: "Validation") -> list[tuple[str, str]]:
         ),
         (
             "limits",
-            f"gap {text.duration(report.gap_ns / 1e9)}{' (by the first rows)' if report.gap_guessed else ''}, "
-            f"jump {text.duration(report.jump_ns / 1e9)}",
+            (
+                f"gap {text.duration(report.gap_ns / 1e9)}{' (by the first rows)' if report.gap_guessed else ''}, "
+                f"jump {text.duration(report.jump_ns / 1e9)}"
+            ),
         ),
     ]
     if report.px_min is not None and report.px_max is not None:
@@ -138,8 +140,10 @@ def _facts(report: "Validation") -> list[tuple[str, str]]:
         facts.append(
             (
                 "trades",
-                f"{trades.count:,}: at the best price {trades.at_best:,}, inside the spread {trades.inside:,}, "
-                f"beyond the best {trades.through:,}, behind the book {trades.behind:,}, unknown {trades.unknown:,}",
+                (
+                    f"{trades.count:,}: at the best price {trades.at_best:,}, inside the spread {trades.inside:,}, "
+                    f"beyond the best {trades.through:,}, behind the book {trades.behind:,}, unknown {trades.unknown:,}"
+                ),
             )
         )
     if report.drift is not None:
@@ -147,8 +151,10 @@ def _facts(report: "Validation") -> list[tuple[str, str]]:
         facts.append(
             (
                 "clock drift",
-                f"{drift.ns_per_s / 1e3:+,.2f} µs/s, {drift.total_ns / _MS:+,.3f} ms in all, "
-                f"scatter {drift.scatter_ns / _MS:,.3f} ms",
+                (
+                    f"{drift.ns_per_s / 1e3:+,.2f} µs/s, {drift.total_ns / _MS:+,.3f} ms in all, "
+                    f"scatter {drift.scatter_ns / _MS:,.3f} ms"
+                ),
             )
         )
     facts.append(("took", f"{text.duration(report.seconds)}, {text.rate(report.rows, report.seconds)}"))

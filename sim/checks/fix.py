@@ -17,8 +17,8 @@ from sim.checks import layout
 from sim.checks.checker import Checker, Limits
 from sim.checks.merge import NO_FLAG, NO_TIME, Merger, Numbered, judge_rows
 from sim.checks.pairs import print_rows
-from sim.checks.report import Problem, Validation
 from sim.checks.reorder import HELD_ROWS, Scout, Sorter
+from sim.checks.report import Problem, Validation
 from sim.checks.validate import Progress, doubles_count, run
 
 CORRECTION_NS_MAX: Final = 60_000_000_000
@@ -87,7 +87,7 @@ _AGAIN, _DOUBLED = "trades that came again", "trades that were there twice"
 
 
 class _Sieve:
-    """Reads an archive again and again, always without the rows that are to be dropped, and with the clock put right."""
+    """Reads an archive again and again, without the rows that are to be dropped, and with the clock put right."""
 
     def __init__(self, path: Path, tick_size: float, block_rows: int) -> None:
         self.path = path
