@@ -12,7 +12,6 @@ from hftd.errors import DataError
 from hftd.runfile import read_run
 from hftd.types import LOCAL_EVENT
 from sim.archive import read_latencies
-from sim.archive.stream import EventReader
 from sim.checks.checker import Limits
 from sim.checks.guess import Guess
 from sim.checks.report import Series, Validation
@@ -187,10 +186,16 @@ def inspect(
     if kind == LATENCIES:
         found = read_latencies(file)
         contents = Contents(
-            file=str(file), kind=kind, bytes=size, rows=len(found), latencies=describe(found, [file], None, len(found))
+            file=str(file),
+            kind=kind,
+            bytes=size,
+            rows=len(found),
+            latencies=describe(found, [file], None, len(found)),
         )
         if (np.diff(found["req_ts"]) < 0).any():
-            contents.notes = ["the rows are not in the order of their requests: `hftd latency orders` sorts them"]
+            contents.notes = [
+                "the rows are not in the order of their requests: `hftd latency orders` sorts them"
+            ]
         return contents, None
     return _inspect_run(file, size), None
 
@@ -199,7 +204,14 @@ class _Look:
     """Takes from the blocks of an archive what a check does not."""
 
     def __init__(self, at: str | None, depth: int, rows: int, clock: str, limits: Limits, where: str) -> None:
-        self.at, self.depth, self.rows, self.clock, self.limits, self.where = at, depth, rows, clock, limits, where
+        self.at, self.depth, self.rows, self.clock, self.limits, self.where = (
+            at,
+            depth,
+            rows,
+            clock,
+            limits,
+            where,
+        )
         self.at_ts = _NO_END
         self.bursts = Bursts()
         self.notes: list[str] = []
@@ -216,13 +228,17 @@ class _Look:
             self.first += rows_of(block[: self.rows - len(self.first)], row)
         if self.rows:
             # Rows of the block before count where this one has too few.
-            parts = [self.last, block[-self.rows :]] if row and len(block) < self.rows else [block[-self.rows :]]
+            parts = (
+                [self.last, block[-self.rows :]] if row and len(block) < self.rows else [block[-self.rows :]]
+            )
             self.last = np.concatenate(parts)[-self.rows :]
         self.last_row = row + len(block)
         self.bursts.push(block)
         if not self._is_there:
             try:
-                self._is_there = not self._book.apply(block, until_ts=self.at_ts, where=self.where, first_row=row)
+                self._is_there = not self._book.apply(
+                    block, until_ts=self.at_ts, where=self.where, first_row=row
+                )
             except DataError as error:
                 self.notes.append(f"the book is that before {error.what}")
                 self._is_there = True

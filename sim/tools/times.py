@@ -2,9 +2,14 @@
 
 import datetime
 import re
+from pathlib import Path
 from typing import Final
 
-from hftd.errors import UsageError
+import numpy as np
+
+from hftd.errors import DataError, UsageError
+from hftd.types import EXCH_EVENT, LOCAL_EVENT
+from sim.archive.stream import EventReader
 
 _NS: Final = 1_000_000_000
 _DAY_NS: Final = 86_400 * _NS
@@ -65,3 +70,18 @@ def _wrong(text: str) -> UsageError:
         f"{text!r} is no time",
         hint="a time is 1723161300000000000 (ns), 2024-08-08T23:55:00.5 or 23:55:00.5 (UTC)",
     )
+
+
+def first_time(file: Path | str, clock: str = "local") -> int:
+    """The first time of a clock in an archive, ns.
+
+    Raises:
+        DataError: The archive can't be read, or no row is of that clock.
+    """
+    flag, name = (LOCAL_EVENT, "local_ts") if clock == "local" else (EXCH_EVENT, "exch_ts")
+    with EventReader(file) as reader:
+        for block in reader.blocks():
+            of_clock = (block["ev"] & np.uint64(flag)) != 0
+            if of_clock.any():
+                return int(block[name][np.argmax(of_clock)])
+    raise DataError(f"no row is of the {clock} clock", where=str(file))
