@@ -1,6 +1,5 @@
 """What is in a file: an archive of events, order latencies, or a run."""
 
-import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -333,7 +332,7 @@ def _inspect_events(
     return Contents(
         file=str(file),
         kind=EVENTS,
-        bytes=os.stat(file).st_size,
+        bytes=Path(file).stat().st_size,
         rows=report.rows,
         seconds=seconds,
         rows_per_s=report.rows / seconds if seconds > 0 else None,
