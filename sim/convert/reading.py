@@ -3,6 +3,7 @@
 import mmap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -26,12 +27,26 @@ Progress = Callable[[int, int], None]
 """Called with what is done and what there is to do."""
 
 
+OpenInput = Callable[[Scan, bytes, bool, Path], int]
+
+
 class Venue(msgspec.Struct, frozen=True):
-    """A converter: its name, its compiled reader of lines, and the names of its user events."""
+    """A converter.
+
+    Attributes:
+        name: What it is called.
+        read_lines: Its compiled reader of lines.
+        kinds: The names of its user events.
+        open_input: Looks at what stands before the lines of each file, such as the header of a table: called
+            with the scan, the bytes from the file's beginning, whether they are all there are, and the path;
+            sets `table` of the state to 0 or more, and returns how many bytes are not for the reader, or -1
+            if it must see more. Only for readers that come back with OPENING while `table` is -1.
+    """
 
     name: str
     read_lines: Kernel
     kinds: Mapping[int, str]
+    open_input: OpenInput | None = None
 
 
 class Rows:
@@ -79,6 +94,7 @@ class Reading:
         self._venue = venue
         self._progress = progress
         self._told_ns = monotonic_ns()
+        self._path = Path()
         self.scan = Scan()
         self.rows = Rows()
         self.snapshots: list[tuple[int, int]] = []
@@ -98,6 +114,8 @@ class Reading:
             for number, file in enumerate(files):
                 self.scan.record["file"] = number
                 self.scan.record["line"] = 0
+                self.scan.record["table"] = -1
+                self._path = file.path
                 carry = b""
                 is_passing_over = False
                 for block in _ahead(file.blocks(), pool):
@@ -112,6 +130,7 @@ class Reading:
                         self._pass_over()
                         carry, is_passing_over = b"", True
                     self._tell(bytes_before + file.position, bytes_total)
+                self.scan.record["is_damaged"] = bool(file.damage)
                 self._block(carry, at_end=True)
                 self.lines += int(self.scan.record["line"])
                 bytes_before += file.size
@@ -134,6 +153,12 @@ class Reading:
             code = self._venue.read_lines.call(self.scan.address)
             if code == scanning.ROWS_FULL:
                 self.rows.grow()
+            elif code == scanning.OPENING and self._venue.open_input is not None:
+                start = int(record["consumed"])
+                size = self._venue.open_input(self.scan, text[start:], at_end, self._path)
+                if size < 0:
+                    return text[start:]
+                record["consumed"] = start + size
             elif code == scanning.SNAPSHOT:
                 self.snapshots.append((int(record["snapshot_row"]), int(record["row_count"])))
             else:

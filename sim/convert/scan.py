@@ -36,7 +36,7 @@ from sim.convert.state import (
 )
 
 
-def _memchr_typed(typingctx, address, byte, size):
+def _find_byte_typed(typingctx, address, byte, size):
     """The address of the first such byte, or 0."""
 
     def codegen(context, builder, signature, args):
@@ -52,7 +52,7 @@ def _memchr_typed(typingctx, address, byte, size):
     return types.int64(types.int64, types.int64, types.int64), codegen
 
 
-_memchr: Any = intrinsic(_memchr_typed)
+find_byte: Any = intrinsic(_find_byte_typed)
 
 
 @inline
@@ -194,7 +194,7 @@ def next_message(s):
     end = s.text + s.size
     while s.code == DONE:
         p = s.text + s.consumed
-        newline = _memchr(p, 10, end - p) if p < end else 0
+        newline = find_byte(p, 10, end - p) if p < end else 0
         if p >= end or (newline == 0 and not s.at_end):
             return False
         stop = newline if newline else end

@@ -16,7 +16,7 @@ FIELDS_MAX: Final = 256
 """Fields of one message; a message with more counts as unreadable."""
 NAMES_MAX: Final = 512
 """Different names that are counted apart; the rest counts as "others"."""
-NAME_SIZE: Final = 40
+NAME_SIZE: Final = 64
 PLACES_MAX: Final = 16
 """Places of trouble that are kept; all are counted."""
 
@@ -26,21 +26,28 @@ JSON: Final = 2
 FIELD: Final = 3
 LENGTH: Final = 4
 TORN_END: Final = 5
-UNREADABLE_MAX: Final = 6
-BLANK: Final = 6
-NOT_A_TRADE: Final = 7
-ERROR_OBJECT: Final = 8
-UNKNOWN: Final = 9
-NOT_ASKED: Final = 10
-PARTIAL_DEPTH: Final = 11
-OTHER_SYMBOL: Final = 12
-LOST_SNAPSHOT: Final = 13
+COLUMNS: Final = 6
+QUOTES: Final = 7
+TIME_UNIT: Final = 8
+UNREADABLE_MAX: Final = 12
+BLANK: Final = 12
+NOT_A_TRADE: Final = 13
+ERROR_OBJECT: Final = 14
+UNKNOWN: Final = 15
+NOT_ASKED: Final = 16
+PARTIAL_DEPTH: Final = 17
+OTHER_SYMBOL: Final = 18
+LOST_SNAPSHOT: Final = 19
+HEADER_AGAIN: Final = 20
 REASONS: Final = {
     TIMESTAMP: "no local time of 16 or 19 digits",
     JSON: "torn, or not JSON",
     FIELD: "a field is missing, or is not a number",
     LENGTH: "longer than a line may be",
     TORN_END: "torn at the end of the file",
+    COLUMNS: "not as many columns as the header has",
+    QUOTES: "quotes that are not around a whole field",
+    TIME_UNIT: "a time in another unit than the format has",
     BLANK: "blank",
     NOT_A_TRADE: "a trade that is not of the market",
     ERROR_OBJECT: "an error of the exchange",
@@ -49,6 +56,7 @@ REASONS: Final = {
     PARTIAL_DEPTH: "a partial depth stream",
     OTHER_SYMBOL: "another symbol",
     LOST_SNAPSHOT: "a snapshot in a capture of several symbols, which does not say whose it is",
+    HEADER_AGAIN: "the header once more",
 }
 
 # What names are counted of.
@@ -60,6 +68,11 @@ ERRORS: Final = 2
 DONE: Final = 0
 ROWS_FULL: Final = 1
 SNAPSHOT: Final = 2
+OPENING: Final = 3
+"""A file begins: what stands before its lines or records must be looked at, see `Venue.open_input`."""
+
+COLUMNS_MAX: Final = 32
+"""Columns that a reader of tables asks for."""
 
 name_dtype = np.dtype(
     [("category", "i8"), ("size", "i8"), ("count", "i8"), ("name", f"S{NAME_SIZE}")], align=True
@@ -82,6 +95,7 @@ state_dtype = np.dtype(
         ("code", "i8"),
         ("local_ts", "i8"),
         ("is_cut", "i8"),
+        ("is_damaged", "i8"),
         ("file", "i8"),
         ("line", "i8"),
         ("fields", "i8"),
@@ -101,6 +115,10 @@ state_dtype = np.dtype(
         ("lines_in_ns", "i8"),
         ("lines_in_us", "i8"),
         ("lines_used", "i8"),
+        ("table", "i8"),
+        ("column_count", "i8"),
+        ("header_key", "i8"),
+        ("columns", "i8", (COLUMNS_MAX,)),
         ("ignored", "i8", (32,)),
         ("used", "i8", (256,)),
     ],
@@ -127,6 +145,7 @@ class Scan:
         record["bad_places"] = self.bad_places.ctypes.data
         record["chosen"] = -1
         record["update_id"] = -1
+        record["table"] = -1
 
     @property
     def record(self) -> Any:
