@@ -1,5 +1,6 @@
 """`hftd backtest`."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -67,5 +68,7 @@ def command(
     with watching(progress_mode):
         result = backtest(replay_config, path.parent, bot_config, bot.parent, dates)
     from daemon.cli.output import put_out
+    from daemon.cli.run_meta import backtest_meta
 
-    put_out(result, as_json=as_json, record=record, latency=latency)
+    meta = partial(backtest_meta, replay_config, path.parent, bot_config, dates, result)
+    put_out(result, as_json=as_json, record=record, latency=latency, meta=meta)
