@@ -97,6 +97,11 @@ class Backtest(Hbt):
             )
         return self._lives.rows()
 
+    @property
+    def life_dropped(self) -> int:
+        """Rows of the life of orders that had no room."""
+        return 0 if self._lives is None else self._lives.dropped
+
     def close(self) -> int:
         """Done with it. Returns 0.
 

@@ -146,6 +146,8 @@ def after_market_row(exchange, row, now_ns):
 @inline
 def _new_row(life):
     """The address of another row with nothing in it, 0 if there is no room: then it is counted."""
+    if life == 0:
+        return 0
     r = rows_at(life)
     if r.count >= r.cap:
         r.dropped += 1
