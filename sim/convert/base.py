@@ -40,6 +40,10 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         base_latency_ns: Added to the clock correction where there is one: the least latency that is believed.
         strict: Refuse a capture with damage or with unreadable lines, instead of saying so.
         level: Deflate's level of the archive, 0 (stored) to 9.
+        depth: Of a capture with books of several depths: the levels a side of the one to take; None: the only one.
+        latency_ns: Of inputs without local times: how long after it was sent a message arrives.
+        keep_far_levels: Of books of the first levels: a level that falls behind the last one is kept as it was.
+        hftbacktest_rows: Choose times and rows as HftBacktest's converter does, where that is no better or worse.
     """
 
     mark_price: bool = False
@@ -48,6 +52,10 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     base_latency_ns: int = 0
     strict: bool = False
     level: int = LEVEL
+    depth: int | None = None
+    latency_ns: int = 0
+    keep_far_levels: bool = False
+    hftbacktest_rows: bool = False
 
 
 def convert_with(
@@ -71,8 +79,11 @@ def convert_with(
             book_ticker=options.book_ticker,
             progress=progress,
         )
+        if venue.set_up is not None:
+            venue.set_up(reading.scan, options)
         reading.read(files)
         symbol, drops_marked = _checked_symbol(reading, options, inputs)
+        own_notes = venue.check(reading.scan, options, _where(inputs)) if venue.check is not None else []
         damage = [sentence for file in files for sentence in file.damage]
         unreadable = _unreadable(reading)
         if options.strict:
@@ -119,7 +130,7 @@ def convert_with(
         symbols=reading.scan.counts(scanning.SYMBOLS),
         lines_in_us=int(record["lines_in_us"]),
         damage=damage,
-        notes=_notes(reading, options, shift_ns, crossed.checked),
+        notes=own_notes + _notes(reading, options, shift_ns, crossed.checked),
         bytes_read=sum(file.position for file in files),
         bytes_text=reading.bytes_text,
         bytes_written=writer.bytes_written,
@@ -155,9 +166,10 @@ def _checked_symbol(reading: Reading, options: Options, inputs: Sequence[Path]) 
     counts = scan.counts(scanning.SYMBOLS)
     listed = ", ".join(f"{name} ({count:,} lines)" for name, count in counts.items())
     where = _where(inputs)
-    if options.symbol is not None and options.symbol.upper() not in counts:
+    asked = options.symbol if reading.keeps_case or not options.symbol else options.symbol.upper()
+    if asked is not None and asked not in counts:
         raise DataError(
-            f"the capture has no lines of {options.symbol.upper()}",
+            f"the capture has no lines of {asked}",
             where=where,
             hint=f"it has {listed}" if listed else "none of its lines names a symbol",
         )

@@ -7,7 +7,7 @@ sorts the rows of the chunk before. All of them work without the GIL for most of
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -53,6 +53,10 @@ class Venue(msgspec.Struct, frozen=True):
             sets `table` of the state to 0 or more, and returns how many bytes are not for the reader, or -1
             if it must see more. Only for readers that come back with OPENING while `table` is -1.
         is_binary: Its inputs are no text.
+        set_up: Called with the scan and the options before anything is read: prepares a state of the reader's own.
+        check: Called with the scan, the options and the inputs when all was read; raises what makes an archive
+            impossible, and returns notes for the report.
+        keeps_case: Symbols are told apart by upper and lower case.
     """
 
     name: str
@@ -60,6 +64,9 @@ class Venue(msgspec.Struct, frozen=True):
     kinds: Mapping[int, str]
     open_input: OpenInput | None = None
     is_binary: bool = False
+    set_up: Callable[[Scan, Any], None] | None = None
+    check: Callable[[Scan, Any, str], list[str]] | None = None
+    keeps_case: bool = False
 
 
 class Reading:
@@ -94,6 +101,7 @@ class Reading:
     ) -> None:
         self._venue = venue
         self._ordering = ordering
+        self.keeps_case = venue.keeps_case
         self._progress = progress
         self._told_ns = monotonic_ns()
         self._path = Path()
@@ -110,7 +118,7 @@ class Reading:
         record["wants_mark"] = mark_price
         record["wants_ticker"] = book_ticker
         if symbol:
-            self.scan.choose(symbol)
+            self.scan.choose(symbol if venue.keeps_case else symbol.upper())
 
     def read(self, files: Sequence[TextFile]) -> None:
         """Read all files to their ends."""

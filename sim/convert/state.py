@@ -29,6 +29,7 @@ TORN_END: Final = 5
 COLUMNS: Final = 6
 QUOTES: Final = 7
 TIME_UNIT: Final = 8
+BOOK_SIZE: Final = 9
 UNREADABLE_MAX: Final = 12
 BLANK: Final = 12
 NOT_A_TRADE: Final = 13
@@ -39,6 +40,10 @@ PARTIAL_DEPTH: Final = 17
 OTHER_SYMBOL: Final = 18
 LOST_SNAPSHOT: Final = 19
 HEADER_AGAIN: Final = 20
+OTHER_BOOK: Final = 24
+SUPERSEDED: Final = 25
+BLOCK_TRADE: Final = 26
+TRADE_AGAIN: Final = 27
 REASONS: Final = {
     TIMESTAMP: "no local time of 16 or 19 digits",
     JSON: "torn, or not JSON",
@@ -48,6 +53,7 @@ REASONS: Final = {
     COLUMNS: "not as many columns as the header has",
     QUOTES: "quotes that are not around a whole field",
     TIME_UNIT: "a time in another unit than the format has",
+    BOOK_SIZE: "a book of more levels than 1,000 a side",
     BLANK: "blank",
     NOT_A_TRADE: "a trade that is not of the market",
     ERROR_OBJECT: "an error of the exchange",
@@ -57,12 +63,17 @@ REASONS: Final = {
     OTHER_SYMBOL: "another symbol",
     LOST_SNAPSHOT: "a snapshot in a capture of several symbols, which does not say whose it is",
     HEADER_AGAIN: "the header once more",
+    OTHER_BOOK: "a book of another depth",
+    SUPERSEDED: "an update that the book had already",
+    BLOCK_TRADE: "a block trade (each trade is counted)",
+    TRADE_AGAIN: "a trade that was there before (each trade is counted)",
 }
 
 # What names are counted of.
 SYMBOLS: Final = 0
 EVENTS: Final = 1
 ERRORS: Final = 2
+BOOKS: Final = 3
 
 # Why the reader came back.
 DONE: Final = 0
@@ -115,6 +126,9 @@ state_dtype = np.dtype(
         ("lines_in_ns", "i8"),
         ("lines_in_us", "i8"),
         ("lines_used", "i8"),
+        ("own", "i8"),
+        ("has_no_time", "i8"),
+        ("rows_extra", "i8"),
         ("table", "i8"),
         ("column_count", "i8"),
         ("header_key", "i8"),
@@ -135,6 +149,7 @@ class Scan:
     def __init__(self) -> None:
         self.state = np.zeros(1, state_dtype)
         self._fields = np.zeros((FIELDS_MAX, 4), np.int64)
+        self._own = np.zeros(1, np.int64)
         self.names = np.zeros(NAMES_MAX, name_dtype)
         self.gap_places = np.zeros(PLACES_MAX, place_dtype)
         self.bad_places = np.zeros(PLACES_MAX, place_dtype)
@@ -146,6 +161,17 @@ class Scan:
         record["chosen"] = -1
         record["update_id"] = -1
         record["table"] = -1
+
+    def give_own(self, dtype: np.dtype[Any]) -> Any:
+        """Give the reader a state of its own, at the address `own`; returns that record, all zeros."""
+        self._own = np.zeros(1, dtype)
+        self.record["own"] = self._own.ctypes.data
+        return self.own
+
+    @property
+    def own(self) -> Any:
+        """The record that `give_own` made."""
+        return self._own[0]
 
     @property
     def record(self) -> Any:
@@ -159,7 +185,7 @@ class Scan:
 
     def choose(self, symbol: str) -> None:
         """Convert this symbol only, whichever comes first."""
-        name = symbol.upper().encode()[:NAME_SIZE]
+        name = symbol.encode()[:NAME_SIZE]
         self.names[0] = (SYMBOLS, len(name), 0, name)
         self.record["name_count"] = 1
         self.record["chosen"] = 0
