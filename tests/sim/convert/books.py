@@ -43,7 +43,9 @@ class Book:
             del self.asks[tick]
         for _ in range(self.random.randint(0, 8)):
             away = self.random.randint(1, 60)
-            side, tick = (self.bids, self.mid - away) if self.random.random() < 0.5 else (self.asks, self.mid + away)
+            side, tick = (
+                (self.bids, self.mid - away) if self.random.random() < 0.5 else (self.asks, self.mid + away)
+            )
             if tick in side and len(side) > 25 and self.random.random() < 0.4:
                 del side[tick]
             else:

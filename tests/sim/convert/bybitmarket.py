@@ -112,7 +112,9 @@ def capture(seed: int, count: int = 300, **market: Any) -> list[bytes]:
     return lines + [made.line(made.next_message()) for _ in range(count)]
 
 
-TRADES_HEADER = b"timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional\n"
+TRADES_HEADER = (
+    b"timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional\n"
+)
 
 
 def history(seed: int, count: int = 200, symbol: str = "XRPUSDT") -> tuple[list[bytes], list[bytes]]:

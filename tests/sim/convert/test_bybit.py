@@ -146,7 +146,7 @@ def test_books_of_several_depths_are_refused_unless_one_is_chosen(tmp_path):
 def test_one_symbol_of_several_is_taken_with_the_depth_that_it_has(tmp_path):
     bitcoin, ripple = capture(1, 40), capture(2, 40, symbol="XRPUSDT", depth=200)
     mixed = [*bitcoin[:20], *ripple, *bitcoin[20:]]
-    with pytest.raises(DataError, match="several symbols: BTCUSDT .* XRPUSDT"):
+    with pytest.raises(DataError, match=r"several symbols: BTCUSDT .* XRPUSDT"):
         converted(tmp_path, mixed)
     report, rows = converted(tmp_path, mixed, symbol="xrpusdt")
     assert report.symbol == "XRPUSDT"
