@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Final
 
 from hftd.errors import UsageError
-from sim.convert import binancecoinm, binancefutures, binancespot, bybit, bybithistory, hyperliquid
+from sim.convert import (
+    binancecoinm,
+    binancefutures,
+    binancespot,
+    bybit,
+    bybithistory,
+    hyperliquid,
+    mexc,
+)
 from sim.convert.base import Options, convert_with
 from sim.convert.reading import Progress, Venue
 from sim.convert.report import Report
@@ -35,6 +43,7 @@ VENUES: Final = {
         set_up=hyperliquid.set_up,
         keeps_case=True,
     ),
+    "mexc": Venue("mexc", mexc.read_lines, mexc.KINDS, set_up=mexc.set_up, check=mexc.check),
 }
 """The converters by name."""
 

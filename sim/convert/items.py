@@ -9,9 +9,10 @@ first.
 from typing import Final
 
 from hftd.jit import inline
-from hftd.json_levels import skip_blanks
+from hftd.json_levels import skip_blanks, write_levels
 from hftd.native import load_u8
 from sim.convert.message import add_row, field, integer_of, number_of, read_fields
+from sim.convert.state import ROW_SIZE
 
 _NS_PER_MS: Final = 1_000_000
 _MS_MIN: Final = 100_000_000_000
@@ -66,6 +67,16 @@ def is_array_end(p, end):
 def read_item(s, p, end):
     """Note the fields of the object at `p`; returns the address behind it, 0 where it is none."""
     return read_fields(s, p, end) if load_u8(p) == 123 else 0
+
+
+@inline
+def add_arrays(s, start, end, ev, exch_ts, local_ts):
+    """As `add_levels` of :mod:`sim.convert.message`, of an array at `start`; how many levels, -1 if it has others."""
+    room = s.row_capacity - s.row_count
+    count = write_levels(start, end, s.rows + s.row_count * ROW_SIZE, room, ev, exch_ts, local_ts)
+    if count > 0:
+        s.row_count += count
+    return max(count, -1)
 
 
 @inline
