@@ -244,6 +244,7 @@ def test_answers_errors_and_other_channels_are_counted_by_name(tmp_path):
         ("levels", [[{"px": "1"}], []], "a field is missing, or is not a number"),
         ("levels", [[{"px": "NaN", "sz": "1"}], []], "a field is missing, or is not a number"),
         ("levels", [[["1", "2"]], []], "a field is missing, or is not a number"),
+        ("levels", [[{"px": "1", "sz": "-1"}], []], "a field is missing, or is not a number"),
         ("levels", 5, "a field is missing, or is not a number"),
         (
             "levels",
