@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Final
 
 from hftd.errors import UsageError
-from sim.convert import binancefutures, bybit, bybithistory, hyperliquid, mexc
+from sim.convert import (
+    binancecoinm,
+    binancefutures,
+    binancespot,
+    bybit,
+    bybithistory,
+    hyperliquid,
+    mexc,
+)
 from sim.convert.base import Options, convert_with
 from sim.convert.reading import Progress, Venue
 from sim.convert.report import Report
@@ -16,7 +24,9 @@ from sim.convert.report import Report
 __all__ = ["VENUES", "Options", "Progress", "Report", "Venue", "convert"]
 
 VENUES: Final = {
+    "binancecoinm": Venue("binancecoinm", binancecoinm.read_lines, binancecoinm.KINDS),
     "binancefutures": Venue("binancefutures", binancefutures.read_lines, binancefutures.KINDS),
+    "binancespot": Venue("binancespot", binancespot.read_lines, binancespot.KINDS),
     "bybit": Venue("bybit", bybit.read_lines, bybit.KINDS, set_up=bybit.set_up, check=bybit.check),
     "bybithistory": Venue(
         "bybithistory",

@@ -40,6 +40,7 @@ PARTIAL_DEPTH: Final = 17
 OTHER_SYMBOL: Final = 18
 LOST_SNAPSHOT: Final = 19
 HEADER_AGAIN: Final = 20
+NO_TIME: Final = 28
 OTHER_BOOK: Final = 24
 SUPERSEDED: Final = 25
 BLOCK_TRADE: Final = 26
@@ -63,6 +64,7 @@ REASONS: Final = {
     OTHER_SYMBOL: "another symbol",
     LOST_SNAPSHOT: "a snapshot in a capture of several symbols, which does not say whose it is",
     HEADER_AGAIN: "the header once more",
+    NO_TIME: "a message without a time, before any that has one",
     OTHER_BOOK: "a book of another depth",
     SUPERSEDED: "an update that the book had already",
     BLOCK_TRADE: "a block trade (each trade is counted)",
@@ -105,6 +107,7 @@ state_dtype = np.dtype(
         ("snapshot_row", "i8"),
         ("code", "i8"),
         ("local_ts", "i8"),
+        ("exch_ts", "i8"),
         ("is_cut", "i8"),
         ("is_damaged", "i8"),
         ("file", "i8"),
