@@ -8,7 +8,7 @@ size of the text.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -38,6 +38,8 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         book_ticker: Take best bids and offers (`bookTicker`), as user events.
         symbol: The symbol to take from a capture of several; None: the only one.
         base_latency_ns: Added to the clock correction where there is one: the least latency that is believed.
+        snapshots: Of Tardis's books: "process" all snapshots, "ignore_sod" (those with which a day's file begins,
+            which Tardis adds to each), or "ignore" all.
         strict: Refuse a capture with damage or with unreadable lines, instead of saying so.
         level: Deflate's level of the archive, 0 (stored) to 9.
     """
@@ -46,6 +48,7 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     book_ticker: bool = False
     symbol: str | None = None
     base_latency_ns: int = 0
+    snapshots: Literal["process", "ignore_sod", "ignore"] = "process"
     strict: bool = False
     level: int = LEVEL
 
@@ -69,9 +72,16 @@ def convert_with(
         book_ticker=options.book_ticker,
         progress=progress,
     )
+    if venue.configure is not None:
+        venue.configure(reading.scan, options)
+    if venue.arrange is not None:
+        files = venue.arrange(files)
+        inputs = [file.path for file in files]
     reading.read(files)
     record = reading.scan.record
     symbol = _checked_symbol(reading, options, inputs)
+    if venue.check is not None:
+        venue.check(reading.scan, _where(inputs), options)
     damage = [sentence for file in files for sentence in file.damage]
     unreadable = _unreadable(reading.scan, inputs)
     if options.strict:
@@ -145,9 +155,9 @@ def _checked_symbol(reading: Reading, options: Options, inputs: Sequence[Path]) 
     counts = scan.counts(scanning.SYMBOLS)
     listed = ", ".join(f"{name} ({count:,} lines)" for name, count in counts.items())
     where = _where(inputs)
-    if options.symbol is not None and options.symbol.upper() not in counts:
+    if scan.asked is not None and scan.asked not in counts:
         raise DataError(
-            f"the capture has no lines of {options.symbol.upper()}",
+            f"the capture has no lines of {scan.asked}",
             where=where,
             hint=f"it has {listed}" if listed else "none of its lines names a symbol",
         )
@@ -229,7 +239,7 @@ def _notes(reading: Reading, options: Options, shift_ns: int, is_checked: bool) 
         notes.append(f"local times are in microseconds: {share}")
     if shift_ns > _LARGE_CORRECTION_NS:
         notes.append(f"the clock correction of {shift_ns / 1e9:.1f} s is large: is one line's time wrong?")
-    if not record["used"][4]:
+    if record["used"][1] and not record["used"][4]:
         notes.append("there is no snapshot: the book is known only as far as updates touch it")
     if len(reading.snapshots) and not record["used"][4]:
         notes.append("snapshots do not name a symbol: those of this capture of several were left out")

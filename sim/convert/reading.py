@@ -4,7 +4,7 @@ import mmap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -41,12 +41,20 @@ class Venue(msgspec.Struct, frozen=True):
             with the scan, the bytes from the file's beginning, whether they are all there are, and the path;
             sets `table` of the state to 0 or more, and returns how many bytes are not for the reader, or -1
             if it must see more. Only for readers that come back with OPENING while `table` is -1.
+        configure: Called once with the scan and the options, before anything is read.
+        arrange: The inputs in the order in which they are read; without it, as they are given.
+        check: Called with the scan, the inputs' names and the options when all is read; raises what must be refused.
+        workspace_bytes: Memory for the reader's own use, at `workspace` of the state.
     """
 
     name: str
     read_lines: Kernel
     kinds: Mapping[int, str]
     open_input: OpenInput | None = None
+    configure: Callable[[Scan, Any], None] | None = None
+    arrange: Callable[[Sequence[TextFile]], list[TextFile]] | None = None
+    check: Callable[[Scan, str, Any], None] | None = None
+    workspace_bytes: int = 0
 
 
 class Rows:
@@ -95,7 +103,7 @@ class Reading:
         self._progress = progress
         self._told_ns = monotonic_ns()
         self._path = Path()
-        self.scan = Scan()
+        self.scan = Scan(venue.workspace_bytes)
         self.rows = Rows()
         self.snapshots: list[tuple[int, int]] = []
         self.lines = 0
@@ -104,7 +112,7 @@ class Reading:
         record["wants_mark"] = mark_price
         record["wants_ticker"] = book_ticker
         if symbol:
-            self.scan.choose(symbol)
+            self.scan.choose(symbol.upper())
 
     def read(self, files: Sequence[TextFile]) -> None:
         """Read all files to their ends."""
@@ -139,10 +147,10 @@ class Reading:
 
     def _block(self, text: bytes, *, at_end: bool) -> bytes:
         """Read the lines of a block; returns the beginning of the line that the block cuts."""
-        if not text:
+        if not text and not at_end:
             return b""
         record = self.scan.record
-        held = np.frombuffer(text, np.uint8)
+        held = np.frombuffer(text or b"\0", np.uint8)
         record["text"] = held.ctypes.data
         record["size"] = len(text)
         record["at_end"] = at_end
@@ -189,6 +197,8 @@ class Reading:
 
     def drop_snapshots(self) -> None:
         """Take the snapshots' rows out: in a capture of several symbols they may be another's."""
+        if not self.snapshots:
+            return
         record = self.scan.record
         rows = self.rows.first(int(record["row_count"]))
         kept = np.ones(len(rows), bool)

@@ -29,6 +29,8 @@ TORN_END: Final = 5
 COLUMNS: Final = 6
 QUOTES: Final = 7
 TIME_UNIT: Final = 8
+SIDE: Final = 9
+LEVELS: Final = 10
 UNREADABLE_MAX: Final = 12
 BLANK: Final = 12
 NOT_A_TRADE: Final = 13
@@ -39,6 +41,8 @@ PARTIAL_DEPTH: Final = 17
 OTHER_SYMBOL: Final = 18
 LOST_SNAPSHOT: Final = 19
 HEADER_AGAIN: Final = 20
+SNAPSHOT_LEFT_OUT: Final = 21
+OTHER_EXCHANGE: Final = 22
 REASONS: Final = {
     TIMESTAMP: "no local time of 16 or 19 digits",
     JSON: "torn, or not JSON",
@@ -48,6 +52,8 @@ REASONS: Final = {
     COLUMNS: "not as many columns as the header has",
     QUOTES: "quotes that are not around a whole field",
     TIME_UNIT: "a time in another unit than the format has",
+    SIDE: "a side that is none",
+    LEVELS: "a level beyond those that a snapshot may have",
     BLANK: "blank",
     NOT_A_TRADE: "a trade that is not of the market",
     ERROR_OBJECT: "an error of the exchange",
@@ -57,12 +63,15 @@ REASONS: Final = {
     OTHER_SYMBOL: "another symbol",
     LOST_SNAPSHOT: "a snapshot in a capture of several symbols, which does not say whose it is",
     HEADER_AGAIN: "the header once more",
+    SNAPSHOT_LEFT_OUT: "a level of a snapshot, which was not asked for",
+    OTHER_EXCHANGE: "another exchange",
 }
 
 # What names are counted of.
 SYMBOLS: Final = 0
 EVENTS: Final = 1
 ERRORS: Final = 2
+EXCHANGES: Final = 3
 
 # Why the reader came back.
 DONE: Final = 0
@@ -73,6 +82,8 @@ OPENING: Final = 3
 
 COLUMNS_MAX: Final = 32
 """Columns that a reader of tables asks for."""
+REGISTERS: Final = 32
+"""Numbers that a venue keeps from line to line as it likes."""
 
 name_dtype = np.dtype(
     [("category", "i8"), ("size", "i8"), ("count", "i8"), ("name", f"S{NAME_SIZE}")], align=True
@@ -119,6 +130,8 @@ state_dtype = np.dtype(
         ("column_count", "i8"),
         ("header_key", "i8"),
         ("columns", "i8", (COLUMNS_MAX,)),
+        ("registers", "i8", (REGISTERS,)),
+        ("workspace", "i8"),
         ("ignored", "i8", (32,)),
         ("used", "i8", (256,)),
     ],
@@ -130,10 +143,15 @@ state_at = record_at(state_dtype)
 
 
 class Scan:
-    """The state of a reader and the arrays that it points to."""
+    """The state of a reader and the arrays that it points to.
 
-    def __init__(self) -> None:
+    Args:
+        workspace_bytes: Memory for the venue's own use, zeros at first; what is not touched costs nothing.
+    """
+
+    def __init__(self, workspace_bytes: int = 0) -> None:
         self.state = np.zeros(1, state_dtype)
+        self.asked: str | None = None
         self._fields = np.zeros((FIELDS_MAX, 4), np.int64)
         self.names = np.zeros(NAMES_MAX, name_dtype)
         self.gap_places = np.zeros(PLACES_MAX, place_dtype)
@@ -143,6 +161,8 @@ class Scan:
         record["names"] = self.names.ctypes.data
         record["gap_places"] = self.gap_places.ctypes.data
         record["bad_places"] = self.bad_places.ctypes.data
+        self.workspace = np.zeros((workspace_bytes + 7) // 8, np.int64)
+        record["workspace"] = self.workspace.ctypes.data
         record["chosen"] = -1
         record["update_id"] = -1
         record["table"] = -1
@@ -158,11 +178,18 @@ class Scan:
         return self.state.ctypes.data
 
     def choose(self, symbol: str) -> None:
-        """Convert this symbol only, whichever comes first."""
-        name = symbol.upper().encode()[:NAME_SIZE]
-        self.names[0] = (SYMBOLS, len(name), 0, name)
-        self.record["name_count"] = 1
-        self.record["chosen"] = 0
+        """Convert this symbol only, spelt like this, whichever comes first. Called before other names are."""
+        self.record["name_count"] = 0
+        self.record["chosen"] = self.add_name(SYMBOLS, symbol)
+        self.asked = symbol
+
+    def add_name(self, category: int, name: str) -> int:
+        """Make a place for a name before any is counted; returns its number."""
+        number = int(self.record["name_count"])
+        text = name.encode()[:NAME_SIZE]
+        self.names[number] = (category, len(text), 0, text)
+        self.record["name_count"] = number + 1
+        return number
 
     def counts(self, category: int) -> dict[str, int]:
         """How often each name of a category came, the most frequent first."""
