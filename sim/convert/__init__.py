@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from hftd.errors import UsageError
-from sim.convert import binancefutures, tardis
+from sim.convert import binancefutures, databento, tardis
 from sim.convert.base import Options, convert_with
 from sim.convert.reading import Progress, Venue
 from sim.convert.report import Report
@@ -17,6 +17,7 @@ __all__ = ["VENUES", "Options", "Progress", "Report", "Venue", "convert"]
 
 VENUES: Final = {
     "binancefutures": Venue("binancefutures", binancefutures.read_lines, binancefutures.KINDS),
+    "databento": databento.VENUE,
     "tardis": tardis.VENUE,
 }
 """The converters by name."""

@@ -64,7 +64,7 @@ def convert_with(
 ) -> Report:
     """Convert captures, taken as one in the order given; see `sim.convert.convert`."""
     start_ns = monotonic_ns()
-    files = _checked(inputs, output, options)
+    files = _checked(venue, inputs, output, options)
     reading = Reading(
         venue,
         symbol=options.symbol,
@@ -79,10 +79,14 @@ def convert_with(
         inputs = [file.path for file in files]
     reading.read(files)
     record = reading.scan.record
-    symbol = _checked_symbol(reading, options, inputs)
     if venue.check is not None:
         venue.check(reading.scan, _where(inputs), options)
+    symbol = _checked_symbol(reading, options, inputs)
     damage = [sentence for file in files for sentence in file.damage]
+    remarks: list[str] = []
+    if venue.remarks is not None:
+        lost, remarks = venue.remarks(reading.scan, [str(path) for path in inputs])
+        damage += lost
     unreadable = _unreadable(reading.scan, inputs)
     if options.strict:
         _refuse_damage(damage, unreadable, int(record["bad_count"]))
@@ -122,7 +126,7 @@ def convert_with(
         symbols=reading.scan.counts(scanning.SYMBOLS),
         lines_in_us=int(record["lines_in_us"]),
         damage=damage,
-        notes=_notes(reading, options, shift_ns, crossed.checked),
+        notes=[*remarks, *_notes(reading, options, shift_ns, crossed.checked)],
         bytes_read=sum(file.position for file in files),
         bytes_text=reading.bytes_text,
         bytes_written=bytes_written,
@@ -131,7 +135,7 @@ def convert_with(
     )
 
 
-def _checked(inputs: Sequence[Path], output: Path, options: Options) -> list[TextFile]:
+def _checked(venue: Venue, inputs: Sequence[Path], output: Path, options: Options) -> list[TextFile]:
     """The inputs, opened for reading; refuses what can be seen to be wrong before the work begins."""
     if not inputs:
         raise UsageError("there is no input to convert")
@@ -146,7 +150,7 @@ def _checked(inputs: Sequence[Path], output: Path, options: Options) -> list[Tex
     for path in inputs:
         if path.exists() and output.exists() and path.samefile(output):
             raise UsageError("the output is one of the inputs", where=str(path))
-    return [TextFile(path) for path in inputs]
+    return [TextFile(path, is_binary=venue.is_binary) for path in inputs]
 
 
 def _checked_symbol(reading: Reading, options: Options, inputs: Sequence[Path]) -> str:

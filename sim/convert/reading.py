@@ -44,6 +44,8 @@ class Venue(msgspec.Struct, frozen=True):
         configure: Called once with the scan and the options, before anything is read.
         arrange: The inputs in the order in which they are read; without it, as they are given.
         check: Called with the scan, the inputs' names and the options when all is read; raises what must be refused.
+        remarks: Called with the scan and the inputs' names; what is lost, and notes, as sentences for the report.
+        is_binary: Whether its files are no text.
         workspace_bytes: Memory for the reader's own use, at `workspace` of the state.
     """
 
@@ -54,6 +56,8 @@ class Venue(msgspec.Struct, frozen=True):
     configure: Callable[[Scan, Any], None] | None = None
     arrange: Callable[[Sequence[TextFile]], list[TextFile]] | None = None
     check: Callable[[Scan, str, Any], None] | None = None
+    remarks: Callable[[Scan, Sequence[str]], tuple[list[str], list[str]]] | None = None
+    is_binary: bool = False
     workspace_bytes: int = 0
 
 

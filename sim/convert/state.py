@@ -31,18 +31,23 @@ QUOTES: Final = 7
 TIME_UNIT: Final = 8
 SIDE: Final = 9
 LEVELS: Final = 10
-UNREADABLE_MAX: Final = 12
-BLANK: Final = 12
-NOT_A_TRADE: Final = 13
-ERROR_OBJECT: Final = 14
-UNKNOWN: Final = 15
-NOT_ASKED: Final = 16
-PARTIAL_DEPTH: Final = 17
-OTHER_SYMBOL: Final = 18
-LOST_SNAPSHOT: Final = 19
-HEADER_AGAIN: Final = 20
-SNAPSHOT_LEFT_OUT: Final = 21
-OTHER_EXCHANGE: Final = 22
+RECORD: Final = 11
+ACTION: Final = 12
+NO_PRICE: Final = 13
+LEVEL_ORDER: Final = 14
+UNREADABLE_MAX: Final = 16
+BLANK: Final = 16
+NOT_A_TRADE: Final = 17
+ERROR_OBJECT: Final = 18
+UNKNOWN: Final = 19
+NOT_ASKED: Final = 20
+PARTIAL_DEPTH: Final = 21
+OTHER_SYMBOL: Final = 22
+LOST_SNAPSHOT: Final = 23
+HEADER_AGAIN: Final = 24
+SNAPSHOT_LEFT_OUT: Final = 25
+OTHER_EXCHANGE: Final = 26
+NO_CHANGE: Final = 27
 REASONS: Final = {
     TIMESTAMP: "no local time of 16 or 19 digits",
     JSON: "torn, or not JSON",
@@ -54,6 +59,10 @@ REASONS: Final = {
     TIME_UNIT: "a time in another unit than the format has",
     SIDE: "a side that is none",
     LEVELS: "a level beyond those that a snapshot may have",
+    RECORD: "a record of a length that it can't have",
+    ACTION: "an action that is none",
+    NO_PRICE: "no price",
+    LEVEL_ORDER: "levels that are not in the order of their prices",
     BLANK: "blank",
     NOT_A_TRADE: "a trade that is not of the market",
     ERROR_OBJECT: "an error of the exchange",
@@ -65,6 +74,7 @@ REASONS: Final = {
     HEADER_AGAIN: "the header once more",
     SNAPSHOT_LEFT_OUT: "a level of a snapshot, which was not asked for",
     OTHER_EXCHANGE: "another exchange",
+    NO_CHANGE: "a record that changes nothing",
 }
 
 # What names are counted of.
@@ -145,6 +155,10 @@ state_at = record_at(state_dtype)
 class Scan:
     """The state of a reader and the arrays that it points to.
 
+    Attributes:
+        asked: The symbol that was chosen, as the names are spelt; None if none was.
+        kept: What a venue keeps in Python.
+
     Args:
         workspace_bytes: Memory for the venue's own use, zeros at first; what is not touched costs nothing.
     """
@@ -152,6 +166,7 @@ class Scan:
     def __init__(self, workspace_bytes: int = 0) -> None:
         self.state = np.zeros(1, state_dtype)
         self.asked: str | None = None
+        self.kept: Any = None
         self._fields = np.zeros((FIELDS_MAX, 4), np.int64)
         self.names = np.zeros(NAMES_MAX, name_dtype)
         self.gap_places = np.zeros(PLACES_MAX, place_dtype)

@@ -34,8 +34,9 @@ class TextFile:
         damage: What was found broken, in sentences; filled while `blocks` goes on.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_binary: bool = False) -> None:
         self.path = path
+        self._is_binary = is_binary
         self.position = 0
         self.damage: list[str] = []
         try:
@@ -58,7 +59,8 @@ class TextFile:
                 if start.startswith(_GZIP_MAGIC):
                     yield from self._gzip_blocks(file)
                     return
-                self._refuse_binary(start)
+                if not self._is_binary:
+                    self._refuse_binary(start)
                 while block := file.read(_READ_SIZE * 8):
                     self.position += len(block)
                     yield block
