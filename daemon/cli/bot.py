@@ -62,8 +62,11 @@ def command(
     with watching(progress_mode):
         result = run(bot_config, path.parent)
     from daemon.cli.output import put_out
+    from daemon.cli.run_meta import bot_meta
 
-    put_out(result, as_json=as_json, record=record, latency=latency)
+    put_out(
+        result, as_json=as_json, record=record, latency=latency, meta=lambda: bot_meta(bot_config, result)
+    )
     if result.lost:
         from hftd.errors import LeaseLostError
 

@@ -5,7 +5,6 @@ compared by their files.
 """
 
 import contextlib
-import io
 import os
 import zipfile
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hftd.errors import DataError, UsageError
+from hftd.runfile import RunMeta, write_run
 from hftd.types import fill_dtype, latency_dtype, record_dtype, request_row_dtype
 
 _ARRAYS = {
@@ -24,7 +24,10 @@ _ARRAYS = {
     "order_latency": latency_dtype,
     "orders": request_row_dtype,
 }
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+_LEFT_OUT = ("name", "life", "life_dropped", *_ARRAYS)
+"""What stands elsewhere than in the JSON document, or under another name."""
 
 
 class AssetResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +80,8 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
         orders: The requests that were sent, if they are recorded: shape (r,), `request_row_dtype`.
         warnings: What was odd, such as market data that was lost.
         lost: Why the bot lost a channel, empty if it did not.
+        life: What happened to each order, if a backtest recorded it: shape (q,), `hftd.life.life_dtype`; else None.
+        life_dropped: Rows of it that had no room.
     """
 
     name: str
@@ -92,14 +97,14 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
     orders: npt.NDArray[np.void] = msgspec.field(default_factory=lambda: np.zeros(0, request_row_dtype))
     warnings: list[str] = []
     lost: str = ""
+    life: npt.NDArray[np.void] | None = None
+    life_dropped: int = 0
 
 
 def to_json(result: BotResult) -> bytes:
     """One JSON document: everything but the arrays; a number that is not finite is null."""
     document = {"bot": result.name}
-    document |= {
-        name: getattr(result, name) for name in result.__struct_fields__ if name not in ("name", *_ARRAYS)
-    }
+    document |= {name: getattr(result, name) for name in result.__struct_fields__ if name not in _LEFT_OUT}
     document |= {"num_records": int(result.records.shape[0]), "num_fills": int(result.fills.shape[0])}
     return msgspec.json.encode(document)
 
@@ -140,29 +145,32 @@ def check_output(path: Path) -> None:
         raise UsageError("the folder of this file can't be written", where=str(path))
 
 
-def save_records(path: Path, result: BotResult) -> None:
-    """Write `records` and `fills` as npz; equal results give equal files, byte for byte.
+def save_records(
+    path: Path,
+    result: BotResult,
+    *,
+    meta: RunMeta | None = None,
+    life: npt.NDArray[np.void] | None = None,
+) -> None:
+    """Write the file of a run (see `hftd.runfile`); equal results give equal files, byte for byte.
 
-    The file appears whole or not at all.
+    The file appears whole or not at all. `records` and `fills` stand in it under these names, and the rows of each
+    asset under its number.
+
+    Args:
+        path: The file.
+        result: What the run came to.
+        meta: What else is known of it.
+        life: The life of its orders, rows of `life_dtype`; the result's if it is not given.
 
     Raises:
         UsageError: It can't be written.
     """
     check_output(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for name, dtype in _ARRAYS.items():
-                    _add(archive, name, np.asarray(getattr(result, name), dtype=dtype))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise UsageError(f"the records can't be written: {error.strerror}", where=str(path)) from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+    arrays = {name: np.asarray(getattr(result, name), dtype=dtype) for name, dtype in _ARRAYS.items()}
+    records = arrays["records"]
+    rows = [records[:, number] for number in range(records.shape[1])]
+    write_run(path, rows, meta=meta, life=result.life if life is None else life, tables=arrays)
 
 
 def latency_files(path: Path, num_assets: int) -> list[Path]:
@@ -234,15 +242,3 @@ def _empty(num_assets: int) -> dict[str, npt.NDArray[np.void]]:
         "order_latency": np.zeros(0, latency_dtype),
         "orders": np.zeros(0, request_row_dtype),
     }
-
-
-def _add(archive: zipfile.ZipFile, name: str, array: npt.NDArray[np.void]) -> None:
-    buffer = io.BytesIO()
-    np.lib.format.write_array(  # pyright: ignore[reportUnknownMemberType]
-        buffer, np.ascontiguousarray(array), allow_pickle=False
-    )
-    # A ZipInfo made from a name would carry the time of writing and the system's umask.
-    entry = zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH)
-    entry.external_attr = 0o644 << 16
-    entry.create_system = 3
-    archive.writestr(entry, buffer.getvalue())

@@ -1,20 +1,23 @@
 """Reading archives: npz (key `data`) and npy files of event rows and latency rows."""
 
+import contextlib
 import lzma
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
+from isal import isal_zlib
 
 from hftd.errors import DataError
 from hftd.types import event_dtype, latency_dtype
 
 KEY: Final = "data"
-_NPY_MAGIC: Final = b"\x93NUMPY"
-_ZIP_MAGIC: Final = b"PK\x03\x04"
+NPY_MAGIC: Final = b"\x93NUMPY"
+ZIP_MAGIC: Final = b"PK\x03\x04"
 _HEADER_SIZE_MAX: Final = 65536
 _READ_SIZE: Final = 4 << 20
 _V1_COLUMNS: Final = 6
@@ -34,15 +37,16 @@ def read_events(path: Path | str) -> np.ndarray:
         DataError: The file is missing, broken or truncated, or holds something else; nothing is ever
             unpickled.
     """
-    return _read(Path(path), event_dtype, "market data", _event_hint)
+    return _read(Path(path), event_dtype, "market data", event_hint)
 
 
 def read_latencies(path: Path | str) -> np.ndarray:
     """Read recorded order latencies, rows of `latency_dtype`; otherwise as `read_events`."""
-    return _read(Path(path), latency_dtype, "order latencies", _latency_hint)
+    return _read(Path(path), latency_dtype, "order latencies", latency_hint)
 
 
-def _event_hint(found: "np.dtype[Any]", shape: tuple[int, ...]) -> str:
+def event_hint(found: "np.dtype[Any]", shape: tuple[int, ...]) -> str:
+    """What a file without event rows may be."""
     if found.names is None and len(shape) == 2 and shape[1] >= _V1_COLUMNS:
         return (
             "this looks like an archive of HftBacktest 1: convert it with its migration tool "
@@ -53,7 +57,8 @@ def _event_hint(found: "np.dtype[Any]", shape: tuple[int, ...]) -> str:
     return "an archive has rows of `hftd.types.event_dtype`"
 
 
-def _latency_hint(found: "np.dtype[Any]", _shape: tuple[int, ...]) -> str:
+def latency_hint(found: "np.dtype[Any]", _shape: tuple[int, ...]) -> str:
+    """What a file without latency rows may be."""
     if found.names is not None and "local_ts" in found.names:
         return "this is market data: give it as the asset's data"
     return "latencies have rows of `hftd.types.latency_dtype`"
@@ -61,54 +66,74 @@ def _latency_hint(found: "np.dtype[Any]", _shape: tuple[int, ...]) -> str:
 
 def _read(path: Path, dtype: "np.dtype[Any]", kind: str, hint: Any) -> np.ndarray:
     where = str(path)
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-            file.seek(0)
-            if start.startswith(_NPY_MAGIC):
-                rows = _array(file, path.stat().st_size, dtype, where, hint)
-            elif start.startswith(_ZIP_MAGIC):
-                rows = _member(file, dtype, where, hint)
-            elif not start:
-                raise DataError("the file is empty", where=where)
-            else:
-                raise DataError(
-                    "the file is neither npz nor npy",
-                    where=where,
-                    hint="captures become archives by `hftd convert`",
-                )
-    except FileNotFoundError:
-        raise DataError("there is no such file", where=where) from None
-    except OSError as error:
-        raise DataError(f"the file can't be read: {error.strerror or error}", where=where) from None
-    except MemoryError:
-        raise DataError("the archive does not fit into memory", where=where) from None
+    with reading(where), path.open("rb") as file:
+        start = file.read(8)
+        file.seek(0)
+        if start.startswith(NPY_MAGIC):
+            rows = _array(file, path.stat().st_size, dtype, where, hint)
+        else:
+            check_magic(start, where)
+            info = find_member(file, where)
+            with zipfile.ZipFile(file) as archive, archive.open(info) as member:
+                rows = _array(member, info.file_size, dtype, where, hint)
     if not len(rows):
         raise DataError(f"the archive holds no rows of {kind}", where=where)
     return rows
 
 
-def _member(file: IO[bytes], dtype: "np.dtype[Any]", where: str, hint: Any) -> np.ndarray:
+@contextlib.contextmanager
+def reading(where: str) -> Generator[None, None, None]:
+    """What may go wrong with a file meanwhile becomes a `DataError`."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
-            if KEY not in names:
-                keys = ", ".join(repr(name) for name in names[:8]) or "nothing"
-                raise DataError(f"the archive has no array {KEY!r}", where=where, hint=f"it holds {keys}")
-            info = archive.infolist()[names.index(KEY)]
-            with archive.open(info) as member:
-                return _array(member, info.file_size, dtype, where, hint)
+        yield
+    except FileNotFoundError:
+        raise DataError("there is no such file", where=where) from None
     except zipfile.BadZipFile as error:
         if "CRC" in str(error):
-            raise _broken(where, "its checksum is wrong") from None
-        raise _broken(where, "the end of the zip file is missing or damaged") from None
-    except (zlib.error, EOFError) as error:
-        raise _broken(where, str(error) or "it ends too early") from None
+            raise broken(where, "its checksum is wrong") from None
+        raise broken(where, "the end of the zip file is missing or damaged") from None
+    except (zlib.error, isal_zlib.error, EOFError) as error:
+        raise broken(where, str(error) or "it ends too early") from None
     except (lzma.LZMAError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
         raise DataError(f"the archive can't be unpacked: {error}", where=where) from None
+    except OSError as error:
+        raise DataError(f"the file can't be read: {error.strerror or error}", where=where) from None
+    except MemoryError:
+        raise DataError("the archive does not fit into memory", where=where) from None
 
 
-def _broken(where: str, how: str) -> DataError:
+def check_magic(start: bytes, where: str) -> None:
+    """Say what a file is not, if its first bytes are not a zip file's.
+
+    Raises:
+        DataError: They are not.
+    """
+    if not start:
+        raise DataError("the file is empty", where=where)
+    if not start.startswith(ZIP_MAGIC):
+        raise DataError(
+            "the file is neither npz nor npy",
+            where=where,
+            hint="captures become archives by `hftd convert`",
+        )
+
+
+def find_member(file: IO[bytes], where: str) -> zipfile.ZipInfo:
+    """Where a zip file's rows stand.
+
+    Raises:
+        DataError: It has no array of that name.
+    """
+    with zipfile.ZipFile(file) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        if KEY not in names:
+            keys = ", ".join(repr(name) for name in names[:8]) or "nothing"
+            raise DataError(f"the archive has no array {KEY!r}", where=where, hint=f"it holds {keys}")
+        return archive.infolist()[names.index(KEY)]
+
+
+def broken(where: str, how: str) -> DataError:
+    """The error of a file that was cut off or changed."""
     return DataError(
         f"the archive is broken: {how}",
         where=where,
@@ -116,8 +141,12 @@ def _broken(where: str, how: str) -> DataError:
     )
 
 
-def _array(file: IO[bytes], size: int, dtype: "np.dtype[Any]", where: str, hint: Any) -> np.ndarray:
-    """The rows of an npy stream of `size` bytes, checked before any memory is taken for them."""
+def read_header(file: Any, size: int, dtype: "np.dtype[Any]", where: str, hint: Any) -> int:
+    """How many rows an npy stream of `size` bytes announces; the stream stands at the first one then.
+
+    Raises:
+        DataError: They are of another type, or can't all be there.
+    """
     limit: dict[str, Any] = {"max_header_size": _HEADER_SIZE_MAX}
     try:
         version = np.lib.format.read_magic(file)
@@ -138,19 +167,25 @@ def _array(file: IO[bytes], size: int, dtype: "np.dtype[Any]", where: str, hint:
         raise DataError(f"the array's header can't be read: it has {shape[0]} rows", where=where)
     left = size - file.tell()
     if shape[0] * dtype.itemsize > left:
-        raise _broken(where, f"{shape[0]:,} rows were announced, and {left // dtype.itemsize:,} are there")
-    rows = np.empty(shape, dtype)
+        raise broken(where, f"{shape[0]:,} rows were announced, and {left // dtype.itemsize:,} are there")
+    return shape[0]
+
+
+def _array(file: IO[bytes], size: int, dtype: "np.dtype[Any]", where: str, hint: Any) -> np.ndarray:
+    """The rows of an npy stream of `size` bytes, checked before any memory is taken for them."""
+    count = read_header(file, size, dtype, where, hint)
+    rows = np.empty(count, dtype)
     target = rows.view(np.uint8).data.cast("B") if len(rows) else memoryview(b"")
     at = 0
     while at < len(target):
         part = file.read(min(_READ_SIZE, len(target) - at))
         if not part:
-            raise _broken(where, f"it ends in row {at // dtype.itemsize:,} of {shape[0]:,}")
+            raise broken(where, f"it ends in row {at // dtype.itemsize:,} of {count:,}")
         target[at : at + len(part)] = part
         at += len(part)
     # At the end of a zip's member its checksum is compared.
     if file.read(1):
-        raise _broken(where, "there are bytes behind the rows")
+        raise broken(where, "there are bytes behind the rows")
     return rows
 
 

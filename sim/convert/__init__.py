@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from hftd.errors import UsageError
-from sim.convert import binancefutures, databento, tardis
+from sim.convert import binancefutures, bybit, bybithistory, databento, hyperliquid, tardis
 from sim.convert.base import Options, convert_with
 from sim.convert.reading import Progress, Venue
 from sim.convert.report import Report
@@ -17,7 +17,23 @@ __all__ = ["VENUES", "Options", "Progress", "Report", "Venue", "convert"]
 
 VENUES: Final = {
     "binancefutures": Venue("binancefutures", binancefutures.read_lines, binancefutures.KINDS),
+    "bybit": Venue("bybit", bybit.read_lines, bybit.KINDS, set_up=bybit.set_up, check=bybit.check),
+    "bybithistory": Venue(
+        "bybithistory",
+        bybithistory.read_lines,
+        bybithistory.KINDS,
+        open_input=bybithistory.open_input,
+        set_up=bybithistory.set_up,
+        check=bybit.check,
+    ),
     "databento": databento.VENUE,
+    "hyperliquid": Venue(
+        "hyperliquid",
+        hyperliquid.read_lines,
+        hyperliquid.KINDS,
+        set_up=hyperliquid.set_up,
+        keeps_case=True,
+    ),
     "tardis": tardis.VENUE,
 }
 """The converters by name."""

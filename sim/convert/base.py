@@ -42,6 +42,10 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             which Tardis adds to each), or "ignore" all.
         strict: Refuse a capture with damage or with unreadable lines, instead of saying so.
         level: Deflate's level of the archive, 0 (stored) to 9.
+        depth: Of a capture with books of several depths: the levels a side of the one to take; None: the only one.
+        latency_ns: Of inputs without local times: how long after it was sent a message arrives.
+        keep_far_levels: Of books of the first levels: a level that falls behind the last one is kept as it was.
+        hftbacktest_rows: Choose times and rows as HftBacktest's converter does, where that is no better or worse.
     """
 
     mark_price: bool = False
@@ -51,6 +55,10 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     snapshots: Literal["process", "ignore_sod", "ignore"] = "process"
     strict: bool = False
     level: int = LEVEL
+    depth: int | None = None
+    latency_ns: int = 0
+    keep_far_levels: bool = False
+    hftbacktest_rows: bool = False
 
 
 def convert_with(
@@ -72,21 +80,16 @@ def convert_with(
         book_ticker=options.book_ticker,
         progress=progress,
     )
-    if venue.configure is not None:
-        venue.configure(reading.scan, options)
+    if venue.set_up is not None:
+        venue.set_up(reading.scan, options)
     if venue.arrange is not None:
         files = venue.arrange(files)
         inputs = [file.path for file in files]
     reading.read(files)
     record = reading.scan.record
-    if venue.check is not None:
-        venue.check(reading.scan, _where(inputs), options)
     symbol = _checked_symbol(reading, options, inputs)
-    damage = [sentence for file in files for sentence in file.damage]
-    remarks: list[str] = []
-    if venue.remarks is not None:
-        lost, remarks = venue.remarks(reading.scan, [str(path) for path in inputs])
-        damage += lost
+    own_notes = venue.check(reading.scan, options, _where(inputs)) if venue.check is not None else []
+    damage = [sentence for file in files for sentence in file.damage] + reading.scan.damage
     unreadable = _unreadable(reading.scan, inputs)
     if options.strict:
         _refuse_damage(damage, unreadable, int(record["bad_count"]))
@@ -126,7 +129,7 @@ def convert_with(
         symbols=reading.scan.counts(scanning.SYMBOLS),
         lines_in_us=int(record["lines_in_us"]),
         damage=damage,
-        notes=[*remarks, *_notes(reading, options, shift_ns, crossed.checked)],
+        notes=own_notes + _notes(reading, options, shift_ns, crossed.checked),
         bytes_read=sum(file.position for file in files),
         bytes_text=reading.bytes_text,
         bytes_written=bytes_written,
@@ -173,8 +176,7 @@ def _checked_symbol(reading: Reading, options: Options, inputs: Sequence[Path]) 
                 hint="an archive holds one: choose it with the option symbol",
             )
         reading.drop_snapshots()
-    chosen = int(scan.record["chosen"])
-    return scan.names["name"][chosen].decode("utf-8", "replace") if chosen >= 0 else ""
+    return scan.symbol
 
 
 def _refuse_damage(damage: list[str], unreadable: list[Place], count: int) -> None:

@@ -24,13 +24,15 @@ numba compiles this.
 
 # pyright: basic
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from hftd.errors import DataError
 from hftd.jit import inline, kernel
-from hftd.native import load_i64, load_u8, load_u32, stack_bytes, store_i64, store_u8
+from hftd.layout import offset_of
+from hftd.native import load_i64, load_u8, load_u32, record_at, stack_bytes, store_i64, store_u8
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY_EVENT,
@@ -62,7 +64,6 @@ from sim.convert.state import (
     EVENTS,
     EXCHANGES,
     LEVEL_ORDER,
-    NAME_SIZE,
     NO_CHANGE,
     NO_PRICE,
     OPENING,
@@ -114,14 +115,30 @@ _A, _B, _C, _F, _M, _N, _R, _T = (ord(letter) for letter in "ABCFMNRT")
 _TIME_MIN: Final = 100_000_000_000_000_000
 """Nanoseconds: in 1973. What is less is in another unit."""
 
-# Registers.
-_LAST_ID, _LAST_NUMBER, _PUBLISHER_NUMBER, _IS_START, _SEND_SIZE = range(5)
-_IS_BROKEN, _BROKEN_COUNT, _BROKEN_FILE, _BROKEN_LINE = range(5, 9)
-_IN_SNAPSHOT, _HAS_ORDERS, _NO_CLEAR, _BAD_TIMES, _BAD_BOOKS = range(9, 14)
-
-_BID_SIDE: Final = (RESTING_BYTES + 15) // 16 * 16
-_ASK_SIDE: Final = _BID_SIDE + SIDE_BYTES
-WORKSPACE_BYTES: Final = _ASK_SIDE + SIDE_BYTES
+own_dtype = np.dtype(
+    [
+        ("instrument", "i8"),  # the last one, and the number of its name
+        ("name", "i8"),
+        ("publisher", "i8"),  # the number of its name; -1: the first that comes
+        ("is_start", "i8"),  # no record of the file gave rows
+        ("send_size", "i8"),
+        ("is_broken", "i8"),  # the rest of the file can't be read
+        ("in_snapshot", "i8"),
+        ("has_orders", "i8"),
+        ("no_clear", "i8"),  # how often each was there
+        ("bad_times", "i8"),
+        ("bad_books", "i8"),
+        ("resting", "i8", (RESTING_BYTES // 8,)),
+        ("bids", "i8", (SIDE_BYTES // 8,)),
+        ("asks", "i8", (SIDE_BYTES // 8,)),
+    ],
+    align=True,
+)
+"""What the reader keeps from record to record; memory that no order needs is never touched."""
+own_at = record_at(own_dtype)
+_RESTING_AT: Final = offset_of(own_dtype, "resting")
+_BIDS_AT: Final = offset_of(own_dtype, "bids")
+_ASKS_AT: Final = offset_of(own_dtype, "asks")
 _TOP_BID_ID, _TOP_ASK_ID = 1, 2
 _LISTED: Final = 12
 _NAME_BYTES: Final = name_dtype.itemsize
@@ -144,25 +161,25 @@ def _name_number(s, category, number):
 
 
 @inline
-def _is_ours(s, p):
+def _is_ours(s, own, p):
     """Count the record's instrument and publisher; 0, or why it is not to be converted."""
     instrument = load_u32(p + 4)
     publisher = load_u8(p + 2) + (load_u8(p + 3) << 8)
-    if instrument != s.registers[_LAST_ID] or s.registers[_LAST_NUMBER] < 0:
-        s.registers[_LAST_ID] = instrument
-        s.registers[_LAST_NUMBER] = _name_number(s, SYMBOLS, instrument)
+    if instrument != own.instrument or own.name < 0:
+        own.instrument = instrument
+        own.name = _name_number(s, SYMBOLS, instrument)
     else:
-        at = s.names + s.registers[_LAST_NUMBER] * _NAME_BYTES + 16
+        at = s.names + own.name * _NAME_BYTES + 16
         store_i64(at, load_i64(at) + 1)
-    symbol = s.registers[_LAST_NUMBER]
+    symbol = own.name
     if s.chosen < 0:
         s.chosen = symbol
     if symbol != s.chosen:
         return OTHER_SYMBOL
     number = _name_number(s, EXCHANGES, publisher)
-    if s.registers[_PUBLISHER_NUMBER] < 0:
-        s.registers[_PUBLISHER_NUMBER] = number
-    return 0 if number == s.registers[_PUBLISHER_NUMBER] else OTHER_EXCHANGE
+    if own.publisher < 0:
+        own.publisher = number
+    return 0 if number == own.publisher else OTHER_EXCHANGE
 
 
 @inline
@@ -176,16 +193,16 @@ def _side_flag(side):
 
 
 @inline
-def _times(s, p, ts_recv, flags):
+def _times(own, p, ts_recv, flags):
     """The times of a record's rows, and whether they are any."""
     exch_ts = load_i64(p + 8)
     local_ts = load_i64(ts_recv)
     if flags & _F_SNAPSHOT:
         exch_ts = local_ts
     elif flags & _F_BAD_TS_RECV:
-        s.registers[_BAD_TIMES] += 1
+        own.bad_times += 1
     if flags & _F_MAYBE_BAD_BOOK:
-        s.registers[_BAD_BOOKS] += 1
+        own.bad_books += 1
     return exch_ts, local_ts, exch_ts >= _TIME_MIN and local_ts >= _TIME_MIN
 
 
@@ -201,18 +218,18 @@ def _order_row(s, ev, exch_ts, local_ts, px, qty, order_id, flags):
 def _clear_orders(s, side, exch_ts, local_ts, flags):
     _order_row(s, DEPTH_CLEAR_EVENT | side, exch_ts, local_ts, 0, 0, 0, flags)
     if side == 0:
-        clear_resting(s.workspace)
+        clear_resting(s.own + _RESTING_AT)
 
 
 @inline
 def _cancelled(s, order_id, qty):
     """Take a quantity from an order; returns its price and what is left, 0 if it is gone or was not known."""
-    at = find_resting(s.workspace, order_id)
+    at = find_resting(s.own + _RESTING_AT, order_id)
     if at == 0:
         return 0, 0
     px, left = load_i64(at), load_i64(at + 8) - qty
     if left <= 0:
-        remove_resting(s.workspace, order_id)
+        remove_resting(s.own + _RESTING_AT, order_id)
         return px, 0
     store_i64(at + 8, left)
     return px, left
@@ -229,24 +246,24 @@ def _top_order(s, side, exch_ts, local_ts, px, qty, order_id, flags):
 
 
 @inline
-def _mbo(s, p):
+def _mbo(s, own, p):
     """A record of market by order."""
     flags, action, side = load_u8(p + 36), load_u8(p + 38), _side_flag(load_u8(p + 39))
     order_id, px, qty = load_i64(p + 16), load_i64(p + 24), load_u32(p + 32)
     if side < 0:
         return SIDE
-    exch_ts, local_ts, has_times = _times(s, p, p + 40, flags)
+    exch_ts, local_ts, has_times = _times(own, p, p + 40, flags)
     if not has_times:
         return TIME_UNIT
     if action == _N:
         return NO_CHANGE
     if action == _R:
         _clear_orders(s, side, exch_ts, local_ts, flags)
-        s.registers[_IN_SNAPSHOT] = 1
+        own.in_snapshot = 1
         s.used[DEPTH_CLEAR_EVENT] += 1
         return 0
     if flags & _F_SNAPSHOT == 0:
-        s.registers[_IN_SNAPSHOT] = 0
+        own.in_snapshot = 0
     if action == _A and flags & _F_TOB and side:
         _top_order(s, side, exch_ts, local_ts, px, qty, order_id, flags)
         s.used[ADD_ORDER_EVENT] += 1
@@ -268,40 +285,40 @@ def _mbo(s, p):
         if kind != CANCEL_ORDER_EVENT:
             return NO_PRICE
         px = 0
-    if flags & _F_SNAPSHOT and not s.registers[_IN_SNAPSHOT]:
-        _snapshot_begins(s, exch_ts, local_ts, flags)
+    if flags & _F_SNAPSHOT and not own.in_snapshot:
+        _snapshot_begins(s, own, exch_ts, local_ts, flags)
     s.used[kind] += 1
-    s.registers[_HAS_ORDERS] = 1
+    own.has_orders = 1
     if kind == CANCEL_ORDER_EVENT:
         px_known, left = _cancelled(s, order_id, qty)
         if left:
             _order_row(s, MODIFY_ORDER_EVENT | side, exch_ts, local_ts, px_known, left, order_id, flags)
             return 0
-    elif kind == ADD_ORDER_EVENT or kind == MODIFY_ORDER_EVENT:
-        if kind == MODIFY_ORDER_EVENT and find_resting(s.workspace, order_id) == 0:
+    elif kind in (ADD_ORDER_EVENT, MODIFY_ORDER_EVENT):
+        if kind == MODIFY_ORDER_EVENT and find_resting(s.own + _RESTING_AT, order_id) == 0:
             kind = ADD_ORDER_EVENT
-        set_resting(s.workspace, order_id, px, qty)
+        set_resting(s.own + _RESTING_AT, order_id, px, qty)
     _order_row(s, kind | side, exch_ts, local_ts, px, qty, order_id, flags)
     return 0
 
 
 @inline
-def _snapshot_begins(s, exch_ts, local_ts, flags):
+def _snapshot_begins(s, own, exch_ts, local_ts, flags):
     """A snapshot without a clear before it: what was there before is gone all the same."""
-    s.registers[_IN_SNAPSHOT] = 1
-    if s.registers[_HAS_ORDERS]:
+    own.in_snapshot = 1
+    if own.has_orders:
         _clear_orders(s, 0, exch_ts, local_ts, flags)
     else:
-        s.registers[_NO_CLEAR] += 1
+        own.no_clear += 1
 
 
 @inline
-def _trade(s, p):
+def _trade(s, own, p):
     flags, action, side = load_u8(p + 30), load_u8(p + 28), _side_flag(load_u8(p + 29))
     px = load_i64(p + 16)
     if side < 0:
         return SIDE
-    exch_ts, local_ts, has_times = _times(s, p, p + 32, flags)
+    exch_ts, local_ts, has_times = _times(own, p, p + 32, flags)
     if not has_times:
         return TIME_UNIT
     if action != _T:
@@ -314,27 +331,27 @@ def _trade(s, p):
 
 
 @inline
-def _levels(s, p, limit):
+def _levels(s, own, p, limit):
     """A record of a book's first levels."""
     flags, action, side = load_u8(p + 30), load_u8(p + 28), _side_flag(load_u8(p + 29))
     if side < 0:
         return SIDE
-    if not (action == _A or action == _C or action == _M or action == _R or action == _T or action == _F):
+    if action not in (_A, _C, _M, _R, _T, _F):
         return NO_CHANGE if action == _N else ACTION
     levels = p + _TRADE_SIZE
     bids_given, asks_given = given_count(levels, limit, True), given_count(levels, limit, False)
     if bids_given < 0 or asks_given < 0:
         return LEVEL_ORDER
-    exch_ts, local_ts, has_times = _times(s, p, p + 32, flags)
+    exch_ts, local_ts, has_times = _times(own, p, p + 32, flags)
     if not has_times:
         return TIME_UNIT
     if action == _T:
-        reason = _trade(s, p)
+        reason = _trade(s, own, p)
         if reason:
             return reason
-    bids, asks = s.workspace + _BID_SIDE, s.workspace + _ASK_SIDE
+    bids, asks = s.own + _BIDS_AT, s.own + _ASKS_AT
     kind = DEPTH_EVENT
-    if s.registers[_IS_START]:
+    if own.is_start:
         # A day may follow another in a run: what the last one left is no longer true.
         add_row(s, DEPTH_CLEAR_EVENT, exch_ts, local_ts, 0.0, 0.0)
         store_i64(bids, 0)
@@ -351,11 +368,11 @@ def _levels(s, p, limit):
 @inline
 def _rows_max(s):
     """The most rows that one record gives: all known levels may go."""
-    return load_i64(s.workspace + _BID_SIDE) + load_i64(s.workspace + _ASK_SIDE) + _ROWS_OF_ONE
+    return load_i64(s.own + _BIDS_AT) + load_i64(s.own + _ASKS_AT) + _ROWS_OF_ONE
 
 
 @inline
-def _record(s, p, size):
+def _record(s, own, p, size):
     """Append the rows of a record; 0, or why it gives none."""
     kind = load_u8(p + 1)
     needed = -1
@@ -370,19 +387,19 @@ def _record(s, p, size):
     if needed < 0:
         _name_number(s, EVENTS, kind)
         return UNKNOWN
-    if size != needed + s.registers[_SEND_SIZE]:
+    if size != needed + own.send_size:
         return RECORD
-    reason = _is_ours(s, p)
+    reason = _is_ours(s, own, p)
     if reason:
         return reason
     if kind == _MBO:
-        reason = _mbo(s, p)
+        reason = _mbo(s, own, p)
     elif kind == _TRADES:
-        reason = _trade(s, p)
+        reason = _trade(s, own, p)
     else:
-        reason = _levels(s, p, 1 if kind == _MBP_1 else 10)
+        reason = _levels(s, own, p, 1 if kind == _MBP_1 else 10)
     if reason == 0:
-        s.registers[_IS_START] = 0
+        own.is_start = 0
     return reason
 
 
@@ -390,12 +407,13 @@ def _record(s, p, size):
 def read_records(state):
     """Read the records of the block that the state at this address describes."""
     s = state_at(state)
+    own = own_at(s.own)
     start_block(s)
-    prepare_resting(s.workspace)
+    prepare_resting(s.own + _RESTING_AT)
     while s.consumed < s.size:
         if s.table < 0:
             return OPENING
-        if s.registers[_IS_BROKEN]:
+        if own.is_broken:
             s.consumed = s.size
             return DONE
         p = s.text + s.consumed
@@ -406,10 +424,7 @@ def read_records(state):
             # Where the next one begins can't be known.
             s.line += 1
             s.is_cut = 0
-            s.registers[_IS_BROKEN] = 1
-            s.registers[_BROKEN_COUNT] += 1
-            s.registers[_BROKEN_FILE] = s.file
-            s.registers[_BROKEN_LINE] = s.line
+            own.is_broken = 1
             end_message(s, RECORD)
             continue
         if size > left:
@@ -424,32 +439,29 @@ def read_records(state):
         s.line += 1
         s.is_cut = 0
         s.consumed += size
-        end_message(s, _record(s, p, size))
+        end_message(s, _record(s, own, p, size))
     return DONE
 
 
 class _Names:
-    """What the files call their instruments, and what the user asked for."""
+    """What the user asked for, and the id that it is."""
 
     def __init__(self, asked: str) -> None:
         self.asked = asked
         self.chosen: int | None = None
-        self.symbols: dict[int, str] = {}
 
 
-def configure(scan: Scan, options: Any) -> None:
-    """Take the symbol: a raw symbol, an instrument id, either behind `<publisher id>:`."""
-    record = scan.record
-    record["registers"][_LAST_NUMBER] = -1
-    record["registers"][_PUBLISHER_NUMBER] = -1
+def set_up(scan: Scan, options: Any) -> None:
+    """Take the symbol: a raw symbol or an instrument id, either of them behind `<publisher id>:` or not."""
+    own = scan.give_own(own_dtype)
+    own["name"] = own["publisher"] = -1
     asked = options.symbol or ""
     publisher, colon, symbol = asked.partition(":")
-    names = _Names(asked)
+    scan.kept = _Names(asked)
+    scan.record["name_count"], scan.record["chosen"], scan.asked = 0, -1, None
     if colon and publisher.isdigit():
-        names.asked = symbol
-        record["name_count"], record["chosen"], scan.asked = 0, -1, None
-        record["registers"][_PUBLISHER_NUMBER] = scan.add_name(EXCHANGES, publisher)
-    scan.kept = names
+        scan.kept.asked = symbol
+        own["publisher"] = scan.add_name(EXCHANGES, publisher)
 
 
 def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
@@ -461,13 +473,13 @@ def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
     names: _Names = scan.kept
     for symbol, ids in metadata.ids.items():
         for number in ids:
-            names.symbols.setdefault(number, symbol if len(ids) == 1 else f"{symbol}#{number}")
+            spelt = symbol if len(ids) == 1 else f"{symbol}#{number}"
+            scan.spelling.setdefault((SYMBOLS, str(number)), spelt)
     if names.asked:
         _choose(scan, names, metadata.ids, path)
-    registers = scan.record["registers"]
-    registers[_IS_START] = 1
-    registers[_IS_BROKEN] = 0
-    registers[_SEND_SIZE] = 8 if metadata.has_send_ts else 0
+    scan.own["is_start"] = 1
+    scan.own["is_broken"] = 0
+    scan.own["send_size"] = 8 if metadata.has_send_ts else 0
     scan.record["table"] = 0
     return size
 
@@ -492,55 +504,38 @@ def _choose(scan: Scan, names: _Names, ids: dict[str, list[int]], path: Path) ->
     if names.chosen is None:
         names.chosen = found[0]
         scan.record["chosen"] = scan.add_name(SYMBOLS, str(found[0]))
-        scan.asked = str(found[0])
+        scan.asked = scan.spelling.get((SYMBOLS, str(found[0])), str(found[0]))
 
 
-def check(scan: Scan, where: str, options: Any) -> None:
-    """Give the instruments their names; refuse records of several publishers of which none was chosen.
+def check(scan: Scan, options: Any, where: str) -> list[str]:
+    """Refuse records of several publishers of which none was chosen; say what flags say.
 
     Raises:
-        DataError: There are several publishers.
+        DataError: Says the publishers, and how many records there are of each.
     """
-    names: _Names = scan.kept
-    for row in scan.names[: int(scan.record["name_count"])]:
-        number = row["name"].decode()
-        if row["category"] == SYMBOLS and number.isdigit():
-            symbol = names.symbols.get(int(number), number)
-            if scan.asked == number:
-                scan.asked = symbol
-            row["name"] = symbol.encode()[:NAME_SIZE]
-        elif row["category"] == EVENTS and number.isdigit():
-            row["name"] = _RECORD_KINDS.get(int(number), f"records of kind {number}").encode()
     publishers = scan.counts(EXCHANGES)
-    if len(publishers) > 1 and ":" not in (options.symbol or ""):
-        listed = ", ".join(f"{name} ({count:,} records)" for name, count in publishers.items())
+    listed = ", ".join(f"{name} ({count:,} records)" for name, count in publishers.items())
+    asked, colon, _ = (options.symbol or "").partition(":")
+    is_chosen = bool(colon) and asked.isdigit()
+    if len(publishers) > 1 and not is_chosen:
         raise DataError(
             f"the records are of several publishers: {listed}",
             where=where,
-            hint="each has a book of its own: choose one with a symbol such as 39:MSFT",
+            hint=f"each has a book of its own: choose one, such as {next(iter(publishers))}:{scan.symbol}",
         )
-
-
-def remarks(scan: Scan, inputs: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What is lost, and what else the user should know, in sentences."""
-    registers = scan.record["registers"]
-    damage: list[str] = []
+    if is_chosen and asked not in publishers:
+        raise DataError(f"there are no records of the publisher {asked}", where=where, hint=listed)
+    own = scan.own
     notes: list[str] = []
-    if count := int(registers[_BROKEN_COUNT]):
-        others = "" if count == 1 else f" (and so in {count - 1} other files)"
-        damage.append(
-            f"{inputs[int(registers[_BROKEN_FILE])]}: record {registers[_BROKEN_LINE]:,} has no valid length; "
-            f"what stands before it was kept, the rest is lost{others}"
-        )
-    if registers[_NO_CLEAR]:
+    if own["no_clear"]:
         notes.append(
             "the snapshot begins without a clear: in a run of several days, orders of the day before stay"
         )
-    if count := int(registers[_BAD_TIMES]):
-        notes.append(f"{count:,} records are flagged: their local time is not to be relied on")
-    if count := int(registers[_BAD_BOOKS]):
-        notes.append(f"{count:,} records are flagged: the book may be wrong there")
-    return damage, notes
+    if own["bad_times"]:
+        notes.append(f"{own['bad_times']:,} records are flagged: their local time is not to be relied on")
+    if own["bad_books"]:
+        notes.append(f"{own['bad_books']:,} records are flagged: the book may be wrong there")
+    return notes
 
 
 VENUE: Final = Venue(
@@ -548,9 +543,8 @@ VENUE: Final = Venue(
     read_records,
     KINDS,
     open_input=open_input,
-    configure=configure,
+    set_up=set_up,
     check=check,
-    remarks=remarks,
-    workspace_bytes=WORKSPACE_BYTES,
+    keeps_case=True,
     is_binary=True,
 )

@@ -155,7 +155,9 @@ def _parsed(reader: _Reader, version: int) -> Metadata:
         raise _broken(reader.path, "tell of names of no length")
     reader.take(start + _FIXED_SIZE - reader.at)
     reader.take(reader.number(4))
-    symbols, _, _ = ([reader.text(symbol_size) for _ in range(reader.count(symbol_size, "names"))] for _ in "123")
+    symbols, _, _ = (
+        [reader.text(symbol_size) for _ in range(reader.count(symbol_size, "names"))] for _ in "123"
+    )
     ids: dict[str, list[int]] = {}
     for _ in range(reader.count(symbol_size + 4, "mappings")):
         name = reader.text(symbol_size)

@@ -41,24 +41,23 @@ class Venue(msgspec.Struct, frozen=True):
             with the scan, the bytes from the file's beginning, whether they are all there are, and the path;
             sets `table` of the state to 0 or more, and returns how many bytes are not for the reader, or -1
             if it must see more. Only for readers that come back with OPENING while `table` is -1.
-        configure: Called once with the scan and the options, before anything is read.
+        set_up: Called with the scan and the options before anything is read: prepares a state of the reader's own.
+        check: Called with the scan, the options and the inputs when all was read; raises what makes an archive
+            impossible, and returns notes for the report.
+        keeps_case: Symbols are told apart by upper and lower case.
         arrange: The inputs in the order in which they are read; without it, as they are given.
-        check: Called with the scan, the inputs' names and the options when all is read; raises what must be refused.
-        remarks: Called with the scan and the inputs' names; what is lost, and notes, as sentences for the report.
-        is_binary: Whether its files are no text.
-        workspace_bytes: Memory for the reader's own use, at `workspace` of the state.
+        is_binary: Its inputs are no text.
     """
 
     name: str
     read_lines: Kernel
     kinds: Mapping[int, str]
     open_input: OpenInput | None = None
-    configure: Callable[[Scan, Any], None] | None = None
+    set_up: Callable[[Scan, Any], None] | None = None
+    check: Callable[[Scan, Any, str], list[str]] | None = None
+    keeps_case: bool = False
     arrange: Callable[[Sequence[TextFile]], list[TextFile]] | None = None
-    check: Callable[[Scan, str, Any], None] | None = None
-    remarks: Callable[[Scan, Sequence[str]], tuple[list[str], list[str]]] | None = None
     is_binary: bool = False
-    workspace_bytes: int = 0
 
 
 class Rows:
@@ -107,7 +106,7 @@ class Reading:
         self._progress = progress
         self._told_ns = monotonic_ns()
         self._path = Path()
-        self.scan = Scan(venue.workspace_bytes)
+        self.scan = Scan()
         self.rows = Rows()
         self.snapshots: list[tuple[int, int]] = []
         self.lines = 0
@@ -116,7 +115,7 @@ class Reading:
         record["wants_mark"] = mark_price
         record["wants_ticker"] = book_ticker
         if symbol:
-            self.scan.choose(symbol.upper())
+            self.scan.choose(symbol if venue.keeps_case else symbol.upper())
 
     def read(self, files: Sequence[TextFile]) -> None:
         """Read all files to their ends."""

@@ -26,9 +26,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from hftd.errors import DataError
 from hftd.jit import inline, kernel
-from hftd.native import load_f64, load_i64, store_f64, store_i64
+from hftd.layout import offset_of
+from hftd.native import load_f64, load_i64, record_at, store_f64, store_i64
 from hftd.types import (
     BUY_EVENT,
     DEPTH_BBO_EVENT,
@@ -81,35 +84,51 @@ _UNKNOWN: Final = text_key("unknown")
 _TRUE: Final = text_key("true")
 _FALSE: Final = text_key("false")
 
-# Registers.
-_MODE, _EXCHANGE_NUMBER, _IS_START, _BIDS, _ASKS, _PUT, _BID_LOW, _ASK_HIGH = range(8)
 _PROCESS, _IGNORE_START, _IGNORE = range(3)
 _MODES: Final = {"process": _PROCESS, "ignore_sod": _IGNORE_START, "ignore": _IGNORE}
 
 LEVELS_MAX: Final = 1 << 20
 """Levels of a snapshot on each side."""
 _LEVEL: Final = 32
-WORKSPACE_BYTES: Final = 2 * LEVELS_MAX * _LEVEL + 64
-_FAR: Final = 2 * LEVELS_MAX * _LEVEL
+
+own_dtype = np.dtype(
+    [
+        ("mode", "i8"),
+        ("exchange", "i8"),  # the number of its name; -1: the first that comes
+        ("is_start", "i8"),  # no line of the file but those of its first snapshot was there
+        ("bids", "i8"),  # levels of the snapshot that is held back
+        ("asks", "i8"),
+        ("put", "i8"),  # rows of it that were appended
+        ("has_bid", "i8"),  # as far as which any level stood
+        ("low_bid", "f8"),
+        ("has_ask", "i8"),
+        ("high_ask", "f8"),
+        ("levels", "i8", (2 * LEVELS_MAX * _LEVEL // 8,)),  # bids, then asks: both times, price, quantity
+    ],
+    align=True,
+)
+"""What the reader keeps from line to line; memory that no snapshot needs is never touched."""
+own_at = record_at(own_dtype)
+_LEVELS_AT: Final = offset_of(own_dtype, "levels")
 
 
-def configure(scan: Scan, options: Any) -> None:
+def set_up(scan: Scan, options: Any) -> None:
     """Take the options: which snapshots, and of which exchange, if the symbol is `exchange:symbol`."""
-    scan.record["registers"][_MODE] = _MODES[options.snapshots]
-    scan.record["registers"][_EXCHANGE_NUMBER] = -1
-    if options.symbol and ":" in options.symbol:
-        exchange, _, symbol = options.symbol.partition(":")
+    own = scan.give_own(own_dtype)
+    own["mode"] = _MODES[options.snapshots]
+    own["exchange"] = -1
+    if options.symbol:
+        exchange, _, symbol = options.symbol.rpartition(":")
         scan.choose(symbol)
-        scan.record["registers"][_EXCHANGE_NUMBER] = scan.add_name(EXCHANGES, exchange)
-    elif options.symbol:
-        scan.choose(options.symbol)
+        if exchange:
+            own["exchange"] = scan.add_name(EXCHANGES, exchange)
 
 
 def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
     """Find which table the file is; see `open_table`."""
     size = open_table(scan, text, at_end, path, TABLES)
     if size >= 0:
-        scan.record["registers"][_IS_START] = 1
+        scan.own["is_start"] = 1
     return size
 
 
@@ -144,114 +163,105 @@ def _times(s):
 
 
 @inline
-def _is_ours(s):
+def _is_ours(s, own):
     """Count the line's symbol and exchange; 0, or why it is not to be converted."""
     if not is_chosen(s, column(s, _SYMBOL)):
         return OTHER_SYMBOL
     start, stop = text_of(s, column(s, _EXCHANGE))
     number = count_name(s, EXCHANGES, start, stop)
-    if s.registers[_EXCHANGE_NUMBER] < 0:
-        s.registers[_EXCHANGE_NUMBER] = number
-    return 0 if number == s.registers[_EXCHANGE_NUMBER] else OTHER_EXCHANGE
+    if own.exchange < 0:
+        own.exchange = number
+    return 0 if number == own.exchange else OTHER_EXCHANGE
 
 
 @inline
-def _put_level(s, place, exch_ts, local_ts, px, qty):
-    at = s.workspace + place * _LEVEL
-    store_i64(at, exch_ts)
-    store_i64(at + 8, local_ts)
-    store_f64(at + 16, px)
-    store_f64(at + 24, qty)
+def _levels_of(s, is_bid):
+    """Where the levels of a side are held back."""
+    return s.own + _LEVELS_AT + (0 if is_bid else LEVELS_MAX * _LEVEL)
 
 
 @inline
-def _reach(s, first, count, is_bid):
+def _reach(levels, count, is_bid):
     """The price as far as which a side's levels reach."""
-    far = load_f64(s.workspace + first * _LEVEL + 16)
-    for k in range(first + 1, first + count):
-        px = load_f64(s.workspace + k * _LEVEL + 16)
+    far = load_f64(levels + 16)
+    for level in range(levels + _LEVEL, levels + count * _LEVEL, _LEVEL):
+        px = load_f64(level + 16)
         far = min(far, px) if is_bid else max(far, px)
     return far
 
 
 @inline
-def _put_side(s, first, count, done, flag):
-    """Append a clear and the levels of a side, going on behind the first `done` rows; rows done, -1 if no room.
-
-    The side's rows are one more than its levels, the clear; none where neither the snapshot nor the file before
-    it has a level of the side.
-    """
-    is_bid = flag == BUY_EVENT
-    far_at = s.workspace + _FAR + (0 if is_bid else 16)
-    other = 0 if first else LEVELS_MAX
-    while done <= count:
-        if s.row_count >= s.row_capacity:
-            return done
-        if done:
-            at = s.workspace + (first + done - 1) * _LEVEL
-            ev = DEPTH_SNAPSHOT_EVENT | flag
-            add_row(s, ev, load_i64(at), load_i64(at + 8), load_f64(at + 16), load_f64(at + 24))
-        elif count:
-            at = s.workspace + first * _LEVEL
-            far = _reach(s, first, count, is_bid)
-            add_row(s, DEPTH_CLEAR_EVENT | flag, load_i64(at), load_i64(at + 8), far, 0.0)
-        elif load_i64(far_at):
-            at = s.workspace + other * _LEVEL
-            far = load_f64(far_at + 8)
-            add_row(s, DEPTH_CLEAR_EVENT | flag, load_i64(at), load_i64(at + 8), far, 0.0)
-        done += 1
-    return done
+def _put_level(s, own, number, is_bid):
+    """Append a row of a snapshot's side: its clear (number 0), or one of its levels."""
+    levels = _levels_of(s, is_bid)
+    count = own.bids if is_bid else own.asks
+    flag = BUY_EVENT if is_bid else SELL_EVENT
+    if number:
+        at = levels + (number - 1) * _LEVEL
+        ev = DEPTH_SNAPSHOT_EVENT | flag
+        add_row(s, ev, load_i64(at), load_i64(at + 8), load_f64(at + 16), load_f64(at + 24))
+    elif count:
+        far = _reach(levels, count, is_bid)
+        add_row(s, DEPTH_CLEAR_EVENT | flag, load_i64(levels), load_i64(levels + 8), far, 0.0)
+    elif own.has_bid if is_bid else own.has_ask:
+        other = _levels_of(s, not is_bid)
+        far = own.low_bid if is_bid else own.high_ask
+        add_row(s, DEPTH_CLEAR_EVENT | flag, load_i64(other), load_i64(other + 8), far, 0.0)
 
 
 @inline
-def _put_snapshot(s):
+def _put_snapshot(s, own):
     """Append the rows of the snapshot that was held back; False (ROWS_FULL) if there is no room for all."""
-    bids, asks = s.registers[_BIDS], s.registers[_ASKS]
-    if bids + asks == 0:
+    if own.bids + own.asks == 0:
         return True
-    done = s.registers[_PUT]
-    if done <= bids:
-        done = _put_side(s, 0, bids, done, BUY_EVENT)
-    if done > bids:
-        done = bids + 1 + _put_side(s, LEVELS_MAX, asks, done - bids - 1, SELL_EVENT)
-    s.registers[_PUT] = done
-    if done < bids + asks + 2:
-        s.code = ROWS_FULL
-        return False
-    s.registers[_BIDS] = 0
-    s.registers[_ASKS] = 0
-    s.registers[_PUT] = 0
+    while own.put < own.bids + own.asks + 2:
+        if s.row_count >= s.row_capacity:
+            s.code = ROWS_FULL
+            return False
+        is_bid = own.put <= own.bids
+        _put_level(s, own, own.put if is_bid else own.put - own.bids - 1, is_bid)
+        own.put += 1
+    own.bids = 0
+    own.asks = 0
+    own.put = 0
     return True
 
 
 @inline
-def _note_far(s, is_bid, px):
+def _note_far(own, is_bid, px):
     """Remember as far as which any level of a side stood."""
-    at = s.workspace + _FAR + (0 if is_bid else 16)
-    far = load_f64(at + 8)
-    if load_i64(at) == 0 or (px < far if is_bid else px > far):
-        store_i64(at, 1)
-        store_f64(at + 8, px)
+    if is_bid:
+        own.low_bid = min(own.low_bid, px) if own.has_bid else px
+        own.has_bid = 1
+    else:
+        own.high_ask = max(own.high_ask, px) if own.has_ask else px
+        own.has_ask = 1
 
 
 @inline
-def _snapshot_level(s, is_bid, exch_ts, local_ts, px, qty):
-    mode = s.registers[_MODE]
-    if mode == _IGNORE or (mode == _IGNORE_START and s.registers[_IS_START]):
+def _hold_back(s, own, is_bid, exch_ts, local_ts, px, qty):
+    """Keep a level of a snapshot until this ends; 0, or why not."""
+    if own.mode == _IGNORE or (own.mode == _IGNORE_START and own.is_start):
         return SNAPSHOT_LEFT_OUT
-    side = _BIDS if is_bid else _ASKS
-    count = s.registers[side]
+    count = own.bids if is_bid else own.asks
     if count == LEVELS_MAX:
         return LEVELS
-    _put_level(s, count if is_bid else LEVELS_MAX + count, exch_ts, local_ts, px, qty)
-    s.registers[side] = count + 1
-    _note_far(s, is_bid, px)
+    at = _levels_of(s, is_bid) + count * _LEVEL
+    store_i64(at, exch_ts)
+    store_i64(at + 8, local_ts)
+    store_f64(at + 16, px)
+    store_f64(at + 24, qty)
+    if is_bid:
+        own.bids += 1
+    else:
+        own.asks += 1
+    _note_far(own, is_bid, px)
     s.used[DEPTH_SNAPSHOT_EVENT] += 1
     return 0
 
 
 @inline
-def _level(s):
+def _level(s, own):
     exch_ts, local_ts, reason = _times(s)
     px, has_px = number_of(s, column(s, _BOOK_PX))
     qty, has_qty = number_of(s, column(s, _BOOK_QTY))
@@ -265,26 +275,26 @@ def _level(s):
     is_bid = is_text(s, side, _BID) or is_text(s, side, _BUY)
     if not is_bid and not is_text(s, side, _ASK) and not is_text(s, side, _SELL):
         return SIDE
-    if not is_snapshot and not _put_snapshot(s):
+    if not is_snapshot and not _put_snapshot(s, own):
         # The line comes once more when there is room.
         s.consumed = load_i64(s.fields + 8) - s.text
         s.line -= 1
         return 0
     s.row_mark = s.row_count
-    reason = _is_ours(s)
+    reason = _is_ours(s, own)
     if reason:
         return reason
     if is_snapshot:
-        return _snapshot_level(s, is_bid, exch_ts, local_ts, px, qty)
-    s.registers[_IS_START] = 0
-    _note_far(s, is_bid, px)
+        return _hold_back(s, own, is_bid, exch_ts, local_ts, px, qty)
+    own.is_start = 0
+    _note_far(own, is_bid, px)
     add_row(s, DEPTH_EVENT | (BUY_EVENT if is_bid else SELL_EVENT), exch_ts, local_ts, px, qty)
     s.used[DEPTH_EVENT] += 1
     return 0
 
 
 @inline
-def _trade(s):
+def _trade(s, own):
     exch_ts, local_ts, reason = _times(s)
     px, has_px = number_of(s, column(s, _TRADE_PX))
     qty, has_qty = number_of(s, column(s, _TRADE_QTY))
@@ -302,7 +312,7 @@ def _trade(s):
         start, stop = text_of(s, side)
         if stop > start and not is_text(s, side, _UNKNOWN):
             return SIDE
-    reason = _is_ours(s)
+    reason = _is_ours(s, own)
     if reason == 0:
         add_row(s, TRADE_EVENT | flag, exch_ts, local_ts, px, qty)
         s.used[TRADE_EVENT] += 1
@@ -321,7 +331,7 @@ def _best(s, px_column, qty_column):
 
 
 @inline
-def _ticker(s):
+def _ticker(s, own):
     exch_ts, local_ts, reason = _times(s)
     ask, ask_qty, has_ask = _best(s, _ASK_PX, _ASK_QTY)
     bid, bid_qty, has_bid = _best(s, _BID_PX, _BID_QTY)
@@ -329,7 +339,7 @@ def _ticker(s):
         return reason
     if not has_ask or not has_bid:
         return FIELD
-    reason = _is_ours(s)
+    reason = _is_ours(s, own)
     if reason == 0:
         add_row(s, DEPTH_BBO_EVENT | SELL_EVENT, exch_ts, local_ts, ask, ask_qty)
         add_row(s, DEPTH_BBO_EVENT | BUY_EVENT, exch_ts, local_ts, bid, bid_qty)
@@ -341,35 +351,40 @@ def _ticker(s):
 def read_lines(state):
     """Read the lines of the block that the state at this address describes; see `next_line`."""
     s = state_at(state)
+    own = own_at(s.own)
     start_block(s)
     while next_line(s, 2):
         if s.table == _BOOK:
-            reason = _level(s)
+            reason = _level(s, own)
         elif s.table == _TRADES:
-            reason = _trade(s)
+            reason = _trade(s, own)
         else:
-            reason = _ticker(s)
+            reason = _ticker(s, own)
         if s.code == DONE:
             end_message(s, reason)
     if s.code == DONE and s.at_end:
-        _put_snapshot(s)
+        _put_snapshot(s, own)
     return s.code
 
 
-def check(scan: Scan, where: str, options: Any) -> None:
+def check(scan: Scan, options: Any, where: str) -> list[str]:
     """Refuse files of several exchanges of which none was chosen.
 
     Raises:
-        DataError: There are several.
+        DataError: Says the exchanges, and how many lines there are of each.
     """
     exchanges = scan.counts(EXCHANGES)
-    if len(exchanges) > 1 and ":" not in (options.symbol or ""):
-        listed = ", ".join(f"{name} ({count:,} lines)" for name, count in exchanges.items())
+    listed = ", ".join(f"{name} ({count:,} lines)" for name, count in exchanges.items())
+    asked, _, symbol = (options.symbol or "").rpartition(":")
+    if len(exchanges) > 1 and not asked:
         raise DataError(
             f"the files are of several exchanges: {listed}",
             where=where,
-            hint="an archive holds one: choose it with a symbol such as binance-futures:BTCUSDT",
+            hint=f"an archive holds one: choose it with a symbol such as {next(iter(exchanges))}:{scan.symbol}",
         )
+    if asked and asked not in exchanges:
+        raise DataError(f"{symbol} is not of the exchange {asked}", where=where, hint=f"it is of {listed}")
+    return []
 
 
 VENUE: Final = Venue(
@@ -377,8 +392,8 @@ VENUE: Final = Venue(
     read_lines,
     KINDS,
     open_input=open_input,
-    configure=configure,
-    arrange=arrange,
+    set_up=set_up,
     check=check,
-    workspace_bytes=WORKSPACE_BYTES,
+    keeps_case=True,
+    arrange=arrange,
 )

@@ -8,6 +8,8 @@ from click.testing import CliRunner
 import daemon.cli
 from daemon.cli.failing import run
 from hftd.errors import ChannelError, ConfigError, HftdError, LeaseLostError, NoSuchChannelError
+from hftd.runfile import read_run
+from tests.replay.harness import rows_of
 from tests.results import make_result
 
 
@@ -196,10 +198,21 @@ def test_a_result_is_a_table_or_json_and_its_records_are_written(call, folder, c
     assert (folder / "out.npz").is_file()
 
 
-def test_bot_and_backtest_write_equal_files_for_equal_runs(call, folder):
+def test_bot_and_backtest_write_equal_rows_for_equal_runs_and_say_which_they_are(call, folder):
     assert call("bot", "--record", "a.npz")[0] == 0
     assert call("backtest", "--bot", "configs/bot.toml", "--date", "20220831", "--record", "b.npz")[0] == 0
-    assert (folder / "a.npz").read_bytes() == (folder / "b.npz").read_bytes()
+    assert rows_of(folder / "a.npz") == rows_of(folder / "b.npz")
+    by_bot, by_backtest = (read_run(folder / name).meta for name in ("a.npz", "b.npz"))
+    assert (by_bot.kind, by_bot.dates, by_bot.assets[0].data) == ("bot", [], [])
+    assert (by_backtest.kind, by_backtest.dates) == ("backtest", ["20220831"])
+    for bot, backtest in zip(by_bot.assets, by_backtest.assets, strict=True):
+        assert (bot.symbol, bot.tick_size, bot.lot_size) == (
+            backtest.symbol,
+            backtest.tick_size,
+            backtest.lot_size,
+        )
+        assert backtest.data == [str(folder / "data" / backtest.channel / f"{backtest.symbol}_20220831.npz")]
+        assert backtest.maker_fee is not None
 
 
 def test_records_that_can_not_be_written_are_said_before_the_run(call, monkeypatch):
@@ -271,4 +284,4 @@ def test_the_json_of_a_process_is_its_whole_stdout_and_its_progress_goes_to_stde
 def test_results_are_the_same_through_a_process_and_in_memory(hftd):
     from hftd.bot.result import to_json
 
-    assert hftd("bot", "--json").stdout.strip() == to_json(make_result()).decode()
+    assert hftd("bot", "--json").stdout.strip() == to_json(make_result(symbols=("BTCUSDT",))).decode()

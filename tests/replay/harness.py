@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -245,7 +246,7 @@ class Bench:
             alone = self.backtest(config, path, date)
             ours, theirs = result(process), result(alone)
             assert ours == theirs
-            assert path.with_suffix(".bot.npz").read_bytes() == path.with_suffix(".backtest.npz").read_bytes()
+            assert rows_of(path.with_suffix(".bot.npz")) == rows_of(path.with_suffix(".backtest.npz"))
             assert not fills or ours["num_fills"] > 0, "the run traded nothing, so it shows nothing"
 
     def left_behind(self) -> list[str]:
@@ -258,6 +259,12 @@ class Bench:
         for process in self.processes:
             process.close()
         self._runtime.cleanup()
+
+
+def rows_of(path: Path) -> dict[str, bytes]:
+    """The arrays of a run's file; what it tells besides, such as from which files it was played, isn't the result."""
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if name != "meta.npy"}
 
 
 def result(process: Process) -> dict[str, Any]:

@@ -17,7 +17,7 @@ HEAVY = {"matplotlib", "aiohttp", "rich", "structlog"}
 def _result(name: str):
     from tests.results import make_result
 
-    return make_result(name=name, warnings=sorted(HEAVY & set(sys.modules)))
+    return make_result(name=name, symbols=("BTCUSDT",), warnings=sorted(HEAVY & set(sys.modules)))
 
 
 def _fails(what: str) -> bool:
@@ -84,6 +84,10 @@ def parse_dates(text):
     return text.split(",")
 
 
+def find_files(pattern, dates, *, channel, symbol, base):
+    return [base / pattern.format(channel=channel, symbol=symbol, date=date) for date in dates]
+
+
 def write_day(folder, instruments, *, seed, date, pattern, latency_pattern, progress):
     written = []
     for one in instruments:
@@ -134,7 +138,7 @@ def modules() -> dict[str, ModuleType]:
     contents = {
         "sim.replay.daemon": {"run": run_replay},
         "sim.run": {"backtest": backtest},
-        "sim.archive": {"parse_dates": parse_dates},
+        "sim.archive": {"parse_dates": parse_dates, "find_files": find_files},
         "sim.generate": {"DEMO": demo, "DEMO_DATE": "20220831", "write_day": write_day},
         "sim.convert": {"Options": SimpleNamespace, "convert": convert},
         "hftd.bot.runner": {"run": run_bot},

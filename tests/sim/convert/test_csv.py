@@ -14,7 +14,17 @@ from sim.convert.csv import Table, column, is_text, next_line, open_table, time_
 from sim.convert.message import add_row, number_of, text_key
 from sim.convert.reading import Reading, Venue
 from sim.convert.scan import end_message, start_block
-from sim.convert.state import BLANK, COLUMNS, FIELD, HEADER_AGAIN, NOT_A_TRADE, QUOTES, TIME_UNIT, TORN_END, state_at
+from sim.convert.state import (
+    BLANK,
+    COLUMNS,
+    FIELD,
+    HEADER_AGAIN,
+    NOT_A_TRADE,
+    QUOTES,
+    TIME_UNIT,
+    TORN_END,
+    state_at,
+)
 from sim.convert.text import TextFile
 
 TABLES = (

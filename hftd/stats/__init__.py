@@ -1,0 +1,50 @@
+"""Statistics of recorded runs, by the names of HftBacktest's `stats`."""
+
+from hftd.stats.metrics import (
+    SR,
+    AnnualRet,
+    DailyNumberOfTrades,
+    DailyTradingValue,
+    DailyTradingVolume,
+    MaxDrawdown,
+    MaxLeverage,
+    MaxPositionValue,
+    MeanPositionValue,
+    MedianPositionValue,
+    Metric,
+    NumberOfTrades,
+    Ret,
+    ReturnOverMDD,
+    ReturnOverTrade,
+    Sortino,
+    TradingValue,
+    TradingVolume,
+)
+from hftd.stats.record import InverseAssetRecord, LinearAssetRecord, Record, Stats
+from hftd.stats.summary import Summary
+
+__all__ = [
+    "SR",
+    "AnnualRet",
+    "DailyNumberOfTrades",
+    "DailyTradingValue",
+    "DailyTradingVolume",
+    "InverseAssetRecord",
+    "LinearAssetRecord",
+    "MaxDrawdown",
+    "MaxLeverage",
+    "MaxPositionValue",
+    "MeanPositionValue",
+    "MedianPositionValue",
+    "Metric",
+    "NumberOfTrades",
+    "Record",
+    "Ret",
+    "ReturnOverMDD",
+    "ReturnOverTrade",
+    "Sortino",
+    "Stats",
+    "Summary",
+    "TradingValue",
+    "TradingVolume",
+]
