@@ -158,7 +158,12 @@ def _check_trade(s, row, row_no, ev):
     bid, ask = book_at(s.bids).best_bid_tick, book_at(s.asks).best_ask_tick
     tick_size = book_at(s.bids).tick_size
     px = load_f64(row + 24)
-    if bid == INVALID_MIN or ask == INVALID_MAX or bid >= ask or not is_sound(px, load_f64(row + 32), tick_size):
+    if (
+        bid == INVALID_MIN
+        or ask == INVALID_MAX
+        or bid >= ask
+        or not is_sound(px, load_f64(row + 32), tick_size)
+    ):
         s.trades_unknown += 1
         return
     mid = 0.5 * float(bid + ask) * tick_size

@@ -130,7 +130,10 @@ books_dtype = np.dtype(
     [
         ("problems", "i8"),
         ("series", "i8"),
-        ("bids", "i8"),  # two books, since in one of both sides a bid would push the asks away that it crosses
+        (
+            "bids",
+            "i8",
+        ),  # two books, since in one of both sides a bid would push the asks away that it crosses
         ("asks", "i8"),
         ("spreads", "i8"),  # SPREADS counts, by ticks; the last is of all wider ones
         ("by_order", "i8"),

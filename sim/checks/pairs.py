@@ -5,7 +5,15 @@
 from hftd.jit import inline, kernel
 from hftd.native import copy_bytes, high_bits, load_i64, record_at, store_i64, wrapping_product
 from hftd.orders import index_find, index_insert, index_remove
-from hftd.types import BUY_EVENT, EXCH_EVENT, KIND_MASK, LOCAL_EVENT, SELL_EVENT, TRADE_EVENT, USER_DEFINED_EVENT
+from hftd.types import (
+    BUY_EVENT,
+    EXCH_EVENT,
+    KIND_MASK,
+    LOCAL_EVENT,
+    SELL_EVENT,
+    TRADE_EVENT,
+    USER_DEFINED_EVENT,
+)
 from sim.checks import layout
 from sim.checks.found import note
 from sim.checks.layout import (

@@ -57,7 +57,12 @@ def is_priced(kind):
 @inline
 def is_known(kind):
     """Whether there is such a kind."""
-    return is_priced(kind) or kind == DEPTH_CLEAR_EVENT or kind == CANCEL_ORDER_EVENT or kind >= USER_DEFINED_EVENT
+    return (
+        is_priced(kind)
+        or kind == DEPTH_CLEAR_EVENT
+        or kind == CANCEL_ORDER_EVENT
+        or kind >= USER_DEFINED_EVENT
+    )
 
 
 @inline

@@ -54,14 +54,15 @@ def convert(
     refused.
 
     Args:
-        inputs: Captures, gzip or plain text, of lines `<local_ns> <json>`; several are taken as one, in this
-            order.
+        inputs: Captures as the venue's converter takes them, plain or packed with gzip, zip or zstd; several are
+            read in this order, and all their rows are put in the order of both clocks.
         output: The npz archive; replaced as a whole, and untouched on an error.
         venue: A name in `VENUES`.
         options: How to convert.
         progress: Called with the bytes read and the bytes of all inputs, at most ten times a second and at
             the end.
-        on_write: Called with the rows written and all rows, after each block of 32,768.
+        on_write: Called with the rows put in order and all rows, after each block of 32,768; at the end with the
+            archive's rows, which are more if some were split.
 
     Returns:
         The report; its `exit_code` is 1 if a part of the inputs was lost.
@@ -69,8 +70,7 @@ def convert(
     Raises:
         UsageError: An argument is wrong.
         DataError: An input can't be read or gives no row, has several symbols of which none was chosen, is
-            damaged
-            under `strict`, or the archive can't be written.
+            damaged under `strict`, or the archive can't be written.
     """
     if venue not in VENUES:
         raise UsageError(f"there is no converter {venue!r}", hint=f"there is {', '.join(VENUES)}")

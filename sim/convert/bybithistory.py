@@ -122,7 +122,9 @@ def _trade(s, own):
     is_sell = side == _SELL or side == _SELL_UPPER
     if exch_ts < 0 or not has_px or not has_qty or not (is_sell or side == _BUY or side == _BUY_UPPER):
         return FIELD
-    add_row(s, TRADE_EVENT | (SELL_EVENT if is_sell else BUY_EVENT), exch_ts, exch_ts + own.latency_ns, px, qty)
+    add_row(
+        s, TRADE_EVENT | (SELL_EVENT if is_sell else BUY_EVENT), exch_ts, exch_ts + own.latency_ns, px, qty
+    )
     if not is_chosen(s, column(s, _SYMBOL)):
         return OTHER_SYMBOL
     s.used[TRADE_EVENT] += 1

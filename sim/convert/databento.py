@@ -46,7 +46,7 @@ from hftd.types import (
     TRADE_EVENT,
 )
 from sim.convert.dbn import read_metadata
-from sim.convert.mbp import KNOWN_MAX, SIDE_BYTES, UNDEFINED, delete_levels, given_count, price_of, set_levels
+from sim.convert.mbp import KNOWN_MAX, SIDE_BYTES, UNDEFINED, change_levels, given_count, price_of
 from sim.convert.message import add_row
 from sim.convert.reading import Venue
 from sim.convert.resting import (
@@ -123,6 +123,9 @@ own_dtype = np.dtype(
         ("is_start", "i8"),  # no record of the file gave rows
         ("send_size", "i8"),
         ("is_broken", "i8"),  # the rest of the file can't be read
+        ("broken_count", "i8"),  # files of which that is so, the last of them, and where
+        ("broken_file", "i8"),
+        ("broken_line", "i8"),
         ("in_snapshot", "i8"),
         ("has_orders", "i8"),
         ("no_clear", "i8"),  # how often each was there
@@ -216,7 +219,9 @@ def _order_row(s, ev, exch_ts, local_ts, px, qty, order_id, flags):
 
 @inline
 def _clear_orders(s, side, exch_ts, local_ts, flags):
-    _order_row(s, DEPTH_CLEAR_EVENT | side, exch_ts, local_ts, 0, 0, 0, flags)
+    """Append a clear; what was known of the orders of one side does no harm."""
+    add_row(s, DEPTH_CLEAR_EVENT | side, exch_ts, local_ts, 0.0, 0.0)
+    store_i64(s.rows + (s.row_count - 1) * ROW_SIZE + 48, flags)
     if side == 0:
         clear_resting(s.own + _RESTING_AT)
 
@@ -236,13 +241,17 @@ def _cancelled(s, order_id, qty):
 
 
 @inline
-def _top_order(s, side, exch_ts, local_ts, px, qty, order_id, flags):
-    """An order that is the whole of its side."""
-    _order_row(s, DEPTH_CLEAR_EVENT | side, exch_ts, local_ts, 0, 0, 0, flags)
-    if order_id == 0:
-        order_id = _TOP_BID_ID if side == BUY_EVENT else _TOP_ASK_ID
-    if px != UNDEFINED:
-        _order_row(s, ADD_ORDER_EVENT | side, exch_ts, local_ts, px, qty, order_id, flags)
+def _kind_of(action):
+    """The kind of row of an action; 0 where it is none."""
+    if action == _A:
+        return ADD_ORDER_EVENT
+    if action == _C:
+        return CANCEL_ORDER_EVENT
+    if action == _M:
+        return MODIFY_ORDER_EVENT
+    if action == _F:
+        return FILL_EVENT
+    return TRADE_EVENT if action == _T else 0
 
 
 @inline
@@ -264,24 +273,18 @@ def _mbo(s, own, p):
         return 0
     if flags & _F_SNAPSHOT == 0:
         own.in_snapshot = 0
-    if action == _A and flags & _F_TOB and side:
-        _top_order(s, side, exch_ts, local_ts, px, qty, order_id, flags)
-        s.used[ADD_ORDER_EVENT] += 1
-        return 0
-    kind = 0
-    if action == _A:
-        kind = ADD_ORDER_EVENT
-    elif action == _C:
-        kind = CANCEL_ORDER_EVENT
-    elif action == _M:
-        kind = MODIFY_ORDER_EVENT
-    elif action == _T:
-        kind = TRADE_EVENT
-    elif action == _F:
-        kind = FILL_EVENT
+    kind = _kind_of(action)
     if kind == 0:
         return ACTION
-    if px == UNDEFINED or px == -UNDEFINED - 1:
+    if action == _A and flags & _F_TOB and side:
+        # The venue tells of the top only: the order is its whole side, and without a price the side is empty.
+        _clear_orders(s, side, exch_ts, local_ts, flags)
+        if px == UNDEFINED:
+            s.used[kind] += 1
+            return 0
+        if order_id == 0:
+            order_id = _TOP_BID_ID if side == BUY_EVENT else _TOP_ASK_ID
+    if px == UNDEFINED or px < -UNDEFINED:
         if kind != CANCEL_ORDER_EVENT:
             return NO_PRICE
         px = 0
@@ -292,8 +295,7 @@ def _mbo(s, own, p):
     if kind == CANCEL_ORDER_EVENT:
         px_known, left = _cancelled(s, order_id, qty)
         if left:
-            _order_row(s, MODIFY_ORDER_EVENT | side, exch_ts, local_ts, px_known, left, order_id, flags)
-            return 0
+            kind, px, qty = MODIFY_ORDER_EVENT, px_known, left
     elif kind in (ADD_ORDER_EVENT, MODIFY_ORDER_EVENT):
         if kind == MODIFY_ORDER_EVENT and find_resting(s.own + _RESTING_AT, order_id) == 0:
             kind = ADD_ORDER_EVENT
@@ -349,18 +351,19 @@ def _levels(s, own, p, limit):
         reason = _trade(s, own, p)
         if reason:
             return reason
-    bids, asks = s.own + _BIDS_AT, s.own + _ASKS_AT
     kind = DEPTH_EVENT
     if own.is_start:
         # A day may follow another in a run: what the last one left is no longer true.
         add_row(s, DEPTH_CLEAR_EVENT, exch_ts, local_ts, 0.0, 0.0)
-        store_i64(bids, 0)
-        store_i64(asks, 0)
+        store_i64(s.own + _BIDS_AT, 0)
+        store_i64(s.own + _ASKS_AT, 0)
         kind = DEPTH_SNAPSHOT_EVENT
-    delete_levels(s, bids, levels, bids_given, limit, True, exch_ts, local_ts)
-    delete_levels(s, asks, levels, asks_given, limit, False, exch_ts, local_ts)
-    set_levels(s, bids, levels, bids_given, limit, True, kind, exch_ts, local_ts)
-    set_levels(s, asks, levels, asks_given, limit, False, kind, exch_ts, local_ts)
+    # Step by step in a loop, so that the code of a step is there once.
+    for step in range(4):
+        is_bid = step % 2 == 0
+        known = s.own + (_BIDS_AT if is_bid else _ASKS_AT)
+        given = bids_given if is_bid else asks_given
+        change_levels(s, known, levels, given, limit, is_bid, 0 if step < 2 else kind, exch_ts, local_ts)
     s.used[kind] += 1
     return 0
 
@@ -425,6 +428,9 @@ def read_records(state):
             s.line += 1
             s.is_cut = 0
             own.is_broken = 1
+            own.broken_count += 1
+            own.broken_file = s.file
+            own.broken_line = s.line
             end_message(s, RECORD)
             continue
         if size > left:
@@ -444,11 +450,12 @@ def read_records(state):
 
 
 class _Names:
-    """What the user asked for, and the id that it is."""
+    """What the user asked for, the id that it is, and the files by their numbers."""
 
     def __init__(self, asked: str) -> None:
         self.asked = asked
         self.chosen: int | None = None
+        self.paths: dict[int, Path] = {}
 
 
 def set_up(scan: Scan, options: Any) -> None:
@@ -471,6 +478,7 @@ def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
         return -1
     metadata, size = found
     names: _Names = scan.kept
+    names.paths[int(scan.record["file"])] = path
     for symbol, ids in metadata.ids.items():
         for number in ids:
             spelt = symbol if len(ids) == 1 else f"{symbol}#{number}"
@@ -526,6 +534,12 @@ def check(scan: Scan, options: Any, where: str) -> list[str]:
     if is_chosen and asked not in publishers:
         raise DataError(f"there are no records of the publisher {asked}", where=where, hint=listed)
     own = scan.own
+    if count := int(own["broken_count"]):
+        others = "" if count == 1 else f"; so it is in {count} files"
+        scan.damage.append(
+            f"{scan.kept.paths[int(own['broken_file'])]}: record {own['broken_line']:,} has no valid length; "
+            f"what stands before it was kept, the rest is lost{others}"
+        )
     notes: list[str] = []
     if own["no_clear"]:
         notes.append(

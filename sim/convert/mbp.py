@@ -72,6 +72,8 @@ def given_count(levels, limit, is_bid):
     """How many levels a record has of a side; -1 where they are not in the order of their prices."""
     count = 0
     while count < limit and _given_px(levels, count, is_bid) != UNDEFINED:
+        if _given_px(levels, count, is_bid) < -UNDEFINED:
+            return -1
         if count:
             step = _given_px(levels, count, is_bid) > _given_px(levels, count - 1, is_bid)
             same = _given_px(levels, count, is_bid) == _given_px(levels, count - 1, is_bid)
@@ -105,37 +107,40 @@ def _put(s, kind, is_bid, px, qty, exch_ts, local_ts):
 
 
 @inline
-def delete_levels(s, known, levels, given, limit, is_bid, exch_ts, local_ts):
-    """Append the deletions of a side's known levels that the record tells are gone."""
-    low = _first_told(known, levels, given, limit, is_bid)
-    number = 0
-    for place in range(load_i64(known) - 1, low - 1, -1):
-        px = load_i64(known + 8 + place * _LEVEL)
-        while number < given:
-            px_given = _given_px(levels, number, is_bid)
-            if (px_given <= px) if is_bid else (px_given >= px):
-                break
-            number += 1
-        if number == given or _given_px(levels, number, is_bid) != px:
-            _put(s, DEPTH_EVENT, is_bid, px, 0, exch_ts, local_ts)
+def change_levels(s, known, levels, given, limit, is_bid, kind, exch_ts, local_ts):
+    """Append the deletions of a side's known levels that the record tells are gone, or the levels that changed.
 
-
-@inline
-def set_levels(s, known, levels, given, limit, is_bid, kind, exch_ts, local_ts):
-    """Append a side's levels that are new or changed, and remember what the record tells."""
+    Args:
+        s: The state.
+        known: Where the known levels of the side are.
+        levels: Where the record's levels are.
+        given: How many it has of the side.
+        limit: How many it could have.
+        is_bid: Which side.
+        kind: 0: the deletions. Else rows of this kind for what is new or changed; after that all is remembered.
+        exch_ts: The rows' times.
+        local_ts: Likewise.
+    """
     low = _first_told(known, levels, given, limit, is_bid)
     place = load_i64(known) - 1
-    for number in range(given):
-        px = _given_px(levels, number, is_bid)
-        qty = _given_qty(levels, number, is_bid)
-        while place >= low:
-            px_known = load_i64(known + 8 + place * _LEVEL)
-            if (px_known <= px) if is_bid else (px_known >= px):
-                break
+    number = 0
+    while place >= low or number < given:
+        sign = 1 if is_bid else -1
+        px_known = load_i64(known + 8 + place * _LEVEL) if place >= low else -UNDEFINED * sign
+        px_given = _given_px(levels, number, is_bid) if number < given else -UNDEFINED * sign
+        is_known = place >= low and px_known * sign >= px_given * sign
+        is_given = number < given and px_given * sign >= px_known * sign
+        px, qty = px_known, 0
+        if is_given:
+            px, qty = px_given, _given_qty(levels, number, is_bid)
+            number += 1
+        is_new = not is_known or load_i64(known + 8 + place * _LEVEL + 8) != qty
+        if is_known:
             place -= 1
-        at = known + 8 + place * _LEVEL
-        if place < low or load_i64(at) != px or load_i64(at + 8) != qty:
-            _put(s, kind, is_bid, px, qty, exch_ts, local_ts)
+        if is_given == (kind != 0) and is_new:
+            _put(s, kind if kind else DEPTH_EVENT, is_bid, px, qty, exch_ts, local_ts)
+    if kind == 0:
+        return
     for number in range(given):
         at = known + 8 + (low + given - 1 - number) * _LEVEL
         store_i64(at, _given_px(levels, number, is_bid))

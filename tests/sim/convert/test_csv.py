@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from hftd.errors import DataError
 from hftd.jit import kernel
-from hftd.types import TRADE_EVENT
+from hftd.types import TRADE_EVENT, event_dtype
 from sim.convert.csv import Table, column, is_text, next_line, open_table, time_us_ns
 from sim.convert.message import add_row, number_of, text_key
+from sim.convert.order import Ordering
 from sim.convert.reading import Reading, Venue
 from sim.convert.scan import end_message, start_block
 from sim.convert.state import (
@@ -62,14 +63,26 @@ def open_it(scan, text, at_end, path):
 VENUE = Venue("table", read_table, {}, open_it)
 
 
+class Kept(Ordering):
+    """The rows as they were read."""
+
+    def __init__(self, output):
+        super().__init__(output)
+        self.chunks = []
+
+    def add(self, rows):
+        self.chunks.append(rows.copy())
+
+
 def read(folder: Path, text: str | bytes):
     """The rows as (time, px, qty), and why other lines gave none."""
     path = folder / "table.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    reading = Reading(VENUE, symbol=None, mark_price=False, book_ticker=False, progress=None)
+    kept = Kept(folder / "out.npz")
+    reading = Reading(VENUE, kept, symbol=None, mark_price=False, book_ticker=False, progress=None)
     reading.read([TextFile(path)])
     record = reading.scan.record
-    rows = reading.rows.first(int(record["row_count"])).copy()
+    rows = np.concatenate([*kept.chunks, np.empty(0, event_dtype)])
     ignored = {int(reason): int(record["ignored"][reason]) for reason in np.nonzero(record["ignored"])[0]}
     return [(int(row["exch_ts"]), float(row["px"]), float(row["qty"])) for row in rows], ignored
 
