@@ -121,6 +121,19 @@ def find(orders: Orders, order_id: int, *, asset: int | None = None, bot: int | 
     return [int(number) for number in found[np.argsort(heads["seq"][found], kind="stable")]]
 
 
+def uses(orders: Orders) -> NDArray[np.int64]:
+    """Of each order, which one of its id it is: 1 for the first. Shape (orders,)."""
+    heads = orders.rows[orders.first[:-1]]
+    if not len(heads):
+        return np.zeros(0, np.int64)
+    other = np.ones(len(heads), bool)
+    other[1:] = False
+    for name in ("order_id", "asset", "bot"):
+        other[1:] |= heads[name][1:] != heads[name][:-1]
+    numbers = np.arange(len(heads))
+    return numbers - np.maximum.accumulate(np.where(other, numbers, 0)) + 1
+
+
 def _unknown(heads: NDArray[Any], order_id: int, is_id: NDArray[np.bool_]) -> UsageError:
     if is_id.any():
         places = sorted({(int(row["asset"]), int(row["bot"])) for row in heads[is_id]})
