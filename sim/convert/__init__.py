@@ -15,8 +15,10 @@ from sim.convert import (
     binancespot,
     bybit,
     bybithistory,
+    databento,
     hyperliquid,
     mexc,
+    tardis,
 )
 from sim.convert.base import Options, convert_with
 from sim.convert.reading import Progress, Venue
@@ -45,6 +47,7 @@ VENUES: Final = {
         set_up=bybithistory.set_up,
         check=bybit.check,
     ),
+    "databento": databento.VENUE,
     "hyperliquid": Venue(
         "hyperliquid",
         hyperliquid.read_lines,
@@ -53,6 +56,7 @@ VENUES: Final = {
         keeps_case=True,
     ),
     "mexc": Venue("mexc", mexc.read_lines, mexc.KINDS, set_up=mexc.set_up, check=mexc.check),
+    "tardis": tardis.VENUE,
 }
 """The converters by name."""
 

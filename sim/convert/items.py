@@ -10,7 +10,7 @@ from typing import Final
 
 from hftd.jit import inline
 from hftd.json_levels import skip_blanks, write_levels
-from hftd.native import load_u8
+from hftd.native import load_f64, load_u8
 from sim.convert.message import add_row, field, integer_of, number_of, read_fields
 from sim.convert.state import ROW_SIZE
 
@@ -73,7 +73,11 @@ def read_item(s, p, end):
 def add_arrays(s, start, end, ev, exch_ts, local_ts):
     """As `add_levels` of :mod:`sim.convert.message`, of an array at `start`; how many levels, -1 if it has others."""
     room = s.row_capacity - s.row_count
-    count = write_levels(start, end, s.rows + s.row_count * ROW_SIZE, room, ev, exch_ts, local_ts)
+    first = s.rows + s.row_count * ROW_SIZE
+    count = write_levels(start, end, first, room, ev, exch_ts, local_ts)
+    for at in range(first, first + count * ROW_SIZE, ROW_SIZE):
+        if load_f64(at + 32) < 0.0:
+            return -1
     if count > 0:
         s.row_count += count
     return max(count, -1)
@@ -93,7 +97,7 @@ def add_objects(s, p, end, px_key, qty_key, ev, exch_ts, local_ts):
             return -1
         px, has_px = number_of(s, field(s, px_key, -1))
         qty, has_qty = number_of(s, field(s, qty_key, -1))
-        if not has_px or not has_qty:
+        if not has_px or not has_qty or qty < 0.0:
             return -1
         add_row(s, ev, exch_ts, local_ts, px, qty)
         count += 1

@@ -126,7 +126,7 @@ def _deal(s, side_key, local_ts):
     px, has_px = number_of(s, field(s, _PRICE, -1))
     qty, has_qty = number_of(s, field(s, _QTY, -1))
     side = integer_of(s, field(s, side_key, -1))
-    if deal_ts < 0 or not has_px or not has_qty or (side != 1 and side != 2):
+    if deal_ts < 0 or not has_px or not has_qty or qty < 0.0 or (side != 1 and side != 2):
         return False
     add_row(s, TRADE_EVENT | (SELL_EVENT if side == 2 else BUY_EVENT), deal_ts, local_ts, px, qty)
     return True

@@ -57,6 +57,7 @@ class Venue(msgspec.Struct, frozen=True):
         check: Called with the scan, the options and the inputs when all was read; raises what makes an archive
             impossible, and returns notes for the report.
         keeps_case: Symbols are told apart by upper and lower case.
+        arrange: The inputs in the order in which they are read; without it, as they are given.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Venue(msgspec.Struct, frozen=True):
     set_up: Callable[[Scan, Any], None] | None = None
     check: Callable[[Scan, Any, str], list[str]] | None = None
     keeps_case: bool = False
+    arrange: Callable[[Sequence[TextFile]], list[TextFile]] | None = None
 
 
 class Reading:
@@ -102,7 +104,6 @@ class Reading:
     ) -> None:
         self._venue = venue
         self._ordering = ordering
-        self.keeps_case = venue.keeps_case
         self._progress = progress
         self._told_ns = monotonic_ns()
         self._path = Path()
@@ -167,10 +168,10 @@ class Reading:
 
     def _block(self, text: bytes, *, at_end: bool) -> bytes:
         """Read the lines of a block; returns the beginning of the line that the block cuts."""
-        if not text:
+        if not text and not at_end:
             return b""
         record = self.scan.record
-        held = np.frombuffer(text, np.uint8)
+        held = np.frombuffer(text or b"\0", np.uint8)
         record["text"] = held.ctypes.data
         record["size"] = len(text)
         record["at_end"] = at_end

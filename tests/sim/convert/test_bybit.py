@@ -190,6 +190,8 @@ def damaged(message, **changed):
         ("book", {"type": "update"}),
         ("book", {"data__b": [["x", "1"]]}),
         ("book", {"data__a": [["1", "NaN"]]}),
+        ("book", {"data__a": [["1", "-1"]]}),
+        ("trade", {"data__0__v": "-1"}),
         ("book", {"data__a": "none"}),
         ("book", {"data": []}),
         ("book", {"topic": "orderbook.BTCUSDT"}),
