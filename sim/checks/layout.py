@@ -88,7 +88,6 @@ series_dtype = np.dtype(
 # Latencies fall into bins like those of a floating point number: 128 for each power of two, so a bin is 0.8% wide.
 BIN_BITS: Final = 7
 BINS: Final = 64 << BIN_BITS
-GROUPS: Final = ("all", "book", "trades")
 
 rows_dtype = np.dtype(
     [
@@ -114,9 +113,10 @@ rows_dtype = np.dtype(
         ("feed_last", "i8"),  # the local time of the last row that was believed; 0 before
         ("depth_last", "i8"),
         ("sequence_last", "i8"),
-        ("latency_min", "i8"),
-        ("latency_max", "i8"),
-        ("latencies", "i8"),
+        ("book_min", "i8"),  # latencies
+        ("book_max", "i8"),
+        ("trade_min", "i8"),
+        ("trade_max", "i8"),
         ("px_min", "f8"),
         ("px_max", "f8"),
         ("trade_qty", "f8"),
@@ -180,6 +180,7 @@ trades_dtype = np.dtype(
         ("file", "i8"),
         ("row", "i8"),
         ("exch_max", "i8"),
+        ("local_max", "i8"),
         ("trades", "i8"),
     ],
     align=True,

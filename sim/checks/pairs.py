@@ -89,7 +89,8 @@ def find_doubles(state, rows, count):
         s.trades += 1
         if load_i64(entry) == print_:
             earlier_ts = load_i64(entry + 8)
-            is_late = exch_ts < s.exch_max or local_ts - earlier_ts > LATE_NS
+            # Where rows are out of order, what stands behind is not what came later.
+            is_late = local_ts - earlier_ts > LATE_NS or (exch_ts < s.exch_max and local_ts >= s.local_max)
             if earlier_ts == local_ts and not has_id:
                 _keep(s.doubled, s.doubles, mixed(print_, local_ts))
                 s.doubles += 1
@@ -107,6 +108,7 @@ def find_doubles(state, rows, count):
         store_i64(entry, print_)
         store_i64(entry + 8, local_ts)
         s.exch_max = max(s.exch_max, exch_ts)
+        s.local_max = max(s.local_max, local_ts)
     s.row += count
     return count
 

@@ -151,12 +151,15 @@ def _is_jump(s, row, row_no, latency_ns):
 def _count_latency(s, row, row_no, kind, latency_ns, bucket, scratch):
     if latency_ns < 0:
         note(s.problems, layout.NEGATIVE_LATENCY, s.file, row_no, row, -latency_ns)
-    bins = s.bins + 2 * _BIN_BYTES if kind == TRADE_EVENT else s.bins
-    count_in_bin(bins, latency_ns, scratch)
+    if kind == TRADE_EVENT:
+        count_in_bin(s.bins + 2 * _BIN_BYTES, latency_ns, scratch)
+        s.trade_min = min(s.trade_min, latency_ns)
+        s.trade_max = max(s.trade_max, latency_ns)
+    else:
+        count_in_bin(s.bins, latency_ns, scratch)
+        s.book_min = min(s.book_min, latency_ns)
+        s.book_max = max(s.book_max, latency_ns)
     add_latency(bucket, latency_ns)
-    s.latency_min = min(s.latency_min, latency_ns)
-    s.latency_max = max(s.latency_max, latency_ns)
-    s.latencies += 1
 
 
 @inline

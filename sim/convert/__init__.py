@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Final
 
 from hftd.errors import UsageError
-from sim.convert import binancefutures, bybit, bybithistory, databento, hyperliquid, tardis
+from sim.convert import (
+    binancecoinm,
+    binancefutures,
+    binancespot,
+    bybit,
+    bybithistory,
+    databento,
+    hyperliquid,
+    mexc,
+    tardis,
+)
 from sim.convert.base import Options, convert_with
 from sim.convert.reading import Progress, Venue
 from sim.convert.report import Report
@@ -16,7 +26,9 @@ from sim.convert.report import Report
 __all__ = ["VENUES", "Options", "Progress", "Report", "Venue", "convert"]
 
 VENUES: Final = {
+    "binancecoinm": Venue("binancecoinm", binancecoinm.read_lines, binancecoinm.KINDS),
     "binancefutures": Venue("binancefutures", binancefutures.read_lines, binancefutures.KINDS),
+    "binancespot": Venue("binancespot", binancespot.read_lines, binancespot.KINDS),
     "bybit": Venue("bybit", bybit.read_lines, bybit.KINDS, set_up=bybit.set_up, check=bybit.check),
     "bybithistory": Venue(
         "bybithistory",
@@ -34,6 +46,7 @@ VENUES: Final = {
         set_up=hyperliquid.set_up,
         keeps_case=True,
     ),
+    "mexc": Venue("mexc", mexc.read_lines, mexc.KINDS, set_up=mexc.set_up, check=mexc.check),
     "tardis": tardis.VENUE,
 }
 """The converters by name."""

@@ -41,8 +41,8 @@ from hftd.types import (
     SELL_EVENT,
     TRADE_EVENT,
 )
-from sim.convert.items import first_item, is_array_end, is_item, ms_of, next_item, read_item
-from sim.convert.message import add_levels, add_row, field, hashed, integer_of, number_of, text_key, text_of
+from sim.convert.items import add_arrays, first_item, is_array_end, is_item, ms_of, next_item, read_item
+from sim.convert.message import add_row, field, hashed, integer_of, number_of, text_key, text_of
 from sim.convert.scan import (
     count_name,
     end_message,
@@ -121,12 +121,13 @@ own_dtype = np.dtype(
         ("depth", "i8"),
         ("seq", "i8"),
         ("latency_ns", "i8"),
+        ("book_local_ts", "i8"),
         ("asks_first", "i8"),
         ("is_as_hftbacktest", "i8"),
     ],
     align=True,
 )
-"""The book of one level; the depth that is taken (0: the first); the last `seq`; and how to read."""
+"""The book of one level; the depth that is taken (0: the first); the last `seq` and local time; and how to read."""
 
 own_at = record_at(own_dtype)
 
@@ -146,11 +147,19 @@ def local_time(s, own, sent_ns, local_ts):
 
 
 @inline
+def _levels(s, number, ev, exch_ts, local_ts):
+    """Append the levels of a field; how many, -1 if they are none. A side that did not change may be missing."""
+    if number < 0:
+        return 0
+    start, stop = text_of(s, number)
+    return add_arrays(s, start, stop, ev, exch_ts, local_ts)
+
+
+@inline
 def _side(s, number, side, kind, exch_ts, local_ts, with_clear):
     """Append a side's levels, behind a clear as far as they reach if asked; how many, -1 if they are none."""
     row = add_clear(s, side, exch_ts, local_ts) if with_clear else 0
-    # A delta may come without the side that did not change.
-    count = 0 if number < 0 else add_levels(s, number, kind | side, exch_ts, local_ts)
+    count = _levels(s, number, kind | side, exch_ts, local_ts)
     if with_clear and count >= 0:
         clear_as_far(s, row, count)
     return count
@@ -208,8 +217,8 @@ def _best(s, data, exch_ts, local_ts):
     """`orderbook.1` as user events."""
     row = s.row_count
     bid_levels, ask_levels = field(s, _BIDS, data), field(s, _ASKS, data)
-    bids = 0 if bid_levels < 0 else add_levels(s, bid_levels, BEST_BID, exch_ts, local_ts)
-    asks = 0 if ask_levels < 0 else add_levels(s, ask_levels, BEST_ASK, exch_ts, local_ts)
+    bids = _levels(s, bid_levels, BEST_BID, exch_ts, local_ts)
+    asks = _levels(s, ask_levels, BEST_ASK, exch_ts, local_ts)
     if bids < 0 or asks < 0:
         return FIELD
     _best_rows(s, row)
@@ -234,6 +243,9 @@ def _book(s, own, start, stop, local_ts):
     matched_ns = ms_of(s, field(s, _MATCHED, -1))
     exch_ts = sent_ns if matched_ns < 0 or own.is_as_hftbacktest else matched_ns
     local_ts = local_time(s, own, sent_ns, local_ts)
+    if s.has_no_time and not own.is_as_hftbacktest:
+        # A connection keeps the order: a message does not arrive before the one that was sent before it.
+        local_ts = max(local_ts, own.book_local_ts)
     if depth == 1 and s.wants_ticker:
         if not is_chosen_text(s, dot + 1, stop):
             return OTHER_SYMBOL
@@ -258,6 +270,7 @@ def _book(s, own, start, stop, local_ts):
     count_name(s, BOOKS, start, dot)
     if is_compared:
         take_book(s, s.own, row, bids, asks, exch_ts, local_ts)
+    own.book_local_ts = local_ts
     _follow(s, own, is_snapshot, update_id, seq, local_ts)
     s.used[DEPTH_SNAPSHOT_EVENT if is_snapshot else DEPTH_EVENT] += 1
     return 0
@@ -287,7 +300,7 @@ def _trades(s, own, symbol_start, symbol_stop, local_ts):
         px, has_px = number_of(s, field(s, _PRICE, -1))
         qty, has_qty = number_of(s, field(s, _QTY, -1))
         side = field(s, _SIDE, -1)
-        if exch_ts < 0 or not has_px or not has_qty or side < 0:
+        if exch_ts < 0 or not has_px or not has_qty or qty < 0.0 or side < 0:
             return FIELD
         side_start, side_stop = text_of(s, side)
         aggressor = hashed(side_start, side_stop)

@@ -119,8 +119,8 @@ def _trade(s, own):
     qty, has_qty = number_of(s, column(s, _QTY))
     start, stop = text_of(s, column(s, _SIDE))
     side = hashed(start, stop)
-    is_sell = side == _SELL or side == _SELL_UPPER
-    if exch_ts < 0 or not has_px or not has_qty or not (is_sell or side == _BUY or side == _BUY_UPPER):
+    is_sell = side in (_SELL, _SELL_UPPER)
+    if exch_ts < 0 or not has_px or not has_qty or qty < 0.0 or not (is_sell or side in (_BUY, _BUY_UPPER)):
         return FIELD
     add_row(
         s, TRADE_EVENT | (SELL_EVENT if is_sell else BUY_EVENT), exch_ts, exch_ts + own.latency_ns, px, qty

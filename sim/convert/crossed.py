@@ -98,6 +98,12 @@ def _is_depth(ev):
 
 
 @inline
+def _has_side(ev):
+    """Whether a row is of a side; a clear of none has no price."""
+    return bool(ev & (BUY_EVENT | SELL_EVENT))
+
+
+@inline
 def _in_units(px, unit_count):
     return np.int64(round(px * unit_count))
 
@@ -114,7 +120,8 @@ def _tick_of(rows, count, scale):
         return 0
     for at in range(rows, rows + count * _ROW, _ROW):
         px = load_f64(at + 24)
-        if not _is_depth(load_i64(at)) or not math.isfinite(px):
+        ev = load_i64(at)
+        if not _is_depth(ev) or not _has_side(ev) or not math.isfinite(px):
             continue
         while abs(px * s.units - round(px * s.units)) > min(1e-9 * abs(px * s.units), 1e-3):
             farthest = max(abs(s.lowest), abs(s.highest))
@@ -253,6 +260,9 @@ def _follow(rows, row_count, scale, state):
         tick = (_in_units(px, t.units) - t.lowest) // max(t.step, 1) if math.isfinite(px) else 0
         is_clear = ev & KIND_MASK == DEPTH_CLEAR_EVENT
         is_one_sided = (ev & BUY_EVENT != 0) != (ev & SELL_EVENT != 0)
+        if is_clear and not _has_side(ev):
+            # Whatever its price: all levels of both sides.
+            px = math.inf
         if is_clear and (ev & BUY_EVENT or not is_one_sided):
             s.best_bid = _clear(s.bids, count, s.best_bid, px, tick, -1)
         if is_clear and (ev & SELL_EVENT or not is_one_sided):

@@ -175,7 +175,7 @@ def _trade_rows(s, local_ts, data):
         px, has_px = number_of(s, field(s, _PX, -1))
         qty, has_qty = number_of(s, field(s, _SZ, -1))
         side, coin = field(s, _SIDE, -1), field(s, _COIN, -1)
-        if exch_ts < 0 or not has_px or not has_qty or side < 0 or coin < 0:
+        if exch_ts < 0 or not has_px or not has_qty or qty < 0.0 or side < 0 or coin < 0:
             return FIELD
         flag, _ = text_of(s, side)
         aggressor = SELL_EVENT if load_u8(flag) == 65 else BUY_EVENT
@@ -205,7 +205,7 @@ def _best(s, p, end, ev, exch_ts, local_ts):
     stop = read_item(s, p, end)
     px, has_px = number_of(s, field(s, _PX, -1))
     qty, has_qty = number_of(s, field(s, _SZ, -1))
-    if stop == 0 or not has_px or not has_qty:
+    if stop == 0 or not has_px or not has_qty or qty < 0.0:
         return 0
     add_row(s, ev, exch_ts, local_ts, px, qty)
     return stop

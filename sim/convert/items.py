@@ -9,9 +9,10 @@ first.
 from typing import Final
 
 from hftd.jit import inline
-from hftd.json_levels import skip_blanks
-from hftd.native import load_u8
+from hftd.json_levels import skip_blanks, write_levels
+from hftd.native import load_f64, load_u8
 from sim.convert.message import add_row, field, integer_of, number_of, read_fields
+from sim.convert.state import ROW_SIZE
 
 _NS_PER_MS: Final = 1_000_000
 _MS_MIN: Final = 100_000_000_000
@@ -69,6 +70,20 @@ def read_item(s, p, end):
 
 
 @inline
+def add_arrays(s, start, end, ev, exch_ts, local_ts):
+    """As `add_levels` of :mod:`sim.convert.message`, of an array at `start`; how many levels, -1 if it has others."""
+    room = s.row_capacity - s.row_count
+    first = s.rows + s.row_count * ROW_SIZE
+    count = write_levels(start, end, first, room, ev, exch_ts, local_ts)
+    for at in range(first, first + count * ROW_SIZE, ROW_SIZE):
+        if load_f64(at + 32) < 0.0:
+            return -1
+    if count > 0:
+        s.row_count += count
+    return max(count, -1)
+
+
+@inline
 def add_objects(s, p, end, px_key, qty_key, ev, exch_ts, local_ts):
     """Append a row for each object of an array of levels; returns how many, -1 where anything is not a level.
 
@@ -82,7 +97,7 @@ def add_objects(s, p, end, px_key, qty_key, ev, exch_ts, local_ts):
             return -1
         px, has_px = number_of(s, field(s, px_key, -1))
         qty, has_qty = number_of(s, field(s, qty_key, -1))
-        if not has_px or not has_qty:
+        if not has_px or not has_qty or qty < 0.0:
             return -1
         add_row(s, ev, exch_ts, local_ts, px, qty)
         count += 1

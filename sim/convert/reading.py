@@ -86,6 +86,7 @@ class Reading:
         scan: The reader's state.
         scale: The ticks of the prices.
         names: What was read, by the number that places have.
+        keeps_case: Whether symbols are told apart by upper and lower case.
         snapshots: How many snapshots there were that do not name their symbol.
         lines: Lines read.
         bytes_text: Bytes of text.

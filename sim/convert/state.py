@@ -53,6 +53,7 @@ OTHER_BOOK: Final = 32
 SUPERSEDED: Final = 33
 BLOCK_TRADE: Final = 34
 TRADE_AGAIN: Final = 35
+NO_TIME: Final = 36
 REASONS: Final = {
     TIMESTAMP: "no local time of 16 or 19 digits",
     JSON: "torn, or not JSON",
@@ -78,6 +79,7 @@ REASONS: Final = {
     OTHER_SYMBOL: "another symbol",
     LOST_SNAPSHOT: "a snapshot in a capture of several symbols, which does not say whose it is",
     HEADER_AGAIN: "the header once more",
+    NO_TIME: "a message without a time, before any that has one",
     SNAPSHOT_LEFT_OUT: "a level of a snapshot that was not asked for",
     OTHER_EXCHANGE: "another exchange or publisher",
     NO_CHANGE: "a record that changes nothing",
@@ -124,6 +126,7 @@ state_dtype = np.dtype(
         ("snapshot_row", "i8"),
         ("code", "i8"),
         ("local_ts", "i8"),
+        ("exch_ts", "i8"),
         ("is_cut", "i8"),
         ("is_damaged", "i8"),
         ("file", "i8"),
