@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hftd.stats import pnl
 from hftd.stats.executions import Executions, Orders
 from hftd.stats.frame import Frame
+from hftd.stats.markouts import NAMES
 from sim.report.periods import periods
 from sim.report.shapes import AssetReport, Options
 from sim.report.values import of_orders, ratios
@@ -55,6 +56,8 @@ def together(assets: list[AssetReport], options: Options, notes: list[str]) -> A
         figures[key] = getattr(added, field) if added is not None else None
         if figures[key] is None:
             why[key] = "an asset has none" if linear else "an inverse asset's is in another currency"
+    for name in NAMES:
+        figures[f"Markout {name}"], why[f"Markout {name}"] = None, "each asset has its own"
     return AssetReport(
         name="all together",
         meta=None,
