@@ -10,6 +10,7 @@ from sim.report import Report
 from sim.report.labels import LABELS, shown
 
 _PIPE_WIDTH = 400
+_REASONS_MAX = 40
 _COLUMNS_MAX = 8
 """More have no place on a terminal; the page has them."""
 
@@ -39,6 +40,14 @@ def show_report(made: Report) -> None:
         ]
         table.add_row(label.text, *cells)
     console.print(table)
+    reasons = {
+        f"{label.text}: {section.why[label.key]}"
+        for label in LABELS
+        for _, section in columns
+        if label.key in section.why
+    }
+    for reason in sorted(reasons)[:_REASONS_MAX]:
+        console.print(Text(f"\u2013 {reason}", style="dim"))
     for run in made.runs:
         for note in dict.fromkeys(run.notes):
             console.print(Text(f"{run.name}: {note}" if len(made.runs) > 1 else note, style="dim"))

@@ -12,9 +12,10 @@ from sim.archive.check import (
 from sim.archive.files import find_files, parse_dates
 from sim.archive.npz import read_events, read_latencies
 from sim.archive.stream import EventReader
-from sim.archive.write import write_blocks, write_events
+from sim.archive.write import ArchiveWriter, write_blocks, write_events
 
 __all__ = [
+    "ArchiveWriter",
     "EventReader",
     "LastTimes",
     "OffTick",

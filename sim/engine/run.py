@@ -36,6 +36,7 @@ from sim.engine.layout import (
     segment_dtype,
     stream_dtype,
 )
+from sim.engine.life import note_answer
 from sim.engine.market import ASSET_BOOK, exchange_segment, local_segment, look_ahead
 from sim.engine.own import BOOK
 from sim.engine.prepare import stream_at
@@ -198,10 +199,13 @@ def advance_local(engine, session, asset_no, until_ns):
         a.feed_seen = 1
         if e.num_assets > 1:
             look_ahead(asset + ASSET_BOOK, s.segment, s.segments_end, s.ticks, s.qtys)
-    lane = exchange_at(exchange_address(engine, asset_no)).lanes
+    exchange = exchange_address(engine, asset_no)
+    lane = exchange_at(exchange).lanes
     bus = bus_at(lane + LANE_TO_LOCAL)
     while bus.head_ts <= until_ns and bus.head_ts != NEVER:
-        apply_update(asset, bus_pop(lane + LANE_TO_LOCAL, UPDATE_BYTES, UPDATES_MASK))
+        update = bus_pop(lane + LANE_TO_LOCAL, UPDATE_BYTES, UPDATES_MASK)
+        note_answer(exchange, lane, update)
+        apply_update(asset, update)
         arrived |= ARRIVED_RESPONSE
     return arrived
 

@@ -56,8 +56,11 @@ def together(assets: list[AssetReport], options: Options, notes: list[str]) -> A
         figures[key] = getattr(added, field) if added is not None else None
         if figures[key] is None:
             why[key] = "an asset has none" if linear else "an inverse asset's is in another currency"
-    for name in NAMES:
-        figures[f"Markout {name}"], why[f"Markout {name}"] = None, "each asset has its own"
+    for number, name in enumerate(NAMES):
+        key = f"Markout {name}"
+        figures[key] = _mean_markout(assets, number)
+        if figures[key] is None:
+            why[key] = "no asset has one"
     return AssetReport(
         name="all together",
         meta=None,
@@ -72,6 +75,17 @@ def together(assets: list[AssetReport], options: Options, notes: list[str]) -> A
         latencies=None,
         orders=None,
     )
+
+
+def _mean_markout(assets: list[AssetReport], number: int) -> float | None:
+    """By the turnover of the assets that have one."""
+    known = [
+        (one.markouts[number].bps, float(np.nansum(one.frame["trading_value_"])))
+        for one in assets
+        if one.markouts and one.markouts[number].bps is not None
+    ]
+    weight = sum(value for _, value in known)
+    return sum((bps or 0.0) * value for bps, value in known) / weight if weight > 0 else None
 
 
 def _in_quote(one: AssetReport, key: str) -> NDArray[Any]:

@@ -1,0 +1,286 @@
+"""A corrected copy of an archive, in bounded memory, and what was changed in it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from hftd.errors import DataError, UsageError
+from hftd.types import EXCH_EVENT, INVALID_MAX, LOCAL_EVENT, event_dtype
+from sim.archive.stream import EventReader
+from sim.archive.write import LEVEL, ArchiveWriter
+from sim.checks import layout
+from sim.checks.checker import Checker, Limits
+from sim.checks.merge import NO_FLAG, NO_TIME, Merger, Numbered, judge_rows
+from sim.checks.pairs import print_rows
+from sim.checks.reorder import HELD_ROWS, Scout, Sorter
+from sim.checks.report import Problem, Validation
+from sim.checks.validate import Progress, doubles_count, run
+
+CORRECTION_NS_MAX: Final = 60_000_000_000
+"""A clock that is behind by more is not corrected: a single wrong time would move the whole archive."""
+_BLOCK_ROWS: Final = 1 << 19
+FIXED: Final = frozenset(
+    {
+        "exch_order",
+        "local_order",
+        "no_flag",
+        "no_time",
+        "price",
+        "qty",
+        "negative_qty",
+        "negative_latency",
+        "trade_again",
+        "trade_doubled",
+    }
+)
+"""The problems that a corrected copy does not have any more, unless `Fixed.not_fixed` says so."""
+
+
+class Fixed(msgspec.Struct, kw_only=True):
+    """What `fix` changed, and what it left.
+
+    Attributes:
+        source: The archive.
+        output: The corrected copy.
+        rows_read: Rows of the archive.
+        rows_written: Rows of the copy.
+        dropped: Rows that are not in the copy, by reason.
+        rows_out_of_order: Rows that stood behind a later one, by `exch_ts` and `local_ts`.
+        rows_split: Rows with both flags that became two.
+        clock_correction_ns: Added to each local time.
+        not_fixed: Sentences on what is still wrong.
+        bytes_written: The size of the copy.
+    """
+
+    source: str
+    output: str
+    rows_read: int = 0
+    rows_written: int = 0
+    dropped: dict[str, int] = {}
+    rows_out_of_order: dict[str, int] = {}
+    rows_split: int = 0
+    clock_correction_ns: int = 0
+    not_fixed: list[str] = []
+    bytes_written: int = 0
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the copy differs from the archive."""
+        return bool(self.dropped or any(self.rows_out_of_order.values()) or self.clock_correction_ns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain dicts, lists, numbers and strings."""
+        return msgspec.to_builtins(self)
+
+
+_REASONS: Final = {
+    NO_FLAG: "without the flag of a clock",
+    NO_TIME: "with a time that is none",
+}
+_VALUE: Final = "with a price or quantity that can't be"
+_AGAIN, _DOUBLED = "trades that came again", "trades that were there twice"
+
+
+class _Sieve:
+    """Reads an archive again and again, without the rows that are to be dropped, and with the clock put right."""
+
+    def __init__(self, path: Path, tick_size: float, block_rows: int) -> None:
+        self.path = path
+        self.tick_size = tick_size
+        self.shift_ns = 0
+        self.again: NDArray[np.int64] = np.empty(0, np.int64)
+        self.doubled: NDArray[np.int64] = np.empty(0, np.int64)
+        self.dropped: Counter[str] = Counter()
+        self._block_rows = block_rows
+
+    def blocks(self, progress: Progress | None = None) -> Iterator[Numbered]:
+        """Rows and their numbers."""
+        self.dropped.clear()
+        seen: Counter[tuple[int, int]] = Counter()
+        at = 0
+        with EventReader(self.path, block_rows=self._block_rows) as reader:
+            for block in reader.blocks():
+                is_kept = self._judged(block)
+                if len(self.again) or len(self.doubled):
+                    self._drop_doubles(block, is_kept, seen)
+                rows = block[is_kept]
+                rows["local_ts"] += self.shift_ns
+                yield rows, np.flatnonzero(is_kept) + at
+                at += len(block)
+                if progress is not None:
+                    progress(at, reader.count)
+
+    def _judged(self, block: NDArray[np.void]) -> NDArray[np.bool_]:
+        verdicts = np.empty(len(block), np.int64)
+        judge_rows.call(block.ctypes.data, len(block), self.tick_size, verdicts.ctypes.data)
+        for verdict in np.unique(verdicts[verdicts != 0]).tolist():
+            self.dropped[_REASONS.get(verdict, _VALUE)] += int((verdicts == verdict).sum())
+        return verdicts == 0
+
+    def _drop_doubles(
+        self, block: NDArray[np.void], is_kept: NDArray[np.bool_], seen: Counter[tuple[int, int]]
+    ) -> None:
+        prints = np.empty(len(block), np.int64)
+        print_rows.call(block.ctypes.data, len(block), prints.ctypes.data)
+        is_again = is_kept & np.isin(prints, self.again)
+        is_kept &= ~is_again
+        # A half is no trade of its own: trades are counted where the local side sees them.
+        has_local = (block["ev"] & np.uint64(LOCAL_EVENT)) != 0
+        self.dropped[_AGAIN] += int((is_again & has_local).sum())
+        for number in np.flatnonzero(is_kept & np.isin(prints, self.doubled)).tolist():
+            # The first one stays, on each clock.
+            flags = int(block["ev"][number]) & (EXCH_EVENT | LOCAL_EVENT)
+            clocks = [flag for flag in (EXCH_EVENT, LOCAL_EVENT) if flags & flag]
+            if all(seen[int(prints[number]), flag] for flag in clocks):
+                is_kept[number] = False
+                self.dropped[_DOUBLED] += int(has_local[number])
+            for flag in clocks:
+                seen[int(prints[number]), flag] += 1
+
+
+def _of_clock(rows: NDArray[np.void], ids: NDArray[np.int64], flag: int) -> Numbered:
+    chosen = (rows["ev"] & np.uint64(flag)) != 0
+    return (rows, ids) if chosen.all() else (rows[chosen], ids[chosen])
+
+
+def _scouted(sieve: _Sieve, held_rows: int) -> tuple[Scout, Scout]:
+    """The first pass over both clocks."""
+    scouts = Scout("exch_ts", held_rows, str(sieve.path)), Scout("local_ts", held_rows, str(sieve.path))
+    for rows, ids in sieve.blocks():
+        for scout, flag in zip(scouts, (EXCH_EVENT, LOCAL_EVENT), strict=True):
+            scout.push(*_of_clock(rows, ids, flag))
+    return scouts
+
+
+def _checked_in_order(sieve: _Sieve, held_rows: int, limits: Limits) -> Checker | None:
+    """What the local side would see if the rows were in its order: doubles and latencies depend on that."""
+    sorter = Sorter(_scouted(sieve, held_rows)[1])
+    checker: Checker | None = None
+
+    def feed(rows: NDArray[np.void]) -> None:
+        nonlocal checker
+        if len(rows):
+            checker = checker or Checker(rows, limits)
+            checker.feed(np.ascontiguousarray(rows))
+
+    for rows, ids in sieve.blocks():
+        feed(sorter.push(*_of_clock(rows, ids, LOCAL_EVENT))[0])
+    feed(sorter.finish()[0])
+    return checker
+
+
+def _set_up(sieve: _Sieve, checker: Checker, report: Fixed, base_latency_ns: int) -> None:
+    """Decide what is dropped as a double and by how much the clock is moved."""
+    trades, rows = checker.trades[0], checker.rows[0]
+    agains, doubles = int(trades["agains"]), doubles_count(checker)
+    if agains > layout.DOUBLES_MAX:
+        report.not_fixed.append(
+            f"trade_again: only the first {layout.DOUBLES_MAX:,} of {agains:,} repeated trades were dropped"
+        )
+    sieve.again = np.sort(checker.again[: min(agains, layout.DOUBLES_MAX)])
+    sieve.doubled = np.unique(checker.doubled[: min(doubles, layout.DOUBLES_MAX)])
+    least = min(int(rows["book_min"]), int(rows["trade_min"]))
+    if least < 0:
+        shift_ns = base_latency_ns - least
+        if shift_ns > CORRECTION_NS_MAX:
+            report.not_fixed.append(
+                f"negative_latency: the clock would have to be moved by {shift_ns / 1e9:,.1f} s; more than "
+                f"{CORRECTION_NS_MAX // 1_000_000_000} s is not believed"
+            )
+        else:
+            sieve.shift_ns = report.clock_correction_ns = shift_ns
+    elif least == INVALID_MAX:
+        report.not_fixed.append("there is no row with a feed latency, so the clocks were not looked at")
+
+
+def fix(
+    source: Path | str,
+    output: Path | str,
+    *,
+    limits: Limits | None = None,
+    base_latency_ns: int = 0,
+    level: int = LEVEL,
+    held_rows: int = HELD_ROWS,
+    progress: Progress | None = None,
+) -> tuple[Fixed, Validation]:
+    """Write a corrected copy of an archive: rows in the order of both clocks, without those that can't be played.
+
+    Rows without a clock's flag, without a time, or with a price or quantity that can't be are dropped, and trades that
+    are there twice; where rows arrive before they were sent, all local times are moved by the greatest such amount.
+    Nothing else is changed, and an archive without these problems is copied row for row. Rows that are out of order
+    are put in order and split where the clocks disagree, as the converters do.
+
+    Args:
+        source: The archive.
+        output: The copy; it appears whole, or not at all.
+        limits: By what doubled trades and jumps are told.
+        base_latency_ns: Added to the clock's correction, where there is one.
+        level: Deflate's level of the copy.
+        held_rows: How many rows are held in memory for each clock to be sorted.
+        progress: Told of rows written.
+
+    Returns:
+        What was changed, and what the archive was like before.
+
+    Raises:
+        UsageError: The output is the archive itself.
+        DataError: The archive can't be read, is out of order beyond what can be sorted, has no sound row, or the copy
+            can't be written.
+    """
+    source, output = Path(source), Path(output)
+    limits = limits or Limits()
+    if source.exists() and output.exists() and source.samefile(output):
+        raise UsageError("the corrected copy would replace the archive", where=str(source))
+    if output.suffix != ".npz":
+        raise UsageError(f"the output {output.name!r} is no .npz file")
+    if base_latency_ns < 0:
+        raise UsageError("the base latency is negative")
+    before, checker = run([source], limits)
+    report = Fixed(source=str(source), output=str(output), rows_read=before.rows)
+    report.rows_out_of_order = {name: before.count(name) for name in ("exch_order", "local_order")}
+    is_sorted = not any(report.rows_out_of_order.values())
+    sieve = _Sieve(source, checker.tick_size, min(_BLOCK_ROWS, max(held_rows, 1)))
+    if not is_sorted:
+        checker = _checked_in_order(sieve, held_rows, limits)
+        if checker is None:
+            raise _no_rows(source)
+    _set_up(sieve, checker, report, base_latency_ns)
+    with ArchiveWriter(output, event_dtype, level=level) as writer:
+        if is_sorted:
+            for rows, _ in sieve.blocks(progress):
+                writer.write(rows)
+        else:
+            report.rows_split = _write_in_order(sieve, held_rows, writer, progress)
+        if not writer.count:
+            raise _no_rows(source)
+    report.rows_written, report.bytes_written = writer.count, writer.bytes_written
+    report.dropped = {reason: count for reason, count in sieve.dropped.items() if count}
+    report.not_fixed += [_left(problem) for problem in before.problems if problem.name not in FIXED]
+    return report, before
+
+
+def _write_in_order(sieve: _Sieve, held_rows: int, writer: ArchiveWriter, progress: Progress | None) -> int:
+    """Write the rows in the order of both clocks; returns how many became two."""
+    by_exch, by_local = (Sorter(scout) for scout in _scouted(sieve, held_rows))
+    merger = Merger()
+    for rows, ids in sieve.blocks(progress):
+        exch = by_exch.push(*_of_clock(rows, ids, EXCH_EVENT))
+        local = by_local.push(*_of_clock(rows, ids, LOCAL_EVENT))
+        writer.write(merger.push(exch, local, is_last=False))
+    writer.write(merger.push(by_exch.finish(), by_local.finish(), is_last=True))
+    return merger.splits
+
+
+def _no_rows(source: Path) -> DataError:
+    return DataError(
+        "the archive has no row that can be played", where=str(source), hint="nothing was written"
+    )
+
+
+def _left(problem: Problem) -> str:
+    return f"{problem.name}: {problem.what} ({problem.count:,})"

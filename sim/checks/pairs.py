@@ -1,0 +1,175 @@
+"""The passes that look for equals: trades that are there twice, and the two halves of rows that are split."""
+
+# pyright: basic
+
+from hftd.jit import inline, kernel
+from hftd.native import copy_bytes, high_bits, load_i64, record_at, store_i64, wrapping_product
+from hftd.orders import index_find, index_insert, index_remove
+from hftd.types import (
+    BUY_EVENT,
+    EXCH_EVENT,
+    KIND_MASK,
+    LOCAL_EVENT,
+    SELL_EVENT,
+    TRADE_EVENT,
+    USER_DEFINED_EVENT,
+)
+from sim.checks import layout
+from sim.checks.found import note
+from sim.checks.layout import (
+    DOUBLES_MAX,
+    HALVES_MAX,
+    TRADES_BITS,
+    halves_dtype,
+    place_dtype,
+    trade_dtype,
+    trades_dtype,
+)
+
+trades_at = record_at(trades_dtype)
+halves_at = record_at(halves_dtype)
+
+LATE_NS = 1_000_000_000
+"""An equal trade that arrives so much later is the same one again, whatever came in between."""
+_ROW = 64
+_TRADE_BYTES = trade_dtype.itemsize
+_PLACE_BYTES = place_dtype.itemsize
+_BOTH = EXCH_EVENT | LOCAL_EVENT
+_SIDES = BUY_EVENT | SELL_EVENT
+# Odd constants of splitmix64 (Steele, Lea, Flood 2014).
+_MIX_1, _MIX_2 = -4658895280553007687, -7723592293110705685
+
+
+@inline
+def mixed(print_, value):
+    """Mix a value into a print: a hash in which each bit of the value counts."""
+    x = print_ ^ value
+    x = wrapping_product(x ^ high_bits(x, 34), _MIX_1)
+    x = wrapping_product(x ^ high_bits(x, 37), _MIX_2)
+    return x ^ high_bits(x, 33)
+
+
+@inline
+def trade_print(row):
+    """What makes a trade the same one, whenever it arrives."""
+    x = mixed(1, load_i64(row) & (_SIDES | KIND_MASK))
+    for offset in (8, 24, 32, 40, 48):
+        x = mixed(x, load_i64(row + offset))
+    return x
+
+
+@inline
+def row_print(row):
+    """All of a row but for the flags of the two clocks."""
+    x = mixed(2, load_i64(row) & ~_BOTH)
+    for offset in range(8, _ROW, 8):
+        x = mixed(x, load_i64(row + offset))
+    return x
+
+
+@inline
+def _keep(target, count, print_):
+    if count < DOUBLES_MAX:
+        store_i64(target + 8 * count, print_)
+
+
+@kernel("int64(int64, int64, int64)")
+def find_doubles(state, rows, count):
+    """Look for trades that are there twice; `state` is a `trades_dtype` record. Returns the number of rows."""
+    s = trades_at(state)
+    for number in range(count):
+        row = rows + number * _ROW
+        ev = load_i64(row)
+        if ev & KIND_MASK != TRADE_EVENT or ev & LOCAL_EVENT == 0:
+            continue
+        exch_ts, local_ts = load_i64(row + 8), load_i64(row + 16)
+        has_id = load_i64(row + 40) != 0 or load_i64(row + 48) != 0
+        print_ = trade_print(row)
+        entry = s.table + high_bits(print_, TRADES_BITS) * _TRADE_BYTES
+        s.trades += 1
+        if load_i64(entry) == print_:
+            earlier_ts = load_i64(entry + 8)
+            # Where rows are out of order, what stands behind is not what came later.
+            is_late = local_ts - earlier_ts > LATE_NS or (exch_ts < s.exch_max and local_ts >= s.local_max)
+            if earlier_ts == local_ts and not has_id:
+                _keep(s.doubled, s.doubles, mixed(print_, local_ts))
+                s.doubles += 1
+                note(s.problems, layout.TRADE_DOUBLED, s.file, s.row + number, row, 0)
+            elif has_id or is_late:
+                # With equal local times the one before has the same print: which of them goes is all the same.
+                target, size = (s.doubled, s.doubles) if earlier_ts == local_ts else (s.again, s.agains)
+                _keep(target, size, mixed(print_, local_ts))
+                if earlier_ts == local_ts:
+                    s.doubles += 1
+                else:
+                    s.agains += 1
+                note(s.problems, layout.TRADE_AGAIN, s.file, s.row + number, row, local_ts - earlier_ts)
+                continue
+        store_i64(entry, print_)
+        store_i64(entry + 8, local_ts)
+        s.exch_max = max(s.exch_max, exch_ts)
+        s.local_max = max(s.local_max, local_ts)
+    s.row += count
+    return count
+
+
+@kernel("int64(int64, int64, int64)")
+def print_rows(rows, count, target):
+    """Write the print of each trade with its local time to `target` (int64), 0 for all other rows."""
+    for number in range(count):
+        row = rows + number * _ROW
+        is_trade = load_i64(row) & KIND_MASK == TRADE_EVENT
+        store_i64(target + 8 * number, mixed(trade_print(row), load_i64(row + 16)) if is_trade else 0)
+    return count
+
+
+@inline
+def _wait(s, row, row_no, print_):
+    """Keep a half until the other one comes."""
+    if s.frees > 0:
+        s.frees -= 1
+        slot = load_i64(s.free + 8 * s.frees)
+    elif s.used < HALVES_MAX:
+        slot = s.used
+        s.used += 1
+    else:
+        s.is_full = 1
+        return
+    place = s.pool + slot * _PLACE_BYTES
+    store_i64(place, s.file)
+    store_i64(place + 8, row_no)
+    store_i64(place + 16, 1)
+    copy_bytes(place + 24, row, _ROW)
+    index_insert(s.index, print_, slot)
+    s.waiting += 1
+
+
+@kernel("int64(int64, int64, int64)")
+def pair_halves(state, rows, count):
+    """Pair the rows of one clock with those of the other; `state` is a `halves_dtype` record."""
+    s = halves_at(state)
+    for number in range(count):
+        row = rows + number * _ROW
+        flags = load_i64(row) & _BOTH
+        if flags == _BOTH or flags == 0 or load_i64(row) & KIND_MASK >= USER_DEFINED_EVENT or s.is_full != 0:
+            continue
+        print_ = row_print(row)
+        slot = index_find(s.index, print_)
+        if slot < 0:
+            _wait(s, row, s.row + number, print_)
+            continue
+        place = s.pool + slot * _PLACE_BYTES
+        # Equal rows are told by their number alone.
+        if load_i64(place + 24) & _BOTH == flags:
+            store_i64(place + 16, load_i64(place + 16) + 1)
+            s.waiting += 1
+            continue
+        store_i64(place + 16, load_i64(place + 16) - 1)
+        s.waiting -= 1
+        s.pairs += 1
+        if load_i64(place + 16) == 0:
+            index_remove(s.index, print_)
+            store_i64(s.free + 8 * s.frees, slot)
+            s.frees += 1
+    s.row += count
+    return count
