@@ -1,9 +1,11 @@
 """A backtest in this process: the engine behind a session."""
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hftd.errors import OrderError
+from numpy.typing import NDArray
+
+from hftd.errors import OrderError, UsageError
 from hftd.hbt import Hbt
 from hftd.layout import asset_dtype, book_dtype, offset_of
 from hftd.local import AssetSpec, fill_book, fill_market_orders
@@ -11,6 +13,9 @@ from hftd.types import INVALID_MAX
 from sim.asset import AssetModel, BacktestAsset
 from sim.engine import run
 from sim.engine.build import Engine
+
+if TYPE_CHECKING:
+    from sim.engine.lives import Lives
 
 _BOOK = offset_of(asset_dtype, "book")
 
@@ -45,6 +50,7 @@ class Backtest(Hbt):
             fill_book(row, model.spec(), self._arena)
         first = int(self._timeline.ctypes.data)
         books += [first + number * book_dtype.itemsize for number in range(len(timeline or []))]
+        self._lives: Lives | None = None
         self.engine = Engine([*models, *(timeline or [])], 1, books)
         row = self._session[0]
         row["backend"] = self.engine.address
@@ -60,7 +66,41 @@ class Backtest(Hbt):
 
     def warnings(self) -> list[str]:
         """As in `Hbt`, and what is odd in the data."""
-        return [*super().warnings(), *self.engine.warnings]
+        lives = [] if self._lives is None else self._lives.warnings()
+        return [*super().warnings(), *self.engine.warnings, *lives]
+
+    def record_life(self, rows_max: int | None = None) -> None:
+        """Keep what happens to each order from now on, and why; before the first one is sent.
+
+        Args:
+            rows_max: The most rows for each asset, 2,097,152 (285 MB) if it is not given; further ones are counted.
+
+        Raises:
+            UsageError: It is called twice, or the number can't be.
+        """
+        from sim.engine.lives import MAX_LIFE_ROWS, Lives
+
+        if self._lives is not None:
+            raise UsageError("the life of orders is recorded already", hint="call record_life once")
+        self._lives = Lives(self.engine, MAX_LIFE_ROWS if rows_max is None else rows_max)
+        self._lives.open_lanes(0, 0)
+
+    def life(self) -> NDArray[Any]:
+        """What happened to the orders so far, shape (n,), `hftd.life.life_dtype`, by time.
+
+        Raises:
+            UsageError: It is not recorded.
+        """
+        if self._lives is None:
+            raise UsageError(
+                "the life of orders is not recorded", hint="call record_life() before the first order is sent"
+            )
+        return self._lives.rows()
+
+    @property
+    def life_dropped(self) -> int:
+        """Rows of the life of orders that had no room."""
+        return 0 if self._lives is None else self._lives.dropped
 
     def close(self) -> int:
         """Done with it. Returns 0.
@@ -70,6 +110,7 @@ class Backtest(Hbt):
                 HftBacktest do, the data were just shorter.
         """
         code = super().close()
+        self.engine.stop()
         self.check()
         return code
 

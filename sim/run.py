@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from hftd.bot.config import BotConfig
 from hftd.bot.result import BotResult
 from hftd.bot.runner import run_strategy
@@ -179,7 +181,12 @@ def check_instrument(asset: RunAsset, tick_size: float, lot_size: float) -> None
 
 
 def backtest(
-    replay: ReplayConfig, replay_base: Path, bot: BotConfig, bot_base: Path, dates: list[str]
+    replay: ReplayConfig,
+    replay_base: Path,
+    bot: BotConfig,
+    bot_base: Path,
+    dates: list[str],
+    life_rows: int = 0,
 ) -> BotResult:
     """What `hftd replay` and `hftd bot` come to together, in this process.
 
@@ -189,6 +196,7 @@ def backtest(
         bot: The bot's configuration.
         bot_base: Its folder.
         dates: Days as `YYYYMMDD`.
+        life_rows: Keep what happens to each order, so many rows of it for each asset; 0 to keep nothing.
 
     Raises:
         UsageError: The bot trades what the run has not, or a file is missing or wrong.
@@ -223,6 +231,8 @@ def backtest(
             )
         )
     hbt = Backtest(models, [asset.model for asset in assets.values()], specs)
+    if life_rows:
+        hbt.record_life(life_rows)
     minder = None
     if bot.hooks.alert:
         # Orders and errors are a matter of channels: their hooks are called in a replay and live.
@@ -231,4 +241,7 @@ def backtest(
 
         hooks = Hooks(alert=load_hooks(bot.hooks, bot_base).alert)
         minder = Minder(hbt, hooks, [(one.symbol, one.tick_size) for one in bot.instruments])
-    return run_strategy(hbt, bot, strategy, [model.contract for model in models], minder=minder)
+    result = run_strategy(hbt, bot, strategy, [model.contract for model in models], minder=minder)
+    if life_rows:
+        return msgspec.structs.replace(result, life=hbt.life(), life_dropped=hbt.life_dropped)
+    return result

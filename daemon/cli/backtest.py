@@ -13,6 +13,7 @@ from daemon.cli.options import (
     find_config,
     json_option,
     latency_option,
+    life_rows_option,
     progress_option,
     record_option,
 )
@@ -21,6 +22,7 @@ _EPILOG = """\b
 Examples:
   hftd backtest --bot configs/bot.toml --date 20220831
   hftd backtest --bot configs/grid.toml --date 20220831 --record grid.npz
+  hftd backtest --bot configs/grid.toml --date 20220831 --record grid.npz --explain
 
 \b
 The result is that of `hftd replay` and `hftd bot` on the same
@@ -34,6 +36,12 @@ configurations, bit for bit.
 @date_option
 @json_option
 @record_option
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Put the life of each order into OUT.npz: why it filled, as `hftd explain OUT.npz` tells.",
+)
+@life_rows_option
 @latency_option
 @progress_option
 def command(
@@ -42,6 +50,8 @@ def command(
     date: str,
     as_json: bool,
     record: Path | None,
+    explain: bool,
+    life_rows: int,
     latency: Path | None,
     progress_mode: str,
 ) -> None:
@@ -52,12 +62,17 @@ def command(
         from hftd.bot.config import BotConfig
         from hftd.bot.result import check_output
         from hftd.config import load
+        from hftd.errors import UsageError
         from sim.config import ReplayConfig
         from sim.run import backtest
 
     path = find_config(config, "replay.toml")
     replay_config = load(path, ReplayConfig)
     bot_config = load(bot, BotConfig)
+    if explain and record is None:
+        raise UsageError(
+            "--explain has no file to write into", hint="add --record RUN.npz, then `hftd explain RUN.npz`"
+        )
     if record is not None:
         check_output(record)
     if latency is not None:
@@ -66,7 +81,9 @@ def command(
 
     dates = parse_dates(date)
     with watching(progress_mode):
-        result = backtest(replay_config, path.parent, bot_config, bot.parent, dates)
+        result = backtest(
+            replay_config, path.parent, bot_config, bot.parent, dates, life_rows if explain else 0
+        )
     from daemon.cli.output import put_out
     from daemon.cli.run_meta import backtest_meta
 

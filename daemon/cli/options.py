@@ -18,7 +18,18 @@ record_option = click.option(
     "--record",
     type=FILE,
     metavar="OUT.npz",
-    help="Write `records` (the state at each interval) and `fills`.",
+    help="Write the run's file (states, fills, latencies), which `hftd report` reads.",
+)
+
+LIFE_ROWS = 1 << 21
+
+life_rows_option = click.option(
+    "--life-rows",
+    type=click.IntRange(1, 1 << 27),
+    default=LIFE_ROWS,
+    show_default=True,
+    metavar="N",
+    help="The most rows of the orders' lives that are kept for each instrument (136 bytes each, as they come).",
 )
 
 latency_option = click.option(

@@ -5,7 +5,16 @@ from pathlib import Path
 import click
 
 from daemon.cli.importing import importing
-from daemon.cli.options import Speed, config_option, date_option, find_config, json_option, progress_option
+from daemon.cli.options import (
+    FILE,
+    Speed,
+    config_option,
+    date_option,
+    find_config,
+    json_option,
+    life_rows_option,
+    progress_option,
+)
 
 _EPILOG = """\b
 Examples:
@@ -27,20 +36,38 @@ can take them, every run the same, and ends with the data.
     metavar="X",
     help="Follow the wall clock, X times as fast as it was. Default: in lockstep with the bots.",
 )
+@click.option(
+    "--life",
+    type=FILE,
+    metavar="OUT.npz",
+    help="Write the life of each order of the bots: why it filled, as `hftd explain OUT.npz` tells.",
+)
+@life_rows_option
 @json_option
 @progress_option
-def command(date: str, config: Path | None, speed: float | None, as_json: bool, progress_mode: str) -> None:
+def command(
+    date: str,
+    config: Path | None,
+    speed: float | None,
+    life: Path | None,
+    life_rows: int,
+    as_json: bool,
+    progress_mode: str,
+) -> None:
     """Play recorded days into shared-memory channels, through latency, queue and fee models."""
     with importing():
         from daemon.cli.compiling import watching
         from daemon.cli.logs import log_to
         from daemon.cli.progress import replay_progress
+        from hftd.bot.result import check_output
         from hftd.config import load
         from sim.config import ReplayConfig
         from sim.replay.daemon import run
 
     path = find_config(config, "replay.toml")
     replay_config = load(path, ReplayConfig)
+    if life is not None:
+        check_output(life)
     from sim.archive import parse_dates
 
     dates = parse_dates(date)
@@ -48,7 +75,7 @@ def command(date: str, config: Path | None, speed: float | None, as_json: bool, 
     compiling_mode = "plain" if progress_mode == "auto" else progress_mode
     with watching(compiling_mode), replay_progress(progress_mode) as progress:
         log_to(progress.say)
-        summary = run(replay_config, path.parent, dates, speed, progress)
+        summary = run(replay_config, path.parent, dates, speed, progress, life, life_rows)
     if as_json:
         import msgspec
 

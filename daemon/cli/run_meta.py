@@ -102,4 +102,5 @@ def _meta(
         sim_seconds=result.sim_seconds,
         ended=result.ended,
         warnings=result.warnings,
+        life_dropped=result.life_dropped,
     )

@@ -26,6 +26,10 @@ _ARRAYS = {
 }
 
 
+_LEFT_OUT = ("name", "life", "life_dropped", *_ARRAYS)
+"""What stands elsewhere than in the JSON document, or under another name."""
+
+
 class AssetResult(msgspec.Struct, frozen=True, kw_only=True):
     """Where one asset stands at the end.
 
@@ -76,6 +80,8 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
         orders: The requests that were sent, if they are recorded: shape (r,), `request_row_dtype`.
         warnings: What was odd, such as market data that was lost.
         lost: Why the bot lost a channel, empty if it did not.
+        life: What happened to each order, if a backtest recorded it: shape (q,), `hftd.life.life_dtype`; else None.
+        life_dropped: Rows of it that had no room.
     """
 
     name: str
@@ -91,14 +97,14 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
     orders: npt.NDArray[np.void] = msgspec.field(default_factory=lambda: np.zeros(0, request_row_dtype))
     warnings: list[str] = []
     lost: str = ""
+    life: npt.NDArray[np.void] | None = None
+    life_dropped: int = 0
 
 
 def to_json(result: BotResult) -> bytes:
     """One JSON document: everything but the arrays; a number that is not finite is null."""
     document = {"bot": result.name}
-    document |= {
-        name: getattr(result, name) for name in result.__struct_fields__ if name not in ("name", *_ARRAYS)
-    }
+    document |= {name: getattr(result, name) for name in result.__struct_fields__ if name not in _LEFT_OUT}
     document |= {"num_records": int(result.records.shape[0]), "num_fills": int(result.fills.shape[0])}
     return msgspec.json.encode(document)
 
@@ -155,7 +161,7 @@ def save_records(
         path: The file.
         result: What the run came to.
         meta: What else is known of it.
-        life: The life of its orders, rows of `life_dtype`.
+        life: The life of its orders, rows of `life_dtype`; the result's if it is not given.
 
     Raises:
         UsageError: It can't be written.
@@ -164,7 +170,7 @@ def save_records(
     arrays = {name: np.asarray(getattr(result, name), dtype=dtype) for name, dtype in _ARRAYS.items()}
     records = arrays["records"]
     rows = [records[:, number] for number in range(records.shape[1])]
-    write_run(path, rows, meta=meta, life=life, tables=arrays)
+    write_run(path, rows, meta=meta, life=result.life if life is None else life, tables=arrays)
 
 
 def latency_files(path: Path, num_assets: int) -> list[Path]:

@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Final
 
 from hftd.errors import UsageError
-from sim.convert import binancefutures
+from sim.convert import (
+    binancecoinm,
+    binancefutures,
+    binancehistory,
+    binancespot,
+    bybit,
+    bybithistory,
+    databento,
+    hyperliquid,
+    mexc,
+    tardis,
+)
 from sim.convert.base import Options, convert_with
 from sim.convert.reading import Progress, Venue
 from sim.convert.report import Report
@@ -16,7 +27,36 @@ from sim.convert.report import Report
 __all__ = ["VENUES", "Options", "Progress", "Report", "Venue", "convert"]
 
 VENUES: Final = {
+    "binancecoinm": Venue("binancecoinm", binancecoinm.read_lines, binancecoinm.KINDS),
     "binancefutures": Venue("binancefutures", binancefutures.read_lines, binancefutures.KINDS),
+    "binancehistory": Venue(
+        "binancehistory",
+        binancehistory.read_lines,
+        binancehistory.KINDS,
+        open_input=binancehistory.open_input,
+        set_up=binancehistory.set_up,
+        check=binancehistory.check,
+    ),
+    "binancespot": Venue("binancespot", binancespot.read_lines, binancespot.KINDS),
+    "bybit": Venue("bybit", bybit.read_lines, bybit.KINDS, set_up=bybit.set_up, check=bybit.check),
+    "bybithistory": Venue(
+        "bybithistory",
+        bybithistory.read_lines,
+        bybithistory.KINDS,
+        open_input=bybithistory.open_input,
+        set_up=bybithistory.set_up,
+        check=bybit.check,
+    ),
+    "databento": databento.VENUE,
+    "hyperliquid": Venue(
+        "hyperliquid",
+        hyperliquid.read_lines,
+        hyperliquid.KINDS,
+        set_up=hyperliquid.set_up,
+        keeps_case=True,
+    ),
+    "mexc": Venue("mexc", mexc.read_lines, mexc.KINDS, set_up=mexc.set_up, check=mexc.check),
+    "tardis": tardis.VENUE,
 }
 """The converters by name."""
 
@@ -36,14 +76,15 @@ def convert(
     refused.
 
     Args:
-        inputs: Captures, gzip or plain text, of lines `<local_ns> <json>`; several are taken as one, in this
-            order.
+        inputs: Captures as the venue's converter takes them, plain or packed with gzip, zip or zstd; several are
+            read in this order, and all their rows are put in the order of both clocks.
         output: The npz archive; replaced as a whole, and untouched on an error.
         venue: A name in `VENUES`.
         options: How to convert.
         progress: Called with the bytes read and the bytes of all inputs, at most ten times a second and at
             the end.
-        on_write: Called with the rows written and all rows, after each block of 32,768.
+        on_write: Called with the rows put in order and all rows, after each block of 32,768; at the end with the
+            archive's rows, which are more if some were split.
 
     Returns:
         The report; its `exit_code` is 1 if a part of the inputs was lost.
@@ -51,8 +92,7 @@ def convert(
     Raises:
         UsageError: An argument is wrong.
         DataError: An input can't be read or gives no row, has several symbols of which none was chosen, is
-            damaged
-            under `strict`, or the archive can't be written.
+            damaged under `strict`, or the archive can't be written.
     """
     if venue not in VENUES:
         raise UsageError(f"there is no converter {venue!r}", hint=f"there is {', '.join(VENUES)}")

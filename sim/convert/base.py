@@ -1,14 +1,15 @@
 """From captures to an archive: what all venues share.
 
-A capture is read in blocks while the next block is unpacked in a thread; the venue's compiled reader appends
-rows to a buffer that grows; the rows are put in the order of both clocks, packed and written. The memory that
-this takes is that of the rows (64 bytes each, and 8 for each clock that they are not sorted by), whatever the
-size of the text.
+The inputs are read in blocks, and the venue's compiled reader makes rows of their lines; these wait, in sorted
+chunks, in a file beside the output. When all are there, so that the clock correction is known, the chunks are
+merged to one order that is valid for both clocks, packed and written. So the memory that this takes does not
+depend on the size of the inputs; the disk must have room for 64 bytes a row, and 64 more for rows that are not in
+the order of both clocks.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -16,14 +17,13 @@ import numpy as np
 from hftd.clock import monotonic_ns
 from hftd.errors import DataError, UsageError
 from hftd.types import event_dtype
-from sim.archive.write import LEVEL, write_blocks
+from sim.archive.write import LEVEL, ArchiveWriter
 from sim.convert import state as scanning
-from sim.convert.crossed import crossed_books
-from sim.convert.order import Ordered, survey
+from sim.convert.crossed import CrossedBooks
+from sim.convert.order import Ordering
 from sim.convert.reading import Progress, Reading, Venue
 from sim.convert.report import Break, Place, Report, Span
 from sim.convert.report import Sequence as SequenceReport
-from sim.convert.state import Scan
 from sim.convert.text import TextFile
 
 _LARGE_CORRECTION_NS: Final = 60_000_000_000
@@ -38,16 +38,27 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         book_ticker: Take best bids and offers (`bookTicker`), as user events.
         symbol: The symbol to take from a capture of several; None: the only one.
         base_latency_ns: Added to the clock correction where there is one: the least latency that is believed.
+        snapshots: Of Tardis's books: "process" all snapshots, "ignore_sod" (those with which a day's file begins,
+            which Tardis adds to each), or "ignore" all.
         strict: Refuse a capture with damage or with unreadable lines, instead of saying so.
         level: Deflate's level of the archive, 0 (stored) to 9.
+        depth: Of a capture with books of several depths: the levels a side of the one to take; None: the only one.
+        latency_ns: Of inputs without local times: how long after it was sent a message arrives.
+        keep_far_levels: Of books of the first levels: a level that falls behind the last one is kept as it was.
+        hftbacktest_rows: Choose times and rows as HftBacktest's converter does, where that is no better or worse.
     """
 
     mark_price: bool = False
     book_ticker: bool = False
     symbol: str | None = None
     base_latency_ns: int = 0
+    snapshots: Literal["process", "ignore_sod", "ignore"] = "process"
     strict: bool = False
     level: int = LEVEL
+    depth: int | None = None
+    latency_ns: int = 0
+    keep_far_levels: bool = False
+    hftbacktest_rows: bool = False
 
 
 def convert_with(
@@ -61,32 +72,45 @@ def convert_with(
 ) -> Report:
     """Convert captures, taken as one in the order given; see `sim.convert.convert`."""
     start_ns = monotonic_ns()
-    files = _checked(inputs, output, options)
-    reading = Reading(
-        venue,
-        symbol=options.symbol,
-        mark_price=options.mark_price,
-        book_ticker=options.book_ticker,
-        progress=progress,
-    )
-    reading.read(files)
+    files = _checked(venue, inputs, output, options)
+    with Ordering(output) as ordering:
+        reading = Reading(
+            venue,
+            ordering,
+            symbol=options.symbol,
+            mark_price=options.mark_price,
+            book_ticker=options.book_ticker,
+            progress=progress,
+        )
+        if venue.set_up is not None:
+            venue.set_up(reading.scan, options)
+        if venue.arrange is not None:
+            files = venue.arrange(files)
+            inputs = [file.path for file in files]
+        reading.read(files)
+        symbol, drops_marked = _checked_symbol(reading, options, inputs)
+        own_notes = venue.check(reading.scan, options, _where(inputs)) if venue.check is not None else []
+        damage = [sentence for file in files for sentence in file.damage] + reading.scan.damage
+        unreadable = _unreadable(reading)
+        if options.strict:
+            _refuse_damage(damage, unreadable, int(reading.scan.record["bad_count"]))
+        found = ordering.survey.result(drops_marked=drops_marked)
+        count = int(found["count"])
+        if not count:
+            raise _no_rows(reading, inputs, damage)
+        latency_min_ns = int(found["latency_min"])
+        shift_ns = options.base_latency_ns - latency_min_ns if latency_min_ns < 0 else 0
+        books = CrossedBooks(reading.scale)
+        with ArchiveWriter(output, event_dtype, level=options.level) as writer:
+            for block in ordering.blocks(shift_ns, drops_marked=drops_marked):
+                books.add(block)
+                writer.write(block)
+                if on_write is not None:
+                    on_write(max(count - ordering.rows_left, 0), count)
+    if on_write is not None:
+        on_write(writer.count, writer.count)
     record = reading.scan.record
-    symbol = _checked_symbol(reading, options, inputs)
-    damage = [sentence for file in files for sentence in file.damage]
-    unreadable = _unreadable(reading.scan, inputs)
-    if options.strict:
-        _refuse_damage(damage, unreadable, int(record["bad_count"]))
-    rows = reading.rows.first(int(record["row_count"]))
-    if not len(rows):
-        raise _no_rows(reading, inputs, damage)
-    found = survey(rows)
-    latency_min_ns = int(found["latency_min"])
-    shift_ns = options.base_latency_ns - latency_min_ns if latency_min_ns < 0 else 0
-    ordered = Ordered(rows, found, shift_ns)
-    bytes_written = write_blocks(
-        output, event_dtype, ordered.count, ordered.blocks(), level=options.level, progress=on_write
-    )
-    crossed = crossed_books(rows, shift_ns)
+    crossed = books.result()
     seconds = (monotonic_ns() - start_ns) / 1e9
     kinds = {**_PLAIN_KINDS, **venue.kinds}
     return Report(
@@ -96,14 +120,14 @@ def convert_with(
         output=str(output),
         lines=reading.lines,
         lines_by_kind=_named(record["used"], kinds),
-        rows=ordered.count,
+        rows=writer.count,
         rows_by_kind=_named(found["kinds"], kinds),
-        rows_split=ordered.count - len(rows),
+        rows_split=writer.count - count,
         exch=Span(first_ts=int(found["exch_min"]), last_ts=int(found["exch_max"])),
         local=Span(first_ts=int(found["local_min"]) + shift_ns, last_ts=int(found["local_max"]) + shift_ns),
         latency_min_ns=latency_min_ns,
         clock_correction_ns=shift_ns,
-        sequence=_sequence(reading.scan, inputs),
+        sequence=_sequence(reading),
         crossed=crossed,
         ignored=_named(record["ignored"], scanning.REASONS),
         unreadable=unreadable,
@@ -112,16 +136,16 @@ def convert_with(
         symbols=reading.scan.counts(scanning.SYMBOLS),
         lines_in_us=int(record["lines_in_us"]),
         damage=damage,
-        notes=_notes(reading, options, shift_ns, crossed.checked),
+        notes=own_notes + _notes(reading, options, shift_ns, crossed.checked),
         bytes_read=sum(file.position for file in files),
         bytes_text=reading.bytes_text,
-        bytes_written=bytes_written,
+        bytes_written=writer.bytes_written,
         seconds=seconds,
         megabytes_per_second=reading.bytes_text / 1e6 / max(seconds, 1e-9),
     )
 
 
-def _checked(inputs: Sequence[Path], output: Path, options: Options) -> list[TextFile]:
+def _checked(venue: Venue, inputs: Sequence[Path], output: Path, options: Options) -> list[TextFile]:
     """The inputs, opened for reading; refuses what can be seen to be wrong before the work begins."""
     if not inputs:
         raise UsageError("there is no input to convert")
@@ -136,18 +160,21 @@ def _checked(inputs: Sequence[Path], output: Path, options: Options) -> list[Tex
     for path in inputs:
         if path.exists() and output.exists() and path.samefile(output):
             raise UsageError("the output is one of the inputs", where=str(path))
-    return [TextFile(path) for path in inputs]
+    return [TextFile(path, is_binary=venue.is_binary) for path in inputs]
 
 
-def _checked_symbol(reading: Reading, options: Options, inputs: Sequence[Path]) -> str:
-    """The symbol that was taken; refuses a capture of several of which none was chosen."""
+def _checked_symbol(reading: Reading, options: Options, inputs: Sequence[Path]) -> tuple[str, bool]:
+    """The symbol that was taken, and whether snapshots that do not name theirs are left out.
+
+    Refuses a capture of several of which none was chosen.
+    """
     scan = reading.scan
     counts = scan.counts(scanning.SYMBOLS)
     listed = ", ".join(f"{name} ({count:,} lines)" for name, count in counts.items())
     where = _where(inputs)
-    if options.symbol is not None and options.symbol.upper() not in counts:
+    if scan.asked is not None and scan.asked not in counts:
         raise DataError(
-            f"the capture has no lines of {options.symbol.upper()}",
+            f"the capture has no lines of {scan.asked}",
             where=where,
             hint=f"it has {listed}" if listed else "none of its lines names a symbol",
         )
@@ -158,9 +185,8 @@ def _checked_symbol(reading: Reading, options: Options, inputs: Sequence[Path]) 
                 where=where,
                 hint="an archive holds one: choose it with the option symbol",
             )
-        reading.drop_snapshots()
-    chosen = int(scan.record["chosen"])
-    return scan.names["name"][chosen].decode("utf-8", "replace") if chosen >= 0 else ""
+        reading.leave_snapshots_out()
+    return scan.symbol, len(counts) > 1
 
 
 def _refuse_damage(damage: list[str], unreadable: list[Place], count: int) -> None:
@@ -200,21 +226,25 @@ def _named(counts: Any, names: Mapping[int, str]) -> dict[str, int]:
     }
 
 
-def _unreadable(scan: Scan, inputs: Sequence[Path]) -> list[Place]:
+def _unreadable(reading: Reading) -> list[Place]:
+    scan = reading.scan
     places = scan.bad_places[: int(scan.record["bad_count"])].tolist()
     return [
-        Place(file=str(inputs[file]), line=line, what=scanning.REASONS[reason])
+        Place(file=reading.names[file], line=line, what=scanning.REASONS[reason])
         for file, line, _, reason, _, _ in places
     ]
 
 
-def _sequence(scan: Scan, inputs: Sequence[Path]) -> SequenceReport:
+def _sequence(reading: Reading) -> SequenceReport:
+    scan = reading.scan
     gaps, repeats = int(scan.record["gap_count"]), int(scan.record["repeat_count"])
     return SequenceReport(
         gaps=gaps,
         repeats=repeats,
         first=[
-            Break(file=str(inputs[file]), line=line, local_ts=local_ts, expected_id=expected, previous_id=got)
+            Break(
+                file=reading.names[file], line=line, local_ts=local_ts, expected_id=expected, previous_id=got
+            )
             for file, line, local_ts, _, expected, got in scan.gap_places[: gaps + repeats].tolist()
         ],
     )
@@ -229,9 +259,9 @@ def _notes(reading: Reading, options: Options, shift_ns: int, is_checked: bool) 
         notes.append(f"local times are in microseconds: {share}")
     if shift_ns > _LARGE_CORRECTION_NS:
         notes.append(f"the clock correction of {shift_ns / 1e9:.1f} s is large: is one line's time wrong?")
-    if not record["used"][4]:
+    if record["used"][1] and not record["used"][4]:
         notes.append("there is no snapshot: the book is known only as far as updates touch it")
-    if len(reading.snapshots) and not record["used"][4]:
+    if reading.snapshots and not record["used"][4]:
         notes.append("snapshots do not name a symbol: those of this capture of several were left out")
     if not is_checked:
         notes.append("crossed books were not looked for: the prices span too many ticks")

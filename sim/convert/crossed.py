@@ -2,7 +2,8 @@
 
 A book that is crossed shows that messages are missing, doubled or of another symbol. Which levels hold a
 quantity is kept as a bit for each tick between the lowest and the highest price, with one bit above for each
-64 of them, so that the next best is found at once; quantities do not matter here.
+64 of them, so that the next best is found at once; quantities do not matter here. The range of the prices must
+be known before (`PriceScale`); then the rows may come in blocks (`CrossedBooks`).
 """
 
 # pyright: basic
@@ -14,7 +15,7 @@ import msgspec
 import numpy as np
 
 from hftd.jit import inline, kernel
-from hftd.native import load_f64, load_i64, store_i64
+from hftd.native import load_f64, load_i64, record_at, store_i64
 from hftd.types import (
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
@@ -30,7 +31,44 @@ _ROW: Final = 64
 _DECIMALS_MAX: Final = 12
 _TICKS_MAX: Final = 1 << 28
 """A wider range of prices is not followed; the bits of both sides would take more than 64 MiB."""
+_UNITS_MAX: Final = 4_000_000_000_000_000
 _PLACES_MAX: Final = 16
+_SPAN: Final = ("known", "lowest", "highest", "step")
+
+scale_dtype = np.dtype(
+    [
+        ("known", "i8"),
+        ("decimals", "i8"),
+        ("units", "f8"),
+        ("lowest", "i8"),
+        ("highest", "i8"),
+        ("step", "i8"),
+        ("first", "i8"),
+    ],
+    align=True,
+)
+scale_at = record_at(scale_dtype)
+book_dtype = np.dtype(
+    [
+        ("count", "i8"),
+        ("bids", "i8"),
+        ("asks", "i8"),
+        ("best_bid", "i8"),
+        ("best_ask", "i8"),
+        ("is_open", "i8"),
+        ("exch_ts", "i8"),
+        ("local_ts", "i8"),
+        ("last", "i8"),
+        ("is_crossed", "i8"),
+        ("since", "i8"),
+        ("times", "i8"),
+        ("total", "i8"),
+        ("longest", "i8"),
+        ("first_local_ts", "i8", (_PLACES_MAX,)),
+    ],
+    align=True,
+)
+book_at = record_at(book_dtype)
 
 
 class Crossed(msgspec.Struct, kw_only=True):
@@ -60,52 +98,57 @@ def _is_depth(ev):
 
 
 @inline
+def _has_side(ev):
+    """Whether a row is of a side; a clear of none has no price."""
+    return bool(ev & (BUY_EVENT | SELL_EVENT))
+
+
+@inline
 def _in_units(px, unit_count):
     return np.int64(round(px * unit_count))
 
 
 @kernel("int64(int64, int64, int64)")
-def _tick_of(rows, count, target):
-    """Find the decimals, lowest, highest and greatest common step of the prices, in units of 10^-decimals.
+def _tick_of(rows, count, scale):
+    """Go on finding decimals, lowest, highest, common step and first of the prices, in units of 10^-decimals.
 
-    Returns 0 if there is no price, -1 if they have more decimals than can be told.
+    `scale` is a `scale_dtype` record; its `known` becomes 1 with the first price, and -1 for good where prices
+    have more decimals than can be told.
     """
-    decimals, unit_count = 0, 1.0
-    seen = 0
-    for at in range(rows, rows + count * _ROW, _ROW):
-        px = load_f64(at + 24)
-        if not _is_depth(load_i64(at)) or not math.isfinite(px):
-            continue
-        seen += 1
-        while abs(px * unit_count - round(px * unit_count)) > min(1e-9 * abs(px * unit_count), 1e-3):
-            if decimals == _DECIMALS_MAX:
-                return -1
-            decimals += 1
-            unit_count *= 10.0
-        if abs(px * unit_count) > 4e15:
-            return -1
-    if seen == 0:
+    s = scale_at(scale)
+    if s.known < 0:
         return 0
-    lowest, highest, step, first = 0, 0, 0, 0
-    is_first = True
     for at in range(rows, rows + count * _ROW, _ROW):
         px = load_f64(at + 24)
-        if not _is_depth(load_i64(at)) or not math.isfinite(px):
+        ev = load_i64(at)
+        if not _is_depth(ev) or not _has_side(ev) or not math.isfinite(px):
             continue
-        price = _in_units(px, unit_count)
-        if is_first:
-            first = lowest = highest = price
-            is_first = False
-        lowest, highest = min(lowest, price), max(highest, price)
-        rest = abs(price - first)
-        if step == 0 or rest % step:
+        while abs(px * s.units - round(px * s.units)) > min(1e-9 * abs(px * s.units), 1e-3):
+            farthest = max(abs(s.lowest), abs(s.highest))
+            if s.decimals == _DECIMALS_MAX or farthest > _UNITS_MAX // 10:
+                s.known = -1
+                return 0
+            s.decimals += 1
+            s.units *= 10.0
+            s.lowest *= 10
+            s.highest *= 10
+            s.step *= 10
+            s.first *= 10
+        if abs(px * s.units) > _UNITS_MAX:
+            s.known = -1
+            return 0
+        price = _in_units(px, s.units)
+        if s.known == 0:
+            s.known = 1
+            s.first = s.lowest = s.highest = price
+        s.lowest, s.highest = min(s.lowest, price), max(s.highest, price)
+        rest = abs(price - s.first)
+        if s.step == 0 or rest % s.step:
+            step = s.step
             while rest:
                 step, rest = rest, step % rest
-    store_i64(target, np.int64(unit_count))
-    store_i64(target + 8, lowest)
-    store_i64(target + 16, highest)
-    store_i64(target + 24, max(step, 1))
-    return 1
+            s.step = step
+    return 0
 
 
 @inline
@@ -178,58 +221,128 @@ def _clear(bits, count, best, px, tick, step):
     return best
 
 
-@kernel("int64(int64, int64, int64, int64, int64, int64)")
-def _follow(rows, row_count, scale, bids, asks, target):
-    """Run the book through the rows; `scale` is what `_tick_of` found, `target` takes what `Crossed` says."""
-    units = float(load_i64(scale))
-    lowest, step = load_i64(scale + 8), load_i64(scale + 24)
-    count = load_i64(scale + 32)
-    best_bid, best_ask = -1, -1
-    is_crossed = False
-    since = last = 0
-    times = total = longest = 0
-    end = rows + row_count * _ROW
-    at = rows
-    while at < end:
-        if not _is_depth(load_i64(at)):
-            at += _ROW
+@inline
+def _end_message(s):
+    """Note whether the book is crossed now that the message's rows are all in."""
+    if s.is_crossed:
+        s.total += max(s.local_ts - s.last, 0)
+    s.last = s.local_ts
+    was_crossed = s.is_crossed
+    s.is_crossed = s.best_bid >= 0 and s.best_ask >= 0 and s.best_bid >= s.best_ask
+    if s.is_crossed and not was_crossed:
+        if s.times < _PLACES_MAX:
+            s.first_local_ts[s.times] = s.local_ts
+        s.times += 1
+        s.since = s.local_ts
+    if was_crossed:
+        s.longest = max(s.longest, s.local_ts - s.since)
+    s.is_open = 0
+
+
+@kernel("int64(int64, int64, int64, int64)")
+def _follow(rows, row_count, scale, state):
+    """Go on running the book through rows; without any, the last message is ended."""
+    t = scale_at(scale)
+    s = book_at(state)
+    count = s.count
+    if row_count == 0 and s.is_open:
+        _end_message(s)
+    for at in range(rows, rows + row_count * _ROW, _ROW):
+        ev = load_i64(at)
+        if not _is_depth(ev):
             continue
         exch_ts, local_ts = load_i64(at + 8), load_i64(at + 16)
         # One message: the rows of equal times.
-        while at < end and load_i64(at + 8) == exch_ts and load_i64(at + 16) == local_ts:
-            ev, px, qty = load_i64(at), load_f64(at + 24), load_f64(at + 32)
-            at += _ROW
-            if not _is_depth(ev):
-                continue
-            tick = (_in_units(px, units) - lowest) // step if math.isfinite(px) else 0
-            is_clear = ev & KIND_MASK == DEPTH_CLEAR_EVENT
-            is_one_sided = (ev & BUY_EVENT != 0) != (ev & SELL_EVENT != 0)
-            if is_clear and (ev & BUY_EVENT or not is_one_sided):
-                best_bid = _clear(bids, count, best_bid, px, tick, -1)
-            if is_clear and (ev & SELL_EVENT or not is_one_sided):
-                best_ask = _clear(asks, count, best_ask, px, tick, 1)
-            if is_clear or not math.isfinite(px):
-                continue
-            if ev & BUY_EVENT:
-                best_bid = _change(bids, count, best_bid, tick, qty > 0, -1)
-            elif ev & SELL_EVENT:
-                best_ask = _change(asks, count, best_ask, tick, qty > 0, 1)
-        if is_crossed:
-            total += max(local_ts - last, 0)
-        last = local_ts
-        was_crossed = is_crossed
-        is_crossed = best_bid >= 0 and best_ask >= 0 and best_bid >= best_ask
-        if is_crossed and not was_crossed:
-            if times < _PLACES_MAX:
-                store_i64(target + 24 + times * 8, local_ts)
-            times += 1
-            since = local_ts
-        if was_crossed:
-            longest = max(longest, local_ts - since)
-    store_i64(target, times)
-    store_i64(target + 8, total)
-    store_i64(target + 16, longest)
+        if s.is_open and (exch_ts != s.exch_ts or local_ts != s.local_ts):
+            _end_message(s)
+        s.is_open, s.exch_ts, s.local_ts = 1, exch_ts, local_ts
+        px, qty = load_f64(at + 24), load_f64(at + 32)
+        tick = (_in_units(px, t.units) - t.lowest) // max(t.step, 1) if math.isfinite(px) else 0
+        is_clear = ev & KIND_MASK == DEPTH_CLEAR_EVENT
+        is_one_sided = (ev & BUY_EVENT != 0) != (ev & SELL_EVENT != 0)
+        if is_clear and not _has_side(ev):
+            # Whatever its price: all levels of both sides.
+            px = math.inf
+        if is_clear and (ev & BUY_EVENT or not is_one_sided):
+            s.best_bid = _clear(s.bids, count, s.best_bid, px, tick, -1)
+        if is_clear and (ev & SELL_EVENT or not is_one_sided):
+            s.best_ask = _clear(s.asks, count, s.best_ask, px, tick, 1)
+        if is_clear or not math.isfinite(px):
+            continue
+        if ev & BUY_EVENT:
+            s.best_bid = _change(s.bids, count, s.best_bid, tick, qty > 0, -1)
+        elif ev & SELL_EVENT:
+            s.best_ask = _change(s.asks, count, s.best_ask, tick, qty > 0, 1)
     return 0
+
+
+class PriceScale:
+    """The ticks of the prices of depth rows, from chunk to chunk."""
+
+    def __init__(self) -> None:
+        self.record = np.zeros(1, scale_dtype)
+        self.record["units"] = 1.0
+
+    def add(self, rows: np.ndarray) -> None:
+        """Look at more rows of `event_dtype`."""
+        if len(rows):
+            _tick_of.call(rows.ctypes.data, len(rows), self.record.ctypes.data)
+
+    @property
+    def count(self) -> int:
+        """How many ticks the prices span; 0 where there are none, -1 where they can't be told or are too many."""
+        known, lowest, highest, step = (int(self.record[name][0]) for name in _SPAN)
+        if known <= 0:
+            return known
+        count = (highest - lowest) // max(step, 1) + 1
+        return count if count <= _TICKS_MAX else -1
+
+
+class CrossedBooks:
+    """Follows the book through rows, from block to block.
+
+    Args:
+        scale: The ticks of all rows that will come.
+    """
+
+    def __init__(self, scale: PriceScale) -> None:
+        self._scale = scale
+        self._is_checked = scale.count >= 0
+        self._state = np.zeros(1, book_dtype)
+        if scale.count <= 0:
+            return
+        words = (scale.count - 1) // 64 + 1
+        self._bits = [np.zeros(words + words // 64 + 1, np.int64) for _ in range(2)]
+        self._state["count"] = words
+        self._state["bids"], self._state["asks"] = (bits.ctypes.data for bits in self._bits)
+        self._state["best_bid"] = self._state["best_ask"] = -1
+
+    def add(self, rows: np.ndarray) -> None:
+        """Go on with rows of `event_dtype` in the order in which they were received.
+
+        Args:
+            rows: Rows with flags or without; rows of the exchange alone are passed over.
+        """
+        if len(rows) and self._state["count"][0]:
+            self._call(rows.ctypes.data, len(rows))
+
+    def _call(self, address: int, count: int) -> None:
+        _follow.call(address, count, self._scale.record.ctypes.data, self._state.ctypes.data)
+
+    def result(self) -> Crossed:
+        """What was found."""
+        if not self._is_checked:
+            return Crossed(checked=False)
+        if self._state["count"][0]:
+            self._call(0, 0)
+        state = self._state[0]
+        times = int(state["times"])
+        return Crossed(
+            times=times,
+            total_ns=int(state["total"]),
+            longest_ns=int(state["longest"]),
+            first_local_ts=state["first_local_ts"][: min(times, _PLACES_MAX)].tolist(),
+        )
 
 
 def crossed_books(rows: np.ndarray, local_shift_ns: int = 0) -> Crossed:
@@ -239,25 +352,10 @@ def crossed_books(rows: np.ndarray, local_shift_ns: int = 0) -> Crossed:
         rows: Rows with flags or without; rows of the exchange alone are passed over.
         local_shift_ns: Added to the times that are given back.
     """
-    scale = np.zeros(5, np.int64)
-    known = _tick_of.call(rows.ctypes.data, len(rows), scale.ctypes.data)
-    if known == 0:
-        return Crossed()
-    _, lowest, highest, step, _ = scale.tolist()
-    if known < 0 or (highest - lowest) // step >= _TICKS_MAX:
-        return Crossed(checked=False)
-    count = (highest - lowest) // step // 64 + 1
-    scale[4] = count
-    bids, asks = (np.zeros(count + count // 64 + 1, np.int64) for _ in range(2))
-    found = np.zeros(3 + _PLACES_MAX, np.int64)
-    _follow.call(
-        rows.ctypes.data,
-        len(rows),
-        scale.ctypes.data,
-        bids.ctypes.data,
-        asks.ctypes.data,
-        found.ctypes.data,
-    )
-    times, total_ns, longest_ns, *places = found.tolist()
-    first = [place + local_shift_ns for place in places[: min(times, _PLACES_MAX)]]
-    return Crossed(times=times, total_ns=total_ns, longest_ns=longest_ns, first_local_ts=first)
+    scale = PriceScale()
+    scale.add(rows)
+    books = CrossedBooks(scale)
+    books.add(rows)
+    found = books.result()
+    found.first_local_ts = [ts + local_shift_ns for ts in found.first_local_ts]
+    return found

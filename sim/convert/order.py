@@ -1,171 +1,310 @@
-"""One order of rows that is valid for both clocks.
+"""One order of rows that is valid for both clocks, whatever their number, in little memory.
 
 The exchange's side reads an archive by `exch_ts`, the local side by `local_ts`. Where the two disagree (a
 message overtook another, or a recorder wrote one late), a row is split in two: one with the flag of the
 exchange at its place by `exch_ts`, one with the local flag at its place by `local_ts`. All other rows carry
 both flags.
 
-The two orders are merged as HftBacktest's `correct_event_order` does (2.4.4, which reads beyond its indices
-at the end).
+Rows are sorted in chunks as they come, and kept in a spool: a chunk in the order of both clocks once, else once
+for each clock. Then the chunks of each clock are merged, and the two clocks' orders with each other, as
+HftBacktest's `correct_event_order` does (2.4.4, which reads beyond its indices at the end). Two rows that are
+next by either clock are the same if both their times are the same: where one of several rows of equal times was
+split, all are, before another becomes next.
 """
 
 # pyright: basic
 
 from collections.abc import Iterator
-from typing import Final
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
 
 import numpy as np
 
 from hftd.jit import inline, kernel
 from hftd.native import load_i64, store_i64
-from hftd.types import EXCH_EVENT, KIND_MASK, LOCAL_EVENT, event_dtype
+from hftd.types import EXCH_EVENT, LOCAL_EVENT, event_dtype
+from sim.convert.spool import Spool
+from sim.convert.survey import MARK, Survey
 
 _ROW: Final = 64
 _BOTH: Final = EXCH_EVENT | LOCAL_EVENT
 _BLOCK_ROWS: Final = 1 << 15
+_WINDOW_ROWS: Final = 1 << 13
+_WINDOW_ROWS_MIN: Final = 64
+_WINDOWS_ROWS: Final = 1 << 17
+"""About so many rows of a clock are in memory at once, unless more runs overlap than that gives windows."""
+_EXCH_AT, _LOCAL_AT = 8, 16
+_DONE, _EXCH_EMPTY, _LOCAL_EMPTY = 0, 1, 2
 
-survey_dtype = np.dtype(
-    [
-        ("exch_sorted", "i8"),
-        ("local_sorted", "i8"),
-        ("exch_min", "i8"),
-        ("exch_max", "i8"),
-        ("local_min", "i8"),
-        ("local_max", "i8"),
-        ("latency_min", "i8"),
-        ("kinds", "i8", (256,)),
-    ],
-    align=True,
-)
-"""What `survey` finds: times in nanoseconds, rows of each kind, and whether they are in a clock's order."""
-
-
-@kernel("int64(int64, int64, int64)")
-def _survey(rows, count, target):
-    exch_sorted, local_sorted = 1, 1
-    exch_min = exch_max = exch_last = load_i64(rows + 8)
-    local_min = local_max = local_last = load_i64(rows + 16)
-    latency_min = local_last - exch_last
-    for at in range(rows, rows + count * _ROW, _ROW):
-        kind = target + 56 + (load_i64(at) & KIND_MASK) * 8
-        exch_ts = load_i64(at + 8)
-        local_ts = load_i64(at + 16)
-        exch_sorted &= exch_ts >= exch_last
-        local_sorted &= local_ts >= local_last
-        exch_last, local_last = exch_ts, local_ts
-        exch_min, exch_max = min(exch_min, exch_ts), max(exch_max, exch_ts)
-        local_min, local_max = min(local_min, local_ts), max(local_max, local_ts)
-        latency_min = min(latency_min, local_ts - exch_ts)
-        store_i64(kind, load_i64(kind) + 1)
-    store_i64(target, exch_sorted)
-    store_i64(target + 8, local_sorted)
-    store_i64(target + 16, exch_min)
-    store_i64(target + 24, exch_max)
-    store_i64(target + 32, local_min)
-    store_i64(target + 40, local_max)
-    store_i64(target + 48, latency_min)
-    return 0
-
-
-def survey(rows: np.ndarray) -> np.void:
-    """Look once through rows of `event_dtype`, at least one; returns a `survey_dtype` record."""
-    found = np.zeros(1, survey_dtype)
-    _survey.call(rows.ctypes.data, len(rows), found.ctypes.data)
-    return found[0]
+# A lane is one clock's order: the address of its heap of runs, how many are in it, the address of their table,
+# and where in a row the clock's time is. Of each run the table has its next row's time (or an earlier one), the
+# addresses of its next row and behind its window, and how many rows there are behind the window.
+_RUN: Final = 32
 
 
 @inline
-def _row_at(rows, index, number):
-    return rows + (load_i64(index + number * 8) if index else number) * _ROW
+def _is_before(table, a, b):
+    time_a, time_b = load_i64(table + a * _RUN), load_i64(table + b * _RUN)
+    return time_a < time_b or (time_a == time_b and a < b)
+
+
+@inline
+def _sink(lane):
+    """Put the run at the heap's top at its place."""
+    heap, size, table = load_i64(lane), load_i64(lane + 8), load_i64(lane + 16)
+    run = load_i64(heap)
+    place = 0
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        least = load_i64(heap + child * 8)
+        if child + 1 < size and _is_before(table, load_i64(heap + child * 8 + 8), least):
+            child += 1
+            least = load_i64(heap + child * 8)
+        if not _is_before(table, least, run):
+            break
+        store_i64(heap + place * 8, least)
+        place = child
+    store_i64(heap + place * 8, run)
+
+
+@inline
+def _next_row(lane, drops_marked):
+    """The address of the lane's next row; 0 where its run's window is empty, -1 where no row is left."""
+    while load_i64(lane + 8):
+        run = load_i64(lane + 16) + load_i64(load_i64(lane)) * _RUN
+        row = load_i64(run + 8)
+        if row == load_i64(run + 16):
+            if load_i64(run + 24):
+                return 0
+            size = load_i64(lane + 8) - 1
+            store_i64(lane + 8, size)
+            store_i64(load_i64(lane), load_i64(load_i64(lane) + size * 8))
+            _sink(lane)
+            continue
+        time = load_i64(row + load_i64(lane + 24))
+        if time != load_i64(run):
+            store_i64(run, time)
+            _sink(lane)
+            continue
+        if drops_marked and load_i64(row) & MARK:
+            store_i64(run + 8, row + _ROW)
+            continue
+        return row
+    return -1
+
+
+@inline
+def _advance(lane):
+    run = load_i64(lane + 16) + load_i64(load_i64(lane)) * _RUN
+    store_i64(run + 8, load_i64(run + 8) + _ROW)
 
 
 @inline
 def _put(row, flags, shift, target):
-    store_i64(target, load_i64(row) | flags)
+    store_i64(target, (load_i64(row) & ~MARK) | flags)
     store_i64(target + 8, load_i64(row + 8))
     store_i64(target + 16, load_i64(row + 16) + shift)
     for offset in range(24, _ROW, 8):
         store_i64(target + offset, load_i64(row + offset))
 
 
-@kernel("int64(int64, int64, int64, int64, int64, int64, int64, int64)")
-def _merge(rows, count, by_exch, by_local, position, shift, target, limit):
-    """Merge up to `limit` rows into `target` (0: only count), going on at `position`, two numbers."""
-    exch_number = load_i64(position)
-    local_number = load_i64(position + 8)
-    out = 0
+@kernel("int64(int64, int64, int64, int64, int64, int64, int64)")
+def _merge(by_exch, by_local, drops_marked, shift, target, limit, written):
+    """Merge up to `limit` rows into `target`; `written` takes how many, the result is why it came back."""
+    out = load_i64(written)
+    code = _DONE
+    a = _next_row(by_exch, drops_marked)
+    b = _next_row(by_local, drops_marked)
     while out < limit:
-        if exch_number < count and local_number < count:
-            a = _row_at(rows, by_exch, exch_number)
-            b = _row_at(rows, by_local, local_number)
+        if a == 0 or b == 0:
+            code = _EXCH_EMPTY if a == 0 else _LOCAL_EMPTY
+            break
+        if a < 0 and b < 0:
+            break
+        is_both = False
+        is_exch = b < 0
+        if a > 0 and b > 0:
             exch_a, exch_b = load_i64(a + 8), load_i64(b + 8)
             local_a, local_b = load_i64(a + 16), load_i64(b + 16)
-            is_both = a == b
+            is_both = exch_a == exch_b and local_a == local_b
             is_exch = exch_a < exch_b or (exch_a == exch_b and local_a <= local_b)
-        elif exch_number < count:
-            a = b = _row_at(rows, by_exch, exch_number)
-            is_both, is_exch = False, True
-        elif local_number < count:
-            a = b = _row_at(rows, by_local, local_number)
-            is_both, is_exch = False, False
-        else:
-            break
-        if is_both:
-            row, flags = a, _BOTH
-            exch_number += 1
-            local_number += 1
-        elif is_exch:
-            row, flags = a, EXCH_EVENT
-            exch_number += 1
-        else:
-            row, flags = b, LOCAL_EVENT
-            local_number += 1
-        if target:
-            _put(row, flags, shift, target + out * _ROW)
+        flags = _BOTH if is_both else EXCH_EVENT if is_exch else LOCAL_EVENT
+        _put(a if is_exch or is_both else b, flags, shift, target + out * _ROW)
         out += 1
-    store_i64(position, exch_number)
-    store_i64(position + 8, local_number)
-    return out
+        if is_both or is_exch:
+            _advance(by_exch)
+            a = _next_row(by_exch, drops_marked)
+        if is_both or not is_exch:
+            _advance(by_local)
+            b = _next_row(by_local, drops_marked)
+    store_i64(written, out)
+    return code
 
 
-class Ordered:
-    """The merged rows of `rows`, made block by block as they are taken.
+@kernel("int64(int64, int64, int64, int64)")
+def _gather(rows, numbers, count, target):
+    for number in range(count):
+        row = rows + load_i64(numbers + number * 8) * _ROW
+        for offset in range(0, _ROW, 8):
+            store_i64(target + number * _ROW + offset, load_i64(row + offset))
+    return 0
+
+
+class _Lane:
+    """The runs of one clock, and the windows of those that are being merged."""
+
+    def __init__(self, spool: Spool, clock_at: int) -> None:
+        self._spool = spool
+        self._clock_at = clock_at
+        self._places: list[int] = []
+        self._counts: list[int] = []
+        self._firsts: list[int] = []
+        self._windows: dict[int, np.ndarray] = {}
+        self._fills = 0
+
+    def add(self, place: int, count: int, first_ts: int) -> None:
+        self._places.append(place)
+        self._counts.append(count)
+        self._firsts.append(first_ts)
+
+    def start(self) -> int:
+        """Put the runs in a heap; returns the lane's address for the kernel."""
+        size = len(self._places)
+        self._table = np.zeros((size, 4), np.int64)
+        self._table[:, 0] = self._firsts
+        self._table[:, 3] = self._counts
+        self._heap = np.argsort(self._table[:, 0], kind="stable")
+        self._lane = np.array([self._heap.ctypes.data, size, self._table.ctypes.data, self._clock_at])
+        return self._lane.ctypes.data
+
+    def fill(self) -> None:
+        """Read the next rows of the run at the heap's top."""
+        run = int(self._heap[0])
+        row = self._table[run]
+        left = int(row[3])
+        self._fills += 1
+        if self._fills >= len(self._windows):
+            self._drop_exhausted()
+        size = max(_WINDOW_ROWS_MIN, min(_WINDOW_ROWS, _WINDOWS_ROWS // (len(self._windows) + 1)))
+        count = min(left, size)
+        place = self._places[run] + self._counts[run] - left
+        window = self._spool.read(place, count, bytearray(count * _ROW))
+        self._windows[run] = window
+        row[1] = window.ctypes.data
+        row[2] = row[1] + len(window) * _ROW
+        row[3] = left - len(window)
+
+    def _drop_exhausted(self) -> None:
+        self._fills = 0
+        for run in list(self._windows):
+            if self._table[run, 1] == self._table[run, 2]:
+                del self._windows[run]
+
+    @property
+    def rows_left(self) -> int:
+        """Rows behind the windows."""
+        return int(self._table[:, 3].sum())
+
+
+class Ordering:
+    """Takes rows in the order in which they were received, and gives them in one that is valid for both clocks.
+
+    ::
+
+        with Ordering(output) as ordering:
+            ordering.add(rows)
+            ...
+            for block in ordering.blocks(shift_ns):
 
     Args:
-        rows: Rows of `event_dtype` without flags, as they were received; kept, not copied.
-        found: What `survey` found about them.
-        local_shift_ns: Added to each `local_ts`.
+        output: What must wait on the disk waits beside this file.
 
     Attributes:
-        count: How many rows `blocks` gives.
+        survey: What the rows are like.
+        spool: Where they wait.
     """
 
-    def __init__(self, rows: np.ndarray, found: np.void, local_shift_ns: int) -> None:
-        self._rows = rows
-        self._shift = local_shift_ns
-        self._by_exch = None if found["exch_sorted"] else np.argsort(rows["exch_ts"], kind="stable")
-        self._by_local = None if found["local_sorted"] else np.argsort(rows["local_ts"], kind="stable")
-        self.count = self._merge(np.zeros(2, np.int64), None, 2 * len(rows))
+    def __init__(self, output: Path) -> None:
+        self.survey = Survey()
+        self.spool = Spool(output)
+        self._by_exch = _Lane(self.spool, _EXCH_AT)
+        self._by_local = _Lane(self.spool, _LOCAL_AT)
 
-    def _merge(self, position: np.ndarray, target: np.ndarray | None, limit: int) -> int:
-        return _merge.call(
-            self._rows.ctypes.data,
-            len(self._rows),
-            0 if self._by_exch is None else self._by_exch.ctypes.data,
-            0 if self._by_local is None else self._by_local.ctypes.data,
-            position.ctypes.data,
-            self._shift,
-            0 if target is None else target.ctypes.data,
-            limit,
-        )
+    def add(self, rows: np.ndarray) -> None:
+        """Take a chunk of rows of `event_dtype` without flags; they are copied.
 
-    def blocks(self) -> Iterator[np.ndarray]:
-        """The rows, in new arrays of at most 32,768."""
-        position = np.zeros(2, np.int64)
+        Raises:
+            DataError: There is no room for them on the disk.
+        """
+        if not len(rows):
+            return
+        chunk = self.survey.add(rows)
+        place = -1
+        if chunk["exch_sorted"] or chunk["local_sorted"]:
+            place = self.spool.append(rows)
+        for lane, clock in ((self._by_exch, "exch"), (self._by_local, "local")):
+            of_clock = place
+            if not chunk[f"{clock}_sorted"]:
+                of_clock = self.spool.append(_sorted(rows, f"{clock}_ts"), keeps=True)
+            lane.add(of_clock, len(rows), int(chunk[f"{clock}_min"]))
+
+    def blocks(self, local_shift_ns: int, *, drops_marked: bool = False) -> Iterator[np.ndarray]:
+        """The rows in their order, with flags; to be taken once.
+
+        Args:
+            local_shift_ns: Added to each `local_ts`.
+            drops_marked: Leave rows with `MARK` out.
+
+        Yields:
+            Rows, at most 32,768, valid until the next are taken.
+        """
+        by_exch, by_local = self._by_exch.start(), self._by_local.start()
+        block = np.empty(_BLOCK_ROWS, event_dtype)
+        written = np.zeros(1, np.int64)
         while True:
-            block = np.empty(_BLOCK_ROWS, event_dtype)
-            size = self._merge(position, block, _BLOCK_ROWS)
-            if size:
-                yield block[:size]
-            if size < _BLOCK_ROWS:
+            code = _merge.call(
+                by_exch,
+                by_local,
+                drops_marked,
+                local_shift_ns,
+                block.ctypes.data,
+                _BLOCK_ROWS,
+                written.ctypes.data,
+            )
+            if code == _EXCH_EMPTY:
+                self._by_exch.fill()
+                continue
+            if code == _LOCAL_EMPTY:
+                self._by_local.fill()
+                continue
+            if written[0]:
+                yield block[: written[0]]
+            if written[0] < _BLOCK_ROWS:
                 return
+            written[0] = 0
+
+    @property
+    def rows_left(self) -> int:
+        """About how many rows `blocks` did not reach yet, by the local clock."""
+        return self._by_local.rows_left
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.spool.__exit__(kind, error, trace)
+
+
+def _sorted(rows: np.ndarray, clock: str) -> np.ndarray:
+    numbers = np.argsort(rows[clock], kind="stable")
+    target = np.empty_like(rows)
+    _gather.call(rows.ctypes.data, numbers.ctypes.data, len(rows), target.ctypes.data)
+    return target

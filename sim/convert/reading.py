@@ -1,10 +1,13 @@
-"""Lines of captures to rows: blocks of text to the venue's compiled reader, rows into a buffer that grows."""
+"""Inputs to rows: blocks of text to the venue's compiled reader, and its rows on to where they are put in order.
 
-import mmap
+Three threads take turns over little memory: one unpacks the next block, one reads the lines of a block, and one
+sorts the rows of the chunk before. All of them work without the GIL for most of their time.
+"""
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -14,14 +17,18 @@ from hftd.errors import DataError
 from hftd.jit import Kernel
 from hftd.types import event_dtype
 from sim.convert import state as scanning
+from sim.convert.crossed import PriceScale
+from sim.convert.order import Ordering
 from sim.convert.state import Scan
-from sim.convert.text import TextFile
+from sim.convert.survey import mark_rows
+from sim.convert.text import Part, TextFile
 
-LINE_SIZE_MAX: Final = 64 << 20
+LINE_SIZE_MAX: Final = 8 << 20
 """A longer line is passed over; the longest that an exchange sends, a whole book, is below 1 MiB."""
+CHUNK_ROWS: Final = 1 << 17
+"""So many rows are sorted at once; a reader's buffer holds more only where a line has more."""
 PROGRESS_NS: Final = 100_000_000
 """Progress is told at most this often."""
-_ROWS_AT_FIRST: Final = 1 << 16
 
 Progress = Callable[[int, int], None]
 """Called with what is done and what there is to do."""
@@ -31,7 +38,11 @@ OpenInput = Callable[[Scan, bytes, bool, Path], int]
 
 
 class Venue(msgspec.Struct, frozen=True):
-    """A converter.
+    """A converter: a compiled reader, and what belongs to it.
+
+    The reader appends rows to the buffer that the state describes. Rows of lines before the present one may have
+    been taken away from it. Several inputs are read one after the other, and all their rows are put in the order
+    of both clocks: so streams that were recorded side by side may be given as several inputs.
 
     Attributes:
         name: What it is called.
@@ -41,50 +52,50 @@ class Venue(msgspec.Struct, frozen=True):
             with the scan, the bytes from the file's beginning, whether they are all there are, and the path;
             sets `table` of the state to 0 or more, and returns how many bytes are not for the reader, or -1
             if it must see more. Only for readers that come back with OPENING while `table` is -1.
+        is_binary: Its inputs are no text.
+        set_up: Called with the scan and the options before anything is read: prepares a state of the reader's own.
+        check: Called with the scan, the options and the inputs when all was read; raises what makes an archive
+            impossible, and returns notes for the report.
+        keeps_case: Symbols are told apart by upper and lower case.
+        arrange: The inputs in the order in which they are read; without it, as they are given.
     """
 
     name: str
     read_lines: Kernel
     kinds: Mapping[int, str]
     open_input: OpenInput | None = None
-
-
-class Rows:
-    """A buffer of rows that grows without copying: pages that nobody wrote to take no memory."""
-
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(
-            -1, _ROWS_AT_FIRST * event_dtype.itemsize, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        )
-        self.capacity = _ROWS_AT_FIRST
-
-    def grow(self) -> None:
-        """Make room for twice as many rows; they may move."""
-        self.capacity *= 2
-        try:
-            self._memory.resize(self.capacity * event_dtype.itemsize)
-        except (OSError, MemoryError):
-            raise DataError(
-                f"there is no memory for {self.capacity:,} rows of 64 bytes",
-                hint="convert the capture in parts",
-            ) from None
-
-    @property
-    def address(self) -> int:
-        """Where the rows are, until the buffer grows."""
-        return np.frombuffer(self._memory, np.uint8, 1).ctypes.data
-
-    def first(self, count: int) -> np.ndarray:
-        """The first rows, without a copy; the buffer can't grow while they are held."""
-        return np.frombuffer(self._memory, event_dtype, count)
+    is_binary: bool = False
+    set_up: Callable[[Scan, Any], None] | None = None
+    check: Callable[[Scan, Any, str], list[str]] | None = None
+    keeps_case: bool = False
+    arrange: Callable[[Sequence[TextFile]], list[TextFile]] | None = None
 
 
 class Reading:
-    """Lines of all inputs to rows."""
+    """Lines of all inputs to rows.
+
+    Args:
+        venue: The converter.
+        ordering: Takes the rows.
+        symbol: The symbol to take from a capture of several.
+        mark_price: Take mark prices.
+        book_ticker: Take best bids and offers.
+        progress: Called with the bytes read and all bytes.
+
+    Attributes:
+        scan: The reader's state.
+        scale: The ticks of the prices.
+        names: What was read, by the number that places have.
+        keeps_case: Whether symbols are told apart by upper and lower case.
+        snapshots: How many snapshots there were that do not name their symbol.
+        lines: Lines read.
+        bytes_text: Bytes of text.
+    """
 
     def __init__(
         self,
         venue: Venue,
+        ordering: Ordering,
         *,
         symbol: str | None,
         mark_price: bool,
@@ -92,67 +103,85 @@ class Reading:
         progress: Progress | None,
     ) -> None:
         self._venue = venue
+        self._ordering = ordering
         self._progress = progress
         self._told_ns = monotonic_ns()
         self._path = Path()
+        self._rows = np.empty(CHUNK_ROWS, event_dtype)
+        self._other_rows = np.empty(CHUNK_ROWS, event_dtype)
+        self._sorting: Future[None] | None = None
         self.scan = Scan()
-        self.rows = Rows()
-        self.snapshots: list[tuple[int, int]] = []
+        self.scale = PriceScale()
+        self.names: list[str] = []
+        self.snapshots = 0
         self.lines = 0
         self.bytes_text = 0
         record = self.scan.record
         record["wants_mark"] = mark_price
         record["wants_ticker"] = book_ticker
         if symbol:
-            self.scan.choose(symbol)
+            self.scan.choose(symbol if venue.keeps_case else symbol.upper())
 
     def read(self, files: Sequence[TextFile]) -> None:
         """Read all files to their ends."""
         bytes_total = sum(file.size for file in files)
         bytes_before = 0
-        with ThreadPoolExecutor(1, thread_name_prefix="unpack") as pool:
-            for number, file in enumerate(files):
-                self.scan.record["file"] = number
-                self.scan.record["line"] = 0
-                self.scan.record["table"] = -1
-                self._path = file.path
-                carry = b""
-                is_passing_over = False
-                for block in _ahead(file.blocks(), pool):
-                    self.bytes_text += len(block)
-                    if is_passing_over:
-                        cut = block.find(b"\n") + 1
-                        if not cut:
-                            continue
-                        block, is_passing_over = block[cut:], False
-                    carry = self._block(carry + block, at_end=False)
-                    if len(carry) > LINE_SIZE_MAX:
-                        self._pass_over()
-                        carry, is_passing_over = b"", True
-                    self._tell(bytes_before + file.position, bytes_total)
-                self.scan.record["is_damaged"] = bool(file.damage)
-                self._block(carry, at_end=True)
-                self.lines += int(self.scan.record["line"])
+        with (
+            ThreadPoolExecutor(1, thread_name_prefix="unpack") as unpacking,
+            ThreadPoolExecutor(1, thread_name_prefix="sort") as self._pool,
+        ):
+            for file in files:
+                for part in file.parts():
+                    for _ in self._part(file, part, unpacking):
+                        self._tell(bytes_before + file.position, bytes_total)
                 bytes_before += file.size
+            self._drain()
+            self._wait()
         if self._progress is not None:
             self._progress(bytes_total, bytes_total)
 
+    def _part(self, file: TextFile, part: Part, unpacking: ThreadPoolExecutor) -> Iterator[None]:
+        """Read a part of an input, and come back after each block."""
+        record = self.scan.record
+        record["file"] = len(self.names)
+        record["line"] = 0
+        record["table"] = -1
+        self.names.append(part.name)
+        self._path = part.path
+        carry = b""
+        is_passing_over = False
+        for block in _ahead(part.blocks, unpacking):
+            self.bytes_text += len(block)
+            if is_passing_over:
+                cut = block.find(b"\n") + 1
+                if not cut:
+                    continue
+                block, is_passing_over = block[cut:], False
+            carry = self._block(carry + block, at_end=False)
+            if len(carry) > LINE_SIZE_MAX:
+                self._pass_over()
+                carry, is_passing_over = b"", True
+            yield
+        record["is_damaged"] = bool(file.damage)
+        self._block(carry, at_end=True)
+        self.lines += int(record["line"])
+
     def _block(self, text: bytes, *, at_end: bool) -> bytes:
         """Read the lines of a block; returns the beginning of the line that the block cuts."""
-        if not text:
+        if not text and not at_end:
             return b""
         record = self.scan.record
-        held = np.frombuffer(text, np.uint8)
+        held = np.frombuffer(text or b"\0", np.uint8)
         record["text"] = held.ctypes.data
         record["size"] = len(text)
         record["at_end"] = at_end
         record["consumed"] = 0
         while True:
-            record["rows"] = self.rows.address
-            record["row_capacity"] = self.rows.capacity
+            record["rows"] = self._rows.ctypes.data
+            record["row_capacity"] = len(self._rows)
             code = self._venue.read_lines.call(self.scan.address)
             if code == scanning.ROWS_FULL:
-                self.rows.grow()
+                self._make_room()
             elif code == scanning.OPENING and self._venue.open_input is not None:
                 start = int(record["consumed"])
                 size = self._venue.open_input(self.scan, text[start:], at_end, self._path)
@@ -160,9 +189,40 @@ class Reading:
                     return text[start:]
                 record["consumed"] = start + size
             elif code == scanning.SNAPSHOT:
-                self.snapshots.append((int(record["snapshot_row"]), int(record["row_count"])))
+                self.snapshots += 1
+                first = int(record["snapshot_row"])
+                at = self._rows.ctypes.data + first * event_dtype.itemsize
+                mark_rows.call(at, int(record["row_count"]) - first)
             else:
                 return text[int(record["consumed"]) :]
+
+    def _make_room(self) -> None:
+        if int(self.scan.record["row_count"]):
+            self._drain()
+            return
+        # One line that has more rows than a chunk.
+        try:
+            self._rows = np.empty(2 * len(self._rows), event_dtype)
+        except MemoryError:
+            raise DataError(f"there is no memory for {2 * len(self._rows):,} rows of one line") from None
+
+    def _drain(self) -> None:
+        """Give the rows away to be sorted, and go on with the other buffer."""
+        record = self.scan.record
+        count = int(record["row_count"])
+        self._wait()
+        self._sorting = self._pool.submit(self._take, self._rows[:count])
+        self._rows, self._other_rows = self._other_rows, self._rows
+        record["row_count"] = 0
+        record["row_mark"] = 0
+
+    def _take(self, rows: np.ndarray) -> None:
+        self.scale.add(rows)
+        self._ordering.add(rows)
+
+    def _wait(self) -> None:
+        if self._sorting is not None:
+            self._sorting.result()
 
     def _pass_over(self) -> None:
         record = self.scan.record
@@ -187,18 +247,11 @@ class Reading:
             self._told_ns = now_ns
             self._progress(done, total)
 
-    def drop_snapshots(self) -> None:
-        """Take the snapshots' rows out: in a capture of several symbols they may be another's."""
+    def leave_snapshots_out(self) -> None:
+        """Count the snapshots that do not name their symbol as lost: in a capture of several they may be another's."""
         record = self.scan.record
-        rows = self.rows.first(int(record["row_count"]))
-        kept = np.ones(len(rows), bool)
-        for start, stop in self.snapshots:
-            kept[start:stop] = False
-        left = rows[kept]
-        rows[: len(left)] = left
-        record["row_count"] = len(left)
-        record["ignored"][scanning.LOST_SNAPSHOT] += len(self.snapshots)
-        record["used"][4] = 0
+        record["ignored"][scanning.LOST_SNAPSHOT] += self.snapshots
+        record["used"][4] -= self.snapshots
 
 
 def _ahead(blocks: Iterator[bytes], pool: ThreadPoolExecutor) -> Iterator[bytes]:

@@ -95,6 +95,15 @@ def count_name(s, category, start, end):
 
 
 @inline
+def is_chosen_text(s, start, stop):
+    """As `is_chosen`, of a symbol that stands somewhere in a text."""
+    symbol = count_name(s, SYMBOLS, start, stop)
+    if s.chosen < 0 and symbol >= 0:
+        s.chosen = symbol
+    return symbol == s.chosen
+
+
+@inline
 def is_chosen(s, number):
     """Count the line's symbol (a field's number); whether it is the one to convert.
 
@@ -103,10 +112,7 @@ def is_chosen(s, number):
     if number < 0:
         return True
     start, stop = text_of(s, number)
-    symbol = count_name(s, SYMBOLS, start, stop)
-    if s.chosen < 0 and symbol >= 0:
-        s.chosen = symbol
-    return symbol == s.chosen
+    return is_chosen_text(s, start, stop)
 
 
 @inline
@@ -135,6 +141,13 @@ def follow(s, previous_id, update_id, local_ts):
 
 
 @inline
+def note_late(s, expected, got, local_ts):
+    """Count an update that comes late by a sequence that must not fall."""
+    _place(s.gap_places, s.gap_count + s.repeat_count, s, local_ts, 0, expected, got)
+    s.repeat_count += 1
+
+
+@inline
 def _local_ts(s, start, stop):
     """The line's time in ns, from 19 digits of nanoseconds or 16 of microseconds; -1 if it is neither."""
     size = stop - start
@@ -157,13 +170,15 @@ def _local_ts(s, start, stop):
 @inline
 def _open_message(s, start, stop):
     """Note the time and the fields of the line; 0, or why it has none."""
-    blank = start
-    while blank < stop and load_u8(blank) != 32 and load_u8(blank) != 9:
-        blank += 1
-    s.local_ts = _local_ts(s, start, blank)
-    if s.local_ts < 0:
-        return TIMESTAMP
-    message = skip_blanks(blank, stop)
+    message = start
+    s.local_ts = 0
+    if not s.has_no_time:
+        while message < stop and load_u8(message) != 32 and load_u8(message) != 9:
+            message += 1
+        s.local_ts = _local_ts(s, start, message)
+        if s.local_ts < 0:
+            return TIMESTAMP
+    message = skip_blanks(message, stop)
     if message >= stop:
         return JSON
     if load_u8(message) != 123:
@@ -199,7 +214,7 @@ def next_message(s):
             return False
         stop = newline if newline else end
         # A level takes six bytes or more (`[1,2],`), and other messages give a few rows.
-        if s.row_capacity - s.row_count < (stop - p) // 6 + 16:
+        if s.row_capacity - s.row_count < (stop - p) // 6 + 16 + s.rows_extra:
             s.code = ROWS_FULL
             return False
         s.line += 1

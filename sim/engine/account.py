@@ -52,7 +52,8 @@ def book_execution(exchange, order):
     """
     x = exchange_at(exchange)
     o = own_order_at(order)
-    state = lane_at(o.lane).state
+    lane = lane_at(o.lane)
+    state = lane.state
     price = o.exec_price_tick * x.book.tick_size
     if x.asset_model == ASSET_LINEAR:
         amount = x.contract_size * price * o.exec_qty
@@ -64,7 +65,8 @@ def book_execution(exchange, order):
         return
     state.position += o.exec_qty * o.side
     state.balance -= amount * o.side
-    state.fee += fee_of(exchange, order, amount)
+    lane.last_fee = fee_of(exchange, order, amount)
+    state.fee += lane.last_fee
     state.num_trades += 1
     state.trading_volume += o.exec_qty
     state.trading_value += amount

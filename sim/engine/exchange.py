@@ -12,6 +12,18 @@ fills what the queue and the opposite book give.
 
 from hftd.book import ask_above, ask_qty, bid_below, bid_qty, book_at
 from hftd.jit import inline
+from hftd.life import (
+    CAUSE_NEW_PLACE,
+    CAUSE_TAKEN,
+    LIFE_ACCEPTED,
+    LIFE_ARRIVAL,
+    LIFE_CANCELED,
+    LIFE_EXPIRED,
+    LIFE_REPLACED,
+    LIFE_REQUEST_CANCEL,
+    LIFE_REQUEST_MODIFY,
+    LIFE_REQUEST_NEW,
+)
 from hftd.native import copy_bytes, load_i64, round_away
 from hftd.orders import index_find
 from hftd.types import (
@@ -51,6 +63,7 @@ from sim.engine.layout import (
     WAY_MODIFY,
     WAY_NEW,
 )
+from sim.engine.life import NO_EVENT, OF_THE_LEVEL, note_order, note_request
 from sim.engine.own import (
     BOOK,
     OWN_BYTES,
@@ -72,8 +85,7 @@ from sim.engine.queue import own_order_at
 def _take_level(exchange, order, tick, level_qty, now_ns):
     """Execute an order against a level. Returns whether it is filled."""
     o = own_order_at(order)
-    execute(exchange, order, tick, min(level_qty, o.leaves_qty), 0)
-    respond(exchange, order, REASON_NONE, now_ns, 1)
+    execute(exchange, order, tick, min(level_qty, o.leaves_qty), 0, CAUSE_TAKEN, tick, OF_THE_LEVEL, now_ns)
     return o.status == FILLED
 
 
@@ -110,15 +122,14 @@ def take(exchange, order, best, now_ns):
     book = exchange + BOOK
     o = own_order_at(order)
     if x.exchange_model == EXCHANGE_WHOLE_FILLS:
-        execute(exchange, order, best, o.leaves_qty, 0)
-        respond(exchange, order, REASON_NONE, now_ns, 1)
+        execute(exchange, order, best, o.leaves_qty, 0, CAUSE_TAKEN, best, OF_THE_LEVEL, now_ns)
         return
     is_market = o.order_type == MARKET
     if not is_market and o.time_in_force == FOK:
         lot_size = x.book.lot_size
         if lots_of(_reachable_qty(exchange, order, best), lot_size) < round_away(o.leaves_qty / lot_size):
             o.status = EXPIRED
-            respond(exchange, order, REASON_FOK, now_ns, 0)
+            respond(exchange, order, LIFE_EXPIRED, REASON_FOK, now_ns)
             return
     rests = not is_market and o.time_in_force != IOC and o.time_in_force != FOK
     tick = best
@@ -134,7 +145,7 @@ def take(exchange, order, best, now_ns):
         _take_level(exchange, order, o.price_tick, o.leaves_qty, now_ns)
     else:
         o.status = EXPIRED
-        respond(exchange, order, REASON_EXPIRED, now_ns, 0)
+        respond(exchange, order, LIFE_EXPIRED, REASON_EXPIRED, now_ns)
 
 
 @inline
@@ -144,7 +155,7 @@ def _accept(exchange, order, now_ns):
     o = own_order_at(order)
     if exchange_at(exchange).fn_admit != 0 and not custom_admits(exchange, order, now_ns):
         o.status = EXPIRED
-        respond(exchange, order, REASON_EXCHANGE, now_ns, 0)
+        respond(exchange, order, LIFE_EXPIRED, REASON_EXCHANGE, now_ns)
         free(exchange, order)
         return
     if o.side == BUY:
@@ -168,12 +179,12 @@ def _accept(exchange, order, now_ns):
             reason = REASON_POST_ONLY
         elif o.order_type != MARKET and o.time_in_force == FOK:
             reason = REASON_FOK
-        respond(exchange, order, reason, now_ns, 0)
+        respond(exchange, order, LIFE_EXPIRED, reason, now_ns)
         free(exchange, order)
     else:
         o.status = NEW
         rest(exchange, order, now_ns)
-        respond(exchange, order, REASON_NONE, now_ns, 0)
+        respond(exchange, order, LIFE_ACCEPTED, REASON_NONE, now_ns)
 
 
 @inline
@@ -199,6 +210,7 @@ def _handle_new(exchange, lane, request, now_ns):
     o.time_in_force = r.time_in_force
     o.local_ts = r.local_ts
     o.status = NONE
+    o.rests = 0
     o.exec_price_tick = 0
     o.exec_qty = 0.0
     o.maker = 0
@@ -217,7 +229,7 @@ def _handle_cancel(exchange, lane, request, now_ns):
     own_order_at(order).status = CANCELED
     # The answer is to this request.
     own_order_at(order).local_ts = request_at(request).local_ts
-    respond(exchange, order, REASON_NONE, now_ns, 0)
+    respond(exchange, order, LIFE_CANCELED, REASON_NONE, now_ns)
     free(exchange, order)
 
 
@@ -238,7 +250,7 @@ def _handle_modify(exchange, lane, request, now_ns):
         # The answer is to this request; later ones are to the order's first.
         first_local_ts = o.local_ts
         o.local_ts = r.local_ts
-        respond(exchange, order, REASON_NONE, now_ns, 0)
+        respond(exchange, order, LIFE_REPLACED, REASON_NONE, now_ns)
         o.local_ts = first_local_ts
         return
     leave(exchange, order)
@@ -246,6 +258,8 @@ def _handle_modify(exchange, lane, request, now_ns):
     o.price_tick = r.price_tick
     o.qty = r.qty
     o.leaves_qty = r.qty
+    o.rests = 0
+    note_order(exchange, order, LIFE_REPLACED, CAUSE_NEW_PLACE, REASON_NONE, NO_EVENT, 0.0, now_ns)
     _accept(exchange, order, now_ns)
 
 
@@ -268,6 +282,7 @@ def handle_requests(exchange, now_ns):
         while bus_at(lane + LANE_TO_EXCH).head_ts == now_ns:
             request = bus_pop(lane + LANE_TO_EXCH, REQUEST_BYTES, REQUESTS_MASK)
             kind = request_at(request).kind
+            note_request(exchange, lane, request, LIFE_ARRIVAL, REASON_NONE, now_ns)
             if kind == NEW:
                 _handle_new(exchange, lane, request, now_ns)
             elif kind == CANCELED:
@@ -289,10 +304,14 @@ def push_request(exchange, lane, request, not_before_ns):
     """
     r = request_at(request)
     way = WAY_NEW
+    asked = LIFE_REQUEST_NEW
     if r.kind == CANCELED:
         way = WAY_CANCEL
+        asked = LIFE_REQUEST_CANCEL
     elif r.kind == REPLACED:
         way = WAY_MODIFY
+        asked = LIFE_REQUEST_MODIFY
+    note_request(exchange, lane, request, asked, REASON_NONE, r.local_ts)
     latency_ns = entry_latency_ns(exchange, lane, way, request)
     if latency_ns < 0:
         recv_ts = max(after(r.local_ts, -max(latency_ns, -MAX_TS)), not_before_ns)

@@ -48,7 +48,7 @@ segment_dtype = np.dtype(
         ("ts", "i8"),  # when this side sees the rows
         ("first_kind", "i8"),  # 16 * (number of the first row's column entry) + SEG_*
         ("exch_ts", "i8"),  # of the last row
-        ("row", "i8"),  # the address of the first row
+        ("row", "i8"),  # the first row, in bytes from the stream's `rows_base` on
     ],
     align=True,
 )
@@ -62,6 +62,7 @@ stream_dtype = np.dtype(
         ("segments_end", "i8"),  # behind the last; there is one more record there, to tell its rows' end
         ("ticks", "i8"),
         ("qtys", "i8"),
+        ("rows_base", "i8"),  # 0 where segments tell their rows' addresses
         # Where they are made from, and how many rows at a time.
         ("chunk_rows", "i8"),
         ("buffer_segments", "i8"),
@@ -120,6 +121,8 @@ own_order_dtype = np.dtype(
         ("user1", "f8"),
         ("user2", "f8"),
         ("user3", "f8"),
+        ("rests", "i8"),  # whether it has, or had until now, a place in a queue
+        ("told_front_qty", "f8"),  # the quantity ahead as the order's life has it, see `sim.engine.life`
         ("slot", "i8"),
         ("next_free", "i8"),
     ],
@@ -200,9 +203,46 @@ lane_dtype = np.dtype(
         ("active", "i8"),
         ("open_orders", "i8"),
         ("to_fill_qty", "f8"),  # what the event that is processed still has for its orders
+        ("last_fee", "f8"),  # of the last execution
+        ("life", "i8"),  # where the life of its orders is kept, a record of `life_rows_dtype`; 0 for nowhere
     ],
     align=True,
 )
+
+life_rows_dtype = np.dtype(
+    [
+        ("rows", "i8"),  # of `hftd.life.life_dtype`, by address
+        ("count", "i8"),
+        ("cap", "i8"),
+        ("dropped", "i8"),
+        ("asset", "i8"),
+        ("bot", "i8"),
+    ],
+    align=True,
+)
+"""The life of one bot's orders at one asset's exchange, in the order in which it was noted."""
+
+noting_dtype = np.dtype(
+    [
+        ("fn_order", "i8"),
+        ("fn_queue", "i8"),
+        ("fn_request", "i8"),
+        ("fn_answer", "i8"),
+        ("fn_market", "i8"),
+        # Of single orders: how one stood before a row changed it, and which of them was filled last.
+        ("side", "i8"),
+        ("price_tick", "i8"),
+        ("qty", "f8"),
+        ("arrival", "i8"),
+        ("level_qty", "f8"),
+        ("best_bid_tick", "i8"),
+        ("best_ask_tick", "i8"),
+        ("filled_id", "i8"),
+        ("filled", "i8"),
+    ],
+    align=True,
+)
+"""What an exchange's side needs to note the life of orders: functions by address, and a note of its own."""
 
 MODEL_FUNCTIONS = ("enter", "trade", "depth", "reached", "fee", "entry", "response", "admit", "cross")
 """The functions of a user's models."""
@@ -255,6 +295,7 @@ exchange_dtype = np.dtype(
         ("exchange_state", "i8"),
         ("failed_function", "i8"),  # 1 and the number among MODEL_FUNCTIONS of the one that ended the run
         ("fn_orders", "i8"),  # where the market is known order by order: (exchange, rows, count, now_ns)
+        ("life", "i8"),  # a record of `noting_dtype`; 0 where the life of orders is not noted
     ],
     align=True,
 )

@@ -19,6 +19,7 @@ from hftd.book import (
 )
 from hftd.jit import inline
 from hftd.layout import asset_dtype, offset_of
+from hftd.life import CAUSE_CROSSED
 from hftd.market_orders import market_orders_at
 from hftd.native import (
     call_code,
@@ -47,6 +48,7 @@ from sim.engine.layout import (
     SEG_USER,
     segment_dtype,
 )
+from sim.engine.life import OF_THE_LEVEL
 from sim.engine.own import BOOK
 from sim.engine.reach import (
     ask_level_changed,
@@ -159,7 +161,7 @@ def exchange_bids(exchange, tick, stop, qty, now_ns):
         q = load_f64(qty)
         address = bids + 8 * t
         if own_low <= t <= own_high:
-            bid_level_changed(exchange, t, load_f64(address), q, now_ns)
+            bid_level_changed(exchange, t, load_f64(address), q, best, now_ns)
         store_f64(address, q)
         low = min(low, t)
         high = max(high, t)
@@ -173,7 +175,7 @@ def exchange_bids(exchange, tick, stop, qty, now_ns):
                     if t >= b.best_ask_tick:
                         b.best_ask_tick = ask_above(book, t)
                     if x.sells > 0:
-                        fill_sells_upto(exchange, t, now_ns)
+                        fill_sells_upto(exchange, t, CAUSE_CROSSED, t, OF_THE_LEVEL, now_ns)
             elif t == best:
                 b.low_bid_tick = low
                 b.high_bid_tick = high
@@ -200,7 +202,7 @@ def exchange_asks(exchange, tick, stop, qty, now_ns):
         q = load_f64(qty)
         address = asks + 8 * t
         if own_low <= t <= own_high:
-            ask_level_changed(exchange, t, load_f64(address), q, now_ns)
+            ask_level_changed(exchange, t, load_f64(address), q, best, now_ns)
         store_f64(address, q)
         low = min(low, t)
         high = max(high, t)
@@ -214,7 +216,7 @@ def exchange_asks(exchange, tick, stop, qty, now_ns):
                     if t <= b.best_bid_tick:
                         b.best_bid_tick = bid_below(book, t)
                     if x.buys > 0:
-                        fill_buys_downto(exchange, t, now_ns)
+                        fill_buys_downto(exchange, t, CAUSE_CROSSED, t, OF_THE_LEVEL, now_ns)
             elif t == best:
                 b.low_ask_tick = low
                 b.high_ask_tick = high
@@ -236,22 +238,27 @@ def _exchange_rare(exchange, kind, segment, tick, stop, qty, now_ns):
             if kind == SEG_FAR_BIDS:
                 prior_best = b.best_bid_tick
                 before = set_bid(book, t, q)
-                bid_level_changed(exchange, t, before, q, now_ns)
+                bid_level_changed(exchange, t, before, q, prior_best, now_ns)
                 if b.best_bid_tick > prior_best:
-                    fill_sells_upto(exchange, b.best_bid_tick, now_ns)
+                    fill_sells_upto(
+                        exchange, b.best_bid_tick, CAUSE_CROSSED, b.best_bid_tick, OF_THE_LEVEL, now_ns
+                    )
             else:
                 prior_best = b.best_ask_tick
                 before = set_ask(book, t, q)
-                ask_level_changed(exchange, t, before, q, now_ns)
+                ask_level_changed(exchange, t, before, q, prior_best, now_ns)
                 if b.best_ask_tick < prior_best:
-                    fill_buys_downto(exchange, b.best_ask_tick, now_ns)
+                    fill_buys_downto(
+                        exchange, b.best_ask_tick, CAUSE_CROSSED, b.best_ask_tick, OF_THE_LEVEL, now_ns
+                    )
             tick += 8
             qty += 8
     elif b.market_orders != 0:
         x = exchange_at(exchange)
-        call_code(x.fn_orders, (exchange, load_i64(segment + _SEG_ROW), (stop - tick) >> 3, now_ns))
+        row = x.stream.rows_base + load_i64(segment + _SEG_ROW)
+        call_code(x.fn_orders, (exchange, row, (stop - tick) >> 3, now_ns))
     else:
-        apply_clear(book, kind, load_i64(segment + _SEG_ROW))
+        apply_clear(book, kind, exchange_at(exchange).stream.rows_base + load_i64(segment + _SEG_ROW))
 
 
 @inline
@@ -358,7 +365,7 @@ def look_ahead(book, segment, segments_end, ticks, qtys):
 
 
 @inline
-def local_segment(asset, segment, ticks, qtys, shift_ns):
+def local_segment(asset, segment, ticks, qtys, rows_base, shift_ns):
     """What one segment of the market does on the local side."""
     first = load_i64(segment + _SEG_FIRST)
     kind = first & 15
@@ -374,7 +381,7 @@ def local_segment(asset, segment, ticks, qtys, shift_ns):
         apply_asks(book, tick, stop, qty)
     elif kind == SEG_BUY_TRADES or kind == SEG_SELL_TRADES or kind == SEG_TRADES:
         if asset_at(asset).trades_cap > 0:
-            row = load_i64(segment + _SEG_ROW)
+            row = rows_base + load_i64(segment + _SEG_ROW)
             for i in range(end - start):
                 note_trade(asset, row + i * _EVENT, shift_ns)
     elif kind == SEG_FAR_BIDS:
@@ -388,9 +395,9 @@ def local_segment(asset, segment, ticks, qtys, shift_ns):
             tick += 8
             qty += 8
     elif kind == SEG_USER:
-        note_user_event(asset, load_i64(segment + _SEG_ROW), shift_ns)
+        note_user_event(asset, rows_base + load_i64(segment + _SEG_ROW), shift_ns)
     elif kind >= SEG_CLEAR_BIDS:
-        row = load_i64(segment + _SEG_ROW)
+        row = rows_base + load_i64(segment + _SEG_ROW)
         orders = book_at(book).market_orders
         if orders != 0:
             call_code(market_orders_at(orders).fn_apply_rows, (book, row, end - start))

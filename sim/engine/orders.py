@@ -21,6 +21,7 @@ expire, for nobody knows their places any more.
 
 from hftd.book import ask_qty, bid_qty, book_at
 from hftd.jit import inline, kernel
+from hftd.life import CAUSE_CROSSED, CAUSE_REACHED, CAUSE_TRADED_THROUGH, LIFE_EXPIRED
 from hftd.market_orders import (
     ROW_ORDER_ID,
     ROW_QTY,
@@ -47,6 +48,7 @@ from hftd.types import (
 )
 from sim.engine.latency import LANE_BYTES, exchange_at, lane_at
 from sim.engine.layout import EXCHANGE_WHOLE_FILLS
+from sim.engine.life import after_market_row, before_market_row
 from sim.engine.own import BOOK, fill_crossed, fill_reached, first_at_or_above, free, leave, respond
 from sim.engine.queue import own_order_at
 
@@ -68,14 +70,14 @@ def _hand_out(exchange, qty):
 
 
 @inline
-def _fill(exchange, order, is_better, now_ns):
+def _fill(exchange, order, is_better, cause, event_tick, event_qty, now_ns):
     """Fill an order with what is there for its bot's orders; all of it with whole fills. Returns whether it is gone.
 
     Where the market goes through a better price a user's exchange says how much, if there is one.
     """
     x = exchange_at(exchange)
     if is_better and x.fn_cross != 0:
-        return fill_crossed(exchange, order, now_ns)
+        return fill_crossed(exchange, order, cause, event_tick, event_qty, now_ns)
     lots = 1
     if x.exchange_model != EXCHANGE_WHOLE_FILLS:
         lane = lane_at(own_order_at(order).lane)
@@ -84,14 +86,23 @@ def _fill(exchange, order, is_better, now_ns):
         if lots <= 0:
             return False
         lane.to_fill_qty -= lots * lot_size
-    return fill_reached(exchange, order, lots, now_ns)
+    return fill_reached(exchange, order, lots, cause, event_tick, event_qty, now_ns)
 
 
 @inline
-def fill_buys(exchange, above_tick, tie_tick, tie_arrival, qty, now_ns):
+def _cause(is_fill, is_better):
+    """What fills an own order, for its life: what came to its price, or the fill of a market order."""
+    if not is_fill:
+        return CAUSE_CROSSED
+    return CAUSE_TRADED_THROUGH if is_better else CAUSE_REACHED
+
+
+@inline
+def fill_buys(exchange, above_tick, tie_tick, tie_arrival, qty, is_fill, now_ns):
     """Fill own buys above a tick, and at `tie_tick` those that arrived before another; the best first."""
     x = exchange_at(exchange)
     _hand_out(exchange, qty)
+    event_tick = tie_tick if is_fill else above_tick + 1
     end = x.buys
     while end > 0:
         tick = load_i64(x.buy_ticks + 8 * (end - 1))
@@ -102,16 +113,18 @@ def fill_buys(exchange, above_tick, tie_tick, tie_arrival, qty, now_ns):
         while i < x.buys and load_i64(x.buy_ticks + 8 * i) == tick:
             order = load_i64(x.buy_orders + 8 * i)
             reached = tick > above_tick or (tick == tie_tick and own_order_at(order).arrival < tie_arrival)
-            if not (reached and _fill(exchange, order, tick > above_tick, now_ns)):
+            cause = _cause(is_fill, tick > above_tick)
+            if not (reached and _fill(exchange, order, tick > above_tick, cause, event_tick, qty, now_ns)):
                 i += 1
         end = first
 
 
 @inline
-def fill_sells(exchange, below_tick, tie_tick, tie_arrival, qty, now_ns):
+def fill_sells(exchange, below_tick, tie_tick, tie_arrival, qty, is_fill, now_ns):
     """Fill own sells below a tick, and at `tie_tick` those that arrived before another; the best first."""
     x = exchange_at(exchange)
     _hand_out(exchange, qty)
+    event_tick = tie_tick if is_fill else below_tick - 1
     i = 0
     while i < x.sells:
         tick = load_i64(x.sell_ticks + 8 * i)
@@ -119,7 +132,8 @@ def fill_sells(exchange, below_tick, tie_tick, tie_arrival, qty, now_ns):
             return
         order = load_i64(x.sell_orders + 8 * i)
         reached = tick < below_tick or (tick == tie_tick and own_order_at(order).arrival < tie_arrival)
-        if not (reached and _fill(exchange, order, tick < below_tick, now_ns)):
+        cause = _cause(is_fill, tick < below_tick)
+        if not (reached and _fill(exchange, order, tick < below_tick, cause, event_tick, qty, now_ns)):
             i += 1
 
 
@@ -209,7 +223,7 @@ def _expire(exchange, side, now_ns):
         o.status = EXPIRED
         o.leaves_qty = 0.0
         o.exec_qty = 0.0
-        respond(exchange, order, REASON_EXPIRED, now_ns, 0)
+        respond(exchange, order, LIFE_EXPIRED, REASON_EXPIRED, now_ns)
         free(exchange, order)
         order = _first_to_expire(exchange, side)
 
@@ -223,15 +237,18 @@ def exchange_orders(exchange, row, count, now_ns):
         return 0
     for _ in range(count):
         kind = load_i64(row) & KIND_MASK
-        if kind == FILL_EVENT:
+        is_fill = kind == FILL_EVENT
+        before_market_row(exchange, row)
+        if is_fill:
             buys, sells = _after_fill(exchange, row)
         else:
             if kind == DEPTH_CLEAR_EVENT:
                 _expire(exchange, side_of(load_i64(row)), now_ns)
             buys, sells = _after_change(exchange, row, kind)
+            after_market_row(exchange, row, now_ns)
         if x.sells > 0 and sells[0] != INVALID_MIN:
-            fill_sells(exchange, sells[0], sells[1], sells[2], sells[3], now_ns)
+            fill_sells(exchange, sells[0], sells[1], sells[2], sells[3], is_fill, now_ns)
         if x.buys > 0 and buys[0] != INVALID_MAX:
-            fill_buys(exchange, buys[0], buys[1], buys[2], buys[3], now_ns)
+            fill_buys(exchange, buys[0], buys[1], buys[2], buys[3], is_fill, now_ns)
         row += _ROW_BYTES
     return 0

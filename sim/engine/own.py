@@ -9,6 +9,7 @@ order.
 from hftd.book import ask_qty, bid_qty
 from hftd.jit import inline
 from hftd.layout import MAX_ORDERS, request_dtype, update_dtype
+from hftd.life import CAUSE_FILL, CAUSE_NONE, LIFE_FILL, LIFE_REJECTED
 from hftd.market_orders import next_arrival
 from hftd.native import copy_bytes, load_i64, move_bytes, record_at, round_away, store_i64
 from hftd.orders import index_insert, index_remove
@@ -33,6 +34,7 @@ from sim.engine.layout import (
     offset_of,
     own_order_dtype,
 )
+from sim.engine.life import NO_EVENT, note_order, note_queue, note_request
 from sim.engine.queue import own_order_at, queue_enter
 
 request_at = record_at(request_dtype)
@@ -55,8 +57,10 @@ def _push_update(exchange, lane, ts):
 
 
 @inline
-def respond(exchange, order, reason, now_ns, executed):
-    """Tell the bot how an order stands now, and why (REASON_*) if it ended unfilled."""
+def respond(exchange, order, kind, reason, now_ns):
+    """Tell the bot what happened to an order (LIFE_*), and why (REASON_*) if it ended unfilled."""
+    if kind != LIFE_FILL:
+        note_order(exchange, order, kind, CAUSE_NONE, reason, NO_EVENT, 0.0, now_ns)
     o = own_order_at(order)
     lane = o.lane
     recv_ts = after(now_ns, response_latency_ns(exchange, lane, now_ns))
@@ -79,7 +83,7 @@ def respond(exchange, order, reason, now_ns, executed):
     u.exec_price_tick = o.exec_price_tick
     u.exch_ts = now_ns
     u.local_ts = o.local_ts
-    u.executed = executed
+    u.executed = 1 if kind == LIFE_FILL else 0
     u.instrument = lane_at(lane).instrument
     copy_bytes(update + _UPDATE_STATE, lane + LANE_STATE, _STATE_BYTES)
 
@@ -88,6 +92,7 @@ def respond(exchange, order, reason, now_ns, executed):
 def refuse(exchange, lane, request, reason, exch_ts, recv_ts):
     """Answer a request that found no order, or that did not get through (exch_ts 0)."""
     r = request_at(request)
+    note_request(exchange, lane, request, LIFE_REJECTED, reason, exch_ts if exch_ts != 0 else r.local_ts)
     update = _push_update(exchange, lane, recv_ts)
     u = update_at(update)
     u.arrive_ts = bus_at(lane + LANE_TO_LOCAL).last_ts
@@ -176,6 +181,8 @@ def rest(exchange, order, now_ns):
         queue_enter(exchange, order, ask_qty(exchange + BOOK, o.price_tick), now_ns)
         _insert(x.sell_ticks, x.sell_orders, x.sells, o.price_tick, order)
         x.sells += 1
+    o.rests = 1
+    o.told_front_qty = o.front_qty
     index_insert(o.lane + LANE_INDEX, o.order_id, o.slot)
     lane_at(o.lane).open_orders += 1
 
@@ -210,8 +217,11 @@ def free(exchange, order):
 
 
 @inline
-def execute(exchange, order, exec_price_tick, qty, maker):
-    """Execute so much of an order, and book it."""
+def execute(exchange, order, exec_price_tick, qty, maker, cause, event_tick, event_qty, now_ns):
+    """Execute so much of an order, book it, and tell the bot.
+
+    What caused it (CAUSE_*), and the price and quantity of the event that did, is for the order's life.
+    """
     o = own_order_at(order)
     o.maker = maker
     o.exec_price_tick = exec_price_tick
@@ -223,20 +233,21 @@ def execute(exchange, order, exec_price_tick, qty, maker):
         o.leaves_qty = 0.0
         o.status = FILLED
     book_execution(exchange, order)
+    note_order(exchange, order, LIFE_FILL, cause, REASON_NONE, event_tick, event_qty, now_ns)
+    respond(exchange, order, LIFE_FILL, REASON_NONE, now_ns)
 
 
 @inline
-def fill_resting(exchange, order, now_ns):
+def fill_resting(exchange, order, cause, event_tick, event_qty, now_ns):
     """Fill all of a resting order at its own price, as the maker."""
     leave(exchange, order)
     o = own_order_at(order)
-    execute(exchange, order, o.price_tick, o.leaves_qty, 1)
-    respond(exchange, order, REASON_NONE, now_ns, 1)
+    execute(exchange, order, o.price_tick, o.leaves_qty, 1, cause, event_tick, event_qty, now_ns)
     free(exchange, order)
 
 
 @inline
-def fill_reached(exchange, order, lots, now_ns):
+def fill_reached(exchange, order, lots, cause, event_tick, event_qty, now_ns):
     """Fill a resting order that trades have reached: all of it, or what went beyond the queue ahead of it.
 
     Returns:
@@ -247,16 +258,16 @@ def fill_reached(exchange, order, lots, now_ns):
     qty = lots * x.book.lot_size
     # What is left must be a lot at least, or the order is done.
     if x.exchange_model == EXCHANGE_WHOLE_FILLS or round_away((o.leaves_qty - qty) / x.book.lot_size) <= 0:
-        fill_resting(exchange, order, now_ns)
+        fill_resting(exchange, order, cause, event_tick, event_qty, now_ns)
         return True
     o.front_qty = 0.0
-    execute(exchange, order, o.price_tick, qty, 1)
-    respond(exchange, order, REASON_NONE, now_ns, 1)
+    note_queue(exchange, order, CAUSE_FILL, event_tick, event_qty, now_ns)
+    execute(exchange, order, o.price_tick, qty, 1, cause, event_tick, event_qty, now_ns)
     return False
 
 
 @inline
-def fill_crossed(exchange, order, now_ns):
+def fill_crossed(exchange, order, cause, event_tick, event_qty, now_ns):
     """Fill so much of a resting order that the market went through as a user's exchange says.
 
     Returns:
@@ -269,8 +280,7 @@ def fill_crossed(exchange, order, now_ns):
     if lots <= 0:
         return False
     if round_away((o.leaves_qty - lots * x.book.lot_size) / x.book.lot_size) <= 0:
-        fill_resting(exchange, order, now_ns)
+        fill_resting(exchange, order, cause, event_tick, event_qty, now_ns)
         return True
-    execute(exchange, order, o.price_tick, lots * x.book.lot_size, 1)
-    respond(exchange, order, REASON_NONE, now_ns, 1)
+    execute(exchange, order, o.price_tick, lots * x.book.lot_size, 1, cause, event_tick, event_qty, now_ns)
     return False

@@ -6,29 +6,33 @@ Own orders at one price stand by queue place; the recorded market takes no notic
 # pyright: basic
 
 from hftd.jit import inline
+from hftd.life import CAUSE_REACHED, CAUSE_TRADE, CAUSE_TRADED_THROUGH
 from hftd.native import load_i64
 from sim.engine.latency import LANE_BYTES, exchange_at, lane_at
+from sim.engine.life import note_level, note_queue
 from sim.engine.own import fill_crossed, fill_reached, fill_resting, first_at_or_above
 from sim.engine.queue import own_order_at, queue_depth, queue_reached_lots, queue_trade
 
 
 @inline
-def fill_sells_upto(exchange, tick, now_ns):
-    """The best bid is at or above these: they fill, the lowest first."""
+def fill_sells_upto(exchange, tick, cause, event_tick, event_qty, now_ns):
+    """The best bid, or a trade, is at or above these: they fill, the lowest first."""
     x = exchange_at(exchange)
     if x.fn_cross != 0:
         i = 0
         while i < x.sells and load_i64(x.sell_ticks + 8 * i) <= tick:
-            if not fill_crossed(exchange, load_i64(x.sell_orders + 8 * i), now_ns):
+            if not fill_crossed(
+                exchange, load_i64(x.sell_orders + 8 * i), cause, event_tick, event_qty, now_ns
+            ):
                 i += 1
         return
     while x.sells > 0 and load_i64(x.sell_ticks) <= tick:
-        fill_resting(exchange, load_i64(x.sell_orders), now_ns)
+        fill_resting(exchange, load_i64(x.sell_orders), cause, event_tick, event_qty, now_ns)
 
 
 @inline
-def fill_buys_downto(exchange, tick, now_ns):
-    """The best ask is at or below these: they fill, the highest first."""
+def fill_buys_downto(exchange, tick, cause, event_tick, event_qty, now_ns):
+    """The best ask, or a trade, is at or below these: they fill, the highest first."""
     x = exchange_at(exchange)
     if x.fn_cross != 0:
         above = x.buys
@@ -37,7 +41,9 @@ def fill_buys_downto(exchange, tick, now_ns):
             i = first_at_or_above(x.buy_ticks, above, load_i64(x.buy_ticks + 8 * (above - 1)))
             below = i
             for _ in range(above - below):
-                if not fill_crossed(exchange, load_i64(x.buy_orders + 8 * i), now_ns):
+                if not fill_crossed(
+                    exchange, load_i64(x.buy_orders + 8 * i), cause, event_tick, event_qty, now_ns
+                ):
                     i += 1
             above = below
         return
@@ -45,26 +51,36 @@ def fill_buys_downto(exchange, tick, now_ns):
         # At one price the oldest goes first, and it stands first.
         top = load_i64(x.buy_ticks + 8 * (x.buys - 1))
         i = first_at_or_above(x.buy_ticks, x.buys, top)
-        fill_resting(exchange, load_i64(x.buy_orders + 8 * i), now_ns)
+        fill_resting(exchange, load_i64(x.buy_orders + 8 * i), cause, event_tick, event_qty, now_ns)
 
 
 @inline
-def bid_level_changed(exchange, tick, before_qty, after_qty, now_ns):
-    """Queue places of own buys at a level."""
+def _level_changed(exchange, order, before_qty, after_qty, best_bid_tick, best_ask_tick, now_ns):
+    """The queue place of an order at a level."""
+    explained_qty = own_order_at(order).cum_trade_qty
+    queue_depth(exchange, order, before_qty, after_qty, now_ns)
+    note_level(exchange, order, before_qty, after_qty, explained_qty, best_bid_tick, best_ask_tick, now_ns)
+
+
+@inline
+def bid_level_changed(exchange, tick, before_qty, after_qty, best_tick, now_ns):
+    """Queue places of own buys at a level; the best bid is for their lives."""
     x = exchange_at(exchange)
     i = first_at_or_above(x.buy_ticks, x.buys, tick)
     while i < x.buys and load_i64(x.buy_ticks + 8 * i) == tick:
-        queue_depth(exchange, load_i64(x.buy_orders + 8 * i), before_qty, after_qty, now_ns)
+        order = load_i64(x.buy_orders + 8 * i)
+        _level_changed(exchange, order, before_qty, after_qty, best_tick, x.book.best_ask_tick, now_ns)
         i += 1
 
 
 @inline
-def ask_level_changed(exchange, tick, before_qty, after_qty, now_ns):
-    """Queue places of own sells at a level."""
+def ask_level_changed(exchange, tick, before_qty, after_qty, best_tick, now_ns):
+    """Queue places of own sells at a level; the best ask is for their lives."""
     x = exchange_at(exchange)
     i = first_at_or_above(x.sell_ticks, x.sells, tick)
     while i < x.sells and load_i64(x.sell_ticks + 8 * i) == tick:
-        queue_depth(exchange, load_i64(x.sell_orders + 8 * i), before_qty, after_qty, now_ns)
+        order = load_i64(x.sell_orders + 8 * i)
+        _level_changed(exchange, order, before_qty, after_qty, x.book.best_bid_tick, best_tick, now_ns)
         i += 1
 
 
@@ -77,13 +93,14 @@ def _offer(exchange, qty):
 
 
 @inline
-def _reach(exchange, order, qty, now_ns):
+def _reach(exchange, order, tick, qty, now_ns):
     """A trade at a resting order's price. Returns whether the order is gone."""
     x = exchange_at(exchange)
     if x.share_trades == 0:
         queue_trade(exchange, order, qty, now_ns)
         lots = queue_reached_lots(exchange, order, now_ns)
-        return lots > 0 and fill_reached(exchange, order, lots, now_ns)
+        note_queue(exchange, order, CAUSE_TRADE, tick, qty, now_ns)
+        return lots > 0 and fill_reached(exchange, order, lots, CAUSE_REACHED, tick, qty, now_ns)
     o = own_order_at(order)
     lane = lane_at(o.lane)
     given = lane.to_fill_qty
@@ -92,10 +109,11 @@ def _reach(exchange, order, qty, now_ns):
     # The level has lost all of it, whoever got it.
     o.cum_trade_qty += qty - given
     lots = queue_reached_lots(exchange, order, now_ns) if given > 0.0 else 0
+    note_queue(exchange, order, CAUSE_TRADE, tick, qty, now_ns)
     if lots <= 0:
         return False
     leaves_qty = o.leaves_qty
-    is_gone = fill_reached(exchange, order, lots, now_ns)
+    is_gone = fill_reached(exchange, order, lots, CAUSE_REACHED, tick, qty, now_ns)
     taken = leaves_qty if is_gone else lots * x.book.lot_size
     # A rest of less than half a lot is rounding.
     rest = given - taken
@@ -107,12 +125,12 @@ def _reach(exchange, order, qty, now_ns):
 def buy_trade(exchange, tick, qty, now_ns):
     """A trade whose buyer took: own sells below its price fill; at its price, those that are reached."""
     x = exchange_at(exchange)
-    fill_sells_upto(exchange, tick - 1, now_ns)
+    fill_sells_upto(exchange, tick - 1, CAUSE_TRADED_THROUGH, tick, qty, now_ns)
     i = first_at_or_above(x.sell_ticks, x.sells, tick)
     if x.share_trades != 0:
         _offer(exchange, qty)
     while i < x.sells and load_i64(x.sell_ticks + 8 * i) == tick:
-        if not _reach(exchange, load_i64(x.sell_orders + 8 * i), qty, now_ns):
+        if not _reach(exchange, load_i64(x.sell_orders + 8 * i), tick, qty, now_ns):
             i += 1
 
 
@@ -120,10 +138,10 @@ def buy_trade(exchange, tick, qty, now_ns):
 def sell_trade(exchange, tick, qty, now_ns):
     """A trade whose seller took: own buys above its price fill; at its price, those that are reached."""
     x = exchange_at(exchange)
-    fill_buys_downto(exchange, tick + 1, now_ns)
+    fill_buys_downto(exchange, tick + 1, CAUSE_TRADED_THROUGH, tick, qty, now_ns)
     i = first_at_or_above(x.buy_ticks, x.buys, tick)
     if x.share_trades != 0:
         _offer(exchange, qty)
     while i < x.buys and load_i64(x.buy_ticks + 8 * i) == tick:
-        if not _reach(exchange, load_i64(x.buy_orders + 8 * i), qty, now_ns):
+        if not _reach(exchange, load_i64(x.buy_orders + 8 * i), tick, qty, now_ns):
             i += 1

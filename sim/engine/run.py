@@ -36,6 +36,7 @@ from sim.engine.layout import (
     segment_dtype,
     stream_dtype,
 )
+from sim.engine.life import note_answer
 from sim.engine.market import ASSET_BOOK, exchange_segment, local_segment, look_ahead
 from sim.engine.own import BOOK
 from sim.engine.prepare import stream_at
@@ -69,7 +70,7 @@ def refill(engine, asset_no, stream):
                 s.ended = 1
                 return ERR_DATA
         else:
-            # Rarely: into Python, which opens the next file or says that there is none.
+            # Rarely: into Python, which takes the next block, opens the next file or says that there is none.
             code = call_code(e.fn_next_file, (engine, asset_no, s.is_local))
             if code == 1:
                 s.ended = 1
@@ -193,15 +194,18 @@ def advance_local(engine, session, asset_no, until_ns):
         while s.next_ts <= until_ns and s.next_ts != NEVER:
             segment = s.segment
             a.feed_local_ts = s.next_ts
-            local_segment(asset, segment, s.ticks, s.qtys, shift_ns)
+            local_segment(asset, segment, s.ticks, s.qtys, s.rows_base, shift_ns)
             next_segment(engine, asset_no, stream, segment)
         a.feed_seen = 1
         if e.num_assets > 1:
             look_ahead(asset + ASSET_BOOK, s.segment, s.segments_end, s.ticks, s.qtys)
-    lane = exchange_at(exchange_address(engine, asset_no)).lanes
+    exchange = exchange_address(engine, asset_no)
+    lane = exchange_at(exchange).lanes
     bus = bus_at(lane + LANE_TO_LOCAL)
     while bus.head_ts <= until_ns and bus.head_ts != NEVER:
-        apply_update(asset, bus_pop(lane + LANE_TO_LOCAL, UPDATE_BYTES, UPDATES_MASK))
+        update = bus_pop(lane + LANE_TO_LOCAL, UPDATE_BYTES, UPDATES_MASK)
+        note_answer(exchange, lane, update)
+        apply_update(asset, update)
         arrived |= ARRIVED_RESPONSE
     return arrived
 

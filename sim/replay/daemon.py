@@ -22,6 +22,8 @@ from hftd.errors import HftdError
 from hftd.progress import Progress
 from sim.config import ReplayConfig
 from sim.engine.layout import MAX_ANSWERS
+from sim.engine.lives import MAX_LIFE_ROWS
+from sim.replay.journal import save_life
 from sim.replay.kernel import ALL_OVER, BOT_BROKEN, BOT_FLOODED, DATA_ERROR
 from sim.replay.stage import BotRun, Stage
 from sim.replay.summary import BotSummary, ReplaySummary
@@ -143,7 +145,13 @@ class Replay:
 
 
 def run(
-    config: ReplayConfig, base: Path, dates: list[str], speed: float | None, progress: Progress
+    config: ReplayConfig,
+    base: Path,
+    dates: list[str],
+    speed: float | None,
+    progress: Progress,
+    life: Path | None = None,
+    life_rows: int = MAX_LIFE_ROWS,
 ) -> ReplaySummary:
     """Play days into channels, in lockstep with the bots or at a speed.
 
@@ -153,19 +161,31 @@ def run(
         dates: Days as `YYYYMMDD`.
         speed: How many times as fast as it was; None for lockstep.
         progress: Whoever watches.
+        life: A run's file for what happens to each order of the bots, see `hftd.life`.
+        life_rows: How many rows of it are kept for each asset of a bot.
 
     Raises:
+        UsageError: That file can't be written.
         DataError: A file is missing, broken or out of order.
         ChannelError: A channel's name is taken.
     """
     assets = assets_of(config, base, dates)
     progress.say(f"loading {len(assets)} instrument{'s' if len(assets) > 1 else ''} of {', '.join(dates)}")
     channels = [channel.name for channel in config.channels]
-    stage = Stage(assets, channels, secrets.randbits(62) + 1, os.getpid(), speed or 0.0)
+    stage = Stage(
+        assets,
+        channels,
+        secrets.randbits(62) + 1,
+        os.getpid(),
+        speed or 0.0,
+        life_rows if life is not None else 0,
+    )
     try:
         stage.start()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             ended = runner.run(_serve(stage, config, progress))
+        if life is not None:
+            save_life(life, stage, dates, ended)
         return _summary(stage, dates, ended)
     finally:
         stage.close()

@@ -33,6 +33,7 @@ from sim.engine.bus import REQUESTS_MASK, UPDATES_MASK, bus_at, bus_is_full, bus
 from sim.engine.exchange import push_request
 from sim.engine.latency import LANE_BYTES, exchange_at
 from sim.engine.layout import NEVER, UPDATE_BYTES
+from sim.engine.life import note_answer
 from sim.engine.run import engine_at, exchange_address
 from sim.replay.layout import BOT_BYTES, bot_at, play_at
 
@@ -72,6 +73,7 @@ def publish_updates(play, asset_no, bot_no, limit_ns):
         copy_bytes(target, message, length)
         queue_commit(queue, next_stamp(p.clock))
         u = update_at(update)
+        note_answer(exchange_address(p.engine, asset_no), lane, update)
         bot.responded = 1
         bot.fills += u.executed
         page = bot.page

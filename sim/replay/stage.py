@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.server import Grant
 from hftd.errors import DataError, HftdError, RefusedError
 from sim.engine.build import Engine
+from sim.engine.lives import Lives
 from sim.replay import kernel, layout
 from sim.replay.books import FollowedBook
 from sim.replay.lanes import drop_bot
@@ -66,10 +68,17 @@ class Stage:
         clock_id: A number that no other daemon has.
         pid: This process.
         speed: How many times as fast as it was; 0 for lockstep.
+        life_rows: Keep what happens to each order, so many rows of it for each asset of a bot; 0 to keep nothing.
     """
 
     def __init__(
-        self, assets: list[RunAsset], channels: list[str], clock_id: int, pid: int, speed: float
+        self,
+        assets: list[RunAsset],
+        channels: list[str],
+        clock_id: int,
+        pid: int,
+        speed: float,
+        life_rows: int = 0,
     ) -> None:
         self.assets = assets
         self.channels = channels
@@ -82,9 +91,11 @@ class Stage:
         self._clock_id = clock_id
         self._arena = Arena()
         models = [asset.model for asset in assets]
-        self.engine = Engine(
-            models, MAX_BOTS, on_file_over=lambda asset_no: self._book(asset_no).finish_file()
-        )
+        self.engine = Engine(models, MAX_BOTS)
+        for asset_no, feed in enumerate(self.engine.feeds):
+            feed.on_file_over = partial(self._over, asset_no, is_file=True)
+            feed.on_block_over = partial(self._over, asset_no, is_file=False)
+        self.lives = Lives(self.engine, life_rows) if life_rows else None
         self.clock = ClockPage.make(clock_id, MODE_SIMULATED)
         self.rings = [MarketRing.make(lossless=True) for _ in channels]
         self.doorbell_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -163,7 +174,7 @@ class Stage:
     @property
     def warnings(self) -> list[str]:
         """What is odd in the data."""
-        return list(self.engine.warnings)
+        return [*self.engine.warnings, *(self.lives.warnings() if self.lives else [])]
 
     @property
     def rows(self) -> int:
@@ -205,6 +216,11 @@ class Stage:
         if asset_no not in self._books:
             self._books[asset_no] = FollowedBook(self.engine, asset_no, self.assets[asset_no].model)
         return self._books[asset_no]
+
+    def _over(self, asset_no: int, *, is_file: bool) -> None:
+        """Rows that the book was not made from yet are about to be let go."""
+        book = self._book(asset_no)
+        book.finish_file() if is_file else book.finish_block()
 
     # Bots.
 
@@ -293,6 +309,8 @@ class Stage:
                 self.engine.fill_lane(lane, asset_no)
             lane["bot"] = number
         self._there[number] = bot
+        if self.lives is not None:
+            self.lives.open_lanes(number, len(self.all_bots))
         self.all_bots.append(bot)
         row = self._bots[number]
         for name in ("answered", "waiting", "fed", "responded", "matched", "over", "orders", "fills"):
@@ -374,6 +392,7 @@ class Stage:
 
     def close(self) -> None:
         """Free the memory. The loop must not be running."""
+        self.engine.stop()
         self.clock.close()
         for ring in self.rings:
             ring.close()

@@ -1,21 +1,30 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture(scope="session")
-def futures_capture() -> Path:
-    """The real capture; tests that need it are skipped where it is not."""
-    root = Path(__file__).resolve().parents[2]
-    folder = Path(os.environ.get("HFTD_TEST_DATA", root / "../shared/data"))
-    path = folder / "binancefutures_btcusdt_20240808.gz"
-    if not path.is_file():
-        pytest.skip(f"there is no capture {path}: set HFTD_TEST_DATA")
-    return path
+def real_capture() -> Callable[[str], Path]:
+    """Gives a real capture by its name; tests that need one are skipped where it is not."""
+
+    def find(name: str) -> Path:
+        root = Path(__file__).resolve().parents[2]
+        path = Path(os.environ.get("HFTD_TEST_DATA", root / "../shared/data")) / name
+        if not path.is_file():
+            pytest.skip(f"there is no capture {path}: set HFTD_TEST_DATA")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def futures_capture(real_capture) -> Path:
+    """The real capture of a USD-M future."""
+    return real_capture("binancefutures_btcusdt_20240808.gz")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hftd.types import (
     TRADE_EVENT,
     event_dtype,
 )
-from sim.convert.crossed import crossed_books
+from sim.convert.crossed import CrossedBooks, PriceScale, crossed_books
 
 BID, ASK = DEPTH_EVENT | BUY_EVENT, DEPTH_EVENT | SELL_EVENT
 
@@ -102,3 +102,43 @@ def test_prices_too_far_apart_are_said_not_to_be_checked():
 
 def test_no_rows_are_no_crossings():
     assert crossed_books(rows_of()).times == 0
+
+
+@settings(deadline=None, max_examples=200)
+@given(updates, st.integers(1, 12))
+def test_blocks_make_no_difference_to_crossed_books(changes, size):
+    local_ts = 0
+    rows = []
+    for step, ev, ticks, qty in changes:
+        local_ts += step
+        rows.append((local_ts, ev, round(ticks * 0.005, 3), qty))
+    made = rows_of(*rows)
+    scale = PriceScale()
+    for at in range(0, len(made), size):
+        scale.add(made[at : at + size])
+    books = CrossedBooks(scale)
+    for at in range(0, len(made), size):
+        books.add(made[at : at + size])
+    assert books.result() == crossed_books(made)
+
+
+def test_rows_of_the_exchange_alone_do_not_end_a_message():
+    found = crossed_books(
+        rows_of(
+            (1, BID, 9, 1),
+            (1, ASK, 10, 1),
+            (2, BID, 10, 1),
+            (1, TRADE_EVENT | BUY_EVENT | EXCH_EVENT, 10, 1),
+            (2, ASK, 10, 0),
+        )
+    )
+    assert found.times == 0
+
+
+def test_a_clear_without_a_side_takes_both_whatever_its_price():
+    found = crossed_books(
+        rows_of(
+            (1, BID, 9, 1), (1, ASK, 10, 1), (2, DEPTH_CLEAR_EVENT, 0, 0), (3, BID, 12, 1), (4, ASK, 13, 1)
+        )
+    )
+    assert found.times == 0

@@ -9,12 +9,23 @@ from hypothesis import strategies as st
 
 from hftd.errors import DataError
 from hftd.jit import kernel
-from hftd.types import TRADE_EVENT
+from hftd.types import TRADE_EVENT, event_dtype
 from sim.convert.csv import Table, column, is_text, next_line, open_table, time_us_ns
 from sim.convert.message import add_row, number_of, text_key
+from sim.convert.order import Ordering
 from sim.convert.reading import Reading, Venue
 from sim.convert.scan import end_message, start_block
-from sim.convert.state import COLUMNS, FIELD, HEADER_AGAIN, NOT_A_TRADE, QUOTES, TIME_UNIT, TORN_END, state_at
+from sim.convert.state import (
+    BLANK,
+    COLUMNS,
+    FIELD,
+    HEADER_AGAIN,
+    NOT_A_TRADE,
+    QUOTES,
+    TIME_UNIT,
+    TORN_END,
+    state_at,
+)
 from sim.convert.text import TextFile
 
 TABLES = (
@@ -52,14 +63,26 @@ def open_it(scan, text, at_end, path):
 VENUE = Venue("table", read_table, {}, open_it)
 
 
+class Kept(Ordering):
+    """The rows as they were read."""
+
+    def __init__(self, output):
+        super().__init__(output)
+        self.chunks = []
+
+    def add(self, rows):
+        self.chunks.append(rows.copy())
+
+
 def read(folder: Path, text: str | bytes):
     """The rows as (time, px, qty), and why other lines gave none."""
     path = folder / "table.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    reading = Reading(VENUE, symbol=None, mark_price=False, book_ticker=False, progress=None)
+    kept = Kept(folder / "out.npz")
+    reading = Reading(VENUE, kept, symbol=None, mark_price=False, book_ticker=False, progress=None)
     reading.read([TextFile(path)])
     record = reading.scan.record
-    rows = reading.rows.first(int(record["row_count"])).copy()
+    rows = np.concatenate([*kept.chunks, np.empty(0, event_dtype)])
     ignored = {int(reason): int(record["ignored"][reason]) for reason in np.nonzero(record["ignored"])[0]}
     return [(int(row["exch_ts"]), float(row["px"]), float(row["qty"])) for row in rows], ignored
 
@@ -72,7 +95,7 @@ def test_columns_are_found_by_their_names_in_any_order(tmp_path):
 def test_lines_may_end_with_crlf_and_the_last_one_with_nothing(tmp_path):
     rows, ignored = read(tmp_path, f"\ufefftime,px,qty\r\n{T},1.5,2\r\n\r\n{T},1.5,3")
     assert [row[2] for row in rows] == [2.0, 3.0]
-    assert ignored == {12: 1}
+    assert ignored == {BLANK: 1}
 
 
 def test_a_field_may_stand_in_quotes_but_not_hold_any(tmp_path):

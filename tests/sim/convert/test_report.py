@@ -5,7 +5,6 @@ import numpy as np
 from hftd.types import KIND_MASK
 from sim.archive import read_events
 from sim.convert import Options, convert
-from sim.convert.reading import Rows
 
 from .captures import Market, capture, packed
 
@@ -100,15 +99,3 @@ def test_progress_ends_with_all_bytes_read_and_all_rows_written(tmp_path):
     size = path.stat().st_size
     assert read[-1] == (size, size)
     assert written[-1] == (report.rows, report.rows)
-
-
-def test_the_buffer_of_rows_keeps_them_when_it_grows():
-    rows = Rows()
-    first = rows.first(rows.capacity)
-    first["ival"] = np.arange(rows.capacity)
-    count = rows.capacity
-    del first
-    rows.grow()
-    rows.grow()
-    assert rows.capacity == 4 * count
-    assert (rows.first(count)["ival"] == np.arange(count)).all()

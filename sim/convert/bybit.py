@@ -1,0 +1,434 @@
+"""Captures of Bybit's public streams, version 5: messages to rows.
+
+Lines as a recorder writes them::
+
+    1758841137168651303 {"topic":"orderbook.50.BTCUSDT","type":"snapshot","ts":1758841134603,"data":{"s":"BTCUSDT",
+        "b":[["109378.80","1.273"]],"a":[["109378.90","6.278"]],"u":14869255,"seq":457514742271},"cts":1758841134598}
+    1758841138293664629 {"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1758841135824,"data":[
+        {"T":1758841135823,"s":"BTCUSDT","S":"Buy","v":"0.020","p":"109378.90","L":"ZeroPlusTick","i":"2a74..",
+        "BT":false,"RPI":false,"seq":457514743450}]}
+    1758841138300000000 {"topic":"tickers.BTCUSDT","type":"delta","ts":1758841138200,"cs":24987956059,"data":{
+        "symbol":"BTCUSDT","markPrice":"109377.1","indexPrice":"109401.2","fundingRate":"0.0001"}}
+
+Books: a snapshot replaces the whole book, as nothing is known of levels behind its last one; a delta has the new
+quantities of levels. `u` grows by one from message to message of a topic, `seq` never falls; a snapshot may come at
+any time and begins anew. The books of one level come as snapshots only and are compared with the one before, see
+:mod:`sim.convert.wholebook`. Of several depths one is taken.
+
+Rows of books carry `cts`, the matching engine's time, which is also what the trades' `T` is, not `ts`, when the
+message was made (HftBacktest 2.4.4 takes that: there a book lags the trades that changed it).
+
+User events: 100 index price, 101 mark price, 102 funding rate, of `tickers` as far as a message has them; 103 best
+bid, 104 best ask, of `orderbook.1`.
+
+numba compiles this; see :mod:`sim.convert.scan` and :mod:`sim.convert.message`.
+"""
+
+# pyright: basic
+
+from typing import Any, Final
+
+import numpy as np
+
+from hftd.errors import DataError
+from hftd.jit import inline, kernel
+from hftd.json_numbers import integer
+from hftd.native import load_f64, load_i64, load_u8, record_at, store_i64
+from hftd.types import (
+    BUY_EVENT,
+    DEPTH_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
+    SELL_EVENT,
+    TRADE_EVENT,
+)
+from sim.convert.items import add_arrays, first_item, is_array_end, is_item, ms_of, next_item, read_item
+from sim.convert.message import add_row, field, hashed, integer_of, number_of, text_key, text_of
+from sim.convert.scan import (
+    count_name,
+    end_message,
+    follow,
+    is_chosen_text,
+    next_message,
+    note_late,
+    start_block,
+)
+from sim.convert.state import (
+    BLOCK_TRADE,
+    BOOK_SIZE,
+    BOOKS,
+    ERROR_OBJECT,
+    ERRORS,
+    EVENTS,
+    FIELD,
+    NOT_ASKED,
+    OTHER_BOOK,
+    OTHER_SYMBOL,
+    ROW_SIZE,
+    UNKNOWN,
+    Scan,
+    state_at,
+)
+from sim.convert.wholebook import LEVELS_MAX, ROWS_EXTRA, add_clear, book_dtype, clear_as_far, take_book
+
+INDEX_PRICE: Final = 100
+MARK_PRICE: Final = 101
+FUNDING_RATE: Final = 102
+BEST_BID: Final = 103
+BEST_ASK: Final = 104
+
+KINDS: Final = {
+    INDEX_PRICE: "index price",
+    MARK_PRICE: "mark price",
+    FUNDING_RATE: "funding rate",
+    BEST_BID: "best bid",
+    BEST_ASK: "best ask",
+}
+"""What this venue's user events are."""
+
+_TOPIC: Final = text_key("topic")
+_TYPE: Final = text_key("type")
+_DATA: Final = text_key("data")
+_SENT: Final = text_key("ts")
+_MATCHED: Final = text_key("cts")
+_BIDS: Final = text_key("b")
+_ASKS: Final = text_key("a")
+_UPDATE_ID: Final = text_key("u")
+_CROSS_SEQ: Final = text_key("seq")
+_TIME: Final = text_key("T")
+_SIDE: Final = text_key("S")
+_QTY: Final = text_key("v")
+_PRICE: Final = text_key("p")
+_IS_BLOCK: Final = text_key("BT")
+_INDEX: Final = text_key("indexPrice")
+_MARK: Final = text_key("markPrice")
+_RATE: Final = text_key("fundingRate")
+_SUCCESS: Final = text_key("success")
+_RET_MSG: Final = text_key("ret_msg")
+_OP: Final = text_key("op")
+_CODE: Final = text_key("code")
+
+_ORDERBOOK: Final = text_key("orderbook")
+_PUBLIC_TRADE: Final = text_key("publicTrade")
+_TICKERS: Final = text_key("tickers")
+_SNAPSHOT: Final = text_key("snapshot")
+_DELTA: Final = text_key("delta")
+_SELL: Final = text_key("Sell")
+_BUY: Final = text_key("Buy")
+
+own_dtype = np.dtype(
+    [
+        ("book", book_dtype),
+        ("depth", "i8"),
+        ("seq", "i8"),
+        ("latency_ns", "i8"),
+        ("book_local_ts", "i8"),
+        ("asks_first", "i8"),
+        ("is_as_hftbacktest", "i8"),
+    ],
+    align=True,
+)
+"""The book of one level; the depth that is taken (0: the first); the last `seq` and local time; and how to read."""
+
+own_at = record_at(own_dtype)
+
+
+@inline
+def _dot(p, stop):
+    """The address of the next dot, or the end."""
+    while p < stop and load_u8(p) != 46:
+        p += 1
+    return p
+
+
+@inline
+def local_time(s, own, sent_ns, local_ts):
+    """When the message arrived: as the line says, or a latency after it was sent where lines have no time."""
+    return sent_ns + own.latency_ns if s.has_no_time else local_ts
+
+
+@inline
+def _levels(s, number, ev, exch_ts, local_ts):
+    """Append the levels of a field; how many, -1 if they are none. A side that did not change may be missing."""
+    if number < 0:
+        return 0
+    start, stop = text_of(s, number)
+    return add_arrays(s, start, stop, ev, exch_ts, local_ts)
+
+
+@inline
+def _side(s, number, side, kind, exch_ts, local_ts, with_clear):
+    """Append a side's levels, behind a clear as far as they reach if asked; how many, -1 if they are none."""
+    row = add_clear(s, side, exch_ts, local_ts) if with_clear else 0
+    count = _levels(s, number, kind | side, exch_ts, local_ts)
+    if with_clear and count >= 0:
+        clear_as_far(s, row, count)
+    return count
+
+
+@inline
+def _book_rows(s, own, data, is_snapshot, exch_ts, local_ts):
+    """Append the rows of a book's message; how many bids and asks, -1 if something in it is wrong."""
+    kind = DEPTH_SNAPSHOT_EVENT if is_snapshot else DEPTH_EVENT
+    with_clears = is_snapshot and own.is_as_hftbacktest != 0
+    if is_snapshot and not with_clears:
+        add_clear(s, 0, exch_ts, local_ts)
+    bid_levels, ask_levels = field(s, _BIDS, data), field(s, _ASKS, data)
+    if bid_levels < 0 and ask_levels < 0:
+        return -1, -1
+    if own.asks_first:
+        asks = _side(s, ask_levels, SELL_EVENT, kind, exch_ts, local_ts, with_clears)
+        bids = _side(s, bid_levels, BUY_EVENT, kind, exch_ts, local_ts, with_clears)
+    else:
+        bids = _side(s, bid_levels, BUY_EVENT, kind, exch_ts, local_ts, with_clears)
+        asks = _side(s, ask_levels, SELL_EVENT, kind, exch_ts, local_ts, with_clears)
+    return bids, asks
+
+
+@inline
+def _follow(s, own, is_snapshot, update_id, seq, local_ts):
+    """Check that a message follows the one before by its `u`, and did not come late by its `seq`."""
+    if is_snapshot:
+        s.update_id = update_id
+    elif update_id >= 0:
+        in_order = s.update_id < 0 or update_id == s.update_id + 1
+        if in_order and 0 <= seq < own.seq:
+            note_late(s, own.seq, seq, local_ts)
+        follow(s, update_id - 1, update_id, local_ts)
+    own.seq = seq
+
+
+@inline
+def _best_rows(s, row):
+    """Keep the rows of quantity from `row` on, as best bids and offers."""
+    kept = row
+    for number in range(row, s.row_count):
+        at = s.rows + number * ROW_SIZE
+        qty = load_f64(at + 32)
+        if qty > 0.0:
+            target = s.rows + kept * ROW_SIZE
+            for offset in range(0, 48, 8):
+                store_i64(target + offset, load_i64(at + offset))
+            kept += 1
+    s.row_count = kept
+
+
+@inline
+def _best(s, data, exch_ts, local_ts):
+    """`orderbook.1` as user events."""
+    row = s.row_count
+    bid_levels, ask_levels = field(s, _BIDS, data), field(s, _ASKS, data)
+    bids = _levels(s, bid_levels, BEST_BID, exch_ts, local_ts)
+    asks = _levels(s, ask_levels, BEST_ASK, exch_ts, local_ts)
+    if bids < 0 or asks < 0:
+        return FIELD
+    _best_rows(s, row)
+    s.used[BEST_BID] += 1
+    return 0
+
+
+@inline
+def _book(s, own, start, stop, local_ts):
+    """A message of the topic `orderbook.<depth>.<symbol>`, of which `start` is behind the first dot."""
+    dot = _dot(start, stop)
+    depth = integer(start, dot)
+    data, kind = field(s, _DATA, -1), field(s, _TYPE, -1)
+    sent_ns = ms_of(s, field(s, _SENT, -1))
+    if depth <= 0 or dot == stop or data < 0 or kind < 0 or sent_ns < 0:
+        return FIELD
+    kind_start, kind_stop = text_of(s, kind)
+    name = hashed(kind_start, kind_stop)
+    if name != _SNAPSHOT and name != _DELTA:
+        return FIELD
+    is_snapshot = name == _SNAPSHOT
+    matched_ns = ms_of(s, field(s, _MATCHED, -1))
+    exch_ts = sent_ns if matched_ns < 0 or own.is_as_hftbacktest else matched_ns
+    local_ts = local_time(s, own, sent_ns, local_ts)
+    if s.has_no_time and not own.is_as_hftbacktest:
+        # A connection keeps the order: a message does not arrive before the one that was sent before it.
+        local_ts = max(local_ts, own.book_local_ts)
+    if depth == 1 and s.wants_ticker:
+        if not is_chosen_text(s, dot + 1, stop):
+            return OTHER_SYMBOL
+        return _best(s, data, exch_ts, local_ts)
+    if own.depth > 0 and own.depth != depth:
+        if not is_chosen_text(s, dot + 1, stop):
+            return OTHER_SYMBOL
+        count_name(s, BOOKS, start, dot)
+        return OTHER_BOOK
+    update_id = integer_of(s, field(s, _UPDATE_ID, data))
+    seq = integer_of(s, field(s, _CROSS_SEQ, data))
+    row = s.row_count
+    bids, asks = _book_rows(s, own, data, is_snapshot, exch_ts, local_ts)
+    if bids < 0 or asks < 0:
+        return FIELD
+    is_compared = depth == 1 and is_snapshot and not own.is_as_hftbacktest
+    if is_compared and (bids > LEVELS_MAX or asks > LEVELS_MAX):
+        return BOOK_SIZE
+    if not is_chosen_text(s, dot + 1, stop):
+        return OTHER_SYMBOL
+    own.depth = depth
+    count_name(s, BOOKS, start, dot)
+    if is_compared:
+        take_book(s, s.own, row, bids, asks, exch_ts, local_ts)
+    own.book_local_ts = local_ts
+    _follow(s, own, is_snapshot, update_id, seq, local_ts)
+    s.used[DEPTH_SNAPSHOT_EVENT if is_snapshot else DEPTH_EVENT] += 1
+    return 0
+
+
+@inline
+def _is_true(s, number):
+    if number < 0:
+        return False
+    start, _ = text_of(s, number)
+    return load_u8(start) == 116
+
+
+@inline
+def _trades(s, own, symbol_start, symbol_stop, local_ts):
+    data = field(s, _DATA, -1)
+    if data < 0:
+        return FIELD
+    start, end = text_of(s, data)
+    p = first_item(start, end)
+    blocks = 0
+    while is_item(p):
+        stop = read_item(s, p, end)
+        if stop == 0:
+            return FIELD
+        exch_ts = ms_of(s, field(s, _TIME, -1))
+        px, has_px = number_of(s, field(s, _PRICE, -1))
+        qty, has_qty = number_of(s, field(s, _QTY, -1))
+        side = field(s, _SIDE, -1)
+        if exch_ts < 0 or not has_px or not has_qty or qty < 0.0 or side < 0:
+            return FIELD
+        side_start, side_stop = text_of(s, side)
+        aggressor = hashed(side_start, side_stop)
+        if aggressor != _SELL and aggressor != _BUY:
+            return FIELD
+        flag = SELL_EVENT if aggressor == _SELL else BUY_EVENT
+        # A block trade was agreed elsewhere: no order of the book was touched.
+        if _is_true(s, field(s, _IS_BLOCK, -1)) and not own.is_as_hftbacktest:
+            blocks += 1
+        else:
+            add_row(s, TRADE_EVENT | flag, exch_ts, local_time(s, own, exch_ts, local_ts), px, qty)
+        p = next_item(stop, end)
+    if not is_array_end(p, end):
+        return FIELD
+    if not is_chosen_text(s, symbol_start, symbol_stop):
+        return OTHER_SYMBOL
+    s.ignored[BLOCK_TRADE] += blocks
+    s.used[TRADE_EVENT] += 1
+    return 0
+
+
+@inline
+def _price_row(s, number, kind, exch_ts, local_ts):
+    """A row for a field if it is there and not empty; False where it is no number."""
+    if number < 0:
+        return True
+    start, stop = text_of(s, number)
+    if start == stop:
+        return True
+    value, is_number = number_of(s, number)
+    if is_number:
+        add_row(s, kind, exch_ts, local_ts, value, 0.0)
+    return is_number
+
+
+@inline
+def _tickers(s, own, symbol_start, symbol_stop, local_ts):
+    data = field(s, _DATA, -1)
+    exch_ts = ms_of(s, field(s, _SENT, -1))
+    if data < 0 or exch_ts < 0:
+        return FIELD
+    local_ts = local_time(s, own, exch_ts, local_ts)
+    if not _price_row(s, field(s, _INDEX, data), INDEX_PRICE, exch_ts, local_ts):
+        return FIELD
+    if not _price_row(s, field(s, _MARK, data), MARK_PRICE, exch_ts, local_ts):
+        return FIELD
+    if not _price_row(s, field(s, _RATE, data), FUNDING_RATE, exch_ts, local_ts):
+        return FIELD
+    if not is_chosen_text(s, symbol_start, symbol_stop):
+        return OTHER_SYMBOL
+    s.used[MARK_PRICE] += 1
+    return 0
+
+
+@inline
+def _no_topic(s):
+    """An answer to a request, an error, or something else."""
+    code, said, op = field(s, _CODE, -1), field(s, _RET_MSG, -1), field(s, _OP, -1)
+    success = field(s, _SUCCESS, -1)
+    if success >= 0 and not _is_true(s, success):
+        number = said if said >= 0 else success
+    else:
+        number = code
+    if number >= 0:
+        start, stop = text_of(s, number)
+        count_name(s, ERRORS, start, stop)
+        return ERROR_OBJECT
+    if op >= 0:
+        start, stop = text_of(s, op)
+        count_name(s, EVENTS, start, stop)
+    return UNKNOWN
+
+
+@inline
+def read_message(s, own, local_ts):
+    """Append the rows of the message whose fields are noted; 0, or why it gives none."""
+    topic = field(s, _TOPIC, -1)
+    if topic < 0:
+        return _no_topic(s)
+    start, stop = text_of(s, topic)
+    dot = _dot(start, stop)
+    name = hashed(start, dot)
+    if name == _ORDERBOOK:
+        return _book(s, own, dot + 1, stop, local_ts)
+    if name == _PUBLIC_TRADE:
+        return _trades(s, own, dot + 1, stop, local_ts)
+    if name == _TICKERS and s.wants_mark:
+        return _tickers(s, own, dot + 1, stop, local_ts)
+    count_name(s, EVENTS, start, dot)
+    return NOT_ASKED if name == _TICKERS else UNKNOWN
+
+
+@kernel("int64(int64)")
+def read_lines(state):
+    """Read the lines of the block that the state at this address describes; see `next_message`."""
+    s = state_at(state)
+    own = own_at(s.own)
+    start_block(s)
+    while next_message(s):
+        end_message(s, read_message(s, own, s.local_ts))
+    return s.code
+
+
+def set_up(scan: Scan, options: Any) -> None:
+    """Prepare the reader's own state."""
+    own = scan.give_own(own_dtype)
+    own["depth"] = options.depth or 0
+    own["seq"] = -1
+    own["is_as_hftbacktest"] = options.hftbacktest_rows
+    scan.record["rows_extra"] = ROWS_EXTRA
+
+
+def check(scan: Scan, options: Any, where: str) -> list[str]:
+    """Refuse a capture with books of several depths of which none was chosen, or not of the one that was.
+
+    Raises:
+        DataError: Says the depths, and how many messages there are of each.
+    """
+    counts = scan.counts(BOOKS)
+    listed = ", ".join(f"{depth} ({count:,} lines)" for depth, count in counts.items())
+    if options.depth is not None and counts and str(options.depth) not in counts:
+        raise DataError(
+            f"the capture has no book of depth {options.depth}", where=where, hint=f"it has {listed}"
+        )
+    if options.depth is None and len(counts) > 1:
+        raise DataError(
+            f"the capture has books of several depths: {listed}",
+            where=where,
+            hint="an archive holds one book: choose it with the option depth",
+        )
+    return []

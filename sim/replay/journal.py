@@ -1,0 +1,48 @@
+"""What a replay leaves behind of its bots' orders: a run's file with their lives, and without records."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hftd.runfile import AssetMeta, RunMeta, write_run
+from hftd.types import record_dtype
+from sim.replay.stage import Stage
+
+
+def save_life(path: Path, stage: Stage, dates: list[str], ended: str) -> None:
+    """Write the life of all orders of a replay's bots.
+
+    An asset's number in it is that of the run's configuration, a bot's is its place among `settings["bots"]`.
+
+    Raises:
+        UsageError: It can't be written.
+    """
+    if stage.lives is None:
+        raise ValueError("the stage keeps no lives")
+    assets = [
+        AssetMeta(
+            symbol=asset.symbol,
+            channel=asset.channel,
+            tick_size=asset.model.tick_size,
+            lot_size=asset.model.lot_size,
+            contract_size=asset.model.contract.size,
+            is_inverse=asset.model.contract.inverse,
+            data=[
+                str(Path(source).resolve()) for source in asset.model.data if isinstance(source, (str, Path))
+            ],
+            feed_latency_offset_ns=asset.model.feed_offset_ns,
+        )
+        for asset in stage.assets
+    ]
+    meta = RunMeta(
+        name="replay",
+        kind="replay",
+        dates=dates,
+        assets=assets,
+        settings={"bots": [bot.name for bot in stage.all_bots]},
+        sim_seconds=stage.sim_seconds,
+        ended=ended,
+        warnings=stage.warnings,
+        life_dropped=stage.lives.dropped,
+    )
+    write_run(path, [np.zeros(0, record_dtype) for _ in assets], meta=meta, life=stage.lives.rows())
