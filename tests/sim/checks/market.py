@@ -101,8 +101,7 @@ def changed(rows, number, **fields):
 
 def inserted(rows, number, *more):
     """A copy with rows before row `number`; `more` are rows of the archive with fields replaced."""
-    made = np.concatenate((rows[:number], np.array([row.item() for row in more], event_dtype), rows[number:]))
-    return made
+    return np.concatenate((rows[:number], np.array([row.item() for row in more], event_dtype), rows[number:]))
 
 
 def like(row, **fields):

@@ -170,7 +170,7 @@ def crossing(beyond):
 
 def trade_again(rows, pick):
     first = a_trade(rows, pick)
-    later = [n for n in np.flatnonzero(kinds(rows) == TRADE_EVENT).tolist() if n > first][0]
+    later = next(n for n in np.flatnonzero(kinds(rows) == TRADE_EVENT).tolist() if n > first)
     local_ts = rows["local_ts"][later] + 1
     ev = rows["ev"][first] & ~np.uint64(EXCH_EVENT | LOCAL_EVENT)
     made = inserted(rows, later + 1, like(rows[first], ev=ev | np.uint64(LOCAL_EVENT), local_ts=local_ts))
