@@ -226,25 +226,11 @@ def test_a_backtest_has_the_latencies_that_were_recorded(folder):
     rows = sound_rows(6)
     write_events(folder / "day.npz", rows)
     first = int(rows["local_ts"][0])
-    write_events(
-        folder / "live1.npz",
-        latencies(
-            *(
-                (first + k * 10 * MS, first + k * 10 * MS + 3 * MS, first + k * 10 * MS + 8 * MS)
-                for k in range(1, 100, 2)
-            )
-        ),
-    )
-    write_events(
-        folder / "live2.npz",
-        latencies(
-            *(
-                (first + k * 10 * MS, first + k * 10 * MS + 3 * MS, first + k * 10 * MS + 8 * MS)
-                for k in range(0, 100, 2)
-            )
-        ),
-    )
-    recorded_latencies([folder / "live1.npz", folder / "live2.npz"], folder / "merged.npz")
+    for number in (1, 0):
+        requests = first + np.arange(number, 100, 2) * 10 * MS
+        orders = latencies(*((ts, ts + 3 * MS, ts + 8 * MS) for ts in requests.tolist()))
+        write_events(folder / f"live{number}.npz", orders)
+    recorded_latencies([folder / "live1.npz", folder / "live0.npz"], folder / "merged.npz")
     asset = (
         BacktestAsset()
         .data([str(folder / "day.npz")])
