@@ -21,6 +21,8 @@ _COMMANDS = {
     "resume": "Have a halted connector take orders again.",
     "compare": "Show a live run and its backtest side by side.",
     "convert": "Make an archive from an exchange's raw capture.",
+    "prepare": "Prepare archives ahead of the runs that read them.",
+    "cache": "Show the prepared archives, and take some out.",
 }
 
 _EPILOG = """\b
