@@ -20,6 +20,7 @@ _COMMANDS = {
     "halt": "Have a connector cancel all orders and refuse new ones.",
     "resume": "Have a halted connector take orders again.",
     "compare": "Show a live run and its backtest side by side.",
+    "report": "Make one page of figures and plots of runs.",
     "explain": "Tell why the orders of a run filled, or did not.",
     "convert": "Make an archive from an exchange's raw capture or a vendor's files.",
     "validate": "Look for what is wrong with archives, and put it right in a copy.",

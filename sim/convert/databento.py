@@ -465,6 +465,7 @@ def set_up(scan: Scan, options: Any) -> None:
     asked = options.symbol or ""
     publisher, colon, symbol = asked.partition(":")
     scan.kept = _Names(asked)
+    scan.spelling = {(EVENTS, str(kind)): name for kind, name in _RECORD_KINDS.items()}
     scan.record["name_count"], scan.record["chosen"], scan.asked = 0, -1, None
     if colon and publisher.isdigit():
         scan.kept.asked = symbol
@@ -487,6 +488,7 @@ def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
         _choose(scan, names, metadata.ids, path)
     scan.own["is_start"] = 1
     scan.own["is_broken"] = 0
+    scan.own["in_snapshot"] = 0
     scan.own["send_size"] = 8 if metadata.has_send_ts else 0
     scan.record["table"] = 0
     return size
