@@ -27,7 +27,14 @@ VENUES: Final = {
     "binancecoinm": Venue("binancecoinm", binancecoinm.read_lines, binancecoinm.KINDS),
     "binancefutures": Venue("binancefutures", binancefutures.read_lines, binancefutures.KINDS),
     "binancespot": Venue("binancespot", binancespot.read_lines, binancespot.KINDS),
-    "bybit": Venue("bybit", bybit.read_lines, bybit.KINDS, set_up=bybit.set_up, check=bybit.check),
+    "bybit": Venue(
+        "bybit",
+        bybit.read_lines,
+        bybit.KINDS,
+        set_up=bybit.set_up,
+        check=bybit.check,
+        takes=("depth", "hftbacktest_rows"),
+    ),
     "bybithistory": Venue(
         "bybithistory",
         bybithistory.read_lines,
@@ -35,6 +42,7 @@ VENUES: Final = {
         open_input=bybithistory.open_input,
         set_up=bybithistory.set_up,
         check=bybit.check,
+        takes=("depth", "latency_ns", "hftbacktest_rows"),
     ),
     "hyperliquid": Venue(
         "hyperliquid",
@@ -42,8 +50,16 @@ VENUES: Final = {
         hyperliquid.KINDS,
         set_up=hyperliquid.set_up,
         keeps_case=True,
+        takes=("keep_far_levels", "hftbacktest_rows"),
     ),
-    "mexc": Venue("mexc", mexc.read_lines, mexc.KINDS, set_up=mexc.set_up, check=mexc.check),
+    "mexc": Venue(
+        "mexc",
+        mexc.read_lines,
+        mexc.KINDS,
+        set_up=mexc.set_up,
+        check=mexc.check,
+        takes=("keep_far_levels", "hftbacktest_rows"),
+    ),
 }
 """The converters by name."""
 
