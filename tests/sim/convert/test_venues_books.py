@@ -44,6 +44,8 @@ def depth_at(rows, times):
         .lot_size(0.001)
     )
     hbt = HashMapMarketDepthBacktest([asset])
+    # The clock starts with the first row.
+    assert hbt.elapse(0) == 0
     for local_ts in times:
         hbt.elapse(local_ts - hbt.current_timestamp)
         depth = hbt.depth(0)
@@ -60,7 +62,7 @@ def test_the_engines_book_is_the_exchanges(tmp_path, make):
     path = packed(tmp_path / "capture.gz", lines)
     convert([path], tmp_path / "out.npz", venue=make.__name__, options=Options())
     rows = read_events(tmp_path / "out.npz")
-    # The clock starts with the first row, and the last row is the end of the data.
+    # The last row is the end of the data.
     expected = [found for found in market.expected if found[0] < rows["local_ts"].max()][1::7]
     found = depth_at(rows, [local_ts for local_ts, _, _ in expected])
     for (_, *sides), (best, depth) in zip(expected, found, strict=True):
