@@ -25,8 +25,12 @@ __all__ = [
     "CAUSE_CROSSED",
     "CAUSE_DEPTH",
     "CAUSE_FILL",
+    "CAUSE_NEW_PLACE",
     "CAUSE_NONE",
     "CAUSE_REACHED",
+    "CAUSE_REQUEST_CANCEL",
+    "CAUSE_REQUEST_MODIFY",
+    "CAUSE_REQUEST_NEW",
     "CAUSE_TAKEN",
     "CAUSE_TRADE",
     "CAUSE_TRADED_THROUGH",
@@ -147,6 +151,15 @@ CAUSE_CROSSED: Final = 18
 """The opposite side of the book came to its price."""
 CAUSE_TAKEN: Final = 19
 """It took from the opposite side when it came."""
+
+# Of an ARRIVAL and of REJECTED: which request it was.
+CAUSE_REQUEST_NEW: Final = 32
+CAUSE_REQUEST_MODIFY: Final = 33
+CAUSE_REQUEST_CANCEL: Final = 34
+
+# Of REPLACED.
+CAUSE_NEW_PLACE: Final = 48
+"""It lost its place and was matched anew, as another price or a larger quantity has it."""
 
 _KINDS: Final = {
     value: name.removeprefix("LIFE_").lower().replace("_", " ")

@@ -93,8 +93,8 @@ class _Sieve:
         self.path = path
         self.tick_size = tick_size
         self.shift_ns = 0
-        self.again = np.empty(0, np.int64)
-        self.doubled = np.empty(0, np.int64)
+        self.again: NDArray[np.int64] = np.empty(0, np.int64)
+        self.doubled: NDArray[np.int64] = np.empty(0, np.int64)
         self.dropped: Counter[str] = Counter()
         self._block_rows = block_rows
 

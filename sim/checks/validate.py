@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hftd.clock import monotonic_ns
 from hftd.errors import UsageError
@@ -86,9 +87,20 @@ def examine(
 
 
 def run(
-    files: Sequence[Path | str], limits: Limits, progress: Progress | None = None
+    files: Sequence[Path | str],
+    limits: Limits,
+    progress: Progress | None = None,
+    *,
+    also: Callable[[NDArray[np.void], int], None] | None = None,
 ) -> tuple[Validation, Checker]:
-    """Check archives, and give the checker back, too."""
+    """Check archives, and give the checker back, too.
+
+    Args:
+        files: In the order of time.
+        limits: By what they are judged.
+        progress: Told of each block.
+        also: Called with each block and the number of its first row in its file, before it is checked.
+    """
     if not files:
         raise UsageError("there is no archive to check")
     start_ns = monotonic_ns()
@@ -102,6 +114,8 @@ def run(
                 if not len(spans) > number:
                     checker.begin_file(number)
                     spans.append(_begin_span(checker, str(file)))
+                if also is not None:
+                    also(block, int(checker.rows["row"][0]))
                 checker.feed(block)
                 if progress is not None:
                     done = int(checker.rows["row"][0])

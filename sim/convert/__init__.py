@@ -11,11 +11,14 @@ from hftd.errors import UsageError
 from sim.convert import (
     binancecoinm,
     binancefutures,
+    binancehistory,
     binancespot,
     bybit,
     bybithistory,
+    databento,
     hyperliquid,
     mexc,
+    tardis,
 )
 from sim.convert.base import Options, convert_with
 from sim.convert.reading import Progress, Venue
@@ -26,6 +29,15 @@ __all__ = ["VENUES", "Options", "Progress", "Report", "Venue", "convert"]
 VENUES: Final = {
     "binancecoinm": Venue("binancecoinm", binancecoinm.read_lines, binancecoinm.KINDS),
     "binancefutures": Venue("binancefutures", binancefutures.read_lines, binancefutures.KINDS),
+    "binancehistory": Venue(
+        "binancehistory",
+        binancehistory.read_lines,
+        binancehistory.KINDS,
+        open_input=binancehistory.open_input,
+        set_up=binancehistory.set_up,
+        check=binancehistory.check,
+        takes=("latency_ns",),
+    ),
     "binancespot": Venue("binancespot", binancespot.read_lines, binancespot.KINDS),
     "bybit": Venue(
         "bybit",
@@ -41,9 +53,10 @@ VENUES: Final = {
         bybithistory.KINDS,
         open_input=bybithistory.open_input,
         set_up=bybithistory.set_up,
-        check=bybit.check,
+        check=bybithistory.check,
         takes=("depth", "latency_ns", "hftbacktest_rows"),
     ),
+    "databento": databento.VENUE,
     "hyperliquid": Venue(
         "hyperliquid",
         hyperliquid.read_lines,
@@ -60,6 +73,7 @@ VENUES: Final = {
         check=mexc.check,
         takes=("keep_far_levels", "hftbacktest_rows"),
     ),
+    "tardis": tardis.VENUE,
 }
 """The converters by name."""
 

@@ -9,7 +9,7 @@ the order of both clocks.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -38,6 +38,8 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         book_ticker: Take best bids and offers (`bookTicker`), as user events.
         symbol: The symbol to take from a capture of several; None: the only one.
         base_latency_ns: Added to the clock correction where there is one: the least latency that is believed.
+        snapshots: Of Tardis's books: "process" all snapshots, "ignore_sod" (those with which a day's file begins,
+            which Tardis adds to each), or "ignore" all.
         strict: Refuse a capture with damage or with unreadable lines, instead of saying so.
         level: Deflate's level of the archive, 0 (stored) to 9.
         depth: Of a capture with books of several depths: the levels a side of the one to take; None: the only one.
@@ -50,6 +52,7 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     book_ticker: bool = False
     symbol: str | None = None
     base_latency_ns: int = 0
+    snapshots: Literal["process", "ignore_sod", "ignore"] = "process"
     strict: bool = False
     level: int = LEVEL
     depth: int | None = None
@@ -81,10 +84,13 @@ def convert_with(
         )
         if venue.set_up is not None:
             venue.set_up(reading.scan, options)
+        if venue.arrange is not None:
+            files = venue.arrange(files)
+            inputs = [file.path for file in files]
         reading.read(files)
         symbol, drops_marked = _checked_symbol(reading, options, inputs)
         own_notes = venue.check(reading.scan, options, _where(inputs)) if venue.check is not None else []
-        damage = [sentence for file in files for sentence in file.damage]
+        damage = [sentence for file in files for sentence in file.damage] + reading.scan.damage
         unreadable = _unreadable(reading)
         if options.strict:
             _refuse_damage(damage, unreadable, int(reading.scan.record["bad_count"]))
@@ -139,7 +145,7 @@ def convert_with(
     )
 
 
-_OF_SOME_VENUES: Final = ("depth", "latency_ns", "keep_far_levels", "hftbacktest_rows")
+_OF_SOME_VENUES: Final = ("depth", "latency_ns", "keep_far_levels", "hftbacktest_rows", "snapshots")
 
 
 def _check_options(venue: Venue, options: Options) -> None:
@@ -183,10 +189,9 @@ def _checked_symbol(reading: Reading, options: Options, inputs: Sequence[Path]) 
     counts = scan.counts(scanning.SYMBOLS)
     listed = ", ".join(f"{name} ({count:,} lines)" for name, count in counts.items())
     where = _where(inputs)
-    asked = options.symbol if reading.keeps_case or not options.symbol else options.symbol.upper()
-    if asked is not None and asked not in counts:
+    if scan.asked is not None and scan.asked not in counts:
         raise DataError(
-            f"the capture has no lines of {asked}",
+            f"the capture has no lines of {scan.asked}",
             where=where,
             hint=f"it has {listed}" if listed else "none of its lines names a symbol",
         )
@@ -198,9 +203,7 @@ def _checked_symbol(reading: Reading, options: Options, inputs: Sequence[Path]) 
                 hint="an archive holds one: choose it with the option symbol",
             )
         reading.leave_snapshots_out()
-    chosen = int(scan.record["chosen"])
-    name = scan.names["name"][chosen].decode("utf-8", "replace") if chosen >= 0 else ""
-    return name, len(counts) > 1
+    return scan.symbol, len(counts) > 1
 
 
 def _refuse_damage(damage: list[str], unreadable: list[Place], count: int) -> None:
@@ -273,7 +276,7 @@ def _notes(reading: Reading, options: Options, shift_ns: int, is_checked: bool) 
         notes.append(f"local times are in microseconds: {share}")
     if shift_ns > _LARGE_CORRECTION_NS:
         notes.append(f"the clock correction of {shift_ns / 1e9:.1f} s is large: is one line's time wrong?")
-    if not record["used"][4]:
+    if record["used"][1] and not record["used"][4]:
         notes.append("there is no snapshot: the book is known only as far as updates touch it")
     if reading.snapshots and not record["used"][4]:
         notes.append("snapshots do not name a symbol: those of this capture of several were left out")

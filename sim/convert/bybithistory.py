@@ -166,3 +166,9 @@ def set_up(scan: Scan, options: Any) -> None:
     own["latency_ns"] = options.latency_ns
     own["asks_first"] = True
     scan.record["has_no_time"] = True
+
+
+def check(scan: Scan, options: Any, where: str) -> list[str]:
+    """As of the streams; and say what stands for local times."""
+    notes = bybit.check(scan, options, where)
+    return [*notes, f"there are no local times: rows arrive {options.latency_ns:,} ns after they were sent"]

@@ -58,6 +58,7 @@ class Venue(msgspec.Struct, frozen=True):
             impossible, and returns notes for the report.
         keeps_case: Symbols are told apart by upper and lower case.
         takes: Which of the options that some venues have it takes.
+        arrange: The inputs in the order in which they are read; without it, as they are given.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Venue(msgspec.Struct, frozen=True):
     check: Callable[[Scan, Any, str], list[str]] | None = None
     keeps_case: bool = False
     takes: tuple[str, ...] = ()
+    arrange: Callable[[Sequence[TextFile]], list[TextFile]] | None = None
 
 
 class Reading:
@@ -104,7 +106,6 @@ class Reading:
     ) -> None:
         self._venue = venue
         self._ordering = ordering
-        self.keeps_case = venue.keeps_case
         self._progress = progress
         self._told_ns = monotonic_ns()
         self._path = Path()
@@ -169,10 +170,10 @@ class Reading:
 
     def _block(self, text: bytes, *, at_end: bool) -> bytes:
         """Read the lines of a block; returns the beginning of the line that the block cuts."""
-        if not text:
+        if not text and not at_end:
             return b""
         record = self.scan.record
-        held = np.frombuffer(text, np.uint8)
+        held = np.frombuffer(text or b"\0", np.uint8)
         record["text"] = held.ctypes.data
         record["size"] = len(text)
         record["at_end"] = at_end

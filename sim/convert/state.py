@@ -30,21 +30,30 @@ COLUMNS: Final = 6
 QUOTES: Final = 7
 TIME_UNIT: Final = 8
 BOOK_SIZE: Final = 9
-UNREADABLE_MAX: Final = 12
-BLANK: Final = 12
-NOT_A_TRADE: Final = 13
-ERROR_OBJECT: Final = 14
-UNKNOWN: Final = 15
-NOT_ASKED: Final = 16
-PARTIAL_DEPTH: Final = 17
-OTHER_SYMBOL: Final = 18
-LOST_SNAPSHOT: Final = 19
-HEADER_AGAIN: Final = 20
-NO_TIME: Final = 28
-OTHER_BOOK: Final = 24
-SUPERSEDED: Final = 25
-BLOCK_TRADE: Final = 26
-TRADE_AGAIN: Final = 27
+SIDE: Final = 10
+LEVELS: Final = 11
+RECORD: Final = 12
+ACTION: Final = 13
+NO_PRICE: Final = 14
+LEVEL_ORDER: Final = 15
+UNREADABLE_MAX: Final = 20
+BLANK: Final = 20
+NOT_A_TRADE: Final = 21
+ERROR_OBJECT: Final = 22
+UNKNOWN: Final = 23
+NOT_ASKED: Final = 24
+PARTIAL_DEPTH: Final = 25
+OTHER_SYMBOL: Final = 26
+LOST_SNAPSHOT: Final = 27
+HEADER_AGAIN: Final = 28
+SNAPSHOT_LEFT_OUT: Final = 29
+OTHER_EXCHANGE: Final = 30
+NO_CHANGE: Final = 31
+OTHER_BOOK: Final = 32
+SUPERSEDED: Final = 33
+BLOCK_TRADE: Final = 34
+TRADE_AGAIN: Final = 35
+NO_TIME: Final = 36
 REASONS: Final = {
     TIMESTAMP: "no local time of 16 or 19 digits",
     JSON: "torn, or not JSON",
@@ -55,6 +64,12 @@ REASONS: Final = {
     QUOTES: "quotes that are not around a whole field",
     TIME_UNIT: "a time in another unit than the format has",
     BOOK_SIZE: "a book of more levels than 1,000 a side",
+    SIDE: "a side that is none",
+    LEVELS: "a level beyond those that a snapshot may have",
+    RECORD: "a record of a length that it can't have",
+    ACTION: "an action that is none",
+    NO_PRICE: "no price",
+    LEVEL_ORDER: "levels that are not in the order of their prices",
     BLANK: "blank",
     NOT_A_TRADE: "a trade that is not of the market",
     ERROR_OBJECT: "an error of the exchange",
@@ -65,6 +80,9 @@ REASONS: Final = {
     LOST_SNAPSHOT: "a snapshot in a capture of several symbols, which does not say whose it is",
     HEADER_AGAIN: "the header once more",
     NO_TIME: "a message without a time, before any that has one",
+    SNAPSHOT_LEFT_OUT: "a level of a snapshot that was not asked for",
+    OTHER_EXCHANGE: "another exchange or publisher",
+    NO_CHANGE: "a record that changes nothing",
     OTHER_BOOK: "a book of another depth",
     SUPERSEDED: "an update that the book had already",
     BLOCK_TRADE: "a block trade (each trade is counted)",
@@ -76,6 +94,7 @@ SYMBOLS: Final = 0
 EVENTS: Final = 1
 ERRORS: Final = 2
 BOOKS: Final = 3
+EXCHANGES: Final = 4
 
 # Why the reader came back.
 DONE: Final = 0
@@ -136,7 +155,7 @@ state_dtype = np.dtype(
         ("column_count", "i8"),
         ("header_key", "i8"),
         ("columns", "i8", (COLUMNS_MAX,)),
-        ("ignored", "i8", (32,)),
+        ("ignored", "i8", (64,)),
         ("used", "i8", (256,)),
     ],
     align=True,
@@ -147,10 +166,21 @@ state_at = record_at(state_dtype)
 
 
 class Scan:
-    """The state of a reader and the arrays that it points to."""
+    """The state of a reader and the arrays that it points to.
+
+    Attributes:
+        asked: The symbol that was chosen, as it is spelt in reports; None if none was.
+        spelling: How names are spelt in reports, where they are not as they were read.
+        damage: What a venue found to be lost, in sentences.
+        kept: What a venue keeps in Python.
+    """
 
     def __init__(self) -> None:
         self.state = np.zeros(1, state_dtype)
+        self.asked: str | None = None
+        self.spelling: dict[tuple[int, str], str] = {}
+        self.damage: list[str] = []
+        self.kept: Any = None
         self._fields = np.zeros((FIELDS_MAX, 4), np.int64)
         self._own = np.zeros(1, np.int64)
         self.names = np.zeros(NAMES_MAX, name_dtype)
@@ -186,16 +216,46 @@ class Scan:
         """Where the state is, for the compiled reader."""
         return self.state.ctypes.data
 
+    def name_number(self, category: int, name: str) -> int:
+        """The number of a name of a category, for which a place is made; -1 if all are taken."""
+        text = name.encode()[:NAME_SIZE]
+        size = int(self.record["name_count"])
+        for number, row in enumerate(self.names[:size]):
+            if row["category"] == category and row["name"] == text:
+                return number
+        if size == NAMES_MAX:
+            return -1
+        self.names[size] = (category, len(text), 0, text)
+        self.record["name_count"] = size + 1
+        return size
+
     def choose(self, symbol: str) -> None:
-        """Convert this symbol only, whichever comes first."""
-        name = symbol.encode()[:NAME_SIZE]
-        self.names[0] = (SYMBOLS, len(name), 0, name)
-        self.record["name_count"] = 1
-        self.record["chosen"] = 0
+        """Convert this symbol only, whichever comes first. Called before any other name is there."""
+        self.record["name_count"] = 0
+        self.record["chosen"] = self.add_name(SYMBOLS, symbol)
+        self.asked = symbol
+
+    def add_name(self, category: int, name: str) -> int:
+        """Make a place for a name before it is counted; returns its number."""
+        number = int(self.record["name_count"])
+        text = name.encode()[:NAME_SIZE]
+        self.names[number] = (category, len(text), 0, text)
+        self.record["name_count"] = number + 1
+        return number
+
+    @property
+    def symbol(self) -> str:
+        """The symbol whose lines were taken; empty if none was named."""
+        chosen = int(self.record["chosen"])
+        return self._spelt(SYMBOLS, self.names["name"][chosen]) if chosen >= 0 else ""
+
+    def _spelt(self, category: int, name: bytes) -> str:
+        text = name.decode("utf-8", "replace")
+        return self.spelling.get((category, text), text)
 
     def counts(self, category: int) -> dict[str, int]:
         """How often each name of a category came, the most frequent first."""
         rows = self.names[: int(self.record["name_count"])]
         rows = rows[(rows["category"] == category) & (rows["count"] > 0)]
-        pairs = [(name.decode("utf-8", "replace"), int(count)) for name, count in rows[["name", "count"]]]
+        pairs = [(self._spelt(category, name), int(count)) for name, count in rows[["name", "count"]]]
         return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))

@@ -13,7 +13,7 @@ fills what the queue and the opposite book give.
 from hftd.book import ask_above, ask_qty, bid_below, bid_qty, book_at
 from hftd.jit import inline
 from hftd.life import (
-    CAUSE_NONE,
+    CAUSE_NEW_PLACE,
     CAUSE_TAKEN,
     LIFE_ACCEPTED,
     LIFE_ARRIVAL,
@@ -259,7 +259,7 @@ def _handle_modify(exchange, lane, request, now_ns):
     o.qty = r.qty
     o.leaves_qty = r.qty
     o.rests = 0
-    note_order(exchange, order, LIFE_REPLACED, CAUSE_NONE, REASON_NONE, NO_EVENT, 0.0, now_ns)
+    note_order(exchange, order, LIFE_REPLACED, CAUSE_NEW_PLACE, REASON_NONE, NO_EVENT, 0.0, now_ns)
     _accept(exchange, order, now_ns)
 
 

@@ -17,6 +17,9 @@ from hftd.life import (
     CAUSE_BOOK,
     CAUSE_CAP,
     CAUSE_DEPTH,
+    CAUSE_REQUEST_CANCEL,
+    CAUSE_REQUEST_MODIFY,
+    CAUSE_REQUEST_NEW,
     CAUSE_TRADE,
     LIFE_ANSWER,
     LIFE_ARRIVAL,
@@ -38,6 +41,7 @@ from hftd.types import (
     NEW,
     NONE,
     REJECTED,
+    REPLACED,
 )
 from sim.engine.custom import exchange_at
 from sim.engine.layout import (
@@ -296,6 +300,12 @@ def write_request(exchange, lane, request, kind, reason, ts):
     if r.kind != CANCELED:
         w.px = _price(exchange, r.price_tick)
         w.qty = r.qty
+    if kind == LIFE_ARRIVAL or kind == LIFE_REJECTED:
+        w.cause = CAUSE_REQUEST_NEW
+        if r.kind == CANCELED:
+            w.cause = CAUSE_REQUEST_CANCEL
+        elif r.kind == REPLACED:
+            w.cause = CAUSE_REQUEST_MODIFY
     if kind == LIFE_ARRIVAL:
         w.ref_ts = r.local_ts
     elif kind == LIFE_REJECTED:

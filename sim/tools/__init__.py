@@ -1,7 +1,8 @@
 """Tools on archives: the book at a time, what is in a file, order latencies."""
 
 from sim.tools.contents import Contents, inspect
-from sim.tools.latencies import LatencyReport, feed_latencies, recorded_latencies
+from sim.tools.latencies import LatencyReport, feed_latencies
+from sim.tools.recorded import recorded_latencies
 from sim.tools.snapshot import Snapshot, snapshot
 
 __all__ = [

@@ -83,7 +83,7 @@ def test_no_command_shows_the_help(call):
         (["replay", "--date", "20220831", "--speed", "nan"], "above 0, is nan"),
         (["replay", "--date", "20220831", "--speed", "0"], "above 0, is 0"),
         (["backtest", "--date", "20220831"], "Missing option '--bot'"),
-        (["convert", "binancefutres", "a", "b"], "Did you mean 'binancefutures'?"),
+        (["convert", "binancefutres", "a", "b"], "Did you mean one of: 'binancefutures'"),
         (["convert", "binancefutures", "a"], "Missing argument"),
         (["convert", "binancefutures", "a", "b", "--user-events", "mark"], "none of mark_price, book_ticker"),
     ],

@@ -15,7 +15,17 @@ from sim.convert.message import add_row, number_of, text_key
 from sim.convert.order import Ordering
 from sim.convert.reading import Reading, Venue
 from sim.convert.scan import end_message, start_block
-from sim.convert.state import COLUMNS, FIELD, HEADER_AGAIN, NOT_A_TRADE, QUOTES, TIME_UNIT, TORN_END, state_at
+from sim.convert.state import (
+    BLANK,
+    COLUMNS,
+    FIELD,
+    HEADER_AGAIN,
+    NOT_A_TRADE,
+    QUOTES,
+    TIME_UNIT,
+    TORN_END,
+    state_at,
+)
 from sim.convert.text import TextFile
 
 TABLES = (
@@ -85,7 +95,7 @@ def test_columns_are_found_by_their_names_in_any_order(tmp_path):
 def test_lines_may_end_with_crlf_and_the_last_one_with_nothing(tmp_path):
     rows, ignored = read(tmp_path, f"\ufefftime,px,qty\r\n{T},1.5,2\r\n\r\n{T},1.5,3")
     assert [row[2] for row in rows] == [2.0, 3.0]
-    assert ignored == {12: 1}
+    assert ignored == {BLANK: 1}
 
 
 def test_a_field_may_stand_in_quotes_but_not_hold_any(tmp_path):

@@ -1,0 +1,169 @@
+"""From a run's file to the figures and curves of its report."""
+
+# pyright: basic
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hftd.errors import DataError, HftdError
+from hftd.local import Contract
+from hftd.runfile import AssetMeta, RunFile
+from hftd.stats import pnl
+from hftd.stats.executions import Executions, executions, latencies, orders
+from hftd.stats.frame import Frame
+from hftd.stats.markouts import markouts, query_times
+from hftd.stats.record import InverseAssetRecord, LinearAssetRecord
+from hftd.stats.sampling import NS_PER_SECOND, to_ns
+from sim.report.mids import Progress, find_data, mids_from_archives, mids_from_rows
+from sim.report.periods import periods
+from sim.report.shapes import AssetReport, Options, RunReport
+from sim.report.together import together
+from sim.report.values import of_orders, of_positions, of_split, ratios
+
+_ARCHIVES: Final = "the exchange's book, rebuilt from the archives"
+_LIFE: Final = "the exchange's book at each execution (the life of the orders)"
+_RECORDED: Final = "the recorder's prices"
+
+
+def collect(
+    run: RunFile,
+    options: Options,
+    *,
+    data: Sequence[Path] | None = None,
+    progress: Progress | None = None,
+) -> RunReport:
+    """Everything that a report says of a run.
+
+    Args:
+        run: The run.
+        options: How to compute.
+        data: Archives to take mid prices from in place of those that the run names; for a run of one asset.
+        progress: Called while archives are read, with rows read and rows in all.
+
+    Raises:
+        DataError: The records are not sorted by time, or an archive is broken.
+        UsageError: An option can't be understood.
+    """
+    notes: list[str] = []
+    if data and len(run.records) > 1:
+        raise DataError(
+            f"the run has {len(run.records)} assets, and the archives given are of one",
+            where=str(run.path),
+            hint="leave --data out: the archives that the run names are used",
+        )
+    if run.meta is not None and run.meta.life_dropped:
+        notes.append(
+            f"{run.meta.life_dropped:,} rows of the orders' life did not fit, so it is not used for figures."
+        )
+    assets = [_asset(run, number, options, data, notes, progress) for number in range(len(run.records))]
+    whole = assets[0] if len(assets) == 1 else together(assets, options, notes)
+    if run.meta is not None:
+        notes += [f"The run warned: {warning}" for warning in run.meta.warnings]
+    return RunReport(
+        name=run.name, path=str(run.path), meta=run.meta, assets=assets, whole=whole, notes=notes
+    )
+
+
+def _asset(
+    run: RunFile,
+    number: int,
+    options: Options,
+    data: Sequence[Path] | None,
+    notes: list[str],
+    progress: Progress | None,
+) -> AssetReport:
+    meta, rows = run.asset(number), run.records[number]
+    contract = Contract(meta.contract_size, meta.is_inverse)
+    done, sent, ways = executions(run, number), None, latencies(run, number)
+    sent = orders(run, number, done)
+    kind = InverseAssetRecord if meta.is_inverse else LinearAssetRecord
+    try:
+        to_ns(np.ascontiguousarray(rows["timestamp"]), "ns")
+    except DataError as error:
+        raise DataError(error.what, where=f"{run.path}, {meta.symbol}", hint=error.hint) from None
+    frame = kind(rows).contract_size(meta.contract_size).resample(None)
+    columns = frame.stats([]).entire if len(rows) else Frame({})
+    problem = _problem(rows)
+    if problem:
+        notes.append(f"{meta.symbol}: {problem}.")
+    figures, why = ratios(columns, options, notes, meta.symbol, problem)
+    mids, source, coarse_ns = _mids(meta, rows, done, data, notes, progress)
+    parts = pnl.split(rows, done, mids[0], contract, source if done.source else "")
+    outs = markouts(done, mids, coarse_ns)
+    of_positions(columns, figures, why, options, problem)
+    of_orders(done, sent, figures, why)
+    of_split(parts, outs, figures, why)
+    if not parts.is_exact:
+        notes.append(
+            f"{meta.symbol}: the recorded executions do not explain {parts.unexplained:.6g} of the change of equity."
+        )
+    if parts.why and parts.spread is not None:
+        notes.append(f"{meta.symbol}: {parts.why}.")
+    return AssetReport(
+        name=meta.symbol,
+        meta=meta,
+        figures=figures,
+        why=why,
+        periods=periods(columns, options.split),
+        split=parts if parts.spread is not None else None,
+        markouts=outs,
+        markouts_from=source,
+        frame=columns,
+        done=done,
+        latencies=ways,
+        orders=sent,
+    )
+
+
+def _problem(rows: NDArray[Any]) -> str:
+    if not len(rows):
+        return "the record has no rows"
+    if len(rows) == 1:
+        return "the record has one row, so nothing can be said of how things went"
+    if np.isnan(rows["price"]).all():
+        return "no row has a price: one side of the book was empty all the time"
+    return ""
+
+
+def _mids(
+    meta: AssetMeta,
+    rows: NDArray[Any],
+    done: Executions,
+    data: Sequence[Path] | None,
+    notes: list[str],
+    progress: Progress | None,
+) -> tuple[NDArray[np.float64], str, int]:
+    """Mid prices at the horizons after each execution, where they are from, and how coarse they are (0: not)."""
+    times = query_times(done)
+    if not len(done):
+        return np.full(times.shape, np.nan), "", 0
+    files, why = (list(data), "") if data else find_data(meta.data)
+    if files and not meta.tick_size > 0:
+        files, why = [], "the run's file does not say the tick size"
+    if files:
+        try:
+            mids = mids_from_archives(
+                files, meta.tick_size, meta.lot_size or meta.tick_size, times, progress=progress
+            )
+        except HftdError as error:
+            if data:
+                raise
+            files, why = [], str(error.what)
+        else:
+            # Where the exchange's rows say it themselves, theirs is the book.
+            mids[0] = np.where(np.isnan(done.mid), mids[0], done.mid)
+            notes.append(f"{meta.symbol}: mid prices after executions are those of {_ARCHIVES}.")
+            return mids, _ARCHIVES, 0
+    mids = mids_from_rows(rows, times)
+    known = ~np.isnan(done.mid)
+    mids[0] = np.where(known, done.mid, mids[0])
+    intervals = np.diff(rows["timestamp"])
+    coarse_ns = int(np.median(intervals)) if len(intervals) else 1 << 62
+    notes.append(
+        f"{meta.symbol}: mid prices after executions are {_RECORDED}, {coarse_ns / NS_PER_SECOND:g} s apart: {why}."
+    )
+    return mids, f"{_LIFE}; after it {_RECORDED}" if known.any() else _RECORDED, coarse_ns

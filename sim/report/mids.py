@@ -1,0 +1,178 @@
+"""Mid prices at given times: from the archives that a run was played from, or from what its recorder wrote."""
+
+# pyright: basic
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hftd.arena import Arena
+from hftd.book import book_at
+from hftd.errors import DataError
+from hftd.feed import apply_book_row
+from hftd.jit import kernel
+from hftd.layout import book_dtype, offset_of
+from hftd.local import AssetSpec, fill_book, fill_market_orders
+from hftd.native import load_i64, store_f64
+from hftd.types import (
+    ADD_ORDER_EVENT,
+    CANCEL_ORDER_EVENT,
+    EXCH_EVENT,
+    INVALID_MAX,
+    INVALID_MIN,
+    KIND_MASK,
+    MODIFY_ORDER_EVENT,
+    event_dtype,
+)
+from sim.archive.stream import EventReader
+
+Progress = Callable[[int, int], None]
+
+_EV: Final = offset_of(event_dtype, "ev")
+_EXCH_TS: Final = offset_of(event_dtype, "exch_ts")
+_ROW: Final = event_dtype.itemsize
+_ORDER_KINDS: Final = (ADD_ORDER_EVENT, CANCEL_ORDER_EVENT, MODIFY_ORDER_EVENT)
+_LATEST: Final = np.iinfo(np.int64).max
+
+
+@kernel("int64(int64, int64, int64, int64, int64, int64, int64)")
+def follow_mids(book, rows, row_count, times, time_count, done, mids):
+    """Apply the exchange's rows to a book, and write its mid price as of each time (sorted) that they pass.
+
+    A time's mid price is that after all rows up to it, those of that very nanosecond included; NaN where a side is
+    empty.
+
+    Args:
+        book: Address of the book.
+        rows: Address of rows of `event_dtype`.
+        row_count: How many.
+        times: Address of the times, int64.
+        time_count: How many.
+        done: How many of them have been passed already.
+        mids: Address of their mid prices, float64.
+
+    Returns:
+        How many times have been passed.
+    """
+    b = book_at(book)
+    row = rows
+    for _ in range(row_count):
+        if (load_i64(row + _EV) & EXCH_EVENT) != 0:
+            now_ns = load_i64(row + _EXCH_TS)
+            while done < time_count and load_i64(times + 8 * done) < now_ns:
+                mid = np.nan
+                if b.best_bid_tick != INVALID_MIN and b.best_ask_tick != INVALID_MAX:
+                    mid = (float(b.best_bid_tick) + float(b.best_ask_tick)) * 0.5 * b.tick_size
+                store_f64(mids + 8 * done, mid)
+                done += 1
+            if done == time_count:
+                return done
+            apply_book_row(book, row)
+        row += _ROW
+    return done
+
+
+def mids_from_archives(
+    files: Sequence[Path | str],
+    tick_size: float,
+    lot_size: float,
+    times: NDArray[np.int64],
+    *,
+    progress: Progress | None = None,
+) -> NDArray[np.float64]:
+    """The exchange's mid price at each time, from archives read block by block.
+
+    Reading ends when the last time is passed.
+
+    Args:
+        files: Archives, in order.
+        tick_size: Of their prices.
+        lot_size: Of their quantities.
+        times: On the exchange's clock, ns; any shape, in any order.
+        progress: Called with the rows read of the file and those that it has.
+
+    Returns:
+        Of the shape of `times`; NaN where the book had an empty side, and after the last row.
+
+    Raises:
+        DataError: A file is missing or broken.
+    """
+    order = np.argsort(times, axis=None, kind="stable")
+    wanted = np.ascontiguousarray(times.reshape(-1)[order])
+    found = np.full(len(wanted), np.nan)
+    if len(wanted):
+        arena = Arena()
+        book = arena.records(book_dtype, 1)
+        fill_book(book[0], AssetSpec(tick_size, lot_size), arena)
+        kept: Any = None
+        passed = 0
+        for number, file in enumerate(files):
+            with EventReader(file) as reader:
+                read = 0
+                for block in reader.blocks():
+                    if number == 0 and read == 0 and _by_order(block):
+                        kept = fill_market_orders(book[0], arena)
+                    passed = follow_mids.call(
+                        book.ctypes.data, block.ctypes.data, len(block), wanted.ctypes.data, len(wanted), passed,
+                        found.ctypes.data,
+                    )  # fmt: skip
+                    read += len(block)
+                    if progress is not None:
+                        progress(read, reader.count)
+                    if passed == len(wanted):
+                        break
+            if passed == len(wanted):
+                break
+        del kept
+    out = np.empty(len(wanted))
+    out[order] = found
+    return out.reshape(times.shape)
+
+
+def _by_order(block: NDArray[Any]) -> bool:
+    return bool(np.isin(block["ev"] & KIND_MASK, _ORDER_KINDS).any())
+
+
+def mids_from_rows(rows: NDArray[Any], times: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The recorded price at each time: that of the last row up to it.
+
+    Args:
+        rows: A record, sorted by time.
+        times: ns; any shape.
+
+    Returns:
+        Of the shape of `times`; NaN before the first row and after the last one.
+    """
+    priced = rows[~np.isnan(rows["price"])]
+    if not len(priced):
+        return np.full(times.shape, np.nan)
+    stamps = np.ascontiguousarray(priced["timestamp"])
+    at = np.searchsorted(stamps, times, side="right") - 1
+    found = priced["price"][np.maximum(at, 0)].copy()
+    found[(at < 0) | (times > stamps[-1])] = np.nan
+    return found
+
+
+def find_data(files: Sequence[str]) -> tuple[list[Path], str]:
+    """The archives of a run that are there, or why they can't be used."""
+    if not files:
+        return [], "the run's file names no archives"
+    missing = [file for file in files if not Path(file).is_file()]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        return [], f"{missing[0]}{more} is not there any more"
+    return [Path(file) for file in files], ""
+
+
+def check_data(files: Sequence[Path | str]) -> None:
+    """Archives that a user named must be there.
+
+    Raises:
+        DataError: One is not.
+    """
+    for file in files:
+        if not Path(file).is_file():
+            raise DataError("there is no such archive", where=str(file))
