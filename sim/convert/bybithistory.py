@@ -153,7 +153,7 @@ def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
     start = text.lstrip()
     if not start and not at_end:
         return -1
-    if start.startswith(b"{"):
+    if start.startswith(b"{") or not text:
         scan.record["table"] = _BOOKS
         return 0
     return open_table(scan, text, at_end, path, TABLES)
