@@ -122,6 +122,7 @@ own_dtype = np.dtype(
         ("publisher", "i8"),  # the number of its name; -1: the first that comes
         ("is_start", "i8"),  # no record of the file gave rows
         ("send_size", "i8"),
+        ("drops_far", "i8"),  # levels behind those that a record has are deleted
         ("is_broken", "i8"),  # the rest of the file can't be read
         ("broken_count", "i8"),  # files of which that is so, the last of them, and where
         ("broken_file", "i8"),
@@ -363,7 +364,9 @@ def _levels(s, own, p, limit):
         is_bid = step % 2 == 0
         known = s.own + (_BIDS_AT if is_bid else _ASKS_AT)
         given = bids_given if is_bid else asks_given
-        change_levels(s, known, levels, given, limit, is_bid, 0 if step < 2 else kind, exch_ts, local_ts)
+        # As if the record could have more: then it tells that none stands behind its last.
+        most = limit + own.drops_far
+        change_levels(s, known, levels, given, most, is_bid, 0 if step < 2 else kind, exch_ts, local_ts)
     s.used[kind] += 1
     return 0
 
@@ -462,6 +465,7 @@ def set_up(scan: Scan, options: Any) -> None:
     """Take the symbol: a raw symbol or an instrument id, either of them behind `<publisher id>:` or not."""
     own = scan.give_own(own_dtype)
     own["name"] = own["publisher"] = -1
+    own["drops_far"] = options.keep_far_levels is False
     asked = options.symbol or ""
     publisher, colon, symbol = asked.partition(":")
     scan.kept = _Names(asked)
