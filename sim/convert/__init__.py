@@ -11,6 +11,7 @@ from hftd.errors import UsageError
 from sim.convert import (
     binancecoinm,
     binancefutures,
+    binancehistory,
     binancespot,
     bybit,
     bybithistory,
@@ -28,6 +29,14 @@ __all__ = ["VENUES", "Options", "Progress", "Report", "Venue", "convert"]
 VENUES: Final = {
     "binancecoinm": Venue("binancecoinm", binancecoinm.read_lines, binancecoinm.KINDS),
     "binancefutures": Venue("binancefutures", binancefutures.read_lines, binancefutures.KINDS),
+    "binancehistory": Venue(
+        "binancehistory",
+        binancehistory.read_lines,
+        binancehistory.KINDS,
+        open_input=binancehistory.open_input,
+        set_up=binancehistory.set_up,
+        check=binancehistory.check,
+    ),
     "binancespot": Venue("binancespot", binancespot.read_lines, binancespot.KINDS),
     "bybit": Venue("bybit", bybit.read_lines, bybit.KINDS, set_up=bybit.set_up, check=bybit.check),
     "bybithistory": Venue(

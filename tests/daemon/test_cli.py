@@ -37,6 +37,7 @@ def test_help_names_every_command_and_teaches_by_examples(call):
         "halt",
         "resume",
         "compare",
+        "report",
         "convert",
     ):
         assert f"\n  {name} " in out
@@ -44,7 +45,8 @@ def test_help_names_every_command_and_teaches_by_examples(call):
 
 
 @pytest.mark.parametrize(
-    "name", ["demo", "replay", "bot", "backtest", "status", "tap", "halt", "resume", "compare", "convert"]
+    "name",
+    ["demo", "replay", "bot", "backtest", "status", "tap", "halt", "resume", "compare", "report", "convert"],
 )
 def test_each_command_teaches_by_examples(call, name):
     code, out, _ = call(name, "--help")
@@ -83,7 +85,7 @@ def test_no_command_shows_the_help(call):
         (["replay", "--date", "20220831", "--speed", "nan"], "above 0, is nan"),
         (["replay", "--date", "20220831", "--speed", "0"], "above 0, is 0"),
         (["backtest", "--date", "20220831"], "Missing option '--bot'"),
-        (["convert", "binancefutres", "a", "b"], "Did you mean 'binancefutures'?"),
+        (["convert", "binancefutres", "a", "b"], "Did you mean one of: 'binancefutures'"),
         (["convert", "binancefutures", "a"], "Missing argument"),
         (["convert", "binancefutures", "a", "b", "--user-events", "mark"], "none of mark_price, book_ticker"),
     ],

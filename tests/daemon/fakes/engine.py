@@ -100,8 +100,9 @@ def write_day(folder, instruments, *, seed, date, pattern, latency_pattern, prog
     return written
 
 
-def convert(inputs, output, *, venue, options, progress):
+def convert(inputs, output, *, venue, options, progress, on_write):
     progress(100, 100)
+    on_write(2_000, 2_000)
     spans = SimpleNamespace(first_ts=1_661_904_000_000_000_000, last_ts=1_661_904_060_000_000_000)
     return SimpleNamespace(
         venue=venue,
