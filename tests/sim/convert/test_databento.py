@@ -253,7 +253,7 @@ def test_a_choice_that_can_not_be_made_is_said(tmp_path, symbol, said):
 def test_several_publishers_are_refused_unless_one_is_chosen(tmp_path):
     records = [trade(k * TICK, publisher_id=39 + k % 2) for k in range(4)]
     path = write(tmp_path / "day.dbn", metadata(dbn.Schema.TRADES), records)
-    with pytest.raises(DataError, match="several publishers: 39 .2 records., 40"):
+    with pytest.raises(DataError, match=r"several publishers: 39 \(2 records\), 40"):
         ours(path)
     rows, report = ours(path, symbol="40:ESH4")
     assert rows["px"].tolist() == [0.25, 0.75]
@@ -335,7 +335,7 @@ def test_a_truncated_zstd_is_said_and_the_records_before_it_are_kept(tmp_path):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     rows, report = ours(path)
-    assert 100 < len(rows)
+    assert len(rows) > 100
     assert report.exit_code == 1
     assert "zstd data" in report.damage[0]
 

@@ -114,7 +114,7 @@ def test_several_symbols_are_refused_unless_one_is_chosen(tmp_path):
 def test_several_exchanges_are_refused_unless_one_is_chosen(tmp_path):
     spot = table(tmp_path / "spot.csv", BOOK, [f"binance,BTCUSDT,{AT},false,bid,1,1"])
     futures = table(tmp_path / "futures.csv", BOOK, [f"binance-futures,BTCUSDT,{AT},false,bid,2,1"])
-    with pytest.raises(DataError, match="several exchanges: binance .1 lines., binance-futures") as caught:
+    with pytest.raises(DataError, match=r"several exchanges: binance \(1 lines\), binance-futures") as caught:
         ours(spot, futures)
     assert "binance:BTCUSDT" in caught.value.hint
     rows, report = ours(spot, futures, symbol="binance-futures:BTCUSDT")
