@@ -57,6 +57,7 @@ class Venue(msgspec.Struct, frozen=True):
         check: Called with the scan, the options and the inputs when all was read; raises what makes an archive
             impossible, and returns notes for the report.
         keeps_case: Symbols are told apart by upper and lower case.
+        takes: Which of the options that some venues have it takes.
         arrange: The inputs in the order in which they are read; without it, as they are given.
     """
 
@@ -68,6 +69,7 @@ class Venue(msgspec.Struct, frozen=True):
     set_up: Callable[[Scan, Any], None] | None = None
     check: Callable[[Scan, Any, str], list[str]] | None = None
     keeps_case: bool = False
+    takes: tuple[str, ...] = ()
     arrange: Callable[[Sequence[TextFile]], list[TextFile]] | None = None
 
 

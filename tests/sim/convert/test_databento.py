@@ -153,6 +153,14 @@ def test_a_level_out_of_sight_stays_until_a_record_tells_that_it_is_gone(tmp_pat
     assert changes == [(25.0, 5), (25.25, 3), (25.25, 0), (25.0, 4), (25.0, 0), (24.75, 1)]
 
 
+def test_levels_out_of_sight_can_be_deleted_instead(tmp_path):
+    records = [best_bid(100, 5, 0), best_bid(101, 3, 10), best_bid(100, 4, 20)]
+    path = write(tmp_path / "day.dbn", metadata(dbn.Schema.MBP_1), records)
+    rows, _ = ours(path, keep_far_levels=False)
+    changes = [(float(row["px"]), float(row["qty"])) for row in rows[1:]]
+    assert changes == [(25.0, 5), (25.0, 0), (25.25, 3), (25.25, 0), (25.0, 4)]
+
+
 def test_levels_that_are_remembered_are_bounded(tmp_path):
     count = KNOWN_MAX + 1000
     records = [best_bid(1000 + k, 1, k) for k in range(count)] + [best_bid(1, 1, count)]
@@ -245,7 +253,7 @@ def test_a_choice_that_can_not_be_made_is_said(tmp_path, symbol, said):
 def test_several_publishers_are_refused_unless_one_is_chosen(tmp_path):
     records = [trade(k * TICK, publisher_id=39 + k % 2) for k in range(4)]
     path = write(tmp_path / "day.dbn", metadata(dbn.Schema.TRADES), records)
-    with pytest.raises(DataError, match="several publishers: 39 .2 records., 40"):
+    with pytest.raises(DataError, match=r"several publishers: 39 \(2 records\), 40"):
         ours(path)
     rows, report = ours(path, symbol="40:ESH4")
     assert rows["px"].tolist() == [0.25, 0.75]
@@ -327,7 +335,7 @@ def test_a_truncated_zstd_is_said_and_the_records_before_it_are_kept(tmp_path):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     rows, report = ours(path)
-    assert 100 < len(rows)
+    assert len(rows) > 100
     assert report.exit_code == 1
     assert "zstd data" in report.damage[0]
 

@@ -184,7 +184,9 @@ def test_a_clear_within_a_day_keeps_its_time(reference, tmp_path):
 
 def test_times_are_exact(reference, tmp_path):
     market = Orders(7)
-    market.put("A", "B", 400 * TICK, 5, 77, LAST, ts_event=START_NS + 123_456_789, ts_recv=START_NS + 123_456_999)
+    market.put(
+        "A", "B", 400 * TICK, 5, 77, LAST, ts_event=START_NS + 123_456_789, ts_recv=START_NS + 123_456_999
+    )
     market.put("A", "B", 400 * TICK, 5, 78, SNAPSHOT, ts_event=1, ts_recv=START_NS + 323_456_999)
     path = write(tmp_path / "day.dbn", metadata(dbn.Schema.MBO), market.records)
     rows, _ = ours(path)
