@@ -20,12 +20,15 @@ _COMMANDS = {
     "halt": "Have a connector cancel all orders and refuse new ones.",
     "resume": "Have a halted connector take orders again.",
     "compare": "Show a live run and its backtest side by side.",
+    "report": "Make one page of figures and plots of runs.",
     "explain": "Tell why the orders of a run filled, or did not.",
     "convert": "Make an archive from an exchange's raw capture or a vendor's files.",
     "validate": "Look for what is wrong with archives, and put it right in a copy.",
     "inspect": "Show what is in an archive, a run file or a latency file.",
     "snapshot": "Make the book at the end of a day, for the start of the next.",
     "latency": "Make order latencies from a feed's, or from recorded orders.",
+    "prepare": "Prepare archives ahead of the runs that read them.",
+    "cache": "Show the prepared archives, and take some out.",
 }
 
 _EPILOG = """\b

@@ -18,7 +18,7 @@ record_option = click.option(
     "--record",
     type=FILE,
     metavar="OUT.npz",
-    help="Write `records` (the state at each interval) and `fills`.",
+    help="Write the run's file (states, fills, latencies), which `hftd report` reads.",
 )
 
 LIFE_ROWS = 1 << 21

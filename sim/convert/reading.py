@@ -152,6 +152,7 @@ class Reading:
         self._path = part.path
         carry = b""
         is_passing_over = False
+        bytes_before = self.bytes_text
         for block in _ahead(part.blocks, unpacking):
             self.bytes_text += len(block)
             if is_passing_over:
@@ -165,7 +166,8 @@ class Reading:
                 carry, is_passing_over = b"", True
             yield
         record["is_damaged"] = bool(file.damage)
-        self._block(carry, at_end=True)
+        if self.bytes_text > bytes_before:
+            self._block(carry, at_end=True)
         self.lines += int(record["line"])
 
     def _block(self, text: bytes, *, at_end: bool) -> bytes:

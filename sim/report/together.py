@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hftd.stats import pnl
 from hftd.stats.executions import Executions, Orders
 from hftd.stats.frame import Frame
+from hftd.stats.markouts import NAMES
 from sim.report.periods import periods
 from sim.report.shapes import AssetReport, Options
 from sim.report.values import of_orders, ratios
@@ -55,6 +56,11 @@ def together(assets: list[AssetReport], options: Options, notes: list[str]) -> A
         figures[key] = getattr(added, field) if added is not None else None
         if figures[key] is None:
             why[key] = "an asset has none" if linear else "an inverse asset's is in another currency"
+    for number, name in enumerate(NAMES):
+        key = f"Markout {name}"
+        figures[key] = _mean_markout(assets, number)
+        if figures[key] is None:
+            why[key] = "no asset has one"
     return AssetReport(
         name="all together",
         meta=None,
@@ -69,6 +75,17 @@ def together(assets: list[AssetReport], options: Options, notes: list[str]) -> A
         latencies=None,
         orders=None,
     )
+
+
+def _mean_markout(assets: list[AssetReport], number: int) -> float | None:
+    """By the turnover of the assets that have one."""
+    known = [
+        (one.markouts[number].bps, float(np.nansum(one.frame["trading_value_"])))
+        for one in assets
+        if one.markouts and one.markouts[number].bps is not None
+    ]
+    weight = sum(value for _, value in known)
+    return sum((bps or 0.0) * value for bps, value in known) / weight if weight > 0 else None
 
 
 def _in_quote(one: AssetReport, key: str) -> NDArray[Any]:

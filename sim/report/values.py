@@ -38,6 +38,7 @@ METRICS: Final = (
 def ratios(
     columns: Frame, options: Options, notes: list[str], name: str, problem: str
 ) -> tuple[dict[str, float | None], dict[str, str]]:
+    """The figures that the samples of a record give, and why one has none."""
     kwargs = {"book_size": options.book_size, "trading_days_per_year": options.trading_days_per_year}
     if not len(columns):
         keys = [figure for metric in METRICS for figure in _names(metric)]
@@ -75,6 +76,7 @@ def of_positions(
     options: Options,
     problem: str,
 ) -> None:
+    """Add the figures that all rows give, sampled or not."""
     if len(columns):
         figures["MaxPosition"] = float(np.nanmax(np.abs(columns["position"])))
         figures["Fees"] = float(columns["fee"][-1] - 0.0)
@@ -89,6 +91,7 @@ def of_positions(
 
 
 def of_orders(done: Executions, sent: Orders, figures: dict[str, float | None], why: dict[str, str]) -> None:
+    """Add those of orders and executions."""
     figures["OrderFillRatio"] = sent.filled / sent.sent if sent.sent else None
     figures["QtyFillRatio"] = sent.qty_filled / sent.qty_sent if sent.qty_sent > 0 else None
     for key in ("OrderFillRatio", "QtyFillRatio"):
@@ -107,6 +110,7 @@ def of_orders(done: Executions, sent: Orders, figures: dict[str, float | None], 
 def of_split(
     parts: pnl.Split, outs: list[Markout], figures: dict[str, float | None], why: dict[str, str]
 ) -> None:
+    """Add those of the split and of the markouts."""
     figures |= {"NetPnl": parts.total, "SpreadCaptured": parts.spread, "Inventory": parts.inventory}
     if parts.spread is None:
         figures["NetPnl"] = None

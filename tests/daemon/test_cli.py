@@ -37,6 +37,7 @@ def test_help_names_every_command_and_teaches_by_examples(call):
         "halt",
         "resume",
         "compare",
+        "report",
         "convert",
     ):
         assert f"\n  {name} " in out
@@ -44,7 +45,8 @@ def test_help_names_every_command_and_teaches_by_examples(call):
 
 
 @pytest.mark.parametrize(
-    "name", ["demo", "replay", "bot", "backtest", "status", "tap", "halt", "resume", "compare", "convert"]
+    "name",
+    ["demo", "replay", "bot", "backtest", "status", "tap", "halt", "resume", "compare", "report", "convert"],
 )
 def test_each_command_teaches_by_examples(call, name):
     code, out, _ = call(name, "--help")

@@ -1,0 +1,106 @@
+"""`hftd report`."""
+
+from pathlib import Path
+
+import click
+
+from daemon.cli.options import FILE, json_option, progress_option
+
+_EPILOG = """\b
+Examples:
+  hftd backtest --bot bot.toml --date 20220831 --record run.npz
+  hftd report run.npz                              writes run.html
+  hftd report mm.npz grid.npz -o both.html         side by side
+  hftd report run.npz --book-size 10000 --json | jq '.runs[0].all.figures'
+
+\b
+The page needs no network. Prices after fills are those of the archives that
+the run was played from, if they are still there.
+"""
+
+
+@click.command("report", epilog=_EPILOG)
+@click.argument("runs", type=FILE, nargs=-1, required=True, metavar="RUN.npz...")
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    metavar="OUT.html",
+    help="The page. Default: RUN.html, or no page with --json.",
+)
+@click.option(
+    "--resample",
+    default="10s",
+    show_default=True,
+    metavar="TIME",
+    help="The sampling of ratios: 1s, 1m, 1h ...",
+)
+@click.option("--book-size", type=float, metavar="MONEY", help="Capital that figures are divided by.")
+@click.option(
+    "--split",
+    type=click.Choice(["day", "hour", "month", "none"]),
+    default="day",
+    show_default=True,
+    help="The rows of the table of periods.",
+)
+@click.option(
+    "--days-per-year",
+    type=float,
+    default=365,
+    show_default=True,
+    metavar="DAYS",
+    help="Trading days of a year, for annual figures.",
+)
+@click.option(
+    "--data",
+    type=FILE,
+    multiple=True,
+    metavar="DAY.npz",
+    help="Archives to take prices after fills from, in order, in place of those that the run names.",
+)
+@click.option("--title", metavar="TEXT", help="The page's title. Default: the runs' names.")
+@json_option
+@progress_option
+def command(
+    runs: tuple[Path, ...],
+    output: Path | None,
+    resample: str,
+    book_size: float | None,
+    split: str,
+    days_per_year: float,
+    data: tuple[Path, ...],
+    title: str | None,
+    as_json: bool,
+    progress_mode: str,
+) -> None:
+    """Make one page of figures and plots of runs, or of several side by side."""
+    from daemon.cli.compiling import watching
+    from hftd.bot.result import check_output
+    from sim.report import report
+
+    if output is None and not as_json:
+        output = Path(runs[0].with_suffix(".html").name)
+    if output is not None:
+        check_output(output)
+        if any(output.exists() and run.exists() and output.samefile(run) for run in runs):
+            raise click.UsageError(f"the page would replace the run {output}")
+    with watching(progress_mode):
+        made = report(
+            runs,
+            output,
+            resample=resample,
+            book_size=book_size,
+            split=split,
+            trading_days_per_year=days_per_year,
+            data=data or None,
+            title=title,
+        )
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.encode(made.to_dict()))
+        return
+    from daemon.cli.report_table import show_report
+
+    show_report(made)
+    click.echo(f"the page is {output}", err=True)

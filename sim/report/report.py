@@ -1,0 +1,156 @@
+"""The report of one run or of several."""
+
+# pyright: basic
+
+import contextlib
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from hftd.errors import UsageError
+from hftd.runfile import RunFile, read_run
+from sim.report.collect import collect
+from sim.report.labels import LABELS
+from sim.report.mids import Progress, check_data
+from sim.report.page import page
+from sim.report.periods import SPLITS
+from sim.report.shapes import AssetReport, Options, RunReport
+
+RUNS_MAX: Final = 50
+"""More can't be told apart on one page."""
+
+
+class Report:
+    """What is to say of runs.
+
+    Attributes:
+        runs: One entry a run.
+        options: How the figures were computed.
+        title: Of the page; None for the runs' names.
+    """
+
+    def __init__(self, runs: list[RunReport], options: Options, title: str | None) -> None:
+        self.runs = runs
+        self.options = options
+        self.title = title
+
+    @property
+    def html(self) -> str:
+        """The page: whole, and without a reference to anything outside of it."""
+        return page(self.runs, self.options, self.title)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Figures, split, markouts and periods of each asset of each run: what `hftd report --json` prints."""
+        return {
+            "options": msgspec.to_builtins(self.options),
+            "runs": [
+                {
+                    "name": run.name,
+                    "path": run.path,
+                    "strategy": run.meta.strategy if run.meta is not None else "",
+                    "assets": [_plain(asset) for asset in run.assets],
+                    "all": _plain(run.whole) if run.whole is not None else None,
+                    "notes": run.notes,
+                }
+                for run in self.runs
+            ],
+        }
+
+    def save(self, path: Path | str) -> None:
+        """Write the page; it appears whole or not at all.
+
+        Raises:
+            UsageError: It can't be written.
+        """
+        path = Path(path)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            part.write_text(self.html, encoding="utf-8")
+            part.replace(path)
+        except OSError as error:
+            raise UsageError(
+                f"the page can't be written: {error.strerror or error}", where=str(path)
+            ) from None
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def report(
+    runs: Sequence[Path | str | RunFile] | Path | str | RunFile,
+    output: Path | str | None = None,
+    *,
+    resample: str = "10s",
+    book_size: float | None = None,
+    split: str = "day",
+    trading_days_per_year: float = 365,
+    data: Sequence[Path | str] | None = None,
+    title: str | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Report on runs.
+
+    Args:
+        runs: Files of runs (`hftd backtest --record`, `hftd bot --record`, `Recorder.to_npz`), or what `read_run`
+            gives; one or several.
+        output: Where the page goes; None for no file.
+        resample: The sampling of ratios: a duration such as "1s" or "1m".
+        book_size: Capital that figures are divided by; None for units of money.
+        split: "day", "hour", "month" or "none": the rows of the table of periods.
+        trading_days_per_year: For annual figures and ratios.
+        data: Archives to take mid prices from, in place of those that a run names; for runs of one asset.
+        title: Of the page.
+        progress: Called while archives are read, with the rows read and those of the file.
+
+    Raises:
+        DataError: A file is missing, broken, of another kind or not sorted by time.
+        UsageError: An option can't be understood, or the page can't be written.
+    """
+    given = [runs] if isinstance(runs, Path | str | RunFile) else list(runs)
+    if not 1 <= len(given) <= RUNS_MAX:
+        raise UsageError(f"a report is of 1 to {RUNS_MAX} runs, not of {len(given)}")
+    if book_size is not None and not (book_size > 0 and math.isfinite(book_size)):
+        raise UsageError(f"the book size must be a positive number, is {book_size:g}")
+    if not (trading_days_per_year > 0 and math.isfinite(trading_days_per_year)):
+        raise UsageError(f"a year of {trading_days_per_year:g} trading days is none")
+    if split not in SPLITS:
+        raise UsageError(f"{split!r} is no way to split a run", hint=f"there are {', '.join(SPLITS)}")
+    archives = [Path(file) for file in data] if data else None
+    if archives:
+        check_data(archives)
+    options = Options(
+        resample=resample, book_size=book_size, split=split, trading_days_per_year=trading_days_per_year
+    )
+    files = [one if isinstance(one, RunFile) else read_run(one) for one in given]
+    found = [collect(file, options, data=archives, progress=progress) for file in files]
+    made = Report(_named_apart(found), options, title)
+    if output is not None:
+        made.save(output)
+    return made
+
+
+def _named_apart(runs: list[RunReport]) -> list[RunReport]:
+    """Runs of one name get that of their file too."""
+    names = [run.name for run in runs]
+    return [
+        run
+        if names.count(run.name) == 1
+        else msgspec.structs.replace(run, name=f"{run.name} ({Path(run.path).stem})")
+        for run in runs
+    ]
+
+
+def _plain(section: AssetReport) -> dict[str, Any]:
+    order = [label.key for label in LABELS]
+    return {
+        "name": section.name,
+        "figures": {key: section.figures.get(key) for key in order},
+        "why": {key: section.why[key] for key in order if key in section.why},
+        "split": msgspec.to_builtins(section.split),
+        "markouts": msgspec.to_builtins(section.markouts),
+        "periods": msgspec.to_builtins(section.periods),
+    }

@@ -1,0 +1,138 @@
+"""A real browser that looks at pages: headless Chromium, spoken to by its debugging protocol."""
+
+import asyncio
+import base64
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+from PIL import Image
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+START_MAX_S = 40.0
+CALL_MAX_S = 60.0
+
+_FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
+    "--force-color-profile=srgb", "--remote-debugging-port=0",
+)  # fmt: skip
+
+
+def find_browser() -> str | None:
+    """Chromium's path: `HFTD_CHROMIUM`, else what is in the path."""
+    named = os.environ.get("HFTD_CHROMIUM")
+    return named or next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+class Page:
+    """One tab."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._number = 0
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+
+    async def call(self, method: str, **parameters: Any) -> Any:
+        self._number += 1
+        number = self._number
+        await self._socket.send_json({"id": number, "method": method, "params": parameters})
+        async with asyncio.timeout(CALL_MAX_S):
+            while True:
+                message = json.loads((await self._socket.receive()).data)
+                if message.get("id") == number:
+                    assert "error" not in message, message["error"]
+                    return message["result"]
+                self._note(message)
+
+    def _note(self, message: dict[str, Any]) -> None:
+        match message.get("method"):
+            case "Network.requestWillBeSent":
+                self.requests.append(message["params"]["request"]["url"])
+            case "Runtime.exceptionThrown":
+                self.errors.append(
+                    message["params"]["exceptionDetails"].get("exception", {}).get("description", "?")
+                )
+            case "Log.entryAdded" if message["params"]["entry"]["level"] == "error":
+                self.errors.append(message["params"]["entry"]["text"])
+
+    async def run(self, script: str) -> Any:
+        """The value of an expression."""
+        made = await self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in made, made["exceptionDetails"]
+        return made["result"].get("value")
+
+    async def show(
+        self, path: Path, *, width: int, height: int = 900, dark: bool = False, scale: int = 1
+    ) -> None:
+        """Open a file at a width and theme, and wait until its script has drawn."""
+        phone = width < 600
+        await self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=phone,
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.requests.clear()
+        await self.call("Page.navigate", url=path.as_uri())
+        for _ in range(200):
+            if await self.run("document.documentElement?.dataset.ready === '1'"):
+                break
+            await asyncio.sleep(0.05)
+        else:
+            raise AssertionError(f"the page's script has not finished; errors: {self.errors}")
+        await self.run(
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
+        )
+
+    async def picture(self) -> np.ndarray:
+        """The whole page: shape (height, width, 3), uint8."""
+        made = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        raw = base64.b64decode(made["data"])
+        return np.asarray(Image.open(io.BytesIO(raw)).convert("RGB"))
+
+
+@asynccontextmanager
+async def browser(executable: str) -> AsyncIterator[Page]:
+    """A browser with one empty tab and a profile of its own; it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="hftd-chromium-", ignore_cleanup_errors=True) as profile:
+        process = await asyncio.create_subprocess_exec(
+            executable, *_FLAGS, f"--user-data-dir={profile}", "about:blank",
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            port = await _port(Path(profile), process)
+            async with aiohttp.ClientSession() as session:
+                async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
+                    tabs = [tab for tab in await answer.json(content_type=None) if tab["type"] == "page"]
+                url = tabs[0]["webSocketDebuggerUrl"]
+                async with session.ws_connect(url, max_msg_size=0) as socket:
+                    page = Page(socket)
+                    for domain in ("Page", "Runtime", "Network", "Log"):
+                        await page.call(f"{domain}.enable")
+                    yield page
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+async def _port(profile: Path, process: asyncio.subprocess.Process) -> int:
+    file = profile / "DevToolsActivePort"
+    async with asyncio.timeout(START_MAX_S):
+        while not (file.exists() and file.read_text().strip()):
+            assert process.returncode is None, f"the browser ended with {process.returncode}"
+            await asyncio.sleep(0.05)
+    return int(file.read_text().split()[0])
