@@ -27,6 +27,8 @@ _COMMANDS = {
     "inspect": "Show what is in an archive, a run file or a latency file.",
     "snapshot": "Make the book at the end of a day, for the start of the next.",
     "latency": "Make order latencies from a feed's, or from recorded orders.",
+    "prepare": "Prepare archives ahead of the runs that read them.",
+    "cache": "Show the prepared archives, and take some out.",
 }
 
 _EPILOG = """\b

@@ -66,13 +66,13 @@ def command(
         from sim.config import ReplayConfig
         from sim.run import backtest
 
-    path = find_config(config, "replay.toml")
-    replay_config = load(path, ReplayConfig)
-    bot_config = load(bot, BotConfig)
     if explain and record is None:
         raise UsageError(
             "--explain has no file to write into", hint="add --record RUN.npz, then `hftd explain RUN.npz`"
         )
+    path = find_config(config, "replay.toml")
+    replay_config = load(path, ReplayConfig)
+    bot_config = load(bot, BotConfig)
     if record is not None:
         check_output(record)
     if latency is not None:

@@ -52,7 +52,7 @@ _OPTIONS: Final[dict[str, Any]] = {
         type=click.IntRange(min=0),
         default=0,
         show_default=True,
-        help="How long after its exchange time a row arrives, as the files have no local times.",
+        help="How long after the exchange sent it a row arrives, as the files have no local times.",
     ),
     "base_latency_ns": click.option(
         "--base-latency-ns",
@@ -133,14 +133,14 @@ _VENUES: Final = {
     ),
     "bybithistory": _Venue(
         f"Convert Bybit's own history: archives of order books, and CSV files of trades.\n\n{_ANY_ORDER}",
-        ("latency_ns", "depth"),
+        ("latency_ns", "depth", "hftbacktest_rows"),
     ),
     "hyperliquid": _Venue(
         f"Convert captures of Hyperliquid: {_LINES}\n\n{_SEVERAL}",
         ("user_events", "base_latency_ns", "keep_far_levels", "hftbacktest_rows"),
     ),
     "mexc": _Venue(
-        f"Convert captures of MEXC futures: {_LINES}\n\n{_SEVERAL}",
+        f"Convert captures of MEXC's contracts, and of spot's JSON streams: {_LINES}\n\n{_SEVERAL}",
         ("user_events", "base_latency_ns", "keep_far_levels", "hftbacktest_rows"),
     ),
     "tardis": _Venue(

@@ -155,6 +155,22 @@ def convert_with(
     )
 
 
+_OF_SOME_VENUES: Final = ("depth", "latency_ns", "keep_far_levels", "hftbacktest_rows", "snapshots")
+
+
+def _check_options(venue: Venue, options: Options) -> None:
+    """Refuse what this venue's converter would not look at."""
+    plain = Options()
+    for name in _OF_SOME_VENUES:
+        if getattr(options, name) != getattr(plain, name) and name not in venue.takes:
+            taken = ", ".join(venue.takes) or "none of this kind"
+            raise UsageError(
+                f"the converter {venue.name} has no option {name}", hint=f"its own options: {taken}"
+            )
+    if options.latency_ns < 0:
+        raise UsageError(f"the latency {options.latency_ns} ns is below zero")
+
+
 def _fuser(options: Options) -> ArchiveFuser | None:
     if (options.tick_size is None) != (options.lot_size is None):
         raise UsageError("to fuse, both the tick size and the lot size must be given")
@@ -167,6 +183,7 @@ def _checked(venue: Venue, inputs: Sequence[Path], output: Path, options: Option
     """The inputs, opened for reading; refuses what can be seen to be wrong before the work begins."""
     if not inputs:
         raise UsageError("there is no input to convert")
+    _check_options(venue, options)
     if output.suffix != ".npz":
         raise UsageError(
             f"the output {output.name!r} is no .npz file", hint="give a name such as btcusdt_20240808.npz"

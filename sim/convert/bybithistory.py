@@ -153,7 +153,7 @@ def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
     start = text.lstrip()
     if not start and not at_end:
         return -1
-    if start.startswith(b"{"):
+    if start.startswith(b"{") or not text:
         scan.record["table"] = _BOOKS
         return 0
     return open_table(scan, text, at_end, path, TABLES)
@@ -166,3 +166,9 @@ def set_up(scan: Scan, options: Any) -> None:
     own["latency_ns"] = options.latency_ns
     own["asks_first"] = True
     scan.record["has_no_time"] = True
+
+
+def check(scan: Scan, options: Any, where: str) -> list[str]:
+    """As of the streams; and say what stands for local times."""
+    notes = bybit.check(scan, options, where)
+    return [*notes, f"there are no local times: rows arrive {options.latency_ns:,} ns after they were sent"]

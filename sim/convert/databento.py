@@ -174,4 +174,5 @@ VENUE: Final = Venue(
     check=check,
     keeps_case=True,
     is_binary=True,
+    takes=("keep_far_levels",),
 )

@@ -305,7 +305,7 @@ def read_lines(state):
 def set_up(scan: Scan, options: Any) -> None:
     """Prepare the reader's own state."""
     own = scan.give_own(own_dtype)
-    own["book"]["keeps_far"] = options.keep_far_levels
+    own["book"]["keeps_far"] = options.keep_far_levels is True
     own["snapshot_id"] = -1
     own["needs_book"] = True
     own["is_as_hftbacktest"] = options.hftbacktest_rows
