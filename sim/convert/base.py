@@ -155,7 +155,15 @@ def convert_with(
     )
 
 
-_OF_SOME_VENUES: Final = ("depth", "latency_ns", "keep_far_levels", "hftbacktest_rows", "snapshots")
+_OF_SOME_VENUES: Final = (
+    "depth",
+    "latency_ns",
+    "keep_far_levels",
+    "hftbacktest_rows",
+    "snapshots",
+    "tick_size",
+    "lot_size",
+)
 
 
 def _check_options(venue: Venue, options: Options) -> None:
