@@ -27,27 +27,12 @@ def call(fakes, folder, capfd):
 def test_help_names_every_command_and_teaches_by_examples(call):
     code, out, _ = call("--help")
     assert code == 0
-    for name in (
-        "demo",
-        "replay",
-        "bot",
-        "backtest",
-        "status",
-        "tap",
-        "halt",
-        "resume",
-        "compare",
-        "report",
-        "convert",
-    ):
+    for name in daemon.cli._COMMANDS:
         assert f"\n  {name} " in out
     assert "hftd replay --date 20220831" in out
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["demo", "replay", "bot", "backtest", "status", "tap", "halt", "resume", "compare", "report", "convert"],
-)
+@pytest.mark.parametrize("name", daemon.cli._COMMANDS)
 def test_each_command_teaches_by_examples(call, name):
     code, out, _ = call(name, "--help")
     assert code == 0
