@@ -56,14 +56,14 @@ def test_version_names_what_it_stands_on(call):
 def test_no_command_shows_the_help(call):
     code, out, err = call()
     assert code == 2
-    assert "Commands:" in out + err
+    assert "Archives:" in out + err
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["repaly"], "Did you mean 'replay'?"),
-        (["xyzzy"], "There are demo, replay"),
+        (["xyzzy"], "There are demo, backtest"),
         (["replay", "--dat", "20220831"], "Did you mean '--date'?"),
         (["replay"], "Missing option '--date'"),
         (["replay", "--date", "20220831", "--speed", "fast"], "'fast' is not a number"),
