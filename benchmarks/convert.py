@@ -40,7 +40,7 @@ def measure_case(case: Case, runs: int, folder: Path) -> dict[str, Any]:
     ours_path, theirs_path = folder / "ours.npz", folder / "theirs.npz"
     theirs = case.theirs
     work: dict[str, Callable[[], object]] = {
-        OURS: lambda: convert(case.inputs, ours_path, venue=case.venue),
+        OURS: lambda: convert(case.inputs, ours_path, venue=case.venue, options=case.options),
     }
     if theirs is not None:
         work[REFERENCE] = lambda: theirs(theirs_path)

@@ -1,4 +1,4 @@
-"""Captures in the formats of Bybit, Hyperliquid and MEXC, made from a seed, for `benchmarks.convert_venues`."""
+"""Captures in the formats of Bybit, Hyperliquid and MEXC, made from a seed: cases of `benchmarks.convert`."""
 
 import gzip
 import json

@@ -8,12 +8,19 @@ import os
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.convert_captures import CAPTURES
+from sim.convert import Options
+
 MS = 1_735_689_600_012
 _LINES = 250_000
+_BOOKS = 20_000
+_ROWS_MAX = 20_000_000
+"""What the reference reserves."""
+_LATENCY_NS = 5_000_000
 
 
 class Case(NamedTuple):
@@ -25,6 +32,7 @@ class Case(NamedTuple):
         inputs: Its inputs.
         theirs: The reference's conversion of the same messages; None where it is not installed.
         rows_are_comparable: Whether its rows can be compared as they are.
+        options: Of hftd's converter.
     """
 
     name: str
@@ -32,6 +40,7 @@ class Case(NamedTuple):
     inputs: list[Path]
     theirs: Callable[[Path], object] | None
     rows_are_comparable: bool = True
+    options: Options = Options()
 
 
 def data(name: str) -> Path:
@@ -39,10 +48,12 @@ def data(name: str) -> Path:
     return Path(os.environ.get("HFTD_TEST_DATA", "../shared/data")) / name
 
 
-def reference(module: str, arguments: Callable[[Path], tuple[str, ...]]) -> Callable[[Path], object] | None:
+def reference(
+    module: str, arguments: Callable[[Path], tuple[Any, ...]], function: str = "convert"
+) -> Callable[[Path], object] | None:
     """One of the reference's converters, as a function of the output; None where it is not installed."""
     try:
-        found = __import__(f"hftbacktest.data.utils.{module}", fromlist=["convert"])
+        found = __import__(f"hftbacktest.data.utils.{module}", fromlist=[function])
     except ImportError:
         return None
     merge = found.correct_event_order
@@ -55,7 +66,7 @@ def reference(module: str, arguments: Callable[[Path], tuple[str, ...]]) -> Call
 
     def run(output: Path) -> object:
         with contextlib.redirect_stdout(io.StringIO()):
-            return found.convert(*arguments(output))
+            return getattr(found, function)(*arguments(output))
 
     return run
 
@@ -79,7 +90,36 @@ def cases(folder: Path) -> list[Case]:
     depth, trades = history(folder)
     theirs = reference("binancehistmktdata", lambda output: (str(depth), str(trades), str(output)))
     found.append(Case("binancehistory (generated)", "binancehistory", [depth, trades], theirs, False))
-    return found
+    return found + generated(folder)
+
+
+def generated(folder: Path) -> list[Case]:
+    """Captures of other venues, made from seeds, that give the reference's rows but for its rounded numbers."""
+    inputs = {venue: make(folder, _BOOKS) for venue, make in CAPTURES.items()}
+
+    def arguments(venue: str, *more: Any) -> Callable[[Path], tuple[Any, ...]]:
+        paths = [str(path) for path in inputs[venue]]
+        return lambda output: (*paths, *more[:-1], str(output), *more[-1])
+
+    theirs = {
+        "bybit": reference("bybit", arguments("bybit", (0, _ROWS_MAX)), "convert_depth"),
+        "bybithistory": reference("bybithistmktdata", arguments("bybithistory", (_ROWS_MAX, _LATENCY_NS))),
+        "hyperliquid": reference("hyperliquid", arguments("hyperliquid", 0.1, 0.001, 20, (0, _ROWS_MAX))),
+        "mexc": reference("mexc", arguments("mexc", (0, _ROWS_MAX))),
+    }
+    plain = Options(hftbacktest_rows=True)
+    later = Options(hftbacktest_rows=True, latency_ns=_LATENCY_NS)
+    return [
+        Case(
+            f"{venue} (generated)",
+            venue,
+            paths,
+            theirs[venue],
+            venue == "bybit",
+            later if venue == "bybithistory" else plain,
+        )
+        for venue, paths in inputs.items()
+    ]
 
 
 def as_futures(spot: Path, target: Path) -> Path:
