@@ -256,6 +256,9 @@ class Engine:
     def _on_next_file(self, _engine: int, asset_no: int, is_local: int) -> int:
         """Called from compiled code: point the stream to the next rows. Returns 1 if there are none."""
         feed = self.feeds[asset_no]
+        if self.error is not None:
+            # The first error is the one that is told: nothing goes on behind it.
+            return 2
         try:
             return 0 if feed.next(is_local) else 1
         except HftdError as error:

@@ -92,8 +92,9 @@ class Feed:
             HftdError: They can't be had, or are wrong.
         """
         stream = self._streams[is_local]
-        # What it points to may be gone in a moment.
-        stream["segment"] = stream["segments_end"] = 0
+        if self._blocks[is_local] is not None:
+            # What it points to will be gone in a moment.
+            stream["segment"] = stream["segments_end"] = 0
         file_no = int(stream["file_no"])
         if self._take_block(stream, is_local, file_no):
             return True
