@@ -29,6 +29,8 @@ from sim.fuse import ArchiveFuser
 
 _LARGE_CORRECTION_NS: Final = 60_000_000_000
 _LINE_HINT: Final = 'a line is `<local time in ns> <json>`, such as `1723161255088176367 {"e":"trade",...}`'
+_LISTED: Final = 12
+"""Symbols that an error lists."""
 _PLAIN_KINDS: Final = {1: "depth", 2: "trade", 3: "depth clear", 4: "depth snapshot", 5: "best bid and offer"}
 
 
@@ -214,7 +216,8 @@ def _checked_symbol(reading: Reading, options: Options, inputs: Sequence[Path]) 
     """
     scan = reading.scan
     counts = scan.counts(scanning.SYMBOLS)
-    listed = ", ".join(f"{name} ({count:,} lines)" for name, count in counts.items())
+    shown = [f"{name} ({count:,} lines)" for name, count in list(counts.items())[:_LISTED]]
+    listed = ", ".join(shown) + (f" and {len(counts) - _LISTED} more" if len(counts) > _LISTED else "")
     where = _where(inputs)
     if scan.asked is not None and scan.asked not in counts:
         raise DataError(
