@@ -112,6 +112,12 @@ def test_several_symbols_are_refused_unless_one_is_chosen(tmp_path):
         ours(path, symbol="B")
 
 
+def test_of_many_symbols_an_error_lists_the_most_frequent(tmp_path):
+    lines = [f"binance,S{k},{AT},false,bid,{k},1" for k in range(700)] + [f"binance,S7,{AT},false,bid,1,1"]
+    with pytest.raises(DataError, match=r"several symbols: S7 \(2 lines\), S0 .* and \d+ more"):
+        ours(table(tmp_path / "book.csv", BOOK, lines))
+
+
 def test_several_exchanges_are_refused_unless_one_is_chosen(tmp_path):
     spot = table(tmp_path / "spot.csv", BOOK, [f"binance,BTCUSDT,{AT},false,bid,1,1"])
     futures = table(tmp_path / "futures.csv", BOOK, [f"binance-futures,BTCUSDT,{AT},false,bid,2,1"])
