@@ -52,7 +52,7 @@ _OPTIONS: Final[dict[str, Any]] = {
         type=click.IntRange(min=0),
         default=0,
         show_default=True,
-        help="How long after its exchange time a row arrives, as the files have no local times.",
+        help="How long after the exchange sent it a row arrives, as the files have no local times.",
     ),
     "base_latency_ns": click.option(
         "--base-latency-ns",
@@ -68,14 +68,25 @@ _OPTIONS: Final[dict[str, Any]] = {
         help="The book to take, if the capture has books of several depths.",
     ),
     "keep_far_levels": click.option(
-        "--keep-far-levels",
-        is_flag=True,
-        help="Keep a level that falls behind the last one of a book's first levels as it was.",
+        "--keep-far-levels/--drop-far-levels",
+        default=None,
+        help="Keep a level that falls behind the last one of a book's first levels as it was, or delete it. "
+        "Default: of Databento's MBP kept, of others deleted.",
     ),
     "hftbacktest_rows": click.option(
         "--hftbacktest-rows",
         is_flag=True,
         help="Make the rows that HftBacktest's converter makes, where there is a choice.",
+    ),
+    "tick_size": click.option(
+        "--tick-size",
+        type=click.FloatRange(min=0, min_open=True),
+        help="With --lot-size: fuse best bids and offers with the depth, on prices of this step.",
+    ),
+    "lot_size": click.option(
+        "--lot-size",
+        type=click.FloatRange(min=0, min_open=True),
+        help="With --tick-size: the step of quantities.",
     ),
     "snapshots": click.option(
         "--snapshots",
@@ -122,25 +133,25 @@ _VENUES: Final = {
     ),
     "bybithistory": _Venue(
         f"Convert Bybit's own history: archives of order books, and CSV files of trades.\n\n{_ANY_ORDER}",
-        ("latency_ns", "depth"),
+        ("latency_ns", "depth", "hftbacktest_rows"),
     ),
     "hyperliquid": _Venue(
         f"Convert captures of Hyperliquid: {_LINES}\n\n{_SEVERAL}",
         ("user_events", "base_latency_ns", "keep_far_levels", "hftbacktest_rows"),
     ),
     "mexc": _Venue(
-        f"Convert captures of MEXC futures: {_LINES}\n\n{_SEVERAL}",
+        f"Convert captures of MEXC's contracts, and of spot's JSON streams: {_LINES}\n\n{_SEVERAL}",
         ("user_events", "base_latency_ns", "keep_far_levels", "hftbacktest_rows"),
     ),
     "tardis": _Venue(
         "Convert Tardis's CSV files: incremental_book_L2, trades, book_ticker, plain or packed with gzip, zip or "
         f"zstd.\n\n{_ANY_ORDER}",
-        ("base_latency_ns", "snapshots"),
+        ("base_latency_ns", "snapshots", "tick_size", "lot_size"),
     ),
     "databento": _Venue(
-        "Convert Databento's DBN files: market by order, market by price, trades, plain or packed with zstd."
-        f"\n\n{_ANY_ORDER}",
-        ("base_latency_ns",),
+        "Convert Databento's DBN files: market by order, market by price, trades, plain or packed with zstd. A symbol "
+        f"may be an instrument id too.\n\n{_ANY_ORDER}",
+        ("base_latency_ns", "keep_far_levels"),
     ),
 }
 

@@ -116,7 +116,7 @@ def _draw_queue(panel: Any, rows: NDArray[Any], clock: _Clock) -> None:
     for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         part = thin(placed[begin:end], POINTS_MAX)
         until = placed["ts"][end] if end < len(placed) else _until(rows, placed)
-        at = np.append(clock(part["ts"]), clock(until))
+        at = clock(np.append(part["ts"], until))
         ahead = np.append(part["front_qty"], part["front_qty"][-1])
         panel.step(
             at, ahead, where="post", color=_AHEAD, linewidth=1.3, label="" if number else "ahead of it"

@@ -194,7 +194,7 @@ def _trade(s, own, exch_ts):
     start, stop = text_of(s, column(s, _SIDE))
     maker = hashed(start, stop)
     is_sell = maker in _TRUE
-    if not has_px or not has_qty or not (is_sell or maker in _FALSE):
+    if not has_px or not has_qty or qty < 0.0 or not (is_sell or maker in _FALSE):
         return FIELD
     side = SELL_EVENT if is_sell else BUY_EVENT
     add_row(s, TRADE_EVENT | side, exch_ts, exch_ts + own.latency_ns, px, qty)
@@ -214,7 +214,7 @@ def _best_prices(s, own, exch_ts):
     bid_qty, has_bid_qty = number_of(s, column(s, _BID_QTY))
     ask, has_ask = number_of(s, column(s, _ASK))
     ask_qty, has_ask_qty = number_of(s, column(s, _ASK_QTY))
-    if not has_bid or not has_bid_qty or not has_ask or not has_ask_qty:
+    if not has_bid or not has_bid_qty or not has_ask or not has_ask_qty or bid_qty < 0.0 or ask_qty < 0.0:
         return FIELD
     local_ts = exch_ts + own.latency_ns
     add_row(s, DEPTH_BBO_EVENT | BUY_EVENT, exch_ts, local_ts, bid, bid_qty)
@@ -231,7 +231,7 @@ def _depth(s, own, exch_ts):
     qty, has_qty = number_of(s, column(s, _QTY))
     start, stop = text_of(s, column(s, _SIDE))
     side_text = hashed(start, stop)
-    if not has_px or not has_qty or side_text not in (_BUY_SIDE, _SELL_SIDE):
+    if not has_px or not has_qty or qty < 0.0 or side_text not in (_BUY_SIDE, _SELL_SIDE):
         return FIELD
     side = BUY_EVENT if side_text == _BUY_SIDE else SELL_EVENT
     update = _SET

@@ -36,7 +36,7 @@ def _rounds(rows: NDArray[Any]) -> NDArray[np.int64]:
     """
     at_exchange = ~np.isin(rows["kind"], (*_REQUESTS, LIFE_ANSWER))
     latest = np.maximum.accumulate(np.where(at_exchange, rows["ts"], INVALID_MIN))
-    return np.cumsum(np.isin(rows["kind"], _REQUESTS) & (rows["ts"] < latest))
+    return np.cumsum(np.isin(rows["kind"], _REQUESTS) & (rows["ts"] < latest), dtype=np.int64)
 
 
 class Lives:

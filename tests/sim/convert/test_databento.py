@@ -1,6 +1,8 @@
 """Databento's files: books that come out right, choices, and what is said of files that are wrong."""
 
+import re
 import struct
+from collections import Counter
 from decimal import Decimal
 
 import databento_dbn as dbn
@@ -10,6 +12,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import sim
 from hftd.errors import DataError
 from hftd.types import (
     ADD_ORDER_EVENT,
@@ -91,6 +94,30 @@ def test_the_orders_that_are_left_are_those_of_the_market(tmp_path, seed):
     assert report.unreadable == []
 
 
+def test_the_engine_follows_the_orders_without_a_warning(tmp_path):
+    market = Orders(4, unit_ns=1_000_000)
+    market.snapshot()
+    for _ in range(1500):
+        market.step()
+    last_ns = market.time_ns
+    # Time goes on until the last row.
+    market.time_ns += 10_000_000
+    market.put("T", "B", 4_750_000_000_000, 1, flags=LAST)
+    rows, _ = ours(write(tmp_path / "day.dbn", metadata(dbn.Schema.MBO), market.records))
+    asset = sim.BacktestAsset().data(rows).tick_size(0.25).lot_size(1.0).linear_asset(50.0)
+    asset.constant_order_latency(1, 1).trading_value_fee_model(0.0, 0.0)
+    asset.l3_fifo_queue_model().no_partial_fill_exchange()
+    hbt = sim.HashMapMarketDepthBacktest([asset])
+    hbt.elapse(last_ns + 2_000_000 - int(rows["local_ts"][0]))
+    depth = hbt.depth(0)
+    for side, qty_at in (("B", depth.bid_qty_at_tick), ("A", depth.ask_qty_at_tick)):
+        levels: Counter[int] = Counter()
+        for at, price, size in market.orders.values():
+            levels[price // TICK] += size if at == side else 0
+        assert {tick: qty_at(tick) for tick in levels} == levels
+    assert hbt.warnings() == []
+
+
 @pytest.mark.parametrize("limit", [1, 10])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_levels_that_a_record_shows_are_those_of_the_book_behind_it(tmp_path, seed, limit):
@@ -151,6 +178,14 @@ def test_a_level_out_of_sight_stays_until_a_record_tells_that_it_is_gone(tmp_pat
     rows, _ = ours(write(tmp_path / "day.dbn", metadata(dbn.Schema.MBP_1), records))
     changes = [(float(row["px"]), float(row["qty"])) for row in rows[1:]]
     assert changes == [(25.0, 5), (25.25, 3), (25.25, 0), (25.0, 4), (25.0, 0), (24.75, 1)]
+
+
+def test_levels_out_of_sight_can_be_deleted_instead(tmp_path):
+    records = [best_bid(100, 5, 0), best_bid(101, 3, 10), best_bid(100, 4, 20)]
+    path = write(tmp_path / "day.dbn", metadata(dbn.Schema.MBP_1), records)
+    rows, _ = ours(path, keep_far_levels=False)
+    changes = [(float(row["px"]), float(row["qty"])) for row in rows[1:]]
+    assert changes == [(25.0, 5), (25.0, 0), (25.25, 3), (25.25, 0), (25.0, 4)]
 
 
 def test_levels_that_are_remembered_are_bounded(tmp_path):
@@ -239,13 +274,13 @@ def test_several_instruments_are_refused_unless_one_is_chosen(tmp_path):
 def test_a_choice_that_can_not_be_made_is_said(tmp_path, symbol, said):
     with pytest.raises(DataError) as caught:
         ours(two_instruments(tmp_path), symbol=symbol)
-    assert __import__("re").search(said, f"{caught.value.what}\n{caught.value.hint}")
+    assert re.search(said, f"{caught.value.what}\n{caught.value.hint}")
 
 
 def test_several_publishers_are_refused_unless_one_is_chosen(tmp_path):
     records = [trade(k * TICK, publisher_id=39 + k % 2) for k in range(4)]
     path = write(tmp_path / "day.dbn", metadata(dbn.Schema.TRADES), records)
-    with pytest.raises(DataError, match="several publishers: 39 .2 records., 40"):
+    with pytest.raises(DataError, match=r"several publishers: 39 \(2 records\), 40"):
         ours(path)
     rows, report = ours(path, symbol="40:ESH4")
     assert rows["px"].tolist() == [0.25, 0.75]
@@ -327,7 +362,7 @@ def test_a_truncated_zstd_is_said_and_the_records_before_it_are_kept(tmp_path):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     rows, report = ours(path)
-    assert 100 < len(rows)
+    assert len(rows) > 100
     assert report.exit_code == 1
     assert "zstd data" in report.damage[0]
 
@@ -375,7 +410,7 @@ def test_metadata_that_are_wrong_are_refused_with_the_file(tmp_path):
 
 def test_metadata_alone_are_said_to_give_nothing(tmp_path):
     path = write(tmp_path / "day.dbn", metadata(dbn.Schema.MBO), [])
-    with pytest.raises(DataError, match="none of 0 "):
+    with pytest.raises(DataError, match=r"none of 0 records gives a row \(empty\)"):
         ours(path)
 
 

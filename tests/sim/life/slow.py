@@ -167,7 +167,7 @@ class Slow:
             self.moved(ts, order, order.front - given, life.CAUSE_TRADE, (tick, qty))
             lots = half_up(-order.front / lot)
             if lots <= 0:
-                left = 0.0
+                # What took from the market's queue takes from that of the orders behind it as well.
                 continue
             some = lots * lot
             is_all = not self.asset.partial or half_up((order.leaves - some) / lot) <= 0

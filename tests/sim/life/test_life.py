@@ -86,6 +86,24 @@ def test_a_life_adds_up_to_the_account_and_to_what_the_bot_knows(seed, partial, 
     assert len(fills) == len(told)
 
 
+def test_these_worlds_have_every_cause_that_levels_can_have():
+    causes = set()
+    for seed in range(40):
+        made = before_the_end(random_runs.case(seed, partial=seed % 2 == 0))
+        causes |= set(run(made)[1].life()["cause"].tolist())
+    assert causes >= {
+        life.CAUSE_TRADE,
+        life.CAUSE_DEPTH,
+        life.CAUSE_CAP,
+        life.CAUSE_FILL,
+        life.CAUSE_TRADED_THROUGH,
+        life.CAUSE_REACHED,
+        life.CAUSE_CROSSED,
+        life.CAUSE_TAKEN,
+        life.CAUSE_NEW_PLACE,
+    }
+
+
 @settings(SETTINGS, max_examples=150)
 @given(st.integers(0, 1 << 30), st.booleans(), st.booleans())
 def test_what_a_life_tells_is_what_a_slow_exchange_tells(seed, partial, shared):
