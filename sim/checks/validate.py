@@ -217,6 +217,9 @@ def _problems(checker: Checker, files: list[str]) -> list[Problem]:
         if number == layout.TRADE_DOUBLED and not doubles_count(checker):
             problem.severity = NOTE
             problem.hint = "so many that the venue seems to put several equal trades in a message"
+        if number == layout.OFF_LOT and checker.limits.lot_size is None:
+            # Orders that are older than a change of the lot size stand in books for years.
+            problem.severity = NOTE
         found.append(problem)
     return found
 

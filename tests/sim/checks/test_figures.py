@@ -173,3 +173,12 @@ def test_sides_of_trades_are_told_apart(folder):
     # Those of the test's market are all at the opposite best.
     assert report.trades.at_best == trades.sum()
     assert ((rows["ev"][trades] & np.uint64(BUY_EVENT | SELL_EVENT)) != 0).all()
+
+
+def test_quantities_off_a_lot_size_that_was_guessed_are_a_note(folder):
+    rows = sound_rows(2, 300)
+    rows["qty"][np.flatnonzero(kinds(rows) == TRADE_EVENT)[4]] += 0.0004
+    write_events(folder / "day.npz", rows)
+    guessed, given = validate([folder / "day.npz"]), validate([folder / "day.npz"], limits=LIMITS)
+    assert [(one.name, one.severity) for one in guessed.problems] == [("off_lot", "note")]
+    assert [(one.name, one.severity) for one in given.problems] == [("off_lot", "warning")]
