@@ -137,7 +137,6 @@ class Feed:
             if is_local and self._block_nos[1] >= 0 and self.on_block_over and not source.is_lasting:
                 self.on_block_over()
             number = self._block_nos[is_local] + 1
-            self._blocks[is_local] = None
             block = source.take(number, is_local)
             if block is None:
                 return False

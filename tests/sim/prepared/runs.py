@@ -47,5 +47,6 @@ def result_of(hbt: Any) -> bytes:
     hbt.record_every(10_000_000)
     market_making(hbt, *MAKER)
     hbt.check()
-    assert len(hbt.fills()) > 5
+    assert len(hbt.fills()) > 0
+    hbt.engine.stop()
     return hbt.records().tobytes() + hbt.fills().tobytes() + str(hbt.rows()).encode()

@@ -55,15 +55,14 @@ def test_a_file_that_is_changed_in_place_within_its_times_is_not_taken_for_what_
     before = result_of(maker_on(day))
     stat = day.stat()
     data = bytearray(day.read_bytes())
-    rows = some_day(5)[:100]
     changed = np.load(day)["data"]
-    changed["qty"][50:] *= 2.0
+    changed["px"] += 100.0
     write_events(day.with_name("other.npz"), changed, level=0)
     data[:] = day.with_name("other.npz").read_bytes()
     with day.open("r+b") as file:
         file.write(data)
     os.utime(day, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert day.stat().st_size == stat.st_size and len(rows)
+    assert day.stat().st_size == stat.st_size
     assert result_of(maker_on(day)) == result_of(maker_on(changed)) != before
 
 
