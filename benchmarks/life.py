@@ -48,11 +48,13 @@ def measure(repeat: int, times: int) -> dict[str, Any]:
             ends.add(ended)
             if turn:
                 seconds[recorded].append(took)
+    where = machine()
+    where["load_1_min_after"] = where["load_1_min"]
     return {
         "market": of.name,
         "rows": len(of.rows),
         "repeat": repeat,
-        "machine": machine(),
+        "machine": where,
         "life_rows": rows,
         "rows_per_s": {
             str(on): spread([len(of.rows) / one for one in found]) for on, found in seconds.items()
