@@ -75,6 +75,7 @@ def test_stretches_go_on_from_one_file_to_the_next(folder):
 
 
 @pytest.mark.parity
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "names",
     [
@@ -97,6 +98,7 @@ def test_with_whole_parameters_the_rows_are_the_references(futures_capture, tmp_
 
 
 @pytest.mark.parity
+@pytest.mark.timeout(400)
 def test_with_fractions_the_references_times_are_rounded_to_256_ns_and_ours_are_not(
     futures_capture, tmp_path
 ):
@@ -222,6 +224,7 @@ def test_market_data_are_not_taken_for_orders(folder):
         recorded_latencies([folder / "day.npz"])
 
 
+@pytest.mark.timeout(300)
 def test_a_backtest_has_the_latencies_that_were_recorded(folder):
     rows = sound_rows(6)
     write_events(folder / "day.npz", rows)
