@@ -155,6 +155,7 @@ class EventReader:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
+        assert self._file is None, "a reader reads once"
         try:
             with npz.reading(self._where):
                 self._file = self.path.open("rb")

@@ -28,6 +28,9 @@ from sim.convert.text import TextFile
 from sim.fuse import ArchiveFuser
 
 _LARGE_CORRECTION_NS: Final = 60_000_000_000
+_LINE_HINT: Final = 'a line is `<local time in ns> <json>`, such as `1723161255088176367 {"e":"trade",...}`'
+_LISTED: Final = 12
+"""Symbols that an error lists."""
 _PLAIN_KINDS: Final = {1: "depth", 2: "trade", 3: "depth clear", 4: "depth snapshot", 5: "best bid and offer"}
 
 
@@ -105,7 +108,7 @@ def convert_with(
         found = ordering.survey.result(drops_marked=drops_marked)
         count = int(found["count"])
         if not count:
-            raise _no_rows(reading, inputs, damage)
+            raise _no_rows(venue, reading, inputs, damage)
         latency_min_ns = int(found["latency_min"])
         shift_ns = options.base_latency_ns - latency_min_ns if latency_min_ns < 0 else 0
         books = CrossedBooks(reading.scale)
@@ -155,7 +158,15 @@ def convert_with(
     )
 
 
-_OF_SOME_VENUES: Final = ("depth", "latency_ns", "keep_far_levels", "hftbacktest_rows", "snapshots")
+_OF_SOME_VENUES: Final = (
+    "depth",
+    "latency_ns",
+    "keep_far_levels",
+    "hftbacktest_rows",
+    "snapshots",
+    "tick_size",
+    "lot_size",
+)
 
 
 def _check_options(venue: Venue, options: Options) -> None:
@@ -205,7 +216,8 @@ def _checked_symbol(reading: Reading, options: Options, inputs: Sequence[Path]) 
     """
     scan = reading.scan
     counts = scan.counts(scanning.SYMBOLS)
-    listed = ", ".join(f"{name} ({count:,} lines)" for name, count in counts.items())
+    shown = [f"{name} ({count:,} lines)" for name, count in list(counts.items())[:_LISTED]]
+    listed = ", ".join(shown) + (f" and {len(counts) - _LISTED} more" if len(counts) > _LISTED else "")
     where = _where(inputs)
     if scan.asked is not None and scan.asked not in counts:
         raise DataError(
@@ -236,7 +248,7 @@ def _refuse_damage(damage: list[str], unreadable: list[Place], count: int) -> No
         )
 
 
-def _no_rows(reading: Reading, inputs: Sequence[Path], damage: list[str]) -> DataError:
+def _no_rows(venue: Venue, reading: Reading, inputs: Sequence[Path], damage: list[str]) -> DataError:
     where = _where(inputs)
     if damage:
         return DataError(f"nothing can be converted: {damage[0]}", where=where)
@@ -245,9 +257,9 @@ def _no_rows(reading: Reading, inputs: Sequence[Path], damage: list[str]) -> Dat
     reasons = _named(reading.scan.record["ignored"], scanning.REASONS)
     said = "; ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
     return DataError(
-        f"none of {reading.lines:,} lines gives a row ({said})",
+        f"none of {reading.lines:,} {'records' if venue.is_binary else 'lines'} gives a row ({said or 'empty'})",
         where=where,
-        hint='a line is `<local time in ns> <json>`, such as `1723161255088176367 {"e":"trade",...}`',
+        hint="" if venue.open_input else _LINE_HINT,
     )
 
 

@@ -30,7 +30,8 @@ from hftd.json_numbers import integer
 from hftd.native import load_u8
 from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
 from sim.convert import bybit
-from sim.convert.bybit import own_at, read_message
+from sim.convert.bybit import read_message
+from sim.convert.bybitbook import own_at
 from sim.convert.csv import Table, column, next_line, open_table
 from sim.convert.message import add_row, hashed, number_of, text_key, text_of
 from sim.convert.scan import end_message, is_chosen, next_message, start_block

@@ -58,6 +58,7 @@ class Engine:
         num_lanes: How many bots there may be.
         local_books: The addresses of the local side's books, if it runs here too (in a backtest). Otherwise
             (in a replay) the lanes are set up as bots come.
+        publishes_rows: Whether the local streams are read row by row, to be published.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class Engine:
         models: list[AssetModel],
         num_lanes: int = 1,
         local_books: list[int] | None = None,
+        *,
+        publishes_rows: bool = False,
     ) -> None:
         self.models = models
         self.arena = Arena()
@@ -73,6 +76,7 @@ class Engine:
         self.num_lanes = num_lanes
         self._models: list[Compiled] = []
         self._local_books = local_books or []
+        self._publishes_rows = publishes_rows
         self.exchanges = self.arena.records(exchange_dtype, len(models))
         self.locals = self.arena.records(stream_dtype, len(models))
         self.lanes = self.arena.records(lane_dtype, len(models) * num_lanes).reshape(len(models), num_lanes)
@@ -99,7 +103,7 @@ class Engine:
             model,
             [self.stream(asset_no, 0), self.stream(asset_no, 1)],
             [exchange, local],
-            wants_rows=not self._local_books,
+            wants_rows=self._publishes_rows,
             warnings=self.warnings,
         )
 
@@ -256,6 +260,9 @@ class Engine:
     def _on_next_file(self, _engine: int, asset_no: int, is_local: int) -> int:
         """Called from compiled code: point the stream to the next rows. Returns 1 if there are none."""
         feed = self.feeds[asset_no]
+        if self.error is not None:
+            # The first error is the one that is told: nothing goes on behind it.
+            return 2
         try:
             return 0 if feed.next(is_local) else 1
         except HftdError as error:

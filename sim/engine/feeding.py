@@ -92,8 +92,9 @@ class Feed:
             HftdError: They can't be had, or are wrong.
         """
         stream = self._streams[is_local]
-        # What it points to may be gone in a moment.
-        stream["segment"] = stream["segments_end"] = 0
+        if self._blocks[is_local] is not None:
+            # What it points to will be gone in a moment.
+            stream["segment"] = stream["segments_end"] = 0
         file_no = int(stream["file_no"])
         if self._take_block(stream, is_local, file_no):
             return True
@@ -136,7 +137,6 @@ class Feed:
             if is_local and self._block_nos[1] >= 0 and self.on_block_over and not source.is_lasting:
                 self.on_block_over()
             number = self._block_nos[is_local] + 1
-            self._blocks[is_local] = None
             block = source.take(number, is_local)
             if block is None:
                 return False

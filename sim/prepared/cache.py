@@ -251,7 +251,8 @@ def entries() -> list[Entry]:
 def _entries_of(root: Path, names: list[str]) -> list[Entry]:
     found: list[Entry] = []
     for name in names:
-        if not _ENTRY.fullmatch(name):
+        match = _ENTRY.fullmatch(name)
+        if match is None or match[4] != str(VERSION):
             continue
         with suppress(OSError, NotWholeError):
             handle = os.open(root / name, os.O_RDONLY | os.O_CLOEXEC)

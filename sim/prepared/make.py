@@ -300,8 +300,9 @@ class BlockMaker:
         def add(part: NDArray[Any]) -> int:
             nonlocal at
             start = aligned(at, PART_ALIGN)
-            parts.append((start, part.view(np.uint8)))
-            at = start + part.nbytes
+            if part.nbytes:
+                parts.append((start, part.view(np.uint8)))
+                at = start + part.nbytes
             return start
 
         exchange, local = made["sides"]

@@ -295,7 +295,8 @@ class Unpacked:
 
 def _placing(made: Made) -> Callable[[int], int]:
     places = {offset: int(part.ctypes.data) for offset, part in made.parts}
-    return places.__getitem__
+    # A part of nothing stands nowhere.
+    return lambda at: places.get(at, 0)
 
 
 def _pieces_of(path: Path) -> Iterator[NDArray[Any]]:

@@ -160,8 +160,10 @@ class Writer:
     def _run(self) -> None:
         error: BaseException | None = None
         try:
-            with self._reader:
+            try:
                 self._write_all()
+            finally:
+                self._reader.close()
         except BaseException as raised:
             # Those who wait for blocks get it.
             error = raised

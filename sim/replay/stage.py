@@ -91,7 +91,7 @@ class Stage:
         self._clock_id = clock_id
         self._arena = Arena()
         models = [asset.model for asset in assets]
-        self.engine = Engine(models, MAX_BOTS)
+        self.engine = Engine(models, MAX_BOTS, publishes_rows=True)
         for asset_no, feed in enumerate(self.engine.feeds):
             feed.on_file_over = partial(self._over, asset_no, is_file=True)
             feed.on_block_over = partial(self._over, asset_no, is_file=False)

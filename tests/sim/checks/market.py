@@ -110,3 +110,26 @@ def like(row, **fields):
     for name, value in fields.items():
         made[name] = value
     return made
+
+
+def in_both_orders(received):
+    """Rows that were received, in the order of both clocks, split where they disagree: the rule, plainly."""
+    by_exch = np.argsort(received["exch_ts"], kind="stable").tolist()
+    by_local = np.argsort(received["local_ts"], kind="stable").tolist()
+    made = []
+    i = j = 0
+    while i < len(by_exch) or j < len(by_local):
+        a = received[by_exch[i]] if i < len(by_exch) else None
+        b = received[by_local[j]] if j < len(by_local) else None
+        if a is not None and b is not None and by_exch[i] == by_local[j]:
+            made.append(like(a, ev=a["ev"] | np.uint64(BOTH)))
+            i, j = i + 1, j + 1
+            continue
+        times = [None if row is None else (row["exch_ts"], row["local_ts"]) for row in (a, b)]
+        if times[1] is None or (times[0] is not None and times[0] <= times[1]):
+            made.append(like(a, ev=a["ev"] & ~np.uint64(LOCAL_EVENT)))
+            i += 1
+        else:
+            made.append(like(b, ev=b["ev"] & ~np.uint64(EXCH_EVENT)))
+            j += 1
+    return np.array([row.item() for row in made], event_dtype)

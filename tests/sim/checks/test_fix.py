@@ -18,9 +18,8 @@ from hftd.errors import DataError, UsageError
 from hftd.types import EXCH_EVENT, LOCAL_EVENT, TRADE_EVENT, event_dtype
 from sim.archive import check_events, read_events, write_events
 from sim.checks import FIXED, Limits, fix, validate
-from sim.convert.order import Ordered, survey
 
-from .market import LOT_SIZE, TICK_SIZE, inserted, kinds, sound_rows
+from .market import LOT_SIZE, TICK_SIZE, in_both_orders, inserted, kinds, sound_rows
 from .test_planted import trade_again
 
 ROOT = Path(__file__).parents[3]
@@ -36,12 +35,11 @@ def folder(tmp_path_factory):
 def overtaking(seed, messages=150):
     """As a converter writes it: messages overtake each other, so some rows are split; each row has times of its own."""
     received = sound_rows(seed, messages)
-    received["ev"] &= ~np.uint64(BOTH)
     numbers = np.arange(len(received))
     received["exch_ts"] += numbers
     rng = np.random.default_rng(seed)
     received["local_ts"] = received["exch_ts"] + rng.integers(1_000_000, 150_000_000, len(received))
-    return np.concatenate(list(Ordered(received, survey(received), 0).blocks()))
+    return in_both_orders(received)
 
 
 def fixed(folder, rows, **options):
@@ -92,9 +90,7 @@ def test_whole_rows_that_are_out_of_order_are_split_as_those_of_a_capture(folder
     received["exch_ts"] += np.arange(len(received))
     rng = np.random.default_rng(seed)
     received["local_ts"] = received["exch_ts"] + rng.integers(1_000_000, 150_000_000, len(received))
-    plain = received.copy()
-    plain["ev"] &= ~np.uint64(BOTH)
-    expected = np.concatenate(list(Ordered(plain, survey(plain), 0).blocks()))
+    expected = in_both_orders(received)
     report, copy = fixed(folder, received)
     assert copy.tobytes() == expected.tobytes()
     assert report.rows_split == len(expected) - len(received)

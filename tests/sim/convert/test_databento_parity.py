@@ -14,7 +14,6 @@ from types import ModuleType
 
 import databento_dbn as dbn
 import numpy as np
-import polars as pl
 import pytest
 import zstandard
 
@@ -25,6 +24,7 @@ from sim.convert import convert
 from .dbn_files import LAST, SNAPSHOT, START_NS, TICK, Orders, metadata, write
 
 pytestmark = pytest.mark.parity
+pl = pytest.importorskip("polars", reason="the reference, which brings it, is not installed")
 ROOT = Path(__file__).resolve().parents[3]
 FLOAT_NS = 1300
 """The reference takes times through Python's datetime (microseconds) and a double (238 ns at this date)."""
@@ -73,7 +73,7 @@ class DBNStore:
 class Frame(pl.DataFrame):
     """Has an index, as the frames of pandas that Databento's package gives."""
 
-    index: pl.Series
+    index = None
 
 
 def _times(times):

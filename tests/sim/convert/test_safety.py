@@ -69,7 +69,7 @@ def test_a_conversion_that_is_killed_leaves_the_old_archive_or_a_whole_one(tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_conversion_that_is_killed_a_hundred_times_leaves_the_old_archive_or_a_whole_one(tmp_path):
     kill_at_random(tmp_path, 100, seed=2)
 
@@ -180,5 +180,5 @@ def test_the_memory_of_a_conversion_does_not_grow_with_its_input(tmp_path):
     assert rows - rows_split == 3_000_000
     assert rows_split > 100_000
     # The rows alone are 192 MB.
-    assert after - before < 100 << 20
+    assert after - before < 150 << 20
     assert len(read_events(tmp_path / "out.npz")) == rows

@@ -13,6 +13,7 @@ from hftd.errors import DataError, UsageError
 from hftd.types import BUY_EVENT, DEPTH_BBO_EVENT, KIND_MASK, SELL_EVENT
 from sim.archive import check_events, read_events
 from sim.convert import Options, convert
+from sim.fuse import fuse
 
 from .tardis_files import BOOK, START_US, TICKER, TRADES, Day, table
 
@@ -111,6 +112,12 @@ def test_several_symbols_are_refused_unless_one_is_chosen(tmp_path):
         ours(path, symbol="B")
 
 
+def test_of_many_symbols_an_error_lists_the_most_frequent(tmp_path):
+    lines = [f"binance,S{k},{AT},false,bid,{k},1" for k in range(700)] + [f"binance,S7,{AT},false,bid,1,1"]
+    with pytest.raises(DataError, match=r"several symbols: S7 \(2 lines\), S0 .* and \d+ more"):
+        ours(table(tmp_path / "book.csv", BOOK, lines))
+
+
 def test_several_exchanges_are_refused_unless_one_is_chosen(tmp_path):
     spot = table(tmp_path / "spot.csv", BOOK, [f"binance,BTCUSDT,{AT},false,bid,1,1"])
     futures = table(tmp_path / "futures.csv", BOOK, [f"binance-futures,BTCUSDT,{AT},false,bid,2,1"])
@@ -187,6 +194,15 @@ def test_a_snapshot_may_span_blocks_and_chunks(tmp_path):
     assert rows["px"][[0, count + 1]].tolist() == [1_000_001 - count, 1_000_000 + count]
     assert (np.diff(rows["px"][count + 2 : -1]) == 1).all()
     assert report.rows_by_kind == {"depth": 1, "depth clear": 2, "depth snapshot": 2 * count}
+
+
+def test_fusing_while_converting_is_fusing_the_archive(tmp_path):
+    files = Day(5, 12_000).write(tmp_path)
+    plain, _ = ours(*files.values())
+    fused, report = ours(*files.values(), tick_size=0.1, lot_size=0.001)
+    assert len(plain) > 40_000
+    assert fused.tobytes() == fuse(plain, 0.1, 0.001).tobytes()
+    assert (report.rows, report.rows_split) == (len(fused), len(plain) - sum(report.rows_by_kind.values()))
 
 
 def test_to_fuse_both_sizes_are_needed(tmp_path, day):
