@@ -22,12 +22,8 @@ _EPILOG = """\b
 Examples:
   hftd backtest --bot configs/bot.toml --date 20220831
   hftd backtest --bot configs/grid.toml --date 20220831 --record grid.npz
-<<<<<<< HEAD
-  hftd backtest --bot bot.toml --date 20220831 --record r.npz --explain
-=======
   hftd backtest --bot configs/grid.toml --date 20220831 \\
     --record grid.npz --explain
->>>>>>> main
 
 \b
 The result is that of `hftd replay` and `hftd bot` on the same
