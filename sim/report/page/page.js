@@ -135,10 +135,11 @@
       if (spec.x.length < 3) made.points = { show: true, size: 7, fill: color(one.color) };
     } else if (spec.kind === "bars") {
       const many = spec.labels.length > 8;
-      made.fill = color(one.color) + (many ? "c0" : "");
+      made.fill = color(one.color);
       made.width = many ? 0 : 1;
-      made.paths = uPlot.paths.bars({ size: [many ? 0.92 : 0.6, 90], align: many && spec.series.length > 1 ? (index ? 1 : -1) : 0 });
-      if (many && spec.series.length > 1) made.paths = uPlot.paths.bars({ size: [0.45, 40], align: index ? 1 : -1 });
+      // Two histograms share their bins: each has a half of every one.
+      const halves = many && spec.series.length > 1;
+      made.paths = uPlot.paths.bars(halves ? { size: [0.45, 40], align: index ? 1 : -1 } : { size: [many ? 0.92 : 0.6, 90] });
     } else {
       made.width = 2;
       made.points = { show: true, size: 9, fill: color(one.color), stroke: color(one.color) };
