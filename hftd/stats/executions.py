@@ -51,9 +51,21 @@ class Executions:
         """Positive for buys."""
         return self.qty * self.side
 
-    def until(self, local_ts: int) -> "Executions":
-        """Those that the bot knew of at a time: what its state at that time contains."""
-        return self.take(self.local_ts <= local_ts)
+    def known_at(self, row: Any) -> NDArray[np.bool_]:
+        """Which of them a recorded state contains: shape (n,).
+
+        Of those that the bot learned of in the very nanosecond of the row, the row's own count of trades decides.
+        """
+        learned = np.argsort(self.local_ts, kind="stable")
+        stamps = self.local_ts[learned]
+        least, most = (
+            np.searchsorted(stamps, row["timestamp"], "left"),
+            np.searchsorted(stamps, row["timestamp"], "right"),
+        )
+        count = int(min(max(int(row["num_trades"]), least), most))
+        known = np.zeros(len(self), np.bool_)
+        known[learned[:count]] = True
+        return known
 
     def take(self, rows: Any) -> "Executions":
         """Some of them."""

@@ -36,6 +36,7 @@ def rows_of(done, contract, ends, price, *, held=0.0, cash=0.0, rate=0.0):
         row["position"] = held + done.signed_qty[known].sum()
         row["balance"] = cash - value.sum()
         row["fee"] = rate * np.abs(value).sum()
+        row["num_trades"] = known.sum()
     return rows
 
 
@@ -118,6 +119,14 @@ def test_a_record_without_a_price_can_not_be_split():
 def test_executions_after_the_last_row_are_not_in_its_split():
     done = executed((1, 1.0, 100.0, True), (9, 1.0, 100.0, True))
     rows = rows_of(done, Contract(), [0, 5], [100.0, 110.0])
+    found = split(rows, done, np.array([100.0, 100.0]), Contract(), "x")
+    assert found.is_exact
+    assert found.total == pytest.approx(10.0)
+
+
+def test_a_row_of_the_same_nanosecond_as_an_execution_says_by_its_count_whether_it_has_it():
+    done = executed((5, 1.0, 100.0, True), (5, 1.0, 101.0, True))
+    rows = rows_of(done.take(slice(0, 1)), Contract(), [0, 5], [100.0, 110.0])
     found = split(rows, done, np.array([100.0, 100.0]), Contract(), "x")
     assert found.is_exact
     assert found.total == pytest.approx(10.0)
