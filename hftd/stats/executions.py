@@ -54,15 +54,15 @@ class Executions:
     def known_at(self, row: Any) -> NDArray[np.bool_]:
         """Which of them a recorded state contains: shape (n,).
 
-        Of those that the bot learned of in the very nanosecond of the row, the row's own count of trades decides.
+        The row's own count of trades decides: the clock can't tell for executions of its very nanosecond, and the last
+        row, made when the data was over, has what was still on its way. A count that can't be right is passed over.
         """
         learned = np.argsort(self.local_ts, kind="stable")
         stamps = self.local_ts[learned]
-        least, most = (
-            np.searchsorted(stamps, row["timestamp"], "left"),
-            np.searchsorted(stamps, row["timestamp"], "right"),
-        )
-        count = int(min(max(int(row["num_trades"]), least), most))
+        before = int(np.searchsorted(stamps, row["timestamp"], "left"))
+        count = int(row["num_trades"])
+        if not before <= count <= len(self):
+            count = int(np.searchsorted(stamps, row["timestamp"], "right"))
         known = np.zeros(len(self), np.bool_)
         known[learned[:count]] = True
         return known
