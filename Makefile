@@ -35,7 +35,7 @@ demo-live: .venv
 	@$(BIN)/hftd demo --live
 
 test: .venv
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: .venv
 	@# 5 says that no test is marked slow, which is no failure.

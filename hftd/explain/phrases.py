@@ -171,7 +171,7 @@ def queue_changed(part: NDArray[Any]) -> str:
     if left < 0.0:
         after = f"the last went {qty(-left)} beyond"
     took = f" in {span(int(part['ts'][-1]) - int(part['ts'][0]))}" if len(part) > 1 else ""
-    return f"of what is ahead of it{took}: {', '.join(said)}; {after}; {_range(part)}"
+    return f"of what was ahead of it{took}: {', '.join(said)}; {after}; {_range(part)}"
 
 
 def _changed(cause: int, part: NDArray[Any]) -> str:

@@ -51,9 +51,21 @@ class Executions:
         """Positive for buys."""
         return self.qty * self.side
 
-    def until(self, local_ts: int) -> "Executions":
-        """Those that the bot knew of at a time: what its state at that time contains."""
-        return self.take(self.local_ts <= local_ts)
+    def known_at(self, row: Any) -> NDArray[np.bool_]:
+        """Which of them a recorded state contains: shape (n,).
+
+        The row's own count of trades decides: the clock can't tell for executions of its very nanosecond, and the last
+        row, made when the data was over, has what was still on its way. A count that can't be right is passed over.
+        """
+        learned = np.argsort(self.local_ts, kind="stable")
+        stamps = self.local_ts[learned]
+        before = int(np.searchsorted(stamps, row["timestamp"], "left"))
+        count = int(row["num_trades"])
+        if not before <= count <= len(self):
+            count = int(np.searchsorted(stamps, row["timestamp"], "right"))
+        known = np.zeros(len(self), np.bool_)
+        known[learned[:count]] = True
+        return known
 
     def take(self, rows: Any) -> "Executions":
         """Some of them."""

@@ -85,7 +85,7 @@ def split(
     last = priced[-1]
     if not done.source:
         return split_by_rows(priced, contract)
-    inside = done.local_ts <= last["timestamp"]
+    inside = done.known_at(last)
     done, mids = done.take(inside), mids[inside]
     end = float(values(contract, np.array([last["price"]]))[0])
     cash_end, held_end = float(balance(contract, last["balance"])), float(last["position"])
@@ -102,7 +102,7 @@ def split(
         cash, held = float(balance(contract, first["balance"])), float(first["position"])
         fees_before = float(first["fee"])
         start = float(values(contract, np.array([first["price"]]))[0])
-        later = done.local_ts > first["timestamp"]
+        later = ~done.known_at(first)
         done, mids = done.take(later), mids[later]
         why = "the account was not empty at the start: counted from the first recorded row"
     at_price = values(contract, done.price)

@@ -2,6 +2,7 @@
 
 # pyright: basic
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -21,6 +22,7 @@ _EMPTY: Final = AssetReport(
     name="all together", meta=None, figures={}, why={}, periods=[], split=None, markouts=[], markouts_from="",
     frame=(), done=None, latencies=None, orders=None,
 )  # fmt: skip
+_ENDING: Final = re.compile("<(?=/script|!--)", re.IGNORECASE)
 _NO_SUM: Final = "the assets can't be added up"
 
 
@@ -49,8 +51,7 @@ def page(runs: Sequence[RunReport], options: Options, title: str | None = None) 
         plots=_embedded(drawn),
         css=_text("page.css"),
         js=_text("page.js"),
-        uplot_css=_text("uplot.css"),
-        uplot_js=_text("uplot.js"),
+        plotly=_plotly(),
     )
 
 
@@ -184,6 +185,15 @@ def _embedded(value: Any) -> str:
 @cache
 def _text(name: str) -> str:
     return files("sim.report").joinpath("page", name).read_text(encoding="utf-8")
+
+
+@cache
+def _plotly() -> str:
+    """The script of the plots, as its package has it; nothing in it ends the element it stands in."""
+    # Here, not above: its import would be the start of every command's.
+    from plotly.offline import get_plotlyjs
+
+    return _ENDING.sub(r"\\x3c", get_plotlyjs())
 
 
 @cache

@@ -43,10 +43,9 @@ def ratios(
     if not len(columns):
         keys = [figure for metric in METRICS for figure in _names(metric)]
         return dict.fromkeys(keys), dict.fromkeys(keys, problem)
-    chosen = [metric() if "book_size" not in _parameters(metric) else metric for metric in METRICS]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        values, why = compute_metrics(resample(columns, options.resample), [*chosen], kwargs)
+        values, why = compute_metrics(resample(columns, options.resample), METRICS, kwargs)
     if any("interval" in str(one.message) for one in caught):
         notes.append(
             f"{name}: the record has gaps: some samples are further apart than {options.resample}; ratios are "
@@ -59,10 +58,6 @@ def ratios(
 
 def _names(metric: type[metrics.Metric]) -> list[str]:
     return [metric().name]  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _parameters(metric: type[metrics.Metric]) -> tuple[str, ...]:
-    return metric.__init__.__code__.co_varnames
 
 
 def _finite(value: Any) -> float | None:

@@ -247,6 +247,13 @@ def test_a_backtest_that_is_to_explain_needs_a_file(file, capfd):
     assert "--explain has no file to write into" in capfd.readouterr().err
 
 
+def test_the_command_line_s_bound_is_the_library_s():
+    from daemon.cli.options import LIFE_ROWS
+    from sim.engine.lives import MAX_LIFE_ROWS
+
+    assert LIFE_ROWS == MAX_LIFE_ROWS
+
+
 def test_a_file_without_a_life_can_not_be_explained(file):
     with pytest.raises(DataError, match="no life"):
         life_of(RunFile(file, []))

@@ -122,6 +122,7 @@ async def browser(executable: str) -> AsyncIterator[Page]:
                     page = Page(socket)
                     for domain in ("Page", "Runtime", "Network", "Log"):
                         await page.call(f"{domain}.enable")
+                    await page.call("Emulation.setFocusEmulationEnabled", enabled=True)
                     yield page
         finally:
             if process.returncode is None:

@@ -24,7 +24,7 @@ def random_record(
     random = np.random.default_rng(seed)
     rows = np.zeros(count, record_dtype)
     steps = interval_ns * (1 + 20 * (random.random(count) < gap_chance))
-    rows["timestamp"] = START_NS + np.cumsum(steps) - steps[0]
+    rows["timestamp"] = START_NS + np.cumsum(steps) - steps[:1].sum()
     if jitter_ns:
         rows["timestamp"] += random.integers(0, jitter_ns, count)
     price = 20_000.0 + np.cumsum(random.normal(size=count)) * 2.0

@@ -2,222 +2,196 @@
   "use strict";
   const root = document.documentElement;
   const plots = JSON.parse(document.getElementById("plots").textContent);
+  const holders = [...document.querySelectorAll("[data-plot]")];
   const color = (name) => getComputedStyle(root).getPropertyValue(name).trim();
-  const drawn = new Map();
 
-  // --- Numbers ---
-  const formats = new Map();
-  const number = (value, digits) => {
-    if (!formats.has(digits)) formats.set(digits, new Intl.NumberFormat("en-US", { maximumFractionDigits: digits }));
-    return formats.get(digits).format(value);
+  // --- Data ---
+  const kinds = { f8: Float64Array, f4: Float32Array, i4: Int32Array, i2: Int16Array, i1: Int8Array };
+  const unpacked = (values) => (values?.bdata === undefined ? values : new kinds[values.dtype](Uint8Array.from(atob(values.bdata), (one) => one.charCodeAt(0)).buffer));
+  for (const spec of Object.values(plots)) {
+    spec.x = unpacked(spec.x);
+    for (const one of [...(spec.series ?? []), ...(spec.marks ?? [])]) {
+      one.x = unpacked(one.x) ?? spec.x;
+      one.y = unpacked(one.y);
+    }
+  }
+  const known = (value) => value !== null && !Number.isNaN(value);
+
+  // --- Axes ---
+  const DAY_MS = 86400000;
+  const TIMES = [
+    { dtickrange: [null, 999], value: "%H:%M:%S.%3f\n%Y-%m-%d" },
+    { dtickrange: [1000, 59999], value: "%H:%M:%S\n%Y-%m-%d" },
+    { dtickrange: [60000, DAY_MS - 1], value: "%H:%M\n%Y-%m-%d" },
+    { dtickrange: [DAY_MS, "M1"], value: "%Y-%m-%d" },
+    { dtickrange: ["M1", null], value: "%Y-%m" },
+  ];
+  const curves = (spec) => [...spec.series, ...(spec.marks ?? [])];
+  const extent = (spec) => {
+    let [first, last] = [Infinity, -Infinity];
+    for (const one of curves(spec)) {
+      if (!one.x.length) continue;
+      first = Math.min(first, one.x[0]);
+      last = Math.max(last, one.x[one.x.length - 1]);
+    }
+    if (first > last) return [0, 1];
+    return first === last ? [first - 1000, last + 1000] : [first, last];
   };
-  const readable = (value) => {
-    const size = Math.abs(value);
-    if (size === 0) return "0";
-    if (size >= 1e15 || size < 1e-9) return value.toExponential(3);
-    return number(value, size >= 1e5 ? 2 : Math.min(20, Math.max(0, 5 - Math.floor(Math.log10(size)))));
+  // What is between two times, with some room; all of it without them.
+  const heights = (spec, from = -Infinity, to = Infinity) => {
+    let [low, high] = [Infinity, -Infinity];
+    for (const one of curves(spec)) {
+      for (let i = 0; i < one.y.length; i++) {
+        if (!known(one.y[i]) || (one.x && (one.x[i] < from || one.x[i] > to))) continue;
+        low = Math.min(low, one.y[i]);
+        high = Math.max(high, one.y[i]);
+      }
+    }
+    if (low > high) return [0, 1];
+    if (spec.kind === "bars" || spec.fill) [low, high] = [Math.min(low, 0), Math.max(high, 0)];
+    const room = (high - low || Math.abs(high) * 1e-3 || 1) * 0.06;
+    return [low === 0 && spec.kind !== "time" ? 0 : low - room, high === 0 && spec.fill ? 0 : high + room];
   };
-  const axisValues = (u, splits) => {
-    const step = splits.length > 1 ? Math.abs(splits[1] - splits[0]) : 1;
-    let digits = Math.min(12, Math.max(0, -Math.floor(Math.log10(step || 1) + 1e-9)));
-    // A step of 2.5 needs a digit more than one of 2.
-    while (digits < 12 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6) digits++;
-    return splits.map((value) => (value === null ? "" : step < 1e-9 || Math.abs(value) >= 1e15 ? value.toExponential(1) : number(value, digits)));
+  const timeAxis = (spec, width) => {
+    const ticks = Math.max(3, Math.floor(width / 95));
+    if (!spec.since) return { type: "date", tickformatstops: TIMES, hoverformat: "%Y-%m-%d %H:%M:%S.%3f", nticks: ticks };
+    return { type: "date", tickformat: "%H:%M:%S", hoverformat: "%H:%M:%S.%3f", nticks: ticks };
   };
-  const two = (value, width = 2) => String(value).padStart(width, "0");
-  const moment = (ms) => {
-    const at = new Date(ms);
-    return `${at.getUTCFullYear()}-${two(at.getUTCMonth() + 1)}-${two(at.getUTCDate())} ${two(at.getUTCHours())}:${two(at.getUTCMinutes())}:${two(at.getUTCSeconds())}.${two(at.getUTCMilliseconds(), 3)}`;
+  const nameAxis = (spec, width) => {
+    const count = spec.labels.length;
+    const every = Math.max(1, Math.ceil(count / Math.max(2, Math.floor(width / (count > 8 ? 72 : 60)))));
+    const text = (label) => (width / count < 90 && count < 8 ? label.replace(" ", "<br>") : label);
+    const shown = spec.labels.map((_, index) => index).filter((index) => index % every === 0);
+    const edge = spec.kind === "bars" ? 0.5 : 0.3;
+    return { tickvals: shown, ticktext: shown.map((index) => text(spec.labels[index])), showgrid: false, zeroline: false, range: [-edge, count - 1 + edge] };
   };
-  // Hours and minutes, with the date where a day begins and under the first one, and parts of seconds where they differ.
-  const timeValues = (u, splits) => {
-    const step = splits.length > 1 ? splits[1] - splits[0] : 1000;
-    let before = "";
-    return splits.map((at) => {
-      const [date, time] = moment(at).split(" ");
-      const shown = step >= 86400000 ? "" : step >= 60000 ? time.slice(0, 5) : step >= 1000 ? time.slice(0, 8) : time;
-      const text = date === before ? shown : shown ? `${shown}\n${date}` : date;
-      before = date;
-      return text;
+  const layout = (spec, width, span) => {
+    const isTime = spec.kind === "time";
+    const rule = color("--grid");
+    const base = { gridcolor: rule, linecolor: rule, tickcolor: rule, ticks: "outside", ticklen: 4, tickangle: 0, fixedrange: true, automargin: true };
+    const y = heights(spec, ...(isTime ? span : []));
+    const size = Math.max(...y.map(Math.abs));
+    const x = isTime ? { ...timeAxis(spec, width), range: span, fixedrange: false } : nameAxis(spec, width);
+    const spike = { showspikes: isTime, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: color("--muted") };
+    return {
+      autosize: true,
+      margin: { l: 36, r: 12, t: 8, b: 34, pad: 0 },
+      paper_bgcolor: "transparent",
+      plot_bgcolor: "transparent",
+      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: color("--muted") },
+      showlegend: false,
+      hovermode: isTime && spec.series.length <= 4 ? "x unified" : isTime ? "closest" : "x unified",
+      hoverlabel: { bgcolor: color("--card"), bordercolor: color("--rule"), font: { size: 12, color: color("--text") }, namelength: -1 },
+      dragmode: isTime && !matchMedia("(pointer: coarse)").matches ? "zoom" : false,
+      barmode: spec.labels?.length > 8 ? "group" : "overlay",
+      bargap: spec.labels?.length > 8 ? 0.08 : 0.4,
+      xaxis: { ...base, ...x, ...spike, automargin: false },
+      yaxis: { ...base, range: y, nticks: 7, zeroline: y[0] < 0 && y[1] > 0, zerolinecolor: color("--muted"), separatethousands: true, exponentformat: size >= 1e15 || size < 1e-9 ? "e" : "none", hoverformat: size < 1e-9 ? ".4~g" : ",.7~r" },
+    };
+  };
+
+  // --- Curves, bars and marks ---
+  const traces = (spec) => {
+    const index = spec.labels?.map((_, at) => at);
+    const made = spec.series.map((one) => {
+      const shade = color(one.color);
+      const trace = { name: one.label, x: index ?? one.x, y: one.y };
+      if (spec.kind === "bars") return { ...trace, type: "bar", marker: { color: shade, line: { width: 0 } }, customdata: spec.labels, hovertemplate: "%{y}<extra>%{fullData.name}</extra>" };
+      const line = { color: shade, width: spec.kind === "time" ? 1.6 : 2, shape: spec.step ? "hv" : "linear", simplify: true };
+      const few = spec.kind === "points" || one.x.length < 3;
+      const more = few ? { mode: "lines+markers", marker: { color: shade, size: 8 } } : { mode: "lines" };
+      if (spec.fill) Object.assign(more, { fill: "tozeroy", fillcolor: `${shade}40` });
+      return { ...trace, type: "scatter", line, connectgaps: true, ...more };
     });
-  };
-  const since = (ms) => {
-    const seconds = Math.round(ms / 1000);
-    return `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
-  };
-
-  // --- Plots ---
-  const axes = (spec) => {
-    const base = { stroke: color("--muted"), font: "12px system-ui, sans-serif", grid: { stroke: color("--grid"), width: 1 }, ticks: { stroke: color("--grid"), width: 1, size: 4 } };
-    const x = { ...base, size: 38, gap: 4 };
-    if (spec.kind !== "time") {
-      x.splits = () => {
-        const count = spec.labels.length;
-        const every = Math.max(1, Math.ceil(count / Math.max(2, Math.floor(x.width / (count > 8 ? 72 : 60)))));
-        return spec.labels.map((_, index) => index).filter((index) => index % every === 0);
-      };
-      x.values = (u, splits) => splits.map((index) => {
-        const label = spec.labels[index] ?? "";
-        return x.width / spec.labels.length < 90 && spec.labels.length < 8 ? label.replace(" ", "\n") : label;
-      });
-      x.grid = { show: false };
-    } else {
-      x.values = spec.since ? (u, splits) => splits.map(since) : timeValues;
-      x.space = 70;
-    }
-    const size = (u, values) => Math.max(40, 14 + 7 * Math.max(0, ...(values ?? []).map((value) => value.length)));
-    return [x, { ...base, size, gap: 4, values: axisValues }];
-  };
-
-  const markers = (spec) => (u) => {
-    const { ctx, bbox } = u;
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
-    ctx.clip();
     const count = (spec.marks ?? []).reduce((sum, mark) => sum + mark.x.length, 0);
-    const half = (count > u.width / 2 ? 3.2 : 4.5) * devicePixelRatio;
+    const size = count > 500 ? 7 : 9;
     for (const mark of spec.marks ?? []) {
-      ctx.fillStyle = ctx.strokeStyle = color(mark.color);
-      ctx.lineWidth = 1.4 * devicePixelRatio;
-      for (let i = 0; i < mark.x.length; i++) {
-        if (mark.x[i] < u.scales.x.min || mark.x[i] > u.scales.x.max) continue;
-        const x = u.valToPos(mark.x[i], "x", true);
-        const y = u.valToPos(mark.y[i], "y", true);
-        const tip = mark.up ? -half : half;
-        ctx.beginPath();
-        ctx.moveTo(x, y + tip);
-        ctx.lineTo(x + half * 0.9, y - tip * 0.8);
-        ctx.lineTo(x - half * 0.9, y - tip * 0.8);
-        ctx.closePath();
-        mark.hollow ? ctx.stroke() : ctx.fill();
-      }
-    }
-    ctx.restore();
-  };
-
-  const zero = (u) => {
-    const { ctx, bbox } = u;
-    if (!(u.scales.y.min < 0 && u.scales.y.max > 0)) return;
-    const y = Math.round(u.valToPos(0, "y", true)) + 0.5;
-    ctx.save();
-    ctx.strokeStyle = color("--muted");
-    ctx.globalAlpha = 0.6;
-    ctx.lineWidth = devicePixelRatio;
-    ctx.beginPath();
-    ctx.moveTo(bbox.left, y);
-    ctx.lineTo(bbox.left + bbox.width, y);
-    ctx.stroke();
-    ctx.restore();
-  };
-
-  const range = (spec) => (u, low, high) => {
-    let [min, max] = [low, high];
-    for (const mark of spec.marks ?? []) {
-      for (let i = 0; i < mark.y.length; i++) {
-        if (mark.x[i] >= u.scales.x.min && mark.x[i] <= u.scales.x.max) {
-          min = Math.min(min ?? mark.y[i], mark.y[i]);
-          max = Math.max(max ?? mark.y[i], mark.y[i]);
-        }
-      }
-    }
-    if (min === null || max === null) return [0, 1];
-    if (spec.kind === "bars" || spec.fill) [min, max] = [Math.min(min, 0), Math.max(max, 0)];
-    const room = (max - min || Math.abs(max) * 1e-3 || 1) * 0.06;
-    return [min === 0 && spec.kind !== "time" ? 0 : min - room, max === 0 && spec.fill ? 0 : max + room];
-  };
-
-  const series = (spec) => spec.series.map((one, index) => {
-    const made = { label: one.label, stroke: color(one.color), width: 1.6, spanGaps: true, points: { show: false } };
-    if (spec.kind === "time") {
-      if (spec.step) made.paths = uPlot.paths.stepped({ align: 1 });
-      if (spec.fill) made.fill = color(one.color) + "40";
-      if (spec.x.length < 3) made.points = { show: true, size: 7, fill: color(one.color) };
-    } else if (spec.kind === "bars") {
-      const many = spec.labels.length > 8;
-      made.fill = color(one.color) + (many ? "c0" : "");
-      made.width = many ? 0 : 1;
-      made.paths = uPlot.paths.bars({ size: [many ? 0.92 : 0.6, 90], align: many && spec.series.length > 1 ? (index ? 1 : -1) : 0 });
-      if (many && spec.series.length > 1) made.paths = uPlot.paths.bars({ size: [0.45, 40], align: index ? 1 : -1 });
-    } else {
-      made.width = 2;
-      made.points = { show: true, size: 9, fill: color(one.color), stroke: color(one.color) };
+      const symbol = `triangle-${mark.up ? "up" : "down"}${mark.hollow ? "-open" : ""}`;
+      made.push({ type: "scatter", mode: "markers", name: mark.label.split(":")[0], x: mark.x, y: mark.y, marker: { color: color(mark.color), symbol, size, opacity: 1, line: { width: mark.hollow ? 1.4 : 0 } } });
     }
     return made;
-  });
-
-  const readout = (spec, box) => (u) => {
-    const index = u.cursor.idx;
-    if (index === null || index === undefined || u.cursor.left < 0) {
-      box.textContent = "";
-      return;
-    }
-    const at = spec.kind === "time" ? (spec.since ? since : moment)(spec.x[index]) : spec.labels[index];
-    const parts = spec.series.filter((one) => one.y[index] !== null).map((one) => `${one.label} ${readable(one.y[index])}`);
-    box.textContent = [at, ...parts].join("  \u00b7  ");
   };
 
-  const draw = (holder) => {
+  // --- Drawing ---
+  const CONFIG = { displayModeBar: false, displaylogo: false, responsive: false, doubleClick: false, showTips: false, scrollZoom: false };
+  const drawn = new Map();
+  // The times that the plots of a run show, where they were zoomed.
+  const zooms = new Map();
+  const group = (holder) => holder.dataset.sync || holder.id;
+  const peers = (holder) => [...drawn.keys()].filter((other) => drawn.get(other).kind === "time" && group(other) === group(holder));
+
+  const draw = async (holder) => {
     const spec = plots[holder.dataset.plot];
-    drawn.get(holder)?.destroy();
-    drawn.delete(holder);
-    holder.textContent = "";
+    const width = holder.clientWidth;
     if (spec.empty) {
       const none = document.createElement("div");
       none.className = "none";
       none.textContent = spec.empty;
-      holder.append(none);
+      holder.replaceChildren(none);
       return;
     }
-    const width = holder.clientWidth;
     if (width < 40) return;
-    const box = document.createElement("div");
-    box.className = "readout";
-    const [x, y] = axes(spec);
-    x.width = width;
-    const isTime = spec.kind === "time";
-    const edge = spec.kind === "bars" ? 0.5 : 0.3;
-    const options = {
-      width,
-      height: holder.clientHeight,
-      ms: 1,
-      tzDate: (at) => uPlot.tzDate(new Date(at), "Etc/UTC"),
-      legend: { show: false },
-      padding: [10, 14, 0, 0],
-      scales: {
-        x: isTime ? { time: !spec.since, range: (u, min, max) => (min === max ? [min - 1000, max + 1000] : [min, max]) } : { time: false, range: () => [-edge, spec.labels.length - 1 + edge] },
-        y: { range: range(spec) },
-      },
-      axes: [x, y],
-      series: [{}, ...series(spec)],
-      cursor: {
-        y: false,
-        drag: { x: isTime, y: false },
-        points: { size: 7 },
-        sync: isTime && holder.dataset.sync ? { key: holder.dataset.sync, scales: ["x", null] } : undefined,
-      },
-      hooks: { drawAxes: [zero], draw: [markers(spec)], setCursor: [readout(spec, box)] },
-    };
-    const xs = isTime ? spec.x : spec.labels.map((_, index) => index);
-    const plot = new uPlot(options, [xs, ...spec.series.map((one) => one.y)], holder);
-    holder.append(box);
-    drawn.set(holder, plot);
+    const isNew = !drawn.has(holder);
+    const span = spec.kind === "time" ? (zooms.get(group(holder)) ?? extent(spec)) : [];
+    drawn.set(holder, { kind: spec.kind, width, height: holder.clientHeight });
+    await Plotly.react(holder, traces(spec), layout(spec, width, span), CONFIG);
+    if (isNew && spec.kind === "time") follow(holder);
   };
 
-  const holders = [...document.querySelectorAll("[data-plot]")];
-  const drawAll = () => holders.forEach(draw);
-  let waiting = 0;
-  const later = () => {
-    cancelAnimationFrame(waiting);
-    waiting = requestAnimationFrame(() => {
-      for (const holder of holders) {
-        const plot = drawn.get(holder);
-        if (!plot || plot.width !== holder.clientWidth || plot.height !== holder.clientHeight) draw(holder);
+  const waiting = new Set();
+  let isDrawing = false;
+  const drawAll = async (some) => {
+    for (const holder of some) waiting.add(holder);
+    if (isDrawing) return;
+    isDrawing = true;
+    delete root.dataset.ready;
+    while (waiting.size) {
+      const started = performance.now();
+      for (const holder of waiting) {
+        waiting.delete(holder);
+        await draw(holder);
+        if (performance.now() - started > 50) break;
       }
+      // The page stays usable while many plots are drawn.
+      await new Promise((done) => setTimeout(done));
+    }
+    isDrawing = false;
+    root.dataset.ready = "1";
+  };
+
+  // --- All time plots of a run show the same times ---
+  const ms = (value) => (typeof value === "number" ? value : Date.parse(value.includes(" ") ? `${value.replace(" ", "T")}Z` : value));
+  const zoom = (holder, span) => {
+    if (span) zooms.set(group(holder), span);
+    else zooms.delete(group(holder));
+    drawAll(peers(holder));
+  };
+  const follow = (holder) => {
+    holder.on("plotly_relayout", (change) => {
+      if ("xaxis.range[0]" in change) zoom(holder, [ms(change["xaxis.range[0]"]), ms(change["xaxis.range[1]"])]);
+    });
+    holder.on("plotly_doubleclick", () => zoom(holder, null));
+    const told = (act) => {
+      for (const other of peers(holder)) {
+        const box = other.getBoundingClientRect();
+        if (other !== holder && box.bottom > 0 && box.top < innerHeight) act(other);
+      }
+    };
+    holder.on("plotly_hover", (event) => {
+      if (event.event?.isTrusted) told((other) => Plotly.Fx.hover(other, { xval: event.xvals[0] }, "xy"));
+    });
+    holder.on("plotly_unhover", (event) => {
+      if (event.event?.isTrusted) told((other) => Plotly.Fx.unhover(other));
     });
   };
-  new ResizeObserver(later).observe(document.body);
-  document.querySelectorAll("details").forEach((one) => one.addEventListener("toggle", later));
+
+  const sizes = new ResizeObserver((entries) => {
+    drawAll(entries.map((entry) => entry.target).filter((holder) => {
+      const last = drawn.get(holder);
+      return last?.width !== holder.clientWidth || last?.height !== holder.clientHeight;
+    }));
+  });
+  holders.forEach((holder) => sizes.observe(holder));
 
   // --- Theme ---
   const button = document.querySelector("button.theme");
@@ -230,11 +204,11 @@
   button.addEventListener("click", () => {
     root.dataset.theme = theme() === "night" ? "day" : "night";
     label();
-    drawAll();
+    drawAll(holders);
   });
-  night.addEventListener("change", () => { label(); drawAll(); });
+  night.addEventListener("change", () => { label(); drawAll(holders); });
   label();
-  drawAll();
+  drawAll(holders);
 
   // --- Explanations ---
   const tip = document.getElementById("tip");
@@ -256,5 +230,4 @@
   document.addEventListener("focusout", hide);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
   addEventListener("scroll", hide, { passive: true });
-  root.dataset.ready = "1";
 })();

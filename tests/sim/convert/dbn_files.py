@@ -8,7 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import databento_dbn as dbn
+import numpy as np
 import zstandard
+
+from sim.archive import check_events, read_events
+from sim.convert import Options, Report, convert
 
 START_NS = 1_703_422_805_000_000_000
 INSTRUMENT = 17077
@@ -230,3 +234,30 @@ class Levels:
                 levels=pairs if self.limit == 10 else pairs[0],
             )
         )
+
+
+def ours(*paths: Path, **options: Any) -> tuple[np.ndarray, Report]:
+    """Convert; the archive's rows, which are checked, and the report."""
+    report = convert(
+        list(paths), paths[0].with_name("day.npz"), venue="databento", options=Options(**options)
+    )
+    rows = read_events(paths[0].with_name("day.npz"))
+    check_events(rows)
+    return rows, report
+
+
+def trade(fixed_price: int, **fields: Any) -> Any:
+    """A record of a trade at a price in units of 1e-9."""
+    given: dict[str, Any] = {
+        "publisher_id": 1,
+        "instrument_id": INSTRUMENT,
+        "ts_event": START_NS,
+        "ts_recv": START_NS + 5,
+        "size": 1,
+        "action": dbn.Action.TRADE,
+        "side": dbn.Side.BID,
+        "depth": 0,
+        "flags": LAST,
+    }
+    given |= fields
+    return dbn.TradeMsg(price=fixed_price, **given)

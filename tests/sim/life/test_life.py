@@ -16,6 +16,9 @@ from tests.parity.engines import ours
 from tests.sim.life import checks
 from tests.sim.life.slow import expected
 
+pytestmark = pytest.mark.timeout(600)
+"""The first test compiles what notes the lives."""
+
 SETTINGS = settings(
     max_examples=60,
     deadline=None,

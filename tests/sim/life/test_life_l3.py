@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,9 @@ from tests.sim.l3 import runs
 from tests.sim.l3.market import TICK_SIZE
 from tests.sim.l3.model import Model
 from tests.sim.life import checks
+
+pytestmark = pytest.mark.timeout(600)
+"""The first test compiles what notes the lives."""
 
 KINDS = (life.LIFE_ACCEPTED, life.LIFE_QUEUE, life.LIFE_FILL)
 

@@ -22,6 +22,9 @@ from sim.models import CustomExchange, CustomQueue
 from tests.sim.engine.market import START, asset, backtest, levels, rows
 from tests.sim.life import checks
 
+pytestmark = pytest.mark.timeout(600)
+"""The first test compiles what notes the lives."""
+
 END = ("mark price", 1_000_000, 0.0, 0.0)
 STORY = (
     *levels(),

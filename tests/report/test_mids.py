@@ -1,0 +1,130 @@
+"""Mid prices from archives are those of a plain book; those from a record are its last row's."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hftd.errors import DataError
+from hftd.types import (
+    ADD_ORDER_EVENT,
+    BUY_EVENT,
+    CANCEL_ORDER_EVENT,
+    DEPTH_CLEAR_EVENT,
+    DEPTH_EVENT,
+    EXCH_EVENT,
+    KIND_MASK,
+    LOCAL_EVENT,
+    SELL_EVENT,
+    event_dtype,
+)
+from sim.report.mids import find_data, mids_from_archives, mids_from_rows
+from tests.sim.market import LOT_SIZE, TICK_SIZE, random_market
+from tests.stats.records import random_record
+
+BOTH = EXCH_EVENT | LOCAL_EVENT
+
+
+def plain_mids(rows, times):
+    """The same by dictionaries: bids that come to the best ask push it up, as the feed will say what became of it."""
+    found = np.full(len(times), np.nan)
+    books = {BUY_EVENT: {}, SELL_EVENT: {}}
+    best = {BUY_EVENT: None, SELL_EVENT: None}
+    at = 0
+    for row in rows[(rows["ev"] & EXCH_EVENT) != 0]:
+        while at < len(times) and times[at] < row["exch_ts"]:
+            if None not in best.values():
+                found[at] = (best[BUY_EVENT] + best[SELL_EVENT]) / 2 * TICK_SIZE
+            at += 1
+        if int(row["ev"]) & KIND_MASK != DEPTH_EVENT:
+            continue
+        mine = BUY_EVENT if int(row["ev"]) & BUY_EVENT else SELL_EVENT
+        other = SELL_EVENT if mine == BUY_EVENT else BUY_EVENT
+        up = mine == BUY_EVENT
+        tick, qty = round(row["px"] / TICK_SIZE), row["qty"]
+        if qty > 0:
+            books[mine][tick] = qty
+            if best[mine] is None or ((tick > best[mine]) == up and tick != best[mine]):
+                best[mine] = tick
+                if (best[other] is not None and (tick >= best[other]) == up) or tick == best[other]:
+                    beyond = [t for t in books[other] if (t > tick if up else t < tick)]
+                    best[other] = (min if up else max)(beyond) if beyond else None
+        else:
+            books[mine].pop(tick, None)
+            if tick == best[mine]:
+                behind = [t for t in books[mine] if (t < tick if up else t > tick)]
+                best[mine] = (max if up else min)(behind) if behind else None
+    return found
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10_000), cut=st.integers(1, 799))
+def test_mids_are_those_of_a_plain_book_over_several_files(tmp_path_factory, seed, cut):
+    folder = tmp_path_factory.mktemp("mids")
+    rows = random_market(seed, 800)
+    files = [folder / "a.npz", folder / "b.npz"]
+    np.savez(files[0], data=rows[:cut])
+    np.savez_compressed(files[1], data=rows[cut:])
+    random = np.random.default_rng(seed)
+    times = random.integers(rows["exch_ts"][0] - 1000, rows["exch_ts"][-1] + 1000, (3, 40))
+    times[0, :5] = rows["exch_ts"][random.integers(0, 800, 5)]
+    found = mids_from_archives(files, TICK_SIZE, LOT_SIZE, times)
+    order = np.argsort(times, axis=None, kind="stable")
+    expected = np.empty(times.size)
+    expected[order] = plain_mids(rows, times.reshape(-1)[order])
+    np.testing.assert_allclose(found, expected.reshape(times.shape))
+    assert np.isfinite(found).any()
+
+
+def test_archives_of_single_orders_have_mids_too(tmp_path):
+    rows = np.zeros(4, event_dtype)
+    rows["exch_ts"] = rows["local_ts"] = [10, 20, 30, 40]
+    rows["ev"] = BOTH
+    rows["ev"] |= np.array(
+        [
+            ADD_ORDER_EVENT | BUY_EVENT,
+            ADD_ORDER_EVENT | SELL_EVENT,
+            ADD_ORDER_EVENT | BUY_EVENT,
+            CANCEL_ORDER_EVENT,
+        ],
+        np.uint64,
+    )
+    rows["px"], rows["qty"], rows["order_id"] = [99.0, 102.0, 100.0, 0.0], 1.0, [1, 2, 3, 3]
+    np.savez(tmp_path / "l3.npz", data=rows)
+    found = mids_from_archives([tmp_path / "l3.npz"], 1.0, 1.0, np.array([15, 20, 35, 39]))
+    np.testing.assert_array_equal(found, [np.nan, 100.5, 101.0, 101.0])
+
+
+def test_a_cleared_side_has_no_mid(tmp_path):
+    rows = np.zeros(4, event_dtype)
+    rows["exch_ts"] = rows["local_ts"] = [10, 10, 20, 30]
+    kinds = [
+        DEPTH_EVENT | BUY_EVENT,
+        DEPTH_EVENT | SELL_EVENT,
+        DEPTH_CLEAR_EVENT | BUY_EVENT,
+        DEPTH_EVENT | BUY_EVENT,
+    ]
+    rows["ev"] = BOTH | np.array(kinds, np.uint64)
+    rows["px"], rows["qty"] = [99.0, 101.0, 99.0, 98.0], 1.0
+    np.savez(tmp_path / "a.npz", data=rows)
+    found = mids_from_archives([tmp_path / "a.npz"], 1.0, 1.0, np.array([[12], [25]]))
+    np.testing.assert_array_equal(found, [[100.0], [np.nan]])
+
+
+def test_recorded_prices_are_those_of_the_last_row_and_none_beyond_the_record():
+    rows = random_record(1, 10)
+    stamps = rows["timestamp"]
+    found = mids_from_rows(
+        rows, np.array([stamps[0] - 1, stamps[0], stamps[4] + 1, stamps[-1], stamps[-1] + 1])
+    )
+    np.testing.assert_array_equal(
+        found, [np.nan, rows["price"][0], rows["price"][4], rows["price"][9], np.nan]
+    )
+
+
+def test_archives_that_are_gone_are_said_and_broken_ones_are_errors(tmp_path):
+    assert "names no archives" in find_data([])[1]
+    assert "not there any more" in find_data([str(tmp_path / "gone.npz")])[1]
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04")
+    with pytest.raises(DataError):
+        mids_from_archives([tmp_path / "broken.npz"], 1.0, 1.0, np.array([1]))
