@@ -6,14 +6,19 @@
   const color = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
   // --- Data ---
-  const kinds = { f8: Float64Array, f4: Float32Array, i4: Int32Array, i2: Int16Array, i1: Int8Array };
-  const unpacked = (values) => (values?.bdata === undefined ? values : new kinds[values.dtype](Uint8Array.from(atob(values.bdata), (one) => one.charCodeAt(0)).buffer));
+  // Plotly's own form of packed numbers; taken apart here, since the axes need them too.
+  const unpacked = (times) => times && new Float64Array(Uint8Array.from(atob(times.bdata), (one) => one.charCodeAt(0)).buffer);
+  const UNITS = [["s", 1e3, 3e5], ["min", 6e4, 1.8e7], ["h", 3.6e6, 4.32e8], ["d", 8.64e7, Infinity]];
   for (const spec of Object.values(plots)) {
     spec.x = unpacked(spec.x);
-    for (const one of [...(spec.series ?? []), ...(spec.marks ?? [])]) {
-      one.x = unpacked(one.x) ?? spec.x;
-      one.y = unpacked(one.y);
-    }
+    const all = [...(spec.series ?? []), ...(spec.marks ?? [])];
+    for (const one of all) one.x = unpacked(one.x) ?? spec.x;
+    if (!spec.since) continue;
+    // Each run from its own start: not a time of day, but so many minutes.
+    const longest = Math.max(...all.map((one) => one.x[one.x.length - 1] ?? 0));
+    const [unit, length] = UNITS.find(([, , most]) => longest <= most);
+    spec.since = unit;
+    for (const one of all) one.x = one.x.map((value) => value / length);
   }
   const known = (value) => value !== null && !Number.isNaN(value);
 
@@ -35,7 +40,8 @@
       last = Math.max(last, one.x[one.x.length - 1]);
     }
     if (first > last) return [0, 1];
-    return first === last ? [first - 1000, last + 1000] : [first, last];
+    const room = spec.since ? 1 : 1000;
+    return first === last ? [first - room, last + room] : [first, last];
   };
   // What is between two times, with some room; all of it without them.
   const heights = (spec, from = -Infinity, to = Infinity) => {
@@ -55,7 +61,7 @@
   const timeAxis = (spec, width) => {
     const ticks = Math.max(3, Math.floor(width / 95));
     if (!spec.since) return { type: "date", tickformatstops: TIMES, hoverformat: "%Y-%m-%d %H:%M:%S.%3f", nticks: ticks };
-    return { type: "date", tickformat: "%H:%M:%S", hoverformat: "%H:%M:%S.%3f", nticks: ticks };
+    return { type: "linear", ticksuffix: ` ${spec.since}`, hoverformat: ",.6~r", nticks: ticks };
   };
   const nameAxis = (spec, width) => {
     const count = spec.labels.length;
@@ -75,7 +81,7 @@
     const spike = { showspikes: isTime, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: color("--muted") };
     return {
       autosize: true,
-      margin: { l: 36, r: 12, t: 8, b: 34, pad: 0 },
+      margin: { l: 36, r: 12, t: 8, b: 44, pad: 0 },
       paper_bgcolor: "transparent",
       plot_bgcolor: "transparent",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: color("--muted") },
@@ -177,12 +183,11 @@
         if (other !== holder && box.bottom > 0 && box.top < innerHeight) act(other);
       }
     };
+    // What is told to the others comes back as their events, so only the plot under the pointer tells.
     holder.on("plotly_hover", (event) => {
-      if (event.event?.isTrusted) told((other) => Plotly.Fx.hover(other, { xval: event.xvals[0] }, "xy"));
+      if (holder.matches(":hover")) told((other) => Plotly.Fx.hover(other, { xval: event.xvals[0] }, "xy"));
     });
-    holder.on("plotly_unhover", (event) => {
-      if (event.event?.isTrusted) told((other) => Plotly.Fx.unhover(other));
-    });
+    holder.on("plotly_unhover", () => told((other) => { if (!other.matches(":hover")) Plotly.Fx.unhover(other); }));
   };
 
   const sizes = new ResizeObserver((entries) => {
