@@ -86,7 +86,7 @@
       plot_bgcolor: "transparent",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: color("--muted") },
       showlegend: false,
-      hovermode: isTime && spec.series.length <= 4 ? "x unified" : isTime ? "closest" : "x unified",
+      hovermode: spec.kind === "bars" || spec.series.length > 6 ? "closest" : "x unified",
       hoverlabel: { bgcolor: color("--card"), bordercolor: color("--rule"), font: { size: 12, color: color("--text") }, namelength: -1 },
       dragmode: isTime && !matchMedia("(pointer: coarse)").matches ? "zoom" : false,
       barmode: spec.labels?.length > 8 ? "group" : "overlay",
@@ -102,7 +102,7 @@
     const made = spec.series.map((one) => {
       const shade = color(one.color);
       const trace = { name: one.label, x: index ?? one.x, y: one.y };
-      if (spec.kind === "bars") return { ...trace, type: "bar", marker: { color: shade, line: { width: 0 } }, customdata: spec.labels, hovertemplate: "%{y}<extra>%{fullData.name}</extra>" };
+      if (spec.kind === "bars") return { ...trace, type: "bar", marker: { color: shade, line: { width: 0 } }, customdata: spec.labels, hovertemplate: "%{customdata}: %{y}" };
       const line = { color: shade, width: spec.kind === "time" ? 1.6 : 2, shape: spec.step ? "hv" : "linear", simplify: true };
       const few = spec.kind === "points" || one.x.length < 3;
       const more = few ? { mode: "lines+markers", marker: { color: shade, size: 8 } } : { mode: "lines" };
@@ -119,7 +119,8 @@
   };
 
   // --- Drawing ---
-  const CONFIG = { displayModeBar: false, displaylogo: false, responsive: false, doubleClick: false, showTips: false, scrollZoom: false };
+  // Sizes are watched below: `responsive` sees the window's only, and not what stands in a closed part of the page.
+  const CONFIG = { displayModeBar: false, displaylogo: false, doubleClick: false, showTips: false };
   const drawn = new Map();
   // The times that the plots of a run show, where they were zoomed.
   const zooms = new Map();
@@ -141,7 +142,10 @@
     const span = spec.kind === "time" ? (zooms.get(group(holder)) ?? extent(spec)) : [];
     drawn.set(holder, { kind: spec.kind, width, height: holder.clientHeight });
     await Plotly.react(holder, traces(spec), layout(spec, width, span), CONFIG);
-    if (isNew && spec.kind === "time") follow(holder);
+    if (spec.kind !== "time") return;
+    if (isNew) follow(holder);
+    // A label of before a zoom would stay where it was.
+    else Plotly.Fx.unhover(holder);
   };
 
   const waiting = new Set();
@@ -155,7 +159,12 @@
       const started = performance.now();
       for (const holder of waiting) {
         waiting.delete(holder);
-        await draw(holder);
+        try {
+          await draw(holder);
+        } catch (error) {
+          // The other plots are drawn nevertheless.
+          reportError(error);
+        }
         if (performance.now() - started > 50) break;
       }
       // The page stays usable while many plots are drawn.
@@ -183,18 +192,16 @@
         if (other !== holder && box.bottom > 0 && box.top < innerHeight) act(other);
       }
     };
-    // What is told to the others comes back as their events, so only the plot under the pointer tells.
-    holder.on("plotly_hover", (event) => {
-      if (holder.matches(":hover")) told((other) => Plotly.Fx.hover(other, { xval: event.xvals[0] }, "xy"));
-    });
-    holder.on("plotly_unhover", () => told((other) => { if (!other.matches(":hover")) Plotly.Fx.unhover(other); }));
+    holder.on("plotly_hover", (event) => told((other) => Plotly.Fx.hover(other, { xval: ms(event.xvals[0]) }, "xy")));
+    holder.on("plotly_unhover", () => told((other) => Plotly.Fx.unhover(other)));
   };
 
   const sizes = new ResizeObserver((entries) => {
-    drawAll(entries.map((entry) => entry.target).filter((holder) => {
+    const isOther = (holder) => {
       const last = drawn.get(holder);
       return last?.width !== holder.clientWidth || last?.height !== holder.clientHeight;
-    }));
+    };
+    drawAll(entries.map((entry) => entry.target).filter(isOther));
   });
   holders.forEach((holder) => sizes.observe(holder));
 
