@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.processes import ROOT, environment
 from benchmarks.table import markdown_table, text_table
 
-NAMES = ("engine", "models", "startup", "channel", "convert", "live")
+NAMES = ("engine", "models", "startup", "channel", "convert", "convert_vendors", "live")
 _BEGIN = "<!-- figures: python -m benchmarks --into docs/benchmarks.md -->"
 _END = "<!-- end of figures -->"
 

@@ -88,8 +88,13 @@ class FusedBooks:
                 for column in ("far_keys", "far_qtys", "far_times"):
                     side[column] = self._arena.reserve(8 * MAX_FAR_FUSED)
 
-    def fuse(self, kernel: Kernel, rows: NDArray[Any]) -> None:
+    def fuse(self, kernel: Kernel, rows: NDArray[Any], first_row: int = 0) -> None:
         """Fuse rows; what comes of them goes behind the first `used` rows of `out`, which grows as it must.
+
+        Args:
+            kernel: The compiled fuser.
+            rows: The rows.
+            first_row: The number of the first one, for errors.
 
         Raises:
             DataError: A row can't be fused; those before it are.
@@ -110,7 +115,7 @@ class FusedBooks:
             if code == FUSE_OK:
                 return
             if code != FUSE_NO_ROOM:
-                raise self.error(code, rows, taken)
+                raise self.error(code, rows, taken, first_row)
             self.grow(len(rows) - taken)
 
     def grow(self, rows_left: int) -> None:
@@ -121,11 +126,11 @@ class FusedBooks:
         larger[: self.used] = self.out[: self.used]
         self.out = larger
 
-    def error(self, code: int, rows: NDArray[Any], number: int) -> DataError:
+    def error(self, code: int, rows: NDArray[Any], number: int, first_row: int = 0) -> DataError:
         """What is wrong with a row at which the fuser stopped."""
         what, hint = _WHAT_IS_WRONG[code]
         row = rows[number]
         values = f"ev={int(row['ev']):#x}, " + ", ".join(
             f"{name}={row[name]}" for name in ("exch_ts", "local_ts", "px", "qty")
         )
-        return DataError(f"row {number} ({values}) {what}", hint=hint)
+        return DataError(f"row {first_row + number} ({values}) {what}", hint=hint)

@@ -110,6 +110,7 @@ class Backtest(Hbt):
                 HftBacktest do, the data were just shorter.
         """
         code = super().close()
+        self.engine.stop()
         self.check()
         return code
 

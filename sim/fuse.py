@@ -100,8 +100,12 @@ class ArchiveFuser:
             snapshot["ev"] |= np.uint64(EXCH_EVENT | LOCAL_EVENT)
             self.fuse(snapshot)
 
-    def fuse(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Fuse the next archive's rows.
+    def fuse(self, rows: NDArray[Any], first_row: int = 0) -> NDArray[Any]:
+        """Fuse the next archive's rows, or the next part of them.
+
+        Args:
+            rows: The rows.
+            first_row: The number of the first one, for errors.
 
         Raises:
             DataError: A row can't be fused.
@@ -109,7 +113,7 @@ class ArchiveFuser:
         rows = as_event_rows(rows)
         # The rows of the last one are the caller's.
         self._books.out, self._books.used = np.empty(len(rows) + ROOM_ROWS, event_dtype), 0
-        self._books.fuse(fuse_archive, rows)
+        self._books.fuse(fuse_archive, rows, first_row)
         return self._books.out[: self._books.used]
 
 

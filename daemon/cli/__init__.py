@@ -8,33 +8,46 @@ import importlib
 
 import click
 
-_COMMANDS = {
-    "demo": "Generate a market, replay it to a bot, show what it earned.",
-    "replay": "Play recorded days into shared-memory channels.",
-    "bot": "Run a strategy on channels: a replay's or, the same way, an exchange's.",
-    "connector": "Trade one account of an exchange, and serve its market, to bots.",
-    "exchange": "Run a local exchange that speaks a real one's protocol.",
-    "backtest": "Run a replay and a bot in one process.",
-    "status": "Show the daemons that run, their bots, books, orders and limits.",
-    "tap": "Show a channel's market data as it passes, or save it as an archive.",
-    "halt": "Have a connector cancel all orders and refuse new ones.",
-    "resume": "Have a halted connector take orders again.",
-    "compare": "Show a live run and its backtest side by side.",
-    "report": "Make one page of figures and plots of runs.",
-    "explain": "Tell why the orders of a run filled, or did not.",
-    "convert": "Make an archive from an exchange's raw capture.",
-    "validate": "Look for what is wrong with archives, and put it right in a copy.",
-    "inspect": "Show what is in an archive, a run file or a latency file.",
-    "snapshot": "Make the book at the end of a day, for the start of the next.",
-    "latency": "Make order latencies from a feed's, or from recorded orders.",
+_SECTIONS = {
+    "Run": {
+        "demo": "Generate a market, replay it to a bot, show what it earned.",
+        "backtest": "Run a replay and a bot in one process.",
+        "replay": "Play recorded days into shared-memory channels.",
+        "bot": "Run a strategy on channels: a replay's or, the same way, an exchange's.",
+    },
+    "Trade live": {
+        "connector": "Trade one account of an exchange, and serve its market, to bots.",
+        "exchange": "Run a local exchange that speaks a real one's protocol.",
+        "status": "Show the daemons that run, their bots, books, orders and limits.",
+        "tap": "Show a channel's market data as it passes, or save it as an archive.",
+        "halt": "Have a connector cancel all orders and refuse new ones.",
+        "resume": "Have a halted connector take orders again.",
+    },
+    "Archives": {
+        "convert": "Make an archive from an exchange's raw capture or a vendor's files.",
+        "validate": "Look for what is wrong with archives, and put it right in a copy.",
+        "inspect": "Show what is in an archive, a run file or a latency file.",
+        "snapshot": "Make the book at the end of a day, for the start of the next.",
+        "latency": "Make order latencies from a feed's, or from recorded orders.",
+        "prepare": "Prepare archives ahead of the runs that read them.",
+        "cache": "Show the prepared archives, and take some out.",
+    },
+    "Results": {
+        "report": "Make one page of figures and plots of runs.",
+        "explain": "Tell why the orders of a run filled, or did not.",
+        "compare": "Show a live run and its backtest side by side.",
+    },
 }
+_COMMANDS = {name: text for commands in _SECTIONS.values() for name, text in commands.items()}
 
 _EPILOG = """\b
 Examples:
   hftd demo                                        start here
   hftd replay --date 20220831                      and, in another terminal:
   hftd bot --config configs/bot.toml
-  hftd backtest --bot configs/bot.toml --date 20220831 --json
+  hftd backtest --bot configs/bot.toml --date 20220831 --record run.npz
+  hftd report run.npz                              figures and plots as a page
+  hftd explain run.npz                             why each order filled
 
 \b
 Errors go to stderr in one message, with what is wrong, where, and what to do.
@@ -68,8 +81,9 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+        for title, commands in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()))
 
 
 def _show_versions(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

@@ -22,7 +22,8 @@ _EPILOG = """\b
 Examples:
   hftd backtest --bot configs/bot.toml --date 20220831
   hftd backtest --bot configs/grid.toml --date 20220831 --record grid.npz
-  hftd backtest --bot configs/grid.toml --date 20220831 --record grid.npz --explain
+  hftd backtest --bot configs/grid.toml --date 20220831 \\
+    --record grid.npz --explain
 
 \b
 The result is that of `hftd replay` and `hftd bot` on the same
@@ -66,13 +67,13 @@ def command(
         from sim.config import ReplayConfig
         from sim.run import backtest
 
-    path = find_config(config, "replay.toml")
-    replay_config = load(path, ReplayConfig)
-    bot_config = load(bot, BotConfig)
     if explain and record is None:
         raise UsageError(
             "--explain has no file to write into", hint="add --record RUN.npz, then `hftd explain RUN.npz`"
         )
+    path = find_config(config, "replay.toml")
+    replay_config = load(path, ReplayConfig)
+    bot_config = load(bot, BotConfig)
     if record is not None:
         check_output(record)
     if latency is not None:

@@ -21,7 +21,7 @@ from hftd.life import (
     LIFE_QUEUE,
     LIFE_REPLACED,
 )
-from hftd.types import BUY
+from hftd.types import BUY, PARTIALLY_FILLED
 
 _AHEAD = "#27496d"
 _BID, _ASK, _LIMIT = "#1a7f4b", "#c0362c", "#27496d"
@@ -94,6 +94,14 @@ def _wrapped(sentence: str) -> str:
     return "\n".join(textwrap.wrap(sentence, 130))
 
 
+def _until(rows: NDArray[Any], placed: NDArray[Any]) -> int:
+    """How long an order stood: to its end, or to what is known last of one that is open."""
+    ended = rows[np.isin(rows["kind"], (LIFE_FILL, LIFE_CANCELED, LIFE_EXPIRED))]
+    if len(ended) and ended["status"][-1] != PARTIALLY_FILLED:
+        return int(ended["ts"][-1])
+    return max(int(rows["ts"][-1]), int(placed["ts"][-1]))
+
+
 def _draw_queue(panel: Any, rows: NDArray[Any], clock: _Clock) -> None:
     """The quantity ahead, place by place, and what changed it."""
     placed = rows[np.isin(rows["kind"], (LIFE_ACCEPTED, LIFE_QUEUE, LIFE_FILL, LIFE_CANCELED, LIFE_EXPIRED))]
@@ -107,8 +115,8 @@ def _draw_queue(panel: Any, rows: NDArray[Any], clock: _Clock) -> None:
     ends = np.append(begins[1:], len(placed))
     for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         part = thin(placed[begin:end], POINTS_MAX)
-        until = placed["ts"][end] if end < len(placed) else rows["ts"][-1]
-        at = np.append(clock(part["ts"]), clock(until))
+        until = placed["ts"][end] if end < len(placed) else _until(rows, placed)
+        at = clock(np.append(part["ts"], until))
         ahead = np.append(part["front_qty"], part["front_qty"][-1])
         panel.step(
             at, ahead, where="post", color=_AHEAD, linewidth=1.3, label="" if number else "ahead of it"
@@ -158,7 +166,7 @@ def _draw_book(panel: Any, rows: NDArray[Any], life: NDArray[Any], clock: _Clock
     limits = rows[np.isin(rows["kind"], (LIFE_ACCEPTED, LIFE_REPLACED, LIFE_QUEUE, LIFE_FILL))]
     if len(limits):
         panel.step(
-            clock(np.append(limits["ts"], rows["ts"][-1])),
+            clock(np.append(limits["ts"], _until(rows, limits))),
             np.append(limits["px"], limits["px"][-1]),
             where="post", color=_LIMIT, linewidth=1.2, linestyle="--", label="its price",
         )  # fmt: skip

@@ -1,7 +1,10 @@
 """Reading archives: npz (key `data`) and npy files of event rows and latency rows."""
 
 import contextlib
+import io
 import lzma
+import re
+import threading
 import tokenize
 import zipfile
 import zlib
@@ -20,6 +23,7 @@ NPY_MAGIC: Final = b"\x93NUMPY"
 ZIP_MAGIC: Final = b"PK\x03\x04"
 _HEADER_SIZE_MAX: Final = 65536
 _READ_SIZE: Final = 4 << 20
+_PARSING: Final = threading.Lock()
 _V1_COLUMNS: Final = 6
 """Archives of HftBacktest before 2.0: a plain float matrix of event, two times, side, price and quantity."""
 
@@ -151,9 +155,16 @@ def read_header(file: Any, size: int, dtype: "np.dtype[Any]", where: str, hint: 
     try:
         version = np.lib.format.read_magic(file)
         if version == (1, 0):
-            described = np.lib.format.read_array_header_1_0(file, **limit)
+            raw = _header_bytes(file)
+            count = _plain_count(raw, dtype)
+            if count is not None and count * dtype.itemsize <= size - file.tell():
+                return count
+            with _PARSING:
+                header = io.BytesIO(len(raw).to_bytes(2, "little") + raw)
+                described = np.lib.format.read_array_header_1_0(header, **limit)
         else:
-            described = np.lib.format.read_array_header_2_0(file, **limit)
+            with _PARSING:
+                described = np.lib.format.read_array_header_2_0(file, **limit)
     except (ValueError, TypeError, KeyError, SyntaxError, tokenize.TokenError) as error:
         raise DataError(f"the array's header can't be read: {error}", where=where) from None
     shape, _, found = described
@@ -169,6 +180,34 @@ def read_header(file: Any, size: int, dtype: "np.dtype[Any]", where: str, hint: 
     if shape[0] * dtype.itemsize > left:
         raise broken(where, f"{shape[0]:,} rows were announced, and {left // dtype.itemsize:,} are there")
     return shape[0]
+
+
+def _header_bytes(file: Any) -> bytes:
+    """The text of a header of the first version."""
+    raw = b""
+    size = 2
+    while len(raw) < size:
+        part = file.read(size - len(raw))
+        if not part:
+            raise ValueError("it ends too early")
+        raw += part
+        if size == 2 == len(raw):
+            size += int.from_bytes(raw, "little")
+    return raw[2:]
+
+
+def _plain_count(raw: bytes, dtype: "np.dtype[Any]") -> int | None:
+    """How many rows a header announces that is just as numpy writes it; None of another one.
+
+    Python's parser, which reads the others, must not run in two threads at once (in 3.11 its count of recursions is
+    one for all).
+    """
+    descr = repr(np.lib.format.dtype_to_descr(dtype))
+    pattern = (
+        re.escape(f"{{'descr': {descr}, 'fortran_order': False, 'shape': (") + r"([0-9]{1,18}),\), \} *\n"
+    )
+    found = re.fullmatch(pattern.encode(), raw)
+    return int(found[1]) if found else None
 
 
 def _array(file: IO[bytes], size: int, dtype: "np.dtype[Any]", where: str, hint: Any) -> np.ndarray:

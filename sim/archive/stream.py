@@ -155,6 +155,7 @@ class EventReader:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
+        assert self._file is None, "a reader reads once"
         try:
             with npz.reading(self._where):
                 self._file = self.path.open("rb")
@@ -182,6 +183,11 @@ class EventReader:
             self._thread.join()
         if self._file is not None:
             self._file.close()
+
+    def stat_now(self) -> os.stat_result:
+        """What the system says of the file now; it may have been changed meanwhile."""
+        assert self._file is not None
+        return os.fstat(self._file.fileno())
 
     def _open(self, file: IO[bytes]) -> tuple[_Source, int]:
         """The bytes of the array and how many there are."""

@@ -169,6 +169,8 @@ def _check_trade(s, row, row_no, ev):
     mid = 0.5 * float(bid + ask) * tick_size
     if abs(px - mid) > s.far_share * abs(mid) + float(ask - bid) * tick_size:
         note(s.problems, layout.TRADE_FAR, s.file, row_no, row, 0)
+        s.trades_unknown += 1
+        return
     tick = round_away(px / tick_size)
     sides = ev & (BUY_EVENT | SELL_EVENT)
     if sides == 0 or sides == BUY_EVENT | SELL_EVENT:

@@ -23,7 +23,7 @@ from sim.checks.validate import Progress, doubles_count, run
 
 CORRECTION_NS_MAX: Final = 60_000_000_000
 """A clock that is behind by more is not corrected: a single wrong time would move the whole archive."""
-_BLOCK_ROWS: Final = 1 << 19
+_BLOCK_ROWS: Final = 1 << 17
 FIXED: Final = frozenset(
     {
         "exch_order",

@@ -15,7 +15,7 @@ from hftd.errors import DataError
 from hftd.types import event_dtype
 from sim.checks.merge import Numbered
 
-HELD_ROWS: Final = 1 << 19
+HELD_ROWS: Final = 1 << 17
 STRAGGLERS_MAX: Final = 1 << 19
 
 
@@ -80,7 +80,7 @@ class Scout:
 
 
 class Sorter:
-    """The second pass: gives the rows of one clock in order.
+    """The second pass: gives the rows of one clock in order, those of equal times in the order of the file.
 
     Args:
         scout: That of the first pass, over the same blocks.
@@ -89,30 +89,46 @@ class Sorter:
     def __init__(self, scout: Scout) -> None:
         self._clock = scout.clock
         self._cutoffs = iter(scout.cutoffs)
-        self._held = scout.late()
-        self._late_ids = np.sort(self._held[1])
+        self._held: Numbered = np.empty(0, event_dtype), np.empty(0, np.int64)
+        rows, ids = scout.late()
+        self._late_ids = ids
+        order = np.argsort(rows[self._clock], kind="stable")
+        self._late: Numbered = rows[order], ids[order]
 
     def push(self, rows: NDArray[np.void], ids: NDArray[np.int64]) -> Numbered:
         """Take the next block, and give the rows whose place is known."""
-        if len(self._late_ids):
-            # They have been here from the start.
-            is_new = ~np.isin(ids, self._late_ids, assume_unique=True)
-            rows, ids = rows[is_new], ids[is_new]
-        rows, ids = np.concatenate((self._held[0], rows)), np.concatenate((self._held[1], ids))
-        rows, ids = self._sorted(rows, ids)
-        gone = int(np.searchsorted(rows[self._clock], next(self._cutoffs), side="right"))
+        cutoff = next(self._cutoffs)
+        # All others of a straggler's time stand before it in the file, and have come when the cutoff is beyond it.
+        due = int(np.searchsorted(self._late[0][self._clock], cutoff, side="left"))
+        rows, ids = self._sorted(
+            [self._held, self._new(rows, ids), (self._late[0][:due], self._late[1][:due])]
+        )
+        self._late = self._late[0][due:], self._late[1][due:]
+        gone = int(np.searchsorted(rows[self._clock], cutoff, side="right"))
         self._held = rows[gone:].copy(), ids[gone:].copy()
         return rows[:gone], ids[:gone]
 
     def finish(self) -> Numbered:
         """The rows that were held back."""
-        rows = self._sorted(*self._held)
-        self._held = rows[0][:0], rows[1][:0]
-        return rows
+        rest = self._sorted([self._held, self._late])
+        self._held = self._late = rest[0][:0], rest[1][:0]
+        return rest
 
-    def _sorted(self, rows: NDArray[np.void], ids: NDArray[np.int64]) -> Numbered:
-        keys = rows[self._clock]
-        if (np.diff(keys) >= 0).all() and not len(self._late_ids):
+    def _new(self, rows: NDArray[np.void], ids: NDArray[np.int64]) -> Numbered:
+        """A block without its stragglers, which are here already."""
+        if not len(ids):
             return rows, ids
-        order = np.lexsort((ids, keys)) if len(self._late_ids) else np.argsort(keys, kind="stable")
+        low, high = np.searchsorted(self._late_ids, [ids[0], ids[-1] + 1])
+        if low == high:
+            return rows, ids
+        late = np.searchsorted(ids, self._late_ids[low:high])
+        return np.delete(rows, late), np.delete(ids, late)
+
+    def _sorted(self, parts: list[Numbered]) -> Numbered:
+        rows = np.concatenate([part[0] for part in parts])
+        ids = np.concatenate([part[1] for part in parts])
+        keys = np.ascontiguousarray(rows[self._clock])
+        if (keys[1:] >= keys[:-1]).all():
+            return rows, ids
+        order = np.argsort(keys, kind="stable")
         return rows[order], ids[order]

@@ -108,7 +108,7 @@ class Trades(msgspec.Struct, kw_only=True):
         inside: Within the spread.
         through: Beyond the opposite best.
         behind: At the best price of their own side or behind it: the book was not up to date.
-        unknown: Without a side, or without a sound book.
+        unknown: Without a side, without a sound book, or too far away from it to be believed.
     """
 
     count: int

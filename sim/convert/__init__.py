@@ -11,6 +11,7 @@ from hftd.errors import UsageError
 from sim.convert import (
     binancecoinm,
     binancefutures,
+    binancehistory,
     binancespot,
     bybit,
     bybithistory,
@@ -28,15 +29,32 @@ __all__ = ["VENUES", "Options", "Progress", "Report", "Venue", "convert"]
 VENUES: Final = {
     "binancecoinm": Venue("binancecoinm", binancecoinm.read_lines, binancecoinm.KINDS),
     "binancefutures": Venue("binancefutures", binancefutures.read_lines, binancefutures.KINDS),
+    "binancehistory": Venue(
+        "binancehistory",
+        binancehistory.read_lines,
+        binancehistory.KINDS,
+        open_input=binancehistory.open_input,
+        set_up=binancehistory.set_up,
+        check=binancehistory.check,
+        takes=("latency_ns",),
+    ),
     "binancespot": Venue("binancespot", binancespot.read_lines, binancespot.KINDS),
-    "bybit": Venue("bybit", bybit.read_lines, bybit.KINDS, set_up=bybit.set_up, check=bybit.check),
+    "bybit": Venue(
+        "bybit",
+        bybit.read_lines,
+        bybit.KINDS,
+        set_up=bybit.set_up,
+        check=bybit.check,
+        takes=("depth", "hftbacktest_rows"),
+    ),
     "bybithistory": Venue(
         "bybithistory",
         bybithistory.read_lines,
         bybithistory.KINDS,
         open_input=bybithistory.open_input,
         set_up=bybithistory.set_up,
-        check=bybit.check,
+        check=bybithistory.check,
+        takes=("depth", "latency_ns", "hftbacktest_rows"),
     ),
     "databento": databento.VENUE,
     "hyperliquid": Venue(
@@ -45,8 +63,16 @@ VENUES: Final = {
         hyperliquid.KINDS,
         set_up=hyperliquid.set_up,
         keeps_case=True,
+        takes=("keep_far_levels", "hftbacktest_rows"),
     ),
-    "mexc": Venue("mexc", mexc.read_lines, mexc.KINDS, set_up=mexc.set_up, check=mexc.check),
+    "mexc": Venue(
+        "mexc",
+        mexc.read_lines,
+        mexc.KINDS,
+        set_up=mexc.set_up,
+        check=mexc.check,
+        takes=("keep_far_levels", "hftbacktest_rows"),
+    ),
     "tardis": tardis.VENUE,
 }
 """The converters by name."""

@@ -25,8 +25,12 @@ from sim.convert.reading import Progress, Reading, Venue
 from sim.convert.report import Break, Place, Report, Span
 from sim.convert.report import Sequence as SequenceReport
 from sim.convert.text import TextFile
+from sim.fuse import ArchiveFuser
 
 _LARGE_CORRECTION_NS: Final = 60_000_000_000
+_LINE_HINT: Final = 'a line is `<local time in ns> <json>`, such as `1723161255088176367 {"e":"trade",...}`'
+_LISTED: Final = 12
+"""Symbols that an error lists."""
 _PLAIN_KINDS: Final = {1: "depth", 2: "trade", 3: "depth clear", 4: "depth snapshot", 5: "best bid and offer"}
 
 
@@ -45,6 +49,10 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         depth: Of a capture with books of several depths: the levels a side of the one to take; None: the only one.
         latency_ns: Of inputs without local times: how long after it was sent a message arrives.
         keep_far_levels: Of books of the first levels: a level that falls behind the last one is kept as it was.
+            None: of Databento's MBP it is, of others not.
+        tick_size: With `lot_size`: best bids and offers (rows of kind 5, such as Tardis's book_ticker) are fused with
+            the depth at these sizes, as `sim.fuse.fuse` does with an archive.
+        lot_size: See `tick_size`.
         hftbacktest_rows: Choose times and rows as HftBacktest's converter does, where that is no better or worse.
     """
 
@@ -57,7 +65,9 @@ class Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     level: int = LEVEL
     depth: int | None = None
     latency_ns: int = 0
-    keep_far_levels: bool = False
+    keep_far_levels: bool | None = None
+    tick_size: float | None = None
+    lot_size: float | None = None
     hftbacktest_rows: bool = False
 
 
@@ -73,6 +83,7 @@ def convert_with(
     """Convert captures, taken as one in the order given; see `sim.convert.convert`."""
     start_ns = monotonic_ns()
     files = _checked(venue, inputs, output, options)
+    fuser = _fuser(options)
     with Ordering(output) as ordering:
         reading = Reading(
             venue,
@@ -97,14 +108,16 @@ def convert_with(
         found = ordering.survey.result(drops_marked=drops_marked)
         count = int(found["count"])
         if not count:
-            raise _no_rows(reading, inputs, damage)
+            raise _no_rows(venue, reading, inputs, damage)
         latency_min_ns = int(found["latency_min"])
         shift_ns = options.base_latency_ns - latency_min_ns if latency_min_ns < 0 else 0
         books = CrossedBooks(reading.scale)
+        rows_ordered = 0
         with ArchiveWriter(output, event_dtype, level=options.level) as writer:
             for block in ordering.blocks(shift_ns, drops_marked=drops_marked):
                 books.add(block)
-                writer.write(block)
+                rows_ordered += len(block)
+                writer.write(block if fuser is None else fuser.fuse(block))
                 if on_write is not None:
                     on_write(max(count - ordering.rows_left, 0), count)
     if on_write is not None:
@@ -122,7 +135,7 @@ def convert_with(
         lines_by_kind=_named(record["used"], kinds),
         rows=writer.count,
         rows_by_kind=_named(found["kinds"], kinds),
-        rows_split=writer.count - count,
+        rows_split=rows_ordered - count,
         exch=Span(first_ts=int(found["exch_min"]), last_ts=int(found["exch_max"])),
         local=Span(first_ts=int(found["local_min"]) + shift_ns, last_ts=int(found["local_max"]) + shift_ns),
         latency_min_ns=latency_min_ns,
@@ -145,10 +158,43 @@ def convert_with(
     )
 
 
+_OF_SOME_VENUES: Final = (
+    "depth",
+    "latency_ns",
+    "keep_far_levels",
+    "hftbacktest_rows",
+    "snapshots",
+    "tick_size",
+    "lot_size",
+)
+
+
+def _check_options(venue: Venue, options: Options) -> None:
+    """Refuse what this venue's converter would not look at."""
+    plain = Options()
+    for name in _OF_SOME_VENUES:
+        if getattr(options, name) != getattr(plain, name) and name not in venue.takes:
+            taken = ", ".join(venue.takes) or "none of this kind"
+            raise UsageError(
+                f"the converter {venue.name} has no option {name}", hint=f"its own options: {taken}"
+            )
+    if options.latency_ns < 0:
+        raise UsageError(f"the latency {options.latency_ns} ns is below zero")
+
+
+def _fuser(options: Options) -> ArchiveFuser | None:
+    if (options.tick_size is None) != (options.lot_size is None):
+        raise UsageError("to fuse, both the tick size and the lot size must be given")
+    if options.tick_size is None or options.lot_size is None:
+        return None
+    return ArchiveFuser(options.tick_size, options.lot_size)
+
+
 def _checked(venue: Venue, inputs: Sequence[Path], output: Path, options: Options) -> list[TextFile]:
     """The inputs, opened for reading; refuses what can be seen to be wrong before the work begins."""
     if not inputs:
         raise UsageError("there is no input to convert")
+    _check_options(venue, options)
     if output.suffix != ".npz":
         raise UsageError(
             f"the output {output.name!r} is no .npz file", hint="give a name such as btcusdt_20240808.npz"
@@ -170,7 +216,8 @@ def _checked_symbol(reading: Reading, options: Options, inputs: Sequence[Path]) 
     """
     scan = reading.scan
     counts = scan.counts(scanning.SYMBOLS)
-    listed = ", ".join(f"{name} ({count:,} lines)" for name, count in counts.items())
+    shown = [f"{name} ({count:,} lines)" for name, count in list(counts.items())[:_LISTED]]
+    listed = ", ".join(shown) + (f" and {len(counts) - _LISTED} more" if len(counts) > _LISTED else "")
     where = _where(inputs)
     if scan.asked is not None and scan.asked not in counts:
         raise DataError(
@@ -201,7 +248,7 @@ def _refuse_damage(damage: list[str], unreadable: list[Place], count: int) -> No
         )
 
 
-def _no_rows(reading: Reading, inputs: Sequence[Path], damage: list[str]) -> DataError:
+def _no_rows(venue: Venue, reading: Reading, inputs: Sequence[Path], damage: list[str]) -> DataError:
     where = _where(inputs)
     if damage:
         return DataError(f"nothing can be converted: {damage[0]}", where=where)
@@ -210,9 +257,9 @@ def _no_rows(reading: Reading, inputs: Sequence[Path], damage: list[str]) -> Dat
     reasons = _named(reading.scan.record["ignored"], scanning.REASONS)
     said = "; ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
     return DataError(
-        f"none of {reading.lines:,} lines gives a row ({said})",
+        f"none of {reading.lines:,} {'records' if venue.is_binary else 'lines'} gives a row ({said or 'empty'})",
         where=where,
-        hint='a line is `<local time in ns> <json>`, such as `1723161255088176367 {"e":"trade",...}`',
+        hint="" if venue.open_input else _LINE_HINT,
     )
 
 

@@ -163,7 +163,7 @@ def _trade(s, local_ts, data):
     px, has_px = number_of(s, field(s, _PRICE, data))
     qty, has_qty = number_of(s, field(s, _QTY, data))
     maker = field(s, _IS_BUYER_MAKER, data)
-    if exch_ts < 0 or not has_px or not has_qty or maker < 0:
+    if exch_ts < 0 or not has_px or not has_qty or qty < 0.0 or maker < 0:
         return FIELD
     start, _ = text_of(s, maker)
     side = SELL_EVENT if load_u8(start) == 116 else BUY_EVENT
@@ -185,6 +185,8 @@ def _book_ticker(s, local_ts, data, is_spot):
     ask, has_ask = number_of(s, field(s, _ASKS, data))
     ask_qty, has_ask_qty = number_of(s, field(s, _ASK_QTY, data))
     if exch_ts < 0 or not has_bid or not has_bid_qty or not has_ask or not has_ask_qty:
+        return FIELD
+    if bid_qty < 0.0 or ask_qty < 0.0:
         return FIELD
     add_row(s, BEST_BID, exch_ts, local_ts, bid, bid_qty)
     add_row(s, BEST_ASK, exch_ts, local_ts, ask, ask_qty)

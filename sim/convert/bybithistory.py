@@ -30,7 +30,8 @@ from hftd.json_numbers import integer
 from hftd.native import load_u8
 from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
 from sim.convert import bybit
-from sim.convert.bybit import own_at, read_message
+from sim.convert.bybit import read_message
+from sim.convert.bybitbook import own_at
 from sim.convert.csv import Table, column, next_line, open_table
 from sim.convert.message import add_row, hashed, number_of, text_key, text_of
 from sim.convert.scan import end_message, is_chosen, next_message, start_block
@@ -153,7 +154,7 @@ def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
     start = text.lstrip()
     if not start and not at_end:
         return -1
-    if start.startswith(b"{"):
+    if start.startswith(b"{") or not text:
         scan.record["table"] = _BOOKS
         return 0
     return open_table(scan, text, at_end, path, TABLES)
@@ -166,3 +167,9 @@ def set_up(scan: Scan, options: Any) -> None:
     own["latency_ns"] = options.latency_ns
     own["asks_first"] = True
     scan.record["has_no_time"] = True
+
+
+def check(scan: Scan, options: Any, where: str) -> list[str]:
+    """As of the streams; and say what stands for local times."""
+    notes = bybit.check(scan, options, where)
+    return [*notes, f"there are no local times: rows arrive {options.latency_ns:,} ns after they were sent"]

@@ -27,8 +27,8 @@ from hftd.errors import DataError
 
 MAGIC: Final = b"DBN"
 VERSIONS: Final = (1, 2, 3)
-SIZE_MAX: Final = 32 << 20
-"""Bytes of metadata; those of all symbols of the largest datasets are a few MiB."""
+SIZE_MAX: Final = 8 << 20
+"""Bytes of metadata: as long as a line may be, and as much as some 35,000 symbols take."""
 SCHEMAS: Final = {
     0: "mbo",
     1: "mbp-1",
@@ -133,8 +133,14 @@ def read_metadata(text: bytes, at_end: bool, path: Path) -> tuple[Metadata, int]
             hint=f"versions {', '.join(map(str, VERSIONS))} are read",
         )
     size = 8 + int.from_bytes(text[4:8], "little")
-    if size > SIZE_MAX or size < 8 + _FIXED_SIZE:
+    if size < 8 + _FIXED_SIZE:
         raise _broken(path, f"are said to be {size - 8:,} bytes")
+    if size > SIZE_MAX:
+        raise DataError(
+            f"the metadata of the file are said to be {size - 8:,} bytes, more than {SIZE_MAX:,}",
+            where=str(path),
+            hint="the file is damaged, or has the symbols of a whole market: ask for fewer",
+        )
     if len(text) < size:
         if at_end:
             raise _broken(path, f"end after {len(text):,} of {size:,} bytes")

@@ -268,7 +268,7 @@ def read_lines(state):
 def set_up(scan: Scan, options: Any) -> None:
     """Prepare the reader's own state."""
     own = scan.give_own(own_dtype)
-    own["book"]["keeps_far"] = options.keep_far_levels
+    own["book"]["keeps_far"] = options.keep_far_levels is True
     # HftBacktest compares the first book with an empty one, and takes trades that were there again.
     own["book"]["is_known"] = options.hftbacktest_rows
     own["takes_again"] = options.hftbacktest_rows

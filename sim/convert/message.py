@@ -12,7 +12,7 @@ from typing import Final
 from hftd.jit import inline
 from hftd.json_levels import skip_blanks, string_end, value_end, write_levels, write_row
 from hftd.json_numbers import decimal, integer
-from hftd.native import load_i64, load_u8, store_i64
+from hftd.native import load_f64, load_i64, load_u8, store_i64
 from sim.convert.state import FIELDS_MAX, ROW_SIZE
 
 _FNV_START: Final = 0x811C9DC5
@@ -157,13 +157,18 @@ def add_levels(s, number, ev, exch_ts, local_ts):
     """Append a row for each level of a field such as `[["58710.20","0.014"],["61510.90","0"]]`.
 
     Returns:
-        The number of levels; -1 where the field is missing or anything in it is not a level.
+        The number of levels; -1 where the field is missing or anything in it is not a level, such as a quantity
+        below zero.
     """
     if number < 0:
         return -1
     start, end = text_of(s, number)
     room = s.row_capacity - s.row_count
-    count = write_levels(start, end, s.rows + s.row_count * ROW_SIZE, room, ev, exch_ts, local_ts)
+    first = s.rows + s.row_count * ROW_SIZE
+    count = write_levels(start, end, first, room, ev, exch_ts, local_ts)
+    for at in range(first, first + count * ROW_SIZE, ROW_SIZE):
+        if load_f64(at + 32) < 0.0:
+            return -1
     if count > 0:
         s.row_count += count
     return max(count, -1)

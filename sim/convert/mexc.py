@@ -39,7 +39,7 @@ from hftd.native import load_u8
 from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
 from sim.convert.items import first_item, is_array_end, is_item, ms_of, next_item, read_item
 from sim.convert.message import add_row, field, hashed, integer_of, number_of, text_key, text_of
-from sim.convert.mexcbook import differences, is_ours, own_at, own_dtype, place_of, whole_book
+from sim.convert.mexcbook import RECENT_MAX, differences, is_ours, own_at, own_dtype, place_of, whole_book
 from sim.convert.scan import count_name, end_message, next_message, start_block
 from sim.convert.state import (
     ERROR_OBJECT,
@@ -305,11 +305,11 @@ def read_lines(state):
 def set_up(scan: Scan, options: Any) -> None:
     """Prepare the reader's own state."""
     own = scan.give_own(own_dtype)
-    own["book"]["keeps_far"] = options.keep_far_levels
+    own["book"]["keeps_far"] = options.keep_far_levels is True
     own["snapshot_id"] = -1
     own["needs_book"] = True
     own["is_as_hftbacktest"] = options.hftbacktest_rows
-    scan.record["rows_extra"] = ROWS_EXTRA
+    scan.record["rows_extra"] = ROWS_EXTRA + RECENT_MAX
 
 
 def check(scan: Scan, options: Any, where: str) -> list[str]:  # noqa: ARG001 (see `Venue.check`)

@@ -1,29 +1,33 @@
 """The books of MEXC: differences, and whole books of the first levels; in code that numba compiles.
 
 Where there are whole books only, each is compared with the one before, see :mod:`sim.convert.wholebook`. Beside
-differences a whole book only starts them: at first and after a gap, the sides are cleared as far as it reaches and its
-levels are set. Differences that it has already are left out then. An answer to a request for the book always starts.
+differences a whole book only starts them: at first and after a gap, the sides are cleared as far as it reaches
+and its levels are set. Differences that it has already are left out then. An answer to a request for the book
+always starts; the levels that changed while it was on its way are set again behind it.
 """
 
 # pyright: basic
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from hftd.jit import inline
-from hftd.native import load_u8, record_at
+from hftd.native import load_f64, load_i64, load_u8, record_at, store_f64, store_i64
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
 from sim.convert.items import add_arrays, add_objects, first_item
-from sim.convert.message import field, text_key, text_of
+from sim.convert.message import add_row, field, text_key, text_of
 from sim.convert.scan import follow, is_chosen_text
-from sim.convert.state import BOOK_SIZE, FIELD, OTHER_SYMBOL, PARTIAL_DEPTH, SUPERSEDED
+from sim.convert.state import BOOK_SIZE, FIELD, OTHER_SYMBOL, PARTIAL_DEPTH, ROW_SIZE, SUPERSEDED
 from sim.convert.wholebook import LEVELS_MAX, add_clear, book_dtype, clear_as_far, take_book
 
 _BIDS: Final = text_key("bids")
 _ASKS: Final = text_key("asks")
 _PRICE: Final = text_key("p")
 _QTY: Final = text_key("v")
+
+RECENT_MAX: Final = 4096
+"""So many changes of levels are remembered: those of some seconds."""
 
 own_dtype = np.dtype(
     [
@@ -32,10 +36,17 @@ own_dtype = np.dtype(
         ("has_differences", "i8"),
         ("needs_book", "i8"),
         ("is_as_hftbacktest", "i8"),
+        ("last_exch_ts", "i8"),
+        ("recent_count", "i8"),
+        ("recent", "i8", (RECENT_MAX * 4,)),
     ],
     align=True,
 )
-"""The book before; the version of the last whole book; whether there are differences, and whether they lack one."""
+"""The book before; the version of the last whole book; whether there are differences, and whether they lack one; the
+levels that changed last, each as the row's ev, price and quantity, and the version."""
+
+_own_fields: Any = own_dtype.fields
+_RECENT: Final[int] = _own_fields["recent"][1]
 
 own_at = record_at(own_dtype)
 
@@ -66,11 +77,43 @@ def is_ours(s, start, stop):
 
 
 @inline
+def _recent_at(s, number):
+    return s.own + _RECENT + (number % RECENT_MAX) * 32
+
+
+@inline
+def _remember(s, own, row, version, exch_ts):
+    """Keep the changes of the rows from `row` on."""
+    for number in range(row, s.row_count):
+        at = s.rows + number * ROW_SIZE
+        slot = _recent_at(s, own.recent_count)
+        store_i64(slot, load_i64(at))
+        store_f64(slot + 8, load_f64(at + 24))
+        store_f64(slot + 16, load_f64(at + 32))
+        store_i64(slot + 24, version)
+        own.recent_count += 1
+    own.last_exch_ts = max(own.last_exch_ts, exch_ts)
+
+
+@inline
+def _set_again(s, own, version, exch_ts, local_ts):
+    """Append rows for what changed behind a version; whether all of that is remembered."""
+    first = max(own.recent_count - RECENT_MAX, 0)
+    exch_ts = max(exch_ts, own.last_exch_ts)
+    for number in range(first, own.recent_count):
+        slot = _recent_at(s, number)
+        if load_i64(slot + 24) > version:
+            add_row(s, load_i64(slot), exch_ts, local_ts, load_f64(slot + 8), load_f64(slot + 16))
+    return first == 0 or load_i64(_recent_at(s, first) + 24) <= version
+
+
+@inline
 def differences(s, own, data, symbol, version, begin, exch_ts, local_ts):
     """Append the rows of changed levels; `version` is the book's afterwards, `begin` that of the first change."""
     symbol_start, symbol_stop = place_of(s, symbol)
     bids, bids_stop = place_of(s, field(s, _BIDS, data))
     asks, asks_stop = place_of(s, field(s, _ASKS, data))
+    row = s.row_count
     if exch_ts < 0 or (bids == 0 and asks == 0):
         return FIELD
     if _side(s, bids, bids_stop, DEPTH_EVENT | BUY_EVENT, exch_ts, local_ts) < 0:
@@ -89,6 +132,7 @@ def differences(s, own, data, symbol, version, begin, exch_ts, local_ts):
         follow(s, previous, version, local_ts)
         if s.gap_count > gaps:
             own.needs_book = 1
+        _remember(s, own, row, version, exch_ts)
     s.used[DEPTH_EVENT] += 1
     return 0
 
@@ -141,8 +185,9 @@ def whole_book(s, own, data, symbol, version, is_answer, exch_ts, local_ts):
     else:
         take_book(s, s.own, row, bid_count, ask_count, exch_ts, local_ts)
     own.needs_book = 0
+    if is_answer and version < s.update_id and not _set_again(s, own, version, exch_ts, local_ts):
+        own.needs_book = 1
     own.snapshot_id = version
-    # An answer may be older than the differences that came while it was on its way.
     s.update_id = max(s.update_id, version)
     s.used[DEPTH_SNAPSHOT_EVENT] += 1
     return 0

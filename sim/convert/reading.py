@@ -57,6 +57,7 @@ class Venue(msgspec.Struct, frozen=True):
         check: Called with the scan, the options and the inputs when all was read; raises what makes an archive
             impossible, and returns notes for the report.
         keeps_case: Symbols are told apart by upper and lower case.
+        takes: Which of the options that some venues have it takes.
         arrange: The inputs in the order in which they are read; without it, as they are given.
     """
 
@@ -68,6 +69,7 @@ class Venue(msgspec.Struct, frozen=True):
     set_up: Callable[[Scan, Any], None] | None = None
     check: Callable[[Scan, Any, str], list[str]] | None = None
     keeps_case: bool = False
+    takes: tuple[str, ...] = ()
     arrange: Callable[[Sequence[TextFile]], list[TextFile]] | None = None
 
 
@@ -150,6 +152,7 @@ class Reading:
         self._path = part.path
         carry = b""
         is_passing_over = False
+        bytes_before = self.bytes_text
         for block in _ahead(part.blocks, unpacking):
             self.bytes_text += len(block)
             if is_passing_over:
@@ -163,7 +166,8 @@ class Reading:
                 carry, is_passing_over = b"", True
             yield
         record["is_damaged"] = bool(file.damage)
-        self._block(carry, at_end=True)
+        if self.bytes_text > bytes_before:
+            self._block(carry, at_end=True)
         self.lines += int(record["line"])
 
     def _block(self, text: bytes, *, at_end: bool) -> bytes:

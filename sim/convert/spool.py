@@ -15,7 +15,7 @@ from hftd.errors import DataError
 from hftd.types import event_dtype
 from sim.archive.temps import open_spool
 
-MEMORY_MAX: Final = 48 << 20
+MEMORY_MAX: Final = 64 << 20
 """More rows than fit these bytes go to the file."""
 
 

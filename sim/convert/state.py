@@ -216,6 +216,19 @@ class Scan:
         """Where the state is, for the compiled reader."""
         return self.state.ctypes.data
 
+    def name_number(self, category: int, name: str) -> int:
+        """The number of a name of a category, for which a place is made; -1 if all are taken."""
+        text = name.encode()[:NAME_SIZE]
+        size = int(self.record["name_count"])
+        for number, row in enumerate(self.names[:size]):
+            if row["category"] == category and row["name"] == text:
+                return number
+        if size == NAMES_MAX:
+            return -1
+        self.names[size] = (category, len(text), 0, text)
+        self.record["name_count"] = size + 1
+        return size
+
     def choose(self, symbol: str) -> None:
         """Convert this symbol only, whichever comes first. Called before any other name is there."""
         self.record["name_count"] = 0

@@ -396,4 +396,5 @@ VENUE: Final = Venue(
     check=check,
     keeps_case=True,
     arrange=arrange,
+    takes=("snapshots", "tick_size", "lot_size"),
 )

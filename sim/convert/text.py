@@ -105,6 +105,8 @@ class TextFile:
         for block in blocks:
             if is_first and not self._is_binary:
                 kind = next((kind for magic, kind in _FOREIGN.items() if block.startswith(magic)), "")
+                if block[257:262] == b"ustar":
+                    kind = "a tar archive"
                 if kind or b"\0" in block[:4096]:
                     raise DataError(
                         f"the input is {kind or 'binary data'}, not text",

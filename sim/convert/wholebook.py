@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from hftd.jit import inline
-from hftd.native import load_f64, load_i64, record_at, store_f64, store_i64
+from hftd.native import load_f64, record_at, store_f64
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, DEPTH_EVENT, SELL_EVENT
 from sim.convert.message import add_row
 from sim.convert.state import ROW_SIZE
@@ -169,11 +169,3 @@ def clear_as_far(s, row, count):
         return
     last = s.rows + (s.row_count - 1) * ROW_SIZE
     store_f64(s.rows + row * ROW_SIZE + 24, load_f64(last + 24))
-
-
-@inline
-def set_kind(s, row, count, kind):
-    """Let `count` rows from `row` on be of another kind, with their flags as they are."""
-    for number in range(row, row + count):
-        at = s.rows + number * ROW_SIZE
-        store_i64(at, (load_i64(at) & ~255) | kind)

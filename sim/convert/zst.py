@@ -36,7 +36,7 @@ class Frames:
 
     def feed(self, data: bytes) -> None:
         """Go on with more bytes."""
-        if self._skip >= len(data) > 0:
+        if self._skip >= len(data):
             self._skip -= len(data)
             self._note()
             return

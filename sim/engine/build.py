@@ -4,8 +4,6 @@ This is the engine's only contact with Python objects: everything below it is ad
 """
 
 import ctypes
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,12 +22,11 @@ from hftd.types import (
     ERR_RING_FULL,
     INVALID_MIN,
     KIND_MASK,
-    LOCAL_EVENT,
-    event_dtype,
 )
-from sim.asset import AssetModel, as_rows
+from sim.asset import AssetModel
 from sim.engine import orders, prepare, run
-from sim.engine.columns import Prepared, kinds_of, row_error, set_buffers
+from sim.engine.columns import Prepared, kinds_of, set_buffers
+from sim.engine.feeding import Feed, load_rows
 from sim.engine.layout import (
     CHUNK_ROWS,
     LATENCY_CUSTOM,
@@ -45,13 +42,11 @@ from sim.engine.layout import (
     own_order_dtype,
     stream_dtype,
 )
-from sim.fuse import ArchiveFuser
 from sim.models import Compiled, compile_model
-
-_OFF_TICK_MAX = 0.1
-"""A part of prices off the tick that is no longer an oddity of the exchange."""
+from sim.prepared.layout import BLOCK_ROWS
 
 _BOOK = offset_of(exchange_dtype, "book")
+_STREAM = offset_of(exchange_dtype, "stream")
 _NEXT_FILE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
 
@@ -63,7 +58,7 @@ class Engine:
         num_lanes: How many bots there may be.
         local_books: The addresses of the local side's books, if it runs here too (in a backtest). Otherwise
             (in a replay) the lanes are set up as bots come.
-        on_file_over: Called with an asset's number before the rows of one of its files are let go.
+        publishes_rows: Whether the local streams are read row by row, to be published.
     """
 
     def __init__(
@@ -71,20 +66,17 @@ class Engine:
         models: list[AssetModel],
         num_lanes: int = 1,
         local_books: list[int] | None = None,
-        on_file_over: Callable[[int], None] | None = None,
+        *,
+        publishes_rows: bool = False,
     ) -> None:
         self.models = models
         self.arena = Arena()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.warnings: list[str] = []
         self.num_lanes = num_lanes
-        self._open: list[dict[int, NDArray[Any]]] = [{} for _ in models]
         self._models: list[Compiled] = []
-        self._fused = [0] * len(models)
-        self._fusers: list[ArchiveFuser | None] = [None] * len(models)
         self._local_books = local_books or []
-        self._on_file_over = on_file_over
-        self._file_rows: list[dict[int, int]] = [{} for _ in models]
+        self._publishes_rows = publishes_rows
         self.exchanges = self.arena.records(exchange_dtype, len(models))
         self.locals = self.arena.records(stream_dtype, len(models))
         self.lanes = self.arena.records(lane_dtype, len(models) * num_lanes).reshape(len(models), num_lanes)
@@ -99,8 +91,21 @@ class Engine:
         self._next_file = _NEXT_FILE(self._on_next_file)
         row["fn_next_file"] = ctypes.cast(self._next_file, ctypes.c_void_p).value
         self.address = int(self.engine.ctypes.data)
+        self.feeds = [self._feed(asset_no, model) for asset_no, model in enumerate(models)]
         for asset_no, model in enumerate(models):
             self._fill_exchange(asset_no, model)
+
+    def _feed(self, asset_no: int, model: AssetModel) -> Feed:
+        exchange = int(self.exchanges.ctypes.data) + asset_no * exchange_dtype.itemsize + _STREAM
+        local = int(self.locals.ctypes.data) + asset_no * stream_dtype.itemsize
+        return Feed(
+            asset_no,
+            model,
+            [self.stream(asset_no, 0), self.stream(asset_no, 1)],
+            [exchange, local],
+            wants_rows=self._publishes_rows,
+            warnings=self.warnings,
+        )
 
     def _fill_exchange(self, asset_no: int, model: AssetModel) -> None:
         where = f"asset {model.name or asset_no}"
@@ -212,11 +217,11 @@ class Engine:
         stream["kinds"] = kinds_of(by_order=model.by_order, is_local=is_local)
         if book == 0:
             return
-        set_buffers(stream, self.arena, CHUNK_ROWS)
+        set_buffers(stream, self.arena, CHUNK_ROWS, BLOCK_ROWS)
 
     def load_snapshot(self, asset_no: int, book: int) -> None:
         """Apply an asset's initial snapshot to a book."""
-        rows = self._load(self.models[asset_no].initial_snapshot)
+        rows = load_rows(self.models[asset_no].initial_snapshot)
         kinds = rows["ev"] & KIND_MASK
         if self.models[asset_no].by_order and np.isin(kinds, (DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT)).any():
             raise DataError(
@@ -236,109 +241,16 @@ class Engine:
             )
         feed.load_book.call(book, rows.ctypes.data, len(rows))
 
-    def _load(self, source: Any) -> NDArray[Any]:
-        if isinstance(source, Prepared):
-            return source.rows
-        if isinstance(source, np.ndarray):
-            return as_rows(source, event_dtype, "the data")
-        from sim.archive import read_events
-
-        return read_events(Path(source))
-
     def rows_of(self, asset_no: int, file_no: int) -> NDArray[Any]:
-        """The rows of a file of an asset, read at the first call and kept until both sides are done with it."""
-        opened = self._open[asset_no]
-        if file_no not in opened:
-            rows = self._load(self.models[asset_no].data[file_no])
-            self._check_offset(asset_no, file_no, rows)
-            if self.models[asset_no].fuse_bbo:
-                rows = self._fuse(asset_no, file_no, rows)
-            if file_no not in self._file_rows[asset_no]:
-                self._check_ticks(asset_no, file_no, rows)
-                self._check_kinds(asset_no, file_no, rows)
-            opened[file_no] = rows
-            self._file_rows[asset_no][file_no] = len(opened[file_no])
-        return opened[file_no]
-
-    def _check_offset(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> None:
-        """A bot may not see a row before the exchange has sent it."""
-        offset_ns = self.models[asset_no].feed_offset_ns
-        if offset_ns >= 0:
-            return
-        received = np.flatnonzero(rows["ev"] & np.uint64(LOCAL_EVENT))
-        latencies_ns = rows["local_ts"][received] - rows["exch_ts"][received]
-        if len(latencies_ns) and latencies_ns.min() + offset_ns <= 0:
-            number = int(received[(latencies_ns + offset_ns <= 0).argmax()])
-            row = rows[number]
-            raise DataError(
-                f"row {number} (exch_ts={row['exch_ts']}, local_ts={row['local_ts']}) does not arrive after it is "
-                f"sent: the latency offset is {offset_ns} ns",
-                where=self._where(asset_no, file_no),
-                hint=f"an offset above {-int(latencies_ns.min())} ns is one that all rows bear",
-            )
-
-    def _fuse(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> NDArray[Any]:
-        """Fuse a file's rows with those of the files before it, which for a file that is read again come first."""
-        fuser = self._fusers[asset_no]
-        if fuser is None or self._fused[asset_no] != file_no:
-            model = self.models[asset_no]
-            snapshot = None if model.initial_snapshot is None else self._load(model.initial_snapshot)
-            fuser = self._fusers[asset_no] = ArchiveFuser(model.tick_size, model.lot_size, snapshot)
-            for before in range(file_no):
-                fuser.fuse(self._load(model.data[before]))
-        try:
-            rows = fuser.fuse(rows)
-        except DataError as error:
-            raise DataError(error.what, where=self._where(asset_no, file_no), hint=error.hint) from None
-        self._fused[asset_no] = file_no + 1
-        return rows
-
-    def _check_ticks(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> None:
-        """A wrong tick size moves every price, silently."""
-        from sim.archive import find_coarser_tick, find_off_tick
-
-        model = self.models[asset_no]
-        found = find_off_tick(rows, model.tick_size)
-        if found is None:
-            if step := find_coarser_tick(rows, model.tick_size):
-                self.warnings.append(
-                    f"{self._where(asset_no, file_no)}: all prices looked at are multiples of {step:g}, the tick size "
-                    f"is {model.tick_size:g}: orders may stand between the market's prices"
-                )
-            return
-        what = (
-            f"{found.count:,} of {found.looked_at:,} prices are no multiples of the tick size {model.tick_size:g}, "
-            f"first {found.px:.12g} in row {found.row:,}"
-        )
-        where = self._where(asset_no, file_no)
-        if model.must_fit_ticks and found.count > _OFF_TICK_MAX * found.looked_at:
-            raise DataError(
-                what, where=where, hint="set the tick_size of the instrument as the exchange has it"
-            )
-        self.warnings.append(f"{where}: {what}; they are rounded")
-
-    def _check_kinds(self, asset_no: int, file_no: int, rows: NDArray[Any]) -> None:
-        """Levels make no book of single orders, nor single orders one of levels: it would stay empty."""
-        from sim.archive import find_kinds
-
-        by_order = self.models[asset_no].by_order
-        has_levels, has_orders = find_kinds(rows)
-        if by_order and has_levels and not has_orders:
-            what = (
-                "there are levels (kinds 1 and 4) but no single orders (kinds 10 to 13), which l3_fifo needs"
-            )
-        elif not by_order and has_orders and not has_levels:
-            what = "there are single orders (kinds 10 to 13) but no levels, which all queue models but l3_fifo need"
-        else:
-            return
-        self.warnings.append(f"{self._where(asset_no, file_no)}: {what}: such a book stays empty")
+        """All rows of a file of an asset at once, kept until both sides are done with it."""
+        return self.feeds[asset_no].rows_of(file_no)
 
     def rows_total(self) -> int:
         """The rows of all files; those that were not opened yet are guessed to be like those that were."""
         total = 0
-        for model, known in zip(self.models, self._file_rows, strict=True):
-            if known:
-                total += sum(known.values()) * len(model.data) // len(known)
+        for one in self.feeds:
+            if known := one.file_rows:
+                total += sum(known.values()) * len(one.model.data) // len(known)
         return total
 
     def stream(self, asset_no: int, is_local: int) -> Any:
@@ -346,42 +258,28 @@ class Engine:
         return self.locals[asset_no] if is_local else self.exchanges[asset_no]["stream"]
 
     def _on_next_file(self, _engine: int, asset_no: int, is_local: int) -> int:
-        """Called from compiled code: point the stream to the next file's rows. Returns 1 if there is none."""
+        """Called from compiled code: point the stream to the next rows. Returns 1 if there are none."""
+        feed = self.feeds[asset_no]
+        if self.error is not None:
+            # The first error is the one that is told: nothing goes on behind it.
+            return 2
         try:
-            stream = self.stream(asset_no, is_local)
-            file_no = int(stream["file_no"]) + 1
-            if is_local and 0 < file_no < len(self.models[asset_no].data) and self._on_file_over is not None:
-                self._on_file_over(asset_no)
-            stream["file_no"] = file_no
-            behind = min(int(self.stream(asset_no, side)["file_no"]) for side in (0, 1))
-            if file_no < len(self.models[asset_no].data):
-                rows = self.rows_of(asset_no, file_no)
-                stream["row"] = rows.ctypes.data
-                stream["rows_end"] = rows.ctypes.data + rows.nbytes
-                source = self.models[asset_no].data[file_no]
-                if isinstance(source, Prepared) and stream["book"]:
-                    source.play_into(stream)
-                if not len(rows):
-                    self.error = DataError("there are no rows", where=self._where(asset_no, file_no))
-                    return 2
-            for done in [number for number in self._open[asset_no] if number < behind]:
-                del self._open[asset_no][done]
-            return int(file_no >= len(self.models[asset_no].data))
+            return 0 if feed.next(is_local) else 1
         except HftdError as error:
             self.error = error
         except (OSError, MemoryError) as error:
             self.error = DataError(
-                str(error), where=self._where(asset_no, int(self.stream(asset_no, is_local)["file_no"]))
+                str(error), where=feed.where(int(self.stream(asset_no, is_local)["file_no"]))
             )
-        except Exception as error:
+        except BaseException as error:
             # Out of a callback nothing gets by itself: it would be printed, and the file left out.
             self.error = error
         return 2
 
-    def _where(self, asset_no: int, file_no: int) -> str:
-        source = self.models[asset_no].data[min(file_no, len(self.models[asset_no].data) - 1)]
-        name = str(source) if isinstance(source, (str, Path)) else "the array"
-        return f"{name} of asset {self.models[asset_no].name or asset_no}"
+    def stop(self) -> None:
+        """The run is over: what of its files is half prepared is given up."""
+        for one in self.feeds:
+            one.stop()
 
     def _model_error(self, asset_no: int) -> StrategyError:
         """Which function of a user's model ended the run."""
@@ -409,11 +307,7 @@ class Engine:
             for is_local in (0, 1):
                 stream = self.stream(asset_no, is_local)
                 if stream["error"]:
-                    raise row_error(
-                        stream,
-                        self.rows_of(asset_no, int(stream["file_no"])),
-                        self._where(asset_no, int(stream["file_no"])),
-                    )
+                    raise self.feeds[asset_no].row_error(is_local)
             if self.exchanges[asset_no]["failed_function"]:
                 raise self._model_error(asset_no)
             if self.exchanges[asset_no]["error"] == ERR_DATA:

@@ -50,24 +50,29 @@ def kinds_of(*, by_order: bool, is_local: bool) -> int:
     return KINDS_OF_ORDERS if is_local else KINDS_OF_ORDERS_AT_EXCHANGE
 
 
-def set_buffers(stream: Any, arena: Arena, rows: int) -> None:
-    """Give a stream's record the memory for that many rows at a time; it is touched as far as it is used."""
+def set_buffers(stream: Any, arena: Arena, rows: int, segments: int = 0) -> None:
+    """Give a stream's record the memory for that many rows, or segments, at a time; it is touched as it is used."""
     stream["chunk_rows"] = rows
     # A row outside the window may close one segment and open another; one record more tells the last one's end.
-    stream["buffer_segments"] = arena.reserve(segment_dtype.itemsize * (2 * rows + 1), in_order=True)
+    segments = max(2 * rows, segments) + 1
+    stream["buffer_segments"] = arena.reserve(segment_dtype.itemsize * segments, in_order=True)
     stream["buffer_ticks"] = arena.reserve(8 * rows, in_order=True)
     stream["buffer_qtys"] = arena.reserve(8 * rows, in_order=True)
 
 
-def row_error(stream: Any, rows: NDArray[Any], where: str) -> DataError:
-    """What is wrong with the row at which the preparation of a stream stopped."""
+def row_error(stream: Any, rows: NDArray[Any], where: str, first_row: int = 0) -> DataError:
+    """What is wrong with the row at which the preparation of a stream stopped; the first of `rows` has that number."""
     number = (int(stream["error_row"]) - int(rows.ctypes.data)) // event_dtype.itemsize
-    what, hint = _WHAT_IS_WRONG[int(stream["error"])]
     clock = "local_ts" if stream["is_local"] else "exch_ts"
-    values = ", ".join(f"{name}={rows[number][name]}" for name in ("exch_ts", "local_ts", "px", "qty"))
-    before = ""
-    if stream["error"] == PREPARE_UNSORTED:
-        before = f" by {clock}, which was {int(stream['last_ts'])} before it"
+    last_ts = int(stream["last_ts"])
+    return wrong_row(int(stream["error"]), first_row + number, rows[number], clock, last_ts, where)
+
+
+def wrong_row(code: int, number: int, row: Any, clock: str, last_ts: int, where: str) -> DataError:
+    """What is wrong with a row, by the code that its preparation gave."""
+    what, hint = _WHAT_IS_WRONG[code]
+    values = ", ".join(f"{name}={row[name]}" for name in ("exch_ts", "local_ts", "px", "qty"))
+    before = f" by {clock}, which was {last_ts} before it" if code == PREPARE_UNSORTED else ""
     return DataError(f"row {number} ({values}) {what}{before}", where=where, hint=hint)
 
 

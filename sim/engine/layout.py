@@ -48,7 +48,7 @@ segment_dtype = np.dtype(
         ("ts", "i8"),  # when this side sees the rows
         ("first_kind", "i8"),  # 16 * (number of the first row's column entry) + SEG_*
         ("exch_ts", "i8"),  # of the last row
-        ("row", "i8"),  # the address of the first row
+        ("row", "i8"),  # the first row, in bytes from the stream's `rows_base` on
     ],
     align=True,
 )
@@ -62,6 +62,7 @@ stream_dtype = np.dtype(
         ("segments_end", "i8"),  # behind the last; there is one more record there, to tell its rows' end
         ("ticks", "i8"),
         ("qtys", "i8"),
+        ("rows_base", "i8"),  # 0 where segments tell their rows' addresses
         # Where they are made from, and how many rows at a time.
         ("chunk_rows", "i8"),
         ("buffer_segments", "i8"),

@@ -144,6 +144,14 @@ def after_market_row(exchange, row, now_ns):
         call_code(noting_at(life).fn_market, (exchange, row, 1, now_ns))
 
 
+@inline
+def skip_market_rows(exchange):
+    """Rows go by while there is no own order: what was filled before them is forgotten."""
+    life = exchange_at(exchange).life
+    if life != 0:
+        noting_at(life).filled = 0
+
+
 # --- Noting ---------------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.errors import UsageError
-from hftd.life import life_dtype
+from hftd.life import (
+    LIFE_ANSWER,
+    LIFE_REQUEST_CANCEL,
+    LIFE_REQUEST_MODIFY,
+    LIFE_REQUEST_NEW,
+    life_dtype,
+)
+from hftd.types import INVALID_MIN
 from hftd.views import view
 from sim.engine import life
 from sim.engine.build import Engine
@@ -15,8 +22,21 @@ from sim.engine.layout import life_rows_dtype, noting_dtype
 MAX_LIFE_ROWS = 1 << 21
 """Rows kept for each asset of each bot, if no other number is given: 285 MB. Further ones are counted."""
 
+_REQUESTS = (LIFE_REQUEST_NEW, LIFE_REQUEST_MODIFY, LIFE_REQUEST_CANCEL)
+
 LIFE_ROWS_LIMIT = 1 << 27
 """The most that may be asked for: 18 GB."""
+
+
+def _rounds(rows: NDArray[Any]) -> NDArray[np.int64]:
+    """A number for each row of a lane that tells rows apart whose order is not that of their times.
+
+    After the end of the data a bot's clock stays where it was, while its exchange has gone on to the end: what it asks
+    for then comes after all that, whatever the times say.
+    """
+    at_exchange = ~np.isin(rows["kind"], (*_REQUESTS, LIFE_ANSWER))
+    latest = np.maximum.accumulate(np.where(at_exchange, rows["ts"], INVALID_MIN))
+    return np.cumsum(np.isin(rows["kind"], _REQUESTS) & (rows["ts"] < latest), dtype=np.int64)
 
 
 class Lives:
@@ -65,14 +85,17 @@ class Lives:
         return sum(int(kept["dropped"]) for kept in self._kept)
 
     def rows(self) -> NDArray[Any]:
-        """What was noted so far, shape (n,), `life_dtype`: by time; of one moment by asset, by bot, as it happened."""
+        """What was noted so far, shape (n,), `life_dtype`: by time; of one moment by asset, by bot, as it happened.
+
+        What a bot does after the end of the data, where its clock stays, is behind all else.
+        """
         kept = sorted(self._kept, key=lambda one: (int(one["asset"]), int(one["bot"])))
         parts = [view(int(one["rows"]), life_dtype, int(one["count"])) for one in kept if one["count"]]
         if not parts:
             return np.zeros(0, life_dtype)
         rows = np.concatenate(parts)
-        # The exchange is ahead of the bot within a wait; within one lane what comes first was noted first.
-        rows = rows[np.argsort(rows["ts"], kind="stable")]
+        # Within a wait the exchange is ahead of the bot; in one lane, what comes first of one moment was noted first.
+        rows = rows[np.lexsort((rows["ts"], np.concatenate([_rounds(part) for part in parts])))]
         rows["seq"] = np.arange(len(rows))
         return rows
 

@@ -255,9 +255,10 @@ def _exchange_rare(exchange, kind, segment, tick, stop, qty, now_ns):
             qty += 8
     elif b.market_orders != 0:
         x = exchange_at(exchange)
-        call_code(x.fn_orders, (exchange, load_i64(segment + _SEG_ROW), (stop - tick) >> 3, now_ns))
+        row = x.stream.rows_base + load_i64(segment + _SEG_ROW)
+        call_code(x.fn_orders, (exchange, row, (stop - tick) >> 3, now_ns))
     else:
-        apply_clear(book, kind, load_i64(segment + _SEG_ROW))
+        apply_clear(book, kind, exchange_at(exchange).stream.rows_base + load_i64(segment + _SEG_ROW))
 
 
 @inline
@@ -364,7 +365,7 @@ def look_ahead(book, segment, segments_end, ticks, qtys):
 
 
 @inline
-def local_segment(asset, segment, ticks, qtys, shift_ns):
+def local_segment(asset, segment, ticks, qtys, rows_base, shift_ns):
     """What one segment of the market does on the local side."""
     first = load_i64(segment + _SEG_FIRST)
     kind = first & 15
@@ -380,7 +381,7 @@ def local_segment(asset, segment, ticks, qtys, shift_ns):
         apply_asks(book, tick, stop, qty)
     elif kind == SEG_BUY_TRADES or kind == SEG_SELL_TRADES or kind == SEG_TRADES:
         if asset_at(asset).trades_cap > 0:
-            row = load_i64(segment + _SEG_ROW)
+            row = rows_base + load_i64(segment + _SEG_ROW)
             for i in range(end - start):
                 note_trade(asset, row + i * _EVENT, shift_ns)
     elif kind == SEG_FAR_BIDS:
@@ -394,9 +395,9 @@ def local_segment(asset, segment, ticks, qtys, shift_ns):
             tick += 8
             qty += 8
     elif kind == SEG_USER:
-        note_user_event(asset, load_i64(segment + _SEG_ROW), shift_ns)
+        note_user_event(asset, rows_base + load_i64(segment + _SEG_ROW), shift_ns)
     elif kind >= SEG_CLEAR_BIDS:
-        row = load_i64(segment + _SEG_ROW)
+        row = rows_base + load_i64(segment + _SEG_ROW)
         orders = book_at(book).market_orders
         if orders != 0:
             call_code(market_orders_at(orders).fn_apply_rows, (book, row, end - start))

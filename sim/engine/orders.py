@@ -48,7 +48,7 @@ from hftd.types import (
 )
 from sim.engine.latency import LANE_BYTES, exchange_at, lane_at
 from sim.engine.layout import EXCHANGE_WHOLE_FILLS
-from sim.engine.life import after_market_row, before_market_row
+from sim.engine.life import after_market_row, before_market_row, skip_market_rows
 from sim.engine.own import BOOK, fill_crossed, fill_reached, first_at_or_above, free, leave, respond
 from sim.engine.queue import own_order_at
 
@@ -233,6 +233,7 @@ def exchange_orders(exchange, row, count, now_ns):
     """What rows of orders, or a clear, do on the exchange's side."""
     x = exchange_at(exchange)
     if x.buys == 0 and x.sells == 0:
+        skip_market_rows(exchange)
         apply_rows(exchange + BOOK, row, count)
         return 0
     for _ in range(count):

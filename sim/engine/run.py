@@ -70,7 +70,7 @@ def refill(engine, asset_no, stream):
                 s.ended = 1
                 return ERR_DATA
         else:
-            # Rarely: into Python, which opens the next file or says that there is none.
+            # Rarely: into Python, which takes the next block, opens the next file or says that there is none.
             code = call_code(e.fn_next_file, (engine, asset_no, s.is_local))
             if code == 1:
                 s.ended = 1
@@ -194,7 +194,7 @@ def advance_local(engine, session, asset_no, until_ns):
         while s.next_ts <= until_ns and s.next_ts != NEVER:
             segment = s.segment
             a.feed_local_ts = s.next_ts
-            local_segment(asset, segment, s.ticks, s.qtys, shift_ns)
+            local_segment(asset, segment, s.ticks, s.qtys, s.rows_base, shift_ns)
             next_segment(engine, asset_no, stream, segment)
         a.feed_seen = 1
         if e.num_assets > 1:

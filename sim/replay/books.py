@@ -48,26 +48,43 @@ class FollowedBook:
         self.address = int(self._book.ctypes.data)
         if model.initial_snapshot is not None:
             engine.load_snapshot(asset_no, self.address)
-        self._file_no = 0
-        self._done = 0
+        self._feed = engine.feeds[asset_no]
+        self._file_no = self._block_no = self._done = 0
 
     def follow(self) -> None:
         """Go on to the last row that was published."""
-        stream = self._engine.stream(self._asset_no, 1)
-        file_no = int(stream["file_no"])
-        if 0 <= file_no < len(self._model.data):
-            rows = self._engine.rows_of(self._asset_no, file_no)
-            self._apply(int(rows.ctypes.data), int(stream["row"]))
-        elif self._file_no < file_no:
+        file_no, block_no, row = self._feed.published()
+        files = len(self._model.data)
+        if file_no >= files:
             # The data is over; somebody wants the last book all the same.
-            rows = self._engine.rows_of(self._asset_no, self._file_no)
-            self._apply(int(rows.ctypes.data), int(rows.ctypes.data) + rows.nbytes)
+            while self._file_no < files:
+                self._finish()
+            return
+        while 0 <= self._file_no < file_no or (self._file_no == file_no and self._block_no < block_no):
+            self._finish()
+        if (self._file_no, self._block_no) == (file_no, block_no):
+            found = self._feed.rows_block(file_no, block_no)
+            if found is not None and row:
+                self._apply(found[0], row)
+
+    def _finish(self) -> None:
+        """Go to the end of a block, and to the one after it."""
+        found = self._feed.rows_block(self._file_no, self._block_no)
+        if found is None:
+            self._file_no, self._block_no, self._done = self._file_no + 1, 0, 0
+            return
+        self._apply(found[0], found[0] + found[1])
+        self._block_no, self._done = self._block_no + 1, 0
+
+    def finish_block(self) -> None:
+        """The rows of a block that was published to its end are about to be let go."""
+        self.follow()
+        self._block_no, self._done = self._block_no + 1, 0
 
     def finish_file(self) -> None:
         """The rows of the file that was published to its end are about to be let go."""
         self.follow()
-        self._file_no += 1
-        self._done = 0
+        self._file_no, self._block_no, self._done = self._file_no + 1, 0, 0
 
     def _apply(self, start: int, end: int) -> None:
         kernel.follow_book.call(self.address, start + self._done, end)

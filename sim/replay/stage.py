@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,9 +91,10 @@ class Stage:
         self._clock_id = clock_id
         self._arena = Arena()
         models = [asset.model for asset in assets]
-        self.engine = Engine(
-            models, MAX_BOTS, on_file_over=lambda asset_no: self._book(asset_no).finish_file()
-        )
+        self.engine = Engine(models, MAX_BOTS, publishes_rows=True)
+        for asset_no, feed in enumerate(self.engine.feeds):
+            feed.on_file_over = partial(self._over, asset_no, is_file=True)
+            feed.on_block_over = partial(self._over, asset_no, is_file=False)
         self.lives = Lives(self.engine, life_rows) if life_rows else None
         self.clock = ClockPage.make(clock_id, MODE_SIMULATED)
         self.rings = [MarketRing.make(lossless=True) for _ in channels]
@@ -214,6 +216,11 @@ class Stage:
         if asset_no not in self._books:
             self._books[asset_no] = FollowedBook(self.engine, asset_no, self.assets[asset_no].model)
         return self._books[asset_no]
+
+    def _over(self, asset_no: int, *, is_file: bool) -> None:
+        """Rows that the book was not made from yet are about to be let go."""
+        book = self._book(asset_no)
+        book.finish_file() if is_file else book.finish_block()
 
     # Bots.
 
@@ -385,6 +392,7 @@ class Stage:
 
     def close(self) -> None:
         """Free the memory. The loop must not be running."""
+        self.engine.stop()
         self.clock.close()
         for ring in self.rings:
             ring.close()

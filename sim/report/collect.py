@@ -92,7 +92,8 @@ def _asset(
         notes.append(f"{meta.symbol}: {problem}.")
     figures, why = ratios(columns, options, notes, meta.symbol, problem)
     mids, source, coarse_ns = _mids(meta, rows, done, data, notes, progress)
-    parts = pnl.split(rows, done, mids[0], contract, source if done.source else "")
+    at_fills = _LIFE if len(done) and not np.isnan(done.mid).any() else source
+    parts = pnl.split(rows, done, mids[0], contract, at_fills)
     outs = markouts(done, mids, coarse_ns)
     of_positions(columns, figures, why, options, problem)
     of_orders(done, sent, figures, why)

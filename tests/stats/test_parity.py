@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hftd import stats as ours
+from tests.report.runs import recorded
 from tests.stats.records import random_record
 
 theirs = pytest.importorskip("hftbacktest.stats", reason="the reference is not installed")
@@ -109,6 +110,16 @@ def test_a_record_without_counts_is_understood_as_by_the_reference():
         found, _ = figures(ours, data, False, names=METRICS[7:11])
         for name, value in expected[0].items():
             assert found[0][name] == pytest.approx(value) if name not in ("start", "end") else True
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("every", ["100ms", "1s"])
+def test_figures_of_recorded_runs_are_the_references(tmp_path, inverse, every):
+    rows = np.load(recorded(tmp_path, count=10_000, inverse=inverse))["0"]
+    size = 100.0 if inverse else 1.0
+    assert rows["num_trades"][-1] > 100
+    check(rows, inverse, every=every, size=size, names=METRICS)
+    check(rows, inverse, every=every, size=size, names=METRICS, book_size=1_000.0)
 
 
 def test_a_run_that_never_trades_has_the_references_figures():

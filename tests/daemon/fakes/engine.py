@@ -28,7 +28,7 @@ def _runtime() -> Path:
     return Path(os.environ["HFTD_RUNTIME_DIR"])
 
 
-def run_replay(config, base, dates, speed, progress):
+def run_replay(config, base, dates, speed, progress, life=None, life_rows=0):
     from sim.replay.summary import BotSummary, ReplaySummary
 
     if _fails("no data"):
@@ -74,7 +74,7 @@ def run_bot(config, base):
     return _result(config.bot.name)
 
 
-def backtest(replay_config, base, bot_config, bot_base, dates):
+def backtest(replay_config, base, bot_config, bot_base, dates, life_rows=0):
     return _result(bot_config.bot.name)
 
 
@@ -100,8 +100,9 @@ def write_day(folder, instruments, *, seed, date, pattern, latency_pattern, prog
     return written
 
 
-def convert(inputs, output, *, venue, options, progress):
+def convert(inputs, output, *, venue, options, progress, on_write):
     progress(100, 100)
+    on_write(2_000, 2_000)
     spans = SimpleNamespace(first_ts=1_661_904_000_000_000_000, last_ts=1_661_904_060_000_000_000)
     return SimpleNamespace(
         venue=venue,

@@ -136,6 +136,8 @@ def test_no_cut_of_a_line_gives_a_row_or_stops_the_conversion(tmp_path):
         {"e": "depthUpdate", "T": 1, "s": "BTCUSDT", "u": 1, "pu": 1, "b": [["NaN", "1"]], "a": []},
         {"e": "depthUpdate", "T": 1, "s": "BTCUSDT", "u": 1, "pu": 1, "b": [["1", "inf"]], "a": []},
         {"e": "depthUpdate", "T": 1, "s": "BTCUSDT", "u": 1, "pu": 1, "b": [["1"]], "a": []},
+        {"e": "depthUpdate", "T": 1, "s": "BTCUSDT", "u": 1, "pu": 1, "b": [["1", "-1"]], "a": []},
+        {"e": "trade", "T": 1, "s": "BTCUSDT", "p": "1", "q": "-1", "m": True, "X": "MARKET"},
         {"e": "depthUpdate", "T": 1, "s": "BTCUSDT", "u": 1, "pu": 1, "b": "x", "a": []},
         {"e": "depthUpdate", "T": 1, "s": "BTCUSDT", "u": 1, "pu": 1, "b": []},
         {"e": "depthUpdate", "T": "soon", "s": "BTCUSDT", "u": 1, "pu": 1, "b": [], "a": []},

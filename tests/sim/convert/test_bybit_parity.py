@@ -1,6 +1,7 @@
 """With the option for them, archives of Bybit are those of the reference's converters, byte for byte."""
 
 import gzip
+import json
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hftd.types import DEPTH_SNAPSHOT_EVENT, KIND_MASK, TRADE_EVENT
 from sim.archive import read_events
 from sim.convert import Options, convert
 
-from .bybitmarket import BybitMarket, history, packed, zipped
+from .bybitmarket import BybitMarket, history, packed, packed_json, zipped
 
 pytestmark = pytest.mark.parity
 reference = pytest.importorskip("hftbacktest.data.utils.bybit", reason="the reference is not installed")
@@ -118,3 +119,31 @@ def test_recorded_order_books_give_the_same_archive(tmp_path, bybit_archive):
     theirs = reference_history.convert(str(bybit_archive), str(trades_path), None, 1_000_000, 3_000_000)
     assert_equal_history(read_events(tmp_path / "out.npz"), theirs, 3_000_000)
     assert (report.sequence.gaps, report.crossed.times, report.exit_code) == (0, 0, 0)
+
+
+def test_a_snapshot_of_one_side_is_read_where_the_reference_fails(tmp_path):
+    books, trades = history(4, 10)
+    message = json.loads(books[0])
+    message["data"]["b"] = []
+    books_path = zipped(tmp_path / "books.zip", [packed_json(message) + b"\n", *books[1:]])
+    trades_path = packed(tmp_path / "trades.csv.gz", trades)
+    with pytest.raises(IndexError):
+        reference_history.convert(str(books_path), str(trades_path), None, 1_000_000)
+    report = convert([books_path, trades_path], tmp_path / "out.npz", venue="bybithistory", options=AS_THERE)
+    assert report.rows_by_kind["depth clear"] == 1
+    assert not report.unreadable
+
+
+def test_the_references_levels_of_a_snapshot_have_no_side(tmp_path):
+    books, trades = history(5, 10)
+    books_path, trades_path = (
+        zipped(tmp_path / "books.zip", books),
+        packed(tmp_path / "trades.csv.gz", trades),
+    )
+    theirs = reference_history.convert(str(books_path), str(trades_path), None, 1_000_000)
+    levels = theirs[theirs["ev"] & KIND_MASK == DEPTH_SNAPSHOT_EVENT]
+    assert len(levels) and not (levels["ev"] >> np.uint64(28) & np.uint64(3)).any()
+    convert([books_path, trades_path], tmp_path / "out.npz", venue="bybithistory", options=AS_THERE)
+    ours = read_events(tmp_path / "out.npz")
+    levels = ours[ours["ev"] & KIND_MASK == DEPTH_SNAPSHOT_EVENT]
+    assert (levels["ev"] >> np.uint64(28) & np.uint64(3)).all()

@@ -133,3 +133,12 @@ def test_rows_of_the_exchange_alone_do_not_end_a_message():
         )
     )
     assert found.times == 0
+
+
+def test_a_clear_without_a_side_takes_both_whatever_its_price():
+    found = crossed_books(
+        rows_of(
+            (1, BID, 9, 1), (1, ASK, 10, 1), (2, DEPTH_CLEAR_EVENT, 0, 0), (3, BID, 12, 1), (4, ASK, 13, 1)
+        )
+    )
+    assert found.times == 0

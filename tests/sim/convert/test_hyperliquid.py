@@ -141,6 +141,34 @@ def test_where_a_book_has_fewer_levels_the_reference_brings_old_ones_back_and_we
     assert there != list(market.sent)
 
 
+@pytest.mark.parity
+def test_kept_far_levels_are_those_behind_the_last_one_while_the_reference_keeps_better_ones_too(
+    tmp_path, theirs
+):
+    market = HyperliquidMarket(18, levels=5)
+    lines = [market.line(market.l2_book())]
+    # The market falls: all bids of before are better than the best one now.
+    market.book.mid -= 200
+    market.book.step()
+    lines.append(market.line(market.l2_book()))
+    _, rows = converted(tmp_path, lines, keep_far_levels=True)
+    *_, (_, bids, asks) = followed(rows)
+    assert max(bids) == max(market.sent[0])
+    assert market.sent[1].items() <= asks.items()
+    *_, (_, bids, asks) = followed(theirs(tmp_path / "capture.gz", delete_out_of_book=False))
+    assert max(bids) > min(asks)
+
+
+def test_a_book_of_more_levels_than_twenty_is_read(tmp_path):
+    market = HyperliquidMarket(19, levels=60)
+    lines = []
+    for _ in range(30):
+        market.book.step()
+        lines.append(market.line(market.l2_book()))
+    _, rows = converted(tmp_path, lines)
+    assert_same_book(rows, market.expected)
+
+
 def test_trades_that_a_new_subscription_sends_again_are_left_out(tmp_path):
     market = HyperliquidMarket(6)
     first = market.line(market.l2_book())

@@ -119,6 +119,40 @@ def test_behind_a_gap_the_next_whole_book_puts_the_book_right(tmp_path, is_spot)
     assert any("no whole book came" in note for note in report.notes)
 
 
+@MARKETS
+def test_an_answer_that_was_late_does_not_undo_what_changed_meanwhile(tmp_path, is_spot):
+    market = MexcMarket(18, is_spot=is_spot)
+    lines = []
+    for _ in range(3):
+        market.book.step()
+        lines.append(market.line(market.depth()))
+    answer = market.answer()
+    for _ in range(5):
+        market.book.step()
+        lines.append(market.line(market.depth()))
+    lines.append(market.line(answer))
+    market.expected.clear()
+    for _ in range(50):
+        market.book.step()
+        lines.append(market.line(market.depth()))
+    report, rows = converted(tmp_path, lines)
+    check_events(rows)
+    assert_follows(rows, market.expected)
+    assert (report.sequence.gaps, report.sequence.repeats) == (0, 0)
+    assert not any("no whole book came" in note for note in report.notes)
+
+
+def test_an_answer_that_came_much_too_late_is_said(tmp_path):
+    market = MexcMarket(19)
+    answer = market.answer()
+    lines = []
+    for _ in range(1500):
+        market.book.step()
+        lines.append(market.line(market.depth()))
+    report, _ = converted(tmp_path, [*lines, market.line(answer)])
+    assert any("no whole book came" in note for note in report.notes)
+
+
 def test_merged_versions_of_contracts_follow_each_other(tmp_path):
     market = MexcMarket(7)
     lines = [market.line(market.answer())]

@@ -9,7 +9,14 @@ import io
 import numpy as np
 import pytest
 
-from hftd.types import DEPTH_CLEAR_EVENT, DEPTH_SNAPSHOT_EVENT, KIND_MASK, SELL_EVENT
+from hftd.types import (
+    DEPTH_BBO_EVENT,
+    DEPTH_CLEAR_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
+    KIND_MASK,
+    LOCAL_EVENT,
+    SELL_EVENT,
+)
 from sim.archive import read_events
 from sim.convert import Options, convert
 
@@ -84,6 +91,38 @@ def test_several_days_give_the_same_archive(tmp_path):
     given = [day[kind] for kind in ("trades", "incremental_book_L2") for day in given]
     rows, _ = ours(given, tmp_path, snapshots="ignore_sod")
     assert_equal(rows, theirs(given, snapshot_mode="ignore_sod"))
+
+
+def theirs_fused(files, **options):
+    kinds = ("trades", "incremental_book_L2", "book_ticker")
+    with contextlib.redirect_stdout(io.StringIO()):
+        return reference.convert_fuse(*(str(files[kind]) for kind in kinds), 0.1, 0.001, **options)
+
+
+@pytest.mark.parametrize("jitter_us", [0, 2_000])
+@pytest.mark.parametrize("seed", [9, 10, 11])
+def test_the_fused_rows_that_a_bot_sees_are_the_same(tmp_path, seed, jitter_us):
+    # Without snapshots within the day: the reference's clears overlook a level (tests/sim/test_fuse_parity.py).
+    files = Day(seed, jitter_us=jitter_us, snapshots=0).write(tmp_path)
+    rows, report = ours(list(files.values()), tmp_path, tick_size=0.1, lot_size=0.001)
+    expected = theirs_fused(files)
+    seen, theirs_seen = (found[(found["ev"] & LOCAL_EVENT) != 0] for found in (rows, expected))
+    for name in ("local_ts", "exch_ts", "px", "qty"):
+        assert np.array_equal(seen[name], theirs_seen[name]), name
+    if not jitter_us:
+        assert_equal(rows, expected)
+    assert DEPTH_BBO_EVENT not in rows["ev"] & KIND_MASK
+    assert report.rows_by_kind["best bid and offer"] > 100
+
+
+def test_fused_too_only_the_first_snapshot_of_a_file_can_be_left_out(tmp_path):
+    files = Day(12, snapshots=1).write(tmp_path)
+    fused = {"tick_size": 0.1, "lot_size": 0.001}
+    rows, report = ours(list(files.values()), tmp_path, snapshots="ignore_sod", **fused)
+    assert report.lines_by_kind["depth snapshot"] == 16
+    assert DEPTH_CLEAR_EVENT in rows["ev"] & KIND_MASK
+    # The reference forgets after each line that it is no longer the first one.
+    assert DEPTH_CLEAR_EVENT not in theirs_fused(files, snapshot_mode="ignore_sod")["ev"] & KIND_MASK
 
 
 def test_a_later_snapshot_may_have_more_levels_than_the_first(tmp_path):

@@ -203,7 +203,7 @@ def test_a_mistake_of_ours_while_a_file_is_opened_is_raised_and_no_file_left_out
     def fails(*_):
         raise KeyError("ours")
 
-    monkeypatch.setattr("sim.archive.read_events", fails)
+    monkeypatch.setattr("sim.engine.feeding.Source", fails)
     made = asset(rows(*levels(), END))
     made.model.data = ["a.npz", *made.model.data]
     hbt = HashMapMarketDepthBacktest([made])

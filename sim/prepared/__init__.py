@@ -1,0 +1,1 @@
+"""Archives in the form that the engine reads: made once, kept in a cache, mapped into memory block by block."""

@@ -1,0 +1,395 @@
+"""The folder of prepared archives: which there are, of which source, and how much room they may take.
+
+A source is known by its content: the name of an entry holds the SHA-256 of the file it was made from. A file that was
+hashed once is known again by its place on the disk and its times, so that its bytes are not read a second time; the
+times of a file that was changed just before are not trusted, for a second change might not show in them.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from isal import isal_zlib
+
+from hftd.clock import wall_ns
+from hftd.errors import DataError, UsageError
+from hftd.jit import cache_dir
+from sim.archive import npz
+from sim.prepared import layout
+from sim.prepared.layout import (
+    COMPLETE,
+    HEADER_BYTES,
+    KEEP_ALL,
+    KEEP_SOME,
+    MAGIC,
+    RECORD_BYTES,
+    VERSION,
+    block_dtype,
+    header_dtype,
+)
+from sim.prepared.make import Wanted
+
+MAX_BYTES: Final = 64 << 30
+"""The entries together, and a quarter of the disk, unless `$HFTD_PREPARED_MAX_GB` says otherwise."""
+_SETTLED_NS: Final = 2_000_000_000
+"""Times of files are that coarse at worst."""
+_KNOWN_MAX: Final = 4096
+"""So many files are known by their times."""
+_HASH_BYTES: Final = 4 << 20
+_ENTRY = re.compile(r"([0-9a-f]+)-([0-9a-f]{64})-([0-9a-f]{16})\.v([0-9]+)")
+_KEEPS: Final = {KEEP_SOME: "backtest", KEEP_ALL: "backtest, replay"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A prepared archive in the cache.
+
+    Attributes:
+        path: Its file.
+        source: The file that it was made from, where that was then.
+        tick_size: Of the asset.
+        lot_size: Of the asset.
+        by_order: Whether it is of a market of single orders.
+        use: For what: "backtest", or "backtest, replay".
+        rows: Those of the source.
+        size_bytes: On the disk.
+        used_ns: When a run last opened it.
+    """
+
+    path: Path
+    source: str
+    tick_size: float
+    lot_size: float
+    by_order: bool
+    use: str
+    rows: int
+    size_bytes: int
+    used_ns: int
+
+
+def folder() -> Path:
+    """Where prepared archives are: `$HFTD_PREPARED_DIR`, else `prepared` beside the compiled code.
+
+    Raises:
+        OSError: It can't be made.
+    """
+    named = os.environ.get("HFTD_PREPARED_DIR")
+    path = Path(named) if named else cache_dir() / "prepared"
+    (path / "known").mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def max_bytes() -> int:
+    """How much room the entries may take together.
+
+    Raises:
+        UsageError: `$HFTD_PREPARED_MAX_GB` is no number.
+    """
+    text = os.environ.get("HFTD_PREPARED_MAX_GB")
+    if text is None:
+        return min(MAX_BYTES, shutil.disk_usage(folder()).total // 4)
+    try:
+        return int(float(text) * (1 << 30))
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"$HFTD_PREPARED_MAX_GB is {text!r}", hint="it must be a number of gigabytes"
+        ) from None
+
+
+def _hex(*parts: Any) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def identity(stat: os.stat_result) -> str:
+    """A name for a file as it is now."""
+    return _hex(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+def purpose(wanted: Wanted) -> str:
+    """A name for what an entry depends on besides its source."""
+    tick, lot = float(wanted.tick_size).hex(), float(wanted.lot_size).hex()
+    return _hex(layout.BLOCK_ROWS, tick, lot, wanted.by_order, wanted.keep)[:16]
+
+
+def entry_path(root: Path, size: int, digest: str, wanted: Wanted) -> Path:
+    """The file of an entry."""
+    return root / f"{size:x}-{digest}-{purpose(wanted)}.v{VERSION}"
+
+
+def part_path(root: Path, stat: os.stat_result, wanted: Wanted) -> Path:
+    """The file of an entry that is being made."""
+    return root / f"{identity(stat)}-{purpose(wanted)}.v{VERSION}.part"
+
+
+def suitable(wanted: Wanted) -> list[Wanted]:
+    """The entries that will do, the best first."""
+    return list(dict.fromkeys([wanted._replace(keep=KEEP_ALL), wanted]))
+
+
+def remember(root: Path, stat: os.stat_result, digest: str) -> None:
+    """Know a file again by its place and times, if these are old enough to be trusted."""
+    if wall_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) < _SETTLED_NS:
+        return
+    with suppress(OSError):
+        (root / "known" / identity(stat)).write_text(digest)
+
+
+def _known(root: Path, stat: os.stat_result) -> str | None:
+    with suppress(OSError, UnicodeDecodeError):
+        digest = (root / "known" / identity(stat)).read_text()
+        if re.fullmatch("[0-9a-f]{64}", digest):
+            return digest
+    return None
+
+
+def digest_of(path: Path) -> tuple[str, os.stat_result]:
+    """The SHA-256 of a file, and what the system says of it."""
+    digest = hashlib.sha256()
+    with npz.reading(str(path)), path.open("rb") as file:
+        stat = os.fstat(file.fileno())
+        while part := file.read(_HASH_BYTES):
+            digest.update(part)
+    return digest.hexdigest(), stat
+
+
+def find(root: Path, path: Path, stat: os.stat_result, wanted: Wanted) -> Path | None:
+    """The complete entry of a source that will do, if there is one.
+
+    The source is hashed only if there is an entry of a file just as large.
+
+    Raises:
+        DataError: The source can't be read.
+    """
+    uses = [purpose(one) for one in suitable(wanted)]
+    digest = _known(root, stat)
+    if digest is None:
+        candidates = [
+            name
+            for name in _listed(root)
+            if (match := _ENTRY.fullmatch(name)) and match[1] == f"{stat.st_size:x}" and match[3] in uses
+        ]
+        if not candidates:
+            return None
+        digest, stat = digest_of(path)
+        remember(root, stat, digest)
+    for one in suitable(wanted):
+        entry = entry_path(root, stat.st_size, digest, one)
+        if entry.is_file():
+            return entry
+    return None
+
+
+def _listed(root: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in root.iterdir() if path.name != "known")
+    except OSError:
+        return []
+
+
+class NotWholeError(Exception):
+    """A file is no complete prepared archive."""
+
+
+def read_header(handle: int) -> Any:
+    """The header of a prepared archive.
+
+    Raises:
+        NotWholeError: It is none, or of another version.
+    """
+    raw = os.pread(handle, header_dtype.itemsize, 0)
+    if len(raw) < header_dtype.itemsize:
+        raise NotWholeError("it is too short")
+    header = np.frombuffer(raw, header_dtype)[0]
+    if header["magic"] != MAGIC or header["version"] != VERSION:
+        raise NotWholeError("it is of another version, or something else")
+    if header["crc"] != header_crc(raw):
+        raise NotWholeError("the header's checksum is wrong")
+    return header
+
+
+def header_crc(raw: bytes) -> int:
+    """The checksum of a header, which stands in its last word."""
+    return isal_zlib.crc32(raw[: header_dtype.itemsize - 8])
+
+
+def record_crc(record: Any) -> int:
+    """The checksum of a block's record, which stands in its last word."""
+    return isal_zlib.crc32(record.tobytes()[: block_dtype.itemsize - 8])
+
+
+def read_table(handle: int, header: Any) -> Any:
+    """The records of a complete file's blocks.
+
+    Raises:
+        NotWholeError: The file is not complete, was cut off or changed.
+    """
+    if header["state"] != COMPLETE:
+        raise NotWholeError("it is not complete")
+    size = int(header["published"]) * block_dtype.itemsize
+    at = int(header["table_at"])
+    if at < HEADER_BYTES or size <= 0 or os.fstat(handle).st_size != at + size:
+        raise NotWholeError("its size is wrong")
+    raw = os.pread(handle, size, at)
+    if len(raw) != size or isal_zlib.crc32(raw) != header["table_crc"]:
+        raise NotWholeError("the table's checksum is wrong")
+    return np.frombuffer(raw, block_dtype)
+
+
+def entries() -> list[Entry]:
+    """The complete entries, the last used first."""
+    root = folder()
+    return _entries_of(root, _listed(root))
+
+
+def _entries_of(root: Path, names: list[str]) -> list[Entry]:
+    found: list[Entry] = []
+    for name in names:
+        match = _ENTRY.fullmatch(name)
+        if match is None or match[4] != str(VERSION):
+            continue
+        with suppress(OSError, NotWholeError):
+            handle = os.open(root / name, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                header, stat = read_header(handle), os.fstat(handle)
+            finally:
+                os.close(handle)
+            found.append(
+                Entry(
+                    path=root / name,
+                    source=bytes(header["path"]).rstrip(b"\0").decode(errors="replace"),
+                    tick_size=float(header["tick_size"]),
+                    lot_size=float(header["lot_size"]),
+                    by_order=bool(header["by_order"]),
+                    use=_KEEPS.get(int(header["keep"]), "?"),
+                    rows=int(header["count"]),
+                    size_bytes=stat.st_size,
+                    used_ns=stat.st_mtime_ns,
+                )
+            )
+    return sorted(found, key=lambda entry: -entry.used_ns)
+
+
+def discard(path: Path) -> None:
+    """Take a file out of the cache; who reads it reads on."""
+    with suppress(OSError):
+        path.unlink()
+
+
+def check(path: Path) -> str:
+    """Read all of an entry. Returns what is wrong with it, empty if nothing is."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        return f"it can't be read: {error.strerror or error}"
+    try:
+        for number, record in enumerate(read_table(handle, read_header(handle))):
+            raw = os.pread(handle, int(record["size"]), int(record["offset"]))
+            if len(raw) != record["size"] or raw[: block_dtype.itemsize] != record.tobytes():
+                return f"block {number} is not what the table says"
+            if isal_zlib.crc32(raw[RECORD_BYTES:]) != record["crc"]:
+                return f"the checksum of block {number} is wrong"
+    except NotWholeError as error:
+        return str(error)
+    except OSError as error:
+        return f"it can't be read: {error.strerror or error}"
+    finally:
+        os.close(handle)
+    return ""
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was taken out of the cache.
+
+    Attributes:
+        files: How many.
+        size_bytes: What they took.
+    """
+
+    files: int
+    size_bytes: int
+
+
+def prune(limit_bytes: int | None = None, keep: Path | None = None) -> Pruned:
+    """Take out what is of no use any more, then the least recently used, until the rest takes no more than a limit.
+
+    Files that are in use go on being read; their room gets free when that ends.
+
+    Args:
+        limit_bytes: For all entries together; None for the default.
+        keep: An entry that stays.
+
+    Raises:
+        UsageError: The default is set to what is no number.
+    """
+    limit_bytes = max_bytes() if limit_bytes is None else limit_bytes
+    root = folder()
+    listed = _listed(root)
+    whole = _entries_of(root, listed)
+    names = {entry.path.name for entry in whole}
+    gone: list[Path] = []
+    size_bytes = 0
+
+    def drop(path: Path, size: int) -> None:
+        nonlocal size_bytes
+        discard(path)
+        gone.append(path)
+        size_bytes += size
+
+    for name in listed:
+        if name not in names and not _is_under_way(root / name):
+            with suppress(OSError):
+                drop(root / name, (root / name).stat().st_size)
+    total = 0
+    for entry in whole:
+        total += entry.size_bytes
+        if total > limit_bytes and entry.path != keep:
+            drop(entry.path, entry.size_bytes)
+            total -= entry.size_bytes
+    _prune_known(root)
+    return Pruned(len(gone), size_bytes)
+
+
+def _is_under_way(path: Path) -> bool:
+    """Whether a process is making it."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _prune_known(root: Path) -> None:
+    with suppress(OSError):
+        known = [(entry.stat().st_mtime_ns, entry.path) for entry in os.scandir(root / "known")]
+        for _, path in sorted(known)[: max(len(known) - _KNOWN_MAX, 0)]:
+            Path(path).unlink()
+
+
+def require_folder() -> Path:
+    """As `folder`, for commands.
+
+    Raises:
+        DataError: It can't be made.
+    """
+    try:
+        return folder()
+    except OSError as error:
+        raise DataError(
+            f"the cache's folder can't be made: {error.strerror or error}",
+            where=os.environ.get("HFTD_PREPARED_DIR", str(cache_dir())),
+            hint="set $HFTD_PREPARED_DIR to a folder that you may write",
+        ) from None

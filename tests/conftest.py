@@ -1,0 +1,18 @@
+import os
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _prepared_folder() -> Iterator[None]:
+    """Prepared archives of the tests, and of the processes they start, never stand among the user's."""
+    before = os.environ.get("HFTD_PREPARED_DIR")
+    with tempfile.TemporaryDirectory(prefix="hftd-prepared-") as folder:
+        os.environ["HFTD_PREPARED_DIR"] = folder
+        yield
+        if before is None:
+            del os.environ["HFTD_PREPARED_DIR"]
+        else:
+            os.environ["HFTD_PREPARED_DIR"] = before

@@ -1,0 +1,68 @@
+"""`hftd convert` as it is called."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from daemon.cli.convert import _OPTIONS, _VENUES, command
+from sim.archive import read_events
+from sim.convert import VENUES, Options
+
+from .captures import capture, packed
+
+
+def test_each_converter_is_a_command_and_each_option_is_one_of_the_functions():
+    assert set(_VENUES) == set(VENUES)
+    assert set(_OPTIONS) - {"user_events"} <= set(Options.__struct_fields__)
+
+
+@pytest.mark.parametrize("name", sorted(VENUES))
+def test_a_converter_says_what_it_takes_and_its_help_fits_a_terminal(name):
+    shown = CliRunner().invoke(command, [name, "--help"])
+    assert shown.exit_code == 0
+    assert "Convert" in shown.output
+    assert "--symbol" in shown.output
+    assert max(map(len, shown.output.splitlines())) <= 80
+
+
+def run(*arguments):
+    code = "from daemon.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, "convert", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+def test_a_capture_becomes_an_archive_with_a_report(tmp_path):
+    path = packed(tmp_path / "day.gz", capture(1))
+    done = run("binancefutures", path, tmp_path / "day.npz", "--user-events", "book_ticker", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["rows"] == len(read_events(tmp_path / "day.npz"))
+    assert report["rows_by_kind"]["best bid"] > 0
+
+
+def test_a_wrong_input_is_one_message_and_exit_code_2(tmp_path):
+    (tmp_path / "klines.csv").write_text("open_time,open\n1,2\n")
+    done = run("binancehistory", tmp_path / "klines.csv", tmp_path / "day.npz")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert f"{tmp_path / 'klines.csv'}:1" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["klines.csv"]
+
+
+def test_a_damaged_input_is_converted_as_far_as_it_goes_with_exit_code_1(tmp_path):
+    path = packed(tmp_path / "day.gz", capture(1, 2000))
+    path.write_bytes(path.read_bytes()[:-5000])
+    done = run("binancefutures", path, tmp_path / "day.npz", "--progress", "none")
+    assert done.returncode == 1
+    assert "damage:" in done.stdout
+    assert "ends too early" in done.stdout
+    assert len(read_events(tmp_path / "day.npz"))

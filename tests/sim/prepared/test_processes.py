@@ -1,0 +1,212 @@
+"""Several processes at one entry, processes that are killed, disks that are full, and how much memory it takes."""
+
+import fcntl
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hftd.clock import sleep
+from hftd.errors import DataError
+from hftd.types import event_dtype
+from sim.archive import write_blocks
+from sim.prepared import cache, layout, writer
+from sim.prepared.preparing import prepare_file
+from sim.prepared.source import Source
+from sim.prepared.writer import claim
+from tests.sim.prepared.runs import WANTED, maker_on, on_disk, result_of, some_day
+
+ROOT = Path(__file__).parents[3]
+
+
+def start(mode, block_rows, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.sim.prepared.child", mode, str(block_rows), *map(str, arguments)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def last_line(process):
+    out, err = process.communicate(timeout=110)
+    assert process.returncode == 0, err
+    return out.splitlines()[-1]
+
+
+@pytest.fixture
+def day(tmp_path, folder):
+    return on_disk(tmp_path / "day.npz", some_day())
+
+
+def test_processes_that_start_at_once_all_get_the_same_and_make_it_once(day, folder):
+    expected = hashlib.sha256(result_of(maker_on(some_day()))).hexdigest()
+    processes = [start("run", 100, day) for _ in range(4)]
+    assert {last_line(process) for process in processes} == {expected}
+    assert len(cache.entries()) == 1
+    assert not list(folder.glob("*.part"))
+
+
+def test_who_follows_takes_over_from_one_that_is_gone(day, folder, monkeypatch):
+    monkeypatch.setattr(layout, "BLOCK_ROWS", 100)
+    expected = result_of(maker_on(some_day()))
+    # As if another process had begun: the part is locked, and its first blocks are there.
+    hbt = maker_on(day)
+    result_of(hbt)
+    (entry,) = cache.entries()
+    whole = entry.path.read_bytes()
+    cache.prune(0)
+    part = cache.part_path(folder, day.stat(), WANTED)
+    handle, is_ours = claim(part)
+    assert is_ours
+    header = np.frombuffer(bytearray(whole[: layout.header_dtype.itemsize]), layout.header_dtype)
+    header["state"], header["published"] = layout.GROWING, 5
+    header["crc"] = cache.header_crc(header.tobytes())
+    os.pwrite(handle, whole[: len(whole) // 2], 0)
+    os.pwrite(handle, header.tobytes(), 0)
+    found = []
+    thread = threading.Thread(target=lambda: found.append(result_of(maker_on(day))))
+    thread.start()
+    sleep(0.2)
+    assert not found
+    os.close(handle)
+    thread.join(60)
+    assert found == [expected]
+    assert len(cache.entries()) == 1
+
+
+def test_a_name_that_is_locked_is_not_claimed_and_one_that_was_left_is(folder):
+    part = folder / "a.v1.part"
+    first, is_ours = claim(part)
+    assert is_ours
+    second, is_second = claim(part)
+    assert not is_second
+    os.write(first, b"something")
+    os.close(first)
+    third, is_third = claim(part)
+    assert is_third and os.fstat(third).st_size == 0
+    # Who read the old one reads on.
+    assert os.fstat(second).st_size == 9
+    fcntl.flock(second, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    os.close(second)
+    os.close(third)
+
+
+def kill_and_look(day, folder, times, seed):
+    """Kill preparing processes at random moments; nothing of theirs is ever found."""
+    numbers = random.Random(seed)
+    whole = last_line(start("prepare", 50, day))
+    killed = 0
+    for _ in range(times):
+        cache.prune(0)
+        process = start("prepare", 50, day)
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        sleep(numbers.random() * 0.25)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        killed += process.returncode != 0
+        for entry in cache.entries():
+            assert cache.check(entry.path) == ""
+            assert hashlib.sha256(entry.path.read_bytes()).hexdigest() == whole
+    assert killed > 0
+    assert last_line(start("prepare", 50, day)) == whole
+    cache.prune()
+    assert not list(folder.glob("*.part"))
+
+
+def test_a_process_that_is_killed_leaves_nothing_that_is_taken_for_whole(day, folder):
+    kill_and_look(day, folder, 4, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_hundred_processes_that_are_killed_leave_nothing_that_is_taken_for_whole(day, folder):
+    kill_and_look(day, folder, 100, seed=2)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of a megabyte."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if (
+        os.getuid() != 0
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], check=False, capture_output=True
+        ).returncode
+    ):
+        pytest.skip("only root may mount a small disk")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("is_foreseen", [True, False])
+def test_a_full_disk_is_one_warning_and_the_result_the_same(day, small_disk, monkeypatch, is_foreseen):
+    monkeypatch.setattr(layout, "BLOCK_ROWS", 500)
+    if not is_foreseen:
+        monkeypatch.setattr(writer, "_BYTES_PER_ROW", 0)
+    expected = result_of(maker_on(some_day()))
+    monkeypatch.setenv("HFTD_PREPARED_DIR", str(small_disk / "prepared"))
+    (small_disk / "ballast").write_bytes(bytes(900_000))
+    hbt = maker_on(day)
+    assert result_of(hbt) == expected
+    assert len([one for one in hbt.warnings() if "No space left" in one]) == 1
+    assert [path.name for path in (small_disk / "prepared").iterdir()] == ["known"]
+    with pytest.raises(DataError, match="No space left"):
+        prepare_file(day, WANTED.tick_size, WANTED.lot_size)
+
+
+def test_a_limit_of_a_files_size_is_one_warning_and_the_result_the_same(day, folder):
+    expected = hashlib.sha256(result_of(maker_on(some_day()))).hexdigest()
+    cache.prune(0)
+    process = start("limit", 500, 300_000, day)
+    out, err = process.communicate(timeout=110)
+    assert process.returncode == 0, err
+    found, *warnings = out.splitlines()
+    assert found == expected
+    assert len([one for one in warnings if "File too large" in one]) == 1
+    assert [path.name for path in folder.iterdir()] == ["known"]
+
+
+def long_day(path, rows):
+    """A market of a few seconds again and again, never in memory as a whole."""
+    piece = some_day()
+    span_ns = int(piece["local_ts"][-1] - piece["exch_ts"][0]) + 1_000_000_000
+
+    def blocks():
+        for number in range(rows // len(piece)):
+            part = piece.copy()
+            part["exch_ts"] += number * span_ns
+            part["local_ts"] += number * span_ns
+            yield part
+
+    write_blocks(path, event_dtype, rows // len(piece) * len(piece), blocks())
+    return path
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_rows_nor_with_the_files(tmp_path, folder):
+    small, large = long_day(tmp_path / "a.npz", 200_000), long_day(tmp_path / "b.npz", 4_000_000)
+    base_mb = int(last_line(start("memory", 1 << 16, small)))
+    # In memory the rows alone would take 244 MB; block by block the first run and the second take a few blocks.
+    for _ in range(2):
+        assert int(last_line(start("memory", 1 << 16, large))) < base_mb + 100
+
+
+def test_a_source_that_is_stopped_and_asked_again_goes_on(day, folder, monkeypatch):
+    monkeypatch.setattr(layout, "BLOCK_ROWS", 50)
+    source = Source(day, WANTED, pytest.fail)
+    assert source.take(0, 0) is not None
+    source.stop()
+    number = 0
+    while source.take(number, 1) is not None:
+        number += 1
+    assert number == -(-source.count // 50)
