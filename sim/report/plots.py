@@ -5,6 +5,7 @@ Colours are names of the page's style, so that a plot follows the theme.
 
 # pyright: basic
 
+import base64
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final
@@ -30,8 +31,10 @@ def _rounded(values: NDArray[Any]) -> list[float | None]:
     return [None if value != value else float(f"{value:.8g}") for value in np.asarray(values, float).tolist()]
 
 
-def _ms(ns: NDArray[np.int64]) -> list[float]:
-    return [float(f"{time / _NS_PER_MS:.3f}") for time in ns.tolist()]
+def _ms(ns: NDArray[np.int64]) -> dict[str, str]:
+    """Milliseconds in the form that Plotly reads: a fifth to a third shorter than their digits."""
+    ms = np.round(ns / _NS_PER_MS, 3).astype("<f8")
+    return {"dtype": "f8", "bdata": base64.b64encode(ms.tobytes()).decode()}
 
 
 def _times(frame: Any) -> NDArray[np.int64]:
@@ -244,20 +247,20 @@ def side_by_side(runs: Sequence[RunReport]) -> Plot:
         return plot | {"empty": "No run has rows."}
     spans = [_times(run.whole.frame)[[0, -1]] for _, run in drawn if run.whole is not None]
     together = max(span[0] for span in spans) <= min(span[1] for span in spans)
-    curves: list[tuple[str, str, NDArray[Any], NDArray[Any]]] = []
     for number, run in drawn:
         assert run.whole is not None
         times = _times(run.whole.frame)
         net = run.whole.frame["equity_wo_fee"] - run.whole.frame["fee"]
         rows = chosen(times, [net])
         start = 0 if together else int(times[0])
-        curves.append((run.name, f"--r{number % RUN_COLORS}", times[rows] - start, net[rows]))
-    x = np.unique(np.concatenate([times for _, _, times, _ in curves]))
-    for name, color, times, net in curves:
-        values = np.full(len(x), np.nan)
-        values[np.searchsorted(x, times)] = net
-        plot["series"].append({"label": name, "color": color, "y": _rounded(values)})
-    plot["x"] = _ms(x)
+        plot["series"].append(
+            {
+                "label": run.name,
+                "color": f"--r{number % RUN_COLORS}",
+                "x": _ms(times[rows] - start),
+                "y": _rounded(net[rows]),
+            }
+        )
     if not together:
         plot["note"] = "The runs are of different times: each is drawn from its own start."
         plot["since"] = True

@@ -19,11 +19,14 @@ from PIL import Image
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 START_MAX_S = 40.0
 CALL_MAX_S = 60.0
+POLL_S = 0.05
 
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
     "--force-color-profile=srgb", "--remote-debugging-port=0",
+    # No name is found and no address answers: what a page asks for is counted, and comes to nothing.
+    "--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:1", "--proxy-bypass-list=<-loopback>",
 )  # fmt: skip
 
 
@@ -58,6 +61,8 @@ class Page:
         match message.get("method"):
             case "Network.requestWillBeSent":
                 self.requests.append(message["params"]["request"]["url"])
+            case "Network.webSocketCreated":
+                self.requests.append(message["params"]["url"])
             case "Runtime.exceptionThrown":
                 self.errors.append(
                     message["params"]["exceptionDetails"].get("exception", {}).get("description", "?")
@@ -87,15 +92,44 @@ class Page:
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.requests.clear()
         await self.call("Page.navigate", url=path.as_uri())
-        for _ in range(200):
-            if await self.run("document.documentElement?.dataset.ready === '1'"):
-                break
-            await asyncio.sleep(0.05)
-        else:
-            raise AssertionError(f"the page's script has not finished; errors: {self.errors}")
+        await self.drawn()
+
+    async def drawn(self) -> None:
+        """Wait until the page's script has drawn everything."""
+        await self.until("document.documentElement?.dataset.ready === '1'")
         await self.run(
             "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
         )
+
+    async def until(self, condition: str) -> None:
+        """Wait until an expression is true."""
+        for _ in range(int(CALL_MAX_S / POLL_S)):
+            if await self.run(condition):
+                return
+            await asyncio.sleep(POLL_S)
+        raise AssertionError(f"it did not become true: {condition}; errors: {self.errors}")
+
+    async def point(self, x: float, y: float) -> None:
+        """Move the pointer to a place on the screen."""
+        await self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    async def drag(self, x: float, y: float, to: float) -> None:
+        """Press the button, move to another x in some steps, and let go."""
+        await self.point(x, y)
+        button = {"button": "left", "buttons": 1, "y": y}
+        await self.call("Input.dispatchMouseEvent", type="mousePressed", x=x, clickCount=1, **button)
+        for step in range(1, 9):
+            await self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x + (to - x) * step / 8, **button)
+        await self.call("Input.dispatchMouseEvent", type="mouseReleased", x=to, clickCount=1, **button)
+
+    async def double_click(self, x: float, y: float) -> None:
+        """Click twice at one place."""
+        await self.point(x, y)
+        for count in (1, 2):
+            for kind in ("mousePressed", "mouseReleased"):
+                await self.call(
+                    "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=count
+                )
 
     async def picture(self) -> np.ndarray:
         """The whole page: shape (height, width, 3), uint8."""

@@ -6,14 +6,19 @@
   const color = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
   // --- Data ---
-  const kinds = { f8: Float64Array, f4: Float32Array, i4: Int32Array, i2: Int16Array, i1: Int8Array };
-  const unpacked = (values) => (values?.bdata === undefined ? values : new kinds[values.dtype](Uint8Array.from(atob(values.bdata), (one) => one.charCodeAt(0)).buffer));
+  // Plotly's own form of packed numbers; taken apart here, since the axes need them too.
+  const unpacked = (times) => times && new Float64Array(Uint8Array.from(atob(times.bdata), (one) => one.charCodeAt(0)).buffer);
+  const UNITS = [["s", 1e3, 3e5], ["min", 6e4, 1.8e7], ["h", 3.6e6, 4.32e8], ["d", 8.64e7, Infinity]];
   for (const spec of Object.values(plots)) {
     spec.x = unpacked(spec.x);
-    for (const one of [...(spec.series ?? []), ...(spec.marks ?? [])]) {
-      one.x = unpacked(one.x) ?? spec.x;
-      one.y = unpacked(one.y);
-    }
+    const all = [...(spec.series ?? []), ...(spec.marks ?? [])];
+    for (const one of all) one.x = unpacked(one.x) ?? spec.x;
+    if (!spec.since) continue;
+    // Each run from its own start: not a time of day, but so many minutes.
+    const longest = Math.max(...all.map((one) => one.x[one.x.length - 1] ?? 0));
+    const [unit, length] = UNITS.find(([, , most]) => longest <= most);
+    spec.since = unit;
+    for (const one of all) one.x = one.x.map((value) => value / length);
   }
   const known = (value) => value !== null && !Number.isNaN(value);
 
@@ -35,7 +40,8 @@
       last = Math.max(last, one.x[one.x.length - 1]);
     }
     if (first > last) return [0, 1];
-    return first === last ? [first - 1000, last + 1000] : [first, last];
+    const room = spec.since ? 1 : 1000;
+    return first === last ? [first - room, last + room] : [first, last];
   };
   // What is between two times, with some room; all of it without them.
   const heights = (spec, from = -Infinity, to = Infinity) => {
@@ -55,7 +61,7 @@
   const timeAxis = (spec, width) => {
     const ticks = Math.max(3, Math.floor(width / 95));
     if (!spec.since) return { type: "date", tickformatstops: TIMES, hoverformat: "%Y-%m-%d %H:%M:%S.%3f", nticks: ticks };
-    return { type: "date", tickformat: "%H:%M:%S", hoverformat: "%H:%M:%S.%3f", nticks: ticks };
+    return { type: "linear", ticksuffix: ` ${spec.since}`, hoverformat: ",.6~r", nticks: ticks };
   };
   const nameAxis = (spec, width) => {
     const count = spec.labels.length;
@@ -75,12 +81,12 @@
     const spike = { showspikes: isTime, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: color("--muted") };
     return {
       autosize: true,
-      margin: { l: 36, r: 12, t: 8, b: 34, pad: 0 },
+      margin: { l: 36, r: 12, t: 8, b: 44, pad: 0 },
       paper_bgcolor: "transparent",
       plot_bgcolor: "transparent",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: color("--muted") },
       showlegend: false,
-      hovermode: isTime && spec.series.length <= 4 ? "x unified" : isTime ? "closest" : "x unified",
+      hovermode: spec.kind === "bars" || spec.series.length > 6 ? "closest" : "x unified",
       hoverlabel: { bgcolor: color("--card"), bordercolor: color("--rule"), font: { size: 12, color: color("--text") }, namelength: -1 },
       dragmode: isTime && !matchMedia("(pointer: coarse)").matches ? "zoom" : false,
       barmode: spec.labels?.length > 8 ? "group" : "overlay",
@@ -96,7 +102,7 @@
     const made = spec.series.map((one) => {
       const shade = color(one.color);
       const trace = { name: one.label, x: index ?? one.x, y: one.y };
-      if (spec.kind === "bars") return { ...trace, type: "bar", marker: { color: shade, line: { width: 0 } }, customdata: spec.labels, hovertemplate: "%{y}<extra>%{fullData.name}</extra>" };
+      if (spec.kind === "bars") return { ...trace, type: "bar", marker: { color: shade, line: { width: 0 } }, customdata: spec.labels, hovertemplate: "%{customdata}: %{y}" };
       const line = { color: shade, width: spec.kind === "time" ? 1.6 : 2, shape: spec.step ? "hv" : "linear", simplify: true };
       const few = spec.kind === "points" || one.x.length < 3;
       const more = few ? { mode: "lines+markers", marker: { color: shade, size: 8 } } : { mode: "lines" };
@@ -113,7 +119,8 @@
   };
 
   // --- Drawing ---
-  const CONFIG = { displayModeBar: false, displaylogo: false, responsive: false, doubleClick: false, showTips: false, scrollZoom: false };
+  // Sizes are watched below: `responsive` sees the window's only, and not what stands in a closed part of the page.
+  const CONFIG = { displayModeBar: false, displaylogo: false, doubleClick: false, showTips: false };
   const drawn = new Map();
   // The times that the plots of a run show, where they were zoomed.
   const zooms = new Map();
@@ -135,7 +142,10 @@
     const span = spec.kind === "time" ? (zooms.get(group(holder)) ?? extent(spec)) : [];
     drawn.set(holder, { kind: spec.kind, width, height: holder.clientHeight });
     await Plotly.react(holder, traces(spec), layout(spec, width, span), CONFIG);
-    if (isNew && spec.kind === "time") follow(holder);
+    if (spec.kind !== "time") return;
+    if (isNew) follow(holder);
+    // A label of before a zoom would stay where it was.
+    else Plotly.Fx.unhover(holder);
   };
 
   const waiting = new Set();
@@ -149,7 +159,12 @@
       const started = performance.now();
       for (const holder of waiting) {
         waiting.delete(holder);
-        await draw(holder);
+        try {
+          await draw(holder);
+        } catch (error) {
+          // The other plots are drawn nevertheless.
+          reportError(error);
+        }
         if (performance.now() - started > 50) break;
       }
       // The page stays usable while many plots are drawn.
@@ -177,19 +192,16 @@
         if (other !== holder && box.bottom > 0 && box.top < innerHeight) act(other);
       }
     };
-    holder.on("plotly_hover", (event) => {
-      if (event.event?.isTrusted) told((other) => Plotly.Fx.hover(other, { xval: event.xvals[0] }, "xy"));
-    });
-    holder.on("plotly_unhover", (event) => {
-      if (event.event?.isTrusted) told((other) => Plotly.Fx.unhover(other));
-    });
+    holder.on("plotly_hover", (event) => told((other) => Plotly.Fx.hover(other, { xval: ms(event.xvals[0]) }, "xy")));
+    holder.on("plotly_unhover", () => told((other) => Plotly.Fx.unhover(other)));
   };
 
   const sizes = new ResizeObserver((entries) => {
-    drawAll(entries.map((entry) => entry.target).filter((holder) => {
+    const isOther = (holder) => {
       const last = drawn.get(holder);
       return last?.width !== holder.clientWidth || last?.height !== holder.clientHeight;
-    }));
+    };
+    drawAll(entries.map((entry) => entry.target).filter(isOther));
   });
   holders.forEach((holder) => sizes.observe(holder));
 
