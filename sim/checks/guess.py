@@ -109,7 +109,9 @@ class Guess:
             & (kinds < USER_DEFINED_EVENT)
             & ~np.isin(kinds, np.array([3, DEPTH_SNAPSHOT_EVENT], np.uint64))
         )
-        is_time = (np.abs(rows["local_ts"] >> 1) < _MAX_TS >> 1) & (np.abs(rows["exch_ts"] >> 1) < _MAX_TS >> 1)
+        is_time = (np.abs(rows["local_ts"] >> 1) < _MAX_TS >> 1) & (
+            np.abs(rows["exch_ts"] >> 1) < _MAX_TS >> 1
+        )
         latencies = (rows["local_ts"] - rows["exch_ts"])[timed & is_time]
         self.latency_ns = int(np.clip(np.median(latencies), -_MAX_TS, _MAX_TS)) if len(latencies) else 0
         self.gap_ns = _usual_gap(rows["local_ts"][is_local & is_time])

@@ -100,7 +100,9 @@ class Sorter:
         cutoff = next(self._cutoffs)
         # All others of a straggler's time stand before it in the file, and have come when the cutoff is beyond it.
         due = int(np.searchsorted(self._late[0][self._clock], cutoff, side="left"))
-        rows, ids = self._sorted([self._held, self._new(rows, ids), (self._late[0][:due], self._late[1][:due])])
+        rows, ids = self._sorted(
+            [self._held, self._new(rows, ids), (self._late[0][:due], self._late[1][:due])]
+        )
         self._late = self._late[0][due:], self._late[1][due:]
         gone = int(np.searchsorted(rows[self._clock], cutoff, side="right"))
         self._held = rows[gone:].copy(), ids[gone:].copy()
