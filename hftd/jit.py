@@ -20,11 +20,13 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Generator
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+_CACHING = threading.RLock()
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -145,12 +147,14 @@ def caching_in(folder: Path) -> Generator[None, None, None]:
 
     config: Any = numba.core.config
     folder.mkdir(parents=True, exist_ok=True)
-    before = config.CACHE_DIR
-    config.CACHE_DIR = str(folder)
-    try:
-        yield
-    finally:
-        config.CACHE_DIR = before
+    # The folder is numba's, one for all threads: who prepares archives compiles beside who runs.
+    with _CACHING:
+        before = config.CACHE_DIR
+        config.CACHE_DIR = str(folder)
+        try:
+            yield
+        finally:
+            config.CACHE_DIR = before
 
 
 def from_cache(folder: Path, make: Callable[[], Any]) -> Any:
