@@ -148,18 +148,32 @@ def _of_clock(rows: NDArray[np.void], ids: NDArray[np.int64], flag: int) -> Numb
     return (rows, ids) if chosen.all() else (rows[chosen], ids[chosen])
 
 
-def _scouted(sieve: _Sieve, held_rows: int) -> tuple[Scout, Scout]:
+_PASSES: Final = 5
+"""Over an archive that is out of order: a check, stragglers, a check in order, stragglers without what is dropped,
+and writing."""
+
+
+def _share(progress: Progress | None, number: int, size: int = 1) -> Progress | None:
+    """The progress of one pass as that of all of them."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(number + size * done / total, _PASSES)
+
+
+def _scouted(sieve: _Sieve, held_rows: int, progress: Progress | None) -> tuple[Scout, Scout]:
     """The first pass over both clocks."""
     scouts = Scout("exch_ts", held_rows, str(sieve.path)), Scout("local_ts", held_rows, str(sieve.path))
-    for rows, ids in sieve.blocks():
+    for rows, ids in sieve.blocks(progress):
         for scout, flag in zip(scouts, (EXCH_EVENT, LOCAL_EVENT), strict=True):
             scout.push(*_of_clock(rows, ids, flag))
     return scouts
 
 
-def _checked_in_order(sieve: _Sieve, held_rows: int, limits: Limits) -> Checker | None:
+def _checked_in_order(
+    sieve: _Sieve, held_rows: int, limits: Limits, progress: Progress | None
+) -> Checker | None:
     """What the local side would see if the rows were in its order: doubles and latencies depend on that."""
-    sorter = Sorter(_scouted(sieve, held_rows)[1])
+    sorter = Sorter(_scouted(sieve, held_rows, _share(progress, 1))[1])
     checker: Checker | None = None
 
     def feed(rows: NDArray[np.void]) -> None:
@@ -168,7 +182,7 @@ def _checked_in_order(sieve: _Sieve, held_rows: int, limits: Limits) -> Checker 
             checker = checker or Checker(rows, limits)
             checker.feed(np.ascontiguousarray(rows))
 
-    for rows, ids in sieve.blocks():
+    for rows, ids in sieve.blocks(_share(progress, 2)):
         feed(sorter.push(*_of_clock(rows, ids, LOCAL_EVENT))[0])
     feed(sorter.finish()[0])
     return checker
@@ -222,7 +236,7 @@ def fix(
         base_latency_ns: Added to the clock's correction, where there is one.
         level: Deflate's level of the copy.
         held_rows: How many rows are held in memory for each clock to be sorted.
-        progress: Told of rows written.
+        progress: Told how far it is, over all passes.
 
     Returns:
         What was changed, and what the archive was like before.
@@ -240,19 +254,19 @@ def fix(
         raise UsageError(f"the output {output.name!r} is no .npz file")
     if base_latency_ns < 0:
         raise UsageError("the base latency is negative")
-    before, checker = run([source], limits)
+    before, checker = run([source], limits, _share(progress, 0))
     report = Fixed(source=str(source), output=str(output), rows_read=before.rows)
     report.rows_out_of_order = {name: before.count(name) for name in ("exch_order", "local_order")}
     is_sorted = not any(report.rows_out_of_order.values())
     sieve = _Sieve(source, checker.tick_size, min(_BLOCK_ROWS, max(held_rows, 1)))
     if not is_sorted:
-        checker = _checked_in_order(sieve, held_rows, limits)
+        checker = _checked_in_order(sieve, held_rows, limits, progress)
         if checker is None:
             raise _no_rows(source)
     _set_up(sieve, checker, report, base_latency_ns)
     with ArchiveWriter(output, event_dtype, level=level) as writer:
         if is_sorted:
-            for rows, _ in sieve.blocks(progress):
+            for rows, _ in sieve.blocks(_share(progress, 1, _PASSES - 1)):
                 writer.write(rows)
         else:
             report.rows_split = _write_in_order(sieve, held_rows, writer, progress)
@@ -266,9 +280,9 @@ def fix(
 
 def _write_in_order(sieve: _Sieve, held_rows: int, writer: ArchiveWriter, progress: Progress | None) -> int:
     """Write the rows in the order of both clocks; returns how many became two."""
-    by_exch, by_local = (Sorter(scout) for scout in _scouted(sieve, held_rows))
+    by_exch, by_local = (Sorter(scout) for scout in _scouted(sieve, held_rows, _share(progress, 3)))
     merger = Merger()
-    for rows, ids in sieve.blocks(progress):
+    for rows, ids in sieve.blocks(_share(progress, 4)):
         exch = by_exch.push(*_of_clock(rows, ids, EXCH_EVENT))
         local = by_local.push(*_of_clock(rows, ids, LOCAL_EVENT))
         writer.write(merger.push(exch, local, is_last=False))

@@ -293,3 +293,18 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(tmp_path):
     assert "can't be written" in done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["bad.npz"]
+
+
+def test_progress_goes_forward_to_the_end(folder):
+    rows = overtaking(3, 300)
+    swapped = rows[np.argsort(np.arange(len(rows)) ^ 1)]
+    for number, made in enumerate((rows, swapped)):
+        told: list[float] = []
+
+        def tell(done, total, told=told):
+            told.append(done / total)
+
+        write_events(folder / "bad.npz", made)
+        fix(folder / "bad.npz", folder / f"good{number}.npz", progress=tell)
+        assert told == sorted(told)
+        assert (0 < told[0] <= 0.2, told[-1]) == (True, 1.0)
