@@ -75,6 +75,7 @@ def command(
 ) -> None:
     """Make one page of figures and plots of runs, or of several side by side."""
     from daemon.cli.compiling import watching
+    from daemon.cli.progress import Share
     from hftd.bot.result import check_output
     from sim.report import report
 
@@ -84,7 +85,9 @@ def command(
         check_output(output)
         if any(output.exists() and run.exists() and output.samefile(run) for run in runs):
             raise click.UsageError(f"the page would replace the run {output}")
-    with watching(progress_mode):
+    # The bar owns the terminal's line: what is compiled is said above it.
+    compiling_mode = "plain" if progress_mode == "auto" else progress_mode
+    with watching(compiling_mode), Share("reading archives", mode=progress_mode, passing=True) as progress:
         made = report(
             runs,
             output,
@@ -94,6 +97,7 @@ def command(
             trading_days_per_year=days_per_year,
             data=data or None,
             title=title,
+            progress=progress,
         )
     if as_json:
         import msgspec

@@ -18,7 +18,7 @@ from hftd.stats.frame import Frame
 from hftd.stats.markouts import markouts, query_times
 from hftd.stats.record import InverseAssetRecord, LinearAssetRecord
 from hftd.stats.sampling import NS_PER_SECOND, to_ns
-from sim.report.mids import Progress, find_data, mids_from_archives, mids_from_rows
+from sim.report.mids import Progress, find_data, mids_from_archives, mids_from_rows, part_of
 from sim.report.periods import periods
 from sim.report.shapes import AssetReport, Options, RunReport
 from sim.report.together import together
@@ -42,7 +42,7 @@ def collect(
         run: The run.
         options: How to compute.
         data: Archives to take mid prices from in place of those that the run names; for a run of one asset.
-        progress: Called while archives are read, with rows read and rows in all.
+        progress: Called while archives are read, with how much of the work is done and how much there is.
 
     Raises:
         DataError: The records are not sorted by time, or an archive is broken.
@@ -59,7 +59,10 @@ def collect(
         notes.append(
             f"{run.meta.life_dropped:,} rows of the orders' life did not fit, so it is not used for figures."
         )
-    assets = [_asset(run, number, options, data, notes, progress) for number in range(len(run.records))]
+    assets: list[AssetReport] = []
+    for number in range(len(run.records)):
+        part = None if progress is None else part_of(progress, number, len(run.records))
+        assets.append(_asset(run, number, options, data, notes, part))
     whole = assets[0] if len(assets) == 1 else together(assets, options, notes)
     if run.meta is not None:
         notes += [f"The run warned: {warning}" for warning in run.meta.warnings]

@@ -29,7 +29,8 @@ from hftd.types import (
 )
 from sim.archive.stream import EventReader
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[float, float], None]
+"""Called with how much is done and how much there is."""
 
 _EV: Final = offset_of(event_dtype, "ev")
 _EXCH_TS: Final = offset_of(event_dtype, "exch_ts")
@@ -92,7 +93,7 @@ def mids_from_archives(
         tick_size: Of their prices.
         lot_size: Of their quantities.
         times: On the exchange's clock, ns; any shape, in any order.
-        progress: Called with the rows read of the file and those that it has.
+        progress: Called after each block with the files read, parts of one included, and how many there are.
 
     Returns:
         Of the shape of `times`; NaN where the book had an empty side, and after the last row.
@@ -120,16 +121,27 @@ def mids_from_archives(
                         found.ctypes.data,
                     )  # fmt: skip
                     read += len(block)
-                    if progress is not None:
-                        progress(read, reader.count)
                     if passed == len(wanted):
                         break
+                    if progress is not None:
+                        progress(number + read / max(reader.count, read), len(files))
             if passed == len(wanted):
                 break
+        if progress is not None:
+            progress(len(files), len(files))
         del kept
     out = np.empty(len(wanted))
     out[order] = found
     return out.reshape(times.shape)
+
+
+def part_of(progress: Progress, number: int, count: int) -> Progress:
+    """Tells of one of `count` equal parts of the work; `progress` is told of the whole."""
+
+    def tell(done: float, total: float) -> None:
+        progress(number + done / total, count)
+
+    return tell
 
 
 def _by_order(block: NDArray[Any]) -> bool:

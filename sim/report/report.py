@@ -15,7 +15,7 @@ from hftd.errors import UsageError
 from hftd.runfile import RunFile, read_run
 from sim.report.collect import collect
 from sim.report.labels import LABELS
-from sim.report.mids import Progress, check_data
+from sim.report.mids import Progress, check_data, part_of
 from sim.report.page import page
 from sim.report.periods import SPLITS
 from sim.report.shapes import AssetReport, Options, RunReport
@@ -104,7 +104,7 @@ def report(
         trading_days_per_year: For annual figures and ratios.
         data: Archives to take mid prices from, in place of those that a run names; for runs of one asset.
         title: Of the page.
-        progress: Called while archives are read, with the rows read and those of the file.
+        progress: Called while archives are read, with how much of the work is done and how much there is.
 
     Raises:
         DataError: A file is missing, broken, of another kind or not sorted by time.
@@ -126,7 +126,10 @@ def report(
         resample=resample, book_size=book_size, split=split, trading_days_per_year=trading_days_per_year
     )
     files = [one if isinstance(one, RunFile) else read_run(one) for one in given]
-    found = [collect(file, options, data=archives, progress=progress) for file in files]
+    found: list[RunReport] = []
+    for number, file in enumerate(files):
+        part = None if progress is None else part_of(progress, number, len(files))
+        found.append(collect(file, options, data=archives, progress=part))
     made = Report(_named_apart(found), options, title)
     if output is not None:
         made.save(output)

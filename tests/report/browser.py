@@ -119,7 +119,9 @@ class Page:
         button = {"button": "left", "buttons": 1, "y": y}
         await self.call("Input.dispatchMouseEvent", type="mousePressed", x=x, clickCount=1, **button)
         for step in range(1, 9):
-            await self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x + (to - x) * step / 8, **button)
+            await self.call(
+                "Input.dispatchMouseEvent", type="mouseMoved", x=x + (to - x) * step / 8, **button
+            )
         await self.call("Input.dispatchMouseEvent", type="mouseReleased", x=to, clickCount=1, **button)
 
     async def double_click(self, x: float, y: float) -> None:

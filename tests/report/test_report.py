@@ -235,6 +235,25 @@ def test_the_command_writes_a_page_or_json(run, tmp_path, monkeypatch, capfd):
     assert document["runs"][0]["assets"][0]["split"]["is_exact"]
 
 
+def test_reading_archives_is_told_as_a_share_of_all_of_them(run, tmp_path):
+    told = []
+    report([run, made_up(tmp_path / "r.npz", 1), run], progress=lambda done, total: told.append(done / total))
+    assert told == sorted(told)
+    # Of three runs the first and the last have archives, of two assets each.
+    assert sorted({round(share, 9) for share in told}) == pytest.approx([1 / 6, 1 / 3, 5 / 6, 1.0])
+
+
+def test_the_command_shows_a_bar_while_archives_are_read(run, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    shutil.copy(run, tmp_path / "run.npz")
+    assert run_command(daemon.cli.hftd, ["report", "run.npz", "--progress", "auto"]) == 0
+    assert "reading archives" in capfd.readouterr()[1]
+    made_up(tmp_path / "r.npz", 1)
+    assert run_command(daemon.cli.hftd, ["report", "r.npz", "--progress", "auto"]) == 0
+    assert "reading archives" not in capfd.readouterr()[1]
+
+
 def test_the_command_says_what_is_wrong(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.npz").write_bytes(b"PK\x03\x04torn")
