@@ -35,7 +35,9 @@ exchange do not agree on the account to the last unit.
     "--seed", type=click.IntRange(min=0), help="Of the market. Default: 1; with --live the one that is there."
 )
 @click.option(
-    "--folder", type=FILE, help="For the result and its picture. Default: demo, with --live demo-live."
+    "--folder",
+    type=FILE,
+    help="For the result, its picture and its page. Default: demo, with --live demo-live.",
 )
 @click.option("--live", is_flag=True, help="With a local exchange and a connector, as live.")
 @click.option(
@@ -74,7 +76,7 @@ def _live(seed: int | None, folder: Path, seconds: float, chaos: int) -> int:
 
 
 def _replay(seed: int, folder: Path) -> None:
-    from daemon.cli.demo_run import play, stage
+    from daemon.cli.demo_run import make_page, play, stage
     from daemon.cli.picture import draw
     from daemon.cli.results import show_bot
     from hftd.clock import monotonic_ns
@@ -88,14 +90,16 @@ def _replay(seed: int, folder: Path) -> None:
     replaying = f"plays it into shared memory, as a connector does live: hftd replay --date {DEMO_DATE}"
     stage(2, "A daemon", replaying)
     result = play(replay_path, bot_path, DEMO_DATE, folder)
-    stage(4, "The result", "what the bot came to, and a picture of how")
+    stage(4, "The result", "what the bot came to, a picture of how, and a page of figures")
     show_bot(result)
     picture = folder / "result.png"
     draw(picture, result)
-    shown = click.style(str(picture), bold=True)
-    click.echo(f"\nThe picture is {shown}, its numbers are {folder / 'result.npz'}.")
+    why_no_page = make_page(folder)
+    shown = [click.style(str(path), bold=True) for path in (picture, folder / "report.html")]
+    page = f"there is no page:\n{why_no_page}" if why_no_page else f"the page is {shown[1]}."
+    click.echo(f"\nThe picture is {shown[0]}, {page}")
     click.echo(f"All of it took {(monotonic_ns() - start_ns) / 1e9:.1f} s.")
-    click.echo(_next_steps(replay_path, bot_path, DEMO_DATE))
+    click.echo(_next_steps(replay_path, bot_path, DEMO_DATE, folder))
 
 
 def _configs(folder: Path, names: tuple[str, str]) -> tuple[Path, Path]:
@@ -159,15 +163,18 @@ def _generate(replay_path: Path, seed: int) -> None:
         click.echo(f"  {os.path.relpath(path)}  {path.stat().st_size / 1e6:.1f} MB", err=True)
 
 
-def _next_steps(replay_path: Path, bot_path: Path, date: str) -> str:
+def _next_steps(replay_path: Path, bot_path: Path, date: str, folder: Path) -> str:
     # Where the environment is not activated, the command is called by its path.
     hftd = "hftd" if shutil.which("hftd") else os.path.relpath(Path(sys.executable).with_name("hftd"))
     steps = (
-        (f"{hftd} replay --date {date}", "the daemon by hand, and in another terminal"),
-        (f"{hftd} bot --config {bot_path}", "the bot"),
+        (f"{hftd} explain {folder / 'life.npz'}", "why its orders filled"),
+        (
+            f"{hftd} report {folder / 'result.npz'} --life {folder / 'life.npz'}",
+            "the page; --help has its options",
+        ),
+        (f"{hftd} replay --date {date}", "the daemon by hand, and in another terminal: hftd bot"),
         (f"{hftd} backtest --bot {bot_path} --date {date}", "the same result in one process"),
-        (f"edit {bot_path}", "the strategy's parameters; then run the demo again"),
-        ("edit strategies/market_making.py", "the strategy itself"),
+        (f"edit {bot_path}", "the parameters, or the strategy that it names; then run the demo again"),
         (f"edit {replay_path}", "latency, queue and fees"),
     )
     width = max(len(command) for command, _ in steps)

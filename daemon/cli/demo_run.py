@@ -20,6 +20,8 @@ READY_MAX_S = 300
 """The daemon compiles at its first start; longer than this it can't take."""
 SILENT_MAX_S = 300
 """Processes that say nothing for so long are given up."""
+PAGE_MAX_S = 60
+"""A page that takes longer is left out."""
 LEAVE_MAX_S = 60
 """When one of the processes has ended, the other must end within this time."""
 
@@ -36,7 +38,7 @@ def play(replay_path: Path, bot_path: Path, date: str, folder: Path) -> BotResul
         replay_path: The daemon's configuration.
         bot_path: The bot's.
         date: The day to play.
-        folder: Gets `result.json` and `result.npz`.
+        folder: Gets `result.json`, `result.npz` and `life.npz`.
 
     Raises:
         HftdError: One of the processes failed; the message has the end of its stderr.
@@ -47,7 +49,7 @@ def play(replay_path: Path, bot_path: Path, date: str, folder: Path) -> BotResul
     with tempfile.TemporaryDirectory(prefix="hftd-demo-") as runtime, exiting_on_sigterm():
         environment = os.environ | {"HFTD_RUNTIME_DIR": runtime}
         with Children(environment, Path(runtime)) as children, replay_progress("auto") as progress:
-            played = ["--config", str(replay_path), "--date", date]
+            played = ["--config", str(replay_path), "--date", date, "--life", str(folder / "life.npz")]
             replay = children.start("replay", "replay", *played, "--progress", "json", "--json")
             _wait_for_channels(children, replay, config, Path(runtime), progress)
             stage(3, "A bot", "runs a compiled strategy on these channels, the same one as live: hftd bot")
@@ -57,6 +59,29 @@ def play(replay_path: Path, bot_path: Path, date: str, folder: Path) -> BotResul
             document = bot.stdout
     (folder / "result.json").write_bytes(document)
     return from_json(document, records=records)
+
+
+def make_page(folder: Path) -> str:
+    """Make the report page of what `play` left in the folder, `report.html`, by a process of its own.
+
+    Returns:
+        Why there is none; empty if there is one.
+    """
+    page = folder / "report.html"
+    page.unlink(missing_ok=True)
+    given = [str(folder / "result.npz"), "--life", str(folder / "life.npz"), "-o", str(page)]
+    with (
+        tempfile.TemporaryDirectory(prefix="hftd-demo-") as kept,
+        exiting_on_sigterm(),
+        Children(dict(os.environ), Path(kept)) as children,
+    ):
+        report = children.start("report", "report", *given, "--progress", "none")
+        report.wait(PAGE_MAX_S)
+        if report.code == 0:
+            return ""
+        if report.code is None:
+            return f"it was not made in {PAGE_MAX_S} s"
+        return report.last_lines().strip() or f"hftd report ended with {report.code}"
 
 
 def _wait_for_channels(

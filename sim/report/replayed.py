@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.errors import DataError
+from hftd.explain import life_of
 from hftd.life import LIFE_ANSWER, LIFE_FILL, LIFE_REQUEST_CANCEL, LIFE_REQUEST_MODIFY, LIFE_REQUEST_NEW
 from hftd.runfile import AssetMeta, RunFile, RunMeta
 
@@ -73,7 +74,7 @@ def with_life(run: RunFile, replay: RunFile) -> RunFile:
         DataError: One of them is something else, or they are not of the same run; it says why not.
     """
     known, told = replay.meta, run.meta
-    if known is None or known.kind != "replay" or replay.life is None:
+    if known is None or known.kind != "replay":
         raise DataError(
             "this is not the life of a replay's orders",
             where=str(replay.path),
@@ -95,7 +96,7 @@ def with_life(run: RunFile, replay: RunFile) -> RunFile:
     numbers = [_number(asset, run, replay) for asset in told.assets]
     why = ""
     for bot in (number for number, name in enumerate(bots) if name == told.name):
-        rows = _rows_of(replay.life, bot, numbers)
+        rows = _rows_of(life_of(replay), bot, numbers)
         why, unread = _compare(run, rows, is_whole=not known.life_dropped)
         if not why:
             return _joined(run, known, numbers, rows, unread)

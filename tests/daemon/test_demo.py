@@ -32,9 +32,24 @@ def test_the_demo_goes_all_the_way_and_says_what_each_stage_does(no_leftovers, h
     assert "replay | waiting for a bot" in done.stderr
     assert "BTCUSDT" in done.stdout
     assert "hftd replay --date 20220831" in done.stdout
+    assert "hftd explain demo/life.npz" in done.stdout
+    assert "hftd report demo/result.npz --life demo/life.npz" in done.stdout
     for name in ("result.png", "result.npz", "result.json"):
         assert (folder / "demo" / name).is_file()
     assert (folder / "data" / "demofutures" / "BTCUSDT_20220831.npz").read_bytes() == b"1"
+
+
+def test_a_page_that_can_not_be_made_is_said_and_the_demo_goes_on(no_leftovers, hftd, folder):
+    (folder / "demo").mkdir()
+    (folder / "demo" / "report.html").write_text("of the last run")
+    # The stand-in for the replay writes no life.
+    done = hftd("demo", TMPDIR=os.environ["TMPDIR"])
+    assert done.returncode == 0, done.stderr
+    assert "The picture is demo/result.png, there is no page:" in done.stdout
+    assert "there is no such file" in done.stdout
+    assert "life.npz" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (folder / "demo" / "report.html").exists()
 
 
 def test_seed_and_folder_are_the_users_choice(hftd, folder):

@@ -43,8 +43,10 @@ def test_the_demo_comes_to_the_same_as_a_backtest_of_its_market(bench: Bench):
     demo = bench.start("demo", "--folder", "small")
     assert demo.wait() == 0, demo.stderr
     assert "Traceback" not in demo.stderr
-    for name in ("result.png", "result.npz", "result.json"):
+    assert "the page is small/report.html" in demo.stdout
+    for name in ("result.png", "result.npz", "result.json", "life.npz", "report.html"):
         assert (bench.folder / "small" / name).stat().st_size > 100
+    assert "rebuilt from the archives" in (bench.folder / "small" / "report.html").read_text()
     alone = bench.start(
         "backtest", "--bot", "configs/bot.toml", "--date", "20220831", "--record", "alone.npz", "--json"
     )
