@@ -113,7 +113,7 @@
     const size = count > 500 ? 7 : 9;
     for (const mark of spec.marks ?? []) {
       const symbol = `triangle-${mark.up ? "up" : "down"}${mark.hollow ? "-open" : ""}`;
-      made.push({ type: "scatter", mode: "markers", name: mark.label.split(":")[0], x: mark.x, y: mark.y, marker: { color: color(mark.color), symbol, size, opacity: 1, line: { width: mark.hollow ? 1.4 : 0 } } });
+      made.push({ type: "scatter", mode: "markers", name: mark.label.split(":")[0], x: mark.x, y: mark.y, hovertemplate: "%{fullData.name}: %{y} at %{x|%H:%M:%S.%L}<extra></extra>", marker: { color: color(mark.color), symbol, size, opacity: 1, line: { width: mark.hollow ? 1.4 : 0 } } });
     }
     return made;
   };
@@ -185,7 +185,8 @@
     holder.on("plotly_relayout", (change) => {
       if ("xaxis.range[0]" in change) zoom(holder, [ms(change["xaxis.range[0]"]), ms(change["xaxis.range[1]"])]);
     });
-    holder.on("plotly_doubleclick", () => zoom(holder, null));
+    // A tap comes as two clicks.
+    holder.on("plotly_doubleclick", () => zooms.has(group(holder)) && zoom(holder, null));
     const told = (act) => {
       for (const other of peers(holder)) {
         const box = other.getBoundingClientRect();
