@@ -119,7 +119,9 @@ class Page:
         button = {"button": "left", "buttons": 1, "y": y}
         await self.call("Input.dispatchMouseEvent", type="mousePressed", x=x, clickCount=1, **button)
         for step in range(1, 9):
-            await self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x + (to - x) * step / 8, **button)
+            await self.call(
+                "Input.dispatchMouseEvent", type="mouseMoved", x=x + (to - x) * step / 8, **button
+            )
         await self.call("Input.dispatchMouseEvent", type="mouseReleased", x=to, clickCount=1, **button)
 
     async def double_click(self, x: float, y: float) -> None:
@@ -136,6 +138,14 @@ class Page:
         made = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         raw = base64.b64decode(made["data"])
         return np.asarray(Image.open(io.BytesIO(raw)).convert("RGB"))
+
+    async def touch(self, x: float, y: float, to: float | None = None) -> None:
+        """Touch the screen, move to another y if there is one, and let go."""
+        await self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        for step in range(1, 9) if to is not None else ():
+            place = {"x": x, "y": y + ((to or 0) - y) * step / 8}
+            await self.call("Input.dispatchTouchEvent", type="touchMove", touchPoints=[place])
+        await self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
 
 @asynccontextmanager
