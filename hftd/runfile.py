@@ -67,6 +67,9 @@ class AssetMeta(msgspec.Struct, frozen=True, kw_only=True):
         fee_model: "value", "quantity", "flat" or "custom"; empty if not known.
         data: The archives that were played, in order; absolute paths.
         feed_latency_offset_ns: What was added to the local times of these.
+        initial_snapshot: The file with the book before these, an absolute path; empty if there was none.
+        fuse_bbo: Whether their best bids and offers (kind 5) were fused with the depth.
+        roi: The range of interest of the book, in prices; None for all of it.
     """
 
     symbol: str
@@ -80,6 +83,9 @@ class AssetMeta(msgspec.Struct, frozen=True, kw_only=True):
     fee_model: str = ""
     data: list[str] = []
     feed_latency_offset_ns: int = 0
+    initial_snapshot: str = ""
+    fuse_bbo: bool = False
+    roi: tuple[float, float] | None = None
 
 
 class RunMeta(msgspec.Struct, frozen=True, kw_only=True):

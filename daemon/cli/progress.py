@@ -194,9 +194,12 @@ class Share:
     Args:
         what: The work, in a word or two.
         in_bytes: Whether the numbers are bytes, to be shown.
+        passing: Whether the bar is there from the first call only, as there may be nothing to do, and goes at the end.
     """
 
-    def __init__(self, what: str, *, mode: str = "auto", in_bytes: bool = False) -> None:
+    def __init__(
+        self, what: str, *, mode: str = "auto", in_bytes: bool = False, passing: bool = False
+    ) -> None:
         self.what = what
         self.in_bytes = in_bytes
         self._bar: Any = None
@@ -209,9 +212,12 @@ class Share:
             size = TextColumn("{task.fields[size]}")
             columns = [TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), size]
             self._bar = Progress(
-                *columns, console=Console(stderr=True), get_time=lambda: monotonic_ns() / 1e9
+                *columns,
+                console=Console(stderr=True),
+                get_time=lambda: monotonic_ns() / 1e9,
+                transient=passing,
             )
-            self._task = self._bar.add_task(what, total=None, size="")
+            self._task = self._bar.add_task(what, total=None, size="", visible=not passing)
 
     def __enter__(self) -> Self:
         if self._bar is not None:
@@ -226,7 +232,7 @@ class Share:
         """So much of the total is done."""
         shown = f"{text.size(done)} of {text.size(total)}" if self.in_bytes else ""
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total or None, size=shown)
+            self._bar.update(self._task, visible=True, completed=done, total=total or None, size=shown)
         elif self._lines is not None and monotonic_ns() >= self._next_ns:
             self._next_ns = monotonic_ns() + LINE_EVERY_NS
             share = f"{done / total:.0%}" if total else ""

@@ -12,6 +12,7 @@ Examples:
   hftd report run.npz                              writes run.html
   hftd report mm.npz grid.npz -o both.html         side by side
   hftd report run.npz --book-size 10000 --json | jq '.runs[0].all.figures'
+  hftd report two.npz --data BTCUSDT=a.npz,b.npz --data ETHUSDT=c.npz
 
 \b
 The page needs no network. Prices after fills are those of the archives that
@@ -53,9 +54,8 @@ the run was played from, if they are still there.
 )
 @click.option(
     "--data",
-    type=FILE,
     multiple=True,
-    metavar="DAY.npz",
+    metavar="[SYMBOL=]FILE,...",
     help="Archives to take prices after fills from, in order, in place of those that the run names.",
 )
 @click.option("--title", metavar="TEXT", help="The page's title. Default: the runs' names.")
@@ -68,23 +68,27 @@ def command(
     book_size: float | None,
     split: str,
     days_per_year: float,
-    data: tuple[Path, ...],
+    data: tuple[str, ...],
     title: str | None,
     as_json: bool,
     progress_mode: str,
 ) -> None:
     """Make one page of figures and plots of runs, or of several side by side."""
     from daemon.cli.compiling import watching
+    from daemon.cli.progress import Share
     from hftd.bot.result import check_output
     from sim.report import report
 
+    archives = _archives(data)
     if output is None and not as_json:
         output = Path(runs[0].with_suffix(".html").name)
     if output is not None:
         check_output(output)
         if any(output.exists() and run.exists() and output.samefile(run) for run in runs):
             raise click.UsageError(f"the page would replace the run {output}")
-    with watching(progress_mode):
+    # The bar owns the terminal's line: what is compiled is said above it.
+    compiling_mode = "plain" if progress_mode == "auto" else progress_mode
+    with watching(compiling_mode), Share("reading archives", mode=progress_mode, passing=True) as progress:
         made = report(
             runs,
             output,
@@ -92,8 +96,9 @@ def command(
             book_size=book_size,
             split=split,
             trading_days_per_year=days_per_year,
-            data=data or None,
+            data=archives,
             title=title,
+            progress=progress,
         )
     if as_json:
         import msgspec
@@ -104,3 +109,22 @@ def command(
 
     show_report(made)
     click.echo(f"the page is {output}", err=True)
+
+
+def _archives(given: tuple[str, ...]) -> list[Path] | dict[str, list[Path]] | None:
+    """What `--data` names: archives of one asset, or of each by its name; None if nothing."""
+    named: dict[str, list[Path]] = {}
+    for text in given:
+        symbol, files = "", text
+        # A file may have = or a comma in its name.
+        if "=" in text and not Path(text).is_file():
+            symbol, _, files = text.partition("=")
+            if not symbol:
+                raise click.UsageError(f"--data {text}: the symbol before = is missing")
+        paths = [files] if Path(files).is_file() else files.split(",")
+        if not all(paths):
+            raise click.UsageError(f"--data {text}: a file is missing, as in --data BTCUSDT=a.npz,b.npz")
+        named.setdefault(symbol, []).extend(map(Path, paths))
+    if "" in named and len(named) > 1:
+        raise click.UsageError(f"--data {named[''][0]}: say of this one too whose it is, as in SYMBOL=FILE")
+    return named.get("", named or None)

@@ -60,13 +60,15 @@ def backtest_meta(
         section = sections[asset.channel, asset.symbol]
         place = {"channel": asset.channel, "symbol": asset.symbol, "base": base}
         files = find_files(replay.replay.data, dates, **place)
-        assets.append(_with_models(asset, section, [str(Path(file).resolve()) for file in files]))
+        begins = find_files(section.initial_snapshot, dates[:1], **place) if section.initial_snapshot else []
+        paths = [[str(Path(file).resolve()) for file in some] for some in (files, begins)]
+        assets.append(_with_models(asset, section, *paths))
         models = {name: getattr(section, name) for name in _MODELS}
         settings[f"{asset.channel}:{asset.symbol}"] = msgspec.to_builtins(models)
     return _meta("backtest", bot, result, assets, dates, settings)
 
 
-def _with_models(asset: AssetMeta, section: "AssetSection", files: list[str]) -> AssetMeta:
+def _with_models(asset: AssetMeta, section: "AssetSection", files: list[str], begins: list[str]) -> AssetMeta:
     fee: Any = section.fee
     model = str(type(fee).__struct_config__.tag)
     is_own = model == "custom"
@@ -79,6 +81,9 @@ def _with_models(asset: AssetMeta, section: "AssetSection", files: list[str]) ->
         fee_model=model,
         data=files,
         feed_latency_offset_ns=section.feed_latency_offset_ns,
+        initial_snapshot=begins[0] if begins else "",
+        fuse_bbo=section.fuse_bbo,
+        roi=section.roi,
     )
 
 

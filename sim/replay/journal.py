@@ -27,10 +27,11 @@ def save_life(path: Path, stage: Stage, dates: list[str], ended: str) -> None:
             lot_size=asset.model.lot_size,
             contract_size=asset.model.contract.size,
             is_inverse=asset.model.contract.inverse,
-            data=[
-                str(Path(source).resolve()) for source in asset.model.data if isinstance(source, (str, Path))
-            ],
+            data=[path for path in map(_path, asset.model.data) if path],
             feed_latency_offset_ns=asset.model.feed_offset_ns,
+            initial_snapshot=_path(asset.model.initial_snapshot),
+            fuse_bbo=asset.model.fuse_bbo,
+            roi=(asset.model.roi_lb, asset.model.roi_ub) if asset.model.spec().has_roi else None,
         )
         for asset in stage.assets
     ]
@@ -46,3 +47,8 @@ def save_life(path: Path, stage: Stage, dates: list[str], ended: str) -> None:
         life_dropped=stage.lives.dropped,
     )
     write_run(path, [np.zeros(0, record_dtype) for _ in assets], meta=meta, life=stage.lives.rows())
+
+
+def _path(source: object) -> str:
+    """Where rows were read from, absolute; empty if they were an array, or none."""
+    return str(Path(source).resolve()) if isinstance(source, (str, Path)) else ""

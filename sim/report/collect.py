@@ -18,7 +18,15 @@ from hftd.stats.frame import Frame
 from hftd.stats.markouts import markouts, query_times
 from hftd.stats.record import InverseAssetRecord, LinearAssetRecord
 from hftd.stats.sampling import NS_PER_SECOND, to_ns
-from sim.report.mids import Progress, find_data, mids_from_archives, mids_from_rows
+from sim.report.given import Data, given_for
+from sim.report.mids import (
+    Progress,
+    find_data,
+    has_best_prices,
+    mids_from_archives,
+    mids_from_rows,
+    part_of,
+)
 from sim.report.periods import periods
 from sim.report.shapes import AssetReport, Options, RunReport
 from sim.report.together import together
@@ -33,7 +41,7 @@ def collect(
     run: RunFile,
     options: Options,
     *,
-    data: Sequence[Path] | None = None,
+    data: Data | None = None,
     progress: Progress | None = None,
 ) -> RunReport:
     """Everything that a report says of a run.
@@ -41,25 +49,22 @@ def collect(
     Args:
         run: The run.
         options: How to compute.
-        data: Archives to take mid prices from in place of those that the run names; for a run of one asset.
-        progress: Called while archives are read, with rows read and rows in all.
+        data: Archives to take mid prices from in place of those that the run names.
+        progress: Called while archives are read, with how much of the work is done and how much there is.
 
     Raises:
         DataError: The records are not sorted by time, or an archive is broken.
         UsageError: An option can't be understood.
     """
     notes: list[str] = []
-    if data and len(run.records) > 1:
-        raise DataError(
-            f"the run has {len(run.records)} assets, and the archives given are of one",
-            where=str(run.path),
-            hint="leave --data out: the archives that the run names are used",
-        )
     if run.meta is not None and run.meta.life_dropped:
         notes.append(
             f"{run.meta.life_dropped:,} rows of the orders' life did not fit, so it is not used for figures."
         )
-    assets = [_asset(run, number, options, data, notes, progress) for number in range(len(run.records))]
+    assets: list[AssetReport] = []
+    for number in range(len(run.records)):
+        part = None if progress is None else part_of(progress, number, len(run.records))
+        assets.append(_asset(run, number, options, data, notes, part))
     whole = assets[0] if len(assets) == 1 else together(assets, options, notes)
     if run.meta is not None:
         notes += [f"The run warned: {warning}" for warning in run.meta.warnings]
@@ -72,7 +77,7 @@ def _asset(
     run: RunFile,
     number: int,
     options: Options,
-    data: Sequence[Path] | None,
+    data: Data | None,
     notes: list[str],
     progress: Progress | None,
 ) -> AssetReport:
@@ -91,7 +96,7 @@ def _asset(
     if problem:
         notes.append(f"{meta.symbol}: {problem}.")
     figures, why = ratios(columns, options, notes, meta.symbol, problem)
-    mids, source, coarse_ns = _mids(meta, rows, done, data, notes, progress)
+    mids, source, coarse_ns = _mids(meta, rows, done, given_for(data, meta), notes, progress)
     at_fills = _LIFE if len(done) and not np.isnan(done.mid).any() else source
     parts = pnl.split(rows, done, mids[0], contract, at_fills)
     outs = markouts(done, mids, coarse_ns)
@@ -142,14 +147,29 @@ def _mids(
     times = query_times(done)
     if not len(done):
         return np.full(times.shape, np.nan), "", 0
-    files, why = (list(data), "") if data else find_data(meta.data)
+    files, why = (list(data), "") if data else find_data(meta.data, meta.initial_snapshot)
     if files and not meta.tick_size > 0:
         files, why = [], "the run's file does not say the tick size"
+    snapshot = meta.initial_snapshot or None
+    if files and snapshot is not None and not Path(snapshot).is_file():
+        notes.append(
+            f"{meta.symbol}: the run's initial snapshot {snapshot} is not there any more: the book begins empty. "
+            "It may be given as the first of the archives."
+        )
+        snapshot = None
     if files:
         try:
             mids = mids_from_archives(
-                files, meta.tick_size, meta.lot_size or meta.tick_size, times, progress=progress
+                files,
+                meta.tick_size,
+                meta.lot_size or meta.tick_size,
+                times,
+                initial_snapshot=snapshot,
+                fuse_bbo=meta.fuse_bbo,
+                roi=meta.roi,
+                progress=progress,
             )
+            unused = not meta.fuse_bbo and has_best_prices(files[0])
         except HftdError as error:
             if data:
                 raise
@@ -158,6 +178,11 @@ def _mids(
             # Where the exchange's rows say it themselves, theirs is the book.
             mids[0] = np.where(np.isnan(done.mid), mids[0], done.mid)
             notes.append(f"{meta.symbol}: mid prices after executions are those of {_ARCHIVES}.")
+            if unused:
+                notes.append(
+                    f"{meta.symbol}: the archives' best bids and offers (kind 5) are left out: the run's file does "
+                    "not say that they were fused with the depth."
+                )
             return mids, _ARCHIVES, 0
     mids = mids_from_rows(rows, times)
     known = ~np.isnan(done.mid)

@@ -2,7 +2,7 @@
 
 # pyright: basic
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hftd.arena import Arena
 from hftd.book import book_at
 from hftd.errors import DataError
-from hftd.feed import apply_book_row
+from hftd.feed import apply_book_row, load_book
 from hftd.jit import kernel
 from hftd.layout import book_dtype, offset_of
 from hftd.local import AssetSpec, fill_book, fill_market_orders
@@ -20,6 +20,7 @@ from hftd.native import load_i64, store_f64
 from hftd.types import (
     ADD_ORDER_EVENT,
     CANCEL_ORDER_EVENT,
+    DEPTH_BBO_EVENT,
     EXCH_EVENT,
     INVALID_MAX,
     INVALID_MIN,
@@ -27,9 +28,12 @@ from hftd.types import (
     MODIFY_ORDER_EVENT,
     event_dtype,
 )
+from sim.archive import find_no_level, read_events
 from sim.archive.stream import EventReader
+from sim.fuse import ArchiveFuser
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[float, float], None]
+"""Called with how much is done and how much there is."""
 
 _EV: Final = offset_of(event_dtype, "ev")
 _EXCH_TS: Final = offset_of(event_dtype, "exch_ts")
@@ -81,55 +85,108 @@ def mids_from_archives(
     lot_size: float,
     times: NDArray[np.int64],
     *,
+    initial_snapshot: Path | str | None = None,
+    fuse_bbo: bool = False,
+    roi: tuple[float, float] | None = None,
     progress: Progress | None = None,
 ) -> NDArray[np.float64]:
     """The exchange's mid price at each time, from archives read block by block.
 
-    Reading ends when the last time is passed.
+    The book is made as the engine makes the exchange's. Reading ends when the last time is passed.
 
     Args:
         files: Archives, in order.
         tick_size: Of their prices.
         lot_size: Of their quantities.
         times: On the exchange's clock, ns; any shape, in any order.
-        progress: Called with the rows read of the file and those that it has.
+        initial_snapshot: A file with the book before the first row.
+        fuse_bbo: Whether best bids and offers (kind 5) are fused with the depth; else they change no book.
+        roi: The range of interest, in prices: levels outside of it are left out.
+        progress: Called after each block with the files read, parts of one included, and how many there are.
 
     Returns:
         Of the shape of `times`; NaN where the book had an empty side, and after the last row.
 
     Raises:
-        DataError: A file is missing or broken.
+        DataError: A file is missing or broken, or has a row that can't be fused.
     """
     order = np.argsort(times, axis=None, kind="stable")
     wanted = np.ascontiguousarray(times.reshape(-1)[order])
     found = np.full(len(wanted), np.nan)
     if len(wanted):
+        snapshot = None if initial_snapshot is None else _snapshot(initial_snapshot)
+        fuser = ArchiveFuser(tick_size, lot_size, snapshot) if fuse_bbo else None
         arena = Arena()
         book = arena.records(book_dtype, 1)
-        fill_book(book[0], AssetSpec(tick_size, lot_size), arena)
+        fill_book(book[0], AssetSpec(tick_size, lot_size, roi=roi), arena)
         kept: Any = None
-        passed = 0
-        for number, file in enumerate(files):
-            with EventReader(file) as reader:
-                read = 0
-                for block in reader.blocks():
-                    if number == 0 and read == 0 and _by_order(block):
-                        kept = fill_market_orders(book[0], arena)
-                    passed = follow_mids.call(
-                        book.ctypes.data, block.ctypes.data, len(block), wanted.ctypes.data, len(wanted), passed,
-                        found.ctypes.data,
-                    )  # fmt: skip
-                    read += len(block)
-                    if progress is not None:
-                        progress(read, reader.count)
-                    if passed == len(wanted):
-                        break
+        passed, begun = 0, False
+        for rows, done in _blocks(files, fuser):
+            if not begun:
+                begun = True
+                if _by_order(rows) or (snapshot is not None and _by_order(snapshot)):
+                    kept = fill_market_orders(book[0], arena)
+                if snapshot is not None:
+                    load_book.call(book.ctypes.data, snapshot.ctypes.data, len(snapshot))
+            passed = follow_mids.call(
+                book.ctypes.data, rows.ctypes.data, len(rows), wanted.ctypes.data, len(wanted), passed,
+                found.ctypes.data,
+            )  # fmt: skip
             if passed == len(wanted):
                 break
+            if progress is not None:
+                progress(done, len(files))
+        if progress is not None:
+            progress(len(files), len(files))
         del kept
     out = np.empty(len(wanted))
     out[order] = found
     return out.reshape(times.shape)
+
+
+def _blocks(files: Sequence[Path | str], fuser: ArchiveFuser | None) -> Iterator[tuple[NDArray[Any], float]]:
+    """The rows of archives, fused if need be, and how many files were read up to there, parts of one included."""
+    for number, file in enumerate(files):
+        with EventReader(file) as reader:
+            read = 0
+            for block in reader.blocks():
+                try:
+                    rows = block if fuser is None else fuser.fuse(block, read)
+                except DataError as error:
+                    raise DataError(error.what, where=str(file), hint=error.hint) from None
+                read += len(block)
+                yield rows, number + read / max(reader.count, read)
+
+
+def _snapshot(file: Path | str) -> NDArray[Any]:
+    rows = read_events(Path(file))
+    wrong = find_no_level(rows)
+    if wrong is not None:
+        raise DataError(
+            f"row {wrong} of the initial snapshot has a price or quantity that can't be", where=str(file)
+        )
+    return rows
+
+
+def has_best_prices(file: Path | str) -> bool:
+    """Whether an archive has best bids and offers (kind 5); its first block is looked at.
+
+    Raises:
+        DataError: It is missing or broken.
+    """
+    with EventReader(file) as reader:
+        for block in reader.blocks():
+            return bool(((block["ev"] & KIND_MASK) == DEPTH_BBO_EVENT).any())
+    return False
+
+
+def part_of(progress: Progress, number: int, count: int) -> Progress:
+    """Tells of one of `count` equal parts of the work; `progress` is told of the whole."""
+
+    def tell(done: float, total: float) -> None:
+        progress(number + done / total, count)
+
+    return tell
 
 
 def _by_order(block: NDArray[Any]) -> bool:
@@ -156,7 +213,7 @@ def mids_from_rows(rows: NDArray[Any], times: NDArray[np.int64]) -> NDArray[np.f
     return found
 
 
-def find_data(files: Sequence[str]) -> tuple[list[Path], str]:
+def find_data(files: Sequence[str], initial_snapshot: str = "") -> tuple[list[Path], str]:
     """The archives of a run that are there, or why they can't be used."""
     if not files:
         return [], "the run's file names no archives"
@@ -164,15 +221,6 @@ def find_data(files: Sequence[str]) -> tuple[list[Path], str]:
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         return [], f"{missing[0]}{more} is not there any more"
+    if initial_snapshot and not Path(initial_snapshot).is_file():
+        return [], f"the initial snapshot {initial_snapshot} is not there any more"
     return [Path(file) for file in files], ""
-
-
-def check_data(files: Sequence[Path | str]) -> None:
-    """Archives that a user named must be there.
-
-    Raises:
-        DataError: One is not.
-    """
-    for file in files:
-        if not Path(file).is_file():
-            raise DataError("there is no such archive", where=str(file))

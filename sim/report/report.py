@@ -14,8 +14,9 @@ import msgspec
 from hftd.errors import UsageError
 from hftd.runfile import RunFile, read_run
 from sim.report.collect import collect
+from sim.report.given import Data, check_given
 from sim.report.labels import LABELS
-from sim.report.mids import Progress, check_data
+from sim.report.mids import Progress, part_of
 from sim.report.page import page
 from sim.report.periods import SPLITS
 from sim.report.shapes import AssetReport, Options, RunReport
@@ -88,7 +89,7 @@ def report(
     book_size: float | None = None,
     split: str = "day",
     trading_days_per_year: float = 365,
-    data: Sequence[Path | str] | None = None,
+    data: Data | None = None,
     title: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -102,13 +103,14 @@ def report(
         book_size: Capital that figures are divided by; None for units of money.
         split: "day", "hour", "month" or "none": the rows of the table of periods.
         trading_days_per_year: For annual figures and ratios.
-        data: Archives to take mid prices from, in place of those that a run names; for runs of one asset.
+        data: Archives to take mid prices from, in place of those that a run names: in order, for runs of one asset, or
+            for each asset by its name, `symbol` or `channel:symbol`.
         title: Of the page.
-        progress: Called while archives are read, with the rows read and those of the file.
+        progress: Called while archives are read, with how much of the work is done and how much there is.
 
     Raises:
         DataError: A file is missing, broken, of another kind or not sorted by time.
-        UsageError: An option can't be understood, or the page can't be written.
+        UsageError: An option can't be understood, is for an asset that no run has, or the page can't be written.
     """
     given = [runs] if isinstance(runs, Path | str | RunFile) else list(runs)
     if not 1 <= len(given) <= RUNS_MAX:
@@ -119,14 +121,16 @@ def report(
         raise UsageError(f"a year of {trading_days_per_year:g} trading days is none")
     if split not in SPLITS:
         raise UsageError(f"{split!r} is no way to split a run", hint=f"there are {', '.join(SPLITS)}")
-    archives = [Path(file) for file in data] if data else None
-    if archives:
-        check_data(archives)
     options = Options(
         resample=resample, book_size=book_size, split=split, trading_days_per_year=trading_days_per_year
     )
     files = [one if isinstance(one, RunFile) else read_run(one) for one in given]
-    found = [collect(file, options, data=archives, progress=progress) for file in files]
+    if data:
+        check_given(data, files)
+    found: list[RunReport] = []
+    for number, file in enumerate(files):
+        part = None if progress is None else part_of(progress, number, len(files))
+        found.append(collect(file, options, data=data or None, progress=part))
     made = Report(_named_apart(found), options, title)
     if output is not None:
         made.save(output)

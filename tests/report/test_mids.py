@@ -12,14 +12,17 @@ from hftd.types import (
     CANCEL_ORDER_EVENT,
     DEPTH_CLEAR_EVENT,
     DEPTH_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
     EXCH_EVENT,
     KIND_MASK,
     LOCAL_EVENT,
     SELL_EVENT,
     event_dtype,
 )
-from sim.report.mids import find_data, mids_from_archives, mids_from_rows
-from tests.sim.market import LOT_SIZE, TICK_SIZE, random_market
+from sim import ROIVectorMarketDepthBacktest
+from sim.report.mids import find_data, has_best_prices, mids_from_archives, mids_from_rows
+from tests.sim.market import LOT_SIZE, START_NS, TICK_SIZE, asset_of, event_rows, random_market
+from tests.sim.test_fuse import conflated_market
 from tests.stats.records import random_record
 
 BOTH = EXCH_EVENT | LOCAL_EVENT
@@ -128,3 +131,72 @@ def test_archives_that_are_gone_are_said_and_broken_ones_are_errors(tmp_path):
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04")
     with pytest.raises(DataError):
         mids_from_archives([tmp_path / "broken.npz"], 1.0, 1.0, np.array([1]))
+
+
+def snapshot_rows():
+    """A book before the market, without flags, as it need not have them."""
+    return event_rows(
+        *((DEPTH_SNAPSHOT_EVENT | BUY_EVENT, 0, 0, (190 - n) * TICK_SIZE, 1.0) for n in range(5)),
+        *((DEPTH_SNAPSHOT_EVENT | SELL_EVENT, 0, 0, (212 + n) * TICK_SIZE, 1.0) for n in range(5)),
+    )
+
+
+@pytest.mark.parametrize("fuse_bbo", [True, False])
+@pytest.mark.parametrize("with_snapshot", [True, False])
+@pytest.mark.parametrize("roi", [None, (97.0, 104.0)])
+def test_the_book_is_the_engines_with_fused_best_prices_a_snapshot_and_a_range(
+    tmp_path, fuse_bbo, with_snapshot, roi
+):
+    # Both clocks see the rows in one order, a millisecond apart: what the bot sees then is what the exchange had.
+    rows, _ = conflated_market(3, 300, late=False)
+    cut = len(rows) // 3
+    files = [tmp_path / "a.npz", tmp_path / "b.npz"]
+    np.savez(files[0], data=rows[:cut])
+    np.savez(files[1], data=rows[cut:])
+    how = {"fuse_bbo": fuse_bbo}
+    asset = asset_of([str(file) for file in files], **how)
+    if with_snapshot:
+        how["initial_snapshot"] = tmp_path / "snapshot.npz"
+        np.savez(how["initial_snapshot"], data=snapshot_rows())
+        asset.initial_snapshot(str(how["initial_snapshot"]))
+    if roi:
+        how["roi"] = roi
+        asset.roi_lb(roi[0]).roi_ub(roi[1])
+    times = np.unique(rows["exch_ts"])[:-1]
+    seen = np.full(len(times), np.nan)
+    hbt = ROIVectorMarketDepthBacktest([asset])
+    hbt.elapse(0)
+    for number, time in enumerate(times):
+        hbt.elapse(time + 1_000_000 - hbt.current_timestamp)
+        depth = hbt.depth(0)
+        seen[number] = (depth.best_bid + depth.best_ask) / 2
+    hbt.close()
+    found = mids_from_archives(files, TICK_SIZE, LOT_SIZE, times, **how)
+    np.testing.assert_allclose(found, np.where(np.isfinite(seen), seen, np.nan))
+    assert np.isfinite(found).sum() > 200
+
+
+def test_fused_and_unfused_mids_differ_and_an_archive_with_best_prices_is_known(tmp_path):
+    rows, _ = conflated_market(3, 300)
+    np.savez(tmp_path / "a.npz", data=rows)
+    np.savez(tmp_path / "plain.npz", data=random_market(1, 100))
+    assert has_best_prices(tmp_path / "a.npz")
+    assert not has_best_prices(tmp_path / "plain.npz")
+    times = np.unique(rows["exch_ts"])
+    fused, plain = (
+        mids_from_archives([tmp_path / "a.npz"], TICK_SIZE, LOT_SIZE, times, fuse_bbo=fuse_bbo)
+        for fuse_bbo in (True, False)
+    )
+    assert (fused != plain).sum() > len(times) / 2
+
+
+def test_a_snapshot_that_is_gone_or_broken_is_said(tmp_path):
+    np.savez(tmp_path / "a.npz", data=random_market(1, 100))
+    assert "snapshot gone.npz is not there" in find_data([str(tmp_path / "a.npz")], "gone.npz")[1]
+    broken = snapshot_rows()
+    broken["px"][3] = np.nan
+    np.savez(tmp_path / "broken.npz", data=broken)
+    with pytest.raises(DataError, match="row 3 of the initial snapshot"):
+        mids_from_archives(
+            [tmp_path / "a.npz"], 1.0, 1.0, np.array([START_NS]), initial_snapshot=tmp_path / "broken.npz"
+        )

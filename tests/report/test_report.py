@@ -21,6 +21,7 @@ from sim.report import report
 from sim.report.decimate import BUCKETS, chosen
 from tests.report.pages import data_of, without_plotly
 from tests.report.runs import INTERVAL_NS, made_up, recorded
+from tests.sim.test_fuse import conflated_market
 from tests.stats.records import random_record
 
 
@@ -99,6 +100,71 @@ def test_without_its_archives_a_report_says_so_and_uses_the_recorders_prices(run
     assert asset.split.total == pytest.approx(report(run).runs[0].assets[0].split.total)
     assert [out.bps is not None for out in asset.markouts][1:4] == [True, True, True]
     assert INTERVAL_NS < 100_000_000
+
+
+def test_a_run_with_fused_best_prices_says_where_its_mids_are_from(run, tmp_path):
+    rows, _ = conflated_market(3, 300, late=False)
+    np.savez(tmp_path / "a.npz", data=rows)
+    file = read_run(run)
+
+    def notes(**how):
+        assets = [
+            msgspec.structs.replace(asset, data=[str(tmp_path / "a.npz")], **how)
+            for asset in file.meta.assets
+        ]
+        meta = msgspec.structs.replace(file.meta, assets=assets)
+        write_run(tmp_path / "run.npz", file.records, meta=meta, tables=file.tables)
+        given = {"X0": [tmp_path / "a.npz"]} if how.get("initial_snapshot") else None
+        return " ".join(report(tmp_path / "run.npz", data=given).runs[0].notes)
+
+    assert "(kind 5) are left out" in notes()
+    assert "(kind 5)" not in notes(fuse_bbo=True)
+    said = notes(initial_snapshot="gone.npz")
+    assert "X0: the run's initial snapshot gone.npz is not there any more: the book begins empty" in said
+    assert "X1: mid prices after executions are the recorder's prices" in said
+
+
+def test_archives_can_be_given_for_each_asset_and_replace_those_of_the_run(run, tmp_path, monkeypatch, capfd):
+    file = read_run(run)
+    markets = [asset.data[0] for asset in file.meta.assets]
+    rows = np.load(markets[0])["data"]
+    names = ["a=1.npz", "b,2.npz"]
+    for name, part in zip(names, (rows[:9_000], rows[9_000:]), strict=True):
+        np.savez(tmp_path / name, data=part)
+    shutil.copy(markets[1], tmp_path / "c.npz")
+    where = [("left", "X0"), ("right", "X1")]
+    assets = [
+        msgspec.structs.replace(asset, data=["gone.npz"], channel=channel)
+        for asset, (channel, _) in zip(file.meta.assets, where, strict=True)
+    ]
+    path = tmp_path / "run.npz"
+    write_run(path, file.records, meta=msgspec.structs.replace(file.meta, assets=assets), tables=file.tables)
+    of_run = report(run).runs[0]
+    given = ["--data", "X0=a=1.npz", "--data", "left:X0=b,2.npz", "--data", "right:X1=c.npz"]
+    monkeypatch.chdir(tmp_path)
+    assert run_command(daemon.cli.hftd, ["report", "run.npz", "--json", "--progress", "none", *given]) == 2
+    assert "given for X0 by two names" in capfd.readouterr()[1]
+    given[3] = "X0=b,2.npz"
+    assert run_command(daemon.cli.hftd, ["report", "run.npz", "--json", "--progress", "none", *given]) == 0
+    made = json.loads(capfd.readouterr()[0])["runs"][0]
+    for number, asset in enumerate(of_run.assets):
+        assert made["assets"][number]["markouts"] == msgspec.to_builtins(asset.markouts)
+    some = report(path, data={"X1": [markets[1]]}).runs[0]
+    assert some.assets[1].markouts == of_run.assets[1].markouts
+    assert any("X0" in note and "gone.npz" in note for note in some.notes)
+
+
+def test_a_symbol_on_two_channels_must_be_named_with_its_channel(run, tmp_path):
+    file = read_run(run)
+    assets = [
+        msgspec.structs.replace(asset, symbol="X", channel=channel)
+        for asset, channel in zip(file.meta.assets, ("left", "right"), strict=True)
+    ]
+    path = tmp_path / "run.npz"
+    write_run(path, file.records, meta=msgspec.structs.replace(file.meta, assets=assets), tables=file.tables)
+    with pytest.raises(UsageError, match="X on several channels"):
+        report(path, data={"X": assets[0].data})
+    assert report(path, data={"left:X": assets[0].data}).runs[0].assets[0].markouts
 
 
 def test_a_recorders_file_alone_has_a_report(tmp_path):
@@ -211,8 +277,12 @@ def test_what_can_not_be_reported_on_is_said(run, tmp_path):
         report(run, split="week")
     with pytest.raises(UsageError, match="duration"):
         report(run, resample="soon")
-    with pytest.raises(DataError, match="2 assets"):
+    with pytest.raises(DataError, match="2 assets") as caught:
         report(run, data=[run])
+    assert "--data X0=FILE" in caught.value.hint
+    with pytest.raises(UsageError, match="no run has an asset 'Y'") as caught:
+        report(run, data={"Y": [run]})
+    assert caught.value.hint == "there is X0, X1"
     with pytest.raises(UsageError, match="can't be written"):
         report(run, tmp_path / "nowhere" / "x.html")
     rows = random_record(1)
@@ -235,6 +305,25 @@ def test_the_command_writes_a_page_or_json(run, tmp_path, monkeypatch, capfd):
     assert document["runs"][0]["assets"][0]["split"]["is_exact"]
 
 
+def test_reading_archives_is_told_as_a_share_of_all_of_them(run, tmp_path):
+    told = []
+    report([run, made_up(tmp_path / "r.npz", 1), run], progress=lambda done, total: told.append(done / total))
+    assert told == sorted(told)
+    # Of three runs the first and the last have archives, of two assets each.
+    assert sorted({round(share, 9) for share in told}) == pytest.approx([1 / 6, 1 / 3, 5 / 6, 1.0])
+
+
+def test_the_command_shows_a_bar_while_archives_are_read(run, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    shutil.copy(run, tmp_path / "run.npz")
+    assert run_command(daemon.cli.hftd, ["report", "run.npz", "--progress", "auto"]) == 0
+    assert "reading archives" in capfd.readouterr()[1]
+    made_up(tmp_path / "r.npz", 1)
+    assert run_command(daemon.cli.hftd, ["report", "r.npz", "--progress", "auto"]) == 0
+    assert "reading archives" not in capfd.readouterr()[1]
+
+
 def test_the_command_says_what_is_wrong(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.npz").write_bytes(b"PK\x03\x04torn")
@@ -246,6 +335,10 @@ def test_the_command_says_what_is_wrong(tmp_path, monkeypatch, capfd):
         (["r.npz", "-o", "r.npz"], "would replace the run"),
         (["r.npz", "--resample", "x"], "no duration"),
         (["r.npz", "--data", "none.npz"], "no such archive"),
+        (["r.npz", "--data", "Y=r.npz"], "no run has an asset 'Y'"),
+        (["r.npz", "--data", "=r.npz"], "the symbol before = is missing"),
+        (["r.npz", "--data", "X=a.npz,"], "a file is missing"),
+        (["r.npz", "--data", "r.npz", "--data", "X=r.npz"], "say of this one too"),
     ):
         assert run_command(daemon.cli.hftd, ["report", *arguments, "--progress", "none"]) == 2
         err = capfd.readouterr()[1]
