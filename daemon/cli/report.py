@@ -12,6 +12,7 @@ Examples:
   hftd report run.npz                              writes run.html
   hftd report mm.npz grid.npz -o both.html         side by side
   hftd report run.npz --book-size 10000 --json | jq '.runs[0].all.figures'
+  hftd report bot.npz --life life.npz              of hftd replay --life
   hftd report two.npz --data BTCUSDT=a.npz,b.npz --data ETHUSDT=c.npz
 
 \b
@@ -58,6 +59,13 @@ the run was played from, if they are still there.
     metavar="[SYMBOL=]FILE,...",
     help="Archives to take prices after fills from, in order, in place of those that the run names.",
 )
+@click.option(
+    "--life",
+    type=FILE,
+    multiple=True,
+    metavar="LIFE.npz",
+    help="Of a bot's run on a replay: what `hftd replay --life` wrote.",
+)
 @click.option("--title", metavar="TEXT", help="The page's title. Default: the runs' names.")
 @json_option
 @progress_option
@@ -69,6 +77,7 @@ def command(
     split: str,
     days_per_year: float,
     data: tuple[str, ...],
+    life: tuple[Path, ...],
     title: str | None,
     as_json: bool,
     progress_mode: str,
@@ -84,7 +93,7 @@ def command(
         output = Path(runs[0].with_suffix(".html").name)
     if output is not None:
         check_output(output)
-        if any(output.exists() and run.exists() and output.samefile(run) for run in runs):
+        if any(output.exists() and run.exists() and output.samefile(run) for run in (*runs, *life)):
             raise click.UsageError(f"the page would replace the run {output}")
     # The bar owns the terminal's line: what is compiled is said above it.
     compiling_mode = "plain" if progress_mode == "auto" else progress_mode
@@ -97,6 +106,7 @@ def command(
             split=split,
             trading_days_per_year=days_per_year,
             data=archives,
+            life=life,
             title=title,
             progress=progress,
         )

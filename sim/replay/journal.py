@@ -1,12 +1,16 @@
 """What a replay leaves behind of its bots' orders: a run's file with their lives, and without records."""
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from hftd.runfile import AssetMeta, RunMeta, write_run
 from hftd.types import record_dtype
+from sim.engine.layout import FEE_CUSTOM, FEE_FLAT, FEE_ON_QTY, FEE_ON_VALUE
 from sim.replay.stage import Stage
+
+_FEES: Final = {FEE_ON_VALUE: "value", FEE_ON_QTY: "quantity", FEE_FLAT: "flat", FEE_CUSTOM: "custom"}
 
 
 def save_life(path: Path, stage: Stage, dates: list[str], ended: str) -> None:
@@ -29,6 +33,9 @@ def save_life(path: Path, stage: Stage, dates: list[str], ended: str) -> None:
             is_inverse=asset.model.contract.inverse,
             data=[path for path in map(_path, asset.model.data) if path],
             feed_latency_offset_ns=asset.model.feed_offset_ns,
+            fee_model=_FEES[asset.model.fee_model],
+            maker_fee=None if asset.model.fee_model == FEE_CUSTOM else asset.model.maker_fee,
+            taker_fee=None if asset.model.fee_model == FEE_CUSTOM else asset.model.taker_fee,
             initial_snapshot=_path(asset.model.initial_snapshot),
             fuse_bbo=asset.model.fuse_bbo,
             roi=(asset.model.roi_lb, asset.model.roi_ub) if asset.model.spec().has_roi else None,

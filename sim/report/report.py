@@ -19,6 +19,7 @@ from sim.report.labels import LABELS
 from sim.report.mids import Progress, part_of
 from sim.report.page import page
 from sim.report.periods import SPLITS
+from sim.report.replayed import with_lives
 from sim.report.shapes import AssetReport, Options, RunReport
 
 RUNS_MAX: Final = 50
@@ -90,6 +91,7 @@ def report(
     split: str = "day",
     trading_days_per_year: float = 365,
     data: Data | None = None,
+    life: Sequence[Path | str | RunFile] | Path | str | RunFile = (),
     title: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -105,14 +107,16 @@ def report(
         trading_days_per_year: For annual figures and ratios.
         data: Archives to take mid prices from, in place of those that a run names: in order, for runs of one asset, or
             for each asset by its name, `symbol` or `channel:symbol`.
+        life: What replays wrote of their bots' orders (`hftd replay --life`), for runs of bots on them: the life of
+            their orders, and the archives that were played.
         title: Of the page.
         progress: Called while archives are read, with how much of the work is done and how much there is.
 
     Raises:
-        DataError: A file is missing, broken, of another kind or not sorted by time.
+        DataError: A file is missing, broken, of another kind, not sorted by time, or of another run.
         UsageError: An option can't be understood, is for an asset that no run has, or the page can't be written.
     """
-    given = [runs] if isinstance(runs, Path | str | RunFile) else list(runs)
+    given, lives = _listed(runs), _listed(life)
     if not 1 <= len(given) <= RUNS_MAX:
         raise UsageError(f"a report is of 1 to {RUNS_MAX} runs, not of {len(given)}")
     if book_size is not None and not (book_size > 0 and math.isfinite(book_size)):
@@ -125,6 +129,9 @@ def report(
         resample=resample, book_size=book_size, split=split, trading_days_per_year=trading_days_per_year
     )
     files = [one if isinstance(one, RunFile) else read_run(one) for one in given]
+    if lives:
+        replays = [one if isinstance(one, RunFile) else read_run(one) for one in lives]
+        files = with_lives(files, replays)
     if data:
         check_given(data, files)
     found: list[RunReport] = []
@@ -135,6 +142,10 @@ def report(
     if output is not None:
         made.save(output)
     return made
+
+
+def _listed(files: Sequence[Path | str | RunFile] | Path | str | RunFile) -> list[Path | str | RunFile]:
+    return [files] if isinstance(files, Path | str | RunFile) else list(files)
 
 
 def _named_apart(runs: list[RunReport]) -> list[RunReport]:

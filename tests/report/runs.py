@@ -50,7 +50,13 @@ def trade(hbt: Any, seed: int) -> None:
 
 
 def recorded(
-    folder: Path, *, seed: int = 1, count: int = 40_000, inverse: bool = False, assets: int = 1
+    folder: Path,
+    *,
+    seed: int = 1,
+    count: int = 40_000,
+    inverse: bool = False,
+    assets: int = 1,
+    life: bool = False,
 ) -> Path:
     """A backtest's file, with its archives, as `hftd backtest --record` would leave it."""
     files = []
@@ -65,6 +71,8 @@ def recorded(
     hbt = HashMapMarketDepthBacktest(models)
     hbt.record_every(INTERVAL_NS)
     hbt.record_requests()
+    if life:
+        hbt.record_life()
     hbt.begin()
     trade(hbt, seed)
     meta = RunMeta(
@@ -88,7 +96,13 @@ def recorded(
     records = hbt.records()
     path = folder / "run.npz"
     tables = {"fills": hbt.fills(), "order_latency": hbt.order_latencies(), "orders": hbt.requests()}
-    write_run(path, [records[:, number] for number in range(assets)], meta=meta, tables=tables)
+    write_run(
+        path,
+        [records[:, number] for number in range(assets)],
+        meta=meta,
+        tables=tables,
+        life=hbt.life() if life else None,
+    )
     hbt.close()
     return path
 
