@@ -23,6 +23,7 @@ NPY_MAGIC: Final = b"\x93NUMPY"
 ZIP_MAGIC: Final = b"PK\x03\x04"
 _HEADER_SIZE_MAX: Final = 65536
 _READ_SIZE: Final = 4 << 20
+_ISAL_ERROR: Any = isal_zlib.error
 _PARSING: Final = threading.Lock()
 _V1_COLUMNS: Final = 6
 """Archives of HftBacktest before 2.0: a plain float matrix of event, two times, side, price and quantity."""
@@ -96,7 +97,7 @@ def reading(where: str) -> Generator[None, None, None]:
         if "CRC" in str(error):
             raise broken(where, "its checksum is wrong") from None
         raise broken(where, "the end of the zip file is missing or damaged") from None
-    except (zlib.error, isal_zlib.error, EOFError) as error:
+    except (zlib.error, _ISAL_ERROR, EOFError) as error:
         raise broken(where, str(error) or "it ends too early") from None
     except (lzma.LZMAError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
         raise DataError(f"the archive can't be unpacked: {error}", where=where) from None

@@ -103,7 +103,7 @@ class Feed:
         while True:
             file_no = int(stream["file_no"]) + 1
             stream["file_no"] = file_no
-            self._block_nos[is_local] = -1
+            self._block_nos[is_local], self._blocks[is_local] = -1, None
             self._let_go()
             if file_no >= len(self.model.data):
                 return False

@@ -139,6 +139,14 @@ class Page:
         raw = base64.b64decode(made["data"])
         return np.asarray(Image.open(io.BytesIO(raw)).convert("RGB"))
 
+    async def touch(self, x: float, y: float, to: float | None = None) -> None:
+        """Touch the screen, move to another y if there is one, and let go."""
+        await self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        for step in range(1, 9) if to is not None else ():
+            place = {"x": x, "y": y + ((to or 0) - y) * step / 8}
+            await self.call("Input.dispatchTouchEvent", type="touchMove", touchPoints=[place])
+        await self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
 
 @asynccontextmanager
 async def browser(executable: str) -> AsyncIterator[Page]:

@@ -5,7 +5,6 @@ A plot that shows nothing would pass every other test, so the pixels of its colo
 
 import json
 import os
-import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 
 from sim.report import report
 from tests.report.browser import Page, browser, find_browser
+from tests.report.pages import data_of, embedded, times_of
 from tests.report.runs import made_up, recorded
 
 CHROMIUM = find_browser()
@@ -25,9 +25,10 @@ pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium is installed (HFTD_CHROMIUM names one in another place)"
 )
 
+# Without the axes: the rims of grey letters have the colours of grey curves.
 _BOXES = """
 [...document.querySelectorAll('[data-plot]')].map(one => {
-  const box = one.getBoundingClientRect();
+  const box = (one.querySelector('.nsewdrag') ?? one).getBoundingClientRect();
   return [one.id, ...[box.x + scrollX, box.y + scrollY, box.width, box.height].map(Math.round)];
 })
 """
@@ -66,7 +67,7 @@ async def empty_plots(page: Page, path: Path, width: int, dark: bool) -> list[st
             found.append(f"{name}: says that it is empty")
             continue
         assert boxes[name][2] > 200
-        assert boxes[name][3] > 150
+        assert boxes[name][3] > 140
         for label, color in series:
             if (count := counted(picture, boxes[name], color)) < PIXELS_MIN:
                 found.append(f"{name}, {label}: {count} pixels at {width} {'night' if dark else 'day'}")
@@ -110,36 +111,42 @@ async def test_two_runs_side_by_side_show_all_of_their_plots(run, tmp_path):
 
 
 def without_marks(plot):
-    plot["marks"] = [one | {"x": [], "y": []} for one in plot["marks"]]
+    plot["marks"] = [one | {"x": {"dtype": "f8", "bdata": ""}, "y": []} for one in plot["marks"]]
 
 
 def without_values(plot):
     plot["series"] = [one | {"y": [None] * len(one["y"])} for one in plot["series"]]
 
 
-EMPTIED = [
-    ("equity", without_values),
-    ("price", without_values),
-    ("price", without_marks),
-    ("split", without_values),
-    ("markouts", without_values),
-    ("latency", without_values),
-]
+EMPTIED = {
+    "run0-equity": without_values,
+    "run0-drawdown": without_values,
+    "run0-split": without_values,
+    "run0-asset0-price": without_values,
+    "run0-asset1-price": without_marks,
+    "run0-asset0-position": without_values,
+    "run0-asset0-markouts": without_values,
+    "run0-asset0-latency": without_values,
+}
 
 
-async def test_a_plot_whose_data_was_emptied_is_found(run, tmp_path):
+@pytest.mark.parametrize(("width", "dark"), SIZES)
+async def test_a_plot_whose_data_was_emptied_is_found(run, tmp_path, width, dark):
     html = report(run, resample="1s").html
-    data = re.search(r'<script type="application/json" id="plots">(.*?)</script>', html, re.DOTALL)
-    assert data is not None
+    plots = data_of(html)
+    for name, emptied in EMPTIED.items():
+        emptied(plots[name])
+    (tmp_path / "page.html").write_text(html.replace(embedded(html), json.dumps(plots)))
     async with browser(CHROMIUM or "") as page:
-        for which, emptied in EMPTIED:
-            plots = json.loads(data[1])
-            name = next(key for key in plots if key.endswith(which))
-            emptied(plots[name])
-            (tmp_path / "page.html").write_text(html.replace(data[1], json.dumps(plots)))
-            found = await empty_plots(page, tmp_path / "page.html", 1280, False)
-            assert found, which
-            assert all(line.startswith(f"{name},") for line in found)
+        found = await empty_plots(page, tmp_path / "page.html", width, dark)
+    assert {line.split(",")[0] for line in found} == set(EMPTIED)
+    # Of the one with marks, the curve is still there; of the others nothing is.
+    told = [line.split(":")[0] for line in found]
+    for name, emptied in EMPTIED.items():
+        kind = "marks" if emptied is without_marks else "series"
+        assert sorted(line.split(", ", 1)[1] for line in told if line.startswith(f"{name},")) == sorted(
+            one["label"].split(":")[0] for one in plots[name][kind]
+        )
 
 
 async def test_the_switch_changes_the_theme_and_draws_the_plots_anew(run, tmp_path):
@@ -148,6 +155,7 @@ async def test_the_switch_changes_the_theme_and_draws_the_plots_anew(run, tmp_pa
         await page.show(tmp_path / "page.html", width=1280)
         before = await page.run("getComputedStyle(document.body).backgroundColor")
         await page.run("document.querySelector('button.theme').click()")
+        await page.drawn()
         assert await page.run("document.documentElement.dataset.theme") == "night"
         assert await page.run("getComputedStyle(document.body).backgroundColor") != before
         colors = await page.run(_COLORS)
@@ -155,6 +163,87 @@ async def test_the_switch_changes_the_theme_and_draws_the_plots_anew(run, tmp_pa
         picture = await page.picture()
         name = next(key for key in colors if key.endswith("equity"))
         assert all(counted(picture, boxes[name], color) >= PIXELS_MIN for _, color in colors[name])
+
+
+_AREA = """
+(name => {
+  const box = document.querySelector(`[id="${name}"] .nsewdrag`).getBoundingClientRect();
+  return [box.x, box.y, box.width, box.height];
+})
+"""
+_SHOWN = "name => document.getElementById(name).layout.xaxis.range.map(value => +new Date(value))"
+_LABELS = "[...document.querySelectorAll('.hoverlayer')].filter(one => one.textContent).length"
+
+
+async def test_a_zoom_and_a_pointed_time_are_those_of_all_plots_of_the_run(run, tmp_path):
+    report(run, tmp_path / "page.html", resample="1s")
+    plots = data_of((tmp_path / "page.html").read_text())
+    timed = [name for name, plot in plots.items() if plot["kind"] == "time"]
+    all_times = times_of(plots["run0-equity"]["x"])[[0, -1]]
+    async with browser(CHROMIUM or "") as page:
+        await page.show(tmp_path / "page.html", width=1280)
+        x, y, width, height = await page.run(f"({_AREA})('run0-equity')")
+        assert await page.run(_LABELS) == 0
+        await page.point(x + width / 2, y + height / 2)
+        await page.until(f"{_LABELS} >= 2")
+
+        await page.drag(x + width / 4, y + height / 2, x + width / 2)
+        wanted = all_times[0] + (all_times[1] - all_times[0]) * np.array([0.25, 0.5])
+        pixel_ms = (all_times[1] - all_times[0]) / width
+        await page.until(f"({_SHOWN})('{timed[-1]}')[0] > {all_times[0] + 10 * pixel_ms}")
+        await page.drawn()
+        for name in timed:
+            assert np.abs(np.array(await page.run(f"({_SHOWN})('{name}')")) - wanted).max() < 4 * pixel_ms
+        low, high = await page.run("document.getElementById('run0-equity').layout.yaxis.range")
+        within = (times := times_of(plots["run0-equity"]["x"])) >= wanted[0]
+        within &= times <= wanted[1]
+        seen = np.array([one["y"] for one in plots["run0-equity"]["series"]], float)[:, within]
+        assert low < seen.min()
+        assert high > seen.max()
+        assert high - low < 1.3 * (seen.max() - seen.min())
+
+        # What was zoomed stays so in the other theme.
+        await page.run("document.querySelector('button.theme').click()")
+        await page.drawn()
+        assert np.abs(np.array(await page.run(f"({_SHOWN})('{timed[0]}')")) - wanted).max() < 4 * pixel_ms
+
+        await page.double_click(x + width / 2, y + height / 2)
+        await page.until(f"({_SHOWN})('{timed[-1]}')[0] <= {all_times[0] + pixel_ms}")
+        await page.drawn()
+        for name in timed:
+            assert np.abs(np.array(await page.run(f"({_SHOWN})('{name}')")) - all_times).max() < pixel_ms
+        assert page.errors == []
+        assert page.requests == [(tmp_path / "page.html").as_uri()]
+
+
+async def test_a_request_of_a_page_would_be_seen(tmp_path):
+    asking = """<!doctype html><html data-ready="1"><img src="https://example.com/a.png"><script>
+        fetch("http://127.0.0.1:9/b").catch(() => {}); new WebSocket("ws://example.com/c");</script>"""
+    (tmp_path / "page.html").write_text(asking)
+    async with browser(CHROMIUM or "") as page:
+        await page.show(tmp_path / "page.html", width=1280)
+        wanted = {"https://example.com/a.png", "http://127.0.0.1:9/b", "ws://example.com/c"}
+        for _ in range(100):
+            if wanted < set(page.requests):
+                break
+            await page.run("new Promise(done => setTimeout(done, 20))")
+        assert wanted < set(page.requests)
+
+
+async def test_a_finger_on_a_plot_moves_the_page_and_a_tap_shows_the_values(run, tmp_path):
+    report(run, tmp_path / "page.html", resample="1s")
+    async with browser(CHROMIUM or "") as page:
+        await page.call("Emulation.setTouchEmulationEnabled", enabled=True)
+        await page.show(tmp_path / "page.html", width=390)
+        await page.run("document.getElementById('run0-asset0-price').scrollIntoView({block: 'center'})")
+        x, y, width, height = await page.run(f"({_AREA})('run0-asset0-price')")
+        assert await page.run(_LABELS) == 0
+        await page.touch(x + width / 2, y + height / 2)
+        await page.until(f"{_LABELS} >= 1")
+        before = await page.run("scrollY")
+        await page.touch(x + width / 2, y + height / 2, to=y + height / 2 - 150)
+        await page.until(f"scrollY > {before + 80}")
+        assert page.errors == []
 
 
 async def test_explanations_come_by_keyboard_and_stay_on_the_screen(run, tmp_path):

@@ -69,7 +69,7 @@
     const text = (label) => (width / count < 90 && count < 8 ? label.replace(" ", "<br>") : label);
     const shown = spec.labels.map((_, index) => index).filter((index) => index % every === 0);
     const edge = spec.kind === "bars" ? 0.5 : 0.3;
-    return { tickvals: shown, ticktext: shown.map((index) => text(spec.labels[index])), showgrid: false, zeroline: false, range: [-edge, count - 1 + edge] };
+    return { type: "category", tickvals: shown, ticktext: shown.map((index) => text(spec.labels[index])), showgrid: false, zeroline: false, range: [-edge, count - 1 + edge] };
   };
   const layout = (spec, width, span) => {
     const isTime = spec.kind === "time";
@@ -79,15 +79,17 @@
     const size = Math.max(...y.map(Math.abs));
     const x = isTime ? { ...timeAxis(spec, width), range: span, fixedrange: false } : nameAxis(spec, width);
     const spike = { showspikes: isTime, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: color("--muted") };
+    const letters = getComputedStyle(document.body).fontFamily;
+    const lines = x.type === "date" || x.ticktext?.some((text) => text.includes("<br>")) ? 2 : 1;
     return {
       autosize: true,
-      margin: { l: 36, r: 12, t: 8, b: 44, pad: 0 },
+      margin: { l: 36, r: 12, t: 8, b: 12 + 16 * lines, pad: 0 },
       paper_bgcolor: "transparent",
       plot_bgcolor: "transparent",
-      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: color("--muted") },
+      font: { family: letters, size: 12, color: color("--muted") },
       showlegend: false,
-      hovermode: spec.kind === "bars" || spec.series.length > 6 ? "closest" : "x unified",
-      hoverlabel: { bgcolor: color("--card"), bordercolor: color("--rule"), font: { size: 12, color: color("--text") }, namelength: -1 },
+      hovermode: isCrowded(spec) ? "closest" : "x unified",
+      hoverlabel: { bgcolor: color("--card"), bordercolor: color("--rule"), font: { family: letters, size: 12, color: color("--text") }, namelength: -1 },
       dragmode: isTime && !matchMedia("(pointer: coarse)").matches ? "zoom" : false,
       barmode: spec.labels?.length > 8 ? "group" : "overlay",
       bargap: spec.labels?.length > 8 ? 0.08 : 0.4,
@@ -97,12 +99,17 @@
   };
 
   // --- Curves, bars and marks ---
-  const traces = (spec) => {
-    const index = spec.labels?.map((_, at) => at);
+  // Plotly reads tags in names.
+  const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+  const isCrowded = (spec) => spec.series.length > 6;
+  const traces = (spec, width) => {
+    // Bins that are named alike are bins of their own.
+    const names = spec.labels?.map((label, index, all) => label + "\u200b".repeat(all.slice(0, index).filter((other) => other === label).length));
     const made = spec.series.map((one) => {
       const shade = color(one.color);
-      const trace = { name: one.label, x: index ?? one.x, y: one.y };
-      if (spec.kind === "bars") return { ...trace, type: "bar", marker: { color: shade, line: { width: 0 } }, customdata: spec.labels, hovertemplate: "%{customdata}: %{y}" };
+      const hovertemplate = `%{fullData.name}: %{y}${isCrowded(spec) ? "<br>%{x}" : ""}<extra></extra>`;
+      const trace = { name: plain(one.label), x: names ?? one.x, y: one.y, hovertemplate };
+      if (spec.kind === "bars") return { ...trace, type: "bar", marker: { color: shade, line: { width: 0 } } };
       const line = { color: shade, width: spec.kind === "time" ? 1.6 : 2, shape: spec.step ? "hv" : "linear", simplify: true };
       const few = spec.kind === "points" || one.x.length < 3;
       const more = few ? { mode: "lines+markers", marker: { color: shade, size: 8 } } : { mode: "lines" };
@@ -110,10 +117,10 @@
       return { ...trace, type: "scatter", line, connectgaps: true, ...more };
     });
     const count = (spec.marks ?? []).reduce((sum, mark) => sum + mark.x.length, 0);
-    const size = count > 500 ? 7 : 9;
+    const size = count > width / 2 ? 7 : 9;
     for (const mark of spec.marks ?? []) {
       const symbol = `triangle-${mark.up ? "up" : "down"}${mark.hollow ? "-open" : ""}`;
-      made.push({ type: "scatter", mode: "markers", name: mark.label.split(":")[0], x: mark.x, y: mark.y, marker: { color: color(mark.color), symbol, size, opacity: 1, line: { width: mark.hollow ? 1.4 : 0 } } });
+      made.push({ type: "scatter", mode: "markers", name: mark.label.split(":")[0], x: mark.x, y: mark.y, hovertemplate: "%{fullData.name}: %{y} at %{x|%H:%M:%S.%L}<extra></extra>", marker: { color: color(mark.color), symbol, size, opacity: 1, line: { width: mark.hollow ? 1.4 : 0 } } });
     }
     return made;
   };
@@ -141,7 +148,7 @@
     const isNew = !drawn.has(holder);
     const span = spec.kind === "time" ? (zooms.get(group(holder)) ?? extent(spec)) : [];
     drawn.set(holder, { kind: spec.kind, width, height: holder.clientHeight });
-    await Plotly.react(holder, traces(spec), layout(spec, width, span), CONFIG);
+    await Plotly.react(holder, traces(spec, width), layout(spec, width, span), CONFIG);
     if (spec.kind !== "time") return;
     if (isNew) follow(holder);
     // A label of before a zoom would stay where it was.
@@ -185,7 +192,8 @@
     holder.on("plotly_relayout", (change) => {
       if ("xaxis.range[0]" in change) zoom(holder, [ms(change["xaxis.range[0]"]), ms(change["xaxis.range[1]"])]);
     });
-    holder.on("plotly_doubleclick", () => zoom(holder, null));
+    // A tap comes as two clicks.
+    holder.on("plotly_doubleclick", () => zooms.has(group(holder)) && zoom(holder, null));
     const told = (act) => {
       for (const other of peers(holder)) {
         const box = other.getBoundingClientRect();

@@ -11,7 +11,7 @@ from types import ModuleType, SimpleNamespace
 from hftd.clock import sleep
 from hftd.errors import DataError, NoSuchChannelError
 
-HEAVY = {"matplotlib", "aiohttp", "rich", "structlog"}
+HEAVY = {"matplotlib", "aiohttp", "rich", "structlog", "jinja2", "plotly"}
 
 
 def _result(name: str):
