@@ -2,6 +2,7 @@
 
 import array
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -67,6 +68,7 @@ def serve(runner: asyncio.Runner, run_dir: Path) -> Iterator[Callable[[Callable[
             await asyncio.to_thread(int)  # Its thread and the loop's own descriptors come first.
 
         runner.run(warm())
+        gc.collect()  # What the tests before have left.
         before = open_fds()
         runner.run(whole())
         assert open_fds() == before

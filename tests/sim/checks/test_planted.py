@@ -111,7 +111,9 @@ def gap(rows, pick):
 
 
 def depth_gap(rows, pick):
-    number = a_trade(rows, pick)
+    # One that depth comes after.
+    last = int(np.flatnonzero(np.isin(kinds(rows), (1, 4)))[-1])
+    number = a_trade(rows[:last], pick)
     made = rows.copy()
     for name in ("exch_ts", "local_ts"):
         made[name][number:] += 60 * S
