@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ FIRST = "hftd, first run"
 SECOND = "hftd, second run"
 REFERENCE = "reference"
 _PIECE_ROWS = 1_000_000
-_PIECE_S = 900.0
+_PIECE_S = 864.0
+_BUSY = replace(DEMO[0], updates_per_s=3600.0, trades_per_s=28.0)
+"""A hundred million rows in a day are a thousand a second: more than twice as many as the demo's market has."""
 _SMALL_ROWS = 20_000
 _PAUSE_NS = 1_000_000_000
 _SEED = 20240808
@@ -40,7 +43,7 @@ _SEED = 20240808
 
 def piece() -> np.ndarray:
     """Rows of a generated market that a day is made of."""
-    return generate_day(_SEED, DEMO[:1], "20240808", _PIECE_S)[DEMO[0].symbol][:_PIECE_ROWS]
+    return generate_day(_SEED, [_BUSY], "20240808", _PIECE_S)[_BUSY.symbol][:_PIECE_ROWS]
 
 
 def write_days(folder: Path, rows: int, days: int, of: np.ndarray) -> list[Path]:
