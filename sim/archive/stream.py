@@ -74,7 +74,8 @@ class _Deflated(_Source):
     def readinto(self, target: Any) -> int:
         while not self._inflate.eof:
             packed = b""
-            if self._inflate.needs_input and self._left:
+            is_hungry = self._inflate.needs_input
+            if is_hungry and self._left:
                 packed = self._read(min(self._left, _PACKED_BYTES))
                 self._left = self._left - len(packed) if packed else 0
             part = self._inflate.decompress(packed, min(len(target), _PART_BYTES))
@@ -83,7 +84,8 @@ class _Deflated(_Source):
                 self._sum = isal_zlib.crc32(part, self._sum)
                 self._at += len(part)
                 return len(part)
-            if not packed and not self._inflate.eof:
+            # What it still held may have been a block without bytes: that is no end.
+            if is_hungry and not packed and not self._inflate.eof:
                 raise EOFError("its packed bytes end too early")
         if self._sum != self._crc:
             raise zipfile.BadZipFile("Bad CRC-32")

@@ -33,6 +33,18 @@ def test_the_blocks_are_the_rows_in_order(tmp_path_factory, count, block_rows, l
     assert all(len(block) == block_rows for block in blocks[:-1])
 
 
+@pytest.mark.parametrize("packed_bytes", [1, 2, 3, 5, 8, 13, 64])
+@pytest.mark.parametrize("part_bytes", [16, 64, 1000])
+def test_pieces_of_the_packed_stream_may_end_anywhere(tmp_path, monkeypatch, packed_bytes, part_bytes):
+    # The writer ends each piece that it packs with a block without bytes: unpacking it gives nothing.
+    monkeypatch.setattr("sim.archive.stream._PACKED_BYTES", packed_bytes)
+    monkeypatch.setattr("sim.archive.stream._PART_BYTES", part_bytes)
+    monkeypatch.setattr("sim.archive.write._PIECE_BYTES", 640)
+    rows = some_rows(300)
+    write_events(tmp_path / "a.npz", rows)
+    assert b"".join(block.tobytes() for block in by_blocks(tmp_path / "a.npz", 100)) == rows.tobytes()
+
+
 def test_archives_of_numpy_and_packed_in_other_ways_are_read(tmp_path):
     rows = some_rows(5000)
     np.savez(tmp_path / "a.npz", data=rows)
