@@ -12,7 +12,8 @@ from pathlib import Path
 
 from sim.prepared import cache, layout
 from sim.prepared.preparing import prepare_file
-from tests.sim.prepared.runs import WANTED, maker_on, result_of
+from strategies.market_making import market_making
+from tests.sim.prepared.runs import MAKER, WANTED, maker_on, result_of
 
 
 def main() -> None:
@@ -28,7 +29,10 @@ def main() -> None:
         sys.stdout.flush()
         sys.stdout.write(hashlib.sha256(result_of(maker_on(*rest))).hexdigest() + "\n")
     elif mode == "memory":
-        result_of(maker_on(*rest))
+        # Without records of its own, which grow with the run.
+        hbt = maker_on(*rest)
+        market_making(hbt, *MAKER)
+        hbt.check()
         status = Path("/proc/self/status").read_text()
         peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
         sys.stdout.write(f"{int(peak.split()[1]) // 1024}\n")
