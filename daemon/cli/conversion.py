@@ -62,8 +62,14 @@ def _facts(report: "Report") -> list[tuple[str, str]]:
         if counts:
             facts.append((label, _counts(counts)))
     speed = f"{text.size(report.bytes_text)} of text in {text.duration(report.seconds)}"
-    facts.append(("took", f"{speed}, {report.megabytes_per_second:,.0f} MB/s"))
+    facts.append(("took", f"{speed}, {_rate(report.megabytes_per_second)}"))
     return facts
+
+
+def _rate(megabytes_per_second: float) -> str:
+    if megabytes_per_second < 1:
+        return f"{megabytes_per_second * 1e3:,.1f} kB/s"
+    return f"{megabytes_per_second:,.0f} MB/s"
 
 
 def _counts(counts: dict[str, int]) -> str:

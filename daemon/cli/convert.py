@@ -113,14 +113,15 @@ _ANY_ORDER = "Several inputs are put together by their times."
 _VENUES: Final = {
     "binancefutures": _Venue(
         f"Convert captures of Binance USD-M futures: {_LINES}\n\n{_SEVERAL}",
-        ("user_events", "base_latency_ns"),
+        ("user_events", "base_latency_ns", "hftbacktest_rows"),
     ),
     "binancespot": _Venue(
-        f"Convert captures of Binance spot: {_LINES}\n\n{_SEVERAL}", ("user_events", "base_latency_ns")
+        f"Convert captures of Binance spot: {_LINES}\n\n{_SEVERAL}",
+        ("user_events", "base_latency_ns", "hftbacktest_rows"),
     ),
     "binancecoinm": _Venue(
         f"Convert captures of Binance COIN-M futures: {_LINES}\n\n{_SEVERAL}",
-        ("user_events", "base_latency_ns"),
+        ("user_events", "base_latency_ns", "hftbacktest_rows"),
     ),
     "binancehistory": _Venue(
         "Convert Binance's public history: CSV files of trades, aggTrades, bookTicker, and of the historical order "

@@ -9,6 +9,7 @@ from typing import Final
 
 from hftd.errors import UsageError
 from sim.convert import (
+    binancebook,
     binancecoinm,
     binancefutures,
     binancehistory,
@@ -27,8 +28,22 @@ from sim.convert.report import Report
 __all__ = ["VENUES", "Options", "Progress", "Report", "Venue", "convert"]
 
 VENUES: Final = {
-    "binancecoinm": Venue("binancecoinm", binancecoinm.read_lines, binancecoinm.KINDS),
-    "binancefutures": Venue("binancefutures", binancefutures.read_lines, binancefutures.KINDS),
+    "binancecoinm": Venue(
+        "binancecoinm",
+        binancecoinm.read_lines,
+        binancecoinm.KINDS,
+        set_up=binancebook.set_up,
+        check=binancebook.check_of(binancebook.COINM),
+        takes=("hftbacktest_rows",),
+    ),
+    "binancefutures": Venue(
+        "binancefutures",
+        binancefutures.read_lines,
+        binancefutures.KINDS,
+        set_up=binancebook.set_up,
+        check=binancebook.check_of(binancebook.USDM),
+        takes=("hftbacktest_rows",),
+    ),
     "binancehistory": Venue(
         "binancehistory",
         binancehistory.read_lines,
@@ -38,7 +53,14 @@ VENUES: Final = {
         check=binancehistory.check,
         takes=("latency_ns",),
     ),
-    "binancespot": Venue("binancespot", binancespot.read_lines, binancespot.KINDS),
+    "binancespot": Venue(
+        "binancespot",
+        binancespot.read_lines,
+        binancespot.KINDS,
+        set_up=binancebook.set_up,
+        check=binancebook.check_of(binancebook.SPOT),
+        takes=("hftbacktest_rows",),
+    ),
     "bybit": Venue(
         "bybit",
         bybit.read_lines,

@@ -7,6 +7,7 @@ depend on the size of the inputs; the disk must have room for 64 bytes a row, an
 the order of both clocks.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,6 +17,7 @@ import numpy as np
 
 from hftd.clock import monotonic_ns
 from hftd.errors import DataError, UsageError
+from hftd.jit import kernels
 from hftd.types import event_dtype
 from sim.archive.write import LEVEL, ArchiveWriter
 from sim.convert import state as scanning
@@ -31,6 +33,8 @@ _LARGE_CORRECTION_NS: Final = 60_000_000_000
 _LINE_HINT: Final = 'a line is `<local time in ns> <json>`, such as `1723161255088176367 {"e":"trade",...}`'
 _LISTED: Final = 12
 """Symbols that an error lists."""
+_CALLED_ALWAYS: Final = ("sim.convert.crossed.", "sim.convert.order.", "sim.convert.survey.")
+"""The modules whose kernels every conversion calls."""
 _PLAIN_KINDS: Final = {1: "depth", 2: "trade", 3: "depth clear", 4: "depth snapshot", 5: "best bid and offer"}
 
 
@@ -81,9 +85,10 @@ def convert_with(
     on_write: Progress | None = None,
 ) -> Report:
     """Convert captures, taken as one in the order given; see `sim.convert.convert`."""
-    start_ns = monotonic_ns()
     files = _checked(venue, inputs, output, options)
     fuser = _fuser(options)
+    _compile(venue)
+    start_ns = monotonic_ns()
     with Ordering(output) as ordering:
         reading = Reading(
             venue,
@@ -149,13 +154,21 @@ def convert_with(
         symbols=reading.scan.counts(scanning.SYMBOLS),
         lines_in_us=int(record["lines_in_us"]),
         damage=damage,
-        notes=own_notes + _notes(reading, options, shift_ns, crossed.checked),
+        notes=own_notes + _notes(reading, options, found["kinds"], shift_ns, crossed.checked),
         bytes_read=sum(file.position for file in files),
         bytes_text=reading.bytes_text,
         bytes_written=writer.bytes_written,
         seconds=seconds,
         megabytes_per_second=reading.bytes_text / 1e6 / max(seconds, 1e-9),
     )
+
+
+def _compile(venue: Venue) -> None:
+    """Compile or load what every conversion calls, so that it is not in the time that the conversion takes."""
+    venue.read_lines.compiled()
+    for name, kernel in kernels.items():
+        if name.startswith(_CALLED_ALWAYS):
+            kernel.compiled()
 
 
 _OF_SOME_VENUES: Final = (
@@ -200,7 +213,11 @@ def _checked(venue: Venue, inputs: Sequence[Path], output: Path, options: Option
             f"the output {output.name!r} is no .npz file", hint="give a name such as btcusdt_20240808.npz"
         )
     if not output.parent.is_dir():
-        raise DataError("the output's folder does not exist", where=str(output.parent))
+        raise DataError(
+            "the output's folder does not exist",
+            where=str(output.parent),
+            hint=f"make it with `mkdir -p {shlex.quote(str(output.parent))}`",
+        )
     if not 0 <= options.level <= 9:
         raise UsageError(f"the level {options.level} is not from 0 (stored) to 9")
     for path in inputs:
@@ -297,7 +314,7 @@ def _sequence(reading: Reading) -> SequenceReport:
     )
 
 
-def _notes(reading: Reading, options: Options, shift_ns: int, is_checked: bool) -> list[str]:
+def _notes(reading: Reading, options: Options, kinds: Any, shift_ns: int, is_checked: bool) -> list[str]:
     record = reading.scan.record
     notes: list[str] = []
     in_ns, in_us = int(record["lines_in_ns"]), int(record["lines_in_us"])
@@ -306,7 +323,8 @@ def _notes(reading: Reading, options: Options, shift_ns: int, is_checked: bool) 
         notes.append(f"local times are in microseconds: {share}")
     if shift_ns > _LARGE_CORRECTION_NS:
         notes.append(f"the clock correction of {shift_ns / 1e9:.1f} s is large: is one line's time wrong?")
-    if record["used"][1] and not record["used"][4]:
+    # By rows, not by messages: a message of levels may begin the book, as whole books do.
+    if kinds[1] and not kinds[3] and not kinds[4]:
         notes.append("there is no snapshot: the book is known only as far as updates touch it")
     if reading.snapshots and not record["used"][4]:
         notes.append("snapshots do not name a symbol: those of this capture of several were left out")

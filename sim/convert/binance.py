@@ -20,6 +20,8 @@ User events: 100 index price, 101 mark price, 102 funding rate; 103 best bid, 10
 
 from typing import Final
 
+import numpy as np
+
 from hftd.jit import inline
 from hftd.native import load_f64, load_i64, load_u8, store_f64
 from hftd.types import (
@@ -30,6 +32,7 @@ from hftd.types import (
     SELL_EVENT,
     TRADE_EVENT,
 )
+from sim.convert.binancebook import COINM, SPOT, USDM, count_market, leave_out_known, remember, set_again
 from sim.convert.message import add_levels, add_row, field, hashed, integer_of, number_of, text_key, text_of
 from sim.convert.scan import count_name, follow, is_chosen
 from sim.convert.state import (
@@ -37,6 +40,7 @@ from sim.convert.state import (
     ERRORS,
     EVENTS,
     FIELD,
+    MATCH_TIME,
     NAME_SIZE,
     NO_TIME,
     NOT_A_TRADE,
@@ -44,6 +48,8 @@ from sim.convert.state import (
     OTHER_SYMBOL,
     PARTIAL_DEPTH,
     ROW_SIZE,
+    SENT_TIME,
+    SUPERSEDED,
     UNKNOWN,
 )
 
@@ -71,6 +77,8 @@ _SYMBOL: Final = text_key("s")
 _LAST_ID: Final = text_key("u")
 _FIRST_ID: Final = text_key("U")
 _PREVIOUS_ID: Final = text_key("pu")
+_PAIR: Final = text_key("ps")
+_SNAPSHOT_ID: Final = text_key("lastUpdateId")
 _BIDS: Final = text_key("b")
 _ASKS: Final = text_key("a")
 _BID_QTY: Final = text_key("B")
@@ -78,6 +86,7 @@ _ASK_QTY: Final = text_key("A")
 _PRICE: Final = text_key("p")
 _QTY: Final = text_key("q")
 _TRADE_KIND: Final = text_key("X")
+_SPOT_TRADE: Final = text_key("M")
 _IS_BUYER_MAKER: Final = text_key("m")
 _INDEX: Final = text_key("i")
 _RATE: Final = text_key("r")
@@ -128,9 +137,22 @@ def _is_partial_depth(s, stream):
 
 
 @inline
-def _depth(s, local_ts, data, stream, is_spot):
+def _depth_market(s, data):
+    """The market that a depth update tells; -1 where it has some of the fields only."""
+    has_match_time, has_previous = field(s, _TIME, data) >= 0, field(s, _PREVIOUS_ID, data) >= 0
+    if has_match_time and has_previous:
+        return COINM if field(s, _PAIR, data) >= 0 else USDM
+    return -1 if has_match_time or has_previous else SPOT
+
+
+@inline
+def _depth(s, own, local_ts, data, stream, is_spot):
     if _is_partial_depth(s, stream):
         return PARTIAL_DEPTH
+    market = _depth_market(s, data)
+    if market >= 0:
+        count_market(s, market)
+    row = s.row_count
     exch_ts = _time_ns(s, field(s, _SENT if is_spot else _TIME, data))
     update_id = integer_of(s, field(s, _LAST_ID, data))
     if is_spot:
@@ -138,7 +160,7 @@ def _depth(s, local_ts, data, stream, is_spot):
     else:
         previous_id = integer_of(s, field(s, _PREVIOUS_ID, data))
     if exch_ts < 0:
-        return FIELD
+        return SENT_TIME if is_spot else MATCH_TIME
     s.exch_ts = max(s.exch_ts, exch_ts)
     if add_levels(s, field(s, _BIDS, data), DEPTH_EVENT | BUY_EVENT, exch_ts, local_ts) < 0:
         return FIELD
@@ -148,6 +170,10 @@ def _depth(s, local_ts, data, stream, is_spot):
         return OTHER_SYMBOL
     if update_id >= 0 and previous_id >= 0:
         follow(s, previous_id, update_id, local_ts)
+    if update_id >= 0 and not own.is_as_hftbacktest:
+        if leave_out_known(s, own, row, update_id, local_ts):
+            return SUPERSEDED
+        remember(s, own, row, update_id, exch_ts, local_ts)
     s.used[DEPTH_EVENT] += 1
     return 0
 
@@ -155,6 +181,8 @@ def _depth(s, local_ts, data, stream, is_spot):
 @inline
 def _trade(s, local_ts, data):
     kind = field(s, _TRADE_KIND, data)
+    if kind < 0 and field(s, _SPOT_TRADE, data) >= 0:
+        count_market(s, SPOT)
     if kind >= 0:
         start, stop = text_of(s, kind)
         if hashed(start, stop) != _MARKET:
@@ -163,7 +191,9 @@ def _trade(s, local_ts, data):
     px, has_px = number_of(s, field(s, _PRICE, data))
     qty, has_qty = number_of(s, field(s, _QTY, data))
     maker = field(s, _IS_BUYER_MAKER, data)
-    if exch_ts < 0 or not has_px or not has_qty or qty < 0.0 or maker < 0:
+    if exch_ts < 0:
+        return MATCH_TIME
+    if not has_px or not has_qty or qty < 0.0 or maker < 0:
         return FIELD
     start, _ = text_of(s, maker)
     side = SELL_EVENT if load_u8(start) == 116 else BUY_EVENT
@@ -260,7 +290,31 @@ def _snapshot_side(s, number, side, exch_ts, local_ts):
 
 
 @inline
-def _snapshot(s, local_ts, is_spot):
+def _last_px(s, row, side, nothing):
+    """The price of the last of the side's rows from `row` on, as far as the snapshot reaches."""
+    px = nothing
+    for number in range(row, s.row_count):
+        at = s.rows + number * ROW_SIZE
+        if load_i64(at) & side:
+            px = load_f64(at + 24)
+    return px
+
+
+@inline
+def _keep_up(s, own, row, is_named, exch_ts, local_ts):
+    """Bring the book from the snapshot, whose rows begin at `row`, to where the stream is."""
+    update_id = integer_of(s, field(s, _SNAPSHOT_ID, -1))
+    if update_id < 0 or own.is_as_hftbacktest:
+        return
+    if is_named or own.takes_unnamed:
+        own.snapshot_id, own.snapshot_ts = update_id, local_ts
+        own.bid_reach = _last_px(s, row, BUY_EVENT, np.inf)
+        own.ask_reach = _last_px(s, row, SELL_EVENT, -np.inf)
+    set_again(s, own, update_id, exch_ts, local_ts)
+
+
+@inline
+def _snapshot(s, own, local_ts, is_spot):
     time = field(s, _TIME, -1)
     exch_ts = s.exch_ts if is_spot and time < 0 else _time_ns(s, time)
     if exch_ts < 0:
@@ -277,15 +331,16 @@ def _snapshot(s, local_ts, is_spot):
         s.snapshot_row = row
     elif not is_chosen(s, symbol):
         return OTHER_SYMBOL
+    _keep_up(s, own, row, symbol >= 0, exch_ts, local_ts)
     s.used[DEPTH_SNAPSHOT_EVENT] += 1
     return 0
 
 
 @inline
-def _no_event(s, local_ts, data, stream, is_spot):
+def _no_event(s, own, local_ts, data, stream, is_spot):
     """A message without an event's name: a snapshot, spot's best prices, an error, or something else."""
     if data < 0 and field(s, _ALL_BIDS, -1) >= 0 and field(s, _ALL_ASKS, -1) >= 0:
-        return _snapshot(s, local_ts, is_spot)
+        return _snapshot(s, own, local_ts, is_spot)
     if is_spot and field(s, _BID_QTY, data) >= 0 and field(s, _ASK_QTY, data) >= 0:
         if s.wants_ticker:
             return _book_ticker(s, local_ts, data, True)
@@ -305,11 +360,12 @@ def _no_event(s, local_ts, data, stream, is_spot):
 
 
 @inline
-def read_message(s, local_ts, is_spot):
+def read_message(s, own, local_ts, is_spot):
     """Append the rows of the message whose fields are noted.
 
     Args:
         s: The state.
+        own: The state of :mod:`sim.convert.binancebook`.
         local_ts: When it was received, ns.
         is_spot: Whether it is of the spot market.
 
@@ -320,11 +376,11 @@ def read_message(s, local_ts, is_spot):
     data = field(s, _DATA, -1)
     event = field(s, _EVENT, data)
     if event < 0:
-        return _no_event(s, local_ts, data, stream, is_spot)
+        return _no_event(s, own, local_ts, data, stream, is_spot)
     start, stop = text_of(s, event)
     name = hashed(start, stop)
     if name == _DEPTH_UPDATE:
-        return _depth(s, local_ts, data, stream, is_spot)
+        return _depth(s, own, local_ts, data, stream, is_spot)
     if name == _TRADE:
         return _trade(s, local_ts, data)
     if name == _BOOK_TICKER and s.wants_ticker:

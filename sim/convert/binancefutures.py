@@ -17,6 +17,7 @@ What becomes of them: :mod:`sim.convert.binance`.
 
 from hftd.jit import kernel
 from sim.convert.binance import BEST_ASK, BEST_BID, KINDS, read_message
+from sim.convert.binancebook import own_at
 from sim.convert.scan import end_message, next_message, start_block
 from sim.convert.state import state_at
 
@@ -27,7 +28,8 @@ __all__ = ["BEST_ASK", "BEST_BID", "KINDS", "read_lines"]
 def read_lines(state):
     """Read the lines of the block that the state at this address describes; see `next_message`."""
     s = state_at(state)
+    own = own_at(s.own)
     start_block(s)
     while next_message(s):
-        end_message(s, read_message(s, s.local_ts, False))
+        end_message(s, read_message(s, own, s.local_ts, False))
     return s.code

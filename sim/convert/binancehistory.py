@@ -42,7 +42,7 @@ from hftd.types import (
     SELL_EVENT,
     TRADE_EVENT,
 )
-from sim.convert.csv import Table, column, next_line, open_table
+from sim.convert.csv import Table, column, next_line, open_table, said_latency
 from sim.convert.message import add_row, hashed, integer_of, number_of, text_key, text_of
 from sim.convert.scan import count_name, end_message, follow, is_chosen, start_block
 from sim.convert.state import (
@@ -322,11 +322,9 @@ def set_up(scan: Scan, options: Any) -> None:
     own["symbol"] = -1
 
 
-def check(scan: Scan, options: Any, where: str) -> list[str]:  # noqa: ARG001
+def check(scan: Scan, options: Any, where: str) -> list[str]:  # noqa: ARG001 (see `Venue.check`)
     """What is to be noted of all inputs together; see `Venue.check`."""
-    notes = [
-        f"there are no local times: rows arrive {int(scan.own['latency_ns']):,} ns after their exchange time"
-    ]
+    notes = [said_latency(options.latency_ns, "their exchange time")]
     if scan.own["trades"] and scan.own["agg_trades"]:
         notes.append("there are trades and aggregated trades: is each trade there twice?")
     return notes

@@ -18,6 +18,7 @@ snapshots, as its messages are alike; record it as a combined stream.
 
 from hftd.jit import kernel
 from sim.convert.binance import KINDS, read_message
+from sim.convert.binancebook import own_at
 from sim.convert.scan import end_message, next_message, start_block
 from sim.convert.state import state_at
 
@@ -28,7 +29,8 @@ __all__ = ["KINDS", "read_lines"]
 def read_lines(state):
     """Read the lines of the block that the state at this address describes; see `next_message`."""
     s = state_at(state)
+    own = own_at(s.own)
     start_block(s)
     while next_message(s):
-        end_message(s, read_message(s, s.local_ts, True))
+        end_message(s, read_message(s, own, s.local_ts, True))
     return s.code

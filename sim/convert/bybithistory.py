@@ -32,7 +32,7 @@ from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
 from sim.convert import bybit
 from sim.convert.bybit import read_message
 from sim.convert.bybitbook import own_at
-from sim.convert.csv import Table, column, next_line, open_table
+from sim.convert.csv import Table, column, next_line, open_table, said_latency
 from sim.convert.message import add_row, hashed, number_of, text_key, text_of
 from sim.convert.scan import end_message, is_chosen, next_message, start_block
 from sim.convert.state import FIELD, OPENING, OTHER_SYMBOL, TIME_UNIT, Scan, state_at
@@ -171,5 +171,4 @@ def set_up(scan: Scan, options: Any) -> None:
 
 def check(scan: Scan, options: Any, where: str) -> list[str]:
     """As of the streams; and say what stands for local times."""
-    notes = bybit.check(scan, options, where)
-    return [*notes, f"there are no local times: rows arrive {options.latency_ns:,} ns after they were sent"]
+    return [*bybit.check(scan, options, where), said_latency(options.latency_ns, "they were sent")]

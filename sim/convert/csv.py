@@ -274,3 +274,13 @@ def is_text(s, number, key):
         return False
     start, stop = text_of(s, number)
     return stop - start == key >> 32 and hashed(start, stop) == key
+
+
+def said_latency(latency_ns: int, since: str) -> str:
+    """The note on files without local times, whose rows arrive so much after `since`."""
+    if latency_ns:
+        return f"there are no local times: rows arrive {latency_ns:,} ns after {since}"
+    return (
+        f"there are no local times: rows arrive 0 ns after {since}, which no connection does, so a backtest would see "
+        "the market too early; give the latency with --latency-ns (`latency_ns`)"
+    )

@@ -81,8 +81,8 @@ class Report(msgspec.Struct, kw_only=True):
         bytes_read: Bytes of the inputs.
         bytes_text: Bytes of text in them.
         bytes_written: Bytes of the archive.
-        seconds: How long it took.
-        megabytes_per_second: Text converted a second.
+        seconds: How long it took, behind compiling.
+        megabytes_per_second: Text converted in each of these seconds.
     """
 
     venue: str

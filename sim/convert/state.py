@@ -36,6 +36,8 @@ RECORD: Final = 12
 ACTION: Final = 13
 NO_PRICE: Final = 14
 LEVEL_ORDER: Final = 15
+MATCH_TIME: Final = 16
+SENT_TIME: Final = 17
 UNREADABLE_MAX: Final = 20
 BLANK: Final = 20
 NOT_A_TRADE: Final = 21
@@ -70,11 +72,13 @@ REASONS: Final = {
     ACTION: "an action that is none",
     NO_PRICE: "no price",
     LEVEL_ORDER: "levels that are not in the order of their prices",
+    MATCH_TIME: "the field T is missing, or is no time",
+    SENT_TIME: "the field E is missing, or is no time",
     BLANK: "blank",
     NOT_A_TRADE: "a trade that is not of the market",
     ERROR_OBJECT: "an error of the exchange",
     UNKNOWN: "an event or stream that is not converted",
-    NOT_ASKED: "an event that was not asked for",
+    NOT_ASKED: "an event that was not asked for (`--user-events book_ticker`, `mark_price`)",
     PARTIAL_DEPTH: "a partial depth stream",
     OTHER_SYMBOL: "another symbol",
     LOST_SNAPSHOT: "a snapshot in a capture of several symbols, which does not say whose it is",

@@ -8,6 +8,7 @@ from hftd.errors import DataError, UsageError
 from sim.archive import read_events
 from sim.convert import Options, convert
 from sim.convert import reading as reading_module
+from sim.convert.state import NOT_ASKED, REASONS
 
 from .captures import Market, capture, line, packed
 
@@ -125,9 +126,7 @@ def test_no_cut_of_a_line_gives_a_row_or_stops_the_conversion(tmp_path):
     first = capture(1, 3)
     report, rows = converted(tmp_path, packed(tmp_path / "cuts.gz", [*first, *lines]))
     assert rows.tobytes() == rows_of(tmp_path, first).tobytes()
-    assert sum(report.ignored.values()) - report.ignored.get("an event that was not asked for", 0) == len(
-        lines
-    )
+    assert sum(report.ignored.values()) - report.ignored.get(REASONS[NOT_ASKED], 0) == len(lines)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +150,11 @@ def test_a_message_with_a_wrong_field_gives_no_rows_and_is_counted(tmp_path, mes
     lines = capture(7, 20)
     bad = line(1_661_904_000_000_000_000, message)
     report, rows = converted(tmp_path, packed(tmp_path / "bad.gz", [*lines[:10], bad, *lines[10:]]))
-    assert report.ignored["a field is missing, or is not a number"] == 1
+    is_time_wrong = message.get("T") != 1
+    wrong = (
+        "the field T is missing, or is no time" if is_time_wrong else "a field is missing, or is not a number"
+    )
+    assert report.ignored[wrong] == 1
     assert rows.tobytes() == rows_of(tmp_path, lines).tobytes()
 
 
@@ -262,8 +265,9 @@ def test_missing_inputs_and_outputs_that_cannot_be_are_said_before_the_work(tmp_
         convert([tmp_path / "none.gz"], tmp_path / "out.npz")
     with pytest.raises(DataError, match="not a file"):
         convert([tmp_path], tmp_path / "out.npz")
-    with pytest.raises(DataError, match="folder does not exist"):
+    with pytest.raises(DataError, match="folder does not exist") as error:
         convert([path], tmp_path / "none" / "out.npz")
+    assert error.value.hint == f"make it with `mkdir -p {tmp_path / 'none'}`"
     with pytest.raises(UsageError, match=r"no \.npz"):
         convert([path], tmp_path / "out.gz")
     with pytest.raises(UsageError, match="no input"):

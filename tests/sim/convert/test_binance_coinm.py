@@ -79,5 +79,7 @@ def test_a_delivery_contract_has_no_funding_rate(tmp_path):
 
 def test_index_prices_that_were_not_asked_for_are_counted(tmp_path):
     report, _ = converted(tmp_path, [line(0, depth(1, 2)), line(1, index())])
-    assert report.ignored == {"an event that was not asked for": 1}
+    assert report.ignored == {
+        "an event that was not asked for (`--user-events book_ticker`, `mark_price`)": 1
+    }
     assert report.not_converted == {"indexPriceUpdate": 1}

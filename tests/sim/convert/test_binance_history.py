@@ -73,7 +73,14 @@ def test_trades_are_read_of_all_markets_with_and_without_a_header(tmp_path, line
     assert rows["px"].tolist() == [93548.8, 93548.7]
     assert rows["qty"].tolist() == [0.00009, 0.5]
     assert "no local times" in report.notes[0]
+    assert not any("--latency-ns" in note for note in report.notes)
     assert not any("is each trade there twice" in note for note in report.notes)
+
+
+def test_without_a_latency_the_report_says_that_rows_come_too_early_and_names_the_option(tmp_path):
+    report, rows = converted(tmp_path, written(tmp_path, "trades.csv", LINES["trades"]))
+    assert (rows["local_ts"] == rows["exch_ts"]).all()
+    assert any("0 ns after" in note and "--latency-ns" in note for note in report.notes)
 
 
 @pytest.mark.parametrize("has_header", [True, False])

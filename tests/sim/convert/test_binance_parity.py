@@ -51,7 +51,10 @@ def appended(tmp_path, paths):
 def test_a_real_coinm_capture_gives_the_same_archive(real_capture, tmp_path, name, opt):
     path = real_capture(name)
     report = convert(
-        [path], tmp_path / "day.npz", venue="binancecoinm", options=Options(book_ticker=opt == "t")
+        [path],
+        tmp_path / "day.npz",
+        venue="binancecoinm",
+        options=Options(hftbacktest_rows=True, book_ticker=opt == "t"),
     )
     ours = read_events(tmp_path / "day.npz")
     assert ours.tobytes() == theirs(path, opt).tobytes()
@@ -62,7 +65,9 @@ def test_a_real_coinm_capture_gives_the_same_archive(real_capture, tmp_path, nam
 
 def test_the_second_day_of_coinm_goes_on_where_the_first_ended(real_capture, tmp_path):
     paths = [real_capture(name) for name in COINM]
-    report = convert(paths, tmp_path / "days.npz", venue="binancecoinm")
+    report = convert(
+        paths, tmp_path / "days.npz", venue="binancecoinm", options=Options(hftbacktest_rows=True)
+    )
     assert (report.sequence.gaps, report.sequence.repeats) == (0, 0)
     ours = read_events(tmp_path / "days.npz")
     assert ours.tobytes() == theirs(appended(tmp_path, paths)).tobytes()
@@ -89,7 +94,7 @@ def with_futures_fields(path):
 @pytest.mark.parametrize("opt", ["", "t"])
 def test_real_spot_captures_give_the_rows_that_the_same_messages_give_of_futures(real_capture, tmp_path, opt):
     paths = [real_capture(name) for name in SPOT]
-    options = Options(book_ticker=opt == "t")
+    options = Options(hftbacktest_rows=True, book_ticker=opt == "t")
     report = convert(paths, tmp_path / "days.npz", venue="binancespot", options=options)
     alike = packed(tmp_path / "alike.gz", [text for path in paths for text in with_futures_fields(path)])
     ours = read_events(tmp_path / "days.npz")

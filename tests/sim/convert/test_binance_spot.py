@@ -82,7 +82,9 @@ def test_what_has_no_time_before_any_was_seen_is_left_out_and_counted(tmp_path):
 
 def test_best_prices_that_were_not_asked_for_are_counted_by_their_stream(tmp_path):
     report, _ = converted(tmp_path, [line(0, BEST, "btcusdt@bookTicker"), line(1, BEST), line(2, trade())])
-    assert report.ignored == {"an event that was not asked for": 2}
+    assert report.ignored == {
+        "an event that was not asked for (`--user-events book_ticker`, `mark_price`)": 2
+    }
     assert report.not_converted == {"btcusdt@bookTicker": 1}
 
 

@@ -66,6 +66,7 @@ def test_a_book_of_one_level_touches_only_what_changed(tmp_path):
     # The same book again, as it is sent each three seconds, gives no row.
     assert len(rows) == 3
     assert report.lines_by_kind == {"depth snapshot": 6}
+    assert report.notes == []
 
 
 def test_rows_of_a_book_carry_the_matching_engines_time_and_those_of_a_trade_theirs(tmp_path):

@@ -32,7 +32,10 @@ def trades_file(tmp_path, *lines, header=TRADES_HEADER, name="trades.csv.gz"):
 def test_a_real_archive_gives_its_books_with_the_engines_time_and_a_latency_behind_the_sending(
     tmp_path, bybit_archive, bybit_books
 ):
+    report, rows = converted(tmp_path, [bybit_archive])
+    assert any("0 ns after" in note and "--latency-ns" in note for note in report.notes)
     report, rows = converted(tmp_path, [bybit_archive], latency_ns=3 * MS)
+    assert not any("--latency-ns" in note for note in report.notes)
     check_events(rows)
     messages = [json.loads(line) for line in bybit_books]
     levels = [len(message["data"]["b"]) + len(message["data"]["a"]) for message in messages]

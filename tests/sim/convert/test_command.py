@@ -1,15 +1,18 @@
 """`hftd convert` as it is called."""
 
+import io
 import json
 import subprocess
 import sys
 
 import pytest
 from click.testing import CliRunner
+from msgspec import structs
 
+from daemon.cli.conversion import show_conversion
 from daemon.cli.convert import _OPTIONS, _VENUES, command
 from sim.archive import read_events
-from sim.convert import VENUES, Options
+from sim.convert import VENUES, Options, base, convert
 
 from .captures import capture, packed
 
@@ -46,6 +49,25 @@ def test_a_capture_becomes_an_archive_with_a_report(tmp_path):
     report = json.loads(done.stdout)
     assert report["rows"] == len(read_events(tmp_path / "day.npz"))
     assert report["rows_by_kind"]["best bid"] > 0
+
+
+def test_the_rate_of_a_small_input_is_in_kilobytes_and_does_not_count_compiling(tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(base, "_compile", lambda venue: compiled.append((venue.name, base.monotonic_ns())))
+    path = packed(tmp_path / "day.gz", capture(1))
+    before_ns = base.monotonic_ns()
+    report = convert([path], tmp_path / "day.npz")
+    (name, compiled_ns), after_ns = compiled[0], base.monotonic_ns()
+    assert name == "binancefutures"
+    # What the report calls the time began behind compiling.
+    assert before_ns <= compiled_ns
+    assert report.seconds <= (after_ns - compiled_ns) / 1e9
+    stream = io.StringIO()
+    show_conversion(structs.replace(report, megabytes_per_second=0.0123), stream=stream)
+    assert "12.3 kB/s" in stream.getvalue()
+    stream = io.StringIO()
+    show_conversion(structs.replace(report, megabytes_per_second=312.4), stream=stream)
+    assert "312 MB/s" in stream.getvalue()
 
 
 def test_a_wrong_input_is_one_message_and_exit_code_2(tmp_path):

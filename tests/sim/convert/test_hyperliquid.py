@@ -68,6 +68,7 @@ def test_the_book_is_the_exchanges_after_each_message(tmp_path, seed, levels):
     assert set((rows["ev"] & KIND_MASK).tolist()) == {1, 2, 3, 4}
     assert report.rows_by_kind["depth clear"] == 1
     assert report.rows_by_kind["depth snapshot"] == 2 * levels
+    assert report.notes == []
 
 
 def test_sides_may_have_fewer_levels_or_none(tmp_path):

@@ -15,10 +15,10 @@ reference = pytest.importorskip(
 )
 
 OPTIONS = {
-    "": Options(),
-    "m": Options(mark_price=True),
-    "t": Options(book_ticker=True),
-    "mt": Options(mark_price=True, book_ticker=True),
+    "": Options(hftbacktest_rows=True),
+    "m": Options(hftbacktest_rows=True, mark_price=True),
+    "t": Options(hftbacktest_rows=True, book_ticker=True),
+    "mt": Options(hftbacktest_rows=True, mark_price=True, book_ticker=True),
 }
 
 
@@ -64,7 +64,11 @@ def test_a_capture_with_late_messages_gives_the_same_archive(tmp_path, seed, com
         # The reference takes a raw stream's snapshot for an event and fails.
         lines = lines[1:]
     path = packed(tmp_path / "capture.gz", lines)
-    report = convert([path], tmp_path / "day.npz", options=Options(book_ticker=True, base_latency_ns=7))
+    report = convert(
+        [path],
+        tmp_path / "day.npz",
+        options=Options(hftbacktest_rows=True, book_ticker=True, base_latency_ns=7),
+    )
     assert report.rows_split > 0
     assert_equal(read_events(tmp_path / "day.npz"), theirs(path, "t", 7, combined))
 
@@ -82,5 +86,5 @@ def test_errors_snapshots_and_other_trades_in_between_give_the_same_archive(tmp_
             message = {"code": -1003, "msg": "Too many requests."}
         lines.append(market.arrived(message))
     path = packed(tmp_path / "capture.gz", lines)
-    convert([path], tmp_path / "day.npz")
+    convert([path], tmp_path / "day.npz", options=Options(hftbacktest_rows=True))
     assert_equal(read_events(tmp_path / "day.npz"), theirs(path, ""))

@@ -1,0 +1,180 @@
+"""The books of Binance's captures where a REST snapshot comes late or early; in code that numba compiles.
+
+A capture has a snapshot where its answer arrived. It is the book after the update `lastUpdateId`, and the stream is
+elsewhere by then (Binance, "How to manage a local order book correctly"):
+
+- The stream was ahead: differences of a later `u` stand before the snapshot, which would set back the levels that
+  they changed. What they set is set again behind the snapshot's rows, when these arrive, with the exchange time of
+  the latest of them.
+- The snapshot was ahead: differences that it has already (`u` up to `lastUpdateId`) come after it. As far as the
+  snapshot reaches they are left out; levels behind its last ones are taken, as it does not know them.
+
+It counts too what tells the market that messages are of.
+"""
+
+# pyright: basic
+
+from typing import Any, Final
+
+import numpy as np
+
+from hftd.errors import DataError
+from hftd.jit import inline
+from hftd.native import load_f64, load_i64, record_at, store_f64, store_i64
+from hftd.types import BUY_EVENT
+from sim.convert.message import add_row
+from sim.convert.state import ROW_SIZE, Scan
+
+RECENT_MAX: Final = 4096
+"""So many changes of levels are remembered: those of some seconds."""
+_SLOT: Final = 48
+
+SPOT: Final = 0
+USDM: Final = 1
+COINM: Final = 2
+MARKETS: Final = ("binancespot", "binancefutures", "binancecoinm")
+_SIGNS: Final = (
+    "depth updates without `T` and `pu`, or trades with `M`",
+    "depth updates with `pu`, without `ps`",
+    "depth updates with `pu` and `ps`",
+)
+
+own_dtype = np.dtype(
+    [
+        ("is_as_hftbacktest", "i8"),
+        ("takes_unnamed", "i8"),
+        ("snapshot_id", "i8"),
+        ("snapshot_ts", "i8"),
+        ("bid_reach", "f8"),
+        ("ask_reach", "f8"),
+        ("snapshots_forgotten", "i8"),
+        ("markets", "i8", (3,)),
+        ("recent_count", "i8"),
+        ("recent", "i8", (RECENT_MAX * 6,)),
+    ],
+    align=True,
+)
+"""The last snapshot while differences may be older: its id (-1: none), local time, and last prices; the messages of
+each market; the levels that changed last, each as ev, price, quantity, update id, exchange time and local time."""
+
+_own_fields: Any = own_dtype.fields
+_RECENT: Final[int] = _own_fields["recent"][1]
+_MARKETS: Final[int] = _own_fields["markets"][1]
+
+own_at = record_at(own_dtype)
+
+
+@inline
+def count_market(s, market):
+    """Count one more message that tells its market."""
+    at = s.own + _MARKETS + market * 8
+    store_i64(at, load_i64(at) + 1)
+
+
+@inline
+def _recent_at(s, number):
+    return s.own + _RECENT + (number % RECENT_MAX) * _SLOT
+
+
+@inline
+def remember(s, own, row, update_id, exch_ts, local_ts):
+    """Keep the changes of the rows from `row` on."""
+    for number in range(row, s.row_count):
+        at = s.rows + number * ROW_SIZE
+        slot = _recent_at(s, own.recent_count)
+        store_i64(slot, load_i64(at))
+        store_f64(slot + 8, load_f64(at + 24))
+        store_f64(slot + 16, load_f64(at + 32))
+        store_i64(slot + 24, update_id)
+        store_i64(slot + 32, exch_ts)
+        store_i64(slot + 40, local_ts)
+        own.recent_count += 1
+
+
+@inline
+def _is_behind(slot, update_id, local_ts):
+    """Whether a change is one that the snapshot does not have, and that arrived before it."""
+    return load_i64(slot + 24) > update_id and load_i64(slot + 40) <= local_ts
+
+
+@inline
+def set_again(s, own, update_id, exch_ts, local_ts):
+    """Append rows for what changed behind the snapshot of that id, whose rows were appended."""
+    first = max(own.recent_count - RECENT_MAX, 0)
+    for number in range(first, own.recent_count):
+        slot = _recent_at(s, number)
+        if _is_behind(slot, update_id, local_ts):
+            exch_ts = max(exch_ts, load_i64(slot + 32))
+    for number in range(first, own.recent_count):
+        slot = _recent_at(s, number)
+        if _is_behind(slot, update_id, local_ts):
+            add_row(s, load_i64(slot), exch_ts, local_ts, load_f64(slot + 8), load_f64(slot + 16))
+    if first > 0 and load_i64(_recent_at(s, first) + 24) > update_id:
+        own.snapshots_forgotten += 1
+
+
+@inline
+def leave_out_known(s, own, row, update_id, local_ts):
+    """Take away the rows from `row` on that the last snapshot has already; whether all of them are gone."""
+    if own.snapshot_id < 0 or local_ts < own.snapshot_ts:
+        return False
+    if update_id > own.snapshot_id:
+        # The stream has passed the snapshot. Should ids begin anew, nothing is left out for it.
+        own.snapshot_id = -1
+        return False
+    kept = row
+    for number in range(row, s.row_count):
+        at = s.rows + number * ROW_SIZE
+        px = load_f64(at + 24)
+        is_far = px < own.bid_reach if load_i64(at) & BUY_EVENT else px > own.ask_reach
+        if is_far:
+            target = s.rows + kept * ROW_SIZE
+            for offset in range(0, ROW_SIZE, 8):
+                store_i64(target + offset, load_i64(at + offset))
+            kept += 1
+    had_rows = s.row_count > row
+    s.row_count = kept
+    return had_rows and kept == row
+
+
+def set_up(scan: Scan, options: Any) -> None:
+    """Prepare the reader's own state."""
+    own = scan.give_own(own_dtype)
+    own["is_as_hftbacktest"] = options.hftbacktest_rows
+    # In a capture of several a snapshot without a symbol may be another's: nothing may be left out for it.
+    own["takes_unnamed"] = options.symbol is None
+    own["snapshot_id"] = -1
+    scan.record["rows_extra"] = RECENT_MAX
+
+
+def _check_market(scan: Scan, own: Any, market: int, where: str) -> None:
+    counts = own["markets"].tolist()
+    total = sum(counts)
+    foreign = max((k for k in range(len(counts)) if k != market), key=counts.__getitem__)
+    if not counts[foreign]:
+        return
+    said = f"{counts[foreign]:,} of {total:,} messages that tell their market ({_SIGNS[foreign]})"
+    if 2 * counts[foreign] > total:
+        raise DataError(
+            f"this looks like a capture of {MARKETS[foreign]}, not of {MARKETS[market]}: {said}",
+            where=where,
+            hint=f"convert it with `hftd convert {MARKETS[foreign]}`",
+        )
+    scan.damage.append(
+        f"the capture has messages of {MARKETS[foreign]} between those of {MARKETS[market]}: {said}"
+    )
+
+
+def check_of(market: int) -> Any:
+    """The `Venue.check` of a market: refuses a capture of another one, and notes what could not be set again."""
+
+    def check(scan: Scan, options: Any, where: str) -> list[str]:  # noqa: ARG001 (see `Venue.check`)
+        own = scan.own
+        _check_market(scan, own, market, where)
+        forgotten = int(own["snapshots_forgotten"])
+        if not forgotten:
+            return []
+        said = f"{forgotten:,} snapshots came later than the {RECENT_MAX:,} changes of levels that are remembered"
+        return [f"{said}: behind them levels may be wrong until they change"]
+
+    return check
