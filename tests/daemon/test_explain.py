@@ -1,5 +1,6 @@
 """`hftd explain`: what it says of all orders and of one, and what it says if it can't."""
 
+import io
 import json
 import re
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 import daemon.cli
+from daemon.cli.explain_tables import show_explained, show_listed
 from daemon.cli.failing import run
 from hftd.errors import DataError, UsageError
 from hftd.explain import explain, find, group, life_of, listed, tell
@@ -207,6 +209,25 @@ def test_the_command_shows_tables_and_stories(call):
     code, out, _ = call("--list", "--cause", "reached")
     assert code == 0
     assert "2 of 2 orders" in out
+
+
+def test_no_figure_is_cut_on_a_narrow_terminal(lived, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("COLUMNS", "60")
+    orders = group(lived)
+    meta = RunMeta(name="story", assets=[AssetMeta(symbol="XY", channel="c")])
+    file = RunFile("run.npz", [], meta, lived)
+    stream = Terminal()
+    show_explained(file, explain(orders), stream=stream)
+    show_listed(file, *listed(orders), stream=stream)
+    shown = re.sub("\x1b\\[[0-9;]*m", "", stream.getvalue())
+    assert "\u2026" not in shown
+    assert max(map(len, shown.splitlines())) <= 60
+    for figure in ("18,446,744,073,709,551,615".replace(",", ""), "traded through", "crossed", "queue ahead"):
+        assert figure in shown
 
 
 def test_the_command_gives_json_to_programs(call, lived):
