@@ -7,6 +7,7 @@ import msgspec
 from hftd.runfile import AssetMeta, RunMeta
 from hftd.stats import pnl
 from hftd.stats.markouts import Markout
+from sim.report.labels import currency
 from sim.report.periods import Period
 
 
@@ -57,6 +58,11 @@ class AssetReport(msgspec.Struct, frozen=True, kw_only=True):
     latencies: Any
     orders: Any
 
+    @property
+    def currency(self) -> str:
+        """What its money is counted in: that of all together is the quote currency."""
+        return currency(self.meta is not None and self.meta.is_inverse)
+
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """What is to say of a run.
@@ -76,3 +82,11 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     assets: list[AssetReport]
     whole: AssetReport | None
     notes: list[str]
+
+    @property
+    def days(self) -> float:
+        """From the first row to the last of its assets, in days; 0 without rows."""
+        spans = [one.frame["timestamp"][[0, -1]].astype("int64") for one in self.assets if len(one.frame)]
+        if not spans:
+            return 0.0
+        return float(max(span[1] for span in spans) - min(span[0] for span in spans)) / 86_400e9
