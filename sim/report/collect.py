@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.errors import DataError, HftdError
+from hftd.explain import explain, group, life_of
 from hftd.local import Contract
 from hftd.runfile import AssetMeta, RunFile
 from hftd.stats import pnl
@@ -67,8 +68,15 @@ def collect(
         part = None if progress is None else part_of(progress, number, len(run.records))
         assets.append(_asset(run, number, options, data, notes, part))
     whole = assets[0] if len(assets) == 1 else together(assets, options, notes)
+    is_told = run.life is not None and not (run.meta is not None and run.meta.life_dropped)
     made = RunReport(
-        name=run.name, path=str(run.path), meta=run.meta, assets=assets, whole=whole, notes=notes
+        name=run.name,
+        path=str(run.path),
+        meta=run.meta,
+        assets=assets,
+        whole=whole,
+        notes=notes,
+        fills=explain(group(life_of(run))).fills if is_told else [],
     )
     if 0.0 < made.days < SHORT_DAYS:
         notes.insert(

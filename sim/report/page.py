@@ -11,6 +11,8 @@ from typing import Any, Final
 import jinja2
 import msgspec
 
+from hftd.explain import FillsByCause
+from hftd.explain.words import qty, span
 from hftd.version import __version__
 from sim.report import plots
 from sim.report.labels import LABELS, SHORT_DAYS, TILES, Label, named, shown
@@ -90,9 +92,22 @@ def _run(run: RunReport, key: str, options: Options, drawn: dict[str, plots.Plot
         "assets": parts,
         "columns": columns,
         "tables": _tables(run, options),
+        "fills": [[run.assets[one.asset].name, one.cause, *_fill_cells(one)] for one in run.fills],
         "notes": [*dict.fromkeys(run.notes), f"File: {run.path}"],
         "settings": _settings(run),
     }
+
+
+def _fill_cells(one: FillsByCause) -> list[str]:
+    none = "\u2013"
+    return [
+        f"{one.count:,}",
+        qty(one.qty),
+        none if one.front_qty is None else qty(one.front_qty),
+        none if one.seconds_median is None else span(round(one.seconds_median * 1e9)),
+        none if one.edge is None else f"{one.edge:+,.5g}",
+        qty(one.fee),
+    ]
 
 
 def _without_sum() -> AssetReport:

@@ -56,6 +56,7 @@ class Report:
                     "strategy": run.meta.strategy if run.meta is not None else "",
                     "assets": [_plain(asset) for asset in run.assets],
                     "all": _plain(run.whole) if run.whole is not None else None,
+                    "fills_by_cause": msgspec.to_builtins(run.fills),
                     "notes": run.notes,
                 }
                 for run in self.runs

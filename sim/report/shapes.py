@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from hftd.explain import FillsByCause
 from hftd.runfile import AssetMeta, RunMeta
 from hftd.stats import pnl
 from hftd.stats.markouts import Markout
@@ -74,6 +75,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
         assets: One entry an asset.
         whole: All assets together; the asset itself if there is one only; None if they can't be added up.
         notes: What a reader must know: sources, what is missing, what was odd.
+        fills: By asset and cause, as `hftd explain` counts them; empty without a whole life of the orders.
     """
 
     name: str
@@ -82,6 +84,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     assets: list[AssetReport]
     whole: AssetReport | None
     notes: list[str]
+    fills: list[FillsByCause] = []
 
     @property
     def days(self) -> float:

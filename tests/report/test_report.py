@@ -394,3 +394,15 @@ def test_a_bots_run_is_told_what_gives_it_archives_and_archives_of_another_time_
     asset = report(path, data={"X0": [tmp_path / "later.npz"]}).runs[0]
     assert any("they are of another time than the run" in note for note in asset.notes)
     assert asset.assets[0].split.is_exact
+
+
+def test_where_the_life_of_orders_is_known_the_page_has_fills_by_cause(tmp_path):
+    path = recorded(tmp_path, count=8_000, life=True)
+    made = report(path)
+    told = made.to_dict()["runs"][0]["fills_by_cause"]
+    assert {one["cause"] for one in told} >= {"taken", "reached"}
+    assert sum(one["count"] for one in told) == made.runs[0].assets[0].figures["NumberOfTrades"]
+    assert "<h2>Fills by cause</h2>" in made.html
+    file = read_run(path)
+    write_run(path, file.records, meta=file.meta, tables=file.tables)
+    assert "<h2>Fills by cause</h2>" not in report(path).html
