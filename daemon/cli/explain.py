@@ -141,6 +141,7 @@ def _one(
         from daemon.cli.explain_picture import draw_order
 
         draw_order(picture, rows, life, story, about.symbol)
+        click.echo(f"the picture is {picture}", err=True)
     if as_json:
         _put(
             {"use": use, "uses": len(found), "symbol": about.symbol, "story": story, "rows": as_records(rows)}

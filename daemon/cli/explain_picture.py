@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from daemon.cli.picture import DPI, HEIGHT_PX, POINTS_MAX, WIDTH_PX, thin
 from hftd.errors import UsageError
 from hftd.explain import Story
+from hftd.explain.orders import gone
 from hftd.life import (
     CAUSE_BOOK,
     CAUSE_CAP,
@@ -117,7 +118,8 @@ def _draw_queue(panel: Any, rows: NDArray[Any], clock: _Clock) -> None:
         part = thin(placed[begin:end], POINTS_MAX)
         until = placed["ts"][end] if end < len(placed) else _until(rows, placed)
         at = clock(np.append(part["ts"], until))
-        ahead = np.append(part["front_qty"], part["front_qty"][-1])
+        # Below zero a trade went beyond the queue: nothing is ahead then.
+        ahead = np.maximum(np.append(part["front_qty"], part["front_qty"][-1]), 0.0)
         panel.step(
             at, ahead, where="post", color=_AHEAD, linewidth=1.3, label="" if number else "ahead of it"
         )
@@ -126,16 +128,21 @@ def _draw_queue(panel: Any, rows: NDArray[Any], clock: _Clock) -> None:
         some = rows[(rows["kind"] == LIFE_QUEUE) & np.isin(rows["cause"], causes)]
         if len(some):
             shown = thin(some, POINTS_MAX)
-            label = f"{name}: {len(some):,}, {abs(some['qty'].sum()):.4g} in all"
+            of_ahead, beyond = (float(each.sum()) for each in gone(some))
+            label = f"{name}: {len(some):,}, {abs(of_ahead):.4g} of what was ahead"
+            label += f", {beyond:.4g} beyond it" if beyond > 0.0 else ""
             panel.scatter(
                 clock(shown["ts"]),
-                shown["front_qty"],
+                np.maximum(shown["front_qty"], 0.0),
                 s=18,
                 marker=marker,
                 color=color,
                 label=label,
                 zorder=3,
+                clip_on=False,
             )
+    top = float(placed["front_qty"].max())
+    panel.set_ylim(0.0, top * 1.05 if top > 0.0 else 1.0)
     for kind, name, style in (
         (LIFE_FILL, "filled", {"color": _BID, "linestyle": "-"}),
         (LIFE_CANCELED, "canceled", {"color": _ASK, "linestyle": "--"}),

@@ -8,11 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from daemon.cli import text
+from daemon.cli.fitting import put_table
 from hftd.explain import Explained, OrderLine, Story
 from hftd.explain.words import count, moment, price, qty, span
 from hftd.runfile import RunFile
 from hftd.types import BUY, SELL
 
+Headings = list[tuple[str, bool]]
+Rows = list[list[Text]]
 _PIPE_WIDTH = 400
 _ENDING_STYLES = {"filled": "green", "expired": "yellow", "rejected": "red"}
 
@@ -29,7 +32,7 @@ def show_explained(file: RunFile, explained: Explained, *, stream: TextIO | None
         console.print("no order was sent")
         return
     if explained.fills:
-        console.print(_fills(file, explained))
+        put_table(console, *_fills(file, explained))
         console.print(
             "queue ahead: when the order came to its place, on average; waited: from then to the fill, median;\n"
             "against mid: how much better than the mid price, on average by quantity, with what filled it in the book",
@@ -37,16 +40,15 @@ def show_explained(file: RunFile, explained: Explained, *, stream: TextIO | None
         )
     else:
         console.print("nothing was filled")
-    console.print(_endings(file, explained))
+    put_table(console, *_endings(file, explained))
     _warn(console, explained.dropped)
 
 
 def show_listed(file: RunFile, lines: list[OrderLine], total: int, *, stream: TextIO | None = None) -> None:
     """A table of orders."""
     console = _console(stream)
-    table = Table()
     several = len({line.bot for line in lines}) > 1
-    for name, right in (
+    headings = (
         ("order id", True),
         ("use", True),
         ("asset", False),
@@ -59,8 +61,8 @@ def show_listed(file: RunFile, lines: list[OrderLine], total: int, *, stream: Te
         ("queue ahead", True),
         ("ending", False),
         ("filled by", False),
-    ):
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    )
+    rows: Rows = []
     for line in lines:
         cells = [
             str(line.order_id),
@@ -75,9 +77,9 @@ def show_listed(file: RunFile, lines: list[OrderLine], total: int, *, stream: Te
             text.NOTHING if line.front_qty is None else qty(line.front_qty),
         ]
         ending = Text(line.ending, style=_ENDING_STYLES.get(line.ending, ""))
-        table.add_row(*map(Text, cells), ending, Text(", ".join(line.causes)))
-    if lines:
-        console.print(table)
+        rows.append([*map(Text, cells), ending, Text(", ".join(line.causes))])
+    if rows:
+        put_table(console, headings, rows)
     console.print(
         f"{len(lines):,} of {count(total, 'order')}; `hftd explain {file.path} ORDER_ID` tells one",
         markup=False,
@@ -103,44 +105,44 @@ def show_story(file: RunFile, story: Story, use: int, uses: int, *, stream: Text
     _warn(console, file.meta.life_dropped if file.meta is not None else 0)
 
 
-def _fills(file: RunFile, explained: Explained) -> Table:
-    table = Table()
-    for name in ("asset", "filled by"):
-        table.add_column(name, no_wrap=True)
-    for name in ("fills", "quantity", "queue ahead", "waited", "against mid", "fee"):
-        table.add_column(name, justify="right", no_wrap=True)
+def _fills(file: RunFile, explained: Explained) -> tuple[Headings, Rows]:
+    headings = [("asset", False), ("filled by", False)]
+    headings += [
+        (name, True) for name in ("fills", "quantity", "queue ahead", "waited", "against mid", "fee")
+    ]
+    rows: Rows = []
     for fills in explained.fills:
         waited = text.NOTHING if fills.seconds_median is None else span(round(fills.seconds_median * 1e9))
         edge = text.NOTHING if fills.edge is None else f"{fills.edge:+,.5g}"
-        table.add_row(
-            Text(_asset(file, fills.asset)),
-            fills.cause,
-            f"{fills.count:,}",
-            qty(fills.qty),
-            text.NOTHING if fills.front_qty is None else qty(fills.front_qty),
-            waited,
-            Text(edge, style="red" if fills.edge is not None and fills.edge < 0 else ""),
-            qty(fills.fee),
+        rows.append(
+            [
+                Text(_asset(file, fills.asset)),
+                Text(fills.cause),
+                Text(f"{fills.count:,}"),
+                Text(qty(fills.qty)),
+                Text(text.NOTHING if fills.front_qty is None else qty(fills.front_qty)),
+                Text(waited),
+                Text(edge, style="red" if fills.edge is not None and fills.edge < 0 else ""),
+                Text(qty(fills.fee)),
+            ]
         )
-    return table
+    return headings, rows
 
 
-def _endings(file: RunFile, explained: Explained) -> Table:
-    table = Table()
-    for name in ("asset", "orders that", "reason"):
-        table.add_column(name, no_wrap=True)
-    for name in ("orders", "filled in part", "filled quantity"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for one in explained.endings:
-        table.add_row(
+def _endings(file: RunFile, explained: Explained) -> tuple[Headings, Rows]:
+    headings = [(name, False) for name in ("asset", "orders that", "reason")]
+    headings += [(name, True) for name in ("orders", "filled in part", "filled quantity")]
+    return headings, [
+        [
             Text(_asset(file, one.asset)),
             Text(_ENDED.get(one.ending, one.ending), style=_ENDING_STYLES.get(one.ending, "")),
-            one.reason.removeprefix("REASON_").lower().replace("_", " "),
-            f"{one.count:,}",
-            f"{one.part_filled:,}" if one.part_filled else "",
-            qty(one.filled_qty) if one.filled_qty else "",
-        )
-    return table
+            Text(one.reason.removeprefix("REASON_").lower().replace("_", " ")),
+            Text(f"{one.count:,}"),
+            Text(f"{one.part_filled:,}" if one.part_filled else ""),
+            Text(qty(one.filled_qty) if one.filled_qty else ""),
+        ]
+        for one in explained.endings
+    ]
 
 
 _ENDED = {

@@ -143,6 +143,7 @@ def _put_out(
         from daemon.cli.latency_picture import draw
 
         draw(picture, rows, report)
+        click.echo(f"the picture is {picture}", err=True)
     if as_json:
         import msgspec
 

@@ -54,7 +54,7 @@ def draw(path: Path, result: BotResult) -> None:
 def _draw_asset(panels: Any, asset: AssetResult, result: BotResult, number: int) -> None:
     equity, position, price = panels
     equity.set_title(f"{asset.symbol} ({asset.channel})", fontsize=12)
-    equity.set_ylabel("equity (quote currency)")
+    equity.set_ylabel(f"equity ({'base' if asset.inverse else 'quote'} currency)")
     position.set_ylabel("position")
     price.set_ylabel("mid price and fills")
     for panel in panels:

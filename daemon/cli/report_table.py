@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sim.report import Report
-from sim.report.labels import LABELS, shown
+from sim.report.labels import LABELS, SHORT_DAYS, named, shown
 
 _PIPE_WIDTH = 400
 _REASONS_MAX = 40
@@ -29,6 +29,9 @@ def show_report(made: Report) -> None:
     table.add_column("")
     for name, _ in columns[:_COLUMNS_MAX]:
         table.add_column(Text(name), justify="right", no_wrap=True)
+    is_short = any(run.days < SHORT_DAYS for run in made.runs)
+    table.add_row("Money is in the", *(section.currency for _, section in columns[:_COLUMNS_MAX]))
+    table.add_section()
     group = ""
     for label in LABELS:
         if group and label.group != group:
@@ -38,7 +41,7 @@ def show_report(made: Report) -> None:
             shown(label, section.figures.get(label.key), made.options.book_size)
             for _, section in columns[:_COLUMNS_MAX]
         ]
-        table.add_row(label.text, *cells)
+        table.add_row(named(label, made.options.resample, is_short=is_short), *cells)
     console.print(table)
     reasons = {
         f"{label.text}: {section.why[label.key]}"

@@ -104,9 +104,26 @@ def _cell(heading: str, shown: str, value: float) -> Text:
 
 def _caption(result: BotResult) -> Text:
     return Text(
-        "position and volume in the instrument's units, the rest in its quote currency;\n"
-        "equity = balance + value of the position - fee\n"
+        f"{_money(result)}\n"
         f"{result.events:,} rows in {text.duration(result.seconds)}, "
         f"{text.rate(result.events, result.seconds)}; "
         f"{text.duration(result.sim_seconds)} of market; {result.ended}"
+    )
+
+
+def _money(result: BotResult) -> str:
+    """In which currency the amounts are, and what equity is, of the kinds of contracts that are shown."""
+    inverse = [asset.symbol for asset in result.assets if asset.inverse]
+    sizes = {asset.inverse: " * contract size" for asset in result.assets if asset.contract_size != 1.0}
+    linear_is = f"equity = balance + position{sizes.get(False, '')} * price - fee"
+    inverse_is = f"equity = -balance - position{sizes.get(True, '')} / price - fee"
+    if not inverse:
+        return f"position and volume in the instrument's units, the rest in its quote currency;\n{linear_is}"
+    base = "balance, fee, equity and value in the base currency"
+    if len(inverse) == len(result.assets):
+        return f"position and volume in contracts, {base};\n{inverse_is}"
+    names = ", ".join(inverse)
+    return (
+        f"position and volume in the instrument's units, the rest in its quote currency;\n{linear_is}\n"
+        f"of {names} (inverse): position and volume in contracts, {base};\n{inverse_is}"
     )

@@ -117,6 +117,7 @@ def command(
         from daemon.cli.checking_picture import draw
 
         draw(picture, report, series)
+        click.echo(f"the picture is {picture}", err=True)
     if as_json:
         click.echo(_json(report, fixed, after))
     else:

@@ -151,6 +151,22 @@ def _unknown(heads: NDArray[Any], order_id: int, is_id: NDArray[np.bool_]) -> Us
     )
 
 
+def gone(changes: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How much of what was ahead each change took, and how far it went beyond that.
+
+    Args:
+        changes: Rows of the kind QUEUE. A trade may be larger than what was ahead: `front_qty` is below zero then.
+
+    Returns:
+        Both of shape (n,). The first is negative where more came to be ahead; what the order itself got of a trade
+        (CAUSE_FILL) was never ahead of it.
+    """
+    after = changes["front_qty"]
+    before = after - changes["qty"]
+    of_ahead = np.maximum(before, 0.0) - np.maximum(after, 0.0)
+    return of_ahead, np.maximum(-changes["qty"] - np.maximum(of_ahead, 0.0), 0.0)
+
+
 def deciding(rows: NDArray[Any]) -> NDArray[np.bool_]:
     """Which rows say how an order stands after them."""
     says = np.isin(rows["kind"], (LIFE_FILL, LIFE_CANCELED, LIFE_EXPIRED, LIFE_ACCEPTED, LIFE_REPLACED))

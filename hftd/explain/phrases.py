@@ -6,6 +6,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from hftd.explain import words
+from hftd.explain.orders import gone
 from hftd.explain.words import count, price, qty, span
 from hftd.life import (
     CAUSE_BOOK,
@@ -177,7 +178,8 @@ def queue_changed(part: NDArray[Any]) -> str:
 def _changed(cause: int, part: NDArray[Any]) -> str:
     """What one cause did to the queue."""
     how, what = QUEUE[cause]
-    change = float(part["qty"].sum())
+    of_ahead, beyond = (float(each.sum()) for each in gone(part))
+    change = abs(float(part["qty"].sum())) if cause == CAUSE_FILL else of_ahead
     sizes = part["event_qty"]
     event = count(len(part), what)
     if cause in (CAUSE_TRADE, CAUSE_BOOK, CAUSE_FILL):
@@ -185,6 +187,8 @@ def _changed(cause: int, part: NDArray[Any]) -> str:
         event += f" of {low}" if low == high else f" of {low} to {high}"
     elif len(part) == 1:
         event += f" from {qty(part['level_qty'][0])} to {qty(sizes[0])}"
-    if change > 0.0 and cause != CAUSE_FILL:
+    if change < 0.0:
         how = "more"
+    if change == 0.0 and beyond > 0.0:
+        change, how = beyond, f"{how}, all of it beyond"
     return f"{qty(abs(change))} {how} ({event})"

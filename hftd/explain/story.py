@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.explain import words
-from hftd.explain.orders import CANCELED, EXPIRED, FILLED, ON_ITS_WAY, REJECTED, deciding, ending_at
+from hftd.explain.orders import CANCELED, EXPIRED, FILLED, ON_ITS_WAY, REJECTED, deciding, ending_at, gone
 from hftd.explain.phrases import QUEUE, ahead, fill_cause, happened, queue_changed, title
 from hftd.explain.words import qty, span
 from hftd.life import (
@@ -49,7 +49,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
         ending: "filled", "canceled", "expired", "rejected", "open" or "on its way".
         lines: What happened, in order.
         why: Why it ended as it did.
-        queue: By how much each cause changed the quantity ahead in its last place: negative where it fell.
+        queue: By how much each cause changed the quantity ahead in its last place: negative where it fell. A trade that
+            went beyond the queue counts whole, so that what is ahead at last may be below zero.
         front_qty: What was ahead when it came to that place; None if it never rested.
         front_last_qty: What was ahead at last; None if it never rested.
     """
@@ -127,15 +128,20 @@ def _last_place(rows: NDArray[Any]) -> tuple[NDArray[Any], float | None, float |
 
 
 def _moved(place: NDArray[Any]) -> str:
-    """What moved it forward in its last place."""
+    """What became of that which was ahead at first in its last place: parts that add up to it."""
     parts: list[str] = []
+    of_ahead, beyond = gone(place)
     for cause, (how, _) in QUEUE.items():
-        if cause == CAUSE_FILL:
+        change = float(of_ahead[place["cause"] == cause].sum())
+        if cause == CAUSE_FILL or change == 0.0:
             continue
-        change = -float(place["qty"][place["cause"] == cause].sum())
-        if change > 0.0:
-            parts.append(f"{qty(change)} {how}")
-    return ", ".join(parts)
+        parts.append(f"{qty(change)} {how}" if change > 0.0 else f"{qty(-change)} more came before it")
+    left = float(place["front_qty"][-1]) if len(place) else 0.0
+    if parts and left > 0.0:
+        parts.append(f"{qty(left)} still there")
+    text = "of that: " + ", ".join(parts) if parts else "of which none went before"
+    over = float(beyond.sum())
+    return f"{text}; {qty(over)} traded beyond it" if over > 0.0 else text
 
 
 def _why(rows: NDArray[Any], place: NDArray[Any], ending: str, reason: int) -> str:
@@ -147,9 +153,9 @@ def _why(rows: NDArray[Any], place: NDArray[Any], ending: str, reason: int) -> s
             text = f"It was filled in {len(fills)} parts; the last because {fill_cause(fills[-1])}."
         if len(accepted) and fills[-1]["maker"]:
             waited = span(int(fills[-1]["ts"]) - int(accepted[-1]["ts"]))
-            moved = _moved(place)
-            text += f" It had waited {waited}, with {qty(accepted[-1]['front_qty'])} ahead of it at first"
-            text += f"; of that: {moved}." if moved else ", of which none went before."
+            first = float(accepted[-1]["front_qty"])
+            text += f" It had waited {waited}, with {qty(first)} ahead of it at first"
+            text += f"; {_moved(place)}." if first > 0.0 or len(place) else "."
         return text
     done = f" after {qty(fills['qty'].sum())} of it were filled" if len(fills) else ""
     if ending == CANCELED:

@@ -2,13 +2,23 @@
 
 # pyright: basic
 
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd.life import LIFE_ANSWER, LIFE_ARRIVAL, LIFE_FILL, LIFE_REQUEST_NEW
+from hftd.constants import REASON_NEVER_SENT
+from hftd.life import (
+    CAUSE_REQUEST_NEW,
+    LIFE_ANSWER,
+    LIFE_ARRIVAL,
+    LIFE_FILL,
+    LIFE_REJECTED,
+    LIFE_REQUEST_NEW,
+)
 from hftd.runfile import RunFile
 from hftd.types import NEW
 
@@ -130,11 +140,11 @@ def _matched(fills: NDArray[Any], life: NDArray[Any] | None) -> tuple[Floats, Fl
 
 @dataclass(frozen=True)
 class Orders:
-    """What became of the new orders of an asset.
+    """What became of the new orders of an asset. An id that is used again is another order.
 
     Attributes:
         source: "orders" or "life"; empty where the file does not say which orders were sent.
-        sent: New orders that were requested.
+        sent: New orders that were requested, without those that are known to have been refused on their way.
         filled: Those with at least one execution.
         qty_sent: Their quantities added up.
         qty_filled: What was executed of them.
@@ -151,17 +161,73 @@ def orders(run: RunFile, asset_no: int, done: Executions) -> Orders:
     """How many new orders there were, and what was filled of them."""
     table = run.tables.get("orders")
     if table is not None and len(table):
-        rows = table[(table["asset_no"] == asset_no) & (table["kind"] == NEW)]
-        source, ids, qtys = "orders", rows["order_id"], rows["qty"]
+        mine = table[table["asset_no"] == asset_no]
+        is_new = mine["kind"] == NEW
+        source, rows, stamps = "orders", mine[is_new], mine["timestamp"][is_new]
+        lost = _lost(run, asset_no, mine)[is_new]
     elif run.life is not None and not (run.meta is not None and run.meta.life_dropped):
-        rows = run.life[(run.life["asset"] == asset_no) & (run.life["kind"] == LIFE_REQUEST_NEW)]
-        source, ids, qtys = "life", rows["order_id"], rows["qty"]
+        mine = run.life[run.life["asset"] == asset_no]
+        rows = mine[mine["kind"] == LIFE_REQUEST_NEW]
+        source, stamps = "life", rows["ts"]
+        refused = mine[
+            (mine["kind"] == LIFE_REJECTED)
+            & (mine["cause"] == CAUSE_REQUEST_NEW)
+            & (mine["reason"] == REASON_NEVER_SENT)
+        ]
+        # Such a row has the time of its request.
+        keys = set(refused[["order_id", "ts"]].tolist())
+        lost = np.array([key in keys for key in rows[["order_id", "ts"]].tolist()], np.bool_)
     else:
         return Orders("", 0, 0, 0.0, 0.0)
-    mine = np.isin(done.order_id, ids)
+    use = _use_of(rows["order_id"], stamps, done)
+    filled = np.zeros(len(rows), np.bool_)
+    filled[use[use >= 0]] = True
+    # What was filled has been there.
+    sent = ~lost | filled
     return Orders(
-        source, len(ids), len(np.unique(done.order_id[mine])), float(qtys.sum()), float(done.qty[mine].sum())
+        source,
+        int(sent.sum()),
+        int(filled.sum()),
+        float(rows["qty"][sent].sum()),
+        float(done.qty[use >= 0].sum()),
     )
+
+
+def _lost(run: RunFile, asset_no: int, requests: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which requests never reached the exchange: those of a moment of which all answers say so."""
+    table = run.tables.get("order_latency")
+    if table is None or not len(table):
+        return np.zeros(len(requests), np.bool_)
+    answers = table[(table["_padding"] == asset_no) & (table["exch_ts"] <= 0)]
+    refused = Counter(answers["req_ts"].tolist())
+    asked = Counter(requests["timestamp"].tolist())
+    stamps = requests["timestamp"].tolist()
+    return np.array([refused[stamp] >= asked[stamp] for stamp in stamps], np.bool_)
+
+
+def _use_of(ids: NDArray[Any], stamps: NDArray[Any], done: Executions) -> NDArray[np.int64]:
+    """Of each execution, which new order it is of: the last one of its id that was requested before; -1 if none.
+
+    A bot uses an id again only after it learned how the last order of that id ended, so what it learned before a
+    request is of an earlier order. Of the very moment of a request, a resting order's execution is the earlier one's,
+    and what took is the new one's.
+    """
+    uses: dict[int, list[tuple[int, int]]] = {}
+    for number, (order_id, stamp) in enumerate(zip(ids.tolist(), stamps.tolist(), strict=True)):
+        uses.setdefault(order_id, []).append((stamp, number))
+    found = np.full(len(done), -1, np.int64)
+    for at, order_id in enumerate(done.order_id.tolist()):
+        known = uses.get(order_id)
+        if known is None:
+            continue
+        known_by = bisect_left if done.is_maker[at] else bisect_right
+        before = known_by(known, int(done.local_ts[at]), key=_stamp)
+        found[at] = known[max(before - 1, 0)][1]
+    return found
+
+
+def _stamp(use: tuple[int, int]) -> int:
+    return use[0]
 
 
 @dataclass(frozen=True)

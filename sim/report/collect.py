@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.errors import DataError, HftdError
+from hftd.explain import explain, group, life_of
 from hftd.local import Contract
 from hftd.runfile import AssetMeta, RunFile
 from hftd.stats import pnl
@@ -19,6 +20,7 @@ from hftd.stats.markouts import markouts, query_times
 from hftd.stats.record import InverseAssetRecord, LinearAssetRecord
 from hftd.stats.sampling import NS_PER_SECOND, to_ns
 from sim.report.given import Data, given_for
+from sim.report.labels import SHORT_DAYS
 from sim.report.mids import (
     Progress,
     find_data,
@@ -66,11 +68,40 @@ def collect(
         part = None if progress is None else part_of(progress, number, len(run.records))
         assets.append(_asset(run, number, options, data, notes, part))
     whole = assets[0] if len(assets) == 1 else together(assets, options, notes)
+    is_told = run.life is not None and not (run.meta is not None and run.meta.life_dropped)
+    made = RunReport(
+        name=run.name,
+        path=str(run.path),
+        meta=run.meta,
+        assets=assets,
+        whole=whole,
+        notes=notes,
+        fills=explain(group(life_of(run))).fills if is_told else [],
+    )
+    if 0.0 < made.days < SHORT_DAYS:
+        notes.insert(
+            0,
+            f"* Of {_span(made.days)}, made a year's: figures of a run shorter than {SHORT_DAYS} days say little of a "
+            "year.",
+        )
+    if run.meta is not None and run.meta.kind == "bot" and run.life is None and data is None:
+        notes.append(
+            "A bot's file has neither archives nor the life of its orders. Of a bot on a replay, `--life LIFE.npz` "
+            "(`hftd replay --life LIFE.npz` writes it) gives both; `--data FILE,...` gives archives, for the split and "
+            "the markouts."
+        )
     if run.meta is not None:
         notes += [f"The run warned: {warning}" for warning in run.meta.warnings]
-    return RunReport(
-        name=run.name, path=str(run.path), meta=run.meta, assets=assets, whole=whole, notes=notes
-    )
+    return made
+
+
+def _span(days: float) -> str:
+    if days >= 1:
+        return f"{days:.3g} days"
+    for size, unit in ((24, "hours"), (1_440, "minutes")):
+        if days * size >= 1:
+            return f"{days * size:.3g} {unit}"
+    return f"{days * 86_400:.3g} s"
 
 
 def _asset(
@@ -175,6 +206,14 @@ def _mids(
                 raise
             files, why = [], str(error.what)
         else:
+            if np.isnan(mids).all():
+                first, last = (str(done.exch_ts[at].astype("datetime64[ns]"))[:19] for at in (0, -1))
+                span = f"{first.replace('T', ' ')} to {last.replace('T', ' ')}"
+                files, why = (
+                    [],
+                    f"the archives know no price from {span}: they are of another time than the run",
+                )
+        if files:
             # Where the exchange's rows say it themselves, theirs is the book.
             mids[0] = np.where(np.isnan(done.mid), mids[0], done.mid)
             notes.append(f"{meta.symbol}: mid prices after executions are those of {_ARCHIVES}.")

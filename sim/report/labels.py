@@ -15,6 +15,8 @@ class Label(NamedTuple):
         explanation: One or two sentences.
         group: Under which heading it stands.
         by_capital: How it is shown if a book size divides it; empty if none does.
+        beside: What stands beside its name: "sampled" where another figure of the page, of all rows, looks like it;
+            "annual" where a short run says little.
     """
 
     key: str
@@ -23,6 +25,7 @@ class Label(NamedTuple):
     explanation: str
     group: str
     by_capital: Literal["", "percent", "times"] = ""
+    beside: Literal["", "sampled", "annual"] = ""
 
 
 _SAMPLED = (
@@ -44,24 +47,23 @@ LABELS: Final = (
     ),
     Label("Fees", "Fees", "money", "Paid for executions; below 0, rebates were more.", "Profit and loss"),
     Label("Return", "Return", "money", f"Equity after fees at the end less that at the start. {_SAMPLED}",
-          "Profit and loss", by_capital="percent"),
+          "Profit and loss", by_capital="percent", beside="sampled"),
     Label("AnnualReturn", "Return a year", "money", "Return by the days of the run times the trading days of a year.",
-          "Profit and loss", by_capital="percent"),
+          "Profit and loss", by_capital="percent", beside="annual"),
     Label(
         "SR", "Sharpe ratio", "ratio",
         "Mean change of equity from sample to sample by its standard deviation, times the root of the samples a year.",
-        "Risk",
-    ),
+        "Risk", beside="annual"),
     Label("Sortino", "Sortino ratio", "ratio",
-          "As the Sharpe ratio, but by the root mean square of the losses only.", "Risk"),
+          "As the Sharpe ratio, but by the root mean square of the losses only.", "Risk", beside="annual"),
     Label("MaxDrawdown", "Maximum drawdown", "money",
           "The deepest fall of equity after fees below its highest value before, of the samples.", "Risk",
-          by_capital="percent"),
+          by_capital="percent", beside="sampled"),
     Label("ReturnOverMDD", "Return over drawdown", "ratio", "Return by the maximum drawdown.", "Risk"),
     Label("MaxPosition", "Largest position", "qty",
           "The largest recorded position, long or short, in the instrument's units.", "Risk"),
     Label("MaxPositionValue", "Largest position value", "money",
-          "The largest value of the position, long or short, of the samples.", "Risk"),
+          "The largest value of the position, long or short, of the samples.", "Risk", beside="sampled"),
     Label("MeanPositionValue", "Mean position value", "money", "The mean of the samples, long or short.", "Risk"),
     Label("MedianPositionValue", "Median position value", "money", "The median of the samples, long or short.", "Risk"),
     Label("MaxLeverage", "Largest leverage", "times",
@@ -76,7 +78,8 @@ LABELS: Final = (
     Label("ReturnOverTrade", "Return over turnover", "bps",
           "What a unit of turnover earned: return by the value of all executions, in basis points.", "Trading"),
     Label("OrderFillRatio", "Orders filled", "percent",
-          "The part of the new orders that had at least one execution.", "Execution"),
+          "The part of the new orders that had at least one execution. An id that was used again is another order.",
+          "Execution"),
     Label("QtyFillRatio", "Quantity filled", "percent",
           "Executed quantity by the quantity of the new orders.", "Execution"),
     Label("MakerShare", "Maker share", "percent", "The part of the executed quantity that made liquidity.",
@@ -102,6 +105,28 @@ TILES: Final = (
     "MaxLeverage",
 )
 """What is shown large at the top."""
+
+
+SHORT_DAYS: Final = 7
+"""Annualised figures of shorter runs have a star and a note."""
+
+
+def named(label: Label, resample: str, *, is_short: bool) -> str:
+    """A figure's name as it stands in a table.
+
+    Args:
+        label: The figure.
+        resample: The distance of the samples.
+        is_short: Whether a run shorter than `SHORT_DAYS` is shown.
+    """
+    if label.beside == "sampled":
+        return f"{label.text} (sampled every {resample})"
+    return f"{label.text} *" if label.beside == "annual" and is_short else label.text
+
+
+def currency(is_inverse: bool) -> str:
+    """What the money of a contract is counted in."""
+    return "base currency" if is_inverse else "quote currency"
 
 
 def shown(label: Label, value: float | None, book_size: float | None) -> str:

@@ -11,9 +11,11 @@ from typing import Any, Final
 import jinja2
 import msgspec
 
+from hftd.explain import FillsByCause
+from hftd.explain.words import qty, span
 from hftd.version import __version__
 from sim.report import plots
-from sim.report.labels import LABELS, TILES, Label, shown
+from sim.report.labels import LABELS, SHORT_DAYS, TILES, Label, named, shown
 from sim.report.shapes import AssetReport, Options, RunReport
 
 _SIGNED: Final = ("NetPnl", "SR", "Markout 1 s")
@@ -35,6 +37,7 @@ def page(runs: Sequence[RunReport], options: Options, title: str | None = None) 
         comparison = plots.side_by_side(runs)
         drawn[comparison["id"]] = comparison
     only = runs[0]
+    is_short = any(run.days < SHORT_DAYS for run in runs)
     return _template().render(
         title=title or (only.name if len(runs) == 1 else ", ".join(run.name for run in runs)),
         subtitle=_subtitle(only) if len(runs) == 1 else f"{len(runs)} runs side by side",
@@ -43,6 +46,7 @@ def page(runs: Sequence[RunReport], options: Options, title: str | None = None) 
         comparison=comparison,
         groups=_groups(),
         show=lambda label, value: shown(label, value, options.book_size),
+        name_of=lambda label: named(label, options.resample, is_short=is_short),
         money=_money,
         version=__version__,
         resample=options.resample,
@@ -83,14 +87,27 @@ def _run(run: RunReport, key: str, options: Options, drawn: dict[str, plots.Plot
         "key": key,
         "name": run.name,
         "subtitle": _subtitle(run),
-        "tiles": _tiles(whole, options) if whole is not None else [],
+        "tiles": _tiles(whole, options, is_short=run.days < SHORT_DAYS) if whole is not None else [],
         "plots": main,
         "assets": parts,
         "columns": columns,
         "tables": _tables(run, options),
+        "fills": [[run.assets[one.asset].name, one.cause, *_fill_cells(one)] for one in run.fills],
         "notes": [*dict.fromkeys(run.notes), f"File: {run.path}"],
         "settings": _settings(run),
     }
+
+
+def _fill_cells(one: FillsByCause) -> list[str]:
+    none = "\u2013"
+    return [
+        f"{one.count:,}",
+        qty(one.qty),
+        none if one.front_qty is None else qty(one.front_qty),
+        none if one.seconds_median is None else span(round(one.seconds_median * 1e9)),
+        none if one.edge is None else f"{one.edge:+,.5g}",
+        qty(one.fee),
+    ]
 
 
 def _without_sum() -> AssetReport:
@@ -98,7 +115,7 @@ def _without_sum() -> AssetReport:
     return msgspec.structs.replace(_EMPTY, figures=dict.fromkeys(keys), why=dict.fromkeys(keys, _NO_SUM))
 
 
-def _tiles(whole: AssetReport, options: Options) -> list[dict[str, str]]:
+def _tiles(whole: AssetReport, options: Options, *, is_short: bool) -> list[dict[str, str]]:
     made: list[dict[str, str]] = []
     for key in TILES:
         label, value = _BY_KEY[key], whole.figures.get(key)
@@ -107,7 +124,7 @@ def _tiles(whole: AssetReport, options: Options) -> list[dict[str, str]]:
         tone = ("good" if value > 0 else "bad" if value < 0 else "") if key in _SIGNED else ""
         made.append(
             {
-                "name": label.text,
+                "name": named(label, options.resample, is_short=is_short),
                 "value": shown(label, value, options.book_size),
                 "tone": tone,
                 "tip": label.explanation,
@@ -129,7 +146,8 @@ def _tables(run: RunReport, options: Options) -> list[dict[str, Any]]:
         of = f" of {section.name}" if len(sections) > 1 else ""
         made.append(
             {
-                "heading": f"By {unit}{of}",
+                "heading": f"By {unit}{of}, of all rows",
+                "currency": section.currency,
                 "unit": unit,
                 "rows": rows,
                 "pnl": sum(known) if known else None,

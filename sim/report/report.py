@@ -56,6 +56,7 @@ class Report:
                     "strategy": run.meta.strategy if run.meta is not None else "",
                     "assets": [_plain(asset) for asset in run.assets],
                     "all": _plain(run.whole) if run.whole is not None else None,
+                    "fills_by_cause": msgspec.to_builtins(run.fills),
                     "notes": run.notes,
                 }
                 for run in self.runs
@@ -139,6 +140,7 @@ def report(
         part = None if progress is None else part_of(progress, number, len(files))
         found.append(collect(file, options, data=data or None, progress=part))
     made = Report(_named_apart(found), options, title)
+    _tell_currencies(made.runs)
     if output is not None:
         made.save(output)
     return made
@@ -159,10 +161,20 @@ def _named_apart(runs: list[RunReport]) -> list[RunReport]:
     ]
 
 
+def _tell_currencies(runs: list[RunReport]) -> None:
+    """Note where the money of runs side by side is of different kinds."""
+    kinds = [(run.name, run.whole.currency) for run in runs if run.whole is not None]
+    if len({kind for _, kind in kinds}) > 1:
+        told = ", ".join(f"{name} in its {kind}" for name, kind in kinds)
+        for run in runs:
+            run.notes.insert(0, f"The runs' money is of different kinds and can't be compared: {told}.")
+
+
 def _plain(section: AssetReport) -> dict[str, Any]:
     order = [label.key for label in LABELS]
     return {
         "name": section.name,
+        "currency": section.currency.removesuffix(" currency"),
         "figures": {key: section.figures.get(key) for key in order},
         "why": {key: section.why[key] for key in order if key in section.why},
         "split": msgspec.to_builtins(section.split),

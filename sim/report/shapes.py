@@ -4,9 +4,11 @@ from typing import Any
 
 import msgspec
 
+from hftd.explain import FillsByCause
 from hftd.runfile import AssetMeta, RunMeta
 from hftd.stats import pnl
 from hftd.stats.markouts import Markout
+from sim.report.labels import currency
 from sim.report.periods import Period
 
 
@@ -57,6 +59,11 @@ class AssetReport(msgspec.Struct, frozen=True, kw_only=True):
     latencies: Any
     orders: Any
 
+    @property
+    def currency(self) -> str:
+        """What its money is counted in: that of all together is the quote currency."""
+        return currency(self.meta is not None and self.meta.is_inverse)
+
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """What is to say of a run.
@@ -68,6 +75,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
         assets: One entry an asset.
         whole: All assets together; the asset itself if there is one only; None if they can't be added up.
         notes: What a reader must know: sources, what is missing, what was odd.
+        fills: By asset and cause, as `hftd explain` counts them; empty without a whole life of the orders.
     """
 
     name: str
@@ -76,3 +84,12 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     assets: list[AssetReport]
     whole: AssetReport | None
     notes: list[str]
+    fills: list[FillsByCause] = []
+
+    @property
+    def days(self) -> float:
+        """From the first row to the last of its assets, in days; 0 without rows."""
+        spans = [one.frame["timestamp"][[0, -1]].astype("int64") for one in self.assets if len(one.frame)]
+        if not spans:
+            return 0.0
+        return float(max(span[1] for span in spans) - min(span[0] for span in spans)) / 86_400e9

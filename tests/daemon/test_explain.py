@@ -1,14 +1,18 @@
 """`hftd explain`: what it says of all orders and of one, and what it says if it can't."""
 
+import io
 import json
+import re
 
 import numpy as np
 import pytest
 
 import daemon.cli
+from daemon.cli.explain_tables import show_explained, show_listed
 from daemon.cli.failing import run
 from hftd.errors import DataError, UsageError
 from hftd.explain import explain, find, group, life_of, listed, tell
+from hftd.explain.orders import gone
 from hftd.life import LIFE_QUEUE, life_dtype
 from hftd.runfile import AssetMeta, RunFile, RunMeta, write_run
 from hftd.types import FOK, GTC, GTX, IOC, LIMIT, record_dtype
@@ -83,7 +87,10 @@ def test_each_cause_of_a_fill_is_told_in_a_sentence(lived):
     )
     reached = why(lived, 11)
     assert "a trade of 14 at 98 went beyond what was ahead of it" in reached
-    assert "10 ahead of it at first; of that: 17 traded, 1.12385 cancelled, as the model splits it" in reached
+    assert (
+        "with 10 ahead of it at first; of that: 8.87615 traded, 1.12385 cancelled, as the model splits it; "
+        in reached
+    )
     assert "a trade of 1 at 96 went through its price, with 10 ahead of it" in why(lived, 12)
     assert "the best bid came to 104 (2 there), with 10 ahead of it" in why(lived, 14)
 
@@ -95,6 +102,36 @@ def test_an_order_that_did_not_fill_says_why_not(lived):
     assert why(lived, 18) == "The bot cancelled it: nothing ahead of it then."
     assert why(lived, 2**64 - 1) == "It was still open at the end: nothing ahead of it."
     assert why(lived, 19) == "It had not reached the exchange when the run ended."
+
+
+def test_what_was_ahead_adds_up_and_what_traded_beyond_it_is_said_apart(lived):
+    orders = group(lived)
+    checked = 0
+    for number in range(len(orders)):
+        changes = orders.of(number)
+        changes = changes[changes["kind"] == LIFE_QUEUE]
+        if not len(changes):
+            continue
+        of_ahead, beyond = gone(changes)
+        first = changes["front_qty"][0] - changes["qty"][0]
+        assert of_ahead.sum() == pytest.approx(first - max(changes["front_qty"][-1], 0.0))
+        assert (beyond >= 0).all()
+        checked += beyond.sum() > 0
+    assert checked
+    told = why(lived, 11)
+    ahead, traded, cancelled, beyond = map(
+        float,
+        re.search(
+            r"with (\S+) ahead.*that: (\S+) traded, (\S+) cancelled.*it; (\S+) traded beyond it", told
+        ).groups(),
+    )
+    assert traded + cancelled == pytest.approx(ahead, abs=1e-4)
+    # Trades of 3 and of 14.
+    assert traded + beyond == pytest.approx(17.0, abs=1e-4)
+    (line,) = [
+        one.text for one in tell(orders.of(find(orders, 11)[-1])).lines if "of what was ahead" in one.text
+    ][:1]
+    assert "8.87615 traded (2 trades of 3 to 14), 1.12385 cancelled" in line
 
 
 def test_orders_and_fills_are_counted_by_cause_and_by_ending(lived):
@@ -174,6 +211,25 @@ def test_the_command_shows_tables_and_stories(call):
     assert "2 of 2 orders" in out
 
 
+def test_no_figure_is_cut_on_a_narrow_terminal(lived, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("COLUMNS", "60")
+    orders = group(lived)
+    meta = RunMeta(name="story", assets=[AssetMeta(symbol="XY", channel="c")])
+    file = RunFile("run.npz", [], meta, lived)
+    stream = Terminal()
+    show_explained(file, explain(orders), stream=stream)
+    show_listed(file, *listed(orders), stream=stream)
+    shown = re.sub("\x1b\\[[0-9;]*m", "", stream.getvalue())
+    assert "\u2026" not in shown
+    assert max(map(len, shown.splitlines())) <= 60
+    for figure in ("18,446,744,073,709,551,615".replace(",", ""), "traded through", "crossed", "queue ahead"):
+        assert figure in shown
+
+
 def test_the_command_gives_json_to_programs(call, lived):
     document = json.loads(call("--json")[1])
     assert document["orders"] == 11
@@ -188,7 +244,8 @@ def test_the_command_gives_json_to_programs(call, lived):
 def test_the_command_draws_an_order_that_rested_and_one_that_did_not(call, file):
     for number, order_id in enumerate(("11", "15", "19", str(2**64 - 1))):
         name = f"{number}.png"
-        assert call(order_id, "--picture", name)[0] == 0
+        code, _, err = call(order_id, "--picture", name)
+        assert (code, err) == (0, f"the picture is {name}\n")
         drawn = (file.parent / name).read_bytes()
         assert drawn[:8] == b"\x89PNG\r\n\x1a\n"
         # Both panels and their labels take more than an empty frame.

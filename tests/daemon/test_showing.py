@@ -2,6 +2,7 @@ import io
 import json
 import re
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -48,6 +49,22 @@ def test_an_asset_without_a_price_has_a_dash_and_warnings_are_shown():
     assert "nan" not in shown.lower()
     assert "│      - │" in shown
     assert "warning: rows were lost [3]" in shown
+
+
+def test_the_note_below_the_table_says_what_equity_is_of_the_contracts_shown():
+    linear = make_result()
+    assert "the rest in its quote currency;\nequity = balance + position * price - fee\n" in table(linear)
+    inverse = [
+        msgspec.structs.replace(asset, inverse=True, contract_size=100.0, balance=0.004, fee=0.0001)
+        for asset in linear.assets
+    ]
+    shown = table(msgspec.structs.replace(linear, assets=inverse))
+    assert "equity = -balance - position * contract size / price - fee" in shown
+    assert "in the base currency" in shown
+    assert "quote currency" not in shown
+    both = table(msgspec.structs.replace(linear, assets=[linear.assets[0], inverse[1]]))
+    assert "equity = balance + position * price - fee\n" in both
+    assert "of ETHUSDT (inverse): position and volume in contracts" in both
 
 
 @pytest.mark.parametrize(

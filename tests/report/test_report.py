@@ -345,3 +345,64 @@ def test_the_command_says_what_is_wrong(tmp_path, monkeypatch, capfd):
         assert said in err
         assert "Traceback" not in err
     assert CliRunner().invoke(daemon.cli.hftd, ["report", "--help"]).exit_code == 0
+
+
+def test_figures_of_samples_and_of_a_short_run_say_so_beside_their_names(run, monkeypatch, capfd):
+    assert (
+        run_command(
+            daemon.cli.hftd, ["report", str(run), "-o", str(run.parent / "x.html"), "--progress", "none"]
+        )
+        == 0
+    )
+    out = capfd.readouterr()[0]
+    made = report(run)
+    for text in (out, made.html):
+        for name in ("Maximum drawdown (sampled every 10s)", "Return (sampled every 10s)", "Sharpe ratio *"):
+            assert name in text
+        assert "figures of a run shorter than 7 days say little of a year" in text
+        assert "Money is in the" in text
+    assert "By day, of all rows (quote currency)" in made.html
+
+
+def test_a_run_of_many_days_has_no_star_at_its_annual_figures(tmp_path):
+    made = report(made_up(tmp_path / "r.npz", 1, count=2_000, interval_ns=600_000_000_000), resample="1h")
+    assert made.runs[0].days == pytest.approx(1_999 / 144, rel=0.1)
+    assert "Sharpe ratio *" not in made.html
+    assert "shorter than 7 days" not in made.html
+
+
+def test_runs_in_different_currencies_are_not_compared_silently(run, inverse_run):
+    said = "The runs' money is of different kinds and can't be compared"
+    both = report([run, inverse_run])
+    assert all(any(said in note for note in one.notes) for one in both.runs)
+    assert [one["all"]["currency"] for one in both.to_dict()["runs"]] == ["quote", "base"]
+    assert "base currency" in both.html
+    assert said not in report([run, run]).html
+
+
+def test_a_bots_run_is_told_what_gives_it_archives_and_archives_of_another_time_are_said(run, tmp_path):
+    file = read_run(run)
+    assets = [msgspec.structs.replace(asset, data=[]) for asset in file.meta.assets]
+    path = tmp_path / "bot.npz"
+    meta = msgspec.structs.replace(file.meta, kind="bot", assets=assets)
+    write_run(path, file.records, meta=meta, tables=file.tables)
+    assert any("--life LIFE.npz" in note and "--data" in note for note in report(path).runs[0].notes)
+    market = np.load(file.meta.assets[0].data[0])["data"]
+    for name in ("exch_ts", "local_ts"):
+        market[name] += 10**17
+    np.savez(tmp_path / "later.npz", data=market)
+    asset = report(path, data={"X0": [tmp_path / "later.npz"]}).runs[0]
+    assert any("they are of another time than the run" in note for note in asset.notes)
+    assert asset.assets[0].split.is_exact
+
+
+def test_where_the_life_of_orders_is_known_the_page_has_fills_by_cause(tmp_path):
+    path = recorded(tmp_path, count=8_000, life=True)
+    made = report(path)
+    told = made.to_dict()["runs"][0]["fills_by_cause"]
+    assert {one["cause"] for one in told} >= {"taken", "reached"}
+    assert sum(one["count"] for one in told) == made.runs[0].assets[0].figures["NumberOfTrades"]
+    assert "<h2>Fills by cause</h2>" in made.html
+    file = read_run(path)
+    write_run(path, file.records, meta=file.meta, tables=file.tables)
+    assert "<h2>Fills by cause</h2>" not in report(path).html

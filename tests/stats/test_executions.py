@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from hftd.life import LIFE_ANSWER, LIFE_ARRIVAL, LIFE_FILL, LIFE_REQUEST_NEW, life_dtype
+from hftd.constants import REASON_NEVER_SENT
+from hftd.life import (
+    CAUSE_REQUEST_NEW,
+    LIFE_ANSWER,
+    LIFE_ARRIVAL,
+    LIFE_FILL,
+    LIFE_REJECTED,
+    LIFE_REQUEST_NEW,
+    life_dtype,
+)
 from hftd.runfile import RunFile, RunMeta
 from hftd.stats.executions import executions, latencies, orders
 from hftd.types import NEW, fill_dtype, latency_dtype, record_dtype, request_row_dtype
@@ -117,3 +126,62 @@ def test_latencies_come_from_their_table_or_from_the_life():
         1,
     )
     assert latencies(run(), 0).source == ""
+
+
+def test_an_id_that_is_used_again_is_counted_as_another_order():
+    # Ids that are prices: 7 is sent three times, and filled the first and the third time, the first in two parts.
+    requests = table(
+        request_row_dtype,
+        {"timestamp": 10, "order_id": 7, "kind": NEW, "qty": 2.0},
+        {"timestamp": 50, "order_id": 7, "kind": NEW, "qty": 2.0},
+        {"timestamp": 50, "order_id": 8, "kind": NEW, "qty": 2.0},
+        {"timestamp": 90, "order_id": 7, "kind": NEW, "qty": 2.0},
+    )
+    fills = table(
+        fill_dtype,
+        {"timestamp": 30, "exch_ts": 20, "order_id": 7, "side": 1, "price": 99.0, "qty": 1.0, "maker": 1},
+        # It learned of this at the moment at which it used the id again.
+        {"timestamp": 50, "exch_ts": 40, "order_id": 7, "side": 1, "price": 99.0, "qty": 1.0, "maker": 1},
+        {"timestamp": 110, "exch_ts": 100, "order_id": 7, "side": 1, "price": 99.0, "qty": 2.0, "maker": 1},
+    )
+    by_requests = run(fills=fills, orders=requests)
+    found = orders(by_requests, 0, executions(by_requests, 0))
+    assert (found.sent, found.filled, found.qty_sent, found.qty_filled) == (4, 2, 8.0, 4.0)
+    life = table(
+        life_dtype,
+        *({"kind": LIFE_REQUEST_NEW, "ts": row["timestamp"], "order_id": row["order_id"], "qty": 2.0}
+          for row in requests),
+        *({"kind": LIFE_FILL, "ts": row["exch_ts"], "order_id": 7, "side": 1, "exec_px": 99.0, "qty": row["qty"],
+           "maker": 1} for row in fills),
+    )  # fmt: skip
+    for by_life in (run(life), run(life, fills=fills)):
+        found = orders(by_life, 0, executions(by_life, 0))
+        assert (found.source, found.sent, found.filled, found.qty_filled) == ("life", 4, 2, 4.0)
+
+
+def test_what_takes_at_the_moment_of_its_request_is_its_own():
+    requests = table(
+        request_row_dtype,
+        {"timestamp": 10, "order_id": 7, "kind": NEW, "qty": 2.0},
+        {"timestamp": 50, "order_id": 7, "kind": NEW, "qty": 2.0},
+    )
+    took = {"exch_ts": 10, "order_id": 7, "side": 1, "price": 99.0, "qty": 2.0}
+    fills = table(fill_dtype, {**took, "timestamp": 10}, {**took, "timestamp": 50, "exch_ts": 50})
+    both = run(fills=fills, orders=requests)
+    assert orders(both, 0, executions(both, 0)).filled == 2
+
+
+def test_orders_that_never_reached_the_exchange_are_not_among_those_sent():
+    requests = table(
+        request_row_dtype,
+        {"timestamp": 1, "order_id": 1, "kind": NEW, "qty": 4.0},
+        {"timestamp": 9, "order_id": 2, "kind": NEW, "qty": 5.0},
+    )
+    answers = table(latency_dtype, {"req_ts": 9, "exch_ts": 0, "resp_ts": 12})
+    refused = run(fills=FILLS[:1], orders=requests, order_latency=answers)
+    found = orders(refused, 0, executions(refused, 0))
+    assert (found.sent, found.filled, found.qty_sent) == (1, 1, 4.0)
+    never = {"kind": LIFE_REJECTED, "cause": CAUSE_REQUEST_NEW, "reason": REASON_NEVER_SENT}
+    life = np.concatenate([LIFE, table(life_dtype, {**never, "ts": 2, "order_id": 3})])
+    found = orders(run(life), 0, executions(run(life), 0))
+    assert (found.sent, found.filled, found.qty_sent) == (2, 2, 5.0)
