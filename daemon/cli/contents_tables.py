@@ -36,9 +36,11 @@ def _show_events(console: Console, contents: "Contents", check: "Validation") ->
         console.print(latency_table(check.latency))
     for sentence in check.notes:
         console.print(Text.assemble(("note: ", "cyan"), sentence))
-    if contents.book is not None and (contents.book.bids or contents.book.asks):
-        console.print(_book_title(contents.book), style="dim")
-        console.print(_book_table(contents.book))
+    book = contents.book
+    if book is not None and (book.bids or book.asks or book.at_ts is not None):
+        console.print(_book_title(book), style="dim")
+        if book.bids or book.asks:
+            console.print(_book_table(book))
     if contents.first:
         console.print(_rows_table(contents.first, contents.last))
 

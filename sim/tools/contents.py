@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hftd.errors import DataError
 from hftd.runfile import read_run
-from hftd.types import LOCAL_EVENT
+from hftd.types import EXCH_EVENT, LOCAL_EVENT
 from sim.archive import read_latencies
 from sim.checks.checker import Limits
 from sim.checks.guess import Guess
@@ -19,7 +19,7 @@ from sim.tools.book import ArchiveBook
 from sim.tools.bursts import Burst, Bursts
 from sim.tools.kinds import EVENTS, LATENCIES, kind_of
 from sim.tools.latencies import LatencyReport, describe
-from sim.tools.times import parse_time
+from sim.tools.times import how_long, last_time, parse_time
 
 _NO_END: Final = (1 << 63) - 1
 
@@ -245,20 +245,28 @@ class _Look:
     def _begin(self, block: NDArray[np.void]) -> ArchiveBook:
         guess = Guess(block)
         if self.at is not None:
-            has_local = (block["ev"] & np.uint64(LOCAL_EVENT)) != 0
-            name = "local_ts" if self.clock == "local" else "exch_ts"
-            times = block[name][has_local] if has_local.any() else block[name]
-            self.at_ts = parse_time(self.at, int(times[0]))
-            if self.at_ts < int(times[0]):
-                self.notes.append("the archive begins after that time: its book is empty then")
+            flag, name = (LOCAL_EVENT, "local_ts") if self.clock == "local" else (EXCH_EVENT, "exch_ts")
+            of_clock = (block["ev"] & np.uint64(flag)) != 0
+            times = block[name][of_clock] if of_clock.any() else block[name]
+            begin_ts = int(times[0])
+            is_known = bool(of_clock.any())
+            last_ts = (lambda: last_time(self.where, self.clock)) if is_known else None
+            self.at_ts = parse_time(self.at, begin_ts, last_ts)
+            if self.at_ts < begin_ts:
+                self.notes.append(
+                    f"the data begins {how_long(begin_ts - self.at_ts)} after that time: the book is empty then"
+                )
         tick_size = self.limits.tick_size or guess.tick_size or 1e-8
         lot_size = self.limits.lot_size or guess.lot_size or 1e-8
         return ArchiveBook(tick_size, lot_size, by_order=guess.by_order, clock=self.clock)
 
     def book(self) -> Book:
         assert self._book is not None
-        if self.at is not None and not self._is_there:
-            self.notes.append("the archive ends before that time: the book is that of its end")
+        last_ts = self._book.last_ts
+        if self.at is not None and not self._is_there and last_ts is not None and last_ts < self.at_ts:
+            self.notes.append(
+                f"the data ends {how_long(self.at_ts - last_ts)} before that time: the book is that of its end"
+            )
         levels = self._book.levels()
         is_bid = (levels["ev"] >> np.uint64(29)) & np.uint64(1) != 0
         bids, asks = levels[is_bid], levels[~is_bid]
