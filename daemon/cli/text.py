@@ -48,6 +48,12 @@ def size(count: float) -> str:
     return f"{count:.0f} B"
 
 
+def count(number: int, word: str) -> str:
+    """As in "1 file", "2,000 files", "3 boxes"."""
+    plural = f"{word}es" if word.endswith(("x", "s", "ch")) else f"{word}s"
+    return f"{number:,} {word if number == 1 else plural}"
+
+
 def money(values: list[float]) -> list[str]:
     """Amounts that stand side by side: all with the decimals that the largest asks for."""
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)

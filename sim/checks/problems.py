@@ -101,7 +101,10 @@ KINDS: Final = {
     ),
     layout.DUPLICATE_ORDER: Kind("duplicate_order", WARNING, "the row adds an order that is there"),
     layout.LONE_HALF: Kind(
-        "lone_half", WARNING, "the row is of one clock, and there is no equal row of the other"
+        "lone_half",
+        WARNING,
+        "the row is of one clock, and there is no equal row of the other",
+        "only one side of a run sees it, so the two books differ: convert the capture again",
     ),
     layout.NOT_POSITIVE: Kind("not_positive", NOTE, "the price is 0 or below"),
     layout.ZERO_TRADE: Kind("zero_trade", NOTE, "a trade of nothing"),
