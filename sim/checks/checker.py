@@ -133,6 +133,8 @@ class Checker:
         pool = self._arena.records(layout.place_dtype, layout.HALVES_MAX)
         record["index"] = index.ctypes.data
         record["pool"] = pool.ctypes.data
+        self.pair_kinds = np.zeros(256, np.int64)
+        record["kinds"] = self.pair_kinds.ctypes.data
         record["free"] = self._arena.reserve(8 * layout.HALVES_MAX)
         return record, pool
 

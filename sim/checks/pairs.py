@@ -167,6 +167,8 @@ def pair_halves(state, rows, count):
         store_i64(place + 16, load_i64(place + 16) - 1)
         s.waiting -= 1
         s.pairs += 1
+        kind = load_i64(row) & KIND_MASK
+        store_i64(s.kinds + 8 * kind, load_i64(s.kinds + 8 * kind) + 1)
         if load_i64(place + 16) == 0:
             index_remove(s.index, print_)
             store_i64(s.free + 8 * s.frees, slot)

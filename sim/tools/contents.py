@@ -113,7 +113,7 @@ class Contents(msgspec.Struct, kw_only=True):
         bytes: Its size.
         rows: Rows of events or latencies; of a run, rows that were recorded.
         seconds: How long the archive is, by the local clock (the exchange's if no row has the local one).
-        rows_per_s: Rows over that time.
+        rows_per_s: Rows over that time, a split one once.
         trades_per_s: Trades over that time.
         check: What `hftd validate` finds; of archives of events.
         bursts: The busiest stretches.
@@ -337,13 +337,15 @@ def _inspect_events(
         first, last = span.exch_first_ts, span.exch_last_ts
     seconds = (last - first) / 1e9 if first is not None and last is not None else 0.0
     book = look.book()
+    if _is_snapshot(report):
+        look.notes.insert(0, "this is a snapshot: a book for `initial_snapshot`, without what came after")
     return Contents(
         file=str(file),
         kind=EVENTS,
         bytes=Path(file).stat().st_size,
         rows=report.rows,
         seconds=seconds,
-        rows_per_s=report.rows / seconds if seconds > 0 else None,
+        rows_per_s=(report.rows - report.split_rows) / seconds if seconds > 0 else None,
         trades_per_s=report.trades.count / seconds if seconds > 0 else None,
         check=report,
         bursts=look.bursts.found(),
@@ -357,6 +359,15 @@ def _inspect_events(
         buckets=checker.buckets[: int(checker.series["used"][0])],
         tick_size=checker.tick_size,
     )
+
+
+def _is_snapshot(report: Validation) -> bool:
+    """Whether there are levels of a snapshot and nothing else, or single orders without times."""
+    kinds, span = set(report.rows_by_kind), report.files[0]
+    if kinds <= {"depth snapshot", "depth clear"}:
+        return True
+    times = (span.exch_first_ts, span.exch_last_ts, span.local_first_ts, span.local_last_ts)
+    return kinds == {"add order"} and all(ts in (0, None) for ts in times)
 
 
 def _inspect_run(file: Path | str, size: int) -> Contents:
