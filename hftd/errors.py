@@ -33,6 +33,10 @@ __all__ = [
 ]
 
 
+CURE = "`hftd validate FILE --fix OUT.npz`"
+"""The command that writes a copy without the rows that a run refuses; named in errors of data."""
+
+
 class HftdError(Exception):
     """The root: what went wrong, where, and what to do.
 

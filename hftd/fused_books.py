@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.arena import Arena
-from hftd.errors import DataError, OrderError
+from hftd.errors import CURE, DataError, OrderError
 from hftd.fuse import (
     FUSE_NEGATIVE_QTY,
     FUSE_NO_ROOM,
@@ -28,8 +28,11 @@ ROOM_ROWS: Final = 1 << 12
 """Fused rows that there is room for beside one for each row."""
 
 _WHAT_IS_WRONG = {
-    FUSE_NOT_FINITE: ("has a price or quantity that is not a number", "remove or repair the row"),
-    FUSE_NEGATIVE_QTY: ("has a negative quantity", "remove or repair the row"),
+    FUSE_NOT_FINITE: (
+        "has a price or quantity that is not a number",
+        f"{CURE} drops such rows",
+    ),
+    FUSE_NEGATIVE_QTY: ("has a negative quantity", f"{CURE} drops such rows"),
     FUSE_NO_SIDE: ("is of no side", "set BUY_EVENT for a bid and SELL_EVENT for an ask"),
     FUSE_NOT_DEPTH: (
         "is of a kind that can't be fused",

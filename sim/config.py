@@ -53,6 +53,10 @@ class InterpolatedLatency(Section, frozen=True, tag="interpolated", tag_field="m
         check_file_pattern("files", self.files)
 
 
+class IntpLatency(InterpolatedLatency, frozen=True, tag="intp", tag_field="model"):
+    """`intp`: another name of `interpolated`, after HftBacktest's `intp_order_latency`."""
+
+
 class SeparateLatency(Section, frozen=True, tag="separate", tag_field="model"):
     """Each kind of request has a latency of its own.
 
@@ -191,7 +195,7 @@ class CustomExchange(_Custom, frozen=True, tag="custom", tag_field="model"):
 
 
 Fee = ValueFee | QtyFee | FlatFee | CustomFee
-OrderLatency = ConstantLatency | InterpolatedLatency | SeparateLatency | CustomLatency
+OrderLatency = ConstantLatency | InterpolatedLatency | SeparateLatency | CustomLatency | IntpLatency
 LevelQueue = RiskAverseQueue | PowerQueue | PowerQueue2 | PowerQueue3 | LogQueue | LogQueue2
 """What estimates a place in the queue from price levels, without functions of the user's."""
 Queue = LevelQueue | L3FifoQueue | CustomQueue

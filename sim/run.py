@@ -14,6 +14,7 @@ from hftd.errors import OrderError, UsageError
 from hftd.local import AssetSpec
 from sim import models as own_models
 from sim.archive import find_files
+from sim.archive.files import find_snapshot
 from sim.asset import AssetModel, OrderLatency
 from sim.backtest import Backtest
 from sim.config import (
@@ -156,7 +157,7 @@ def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAss
             if section.roi is not None:
                 model.roi_lb, model.roi_ub = section.roi
             if section.initial_snapshot is not None:
-                model.initial_snapshot = find_files(section.initial_snapshot, dates[:1], **place)[0]
+                model.initial_snapshot = find_snapshot(section.initial_snapshot, dates[0], **place)
             _set_latency(model, section, dates, place)
             found.append(RunAsset(channel.name, section.symbol, model))
     return found

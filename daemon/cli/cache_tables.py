@@ -63,11 +63,14 @@ def show_cache(report: dict[str, Any], *, stream: TextIO | None = None) -> None:
         console.print("all checksums are right")
     if "pruned" in report:
         pruned = report["pruned"]
-        console.print(f"taken out: {pruned['files']:,} files, {text.size(pruned['bytes'])}", markup=False)
+        console.print(
+            f"taken out: {text.count(pruned['files'], 'file')}, {text.size(pruned['bytes'])}", markup=False
+        )
     entries = report["entries"]
     limit = f"{text.size(report['bytes'])} of at most {text.size(report['max_bytes'])}"
     console.print(
-        Text(f"{report['folder']}: {len(entries):,} prepared archives, {limit}", style="bold"), soft_wrap=True
+        Text(f"{report['folder']}: {text.count(len(entries), 'prepared archive')}, {limit}", style="bold"),
+        soft_wrap=True,
     )
     if not entries:
         return

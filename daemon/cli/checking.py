@@ -4,13 +4,14 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from daemon.cli import text
 
 if TYPE_CHECKING:
-    from sim.checks import Fixed, Place, Problem, Validation
+    from sim.checks import Fixed, Problem, Validation
     from sim.checks.report import Latency
 
 PIPE_WIDTH = 400
@@ -55,13 +56,9 @@ def amount(value: int, unit: str) -> str:
     return f"{value:,} {unit}".rstrip()
 
 
-def latency_table(latencies: dict[str, "Latency"]) -> Table:
-    """Percentiles in milliseconds."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("latency, ms", no_wrap=True)
-    names = ("rows", "min", "1%", "10%", "50%", "90%", "99%", "99.9%", "max")
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
+def latency_table(latencies: dict[str, "Latency"], console: Console) -> Table:
+    """Percentiles in milliseconds: a line for each kind of row, or a column each where the terminal is narrow."""
+    lines = [["latency, ms", "rows", "min", "1%", "10%", "50%", "90%", "99%", "99.9%", "max"]]
     for name, found in latencies.items():
         values = (
             found.min_ns,
@@ -73,7 +70,15 @@ def latency_table(latencies: dict[str, "Latency"]) -> Table:
             found.p999_ns,
             found.max_ns,
         )
-        table.add_row(name, f"{found.rows:,}", *(f"{value / _MS:,.3f}" for value in values))
+        lines.append([name, f"{found.rows:,}", *(f"{value / _MS:,.3f}" for value in values)])
+    width = sum(max(map(len, column)) + 1 for column in zip(*lines, strict=True))
+    if width > console.width:
+        lines = [list(column) for column in zip(*lines, strict=True)]
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for number, heading in enumerate(lines[0]):
+        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for line in lines[1:]:
+        table.add_row(*line)
     return table
 
 
@@ -85,11 +90,11 @@ def show_validation(report: "Validation", *, rows: int = 3, stream: TextIO | Non
     console.print(Text(f"{name}: {report.rows:,} rows", style="bold"))
     console.print(facts_table(_facts(report)))
     if report.latency:
-        console.print(latency_table(report.latency))
+        console.print(latency_table(report.latency, console))
     for sentence in report.notes:
         console.print(Text.assemble(("note: ", "cyan"), sentence))
-    if report.problems:
-        console.print(_problems_table(report, rows))
+    for problem in report.problems:
+        _show_problem(console, problem, rows, several=len(files) > 1)
     verdict = _verdict(report)
     console.print(Text(verdict, style="green bold" if report.is_sound else "red bold"))
 
@@ -165,45 +170,46 @@ def _step(size: float, is_guessed: bool) -> str:
     return f"{size:.12g}{' (guessed)' if is_guessed else ''}"
 
 
-def _problems_table(report: "Validation", rows: int) -> Table:
-    table = Table(header_style="dim", pad_edge=False, show_lines=False)
-    for name in ("severity", "problem", "count", "most", "total"):
-        table.add_column(
-            name, justify="right" if name in ("count", "most", "total") else "left", no_wrap=True
+def _show_problem(console: Console, problem: "Problem", rows: int, *, several: bool) -> None:
+    """A line with how often and how much, what it is, the first rows, and what to do; each indented under the line."""
+    amounts = ""
+    if problem.unit:
+        most, total = amount(problem.most, problem.unit), amount(problem.total, problem.unit)
+        amounts = f", most {most}, total {total}"
+    console.print(
+        Text.assemble(
+            (f"{problem.severity:<8}", _COLORS[problem.severity]),
+            (problem.name, "bold"),
+            f" {problem.count:,}{amounts}",
         )
-    table.add_column("what", overflow="fold")
-    several = len(report.files) > 1
-    for problem in report.problems:
+    )
+    console.print(Padding(Text(problem.what), (0, 0, 0, 2)))
+    if rows and problem.first:
+        console.print(_places_table(problem, rows, several=several))
+        if problem.count > rows:
+            more = problem.count - min(rows, len(problem.first))
+            console.print(Padding(Text(f"and {more:,} more"), (0, 0, 0, 4)))
+    if problem.hint:
+        console.print(Padding(Text(problem.hint, style="dim"), (0, 0, 0, 2)))
+
+
+def _places_table(problem: "Problem", rows: int, *, several: bool) -> Table:
+    """The first rows: what does not fit in a line goes on below their values, not at the left edge."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for place in problem.first[:rows]:
+        px = "not finite" if place.px is None else f"{place.px:.12g}"
+        qty = "not finite" if place.qty is None else f"{place.qty:.12g}"
+        by = f", {amount(place.amount, problem.unit)}" if place.amount is not None else ""
+        where = f"{place.file}: " if several else ""
         table.add_row(
-            Text(problem.severity, style=_COLORS[problem.severity]),
-            problem.name,
-            f"{problem.count:,}",
-            amount(problem.most, problem.unit) if problem.unit else "",
-            amount(problem.total, problem.unit) if problem.unit else "",
-            Text(_what(problem, rows, several=several)),
+            f"    row {place.row:,}:",
+            Text(
+                f"{where}ev {place.ev:#x}, px {px}, qty {qty}, exch_ts {place.exch_ts}, local_ts {place.local_ts}{by}"
+            ),
         )
     return table
-
-
-def _what(problem: "Problem", rows: int, *, several: bool) -> str:
-    lines = [problem.what]
-    lines += [_place(place, problem.unit, several=several) for place in problem.first[:rows]]
-    if rows and problem.count > rows and problem.first:
-        lines.append(f"  and {problem.count - min(rows, len(problem.first)):,} more")
-    if problem.hint:
-        lines.append(f"  {problem.hint}")
-    return "\n".join(lines)
-
-
-def _place(place: "Place", unit: str, *, several: bool) -> str:
-    where = f"{place.file} " if several else ""
-    by = f", {amount(place.amount, unit)}" if place.amount is not None else ""
-    px = "not finite" if place.px is None else f"{place.px:.12g}"
-    qty = "not finite" if place.qty is None else f"{place.qty:.12g}"
-    return (
-        f"  {where}row {place.row:,}: ev {place.ev:#x}, exch_ts {place.exch_ts}, local_ts {place.local_ts}, "
-        f"px {px}, qty {qty}{by}"
-    )
 
 
 def show_fix(fixed: list["Fixed"], after: "Validation", *, stream: TextIO | None = None) -> None:

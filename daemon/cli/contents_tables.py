@@ -33,12 +33,14 @@ def _show_events(console: Console, contents: "Contents", check: "Validation") ->
     console.print(Text(f"{contents.file}: {contents.rows:,} rows, {text.size(contents.bytes)}", style="bold"))
     console.print(facts_table(_facts(contents, check)))
     if check.latency:
-        console.print(latency_table(check.latency))
+        console.print(latency_table(check.latency, console))
     for sentence in check.notes:
         console.print(Text.assemble(("note: ", "cyan"), sentence))
-    if contents.book is not None and (contents.book.bids or contents.book.asks):
-        console.print(_book_title(contents.book), style="dim")
-        console.print(_book_table(contents.book))
+    book = contents.book
+    if book is not None and (book.bids or book.asks or book.at_ts is not None):
+        console.print(_book_title(book), style="dim")
+        if book.bids or book.asks:
+            console.print(_book_table(book))
     if contents.first:
         console.print(_rows_table(contents.first, contents.last))
 
@@ -109,14 +111,17 @@ def _book_table(book: "Book") -> Table:
 
 
 def _rows_table(first: list["Row"], last: list["Row"]) -> Table:
-    table = Table(header_style="dim", box=None, pad_edge=False)
-    for name in ("row", "ev", "exch_ts", "local_ts", "px", "qty", "order_id", "ival", "fval"):
-        table.add_column(name, justify="right", no_wrap=True)
+    """Without the columns of which all rows have nothing."""
     seen = {row.row for row in first}
     rows = [*first, *(row for row in last if row.row not in seen)]
+    more = [name for name in ("order_id", "ival", "fval") if any(getattr(row, name) != 0 for row in rows)]
+    table = Table(header_style="dim", box=None, pad_edge=False)
+    for name in ("row", "ev", "exch_ts", "local_ts", "px", "qty", *more):
+        table.add_column(name, justify="right", no_wrap=True)
     for number, row in enumerate(rows):
         if number and row.row != rows[number - 1].row + 1:
             table.add_row("...")
+        further = {"order_id": str(row.order_id), "ival": str(row.ival), "fval": _number(row.fval)}
         table.add_row(
             f"{row.row:,}",
             f"{row.ev:#x}",
@@ -124,9 +129,7 @@ def _rows_table(first: list["Row"], last: list["Row"]) -> Table:
             str(row.local_ts),
             _number(row.px),
             _number(row.qty),
-            str(row.order_id),
-            str(row.ival),
-            _number(row.fval),
+            *(further[name] for name in more),
         )
     return table
 

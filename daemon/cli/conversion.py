@@ -88,7 +88,7 @@ def _crossed(crossed: "Crossed") -> str:
     if not crossed.times:
         return "never"
     total_ms, longest_ms = crossed.total_ns / 1e6, crossed.longest_ns / 1e6
-    return f"{crossed.times:,} times, {total_ms:,.1f} ms in all, the longest {longest_ms:,.1f} ms"
+    return f"{text.count(crossed.times, 'time')}, {total_ms:,.1f} ms in all, the longest {longest_ms:,.1f} ms"
 
 
 def _span(first_ns: int, last_ns: int) -> str:

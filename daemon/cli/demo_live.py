@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from daemon.cli import text
 from daemon.cli.demo_run import stage
 from daemon.cli.live_check import Row, compare
 from daemon.cli.live_run import Market, Played, play
@@ -99,7 +100,7 @@ def _show(name: str, played: Played, instrument: InstrumentSection) -> bool:
     )
     console.print(_table(name, rows))
     orders = played.truth["orders"]
-    console.print(f"{len(orders):,} orders reached the exchange", markup=False, style="dim")
+    console.print(f"{text.count(len(orders), 'order')} reached the exchange", markup=False, style="dim")
     return all(row.agrees for row in rows)
 
 
@@ -108,7 +109,7 @@ def _show_mishaps(played: Played) -> None:
     said = ", ".join(f"{count:,} {kind}" for kind, count in most[:_MISHAPS_SHOWN])
     total = sum(played.mishaps.values())
     click.echo(
-        f"The exchange misbehaved {total:,} times: {said}{', ...' if len(most) > _MISHAPS_SHOWN else ''}"
+        f"The exchange misbehaved {text.count(total, 'time')}: {said}{', ...' if len(most) > _MISHAPS_SHOWN else ''}"
     )
 
 

@@ -16,7 +16,8 @@ Examples:
   hftd inspect run.npz
 
 FILE is an archive of events, a file of order latencies, or what a run
-recorded. A time of day is that of the archive's first day, UTC.
+recorded. A time of day (UTC) is the first one that the archive reaches, and
+that of its first day if it reaches none.
 What is wrong with an archive is counted here, and `hftd validate` shows it.
 
 Exit codes: 0 good, 2 the file can't be read or an option is wrong.

@@ -37,7 +37,10 @@ def show_replay(summary: ReplaySummary, *, stream: TextIO | None = None) -> None
         markup=False,
     )
     for bot in summary.bots:
-        console.print(f"  {bot.name}: {bot.orders:,} orders, {bot.fills:,} fills; {bot.left}", markup=False)
+        console.print(
+            f"  {bot.name}: {text.count(bot.orders, 'request')}, {text.count(bot.fills, 'fill')}; {bot.left}",
+            markup=False,
+        )
     for warning in summary.warnings:
         console.print(Text.assemble(("warning: ", "yellow bold"), warning))
 

@@ -60,9 +60,11 @@ def command(
     with importing():
         from sim.tools import snapshot
         from sim.tools.book import END
-        from sim.tools.times import first_time, parse_time
+        from sim.tools.times import first_time, last_time, parse_time
 
-    until_ts = END if at is None else parse_time(at, first_time(files[0], clock))
+    until_ts = END
+    if at is not None:
+        until_ts = parse_time(at, first_time(files[0], clock), lambda: last_time(files[-1], clock))
     with (
         watching("none" if progress_mode == "none" else "plain"),
         Share("reading", mode=progress_mode) as progress,

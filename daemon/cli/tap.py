@@ -59,6 +59,7 @@ def command(
     save: Path | None,
 ) -> int:
     """Show a channel's market data as it passes, or save it as an archive."""
+    from daemon.cli import text
     from daemon.cli.tapping import Choice, Saver, Shower, tap
     from hftd.bot.result import check_output
 
@@ -70,5 +71,5 @@ def command(
     what = f"{end.rows:,} rows" + (f" in {save}" if save is not None else "")
     click.echo(f"{what}; {end.why}", err=True)
     if end.lapped:
-        click.echo(f"the market went by unseen {end.lapped:,} times: rows are missing", err=True)
+        click.echo(f"the market went by unseen {text.count(end.lapped, 'time')}: rows are missing", err=True)
     return 1 if end.lapped else 0

@@ -18,11 +18,13 @@ def rate(count: float, seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """As in "0.25 s", "12 s", "10 min 5 s", "2 h 3 min", "3 d 4 h"."""
+    """As in "0.50 µs", "1.20 ms", "0.25 s", "12 s", "10 min 5 s", "2 h 3 min", "3 d 4 h"."""
     if not math.isfinite(seconds) or seconds < 0:
         return NOTHING
     if seconds < 10:
-        return f"{seconds:.2f} s" if seconds >= 0.01 or seconds == 0 else f"{seconds * 1e3:.2f} ms"
+        if seconds >= 0.01 or seconds == 0:
+            return f"{seconds:.2f} s"
+        return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-5 else f"{seconds * 1e6:.2f} µs"
     whole = round(seconds)
     for big, small, size, inner in (("d", "h", 86_400, 3_600), ("h", "min", 3_600, 60), ("min", "s", 60, 1)):
         if whole >= size:
@@ -46,6 +48,12 @@ def size(count: float) -> str:
         if count >= unit_size:
             return f"{count / unit_size:.1f} {unit}"
     return f"{count:.0f} B"
+
+
+def count(number: int, word: str) -> str:
+    """As in "1 file", "2,000 files", "3 boxes"."""
+    plural = f"{word}es" if word.endswith(("x", "s", "ch")) else f"{word}s"
+    return f"{number:,} {word if number == 1 else plural}"
 
 
 def money(values: list[float]) -> list[str]:

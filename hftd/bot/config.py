@@ -32,7 +32,8 @@ class BotSection(Section, frozen=True):
             them and flatten the position.
         pull_quotes: Have a connector cancel the open orders of an instrument, and refuse new ones, while its feed is
             stale or its book not valid.
-        attach_s: For how long the bot waits for a channel that is not there yet when it starts.
+        attach_s: For how long the bot waits for a channel that is not there yet when it starts; a daemon that runs for
+            the first time compiles and reads before it listens.
         reattach_s: For how long the bot looks for a connector that is gone, before it ends; 0 to end at once. A replay
             that is gone does not come back.
     """
@@ -42,7 +43,7 @@ class BotSection(Section, frozen=True):
     spin_us: Annotated[int, msgspec.Meta(ge=0, le=SPIN_MAX_US)] = 50
     end: Literal["cancel", "keep", "flatten"] = "cancel"
     pull_quotes: bool = False
-    attach_s: Annotated[float, msgspec.Meta(ge=0, le=REATTACH_MAX_S)] = 3.0
+    attach_s: Annotated[float, msgspec.Meta(ge=0, le=REATTACH_MAX_S)] = 120.0
     reattach_s: Annotated[float, msgspec.Meta(ge=0, le=REATTACH_MAX_S)] = 60.0
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from hftd.bot.config import BotConfig
 from hftd.bot.result import AssetResult, BotResult
 from hftd.bot.strategy import Strategy, load_strategy
 from hftd.clock import monotonic_ns, sleep
-from hftd.errors import HftdError, StrategyError
+from hftd.errors import HftdError, NoSuchChannelError, StrategyError
 from hftd.hbt import Hbt
 from hftd.local import Contract
 from hftd.log import LazyLogger
@@ -235,9 +235,16 @@ def _await_channels(names: set[str], patience_s: float) -> None:
     is_said = False
     while missing := sorted(name for name in names if not who_listens(socket_path(name))):
         if monotonic_ns() >= deadline_ns:
-            raise no_such_channel(missing[0], socket_path(missing[0]))
+            error = no_such_channel(missing[0], socket_path(missing[0]))
+            raise NoSuchChannelError(
+                error.what,
+                where=error.where,
+                hint=f"{error.hint}; the bot waited {patience_s:g} s for it (`attach_s` of [bot])",
+            )
         if not is_said:
-            _log.warning("waiting for a channel", channel=", ".join(missing), seconds=patience_s)
+            _log.warning(
+                "waiting for a daemon to serve a channel", channel=", ".join(missing), attach_s=patience_s
+            )
             is_said = True
         sleep(_LOOK_SECONDS)
 

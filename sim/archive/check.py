@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from hftd.errors import DataError
+from hftd.errors import CURE, DataError
 from hftd.jit import inline, kernel
 from hftd.native import load_f64, load_i64, store_i64
 from hftd.types import (
@@ -209,14 +209,14 @@ def _error(rows: np.ndarray, problems: np.ndarray, where: str, after: LastTimes 
     row = rows[number]
     values = f"ev {int(row['ev']):#x}, exch_ts {row['exch_ts']}, local_ts {row['local_ts']}"
     values += f", px {row['px']}, qty {row['qty']}"
-    sort = "put the rows in the order of both clocks: `hftd convert` does, splitting rows where they disagree"
-    convert = "convert the capture again; a row that is not known to be right must not be traded on"
+    sort = f"{CURE} puts the rows in the order of both clocks, and splits those on whose place they disagree"
+    convert = f"convert the capture again, or let {CURE} drop such rows"
     what, hint = {
         _EXCH_ORDER: ("exch_ts is earlier than in a row before", sort),
         _LOCAL_ORDER: ("local_ts is earlier than in a row before", sort),
         _NO_FLAG: (
             "neither the exchange nor the local side sees the row",
-            "set EXCH_EVENT, LOCAL_EVENT or both in ev",
+            f"set EXCH_EVENT, LOCAL_EVENT or both in ev, or let {CURE} drop such rows",
         ),
         _PRICE: ("the price is not finite", convert),
         _QTY: ("the quantity is not finite", convert),

@@ -88,6 +88,35 @@ def find_files(
     return found
 
 
+def find_snapshot(
+    pattern: str, day: str, *, channel: str = "", symbol: str = "", base: Path | str = "."
+) -> Path:
+    """The file of `initial_snapshot`, with the book before the first row of an instrument.
+
+    Args:
+        pattern: As of `find_files`.
+        day: The first day of the run, `YYYYMMDD`.
+        channel: What `{channel}` stands for.
+        symbol: What `{symbol}` stands for; tried as it is, then in lower case.
+        base: A folder.
+
+    Raises:
+        UsageError: The pattern has another placeholder.
+        DataError: The file is missing; says which was looked for, and for which instrument.
+    """
+    _check_pattern(pattern, [day])
+    names = dict.fromkeys((symbol, symbol.lower()))
+    looked = list(dict.fromkeys(Path(base) / _filled(pattern, channel, name, day) for name in names))
+    for path in looked:
+        if path.is_file():
+            return path
+    raise DataError(
+        f"`initial_snapshot` of {channel}/{symbol} names a file that is not there: {_listed([*map(str, looked)])}",
+        where=str(base),
+        hint="`hftd snapshot` makes such a file from the day before; without the key the book begins empty",
+    )
+
+
 def _check_pattern(pattern: str, dates: list[str]) -> None:
     for name in re.findall(r"\{([^{}]*)\}", pattern):
         if name not in _PLACEHOLDERS:

@@ -63,6 +63,7 @@ class Checker:
         self.gap_ns = limits.gap_ns or self.guess.gap_ns
         self.by_order = self.guess.by_order
         self.unpaired_files: list[int] = []
+        self.lone_halves = np.empty(0, layout.place_dtype)
         self._arena = Arena()
         self.problems = np.zeros(layout.PROBLEMS, layout.problem_dtype)
         self.buckets = np.zeros(layout.BUCKETS, layout.bucket_dtype)
@@ -132,6 +133,8 @@ class Checker:
         pool = self._arena.records(layout.place_dtype, layout.HALVES_MAX)
         record["index"] = index.ctypes.data
         record["pool"] = pool.ctypes.data
+        self.pair_kinds = np.zeros(256, np.int64)
+        record["kinds"] = self.pair_kinds.ctypes.data
         record["free"] = self._arena.reserve(8 * layout.HALVES_MAX)
         return record, pool
 
@@ -160,6 +163,7 @@ class Checker:
         elif halves["waiting"]:
             waiting = self._pool[: int(halves["used"])]
             waiting = np.sort(waiting[waiting["extra"] > 0], order="row")
+            self.lone_halves = waiting.copy()
             found = self.problems[layout.LONE_HALF]
             kept = int(min(found["count"], layout.FIRST_MAX))
             more = waiting[: layout.FIRST_MAX - kept]

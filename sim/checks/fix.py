@@ -15,7 +15,8 @@ from sim.archive.stream import EventReader
 from sim.archive.write import LEVEL, ArchiveWriter
 from sim.checks import layout
 from sim.checks.checker import Checker, Limits
-from sim.checks.merge import NO_FLAG, NO_TIME, Merger, Numbered, judge_rows
+from sim.checks.halves import judged, prints_of, widows
+from sim.checks.merge import KEPT, NO_FLAG, NO_TIME, Merger, Numbered
 from sim.checks.pairs import print_rows
 from sim.checks.reorder import HELD_ROWS, Scout, Sorter
 from sim.checks.report import Problem, Validation
@@ -83,6 +84,7 @@ _REASONS: Final = {
     NO_TIME: "with a time that is none",
 }
 _VALUE: Final = "with a price or quantity that can't be"
+_WIDOW: Final = "halves whose other half was dropped"
 _AGAIN, _DOUBLED = "trades that came again", "trades that were there twice"
 
 
@@ -95,6 +97,7 @@ class _Sieve:
         self.shift_ns = 0
         self.again: NDArray[np.int64] = np.empty(0, np.int64)
         self.doubled: NDArray[np.int64] = np.empty(0, np.int64)
+        self.widows: Counter[int] = Counter()
         self.dropped: Counter[str] = Counter()
         self._block_rows = block_rows
 
@@ -102,10 +105,13 @@ class _Sieve:
         """Rows and their numbers."""
         self.dropped.clear()
         seen: Counter[tuple[int, int]] = Counter()
+        widows_left = self.widows.copy()
         at = 0
         with EventReader(self.path, block_rows=self._block_rows) as reader:
             for block in reader.blocks():
                 is_kept = self._judged(block)
+                if widows_left:
+                    self._drop_widows(block, is_kept, widows_left)
                 if len(self.again) or len(self.doubled):
                     self._drop_doubles(block, is_kept, seen)
                 rows = block[is_kept]
@@ -116,11 +122,19 @@ class _Sieve:
                     progress(at, reader.count)
 
     def _judged(self, block: NDArray[np.void]) -> NDArray[np.bool_]:
-        verdicts = np.empty(len(block), np.int64)
-        judge_rows.call(block.ctypes.data, len(block), self.tick_size, verdicts.ctypes.data)
-        for verdict in np.unique(verdicts[verdicts != 0]).tolist():
+        verdicts = judged(block, self.tick_size)
+        for verdict in np.unique(verdicts[verdicts != KEPT]).tolist():
             self.dropped[_REASONS.get(verdict, _VALUE)] += int((verdicts == verdict).sum())
-        return verdicts == 0
+        return verdicts == KEPT
+
+    def _drop_widows(self, block: NDArray[np.void], is_kept: NDArray[np.bool_], left: Counter[int]) -> None:
+        prints = prints_of(block)
+        is_one = is_kept & np.isin(prints, np.fromiter(left, np.int64, len(left)))
+        for number in np.flatnonzero(is_one).tolist():
+            if left[int(prints[number])]:
+                left[int(prints[number])] -= 1
+                is_kept[number] = False
+                self.dropped[_WIDOW] += 1
 
     def _drop_doubles(
         self, block: NDArray[np.void], is_kept: NDArray[np.bool_], seen: Counter[tuple[int, int]]
@@ -224,10 +238,11 @@ def fix(
 ) -> tuple[Fixed, Validation]:
     """Write a corrected copy of an archive: rows in the order of both clocks, without those that can't be played.
 
-    Rows without a clock's flag, without a time, or with a price or quantity that can't be are dropped, and trades that
-    are there twice; where rows arrive before they were sent, all local times are moved by the greatest such amount.
-    Nothing else is changed, and an archive without these problems is copied row for row. Rows that are out of order
-    are put in order and split where the clocks disagree, as the converters do.
+    Rows without a clock's flag, without a time, or with a price or quantity that can't be are dropped; of a split row
+    both halves go if one of them can't be. So are trades that are there twice; where rows arrive before they were sent,
+    all local times are moved by the greatest such amount. Nothing else is changed, and an archive without these
+    problems is copied row for row. Rows that are out of order are put in order and split where the clocks disagree, as
+    the converters do.
 
     Args:
         source: The archive.
@@ -259,6 +274,13 @@ def fix(
     report.rows_out_of_order = {name: before.count(name) for name in ("exch_order", "local_order")}
     is_sorted = not any(report.rows_out_of_order.values())
     sieve = _Sieve(source, checker.tick_size, min(_BLOCK_ROWS, max(held_rows, 1)))
+    sieve.widows, lone_dropped = widows(checker.lone_halves, checker.tick_size)
+    lone_dropped += sieve.widows.total()
+    if checker.unpaired_files:
+        report.not_fixed.append(
+            f"lone_half: more than {layout.HALVES_MAX:,} rows of one clock wait for their other half, so it was not "
+            "looked whether a half that is dropped has another one"
+        )
     if not is_sorted:
         checker = _checked_in_order(sieve, held_rows, limits, progress)
         if checker is None:
@@ -274,7 +296,12 @@ def fix(
             raise _no_rows(source)
     report.rows_written, report.bytes_written = writer.count, writer.bytes_written
     report.dropped = {reason: count for reason, count in sieve.dropped.items() if count}
-    report.not_fixed += [_left(problem) for problem in before.problems if problem.name not in FIXED]
+    report.not_fixed += [
+        _left(problem, count)
+        for problem in before.problems
+        if problem.name not in FIXED
+        and (count := problem.count - (lone_dropped if problem.name == "lone_half" else 0)) > 0
+    ]
     return report, before
 
 
@@ -296,5 +323,6 @@ def _no_rows(source: Path) -> DataError:
     )
 
 
-def _left(problem: Problem) -> str:
-    return f"{problem.name}: {problem.what} ({problem.count:,})"
+def _left(problem: Problem, count: int) -> str:
+    advice = f"; {problem.hint}" if problem.name == "lone_half" else ""
+    return f"{problem.name}: {problem.what} ({count:,}){advice}"

@@ -203,6 +203,7 @@ halves_dtype = np.dtype(
         ("file", "i8"),
         ("row", "i8"),
         ("pairs", "i8"),
+        ("kinds", "i8"),  # 256 counts: the pairs by kind
     ],
     align=True,
 )

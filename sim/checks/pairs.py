@@ -167,9 +167,22 @@ def pair_halves(state, rows, count):
         store_i64(place + 16, load_i64(place + 16) - 1)
         s.waiting -= 1
         s.pairs += 1
+        kind = load_i64(row) & KIND_MASK
+        store_i64(s.kinds + 8 * kind, load_i64(s.kinds + 8 * kind) + 1)
         if load_i64(place + 16) == 0:
             index_remove(s.index, print_)
             store_i64(s.free + 8 * s.frees, slot)
             s.frees += 1
     s.row += count
+    return count
+
+
+@kernel("int64(int64, int64, int64)")
+def print_halves(rows, count, target):
+    """Write the print of each row of one clock, with which one that is, to `target` (int64), 0 for all other rows."""
+    for number in range(count):
+        row = rows + number * _ROW
+        flags = load_i64(row) & _BOTH
+        is_half = flags != _BOTH and flags != 0 and load_i64(row) & KIND_MASK < USER_DEFINED_EVENT
+        store_i64(target + 8 * number, mixed(row_print(row), flags) if is_half else 0)
     return count

@@ -18,7 +18,8 @@ class Kind(NamedTuple):
 
 _SORT: Final = "`--fix` puts the rows in the order of both clocks"
 _CONVERT: Final = "convert the capture again; `--fix` drops such rows"
-_STEP: Final = "is the size right? Give the exchange's by the option"
+_TICK: Final = "is the size right? `--tick-size` gives the exchange's"
+_LOT: Final = "is the size right? `--lot-size` gives the exchange's"
 
 KINDS: Final = {
     layout.EXCH_ORDER: Kind("exch_order", ERROR, "exch_ts is earlier than in a row before", _SORT, "ns"),
@@ -30,8 +31,8 @@ KINDS: Final = {
     layout.PRICE: Kind("price", ERROR, "the price is not finite, or beyond what has ticks", _CONVERT),
     layout.QTY: Kind("qty", ERROR, "the quantity is not finite", _CONVERT),
     layout.NEGATIVE_QTY: Kind("negative_qty", ERROR, "the quantity is negative", _CONVERT),
-    layout.OFF_TICK: Kind("off_tick", WARNING, "the price is no multiple of the tick size", _STEP),
-    layout.OFF_LOT: Kind("off_lot", WARNING, "the quantity is no multiple of the lot size", _STEP),
+    layout.OFF_TICK: Kind("off_tick", WARNING, "the price is no multiple of the tick size", _TICK),
+    layout.OFF_LOT: Kind("off_lot", WARNING, "the quantity is no multiple of the lot size", _LOT),
     layout.KIND: Kind(
         "unknown_kind", WARNING, "there is no such kind of row; it is passed over in a run", "", ""
     ),
@@ -101,7 +102,10 @@ KINDS: Final = {
     ),
     layout.DUPLICATE_ORDER: Kind("duplicate_order", WARNING, "the row adds an order that is there"),
     layout.LONE_HALF: Kind(
-        "lone_half", WARNING, "the row is of one clock, and there is no equal row of the other"
+        "lone_half",
+        WARNING,
+        "the row is of one clock, and there is no equal row of the other",
+        "only one side of a run sees it, so the two books differ: convert the capture again",
     ),
     layout.NOT_POSITIVE: Kind("not_positive", NOTE, "the price is 0 or below"),
     layout.ZERO_TRADE: Kind("zero_trade", NOTE, "a trade of nothing"),

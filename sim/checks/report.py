@@ -135,9 +135,9 @@ class Validation(msgspec.Struct, kw_only=True):
 
     Attributes:
         files: In the order given, taken as consecutive.
-        rows: Of all of them.
-        rows_by_kind: By name.
-        split_rows: Rows that are two, one for each clock.
+        rows: Of all of them, as they stand in the files.
+        rows_by_kind: Rows before any was split, by the names of their kinds: one that became two counts once.
+        split_rows: Rows that became two, one for each clock.
         tick_size: By which prices were judged.
         tick_guessed: Whether it was guessed from the first rows.
         lot_size: By which quantities were judged.
@@ -153,7 +153,7 @@ class Validation(msgspec.Struct, kw_only=True):
         trades: Where they stood.
         problems: The worst first; empty if there are none.
         notes: What else the user should know.
-        seconds: How long it took.
+        seconds: How long it took, without compiling.
     """
 
     files: list[FileRows]

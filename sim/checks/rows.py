@@ -118,14 +118,31 @@ def _check_flags(s, row, row_no, ev, kind):
 
 
 @inline
-def _check_clock(s, row, row_no, ts, last, problem, kind):
-    """A time on one clock: that it is one, and that it does not go back. Returns the last time now."""
-    if ts > MAX_TS or ts < -MAX_TS:
-        note(s.problems, layout.NO_TIME, s.file, row_no, row, 0)
-        return last
+def _is_no_time(ts):
+    return ts > MAX_TS or ts < -MAX_TS
+
+
+@inline
+def _is_of_other_unit(ts, kind):
     # The rows of a snapshot of the end of a day have no times.
-    if (ts < TIME_MIN or ts > TIME_MAX) and not (ts == 0 and kind in (DEPTH_SNAPSHOT_EVENT, ADD_ORDER_EVENT)):
+    is_none = ts == 0 and kind in (DEPTH_SNAPSHOT_EVENT, ADD_ORDER_EVENT)
+    return (ts < TIME_MIN or ts > TIME_MAX) and not is_none and not _is_no_time(ts)
+
+
+@inline
+def _check_times(s, row, row_no, exch_ts, local_ts, is_exch, is_local, kind):
+    """That the times of the clocks that a row has are some: a row counts once, whichever of them are wrong."""
+    if (is_exch and _is_no_time(exch_ts)) or (is_local and _is_no_time(local_ts)):
+        note(s.problems, layout.NO_TIME, s.file, row_no, row, 0)
+    if (is_exch and _is_of_other_unit(exch_ts, kind)) or (is_local and _is_of_other_unit(local_ts, kind)):
         note(s.problems, layout.TIME_UNIT, s.file, row_no, row, 0)
+
+
+@inline
+def _check_clock(s, row, row_no, ts, last, problem):
+    """That the times of one clock do not go back. Returns the last time now."""
+    if _is_no_time(ts):
+        return last
     if ts < last:
         note(s.problems, problem, s.file, row_no, row, last - ts)
     return ts
@@ -226,13 +243,14 @@ def check_rows(state, rows, count):
         if not (is_exch or is_local):
             note(s.problems, layout.NO_FLAG, s.file, row_no, row, 0)
             continue
+        _check_times(s, row, row_no, exch_ts, local_ts, is_exch, is_local, kind)
         if is_exch:
             s.exch_first = min(s.exch_first, exch_ts)
-            s.exch_last = _check_clock(s, row, row_no, exch_ts, s.exch_last, layout.EXCH_ORDER, kind)
+            s.exch_last = _check_clock(s, row, row_no, exch_ts, s.exch_last, layout.EXCH_ORDER)
             s.exch_rows += 1
         if is_local:
             s.local_first = min(s.local_first, local_ts)
-            s.local_last = _check_clock(s, row, row_no, local_ts, s.local_last, layout.LOCAL_ORDER, kind)
+            s.local_last = _check_clock(s, row, row_no, local_ts, s.local_last, layout.LOCAL_ORDER)
             s.local_rows += 1
         _check_flags(s, row, row_no, ev, kind)
         if is_priced(kind):

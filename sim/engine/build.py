@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hftd import feed
 from hftd.arena import Arena
-from hftd.errors import DataError, HftdError, StrategyError
+from hftd.errors import CURE, DataError, HftdError, StrategyError
 from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
 from hftd.local import fill_book, fill_market_orders
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
@@ -237,7 +237,7 @@ class Engine:
             raise DataError(
                 f"row {wrong} of the initial snapshot ({values}) has a price or quantity that can't be",
                 where=f"asset {self.models[asset_no].name or asset_no}",
-                hint="remove or repair the row",
+                hint=f"`hftd snapshot` makes one from an archive; {CURE} drops such rows",
             )
         feed.load_book.call(book, rows.ctypes.data, len(rows))
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.arena import Arena
-from hftd.errors import DataError
+from hftd.errors import CURE, DataError
 from hftd.layout import book_dtype
 from hftd.local import AssetSpec, fill_book
 from hftd.types import INVALID_MIN, event_dtype
@@ -31,10 +31,10 @@ from sim.engine.layout import (
 )
 
 _WHAT_IS_WRONG = {
-    PREPARE_UNSORTED: ("goes back in time", "sort the rows, or split them by clock: see docs/archives.md"),
-    PREPARE_NOT_FINITE: ("has a price or quantity that is not a number", "remove or repair the row"),
-    PREPARE_NEGATIVE_QTY: ("has a negative quantity", "remove or repair the row"),
-    PREPARE_NO_TIME: ("has a time that is none", "times are nanoseconds since 1970"),
+    PREPARE_UNSORTED: ("goes back in time", f"sort the rows: {CURE} puts them in the order of both clocks"),
+    PREPARE_NOT_FINITE: ("has a price or quantity that is not a number", f"{CURE} drops such rows"),
+    PREPARE_NEGATIVE_QTY: ("has a negative quantity", f"{CURE} drops such rows"),
+    PREPARE_NO_TIME: ("has a time that is none", f"times are nanoseconds since 1970; {CURE} drops such rows"),
 }
 # What the columns depend on besides the rows: a run that differs in one of these makes its own.
 _STREAM_FIELDS = ("is_local", "offset_ns", "kinds")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from hftd.errors import DataError
 from hftd.types import event_dtype
 from sim.archive import find_files
+from sim.archive.files import find_snapshot
 from sim.asset import AssetModel, as_rows
 from sim.engine.layout import EXCHANGE_PARTIAL_FILLS, EXCHANGE_WHOLE_FILLS
 from sim.exchange.binancefutures.instruments import Instrument
@@ -51,7 +52,7 @@ def models_of(
         else:
             model.data = list(find_files(config.market.data, dates, **place))
             if section.initial_snapshot is not None:
-                model.initial_snapshot = find_files(section.initial_snapshot, dates[:1], **place)[0]
+                model.initial_snapshot = find_snapshot(section.initial_snapshot, dates[0], **place)
         models.append(model)
     return models
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hftd.errors import DataError
 from hftd.runfile import read_run
-from hftd.types import LOCAL_EVENT
+from hftd.types import EXCH_EVENT, LOCAL_EVENT
 from sim.archive import read_latencies
 from sim.checks.checker import Limits
 from sim.checks.guess import Guess
@@ -19,7 +19,7 @@ from sim.tools.book import ArchiveBook
 from sim.tools.bursts import Burst, Bursts
 from sim.tools.kinds import EVENTS, LATENCIES, kind_of
 from sim.tools.latencies import LatencyReport, describe
-from sim.tools.times import parse_time
+from sim.tools.times import how_long, last_time, parse_time
 
 _NO_END: Final = (1 << 63) - 1
 
@@ -113,7 +113,7 @@ class Contents(msgspec.Struct, kw_only=True):
         bytes: Its size.
         rows: Rows of events or latencies; of a run, rows that were recorded.
         seconds: How long the archive is, by the local clock (the exchange's if no row has the local one).
-        rows_per_s: Rows over that time.
+        rows_per_s: Rows over that time, a split one once.
         trades_per_s: Trades over that time.
         check: What `hftd validate` finds; of archives of events.
         bursts: The busiest stretches.
@@ -245,20 +245,28 @@ class _Look:
     def _begin(self, block: NDArray[np.void]) -> ArchiveBook:
         guess = Guess(block)
         if self.at is not None:
-            has_local = (block["ev"] & np.uint64(LOCAL_EVENT)) != 0
-            name = "local_ts" if self.clock == "local" else "exch_ts"
-            times = block[name][has_local] if has_local.any() else block[name]
-            self.at_ts = parse_time(self.at, int(times[0]))
-            if self.at_ts < int(times[0]):
-                self.notes.append("the archive begins after that time: its book is empty then")
+            flag, name = (LOCAL_EVENT, "local_ts") if self.clock == "local" else (EXCH_EVENT, "exch_ts")
+            of_clock = (block["ev"] & np.uint64(flag)) != 0
+            times = block[name][of_clock] if of_clock.any() else block[name]
+            begin_ts = int(times[0])
+            is_known = bool(of_clock.any())
+            last_ts = (lambda: last_time(self.where, self.clock)) if is_known else None
+            self.at_ts = parse_time(self.at, begin_ts, last_ts)
+            if self.at_ts < begin_ts:
+                self.notes.append(
+                    f"the data begins {how_long(begin_ts - self.at_ts)} after that time: the book is empty then"
+                )
         tick_size = self.limits.tick_size or guess.tick_size or 1e-8
         lot_size = self.limits.lot_size or guess.lot_size or 1e-8
         return ArchiveBook(tick_size, lot_size, by_order=guess.by_order, clock=self.clock)
 
     def book(self) -> Book:
         assert self._book is not None
-        if self.at is not None and not self._is_there:
-            self.notes.append("the archive ends before that time: the book is that of its end")
+        last_ts = self._book.last_ts
+        if self.at is not None and not self._is_there and last_ts is not None and last_ts < self.at_ts:
+            self.notes.append(
+                f"the data ends {how_long(self.at_ts - last_ts)} before that time: the book is that of its end"
+            )
         levels = self._book.levels()
         is_bid = (levels["ev"] >> np.uint64(29)) & np.uint64(1) != 0
         bids, asks = levels[is_bid], levels[~is_bid]
@@ -329,13 +337,15 @@ def _inspect_events(
         first, last = span.exch_first_ts, span.exch_last_ts
     seconds = (last - first) / 1e9 if first is not None and last is not None else 0.0
     book = look.book()
+    if _is_snapshot(report):
+        look.notes.insert(0, "this is a snapshot: a book for `initial_snapshot`, without what came after")
     return Contents(
         file=str(file),
         kind=EVENTS,
         bytes=Path(file).stat().st_size,
         rows=report.rows,
         seconds=seconds,
-        rows_per_s=report.rows / seconds if seconds > 0 else None,
+        rows_per_s=(report.rows - report.split_rows) / seconds if seconds > 0 else None,
         trades_per_s=report.trades.count / seconds if seconds > 0 else None,
         check=report,
         bursts=look.bursts.found(),
@@ -349,6 +359,15 @@ def _inspect_events(
         buckets=checker.buckets[: int(checker.series["used"][0])],
         tick_size=checker.tick_size,
     )
+
+
+def _is_snapshot(report: Validation) -> bool:
+    """Whether there are levels of a snapshot and nothing else, or single orders without times."""
+    kinds, span = set(report.rows_by_kind), report.files[0]
+    if kinds <= {"depth snapshot", "depth clear"}:
+        return True
+    times = (span.exch_first_ts, span.exch_last_ts, span.local_first_ts, span.local_last_ts)
+    return kinds == {"add order"} and all(ts in (0, None) for ts in times)
 
 
 def _inspect_run(file: Path | str, size: int) -> Contents:

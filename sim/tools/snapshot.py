@@ -14,6 +14,7 @@ from sim.archive.stream import EventReader
 from sim.archive.write import ArchiveWriter
 from sim.checks.guess import Guess
 from sim.tools.book import END, ArchiveBook
+from sim.tools.times import how_long
 
 Progress = Callable[[float, float], None]
 """Called with what is done, and the total."""
@@ -114,6 +115,7 @@ def snapshot(
     start = None if initial is None else read_events(initial)
     book: ArchiveBook | None = None
     steps = (0.0, 0.0)
+    is_there = until_ts == END
     for number, file in enumerate(files):
         with EventReader(file) as reader:
             row = 0
@@ -125,6 +127,7 @@ def snapshot(
                     if start is not None:
                         book.load(start, str(initial))
                 if not book.apply(block, until_ts=until_ts, where=str(file), first_row=row):
+                    is_there = True
                     break
                 row += len(block)
                 if progress is not None:
@@ -133,7 +136,11 @@ def snapshot(
                 continue
             break
     assert book is not None, "a reader gives at least one row"
-    rows = book.rows()
+    rows, notes = book.rows(), book.left_out()
+    if not is_there and book.last_ts is not None and book.last_ts < until_ts:
+        notes.append(
+            f"the data ends {how_long(until_ts - book.last_ts)} before that time: the book is that of its end"
+        )
     if output is not None:
         with ArchiveWriter(output, event_dtype) as writer:
             if not len(rows):
@@ -158,5 +165,5 @@ def snapshot(
         tick_guessed=tick_size is None,
         lot_size=steps[1],
         lot_guessed=lot_size is None,
-        notes=book.left_out(),
+        notes=notes,
     )

@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -19,13 +20,16 @@ _ISO: Final = re.compile(
 _OF_DAY: Final = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?")
 
 
-def parse_time(text: str, first_ts: int) -> int:
+def parse_time(text: str, first_ts: int, last_ts: Callable[[], int] | None = None) -> int:
     """A time in nanoseconds since the Unix epoch.
 
     Args:
         text: Nanoseconds (`1723161300000000000`), ISO 8601 (`2024-08-08T23:55:00.5`, with `Z` or an offset; UTC without
             one), or a time of day (`23:55`, `23:55:00.5`).
-        first_ts: When the archive begins: a time of day is the first such one from its second on.
+        first_ts: When the archive begins, ns. A time of day is the first such one from its second on that the archive
+            reaches; if it reaches none, that of its first day.
+        last_ts: Called for when the archive ends, ns, where that decides on which day a time of day is; None: it goes
+            on for as long as it has to.
 
     Raises:
         UsageError: It is none of these, or there is no such time.
@@ -35,9 +39,10 @@ def parse_time(text: str, first_ts: int) -> int:
         return int(text)
     if match := _OF_DAY.fullmatch(text):
         of_day = _of_day(*match.groups(), text=text)
-        day = first_ts // _DAY_NS * _DAY_NS
-        second = first_ts // _NS * _NS
-        return day + of_day if day + of_day >= second else day + _DAY_NS + of_day
+        at_ts = first_ts // _DAY_NS * _DAY_NS + of_day
+        if at_ts >= first_ts // _NS * _NS or (last_ts is not None and at_ts + _DAY_NS > last_ts()):
+            return at_ts
+        return at_ts + _DAY_NS
     if match := _ISO.fullmatch(text):
         year, month, day, hour, minute, second, fraction, zone = match.groups()
         try:
@@ -85,3 +90,35 @@ def first_time(file: Path | str, clock: str = "local") -> int:
             if of_clock.any():
                 return int(block[name][np.argmax(of_clock)])
     raise DataError(f"no row is of the {clock} clock", where=str(file))
+
+
+def last_time(file: Path | str, clock: str = "local") -> int:
+    """The latest time of a clock in an archive, ns; reads all of it.
+
+    Raises:
+        DataError: The archive can't be read, or no row is of that clock.
+    """
+    flag, name = (LOCAL_EVENT, "local_ts") if clock == "local" else (EXCH_EVENT, "exch_ts")
+    found: list[int] = []
+    with EventReader(file) as reader:
+        for block in reader.blocks():
+            times = block[name][(block["ev"] & np.uint64(flag)) != 0]
+            found = [max([*found, int(times.max())])] if len(times) else found
+    if not found:
+        raise DataError(f"no row is of the {clock} clock", where=str(file))
+    return found[0]
+
+
+def how_long(ns: int) -> str:
+    """A span of time as in "12 h 5 min"; the two largest units."""
+    for unit, size in (("ns", 1_000), ("µs", 1_000_000), ("ms", _NS)):
+        if ns < size:
+            return f"{ns * 1000 / size:.3g} {unit}"
+    if ns < 60 * _NS:
+        return f"{ns / _NS:.3g} s"
+    seconds = ns // _NS
+    for big, small, size, inner in (("d", "h", 86_400, 3_600), ("h", "min", 3_600, 60), ("min", "s", 60, 1)):
+        if seconds >= size:
+            rest = seconds % size // inner
+            return f"{seconds // size} {big}" + (f" {rest} {small}" if rest else "")
+    raise AssertionError("a minute and longer is caught above")

@@ -152,7 +152,7 @@ def test_replay_reports_its_run(call):
     code, out, err = call("replay", "--date", "20220831,20220901", "--speed", "2.5")
     assert code == 0
     assert "played 20220831, 20220901 into demofutures: 1,000 rows" in out
-    assert "mm: 12 orders, 3 fills" in out
+    assert "mm: 12 requests, 3 fills" in out
     assert "warning: speed 2.5" in out
     assert "warning: base configs" in out
     assert "waiting for a bot" in err

@@ -14,7 +14,7 @@ import daemon.cli
 from daemon.cli.failing import run
 from hftd.types import event_dtype, latency_dtype
 from sim.archive import read_events, read_latencies, write_events
-from tests.sim.checks.market import START_NS, sound_rows
+from tests.sim.checks.market import START_NS, in_both_orders, kinds, sound_rows
 
 DAY_NS = 86_400_000_000_000
 
@@ -71,6 +71,80 @@ def test_problems_are_a_table_with_rows_and_exit_code_1(call, bad_day):
     assert "row 90:" in out
     assert "not finite" in out
     assert "not sound" in out
+
+
+def test_problems_are_read_at_80_columns(bad_day):
+    from daemon.cli.checking import show_validation
+    from sim.checks import validate
+
+    stream = Terminal()
+    show_validation(validate([bad_day]), stream=stream)
+    lines = stream.getvalue().splitlines()
+    assert max(len(line) for line in lines) <= 80
+    assert "…" not in stream.getvalue()
+    at = next(n for n, line in enumerate(lines) if "price 1" in line)
+    assert lines[at].startswith("error")
+    assert lines[at + 1].startswith("  the price is not finite")
+    assert lines[at + 2].startswith("    row 90: ")
+    # What does not fit stands below the values.
+    assert lines[at + 3].startswith(" " * len("    row 90: "))
+
+
+class Terminal(io.StringIO):
+    """80 columns without colours."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _columns(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+def test_off_tick_and_off_lot_name_the_options_that_give_the_sizes(call, tmp_path):
+    rows = sound_rows(1)
+    rows["px"][90] += 0.05
+    rows["qty"][91] += 0.0005
+    write_events(tmp_path / "off.npz", rows)
+    document = json.loads(call("validate", tmp_path / "off.npz", "--json")[1])
+    hints = {problem["name"]: problem["hint"] for problem in document["problems"]}
+    assert "--tick-size" in hints["off_tick"]
+    assert "--lot-size" in hints["off_lot"]
+
+
+def test_a_row_with_both_times_in_another_unit_is_one_row(call, tmp_path):
+    rows = sound_rows(1)
+    for name in ("exch_ts", "local_ts"):
+        rows[name] //= 1000
+    write_events(tmp_path / "us.npz", rows)
+    document = json.loads(call("validate", tmp_path / "us.npz", "--json")[1])
+    (problem,) = [one for one in document["problems"] if one["name"] == "time_unit"]
+    assert problem["count"] == len(rows)
+    assert [place["row"] for place in problem["first"]] == list(range(len(problem["first"])))
+
+
+def test_split_rows_are_counted_once_by_validate_and_inspect(call, tmp_path):
+    received = sound_rows(1)
+    received["local_ts"] += np.random.default_rng(1).integers(0, 200_000_000, len(received))
+    rows = in_both_orders(received)
+    assert len(rows) > len(received)
+    write_events(tmp_path / "split.npz", rows)
+    checked = json.loads(call("validate", tmp_path / "split.npz", "--json")[1])
+    inspected = json.loads(call("inspect", tmp_path / "split.npz", "--json")[1])["check"]
+    for found in (checked, inspected):
+        assert sum(found["rows_by_kind"].values()) == len(received)
+        assert found["rows_by_kind"]["trade"] == (kinds(received) == 2).sum()
+        assert found["split_rows"] == len(rows) - len(received)
+        assert found["rows"] == len(rows)
+
+
+def test_inspect_says_that_a_snapshot_is_one(call, day, tmp_path):
+    call("snapshot", day, tmp_path / "eod.npz")
+    assert "this is a snapshot" in call("inspect", tmp_path / "eod.npz")[1]
+    assert "this is a snapshot" not in call("inspect", day)[1]
 
 
 def test_json_has_everything_for_a_program(call, bad_day):

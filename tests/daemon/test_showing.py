@@ -100,6 +100,8 @@ def test_quantities_have_the_decimals_that_they_need(values, shown):
     [
         (0, "0.00 s"),
         (0.0012, "1.20 ms"),
+        (0.0099, "9.90 ms"),
+        (4e-7, "0.40 µs"),
         (9.5, "9.50 s"),
         (59.6, "1 min 0 s"),
         (3725, "1 h 2 min"),
@@ -109,6 +111,10 @@ def test_quantities_have_the_decimals_that_they_need(values, shown):
 )
 def test_durations_are_readable(seconds, shown):
     assert text.duration(seconds) == shown
+
+
+def test_one_of_something_is_no_plural():
+    assert [text.count(number, "file") for number in (0, 1, 2000)] == ["0 files", "1 file", "2,000 files"]
 
 
 def test_a_rate_of_no_time_is_a_dash_and_no_error():

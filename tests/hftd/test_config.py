@@ -140,6 +140,13 @@ def test_a_file_of_another_kind_is_refused_by_its_size(tmp_path):
     assert "larger than" in error.what
 
 
+def test_intp_is_another_name_of_interpolated_latency(tmp_path):
+    config = load(write(tmp_path, REPLAY.replace('"interpolated"', '"intp"')), ReplayConfig)
+    latency = config.channels[0].instruments[1].order_latency
+    assert isinstance(latency, InterpolatedLatency)
+    assert latency.files == "../data/{channel}/latency_{date}.npz"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [

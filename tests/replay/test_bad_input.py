@@ -1,6 +1,7 @@
 """What a user gives that is wrong: one message that says what, where and what to do, and the documented exit code."""
 
 import json
+import signal
 from collections.abc import Callable
 
 import numpy as np
@@ -154,8 +155,14 @@ def test_a_bot_that_is_described_wrongly_is_told_before_a_daemon_hears_of_it(ben
 
 
 def test_a_channel_that_is_not_there_is_said_with_those_that_are(bench: Bench):
-    bot = bench.bot_config("one", futures("nowhere"))
-    is_told(bench.start("bot", "--config", bot), 2, "there is no channel 'nowhere'", "start `hftd replay`")
+    bot = bench.bot_config("one", futures("nowhere"), head="attach_s = 0.5")
+    is_told(
+        bench.start("bot", "--config", bot),
+        2,
+        "there is no channel 'nowhere'",
+        "start `hftd replay`",
+        "the bot waited 0.5 s for it (`attach_s` of [bot])",
+    )
     bench.replay(bench.replay_config(futures("fut"), spot("spot")))
     is_told(
         bench.start("bot", "--config", bot),
@@ -163,6 +170,15 @@ def test_a_channel_that_is_not_there_is_said_with_those_that_are(bench: Bench):
         "there is no channel 'nowhere'",
         "channels that run: fut, spot",
     )
+
+
+def test_a_bot_that_is_started_first_says_what_it_waits_for_and_ctrl_c_ends_it(bench: Bench):
+    waiting = bench.start("bot", "--config", bench.bot_config("one", futures("nowhere")))
+    waiting.wait_for("waiting for a daemon to serve a channel")
+    waiting.signal(signal.SIGINT)
+    assert waiting.wait() == 130
+    assert "nowhere" in waiting.stderr
+    assert "Traceback" not in waiting.stderr
 
 
 @pytest.mark.parametrize(

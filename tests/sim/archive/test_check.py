@@ -62,6 +62,7 @@ def test_the_first_bad_row_is_said_with_its_values_and_how_many_there_are(row, m
     with pytest.raises(DataError, match=message) as error:
         check_events(rows, "day.npz")
     text = str(error.value)
+    assert "hftd validate FILE --fix OUT.npz" in error.value.hint
     assert text.startswith("day.npz: row 2: ")
     assert f"exch_ts {row[1]}" in text
     assert f"qty {float(row[4])}" in text

@@ -2,6 +2,7 @@ import pytest
 
 from hftd.errors import DataError, UsageError
 from sim.archive import find_files, parse_dates
+from sim.archive.files import find_snapshot
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,11 @@ def test_several_days_need_a_place_for_the_day(base):
 def test_an_absolute_pattern_does_not_count_from_the_base(base):
     pattern = f"{base}/bf/{{symbol}}_{{date}}.npz"
     assert find_files(pattern, ["20220831"], symbol="btcusdt", base="/nowhere")
+
+
+def test_an_initial_snapshot_that_is_not_there_is_said_by_its_key_and_its_file(base):
+    with pytest.raises(DataError) as caught:
+        find_snapshot("no.npz", "20220831", channel="fut", symbol="BTCUSDT", base=base)
+    assert "`initial_snapshot` of fut/BTCUSDT" in caught.value.what
+    assert str(base / "no.npz") in caught.value.what
+    assert caught.value.what.count("no.npz") == 1

@@ -159,6 +159,44 @@ def test_a_clock_that_is_off_by_more_than_a_minute_is_left_and_said(folder):
     assert copy.tobytes() == rows.tobytes()
 
 
+@settings(deadline=None, max_examples=15)
+@given(
+    seed=st.integers(0, 10_000),
+    wrong=st.sampled_from([("qty", -1.0), ("qty", math.inf), ("px", math.nan), ("local_ts", 1 << 62)]),
+    clock=st.sampled_from([EXCH_EVENT, LOCAL_EVENT]),
+    is_shuffled=st.booleans(),
+)
+def test_of_a_split_row_of_which_one_half_can_not_be_both_halves_go(folder, seed, wrong, clock, is_shuffled):
+    rows = overtaking(seed)
+    halves = ((rows["ev"] & np.uint64(BOTH)) == clock) & np.isin(kinds(rows), (1, 2))
+    number = int(np.flatnonzero(halves)[seed % halves.sum()])
+    others = rows.copy()
+    others["ev"] ^= np.uint64(BOTH)
+    other = next(n for n in range(len(rows)) if others[n].tobytes() == rows[number].tobytes())
+    expected = np.delete(rows, [number, other])
+    name, value = wrong
+    rows[name][number] = value
+    if is_shuffled:
+        rng = np.random.default_rng(seed)
+        rows = rows[np.argsort(np.arange(len(rows)) + rng.uniform(0, 20, len(rows)), kind="stable")]
+    report, copy = fixed(folder, rows)
+    assert copy.tobytes() == expected.tobytes()
+    assert report.dropped["halves whose other half was dropped"] == 1
+    assert not [sentence for sentence in report.not_fixed if sentence.startswith("lone_half")]
+
+
+def test_halves_that_were_alone_before_are_left_and_said_with_what_to_do(folder):
+    rows = overtaking(4)
+    halves = np.flatnonzero((rows["ev"] & np.uint64(BOTH)) == EXCH_EVENT)
+    alone = np.delete(rows, halves[3])
+    report, copy = fixed(folder, alone)
+    assert copy.tobytes() == alone.tobytes()
+    (sentence,) = report.not_fixed
+    assert sentence.startswith("lone_half: ")
+    assert "(1)" in sentence
+    assert "convert the capture again" in sentence
+
+
 def test_what_is_not_put_right_is_said(folder):
     rows = sound_rows(3)
     number = int(np.flatnonzero(kinds(rows) == TRADE_EVENT)[3])

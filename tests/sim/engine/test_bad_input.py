@@ -37,6 +37,7 @@ def test_rows_that_go_back_in_time_are_told_with_their_place(clock, seen, at):
     assert f"row {at} " in error.what and f"by {clock}, which was {was} before" in error.what
     assert "the array" in error.where
     assert "sort" in error.hint
+    assert "hftd validate FILE --fix OUT.npz" in error.hint
 
 
 def test_a_file_that_begins_before_the_last_one_ended_is_told_by_its_name(tmp_path):

@@ -10,7 +10,7 @@ from hftd.runfile import AssetMeta, RunMeta, write_run
 from hftd.types import KIND_MASK, fill_dtype, latency_dtype, record_dtype
 from sim.archive import write_events
 from sim.tools import inspect, snapshot
-from sim.tools.times import parse_time
+from sim.tools.times import how_long, parse_time
 from tests.sim.checks.market import START_NS, kinds, sound_rows
 from tests.sim.l3.market import Market as Orders
 
@@ -83,8 +83,8 @@ def test_a_time_outside_the_archive_is_said(folder):
     write_events(folder / "day.npz", rows)
     late, _ = inspect(folder / "day.npz", at=str(int(rows["local_ts"][-1]) + 5))
     early, _ = inspect(folder / "day.npz", at=str(int(rows["local_ts"][0]) - 5))
-    assert any("ends before that time" in note for note in late.notes)
-    assert any("begins after that time" in note for note in early.notes)
+    assert "the data ends 5 ns before that time: the book is that of its end" in late.notes
+    assert "the data begins 5 ns after that time: the book is empty then" in early.notes
     assert early.book is not None
     assert early.book.levels == (0, 0)
 
@@ -160,6 +160,68 @@ DAY = 1_723_075_200 * S  # 2024-08-08
 def test_times_are_read_to_the_nanosecond(text, expected):
     first = DAY + (23 * 3600 + 54 * 60 + 16) * S + 302_471_518
     assert parse_time(text, first) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("00:00:01", DAY + 86_401 * S),
+        ("23:58", DAY + (23 * 3600 + 58 * 60) * S),
+        # In the minute in which the capture begins, but before it.
+        ("23:54", DAY + (23 * 3600 + 54 * 60) * S),
+        # Not reached on either day.
+        ("00:05", DAY + 300 * S),
+    ],
+)
+def test_a_time_of_day_is_the_first_within_a_capture_that_spans_midnight_else_of_its_first_day(
+    text, expected
+):
+    first = DAY + (23 * 3600 + 54 * 60 + 16) * S + 302_471_518
+    assert parse_time(text, first, lambda: DAY + 86_401 * S + 5) == expected
+
+
+def test_a_time_of_day_before_a_capture_over_midnight_is_said_to_be_before_it(folder):
+    rows = sound_rows(2, start_ns=DAY + (23 * 3600 + 59 * 60 + 59) * S)
+    assert rows["local_ts"][-1] > DAY + 86_400 * S
+    write_events(folder / "night.npz", rows)
+    before, _ = inspect(folder / "night.npz", at="23:54")
+    within, _ = inspect(folder / "night.npz", at="00:00:00")
+    (note,) = before.notes
+    assert note.startswith(
+        ("the data begins 5 min 59 s after that time", "the data begins 6 min after that time")
+    )
+    assert within.notes == []
+    assert within.book is not None
+    assert within.book.at_ts == DAY + 86_400 * S
+
+
+def test_a_time_that_is_that_of_the_last_row_is_within_the_archive(folder):
+    rows = sound_rows(2)
+    write_events(folder / "day.npz", rows)
+    contents, _ = inspect(folder / "day.npz", at=str(int(rows["local_ts"][-1])))
+    assert contents.notes == []
+
+
+def test_a_snapshot_at_a_time_after_the_end_says_by_how_much(folder):
+    rows = sound_rows(2)
+    write_events(folder / "day.npz", rows)
+    _, described = snapshot([folder / "day.npz"], until_ts=int(rows["local_ts"][-1]) + 12 * 3600 * S)
+    assert described.notes == ["the data ends 12 h before that time: the book is that of its end"]
+
+
+@pytest.mark.parametrize(
+    ("ns", "said"),
+    [
+        (0, "0 ns"),
+        (1_500, "1.5 µs"),
+        (2 * S, "2 s"),
+        (60 * S, "1 min"),
+        (90 * S, "1 min 30 s"),
+        (90_000 * S, "1 d 1 h"),
+    ],
+)
+def test_spans_are_said_in_their_two_largest_units(ns, said):
+    assert how_long(ns) == said
 
 
 NO_TIMES = [
