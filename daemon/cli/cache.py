@@ -60,6 +60,7 @@ def command(
     report["entries"] = entries
     report["bytes"] = sum(entry.size_bytes for entry in entries)
     report["max_bytes"] = cache.max_bytes()
+    report["foreign_files"] = len(cache.foreign_files())
     if as_json:
         import msgspec
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat as stats
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,11 @@ _SETTLED_NS: Final = 2_000_000_000
 _KNOWN_MAX: Final = 4096
 """So many files are known by their times."""
 _HASH_BYTES: Final = 4 << 20
-_ENTRY = re.compile(r"([0-9a-f]+)-([0-9a-f]{64})-([0-9a-f]{16})\.v([0-9]+)")
+_ENTRY: Final = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{64})-([0-9a-f]{16})\.v([0-9]{1,6})")
+_PART: Final = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}\.v[0-9]{1,6}\.part")
+_KNOWN: Final = re.compile(r"[0-9a-f]{64}")
+"""What a file is named after that is known by its times, and all that stands in it."""
+_READING: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _KEEPS: Final = {KEEP_SOME: "backtest", KEEP_ALL: "backtest, replay"}
 
 
@@ -144,7 +149,7 @@ def remember(root: Path, stat: os.stat_result, digest: str) -> None:
 def _known(root: Path, stat: os.stat_result) -> str | None:
     with suppress(OSError, UnicodeDecodeError):
         digest = (root / "known" / identity(stat)).read_text()
-        if re.fullmatch("[0-9a-f]{64}", digest):
+        if _KNOWN.fullmatch(digest):
             return digest
     return None
 
@@ -181,16 +186,39 @@ def find(root: Path, path: Path, stat: os.stat_result, wanted: Wanted) -> Path |
         remember(root, stat, digest)
     for one in suitable(wanted):
         entry = entry_path(root, stat.st_size, digest, one)
-        if entry.is_file():
+        if _is_ours(entry):
             return entry
     return None
 
 
 def _listed(root: Path) -> list[str]:
+    """The entries and parts, of all versions. The folder may be one in which a user has other files."""
+    return [name for name, is_ours in _sorted_out(root) if is_ours]
+
+
+def _sorted_out(root: Path) -> list[tuple[str, bool]]:
+    """All names in the folder, and whether they are of entries and parts. What is not is never touched."""
+    found: list[tuple[str, bool]] = []
+    with suppress(OSError), os.scandir(root) as listing:
+        for one in listing:
+            found.append((one.name, _is_named(one.name) and one.is_file(follow_symlinks=False)))
+    return sorted(found)
+
+
+def _is_named(name: str) -> bool:
+    return bool(_ENTRY.fullmatch(name) or _PART.fullmatch(name))
+
+
+def _is_ours(path: Path) -> bool:
     try:
-        return sorted(path.name for path in root.iterdir() if path.name != "known")
+        return _is_named(path.name) and stats.S_ISREG(path.lstat().st_mode)
     except OSError:
-        return []
+        return False
+
+
+def foreign_files() -> list[str]:
+    """What else stands in the folder: none of it is ever touched."""
+    return [name for name, is_ours in _sorted_out(folder()) if not is_ours and name != "known"]
 
 
 class NotWholeError(Exception):
@@ -255,7 +283,7 @@ def _entries_of(root: Path, names: list[str]) -> list[Entry]:
         if match is None or match[4] != str(VERSION):
             continue
         with suppress(OSError, NotWholeError):
-            handle = os.open(root / name, os.O_RDONLY | os.O_CLOEXEC)
+            handle = os.open(root / name, _READING)
             try:
                 header, stat = read_header(handle), os.fstat(handle)
             finally:
@@ -277,15 +305,16 @@ def _entries_of(root: Path, names: list[str]) -> list[Entry]:
 
 
 def discard(path: Path) -> None:
-    """Take a file out of the cache; who reads it reads on."""
-    with suppress(OSError):
-        path.unlink()
+    """Take an entry or a part out of the cache; who reads it reads on. Nothing else is taken away."""
+    if _is_ours(path):
+        with suppress(OSError):
+            path.unlink()
 
 
 def check(path: Path) -> str:
     """Read all of an entry. Returns what is wrong with it, empty if nothing is."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(path, _READING)
     except OSError as error:
         return f"it can't be read: {error.strerror or error}"
     try:
@@ -320,7 +349,8 @@ class Pruned:
 def prune(limit_bytes: int | None = None, keep: Path | None = None) -> Pruned:
     """Take out what is of no use any more, then the least recently used, until the rest takes no more than a limit.
 
-    Files that are in use go on being read; their room gets free when that ends.
+    Files that are in use go on being read; their room gets free when that ends. Only regular files with the names of
+    entries and parts are taken out, whatever else stands in the folder.
 
     Args:
         limit_bytes: For all entries together; None for the default.
@@ -360,7 +390,7 @@ def prune(limit_bytes: int | None = None, keep: Path | None = None) -> Pruned:
 def _is_under_way(path: Path) -> bool:
     """Whether a process is making it."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(path, _READING)
     except OSError:
         return True
     try:
@@ -374,7 +404,12 @@ def _is_under_way(path: Path) -> bool:
 
 def _prune_known(root: Path) -> None:
     with suppress(OSError):
-        known = [(entry.stat().st_mtime_ns, entry.path) for entry in os.scandir(root / "known")]
+        known: list[tuple[int, str]] = []
+        for one in os.scandir(root / "known"):
+            stat = one.stat(follow_symlinks=False)
+            # One that was torn as it was written is shorter.
+            if _KNOWN.fullmatch(one.name) and stats.S_ISREG(stat.st_mode) and stat.st_size <= 64:
+                known.append((stat.st_mtime_ns, one.path))
         for _, path in sorted(known)[: max(len(known) - _KNOWN_MAX, 0)]:
             Path(path).unlink()
 

@@ -152,7 +152,7 @@ def test_files_of_other_versions_and_what_killed_runs_left_are_pruned(day, folde
     (entry,) = cache.entries()
     old = entry.path.with_suffix(".v0")
     shutil.copy(entry.path, old)
-    (folder / "abc.v1.part").write_bytes(b"torn")
+    (folder / f"{'ab' * 32}-{'cd' * 8}.v0.part").write_bytes(b"torn")
     cache.prune()
     assert {path.name for path in folder.iterdir()} == {entry.path.name, "known"}
 

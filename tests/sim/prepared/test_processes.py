@@ -84,7 +84,7 @@ def test_who_follows_takes_over_from_one_that_is_gone(day, folder, monkeypatch):
 
 
 def test_a_name_that_is_locked_is_not_claimed_and_one_that_was_left_is(folder):
-    part = folder / "a.v1.part"
+    part = folder / f"{'ab' * 32}-{'cd' * 8}.v1.part"
     first, is_ours = claim(part)
     assert is_ours
     second, is_second = claim(part)
