@@ -7,6 +7,7 @@ times of a file that was changed just before are not trusted, for a second chang
 
 import fcntl
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -39,6 +40,8 @@ from sim.prepared.make import Wanted
 
 MAX_BYTES: Final = 64 << 30
 """The entries together, and a quarter of the disk, unless `$HFTD_PREPARED_MAX_GB` says otherwise."""
+_MOST_GB: Final = 1 << 30
+"""No disk is larger."""
 _SETTLED_NS: Final = 2_000_000_000
 """Times of files are that coarse at worst."""
 _KNOWN_MAX: Final = 4096
@@ -97,15 +100,27 @@ def max_bytes() -> int:
     Raises:
         UsageError: `$HFTD_PREPARED_MAX_GB` is no number.
     """
-    text = os.environ.get("HFTD_PREPARED_MAX_GB")
-    if text is None:
-        return min(MAX_BYTES, shutil.disk_usage(folder()).total // 4)
-    try:
-        return int(float(text) * (1 << 30))
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"$HFTD_PREPARED_MAX_GB is {text!r}", hint="it must be a number of gigabytes"
-        ) from None
+    asked = asked_bytes()
+    return min(MAX_BYTES, shutil.disk_usage(folder()).total // 4) if asked is None else asked
+
+
+def asked_bytes() -> int | None:
+    """What `$HFTD_PREPARED_MAX_GB` says; None if it is not set, or empty.
+
+    Raises:
+        UsageError: It is no number.
+    """
+    text = os.environ.get("HFTD_PREPARED_MAX_GB", "").strip()
+    if not text:
+        return None
+    with suppress(ValueError):
+        size_gb = float(text)
+        if 0 <= size_gb < math.inf:
+            return int(min(size_gb, _MOST_GB) * (1 << 30))
+    raise UsageError(
+        f"$HFTD_PREPARED_MAX_GB is {text!r}",
+        hint="it must be a number of gigabytes without a unit, such as 64 or 0.5; or leave it unset",
+    )
 
 
 def _hex(*parts: Any) -> str:
@@ -200,8 +215,7 @@ def _sorted_out(root: Path) -> list[tuple[str, bool]]:
     """All names in the folder, and whether they are of entries and parts. What is not is never touched."""
     found: list[tuple[str, bool]] = []
     with suppress(OSError), os.scandir(root) as listing:
-        for one in listing:
-            found.append((one.name, _is_named(one.name) and one.is_file(follow_symlinks=False)))
+        found += ((one.name, _is_named(one.name) and one.is_file(follow_symlinks=False)) for one in listing)
     return sorted(found)
 
 

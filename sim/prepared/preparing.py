@@ -61,7 +61,9 @@ def prepare_file(
     Raises:
         DataError: The file is broken, a row of it is wrong, or the cache can't be written.
         OrderError: A size is no positive number.
+        UsageError: `$HFTD_PREPARED_MAX_GB` is no number.
     """
+    cache.asked_bytes()
     path = Path(path)
     start_ns = monotonic_ns()
     keep = KEEP_ALL if for_replay or by_order else KEEP_SOME

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from isal import isal_zlib
 
+from hftd.errors import UsageError
 from hftd.types import event_dtype
 from sim.archive.stream import EventReader
 from sim.prepared import cache, layout
@@ -255,7 +256,8 @@ class Writer:
         cache.remember(self._root, stat, digest)
         self._part.replace(entry)
         self.entry = entry
-        with suppress(OSError):
+        # What the limit is was looked at when the run began; if it was made nonsense since, the next run says so.
+        with suppress(OSError, UsageError):
             cache.prune(keep=entry)
 
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from hftd.errors import UsageError
 from sim.prepared import cache
 from sim.prepared.preparing import prepare_file
 from tests.sim.prepared.runs import WANTED, maker_on, on_disk, result_of, some_day
@@ -97,3 +98,42 @@ def test_a_folder_of_its_own_has_no_other_files(folder, tmp_path):
     prepare(on_disk(tmp_path / "day.npz", some_day()))
     assert cache.foreign_files() == []
     assert "never touched" not in run_command("cache")[1]
+
+
+@pytest.mark.parametrize("text", ["64GB", "abc", "nan", "inf", "-1"])
+def test_a_limit_that_is_no_number_is_said_before_the_run_plays(folder, tmp_path, monkeypatch, text):
+    day = on_disk(tmp_path / "day.npz", some_day())
+    monkeypatch.setenv("HFTD_PREPARED_MAX_GB", text)
+    for attempt in (lambda: maker_on(day), lambda: prepare(day), cache.max_bytes):
+        with pytest.raises(UsageError, match="HFTD_PREPARED_MAX_GB") as error:
+            attempt()
+        assert "without a unit, such as 64" in str(error.value.hint)
+    assert cache.entries() == []
+
+
+@pytest.mark.parametrize("text", ["", " ", None])
+def test_a_limit_that_is_empty_is_as_one_that_is_not_set(folder, monkeypatch, text):
+    monkeypatch.delenv("HFTD_PREPARED_MAX_GB", raising=False)
+    unset = cache.max_bytes()
+    if text is not None:
+        monkeypatch.setenv("HFTD_PREPARED_MAX_GB", text)
+    assert cache.max_bytes() == unset
+
+
+@pytest.mark.parametrize(("text", "size"), [("64", 64 << 30), ("0.5", 1 << 29), ("0", 0), ("1e300", 1 << 60)])
+def test_a_limit_is_a_number_of_gigabytes(folder, monkeypatch, text, size):
+    monkeypatch.setenv("HFTD_PREPARED_MAX_GB", text)
+    assert cache.max_bytes() == size
+
+
+def test_a_limit_that_becomes_nonsense_during_a_run_does_not_end_it(folder, tmp_path, monkeypatch):
+    day = on_disk(tmp_path / "day.npz", some_day())
+    hbt = maker_on(day)
+    monkeypatch.setenv("HFTD_PREPARED_MAX_GB", "much")
+    assert result_of(hbt) == result_of(maker_on_rows())
+    assert hbt.warnings() == []
+
+
+def maker_on_rows():
+    os.environ["HFTD_PREPARED_MAX_GB"] = ""
+    return maker_on(some_day())
