@@ -22,7 +22,8 @@ from sim.prepared.ahead import Ahead
 from sim.prepared.facts import Facts
 from sim.prepared.layout import KEEP_ALL, KEEP_SOME
 from sim.prepared.make import Wanted
-from sim.prepared.source import Block, Source, Unpacked
+from sim.prepared.source import Source
+from sim.prepared.unpacked import Block, Unpacked
 
 _ROW_BYTES = event_dtype.itemsize
 

@@ -79,7 +79,9 @@ def prepare_file(
         source.stop()
     if entry is None:
         raise DataError(
-            "the file was changed while it was prepared", where=str(path), hint="prepare it again"
+            "the file was changed, or the cache's files were removed, while it was prepared",
+            where=str(path),
+            hint="prepare it again",
         )
     found = next(one for one in cache.entries() if one.path == entry)
     return Preparation(

@@ -61,7 +61,7 @@ def claim(part: Path) -> tuple[int, bool]:
             raise
         stat = os.fstat(handle)
         try:
-            is_there = part.stat().st_ino == stat.st_ino
+            is_there = is_same_file(part.lstat(), stat)
         except FileNotFoundError:
             is_there = False
         if is_there and not stat.st_size:
@@ -71,6 +71,11 @@ def claim(part: Path) -> tuple[int, bool]:
             cache.discard(part)
         os.close(handle)
     raise OSError(f"{part} changes hands too often")
+
+
+def is_same_file(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether a name and a handle are of the same file."""
+    return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 
 
 class Writer:
@@ -178,8 +183,22 @@ class Writer:
                 self.changed.notify_all()
 
     def _drop(self) -> None:
-        cache.discard(self._part)
+        self._discard_part()
         os.close(self._handle)
+
+    def _owns_part(self) -> bool:
+        """Whether the part's name is still that of the file that is written here.
+
+        Somebody may have taken it away, and another run begun anew under that name.
+        """
+        try:
+            return is_same_file(self._part.lstat(), os.fstat(self._handle))
+        except FileNotFoundError:
+            return False
+
+    def _discard_part(self) -> None:
+        if self._owns_part():
+            cache.discard(self._part)
 
     def _write_all(self) -> None:
         stat = self._reader.stat
@@ -209,12 +228,12 @@ class Writer:
             first_row += len(rows)
         if is_wrong:
             # Its blocks can be read by those who are at it; nobody finds it later.
-            cache.discard(self._part)
+            self._discard_part()
             return
         now = self._reader.stat_now()
         if (now.st_size, now.st_mtime_ns) != (stat.st_size, stat.st_mtime_ns):
             # What was hashed is neither what it was nor what it is.
-            cache.discard(self._part)
+            self._discard_part()
             return
         self._complete(stat)
 
@@ -251,10 +270,14 @@ class Writer:
         self._write(table, self._at)
         header["state"] = COMPLETE
         self._write_header()
+        if not self._owns_part():
+            # Nobody could find it. Those who are at it read it to the end.
+            return
         digest = self._digest.hexdigest()
         entry = cache.entry_path(self._root, stat.st_size, digest, self.wanted)
         cache.remember(self._root, stat, digest)
-        self._part.replace(entry)
+        with suppress(FileNotFoundError):
+            self._part.replace(entry)
         self.entry = entry
         # What the limit is was looked at when the run began; if it was made nonsense since, the next run says so.
         with suppress(OSError, UsageError):
