@@ -1,12 +1,9 @@
 """The folder of prepared archives: which there are, of which source, and how much room they may take.
 
-A source is known by its content: the name of an entry holds the SHA-256 of the file it was made from. A file that was
-hashed once is known again by its place on the disk and its times, so that its bytes are not read a second time; the
-times of a file that was changed just before are not trusted, for a second change might not show in them.
+A source is known by its content: the name of an entry holds the SHA-256 of the file it was made from.
 """
 
 import fcntl
-import hashlib
 import math
 import os
 import re
@@ -20,11 +17,10 @@ from typing import Any, Final
 import numpy as np
 from isal import isal_zlib
 
-from hftd.clock import wall_ns
 from hftd.errors import DataError, UsageError
 from hftd.jit import cache_dir
-from sim.archive import npz
-from sim.prepared import layout
+from sim.prepared import known, layout
+from sim.prepared.known import Seen, digest_of, hex_of, remember
 from sim.prepared.layout import (
     COMPLETE,
     HEADER_BYTES,
@@ -42,15 +38,8 @@ MAX_BYTES: Final = 64 << 30
 """The entries together, and a quarter of the disk, unless `$HFTD_PREPARED_MAX_GB` says otherwise."""
 _MOST_GB: Final = 1 << 30
 """No disk is larger."""
-_SETTLED_NS: Final = 2_000_000_000
-"""Times of files are that coarse at worst."""
-_KNOWN_MAX: Final = 4096
-"""So many files are known by their times."""
-_HASH_BYTES: Final = 4 << 20
 _ENTRY: Final = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{64})-([0-9a-f]{16})\.v([0-9]{1,6})")
 _PART: Final = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}\.v[0-9]{1,6}\.part")
-_KNOWN: Final = re.compile(r"[0-9a-f]{64}")
-"""What a file is named after that is known by its times, and all that stands in it."""
 _READING: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _KEEPS: Final = {KEEP_SOME: "backtest", KEEP_ALL: "backtest, replay"}
 
@@ -123,19 +112,10 @@ def asked_bytes() -> int | None:
     )
 
 
-def _hex(*parts: Any) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def identity(stat: os.stat_result) -> str:
-    """A name for a file as it is now."""
-    return _hex(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-
-
 def purpose(wanted: Wanted) -> str:
     """A name for what an entry depends on besides its source."""
     tick, lot = float(wanted.tick_size).hex(), float(wanted.lot_size).hex()
-    return _hex(layout.BLOCK_ROWS, tick, lot, wanted.by_order, wanted.keep)[:16]
+    return hex_of(layout.BLOCK_ROWS, tick, lot, wanted.by_order, wanted.keep)[:16]
 
 
 def entry_path(root: Path, size: int, digest: str, wanted: Wanted) -> Path:
@@ -143,9 +123,9 @@ def entry_path(root: Path, size: int, digest: str, wanted: Wanted) -> Path:
     return root / f"{size:x}-{digest}-{purpose(wanted)}.v{VERSION}"
 
 
-def part_path(root: Path, stat: os.stat_result, wanted: Wanted) -> Path:
+def part_path(root: Path, seen: Seen, wanted: Wanted) -> Path:
     """The file of an entry that is being made."""
-    return root / f"{identity(stat)}-{purpose(wanted)}.v{VERSION}.part"
+    return root / f"{seen.identity}-{purpose(wanted)}.v{VERSION}.part"
 
 
 def suitable(wanted: Wanted) -> list[Wanted]:
@@ -153,43 +133,17 @@ def suitable(wanted: Wanted) -> list[Wanted]:
     return list(dict.fromkeys([wanted._replace(keep=KEEP_ALL), wanted]))
 
 
-def remember(root: Path, stat: os.stat_result, digest: str) -> None:
-    """Know a file again by its place and times, if these are old enough to be trusted."""
-    if wall_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) < _SETTLED_NS:
-        return
-    with suppress(OSError):
-        (root / "known" / identity(stat)).write_text(digest)
-
-
-def _known(root: Path, stat: os.stat_result) -> str | None:
-    with suppress(OSError, UnicodeDecodeError):
-        digest = (root / "known" / identity(stat)).read_text()
-        if _KNOWN.fullmatch(digest):
-            return digest
-    return None
-
-
-def digest_of(path: Path) -> tuple[str, os.stat_result]:
-    """The SHA-256 of a file, and what the system says of it."""
-    digest = hashlib.sha256()
-    with npz.reading(str(path)), path.open("rb") as file:
-        stat = os.fstat(file.fileno())
-        while part := file.read(_HASH_BYTES):
-            digest.update(part)
-    return digest.hexdigest(), stat
-
-
-def find(root: Path, path: Path, stat: os.stat_result, wanted: Wanted) -> Path | None:
+def find(root: Path, seen: Seen, wanted: Wanted) -> Path | None:
     """The complete entry of a source that will do, if there is one.
 
-    The source is hashed only if there is an entry of a file just as large.
+    A source whose hash is not known is hashed only if there is an entry of a file just as large.
 
     Raises:
         DataError: The source can't be read.
     """
-    uses = [purpose(one) for one in suitable(wanted)]
-    digest = _known(root, stat)
+    digest, stat = seen.digest, seen.stat
     if digest is None:
+        uses = [purpose(one) for one in suitable(wanted)]
         candidates = [
             name
             for name in _listed(root)
@@ -197,7 +151,7 @@ def find(root: Path, path: Path, stat: os.stat_result, wanted: Wanted) -> Path |
         ]
         if not candidates:
             return None
-        digest, stat = digest_of(path)
+        digest, stat = digest_of(seen.path)
         remember(root, stat, digest)
     for one in suitable(wanted):
         entry = entry_path(root, stat.st_size, digest, one)
@@ -397,7 +351,7 @@ def prune(limit_bytes: int | None = None, keep: Path | None = None) -> Pruned:
         if total > limit_bytes and entry.path != keep:
             drop(entry.path, entry.size_bytes)
             total -= entry.size_bytes
-    _prune_known(root)
+    known.prune(root)
     return Pruned(len(gone), size_bytes)
 
 
@@ -414,18 +368,6 @@ def _is_under_way(path: Path) -> bool:
     finally:
         os.close(handle)
     return False
-
-
-def _prune_known(root: Path) -> None:
-    with suppress(OSError):
-        known: list[tuple[int, str]] = []
-        for one in os.scandir(root / "known"):
-            stat = one.stat(follow_symlinks=False)
-            # One that was torn as it was written is shorter.
-            if _KNOWN.fullmatch(one.name) and stats.S_ISREG(stat.st_mode) and stat.st_size <= 64:
-                known.append((stat.st_mtime_ns, one.path))
-        for _, path in sorted(known)[: max(len(known) - _KNOWN_MAX, 0)]:
-            Path(path).unlink()
 
 
 def require_folder() -> Path:

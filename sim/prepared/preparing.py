@@ -10,6 +10,7 @@ from hftd.errors import DataError, UsageError
 from sim import given
 from sim.engine.columns import wrong_row
 from sim.prepared import cache
+from sim.prepared.known import look_at
 from sim.prepared.layout import KEEP_ALL, KEEP_SOME
 from sim.prepared.make import Wanted
 from sim.prepared.source import Source
@@ -74,7 +75,8 @@ def prepare_file(
         was_there = source.is_complete
         if not was_there:
             _make(source, progress)
-        entry = cache.find(cache.folder(), path, path.stat(), wanted)
+        root = cache.folder()
+        entry = cache.find(root, look_at(root, path), wanted)
     finally:
         source.stop()
     if entry is None:

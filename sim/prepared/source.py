@@ -18,10 +18,10 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from hftd.clock import sleep
-from sim.archive import npz
 from sim.archive.stream import EventReader
 from sim.prepared import cache, layout
 from sim.prepared.facts import Facts
+from sim.prepared.known import look_at
 from sim.prepared.layout import (
     ALIGN,
     COMPLETE,
@@ -336,9 +336,8 @@ class Source:
 
     def _open_cached(self) -> Any:
         root = cache.folder()
-        with npz.reading(str(self.path)):
-            stat = self.path.stat()
-        entry = cache.find(root, self.path, stat, self.wanted)
+        seen = look_at(root, self.path)
+        entry = cache.find(root, seen, self.wanted)
         if entry is not None:
             handle = os.open(entry, os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -346,13 +345,13 @@ class Source:
             except cache.NotWholeError as error:
                 cache.discard(entry)
                 raise LostError(str(error)) from None
-        part = cache.part_path(root, stat, self.wanted)
+        part = cache.part_path(root, seen, self.wanted)
         # Who follows waits for blocks, not for compilers.
         load_kernels()
         handle, is_ours = claim(part)
         if not is_ours:
             return _Followed(handle)
-        if cache.find(root, self.path, stat, self.wanted) is not None:
+        if cache.find(root, seen, self.wanted) is not None:
             # Somebody finished it between the two looks.
             cache.discard(part)
             os.close(handle)
@@ -367,7 +366,7 @@ class Source:
             os.close(reading)
             os.close(handle)
             raise LostError("it was taken away")
-        writer = Writer(self.path, self.wanted, root, part, handle)
+        writer = Writer(seen, self.wanted, root, part, handle)
         try:
             writer.start()
         except BaseException:

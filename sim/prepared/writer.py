@@ -22,6 +22,7 @@ from hftd.types import event_dtype
 from sim.archive.stream import EventReader
 from sim.prepared import cache, layout
 from sim.prepared.facts import Facts
+from sim.prepared.known import Seen, remember
 from sim.prepared.layout import (
     ALIGN,
     COMPLETE,
@@ -82,15 +83,16 @@ class Writer:
     """Makes one prepared archive.
 
     Args:
-        path: The source.
+        seen: The source.
         wanted: What for.
         root: The cache's folder.
         part: The file's name while it grows.
         handle: The file, locked; the writer closes it.
     """
 
-    def __init__(self, path: Path, wanted: Wanted, root: Path, part: Path, handle: int) -> None:
-        self.path = path
+    def __init__(self, seen: Seen, wanted: Wanted, root: Path, part: Path, handle: int) -> None:
+        self.path = seen.path
+        self._seen = seen
         self.wanted = wanted
         self.records: list[Any] = []
         """Of the blocks that can be read."""
@@ -108,7 +110,7 @@ class Writer:
         self._digest = hashlib.sha256()
         self._stop = threading.Event()
         self._header = np.zeros(1, header_dtype)
-        self._reader = EventReader(path, block_rows=layout.BLOCK_ROWS, digest=self._digest)
+        self._reader = EventReader(seen.path, block_rows=layout.BLOCK_ROWS, digest=self._digest)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -274,8 +276,13 @@ class Writer:
             # Nobody could find it. Those who are at it read it to the end.
             return
         digest = self._digest.hexdigest()
+        if self._seen.may_be_mapped and digest != self._seen.digest:
+            # It was changed since, whatever its times say.
+            self._discard_part()
+            return
         entry = cache.entry_path(self._root, stat.st_size, digest, self.wanted)
-        cache.remember(self._root, stat, digest)
+        if not self._seen.may_be_mapped:
+            remember(self._root, stat, digest)
         with suppress(FileNotFoundError):
             self._part.replace(entry)
         self.entry = entry

@@ -11,6 +11,7 @@ import pytest
 from hftd.errors import DataError, UsageError
 from sim.archive import write_events
 from sim.prepared import cache, layout
+from sim.prepared.known import look_at
 from sim.prepared.layout import COMPLETE, KEEP_ALL
 from sim.prepared.preparing import parse_size, prepare_file
 from sim.prepared.source import Source
@@ -160,7 +161,7 @@ def test_files_of_other_versions_and_what_killed_runs_left_are_pruned(day, folde
 def test_a_part_that_looks_whole_but_was_not_renamed_is_not_found(day, folder):
     prepare(day)
     (entry,) = cache.entries()
-    part = cache.part_path(folder, day.stat(), WANTED)
+    part = cache.part_path(folder, look_at(folder, day), WANTED)
     entry.path.rename(part)
     handle = os.open(part, os.O_RDONLY)
     assert cache.read_header(handle)["state"] == COMPLETE

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from hftd.errors import UsageError
-from sim.prepared import cache
+from sim.prepared import cache, known
 from sim.prepared.preparing import prepare_file
 from tests.sim.prepared.runs import WANTED, maker_on, on_disk, result_of, some_day
 
@@ -71,7 +71,7 @@ def test_a_users_own_files_in_the_folder_outlive_runs_and_preparing(own):
 
 @pytest.mark.parametrize("limit_bytes", [None, 0, 1])
 def test_a_users_own_files_in_the_folder_outlive_pruning(own, limit_bytes, monkeypatch):
-    monkeypatch.setattr(cache, "_KNOWN_MAX", 0)
+    monkeypatch.setattr(known, "_KNOWN_MAX", 0)
     prepare(own / "mon.npz")
     before = content(own)
     torn = own / f"{HEX * 4}-{HEX}.v1.part"

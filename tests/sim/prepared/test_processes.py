@@ -19,6 +19,7 @@ from hftd.errors import DataError
 from hftd.types import event_dtype
 from sim.archive import write_blocks
 from sim.prepared import cache, layout, source, writer
+from sim.prepared.known import look_at
 from sim.prepared.preparing import prepare_file
 from sim.prepared.source import Source
 from sim.prepared.writer import claim
@@ -65,7 +66,7 @@ def test_who_follows_takes_over_from_one_that_is_gone(day, folder, monkeypatch):
     (entry,) = cache.entries()
     whole = entry.path.read_bytes()
     cache.prune(0)
-    part = cache.part_path(folder, day.stat(), WANTED)
+    part = cache.part_path(folder, look_at(folder, day), WANTED)
     handle, is_ours = claim(part)
     assert is_ours
     header = np.frombuffer(bytearray(whole[: layout.header_dtype.itemsize]), layout.header_dtype)
@@ -129,7 +130,7 @@ def test_a_part_whose_name_was_taken_away_never_becomes_an_entry(day, folder, mo
     def take_away(self, made):
         publish(self, made)
         if not handles:
-            part = cache.part_path(folder, day.stat(), WANTED)
+            part = cache.part_path(folder, look_at(folder, day), WANTED)
             part.unlink()
             # Another run has begun anew under its name.
             handles.append(claim(part)[0])
