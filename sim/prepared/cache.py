@@ -18,7 +18,7 @@ import numpy as np
 from isal import isal_zlib
 
 from hftd.errors import DataError, UsageError
-from hftd.jit import cache_dir
+from hftd.jit import cache_dir, source_hash
 from sim.prepared import known, layout
 from sim.prepared.known import Seen, digest_of, hex_of, remember
 from sim.prepared.layout import (
@@ -38,9 +38,14 @@ MAX_BYTES: Final = 64 << 30
 """The entries together, and a quarter of the disk, unless `$HFTD_PREPARED_MAX_GB` says otherwise."""
 _MOST_GB: Final = 1 << 30
 """No disk is larger."""
-_ENTRY: Final = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{64})-([0-9a-f]{16})\.v([0-9]{1,6})")
-_PART: Final = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}\.v[0-9]{1,6}\.part")
+# The code's hash is missing in names of the first version.
+_ENTRY: Final = re.compile(
+    r"([0-9a-f]{1,16})-([0-9a-f]{64})-([0-9a-f]{16})(?:-([0-9a-f]{16}))?\.v([0-9]{1,6})"
+)
+_PART: Final = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}(?:-[0-9a-f]{16})?\.v[0-9]{1,6}\.part")
 _READING: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+OTHER_CODE: Final = "other code"
+"""The use of what another state of the sources made, of hftd or of what compiles it."""
 _KEEPS: Final = {KEEP_SOME: "backtest", KEEP_ALL: "backtest, replay"}
 
 
@@ -54,7 +59,7 @@ class Entry:
         tick_size: Of the asset.
         lot_size: Of the asset.
         by_order: Whether it is of a market of single orders.
-        use: For what: "backtest", or "backtest, replay".
+        use: For what: "backtest", or "backtest, replay"; `OTHER_CODE` if this code does not read it.
         rows: Those of the source.
         size_bytes: On the disk.
         used_ns: When a run last opened it.
@@ -118,14 +123,22 @@ def purpose(wanted: Wanted) -> str:
     return hex_of(layout.BLOCK_ROWS, tick, lot, wanted.by_order, wanted.keep)[:16]
 
 
+def code() -> str:
+    """A name for the code that makes entries: all sources that take part in it, and the tools that compile them.
+
+    What other code made is never read, and goes as what was not used for long.
+    """
+    return source_hash("sim.prepared.writer")
+
+
 def entry_path(root: Path, size: int, digest: str, wanted: Wanted) -> Path:
     """The file of an entry."""
-    return root / f"{size:x}-{digest}-{purpose(wanted)}.v{VERSION}"
+    return root / f"{size:x}-{digest}-{purpose(wanted)}-{code()}.v{VERSION}"
 
 
 def part_path(root: Path, seen: Seen, wanted: Wanted) -> Path:
     """The file of an entry that is being made."""
-    return root / f"{seen.identity}-{purpose(wanted)}.v{VERSION}.part"
+    return root / f"{seen.identity}-{purpose(wanted)}-{code()}.v{VERSION}.part"
 
 
 def suitable(wanted: Wanted) -> list[Wanted]:
@@ -147,7 +160,10 @@ def find(root: Path, seen: Seen, wanted: Wanted) -> Path | None:
         candidates = [
             name
             for name in _listed(root)
-            if (match := _ENTRY.fullmatch(name)) and match[1] == f"{stat.st_size:x}" and match[3] in uses
+            if (match := _ENTRY.fullmatch(name))
+            and match[1] == f"{stat.st_size:x}"
+            and match[3] in uses
+            and match[4] == code()
         ]
         if not candidates:
             return None
@@ -248,7 +264,7 @@ def _entries_of(root: Path, names: list[str]) -> list[Entry]:
     found: list[Entry] = []
     for name in names:
         match = _ENTRY.fullmatch(name)
-        if match is None or match[4] != str(VERSION):
+        if match is None or match[5] != str(VERSION):
             continue
         with suppress(OSError, NotWholeError):
             handle = os.open(root / name, _READING)
@@ -263,7 +279,7 @@ def _entries_of(root: Path, names: list[str]) -> list[Entry]:
                     tick_size=float(header["tick_size"]),
                     lot_size=float(header["lot_size"]),
                     by_order=bool(header["by_order"]),
-                    use=_KEEPS.get(int(header["keep"]), "?"),
+                    use=_KEEPS.get(int(header["keep"]), "?") if match[4] == code() else OTHER_CODE,
                     rows=int(header["count"]),
                     size_bytes=stat.st_size,
                     used_ns=stat.st_mtime_ns,
@@ -322,7 +338,8 @@ def prune(limit_bytes: int | None = None, keep: Path | None = None) -> Pruned:
 
     Args:
         limit_bytes: For all entries together; None for the default.
-        keep: An entry that stays.
+        keep: An entry that was just made, which stays, and so do those of other code as long as there is room: another
+            installation may use them. Without it they are of no use.
 
     Raises:
         UsageError: The default is set to what is no number.
@@ -330,7 +347,7 @@ def prune(limit_bytes: int | None = None, keep: Path | None = None) -> Pruned:
     limit_bytes = max_bytes() if limit_bytes is None else limit_bytes
     root = folder()
     listed = _listed(root)
-    whole = _entries_of(root, listed)
+    whole = [entry for entry in _entries_of(root, listed) if keep is not None or entry.use != OTHER_CODE]
     names = {entry.path.name for entry in whole}
     gone: list[Path] = []
     size_bytes = 0
