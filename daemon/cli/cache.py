@@ -45,7 +45,7 @@ def command(
         from sim.prepared.preparing import parse_size
 
     folder = cache.require_folder()
-    report: dict[str, Any] = {"folder": str(folder)}
+    report: dict[str, Any] = {"folder": str(folder), "max_bytes": cache.max_bytes()}
     if wants_check:
         report["damaged"] = []
         for entry in cache.entries():
@@ -59,7 +59,7 @@ def command(
     entries = cache.entries()
     report["entries"] = entries
     report["bytes"] = sum(entry.size_bytes for entry in entries)
-    report["max_bytes"] = cache.max_bytes()
+    report["foreign_files"] = len(cache.foreign_files())
     if as_json:
         import msgspec
 

@@ -72,6 +72,8 @@ def show_cache(report: dict[str, Any], *, stream: TextIO | None = None) -> None:
         Text(f"{report['folder']}: {text.count(len(entries), 'prepared archive')}, {limit}", style="bold"),
         soft_wrap=True,
     )
+    if foreign := report["foreign_files"]:
+        console.print(f"other files in that folder, which are never touched: {foreign:,}", soft_wrap=True)
     if not entries:
         return
     table = _table("source", "tick", "lot", "for", "rows", "size", "last use")

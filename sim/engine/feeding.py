@@ -17,12 +17,13 @@ from sim.engine.checks import check_first_rows, late_row_error
 from sim.engine.columns import Prepared, row_error, wrong_row
 from sim.engine.layout import MAX_TS, PREPARE_NO_TIME, PREPARE_UNSORTED
 from sim.fuse import ArchiveFuser
-from sim.prepared import layout
+from sim.prepared import cache, layout
 from sim.prepared.ahead import Ahead
 from sim.prepared.facts import Facts
 from sim.prepared.layout import KEEP_ALL, KEEP_SOME
 from sim.prepared.make import Wanted
-from sim.prepared.source import Block, Source, Unpacked
+from sim.prepared.source import Source
+from sim.prepared.unpacked import Block, Unpacked
 
 _ROW_BYTES = event_dtype.itemsize
 
@@ -81,7 +82,11 @@ class Feed:
         self._whole = _WholeFuser(model) if model.fuse_bbo else None
         self._fusers: list[ArchiveFuser | None] = [None, None]
         # An array may stand between files whose rows are fused with it: then all go through the same hands.
-        self._fuses_files = model.fuse_bbo and any(isinstance(one, (str, Path)) for one in model.data)
+        has_files = any(isinstance(one, (str, Path)) for one in model.data)
+        self._fuses_files = model.fuse_bbo and has_files
+        if has_files:
+            # A wrong limit is said now, not when the first file was prepared.
+            cache.asked_bytes()
 
     # What the engine asks.
 

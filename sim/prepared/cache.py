@@ -1,15 +1,14 @@
 """The folder of prepared archives: which there are, of which source, and how much room they may take.
 
-A source is known by its content: the name of an entry holds the SHA-256 of the file it was made from. A file that was
-hashed once is known again by its place on the disk and its times, so that its bytes are not read a second time; the
-times of a file that was changed just before are not trusted, for a second change might not show in them.
+A source is known by its content: the name of an entry holds the SHA-256 of the file it was made from.
 """
 
 import fcntl
-import hashlib
+import math
 import os
 import re
 import shutil
+import stat as stats
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,10 @@ from typing import Any, Final
 import numpy as np
 from isal import isal_zlib
 
-from hftd.clock import wall_ns
 from hftd.errors import DataError, UsageError
-from hftd.jit import cache_dir
-from sim.archive import npz
-from sim.prepared import layout
+from hftd.jit import cache_dir, source_hash
+from sim.prepared import known, layout
+from sim.prepared.known import Seen, digest_of, hex_of, remember
 from sim.prepared.layout import (
     COMPLETE,
     HEADER_BYTES,
@@ -38,12 +36,16 @@ from sim.prepared.make import Wanted
 
 MAX_BYTES: Final = 64 << 30
 """The entries together, and a quarter of the disk, unless `$HFTD_PREPARED_MAX_GB` says otherwise."""
-_SETTLED_NS: Final = 2_000_000_000
-"""Times of files are that coarse at worst."""
-_KNOWN_MAX: Final = 4096
-"""So many files are known by their times."""
-_HASH_BYTES: Final = 4 << 20
-_ENTRY = re.compile(r"([0-9a-f]+)-([0-9a-f]{64})-([0-9a-f]{16})\.v([0-9]+)")
+_MOST_GB: Final = 1 << 30
+"""No disk is larger."""
+# The code's hash is missing in names of the first version.
+_ENTRY: Final = re.compile(
+    r"([0-9a-f]{1,16})-([0-9a-f]{64})-([0-9a-f]{16})(?:-([0-9a-f]{16}))?\.v([0-9]{1,6})"
+)
+_PART: Final = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}(?:-[0-9a-f]{16})?\.v[0-9]{1,6}\.part")
+_READING: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+OTHER_CODE: Final = "other code"
+"""The use of what another state of the sources made, of hftd or of what compiles it."""
 _KEEPS: Final = {KEEP_SOME: "backtest", KEEP_ALL: "backtest, replay"}
 
 
@@ -57,7 +59,7 @@ class Entry:
         tick_size: Of the asset.
         lot_size: Of the asset.
         by_order: Whether it is of a market of single orders.
-        use: For what: "backtest", or "backtest, replay".
+        use: For what: "backtest", or "backtest, replay"; `OTHER_CODE` if this code does not read it.
         rows: Those of the source.
         size_bytes: On the disk.
         used_ns: When a run last opened it.
@@ -92,40 +94,51 @@ def max_bytes() -> int:
     Raises:
         UsageError: `$HFTD_PREPARED_MAX_GB` is no number.
     """
-    text = os.environ.get("HFTD_PREPARED_MAX_GB")
-    if text is None:
-        return min(MAX_BYTES, shutil.disk_usage(folder()).total // 4)
-    try:
-        return int(float(text) * (1 << 30))
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"$HFTD_PREPARED_MAX_GB is {text!r}", hint="it must be a number of gigabytes"
-        ) from None
+    asked = asked_bytes()
+    return min(MAX_BYTES, shutil.disk_usage(folder()).total // 4) if asked is None else asked
 
 
-def _hex(*parts: Any) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+def asked_bytes() -> int | None:
+    """What `$HFTD_PREPARED_MAX_GB` says; None if it is not set, or empty.
 
-
-def identity(stat: os.stat_result) -> str:
-    """A name for a file as it is now."""
-    return _hex(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    Raises:
+        UsageError: It is no number.
+    """
+    text = os.environ.get("HFTD_PREPARED_MAX_GB", "").strip()
+    if not text:
+        return None
+    with suppress(ValueError):
+        size_gb = float(text)
+        if 0 <= size_gb < math.inf:
+            return int(min(size_gb, _MOST_GB) * (1 << 30))
+    raise UsageError(
+        f"$HFTD_PREPARED_MAX_GB is {text!r}",
+        hint="it must be a number of gigabytes without a unit, such as 64 or 0.5; or leave it unset",
+    )
 
 
 def purpose(wanted: Wanted) -> str:
     """A name for what an entry depends on besides its source."""
     tick, lot = float(wanted.tick_size).hex(), float(wanted.lot_size).hex()
-    return _hex(layout.BLOCK_ROWS, tick, lot, wanted.by_order, wanted.keep)[:16]
+    return hex_of(layout.BLOCK_ROWS, tick, lot, wanted.by_order, wanted.keep)[:16]
+
+
+def code() -> str:
+    """A name for the code that makes entries: all sources that take part in it, and the tools that compile them.
+
+    What other code made is never read, and goes as what was not used for long.
+    """
+    return source_hash("sim.prepared.writer")
 
 
 def entry_path(root: Path, size: int, digest: str, wanted: Wanted) -> Path:
     """The file of an entry."""
-    return root / f"{size:x}-{digest}-{purpose(wanted)}.v{VERSION}"
+    return root / f"{size:x}-{digest}-{purpose(wanted)}-{code()}.v{VERSION}"
 
 
-def part_path(root: Path, stat: os.stat_result, wanted: Wanted) -> Path:
+def part_path(root: Path, seen: Seen, wanted: Wanted) -> Path:
     """The file of an entry that is being made."""
-    return root / f"{identity(stat)}-{purpose(wanted)}.v{VERSION}.part"
+    return root / f"{seen.identity}-{purpose(wanted)}-{code()}.v{VERSION}.part"
 
 
 def suitable(wanted: Wanted) -> list[Wanted]:
@@ -133,64 +146,63 @@ def suitable(wanted: Wanted) -> list[Wanted]:
     return list(dict.fromkeys([wanted._replace(keep=KEEP_ALL), wanted]))
 
 
-def remember(root: Path, stat: os.stat_result, digest: str) -> None:
-    """Know a file again by its place and times, if these are old enough to be trusted."""
-    if wall_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) < _SETTLED_NS:
-        return
-    with suppress(OSError):
-        (root / "known" / identity(stat)).write_text(digest)
-
-
-def _known(root: Path, stat: os.stat_result) -> str | None:
-    with suppress(OSError, UnicodeDecodeError):
-        digest = (root / "known" / identity(stat)).read_text()
-        if re.fullmatch("[0-9a-f]{64}", digest):
-            return digest
-    return None
-
-
-def digest_of(path: Path) -> tuple[str, os.stat_result]:
-    """The SHA-256 of a file, and what the system says of it."""
-    digest = hashlib.sha256()
-    with npz.reading(str(path)), path.open("rb") as file:
-        stat = os.fstat(file.fileno())
-        while part := file.read(_HASH_BYTES):
-            digest.update(part)
-    return digest.hexdigest(), stat
-
-
-def find(root: Path, path: Path, stat: os.stat_result, wanted: Wanted) -> Path | None:
+def find(root: Path, seen: Seen, wanted: Wanted) -> Path | None:
     """The complete entry of a source that will do, if there is one.
 
-    The source is hashed only if there is an entry of a file just as large.
+    A source whose hash is not known is hashed only if there is an entry of a file just as large.
 
     Raises:
         DataError: The source can't be read.
     """
-    uses = [purpose(one) for one in suitable(wanted)]
-    digest = _known(root, stat)
+    digest, stat = seen.digest, seen.stat
     if digest is None:
+        uses = [purpose(one) for one in suitable(wanted)]
         candidates = [
             name
             for name in _listed(root)
-            if (match := _ENTRY.fullmatch(name)) and match[1] == f"{stat.st_size:x}" and match[3] in uses
+            if (match := _ENTRY.fullmatch(name))
+            and match[1] == f"{stat.st_size:x}"
+            and match[3] in uses
+            and match[4] == code()
         ]
         if not candidates:
             return None
-        digest, stat = digest_of(path)
+        digest, stat = digest_of(seen.path)
         remember(root, stat, digest)
     for one in suitable(wanted):
         entry = entry_path(root, stat.st_size, digest, one)
-        if entry.is_file():
+        if _is_ours(entry):
             return entry
     return None
 
 
 def _listed(root: Path) -> list[str]:
+    """The entries and parts, of all versions. The folder may be one in which a user has other files."""
+    return [name for name, is_ours in _sorted_out(root) if is_ours]
+
+
+def _sorted_out(root: Path) -> list[tuple[str, bool]]:
+    """All names in the folder, and whether they are of entries and parts. What is not is never touched."""
+    found: list[tuple[str, bool]] = []
+    with suppress(OSError), os.scandir(root) as listing:
+        found += ((one.name, _is_named(one.name) and one.is_file(follow_symlinks=False)) for one in listing)
+    return sorted(found)
+
+
+def _is_named(name: str) -> bool:
+    return bool(_ENTRY.fullmatch(name) or _PART.fullmatch(name))
+
+
+def _is_ours(path: Path) -> bool:
     try:
-        return sorted(path.name for path in root.iterdir() if path.name != "known")
+        return _is_named(path.name) and stats.S_ISREG(path.lstat().st_mode)
     except OSError:
-        return []
+        return False
+
+
+def foreign_files() -> list[str]:
+    """What else stands in the folder: none of it is ever touched."""
+    return [name for name, is_ours in _sorted_out(folder()) if not is_ours and name != "known"]
 
 
 class NotWholeError(Exception):
@@ -252,10 +264,10 @@ def _entries_of(root: Path, names: list[str]) -> list[Entry]:
     found: list[Entry] = []
     for name in names:
         match = _ENTRY.fullmatch(name)
-        if match is None or match[4] != str(VERSION):
+        if match is None or match[5] != str(VERSION):
             continue
         with suppress(OSError, NotWholeError):
-            handle = os.open(root / name, os.O_RDONLY | os.O_CLOEXEC)
+            handle = os.open(root / name, _READING)
             try:
                 header, stat = read_header(handle), os.fstat(handle)
             finally:
@@ -267,7 +279,7 @@ def _entries_of(root: Path, names: list[str]) -> list[Entry]:
                     tick_size=float(header["tick_size"]),
                     lot_size=float(header["lot_size"]),
                     by_order=bool(header["by_order"]),
-                    use=_KEEPS.get(int(header["keep"]), "?"),
+                    use=_KEEPS.get(int(header["keep"]), "?") if match[4] == code() else OTHER_CODE,
                     rows=int(header["count"]),
                     size_bytes=stat.st_size,
                     used_ns=stat.st_mtime_ns,
@@ -277,15 +289,16 @@ def _entries_of(root: Path, names: list[str]) -> list[Entry]:
 
 
 def discard(path: Path) -> None:
-    """Take a file out of the cache; who reads it reads on."""
-    with suppress(OSError):
-        path.unlink()
+    """Take an entry or a part out of the cache; who reads it reads on. Nothing else is taken away."""
+    if _is_ours(path):
+        with suppress(OSError):
+            path.unlink()
 
 
 def check(path: Path) -> str:
     """Read all of an entry. Returns what is wrong with it, empty if nothing is."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(path, _READING)
     except OSError as error:
         return f"it can't be read: {error.strerror or error}"
     try:
@@ -320,11 +333,13 @@ class Pruned:
 def prune(limit_bytes: int | None = None, keep: Path | None = None) -> Pruned:
     """Take out what is of no use any more, then the least recently used, until the rest takes no more than a limit.
 
-    Files that are in use go on being read; their room gets free when that ends.
+    Files that are in use go on being read; their room gets free when that ends. Only regular files with the names of
+    entries and parts are taken out, whatever else stands in the folder.
 
     Args:
         limit_bytes: For all entries together; None for the default.
-        keep: An entry that stays.
+        keep: An entry that was just made, which stays, and so do those of other code as long as there is room: another
+            installation may use them. Without it they are of no use.
 
     Raises:
         UsageError: The default is set to what is no number.
@@ -332,7 +347,7 @@ def prune(limit_bytes: int | None = None, keep: Path | None = None) -> Pruned:
     limit_bytes = max_bytes() if limit_bytes is None else limit_bytes
     root = folder()
     listed = _listed(root)
-    whole = _entries_of(root, listed)
+    whole = [entry for entry in _entries_of(root, listed) if keep is not None or entry.use != OTHER_CODE]
     names = {entry.path.name for entry in whole}
     gone: list[Path] = []
     size_bytes = 0
@@ -353,14 +368,14 @@ def prune(limit_bytes: int | None = None, keep: Path | None = None) -> Pruned:
         if total > limit_bytes and entry.path != keep:
             drop(entry.path, entry.size_bytes)
             total -= entry.size_bytes
-    _prune_known(root)
+    known.prune(root)
     return Pruned(len(gone), size_bytes)
 
 
 def _is_under_way(path: Path) -> bool:
     """Whether a process is making it."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(path, _READING)
     except OSError:
         return True
     try:
@@ -370,13 +385,6 @@ def _is_under_way(path: Path) -> bool:
     finally:
         os.close(handle)
     return False
-
-
-def _prune_known(root: Path) -> None:
-    with suppress(OSError):
-        known = [(entry.stat().st_mtime_ns, entry.path) for entry in os.scandir(root / "known")]
-        for _, path in sorted(known)[: max(len(known) - _KNOWN_MAX, 0)]:
-            Path(path).unlink()
 
 
 def require_folder() -> Path:

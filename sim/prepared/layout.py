@@ -18,7 +18,7 @@ import numpy as np
 from hftd.types import event_dtype
 
 MAGIC: Final = 0x31_50_44_54_46_48  # "HFTDP1"
-VERSION: Final = 1
+VERSION: Final = 2
 """Goes up with every change of what stands in the files; those of other versions are pruned."""
 
 BLOCK_ROWS: Final = 1 << 16

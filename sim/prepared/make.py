@@ -183,6 +183,12 @@ class Made(NamedTuple):
     parts: list[tuple[int, NDArray[Any]]]
 
 
+def load_kernels() -> None:
+    """Compile what makes blocks, or load it."""
+    for one in (note_rows, note_segments, prepare.prepare):
+        one.compiled()
+
+
 class BlockMaker:
     """Makes the blocks of one source, in order.
 

@@ -10,6 +10,7 @@ from hftd.errors import DataError, UsageError
 from sim import given
 from sim.engine.columns import wrong_row
 from sim.prepared import cache
+from sim.prepared.known import look_at
 from sim.prepared.layout import KEEP_ALL, KEEP_SOME
 from sim.prepared.make import Wanted
 from sim.prepared.source import Source
@@ -61,7 +62,9 @@ def prepare_file(
     Raises:
         DataError: The file is broken, a row of it is wrong, or the cache can't be written.
         OrderError: A size is no positive number.
+        UsageError: `$HFTD_PREPARED_MAX_GB` is no number.
     """
+    cache.asked_bytes()
     path = Path(path)
     start_ns = monotonic_ns()
     keep = KEEP_ALL if for_replay or by_order else KEEP_SOME
@@ -72,12 +75,15 @@ def prepare_file(
         was_there = source.is_complete
         if not was_there:
             _make(source, progress)
-        entry = cache.find(cache.folder(), path, path.stat(), wanted)
+        root = cache.folder()
+        entry = cache.find(root, look_at(root, path), wanted)
     finally:
         source.stop()
     if entry is None:
         raise DataError(
-            "the file was changed while it was prepared", where=str(path), hint="prepare it again"
+            "the file was changed, or the cache's files were removed, while it was prepared",
+            where=str(path),
+            hint="prepare it again",
         )
     found = next(one for one in cache.entries() if one.path == entry)
     return Preparation(

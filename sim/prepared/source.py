@@ -18,10 +18,10 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from hftd.clock import sleep
-from sim.archive import npz
 from sim.archive.stream import EventReader
 from sim.prepared import cache, layout
 from sim.prepared.facts import Facts
+from sim.prepared.known import look_at
 from sim.prepared.layout import (
     ALIGN,
     COMPLETE,
@@ -30,11 +30,15 @@ from sim.prepared.layout import (
     aligned,
     block_dtype,
 )
-from sim.prepared.make import BlockMaker, Made, Wanted
-from sim.prepared.writer import StoppedError, Writer, claim
+from sim.prepared.make import Wanted, load_kernels
+from sim.prepared.unpacked import Block, Unpacked
+from sim.prepared.writer import StoppedError, Writer, claim, is_same_file
 
 _POLL_S: Final = 0.002
 _POLLS_TO_LOCK: Final = 25
+_STALLED_POLLS: Final = 5000
+"""A maker that adds no block for so many looks, 10 s at least, is no longer waited for. Looks are counted and not
+seconds: one that follows may have been stopped together with the one that it follows."""
 _TRIES_MAX: Final = 8
 """So often the blocks may have to be found anew before they are made without the cache."""
 _MAP: Final = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
@@ -48,27 +52,8 @@ class NoRoomError(LostError):
     """They can't be written."""
 
 
-class Block:
-    """A block in memory; it may be let go when nothing points into it any more.
-
-    Attributes:
-        number: Its number.
-        record: `block_dtype`.
-        segments: The address of each side's segments.
-        ticks: Likewise, of the ticks.
-        qtys: Likewise, of the quantities.
-        rows: The address of the rows that were kept.
-    """
-
-    def __init__(self, number: int, record: Any, place: Callable[[int], int], owner: Any) -> None:
-        self.number = number
-        self.record = record
-        sides = record["sides"]
-        self.segments = [place(int(side["segments_at"])) for side in sides]
-        self.ticks = [place(int(side["ticks_at"])) for side in sides]
-        self.qtys = [place(int(side["qtys_at"])) for side in sides]
-        self.rows = place(int(record["rows_at"]))
-        self._owner = owner
+class StalledError(LostError):
+    """Their maker lives, but does not get on."""
 
 
 class _Mapped:
@@ -164,6 +149,8 @@ class _Own(_Mapped):
     def record(self, number: int) -> Any:
         try:
             return self.writer.wait_block(number)
+        except FileNotFoundError:
+            raise LostError("its folder was removed") from None
         except OSError as error:
             raise NoRoomError(error.strerror or str(error)) from None
         except StoppedError:
@@ -211,7 +198,7 @@ class _Followed(_Mapped):
         return self._records[number]
 
     def _wait(self, number: int) -> Any:
-        """Wait until there is a block more, or the end of them. Returns the header."""
+        """Wait until there is a block more, or the end of them, but not for ever. Returns the header."""
         polls = 0
         while True:
             header = self._read()
@@ -224,6 +211,10 @@ class _Followed(_Mapped):
                 if header is not None and (header["published"] > number or header["state"] == COMPLETE):
                     return header
                 raise LostError("its maker is gone")
+            if polls >= _STALLED_POLLS:
+                raise StalledError(
+                    f"the run that makes it has added nothing for {_STALLED_POLLS * _POLL_S:.3g} s (is it stopped?)"
+                )
             sleep(_POLL_S)
 
     def _read(self) -> Any:
@@ -240,63 +231,6 @@ class _Followed(_Mapped):
             return False
         fcntl.flock(self.handle, fcntl.LOCK_UN)
         return True
-
-
-class Unpacked:
-    """Blocks that each side makes for itself, one after the other, in memory.
-
-    Args:
-        pieces: Gives the source's rows in pieces of at most `BLOCK_ROWS`, each time anew.
-        wanted: What for.
-        count: The source's rows.
-    """
-
-    is_lasting = False
-
-    def __init__(self, pieces: Callable[[int], Iterator[NDArray[Any]]], wanted: Wanted, count: int) -> None:
-        self.count = count
-        self._pieces = pieces
-        self._wanted = wanted
-        self._sides: list[Iterator[Block] | None] = [None, None]
-        self._next = [0, 0]
-        self._facts: Facts | None = None
-
-    @property
-    def facts(self) -> Facts:
-        """Known as soon as a side has taken the first block."""
-        assert self._facts is not None
-        return self._facts
-
-    def take(self, number: int, side: int) -> Block | None:
-        """The next block of a side, whose last one ends with that; None behind the last."""
-        blocks = self._sides[side]
-        if blocks is None or number < self._next[side]:
-            blocks = self._sides[side] = self._blocks(side)
-            self._next[side] = 0
-        while True:
-            block = next(blocks, None)
-            self._next[side] += 1
-            if block is None or block.number == number:
-                return block
-
-    def _blocks(self, side: int) -> Iterator[Block]:
-        maker = BlockMaker(self._wanted)
-        first_row = 0
-        for number, rows in enumerate(self._pieces(side)):
-            if self._facts is None:
-                self._facts = Facts.of_rows(rows, self._wanted.tick_size)
-            made = maker.make(rows, first_row)
-            first_row += len(rows)
-            yield Block(number, made.record[0], _placing(made), (made, rows))
-
-    def stop(self) -> None:
-        """The run is over."""
-
-
-def _placing(made: Made) -> Callable[[int], int]:
-    places = {offset: int(part.ctypes.data) for offset, part in made.parts}
-    # A part of nothing stands nowhere.
-    return lambda at: places.get(at, 0)
 
 
 def _pieces_of(path: Path) -> Iterator[NDArray[Any]]:
@@ -358,7 +292,7 @@ class Source:
             try:
                 return self._from.take(number, side)
             except LostError as lost:
-                if isinstance(lost, NoRoomError):
+                if isinstance(lost, (NoRoomError, StalledError)):
                     self._tries = _TRIES_MAX
                 self._from = self._open(str(lost))
 
@@ -382,13 +316,19 @@ class Source:
             self._tries += 1
             try:
                 return self._open_cached()
+            except StalledError as stalled:
+                reason = str(stalled)
+                break
             except LostError as lost:
                 reason = str(lost)
+            except FileNotFoundError:
+                # It is made anew at the next try.
+                reason = "its folder is removed again and again"
             except OSError as error:
                 reason = error.strerror or str(error)
                 break
         self._on_warning(
-            f"{self.path}: the cache of prepared archives is not used: {reason}; each run unpacks the file anew"
+            f"{self.path}: the cache of prepared archives is not used: {reason}; this run unpacks the file for itself"
         )
         with EventReader(self.path, block_rows=layout.BLOCK_ROWS) as reader:
             count = reader.count
@@ -396,9 +336,8 @@ class Source:
 
     def _open_cached(self) -> Any:
         root = cache.folder()
-        with npz.reading(str(self.path)):
-            stat = self.path.stat()
-        entry = cache.find(root, self.path, stat, self.wanted)
+        seen = look_at(root, self.path)
+        entry = cache.find(root, seen, self.wanted)
         if entry is not None:
             handle = os.open(entry, os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -406,18 +345,28 @@ class Source:
             except cache.NotWholeError as error:
                 cache.discard(entry)
                 raise LostError(str(error)) from None
-        part = cache.part_path(root, stat, self.wanted)
+        part = cache.part_path(root, seen, self.wanted)
+        # Who follows waits for blocks, not for compilers.
+        load_kernels()
         handle, is_ours = claim(part)
         if not is_ours:
             return _Followed(handle)
-        if cache.find(root, self.path, stat, self.wanted) is not None:
+        if cache.find(root, seen, self.wanted) is not None:
             # Somebody finished it between the two looks.
             cache.discard(part)
             os.close(handle)
             raise LostError("it was made meanwhile")
         # The writer's handle has the lock, which ends with it; this one is the reader's.
-        reading = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
-        writer = Writer(self.path, self.wanted, root, part, handle)
+        try:
+            reading = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            os.close(handle)
+            raise
+        if not is_same_file(os.fstat(reading), os.fstat(handle)):
+            os.close(reading)
+            os.close(handle)
+            raise LostError("it was taken away")
+        writer = Writer(seen, self.wanted, root, part, handle)
         try:
             writer.start()
         except BaseException:

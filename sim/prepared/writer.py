@@ -17,10 +17,12 @@ from typing import Any, Final
 import numpy as np
 from isal import isal_zlib
 
+from hftd.errors import UsageError
 from hftd.types import event_dtype
 from sim.archive.stream import EventReader
 from sim.prepared import cache, layout
 from sim.prepared.facts import Facts
+from sim.prepared.known import Seen, remember
 from sim.prepared.layout import (
     ALIGN,
     COMPLETE,
@@ -60,7 +62,7 @@ def claim(part: Path) -> tuple[int, bool]:
             raise
         stat = os.fstat(handle)
         try:
-            is_there = part.stat().st_ino == stat.st_ino
+            is_there = is_same_file(part.lstat(), stat)
         except FileNotFoundError:
             is_there = False
         if is_there and not stat.st_size:
@@ -72,19 +74,25 @@ def claim(part: Path) -> tuple[int, bool]:
     raise OSError(f"{part} changes hands too often")
 
 
+def is_same_file(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether a name and a handle are of the same file."""
+    return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+
+
 class Writer:
     """Makes one prepared archive.
 
     Args:
-        path: The source.
+        seen: The source.
         wanted: What for.
         root: The cache's folder.
         part: The file's name while it grows.
         handle: The file, locked; the writer closes it.
     """
 
-    def __init__(self, path: Path, wanted: Wanted, root: Path, part: Path, handle: int) -> None:
-        self.path = path
+    def __init__(self, seen: Seen, wanted: Wanted, root: Path, part: Path, handle: int) -> None:
+        self.path = seen.path
+        self._seen = seen
         self.wanted = wanted
         self.records: list[Any] = []
         """Of the blocks that can be read."""
@@ -102,7 +110,7 @@ class Writer:
         self._digest = hashlib.sha256()
         self._stop = threading.Event()
         self._header = np.zeros(1, header_dtype)
-        self._reader = EventReader(path, block_rows=layout.BLOCK_ROWS, digest=self._digest)
+        self._reader = EventReader(seen.path, block_rows=layout.BLOCK_ROWS, digest=self._digest)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -177,8 +185,22 @@ class Writer:
                 self.changed.notify_all()
 
     def _drop(self) -> None:
-        cache.discard(self._part)
+        self._discard_part()
         os.close(self._handle)
+
+    def _owns_part(self) -> bool:
+        """Whether the part's name is still that of the file that is written here.
+
+        Somebody may have taken it away, and another run begun anew under that name.
+        """
+        try:
+            return is_same_file(self._part.lstat(), os.fstat(self._handle))
+        except FileNotFoundError:
+            return False
+
+    def _discard_part(self) -> None:
+        if self._owns_part():
+            cache.discard(self._part)
 
     def _write_all(self) -> None:
         stat = self._reader.stat
@@ -208,12 +230,12 @@ class Writer:
             first_row += len(rows)
         if is_wrong:
             # Its blocks can be read by those who are at it; nobody finds it later.
-            cache.discard(self._part)
+            self._discard_part()
             return
         now = self._reader.stat_now()
         if (now.st_size, now.st_mtime_ns) != (stat.st_size, stat.st_mtime_ns):
             # What was hashed is neither what it was nor what it is.
-            cache.discard(self._part)
+            self._discard_part()
             return
         self._complete(stat)
 
@@ -250,12 +272,22 @@ class Writer:
         self._write(table, self._at)
         header["state"] = COMPLETE
         self._write_header()
+        if not self._owns_part():
+            # Nobody could find it. Those who are at it read it to the end.
+            return
         digest = self._digest.hexdigest()
+        if self._seen.may_be_mapped and digest != self._seen.digest:
+            # It was changed since, whatever its times say.
+            self._discard_part()
+            return
         entry = cache.entry_path(self._root, stat.st_size, digest, self.wanted)
-        cache.remember(self._root, stat, digest)
-        self._part.replace(entry)
+        if not self._seen.may_be_mapped:
+            remember(self._root, stat, digest)
+        with suppress(FileNotFoundError):
+            self._part.replace(entry)
         self.entry = entry
-        with suppress(OSError):
+        # What the limit is was looked at when the run began; if it was made nonsense since, the next run says so.
+        with suppress(OSError, UsageError):
             cache.prune(keep=entry)
 
 

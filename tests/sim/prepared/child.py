@@ -2,15 +2,18 @@
 
 Modes: `prepare` makes the file's entry and prints its checksum; `run` runs the market maker and prints a checksum of
 what it came to; `memory` runs over the files and prints the highest resident size in MB; `limit` prepares with files
-limited to so many bytes.
+limited to so many bytes; `stopped` prints `stopping` and stops itself after so many blocks of preparing.
 """
 
 import hashlib
+import os
 import resource
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
-from sim.prepared import cache, layout
+from sim.prepared import cache, layout, writer
 from sim.prepared.preparing import prepare_file
 from strategies.market_making import market_making
 from tests.sim.prepared.runs import MAKER, WANTED, maker_on, result_of
@@ -36,12 +39,28 @@ def main() -> None:
         status = Path("/proc/self/status").read_text()
         peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
         sys.stdout.write(f"{int(peak.split()[1]) // 1024}\n")
+    elif mode == "stopped":
+        stop_after(int(rest[1]))
+        prepare_file(rest[0], WANTED.tick_size, WANTED.lot_size)
     elif mode == "limit":
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(rest[0]), int(rest[0])))
         hbt = maker_on(*rest[1:])
         found = result_of(hbt)
         sys.stdout.write(hashlib.sha256(found).hexdigest() + "\n")
         sys.stdout.write("\n".join(hbt.warnings()) + "\n")
+
+
+def stop_after(blocks: int) -> None:
+    publish = writer.Writer._publish
+
+    def stop_first(self: writer.Writer, made: Any) -> None:
+        if len(self.records) == blocks:
+            sys.stdout.write("stopping\n")
+            sys.stdout.flush()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        publish(self, made)
+
+    writer.Writer._publish = stop_first
 
 
 if __name__ == "__main__":

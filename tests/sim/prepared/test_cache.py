@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from hftd.errors import DataError, UsageError
 from sim.archive import write_events
 from sim.prepared import cache, layout
+from sim.prepared.known import look_at
 from sim.prepared.layout import COMPLETE, KEEP_ALL
 from sim.prepared.preparing import parse_size, prepare_file
 from sim.prepared.source import Source
@@ -152,15 +154,56 @@ def test_files_of_other_versions_and_what_killed_runs_left_are_pruned(day, folde
     (entry,) = cache.entries()
     old = entry.path.with_suffix(".v0")
     shutil.copy(entry.path, old)
-    (folder / "abc.v1.part").write_bytes(b"torn")
+    (folder / f"{'ab' * 32}-{'cd' * 8}.v0.part").write_bytes(b"torn")
     cache.prune()
     assert {path.name for path in folder.iterdir()} == {entry.path.name, "known"}
+
+
+def test_what_other_code_made_is_never_read_and_is_taken_out_by_pruning(day, folder, monkeypatch):
+    expected = result_of(maker_on(day))
+    (old,) = cache.entries()
+    code = cache.code()
+    monkeypatch.setattr(cache, "code", lambda: "ab" * 8)
+    assert [entry.use for entry in cache.entries()] == [cache.OTHER_CODE]
+    # If it were read, the result would be another.
+    changed = bytearray(old.path.read_bytes())
+    old.path.write_bytes(changed[:-1] + b"?")
+    assert result_of(maker_on(day)) == expected
+    assert old.path.exists()
+    old.path.write_bytes(changed)
+    assert sorted(entry.use for entry in cache.entries()) == ["backtest", cache.OTHER_CODE]
+    assert cache.prune().files == 1
+    (new,) = cache.entries()
+    assert new.path != old.path and not old.path.exists()
+    monkeypatch.setattr(cache, "code", lambda: code)
+    assert prepare(day).made
+
+
+@pytest.mark.parametrize(
+    "source", ["sim/engine/prepare.py", "sim/prepared/make.py", "sim/prepared/layout.py", "hftd/book.py"]
+)
+def test_a_change_of_what_makes_entries_is_other_code(tmp_path, source):
+    root = Path(__file__).parents[3]
+    for package in ("hftd", "sim"):
+        shutil.copytree(root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    names = [code_of(root), code_of(tmp_path)]
+    with (tmp_path / source).open("a") as file:
+        file.write("\n# changed\n")
+    names.append(code_of(tmp_path))
+    assert names[0] == names[1] != names[2]
+
+
+def code_of(root):
+    return subprocess.run(
+        [sys.executable, "-c", "from sim.prepared import cache; print(cache.code())"],
+        cwd=root, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
 
 
 def test_a_part_that_looks_whole_but_was_not_renamed_is_not_found(day, folder):
     prepare(day)
     (entry,) = cache.entries()
-    part = cache.part_path(folder, day.stat(), WANTED)
+    part = cache.part_path(folder, look_at(folder, day), WANTED)
     entry.path.rename(part)
     handle = os.open(part, os.O_RDONLY)
     assert cache.read_header(handle)["state"] == COMPLETE

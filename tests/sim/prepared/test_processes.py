@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from hftd.clock import sleep
 from hftd.errors import DataError
 from hftd.types import event_dtype
 from sim.archive import write_blocks
-from sim.prepared import cache, layout, writer
+from sim.prepared import cache, layout, source, writer
+from sim.prepared.known import look_at
 from sim.prepared.preparing import prepare_file
 from sim.prepared.source import Source
 from sim.prepared.writer import claim
@@ -64,7 +66,7 @@ def test_who_follows_takes_over_from_one_that_is_gone(day, folder, monkeypatch):
     (entry,) = cache.entries()
     whole = entry.path.read_bytes()
     cache.prune(0)
-    part = cache.part_path(folder, day.stat(), WANTED)
+    part = cache.part_path(folder, look_at(folder, day), WANTED)
     handle, is_ours = claim(part)
     assert is_ours
     header = np.frombuffer(bytearray(whole[: layout.header_dtype.itemsize]), layout.header_dtype)
@@ -83,8 +85,102 @@ def test_who_follows_takes_over_from_one_that_is_gone(day, folder, monkeypatch):
     assert len(cache.entries()) == 1
 
 
+def run_in_steps(hbt, after_first=lambda: None):
+    """Run a backtest to its end, with something that happens early. Returns what its book came to."""
+    seen = []
+    while hbt.elapse(100_000_000) == 0:
+        book = hbt.depth(0)
+        seen.append((hbt.current_timestamp, book.best_bid, book.best_ask, book.best_bid_qty))
+        if len(seen) == 1:
+            after_first()
+    hbt.check()
+    hbt.engine.stop()
+    return seen
+
+
+@pytest.mark.parametrize("blocks", [0, 3])
+def test_a_maker_that_is_stopped_is_not_waited_for_for_ever(day, folder, monkeypatch, blocks):
+    monkeypatch.setattr(layout, "BLOCK_ROWS", 100)
+    monkeypatch.setattr(source, "_STALLED_POLLS", 100)
+    expected = result_of(maker_on(some_day()))
+    process = start("stopped", 100, day, blocks)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "stopping\n"
+        hbt = maker_on(day)
+        assert result_of(hbt) == expected
+        (warning,) = hbt.warnings()
+        assert "has added nothing for 0.2 s (is it stopped?)" in warning
+        with pytest.raises(DataError, match="is it stopped"):
+            prepare_file(day, WANTED.tick_size, WANTED.lot_size)
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=100)
+    finally:
+        process.kill()
+        process.communicate()
+    # What it made after it went on is whole.
+    (entry,) = cache.entries()
+    assert cache.check(entry.path) == ""
+
+
+def test_a_part_whose_name_was_taken_away_never_becomes_an_entry(day, folder, monkeypatch):
+    monkeypatch.setattr(layout, "BLOCK_ROWS", 100)
+    expected = run_in_steps(maker_on(some_day()))
+    handles = []
+
+    def take_away(self, made):
+        publish(self, made)
+        if not handles:
+            part = cache.part_path(folder, look_at(folder, day), WANTED)
+            part.unlink()
+            # Another run has begun anew under its name.
+            handles.append(claim(part)[0])
+
+    publish = writer.Writer._publish
+    monkeypatch.setattr(writer.Writer, "_publish", take_away)
+    hbt = maker_on(day)
+    assert run_in_steps(hbt) == expected
+    assert hbt.warnings() == []
+    assert cache.entries() == []
+    # The other's part is as it was, and becomes an entry when that is done.
+    assert [os.fstat(handles[0]).st_nlink, os.fstat(handles[0]).st_size] == [1, 0]
+    assert not [path for path in folder.iterdir() if path.suffix != ".part" and path.name != "known"]
+    os.close(handles[0])
+    assert run_in_steps(maker_on(day)) == expected
+    (entry,) = cache.entries()
+    assert cache.check(entry.path) == ""
+
+
+def test_a_folder_that_is_removed_during_a_run_is_no_warning_and_the_next_run_makes_it_anew(
+    day, folder, monkeypatch
+):
+    monkeypatch.setattr(layout, "BLOCK_ROWS", 100)
+    expected = run_in_steps(maker_on(some_day()))
+    for _ in range(2):
+        # First while it is made, then while it is read.
+        hbt = maker_on(day)
+        assert run_in_steps(hbt, lambda: shutil.rmtree(folder)) == expected
+        assert hbt.warnings() == []
+        hbt = maker_on(day)
+        assert run_in_steps(hbt) == expected
+        assert hbt.warnings() == [] and len(cache.entries()) == 1
+
+
+def test_a_folder_that_is_removed_as_it_is_opened_is_made_anew(day, folder, monkeypatch):
+    removed = []
+
+    def remove_first(part):
+        if not removed:
+            removed.append(shutil.rmtree(folder))
+        return claim(part)
+
+    monkeypatch.setattr(source, "claim", remove_first)
+    hbt = maker_on(day)
+    assert run_in_steps(hbt) == run_in_steps(maker_on(some_day()))
+    assert removed and hbt.warnings() == [] and len(cache.entries()) == 1
+
+
 def test_a_name_that_is_locked_is_not_claimed_and_one_that_was_left_is(folder):
-    part = folder / "a.v1.part"
+    part = folder / f"{'ab' * 32}-{'cd' * 8}.v1.part"
     first, is_ours = claim(part)
     assert is_ours
     second, is_second = claim(part)
