@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hftd.jit import inline, kernel
 from hftd.native import copy_bytes, load_f64, load_i64, store_i64
 from hftd.types import EXCH_EVENT, KIND_MASK, LOCAL_EVENT, event_dtype
-from sim.checks.rows import MAX_TS, is_priced, is_sound
+from sim.checks.rows import is_priced, is_sound, is_time
 
 _ROW: Final = 64
 _BOTH: Final = EXCH_EVENT | LOCAL_EVENT
@@ -30,7 +30,7 @@ def judge_rows(rows, count, tick_size, target):
         verdict = KEPT
         if ev & _BOTH == 0:
             verdict = NO_FLAG
-        elif abs(exch_ts) > MAX_TS or abs(local_ts) > MAX_TS:
+        elif not (is_time(exch_ts) and is_time(local_ts)):
             verdict = NO_TIME
         elif is_priced(ev & KIND_MASK) and not is_sound(load_f64(row + 24), load_f64(row + 32), tick_size):
             verdict = VALUE
