@@ -286,8 +286,8 @@ def _write_in_order(sieve: _Sieve, held_rows: int, writer: ArchiveWriter, progre
     for rows, ids in sieve.blocks(_share(progress, 4)):
         exch = by_exch.push(*_of_clock(rows, ids, EXCH_EVENT))
         local = by_local.push(*_of_clock(rows, ids, LOCAL_EVENT))
-        writer.write(merger.push(exch, local, is_last=False))
-    writer.write(merger.push(by_exch.finish(), by_local.finish(), is_last=True))
+        writer.write(merger.push(exch, local, exch_floor=by_exch.floor, local_floor=by_local.floor))
+    writer.write(merger.push(by_exch.finish(), by_local.finish()))
     return merger.splits
 
 
