@@ -49,7 +49,19 @@ def _put(row, dropped, target):
 
 
 @kernel("int64(int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)")
-def _merge(exch, exch_ids, exch_count, local, local_ids, local_count, exch_floor, local_floor, queued, position, target):
+def _merge(
+    exch,
+    exch_ids,
+    exch_count,
+    local,
+    local_ids,
+    local_count,
+    exch_floor,
+    local_floor,
+    queued,
+    position,
+    target,
+):
     """Merge what can be merged; the floors are the least times that can still come. Returns how many rows."""
     i, j = load_i64(position), load_i64(position + 8)
     splits = load_i64(position + 16)
@@ -60,7 +72,12 @@ def _merge(exch, exch_ids, exch_count, local, local_ids, local_count, exch_floor
         if not has_local and local_floor != END_TS and exch_count - i <= queued:
             break
         # A row that the exchange sent before all that can still come does not wait.
-        if not has_exch and exch_floor != END_TS and load_i64(b + 8) >= exch_floor and local_count - j <= queued:
+        if (
+            not has_exch
+            and exch_floor != END_TS
+            and load_i64(b + 8) >= exch_floor
+            and local_count - j <= queued
+        ):
             break
         to = target + out * _ROW
         if has_exch and has_local and load_i64(exch_ids + 8 * i) == load_i64(local_ids + 8 * j):
