@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from daemon.cli import text
+from daemon.cli.console import Console
 
 if TYPE_CHECKING:
     from sim.prepared.preparing import Preparation
@@ -19,7 +19,7 @@ _PIPE_WIDTH = 400
 def _console(stream: TextIO | None) -> Console:
     file = sys.stdout if stream is None else stream
     # A file or a pipe has no width: nothing is wrapped there.
-    return Console(file=file, highlight=False, width=None if file.isatty() else _PIPE_WIDTH)
+    return Console(file=file, width=None if file.isatty() else _PIPE_WIDTH)
 
 
 def _table(*columns: str) -> Table:

@@ -3,12 +3,12 @@
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from daemon.cli import text
+from daemon.cli.console import Console
 
 if TYPE_CHECKING:
     from sim.checks import Fixed, Problem, Validation
@@ -22,7 +22,7 @@ _MS = 1e6
 def console_of(stream: TextIO | None = None) -> Console:
     """A console on a stream, stdout by default; a file or a pipe has no width, so nothing is wrapped there."""
     file = sys.stdout if stream is None else stream
-    return Console(file=file, highlight=False, width=None if file.isatty() else PIPE_WIDTH)
+    return Console(file=file, width=None if file.isatty() else PIPE_WIDTH)
 
 
 def facts_table(facts: list[tuple[str, str]]) -> Table:

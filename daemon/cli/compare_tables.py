@@ -3,12 +3,12 @@
 import sys
 from typing import TextIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from daemon.cli import text
 from daemon.cli.comparing import Alone, Comparison
+from daemon.cli.console import Console
 
 _PIPE_WIDTH = 400
 
@@ -16,7 +16,7 @@ _PIPE_WIDTH = 400
 def show_comparison(comparison: Comparison, *, stream: TextIO | None = None) -> None:
     """What fits, where the accounts stand, and the first rows that do not fit."""
     file = sys.stdout if stream is None else stream
-    console = Console(file=file, highlight=False, width=None if file.isatty() else _PIPE_WIDTH)
+    console = Console(file=file, width=None if file.isatty() else _PIPE_WIDTH)
     table = _table("", "both", "live only", "backtest only", "live later by, p50", "apart, p99")
     for one in comparison.matched:
         alone = [

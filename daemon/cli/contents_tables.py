@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from daemon.cli import text
 from daemon.cli.checking import console_of, counts, facts_table, latency_table, span
+from daemon.cli.console import Console
 from daemon.cli.latency_tables import show_latencies
 
 if TYPE_CHECKING:

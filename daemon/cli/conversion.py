@@ -3,11 +3,11 @@
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from daemon.cli import text
+from daemon.cli.console import Console
 
 if TYPE_CHECKING:
     from sim.convert.crossed import Crossed
@@ -21,7 +21,7 @@ def show_conversion(report: "Report", *, stream: TextIO | None = None) -> None:
     """What was converted, what the capture is like, and what is wrong with it."""
     file = sys.stdout if stream is None else stream
     # A file or a pipe has no width: nothing is wrapped there.
-    console = Console(file=file, highlight=False, width=None if file.isatty() else _PIPE_WIDTH)
+    console = Console(file=file, width=None if file.isatty() else _PIPE_WIDTH)
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column()

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from daemon.cli import text
+from daemon.cli.console import Console
 from daemon.cli.demo_run import stage
 from daemon.cli.live_check import Row, compare
 from daemon.cli.live_run import Market, Played, play
@@ -87,7 +87,7 @@ def _one(market: Market, folder: Path, seconds: float, chaos: int | None) -> Pla
 
 
 def _show(name: str, played: Played, instrument: InstrumentSection) -> bool:
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     console.print()
     show_bot(played.result)
     rows = compare(

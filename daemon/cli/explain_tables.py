@@ -3,11 +3,11 @@
 import sys
 from typing import TextIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from daemon.cli import text
+from daemon.cli.console import Console
 from daemon.cli.fitting import put_table
 from hftd.explain import Explained, OrderLine, Story
 from hftd.explain.words import count, moment, price, qty, span
@@ -172,4 +172,4 @@ def _warn(console: Console, dropped: int) -> None:
 
 def _console(stream: TextIO | None) -> Console:
     file = sys.stdout if stream is None else stream
-    return Console(file=file, highlight=False, width=None if file.isatty() else _PIPE_WIDTH)
+    return Console(file=file, width=None if file.isatty() else _PIPE_WIDTH)

@@ -2,10 +2,10 @@
 
 import sys
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from daemon.cli.console import Console
 from sim.report import Report
 from sim.report.labels import LABELS, SHORT_DAYS, named, shown
 
@@ -17,7 +17,7 @@ _COLUMNS_MAX = 8
 
 def show_report(made: Report) -> None:
     """A row for each figure, a column for each asset, or for each run of several; then what must be known."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     if len(made.runs) == 1:
         run = made.runs[0]
         columns = [(asset.name, asset) for asset in run.assets]

@@ -4,11 +4,11 @@ import math
 import sys
 from typing import TextIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from daemon.cli import text
+from daemon.cli.console import Console
 from hftd.bot.result import BotResult
 from sim.replay.summary import ReplaySummary
 
@@ -48,7 +48,7 @@ def show_replay(summary: ReplaySummary, *, stream: TextIO | None = None) -> None
 def _console(stream: TextIO | None) -> Console:
     file = sys.stdout if stream is None else stream
     # A file or a pipe has no width: nothing is wrapped or cut there.
-    return Console(file=file, highlight=False, width=None if file.isatty() else _PIPE_WIDTH)
+    return Console(file=file, width=None if file.isatty() else _PIPE_WIDTH)
 
 
 def _columns(result: BotResult) -> dict[str, list[str]]:

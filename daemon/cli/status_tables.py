@@ -4,12 +4,12 @@ import math
 import sys
 from typing import TextIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from daemon.cli import text
 from daemon.cli.asking import Report
+from daemon.cli.console import Console
 from hftd.channel import status
 from hftd.channel.control import runtime_dir
 from hftd.constants import reason_name
@@ -21,7 +21,7 @@ _ORDERS_SHOWN = 20
 def show_report(report: Report, *, stream: TextIO | None = None) -> None:
     """All daemons, one after the other."""
     file = sys.stdout if stream is None else stream
-    console = Console(file=file, highlight=False, width=None if file.isatty() else _PIPE_WIDTH)
+    console = Console(file=file, width=None if file.isatty() else _PIPE_WIDTH)
     if not report.daemons and not report.silent:
         console.print(f"no daemon runs in {runtime_dir()}", markup=False)
     for number, daemon in enumerate(report.daemons):

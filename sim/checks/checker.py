@@ -119,7 +119,9 @@ class Checker:
         record["table"] = self._arena.reserve(layout.trade_dtype.itemsize << layout.TRADES_BITS)
         self.again = np.zeros(layout.DOUBLES_MAX, np.int64)
         self.doubled = np.zeros(layout.DOUBLES_MAX, np.int64)
+        self.same = np.zeros(layout.DOUBLES_MAX, np.int64)
         record["again"], record["doubled"] = self.again.ctypes.data, self.doubled.ctypes.data
+        record["same"] = self.same.ctypes.data
         record["exch_max"] = record["local_max"] = INVALID_MIN
         return record
 

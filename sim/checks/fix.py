@@ -205,13 +205,14 @@ def _checked_in_order(
 def _set_up(sieve: _Sieve, checker: Checker, report: Fixed, base_latency_ns: int) -> None:
     """Decide what is dropped as a double and by how much the clock is moved."""
     trades, rows = checker.trades[0], checker.rows[0]
-    agains, doubles = int(trades["agains"]), doubles_count(checker)
-    if agains > layout.DOUBLES_MAX:
-        report.not_fixed.append(
-            f"trade_again: only the first {layout.DOUBLES_MAX:,} of {agains:,} repeated trades were dropped"
-        )
+    agains, sames, doubles = int(trades["agains"]), int(trades["sames"]), doubles_count(checker)
+    for count in (agains, sames):
+        if count > layout.DOUBLES_MAX:
+            report.not_fixed.append(
+                f"trade_again: only the first {layout.DOUBLES_MAX:,} of {count:,} repeated trades were dropped"
+            )
     sieve.again = np.sort(checker.again[: min(agains, layout.DOUBLES_MAX)])
-    sieve.doubled = np.unique(checker.doubled[: min(doubles, layout.DOUBLES_MAX)])
+    sieve.doubled = np.unique(np.concatenate((checker.same[:sames], checker.doubled[:doubles])))
     least = min(int(rows["book_min"]), int(rows["trade_min"]))
     if least < 0:
         shift_ns = base_latency_ns - least
@@ -312,8 +313,8 @@ def _write_in_order(sieve: _Sieve, held_rows: int, writer: ArchiveWriter, progre
     for rows, ids in sieve.blocks(_share(progress, 4)):
         exch = by_exch.push(*_of_clock(rows, ids, EXCH_EVENT))
         local = by_local.push(*_of_clock(rows, ids, LOCAL_EVENT))
-        writer.write(merger.push(exch, local, is_last=False))
-    writer.write(merger.push(by_exch.finish(), by_local.finish(), is_last=True))
+        writer.write(merger.push(exch, local, exch_floor=by_exch.floor, local_floor=by_local.floor))
+    writer.write(merger.push(by_exch.finish(), by_local.finish()))
     return merger.splits
 
 

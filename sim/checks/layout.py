@@ -177,6 +177,8 @@ trades_dtype = np.dtype(
         ("agains", "i8"),
         ("doubled", "i8"),
         ("doubles", "i8"),
+        ("same", "i8"),  # prints of those of `doubled` that have an id: doubles, however many there are
+        ("sames", "i8"),
         ("file", "i8"),
         ("row", "i8"),
         ("exch_max", "i8"),

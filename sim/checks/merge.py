@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 from hftd.jit import inline, kernel
 from hftd.native import copy_bytes, load_f64, load_i64, store_i64
 from hftd.types import EXCH_EVENT, KIND_MASK, LOCAL_EVENT, event_dtype
-from sim.checks.rows import MAX_TS, is_priced, is_sound
+from sim.checks.rows import is_priced, is_sound, is_time
 
 _ROW: Final = 64
 _BOTH: Final = EXCH_EVENT | LOCAL_EVENT
 KEPT, NO_FLAG, NO_TIME, VALUE = range(4)
+QUEUED_ROWS: Final = 1 << 20
+"""So many rows of one clock wait for the other; with more, as where one of them has a time far ahead, they go first."""
+END_TS: Final = (1 << 63) - 1
+"""The least time that can still come of a clock that has no more rows."""
 
 
 @kernel("int64(int64, int64, float64, int64)")
@@ -30,7 +34,7 @@ def judge_rows(rows, count, tick_size, target):
         verdict = KEPT
         if ev & _BOTH == 0:
             verdict = NO_FLAG
-        elif abs(exch_ts) > MAX_TS or abs(local_ts) > MAX_TS:
+        elif not (is_time(exch_ts) and is_time(local_ts)):
             verdict = NO_TIME
         elif is_priced(ev & KIND_MASK) and not is_sound(load_f64(row + 24), load_f64(row + 32), tick_size):
             verdict = VALUE
@@ -44,17 +48,37 @@ def _put(row, dropped, target):
     store_i64(target, load_i64(row) & ~dropped)
 
 
-@kernel("int64(int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)")
-def _merge(exch, exch_ids, exch_count, local, local_ids, local_count, is_last, position, target, limit):
-    """Merge up to `limit` rows; stops where one queue is empty, unless these are the last. Returns how many."""
+@kernel("int64(int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)")
+def _merge(
+    exch,
+    exch_ids,
+    exch_count,
+    local,
+    local_ids,
+    local_count,
+    exch_floor,
+    local_floor,
+    queued,
+    position,
+    target,
+):
+    """Merge what can be merged; the floors are the least times that can still come. Returns how many rows."""
     i, j = load_i64(position), load_i64(position + 8)
     splits = load_i64(position + 16)
     out = 0
-    while out < limit:
+    while i < exch_count or j < local_count:
         has_exch, has_local = i < exch_count, j < local_count
-        if not (has_exch and has_local) and (is_last == 0 or not (has_exch or has_local)):
-            break
         a, b = exch + i * _ROW, local + j * _ROW
+        if not has_local and local_floor != END_TS and exch_count - i <= queued:
+            break
+        # A row that the exchange sent before all that can still come does not wait.
+        if (
+            not has_exch
+            and exch_floor != END_TS
+            and load_i64(b + 8) >= exch_floor
+            and local_count - j <= queued
+        ):
+            break
         to = target + out * _ROW
         if has_exch and has_local and load_i64(exch_ids + 8 * i) == load_i64(local_ids + 8 * j):
             _put(a, 0, to)
@@ -83,6 +107,9 @@ Numbered = tuple[NDArray[np.void], NDArray[np.int64]]
 
 
 def _joined(parts: list[Numbered]) -> Numbered:
+    parts = [part for part in parts if len(part[1])] or parts[:1]
+    if len(parts) == 1:
+        return np.ascontiguousarray(parts[0][0]), np.ascontiguousarray(parts[0][1])
     rows = np.concatenate([part[0] for part in parts])
     return rows, np.concatenate([part[1] for part in parts])
 
@@ -90,11 +117,15 @@ def _joined(parts: list[Numbered]) -> Numbered:
 class Merger:
     """Takes rows in both orders and gives them in one.
 
+    Args:
+        queued_rows: How many rows of a clock may wait.
+
     Attributes:
         splits: Rows that became two.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, queued_rows: int = QUEUED_ROWS) -> None:
+        self._queued_rows = queued_rows
         empty = np.empty(0, event_dtype), np.empty(0, np.int64)
         self._exch: Numbered = empty
         self._local: Numbered = empty
@@ -105,12 +136,25 @@ class Merger:
         """Rows that became two."""
         return int(self._position[2])
 
-    def push(self, exch: Numbered, local: Numbered, *, is_last: bool) -> NDArray[np.void]:
-        """Take the next rows of both orders, and give those whose place is known."""
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Rows of each clock that wait."""
+        return len(self._exch[1]), len(self._local[1])
+
+    def push(
+        self, exch: Numbered, local: Numbered, *, exch_floor: int = END_TS, local_floor: int = END_TS
+    ) -> NDArray[np.void]:
+        """Take the next rows of both orders, and give those whose place is known.
+
+        Args:
+            exch: Rows in the order of the exchange's clock.
+            local: Rows in the order of the local clock.
+            exch_floor: The least `exch_ts` that can still come in `exch`; `END_TS`: there are no more.
+            local_floor: The least `local_ts` that can still come in `local`, likewise.
+        """
         self._exch = _joined([self._exch, exch])
         self._local = _joined([self._local, local])
-        limit = len(self._exch[0]) + len(self._local[0])
-        target = np.empty(limit, event_dtype)
+        target = np.empty(len(self._exch[0]) + len(self._local[0]), event_dtype)
         size = _merge.call(
             self._exch[0].ctypes.data,
             self._exch[1].ctypes.data,
@@ -118,10 +162,11 @@ class Merger:
             self._local[0].ctypes.data,
             self._local[1].ctypes.data,
             len(self._local[0]),
-            int(is_last),
+            exch_floor,
+            local_floor,
+            self._queued_rows,
             self._position.ctypes.data,
             target.ctypes.data,
-            limit,
         )
         i, j = int(self._position[0]), int(self._position[1])
         self._exch = self._exch[0][i:].copy(), self._exch[1][i:].copy()

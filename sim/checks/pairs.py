@@ -97,10 +97,10 @@ def find_doubles(state, rows, count):
                 note(s.problems, layout.TRADE_DOUBLED, s.file, s.row + number, row, 0)
             elif has_id or is_late:
                 # With equal local times the one before has the same print: which of them goes is all the same.
-                target, size = (s.doubled, s.doubles) if earlier_ts == local_ts else (s.again, s.agains)
+                target, size = (s.same, s.sames) if earlier_ts == local_ts else (s.again, s.agains)
                 _keep(target, size, mixed(print_, local_ts))
                 if earlier_ts == local_ts:
-                    s.doubles += 1
+                    s.sames += 1
                 else:
                     s.agains += 1
                 note(s.problems, layout.TRADE_AGAIN, s.file, s.row + number, row, local_ts - earlier_ts)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hftd.errors import DataError
 from hftd.types import event_dtype
-from sim.checks.merge import Numbered
+from sim.checks.merge import END_TS, Numbered
 
 HELD_ROWS: Final = 1 << 17
 STRAGGLERS_MAX: Final = 1 << 19
@@ -26,14 +26,12 @@ class Scout:
         clock: `exch_ts` or `local_ts`.
         held_rows: How many rows are held back.
         where: The file, for the error.
-
-    Attributes:
-        cutoffs: After each block, the time up to which rows went on.
     """
 
     def __init__(self, clock: str, held_rows: int, where: str) -> None:
         self.clock = clock
-        self.cutoffs: list[int] = []
+        self._cutoffs: list[int] = []
+        self._least: list[int] = []
         self._held_rows = held_rows
         self._where = where
         self._held = np.empty(0, np.int64)
@@ -67,7 +65,17 @@ class Scout:
             self._cutoff = int(held[gone - 1])
             held = held[gone:].copy()
         self._held = held
-        self.cutoffs.append(self._cutoff)
+        self._cutoffs.append(self._cutoff)
+        self._least.append(int(keys.min()) if len(keys) else END_TS)
+
+    def cutoffs(self) -> list[int]:
+        """After each block, the time up to which rows can go on: `END_TS` where no more come.
+
+        Where later blocks have but later rows, none need be held: so a clock of few rows does not stop the other.
+        """
+        least = np.append(np.array(self._least[1:], np.int64), END_TS)[: len(self._least)]
+        later = np.minimum.accumulate(least[::-1])[::-1]
+        return np.maximum(np.array(self._cutoffs, np.int64), later).tolist()
 
     def late(self) -> Numbered:
         """The stragglers, in the order of the file."""
@@ -84,11 +92,15 @@ class Sorter:
 
     Args:
         scout: That of the first pass, over the same blocks.
+
+    Attributes:
+        floor: The least time that can still come; `END_TS` when all rows have been given.
     """
 
     def __init__(self, scout: Scout) -> None:
         self._clock = scout.clock
-        self._cutoffs = iter(scout.cutoffs)
+        self._cutoffs = iter(scout.cutoffs())
+        self.floor = int(np.iinfo(np.int64).min)
         self._held: Numbered = np.empty(0, event_dtype), np.empty(0, np.int64)
         rows, ids = scout.late()
         self._late_ids = ids
@@ -97,7 +109,7 @@ class Sorter:
 
     def push(self, rows: NDArray[np.void], ids: NDArray[np.int64]) -> Numbered:
         """Take the next block, and give the rows whose place is known."""
-        cutoff = next(self._cutoffs)
+        self.floor = cutoff = next(self._cutoffs)
         # All others of a straggler's time stand before it in the file, and have come when the cutoff is beyond it.
         due = int(np.searchsorted(self._late[0][self._clock], cutoff, side="left"))
         rows, ids = self._sorted(

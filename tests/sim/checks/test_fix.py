@@ -218,6 +218,34 @@ def test_equal_trades_of_a_venue_that_packs_them_in_one_message_are_kept(folder)
     assert (problem.severity, report.dropped) == ("note", {})
 
 
+@pytest.mark.parametrize("every", [2, 40])
+def test_trades_with_equal_ids_are_doubles_whatever_their_share(folder, every):
+    rows = sound_rows(8, 400)
+    rows["order_id"] = np.arange(len(rows)) + 1
+    plain = rows
+    for number in np.flatnonzero(kinds(rows) == TRADE_EVENT)[::-every].tolist():
+        rows = inserted(rows, number + 1, rows[number])
+    report, copy = fixed(folder, rows)
+    assert copy.tobytes() == plain.tobytes()
+    assert report.dropped == {"trades that were there twice": len(rows) - len(plain)}
+
+
+@pytest.mark.parametrize("clock", ["exch_ts", "local_ts"])
+@pytest.mark.parametrize("ts", [-(1 << 63), -(1 << 63) + 1, (1 << 63) - 1, -(1 << 62), 1 << 62])
+@pytest.mark.parametrize("swap", [False, True])
+def test_a_row_without_a_time_is_dropped_wherever_its_time_lies(folder, clock, ts, swap):
+    rows = sound_rows(5)
+    bad = np.flatnonzero(kinds(rows) == 1)[7]
+    expected = np.delete(rows, bad)
+    rows[clock][bad] = ts
+    if swap:
+        rows[[-1, -2]] = rows[[-2, -1]]
+    report, copy = fixed(folder, rows)
+    check_events(copy)
+    assert copy.tobytes() == expected.tobytes()
+    assert report.dropped == {"with a time that is none": 1}
+
+
 def test_rows_far_out_of_order_in_numbers_are_refused_and_nothing_is_written(tmp_path):
     count = 1_200_000
     rows = np.zeros(count, event_dtype)
