@@ -81,12 +81,14 @@ def cases(folder: Path) -> list[Case]:
         capture = data(name)
         if capture.is_file():
             theirs = reference("binancefutures", lambda output, path=capture: (str(path), str(output)))
-            found.append(Case(venue, venue, [capture], theirs))
+            found.append(Case(venue, venue, [capture], theirs, options=Options(hftbacktest_rows=True)))
     spot = data("binancespot_btcusdt_20240808.gz")
     if spot.is_file():
         alike = as_futures(spot, folder / "alike.gz")
         theirs = reference("binancefutures", lambda output: (str(alike), str(output)))
-        found.append(Case("binancespot", "binancespot", [spot], theirs))
+        found.append(
+            Case("binancespot", "binancespot", [spot], theirs, options=Options(hftbacktest_rows=True))
+        )
     depth, trades = history(folder)
     theirs = reference("binancehistmktdata", lambda output: (str(depth), str(trades), str(output)))
     found.append(Case("binancehistory (generated)", "binancehistory", [depth, trades], theirs, False))

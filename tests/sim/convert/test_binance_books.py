@@ -156,9 +156,10 @@ class Exchange:
         times = {"E": MS + self.update_id, "T": MS + self.update_id}
         levels = {"b": changes[1], "a": changes[-1]}
         self.updates.append({"e": "depthUpdate", **times, "s": "BTCUSDT", **ids, **levels})
-        self.books[self.update_id] = tuple(
-            {px: q for px, q in self.levels[side].items() if q} for side in (1, -1)
-        )
+        self.books[self.update_id] = (self._book(1), self._book(-1))
+
+    def _book(self, side):
+        return {px: qty for px, qty in self.levels[side].items() if qty}
 
     def snapshot(self, update_id, count):
         bids, asks = self.books[update_id]
