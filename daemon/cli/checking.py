@@ -71,7 +71,7 @@ def latency_table(latencies: dict[str, "Latency"], console: Console) -> Table:
             found.max_ns,
         )
         lines.append([name, f"{found.rows:,}", *(f"{value / _MS:,.3f}" for value in values)])
-    width = sum(max(map(len, column)) + 1 for column in zip(*lines, strict=True))
+    width = sum(max(map(len, column)) + 2 for column in zip(*lines, strict=True))
     if width > console.width:
         lines = [list(column) for column in zip(*lines, strict=True)]
     table = Table(box=None, pad_edge=False, header_style="dim")

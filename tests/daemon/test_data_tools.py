@@ -73,11 +73,16 @@ def test_problems_are_a_table_with_rows_and_exit_code_1(call, bad_day):
     assert "not sound" in out
 
 
-def test_problems_are_read_at_80_columns(bad_day):
+def test_problems_are_read_at_80_columns(tmp_path):
     from daemon.cli.checking import show_validation
     from sim.checks import validate
 
-    stream = Terminal()
+    rows = sound_rows(1)
+    rows["local_ts"] += 100_000_000
+    rows["px"][90] = np.nan
+    rows[[70, 200]] = rows[[200, 70]]
+    write_events(tmp_path / "bad.npz", rows)
+    bad_day, stream = tmp_path / "bad.npz", Terminal()
     show_validation(validate([bad_day]), stream=stream)
     lines = stream.getvalue().splitlines()
     assert max(len(line) for line in lines) <= 80
