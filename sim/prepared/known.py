@@ -49,7 +49,7 @@ class Seen:
         """A name for the file as it is now."""
         if self.may_be_mapped and self.digest is not None:
             return self.digest
-        return _identity(self.stat)
+        return identity(self.stat)
 
 
 def look_at(root: Path, path: Path) -> Seen:
@@ -60,10 +60,12 @@ def look_at(root: Path, path: Path) -> Seen:
     """
     with npz.reading(str(path)):
         stat = path.stat()
-    if _may_be_mapped(path):
+    # Only packed files are remembered.
+    digest = _recall(root, stat)
+    if digest is None and _may_be_mapped(path):
         digest, stat = digest_of(path)
         return Seen(path, stat, digest, may_be_mapped=True)
-    return Seen(path, stat, _recall(root, stat), may_be_mapped=False)
+    return Seen(path, stat, digest, may_be_mapped=False)
 
 
 def _may_be_mapped(path: Path) -> bool:
@@ -91,8 +93,10 @@ def hex_of(*parts: Any) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _identity(stat: os.stat_result) -> str:
-    return hex_of(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+def identity(stat: os.stat_result) -> str:
+    """A name for a packed file as it is now."""
+    # The word keeps it apart from the names of older versions, which remembered files that may be mapped too.
+    return hex_of("packed", stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def remember(root: Path, stat: os.stat_result, digest: str) -> None:
@@ -100,12 +104,12 @@ def remember(root: Path, stat: os.stat_result, digest: str) -> None:
     if wall_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) < _SETTLED_NS:
         return
     with suppress(OSError):
-        (root / "known" / _identity(stat)).write_text(digest)
+        (root / "known" / identity(stat)).write_text(digest)
 
 
 def _recall(root: Path, stat: os.stat_result) -> str | None:
     with suppress(OSError, UnicodeDecodeError):
-        digest = (root / "known" / _identity(stat)).read_text()
+        digest = (root / "known" / identity(stat)).read_text()
         if _NAME.fullmatch(digest):
             return digest
     return None

@@ -10,7 +10,7 @@ from hftd.errors import DataError
 from hftd.types import DEPTH_BBO_EVENT, ERR_DATA, EXCH_EVENT, KIND_MASK, LOCAL_EVENT
 from sim.archive import write_events
 from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
-from sim.prepared import cache
+from sim.prepared import cache, known
 from sim.prepared.make import Wanted
 from tests.parity import random_runs
 from tests.sim.engine.market import asset, levels, rows
@@ -52,9 +52,9 @@ def test_a_second_run_reads_what_the_first_has_made_and_not_the_archive(folder, 
     stat = path.stat()
     # As if the archive had been written long ago, so that its times may be trusted.
     digest = entry.path.name.split("-")[1]
-    (folder / "known" / cache.identity(stat)).write_text(digest)
+    (folder / "known" / known.identity(stat)).write_text(digest)
     path.chmod(0)
-    (folder / "known" / cache.identity(path.stat())).write_text(digest)
+    (folder / "known" / known.identity(path.stat())).write_text(digest)
     hbt = maker_on(path)
     assert result_of(hbt) == first
     assert hbt.engine.feeds[0]._sources[0].is_complete

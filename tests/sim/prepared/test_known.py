@@ -34,7 +34,7 @@ def change(path, stat):
 @pytest.fixture
 def times_that_stand_still(monkeypatch):
     """Every file of a size is known as the same one."""
-    monkeypatch.setattr(known, "_identity", lambda stat: known.hex_of(stat.st_size))
+    monkeypatch.setattr(known, "identity", lambda stat: known.hex_of(stat.st_size))
     monkeypatch.setattr(known, "_SETTLED_NS", 0)
 
 
