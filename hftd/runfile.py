@@ -275,6 +275,8 @@ def _records(arrays: dict[str, Rows], names: list[str], path: Path) -> list[Rows
         together = arrays["records"]
         if together.dtype != record_dtype or together.ndim != 2:
             raise DataError("`records` has another shape or type than a bot's records", where=str(path))
+        if not together.shape[1]:
+            raise DataError("`records` has the rows of no asset", where=str(path))
         return [together[:, number] for number in range(together.shape[1])]
     holds = ", ".join(repr(name) for name in names[:8]) or "nothing"
     hint = "this looks like an archive of market data" if names == ["data"] else f"it holds {holds}"

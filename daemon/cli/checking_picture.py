@@ -91,6 +91,13 @@ def _spread(panel: Any, at: np.ndarray, series: "Series") -> None:
 
 def _problems(panel: Any, at: np.ndarray, report: "Validation", series: "Series") -> None:
     """A line for each kind: where the first of its rows are; crossed and locked stretches in full."""
+    if not len(at):
+        # Rows of the exchange's side alone have no place on the local clock.
+        panel.set_yticks([])
+        panel.text(
+            0.5, 0.5, "no local times", transform=panel.transAxes, ha="center", va="center", color="#666666"
+        )
+        return
     shown = [problem for problem in report.problems if problem.first and problem.severity != "note"]
     names = [problem.name for problem in shown]
     for number, problem in enumerate(shown):

@@ -16,7 +16,7 @@ class Console(rich.console.Console):
     """A console to which text is text: no markup in brackets, no emoji codes, no control characters."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"highlight": False, "markup": False, "emoji": False} | options)
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """As rich's, without the characters that a terminal would obey."""

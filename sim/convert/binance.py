@@ -50,6 +50,7 @@ from sim.convert.state import (
     ROW_SIZE,
     SENT_TIME,
     SUPERSEDED,
+    TS_MAX,
     UNKNOWN,
 )
 
@@ -104,10 +105,10 @@ _INDEX_PRICE_UPDATE: Final = text_key("indexPriceUpdate")
 _MARKET: Final = text_key("MARKET")
 
 _NS_PER_MS: Final = 1_000_000
-_MS_MAX: Final = 9_000_000_000_000
-"""Later than this a time in milliseconds is none (and would not fit nanoseconds)."""
+_MS_MAX: Final = TS_MAX // 1_000_000
+"""Later than this a time in milliseconds is none that an engine takes."""
 _US_MIN: Final = 1_000_000_000_000_000
-_US_MAX: Final = 9_000_000_000_000_000
+_US_MAX: Final = TS_MAX // 1000
 
 
 @inline

@@ -43,6 +43,7 @@ from sim.convert.state import (
     QUOTES,
     ROWS_FULL,
     TORN_END,
+    TS_MAX,
     Scan,
 )
 
@@ -51,8 +52,8 @@ _SHOWN_MAX: Final = 160
 _BOM: Final = b"\xef\xbb\xbf"
 
 _US_MIN: Final = 1_000_000_000_000_000
-_US_MAX: Final = 9_200_000_000_000_000
-"""Later times would not fit nanoseconds."""
+_US_MAX: Final = TS_MAX // 1000
+"""No engine takes later times."""
 
 _OTHER_NUMBER: Final = -1
 _QUOTES: Final = -2

@@ -12,13 +12,13 @@ from hftd.jit import inline
 from hftd.json_levels import skip_blanks, write_levels
 from hftd.native import load_f64, load_u8
 from sim.convert.message import add_row, field, integer_of, number_of, read_fields
-from sim.convert.state import ROW_SIZE
+from sim.convert.state import ROW_SIZE, TS_MAX
 
 _NS_PER_MS: Final = 1_000_000
 _MS_MIN: Final = 100_000_000_000
 """Earlier than this (March 1973) a time in milliseconds is one in seconds, or none."""
-_MS_MAX: Final = 9_000_000_000_000
-"""Later than this it is one in microseconds (and would not fit nanoseconds)."""
+_MS_MAX: Final = TS_MAX // 1_000_000
+"""Later than this it is one in microseconds, or none that an engine takes."""
 
 
 @inline

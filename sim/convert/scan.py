@@ -16,21 +16,26 @@ from numba.extending import intrinsic
 from hftd.jit import inline
 from hftd.json_levels import skip_blanks, value_end
 from hftd.json_numbers import integer
-from hftd.native import load_i64, load_u8, store_i64, store_u8
+from hftd.native import load_f64, load_i64, load_u8, store_i64, store_u8
 from sim.convert.message import read_fields, text_of
 from sim.convert.state import (
     BLANK,
     DONE,
     EVENTS,
+    FIELD,
     JSON,
     NAME_SIZE,
     NAMES_MAX,
     PLACES_MAX,
+    PX_MAX,
+    QTY_MAX,
+    ROW_SIZE,
     ROWS_FULL,
     SNAPSHOT,
     SYMBOLS,
     TIMESTAMP,
     TORN_END,
+    TS_MAX,
     UNKNOWN,
     UNREADABLE_MAX,
 )
@@ -154,13 +159,13 @@ def _local_ts(s, start, stop):
     if size == 19:
         high = integer(start, start + 10)
         low = integer(start + 10, stop)
-        if high < 0 or low < 0 or high >= 9_000_000_000:
+        if high < 0 or low < 0 or high >= 9_000_000_000 or high * 1_000_000_000 + low > TS_MAX:
             return -1
         s.lines_in_ns += 1
         return high * 1_000_000_000 + low
     if size == 16:
         value = integer(start, stop)
-        if value < 0:
+        if value < 0 or value > TS_MAX // 1000:
             return -1
         s.lines_in_us += 1
         return value * 1000
@@ -231,8 +236,23 @@ def next_message(s):
 
 
 @inline
+def _is_playable(s):
+    """Whether an engine takes the rows of the message: their times, prices and quantities."""
+    for at in range(s.rows + s.row_mark * ROW_SIZE, s.rows + s.row_count * ROW_SIZE, ROW_SIZE):
+        exch_ts, local_ts = load_i64(at + 8), load_i64(at + 16)
+        if exch_ts > TS_MAX or exch_ts < -TS_MAX or local_ts > TS_MAX or local_ts < -TS_MAX:
+            return False
+        px = load_f64(at + 24)
+        if not (px < PX_MAX and px > -PX_MAX and load_f64(at + 32) < QTY_MAX):
+            return False
+    return True
+
+
+@inline
 def end_message(s, reason):
     """Keep the rows that were added for the message if the reason is 0, else drop them and count the line."""
+    if reason == 0 and not _is_playable(s):
+        reason = FIELD
     if reason == 0:
         s.lines_used += 1
         if s.snapshot_row >= 0:

@@ -12,6 +12,11 @@ import numpy as np
 from hftd.native import record_at
 
 ROW_SIZE: Final = 64
+TS_MAX: Final = (1 << 62) - 1
+"""Beyond it an engine takes a time for none."""
+PX_MAX: Final = float(1 << 53)
+"""Prices from there on are no whole ticks, whatever the tick."""
+QTY_MAX: Final = 1e300
 FIELDS_MAX: Final = 256
 """Fields of one message; a message with more counts as unreadable."""
 NAMES_MAX: Final = 512

@@ -52,6 +52,8 @@ from sim.convert.state import (
     LEVELS,
     OTHER_EXCHANGE,
     OTHER_SYMBOL,
+    PX_MAX,
+    QTY_MAX,
     ROWS_FULL,
     SIDE,
     SNAPSHOT_LEFT_OUT,
@@ -243,6 +245,8 @@ def _hold_back(s, own, is_bid, exch_ts, local_ts, px, qty):
     """Keep a level of a snapshot until this ends; 0, or why not."""
     if own.mode == _IGNORE or (own.mode == _IGNORE_START and own.is_start):
         return SNAPSHOT_LEFT_OUT
+    if not (px < PX_MAX and px > -PX_MAX and qty < QTY_MAX):
+        return FIELD
     count = own.bids if is_bid else own.asks
     if count == LEVELS_MAX:
         return LEVELS

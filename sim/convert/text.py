@@ -12,6 +12,7 @@ from sim.convert import zipped, zst
 from sim.convert.inflate import GZIP, READ_SIZE, TOO_EARLY, Blocks, inflated
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+_BOM: Final = b"\xef\xbb\xbf"
 _FOREIGN: Final = {
     b"\xfd7zXZ\x00": "xz",
     b"BZh": "bzip2",
@@ -113,6 +114,7 @@ class TextFile:
                         where=str(self.path),
                         hint="inputs are text, as it is or packed with gzip, zip or zstd",
                     )
+                block = block.removeprefix(_BOM)
             is_first = False
             yield block
 

@@ -18,6 +18,7 @@ from sim.convert.inflate import RAW, READ_SIZE, TOO_EARLY, Blocks, inflated
 MAGIC: Final = b"PK\x03\x04"
 _LOCAL: Final = struct.Struct("<4sHHHHHIIIHH")
 _STORED, _DEFLATED = 0, 8
+_METHODS: Final = {9: "deflate64", 12: "bzip2", 14: "LZMA", 93: "zstd", 95: "xz", 98: "PPMd"}
 _ENCRYPTED, _SIZES_BEHIND = 1, 8
 _U32_MAX: Final = 0xFFFFFFFF
 _MEMBERS_MAX: Final = 10_000
@@ -45,7 +46,7 @@ def members(file: BinaryIO, where: str) -> tuple[list[Member], bool]:
     """The files, without folders and what an operating system adds; and whether the directory is there.
 
     Raises:
-        DataError: A file is encrypted, or there are too many.
+        DataError: A file is encrypted or packed in another way than with deflate, or there are too many.
     """
     try:
         with zipfile.ZipFile(file) as archive:
@@ -59,7 +60,16 @@ def members(file: BinaryIO, where: str) -> tuple[list[Member], bool]:
             )
         found = [_of_directory(file, info, where) for info in infos]
         is_whole = True
-    return [member for member in found if _is_data(member.name)], is_whole
+    found = [member for member in found if _is_data(member.name)]
+    for member in found:
+        if member.method not in (_STORED, _DEFLATED):
+            method = _METHODS.get(member.method, f"method {member.method}")
+            raise DataError(
+                f"{member.name} in the zip file is packed with {method}, which is not supported",
+                where=where,
+                hint="unpack it first; a zip file's contents are stored, or packed with deflate",
+            )
+    return found, is_whole
 
 
 def _is_data(name: str) -> bool:
@@ -128,12 +138,8 @@ def _encrypted(name: str, where: str) -> DataError:
 def unpacked(file: BinaryIO, member: Member) -> Blocks:
     """Unpack a file; returns what is wrong with it."""
     file.seek(member.at)
-    if member.method == _DEFLATED:
-        blocks = inflated(file, RAW)
-    elif member.method == _STORED:
-        blocks = _stored(file, member.packed_size)
-    else:
-        return f"packing method {member.method} is not known; unpack it first"
+    packed = member.method == _DEFLATED
+    blocks = inflated(file, RAW) if packed else _stored(file, member.packed_size)
     crc = 0
     while True:
         try:

@@ -31,6 +31,7 @@ from sim.report.mids import (
 )
 from sim.report.periods import periods
 from sim.report.shapes import AssetReport, Options, RunReport
+from sim.report.sound import check_life, check_values
 from sim.report.together import together
 from sim.report.values import of_orders, of_positions, of_split, ratios
 
@@ -55,9 +56,10 @@ def collect(
         progress: Called while archives are read, with how much of the work is done and how much there is.
 
     Raises:
-        DataError: The records are not sorted by time, or an archive is broken.
+        DataError: The records are not sorted by time or hold values that can't be, or an archive is broken.
         UsageError: An option can't be understood.
     """
+    check_life(run)
     notes: list[str] = []
     if run.meta is not None and run.meta.life_dropped:
         notes.append(
@@ -115,6 +117,7 @@ def _asset(
     meta, rows = run.asset(number), run.records[number]
     contract = Contract(meta.contract_size, meta.is_inverse)
     done, sent, ways = executions(run, number), None, latencies(run, number)
+    check_values(run, number, done)
     sent = orders(run, number, done)
     kind = InverseAssetRecord if meta.is_inverse else LinearAssetRecord
     try:

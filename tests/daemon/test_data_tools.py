@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import daemon.cli
 from daemon.cli.failing import run
-from hftd.types import event_dtype, latency_dtype
+from hftd.types import LOCAL_EVENT, event_dtype, latency_dtype
 from sim.archive import read_events, read_latencies, write_events
 from tests.sim.checks.market import START_NS, in_both_orders, kinds, sound_rows
 
@@ -207,6 +207,16 @@ def test_pictures_are_written(call, bad_day, day, tmp_path):
     assert is_png(tmp_path / "l.png")
     call("latency", "orders", tmp_path / "l.npz", tmp_path / "m.npz", "--picture", tmp_path / "m.png")
     assert is_png(tmp_path / "m.png")
+
+
+def test_a_picture_of_rows_without_a_local_time_says_so(call, tmp_path):
+    rows = sound_rows(1)
+    rows["ev"] &= ~np.uint64(LOCAL_EVENT)
+    rows["px"][7] = np.nan
+    write_events(tmp_path / "exch.npz", rows)
+    code, _, err = call("validate", tmp_path / "exch.npz", "--picture", tmp_path / "a.png")
+    assert (code, "failed" in err) == (1, False)
+    assert is_png(tmp_path / "a.png")
 
 
 # snapshot, latency, inspect

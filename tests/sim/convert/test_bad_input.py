@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hftd.errors import DataError, UsageError
-from sim.archive import read_events
+from sim.archive import check_events, read_events
 from sim.convert import Options, convert
 from sim.convert import reading as reading_module
 from sim.convert.state import NOT_ASKED, REASONS
@@ -296,3 +296,38 @@ def test_random_bytes_in_a_capture_never_stop_the_conversion(tmp_path):
     report, rows = converted(tmp_path, path, symbol="BTCUSDT")
     assert np.isfinite(rows["px"]).all()
     assert report.lines >= len(lines)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_byte_order_mark_at_the_beginning_is_passed_over(tmp_path, pack):
+    lines = capture(16)
+    path = tmp_path / "windows.txt"
+    path.write_bytes(pack(b"\xef\xbb\xbf" + b"".join(lines)))
+    report, rows = converted(tmp_path, path)
+    assert report.exit_code == 0
+    assert rows.tobytes() == rows_of(tmp_path, lines).tobytes()
+
+
+@pytest.mark.parametrize(
+    "time", [b"4611686018427387904", b"4700000000000000000", b"4611686018427388", b"9" * 16]
+)
+def test_a_local_time_that_no_engine_takes_is_none(tmp_path, time):
+    lines = capture(17)
+    stray = time + b" " + lines[40].split(b" ", 1)[1]
+    report, rows = converted(tmp_path, packed(tmp_path / "late.gz", [*lines[:41], stray, *lines[41:]]))
+    assert report.unreadable[0].what == "no local time of 16 or 19 digits"
+    assert rows.tobytes() == rows_of(tmp_path, lines).tobytes()
+    check_events(rows)
+
+
+@pytest.mark.parametrize("px", [b"1e308", b"9007199254740992", b"9" * 300])
+def test_a_price_that_is_no_tick_of_any_size_is_a_wrong_field(tmp_path, px):
+    lines = capture(18)
+    number = next(n for n, text in enumerate(lines) if n > 40 and b'"e":"trade"' in text)
+    head, _, rest = lines[number].partition(b'"p":"')
+    stray = head + b'"p":"' + px + rest[rest.index(b'"') :]
+    report, rows = converted(
+        tmp_path, packed(tmp_path / "huge.gz", [*lines[:number], stray, *lines[number:]])
+    )
+    assert report.unreadable[0].what == "a field is missing, or is not a number"
+    assert rows.tobytes() == rows_of(tmp_path, lines).tobytes()

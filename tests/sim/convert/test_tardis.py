@@ -196,6 +196,15 @@ def test_a_snapshot_may_span_blocks_and_chunks(tmp_path):
     assert report.rows_by_kind == {"depth": 1, "depth clear": 2, "depth snapshot": 2 * count}
 
 
+def test_a_level_of_a_snapshot_that_no_engine_takes_is_left_out(tmp_path):
+    lines = [f"{NAME},{AT},true,bid,{px},{qty}" for px, qty in ((10, 1), ("1e308", 1), (9, "1e305"), (8, 1))]
+    lines.append(f"{NAME},{START_US + 1},{START_US + 9},false,bid,9,1")
+    rows, report = ours(table(tmp_path / "book.csv", BOOK, lines))
+    assert report.rows_by_kind == {"depth": 1, "depth clear": 1, "depth snapshot": 2}
+    assert report.ignored == {"a field is missing, or is not a number": 2}
+    assert rows["px"].max() == 10
+
+
 def test_fusing_while_converting_is_fusing_the_archive(tmp_path):
     files = Day(5, 12_000).write(tmp_path)
     plain, _ = ours(*files.values())
