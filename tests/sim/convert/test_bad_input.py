@@ -243,7 +243,7 @@ def test_a_snapshot_that_may_be_of_another_symbol_is_left_out_and_said(tmp_path)
         (b"", "the capture is empty"),
         (gzip.compress(b"", mtime=0), "the capture is empty"),
         (b"\x00\x01\x02" * 1000, "binary data"),
-        (b"PK\x03\x04" + b"x" * 100, "zip file's directory"),
+        (b"PK\x03\x04" + b"x" * 100, "in the zip file"),
         (b"\x28\xb5\x2f\xfd" + b"x" * 100, "the zstd data"),
         (b"time,price\n1,2\n", "none of 2 lines gives a row"),
         (b"\x1f\x8b", "ends too early"),
