@@ -3,12 +3,10 @@
 Its format: Databento's documentation, "Databento Binary Encoding", schema `mbo`.
 """
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
-import pytest
+import zstandard
 
 from hftd.types import (
     ADD_ORDER_EVENT,
@@ -55,12 +53,6 @@ _SIDES = {b"B": BUY_EVENT, b"A": SELL_EVENT, b"N": 0}
 
 
 def _unpacked(path: Path) -> bytes:
-    try:
-        import zstandard
-    except ImportError:
-        if shutil.which("zstd") is None:
-            pytest.skip("there is neither the package zstandard nor the program zstd to read a .zst file")
-        return subprocess.run(["zstd", "-dc", str(path)], capture_output=True, check=True).stdout
     with path.open("rb") as file:
         return zstandard.ZstdDecompressor().stream_reader(file).read()
 
