@@ -63,8 +63,13 @@ def _show_daemon(console: Console, daemon: status.DaemonStatus) -> None:
     counted = ", ".join(f"{_counter(name)} {n:,}" for name, n in daemon.counters.items() if n)
     if counted:
         console.print(f"{counted}; all else 0", style="dim", markup=False)
-    for warning in daemon.warnings:
-        console.print(Text.assemble(("warning: ", "yellow bold"), warning))
+    for alert in daemon.alerts:
+        age = f" (for {_age(alert.age_ns)})" if alert.age_ns >= 0 else ""
+        console.print(Text.assemble(("warning: ", "yellow bold"), alert.text, (age, "dim")))
+    if not daemon.alerts:
+        # A replay's are said once, of the run as a whole.
+        for warning in daemon.warnings:
+            console.print(Text.assemble(("warning: ", "yellow bold"), warning))
 
 
 def _counter(name: str) -> str:

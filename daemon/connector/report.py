@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from daemon.orders.manager import OrderManager
+from daemon.warnings import Warn
 from hftd.channel import status
 from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS, MARKET_TAIL
 from hftd.clock import monotonic_ns, running_ns
@@ -23,6 +24,7 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
     bots, session = connector.bots, connector.session
     known = connector.orders.snapshot(now_ns)
     server = connector.server
+    alerts = connector.warnings.look(monotonic_ns())
     counters = {
         **known.counters,
         **session.counters(),
@@ -57,7 +59,8 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
         connections=session.connections(),
         foreign_orders=known.foreign_orders,
         counters=counters,
-        warnings=[*known.warnings, *_warnings(connector)],
+        warnings=[one.text for one in alerts],
+        alerts=alerts,
     )
 
 
@@ -90,15 +93,18 @@ def _with_link(connector: "Connector", bot: status.Bot) -> status.Bot:
     return bot
 
 
-def _warnings(connector: "Connector") -> Iterator[str]:
+def warnings_of(connector: "Connector") -> Iterator[Warn]:
+    """What of the connector itself needs a person."""
     if not connector.trades:
-        yield "without keys: market data alone, every order is refused"
+        yield Warn("no_keys", "without keys: market data alone, every order is refused")
     for market in connector.bots.books.markets():
+        symbol = market.instrument.symbol
         if market.unfused:
-            yield f"{market.instrument.symbol}: {market.unfused} batches of rows could not be fused"
+            yield Warn("unfused", f"{symbol}: {market.unfused} batches of rows could not be fused", symbol)
     for one in connector.session.connections():
         if not one.is_up:
-            yield f"the connection {one.name} is down: {one.last_error or 'it has not been up yet'}"
+            why = one.last_error or "it has not been up yet"
+            yield Warn("connection_down", f"the connection {one.name} is down: {why}", one.name)
 
 
 def tap_of(connector: "Connector") -> status.Tap:

@@ -39,6 +39,7 @@ from daemon.orders.journal import Journal
 from daemon.orders.limits import BotLimits
 from daemon.orders.manager import OrderManager
 from daemon.orders.messages import Holding, Instrument, Outcome, Report
+from daemon.warnings import LOOK_EVERY_S, Warnings
 from hftd.channel import wire
 from hftd.channel.asking import Reply
 from hftd.channel.server import ChannelServer
@@ -107,6 +108,9 @@ class Connector:
         self.orders: OrderManager
         self.reconciler: Reconciler
         self.server: ChannelServer
+        self.warnings = Warnings(
+            lambda: self.orders.warnings(), lambda: self.session.warnings(), lambda: report.warnings_of(self)
+        )
 
     @property
     def trades(self) -> bool:
@@ -199,7 +203,13 @@ class Connector:
         ending = "the connector ends"
         running: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(run)
-            for run in (self.session.run(), self._tick(), self.reconciler.run(), self._refresh())
+            for run in (
+                self.session.run(),
+                self._tick(),
+                self.reconciler.run(),
+                self._refresh(),
+                self._look(),
+            )
         ]
         stopping: asyncio.Future[Any] = asyncio.ensure_future(self._stopping.wait())
         _log.info("serving", channel=self.name, venue=self.venue.name, trades=self.trades)
@@ -244,6 +254,12 @@ class Connector:
             now_ns = running_ns()
             due_s = (self.orders.tick(now_ns) - now_ns) / 1e9
             await asyncio.sleep(min(max(due_s, TICK_MIN_S), TICK_MAX_S))
+
+    async def _look(self) -> None:
+        """What needs a person, so that it is known since when."""
+        while True:
+            self.warnings.look(monotonic_ns())
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def _refresh(self) -> None:
         """Ask now and then what the exchange's filters are, and which instruments trade."""

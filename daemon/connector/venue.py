@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import aiohttp
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.orders.messages import Command, Execution, Holding, Instrument, Outcome, Report
+from daemon.warnings import Warn
 from hftd.channel.status import Connection, Used
 from hftd.errors import ConfigError
 
@@ -104,6 +105,10 @@ class Session(Protocol):
 
     def limits(self) -> list[Used]:
         """The exchange's limits, and what is used of them, for `hftd status`."""
+        ...
+
+    def warnings(self) -> Iterable[Warn]:
+        """What needs a person, as of now; connections that are down are known already."""
         ...
 
     def market_counters(self, number: int) -> dict[str, int]:

@@ -14,7 +14,7 @@ comes back in from there (a venue that refuses at once) is taken in the same way
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
@@ -37,9 +37,10 @@ from daemon.orders.messages import (
 from daemon.orders.news import News
 from daemon.orders.reconcile import Reconciler, Reconciliation
 from daemon.orders.requests import Requests
-from daemon.orders.snapshot import Counters, Snapshot, take_snapshot
+from daemon.orders.snapshot import Counters, Snapshot, take_snapshot, warnings_of
 from daemon.orders.store import REMEMBER_NS, Store
 from daemon.orders.telling import Sent, Teller, Update
+from daemon.warnings import Warn
 from hftd.channel import status, wire
 from hftd.constants import REASON_NEVER_SENT
 from hftd.errors import RefusedError
@@ -282,6 +283,10 @@ class OrderManager:
     def snapshot(self, now_ns: int) -> Snapshot:
         """What `hftd status` shows."""
         return take_snapshot(self.store, self.courier, self._requests, self.counters, now_ns)
+
+    def warnings(self) -> Iterator[Warn]:
+        """What needs a person."""
+        return warnings_of(self.store)
 
     def _look_for_another_exchange(self, now_ns: int) -> None:
         """Executions with ids of others are not counted, so positions are not known: nothing is traded on them."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from daemon.warnings import Warn
 from hftd.channel import status
 from hftd.constants import BUY, NONE, PARTIALLY_FILLED
 
@@ -69,7 +70,6 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     limits: list[status.Used]
     foreign_orders: int
     counters: dict[str, int]
-    warnings: list[str]
 
 
 def take_snapshot(
@@ -114,7 +114,6 @@ def take_snapshot(
         limits=limits,
         foreign_orders=counters.foreign_orders,
         counters=counted,
-        warnings=list(_warnings(store)),
     )
 
 
@@ -194,14 +193,20 @@ def _under_way(order: "Order") -> str:
     return "" if order.place == DONE else "new"
 
 
-def _warnings(store: "Store") -> Iterator[str]:
+def warnings_of(store: "Store") -> Iterator[Warn]:
+    """What of order management needs a person."""
     for ledger in store.ledgers.values():
         for asset, fee in ledger.foreign_fees.items():
-            yield f"{ledger.symbol}: fees of {fee:g} {asset} are not in its bots' fees"
+            yield Warn(
+                "fees_in_other_asset",
+                f"{ledger.symbol}: fees of {fee:g} {asset} are not in its bots' fees",
+                f"{ledger.symbol} {asset}",
+            )
     if store.trades.reused:
-        yield (
+        yield Warn(
+            "trade_ids_reused",
             f"{store.trades.reused:,} executions came with ids that the journal has for others, and are not counted: "
-            "has the exchange begun anew? then end this connector and delete its journal"
+            "has the exchange begun anew? then end this connector and delete its journal",
         )
     if store.gaps:
-        yield f"executions of {len(store.gaps)} orders are missing"
+        yield Warn("executions_missing", f"executions of {len(store.gaps)} orders are missing")

@@ -139,6 +139,22 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     fills: int = 0
 
 
+class Warning(msgspec.Struct, frozen=True, kw_only=True):  # noqa: A001 - the name of the thing
+    """A state that needs a person.
+
+    Attributes:
+        key: What kind of state, for programs.
+        text: What is the matter and what to do, for people.
+        symbol: The instrument, or the bot, or whatever else it is about; "" for the whole daemon.
+        age_ns: How long it has lasted.
+    """
+
+    key: str
+    text: str
+    symbol: str = ""
+    age_ns: int = -1
+
+
 class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A whole daemon.
 
@@ -153,7 +169,8 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
         limits: The exchange's and the account's, used and allowed.
         foreign_orders: Open orders of the account that are not this daemon's; they are left alone.
         counters: Whatever else it counts, by name.
-        warnings: What is odd, for people.
+        warnings: What needs a person, as sentences.
+        alerts: The same for programs: each with its key and age.
     """
 
     kind: str
@@ -173,6 +190,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     foreign_orders: int = 0
     counters: dict[str, int] = {}
     warnings: list[str] = []
+    alerts: list[Warning] = []
 
 
 class Halted(msgspec.Struct, frozen=True, kw_only=True):

@@ -136,7 +136,7 @@ def test_a_fee_in_another_asset_is_kept_apart_and_said():
     ledger.count(ledger.book("a"), execution(BUY, 1000, 5, 0.1, "BNB"), True, 1)
     assert ledger.state(ledger.book("a")).fee == 0.0
     assert ledger.foreign_fees == {"BNB": 0.1}
-    assert any("BNB" in one for one in world.manager.snapshot(world.now_ns).warnings)
+    assert any("BNB" in one.text for one in world.manager.warnings())
 
 
 @pytest.mark.parametrize("lot", ["0.001", "0.1", "1", "10", "0.05", "0.00001", "0.3"])

@@ -1,6 +1,6 @@
 """Binance USD-M Futures as a venue: market data and trading of one account, joined."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -18,6 +18,7 @@ from daemon.venues.binancefutures.rest import Rest
 from daemon.venues.binancefutures.signing import make_signer
 from daemon.venues.binancefutures.trading import Trading
 from daemon.venues.binancefutures.trading_config import Handlers, TradingConfig
+from daemon.warnings import Warn
 from hftd.channel.status import Connection, Used
 from hftd.clock import running_ns
 from hftd.constants import REASON_DISCONNECTED
@@ -165,6 +166,10 @@ class BinanceFuturesSession:
             Used(name=name, used=one["used"], limit=one["limit"])
             for name, one in self._limiter.statistics(running_ns()).items()
         ]
+
+    def warnings(self) -> Iterable[Warn]:
+        """What needs a person."""
+        return ()
 
     def market_counters(self, number: int) -> dict[str, int]:
         """Counters of an instrument's market."""

@@ -1,0 +1,87 @@
+"""States that need a person, and how long each has lasted.
+
+Whoever can be in such a state says so when it is asked: a generator of `Warn`, made from what it knows at that
+moment, so that nothing has to be taken back. `Warnings` asks them all, each second and whenever `hftd status` does,
+keeps when each state was first seen, and logs it once when it begins and once when it is over.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import structlog
+from msgspec import Struct
+
+from hftd.channel import status
+
+WARNINGS_MAX: Final = 200
+"""So many are kept at a time; the others are counted in one of their own."""
+LOOK_EVERY_S: Final = 1.0
+
+_log = structlog.get_logger("hftd.warnings")
+
+
+class Warn(Struct, frozen=True):
+    """A state that needs a person.
+
+    Attributes:
+        key: What kind of state, such as ``book_not_valid``: stable, for programs. docs/live.md lists them.
+        text: What is the matter and what to do, for people.
+        symbol: The instrument, or the bot, or whatever else there are several of; "" for the whole connector. With the
+            key it says which state this is: a text may change while the state lasts.
+    """
+
+    key: str
+    text: str
+    symbol: str = ""
+
+
+Source = Callable[[], Iterable[Warn]]
+
+
+class Warnings:
+    """What is the matter now, and since when.
+
+    Args:
+        sources: Those that may be in a state that needs a person.
+    """
+
+    def __init__(self, *sources: Source) -> None:
+        self._sources = sources
+        self._since_ns: dict[tuple[str, str], int] = {}
+
+    def look(self, now_ns: int) -> list[status.Warning]:
+        """Ask all sources.
+
+        Args:
+            now_ns: The time, on the monotonic clock: ages are durations.
+        """
+        found: dict[tuple[str, str], Warn] = {}
+        left_out = 0
+        for source in self._sources:
+            try:
+                for one in source():
+                    if len(found) < WARNINGS_MAX or (one.key, one.symbol) in found:
+                        found.setdefault((one.key, one.symbol), one)
+                    else:
+                        left_out += 1
+            except Exception as error:
+                # What is shown must not end what trades; that it can't be shown is shown.
+                found["status_failed", ""] = Warn(
+                    "status_failed", f"a part of the status failed: {type(error).__name__}: {error}"
+                )
+        if left_out:
+            found["more", ""] = Warn("more", f"{left_out:,} more warnings are not shown")
+        for key in self._since_ns.keys() - found.keys():
+            since_ns = self._since_ns.pop(key)
+            _log.info("warning over", key=key[0], symbol=key[1], lasted_s=round((now_ns - since_ns) / 1e9, 1))
+        shown: list[status.Warning] = []
+        for key, one in found.items():
+            if key not in self._since_ns:
+                self._since_ns[key] = now_ns
+                _log.warning("warning", key=one.key, symbol=one.symbol, text=one.text)
+            shown.append(
+                status.Warning(
+                    key=one.key, text=one.text, symbol=one.symbol, age_ns=now_ns - self._since_ns[key]
+                )
+            )
+        return shown
