@@ -1,10 +1,13 @@
 """The channel's bot side: who is attached, what they ask, and what they are told.
 
-Limits: a bot whose response queue is full has stopped reading and loses its lease; of one bot `BURST` requests are
-taken before the next one's turn.
+Limits: a bot whose response queue is full has stopped reading and loses its lease; of one bot `BURST` requests, or one
+for its books, are taken before the next one's turn, and for `ROUND_NS` before the loop's other work. What a bot writes
+beyond that waits in its own ring. A bot whose strategy makes no step for the `watchdog_s` that it asked for is taken
+for hung. Whatever goes wrong with what a bot wrote ends that bot's lease, and nothing else.
 """
 
 import asyncio
+import contextlib
 import difflib
 import math
 import os
@@ -20,10 +23,14 @@ from daemon.connector.rehearsal import EVERY_NS
 from daemon.orders.limits import BotLimits, narrowed
 from daemon.orders.manager import Update
 from daemon.orders.messages import Instrument
+from daemon.warnings import Warn
 from hftd.channel import wire
 from hftd.channel.asking import Reply
-from hftd.channel.endpoint import Doorbell, QueueReader
+from hftd.channel.endpoint import Doorbells, QueueReader
 from hftd.channel.layout import (
+    BOT_COMPILING,
+    BOT_OVER,
+    BOT_STEPS,
     LINK_MARKET_CURSOR,
     MARKET_TAIL,
     MAX_ROWS,
@@ -38,9 +45,20 @@ from hftd.channel.server import Grant
 from hftd.clock import monotonic_ns, running_ns, wall_ns
 from hftd.errors import HftdError, ProtocolError, RefusedError
 
-BURST: Final = 256
+BURST: Final = 64
+ROUND_NS: Final = 10_000_000
+LAST_NS: Final = 20_000_000
+"""For what a bot that is gone had still written; of what is left then only the cancels of a bot whose orders stay."""
 REQUESTS_MAX: Final = REQUEST_BYTES // 8
 """More than a queue holds."""
+LOOK_S: Final = 0.01
+"""How often the queues are looked at, whether a bot rang or not."""
+WATCH_NS: Final = 250_000_000
+"""How often the bots' steps are."""
+COMPILING_NS: Final = 600_000_000_000
+"""For how long a bot may compile without a step, if that is longer than its `watchdog_s`."""
+TAKEN_MAX: Final = 64
+"""Bots that lost their leases and did not come back, which `hftd status` shows; the oldest is forgotten."""
 LATE_NS: Final = 5_000_000_000
 """A new order or change that waited so long is refused, as the exchange refuses what is older than its `recvWindow`:
 this process stood still, and the market that the strategy saw is gone."""
@@ -80,13 +98,17 @@ class AttachedBot:
     hello: wire.Hello
     page: BotPage
     link: Link
+    doorbell_fd: int
     numbers: frozenset[int]
     reader: "QueueReader[wire.Request]"
     since_ns: int
     requests: int = 0
     updates: int = 0
     resyncs: int = 0
+    failed: int = 0
     is_lost: bool = False
+    progress: tuple[int, int] = (0, 0)
+    quiet_ns: int = 0
     name: str = field(init=False)
     queue: int = field(init=False)
 
@@ -121,7 +143,7 @@ class Bots:
         self.clock_id = clock_id
         self.clock = ClockPage.make(clock_id, MODE_SYSTEM)
         self.ring = MarketRing.make(lossless=False)
-        self.bell = Doorbell()
+        self.bell = Doorbells()
         self.publisher = MarketPublisher(self.ring, self.clock)
         self.books = Books(self.publisher, is_fused, on_best)
         self.is_connected = False
@@ -142,6 +164,10 @@ class Bots:
         self._is_drain_due = False
         self._rehearse: Callable[[], None] | None = None
         self._rehearse_ns = 0
+        self._first = 0
+        self._taken: dict[str, Warn] = {}
+        self._look_timer: asyncio.TimerHandle | None = None
+        self._looked_ns = self._watched_ns = 0
 
     # Setting up.
 
@@ -169,10 +195,14 @@ class Bots:
         if spin:
             loop.call_soon(self._spin, loop)
         loop.add_reader(self.bell.fd, self._on_bell)
+        self._looked_ns = monotonic_ns()
+        self._look_timer = loop.call_later(LOOK_S, self._look, loop)
 
     def stop(self) -> None:
         """Listen no more."""
         self._is_spinning = False
+        if self._look_timer is not None:
+            self._look_timer.cancel()
         asyncio.get_running_loop().remove_reader(self.bell.fd)
 
     def close(self) -> None:
@@ -236,23 +266,27 @@ class Bots:
         numbers = tuple(one.number for one in instruments)
         size = 3 * sum(self._book_bytes(number, now_ns) for number in numbers)
         response_bytes = max(RESPONSE_BYTES, 1 << (size - 1).bit_length())
-        # First: without memory or descriptors for it there is to be no lease in order management either.
-        link = Link.make(REQUEST_BYTES, response_bytes)
-        try:
+        with contextlib.ExitStack() as undo:
+            # First: without memory or descriptors for it there is to be no lease in order management either.
+            link = Link.make(REQUEST_BYTES, response_bytes)
+            undo.callback(link.close)
+            doorbell_fd = self.bell.make()
+            undo.callback(self.bell.free, doorbell_fd)
             updates = self._orders.attach(hello.bot, numbers, limits, hello.on_end, now_ns)
-        except BaseException:
-            link.close()
-            raise
-        link.set_word(LINK_MARKET_CURSOR, self.ring.word(MARKET_TAIL))
-        reader: QueueReader[wire.Request] = QueueReader(link.requests, wire.request_decoder)
-        bot = AttachedBot(hello, bot_page, link, frozenset(numbers), reader, now_ns)
-        self._bots[bot.name] = bot
-        self._order.append(bot)
-        self._set_table()
-        self._greet(bot, updates, now_ns)
-        self.publisher.add_bot(bot_page)
-        if not self._is_spinning:
-            self._table.arm()
+            undo.callback(self._orders.detach, hello.bot, now_ns)
+            link.set_word(LINK_MARKET_CURSOR, self.ring.word(MARKET_TAIL))
+            reader: QueueReader[wire.Request] = QueueReader(link.requests, wire.request_decoder)
+            bot = AttachedBot(hello, bot_page, link, doorbell_fd, frozenset(numbers), reader, now_ns)
+            self._bots[bot.name] = bot
+            self._order.append(bot)
+            undo.callback(self._forget, bot)
+            self._set_table()
+            self._greet(bot, updates, now_ns)
+            self.publisher.add_bot(bot_page)
+            if not self._is_spinning:
+                self._table.arm()
+            self._taken.pop(bot.name, None)
+            undo.pop_all()
         welcome = wire.Welcome(
             PROTOCOL_VERSION,
             self.venue,
@@ -264,26 +298,36 @@ class Bots:
             response_bytes,
             tuple((one.contract_size, one.inverse) for one in instruments),
         )
-        return Grant(welcome, [self.clock.fd, self.ring.fd, link.fd, self.bell.fd])
+        return Grant(welcome, [self.clock.fd, self.ring.fd, link.fd, doorbell_fd])
 
     def detach(self, bot: str, reason: str) -> None:
         """A bot is gone: its requests are taken, then its end policy applied, its memory freed."""
         assert self._orders is not None
         attached = self._bots[bot]
-        if not attached.is_lost:
-            # It may have died right after a submit; order management is to know of it. What it goes on writing isn't
-            # waited for.
-            self._take(attached, REQUESTS_MAX)
-        attached.is_lost = True
-        del self._bots[bot]
-        self._order.remove(attached)
-        self._set_table()
-        self.publisher.remove_bot(attached.page)
-        try:
-            self._orders.detach(bot, running_ns())
-        finally:
-            attached.link.close()
-        _log.info("lease ended", bot=bot, reason=reason, on_end=attached.hello.on_end)
+        was_lost, attached.is_lost = attached.is_lost, True
+        with contextlib.ExitStack() as steps:
+            # The last one first, and each of them whatever becomes of those before it.
+            steps.callback(_log.info, "lease ended", bot=bot, reason=reason, on_end=attached.hello.on_end)
+            steps.callback(attached.link.close)
+            steps.callback(self.bell.free, attached.doorbell_fd)
+            steps.callback(self.publisher.remove_bot, attached.page)
+            steps.callback(self._forget, attached)
+            steps.callback(self._orders.detach, bot, running_ns())
+            if not was_lost:
+                # It may have died right after a submit; order management is to know of it. What it goes on writing
+                # isn't waited for.
+                steps.callback(self._take_last, attached)
+
+    def _forget(self, bot: AttachedBot) -> None:
+        """Nothing is read from it or told to it any more."""
+        if self._bots.get(bot.name) is bot:
+            del self._bots[bot.name]
+            self._order.remove(bot)
+            self._set_table()
+
+    def warnings(self) -> list[Warn]:
+        """Bots that lost their leases and have not come back."""
+        return list(self._taken.values())
 
     def answer(self, ask: wire.Ask) -> Reply:
         """A tool asks."""
@@ -350,12 +394,20 @@ class Bots:
         self._lose(bot, "it does not read what it is told: its response queue is full or broken")
         return False
 
-    def _lose(self, bot: AttachedBot, reason: str) -> None:
+    def _lose(self, bot: AttachedBot, reason: str, key: str = "bot_lost_lease") -> None:
         """Take a lease, as soon as whoever calls is done."""
         bot.is_lost = True
         self.dropped += 1
-        _log.error("bot loses its lease", bot=bot.name, reason=reason)
         asyncio.get_running_loop().call_soon(self._drop_if_there, bot, reason)
+        text = (
+            f"the bot {bot.name} lost its lease, and its end policy ({bot.hello.on_end}) was applied: {reason}; "
+            "see what is wrong with it, and start it again"
+        )
+        self._taken.pop(bot.name, None)
+        self._taken[bot.name] = Warn(key, text, bot.name)
+        if len(self._taken) > TAKEN_MAX:
+            del self._taken[next(iter(self._taken))]
+        _log.error("bot loses its lease", bot=bot.name, reason=reason)
 
     def _drop_if_there(self, bot: AttachedBot, reason: str) -> None:
         if self._bots.get(bot.name) is bot:
@@ -380,11 +432,45 @@ class Bots:
             self._table.arm()
             self.drain()
 
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Find what no bot rang for, and bots that hang."""
+        self._look_timer = loop.call_later(LOOK_S, self._look, loop)
+        if self._order and not self._is_drain_due:
+            self.drain()
+        now_ns = monotonic_ns()
+        # A process that stood still has watched nobody meanwhile.
+        self._watched_ns += min(now_ns - self._looked_ns, WATCH_NS)
+        self._looked_ns = now_ns
+        if self._watched_ns >= WATCH_NS:
+            self.watch(self._watched_ns)
+            self._watched_ns = 0
+
+    def watch(self, passed_ns: int) -> None:
+        """Take the leases of bots whose strategies make no steps.
+
+        Args:
+            passed_ns: The time since the last look, as far as this process was there to look.
+        """
+        for bot in self._order:
+            limit_ns = int(bot.hello.watchdog_s * 1e9)
+            if not limit_ns or bot.is_lost:
+                continue
+            steps, compiling = progress = bot.page.word(BOT_STEPS), bot.page.word(BOT_COMPILING)
+            if progress != bot.progress or not steps:
+                bot.progress, bot.quiet_ns = progress, 0
+                continue
+            bot.quiet_ns += passed_ns
+            if bot.quiet_ns > (max(limit_ns, COMPILING_NS) if compiling & 1 else limit_ns):
+                bot.page.set_word(BOT_OVER, 1)
+                waited = f"{bot.hello.watchdog_s:g} s (watchdog_s of [bot])"
+                self._lose(bot, f"it hangs: its strategy made no step for {waited}", "bot_hangs")
+
     def _spin(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._is_spinning:
             self._table.arm()
             self.drain()
             return
+        loop.call_soon(self._spin, loop)
         if self._table.next_ready() >= 0:
             self.drain()
         elif self._rehearse is not None:
@@ -392,19 +478,33 @@ class Bots:
             if now_ns >= self._rehearse_ns and self._order and self.is_connected:
                 self._rehearse_ns = now_ns + EVERY_NS
                 self._rehearse()
-        loop.call_soon(self._spin, loop)
 
     def drain(self) -> None:
         """Take what bots ask, up to `BURST` of each; what is left is taken in the loop's next round."""
         index = self._table.next_ready()
-        while index >= 0:
-            bot = self._order[index]
-            if not bot.is_lost and not self._take(bot, BURST) and not self._is_drain_due:
-                # One at a time, however many bots want it: else bots that write without end would double them each
-                # round, and nothing else would have its turn.
-                self._is_drain_due = True
-                asyncio.get_running_loop().call_soon(self._drain_on)
-            index = self._table.next_ready(index + 1)
+        if index < 0:
+            return
+        until_ns = monotonic_ns() + ROUND_NS
+        # Who is first changes, for the time may be over before the last one's turn.
+        self._first = first = (self._first + 1) % len(self._order)
+        for start, end in ((first, len(self._order)), (0, first)):
+            index = self._table.next_ready(start)
+            while 0 <= index < end:
+                bot = self._order[index]
+                if not bot.is_lost and not self._take(bot, BURST):
+                    self._drain_again()
+                if monotonic_ns() > until_ns:
+                    self._drain_again()
+                    return
+                index = self._table.next_ready(index + 1)
+
+    def _drain_again(self) -> None:
+        """In the loop's next round. One at a time, however many bots want it: else bots that write without end would
+        double them each round, and nothing else would have its turn.
+        """
+        if not self._is_drain_due:
+            self._is_drain_due = True
+            asyncio.get_running_loop().call_soon(self._drain_on)
 
     def _drain_on(self) -> None:
         self._is_drain_due = False
@@ -412,21 +512,57 @@ class Bots:
 
     def _take(self, bot: AttachedBot, most: int) -> bool:
         """Take a bot's requests, `most` of them; whether those were all."""
-        assert self._orders is not None
-        taken = 0
         try:
-            while taken < most:
+            for _ in range(most):
                 received = bot.reader.receive()
                 if received is None:
                     return True
-                taken += 1
                 self._on_request(bot, received[1])
+                if type(received[1]) is wire.Resync:
+                    # It costs as much as many others.
+                    return False
         except ProtocolError as error:
             self._lose(bot, f"it wrote nonsense into its request queue: {error.what}")
             return True
         except HftdError as error:
-            _log.error("a request failed", bot=bot.name, error=str(error))
+            bot.failed += 1
+            if bot.failed & (bot.failed - 1) == 0:
+                _log.error("a request failed", bot=bot.name, error=str(error), times=bot.failed)
+        except Exception as error:
+            # It may be half done. The end policy puts it in order.
+            self._lose(bot, f"a request of its could not be taken: {type(error).__name__}: {error}")
+            _log.exception("a request failed", bot=bot.name)
+            return True
         return False
+
+    def _take_last(self, bot: AttachedBot) -> None:
+        """Take what a bot that is gone had still written."""
+        until_ns = monotonic_ns() + LAST_NS
+        is_kept = bot.hello.on_end == "keep"
+        left_out = failed = 0
+        try:
+            for _ in range(REQUESTS_MAX):
+                received = bot.reader.receive()
+                if received is None:
+                    break
+                message = received[1]
+                if monotonic_ns() > until_ns and not (is_kept and type(message) is wire.Cancel):
+                    left_out += 1
+                elif type(message) is not wire.Resync:
+                    try:
+                        self._on_request(bot, message)
+                    except Exception as error:
+                        failed += 1
+                        if failed == 1:
+                            _log.error(
+                                "a request of a bot that is gone failed", bot=bot.name, error=str(error)
+                            )
+        except ProtocolError as error:
+            _log.error(
+                "a bot that is gone left nonsense in its request queue", bot=bot.name, error=error.what
+            )
+        if left_out:
+            _log.warning("requests of a bot that is gone were left out", bot=bot.name, count=left_out)
 
     def _on_request(self, bot: AttachedBot, message: wire.Request) -> None:
         assert self._orders is not None

@@ -97,6 +97,7 @@ def warnings_of(connector: "Connector") -> Iterator[Warn]:
     """What of the connector itself needs a person."""
     if not connector.trades:
         yield Warn("no_keys", "without keys: market data alone, every order is refused")
+    yield from connector.bots.warnings()
     for market in connector.bots.books.markets():
         symbol = market.instrument.symbol
         if market.unfused:

@@ -8,6 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from hftd.bot import link as kernels
+from hftd.bot.compiling import CompilingNote
+from hftd.bot.config import WATCHDOG_S
 from hftd.bot.layout import LINK_NONSENSE, SCRATCH_BYTES, channel_dtype, link_dtype
 from hftd.bot.leg import ATTACH_SECONDS, Leg, hello_of
 from hftd.channel import wire
@@ -15,6 +17,7 @@ from hftd.channel.control import Attachment
 from hftd.channel.endpoint import ring_bell
 from hftd.channel.layout import (
     BOT_LAPPED,
+    BOT_OVER,
     BOT_STOP,
     CLOCK_ID,
     CLOCK_MODE,
@@ -24,9 +27,12 @@ from hftd.channel.layout import (
 )
 from hftd.channel.memory import BotPage
 from hftd.clock import monotonic_ns, sleep, wall_ns
-from hftd.errors import ChannelError, ProtocolError, UsageError
+from hftd.errors import ChannelError, LeaseLostError, ProtocolError, UsageError
 from hftd.hbt import Hbt
 from hftd.local import AssetSpec, Contract, fill_market_orders
+
+_abandoned: "list[Bot]" = []
+"""Bots whose strategies did not return: what they use is never freed."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,8 @@ class Bot(Hbt):
         pull_quotes: Have a connector cancel an instrument's orders, and refuse new ones, while its feed is stale or
             its book not valid.
         limits: What a connector is to hold it to.
+        watchdog_s: For how long the strategy may be busy between two waits before a connector takes it for hung,
+            takes its lease, and does what `end` says; 0 for ever. Waiting is not being busy, nor is compiling.
 
     Raises:
         NoSuchChannelError: No daemon serves a channel.
@@ -132,6 +140,7 @@ class Bot(Hbt):
         spin_us: int = 50,
         pull_quotes: bool = False,
         limits: wire.Limits | None = None,
+        watchdog_s: float = WATCHDOG_S,
     ) -> None:
         self.instruments = [
             one.instrument() if isinstance(one, LiveInstrument) else one for one in instruments
@@ -141,12 +150,14 @@ class Bot(Hbt):
         self.contracts = [Contract()] * len(self.instruments)
         self.page = BotPage.make()
         self.legs: list[Leg] = []
-        self._lost = ""
+        self.lost_reason = ""
+        self._is_abandoned = False
+        self._compiling = CompilingNote(self.page)
         # Before a daemon hears of the bot: it is not to wait for one that compiles.
         for kernel in (kernels.begin, kernels.advance, kernels.send, kernels.drain):
             kernel.compiled()
         try:
-            self._attach(end, pull_quotes, limits or wire.Limits())
+            self._attach(end, pull_quotes, limits or wire.Limits(), watchdog_s)
             self._wire(spin_us)
             self._await_books()
         except BaseException:
@@ -163,7 +174,7 @@ class Bot(Hbt):
         """Whether a replay moves the clock."""
         return self.attachments[0].clock.word(CLOCK_MODE) == MODE_SIMULATED
 
-    def _attach(self, end: str, pull_quotes: bool, limits: wire.Limits) -> None:
+    def _attach(self, end: str, pull_quotes: bool, limits: wire.Limits, watchdog_s: float) -> None:
         channels = list(dict.fromkeys(one.channel for one in self.instruments))
         self._channels = self._arena.records(channel_dtype, len(channels))
         for number, channel in enumerate(channels):
@@ -172,7 +183,7 @@ class Bot(Hbt):
             wanted = tuple((one.symbol, one.tick_size, one.lot_size) for one in chosen)
             leg = Leg(
                 channel,
-                hello_of(self.name, wanted, end, pull_quotes, limits),
+                hello_of(self.name, wanted, end, pull_quotes, limits, watchdog_s),
                 self.page,
                 mine,
                 len(self.instruments),
@@ -239,12 +250,12 @@ class Bot(Hbt):
 
     def lost(self) -> str:
         """Why a lease is over, empty while all hold. It does not wait."""
-        if not self._lost:
+        if not self.lost_reason:
             for leg in self.legs:
                 if reason := leg.lost():
-                    self._lost = f"channel {leg.name}: {reason}"
+                    self.lost_reason = f"channel {leg.name}: {reason}"
                     break
-        return self._lost
+        return self.lost_reason
 
     def stop(self) -> None:
         """As in `Hbt`; a bot that sleeps wakes."""
@@ -279,14 +290,41 @@ class Bot(Hbt):
             )
         return found
 
+    @property
+    def hung(self) -> str:
+        """Why a connector took its lease, if it did because it hung; else empty."""
+        return (self.lost() or "a connector took its lease: it hung") if self.is_hung else ""
+
+    @property
+    def is_hung(self) -> bool:
+        """Whether a connector took its lease because it hung."""
+        return not self.page.closed and self.page.word(BOT_OVER) != 0
+
+    def abandon(self) -> None:
+        """Give the leases back while a strategy that does not return is running: its memory stays for good."""
+        self._is_abandoned = True
+        _abandoned.append(self)
+        self._compiling.stop()
+        for leg in self.legs:
+            leg.hang_up("its strategy does not return")
+
     def detach(self, reason: str = "the bot ends") -> None:
         """Give the leases back. No strategy may be running; again it does nothing."""
+        if self._is_abandoned:
+            return
+        self._compiling.stop()
         for leg in self.legs:
             leg.close(reason)
         self.page.close()
 
     def close(self) -> int:
-        """As in `Hbt`: the leases are given back by `detach`, or by leaving the context."""
+        """As in `Hbt`: the leases are given back by `detach`, or by leaving the context.
+
+        Raises:
+            LeaseLostError: A connector had taken it for hung.
+        """
+        if hung := self.hung:
+            raise LeaseLostError(hung, where=f"bot {self.name}", hint="is watchdog_s too short for it?")
         return super().close()
 
     def __enter__(self) -> Self:

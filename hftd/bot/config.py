@@ -13,6 +13,9 @@ Parameter = bool | int | float | str | list[Any]
 SPIN_MAX_US = 1_000_000
 """A bot that spins longer than a second before it sleeps has got its units wrong."""
 
+WATCHDOG_S = 10.0
+"""A strategy that is busy for longer between two waits is taken for hung, unless it says otherwise."""
+
 REATTACH_MAX_S = 86_400
 """A bot that looks for its daemon for longer than a day is forgotten."""
 
@@ -36,6 +39,9 @@ class BotSection(Section, frozen=True):
             the first time compiles and reads before it listens.
         reattach_s: For how long the bot looks for a connector that is gone, before it ends; 0 to end at once. A replay
             that is gone does not come back.
+        watchdog_s: For how long the strategy may be busy between two waits before a connector takes it for hung, takes
+            its lease, and does what `end` says; 0 for ever, else 1 and more. Waiting is not being busy, nor is
+            compiling. A replay waits for a strategy as long as it takes.
     """
 
     name: str
@@ -45,10 +51,13 @@ class BotSection(Section, frozen=True):
     pull_quotes: bool = False
     attach_s: Annotated[float, msgspec.Meta(ge=0, le=REATTACH_MAX_S)] = 120.0
     reattach_s: Annotated[float, msgspec.Meta(ge=0, le=REATTACH_MAX_S)] = 60.0
+    watchdog_s: Annotated[float, msgspec.Meta(ge=0, le=REATTACH_MAX_S)] = WATCHDOG_S
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_name("name", self.name)
+        if 0 < self.watchdog_s < 1:
+            raise ValueError(f"`watchdog_s` must be 0 for none, or at least 1 second, is {self.watchdog_s:g}")
         if not _STRATEGY.fullmatch(self.strategy):
             raise ValueError(
                 "`strategy` must be 'module:function' or 'path/to/file.py:function', "

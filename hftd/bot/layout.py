@@ -76,6 +76,7 @@ link_dtype = np.dtype(
         ("asset_channels", "i8"),  # channel number by asset number
         ("asset_instruments", "i8"),  # instrument number by asset number
         ("waits", "i8"),
+        ("steps", "i8"),
         ("error", "i8"),
         ("wanted_asset", "i8"),  # the answer that is waited for, and whether it came
         ("wanted_order", "i8"),

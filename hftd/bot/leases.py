@@ -45,10 +45,12 @@ class BotMinder(Minder):
         self._mind_laps()
         for number, leg in enumerate(self._bot.legs):
             if not leg.is_down and (reason := leg.lost()):
-                if self._reattach_s == 0.0:
-                    return f"channel {leg.name}: {reason}"
+                told = f"channel {leg.name}: {reason}"
+                if self._reattach_s == 0.0 or self._bot.is_hung:
+                    self._bot.lost_reason = self._bot.lost_reason or told
+                    return told
                 leg.go_down(reason, self._reattach_s)
-                self._say(hooks.DAEMON_LOST, f"channel {leg.name}: {reason}")
+                self._say(hooks.DAEMON_LOST, told)
                 ring_bell(self._bot.page.address)
             if leg.is_down:
                 try:
@@ -74,6 +76,14 @@ class BotMinder(Minder):
             times = lapped - self._lapped
             self._teller.error(ErrorNote(hooks.LAPPED, f"the market went by unseen {times} times"))
         self._lapped = lapped
+
+    def hung(self) -> str:
+        """As above."""
+        return self._bot.hung
+
+    def give_up(self) -> None:
+        """As above."""
+        self._bot.abandon()
 
     def finish(self) -> list[str]:
         """As above."""

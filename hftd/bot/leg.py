@@ -199,6 +199,12 @@ class Leg:
             self._row["down"] = 1
         return True
 
+    def hang_up(self, reason: str) -> None:
+        """Give the lease back, and leave its memory to a strategy that may still be running."""
+        if self._incoming is not None:
+            self._incoming.hang_up(reason)
+        self.attachment.hang_up(reason)
+
     def close(self, reason: str) -> None:
         """Give the lease back. No strategy may be running; again it does nothing."""
         if self._incoming is not None:
@@ -212,6 +218,9 @@ def hello_of(
     on_end: str,
     pull_quotes: bool,
     limits: wire.Limits,
+    watchdog_s: float,
 ) -> wire.Hello:
     """A bot's Hello from this process."""
-    return wire.Hello(wire.PROTOCOL_VERSION, name, os.getpid(), wanted, on_end, pull_quotes, limits)
+    return wire.Hello(
+        wire.PROTOCOL_VERSION, name, os.getpid(), wanted, on_end, pull_quotes, limits, watchdog_s
+    )

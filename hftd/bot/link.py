@@ -10,7 +10,16 @@ clock the daemon that moves it says so, when all that the bot may see has been p
 from hftd.bot.arrivals import drain_market, drain_responses
 from hftd.bot.layout import ASSET_BYTES, CHANNEL_BYTES, LINK_OK, channel_at, link_at, session_at
 from hftd.bot.returning import inquire, look_at_lease
-from hftd.channel.layout import BOT_ROWS, BROKEN, CLOCK_NOW_NS, CLOCK_PARTIES, WAIT_ANY_ORDER, WAIT_ONE_ORDER
+from hftd.channel.layout import (
+    BOT_OVER,
+    BOT_ROWS,
+    BOT_STEPS,
+    BROKEN,
+    CLOCK_NOW_NS,
+    CLOCK_PARTIES,
+    WAIT_ANY_ORDER,
+    WAIT_ONE_ORDER,
+)
 from hftd.channel.layout import WAIT_FEED as ASK_FEED
 from hftd.channel.messages import FIELDS_MESSAGE_BYTES, write_cancel, write_modify, write_submit
 from hftd.channel.queue import queue_claim, queue_commit
@@ -155,6 +164,11 @@ def _wait_system(session, link, until_ns, wait):
     s = session_at(session)
     b = link_at(link)
     while True:
+        # A strategy that waits is alive, however long it waits: it is here at least every `PATIENCE_NS`.
+        b.steps += 1
+        store_i64(b.page + BOT_STEPS, b.steps)
+        if load_i64(b.page + BOT_OVER) != 0:
+            s.stop = 1
         seen = bell_seen(b.page)
         code = call_code(s.fn_drain, (session,))
         now_ns = system_ns()

@@ -45,6 +45,13 @@ class Minder:
             self._teller.tell()
         return ""
 
+    def hung(self) -> str:
+        """Why the strategy was taken for hung, empty if it was not."""
+        return ""
+
+    def give_up(self) -> None:
+        """The strategy was taken for hung, and does not return."""
+
     def finish(self) -> list[str]:
         """The strategy is done: tell what is left. Returns what the user should know."""
         if self._teller is None:

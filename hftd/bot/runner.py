@@ -18,7 +18,7 @@ from hftd.bot.config import BotConfig
 from hftd.bot.result import AssetResult, BotResult
 from hftd.bot.strategy import Strategy, load_strategy
 from hftd.clock import monotonic_ns, sleep
-from hftd.errors import HftdError, NoSuchChannelError, StrategyError
+from hftd.errors import HftdError, LeaseLostError, NoSuchChannelError, StrategyError
 from hftd.hbt import Hbt
 from hftd.local import Contract
 from hftd.log import LazyLogger
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _MAX_RECORDS = 1 << 22
 _LOOK_SECONDS = 0.05
+HUNG_NS = 2_000_000_000
+"""How long a strategy that was taken for hung may take to return."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _log = LazyLogger("hftd.bot")
@@ -116,19 +118,34 @@ class Run:
             os.eventfd_write(done_fd, 1)
 
     def _mind(self, thread: threading.Thread, done_fd: int, minder: "Minder | None") -> None:
+        give_up_ns = 0
+        reason = ""
         while thread.is_alive():
             poll = select.poll()
             poll.register(done_fd, select.POLLIN)
             timeout_ms = 1000
-            if minder is not None:
+            if minder is not None and not give_up_ns:
                 for descriptor in minder.descriptors():
                     poll.register(descriptor, select.POLLIN)
                 timeout_ms = -(-minder.wait_ns() // 1_000_000)
             if done_fd in dict(poll.poll(timeout_ms)):
                 thread.join()
+                if minder is not None and not self.lost:
+                    self.lost = minder.hung()
                 return
-            if minder is not None and (reason := minder.mind()):
-                minder = None
+            if give_up_ns:
+                if minder is not None and monotonic_ns() > give_up_ns:
+                    minder.give_up()
+                    raise LeaseLostError(
+                        f"{reason}; it does not return",
+                        where=self.strategy.where,
+                        hint="a strategy must let time pass, by hbt.elapse or a wait; if it only computes for long, "
+                        "raise watchdog_s of [bot]",
+                    )
+            elif minder is not None and (reason := minder.mind()):
+                give_up_ns = monotonic_ns() + HUNG_NS
+                if not minder.hung():
+                    minder = None
                 # A strategy that was told that the data is over may take its time; there is nothing to lose any more.
                 if not self.hbt.ended:
                     self.lost = reason
@@ -292,6 +309,7 @@ def run(config: BotConfig, base: Path) -> BotResult:
         spin_us=config.bot.spin_us,
         pull_quotes=config.bot.pull_quotes,
         limits=wire.Limits(**msgspec.structs.asdict(config.limits)),
+        watchdog_s=config.bot.watchdog_s,
     )
     with bot, _signals_to(bot.stop):
         minder = BotMinder(bot, hooks, config.bot.reattach_s)

@@ -9,10 +9,12 @@ import msgspec
 
 from hftd.channel import wire
 from hftd.channel.control import check_name
+from hftd.config import quoted
 from hftd.errors import ChannelError, ConfigError
 
 MAX_INSTRUMENTS: Final = 256
 """Of one Hello."""
+MAX_SYMBOL: Final = 64
 _TRIES: Final = 500
 _SECONDS: Final = 0.01
 
@@ -39,7 +41,9 @@ def check_hello(hello: wire.Hello) -> None:
     """Raise what is wrong with a Hello, if something is."""
     check_name(hello.bot)
     if hello.on_end not in wire.END_POLICIES:
-        raise ConfigError(f"on_end is {hello.on_end!r}", hint=f"it is one of {', '.join(wire.END_POLICIES)}")
+        raise ConfigError(
+            f"on_end is {quoted(hello.on_end)}", hint=f"it is one of {', '.join(wire.END_POLICIES)}"
+        )
     if not 0 < len(hello.instruments) <= MAX_INSTRUMENTS:
         raise ConfigError(
             f"the bot asks for {len(hello.instruments)} instruments",
@@ -49,7 +53,16 @@ def check_hello(hello: wire.Hello) -> None:
         raise ConfigError(
             f"a limit of the bot is negative or not finite: {hello.limits}", hint="0 is for none"
         )
+    if hello.watchdog_s != 0 and not 1 <= hello.watchdog_s < float("inf"):
+        raise ConfigError(
+            f"the bot's watchdog_s is {hello.watchdog_s}", hint="it is 0 for none, or 1 second and more"
+        )
     for symbol, tick_size, lot_size in hello.instruments:
+        if not (0 < len(symbol) <= MAX_SYMBOL and symbol.isprintable()):
+            raise ConfigError(
+                f"{quoted(symbol)} can't be an instrument's name",
+                hint=f"it has 1 to {MAX_SYMBOL} characters that can be printed",
+            )
         # Written so that NaN fails it.
         if not (0 < tick_size < float("inf") and 0 < lot_size < float("inf")):
             raise ConfigError(

@@ -22,7 +22,8 @@ import msgspec
 
 from hftd.channel import layout, wire
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
-from hftd.clock import monotonic_ns, sleep
+from hftd.clock import monotonic_ns
+from hftd.config import quoted
 from hftd.errors import ChannelError, ConfigError, NoSuchChannelError, ProtocolError, RefusedError
 
 MAX_CONTROL_BYTES: Final = 64 << 10
@@ -31,7 +32,6 @@ MAX_FDS: Final = 8
 """That one message may bring; with more it is refused, and all are closed."""
 _PATH_BYTES_MAX: Final = 107  # sun_path, unix(7)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-_RETRY_SECONDS: Final = 0.01
 _LISTED_MAX: Final = 64
 
 REFUSED_VERSION: Final = "version"
@@ -87,7 +87,7 @@ def check_name(name: str) -> str:
     """
     if not _NAME.match(name):
         raise ConfigError(
-            f"{name!r} is no name for a channel or a bot",
+            f"{quoted(name)} is no name for a channel or a bot",
             hint="names have 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit",
         )
     return name
@@ -236,7 +236,8 @@ def decode_message(data: bytes) -> wire.Control:
         if not isinstance(message, greetings) or message.version == layout.PROTOCOL_VERSION:
             return message
         theirs: Any = message.version
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except Exception as error:
+        # Too deeply nested, no UTF-8: decoders raise more than their own errors.
         # Another version's greeting may have another form, but number and version stand first in all of them.
         theirs = None
         with contextlib.suppress(Exception):
@@ -312,6 +313,13 @@ class Attachment:
                 self.socket.setblocking(False)
                 send_message(self.socket, wire.Bye(reason))
         self._closing.close()
+
+    def hang_up(self, reason: str) -> None:
+        """Give the lease back, and leave the memory to compiled code that may still be using it."""
+        with contextlib.suppress(OSError):
+            self.socket.setblocking(False)
+            send_message(self.socket, wire.Bye(reason))
+        self.socket.close()
 
     def __enter__(self) -> Self:
         return self
@@ -415,23 +423,26 @@ def _left_s(deadline_ns: int) -> float:
 
 
 def _connect(connected: socket.socket, name: str, path: Path, deadline_ns: int) -> None:
-    while True:
-        try:
-            connected.setblocking(False)
-            connected.connect(os.fspath(path))
-        except BlockingIOError:
-            # The daemon's queue of connections is full.
-            if monotonic_ns() >= deadline_ns:
-                raise ChannelError(
-                    "the daemon takes no connections", where=name, hint="is it stopped?"
-                ) from None
-            sleep(_RETRY_SECONDS)
-        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
-            raise no_such_channel(name, path) from None
-        except OSError as error:
-            raise ChannelError(f"can't be connected to: {error.strerror}", where=str(path)) from error
-        else:
-            return
+    # Where the daemon's queue of connections is full the kernel lets one after the other in, as they came.
+    # Who came back to try again would stand behind all who wait.
+    _set_patience(connected, _left_s(deadline_ns))
+    try:
+        connected.connect(os.fspath(path))
+    except BlockingIOError:
+        raise ChannelError("the daemon takes no connections", where=name, hint="is it stopped?") from None
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        raise no_such_channel(name, path) from None
+    except OSError as error:
+        raise ChannelError(f"can't be connected to: {error.strerror}", where=str(path)) from error
+    _set_patience(connected, 0.0)
+    connected.setblocking(False)
+
+
+def _set_patience(connected: socket.socket, seconds: float) -> None:
+    """How long a connect may take; 0 for as long as it takes."""
+    whole = int(seconds)
+    timeval = struct.pack("@ll", whole, int((seconds - whole) * 1e6))
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
 
 
 def _welcomed(

@@ -6,7 +6,8 @@ compiled functions themselves.
 # pyright: basic, reportCallIssue=false, reportArgumentType=false
 
 import os
-from typing import Any, Generic, TypeVar
+import select
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -14,7 +15,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from hftd.channel import wire
-from hftd.channel.layout import BROKEN, LAPPED, MAX_MESSAGE_BYTES, MESSAGE, NOTHING
+from hftd.channel.layout import BROKEN, LAPPED, MAX_BOTS, MAX_MESSAGE_BYTES, MESSAGE, NOTHING
 from hftd.channel.memory import Link, MarketRing
 from hftd.channel.queue import queue_claim, queue_commit, queue_peek, queue_release
 from hftd.channel.ring import market_copy, market_tail
@@ -27,6 +28,8 @@ BYTES = types.Bytes(types.uint8, 1, "C")
 """Python's bytes, in the signature of an `entry`."""
 
 _Message = TypeVar("_Message")
+_RINGS_MAX: Final = MAX_BOTS + 1
+"""That one look takes; what is left makes `Doorbells.fd` readable again."""
 
 
 @intrinsic
@@ -159,7 +162,8 @@ class QueueReader(Generic[_Message]):
         length, stamp = int(self._out[0]), int(self._out[1])
         try:
             return stamp, self._decode(self._view[:length])
-        except msgspec.MsgspecError as error:
+        except Exception as error:
+            # Too deeply nested, no UTF-8, out of range: decoders raise more than their own errors.
             raise ProtocolError(
                 f"a queue holds what is no message of it: {error}", hint="end the lease and attach again"
             ) from error
@@ -218,11 +222,62 @@ class MarketTap:
         return {"records": self.records, "lapped": self.lapped, "position": int(self._out[0])}
 
 
-class Doorbell:
-    """A daemon's eventfd, by which its bots wake it: give `fd` to `loop.add_reader`.
+class Doorbells:
+    """The eventfds by which bots wake a daemon, one for each, all behind one descriptor of the daemon's own.
 
-    The callback calls `clear`, reads all queues until they are empty, calls `arm` for each link, and reads
-    them once more.
+    Give `fd` to `loop.add_reader`. The callback calls `clear`, reads all queues until they are empty, calls `arm` for
+    each link, and reads them once more. The daemon never reads an eventfd: what a bot does with its own, which is an
+    open file that both have, neither blocks the daemon nor takes away another's rings.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._fds: set[int] = set()
+        self._arm = _arm.direct
+
+    @property
+    def fd(self) -> int:
+        """What is readable when one rang; it stays with the daemon."""
+        return self._epoll.fileno()
+
+    def make(self) -> int:
+        """A new eventfd for a bot, or for the daemon's other threads."""
+        fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        try:
+            # By edges: each write counts, whatever the counter holds.
+            self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._fds.add(fd)
+        return fd
+
+    def free(self, fd: int) -> None:
+        """Close one of them; again does nothing."""
+        if fd in self._fds:
+            self._fds.discard(fd)
+            self._epoll.unregister(fd)
+            os.close(fd)
+
+    def arm(self, link: Link) -> None:
+        """Ask the link's bot to ring; then look at its queue once more."""
+        self._arm(link.daemon_asleep_address)
+
+    def clear(self) -> bool:
+        """Take the rings that came; whether there were any."""
+        return bool(self._epoll.poll(0, _RINGS_MAX))
+
+    def close(self) -> None:
+        """Close all of them; again does nothing."""
+        for fd in list(self._fds):
+            self.free(fd)
+        self._epoll.close()
+
+
+class Doorbell:
+    """An eventfd by which the threads of one process wake each other: give `fd` to `loop.add_reader` or a poll.
+
+    For processes that need not trust each other there are `Doorbells`.
     """
 
     def __init__(self) -> None:
@@ -230,7 +285,7 @@ class Doorbell:
         self._arm = _arm.direct
 
     def arm(self, link: Link) -> None:
-        """Ask the link's bot to ring; then look at its queue once more."""
+        """Ask the link's other side to ring; then look at its queue once more."""
         self._arm(link.daemon_asleep_address)
 
     def clear(self) -> bool:

@@ -38,9 +38,10 @@ Bot page, one a bot, made by the bot; all its daemons may write it::
     0    magic | version | pid                                   written once by the bot
     128  wake (u32, a futex)                                     whoever wakes the bot
     256  bot_asleep                                              the bot
-    384  wait_seq | wait_until_ns | wait_flags | wait_instrument | wait_order_id      the bot
+    384  wait_seq | wait_until_ns | wait_flags | wait_instrument | wait_order_id | steps      the bot
     512  granted_seq: of the wait answered; negative: the end    the replay daemon
-    640  stop                                                    the bot's main thread
+    520  over: the lease was taken from a bot that hung          a connector, once
+    640  stop | compiling: odd while the bot's process compiles  the bot's main thread
     768  lapped | records | rows                                 the bot
 
 A frame in any of the rings, `16 + round_up_8(length)` bytes, never wrapped::
@@ -58,7 +59,7 @@ Positions (tail, head, cursor) count bytes since the ring was made and only grow
 
 from typing import Final
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 """The version of layout, frames and messages together; any change of any of them raises it."""
 
 LINE: Final = 128
@@ -129,8 +130,12 @@ BOT_WAIT_UNTIL_NS: Final = 392
 BOT_WAIT_FLAGS: Final = 400
 BOT_WAIT_INSTRUMENT: Final = 408
 BOT_WAIT_ORDER_ID: Final = 416
+BOT_STEPS: Final = 424
+"""Grows whenever the strategy asks to wait, and ten times a second while it waits; 0 before the first time."""
 BOT_GRANTED_SEQ: Final = 512
+BOT_OVER: Final = 520
 BOT_STOP: Final = 640
+BOT_COMPILING: Final = 648
 BOT_LAPPED: Final = 768
 BOT_RECORDS: Final = 776
 BOT_ROWS: Final = 784

@@ -1,8 +1,9 @@
 """The daemon's side of the control plane, on asyncio: it listens, hands leases out, and notices their end.
 
-Limits: `MAX_BOTS` leases, `MAX_PENDING` connections that said nothing yet (more are closed at once, and
-counted), `HELLO_SECONDS` for a Hello or an Ask, `MAX_TAPS` tools that look at the market. A lease ends with its
-socket, with a Bye, or with anything else that the bot sends.
+Limits: `MAX_BOTS` leases; `MAX_PENDING` connections that said nothing yet, of which for a newcomer the oldest of the
+process that has most gives way, and `HELLO_SECONDS` for their Hello or Ask; `MAX_WAITING` Hellos and questions that
+wait for their turn, one a turn of the loop; `MAX_TAPS` tools that look at the market. A halt and a resume wait for
+nobody, so nobody can keep them out. A lease ends with its socket, with a Bye, or with anything else that the bot sends.
 """
 
 import asyncio
@@ -11,8 +12,9 @@ import errno
 import os
 import socket
 import stat
+from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, Self
 
@@ -37,15 +39,24 @@ from hftd.channel.control import (
 )
 from hftd.channel.layout import MAX_BOTS
 from hftd.channel.memory import BotPage
+from hftd.clock import monotonic_ns
+from hftd.config import quoted
 from hftd.errors import ChannelError, ConfigError, HftdError, ProtocolError, RefusedError
 
-MAX_PENDING: Final = 32
+MAX_PENDING: Final = 128
+MAX_WAITING: Final = 256
 MAX_TAPS: Final = 16
 HELLO_SECONDS: Final = 5.0
-_BACKLOG: Final = 64
+_BACKLOG: Final = 1024
 _ACCEPTS_A_TURN: Final = 16
+_REST_SECONDS: Final = 0.005
+"""Without accepting, after so many: a flood of connections has at most a small part of the loop's time."""
 _PAUSE_SECONDS: Final = 1.0
-"""Without accepting, after the process ran out of descriptors."""
+"""The same after the process ran out of descriptors."""
+_LINES_A_SECOND: Final = 10
+"""Of the log, about connections that are refused."""
+_REASON_CHARACTERS: Final = 200
+"""That are kept of what a bot says for its reason."""
 
 _log = structlog.get_logger("hftd.channel")
 
@@ -110,10 +121,21 @@ class ServerStatistics:
 
 
 @dataclass(slots=True, eq=False)
-class _Pending:
+class _Caller:
+    """A connection without a lease."""
+
     connected: socket.socket
     peer: Peer
-    timer: asyncio.TimerHandle = field(init=False)
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True)
+class _Said:
+    """A caller's first message, and the descriptors that came with it."""
+
+    caller: _Caller
+    message: wire.Control
+    fds: list[int]
 
 
 class ChannelServer:
@@ -134,7 +156,11 @@ class ChannelServer:
         self._inode = 0
         self._listener: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pending: dict[int, _Pending] = {}
+        self._pending: dict[int, _Caller] = {}
+        self._waiting: deque[_Said] = deque()
+        self._is_turn_due = False
+        self._lines = 0
+        self._lines_since_ns = 0
         self._leases: dict[int, _Lease] = {}
         self._taps: dict[int, socket.socket] = {}
         self._resume: asyncio.TimerHandle | None = None
@@ -205,80 +231,127 @@ class ChannelServer:
             except OSError as error:
                 if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     raise
-                self._pause(error)
+                # The connection stays in the queue; asking again at once would burn time.
+                self._rest(_PAUSE_SECONDS)
+                _log.warning("can't accept for a while", channel=self.name, error=error.strerror)
                 return
             self._take(connected)
+            if self._listener is None:
+                return
+        self._rest(_REST_SECONDS)
 
-    def _pause(self, error: OSError) -> None:
-        """Out of descriptors: the connection stays in the queue; asking again at once would burn time."""
+    def _rest(self, seconds: float) -> None:
+        """Accept nothing for a while."""
         assert self._loop is not None
         assert self._listener is not None
-        _log.warning("can't accept for a while", channel=self.name, error=error.strerror)
-        self._loop.remove_reader(self._listener.fileno())
-        self._resume = self._loop.call_later(
-            _PAUSE_SECONDS, self._loop.add_reader, self._listener.fileno(), self._accept
-        )
+        listener = self._listener.fileno()
+        self._loop.remove_reader(listener)
+        self._resume = self._loop.call_later(seconds, self._loop.add_reader, listener, self._accept)
 
     def _take(self, connected: socket.socket) -> None:
+        """A new connection. Most have spoken by now; who has not is waited for, but keeps nobody out."""
         assert self._loop is not None
         connected.setblocking(False)
-        peer = peer_of(connected)
-        if peer.uid != os.getuid() or len(self._pending) >= MAX_PENDING:
+        caller = _Caller(connected, peer_of(connected))
+        if caller.peer.uid != os.getuid():
             self.statistics.turned_away += 1
             connected.close()
             return
         fd = connected.fileno()
-        pending = _Pending(connected, peer)
-        pending.timer = self._loop.call_later(HELLO_SECONDS, self._forget, fd)
-        self._pending[fd] = pending
+        self._pending[fd] = caller
+        self._hear(fd)
+        if self._pending.get(fd) is not caller:
+            return
+        caller.timer = self._loop.call_later(HELLO_SECONDS, self._turn_away, fd)
         self._loop.add_reader(fd, self._hear, fd)
+        if len(self._pending) > MAX_PENDING:
+            self._make_room()
 
-    def _forget(self, fd: int) -> None:
-        """Close a connection that got no lease."""
-        self._release_pending(fd).connected.close()
+    def _make_room(self) -> None:
+        """Close the oldest silent connection of the process that has most of them."""
+        busiest = Counter(one.peer.pid for one in self._pending.values()).most_common(1)[0][0]
+        fd = next(fd for fd, one in self._pending.items() if one.peer.pid == busiest)
+        # It may have spoken in this very turn.
+        self._hear(fd)
+        if fd in self._pending:
+            self._turn_away(fd)
 
-    def _release_pending(self, fd: int) -> _Pending:
+    def _turn_away(self, fd: int) -> None:
+        """Close a connection that said nothing."""
+        self.statistics.turned_away += 1
+        self._release(fd).connected.close()
+
+    def _release(self, fd: int) -> _Caller:
+        """A caller is waited for no more."""
         assert self._loop is not None
-        pending = self._pending.pop(fd)
-        pending.timer.cancel()
-        self._loop.remove_reader(fd)
-        return pending
+        caller = self._pending.pop(fd)
+        if caller.timer is not None:
+            caller.timer.cancel()
+            self._loop.remove_reader(fd)
+        return caller
 
     def _hear(self, fd: int) -> None:
         """The first message of a connection: a Hello, an Ask, or the end."""
-        connected = self._pending[fd].connected
-        fds: list[int] = []
         try:
-            message, fds = receive_message(connected)
+            message, fds = receive_message(self._pending[fd].connected)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            self._forget(fd)
+            self._release(fd).connected.close()
             return
         except ProtocolError as error:
             self.statistics.nonsense += 1
-            self._refuse(fd, error)
+            self._refuse(self._release(fd), error)
             return
+        caller = self._release(fd)
         if message is None:
             # Somebody only looked whether a daemon is here.
             close_all(fds)
-            self._forget(fd)
+            caller.connected.close()
             return
+        said = _Said(caller, message, fds)
+        if isinstance(message, wire.Ask) and message.what in (wire.ASK_HALT, wire.ASK_RESUME):
+            self._serve(said)
+        elif len(self._waiting) >= MAX_WAITING:
+            close_all(fds)
+            self._refuse(caller, ChannelError(f"{MAX_WAITING} others wait for the daemon", hint="try again"))
+        else:
+            self._waiting.append(said)
+            self._want_turn()
+
+    def _want_turn(self) -> None:
+        if self._waiting and not self._is_turn_due:
+            assert self._loop is not None
+            self._is_turn_due = True
+            self._loop.call_soon(self._serve_next)
+
+    def _serve_next(self) -> None:
+        """One Hello or question a turn: each may take a millisecond or two, and the market does not wait."""
+        self._is_turn_due = False
+        try:
+            if self._waiting:
+                self._serve(self._waiting.popleft())
+        finally:
+            self._want_turn()
+
+    def _serve(self, said: _Said) -> None:
+        message = said.message
         try:
             if isinstance(message, wire.Ask):
-                self._reply(fd, message)
+                self._reply(said.caller, message)
             else:
-                self._greet(fd, message, fds)
+                self._greet(said.caller, message, said.fds)
         except HftdError as error:
-            self._refuse(fd, error)
+            self._refuse(said.caller, error)
         except Exception:
             _log.exception("a handler failed", channel=self.name, message=type(message).__name__)
-            self._refuse(fd, HftdError("the daemon failed to attach or answer", hint="its log says why"))
+            self._refuse(
+                said.caller, HftdError("the daemon failed to attach or answer", hint="its log says why")
+            )
         finally:
-            close_all(fds)
+            close_all(said.fds)
 
-    def _greet(self, fd: int, message: wire.Control, fds: list[int]) -> None:
-        pending = self._pending[fd]
+    def _greet(self, caller: _Caller, message: wire.Control, fds: list[int]) -> None:
         if not isinstance(message, wire.Hello) or len(fds) != 1:
             self.statistics.nonsense += 1
             raise ProtocolError(
@@ -293,37 +366,38 @@ class ChannelServer:
         except BaseException:
             page.close()
             raise
-        self._release_pending(fd)
-        self._leases[fd] = _Lease(message, page, pending.peer, pending.connected)
+        fd = caller.connected.fileno()
+        self._leases[fd] = _Lease(message, page, caller.peer, caller.connected)
         self.statistics.attached += 1
         try:
-            send_message(pending.connected, grant.welcome, grant.fds)
-        except OSError as error:
-            self._end(fd, f"its connection broke before the Welcome: {error.strerror}")
+            send_message(caller.connected, grant.welcome, grant.fds)
+            assert self._loop is not None
+            self._loop.add_reader(fd, self._mind, fd)
+        except Exception as error:
+            self._end(fd, f"its connection broke before the Welcome: {error}")
             return
-        assert self._loop is not None
-        self._loop.add_reader(fd, self._mind, fd)
-        _log.info("bot attached", channel=self.name, bot=message.bot, pid=pending.peer.pid)
+        _log.info("bot attached", channel=self.name, bot=message.bot, pid=caller.peer.pid)
 
-    def _reply(self, fd: int, ask: wire.Ask) -> None:
+    def _reply(self, caller: _Caller, ask: wire.Ask) -> None:
         is_tap = ask.what == wire.ASK_TAP
         if ask.what not in wire.QUESTIONS:
-            raise RefusedError(f"there is no question {ask.what!r}", hint=f"ask {', '.join(wire.QUESTIONS)}")
+            raise RefusedError(
+                f"there is no question {quoted(ask.what)}", hint=f"ask {', '.join(wire.QUESTIONS)}"
+            )
         if is_tap and len(self._taps) >= MAX_TAPS:
             raise RefusedError(f"{MAX_TAPS} taps look at the channel already", hint="end one of them first")
-        connected = self._pending[fd].connected
         try:
-            send_reply(connected, self._handler.answer(ask))
+            send_reply(caller.connected, self._handler.answer(ask))
         except OSError:
-            self._forget(fd)
+            caller.connected.close()
             return
         self.statistics.asked += 1
         if not is_tap:
-            self._forget(fd)
+            caller.connected.close()
             return
         # It stays, so that either side sees the other's end; whatever it says is its end.
-        self._release_pending(fd)
-        self._taps[fd] = connected
+        fd = caller.connected.fileno()
+        self._taps[fd] = caller.connected
         assert self._loop is not None
         self._loop.add_reader(fd, self._end_tap, fd)
 
@@ -345,17 +419,22 @@ class ChannelServer:
         if len(self._leases) >= MAX_BOTS:
             raise ChannelError(f"the channel has {MAX_BOTS} bots already", hint="end one of them first")
 
-    def _refuse(self, fd: int, error: HftdError) -> None:
+    def _refuse(self, caller: _Caller, error: HftdError) -> None:
         code = REFUSED_VERSION if isinstance(error, VersionError) else type(error).__name__
         what = error.what
         if isinstance(error, VersionError):
             # "This side" and "the other side" are told from the bot's place.
             what = f"the daemon says: {what}"
         self.statistics.refused += 1
-        _log.warning("refused", channel=self.name, pid=self._pending[fd].peer.pid, what=error.what)
         with contextlib.suppress(OSError):
-            send_message(self._pending[fd].connected, wire.Refused(code, what, error.hint))
-        self._forget(fd)
+            send_message(caller.connected, wire.Refused(code, what, error.hint))
+        caller.connected.close()
+        now_ns = monotonic_ns()
+        if now_ns - self._lines_since_ns > 1_000_000_000:
+            self._lines, self._lines_since_ns = 0, now_ns
+        self._lines += 1
+        if self._lines <= _LINES_A_SECOND:
+            _log.warning("refused", channel=self.name, pid=caller.peer.pid, what=error.what)
 
     def _mind(self, fd: int) -> None:
         """A lease's socket has something to say; whatever it is, it is the end."""
@@ -375,7 +454,7 @@ class ChannelServer:
             case None:
                 self._end(fd, "it is gone")
             case wire.Bye(reason=reason):
-                self._end(fd, reason)
+                self._end(fd, reason[:_REASON_CHARACTERS])
             case _:
                 self.statistics.nonsense += 1
                 self._end(fd, f"it sent a {type(message).__name__} in the middle of its lease")
@@ -389,18 +468,20 @@ class ChannelServer:
                 self._end(fd, reason)
 
     def _end(self, fd: int, reason: str) -> None:
+        """A lease is over. What the handler does about it comes before all that might fail."""
         assert self._loop is not None
         lease = self._leases.pop(fd)
-        self._loop.remove_reader(fd)
-        lease.connected.close()
-        self.statistics.detached += 1
-        _log.info("bot detached", channel=self.name, bot=lease.hello.bot, pid=lease.peer.pid, reason=reason)
+        bot = lease.hello.bot
         try:
-            self._handler.detach(lease.hello.bot, reason)
+            self._handler.detach(bot, reason)
         except Exception:
-            _log.exception("a handler failed to detach a bot", channel=self.name, bot=lease.hello.bot)
+            _log.exception("a handler failed to detach a bot", channel=self.name, bot=bot)
         finally:
+            self._loop.remove_reader(fd)
+            lease.connected.close()
             lease.page.close()
+            self.statistics.detached += 1
+        _log.info("bot detached", channel=self.name, bot=bot, pid=lease.peer.pid, reason=reason)
 
     def close(self, reason: str = "the daemon ends") -> None:
         """End all leases, stop listening, remove the socket file; again does nothing."""
@@ -417,7 +498,11 @@ class ChannelServer:
         self._listener.close()
         self._listener = None
         for fd in list(self._pending):
-            self._forget(fd)
+            self._release(fd).connected.close()
+        while self._waiting:
+            said = self._waiting.popleft()
+            close_all(said.fds)
+            said.caller.connected.close()
         for fd in list(self._taps):
             self._end_tap(fd)
         for bot in self.bots:

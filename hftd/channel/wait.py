@@ -1,4 +1,4 @@
-"""Waking and waiting: the bot's wake word (a futex), the daemon's doorbell (an eventfd), the replay's words.
+"""Waking and waiting: the bot's wake word (a futex), the daemon's doorbells (eventfds), the replay's words.
 
 A bot spins a bounded while, then sleeps; whoever has news increments its wake word, and pays for a system
 call only if the bot sleeps. Nothing yields the processor in a loop: where both sides share a core, spin 0
@@ -38,22 +38,26 @@ from hftd.native import (
     load_acquire_u32,
     load_i64,
     pause,
+    stack_bytes,
     store_i64,
     store_release,
     store_u32,
     syscall6,
 )
 
-# Numbers of read, write, ppoll, futex.
-_NUMBERS: Final = {"x86_64": (0, 1, 271, 202), "aarch64": (63, 64, 73, 98)}
+# Numbers of write, ppoll, epoll_pwait, futex.
+_NUMBERS: Final = {"x86_64": (1, 271, 281, 202), "aarch64": (64, 73, 22, 98)}
 if platform.machine() not in _NUMBERS:
     raise ImportError(f"hftd knows the system calls of {' and '.join(_NUMBERS)}, not of {platform.machine()}")
-_READ, _WRITE, _PPOLL, _FUTEX = _NUMBERS[platform.machine()]
+_WRITE, _PPOLL, _EPOLL_PWAIT, _FUTEX = _NUMBERS[platform.machine()]
 # Shared between processes: without FUTEX_PRIVATE_FLAG.
 _FUTEX_WAIT: Final = 0
 _FUTEX_WAKE: Final = 1
 _ALL_WAITERS: Final = 0x7FFFFFFF
 _POLLIN: Final = 1
+_EVENTS: Final = 16
+"""Doorbells that one look takes; those that are left make the next wait return at once."""
+_EVENTS_BYTES: Final = 256  # a struct epoll_event has 16, or 12 where it is packed
 _PAUSES_A_LOOK: Final = 16
 _SLEEP_NS_MAX: Final = 3_600_000_000_000
 """One sleep lasts an hour at most; callers look again and go on."""
@@ -176,10 +180,12 @@ def doorbell_ring(fd, asleep_address):
 
 @inline
 def doorbell_wait(fd, asleep_address, timeout_ns):
-    """Sleep until the doorbell rings, at most `timeout_ns`; `doorbell_arm` and a look at the rings go first.
+    """Sleep until a doorbell rings, at most `timeout_ns`; `doorbell_arm` and a look at the rings go first.
+
+    The eventfds themselves are never read: a bot has them too, and could make that block.
 
     Args:
-        fd: The eventfd, non-blocking.
+        fd: Of `hftd.channel.endpoint.Doorbells`; -1 to sleep only.
         asleep_address: Cleared on return; 0 if the caller has several and disarms them itself.
         timeout_ns: How long.
 
@@ -197,7 +203,8 @@ def doorbell_wait(fd, asleep_address, timeout_ns):
         store_i64(asleep_address, 0)
     if ready <= 0:
         return 0
-    return 1 if syscall6(_READ, fd, words, 8, 0, 0, 0) == 8 else 0
+    events = stack_bytes(_EVENTS_BYTES)
+    return 1 if syscall6(_EPOLL_PWAIT, fd, events, _EVENTS, 0, 0, 8) > 0 else 0
 
 
 @inline

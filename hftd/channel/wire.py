@@ -182,6 +182,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=32):
         pull_quotes: Cancel its open orders in an instrument when the feed is stale or the book not valid, and refuse
             new ones while it is.
         limits: What the daemon is to hold it to.
+        watchdog_s: For how long its strategy may make no step (`layout.BOT_STEPS`) before a connector takes the lease;
+            0 for ever.
     """
 
     version: int
@@ -191,10 +193,11 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=32):
     on_end: str = "cancel"
     pull_quotes: bool = False
     limits: Limits = Limits()
+    watchdog_s: float = 0.0
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=33):
-    """The daemon's answer; with it travel clock page, market ring, link and doorbell, in this order.
+    """The daemon's answer; with it travel clock page, market ring, link and the bot's doorbell, in this order.
 
     Attributes:
         instruments: The numbers by which messages name the Hello's instruments, in the Hello's order.

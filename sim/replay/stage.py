@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hftd.arena import Arena
 from hftd.channel import wire
 from hftd.channel.asking import Reply
-from hftd.channel.endpoint import QueueWriter
+from hftd.channel.endpoint import Doorbells, QueueWriter
 from hftd.channel.layout import (
     CLOCK_PARTIES,
     CLOCK_STAMP,
@@ -54,6 +54,7 @@ class BotRun:
     instruments: set[int] = field(default_factory=set)
     pages: dict[str, BotPage] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
+    doorbell_fds: dict[str, int] = field(default_factory=dict)
     orders: int = 0
     fills: int = 0
     left: str = ""
@@ -98,7 +99,8 @@ class Stage:
         self.lives = Lives(self.engine, life_rows) if life_rows else None
         self.clock = ClockPage.make(clock_id, MODE_SIMULATED)
         self.rings = [MarketRing.make(lossless=True) for _ in channels]
-        self.doorbell_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.doorbells = Doorbells()
+        self._own_doorbell_fd = self.doorbells.make()
         self._books: dict[int, FollowedBook] = {}
         self._bots = self._arena.records(layout.bot_dtype, MAX_BOTS)
         self._play = self._arena.records(layout.play_dtype, 1)
@@ -125,7 +127,7 @@ class Stage:
         play["asset_channels"] = asset_channels.ctypes.data
         play["awaited"] = self._words(len(self.assets)).ctypes.data
         play["clock"] = self.clock.address
-        play["doorbell_fd"] = self.doorbell_fd
+        play["doorbell_fd"] = self.doorbells.fd
         play["speed"] = speed
         self._set_parties()
 
@@ -163,9 +165,7 @@ class Stage:
     def _interrupt(self) -> None:
         """Make the loop return; the lock is to be had then."""
         self._play[0]["attention"] = 1
-        # Bots can ring too: one may have filled the counter, and a full one wakes as well.
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_write(self.doorbell_fd, 1)
+        os.eventfd_write(self._own_doorbell_fd, 1)
 
     def check(self) -> None:
         """Raise what is wrong with the data, if something is."""
@@ -243,14 +243,16 @@ class Stage:
             response_bytes = RESPONSE_BYTES
             while response_bytes < 3 * sum(rows.nbytes for rows in books.values()):
                 response_bytes *= 2
-            link = Link.make(REQUEST_BYTES, response_bytes)
-            try:
+            with contextlib.ExitStack() as undo:
+                link = Link.make(REQUEST_BYTES, response_bytes)
+                undo.callback(link.close)
+                doorbell_fd = self.doorbells.make()
+                undo.callback(self.doorbells.free, doorbell_fd)
                 self._greet(link, channel, books)
                 bot = self._bot_of(hello, page)
-            except BaseException:
-                link.close()
-                raise
+                undo.pop_all()
             bot.links[channel], bot.pages[channel] = link, page
+            bot.doorbell_fds[channel] = doorbell_fd
             self._open_link(bot, channel, link, asset_nos)
             ring = self.rings[self.channels.index(channel)]
             welcome = wire.Welcome(
@@ -266,7 +268,7 @@ class Stage:
                 tuple(self.assets[asset_no].model.by_order for asset_no in asset_nos),
             )
         self.on_change()
-        return bot, Grant(welcome, [self.clock.fd, ring.fd, link.fd, self.doorbell_fd])
+        return bot, Grant(welcome, [self.clock.fd, ring.fd, link.fd, doorbell_fd])
 
     def _contract(self, asset_no: int) -> tuple[float, bool]:
         contract = self.assets[asset_no].model.contract
@@ -388,6 +390,8 @@ class Stage:
             self._set_parties()
             for link in bot.links.values():
                 link.close()
+            for fd in bot.doorbell_fds.values():
+                self.doorbells.free(fd)
         self.on_change()
 
     def close(self) -> None:
@@ -396,7 +400,7 @@ class Stage:
         self.clock.close()
         for ring in self.rings:
             ring.close()
-        os.close(self.doorbell_fd)
+        self.doorbells.close()
 
 
 class Door:

@@ -17,7 +17,7 @@ import numpy as np
 
 from hftd.channel import status, wire
 from hftd.channel.asking import Reply
-from hftd.channel.endpoint import Doorbell, QueueReader, QueueWriter, ring_bell
+from hftd.channel.endpoint import Doorbells, QueueReader, QueueWriter, ring_bell
 from hftd.channel.layout import MARKET_TAIL, MODE_SYSTEM, PROTOCOL_VERSION
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
@@ -91,7 +91,8 @@ class Fake:
         self.folder = folder
         self.clock = ClockPage.make(os.getpid(), MODE_SYSTEM)
         self.ring = MarketRing.make(MARKET_BYTES, lossless=False)
-        self.bell = Doorbell()
+        self.bell = Doorbells()
+        self.doorbell_fds: dict[str, int] = {}
         self.publisher = MarketPublisher(self.ring, self.clock)
         self.links: dict[str, Link] = {}
         self.pages: dict[str, BotPage] = {}
@@ -117,11 +118,13 @@ class Fake:
             PROTOCOL_VERSION, "fake", os.getpid(), os.getpid(), numbers, MARKET_BYTES,
             link.word(16), link.word(24),
         )  # fmt: skip
-        return Grant(welcome, [self.clock.fd, self.ring.fd, link.fd, self.bell.fd])
+        doorbell_fd = self.doorbell_fds[hello.bot] = self.bell.make()
+        return Grant(welcome, [self.clock.fd, self.ring.fd, link.fd, doorbell_fd])
 
     def detach(self, bot: str, reason: str) -> None:
         self.publisher.remove_bot(self.pages.pop(bot))
         self.links.pop(bot).close()
+        self.bell.free(self.doorbell_fds.pop(bot))
         print(json.dumps({"detached": bot, "reason": reason}), flush=True)
 
     def answer(self, ask: wire.Ask) -> Reply:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hftd.channel import status, wire
 from hftd.channel.asking import Reply
-from hftd.channel.endpoint import Doorbell
+from hftd.channel.endpoint import Doorbells
 from hftd.channel.layout import MARKET_TAIL, MODE_SYSTEM, PROTOCOL_VERSION
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.server import ChannelServer, Grant
@@ -21,7 +21,8 @@ class Daemon:
     known: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")
     clock: ClockPage = field(default_factory=lambda: ClockPage.make(77, MODE_SYSTEM))
     ring: MarketRing = field(default_factory=lambda: MarketRing.make(1 << 16, lossless=False))
-    bell: Doorbell = field(default_factory=Doorbell)
+    bell: Doorbells = field(default_factory=Doorbells)
+    doorbell_fds: dict[str, int] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
     pages: dict[str, BotPage] = field(default_factory=dict)
     ended: list[tuple[str, str]] = field(default_factory=list)
@@ -38,14 +39,16 @@ class Daemon:
             if symbol not in self.known:
                 raise RefusedError(f"there is no {symbol!r}", hint=f"known: {', '.join(self.known)}")
         link = self.links[hello.bot] = Link.make(4096, 8192)
+        doorbell_fd = self.doorbell_fds[hello.bot] = self.bell.make()
         self.pages[hello.bot] = bot_page
         ids = tuple(self.known.index(symbol) for symbol, _, _ in hello.instruments)
         welcome = wire.Welcome(PROTOCOL_VERSION, "test", os.getpid(), 77, ids, 1 << 16, 4096, 8192)
-        return Grant(welcome, [self.clock.fd, self.ring.fd, link.fd, self.bell.fd])
+        return Grant(welcome, [self.clock.fd, self.ring.fd, link.fd, doorbell_fd])
 
     def detach(self, bot: str, reason: str) -> None:
         assert not self.pages.pop(bot).closed, "the page is mapped until detach returns"
         self.links.pop(bot).close()
+        self.bell.free(self.doorbell_fds.pop(bot))
         self.ended.append((bot, reason))
 
     def answer(self, ask: wire.Ask) -> Reply:

@@ -1,12 +1,13 @@
 """Bells and doorbells wake who waits, and no ring is slept through."""
 
+import fcntl
 import os
 import select
 import threading
 
 import pytest
 
-from hftd.channel.endpoint import Doorbell, ring_bell, ring_doorbell
+from hftd.channel.endpoint import Doorbells, ring_bell, ring_doorbell
 from hftd.channel.layout import BOT_ASLEEP, BOT_WAIT_FLAGS, BOT_WAIT_ORDER_ID, BOT_WAIT_UNTIL_NS, BOT_WAKE
 from hftd.channel.memory import BotPage, Link
 from tests.channel.programs import doorbell, wait_bell, wait_words
@@ -69,32 +70,61 @@ def test_two_threads_that_wake_each_other_never_miss_a_ring(spin_ns: int):
 
 
 def test_a_doorbell_is_rung_only_for_a_daemon_that_asked():
-    bell = Doorbell()
+    bells = Doorbells()
+    fd = bells.make()
     with Link.make(4096, 4096) as link:
-        ring_doorbell(bell.fd, link.daemon_asleep_address)
-        assert not bell.clear()
-        bell.arm(link)
-        ring_doorbell(bell.fd, link.daemon_asleep_address)
-        ring_doorbell(bell.fd, link.daemon_asleep_address)
-        assert select.select([bell.fd], [], [], 0)[0] == [bell.fd]
-        assert os.eventfd_read(bell.fd) == 1, "once asked, once rung"
-    bell.close()
-    bell.close()
+        ring_doorbell(fd, link.daemon_asleep_address)
+        assert not bells.clear()
+        bells.arm(link)
+        ring_doorbell(fd, link.daemon_asleep_address)
+        ring_doorbell(fd, link.daemon_asleep_address)
+        assert select.select([bells.fd], [], [], 0)[0] == [bells.fd]
+        assert bells.clear()
+        assert not bells.clear()
+        assert os.eventfd_read(fd) == 1, "once asked, once rung"
+    bells.free(fd)
+    bells.free(fd)
+    bells.close()
 
 
-def test_the_compiled_daemon_sleeps_until_its_doorbell_rings_or_its_time_is_over():
-    bell = Doorbell()
+def test_the_compiled_daemon_sleeps_until_a_doorbell_rings_or_its_time_is_over():
+    bells = Doorbells()
+    fds = [bells.make() for _ in range(3)]
     with Link.make(4096, 4096) as link:
         asleep = link.daemon_asleep_address
-        doorbell(ARM, 0, asleep, 0)
-        assert doorbell(WAIT, bell.fd, asleep, 1_000_000) == 0
-        doorbell(ARM, 0, asleep, 0)
-        ringer = threading.Thread(target=doorbell, args=(RING, bell.fd, asleep, 0))
-        ringer.start()
-        assert doorbell(WAIT, bell.fd, asleep, LONG_NS) == 1
-        ringer.join()
-        assert doorbell(WAIT, bell.fd, asleep, 0) == 0, "a ring is taken once"
-    bell.close()
+        for fd in fds:
+            doorbell(ARM, 0, asleep, 0)
+            assert doorbell(WAIT, bells.fd, asleep, 1_000_000) == 0
+            doorbell(ARM, 0, asleep, 0)
+            ringer = threading.Thread(target=doorbell, args=(RING, fd, asleep, 0))
+            ringer.start()
+            assert doorbell(WAIT, bells.fd, asleep, LONG_NS) == 1
+            ringer.join()
+            assert doorbell(WAIT, bells.fd, asleep, 0) == 0, "a ring is taken once"
+    bells.close()
+
+
+def test_what_one_bot_does_with_its_doorbell_neither_blocks_the_daemon_nor_takes_anothers_rings():
+    bells = Doorbells()
+    evil, good = bells.make(), bells.make()
+    # The open file is shared, and so are its flags and its counter.
+    fcntl.fcntl(evil, fcntl.F_SETFL, fcntl.fcntl(evil, fcntl.F_GETFL) & ~os.O_NONBLOCK)
+    with Link.make(4096, 4096) as link:
+        for has_compiled in (False, True):
+            os.eventfd_write(evil, 1)
+            os.eventfd_write(good, 1)
+            while select.select([evil], [], [], 0)[0]:
+                os.eventfd_read(evil)
+            took = (
+                doorbell(WAIT, bells.fd, link.daemon_asleep_address, LONG_NS) == 1
+                if has_compiled
+                else bells.clear()
+            )
+            assert took
+            os.eventfd_write(evil, 1)
+            os.eventfd_read(evil)
+            assert not bells.clear(), "a ring that its bot took back is none"
+    bells.close()
 
 
 def test_a_bot_says_what_it_waits_for_and_learns_when_it_is_granted():
