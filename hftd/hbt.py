@@ -4,6 +4,7 @@ A plain Python strategy uses this object; a compiled one is given only its addre
 """
 
 import ctypes
+import itertools
 from typing import Any, cast
 
 import numpy as np
@@ -36,6 +37,7 @@ from hftd.types import (
 from hftd.views import Depth, Orders, StateValues, signed, view
 
 _NO_TIME = INVALID_MAX
+_NUMBERS = itertools.count(1)
 _ALERT = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_double)
 
 
@@ -83,6 +85,7 @@ class Hbt:
         self._session = self._arena.records(session_dtype, 1)
         row = self._session[0]
         row["now_ns"] = _NO_TIME
+        row["number"] = next(_NUMBERS)
         row["num_assets"] = len(specs)
         row["assets"] = self._assets.ctypes.data
         row["record_next_ns"] = INVALID_MAX

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd import session
+from hftd import failures, session
 from hftd.arena import Arena
-from hftd.errors import OrderError
+from hftd.errors import DataError, OrderError
 from hftd.hbt_numba import python_class
 from hftd.hbt_types import recorder_type
 from hftd.layout import recorder_dtype
@@ -52,6 +52,19 @@ class RecorderMemory:
         """Add a row for each asset of a bot or backtest."""
         session.record.call(self.address, hbt.address)
 
+    def check(self) -> None:
+        """Raise an error if what was recorded is a part of a run that failed, and nobody has looked at its error.
+
+        Raises:
+            DataError: It is so.
+        """
+        if failures.is_unseen(int(self._row["run"])):
+            raise DataError(
+                "the run that was recorded stopped with an error before its data was over",
+                hint="the error was written to stderr; ask for it (hbt.error, hbt.check() or hbt.close()) to read "
+                "the records of a run in part",
+            )
+
     @property
     def dropped(self) -> int:
         """Rows that did not fit."""
@@ -83,10 +96,16 @@ class Recorder:
         return self._memory
 
     def get(self, asset_no: int) -> NDArray[Any]:
-        """The rows of an asset, shape (n,), `record_dtype`."""
+        """The rows of an asset, shape (n,), `record_dtype`.
+
+        Raises:
+            DataError: The run stopped with an error at which nobody has looked.
+        """
+        self._memory.check()
         return self._memory.rows()[:, asset_no]
 
     def to_npz(self, file: str | Path) -> None:
-        """Save the rows, one array for each asset under its number as the key."""
+        """Save the rows, one array for each asset under its number as the key; raises as `get` does."""
+        self._memory.check()
         rows = self._memory.rows()
         np.savez_compressed(file, **{str(asset_no): rows[:, asset_no] for asset_no in range(rows.shape[1])})  # pyright: ignore[reportArgumentType]
