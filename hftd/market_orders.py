@@ -271,8 +271,8 @@ def _modify(book, row, address):
 def is_takers_fill(order, tick):
     """Whether a fill at a tick is that of an order (by address) which took, though it still stands at its old price.
 
-    CME says of an order that is moved so that it takes: a trade, a fill of it with its id, a fill of the maker, a cancel
-    at its old price.
+    CME says of an order that is moved so that it takes: a trade, a fill of it with its id, a fill of the maker, a
+    cancel at its old price.
     """
     o = market_order_at(order)
     return (tick - o.price_tick) * o.side > 0

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd import failures, session
+from hftd import arguments, failures, session
 from hftd.arena import Arena
 from hftd.errors import DataError, OrderError
 from hftd.hbt_numba import python_class
@@ -49,7 +49,13 @@ class RecorderMemory:
         )
 
     def record(self, hbt: Any) -> None:
-        """Add a row for each asset of a bot or backtest."""
+        """Add a row for each asset of a bot or backtest.
+
+        Raises:
+            OrderError: It is something else.
+        """
+        if not isinstance(getattr(hbt, "address", None), int):
+            raise OrderError(f"{type(hbt).__name__} is no backtest or bot that can be recorded")
         session.record.call(self.address, hbt.address)
 
     def check(self) -> None:
@@ -64,6 +70,16 @@ class RecorderMemory:
                 hint="the error was written to stderr; ask for it (hbt.error, hbt.check() or hbt.close()) to read "
                 "the records of a run in part",
             )
+
+    @property
+    def records(self) -> NDArray[Any]:
+        """As `rows`, by the name that HftBacktest's has."""
+        return self.rows()
+
+    @property
+    def i(self) -> int:
+        """How many rows each asset has."""
+        return int(self._row["len"])
 
     @property
     def dropped(self) -> int:
@@ -83,12 +99,14 @@ class Recorder:
     """
 
     def __init__(self, num_assets: int, record_size: int) -> None:
+        num_assets = arguments.whole(num_assets, "the number of assets")
+        record_size = arguments.whole(record_size, "the recorder's size")
         if num_assets < 1 or not 1 <= record_size * num_assets <= MAX_ROWS:
             raise OrderError(
                 f"a recorder of {record_size} rows for {num_assets} assets is none",
                 hint=f"both are at least 1, and together they are {MAX_ROWS:,} rows at most",
             )
-        self._memory = RecorderMemory(int(num_assets), int(record_size))
+        self._memory = RecorderMemory(num_assets, record_size)
 
     @property
     def recorder(self) -> RecorderMemory:
