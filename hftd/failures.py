@@ -48,6 +48,11 @@ def is_unseen(run: int) -> bool:
     return run in _unseen
 
 
+def any_unseen() -> bool:
+    """Whether a run of this process ended with an error at which nobody has looked."""
+    return bool(_unseen)
+
+
 def _write(text: str) -> None:
     # A script without stderr, or with one that is closed, goes on all the same.
     with suppress(Exception):

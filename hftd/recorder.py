@@ -64,7 +64,8 @@ class RecorderMemory:
         Raises:
             DataError: It is so.
         """
-        if failures.is_unseen(int(self._row["run"])):
+        # A run that failed before its first record is unknown here.
+        if failures.is_unseen(int(self._row["run"])) or (not self._row["run"] and failures.any_unseen()):
             raise DataError(
                 "the run that was recorded stopped with an error before its data was over",
                 hint="the error was written to stderr; ask for it (hbt.error, hbt.check() or hbt.close()) to read "

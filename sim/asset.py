@@ -404,7 +404,7 @@ class BacktestAsset:
                 from then on, as in HftBacktest.
         """
         models = {"total": MODIFY_TOTAL, "remainder": MODIFY_REMAINDER}
-        if quantity not in models:
+        if not isinstance(quantity, str) or quantity not in models:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise OrderError(f"the quantity of a modification is {quantity!r}", hint="total or remainder")
         self.model.modify_model = models[quantity]
         return self

@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from hftd import types
 from hftd.layout import order_dtype as order_dtype
 from hftd.types import *  # noqa: F403 (its `__all__`)
-from hftd.types import __all__ as _names
 
 EVENT_ARRAY = NDArray[Any]
 """Rows of `event_dtype`, for annotations."""
@@ -14,4 +14,4 @@ WAIT_ORDER_RESPONSE_NONE: Final = -1
 WAIT_ORDER_RESPONSE_ANY: Final = -2
 
 __all__ = ["EVENT_ARRAY", "WAIT_ORDER_RESPONSE_ANY", "WAIT_ORDER_RESPONSE_NONE", "order_dtype"]
-__all__ += _names
+__all__ += types.__all__

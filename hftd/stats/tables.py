@@ -3,6 +3,7 @@
 # pyright: basic
 
 import csv
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,6 @@ def no_such_name(table: Any, name: str) -> AttributeError:
 
 def write_csv(columns: list[str], rows: Iterable[Iterable[Any]], file: Any, include_header: bool) -> str | None:
     """Write a table as text; without a file it is returned."""
-    import io
-
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     if include_header:

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 from numba import boolean, float64, int64
-from numba.experimental import jitclass
+from numba.experimental import jitclass  # pyright: ignore[reportPrivateImportUsage]
 
 UNCHANGED: Final = 0
 CHANGED: Final = 1
