@@ -4,12 +4,13 @@ A plain Python strategy uses this object; a compiled one is given only its addre
 """
 
 import ctypes
+import itertools
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd import session
+from hftd import arguments, session
 from hftd.arena import Arena
 from hftd.errors import OrderError
 from hftd.hbt_numba import python_class
@@ -19,6 +20,7 @@ from hftd.layout import MAX_LAST_TRADES, asset_dtype, offset_of, session_dtype
 from hftd.local import AssetSpec, fill_book, fill_orders, left_out_of_market_orders
 from hftd.recorder import RecorderMemory
 from hftd.types import (
+    ALL_ASSETS,
     BOOK_INVALID,
     BOOK_VALID,
     BUY,
@@ -33,20 +35,11 @@ from hftd.types import (
     record_dtype,
     request_row_dtype,
 )
-from hftd.views import Depth, Orders, StateValues, signed, view
+from hftd.views import Depth, Orders, StateValues, view
 
 _NO_TIME = INVALID_MAX
+_NUMBERS = itertools.count(1)
 _ALERT = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_double)
-
-
-def _whole_ns(duration: float) -> int:
-    """A duration as the compiled side takes it: held within an int64, so a greater one does not turn negative.
-
-    NaN is none, as in compiled code, and is refused as a negative one is.
-    """
-    if not -INVALID_MAX < duration < INVALID_MAX:
-        return INVALID_MAX if duration > 0 else INVALID_MIN
-    return max(min(int(duration), INVALID_MAX), INVALID_MIN)
 
 
 @python_class(hbt_type)
@@ -83,6 +76,7 @@ class Hbt:
         self._session = self._arena.records(session_dtype, 1)
         row = self._session[0]
         row["now_ns"] = _NO_TIME
+        row["number"] = next(_NUMBERS)
         row["num_assets"] = len(specs)
         row["assets"] = self._assets.ctypes.data
         row["record_next_ns"] = INVALID_MAX
@@ -105,10 +99,15 @@ class Hbt:
         return len(self._specs)
 
     def _asset(self, asset_no: int) -> int:
-        if not 0 <= asset_no < len(self._specs):
+        number = arguments.whole(asset_no, "the asset number")
+        if not 0 <= number < len(self._specs):
             raise IndexError(f"there is no asset {asset_no}: the bot has {len(self._specs)}")
-        # NumPy's integers are asset numbers too, but no addresses.
-        return int(self._assets.ctypes.data) + int(asset_no) * asset_dtype.itemsize
+        return int(self._assets.ctypes.data) + number * asset_dtype.itemsize
+
+    def _row(self, asset_no: int) -> Any:
+        """The record of an asset."""
+        self._asset(asset_no)
+        return self._assets[int(asset_no)]
 
     def depth(self, asset_no: int) -> Depth:
         """The order book of an asset."""
@@ -120,16 +119,14 @@ class Hbt:
 
     def position(self, asset_no: int) -> float:
         """The position in an asset: positive if long."""
-        self._asset(asset_no)
-        return float(self._assets[asset_no]["state"]["position"])
+        return float(self._row(asset_no)["state"]["position"])
 
     def state_values(self, asset_no: int) -> StateValues:
         """Position, balance, fees and trades of an asset."""
         return StateValues(self._asset(asset_no) + offset_of(asset_dtype, "state"))
 
     def _kept(self, asset_no: int, what: str) -> NDArray[Any]:
-        self._asset(asset_no)
-        row = self._assets[asset_no]
+        row = self._row(asset_no)
         count = int(row[f"{what}_len"])
         rows = view(int(row[what]), event_dtype, count) if count else np.empty(0, event_dtype)
         # Fields are read as attributes in compiled code; so they can be here.
@@ -145,48 +142,49 @@ class Hbt:
 
     def feed_latency(self, asset_no: int) -> tuple[int, int] | None:
         """The last feed's exchange and local time, None before the first."""
-        self._asset(asset_no)
-        row = self._assets[asset_no]
+        row = self._row(asset_no)
         return (int(row["feed_exch_ts"]), int(row["feed_local_ts"])) if row["feed_seen"] else None
 
     def order_latency(self, asset_no: int) -> tuple[int, int, int] | None:
         """The last answer's request, exchange and receipt time, None before the first."""
-        self._asset(asset_no)
-        row = self._assets[asset_no]
+        row = self._row(asset_no)
         if not row["order_seen"]:
             return None
         return int(row["order_req_ts"]), int(row["order_exch_ts"]), int(row["order_resp_ts"])
 
     def book_state(self, asset_no: int) -> int:
         """BOOK_VALID, or BOOK_INVALID while it is synchronised or stale; always valid in a backtest."""
-        self._asset(asset_no)
-        return BOOK_INVALID if self._assets[asset_no]["book"]["not_valid"] else BOOK_VALID
+        return BOOK_INVALID if self._row(asset_no)["book"]["not_valid"] else BOOK_VALID
 
     def connection(self, asset_no: int) -> int:
         """CONNECTED, or DISCONNECTED while orders do not get through; always connected in a backtest."""
-        self._asset(asset_no)
-        return DISCONNECTED if self._assets[asset_no]["disconnected"] else CONNECTED
+        return DISCONNECTED if self._row(asset_no)["disconnected"] else CONNECTED
 
     def alert(self, asset_no: int, code: int, value: float) -> int:
         """Have the alert hook called, soon and from another thread; without one it does nothing. Returns 0."""
         function = _ALERT(int(self._session["fn_alert"][0]))
-        return function(self.address, int(asset_no), int(code), float(value))
+        number, code = arguments.whole(asset_no, "the asset number"), arguments.whole(code, "the code")
+        return function(self.address, number, code, arguments.number(value, "the value"))
 
     # Time and requests. The codes are those of `hftd.types`.
 
     def elapse(self, duration: float) -> int:
         """Let time pass. Returns 0, or 1 at the end of the data or when the bot is told to stop."""
-        return session.elapse.call(self.address, _whole_ns(duration))
+        return session.elapse.call(self.address, arguments.duration_ns(duration, "the duration"))
 
     elapse_bt = elapse
 
     def wait_next_feed(self, include_order_resp: bool, timeout: float) -> int:
         """Wait for market data. Returns 0 on timeout, 1 at the end, 2 for a feed, 3 for an answer to an order."""
-        return session.wait_next_feed.call(self.address, int(include_order_resp), _whole_ns(timeout))
+        include = arguments.flag(include_order_resp, "include_order_resp")
+        timeout_ns = arguments.duration_ns(timeout, "the timeout")
+        return session.wait_next_feed.call(self.address, include, timeout_ns)
 
     def wait_order_response(self, asset_no: int, order_id: int, timeout: float) -> int:
         """Wait for the answer to an order's request. Returns 0 on it and on timeout, 1 at the end."""
-        return session.wait_order_response.call(self.address, asset_no, signed(order_id), _whole_ns(timeout))
+        number, order_id = arguments.whole(asset_no, "the asset number"), arguments.order_id(order_id)
+        timeout_ns = arguments.duration_ns(timeout, "the timeout")
+        return session.wait_order_response.call(self.address, number, order_id, timeout_ns)
 
     def submit_buy_order(
         self,
@@ -199,9 +197,7 @@ class Hbt:
         wait: bool,
     ) -> int:
         """Send a buy order. Returns 0, 1 at the end of the data if it waits, or an error code."""
-        return session.submit.call(
-            self.address, asset_no, signed(order_id), BUY, price, qty, time_in_force, order_type, int(wait)
-        )
+        return self._submit(BUY, asset_no, order_id, price, qty, time_in_force, order_type, wait)
 
     def submit_sell_order(
         self,
@@ -214,29 +210,64 @@ class Hbt:
         wait: bool,
     ) -> int:
         """Send a sell order. Returns 0, 1 at the end of the data if it waits, or an error code."""
+        return self._submit(SELL, asset_no, order_id, price, qty, time_in_force, order_type, wait)
+
+    def _submit(
+        self,
+        side: int,
+        asset_no: int,
+        order_id: int,
+        price: float,
+        qty: float,
+        time_in_force: int,
+        order_type: int,
+        wait: bool,
+    ) -> int:
         return session.submit.call(
-            self.address, asset_no, signed(order_id), SELL, price, qty, time_in_force, order_type, int(wait)
+            self.address,
+            arguments.whole(asset_no, "the asset number"),
+            arguments.order_id(order_id),
+            side,
+            arguments.number(price, "the price"),
+            arguments.number(qty, "the quantity"),
+            arguments.whole(time_in_force, "the time in force"),
+            arguments.whole(order_type, "the order type"),
+            arguments.flag(wait, "wait"),
         )
 
     def modify(self, asset_no: int, order_id: int, price: float, qty: float, wait: bool) -> int:
         """Ask for another price or quantity. Returns as `submit_buy_order`."""
-        return session.modify.call(self.address, asset_no, signed(order_id), price, qty, int(wait))
+        return session.modify.call(
+            self.address,
+            arguments.whole(asset_no, "the asset number"),
+            arguments.order_id(order_id),
+            arguments.number(price, "the price"),
+            arguments.number(qty, "the quantity"),
+            arguments.flag(wait, "wait"),
+        )
 
     def cancel(self, asset_no: int, order_id: int, wait: bool) -> int:
         """Ask to cancel an order. Returns as `submit_buy_order`."""
-        return session.cancel.call(self.address, asset_no, signed(order_id), int(wait))
+        number, order_id = arguments.whole(asset_no, "the asset number"), arguments.order_id(order_id)
+        return session.cancel.call(self.address, number, order_id, arguments.flag(wait, "wait"))
+
+    def _some_assets(self, asset_no: int) -> int:
+        number = arguments.whole(asset_no, "the asset number")
+        if number != ALL_ASSETS:
+            self._asset(number)
+        return number
 
     def clear_inactive_orders(self, asset_no: int) -> None:
         """Forget the orders that are expired, filled or canceled; `ALL_ASSETS` for every asset."""
-        session.clear_inactive_orders.call(self.address, asset_no)
+        session.clear_inactive_orders.call(self.address, self._some_assets(asset_no))
 
     def clear_last_trades(self, asset_no: int) -> None:
         """Empty `last_trades`; `ALL_ASSETS` for every asset."""
-        session.clear_last_trades.call(self.address, asset_no)
+        session.clear_last_trades.call(self.address, self._some_assets(asset_no))
 
     def clear_user_events(self, asset_no: int) -> None:
         """Empty `user_events`; `ALL_ASSETS` for every asset."""
-        session.clear_user_events.call(self.address, asset_no)
+        session.clear_user_events.call(self.address, self._some_assets(asset_no))
 
     def _goto_end(self) -> int:
         return session.goto_end.call(self.address)

@@ -9,13 +9,14 @@ needs more than that is here.
 import inspect
 import operator
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, signature
 from numba.extending import (
+    as_numba_type,
     lower_builtin,
     lower_getattr_generic,
     overload,
@@ -44,11 +45,22 @@ _i64, _f64 = types.int64, types.float64
 _Class = TypeVar("_Class", bound=type)
 
 
+class ClassType(NamedTuple):
+    """What annotations of a jitclass's fields look for: `depth: Depth.class_type.instance_type`."""
+
+    instance_type: types.Type
+
+
 def python_class(numba_type: types.Type) -> Callable[[_Class], _Class]:
-    """Let objects of a Python class, which have an `address`, be passed to compiled code as this type."""
+    """Let objects of a Python class, which have an `address`, be passed to compiled code as this type.
+
+    The class is an annotation of a jitclass's field as well, by itself and by its `class_type.instance_type`.
+    """
 
     def wrap(cls: _Class) -> _Class:
         typeof_impl.register(cls)(lambda value, context: numba_type)
+        as_numba_type.register(cls, numba_type)
+        cls.class_type = ClassType(numba_type)  # pyright: ignore[reportAttributeAccessIssue]
         return cls
 
     return wrap

@@ -93,6 +93,7 @@ market_order_dtype = np.dtype(
             "arrival",
             "i8",
         ),  # its number among all that joined a queue: at one price the lower one stands ahead
+        ("filled_qty", "f8"),  # what fills told since the order's quantity was told last
         ("next_free", "i8"),
     ],
     align=True,
@@ -242,6 +243,7 @@ session_dtype = np.dtype(
         ("ended", "i8"),  # the data is over
         ("wrong_asset", "i8"),  # a number that is none of the bot's, which the strategy gave
         ("wrong_assets", "i8"),  # how often
+        ("number", "i8"),  # of the run, in this process: from 1 on
     ],
     align=True,
 )
@@ -254,6 +256,7 @@ recorder_dtype = np.dtype(
         ("cap", "i8"),
         ("dropped", "i8"),
         ("fn_record", "i8"),
+        ("run", "i8"),  # the number of the session that was recorded last, 0 for none
     ],
     align=True,
 )

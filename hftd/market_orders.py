@@ -6,8 +6,11 @@ says of each order that it is added (kind 10), cancelled (11), modified (12) or 
 - An added order goes behind all at its price.
 - A cancelled order is gone, whatever quantity its row has.
 - A modified order takes the row's price and quantity. At its price with less it keeps its place; at another price,
-  or with more, it goes behind all that stand there.
-- A fill changes nothing of the book: the feed says by a cancel or a modification what is left of the order.
+  or with more, it goes behind all that stand there. So does one that after a fill has more than the fill left: an
+  iceberg that shows its next part.
+- A fill changes nothing of the levels: the feed says by a cancel or a modification what is left of the order.
+- A fill at a price that is worse than the order's own (for a bid: higher) is of an order that was moved to take, and is
+  still told at its old place (:func:`is_takers_fill`): no maker trades beyond its own price.
 - A clear (kind 3) takes the orders of its side with it, or of both; its price does not count.
 
 Places in a queue are numbers: whatever joins a queue gets the next number, and at one price the lower one is ahead.
@@ -112,6 +115,7 @@ def _keep(orders, order_id, side, tick, qty):
     order.side = side
     order.price_tick = tick
     order.qty = qty
+    order.filled_qty = 0.0
     order.arrival = next_arrival(orders)
     index_insert(orders + INDEX, order_id, (address - m.pool) // _ORDER_BYTES)
     m.count += 1
@@ -251,13 +255,34 @@ def _modify(book, row, address):
     qty = load_f64(row + ROW_QTY)
     before_qty = order.qty
     before_tick = order.price_tick
+    # Less than half a lot is rounding.
+    refilled = qty - (before_qty - order.filled_qty) > 0.5 * book_at(book).lot_size
     order.qty = qty
+    order.filled_qty = 0.0
     order.price_tick = tick
-    if tick != before_tick or qty > before_qty:
+    if tick != before_tick or qty > before_qty or refilled:
         order.arrival = next_arrival(orders)
     if tick != before_tick:
         return order.side, before_tick, -before_qty, tick, qty
     return order.side, tick, qty - before_qty, 0, 0.0
+
+
+@inline
+def is_takers_fill(order, tick):
+    """Whether a fill at a tick is that of an order (by address) which took, though it still stands at its old price.
+
+    CME says of an order that is moved so that it takes: a trade, a fill of it with its id, a fill of the maker, a
+    cancel at its old price.
+    """
+    o = market_order_at(order)
+    return (tick - o.price_tick) * o.side > 0
+
+
+@inline
+def note_market_fill(order, tick, qty):
+    """Remember that so much of a maker (by address) is filled; the feed tells what is left of it next."""
+    if not is_takers_fill(order, tick):
+        market_order_at(order).filled_qty += qty
 
 
 @inline
@@ -269,6 +294,10 @@ def _change_by_id(book, row, kind):
         market_orders_at(orders).unknown += 1
     elif kind == MODIFY_ORDER_EVENT:
         return _modify(book, row, address)
+    elif kind == FILL_EVENT:
+        tick, is_sound = row_tick(book, row)
+        if is_sound:
+            note_market_fill(address, tick, load_f64(row + ROW_QTY))
     elif kind == CANCEL_ORDER_EVENT:
         order = market_order_at(address)
         side = order.side

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd import session
+from hftd import arguments, failures, session
 from hftd.arena import Arena
-from hftd.errors import OrderError
+from hftd.errors import DataError, OrderError
 from hftd.hbt_numba import python_class
 from hftd.hbt_types import recorder_type
 from hftd.layout import recorder_dtype
@@ -49,8 +49,38 @@ class RecorderMemory:
         )
 
     def record(self, hbt: Any) -> None:
-        """Add a row for each asset of a bot or backtest."""
+        """Add a row for each asset of a bot or backtest.
+
+        Raises:
+            OrderError: It is something else.
+        """
+        if not isinstance(getattr(hbt, "address", None), int):
+            raise OrderError(f"{type(hbt).__name__} is no backtest or bot that can be recorded")
         session.record.call(self.address, hbt.address)
+
+    def check(self) -> None:
+        """Raise an error if what was recorded is a part of a run that failed, and nobody has looked at its error.
+
+        Raises:
+            DataError: It is so.
+        """
+        # A run that failed before its first record is unknown here.
+        if failures.is_unseen(int(self._row["run"])) or (not self._row["run"] and failures.any_unseen()):
+            raise DataError(
+                "the run that was recorded stopped with an error before its data was over",
+                hint="the error was written to stderr; ask for it (hbt.error, hbt.check() or hbt.close()) to read "
+                "the records of a run in part",
+            )
+
+    @property
+    def records(self) -> NDArray[Any]:
+        """As `rows`, by the name that HftBacktest's has."""
+        return self.rows()
+
+    @property
+    def i(self) -> int:
+        """How many rows each asset has."""
+        return int(self._row["len"])
 
     @property
     def dropped(self) -> int:
@@ -70,12 +100,14 @@ class Recorder:
     """
 
     def __init__(self, num_assets: int, record_size: int) -> None:
+        num_assets = arguments.whole(num_assets, "the number of assets")
+        record_size = arguments.whole(record_size, "the recorder's size")
         if num_assets < 1 or not 1 <= record_size * num_assets <= MAX_ROWS:
             raise OrderError(
                 f"a recorder of {record_size} rows for {num_assets} assets is none",
                 hint=f"both are at least 1, and together they are {MAX_ROWS:,} rows at most",
             )
-        self._memory = RecorderMemory(int(num_assets), int(record_size))
+        self._memory = RecorderMemory(num_assets, record_size)
 
     @property
     def recorder(self) -> RecorderMemory:
@@ -83,10 +115,16 @@ class Recorder:
         return self._memory
 
     def get(self, asset_no: int) -> NDArray[Any]:
-        """The rows of an asset, shape (n,), `record_dtype`."""
+        """The rows of an asset, shape (n,), `record_dtype`.
+
+        Raises:
+            DataError: The run stopped with an error at which nobody has looked.
+        """
+        self._memory.check()
         return self._memory.rows()[:, asset_no]
 
     def to_npz(self, file: str | Path) -> None:
-        """Save the rows, one array for each asset under its number as the key."""
+        """Save the rows, one array for each asset under its number as the key; raises as `get` does."""
+        self._memory.check()
         rows = self._memory.rows()
         np.savez_compressed(file, **{str(asset_no): rows[:, asset_no] for asset_no in range(rows.shape[1])})  # pyright: ignore[reportArgumentType]

@@ -330,6 +330,7 @@ def record(recorder, session):
         r.dropped += 1
         return 1
     s = session_at(session)
+    r.run = s.number
     for asset_no in range(min(s.num_assets, r.num_assets)):
         a = asset_at(asset_address(session, asset_no))
         row = record_row_at(r.records + (r.len * r.num_assets + asset_no) * _RECORD_BYTES)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd import session
+from hftd import arguments, session
 from hftd.book import far_qty, write_levels
 from hftd.errors import OrderError
 from hftd.hbt_numba import python_class
@@ -45,12 +45,6 @@ def view(address: int, dtype: np.dtype[Any], count: int = 1) -> NDArray[Any]:
     """The memory at an address as an array of records, without a copy."""
     buffer: Any = (ctypes.c_uint8 * (dtype.itemsize * count)).from_address(address)
     return np.frombuffer(buffer, dtype, count)
-
-
-def signed(order_id: int) -> int:
-    """An order id as the int64 with the same bits."""
-    order_id = int(order_id) & 0xFFFF_FFFF_FFFF_FFFF
-    return order_id - (1 << 64) if order_id >> 63 else order_id
 
 
 @python_class(order_type)
@@ -136,7 +130,7 @@ class Orders:
 
     def get(self, order_id: int) -> Order | None:
         """The order with that id, or None."""
-        found = session.find.call(self.address, signed(order_id))
+        found = session.find.call(self.address, arguments.order_id(order_id))
         return Order(found) if found else None
 
     def values(self) -> Values:
@@ -147,7 +141,7 @@ class Orders:
         return Values(self.address + _FIRST_CURSOR + 8 * turn)
 
     def __contains__(self, order_id: int) -> bool:
-        return session.find.call(self.address, signed(order_id)) != 0
+        return session.find.call(self.address, arguments.order_id(order_id)) != 0
 
     def __len__(self) -> int:
         return int(self._row["count"])
@@ -220,11 +214,11 @@ class Depth:
 
     def bid_qty_at_tick(self, price_tick: int) -> float:
         """The quantity of the bid level at a price in ticks, 0 if there is none."""
-        return float(far_qty.call(self.address, BUY, int(price_tick)))
+        return float(far_qty.call(self.address, BUY, arguments.whole(price_tick, "the tick")))
 
     def ask_qty_at_tick(self, price_tick: int) -> float:
         """The quantity of the ask level at a price in ticks, 0 if there is none."""
-        return float(far_qty.call(self.address, SELL, int(price_tick)))
+        return float(far_qty.call(self.address, SELL, arguments.whole(price_tick, "the tick")))
 
     def _side(self, field: str) -> NDArray[np.float64]:
         if self.roi_lb_tick == INVALID_MIN:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sim.fuse import FuseMarketDepth
     from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
 else:
+    # Behind the promised names those that scripts written for HftBacktest look for in other modules of it.
     __getattr__ = lazy_names(
         __name__,
         {
@@ -32,6 +33,14 @@ else:
             "Prepared": "sim.engine.columns",
             "ROIVectorMarketDepthBacktest": "sim.backtest",
             "Recorder": "hftd.recorder",
+            "DiffOrderBookSnapshot": "sim.data.utils.difforderbooksnapshot",
+            "HashMapMarketDepth": "sim.binding",
+            "ROIVectorMarketDepth": "sim.binding",
+            "correct_event_order": "sim.data",
+            "correct_local_timestamp": "sim.data",
+            "create_last_snapshot": "sim.data.utils.snapshot",
+            "generate_order_latency": "sim.data.utils.feed_order_latency",
+            "validate_event_order": "sim.data",
         },
     )
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ from sim.engine.layout import (
     FEE_FLAT,
     FEE_ON_QTY,
     FEE_ON_VALUE,
+    MODIFY_REMAINDER,
+    MODIFY_TOTAL,
     QUEUE_CUSTOM,
     QUEUE_L3_FIFO,
     QUEUE_LOG,
@@ -93,6 +95,7 @@ class AssetModel:
     seller_fee: float = 0.0
     exchange_model: int = EXCHANGE_WHOLE_FILLS
     share_trades: bool = False
+    modify_model: int = MODIFY_TOTAL
     queue_model: int = QUEUE_LOG2
     queue_power: float = 0.0
     custom_queue: CustomQueue | None = None
@@ -389,6 +392,21 @@ class BacktestAsset:
         Without it, as in HftBacktest, each of them is given all of it. Markets of single orders always share.
         """
         self.model.share_trades = bool(shared)
+        return self
+
+    def modify_model(self, quantity: Literal["total", "remainder"]) -> Self:
+        """What the quantity of a modification is.
+
+        Args:
+            quantity: `total`, the default: that of the whole order. What was executed before counts against it, also
+                while the request was on its way, and an order of which nothing would remain is canceled: Binance
+                (of Bybit and OKX only the first part, see docs/models.md). `remainder`: what is left to be filled
+                from then on, as in HftBacktest.
+        """
+        models = {"total": MODIFY_TOTAL, "remainder": MODIFY_REMAINDER}
+        if not isinstance(quantity, str) or quantity not in models:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OrderError(f"the quantity of a modification is {quantity!r}", hint="total or remainder")
+        self.model.modify_model = models[quantity]
         return self
 
     def _fees(self, model: int, maker_fee: float, taker_fee: float) -> Self:

@@ -1,10 +1,12 @@
 """A backtest in this process: the engine behind a session."""
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from hftd import failures
 from hftd.errors import OrderError, UsageError
 from hftd.hbt import Hbt
 from hftd.layout import asset_dtype, book_dtype, offset_of
@@ -27,6 +29,7 @@ class Backtest(Hbt):
         models: The assets of the strategy, in the order of their numbers.
         timeline: Further assets of the run that the strategy does not trade: they only count for the time.
         specs: What the local side knows of the assets, where that is not what the exchange knows.
+        is_quiet: An error that ends the run is not written to stderr when it happens: whoever made the backtest asks.
 
     Raises:
         DataError: An asset has no data, or it can't be read.
@@ -38,6 +41,8 @@ class Backtest(Hbt):
         models: list[AssetModel],
         timeline: list[AssetModel] | None = None,
         specs: list[AssetSpec] | None = None,
+        *,
+        is_quiet: bool = False,
     ) -> None:
         super().__init__(specs or [model.spec() for model in models])
         books = [self._asset(asset_no) + _BOOK for asset_no in range(len(models))]
@@ -51,8 +56,10 @@ class Backtest(Hbt):
         first = int(self._timeline.ctypes.data)
         books += [first + number * book_dtype.itemsize for number in range(len(timeline or []))]
         self._lives: Lives | None = None
-        self.engine = Engine([*models, *(timeline or [])], 1, books)
         row = self._session[0]
+        self._number = int(row["number"])
+        on_failure = None if is_quiet else partial(failures.tell, self._number)
+        self.engine = Engine([*models, *(timeline or [])], 1, books, on_failure=on_failure)
         row["backend"] = self.engine.address
         row["fn_begin"] = run.begin.address
         row["fn_advance"] = run.advance.address
@@ -116,7 +123,17 @@ class Backtest(Hbt):
 
     def check(self) -> None:
         """Raise the error that stopped the simulation (a call returned 100 then), if there is one."""
+        failures.see(self._number)
         self.engine.check()
+
+    @property
+    def error(self) -> BaseException | None:
+        """The error that stopped the simulation (a call returned 100 then); None if there is none."""
+        try:
+            self.check()
+        except BaseException as error:
+            return error
+        return None
 
 
 def _models(assets: Any) -> list[AssetModel]:

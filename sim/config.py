@@ -213,6 +213,8 @@ class AssetSection(Section, frozen=True):
         queue: How an order's place in the queue is estimated.
         exchange: How the exchange fills orders.
         share_trades: Whether a bot's orders at one price share a trade's quantity, by queue place.
+        modify: What the quantity of a modification is: `total`, that of the whole order, against which counts what was
+            executed before (Binance, Bybit, OKX), or `remainder`, what is left to be filled (HftBacktest).
         asset: How value follows from price and quantity.
         contract_size: Units of the underlying in one contract.
         feed_latency_offset_ns: Added to the local time of each row of market data.
@@ -230,6 +232,7 @@ class AssetSection(Section, frozen=True):
     queue: Queue = RiskAverseQueue()
     exchange: Literal["no_partial_fill", "partial_fill"] | CustomExchange = "no_partial_fill"
     share_trades: bool = False
+    modify: Literal["total", "remainder"] = "total"
     asset: Literal["linear", "inverse"] = "linear"
     contract_size: _Positive = 1.0
     feed_latency_offset_ns: int = 0

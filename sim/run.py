@@ -46,6 +46,8 @@ from sim.engine.layout import (
     FEE_FLAT,
     FEE_ON_QTY,
     FEE_ON_VALUE,
+    MODIFY_REMAINDER,
+    MODIFY_TOTAL,
     QUEUE_CUSTOM,
     QUEUE_L3_FIFO,
     QUEUE_LOG,
@@ -146,6 +148,7 @@ def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAss
                 contract_size=section.contract_size,
                 fuse_bbo=section.fuse_bbo,
                 share_trades=section.share_trades,
+                modify_model=MODIFY_REMAINDER if section.modify == "remainder" else MODIFY_TOTAL,
                 asset_model=ASSET_INVERSE if section.asset == "inverse" else ASSET_LINEAR,
             )
             _set_fee(model, section)
@@ -231,7 +234,7 @@ def backtest(
                 wanted.user_events_capacity,
             )
         )
-    hbt = Backtest(models, [asset.model for asset in assets.values()], specs)
+    hbt = Backtest(models, [asset.model for asset in assets.values()], specs, is_quiet=True)
     if life_rows:
         hbt.record_life(life_rows)
     minder = None

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd.errors import DataError
+from hftd.errors import DataError, UsageError
+from hftd.stats.tables import EXTRA, no_such_name, polars, write_csv
 
 Column = NDArray[Any]
 
@@ -76,8 +77,42 @@ class Frame:
         """A column, or the default where there is none."""
         return self._columns.get(name, default)
 
-    def with_columns(self, **columns: Column) -> "Frame":
-        """A copy with these columns added or replaced."""
+    def __getattr__(self, name: str) -> Any:
+        raise no_such_name(self, name)
+
+    @property
+    def height(self) -> int:
+        """How many rows there are."""
+        return len(self)
+
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return len(self._columns)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.height, self.width
+
+    def select(self, *names: str | list[str]) -> "Frame":
+        """Some of the columns, in that order."""
+        chosen = [one for name in names for one in ([name] if isinstance(name, str) else name)]
+        return Frame({name: self[name] for name in chosen})
+
+    def write_csv(self, file: Any = None, *, include_header: bool = True) -> str | None:
+        """Write the rows as text to a path or an open file; without one it is returned."""
+        rows = zip(*(column.tolist() for column in self._columns.values()), strict=True)
+        return write_csv(self.columns, rows, file, include_header)
+
+    def with_columns(self, *expressions: Any, **columns: Column) -> "Frame":
+        """A copy with these columns added or replaced.
+
+        Raises:
+            UsageError: Expressions are given, which are a matter of polars.
+        """
+        if expressions:
+            raise UsageError("expressions need polars", hint=f"{EXTRA}, or give arrays by name")
         return Frame({**self._columns, **columns})
 
     def take(self, rows: Any) -> "Frame":
@@ -93,6 +128,10 @@ class Frame:
         import polars  # pyright: ignore[reportMissingImports]
 
         return polars.DataFrame(self._columns)
+
+    def table(self) -> Any:
+        """A polars DataFrame where polars is installed, else these columns."""
+        return self if polars() is None else self.to_polars()
 
     def to_pandas(self) -> Any:
         """A pandas DataFrame; pandas must be installed."""

@@ -59,7 +59,7 @@ class Stats:
     """Figures of a record and of its parts, and its picture.
 
     Attributes:
-        entire: The record's columns after resampling.
+        columns: The record's columns after resampling, as arrays.
         splits: The figures of each part, the last of them those of the whole.
         kwargs: What the metrics were made with.
     """
@@ -71,18 +71,38 @@ class Stats:
         kwargs: Mapping[str, Any],
         notes: list[dict[str, str]],
     ) -> None:
-        self.entire = entire
+        self.columns = entire
         self.splits = splits
         self.kwargs = kwargs
         self._notes = notes
 
-    def summary(self, pretty: bool = False) -> Summary:  # noqa: ARG002
-        """The figures as a table: a row for each part and one for the whole.
+    @property
+    def entire(self) -> Any:
+        """The record's columns after resampling: a polars DataFrame where polars is installed, else `columns`."""
+        return self.columns.table()
+
+    def summary(self, pretty: bool = False) -> Any:  # noqa: ARG002
+        """The figures, a row for each part and one for the whole.
 
         Args:
-            pretty: Taken for the reference's sake; the table prints well in any case.
+            pretty: Taken for the reference's sake.
+
+        Returns:
+            A polars DataFrame where polars is installed, else `figures()`.
         """
+        return self.figures().table()
+
+    def figures(self) -> Summary:
+        """The figures as a table that prints, with a note on each that has no value."""
         return Summary(self.splits, self._notes)
+
+    def plot_matplotlib(self, price_as_ret: bool = False) -> Any:
+        """As `plot`."""
+        return self.plot(price_as_ret)
+
+    def plot_holoviews(self, price_as_ret: bool = False) -> Any:
+        """As `plot` with that backend: there is none, which an error says."""
+        return self.plot(price_as_ret, "holoviews")
 
     def plot(
         self, price_as_ret: bool = False, backend: Literal["matplotlib", "holoviews"] = "matplotlib"
@@ -106,7 +126,7 @@ class Stats:
             )
         from hftd.stats.plot import draw
 
-        return draw(self.entire, self.kwargs.get("book_size"), price_as_ret)
+        return draw(self.columns, self.kwargs.get("book_size"), price_as_ret)
 
 
 class Record(ABC):

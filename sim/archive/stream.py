@@ -226,6 +226,19 @@ class EventReader:
         member = zipfile.ZipFile(file).open(info)  # noqa: SIM115
         return _Plain(member.read, info.file_size, None), info.file_size
 
+    def head(self, rows_max: int) -> NDArray[Any]:
+        """The first rows, in memory of their own; instead of `blocks`.
+
+        Raises:
+            DataError: The file is damaged there.
+        """
+        rows = np.empty(min(self.count, rows_max), self.dtype)
+        with npz.reading(self._where):
+            self._fill(rows, 0)
+            if len(rows) == self.count:
+                self._end()
+        return rows
+
     def blocks(self) -> Iterator[NDArray[Any]]:
         """The rows, shape (n,), of `dtype`; a block is valid until the next is taken.
 

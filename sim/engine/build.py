@@ -4,6 +4,8 @@ This is the engine's only contact with Python objects: everything below it is ad
 """
 
 import ctypes
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,7 @@ from sim.prepared.layout import BLOCK_ROWS
 _BOOK = offset_of(exchange_dtype, "book")
 _STREAM = offset_of(exchange_dtype, "stream")
 _NEXT_FILE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+_FAILED = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)
 
 
 class Engine:
@@ -59,6 +62,7 @@ class Engine:
         local_books: The addresses of the local side's books, if it runs here too (in a backtest). Otherwise
             (in a replay) the lanes are set up as bots come.
         publishes_rows: Whether the local streams are read row by row, to be published.
+        on_failure: Is told of the error that ends a backtest, at that moment.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Engine:
         local_books: list[int] | None = None,
         *,
         publishes_rows: bool = False,
+        on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.models = models
         self.arena = Arena()
@@ -90,10 +95,17 @@ class Engine:
         row["fn_advance_local"] = run.advance_local.address
         self._next_file = _NEXT_FILE(self._on_next_file)
         row["fn_next_file"] = ctypes.cast(self._next_file, ctypes.c_void_p).value
+        self._on_failure = on_failure
+        self._failed = _FAILED(self._on_failed)
+        if on_failure is not None:
+            row["fn_failed"] = ctypes.cast(self._failed, ctypes.c_void_p).value
         self.address = int(self.engine.ctypes.data)
         self.feeds = [self._feed(asset_no, model) for asset_no, model in enumerate(models)]
         for asset_no, model in enumerate(models):
             self._fill_exchange(asset_no, model)
+        if self._local_books:
+            for one in self.feeds:
+                one.check_heads()
 
     def _feed(self, asset_no: int, model: AssetModel) -> Feed:
         exchange = int(self.exchanges.ctypes.data) + asset_no * exchange_dtype.itemsize + _STREAM
@@ -145,6 +157,7 @@ class Engine:
             "queue_model",
             "queue_power",
             "exchange_model",
+            "modify_model",
             "share_trades",
             "asset_model",
             "contract_size",
@@ -275,6 +288,17 @@ class Engine:
             # Out of a callback nothing gets by itself: it would be printed, and the file left out.
             self.error = error
         return 2
+
+    def _on_failed(self, _engine: int) -> int:
+        """Called from compiled code: an error ends the run."""
+        try:
+            self.check()
+        except BaseException as error:
+            # Out of a callback nothing gets by itself.
+            with suppress(Exception):
+                if self._on_failure is not None:
+                    self._on_failure(error)
+        return 0
 
     def stop(self) -> None:
         """The run is over: what of its files is half prepared is given up."""

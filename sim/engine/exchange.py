@@ -39,6 +39,7 @@ from hftd.types import (
     MARKET,
     NEW,
     NONE,
+    PARTIALLY_FILLED,
     REASON_DUPLICATE,
     REASON_EXCHANGE,
     REASON_EXPIRED,
@@ -57,6 +58,7 @@ from sim.engine.latency import LANE_BYTES, after, entry_latency_ns, exchange_at,
 from sim.engine.layout import (
     EXCHANGE_WHOLE_FILLS,
     MAX_TS,
+    MODIFY_TOTAL,
     NEVER,
     REQUEST_BYTES,
     WAY_CANCEL,
@@ -183,6 +185,9 @@ def _accept(exchange, order, now_ns):
         free(exchange, order)
     else:
         o.status = NEW
+        # A modified order whose total is told keeps what was executed of it.
+        if round_away((o.qty - o.leaves_qty) / book.lot_size) > 0:
+            o.status = PARTIALLY_FILLED
         rest(exchange, order, now_ns)
         respond(exchange, order, LIFE_ACCEPTED, REASON_NONE, now_ns)
 
@@ -218,19 +223,25 @@ def _handle_new(exchange, lane, request, now_ns):
 
 
 @inline
+def _end(exchange, order, request, now_ns):
+    """A resting order ends because a request says so."""
+    leave(exchange, order)
+    o = own_order_at(order)
+    o.status = CANCELED
+    # The answer is to this request.
+    o.local_ts = request_at(request).local_ts
+    respond(exchange, order, LIFE_CANCELED, REASON_NONE, now_ns)
+    free(exchange, order)
+
+
+@inline
 def _handle_cancel(exchange, lane, request, now_ns):
     slot = index_find(lane + LANE_INDEX, request_at(request).order_id)
     if slot < 0:
         recv_ts = after(now_ns, response_latency_ns(exchange, lane, now_ns))
         refuse(exchange, lane, request, REASON_UNKNOWN_ORDER, now_ns, recv_ts)
         return
-    order = exchange_at(exchange).pool + slot * OWN_BYTES
-    leave(exchange, order)
-    own_order_at(order).status = CANCELED
-    # The answer is to this request.
-    own_order_at(order).local_ts = request_at(request).local_ts
-    respond(exchange, order, LIFE_CANCELED, REASON_NONE, now_ns)
-    free(exchange, order)
+    _end(exchange, exchange_at(exchange).pool + slot * OWN_BYTES, request, now_ns)
 
 
 @inline
@@ -241,12 +252,22 @@ def _handle_modify(exchange, lane, request, now_ns):
         recv_ts = after(now_ns, response_latency_ns(exchange, lane, now_ns))
         refuse(exchange, lane, request, REASON_UNKNOWN_ORDER, now_ns, recv_ts)
         return
-    order = exchange_at(exchange).pool + slot * OWN_BYTES
+    x = exchange_at(exchange)
+    order = x.pool + slot * OWN_BYTES
     o = own_order_at(order)
-    if r.price_tick == o.price_tick and r.qty <= o.leaves_qty:
-        # Less of the same keeps its place; the quantity asked for is what remains. A partly filled order stays one.
+    left_qty = r.qty
+    kept_qty = o.leaves_qty
+    if x.modify_model == MODIFY_TOTAL:
+        # What was executed, perhaps while the request was on its way, counts against the quantity asked for.
+        left_qty -= o.qty - o.leaves_qty
+        kept_qty = o.qty
+        if round_away(left_qty / x.book.lot_size) <= 0:
+            _end(exchange, order, request, now_ns)
+            return
+    if r.price_tick == o.price_tick and r.qty <= kept_qty:
+        # Less of the same keeps its place. A partly filled order stays one.
         o.qty = r.qty
-        o.leaves_qty = r.qty
+        o.leaves_qty = left_qty
         # The answer is to this request; later ones are to the order's first.
         first_local_ts = o.local_ts
         o.local_ts = r.local_ts
@@ -257,7 +278,7 @@ def _handle_modify(exchange, lane, request, now_ns):
     o.local_ts = r.local_ts
     o.price_tick = r.price_tick
     o.qty = r.qty
-    o.leaves_qty = r.qty
+    o.leaves_qty = left_qty
     o.rests = 0
     note_order(exchange, order, LIFE_REPLACED, CAUSE_NEW_PLACE, REASON_NONE, NO_EVENT, 0.0, now_ns)
     _accept(exchange, order, now_ns)

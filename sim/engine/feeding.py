@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hftd.arena import Arena
 from hftd.errors import DataError
+from hftd.layout import book_dtype
+from hftd.local import fill_book
 from hftd.types import INVALID_MIN, LOCAL_EVENT, event_dtype
 from sim.archive import EventReader, read_events
 from sim.asset import AssetModel, as_rows
+from sim.engine import prepare
 from sim.engine.blocks import take_block
 from sim.engine.checks import check_first_rows, late_row_error
-from sim.engine.columns import Prepared, row_error, wrong_row
-from sim.engine.layout import MAX_TS, PREPARE_NO_TIME, PREPARE_UNSORTED
+from sim.engine.columns import Prepared, kinds_of, row_error, set_buffers, wrong_row
+from sim.engine.layout import MAX_TS, PREPARE_NO_TIME, PREPARE_UNSORTED, stream_dtype
 from sim.fuse import ArchiveFuser
 from sim.prepared import cache, layout
 from sim.prepared.ahead import Ahead
@@ -26,6 +30,8 @@ from sim.prepared.source import Source
 from sim.prepared.unpacked import Block, Unpacked
 
 _ROW_BYTES = event_dtype.itemsize
+_HEAD_ROWS = 1024
+"""Looked at when a backtest is made: of a file that is wrong altogether, the first rows are."""
 
 
 def load_rows(source: Any) -> NDArray[Any]:
@@ -87,6 +93,41 @@ class Feed:
         if has_files:
             # A wrong limit is said now, not when the first file was prepared.
             cache.asked_bytes()
+
+    def check_heads(self) -> None:
+        """Look at the first rows of all files, before anything happens.
+
+        Raises:
+            HftdError: A file can't be read, is empty or holds something else, or one of its first rows is wrong.
+        """
+        arena = Arena()
+        books = arena.records(book_dtype, 1)
+        fill_book(books[0], self.model.spec(), arena)
+        streams = arena.records(stream_dtype, 2)
+        for is_local, stream in enumerate(streams):
+            stream["book"] = books.ctypes.data
+            stream["is_local"] = is_local
+            stream["offset_ns"] = self.model.feed_offset_ns
+            stream["kinds"] = kinds_of(by_order=self.model.by_order, is_local=is_local == 1)
+            stream["last_ts"] = INVALID_MIN
+            set_buffers(stream, arena, _HEAD_ROWS)
+        for file_no, source in enumerate(self.model.data):
+            if isinstance(source, Prepared):
+                continue
+            if isinstance(source, np.ndarray):
+                rows = source[:_HEAD_ROWS]
+            else:
+                with EventReader(source) as reader:
+                    rows = reader.head(_HEAD_ROWS)
+            if not len(rows):
+                raise DataError("there are no rows", where=self.where(file_no))
+            self._check_offset(file_no, rows)
+            for is_local, stream in enumerate(streams):
+                stream["row"] = rows.ctypes.data
+                stream["rows_end"] = rows.ctypes.data + rows.nbytes
+                prepare.prepare.call(streams.ctypes.data + is_local * stream_dtype.itemsize)
+                if stream["error"]:
+                    raise row_error(stream, rows, self.where(file_no))
 
     # What the engine asks.
 

@@ -160,6 +160,10 @@ FEE_CUSTOM = 3
 EXCHANGE_WHOLE_FILLS = 0
 EXCHANGE_PARTIAL_FILLS = 1
 
+# What the quantity of a modification is: that of the whole order, or what remains to be filled.
+MODIFY_TOTAL = 0
+MODIFY_REMAINDER = 1
+
 latency_model_dtype = np.dtype(
     [
         ("model", "i8"),
@@ -273,6 +277,7 @@ exchange_dtype = np.dtype(
         ("queue_power", "f8"),
         ("latencies", latency_model_dtype, (4,)),  # by WAY_*
         ("exchange_model", "i8"),
+        ("modify_model", "i8"),
         ("share_trades", "i8"),  # a bot's orders at one price share a trade's quantity
         ("asset_model", "i8"),
         ("contract_size", "f8"),
@@ -309,6 +314,7 @@ engine_dtype = np.dtype(
         ("fn_prepare", "i8"),
         ("fn_advance_exchange", "i8"),
         ("fn_advance_local", "i8"),
+        ("fn_failed", "i8"),  # (engine) -> 0: called once, when an error ends a backtest; 0 for none
         ("error", "i8"),
     ],
     align=True,

@@ -27,7 +27,7 @@ from hftd.life import (
     LIFE_REJECTED,
     life_dtype,
 )
-from hftd.market_orders import ROW_ORDER_ID, find_market_order, market_order_at
+from hftd.market_orders import ROW_ORDER_ID, find_market_order, is_takers_fill, market_order_at, row_tick
 from hftd.native import call_code, load_i64, record_at, round_away
 from hftd.types import (
     BUY,
@@ -365,9 +365,12 @@ def write_market(exchange, row, is_applied, now_ns):
     kind = load_i64(row) & KIND_MASK
     order_id = load_i64(row + ROW_ORDER_ID)
     if kind == FILL_EVENT:
-        # What the book says of it next is the fill's doing.
-        n.filled_id = order_id
-        n.filled = 1
+        address = find_market_order(x.book.market_orders, order_id)
+        tick, is_sound = row_tick(exchange + _BOOK, row)
+        if address != 0 and is_sound and not is_takers_fill(address, tick):
+            # What the book says of it next is the fill's doing.
+            n.filled_id = order_id
+            n.filled = 1
         return 0
     if kind != CANCEL_ORDER_EVENT and kind != MODIFY_ORDER_EVENT:
         return 0

@@ -4,7 +4,8 @@ An own order goes behind all that stands at its price, and everything that joins
 its place needs no model: it moves forward as orders ahead of it are cancelled, moved away or filled, and each fill
 of a market order says whether the taker would have met the own order first. Own buys (sells are their mirror) fill:
 
-- when a market order is filled that stands behind them at their price, or at a worse price than theirs;
+- when a market order is filled that stands behind them at their price, or at a worse price than theirs; a fill that
+  the feed tells of the taker's side (:func:`hftd.market_orders.is_takers_fill`) is none of these;
 - when a market sell order is added at their price or below, or moves there, or shows again there because the bids
   that crossed it are gone.
 
@@ -26,8 +27,10 @@ from hftd.market_orders import (
     ROW_ORDER_ID,
     ROW_QTY,
     find_market_order,
+    is_takers_fill,
     market_order_at,
     market_orders_at,
+    note_market_fill,
     row_tick,
     side_of,
 )
@@ -153,10 +156,12 @@ def _after_fill(exchange, row):
         market_orders_at(orders).unknown += 1
         return _NO_BUY, _NO_SELL
     tick, is_sound = row_tick(exchange + BOOK, row)
-    if not is_sound:
+    if not is_sound or is_takers_fill(address, tick):
         return _NO_BUY, _NO_SELL
     order = market_order_at(address)
-    reached = (tick, order.price_tick, order.arrival, load_f64(row + ROW_QTY))
+    qty = load_f64(row + ROW_QTY)
+    note_market_fill(address, tick, qty)
+    reached = (tick, order.price_tick, order.arrival, qty)
     if order.side == BUY:
         return reached, _NO_SELL
     return _NO_BUY, reached

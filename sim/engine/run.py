@@ -228,6 +228,14 @@ def is_over(engine, session_assets):
     return True
 
 
+@inline
+def tell_failure(engine):
+    """An error ends the run: whoever made it is told at once, for scripts seldom ask."""
+    fn_failed = engine_at(engine).fn_failed
+    if fn_failed != 0:
+        call_code(fn_failed, (engine,))
+
+
 @kernel("int64(int64)")
 def begin(session):
     """Start the clock at the earliest event of all assets."""
@@ -243,6 +251,7 @@ def begin(session):
         if code == 0:
             code = refill(s.backend, asset_no, local)
         if code != 0:
+            tell_failure(s.backend)
             return code
         earliest = min(earliest, stream_at(exchange + STREAM).next_ts, stream_at(local).next_ts)
     if earliest == NEVER:
@@ -287,6 +296,7 @@ def advance(session, until_ns, wait, asset_no, order_id):
     for a in range(s.num_assets, e.num_assets):
         skip_local(engine, a, limit)
     if e.error != 0:
+        tell_failure(engine)
         return e.error
     if is_over(engine, s.num_assets):
         return 1

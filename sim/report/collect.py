@@ -125,7 +125,7 @@ def _asset(
     except DataError as error:
         raise DataError(error.what, where=f"{run.path}, {meta.symbol}", hint=error.hint) from None
     frame = kind(rows).contract_size(meta.contract_size).resample(None)
-    columns = frame.stats([]).entire if len(rows) else Frame({})
+    columns = frame.stats([]).columns if len(rows) else Frame({})
     problem = _problem(rows)
     if problem:
         notes.append(f"{meta.symbol}: {problem}.")

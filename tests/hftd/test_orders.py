@@ -10,7 +10,7 @@ from hftd.layout import asset_dtype
 from hftd.local import AssetSpec
 from hftd.orders import add_order, clear_inactive, find_order, order_at, remove_order
 from hftd.types import CANCELED, EXPIRED, FILLED, GTX, LIMIT, NEW
-from hftd.views import signed
+from hftd.arguments import order_id as signed
 from tests.sim.engine.market import backtest, levels, rows
 
 ADD, REMOVE, CLEAR = range(3)

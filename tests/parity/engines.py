@@ -83,6 +83,9 @@ def _describe(asset: Asset, made: Any, keep: list[Any]) -> Any:
         made.initial_snapshot(asset.snapshot)
     if asset.roi is not None:
         made.roi_lb(asset.roi[0]).roi_ub(asset.roi[1])
+    if isinstance(made, BacktestAsset):
+        # The reference's rule, which is not ours unless it is asked for.
+        made.modify_model("remainder")
     if asset.trades_capacity:
         made.last_trades_capacity(asset.trades_capacity)
     return made

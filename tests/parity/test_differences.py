@@ -20,7 +20,8 @@ from hftd.types import (
     NONE,
     SELL_EVENT,
 )
-from sim.backtest import HashMapMarketDepthBacktest
+from sim.asset import BacktestAsset
+from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
 from tests.parity.engines import END, buy
 from tests.sim.engine.market import BOTH, START, asset, latency_rows, levels, rows
 
@@ -66,8 +67,12 @@ def test_a_refused_modification_leaves_price_and_quantity_as_they_were(pair):
         assert (order.status, order.req, order.price_tick, order.qty) == (CANCELED, NONE, tick, qty)
 
 
-def test_a_modification_that_loses_its_place_fills_the_new_quantity(pair):
-    for hbt, position in zip(pair(rows(*levels(), END)), (1.0, 7.0), strict=True):
+@pytest.mark.parametrize("quantity", ["total", "remainder"])
+def test_a_modification_that_loses_its_place_fills_the_new_quantity(pair, quantity):
+    def change(made):
+        return made.modify_model(quantity) if isinstance(made, BacktestAsset) else made
+
+    for hbt, position in zip(pair(rows(*levels(), END), change), (1.0, 7.0), strict=True):
         hbt.elapse(0)
         buy(hbt, 98.0, wait=True)
         hbt.modify(0, 1, 101.0, 7.0, True)
@@ -122,6 +127,28 @@ def test_less_than_half_a_lot_is_no_level_in_a_range_of_interest_either(pair):
     for hbt in (theirs, ours):
         hbt.elapse(1)
     assert (theirs.depth(0).best_bid_tick, ours.depth(0).best_bid_tick) == (98, 97)
+
+
+def test_a_clear_of_asks_in_a_range_of_interest_takes_their_levels(pair):
+    data = rows(*levels(), ("clear asks", 1, 102.0, 0.0), ("clear bids", 1, 98.0, 0.0), END)
+    sums = []
+    for hbt in pair(data, roi=(90.0, 110.0)):
+        hbt.elapse(1)
+        depth = hbt.depth(0)
+        sums.append((depth.bid_depth.sum(), depth.ask_depth.sum(), depth.ask_qty_at_tick(101)))
+    assert sums == [(30.0, 50.0, 10.0), (30.0, 30.0, 0.0)]
+
+
+def test_without_bounds_a_range_of_interest_is_everything(reference):
+    data = rows(*levels(), END)
+    theirs = reference.ROIVectorMarketDepthBacktest([asset(data.copy(), made=reference.BacktestAsset())])
+    ours = ROIVectorMarketDepthBacktest([asset(data)])
+    for hbt in (theirs, ours):
+        hbt.elapse(0)
+    # There it is the one level at price 0, and the book stays empty.
+    assert (theirs.depth(0).roi_lb_tick, theirs.depth(0).roi_ub_tick, len(theirs.depth(0).ask_depth)) == (0, 0, 1)
+    assert (theirs.depth(0).best_bid_tick, ours.depth(0).best_bid_tick) == (INVALID_MIN, 99)
+    theirs.close()
 
 
 def test_an_order_before_time_first_passes_starts_the_clock(pair):

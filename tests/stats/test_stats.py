@@ -16,7 +16,7 @@ from tests.stats.records import random_record
 
 def test_the_summary_is_a_table_that_prints_and_converts():
     made = (
-        LinearAssetRecord(random_record(1, 200_000)).resample("1m").daily().stats(book_size=10_000).summary()
+        LinearAssetRecord(random_record(1, 200_000)).resample("1m").daily().stats(book_size=10_000).figures()
     )
     assert len(made) == 4
     text = str(made)
@@ -32,7 +32,7 @@ def test_the_summary_is_a_table_that_prints_and_converts():
 
 def test_pandas_takes_the_summary():
     pytest.importorskip("pandas")
-    made = LinearAssetRecord(random_record(1)).stats().summary()
+    made = LinearAssetRecord(random_record(1)).stats().figures()
     assert made.to_pandas()["SR"].tolist() == made["SR"]
 
 
@@ -60,7 +60,7 @@ def test_a_metric_of_ones_own_is_computed_beside_the_others():
 
 def test_what_has_no_value_says_why():
     rows = random_record(4, trade_chance=0.0)
-    summary = LinearAssetRecord(rows).stats().summary()
+    summary = LinearAssetRecord(rows).stats().figures()
     assert "ReturnOverTrade: nothing was traded" in summary.notes
     assert "SR: the equity never changed" in summary.notes
     assert "nothing was traded" in str(summary)
@@ -79,7 +79,7 @@ def test_what_has_no_value_says_why():
 def test_every_figure_is_a_number_or_has_a_reason(count, seed, unpriced, every, chance):
     rows = random_record(seed, count, trade_chance=chance, unpriced=unpriced)
     made = LinearAssetRecord(rows).resample(every).stats(book_size=1000.0)
-    noted = {note.split(":")[0] for note in made.summary().notes}
+    noted = {note.split(":")[0] for note in made.figures().notes}
     for name, value in made.splits[-1].items():
         if name not in ("start", "end") and not np.isfinite(value):
             assert name in noted

@@ -11,6 +11,7 @@ from hftd.types import (
     FILLED,
     GTC,
     GTX,
+    MODIFY_ORDER_EVENT,
     NEW,
 )
 from tests.sim.l3.market import TICK_SIZE
@@ -141,3 +142,21 @@ def test_partial_fills_are_refused(reference):
     buy(hbt, 1, 100, 4)
     upto(hbt, 5)
     assert hbt.position(0) == 1
+
+
+def test_the_fill_of_an_order_that_was_moved_to_take_fills_own_orders_at_its_old_price(reference):
+    took = ((5, FILL_EVENT, 1, 3, 102, 5), (5, FILL_EVENT, -1, 2, 102, 5), (5, CANCEL_ORDER_EVENT, 1, 3, 100, 5))
+    both = Both(reference, rows(*BOOK, (3, ADD_ORDER_EVENT, 1, 3, 100, 5), *took))
+    both.upto(1)
+    both(lambda hbt: buy(hbt, 1, 100, 4))
+    both.upto(6)
+    assert both.status() == (FILLED, NEW)
+
+
+def test_a_refilled_iceberg_keeps_its_place(reference):
+    told = ((3, FILL_EVENT, 1, 1, 100, 5), (4, MODIFY_ORDER_EVENT, 1, 1, 100, 5), (6, FILL_EVENT, 1, 1, 100, 5))
+    both = Both(reference, rows(*BOOK, *told))
+    both.upto(1)
+    both(lambda hbt: buy(hbt, 1, 100, 4))
+    both.upto(7)
+    assert both.status() == (NEW, FILLED)

@@ -13,8 +13,12 @@ from tests.sim.engine.market import START, asset, backtest, latency_rows, levels
 END = ("mark price", 1_000_000, 0.0, 0.0)
 
 
-def error_of(hbt):
-    """What a run over bad data says; the strategy sees code 100, then the end."""
+def error_of(make):
+    """What a run over bad data says: when it is made, or the strategy sees code 100, then the end."""
+    try:
+        hbt = make()
+    except HftdError as error:
+        return error
     while (code := hbt.elapse(1_000)) == 0:
         pass
     assert code == ERR_DATA
@@ -32,7 +36,7 @@ def test_rows_that_go_back_in_time_are_told_with_their_place(clock, seen, at):
     data["exch_ts"] = data["local_ts"] = START + np.arange(len(data)) // 3 * 1000
     was = int(data[clock][at - 1])
     data[clock][at] = was - 1
-    error = error_of(backtest(data))
+    error = error_of(lambda: backtest(data))
     assert isinstance(error, DataError)
     assert f"row {at} " in error.what and f"by {clock}, which was {was} before" in error.what
     assert "the array" in error.where
@@ -45,7 +49,7 @@ def test_a_file_that_begins_before_the_last_one_ended_is_told_by_its_name(tmp_pa
         np.savez(tmp_path / f"{number}.npz", data=rows(*levels(ts), ("bid", ts, 50.0, 1.0)))
     made = asset(rows(*levels()))
     made.model.data = [str(tmp_path / "0.npz"), str(tmp_path / "1.npz")]
-    error = error_of(HashMapMarketDepthBacktest([made]))
+    error = error_of(lambda: HashMapMarketDepthBacktest([made]))
     assert "row 0 " in error.what and "1.npz" in error.where
 
 
@@ -54,12 +58,12 @@ def test_a_file_that_begins_before_the_last_one_ended_is_told_by_its_name(tmp_pa
     ("px", "qty"), [(np.nan, 1.0), (np.inf, 1.0), (1e300, 1.0), (98.0, np.nan), (98.0, np.inf)]
 )
 def test_a_price_or_quantity_that_is_not_a_number_is_told(kind, px, qty):
-    error = error_of(backtest(rows(*levels(), (kind, 5, px, qty), END)))
+    error = error_of(lambda: backtest(rows(*levels(), (kind, 5, px, qty), END)))
     assert "row 10 " in error.what and "not a number" in error.what
 
 
 def test_a_negative_quantity_is_told():
-    error = error_of(backtest(rows(*levels(), ("bid", 5, 98.0, -1.0), END)))
+    error = error_of(lambda: backtest(rows(*levels(), ("bid", 5, 98.0, -1.0), END)))
     assert "row 10 " in error.what and "negative" in error.what
 
 
@@ -82,7 +86,7 @@ def test_what_came_before_a_bad_row_counts():
 
 
 def test_an_empty_array_is_an_error():
-    assert "no rows" in error_of(backtest(np.zeros(0, event_dtype))).what
+    assert "no rows" in error_of(lambda: backtest(np.zeros(0, event_dtype))).what
 
 
 def test_rows_that_nobody_sees_end_the_data_at_once():
@@ -103,7 +107,7 @@ def test_data_that_is_no_rows_is_refused(data):
 
 def test_a_file_that_is_not_there_is_told_by_its_name(tmp_path):
     error = error_of(
-        HashMapMarketDepthBacktest(
+        lambda: HashMapMarketDepthBacktest(
             [BacktestAsset().data(str(tmp_path / "none.npz")).tick_size(1).lot_size(1)]
         )
     )
@@ -171,7 +175,7 @@ def test_an_asset_that_is_not_there_is_told():
 def test_a_time_that_is_none_is_told(clock, ts):
     data = rows(*levels(), END)
     data[clock][-1 if ts > 0 else 0] = ts
-    assert "has a time that is none" in error_of(backtest(data)).what
+    assert "has a time that is none" in error_of(lambda: backtest(data)).what
 
 
 def test_times_may_count_from_before_any_epoch():
@@ -200,13 +204,14 @@ def test_a_recorded_latency_beyond_the_end_of_time_is_held_there(exch_ts, resp_t
     hbt.check()
 
 
-def test_a_mistake_of_ours_while_a_file_is_opened_is_raised_and_no_file_left_out(monkeypatch):
+def test_a_mistake_of_ours_while_a_file_is_opened_is_raised_and_no_file_left_out(monkeypatch, tmp_path):
     def fails(*_):
         raise KeyError("ours")
 
     monkeypatch.setattr("sim.engine.feeding.Source", fails)
     made = asset(rows(*levels(), END))
-    made.model.data = ["a.npz", *made.model.data]
+    np.savez(tmp_path / "a.npz", data=rows(*levels()))
+    made.model.data = [str(tmp_path / "a.npz"), *made.model.data]
     hbt = HashMapMarketDepthBacktest([made])
     assert hbt.elapse(10) == ERR_DATA
     with pytest.raises(KeyError, match="ours"):

@@ -108,15 +108,15 @@ def test_a_maker_is_filled_by_what_trades_leave_behind_the_queue():
 
 
 def test_the_rest_of_a_partly_filled_order_is_canceled_or_kept_as_asked():
-    for smaller, left in ((False, 0.0), (True, 3.0)):
+    for smaller, total, left in ((False, 0.0, 0.0), (True, 5.0, 3.0)):
         hbt = begin(*levels(), ("sell", 10, 98.0, 12.0), ("sell", 90, 98.0, 9.0), entry_ns=5, response_ns=5)
         hbt.submit_buy_order(0, 1, 98.0, 6.0, GTX, LIMIT, True)
         hbt.elapse(10)
         order = hbt.orders(0).get(1)
         assert (order.status, order.cancellable) == (PARTIALLY_FILLED, True)
         if smaller:
-            hbt.modify(0, 1, 98.0, left, True)
-            assert (order.status, order.qty, order.leaves_qty) == (PARTIALLY_FILLED, left, left)
+            hbt.modify(0, 1, 98.0, total, True)
+            assert (order.status, order.qty, order.leaves_qty) == (PARTIALLY_FILLED, total, left)
         else:
             hbt.cancel(0, 1, True)
             assert (order.status, order.leaves_qty) == (CANCELED, 4.0)
@@ -128,7 +128,7 @@ def test_a_partly_filled_order_that_is_made_larger_goes_to_the_end_of_the_queue(
     hbt = begin(*levels(), ("sell", 10, 98.0, 12.0), ("sell", 50, 98.0, 9.0), ("sell", 60, 98.0, 3.0))
     hbt.submit_buy_order(0, 1, 98.0, 6.0, GTX, LIMIT, True)
     hbt.elapse(20)
-    hbt.modify(0, 1, 98.0, 5.0, True)
+    hbt.modify(0, 1, 98.0, 7.0, True)
     hbt.elapse(30)
     assert hbt.position(0) == 2.0
     hbt.elapse(20)

@@ -37,6 +37,8 @@ class Order:
     status: int = NEW
     exec_tick: int = 0
     exec_qty: float = 0.0
+    executed: float = 0.0
+    filled: float = 0.0  # of the market's, since its quantity was told
 
 
 class Model:
@@ -96,6 +98,7 @@ class Model:
     def _execute(self, order, tick, qty):
         order.exec_tick, order.exec_qty = tick, qty
         order.qty -= qty
+        order.executed += qty
         order.status = FILLED if order.qty <= 0 else PARTIALLY_FILLED
         self.position += order.side * qty
         self.trades += 1
@@ -159,11 +162,12 @@ class Model:
         self._left(order.side, order.tick)
 
     def _modify(self, order, tick, qty):
+        left, order.filled = order.qty - order.filled, 0.0
         if tick != order.tick:
             self._leave(order)
             order.tick, order.qty = tick, qty
             self._join(order)
-        elif qty > order.qty:
+        elif qty > order.qty or self._is_refill(qty, left):
             queue = self.queue(order.side, tick)
             queue.remove(order)
             queue.append(order)
@@ -171,7 +175,18 @@ class Model:
         else:
             order.qty = qty
 
+    def _is_refill(self, qty, left):
+        """More than the fills left: an iceberg that shows its next part goes to the end."""
+        return qty > left
+
+    def _is_takers(self, order, tick):
+        """Nobody makes beyond its own price: that order was moved to take."""
+        return (tick - order.tick) * order.side > 0
+
     def _on_fill(self, order, tick, qty):
+        if self._is_takers(order, tick):
+            return
+        order.filled += qty
         queue = self.queue(order.side, order.tick)
         ahead = [one for one in queue[: queue.index(order)] if one.is_own]
         better = self._better(order.side, tick)
@@ -202,7 +217,7 @@ class Model:
             else:
                 self._take(order)
         else:
-            order.status = NEW
+            order.status = PARTIALLY_FILLED if order.executed > 0 else NEW
             self.queue(order.side, order.tick).append(order)
 
     def _take(self, order):
@@ -224,16 +239,28 @@ class Model:
 
     def modify(self, order_id, tick, qty, time_in_force):
         order = self.own[order_id]
-        if tick == order.tick and qty <= order.qty:
-            order.qty = qty
+        left = qty - order.executed
+        if left <= 0:
+            self.cancel(order_id)
+            return
+        if tick == order.tick and left <= order.qty:
+            order.qty = left
             return
         self.queue(order.side, order.tick).remove(order)
-        order.tick, order.qty = tick, qty
+        order.tick, order.qty = tick, left
         self._enter(order, time_in_force)
 
 
 class Theirs(Model):
-    """The reference: it fills whole orders only, and two of its rules differ."""
+    """The reference: it fills whole orders only, and four of its rules differ."""
+
+    def _is_refill(self, qty, left):
+        """It keeps its place."""
+        return False
+
+    def _is_takers(self, order, tick):
+        """It is taken for a fill where the order stood."""
+        return False
 
     def _shown_again(self, side):
         """What was crossed stays hidden until something is added there."""

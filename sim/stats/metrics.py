@@ -1,0 +1,43 @@
+"""`hftd.stats.metrics` under the name that scripts written for HftBacktest look for."""
+
+from hftd.stats import (
+    SR,
+    AnnualRet,
+    DailyNumberOfTrades,
+    DailyTradingValue,
+    DailyTradingVolume,
+    MaxDrawdown,
+    MaxLeverage,
+    MaxPositionValue,
+    MeanPositionValue,
+    MedianPositionValue,
+    Metric,
+    NumberOfTrades,
+    Ret,
+    ReturnOverMDD,
+    ReturnOverTrade,
+    Sortino,
+    TradingValue,
+    TradingVolume,
+)
+
+__all__ = [
+    "SR",
+    "AnnualRet",
+    "DailyNumberOfTrades",
+    "DailyTradingValue",
+    "DailyTradingVolume",
+    "MaxDrawdown",
+    "MaxLeverage",
+    "MaxPositionValue",
+    "MeanPositionValue",
+    "MedianPositionValue",
+    "Metric",
+    "NumberOfTrades",
+    "Ret",
+    "ReturnOverMDD",
+    "ReturnOverTrade",
+    "Sortino",
+    "TradingValue",
+    "TradingVolume",
+]
