@@ -49,6 +49,7 @@ VENUES: Final = {
         binancehistory.read_lines,
         binancehistory.KINDS,
         open_input=binancehistory.open_input,
+        look=binancehistory.look,
         set_up=binancehistory.set_up,
         check=binancehistory.check,
         takes=("latency_ns",),
@@ -74,6 +75,7 @@ VENUES: Final = {
         bybithistory.read_lines,
         bybithistory.KINDS,
         open_input=bybithistory.open_input,
+        look=bybithistory.look,
         set_up=bybithistory.set_up,
         check=bybithistory.check,
         takes=("depth", "latency_ns", "hftbacktest_rows"),
@@ -116,7 +118,8 @@ def convert(
 
     Args:
         inputs: Captures as the venue's converter takes them, plain or packed with gzip, zip or zstd; several are
-            read in this order, and all their rows are put in the order of both clocks.
+            read in the order of their times, however they are called, and all their rows are put in the order of
+            both clocks.
         output: The npz archive; replaced as a whole, and untouched on an error.
         venue: A name in `VENUES`.
         options: How to convert.

@@ -9,6 +9,8 @@ the order of both clocks.
 
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -18,10 +20,11 @@ import numpy as np
 from hftd.clock import monotonic_ns
 from hftd.errors import DataError, UsageError
 from hftd.jit import kernels
-from hftd.types import event_dtype
+from hftd.types import TRADE_EVENT, event_dtype
 from sim.archive.write import LEVEL, ArchiveWriter
 from sim.convert import state as scanning
 from sim.convert.crossed import CrossedBooks
+from sim.convert.lines import OutOfOrder
 from sim.convert.order import Ordering
 from sim.convert.reading import Progress, Reading, Venue
 from sim.convert.report import Break, Place, Report, Span
@@ -33,7 +36,12 @@ _LARGE_CORRECTION_NS: Final = 60_000_000_000
 _LINE_HINT: Final = 'a line is `<local time in ns> <json>`, such as `1723161255088176367 {"e":"trade",...}`'
 _LISTED: Final = 12
 """Symbols that an error lists."""
-_CALLED_ALWAYS: Final = ("sim.convert.crossed.", "sim.convert.order.", "sim.convert.survey.")
+_CALLED_ALWAYS: Final = (
+    "sim.convert.again.",
+    "sim.convert.crossed.",
+    "sim.convert.order.",
+    "sim.convert.survey.",
+)
 """The modules whose kernels every conversion calls."""
 _PLAIN_KINDS: Final = {1: "depth", 2: "trade", 3: "depth clear", 4: "depth snapshot", 5: "best bid and offer"}
 
@@ -84,12 +92,39 @@ def convert_with(
     progress: Progress | None = None,
     on_write: Progress | None = None,
 ) -> Report:
-    """Convert captures, taken as one in the order given; see `sim.convert.convert`."""
-    files = _checked(venue, inputs, output, options)
-    fuser = _fuser(options)
+    """Convert captures, taken as one; see `sim.convert.convert`."""
+    _checked(venue, inputs, output, options)
+    _fuser(options)
     _compile(venue)
     start_ns = monotonic_ns()
-    with Ordering(output) as ordering:
+    convert_once = partial(_convert_once, venue, inputs, output, options, progress, on_write, start_ns)
+    if options.hftbacktest_rows:
+        return convert_once(None)
+    try:
+        return convert_once(False)
+    except OutOfOrder:
+        return convert_once(True)
+
+
+def _convert_once(
+    venue: Venue,
+    inputs: Sequence[Path],
+    output: Path,
+    options: Options,
+    progress: Progress | None,
+    on_write: Progress | None,
+    start_ns: int,
+    sorts: bool | None,
+) -> Report:
+    """Convert, with lines that are sorted before (True), that must be in order (False), or may be in any (None).
+
+    Raises:
+        OutOfOrder: Lines are not in the order of their local times.
+    """
+    files = _checked(venue, inputs, output, options)
+    fuser = _fuser(options)
+    with ExitStack() as closing:
+        ordering = closing.enter_context(Ordering(output))
         reading = Reading(
             venue,
             ordering,
@@ -97,12 +132,12 @@ def convert_with(
             mark_price=options.mark_price,
             book_ticker=options.book_ticker,
             progress=progress,
+            output=output,
+            sorts=sorts,
         )
+        closing.callback(reading.close)
         if venue.set_up is not None:
             venue.set_up(reading.scan, options)
-        if venue.arrange is not None:
-            files = venue.arrange(files)
-            inputs = [file.path for file in files]
         reading.read(files)
         symbol, drops_marked = _checked_symbol(reading, options, inputs)
         own_notes = venue.check(reading.scan, options, _where(inputs)) if venue.check is not None else []
@@ -111,6 +146,11 @@ def convert_with(
         if options.strict:
             _refuse_damage(damage, unreadable, int(reading.scan.record["bad_count"]))
         found = ordering.survey.result(drops_marked=drops_marked)
+        again, agains = reading.ids.again()
+        if agains:
+            reading.scan.record["ignored"][scanning.TRADE_AGAIN] += agains
+            found["count"] -= agains
+            found["kinds"][TRADE_EVENT] -= agains
         count = int(found["count"])
         if not count:
             raise _no_rows(venue, reading, inputs, damage)
@@ -119,7 +159,10 @@ def convert_with(
         books = CrossedBooks(reading.scale)
         rows_ordered = 0
         with ArchiveWriter(output, event_dtype, level=options.level) as writer:
-            for block in ordering.blocks(shift_ns, drops_marked=drops_marked):
+            blocks = ordering.blocks(
+                shift_ns, drops_marked=drops_marked, has_numbers=reading.ids.count > 0, again=again
+            )
+            for block in blocks:
                 books.add(block)
                 rows_ordered += len(block)
                 writer.write(block if fuser is None else fuser.fuse(block))
@@ -154,13 +197,24 @@ def convert_with(
         symbols=reading.scan.counts(scanning.SYMBOLS),
         lines_in_us=int(record["lines_in_us"]),
         damage=damage,
-        notes=own_notes + _notes(reading, options, found["kinds"], shift_ns, crossed.checked),
+        notes=own_notes
+        + _said_again(agains)
+        + reading.notes
+        + _notes(reading, options, found["kinds"], shift_ns, crossed.checked),
         bytes_read=sum(file.position for file in files),
         bytes_text=reading.bytes_text,
         bytes_written=writer.bytes_written,
         seconds=seconds,
         megabytes_per_second=reading.bytes_text / 1e6 / max(seconds, 1e-9),
     )
+
+
+def _said_again(count: int) -> list[str]:
+    if not count:
+        return []
+    return [
+        f"trades that were there before, by their ids: {count:,}, which were left out; each trade counts once"
+    ]
 
 
 def _compile(venue: Venue) -> None:
@@ -242,7 +296,7 @@ def _checked_symbol(reading: Reading, options: Options, inputs: Sequence[Path]) 
             where=where,
             hint=f"it has {listed}" if listed else "none of its lines names a symbol",
         )
-    if len(counts) > 1:
+    if len(counts) > 1 or scan.record["symbols_beyond"]:
         if options.symbol is None:
             raise DataError(
                 f"the capture has several symbols: {listed}",
@@ -250,7 +304,7 @@ def _checked_symbol(reading: Reading, options: Options, inputs: Sequence[Path]) 
                 hint="an archive holds one: choose it with the option symbol",
             )
         reading.leave_snapshots_out()
-    return scan.symbol, len(counts) > 1
+    return scan.symbol, len(counts) > 1 or bool(scan.record["symbols_beyond"])
 
 
 def _refuse_damage(damage: list[str], unreadable: list[Place], count: int) -> None:

@@ -33,15 +33,26 @@ from hftd.types import (
     TRADE_EVENT,
 )
 from sim.convert.binancebook import COINM, SPOT, USDM, count_market, leave_out_known, remember, set_again
-from sim.convert.message import add_levels, add_row, field, hashed, integer_of, number_of, text_key, text_of
-from sim.convert.scan import count_name, follow, is_chosen
+from sim.convert.message import (
+    add_levels,
+    add_row,
+    field,
+    hashed,
+    integer_of,
+    number_of,
+    set_trade_id,
+    text_key,
+    text_of,
+)
+from sim.convert.scan import count_name, follow, is_chosen, later_of, was_there
 from sim.convert.state import (
+    CLOCK_JUMP_NS,
     ERROR_OBJECT,
     ERRORS,
     EVENTS,
     FIELD,
     MATCH_TIME,
-    NAME_SIZE,
+    NAME_BYTES,
     NO_TIME,
     NOT_A_TRADE,
     NOT_ASKED,
@@ -91,6 +102,7 @@ _SPOT_TRADE: Final = text_key("M")
 _IS_BUYER_MAKER: Final = text_key("m")
 _INDEX: Final = text_key("i")
 _RATE: Final = text_key("r")
+_TRADE_ID: Final = text_key("t")
 _CODE: Final = text_key("code")
 _MSG: Final = text_key("msg")
 _FULL_SYMBOL: Final = text_key("symbol")
@@ -162,13 +174,15 @@ def _depth(s, own, local_ts, data, stream, is_spot):
         previous_id = integer_of(s, field(s, _PREVIOUS_ID, data))
     if exch_ts < 0:
         return SENT_TIME if is_spot else MATCH_TIME
-    s.exch_ts = max(s.exch_ts, exch_ts)
+    s.exch_ts = later_of(s.exch_ts, exch_ts)
     if add_levels(s, field(s, _BIDS, data), DEPTH_EVENT | BUY_EVENT, exch_ts, local_ts) < 0:
         return FIELD
     if add_levels(s, field(s, _ASKS, data), DEPTH_EVENT | SELL_EVENT, exch_ts, local_ts) < 0:
         return FIELD
     if not is_chosen(s, field(s, _SYMBOL, data)):
         return OTHER_SYMBOL
+    if not own.is_as_hftbacktest and update_id >= 0 and was_there(s, update_id, exch_ts, local_ts):
+        return SUPERSEDED
     if update_id >= 0 and previous_id >= 0:
         follow(s, previous_id, update_id, local_ts)
     if update_id >= 0 and not own.is_as_hftbacktest:
@@ -198,8 +212,9 @@ def _trade(s, local_ts, data):
         return FIELD
     start, _ = text_of(s, maker)
     side = SELL_EVENT if load_u8(start) == 116 else BUY_EVENT
-    s.exch_ts = max(s.exch_ts, exch_ts)
+    s.exch_ts = later_of(s.exch_ts, exch_ts)
     add_row(s, TRADE_EVENT | side, exch_ts, local_ts, px, qty)
+    set_trade_id(s, integer_of(s, field(s, _TRADE_ID, data)) + 1)
     if not is_chosen(s, field(s, _SYMBOL, data)):
         return OTHER_SYMBOL
     s.used[TRADE_EVENT] += 1
@@ -207,7 +222,7 @@ def _trade(s, local_ts, data):
 
 
 @inline
-def _book_ticker(s, local_ts, data, is_spot):
+def _book_ticker(s, own, local_ts, data, is_spot):
     if is_spot and s.exch_ts == 0:
         return NO_TIME
     exch_ts = s.exch_ts if is_spot else _time_ns(s, field(s, _TIME, data))
@@ -223,6 +238,10 @@ def _book_ticker(s, local_ts, data, is_spot):
     add_row(s, BEST_ASK, exch_ts, local_ts, ask, ask_qty)
     if not is_chosen(s, field(s, _SYMBOL, data)):
         return OTHER_SYMBOL
+    update_id = integer_of(s, field(s, _LAST_ID, data))
+    if 0 <= update_id <= own.ticker_id and exch_ts <= own.ticker_ts + CLOCK_JUMP_NS:
+        return SUPERSEDED
+    own.ticker_id, own.ticker_ts = update_id, exch_ts
     s.used[BEST_BID] += 1
     return 0
 
@@ -269,7 +288,7 @@ def _is_pair_of_chosen(s, number):
     if s.chosen < 0:
         return False
     start, stop = text_of(s, number)
-    name = s.names + s.chosen * (24 + NAME_SIZE)
+    name = s.names + s.chosen * NAME_BYTES
     size = stop - start
     if load_i64(name + 8) <= size or load_u8(name + 24 + size) != 95:
         return False
@@ -344,7 +363,7 @@ def _no_event(s, own, local_ts, data, stream, is_spot):
         return _snapshot(s, own, local_ts, is_spot)
     if is_spot and field(s, _BID_QTY, data) >= 0 and field(s, _ASK_QTY, data) >= 0:
         if s.wants_ticker:
-            return _book_ticker(s, local_ts, data, True)
+            return _book_ticker(s, own, local_ts, data, True)
         if stream >= 0:
             start, stop = text_of(s, stream)
             count_name(s, EVENTS, start, stop)
@@ -385,7 +404,7 @@ def read_message(s, own, local_ts, is_spot):
     if name == _TRADE:
         return _trade(s, local_ts, data)
     if name == _BOOK_TICKER and s.wants_ticker:
-        return _book_ticker(s, local_ts, data, is_spot)
+        return _book_ticker(s, own, local_ts, data, is_spot)
     if name == _MARK_PRICE_UPDATE and s.wants_mark:
         return _mark_price(s, local_ts, data)
     if name == _INDEX_PRICE_UPDATE and s.wants_mark:

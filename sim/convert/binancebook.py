@@ -23,7 +23,7 @@ from hftd.jit import inline
 from hftd.native import load_f64, load_i64, record_at, store_f64, store_i64
 from hftd.types import BUY_EVENT
 from sim.convert.message import add_row
-from sim.convert.state import ROW_SIZE, Scan
+from sim.convert.state import CLOCK_JUMP_NS, ROW_SIZE, Scan
 
 RECENT_MAX: Final = 4096
 """So many changes of levels are remembered: those of some seconds."""
@@ -47,6 +47,8 @@ own_dtype = np.dtype(
         ("snapshot_ts", "i8"),
         ("bid_reach", "f8"),
         ("ask_reach", "f8"),
+        ("ticker_id", "i8"),
+        ("ticker_ts", "i8"),
         ("snapshots_forgotten", "i8"),
         ("markets", "i8", (3,)),
         ("recent_count", "i8"),
@@ -54,8 +56,9 @@ own_dtype = np.dtype(
     ],
     align=True,
 )
-"""The last snapshot while differences may be older: its id (-1: none), local time, and last prices; the messages of
-each market; the levels that changed last, each as ev, price, quantity, update id, exchange time and local time."""
+"""The last snapshot while differences may be older: its id (-1: none), local time, and last prices; the last best
+price's id and time; the messages of each market; the levels that changed last, each as ev, price, quantity, update id,
+exchange time and local time."""
 
 _own_fields: Any = own_dtype.fields
 _RECENT: Final[int] = _own_fields["recent"][1]
@@ -104,7 +107,9 @@ def set_again(s, own, update_id, exch_ts, local_ts):
     for number in range(first, own.recent_count):
         slot = _recent_at(s, number)
         if _is_behind(slot, update_id, local_ts):
-            exch_ts = max(exch_ts, load_i64(slot + 32))
+            # One wrong time does not move the book.
+            later_ts = load_i64(slot + 32)
+            exch_ts = max(exch_ts, later_ts) if later_ts <= exch_ts + CLOCK_JUMP_NS else exch_ts
     for number in range(first, own.recent_count):
         slot = _recent_at(s, number)
         if _is_behind(slot, update_id, local_ts):
@@ -143,7 +148,8 @@ def set_up(scan: Scan, options: Any) -> None:
     own["is_as_hftbacktest"] = options.hftbacktest_rows
     # In a capture of several a snapshot without a symbol may be another's: nothing may be left out for it.
     own["takes_unnamed"] = options.symbol is None
-    own["snapshot_id"] = -1
+    own["snapshot_id"] = own["ticker_id"] = -1
+    scan.record["takes_again"] = options.hftbacktest_rows
     scan.record["rows_extra"] = RECENT_MAX
 
 

@@ -30,9 +30,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from hftd.errors import DataError
 from hftd.jit import inline, kernel
 from hftd.json_numbers import integer
-from hftd.native import load_i64, record_at, store_i64
+from hftd.native import record_at
 from hftd.types import (
     BUY_EVENT,
     DEPTH_BBO_EVENT,
@@ -42,13 +43,13 @@ from hftd.types import (
     SELL_EVENT,
     TRADE_EVENT,
 )
-from sim.convert.csv import Table, column, next_line, open_table, said_latency
-from sim.convert.message import add_row, hashed, integer_of, number_of, text_key, text_of
-from sim.convert.scan import count_name, end_message, follow, is_chosen, start_block
+from sim.convert.arrange import Start
+from sim.convert.csv import Table, column, next_line, open_table, said_latency, table_start
+from sim.convert.message import add_row, hashed, integer_of, number_of, set_trade_id, text_key, text_of
+from sim.convert.scan import count_name, end_message, follow, is_chosen, is_chosen_name, start_block
 from sim.convert.state import (
     EVENTS,
     FIELD,
-    NAME_SIZE,
     OTHER_SYMBOL,
     SYMBOLS,
     TIME_UNIT,
@@ -56,6 +57,7 @@ from sim.convert.state import (
     Scan,
     state_at,
 )
+from sim.convert.text import Part
 
 KINDS: Final[dict[int, str]] = {}
 """There are no user events."""
@@ -63,16 +65,19 @@ KINDS: Final[dict[int, str]] = {}
 TRADES: Final = Table(
     name="trades",
     columns=("time", "price", "qty", "is_buyer_maker"),
+    optional=("id",),
     order=("id", "price", "qty", "quote_qty", "time", "is_buyer_maker"),
 )
 SPOT_TRADES: Final = Table(
     name="spot trades",
     columns=("time", "price", "qty", "isbuyermaker"),
+    optional=("id",),
     order=("id", "price", "qty", "quoteqty", "time", "isbuyermaker", "isbestmatch"),
 )
 AGG_TRADES: Final = Table(
     name="aggregated trades",
     columns=("transact_time", "price", "quantity", "is_buyer_maker"),
+    optional=("first_trade_id",),
     order=(
         "agg_trade_id",
         "price",
@@ -86,6 +91,7 @@ AGG_TRADES: Final = Table(
 SPOT_AGG_TRADES: Final = Table(
     name="aggregated spot trades",
     columns=("timestamp", "price", "quantity", "isbuyermaker"),
+    optional=("firsttradeid",),
     order=(
         "aggtradeid",
         "price",
@@ -132,8 +138,11 @@ DEPTH_BY_TIME: Final = Table(
     optional=("symbol", "update_type", "last_update_id", "pu"),
 )
 TABLES: Final = (TRADES, SPOT_TRADES, AGG_TRADES, SPOT_AGG_TRADES, BEST_PRICES, DEPTH, DEPTH_BY_TIME)
+_SPOT, _SPOT_AGG = TABLES.index(SPOT_TRADES), TABLES.index(SPOT_AGG_TRADES)
 _AGG, _BEST, _DEPTH = TABLES.index(AGG_TRADES), TABLES.index(BEST_PRICES), TABLES.index(DEPTH)
 _TIME, _PRICE, _QTY, _SIDE, _SYMBOL, _UPDATE, _LAST_ID, _PREVIOUS_ID = range(8)
+_TRADE_ID: Final = 4
+"""Of an aggregated trade: the first that it is made of, so that it is known again where the trades are there."""
 _BID, _BID_QTY, _ASK, _ASK_QTY = range(1, 5)
 
 _TRUE: Final = (text_key("true"), text_key("True"), text_key("TRUE"))
@@ -141,7 +150,7 @@ _FALSE: Final = (text_key("false"), text_key("False"), text_key("FALSE"))
 _BUY_SIDE, _SELL_SIDE = text_key("b"), text_key("a")
 _SNAP, _SET, _NONE = text_key("snap"), text_key("set"), text_key("")
 
-_FILE_NAME: Final = re.compile(r"([A-Z0-9_]+)-(?:trades|aggTrades|bookTicker)-\d{4}-\d{2}(?:-\d{2})?\.")
+_FILE_NAME: Final = re.compile(r"(\w+)-(?:trades|aggTrades|bookTicker)-\d{4}-\d{2}")
 _WHOLE: Final = re.compile(rb"\d+")
 _TIMES: Final = re.compile(rb"\d{13}|\d{16}")
 
@@ -152,13 +161,16 @@ own_dtype = np.dtype(
         ("snapshot_ts", "i8"),
         ("snapshot_id", "i8"),
         ("is_in_snapshot", "i8"),
+        ("agg_trades_without_id", "i8"),
         ("trades", "i8"),
         ("agg_trades", "i8"),
+        ("spot_rows", "i8"),
+        ("futures_rows", "i8"),
     ],
     align=True,
 )
 """The latency that is given, the number of the file name's symbol (-1: none), the snapshot whose lines are being
-read, and lines of trades of both kinds."""
+read, lines of trades of both kinds, and rows of either market."""
 own_at = record_at(own_dtype)
 
 
@@ -176,15 +188,11 @@ def _time_ns(s, number):
 
 
 @inline
-def _is_of_file(s, own):
-    """Count the symbol of the file's name, as `is_chosen` counts that of a line."""
-    if own.symbol < 0:
-        return True
-    at = s.names + own.symbol * (24 + NAME_SIZE) + 16
-    store_i64(at, load_i64(at) + 1)
-    if s.chosen < 0:
-        s.chosen = own.symbol
-    return own.symbol == s.chosen
+def _count_market(s, own):
+    if s.table in (_SPOT, _SPOT_AGG):
+        own.spot_rows += 1
+    else:
+        own.futures_rows += 1
 
 
 @inline
@@ -198,10 +206,14 @@ def _trade(s, own, exch_ts):
         return FIELD
     side = SELL_EVENT if is_sell else BUY_EVENT
     add_row(s, TRADE_EVENT | side, exch_ts, exch_ts + own.latency_ns, px, qty)
-    if not _is_of_file(s, own):
+    trade_id = integer_of(s, column(s, _TRADE_ID))
+    set_trade_id(s, trade_id + 1)
+    if not is_chosen_name(s, own.symbol):
         return OTHER_SYMBOL
+    _count_market(s, own)
     if s.table >= _AGG:
         own.agg_trades += 1
+        own.agg_trades_without_id += trade_id < 0
     else:
         own.trades += 1
     s.used[TRADE_EVENT] += 1
@@ -219,8 +231,9 @@ def _best_prices(s, own, exch_ts):
     local_ts = exch_ts + own.latency_ns
     add_row(s, DEPTH_BBO_EVENT | BUY_EVENT, exch_ts, local_ts, bid, bid_qty)
     add_row(s, DEPTH_BBO_EVENT | SELL_EVENT, exch_ts, local_ts, ask, ask_qty)
-    if not _is_of_file(s, own):
+    if not is_chosen_name(s, own.symbol):
         return OTHER_SYMBOL
+    _count_market(s, own)
     s.used[DEPTH_BBO_EVENT] += 1
     return 0
 
@@ -322,9 +335,31 @@ def set_up(scan: Scan, options: Any) -> None:
     own["symbol"] = -1
 
 
-def check(scan: Scan, options: Any, where: str) -> list[str]:  # noqa: ARG001 (see `Venue.check`)
-    """What is to be noted of all inputs together; see `Venue.check`."""
+def check(scan: Scan, options: Any, where: str) -> list[str]:
+    """Refuse trades of two markets, and say what is to be noted of all inputs together; see `Venue.check`.
+
+    Raises:
+        DataError: Spot and futures have symbols of one name.
+    """
+    own = scan.own
+    spot, futures = int(own["spot_rows"]), int(own["futures_rows"])
+    if spot and futures:
+        raise DataError(
+            f"the files are of two markets: {spot:,} lines of spot, {futures:,} of futures",
+            where=where,
+            hint="an archive holds one: convert the files of each market by themselves",
+        )
     notes = [said_latency(options.latency_ns, "their exchange time")]
-    if scan.own["trades"] and scan.own["agg_trades"]:
-        notes.append("there are trades and aggregated trades: is each trade there twice?")
+    if own["trades"] and own["agg_trades"]:
+        notes.append(
+            "there are trades and aggregated trades: is each trade there twice?"
+            if own["agg_trades_without_id"]
+            else "there are trades and aggregated trades: where both are there, the aggregated ones are left out"
+        )
     return notes
+
+
+def look(text: bytes, at_end: bool, part: Part) -> Start:
+    """Trades come before aggregated ones, which are left out where the trades are there; see `Venue.look`."""
+    number, first_ts = table_start(open_input, text, at_end, part.path, _TIME, own_dtype)
+    return Start(rank=number, first_ts=first_ts)

@@ -38,7 +38,7 @@ from hftd.types import (
 )
 from sim.convert.bybitbook import BEST_ASK, BEST_BID, book_message, dot_behind, local_time, own_at, own_dtype
 from sim.convert.items import first_item, is_array_end, is_item, ms_of, next_item, read_item
-from sim.convert.message import add_row, field, hashed, number_of, text_key, text_of
+from sim.convert.message import add_row, field, hashed, number_of, set_trade_text_id, text_key, text_of
 from sim.convert.scan import (
     count_name,
     end_message,
@@ -81,6 +81,7 @@ _TIME: Final = text_key("T")
 _SIDE: Final = text_key("S")
 _QTY: Final = text_key("v")
 _PRICE: Final = text_key("p")
+_TRADE_ID: Final = text_key("i")
 _IS_BLOCK: Final = text_key("BT")
 _INDEX: Final = text_key("indexPrice")
 _MARK: Final = text_key("markPrice")
@@ -133,6 +134,7 @@ def _trades(s, own, symbol_start, symbol_stop, local_ts):
             blocks += 1
         else:
             add_row(s, TRADE_EVENT | flag, exch_ts, local_time(s, own, exch_ts, local_ts), px, qty)
+            set_trade_text_id(s, field(s, _TRADE_ID, -1))
         p = next_item(stop, end)
     if not is_array_end(p, end):
         return FIELD
@@ -232,6 +234,7 @@ def set_up(scan: Scan, options: Any) -> None:
     own["seq"] = -1
     own["is_as_hftbacktest"] = options.hftbacktest_rows
     scan.record["rows_extra"] = ROWS_EXTRA
+    scan.record["takes_again"] = options.hftbacktest_rows
 
 
 def check(scan: Scan, options: Any, where: str) -> list[str]:

@@ -16,10 +16,21 @@ from hftd.native import load_f64, load_i64, load_u8, record_at, store_i64
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
 from sim.convert.items import add_arrays, ms_of
 from sim.convert.message import field, hashed, integer_of, text_key, text_of
-from sim.convert.scan import count_name, follow, is_chosen_text, note_late
-from sim.convert.state import BOOK_SIZE, BOOKS, FIELD, OTHER_BOOK, OTHER_SYMBOL, ROW_SIZE
+from sim.convert.scan import count_name, follow, is_chosen_text, note_late, was_there
+from sim.convert.state import (
+    BOOK_SIZE,
+    BOOKS,
+    CLOCK_JUMP_NS,
+    FIELD,
+    OTHER_BOOK,
+    OTHER_SYMBOL,
+    ROW_SIZE,
+    SUPERSEDED,
+)
 from sim.convert.wholebook import LEVELS_MAX, add_clear, book_dtype, clear_as_far, take_book
 
+HELD_MAX_NS: Final = 1_000_000_000
+"""A message is held back by no more than that behind the one before."""
 BEST_BID: Final = 103
 BEST_ASK: Final = 104
 
@@ -41,12 +52,22 @@ own_dtype = np.dtype(
         ("seq", "i8"),
         ("latency_ns", "i8"),
         ("book_local_ts", "i8"),
+        ("sent_ts", "i8"),
+        ("delay_ns", "i8"),
+        ("held", "i8"),
+        ("bad_times", "i8"),
+        ("gaps", "i8"),
+        ("symbol", "i8"),
+        ("spot_trades", "i8"),
+        ("derivative_trades", "i8"),
         ("asks_first", "i8"),
         ("is_as_hftbacktest", "i8"),
     ],
     align=True,
 )
-"""The book of one level; the depth that is taken (0: the first); the last `seq` and local time; and how to read."""
+"""The book of one level; the depth that is taken (0: the first); the last `seq`, local time, `ts`, and how long that
+was behind `cts`; messages that were held back, and those with a wrong time; the gaps before the last snapshot. Of the
+history: the number of the file name's symbol (-1: none), and trades of both markets."""
 
 own_at = record_at(own_dtype)
 
@@ -63,6 +84,30 @@ def dot_behind(p, stop):
 def local_time(s, own, sent_ns, local_ts):
     """When the message arrived: as the line says, or a latency after it was sent where lines have no time."""
     return sent_ns + own.latency_ns if s.has_no_time else local_ts
+
+
+@inline
+def _true_times(own, matched_ns, sent_ns):
+    """The times of a message without a local time: one that is far from the other and from those before is wrong."""
+    if matched_ns < 0:
+        matched_ns = sent_ns
+    elif abs(sent_ns - matched_ns) > CLOCK_JUMP_NS:
+        own.bad_times += 1
+        if own.sent_ts and abs(sent_ns - own.sent_ts) < abs(matched_ns - own.sent_ts):
+            matched_ns = sent_ns - own.delay_ns
+        else:
+            sent_ns = matched_ns + own.delay_ns
+    return matched_ns, sent_ns
+
+
+@inline
+def _held_back(own, local_ts):
+    """A connection keeps the order: a message does not arrive before the one that was sent before it.
+
+    One that is much earlier shows that the time before was wrong, and is not moved.
+    """
+    ahead_ns = own.book_local_ts - local_ts
+    return own.book_local_ts if 0 < ahead_ns <= HELD_MAX_NS else local_ts
 
 
 @inline
@@ -104,10 +149,23 @@ def _book_rows(s, own, data, is_snapshot, exch_ts, local_ts):
 
 
 @inline
+def _was_there(s, own, is_snapshot, is_compared, update_id, seq, exch_ts, local_ts):
+    """Whether the book has a message already: it comes once more, from another connection or late."""
+    if update_id == 1 or s.update_id < 0 or update_id < 0 or (seq >= 0 and seq > own.seq):
+        s.update_ts = exch_ts
+        return False
+    # A book of one level comes again with the same id while nothing changes; a snapshot mends a book with a gap.
+    if update_id == s.update_id and (is_compared or (is_snapshot and s.gap_count > own.gaps)):
+        return False
+    return was_there(s, update_id, exch_ts, local_ts)
+
+
+@inline
 def _follow(s, own, is_snapshot, update_id, seq, local_ts):
     """Check that a message follows the one before by its `u`, and did not come late by its `seq`."""
     if is_snapshot:
         s.update_id = update_id
+        own.gaps = s.gap_count
     elif update_id >= 0:
         in_order = s.update_id < 0 or update_id == s.update_id + 1
         if in_order and 0 <= seq < own.seq:
@@ -158,13 +216,19 @@ def book_message(s, own, start, stop, local_ts):
     name = hashed(kind_start, kind_stop)
     if name != _SNAPSHOT and name != _DELTA:
         return FIELD
-    is_snapshot = name == _SNAPSHOT
+    update_id = integer_of(s, field(s, _UPDATE_ID, data))
+    seq = integer_of(s, field(s, _CROSS_SEQ, data))
+    # 1: the service began anew, and so does the book.
+    is_snapshot = name == _SNAPSHOT or (update_id == 1 and not own.is_as_hftbacktest)
     matched_ns = ms_of(s, field(s, _MATCHED, -1))
+    bad_times = own.bad_times
+    if s.has_no_time and not own.is_as_hftbacktest:
+        matched_ns, sent_ns = _true_times(own, matched_ns, sent_ns)
     exch_ts = sent_ns if matched_ns < 0 or own.is_as_hftbacktest else matched_ns
     local_ts = local_time(s, own, sent_ns, local_ts)
+    arrived_ts = local_ts
     if s.has_no_time and not own.is_as_hftbacktest:
-        # A connection keeps the order: a message does not arrive before the one that was sent before it.
-        local_ts = max(local_ts, own.book_local_ts)
+        local_ts = _held_back(own, local_ts)
     if depth == 1 and s.wants_ticker:
         if not is_chosen_text(s, dot + 1, stop):
             return OTHER_SYMBOL
@@ -174,8 +238,6 @@ def book_message(s, own, start, stop, local_ts):
             return OTHER_SYMBOL
         count_name(s, BOOKS, start, dot)
         return OTHER_BOOK
-    update_id = integer_of(s, field(s, _UPDATE_ID, data))
-    seq = integer_of(s, field(s, _CROSS_SEQ, data))
     row = s.row_count
     bids, asks = _book_rows(s, own, data, is_snapshot, exch_ts, local_ts)
     if bids < 0 or asks < 0:
@@ -187,9 +249,16 @@ def book_message(s, own, start, stop, local_ts):
         return OTHER_SYMBOL
     own.depth = depth
     count_name(s, BOOKS, start, dot)
+    if not own.is_as_hftbacktest and _was_there(
+        s, own, is_snapshot, is_compared, update_id, seq, exch_ts, local_ts
+    ):
+        own.bad_times = bad_times
+        return SUPERSEDED
     if is_compared:
         take_book(s, s.own, row, bids, asks, exch_ts, local_ts)
+    own.held += local_ts != arrived_ts
     own.book_local_ts = local_ts
+    own.sent_ts, own.delay_ns = sent_ns, sent_ns - exch_ts
     _follow(s, own, is_snapshot, update_id, seq, local_ts)
     s.used[DEPTH_SNAPSHOT_EVENT if is_snapshot else DEPTH_EVENT] += 1
     return 0

@@ -22,20 +22,24 @@ numba compiles this; see :mod:`sim.convert.csv` for the tables.
 
 # pyright: basic
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
+from hftd.errors import DataError
 from hftd.jit import inline, kernel
 from hftd.json_numbers import integer
 from hftd.native import load_u8
 from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
 from sim.convert import bybit
+from sim.convert.arrange import NEVER, Start
 from sim.convert.bybit import read_message
-from sim.convert.bybitbook import own_at
-from sim.convert.csv import Table, column, next_line, open_table, said_latency
-from sim.convert.message import add_row, hashed, number_of, text_key, text_of
-from sim.convert.scan import end_message, is_chosen, next_message, start_block
-from sim.convert.state import FIELD, OPENING, OTHER_SYMBOL, TIME_UNIT, Scan, state_at
+from sim.convert.bybitbook import own_at, own_dtype
+from sim.convert.csv import Table, column, next_line, open_table, said_latency, table_start
+from sim.convert.message import add_row, hashed, number_of, set_trade_text_id, text_key, text_of
+from sim.convert.scan import end_message, is_chosen, is_chosen_name, next_message, start_block
+from sim.convert.state import FIELD, OPENING, OTHER_SYMBOL, SYMBOLS, TIME_UNIT, Scan, state_at
+from sim.convert.text import Part
 
 KINDS: Final[dict[int, str]] = {}
 """There are no user events."""
@@ -43,7 +47,7 @@ KINDS: Final[dict[int, str]] = {}
 _DERIVATIVES: Final = Table(
     name="Bybit's trades",
     columns=("timestamp", "side", "size", "price"),
-    optional=("symbol",),
+    optional=("symbol", "trdmatchid"),
     order=(
         "timestamp",
         "symbol",
@@ -60,18 +64,21 @@ _DERIVATIVES: Final = Table(
 _SPOT: Final = Table(
     name="Bybit's spot trades",
     columns=("timestamp", "side", "volume", "price"),
-    optional=("symbol",),
+    optional=("symbol", "id"),
 )
 TABLES: Final = (_DERIVATIVES, _SPOT)
+_SPOT_TABLE: Final = TABLES.index(_SPOT)
+_FILE_NAME: Final = re.compile(r"(\w+?)_?\d{4}-\d{2}(?:-\d{2})?(?:_index_price|_premium_index)?\.", re.ASCII)
 _BOOKS: Final = len(TABLES)
 """The number, in the state's `table`, of a file that is no table but lines of messages."""
-_TIME, _SIDE, _QTY, _PRICE, _SYMBOL = range(5)
+_TIME, _SIDE, _QTY, _PRICE, _SYMBOL, _TRADE_ID = range(6)
 
 _SELL: Final = text_key("sell")
 _SELL_UPPER: Final = text_key("Sell")
 _BUY: Final = text_key("buy")
 _BUY_UPPER: Final = text_key("Buy")
 
+_SENT: Final = re.compile(rb'"ts"\s*:\s*(\d{13})\b')
 _SECOND_NS: Final = 1_000_000_000
 _MS_NS: Final = 1_000_000
 
@@ -126,8 +133,14 @@ def _trade(s, own):
     add_row(
         s, TRADE_EVENT | (SELL_EVENT if is_sell else BUY_EVENT), exch_ts, exch_ts + own.latency_ns, px, qty
     )
-    if not is_chosen(s, column(s, _SYMBOL)):
+    set_trade_text_id(s, column(s, _TRADE_ID))
+    is_ours = is_chosen(s, column(s, _SYMBOL)) if column(s, _SYMBOL) >= 0 else is_chosen_name(s, own.symbol)
+    if not is_ours:
         return OTHER_SYMBOL
+    if s.table == _SPOT_TABLE:
+        own.spot_trades += 1
+    else:
+        own.derivative_trades += 1
     s.used[TRADE_EVENT] += 1
     return 0
 
@@ -150,14 +163,31 @@ def read_lines(state):
 
 
 def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
-    """Tell lines of books from tables of trades by a file's first byte; see `Venue.open_input`."""
+    """Tell lines of books from tables of trades by a file's first byte; see `Venue.open_input`.
+
+    Trades of spot have no column for the symbol: it is that of the file's name, `BTCUSDT_2024-12-01.csv.gz`.
+    """
     start = text.lstrip()
     if not start and not at_end:
         return -1
     if start.startswith(b"{") or not text:
         scan.record["table"] = _BOOKS
         return 0
-    return open_table(scan, text, at_end, path, TABLES)
+    size = open_table(scan, text, at_end, path, TABLES)
+    named = _FILE_NAME.match(path.name)
+    is_named = size >= 0 and named is not None and scan.record["columns"][_SYMBOL] < 0
+    scan.own["symbol"] = scan.name_number(SYMBOLS, named[1]) if is_named and named is not None else -1
+    if size >= 0 and scan.record["columns"][_SYMBOL] < 0 and not is_named and isinstance(scan.kept, list):
+        scan.kept.append(path.name)
+    return size
+
+
+def look(text: bytes, at_end: bool, part: Part) -> Start:
+    """Trades come before books, as a trade comes before the depth that it changed; see `Venue.look`."""
+    if text.lstrip().startswith(b"{"):
+        found = _SENT.search(text)
+        return Start(rank=1, first_ts=int(found[1]) * _MS_NS if found else NEVER)
+    return Start(first_ts=table_start(open_input, text, at_end, part.path, _TIME, own_dtype)[1])
 
 
 def set_up(scan: Scan, options: Any) -> None:
@@ -166,9 +196,37 @@ def set_up(scan: Scan, options: Any) -> None:
     own = scan.own
     own["latency_ns"] = options.latency_ns
     own["asks_first"] = True
+    own["symbol"] = -1
+    scan.kept = []
     scan.record["has_no_time"] = True
 
 
 def check(scan: Scan, options: Any, where: str) -> list[str]:
-    """As of the streams; and say what stands for local times."""
-    return [*bybit.check(scan, options, where), said_latency(options.latency_ns, "they were sent")]
+    """As of the streams; refuse trades of two markets, and say what stands for local times.
+
+    Raises:
+        DataError: Spot and derivatives have symbols of one name.
+    """
+    own = scan.own
+    spot, derivatives = int(own["spot_trades"]), int(own["derivative_trades"])
+    if spot and derivatives:
+        raise DataError(
+            f"the files are of two markets: {spot:,} trades of spot, {derivatives:,} of derivatives",
+            where=where,
+            hint="an archive holds one: convert the files of each market by themselves",
+        )
+    notes = [*bybit.check(scan, options, where), said_latency(options.latency_ns, "they were sent")]
+    if held := int(own["held"]):
+        notes.append(
+            f"{held:,} messages of the book have an earlier `ts` than the one before them, and arrive with that one"
+        )
+    if wrong := int(own["bad_times"]):
+        notes.append(
+            f"{wrong:,} messages have a `ts` and a `cts` that are far apart: the wrong one was not used"
+        )
+    if scan.kept and (len(scan.kept) > 1 or scan.symbol):
+        notes.append(
+            f"neither the lines nor the name of {scan.kept[0]} say which symbol it has: it was taken for "
+            f"{scan.symbol or 'the same as the other files'}"
+        )
+    return notes

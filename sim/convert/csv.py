@@ -22,7 +22,7 @@ A file's first line is its header. Where a table may come without one, `order` s
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -30,6 +30,7 @@ from hftd.errors import DataError
 from hftd.jit import inline
 from hftd.json_numbers import integer
 from hftd.native import load_u8, store_i64
+from sim.convert.arrange import NEVER, time_ns
 from sim.convert.message import hashed, text_key, text_of
 from sim.convert.scan import end_message, find_byte
 from sim.convert.state import (
@@ -126,6 +127,36 @@ def open_table(scan: Scan, text: bytes, at_end: bool, path: Path, tables: Sequen
         return 0
     record["line"] += 1
     return size
+
+
+def table_start(
+    open_input: Any, text: bytes, at_end: bool, path: Path, time_column: int, own_dtype: Any
+) -> tuple[int, int]:
+    """Which table a file is, and the first time in one of its columns (`NEVER`: none).
+
+    Args:
+        open_input: The venue's `Venue.open_input`.
+        text: The file's first bytes.
+        at_end: Whether these are all.
+        path: The file.
+        time_column: The number of the column.
+        own_dtype: The reader's own state.
+
+    Raises:
+        DataError: It is no table that the venue reads.
+    """
+    scan = Scan()
+    scan.give_own(own_dtype)
+    size = open_input(scan, text, at_end, path)
+    if size < 0:
+        size = open_input(scan, text, True, path)
+    record = scan.record
+    place = int(record["columns"][time_column])
+    for line in text[size:].splitlines():
+        fields = line.split(b",")
+        if len(fields) == record["column_count"] and time_ns(fields[place]) != NEVER:
+            return int(record["table"]), time_ns(fields[place])
+    return int(record["table"]), NEVER
 
 
 def _table_of(names: list[str], tables: Sequence[Table], path: Path) -> tuple[int, bool] | None:

@@ -26,16 +26,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from hftd.errors import DataError
+from sim.convert.arrange import LOOK_SIZE, NEVER, Start
 from sim.convert.databento_records import read_records
 from sim.convert.databento_rows import own_dtype
-from sim.convert.dbn import read_metadata
+from sim.convert.dbn import SIZE_MAX, read_metadata
 from sim.convert.reading import Venue
 from sim.convert.state import EVENTS, EXCHANGES, SYMBOLS, Scan
+from sim.convert.text import Part
 
 KINDS: Final = {10: "add order", 11: "cancel order", 12: "modify order", 13: "fill"}
 """What rows are beside those of all venues."""
 
 _LISTED: Final = 12
+_MBO: Final = 160
 _RECORD_KINDS: Final = {
     18: "status",
     19: "definition",
@@ -77,10 +80,10 @@ def set_up(scan: Scan, options: Any) -> None:
     publisher, colon, symbol = asked.partition(":")
     scan.kept = _Names(asked)
     scan.spelling = {(EVENTS, str(kind)): name for kind, name in _RECORD_KINDS.items()}
-    scan.record["name_count"], scan.record["chosen"], scan.asked = 0, -1, None
+    scan.forget_names()
     if colon and publisher.isdigit():
         scan.kept.asked = symbol
-        own["publisher"] = scan.add_name(EXCHANGES, publisher)
+        own["publisher"] = scan.name_number(EXCHANGES, publisher)
 
 
 def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
@@ -98,11 +101,26 @@ def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
     if names.asked:
         _choose(scan, names, metadata.ids, path)
     scan.own["is_start"] = 1
+    scan.own["trade_exch_ts"] = 0
     scan.own["is_broken"] = 0
     scan.own["in_snapshot"] = 0
     scan.own["send_size"] = 8 if metadata.has_send_ts else 0
     scan.record["table"] = 0
     return size
+
+
+def look(text: bytes, at_end: bool, part: Part) -> Start:
+    """By the first record's time of receipt; see `Venue.look`."""
+    found = read_metadata(text, at_end, part.path)
+    if found is None:
+        found = read_metadata(part.start(SIZE_MAX + LOOK_SIZE)[0], True, part.path)
+    assert found is not None
+    text, kind = text[found[1] :], -1
+    if len(text) >= 56:
+        kind = text[1]
+    at = {_MBO: 40}.get(kind, 32 if kind in (0, 1, 10) else 8)
+    first_ts = int.from_bytes(text[at : at + 8], "little") if kind >= 0 else NEVER
+    return Start(first_ts=min(first_ts, NEVER), is_book=kind in (_MBO, 1, 10))
 
 
 def _choose(scan: Scan, names: _Names, ids: dict[str, list[int]], path: Path) -> None:
@@ -124,7 +142,7 @@ def _choose(scan: Scan, names: _Names, ids: dict[str, list[int]], path: Path) ->
         )
     if names.chosen is None:
         names.chosen = found[0]
-        scan.record["chosen"] = scan.add_name(SYMBOLS, str(found[0]))
+        scan.record["chosen"] = scan.name_number(SYMBOLS, str(found[0]))
         scan.asked = scan.spelling.get((SYMBOLS, str(found[0])), str(found[0]))
 
 
@@ -147,6 +165,12 @@ def check(scan: Scan, options: Any, where: str) -> list[str]:
     if is_chosen and asked not in publishers:
         raise DataError(f"there are no records of the publisher {asked}", where=where, hint=listed)
     own = scan.own
+    if own["has_orders"] and own["has_levels"]:
+        raise DataError(
+            "the files have two books: market by order, and market by price",
+            where=where,
+            hint="an archive holds one: convert one of them (market by order has the trades, too)",
+        )
     if count := int(own["broken_count"]):
         others = "" if count == 1 else f"; so it is in {count} files"
         scan.damage.append(
@@ -174,5 +198,6 @@ VENUE: Final = Venue(
     check=check,
     keeps_case=True,
     is_binary=True,
+    look=look,
     takes=("keep_far_levels",),
 )

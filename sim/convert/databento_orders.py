@@ -13,10 +13,19 @@ from hftd.types import (
     MODIFY_ORDER_EVENT,
     TRADE_EVENT,
 )
-from sim.convert.databento_rows import F_SNAPSHOT, F_TOB, RESTING_AT, put_row, side_flag, times_of
+from sim.convert.databento_rows import (
+    F_SNAPSHOT,
+    F_TOB,
+    RESTING_AT,
+    put_row,
+    put_trade_id,
+    side_flag,
+    times_of,
+)
 from sim.convert.mbp import UNDEFINED
 from sim.convert.message import add_row
 from sim.convert.resting import clear_resting, find_resting, remove_resting, set_resting
+from sim.convert.scan import later_of
 from sim.convert.state import ACTION, NO_CHANGE, NO_PRICE, ROW_SIZE, SIDE, TIME_UNIT
 
 _A, _C, _F, _M, _N, _R, _T = (ord(letter) for letter in "ACFMNRT")
@@ -108,6 +117,9 @@ def order_record(s, own, p):
             kind = ADD_ORDER_EVENT
         set_resting(s.own + RESTING_AT, order_id, px, qty)
     put_row(s, kind | side, exch_ts, local_ts, px, qty, order_id, flags)
+    if kind == TRADE_EVENT:
+        put_trade_id(s, own)
+    s.book_ts = later_of(s.book_ts, local_ts)
     return 0
 
 

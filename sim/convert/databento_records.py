@@ -8,17 +8,27 @@ from hftd.jit import inline, kernel
 from hftd.native import load_i64, load_u8, load_u32, stack_bytes, store_i64, store_u8
 from hftd.types import DEPTH_CLEAR_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, TRADE_EVENT
 from sim.convert.databento_orders import order_record
-from sim.convert.databento_rows import ASKS_AT, BIDS_AT, RESTING_AT, own_at, put_row, side_flag, times_of
+from sim.convert.databento_rows import (
+    ASKS_AT,
+    BIDS_AT,
+    RESTING_AT,
+    own_at,
+    put_row,
+    put_trade_id,
+    side_flag,
+    times_of,
+)
 from sim.convert.mbp import KNOWN_MAX, UNDEFINED, change_levels, given_count
 from sim.convert.message import add_row
 from sim.convert.resting import prepare_resting
-from sim.convert.scan import count_name, end_message, start_block
+from sim.convert.scan import count_name, end_message, later_of, start_block
 from sim.convert.state import (
     ACTION,
     DONE,
     EVENTS,
     EXCHANGES,
     LEVEL_ORDER,
+    NAME_BYTES,
     NO_CHANGE,
     NO_PRICE,
     OPENING,
@@ -31,7 +41,6 @@ from sim.convert.state import (
     TIME_UNIT,
     TORN_END,
     UNKNOWN,
-    name_dtype,
     state_at,
 )
 
@@ -41,7 +50,6 @@ _MBO_SIZE: Final = 56
 _TRADE_SIZE: Final = 48
 _LEVEL_SIZE: Final = 32
 _A, _C, _F, _M, _N, _R, _T = (ord(letter) for letter in "ACFMNRT")
-_NAME_BYTES: Final = name_dtype.itemsize
 _ROWS_OF_ONE: Final = 2 * 10 + 2 + 2 * (KNOWN_MAX // 4)
 """Of one record, beside the deletions of all known levels."""
 
@@ -69,17 +77,17 @@ def _is_ours(s, own, p):
         own.instrument = instrument
         own.name = _name_number(s, SYMBOLS, instrument)
     else:
-        at = s.names + own.name * _NAME_BYTES + 16
+        at = s.names + own.name * NAME_BYTES + 16
         store_i64(at, load_i64(at) + 1)
     symbol = own.name
-    if s.chosen < 0:
+    if s.chosen < 0 and symbol >= 0:
         s.chosen = symbol
-    if symbol != s.chosen:
+    if symbol < 0 or symbol != s.chosen:
         return OTHER_SYMBOL
     number = _name_number(s, EXCHANGES, publisher)
     if own.publisher < 0:
         own.publisher = number
-    return 0 if number == own.publisher else OTHER_EXCHANGE
+    return 0 if number >= 0 and number == own.publisher else OTHER_EXCHANGE
 
 
 @inline
@@ -96,6 +104,7 @@ def _trade(s, own, p):
     if px == UNDEFINED or px == -UNDEFINED - 1:
         return NO_PRICE
     put_row(s, TRADE_EVENT | side, exch_ts, local_ts, px, load_u32(p + 24), 0, flags)
+    put_trade_id(s, own)
     s.used[TRADE_EVENT] += 1
     return 0
 
@@ -134,6 +143,8 @@ def _levels(s, own, p, limit):
         # As if the record could have more: then it tells that none stands behind its last.
         most = limit + own.drops_far
         change_levels(s, known, levels, given, most, is_bid, 0 if step < 2 else kind, exch_ts, local_ts)
+    own.has_levels = 1
+    s.book_ts = later_of(s.book_ts, local_ts)
     s.used[kind] += 1
     return 0
 

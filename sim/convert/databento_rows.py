@@ -14,7 +14,7 @@ from hftd.layout import offset_of
 from hftd.native import load_i64, record_at, store_i64
 from hftd.types import BUY_EVENT, SELL_EVENT
 from sim.convert.mbp import SIDE_BYTES, price_of
-from sim.convert.message import add_row
+from sim.convert.message import add_row, mixed_id, set_trade_id
 from sim.convert.resting import RESTING_BYTES
 from sim.convert.state import ROW_SIZE
 
@@ -37,6 +37,10 @@ own_dtype = np.dtype(
         ("broken_file", "i8"),
         ("broken_line", "i8"),
         ("in_snapshot", "i8"),
+        ("trade_exch_ts", "i8"),  # of the last trade, and which of those of equal times it is
+        ("trade_local_ts", "i8"),
+        ("trade_number", "i8"),
+        ("has_levels", "i8"),
         ("has_orders", "i8"),
         ("no_clear", "i8"),  # how often each was there
         ("bad_times", "i8"),
@@ -76,6 +80,23 @@ def times_of(own, p, ts_recv, flags):
     if flags & _F_MAYBE_BAD_BOOK:
         own.bad_books += 1
     return exch_ts, local_ts, exch_ts >= _TIME_MIN and local_ts >= _TIME_MIN
+
+
+@inline
+def put_trade_id(s, own):
+    """Give the last row, a trade's, an id: the same in all schemas that have trades.
+
+    A message may have several trades that are equal, so it counts which of those of equal times it is.
+    """
+    row = s.rows + (s.row_count - 1) * ROW_SIZE
+    exch_ts, local_ts = load_i64(row + 8), load_i64(row + 16)
+    is_next = exch_ts == own.trade_exch_ts and local_ts == own.trade_local_ts
+    own.trade_number = own.trade_number + 1 if is_next else 0
+    own.trade_exch_ts, own.trade_local_ts = exch_ts, local_ts
+    trade_id = mixed_id(exch_ts, own.trade_number)
+    for offset in (0, 16, 24, 32):
+        trade_id = mixed_id(trade_id, load_i64(row + offset))
+    set_trade_id(s, trade_id)
 
 
 @inline

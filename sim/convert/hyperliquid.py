@@ -11,7 +11,7 @@ Lines as a recorder writes them::
 
 `l2Book` is the whole book of the first levels each time, see :mod:`sim.convert.wholebook`; rows carry the exchange's
 time of the message or of the trade. `side` is the aggressor's: `A` sold, `B` bought. After a subscription the last
-trades come once more; by their `tid`, those that were there are left out.
+trades come once more; by their `tid` and time, those that were there are left out.
 
 User events: 103 best bid, 104 best ask, of `bbo`.
 
@@ -26,7 +26,7 @@ import numpy as np
 
 from hftd.jit import inline, kernel
 from hftd.json_levels import value_end
-from hftd.native import load_i64, load_u8, record_at, store_i64
+from hftd.native import load_u8, record_at
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT, TRADE_EVENT
 from sim.convert.items import (
     add_objects,
@@ -37,17 +37,18 @@ from sim.convert.items import (
     next_item,
     read_item,
 )
-from sim.convert.message import add_row, field, hashed, integer_of, number_of, text_key, text_of
+from sim.convert.message import add_row, field, hashed, number_of, set_trade_text_id, text_key, text_of
 from sim.convert.scan import count_name, end_message, is_chosen_text, next_message, start_block
 from sim.convert.state import (
     BOOK_SIZE,
+    CLOCK_JUMP_NS,
     ERROR_OBJECT,
     ERRORS,
     EVENTS,
     FIELD,
     NOT_ASKED,
     OTHER_SYMBOL,
-    TRADE_AGAIN,
+    SUPERSEDED,
     UNKNOWN,
     Scan,
     state_at,
@@ -76,38 +77,16 @@ _TRADES: Final = text_key("trades")
 _BBO: Final = text_key("bbo")
 _ERROR: Final = text_key("error")
 
-_TIDS: Final = 1024
-"""So many trades are remembered; a subscription sends fewer of the last ones."""
-
 own_dtype = np.dtype(
     [
         ("book", book_dtype),
-        ("takes_again", "i8"),
-        ("tid_count", "i8"),
-        ("tids", "i8", (_TIDS,)),
+        ("book_ts", "i8"),
+        ("is_as_hftbacktest", "i8"),
     ],
     align=True,
 )
 
-_own_fields: Any = own_dtype.fields
-_TIDS_AT: Final[int] = _own_fields["tids"][1]
 _own_at = record_at(own_dtype)
-
-
-@inline
-def _was_there(s, tid):
-    """Whether a trade was among the last ones; it is remembered if not."""
-    own = _own_at(s.own)
-    if tid < 0 or own.takes_again:
-        return False
-    tids = s.own + _TIDS_AT
-    known = min(own.tid_count, _TIDS)
-    for k in range(known):
-        if load_i64(tids + ((own.tid_count - 1 - k) % _TIDS) * 8) == tid:
-            return True
-    store_i64(tids + (own.tid_count % _TIDS) * 8, tid)
-    own.tid_count += 1
-    return False
 
 
 @inline
@@ -143,6 +122,12 @@ def _l2_book(s, local_ts, data):
         return BOOK_SIZE
     if not is_chosen_text(s, coin_start, coin_stop):
         return OTHER_SYMBOL
+    own = _own_at(s.own)
+    if not own.is_as_hftbacktest:
+        if own.book_ts - CLOCK_JUMP_NS <= exch_ts < own.book_ts:
+            # Of another connection, which is behind.
+            return SUPERSEDED
+        own.book_ts = exch_ts
     take_book(s, s.own, row, bids, asks, exch_ts, local_ts)
     s.used[DEPTH_EVENT] += 1
     return 0
@@ -150,22 +135,8 @@ def _l2_book(s, local_ts, data):
 
 @inline
 def _trades(s, local_ts, data):
-    own = _own_at(s.own)
-    tid_count = own.tid_count
-    reason = _trade_rows(s, local_ts, data)
-    if reason:
-        # Trades of a message that gives no rows were not there.
-        own.tid_count = tid_count
-    else:
-        s.used[TRADE_EVENT] += 1
-    return reason
-
-
-@inline
-def _trade_rows(s, local_ts, data):
     start, end = text_of(s, data)
     p = first_item(start, end)
-    again = 0
     is_ours = True
     while is_item(p):
         stop = read_item(s, p, end)
@@ -185,14 +156,13 @@ def _trade_rows(s, local_ts, data):
             is_ours = is_chosen_text(s, coin_start, coin_stop)
         if not is_ours:
             return OTHER_SYMBOL
-        if _was_there(s, integer_of(s, field(s, _TID, -1))):
-            again += 1
-        else:
-            add_row(s, TRADE_EVENT | aggressor, exch_ts, local_ts, px, qty)
+        add_row(s, TRADE_EVENT | aggressor, exch_ts, local_ts, px, qty)
+        # The id is one of both orders, which may meet again.
+        set_trade_text_id(s, field(s, _TID, -1))
         p = next_item(stop, end)
     if not is_array_end(p, end):
         return FIELD
-    s.ignored[TRADE_AGAIN] += again
+    s.used[TRADE_EVENT] += 1
     return 0
 
 
@@ -271,5 +241,6 @@ def set_up(scan: Scan, options: Any) -> None:
     own["book"]["keeps_far"] = options.keep_far_levels is True
     # HftBacktest compares the first book with an empty one, and takes trades that were there again.
     own["book"]["is_known"] = options.hftbacktest_rows
-    own["takes_again"] = options.hftbacktest_rows
+    own["is_as_hftbacktest"] = options.hftbacktest_rows
+    scan.record["takes_again"] = options.hftbacktest_rows
     scan.record["rows_extra"] = ROWS_EXTRA

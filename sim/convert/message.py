@@ -12,20 +12,20 @@ from typing import Final
 from hftd.jit import inline
 from hftd.json_levels import skip_blanks, string_end, value_end, write_levels, write_row
 from hftd.json_numbers import decimal, integer
-from hftd.native import load_f64, load_i64, load_u8, store_i64
-from sim.convert.state import FIELDS_MAX, ROW_SIZE
+from hftd.native import high_bits, load_f64, load_i64, load_u8, store_i64, wrapping_product
+from sim.convert.state import FIELDS_MAX, ROW_SIZE, name_key
 
 _FNV_START: Final = 0x811C9DC5
 _FNV_PRIME: Final = 0x01000193
 _U32_MAX: Final = 0xFFFFFFFF
+_FNV64_START: Final = -3750763034362895579
+_FNV64_PRIME: Final = 0x100000001B3
+_ID_AT: Final = 56
 
 
 def text_key(text: str) -> int:
     """What `hashed` gives for these characters: FNV-1a of 32 bits, below the length."""
-    value = _FNV_START
-    for byte in text.encode():
-        value = ((value ^ byte) * _FNV_PRIME) & _U32_MAX
-    return (len(text.encode()) << 32) | value
+    return name_key(text.encode())
 
 
 @inline
@@ -150,6 +150,52 @@ def add_row(s, ev, exch_ts, local_ts, px, qty):
     """Append a row; `next_message` has made sure that there is room for all rows of a line."""
     write_row(s.rows + s.row_count * ROW_SIZE, ev, exch_ts, local_ts, px, qty)
     s.row_count += 1
+
+
+@inline
+def mixed_id(first, second):
+    """Two numbers as one of 64 bits that hardly any other two give."""
+    x = wrapping_product(first ^ high_bits(first, 31), -4658895280553007687)
+    x = wrapping_product((x ^ high_bits(x, 29)) + second, -7723592293110705685)
+    return x ^ high_bits(x, 32)
+
+
+@inline
+def text_id(start, stop):
+    """A text as an id of 64 bits (FNV-1a); 0 for an empty one."""
+    if stop <= start:
+        return 0
+    value = _FNV64_START
+    for p in range(start, stop):
+        value = wrapping_product(value ^ load_u8(p), _FNV64_PRIME)
+    return value
+
+
+@inline
+def set_trade_id(s, trade_id):
+    """Give the last row, a trade's, the id by which it is known again (0: none); see :mod:`sim.convert.again`."""
+    if not s.takes_again:
+        store_i64(s.rows + (s.row_count - 1) * ROW_SIZE + _ID_AT, trade_id)
+
+
+@inline
+def set_trade_text_id(s, number):
+    """As `set_trade_id`, of an exchange's id that is unique only together with the trade's time, price and quantity.
+
+    Args:
+        s: The state.
+        number: The number of the id's field; -1: none.
+    """
+    if number < 0 or s.takes_again:
+        return
+    start, stop = text_of(s, number)
+    trade_id = text_id(start, stop)
+    if trade_id == 0:
+        return
+    row = s.rows + (s.row_count - 1) * ROW_SIZE
+    for offset in (8, 24, 32):
+        trade_id = mixed_id(trade_id, load_i64(row + offset))
+    set_trade_id(s, trade_id)
 
 
 @inline

@@ -38,7 +38,16 @@ from hftd.jit import inline, kernel
 from hftd.native import load_u8
 from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
 from sim.convert.items import first_item, is_array_end, is_item, ms_of, next_item, read_item
-from sim.convert.message import add_row, field, hashed, integer_of, number_of, text_key, text_of
+from sim.convert.message import (
+    add_row,
+    field,
+    hashed,
+    integer_of,
+    number_of,
+    set_trade_text_id,
+    text_key,
+    text_of,
+)
 from sim.convert.mexcbook import RECENT_MAX, differences, is_ours, own_at, own_dtype, place_of, whole_book
 from sim.convert.scan import count_name, end_message, next_message, start_block
 from sim.convert.state import (
@@ -83,6 +92,7 @@ _PRICE: Final = text_key("p")
 _QTY: Final = text_key("v")
 _SIDE: Final = text_key("T")
 _TIME: Final = text_key("t")
+_TRADE_ID: Final = text_key("i")
 _INDEX: Final = text_key("indexPrice")
 _FAIR: Final = text_key("fairPrice")
 _RATE: Final = text_key("fundingRate")
@@ -129,6 +139,7 @@ def _deal(s, side_key, local_ts):
     if deal_ts < 0 or not has_px or not has_qty or qty < 0.0 or (side != 1 and side != 2):
         return False
     add_row(s, TRADE_EVENT | (SELL_EVENT if side == 2 else BUY_EVENT), deal_ts, local_ts, px, qty)
+    set_trade_text_id(s, field(s, _TRADE_ID, -1))
     return True
 
 
@@ -310,6 +321,7 @@ def set_up(scan: Scan, options: Any) -> None:
     own["needs_book"] = True
     own["is_as_hftbacktest"] = options.hftbacktest_rows
     scan.record["rows_extra"] = ROWS_EXTRA + RECENT_MAX
+    scan.record["takes_again"] = options.hftbacktest_rows
 
 
 def check(scan: Scan, options: Any, where: str) -> list[str]:  # noqa: ARG001 (see `Venue.check`)

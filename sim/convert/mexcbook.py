@@ -17,8 +17,16 @@ from hftd.native import load_f64, load_i64, load_u8, record_at, store_f64, store
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
 from sim.convert.items import add_arrays, add_objects, first_item
 from sim.convert.message import add_row, field, text_key, text_of
-from sim.convert.scan import follow, is_chosen_text
-from sim.convert.state import BOOK_SIZE, FIELD, OTHER_SYMBOL, PARTIAL_DEPTH, ROW_SIZE, SUPERSEDED
+from sim.convert.scan import follow, is_chosen_text, later_of, was_there
+from sim.convert.state import (
+    BOOK_SIZE,
+    CLOCK_JUMP_NS,
+    FIELD,
+    OTHER_SYMBOL,
+    PARTIAL_DEPTH,
+    ROW_SIZE,
+    SUPERSEDED,
+)
 from sim.convert.wholebook import LEVELS_MAX, add_clear, book_dtype, clear_as_far, take_book
 
 _BIDS: Final = text_key("bids")
@@ -92,14 +100,16 @@ def _remember(s, own, row, version, exch_ts):
         store_f64(slot + 16, load_f64(at + 32))
         store_i64(slot + 24, version)
         own.recent_count += 1
-    own.last_exch_ts = max(own.last_exch_ts, exch_ts)
+    own.last_exch_ts = later_of(own.last_exch_ts, exch_ts)
 
 
 @inline
 def _set_again(s, own, version, exch_ts, local_ts):
     """Append rows for what changed behind a version; whether all of that is remembered."""
     first = max(own.recent_count - RECENT_MAX, 0)
-    exch_ts = max(exch_ts, own.last_exch_ts)
+    # One wrong time does not move the book.
+    if own.last_exch_ts <= exch_ts + CLOCK_JUMP_NS:
+        exch_ts = max(exch_ts, own.last_exch_ts)
     for number in range(first, own.recent_count):
         slot = _recent_at(s, number)
         if load_i64(slot + 24) > version:
@@ -125,6 +135,8 @@ def differences(s, own, data, symbol, version, begin, exch_ts, local_ts):
     own.has_differences = 1
     if version >= 0:
         if version <= own.snapshot_id and not own.is_as_hftbacktest:
+            return SUPERSEDED
+        if not own.is_as_hftbacktest and was_there(s, version, exch_ts, local_ts):
             return SUPERSEDED
         # One that begins before the whole book and ends behind it follows it.
         previous = max((begin if begin >= 0 else version) - 1, own.snapshot_id)
@@ -183,6 +195,10 @@ def whole_book(s, own, data, symbol, version, is_answer, exch_ts, local_ts):
     if starts:
         s.snapshot_row = row if is_answer else -1
     else:
+        if 0 <= version < own.snapshot_id and exch_ts <= s.update_ts + CLOCK_JUMP_NS:
+            # Of another connection, which is behind.
+            return SUPERSEDED
+        s.update_ts = exch_ts
         take_book(s, s.own, row, bid_count, ask_count, exch_ts, local_ts)
     own.needs_book = 0
     if is_answer and version < s.update_id and not _set_again(s, own, version, exch_ts, local_ts):

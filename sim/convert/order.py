@@ -22,8 +22,8 @@ from typing import Final, Self
 import numpy as np
 
 from hftd.jit import inline, kernel
-from hftd.native import load_i64, store_i64
-from hftd.types import EXCH_EVENT, LOCAL_EVENT, event_dtype
+from hftd.native import load_i64, load_u8, store_i64
+from hftd.types import EXCH_EVENT, KIND_MASK, LOCAL_EVENT, TRADE_EVENT, event_dtype
 from sim.convert.spool import Spool
 from sim.convert.survey import MARK, Survey
 
@@ -35,11 +35,14 @@ _WINDOW_ROWS_MIN: Final = 64
 _WINDOWS_ROWS: Final = 1 << 17
 """About so many rows of a clock are in memory at once, unless more runs overlap than that gives windows."""
 _EXCH_AT, _LOCAL_AT = 8, 16
+_NUMBER_AT: Final = 56
+"""Where a trade that has an id has its number, see :mod:`sim.convert.again`."""
 _DONE, _EXCH_EMPTY, _LOCAL_EMPTY = 0, 1, 2
 
 # A lane is one clock's order: the address of its heap of runs, how many are in it, the address of their table,
-# and where in a row the clock's time is. Of each run the table has its next row's time (or an earlier one), the
-# addresses of its next row and behind its window, and how many rows there are behind the window.
+# where in a row the clock's time is, and the address of the bits of trades that do not count. Of each run the table
+# has its next row's time (or an earlier one), the addresses of its next row and behind its window, and how many rows
+# there are behind the window.
 _RUN: Final = 32
 
 
@@ -71,6 +74,15 @@ def _sink(lane):
 
 
 @inline
+def _is_again(lane, row):
+    """Whether the row is a trade that is there twice, and does not count."""
+    bits, number = load_i64(lane + 32), load_i64(row + _NUMBER_AT)
+    if bits == 0 or number == 0 or load_i64(row) & KIND_MASK != TRADE_EVENT:
+        return False
+    return (load_u8(bits + (number >> 3)) >> (number & 7)) & 1 != 0
+
+
+@inline
 def _next_row(lane, drops_marked):
     """The address of the lane's next row; 0 where its run's window is empty, -1 where no row is left."""
     while load_i64(lane + 8):
@@ -89,7 +101,7 @@ def _next_row(lane, drops_marked):
             store_i64(run, time)
             _sink(lane)
             continue
-        if drops_marked and load_i64(row) & MARK:
+        if (drops_marked and load_i64(row) & MARK) or _is_again(lane, row):
             store_i64(run + 8, row + _ROW)
             continue
         return row
@@ -103,16 +115,18 @@ def _advance(lane):
 
 
 @inline
-def _put(row, flags, shift, target):
+def _put(row, flags, shift, target, has_numbers):
     store_i64(target, (load_i64(row) & ~MARK) | flags)
     store_i64(target + 8, load_i64(row + 8))
     store_i64(target + 16, load_i64(row + 16) + shift)
     for offset in range(24, _ROW, 8):
         store_i64(target + offset, load_i64(row + offset))
+    if has_numbers and load_i64(row) & KIND_MASK == TRADE_EVENT:
+        store_i64(target + _NUMBER_AT, 0)
 
 
-@kernel("int64(int64, int64, int64, int64, int64, int64, int64)")
-def _merge(by_exch, by_local, drops_marked, shift, target, limit, written):
+@kernel("int64(int64, int64, int64, int64, int64, int64, int64, int64)")
+def _merge(by_exch, by_local, drops_marked, has_numbers, shift, target, limit, written):
     """Merge up to `limit` rows into `target`; `written` takes how many, the result is why it came back."""
     out = load_i64(written)
     code = _DONE
@@ -132,7 +146,7 @@ def _merge(by_exch, by_local, drops_marked, shift, target, limit, written):
             is_both = exch_a == exch_b and local_a == local_b
             is_exch = exch_a < exch_b or (exch_a == exch_b and local_a <= local_b)
         flags = _BOTH if is_both else EXCH_EVENT if is_exch else LOCAL_EVENT
-        _put(a if is_exch or is_both else b, flags, shift, target + out * _ROW)
+        _put(a if is_exch or is_both else b, flags, shift, target + out * _ROW, has_numbers)
         out += 1
         if is_both or is_exch:
             _advance(by_exch)
@@ -170,14 +184,14 @@ class _Lane:
         self._counts.append(count)
         self._firsts.append(first_ts)
 
-    def start(self) -> int:
-        """Put the runs in a heap; returns the lane's address for the kernel."""
+    def start(self, again: int) -> int:
+        """Put the runs in a heap; returns the lane's address for the kernel. `again`: the address of the bits, or 0."""
         size = len(self._places)
         self._table = np.zeros((size, 4), np.int64)
         self._table[:, 0] = self._firsts
         self._table[:, 3] = self._counts
         self._heap = np.argsort(self._table[:, 0], kind="stable")
-        self._lane = np.array([self._heap.ctypes.data, size, self._table.ctypes.data, self._clock_at])
+        self._lane = np.array([self._heap.ctypes.data, size, self._table.ctypes.data, self._clock_at, again])
         return self._lane.ctypes.data
 
     def fill(self) -> None:
@@ -251,17 +265,27 @@ class Ordering:
                 of_clock = self.spool.append(_sorted(rows, f"{clock}_ts"), keeps=True)
             lane.add(of_clock, len(rows), int(chunk[f"{clock}_min"]))
 
-    def blocks(self, local_shift_ns: int, *, drops_marked: bool = False) -> Iterator[np.ndarray]:
+    def blocks(
+        self,
+        local_shift_ns: int,
+        *,
+        drops_marked: bool = False,
+        has_numbers: bool = False,
+        again: np.ndarray | None = None,
+    ) -> Iterator[np.ndarray]:
         """The rows in their order, with flags; to be taken once.
 
         Args:
             local_shift_ns: Added to each `local_ts`.
             drops_marked: Leave rows with `MARK` out.
+            has_numbers: Trades have numbers instead of ids, which are taken away.
+            again: The bits of the numbers that do not count, see `sim.convert.again.TradeIds`.
 
         Yields:
             Rows, at most 32,768, valid until the next are taken.
         """
-        by_exch, by_local = self._by_exch.start(), self._by_local.start()
+        bits = 0 if again is None else again.ctypes.data
+        by_exch, by_local = self._by_exch.start(bits), self._by_local.start(bits)
         block = np.empty(_BLOCK_ROWS, event_dtype)
         written = np.zeros(1, np.int64)
         while True:
@@ -269,6 +293,7 @@ class Ordering:
                 by_exch,
                 by_local,
                 drops_marked,
+                has_numbers,
                 local_shift_ns,
                 block.ctypes.data,
                 _BLOCK_ROWS,

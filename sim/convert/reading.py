@@ -17,7 +17,10 @@ from hftd.errors import DataError
 from hftd.jit import Kernel
 from hftd.types import event_dtype
 from sim.convert import state as scanning
+from sim.convert.again import TradeIds
+from sim.convert.arrange import Look, Placed, arranged, line_start
 from sim.convert.crossed import PriceScale
+from sim.convert.lines import Lines, OutOfOrder, SortedRuns, Source, merged
 from sim.convert.order import Ordering
 from sim.convert.state import Scan
 from sim.convert.survey import mark_rows
@@ -29,6 +32,9 @@ CHUNK_ROWS: Final = 1 << 17
 """So many rows are sorted at once; a reader's buffer holds more only where a line has more."""
 PROGRESS_NS: Final = 100_000_000
 """Progress is told at most this often."""
+
+_MERGED: Final = -1
+"""The number of the file while lines of several are read as one."""
 
 Progress = Callable[[int, int], None]
 """Called with what is done and what there is to do."""
@@ -58,7 +64,8 @@ class Venue(msgspec.Struct, frozen=True):
             impossible, and returns notes for the report.
         keeps_case: Symbols are told apart by upper and lower case.
         takes: Which of the options that some venues have it takes.
-        arrange: The inputs in the order in which they are read; without it, as they are given.
+        look: Says how a part begins, by its first bytes, so that parts can be read in the order of their times;
+            without it they have lines of a local time and a message, and are merged where they overlap.
     """
 
     name: str
@@ -70,7 +77,7 @@ class Venue(msgspec.Struct, frozen=True):
     check: Callable[[Scan, Any, str], list[str]] | None = None
     keeps_case: bool = False
     takes: tuple[str, ...] = ()
-    arrange: Callable[[Sequence[TextFile]], list[TextFile]] | None = None
+    look: Look | None = None
 
 
 class Reading:
@@ -82,11 +89,15 @@ class Reading:
         symbol: The symbol to take from a capture of several.
         mark_price: Take mark prices.
         book_ticker: Take best bids and offers.
+        output: What must wait on the disk waits beside this file.
+        sorts: Put the lines of captures in the order of their local times first.
         progress: Called with the bytes read and all bytes.
 
     Attributes:
         scan: The reader's state.
         scale: The ticks of the prices.
+        ids: The ids of trades.
+        notes: What is to be said of the inputs.
         names: What was read, by the number that places have.
         keeps_case: Whether symbols are told apart by upper and lower case.
         snapshots: How many snapshots there were that do not name their symbol.
@@ -103,8 +114,14 @@ class Reading:
         mark_price: bool,
         book_ticker: bool,
         progress: Progress | None,
+        output: Path = Path(),
+        sorts: bool | None = None,
     ) -> None:
         self._venue = venue
+        self._sorts = sorts
+        self._runs = SortedRuns(output)
+        self.ids = TradeIds(output)
+        self.notes: list[str] = []
         self._ordering = ordering
         self._progress = progress
         self._told_ns = monotonic_ns()
@@ -125,35 +142,112 @@ class Reading:
             self.scan.choose(symbol if venue.keeps_case else symbol.upper())
 
     def read(self, files: Sequence[TextFile]) -> None:
-        """Read all files to their ends."""
+        """Read all files to their ends, in the order of their times.
+
+        Raises:
+            OutOfOrder: The lines of a capture are not in the order of their times, and must be sorted.
+        """
+        look = self._venue.look or line_start
+        placed, self.notes = arranged([part for file in files for part in file.parts()], look)
+        for each in placed:
+            each.part.number = len(self.names)
+            self.names.append(each.part.name)
         bytes_total = sum(file.size for file in files)
-        bytes_before = 0
+        is_merged = self._venue.look is None and self._venue.open_input is None
         with (
-            ThreadPoolExecutor(1, thread_name_prefix="unpack") as unpacking,
+            ThreadPoolExecutor(1, thread_name_prefix="unpack") as self._unpacking,
             ThreadPoolExecutor(1, thread_name_prefix="sort") as self._pool,
         ):
-            for file in files:
-                for part in file.parts():
-                    for _ in self._part(file, part, unpacking):
-                        self._tell(bytes_before + file.position, bytes_total)
-                bytes_before += file.size
+            is_plain = not is_merged or self._sorts is None or (len(placed) == 1 and not self._sorts)
+            for _ in self._one_by_one(placed) if is_plain else self._as_one(placed):
+                self._tell(sum(file.position for file in files), bytes_total)
             self._drain()
             self._wait()
         if self._progress is not None:
             self._progress(bytes_total, bytes_total)
 
-    def _part(self, file: TextFile, part: Part, unpacking: ThreadPoolExecutor) -> Iterator[None]:
+    def close(self) -> None:
+        """Give back what waits on the disk."""
+        self._runs.close()
+        self.ids.close()
+
+    def _one_by_one(self, placed: Sequence[Placed]) -> Iterator[None]:
+        """Read parts one after the other, and come back after each block."""
+        record = self.scan.record
+        for each in placed:
+            if each.start.is_book and record["book_ts"] > each.start.first_ts:
+                raise DataError(
+                    "the file begins before the end of another one with the same book",
+                    where=each.part.name,
+                    hint="a book can be followed in one file at a time: give each day once",
+                )
+            yield from self._part(each.part)
+            if self._sorts is False and record["lines_back"]:
+                raise OutOfOrder
+
+    def _as_one(self, placed: Sequence[Placed]) -> Iterator[None]:
+        """Read lines of all parts in the order of their times, and come back after each block."""
+        sources: list[Source] = []
+        for each in placed:
+            if self._sorts:
+                sources += self._runs.sources(self._lines_of(each.part))
+            else:
+                sources.append((each.start.first_ts, lambda part=each.part: self._lines_of(part)))
+        sources.sort(key=lambda source: source[0])
+        record = self.scan.record
+        for lines in merged(sources):
+            record["file"], record["line"] = _MERGED, 0
+            first = int(record["gap_count"] + record["repeat_count"]), int(record["bad_count"])
+            if lines.is_cut:
+                number = int(lines.numbers[0, 0])
+                record["is_damaged"] = any(each.part.damage for each in placed if each.part.number == number)
+            self._block(lines.text, at_end=lines.is_cut)
+            self.lines += int(record["line"])
+            for places, start in ((self.scan.gap_places, first[0]), (self.scan.bad_places, first[1])):
+                for place in places[start:]:
+                    if place["file"] == _MERGED:
+                        place["file"], place["line"] = lines.numbers[place["line"] - 1]
+            yield
+
+    def _lines_of(self, part: Part) -> Iterator[Lines]:
+        """The whole lines of a part, in blocks; the last one may have no newline."""
+        carry = b""
+        number = 1
+        is_passing_over = False
+        for block in _ahead(part.blocks(), self._unpacking):
+            self.bytes_text += len(block)
+            if is_passing_over:
+                cut = block.find(b"\n") + 1
+                if not cut:
+                    continue
+                block, is_passing_over = block[cut:], False
+            end = block.rfind(b"\n") + 1
+            if end:
+                text = carry + block[:end]
+                carry = block[end:]
+                yield _numbered(text, part.number, number)
+                number += text.count(b"\n")
+            else:
+                carry += block
+            if len(carry) > LINE_SIZE_MAX:
+                self._pass_over(part.number, number)
+                self.lines += 1
+                number += 1
+                carry, is_passing_over = b"", True
+        if carry:
+            yield Lines(carry, np.array([[part.number, number]]), is_cut=True)
+
+    def _part(self, part: Part) -> Iterator[None]:
         """Read a part of an input, and come back after each block."""
         record = self.scan.record
-        record["file"] = len(self.names)
+        record["file"] = part.number
         record["line"] = 0
         record["table"] = -1
-        self.names.append(part.name)
         self._path = part.path
         carry = b""
         is_passing_over = False
         bytes_before = self.bytes_text
-        for block in _ahead(part.blocks, unpacking):
+        for block in _ahead(part.blocks(), self._unpacking):
             self.bytes_text += len(block)
             if is_passing_over:
                 cut = block.find(b"\n") + 1
@@ -162,10 +256,11 @@ class Reading:
                 block, is_passing_over = block[cut:], False
             carry = self._block(carry + block, at_end=False)
             if len(carry) > LINE_SIZE_MAX:
-                self._pass_over()
+                record["line"] += 1
+                self._pass_over(part.number, int(record["line"]))
                 carry, is_passing_over = b"", True
             yield
-        record["is_damaged"] = bool(file.damage)
+        record["is_damaged"] = bool(part.damage)
         if self.bytes_text > bytes_before:
             self._block(carry, at_end=True)
         self.lines += int(record["line"])
@@ -222,25 +317,18 @@ class Reading:
 
     def _take(self, rows: np.ndarray) -> None:
         self.scale.add(rows)
+        self.ids.take(rows)
         self._ordering.add(rows)
 
     def _wait(self) -> None:
         if self._sorting is not None:
             self._sorting.result()
 
-    def _pass_over(self) -> None:
+    def _pass_over(self, file: int, line: int) -> None:
         record = self.scan.record
-        record["line"] += 1
         record["ignored"][scanning.LENGTH] += 1
         if record["bad_count"] < scanning.PLACES_MAX:
-            self.scan.bad_places[int(record["bad_count"])] = (
-                record["file"],
-                record["line"],
-                0,
-                scanning.LENGTH,
-                0,
-                0,
-            )
+            self.scan.bad_places[int(record["bad_count"])] = (file, line, 0, scanning.LENGTH, 0, 0)
         record["bad_count"] += 1
 
     def _tell(self, done: int, total: int) -> None:
@@ -256,6 +344,13 @@ class Reading:
         record = self.scan.record
         record["ignored"][scanning.LOST_SNAPSHOT] += self.snapshots
         record["used"][4] -= self.snapshots
+
+
+def _numbered(text: bytes, part: int, first: int) -> Lines:
+    numbers = np.empty((text.count(b"\n"), 2), np.int64)
+    numbers[:, 0] = part
+    numbers[:, 1] = np.arange(first, first + len(numbers))
+    return Lines(text, numbers)
 
 
 def _ahead(blocks: Iterator[bytes], pool: ThreadPoolExecutor) -> Iterator[bytes]:

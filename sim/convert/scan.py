@@ -17,15 +17,20 @@ from hftd.jit import inline
 from hftd.json_levels import skip_blanks, value_end
 from hftd.json_numbers import integer
 from hftd.native import load_f64, load_i64, load_u8, store_i64, store_u8
-from sim.convert.message import read_fields, text_of
+from sim.convert.message import hashed, read_fields, text_of
 from sim.convert.state import (
     BLANK,
+    CLOCK_JUMP_NS,
     DONE,
     EVENTS,
+    EXCHANGES,
     FIELD,
     JSON,
+    NAME_BYTES,
     NAME_SIZE,
+    NAMES_INDEX,
     NAMES_MAX,
+    NAMES_ROOM,
     PLACES_MAX,
     PX_MAX,
     QTY_MAX,
@@ -61,29 +66,41 @@ find_byte: Any = intrinsic(_find_byte_typed)
 
 
 @inline
+def _is_name(at, category, key, start, size):
+    if load_i64(at) != category or load_i64(at + 24 + NAME_SIZE) != key:
+        return False
+    same = True
+    for k in range(size):
+        same &= load_u8(at + 24 + k) == load_u8(start + k)
+    return same
+
+
+@inline
 def name_number(s, category, start, end):
     """The number of a name of a category; a new one gets a place; -1 if all are taken."""
     size = min(end - start, NAME_SIZE)
-    for number in range(s.name_count):
-        at = s.names + number * (24 + NAME_SIZE)
-        if load_i64(at) != category or load_i64(at + 8) != size:
-            continue
-        same = True
-        for k in range(size):
-            if load_u8(at + 24 + k) != load_u8(start + k):
-                same = False
-                break
-        if same:
+    key = hashed(start, end)
+    slot = ((key ^ (key >> 15)) * 31 + category * 7919) & (NAMES_INDEX - 1)
+    while True:
+        number = load_i64(s.name_index + slot * 8) - 1
+        if number < 0:
+            break
+        if _is_name(s.names + number * NAME_BYTES, category, key, start, size):
             return number
-    if s.name_count == NAMES_MAX:
+        slot = (slot + 1) & (NAMES_INDEX - 1)
+    is_event = category != SYMBOLS and category != EXCHANGES
+    if s.name_count == NAMES_ROOM or (is_event and s.event_names == NAMES_MAX):
         return -1
-    at = s.names + s.name_count * (24 + NAME_SIZE)
+    s.event_names += is_event
+    at = s.names + s.name_count * NAME_BYTES
     store_i64(at, category)
-    store_i64(at + 8, size)
+    store_i64(at + 8, end - start)
     store_i64(at + 16, 0)
     for k in range(size):
         store_u8(at + 24 + k, load_u8(start + k))
+    store_i64(at + 24 + NAME_SIZE, key)
     s.name_count += 1
+    store_i64(s.name_index + slot * 8, s.name_count)
     return s.name_count - 1
 
 
@@ -92,9 +109,12 @@ def count_name(s, category, start, end):
     """Count one more of a name; returns its number, -1 if it went to the others."""
     number = name_number(s, category, start, end)
     if number < 0:
-        s.others += 1
+        if category in (SYMBOLS, EXCHANGES):
+            s.symbols_beyond += 1
+        else:
+            s.others += 1
         return -1
-    at = s.names + number * (24 + NAME_SIZE) + 16
+    at = s.names + number * NAME_BYTES + 16
     store_i64(at, load_i64(at) + 1)
     return number
 
@@ -104,6 +124,18 @@ def is_chosen_text(s, start, stop):
     """As `is_chosen`, of a symbol that stands somewhere in a text."""
     symbol = count_name(s, SYMBOLS, start, stop)
     if s.chosen < 0 and symbol >= 0:
+        s.chosen = symbol
+    return symbol >= 0 and symbol == s.chosen
+
+
+@inline
+def is_chosen_name(s, symbol):
+    """As `is_chosen`, of the number of a name that stands elsewhere, such as a file's; -1: of none."""
+    if symbol < 0:
+        return True
+    at = s.names + symbol * NAME_BYTES + 16
+    store_i64(at, load_i64(at) + 1)
+    if s.chosen < 0:
         s.chosen = symbol
     return symbol == s.chosen
 
@@ -146,6 +178,25 @@ def follow(s, previous_id, update_id, local_ts):
 
 
 @inline
+def later_of(time, other):
+    """The later of two times, unless they are too far from each other: then the other, as one of them is wrong."""
+    return max(time, other) if abs(time - other) <= CLOCK_JUMP_NS else other
+
+
+@inline
+def was_there(s, update_id, exch_ts, local_ts):
+    """Whether the book has an update already, by its id; one that was there comes once more, or late.
+
+    An id that begins anew does so after a while: an update that is much later by the exchange's time is a new one.
+    """
+    if s.update_id >= 0 and update_id <= s.update_id and exch_ts <= s.update_ts + CLOCK_JUMP_NS:
+        note_late(s, s.update_id, update_id, local_ts)
+        return True
+    s.update_ts = exch_ts
+    return False
+
+
+@inline
 def note_late(s, expected, got, local_ts):
     """Count an update that comes late by a sequence that must not fall."""
     _place(s.gap_places, s.gap_count + s.repeat_count, s, local_ts, 0, expected, got)
@@ -183,6 +234,10 @@ def _open_message(s, start, stop):
         s.local_ts = _local_ts(s, start, message)
         if s.local_ts < 0:
             return TIMESTAMP
+        if s.local_ts < s.local_high:
+            s.lines_back += 1
+        else:
+            s.local_high = s.local_ts
     message = skip_blanks(message, stop)
     if message >= stop:
         return JSON

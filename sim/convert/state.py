@@ -20,8 +20,15 @@ QTY_MAX: Final = 1e300
 FIELDS_MAX: Final = 256
 """Fields of one message; a message with more counts as unreadable."""
 NAMES_MAX: Final = 512
-"""Different names that are counted apart; the rest counts as "others"."""
+"""Different names of events, errors and books that are counted apart; the rest counts as "others"."""
+NAMES_ROOM: Final = 1 << 16
+"""Places for names of all categories: so many symbols are told apart. A line of one beyond is never converted."""
+NAMES_INDEX: Final = 1 << 18
 NAME_SIZE: Final = 64
+"""Bytes of a name that are kept; longer names are told apart by their length and a hash too."""
+NAME_BYTES: Final = 32 + NAME_SIZE
+CLOCK_JUMP_NS: Final = 10_000_000_000
+"""A time that is further from those around it is a wrong one, or time has begun anew: others are not moved to it."""
 PLACES_MAX: Final = 16
 """Places of trouble that are kept; all are counted."""
 
@@ -61,6 +68,8 @@ SUPERSEDED: Final = 33
 BLOCK_TRADE: Final = 34
 TRADE_AGAIN: Final = 35
 NO_TIME: Final = 36
+BEFORE_SNAPSHOT: Final = 37
+LIQUIDATION: Final = 38
 REASONS: Final = {
     TIMESTAMP: "no local time of 16 or 19 digits",
     JSON: "torn, or not JSON",
@@ -88,6 +97,8 @@ REASONS: Final = {
     OTHER_SYMBOL: "another symbol",
     LOST_SNAPSHOT: "a snapshot in a capture of several symbols, which does not say whose it is",
     HEADER_AGAIN: "the header once more",
+    BEFORE_SNAPSHOT: "an update before the file's first snapshot",
+    LIQUIDATION: "a liquidation, which is among the trades",
     NO_TIME: "a message without a time, before any that has one",
     SNAPSHOT_LEFT_OUT: "a level of a snapshot that was not asked for",
     OTHER_EXCHANGE: "another exchange or publisher",
@@ -104,6 +115,7 @@ EVENTS: Final = 1
 ERRORS: Final = 2
 BOOKS: Final = 3
 EXCHANGES: Final = 4
+"""As of symbols, any number of them is told apart."""
 
 # Why the reader came back.
 DONE: Final = 0
@@ -116,8 +128,10 @@ COLUMNS_MAX: Final = 32
 """Columns that a reader of tables asks for."""
 
 name_dtype = np.dtype(
-    [("category", "i8"), ("size", "i8"), ("count", "i8"), ("name", f"S{NAME_SIZE}")], align=True
+    [("category", "i8"), ("size", "i8"), ("count", "i8"), ("name", f"S{NAME_SIZE}"), ("key", "i8")],
+    align=True,
 )
+assert name_dtype.itemsize == NAME_BYTES
 place_dtype = np.dtype(
     [("file", "i8"), ("line", "i8"), ("local_ts", "i8"), ("what", "i8"), ("expected", "i8"), ("got", "i8")],
     align=True,
@@ -144,11 +158,19 @@ state_dtype = np.dtype(
         ("field_count", "i8"),
         ("names", "i8"),
         ("name_count", "i8"),
+        ("name_index", "i8"),
+        ("event_names", "i8"),
         ("others", "i8"),
+        ("symbols_beyond", "i8"),
         ("chosen", "i8"),
         ("wants_mark", "i8"),
         ("wants_ticker", "i8"),
         ("update_id", "i8"),
+        ("update_ts", "i8"),
+        ("book_ts", "i8"),
+        ("local_high", "i8"),
+        ("lines_back", "i8"),
+        ("takes_again", "i8"),
         ("gap_count", "i8"),
         ("repeat_count", "i8"),
         ("gap_places", "i8"),
@@ -173,6 +195,23 @@ state_dtype = np.dtype(
 
 state_at = record_at(state_dtype)
 
+_FNV_START: Final = 0x811C9DC5
+_FNV_PRIME: Final = 0x01000193
+_U32_MAX: Final = 0xFFFFFFFF
+
+
+def name_key(text: bytes) -> int:
+    """FNV-1a of 32 bits of a name, below its length: what `hashed` of :mod:`sim.convert.message` gives."""
+    value = _FNV_START
+    for byte in text:
+        value = ((value ^ byte) * _FNV_PRIME) & _U32_MAX
+    return (len(text) << 32) | value
+
+
+def name_slot(category: int, key: int) -> int:
+    """Where the index of names is looked into first."""
+    return ((key ^ (key >> 15)) * 31 + category * 7919) & (NAMES_INDEX - 1)
+
 
 class Scan:
     """The state of a reader and the arrays that it points to.
@@ -192,12 +231,14 @@ class Scan:
         self.kept: Any = None
         self._fields = np.zeros((FIELDS_MAX, 4), np.int64)
         self._own = np.zeros(1, np.int64)
-        self.names = np.zeros(NAMES_MAX, name_dtype)
+        self.names = np.zeros(NAMES_ROOM, name_dtype)
+        self._index = np.zeros(NAMES_INDEX, np.int64)
         self.gap_places = np.zeros(PLACES_MAX, place_dtype)
         self.bad_places = np.zeros(PLACES_MAX, place_dtype)
         record = self.record
         record["fields"] = self._fields.ctypes.data
         record["names"] = self.names.ctypes.data
+        record["name_index"] = self._index.ctypes.data
         record["gap_places"] = self.gap_places.ctypes.data
         record["bad_places"] = self.bad_places.ctypes.data
         record["chosen"] = -1
@@ -227,30 +268,32 @@ class Scan:
 
     def name_number(self, category: int, name: str) -> int:
         """The number of a name of a category, for which a place is made; -1 if all are taken."""
-        text = name.encode()[:NAME_SIZE]
-        size = int(self.record["name_count"])
-        for number, row in enumerate(self.names[:size]):
-            if row["category"] == category and row["name"] == text:
+        text = name.encode()
+        key = name_key(text)
+        slot = name_slot(category, key)
+        while (number := int(self._index[slot]) - 1) >= 0:
+            row = self.names[number]
+            if row["category"] == category and row["key"] == key and row["name"] == text[:NAME_SIZE]:
                 return number
-        if size == NAMES_MAX:
+            slot = (slot + 1) % NAMES_INDEX
+        number = int(self.record["name_count"])
+        if number == NAMES_ROOM:
             return -1
-        self.names[size] = (category, len(text), 0, text)
-        self.record["name_count"] = size + 1
-        return size
+        self.names[number] = (category, len(text), 0, text[:NAME_SIZE], key)
+        self._index[slot] = number + 1
+        self.record["name_count"] = number + 1
+        return number
+
+    def forget_names(self) -> None:
+        """Begin anew with the names."""
+        self._index[:] = 0
+        self.record["name_count"], self.record["chosen"], self.asked = 0, -1, None
 
     def choose(self, symbol: str) -> None:
         """Convert this symbol only, whichever comes first. Called before any other name is there."""
-        self.record["name_count"] = 0
-        self.record["chosen"] = self.add_name(SYMBOLS, symbol)
+        self.forget_names()
+        self.record["chosen"] = self.name_number(SYMBOLS, symbol)
         self.asked = symbol
-
-    def add_name(self, category: int, name: str) -> int:
-        """Make a place for a name before it is counted; returns its number."""
-        number = int(self.record["name_count"])
-        text = name.encode()[:NAME_SIZE]
-        self.names[number] = (category, len(text), 0, text)
-        self.record["name_count"] = number + 1
-        return number
 
     @property
     def symbol(self) -> str:

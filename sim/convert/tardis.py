@@ -10,9 +10,15 @@ Times are microseconds. Each file begins with its header, which says what it is.
 books, then best bids and offers: rows of equal times keep that order, so that a trade comes before the depth that it
 changed.
 
-The lines of a snapshot (`is_snapshot`) are held back until it ends: with the first line that is none, or with the
-file. Its rows are then, for each side, a clear as far as the snapshot reaches, and its levels. A side without any
-level is cleared as far as any level of the file stood. (HftBacktest 2.4.4 leaves that side as it is, and drops a
+Lines of a snapshot (`is_snapshot`) with one `local_timestamp` are one book, which replaces what was there (Tardis: the
+book before is to be discarded). The first one is a clear of everything and its levels. One that follows another
+without an update in between, as where a venue sends whole books only, becomes depth rows of what differs: levels that
+are new or have another quantity, and rows of quantity 0 for those that are gone. Updates that stand before a file's
+first snapshot were buffered until it came, and are no rows.
+
+With `hftbacktest_rows`, as HftBacktest 2.4.4 does: all snapshot lines up to the first other line are one snapshot; its
+rows are, for each side, a clear as far as the snapshot reaches, and its levels. A side without any level is cleared as
+far as any level of the file stood. (HftBacktest leaves that side as it is, and drops a
 snapshot with which a file ends.)
 
 Best bids and offers become rows of kind 5; an empty price says that nobody is there: quantity 0.
@@ -22,7 +28,6 @@ numba compiles this; see :mod:`sim.convert.csv`.
 
 # pyright: basic
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +36,7 @@ import numpy as np
 from hftd.errors import DataError
 from hftd.jit import inline, kernel
 from hftd.layout import offset_of
-from hftd.native import load_f64, load_i64, record_at, store_f64, store_i64
+from hftd.native import copy_bytes, load_f64, load_i64, move_bytes, record_at, store_f64, store_i64
 from hftd.types import (
     BUY_EVENT,
     DEPTH_BBO_EVENT,
@@ -41,15 +46,18 @@ from hftd.types import (
     SELL_EVENT,
     TRADE_EVENT,
 )
-from sim.convert.csv import Table, column, is_text, next_line, open_table, time_us_ns
-from sim.convert.message import add_row, number_of, text_key, text_of
+from sim.convert.arrange import Start
+from sim.convert.csv import Table, column, is_text, next_line, open_table, table_start, time_us_ns
+from sim.convert.message import add_row, number_of, set_trade_text_id, text_key, text_of
 from sim.convert.reading import Venue
-from sim.convert.scan import count_name, end_message, is_chosen, start_block
+from sim.convert.scan import count_name, end_message, is_chosen, later_of, start_block
 from sim.convert.state import (
+    BEFORE_SNAPSHOT,
     DONE,
     EXCHANGES,
     FIELD,
     LEVELS,
+    LIQUIDATION,
     OTHER_EXCHANGE,
     OTHER_SYMBOL,
     PX_MAX,
@@ -61,22 +69,22 @@ from sim.convert.state import (
     Scan,
     state_at,
 )
-from sim.convert.text import TextFile
+from sim.convert.text import Part
 
 _COMMON: Final = ("exchange", "symbol", "timestamp", "local_timestamp")
 TABLES: Final = (
     Table(name="incremental_book_L2", columns=(*_COMMON, "is_snapshot", "side", "price", "amount")),
     Table(name="book_ticker", columns=(*_COMMON, "ask_amount", "ask_price", "bid_price", "bid_amount")),
-    Table(name="trades", columns=(*_COMMON, "side", "price", "amount")),
+    Table(name="trades", columns=(*_COMMON, "side", "price", "amount"), optional=("id",)),
 )
-_BOOK, _TICKER, _TRADES = range(3)
+_BOOK, _TICKER, _TRADES, _LIQUIDATIONS = range(4)
 _READ_FIRST: Final = (_TRADES, _BOOK, _TICKER)
 KINDS: Final[dict[int, str]] = {}
 
 _EXCHANGE, _SYMBOL, _TIME, _LOCAL_TIME = range(4)
 _IS_SNAPSHOT, _BOOK_SIDE, _BOOK_PX, _BOOK_QTY = range(4, 8)
 _ASK_QTY, _ASK_PX, _BID_PX, _BID_QTY = range(4, 8)
-_TRADE_SIDE, _TRADE_PX, _TRADE_QTY = range(4, 7)
+_TRADE_SIDE, _TRADE_PX, _TRADE_QTY, _TRADE_ID = range(4, 8)
 
 _BID: Final = text_key("bid")
 _ASK: Final = text_key("ask")
@@ -90,66 +98,109 @@ _PROCESS, _IGNORE_START, _IGNORE = range(3)
 _MODES: Final = {"process": _PROCESS, "ignore_sod": _IGNORE_START, "ignore": _IGNORE}
 
 LEVELS_MAX: Final = 1 << 20
-"""Levels of a snapshot on each side."""
+"""Levels of one snapshot on each side."""
 _LEVEL: Final = 32
+_LOOK_MAX: Final = 4 << 20
+"""So far into a file its first snapshot is looked for."""
 
 own_dtype = np.dtype(
     [
         ("mode", "i8"),
+        ("is_as_hftbacktest", "i8"),
         ("exchange", "i8"),  # the number of its name; -1: the first that comes
         ("is_start", "i8"),  # no line of the file but those of its first snapshot was there
+        ("start_ts", "i8"),  # the local time of the file's first snapshot; 0: none yet
+        ("awaits", "i8"),  # a snapshot comes in the file, and did not come yet
         ("bids", "i8"),  # levels of the snapshot that is held back
         ("asks", "i8"),
         ("put", "i8"),  # rows of it that were appended
+        ("exch_ts", "i8"),  # its times
+        ("local_ts", "i8"),
+        ("follows", "i8"),  # the book is that of the last snapshot, without an update since
+        ("buffer", "i8"),  # which of the two lists of each side is the one that is held back
+        ("bids_before", "i8"),  # levels of the last one
+        ("asks_before", "i8"),
         ("has_bid", "i8"),  # as far as which any level stood
         ("low_bid", "f8"),
         ("has_ask", "i8"),
         ("high_ask", "f8"),
-        ("levels", "i8", (2 * LEVELS_MAX * _LEVEL // 8,)),  # bids, then asks: both times, price, quantity
+        (
+            "levels",
+            "i8",
+            (4 * LEVELS_MAX * _LEVEL // 8,),
+        ),  # bids and asks, twice: both times, price, quantity
+        ("spare", "i8", (LEVELS_MAX * _LEVEL // 8,)),
     ],
     align=True,
 )
 """What the reader keeps from line to line; memory that no snapshot needs is never touched."""
 own_at = record_at(own_dtype)
 _LEVELS_AT: Final = offset_of(own_dtype, "levels")
+_SPARE_AT: Final = offset_of(own_dtype, "spare")
 
 
 def set_up(scan: Scan, options: Any) -> None:
     """Take the options: which snapshots, and of which exchange, if the symbol is `exchange:symbol`."""
     own = scan.give_own(own_dtype)
     own["mode"] = _MODES[options.snapshots]
+    own["is_as_hftbacktest"] = options.hftbacktest_rows
+    scan.record["takes_again"] = options.hftbacktest_rows
     own["exchange"] = -1
     if options.symbol:
         exchange, _, symbol = options.symbol.rpartition(":")
         scan.choose(symbol)
         if exchange:
-            own["exchange"] = scan.add_name(EXCHANGES, exchange)
+            own["exchange"] = scan.name_number(EXCHANGES, exchange)
 
 
 def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
-    """Find which table the file is; see `open_table`."""
+    """Find which table the file is, see `open_table`; and whether a book's file has a snapshot at its beginning."""
     size = open_table(scan, text, at_end, path, TABLES)
-    if size >= 0:
-        scan.own["is_start"] = 1
+    if size < 0:
+        return size
+    record, own = scan.record, scan.own
+    if _is_liquidations(int(record["table"]), path):
+        record["table"] = _LIQUIDATIONS
+    own["is_start"] = 1
+    own["start_ts"] = own["awaits"] = 0
+    if record["table"] == _BOOK and not own["is_as_hftbacktest"]:
+        has_snapshot = _has_snapshot(text[size:], int(record["columns"][_IS_SNAPSHOT]))
+        if not has_snapshot and not at_end and len(text) < _LOOK_MAX:
+            record["table"] = -1
+            record["line"] -= 1
+            return -1
+        own["awaits"] = has_snapshot
     return size
 
 
-def arrange(files: Sequence[TextFile]) -> list[TextFile]:
-    """Trades, then books, then best bids and offers; files that are alike stay in their order."""
-    return sorted(files, key=lambda file: _READ_FIRST.index(_table_of(file.path)))
+def _is_liquidations(table: int, path: Path) -> bool:
+    # They have the columns of trades: only the name tells.
+    return table == _TRADES and "liquidations" in path.name.lower()
 
 
-def _table_of(path: Path) -> int:
-    scan = Scan()
-    text = b""
-    for block in TextFile(path).blocks():
-        text += block
-        if open_table(scan, text, False, path, TABLES) >= 0:
-            break
-    else:
-        if text:
-            open_table(scan, text, True, path, TABLES)
-    return max(int(scan.record["table"]), 0)
+def _has_snapshot(text: bytes, column: int) -> bool:
+    """Whether one of the lines is of a snapshot."""
+    at = 0
+    while (at := text.find(b"true", at)) >= 0:
+        start, stop = text.rfind(b"\n", 0, at) + 1, text.find(b"\n", at)
+        fields = text[start : stop if stop >= 0 else len(text)].split(b",")
+        if len(fields) > column and fields[column].strip().strip(b'"') == b"true":
+            return True
+        at += 4
+    return False
+
+
+def look(text: bytes, at_end: bool, part: Part) -> Start:
+    """Trades, then books, then best bids and offers; see `Venue.look`."""
+    table, first_ts = table_start(open_start, text, at_end, part.path, _LOCAL_TIME, own_dtype)
+    is_liquidations = _is_liquidations(table, part.path)
+    rank = len(_READ_FIRST) if is_liquidations else _READ_FIRST.index(table)
+    return Start(rank=rank, first_ts=first_ts, is_book=table == _BOOK)
+
+
+def open_start(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
+    """Find which table the file is."""
+    return open_table(scan, text, at_end, path, TABLES)
 
 
 @inline
@@ -173,13 +224,13 @@ def _is_ours(s, own):
     number = count_name(s, EXCHANGES, start, stop)
     if own.exchange < 0:
         own.exchange = number
-    return 0 if number == own.exchange else OTHER_EXCHANGE
+    return 0 if number >= 0 and number == own.exchange else OTHER_EXCHANGE
 
 
 @inline
-def _levels_of(s, is_bid):
+def _levels_of(s, own, is_bid):
     """Where the levels of a side are held back."""
-    return s.own + _LEVELS_AT + (0 if is_bid else LEVELS_MAX * _LEVEL)
+    return s.own + _LEVELS_AT + (own.buffer * 2 + (0 if is_bid else 1)) * LEVELS_MAX * _LEVEL
 
 
 @inline
@@ -195,7 +246,7 @@ def _reach(levels, count, is_bid):
 @inline
 def _put_level(s, own, number, is_bid):
     """Append a row of a snapshot's side: its clear (number 0), or one of its levels."""
-    levels = _levels_of(s, is_bid)
+    levels = _levels_of(s, own, is_bid)
     count = own.bids if is_bid else own.asks
     flag = BUY_EVENT if is_bid else SELL_EVENT
     if number:
@@ -206,9 +257,115 @@ def _put_level(s, own, number, is_bid):
         far = _reach(levels, count, is_bid)
         add_row(s, DEPTH_CLEAR_EVENT | flag, load_i64(levels), load_i64(levels + 8), far, 0.0)
     elif own.has_bid if is_bid else own.has_ask:
-        other = _levels_of(s, not is_bid)
+        other = _levels_of(s, own, not is_bid)
         far = own.low_bid if is_bid else own.high_ask
         add_row(s, DEPTH_CLEAR_EVENT | flag, load_i64(other), load_i64(other + 8), far, 0.0)
+
+
+@inline
+def _is_better(at, other, is_bid):
+    return load_f64(at + 16) > load_f64(other + 16) if is_bid else load_f64(at + 16) < load_f64(other + 16)
+
+
+@inline
+def _merge_sorted(levels, spare, start, middle, stop, is_bid):
+    """Merge two stretches of levels that are sorted each into `spare`; of equal prices the earlier comes first."""
+    a, b, out = start, middle, start
+    while out < stop:
+        takes_a = a < middle and (
+            b >= stop or not _is_better(levels + b * _LEVEL, levels + a * _LEVEL, is_bid)
+        )
+        copy_bytes(spare + out * _LEVEL, levels + (a if takes_a else b) * _LEVEL, _LEVEL)
+        a += takes_a
+        b += not takes_a
+        out += 1
+
+
+@inline
+def _sort_levels(levels, count, spare, is_bid):
+    """Sort a snapshot's levels from the best on; returns how many are left, the last of each price."""
+    width = 1
+    is_sorted = True
+    for number in range(1, count):
+        if not _is_better(levels + (number - 1) * _LEVEL, levels + number * _LEVEL, is_bid):
+            is_sorted = False
+            break
+    if is_sorted:
+        return count
+    while width < count:
+        start = 0
+        while start < count:
+            middle = min(start + width, count)
+            _merge_sorted(levels, spare, start, middle, min(middle + width, count), is_bid)
+            start += 2 * width
+        copy_bytes(levels, spare, count * _LEVEL)
+        width *= 2
+    kept = 0
+    for number in range(count):
+        at = levels + number * _LEVEL
+        if number + 1 < count and load_f64(at + 16) == load_f64(at + _LEVEL + 16):
+            continue
+        move_bytes(levels + kept * _LEVEL, at, _LEVEL)
+        kept += 1
+    return kept
+
+
+@inline
+def _put_changes(s, own, is_bid, step):
+    """Append the rows of a side for what differs from the snapshot before: what is gone (step 0), or what is new (1)."""
+    flag = DEPTH_EVENT | (BUY_EVENT if is_bid else SELL_EVENT)
+    after = _levels_of(s, own, is_bid)
+    own.buffer = 1 - own.buffer
+    before = _levels_of(s, own, is_bid)
+    own.buffer = 1 - own.buffer
+    count = own.bids if is_bid else own.asks
+    count_before = own.bids_before if is_bid else own.asks_before
+    a, b = 0, 0
+    while a < count or b < count_before:
+        at, old = after + a * _LEVEL, before + b * _LEVEL
+        is_new = a < count and (b >= count_before or _is_better(at, old, is_bid))
+        is_gone = b < count_before and (a >= count or _is_better(old, at, is_bid))
+        if step == 0 and is_gone:
+            add_row(s, flag, own.exch_ts, own.local_ts, load_f64(old + 16), 0.0)
+        if step == 1 and not is_gone and (is_new or load_f64(at + 24) != load_f64(old + 24)):
+            add_row(s, flag, load_i64(at), own.local_ts, load_f64(at + 16), load_f64(at + 24))
+        a += not is_gone
+        b += not is_new
+
+
+@inline
+def _put_book(s, own):
+    """Append the rows of the book that was held back: all of it, or what differs from the one before."""
+    if s.row_capacity - s.row_count < own.bids + own.asks + own.bids_before + own.asks_before + 1:
+        s.code = ROWS_FULL
+        return False
+    spare = s.own + _SPARE_AT
+    own.bids = _sort_levels(_levels_of(s, own, True), own.bids, spare, True)
+    own.asks = _sort_levels(_levels_of(s, own, False), own.asks, spare, False)
+    if own.follows:
+        # All that is gone first, so that the book is not crossed in between.
+        for step in range(4):
+            _put_changes(s, own, step % 2 == 0, step // 2)
+    else:
+        add_row(s, DEPTH_CLEAR_EVENT, own.exch_ts, own.local_ts, 0.0, 0.0)
+        for number in range(own.bids + own.asks):
+            is_bid = number < own.bids
+            at = _levels_of(s, own, is_bid) + (number if is_bid else number - own.bids) * _LEVEL
+            flag = BUY_EVENT if is_bid else SELL_EVENT
+            add_row(
+                s,
+                DEPTH_SNAPSHOT_EVENT | flag,
+                load_i64(at),
+                own.local_ts,
+                load_f64(at + 16),
+                load_f64(at + 24),
+            )
+    own.bids_before, own.asks_before = own.bids, own.asks
+    own.buffer = 1 - own.buffer
+    own.follows = 1
+    own.bids = 0
+    own.asks = 0
+    return True
 
 
 @inline
@@ -216,6 +373,8 @@ def _put_snapshot(s, own):
     """Append the rows of the snapshot that was held back; False (ROWS_FULL) if there is no room for all."""
     if own.bids + own.asks == 0:
         return True
+    if not own.is_as_hftbacktest:
+        return _put_book(s, own)
     while own.put < own.bids + own.asks + 2:
         if s.row_count >= s.row_capacity:
             s.code = ROWS_FULL
@@ -247,10 +406,16 @@ def _hold_back(s, own, is_bid, exch_ts, local_ts, px, qty):
         return SNAPSHOT_LEFT_OUT
     if not (px < PX_MAX and px > -PX_MAX and qty < QTY_MAX):
         return FIELD
+    if qty == 0.0 and not own.is_as_hftbacktest:
+        # Nothing is there.
+        s.used[DEPTH_SNAPSHOT_EVENT] += 1
+        return 0
     count = own.bids if is_bid else own.asks
     if count == LEVELS_MAX:
         return LEVELS
-    at = _levels_of(s, is_bid) + count * _LEVEL
+    if own.bids + own.asks == 0:
+        own.exch_ts, own.local_ts = exch_ts, local_ts
+    at = _levels_of(s, own, is_bid) + count * _LEVEL
     store_i64(at, exch_ts)
     store_i64(at + 8, local_ts)
     store_f64(at + 16, px)
@@ -279,7 +444,8 @@ def _level(s, own):
     is_bid = is_text(s, side, _BID) or is_text(s, side, _BUY)
     if not is_bid and not is_text(s, side, _ASK) and not is_text(s, side, _SELL):
         return SIDE
-    if not is_snapshot and not _put_snapshot(s, own):
+    ends = not is_snapshot or (local_ts != own.local_ts and not own.is_as_hftbacktest)
+    if ends and not _put_snapshot(s, own):
         # The line comes once more when there is room.
         s.consumed = load_i64(s.fields + 8) - s.text
         s.line -= 1
@@ -288,9 +454,18 @@ def _level(s, own):
     reason = _is_ours(s, own)
     if reason:
         return reason
+    s.book_ts = later_of(s.book_ts, local_ts)
     if is_snapshot:
+        own.awaits = 0
+        if own.start_ts == 0:
+            own.start_ts = local_ts
+        if own.start_ts != local_ts and not own.is_as_hftbacktest:
+            own.is_start = 0
         return _hold_back(s, own, is_bid, exch_ts, local_ts, px, qty)
+    if own.awaits:
+        return BEFORE_SNAPSHOT
     own.is_start = 0
+    own.follows = 0
     _note_far(own, is_bid, px)
     add_row(s, DEPTH_EVENT | (BUY_EVENT if is_bid else SELL_EVENT), exch_ts, local_ts, px, qty)
     s.used[DEPTH_EVENT] += 1
@@ -318,7 +493,10 @@ def _trade(s, own):
             return SIDE
     reason = _is_ours(s, own)
     if reason == 0:
+        if s.table == _LIQUIDATIONS:
+            return LIQUIDATION
         add_row(s, TRADE_EVENT | flag, exch_ts, local_ts, px, qty)
+        set_trade_text_id(s, column(s, _TRADE_ID))
         s.used[TRADE_EVENT] += 1
     return reason
 
@@ -360,7 +538,7 @@ def read_lines(state):
     while next_line(s, 2):
         if s.table == _BOOK:
             reason = _level(s, own)
-        elif s.table == _TRADES:
+        elif s.table == _TRADES or s.table == _LIQUIDATIONS:
             reason = _trade(s, own)
         else:
             reason = _ticker(s, own)
@@ -388,6 +566,8 @@ def check(scan: Scan, options: Any, where: str) -> list[str]:
         )
     if asked and asked not in exchanges:
         raise DataError(f"{symbol} is not of the exchange {asked}", where=where, hint=f"it is of {listed}")
+    if count := int(scan.record["ignored"][LIQUIDATION]):
+        return [f"{count:,} liquidations were left out: they are among the trades"]
     return []
 
 
@@ -399,6 +579,6 @@ VENUE: Final = Venue(
     set_up=set_up,
     check=check,
     keeps_case=True,
-    arrange=arrange,
-    takes=("snapshots", "tick_size", "lot_size"),
+    look=look,
+    takes=("snapshots", "tick_size", "lot_size", "hftbacktest_rows"),
 )

@@ -3,7 +3,7 @@
 What could be unpacked before the damage is given; a capture whose recorder was killed ends like that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -26,16 +26,49 @@ _FOREIGN: Final = {
 class Part:
     """What is read from its beginning to its end on its own: a file, or one of those in a zip file.
 
-    Attributes:
+    Args:
         name: What it is called in reports.
         path: The name as a path, for what depends on how a file is called.
-        blocks: Its contents, in blocks that end anywhere.
+        size: Its packed bytes, about.
+        unpack: Gives its contents, once for each call; notes in this object how far it is, and what is broken.
+
+    Attributes:
+        position: How many packed bytes were read.
+        damage: What was found broken, in sentences; filled while its blocks are taken.
+        number: Its number among the names of a conversion.
     """
 
-    def __init__(self, name: str, path: Path, blocks: Iterator[bytes]) -> None:
+    def __init__(self, name: str, path: Path, size: int, unpack: "Callable[[Part], Iterator[bytes]]") -> None:
         self.name = name
         self.path = path
-        self.blocks = blocks
+        self.size = size
+        self.position = 0
+        self.damage: list[str] = []
+        self.number = -1
+        self._unpack = unpack
+
+    def blocks(self) -> Iterator[bytes]:
+        """Its contents from the beginning, in blocks that end anywhere.
+
+        Raises:
+            DataError: It can't be read, or is of a kind that is not unpacked.
+        """
+        self.position = 0
+        self.damage = []
+        return self._unpack(self)
+
+    def start(self, size: int) -> tuple[bytes, bool]:
+        """Its first bytes, at least so many if there are so many; and whether these are all."""
+        text = b""
+        at_end = True
+        for block in self.blocks():
+            text += block
+            if len(text) >= size:
+                at_end = False
+                break
+        self.position = 0
+        self.damage = []
+        return text, at_end
 
 
 class TextFile:
@@ -48,15 +81,13 @@ class TextFile:
     Attributes:
         path: The file.
         size: Its size in bytes, as it is on the disk.
-        position: How many of them were read.
-        damage: What was found broken, in sentences; filled while `parts` goes on.
     """
 
     def __init__(self, path: Path, *, is_binary: bool = False) -> None:
         self.path = path
-        self.position = 0
-        self.damage: list[str] = []
         self._is_binary = is_binary
+        self._parts: list[Part] | None = None
+        self._damage: list[str] = []
         try:
             self.size = path.stat().st_size
         except OSError as error:
@@ -64,41 +95,56 @@ class TextFile:
         if not path.is_file():
             raise DataError("the input is not a file", where=str(path))
 
-    def parts(self) -> Iterator[Part]:
-        """What the input consists of; each is to be read before the next is taken.
+    @property
+    def damage(self) -> list[str]:
+        """What was found broken so far, in sentences."""
+        return self._damage + [sentence for part in self._parts or () for sentence in part.damage]
+
+    @property
+    def position(self) -> int:
+        """How many bytes of the file were read."""
+        parts = self._parts or []
+        return min(self.size, sum(part.position for part in parts))
+
+    def parts(self) -> list[Part]:
+        """What the input consists of, as the file has it.
 
         Raises:
-            DataError: The file can't be read, or is of a kind that is not unpacked; the parts' blocks too.
+            DataError: The file can't be read, or a zip file's contents can't be unpacked.
         """
-        try:
-            with self.path.open("rb") as file:
-                start = file.read(8)
-                file.seek(0)
-                if start.startswith(zipped.MAGIC):
-                    yield from self._members(file)
-                    return
-                yield Part(str(self.path), self.path, self._guarded(self._blocks(file, start)))
-        except OSError as error:
-            raise _unreadable(self.path, error) from None
+        if self._parts is None:
+            try:
+                with self.path.open("rb") as file:
+                    start = file.read(8)
+                    is_zip = start.startswith(zipped.MAGIC)
+                    self._parts = self._members(file) if is_zip else [self._whole(start)]
+            except OSError as error:
+                raise _unreadable(self.path, error) from None
+        return self._parts
 
     def blocks(self) -> Iterator[bytes]:
         """All parts' contents, one after the other."""
         for part in self.parts():
-            yield from part.blocks
+            yield from part.blocks()
+
+    def _whole(self, start: bytes) -> Part:
+        def unpack(part: Part) -> Iterator[bytes]:
+            with self.path.open("rb") as file:
+                if start.startswith(_GZIP_MAGIC):
+                    blocks = self._gzip_blocks(file, part)
+                elif start.startswith(zst.MAGIC):
+                    blocks = self._said(file, zst.unpacked(file), part, f"{self.path}: the zstd data")
+                else:
+                    blocks = self._plain_blocks(file, part)
+                yield from self._text(blocks)
+
+        return Part(str(self.path), self.path, self.size, lambda part: self._guarded(unpack(part)))
 
     def _guarded(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         try:
             yield from blocks
         except OSError as error:
             raise _unreadable(self.path, error) from None
-
-    def _blocks(self, file: BinaryIO, start: bytes) -> Iterator[bytes]:
-        if start.startswith(_GZIP_MAGIC):
-            yield from self._text(self._gzip_blocks(file))
-        elif start.startswith(zst.MAGIC):
-            yield from self._text(self._said(file, zst.unpacked(file), f"{self.path}: the zstd data"))
-        else:
-            yield from self._text(self._plain_blocks(file))
 
     def _text(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         """The blocks; refuses what is no text."""
@@ -118,37 +164,37 @@ class TextFile:
             is_first = False
             yield block
 
-    def _plain_blocks(self, file: BinaryIO) -> Iterator[bytes]:
+    def _plain_blocks(self, file: BinaryIO, part: Part) -> Iterator[bytes]:
         while block := file.read(READ_SIZE * 8):
-            self.position += len(block)
+            part.position += len(block)
             yield block
 
-    def _said(self, file: BinaryIO, blocks: Blocks, what: str) -> Iterator[bytes]:
+    def _said(self, file: BinaryIO, blocks: Blocks, part: Part, what: str, start: int = 0) -> Iterator[bytes]:
         """The blocks; at their end, what is wrong with them is noted."""
         while True:
             try:
                 block = next(blocks)
             except StopIteration as stop:
-                self.position = file.tell()
+                part.position = file.tell() - start
                 if stop.value == TOO_EARLY:
-                    self.damage.append(f"{what} {TOO_EARLY}; what stands before it was kept")
+                    part.damage.append(f"{what} {TOO_EARLY}; what stands before it was kept")
                 elif stop.value:
-                    self.damage.append(
-                        f"{what} is broken before byte {self.position} ({stop.value}); "
+                    part.damage.append(
+                        f"{what} is broken before byte {file.tell()} ({stop.value}); "
                         "what stands before it was kept, the rest is lost"
                     )
                 return
-            self.position = file.tell()
+            part.position = file.tell() - start
             yield block
 
-    def _gzip_blocks(self, file: BinaryIO) -> Iterator[bytes]:
+    def _gzip_blocks(self, file: BinaryIO, part: Part) -> Iterator[bytes]:
         # A file may hold several gzip streams one after the other, as a recorder that appends leaves it.
-        while not self.damage:
-            yield from self._said(file, inflated(file, GZIP), f"{self.path}: the gzip data")
-            if self.damage or not self._finds_gzip(file):
+        while not part.damage:
+            yield from self._said(file, inflated(file, GZIP), part, f"{self.path}: the gzip data")
+            if part.damage or not self._finds_gzip(file, part):
                 return
 
-    def _finds_gzip(self, file: BinaryIO) -> bool:
+    def _finds_gzip(self, file: BinaryIO, part: Part) -> bool:
         """Go to the next stream, over zeros; False at the end."""
         while chunk := file.read(READ_SIZE):
             rest = chunk.lstrip(b"\0")
@@ -156,23 +202,33 @@ class TextFile:
                 file.seek(-len(rest), 1)
                 if _GZIP_MAGIC.startswith(rest[:2]):
                     return True
-                self.damage.append(f"{self.path}: bytes behind the end of gzip are ignored")
+                part.damage.append(f"{self.path}: bytes behind the end of gzip are ignored")
                 break
-        self.position = self.size
+        part.position = self.size
         return False
 
-    def _members(self, file: BinaryIO) -> Iterator[Part]:
+    def _members(self, file: BinaryIO) -> list[Part]:
         found, is_whole = zipped.members(file, str(self.path))
         if not is_whole:
-            self.damage.append(
+            self._damage.append(
                 f"{self.path}: the zip file's directory is missing or broken, so it was cut off; what stands "
                 "before that was kept"
             )
-        for member in found:
-            name = f"{self.path}/{member.name}"
-            blocks = self._said(file, zipped.unpacked(file, member), f"{name}: the zip data")
-            yield Part(name, self.path / member.name, self._guarded(self._text(blocks)))
-        self.position = self.size
+        # What the directory and the headers take is told with the last one.
+        rest = self.size - sum(max(member.packed_size, 0) for member in found[:-1])
+        sizes = [max(member.packed_size, 0) for member in found[:-1]] + [max(rest, 0)]
+        return [self._member(member, size) for member, size in zip(found, sizes, strict=False)]
+
+    def _member(self, member: zipped.Member, size: int) -> Part:
+        name = f"{self.path}/{member.name}"
+
+        def unpack(part: Part) -> Iterator[bytes]:
+            with self.path.open("rb") as file:
+                blocks = zipped.unpacked(file, member)
+                yield from self._text(self._said(file, blocks, part, f"{name}: the zip data", member.at))
+            part.position = size
+
+        return Part(name, self.path / member.name, size, lambda part: self._guarded(unpack(part)))
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:
