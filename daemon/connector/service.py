@@ -109,7 +109,10 @@ class Connector:
         self.reconciler: Reconciler
         self.server: ChannelServer
         self.warnings = Warnings(
-            lambda: self.orders.warnings(), lambda: self.session.warnings(), lambda: report.warnings_of(self)
+            lambda: self.orders.warnings(),
+            lambda: self.session.warnings(),
+            lambda: self.reconciler.warnings(),
+            lambda: report.warnings_of(self),
         )
 
     @property
@@ -151,11 +154,9 @@ class Connector:
                 return await self.session.instruments()
             except UsageError:
                 raise
-            except HftdError as error:
-                why = str(error)
-            except (aiohttp.ClientError, OSError, ValueError) as error:
+            except (HftdError, aiohttp.ClientError, OSError, ValueError) as error:
                 why = str(error) or type(error).__name__
-            wait_s = backoff.next_s()
+                wait_s = backoff.next_s(error)
             _log.warning("the exchange's instruments are not to be had", why=why, again_in_s=round(wait_s, 3))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
@@ -263,13 +264,18 @@ class Connector:
 
     async def _refresh(self) -> None:
         """Ask now and then what the exchange's filters are, and which instruments trade."""
+        backoff = Backoff(60.0, INSTRUMENTS_EVERY_S, self._seed + 3)
+        wait_s = INSTRUMENTS_EVERY_S
         while True:
-            await asyncio.sleep(INSTRUMENTS_EVERY_S)
+            await asyncio.sleep(wait_s)
             try:
                 instruments = await self.session.instruments()
             except (HftdError, aiohttp.ClientError, OSError, ValueError) as error:
                 _log.warning("the instruments were not refreshed", why=str(error) or type(error).__name__)
+                wait_s = backoff.next_s(error)
                 continue
+            backoff.reset()
+            wait_s = INSTRUMENTS_EVERY_S
             self._take_over(instruments)
 
     def _take_over(self, instruments: list[Instrument]) -> None:

@@ -1,11 +1,11 @@
 """The market data session of Binance USD-M Futures: one connection, all instruments that were asked for.
 
-Limits: `STREAMS_MAX` streams, one snapshot at a time, and those of :mod:`~daemon.venues.binancefutures.subscriptions`.
+Limits: `STREAMS_MAX` streams, and those of the folder's `subscriptions`, `snapshots` and `liveness`.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 import aiohttp
@@ -27,9 +27,11 @@ from daemon.venues.binancefutures import book, wire
 from daemon.venues.binancefutures.config import BinanceFuturesConfig
 from daemon.venues.binancefutures.feeds import BEST, DIFF, Feed
 from daemon.venues.binancefutures.instruments import WireError
+from daemon.venues.binancefutures.liveness import Liveness
 from daemon.venues.binancefutures.rest import Rest
 from daemon.venues.binancefutures.snapshots import Snapshots
 from daemon.venues.binancefutures.subscriptions import Subscriptions
+from daemon.warnings import Warn
 from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
 from hftd.clock import monotonic_ns, wall_ns
 from hftd.errors import RefusedError
@@ -82,6 +84,16 @@ class MarketSession:
         self.oddities = Oddities(_log)
         self.supervision = Supervision("market")
         self._snapshots = Snapshots(rest, self._on_snapshot, self.oddities, seed)
+        self._liveness = Liveness(
+            rest,
+            self.oddities,
+            config.stale_after_s,
+            again=self._subscriptions.again,
+            resync=self._resync,
+            set_valid=self._set_valid,
+            seed=seed + 2,
+        )
+        self._backoff = Backoff(0.5, 30.0, seed)
 
     # What the connector asks.
 
@@ -107,14 +119,32 @@ class MarketSession:
 
     async def run(self) -> None:
         """Keep the connection up until cancelled."""
-        backoff = Backoff(0.5, 30.0, self._seed)
         await supervised(
-            "market", self._connect_once, backoff, supervision=self.supervision, on_down=self._on_down
+            "market", self._connect_once, self._backoff, supervision=self.supervision, on_down=self._on_down
         )
 
-    def statistics(self) -> dict[str, Any]:
+    def statistics(self) -> dict[str, int]:
         """Counters, for `hftd status`."""
-        return {"messages": self.messages, "bytes": self.bytes, "odd": dict(self.oddities.counts)}
+        liveness = self._liveness
+        found = {f"odd: {kind}": count for kind, count in self.oddities.counts.items()}
+        return found | {
+            "market_bytes": self.bytes,
+            "retries: market": self._backoff.count,
+            "retries: snapshots": self._snapshots.retries,
+            "silent_asked": liveness.asked,
+            "silent_quiet": liveness.found_quiet,
+            "silent_dead": liveness.found_dead,
+            "silent_unverified": liveness.failures,
+        }
+
+    def warnings(self) -> Iterator[Warn]:
+        """What needs a person."""
+        yield from self._liveness.warnings(self._feeds.values())
+        for stream, why in self._subscriptions.refused.items():
+            symbol = self._streams[stream].instrument.symbol
+            yield Warn(
+                "subscription_refused", f"{symbol}: the exchange refuses the stream {stream}: {why}", stream
+            )
 
     def feed(self, number: int) -> Feed | None:
         """What is known of an instrument."""
@@ -148,8 +178,10 @@ class MarketSession:
     def _on_down(self, why: str) -> None:
         for feed in self._feeds.values():
             feed.lose()
+            feed.hear_nothing()
             self._set_valid(feed, False, why)
         self._snapshots.clear()
+        self._liveness.clear()
 
     async def _read(self, socket: "aiohttp.ClientWebSocketResponse[Any]") -> None:
         receive, text = socket.receive, aiohttp.WSMsgType.TEXT
@@ -186,6 +218,7 @@ class MarketSession:
             pinged = silent_ns >= stale_ns // 2
             self._check_first_messages(now_ns)
             self._check_depth(now_ns, stale_ns)
+            self._liveness.look(self._feeds.values(), now_ns)
 
     def _check_first_messages(self, now_ns: int) -> None:
         late = self._subscriptions.late(now_ns)
@@ -250,8 +283,10 @@ class MarketSession:
                 _log.warning(
                     "an event that is not known is ignored", event_name=read.name, message=message[:300]
                 )
-        elif isinstance(read, wire.ControlReply) and read.problem:
-            self.oddities.note("refused", f"the exchange refused a subscription: {read.problem}", message)
+        elif isinstance(read, wire.ControlReply):
+            self._subscriptions.answered(read.id, read.problem)
+            if read.problem:
+                self.oddities.note("refused", f"the exchange refused a subscription: {read.problem}", message)
 
     def _on_depth(self, feed: Feed, data: wire.DepthUpdate, local_ns: int) -> bool:
         rows = self._writer.depth(data.b, data.a, data.T * wire.MS_NS, local_ns)
@@ -259,11 +294,13 @@ class MarketSession:
             # What it would have changed is not known: the next diff won't follow.
             return False
         feed.ahead_since_ns = 0
-        was_joined = feed.sync.is_joined
+        feed.depth_ns = self._last_ns
         action = feed.sync.diff(data.u, data.pu)
         if action == book.APPLY:
             self._on_rows(feed.number, rows, True)
-            if not was_joined:
+            if not feed.is_valid:
+                # The first one after a snapshot; or the book was doubted, and nothing is missing.
+                feed.held.clear()
                 self._set_valid(feed, True, "")
         elif action == book.HOLD:
             feed.hold(DIFF, data.u, data.pu, rows)
@@ -281,6 +318,8 @@ class MarketSession:
         )
         if rows is None:
             return False
+        feed.best_ns = self._last_ns
+        feed.best = data
         if not feed.ahead_since_ns and feed.sync.is_joined and data.u > feed.sync.last_id:
             feed.ahead_since_ns = self._last_ns
         if self._best_is_book and not feed.is_valid:
@@ -290,6 +329,8 @@ class MarketSession:
         return True
 
     def _on_trade(self, feed: Feed, data: wire.Trade, local_ns: int) -> bool:
+        feed.trade_ns = self._last_ns
+        feed.trade_ms = data.T
         if data.X != "MARKET":
             self.oddities.count(f"trades {data.X[:40]}")
             return True
@@ -306,6 +347,8 @@ class MarketSession:
         if feed.is_valid == is_valid:
             return
         feed.is_valid = is_valid
+        feed.why = why
+        feed.invalid_ns = 0 if is_valid else monotonic_ns()
         symbol = feed.instrument.symbol
         if is_valid:
             feed.resyncs += 1

@@ -19,6 +19,7 @@ from yarl import URL
 from daemon.connector.limiter import Limiter, Priority
 from daemon.connector.offset import ClockOffset
 from daemon.connector.supervise import Backoff
+from daemon.connector.venue import AnsweredError
 from daemon.orders.messages import UNKNOWN
 from daemon.venues.binancefutures.account import read_server_time
 from daemon.venues.binancefutures.codes import CLOCK_CODES, TOO_MANY_ORDERS_CODE, TOO_MANY_STATUSES, verdict
@@ -69,7 +70,7 @@ class FateUnknownError(HftdError):
     """The request was sent, or may have been, and there is no answer."""
 
 
-class ExchangeError(HftdError):
+class ExchangeError(AnsweredError):
     """The exchange answered with an error.
 
     Attributes:

@@ -192,8 +192,7 @@ class BinanceFuturesSession:
 
     def counters(self) -> dict[str, int]:
         """All other counters."""
-        found = {f"odd: {kind}": count for kind, count in self.market.oddities.counts.items()}
-        found["market_bytes"] = self.market.bytes
+        found = self.market.statistics()
         if self.trading is not None:
             found.update(self.trading.statistics())
         return found
