@@ -31,6 +31,7 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
         "bots_dropped": bots.dropped,
         "reconciled": connector.reconciler.done,
         "reconcile_failures": connector.reconciler.failures,
+        "retries: reconciliation": connector.reconciler.retries,
         "resyncs_of_bots": sum(bot.resyncs for bot in bots.attached),
         "bots_attached": server.statistics.attached,
         "bots_refused": server.statistics.refused,

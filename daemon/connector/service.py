@@ -117,7 +117,10 @@ class Connector:
         self.reconciler: Reconciler
         self.server: ChannelServer
         self.warnings = Warnings(
-            lambda: self.orders.warnings(), lambda: self.session.warnings(), lambda: report.warnings_of(self)
+            lambda: self.orders.warnings(),
+            lambda: self.session.warnings(),
+            lambda: self.reconciler.warnings(),
+            lambda: report.warnings_of(self),
         )
 
     @property
@@ -161,11 +164,9 @@ class Connector:
                 return await self.session.instruments()
             except UsageError:
                 raise
-            except HftdError as error:
-                why = str(error)
-            except (aiohttp.ClientError, OSError, ValueError) as error:
+            except (HftdError, aiohttp.ClientError, OSError, ValueError) as error:
                 why = str(error) or type(error).__name__
-            wait_s = backoff.next_s()
+                wait_s = backoff.next_s(error)
             _log.warning("the exchange's instruments are not to be had", why=why, again_in_s=round(wait_s, 3))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
@@ -302,15 +303,17 @@ class Connector:
                 async with asyncio.timeout(INSTRUMENTS_EVERY_S):
                     await self._instruments_wanted.wait()
             self._instruments_wanted.clear()
+            failure: Exception | None = None
             try:
                 instruments = await self.session.instruments()
             except (HftdError, aiohttp.ClientError, OSError, ValueError) as error:
                 _log.warning("the instruments were not refreshed", why=str(error) or type(error).__name__)
                 self._instruments_wanted.set()
+                failure = error
             else:
                 if self._take_over(instruments):
                     pauses.reset()
-            await asyncio.sleep(pauses.next_s())
+            await asyncio.sleep(pauses.next_s(failure))
 
     def _take_over(self, instruments: Sequence[Instrument]) -> bool:
         """New descriptions of instruments; whether something was new.

@@ -1,6 +1,7 @@
-"""Connections that are made again: back-off with jitter, planned ends before the exchange's, and what was counted."""
+"""What is tried again: back-off with jitter, a limit and a budget; connections, with planned ends before the exchange's."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from random import Random
@@ -14,12 +15,21 @@ from hftd.errors import HftdError, UsageError
 
 STABLE_S: Final = 30.0
 """A connection that held so long begins its back-off from the start."""
+BUDGET: Final = 60
+"""So many tries within `BUDGET_S`, however often things went well in between; after that each waits the limit."""
+BUDGET_S: Final = 60.0
 
 _log = structlog.get_logger("hftd.connector")
 
 
 class ConnectionBrokenError(HftdError):
-    """A connection is of no use any more, and is to be made again: closed, stale, silent, out of step."""
+    """A connection is of no use any more, and is to be made again: closed, stale, silent, out of step.
+
+    Attributes:
+        wait_s: Not before so long: the exchange bans us until then.
+    """
+
+    wait_s: float = 0.0
 
 
 EXPECTED_ERRORS: Final = (
@@ -34,31 +44,58 @@ EXPECTED_ERRORS: Final = (
 
 
 class Backoff:
-    """Waits that double up to a limit, each drawn from the upper half of its span, so that clients do not come in step.
+    """The pauses of one thing that is tried again. Whatever is retried, anywhere, waits by one of these.
+
+    Waits double up to a limit, each drawn from the upper half of its span, so that clients do not come in step. A
+    budget holds where failures and successes alternate, and `reset` would begin with the first wait each time.
 
     Args:
         first_s: The longest first wait.
-        limit_s: No wait is longer.
+        limit_s: No wait is longer, unless the failure itself says for how long nothing can be done.
         seed: Of the jitter.
+        budget: So many tries within `BUDGET_S`; the ones beyond it wait the limit.
+
+    Attributes:
+        count: How often it was tried again in all; for ``hftd status``.
+        failures: How often in a row.
     """
 
-    def __init__(self, first_s: float, limit_s: float, seed: int) -> None:
+    def __init__(self, first_s: float, limit_s: float, seed: int, *, budget: int = BUDGET) -> None:
         if not 0 < first_s <= limit_s:
-            raise UsageError(f"a back-off from {first_s} to {limit_s} s is none")
+            raise UsageError(f"a back-off can't go from {first_s} s to {limit_s} s")
         self._first_s = first_s
         self._limit_s = limit_s
         self._random = Random(seed)  # noqa: S311 - jitter is no secret
         self._span_s = first_s
+        self._tries: deque[int] = deque(maxlen=budget)
+        self.count = 0
+        self.failures = 0
 
-    def next_s(self) -> float:
-        """How long to wait now."""
+    def next_s(self, error: BaseException | None = None) -> float:
+        """How long to wait now, and then try again.
+
+        Args:
+            error: What failed; if it has a `wait_s` (a ban), the wait is no shorter.
+        """
+        now_ns = monotonic_ns()
+        tries = self._tries
+        if len(tries) == tries.maxlen and now_ns - tries[0] < BUDGET_S * 1e9:
+            self._span_s = self._limit_s
+        tries.append(now_ns)
+        self.count += 1
+        self.failures += 1
         wait_s = self._span_s * (0.5 + 0.5 * self._random.random())
         self._span_s = min(2 * self._span_s, self._limit_s)
-        return wait_s
+        return max(wait_s, getattr(error, "wait_s", 0.0))
+
+    async def pause(self, error: BaseException | None = None) -> None:
+        """Wait so long."""
+        await asyncio.sleep(self.next_s(error))
 
     def reset(self) -> None:
         """Things went well: begin with the first wait again."""
         self._span_s = self._first_s
+        self.failures = 0
 
 
 def planned_life_s(limit_s: float, seed: int, early: float = 0.1) -> float:
@@ -122,17 +159,16 @@ async def supervised(
     while True:
         seen.attempts += 1
         start_ns = monotonic_ns()
-        failed = True
+        failure: Exception | None = None
         try:
             await connect_once()
-            failed = False
             why = "its planned end"
         except UsageError:
             raise
         except EXPECTED_ERRORS as error:
-            why = str(error) or type(error).__name__
+            failure, why = error, str(error) or type(error).__name__
         except Exception as error:
-            why = f"{type(error).__name__}: {error}"
+            failure, why = error, f"{type(error).__name__}: {error}"
             _log.exception("a connection failed unexpectedly", connection=name)
         finally:
             seen.down()
@@ -141,7 +177,7 @@ async def supervised(
         held_s = (monotonic_ns() - start_ns) / 1e9
         if held_s >= stable_s:
             backoff.reset()
-        if not failed:
+        if failure is None:
             seen.planned_ends += 1
             if held_s >= stable_s:
                 _log.info(
@@ -151,7 +187,7 @@ async def supervised(
         else:
             seen.failures += 1
             seen.last_error = why
-        wait_s = backoff.next_s()
+        wait_s = backoff.next_s(failure)
         _log.warning(
             "connection lost", connection=name, why=why, held_s=round(held_s, 3), again_in_s=round(wait_s, 3)
         )

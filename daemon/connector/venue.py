@@ -12,7 +12,11 @@ from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.orders.messages import Command, Execution, Holding, Instrument, Outcome, Report
 from daemon.warnings import Warn
 from hftd.channel.status import Connection, Used
-from hftd.errors import ConfigError
+from hftd.errors import ConfigError, HftdError
+
+
+class AnsweredError(HftdError):
+    """The exchange answered a question with an error: others may well be answered."""
 
 
 class Listener(Protocol):
@@ -104,6 +108,11 @@ class Session(Protocol):
         """The fills of a symbol since a moment of the exchange's clock.
 
         Those that `is_counted` (by symbol, trade id and side) may come without a client id.
+
+        Raises:
+            AnsweredError: The exchange refused this question.
+            HftdError: There was no answer.
+            ValueError: The answer can't be read.
         """
         ...
 

@@ -14,7 +14,7 @@ comes back in from there (a venue that refuses at once) is taken in the same way
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import structlog
 
@@ -260,17 +260,20 @@ class OrderManager:
         holdings: Sequence[Holding],
         asked_ns: int,
         now_ns: int,
+        *,
+        unasked: Collection[str] = (),
     ) -> Reconciliation:
         """Take over what the exchange says of the whole account.
 
         Args:
             open_orders: All open orders of the account.
-            executions: Of all `symbols()`, since `executions_since_ns`.
+            executions: Of all `symbols()` in which something can have changed, since `executions_since_ns`.
             holdings: Of all instruments with a position.
             asked_ns: When the first of these was asked for, on our clock.
             now_ns: Now.
+            unasked: Instruments whose executions could not be fetched: nothing of them is concluded.
         """
-        result = self._reconciler.reconcile(open_orders, executions, holdings, asked_ns, now_ns)
+        result = self._reconciler.reconcile(open_orders, executions, holdings, asked_ns, now_ns, unasked)
         self._let_out(now_ns)
         return result
 

@@ -13,7 +13,7 @@ The rules, and what makes each one safe:
   the first time an execution may be on its way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -220,6 +220,7 @@ class Reconciler:
         holdings: Sequence[Holding],
         asked_ns: int,
         now_ns: int,
+        unasked: Collection[str] = (),
     ) -> Reconciliation:
         """See `OrderManager.reconcile`."""
         store = self._store
@@ -240,11 +241,12 @@ class Reconciler:
         self._strays.forget_unlisted(listed)
         self._strays.listed([one for one in foreign if not store.is_ours(one.client_id)], now_ns)
         missed, deferred = self._count(executions, now_ns)
+        deferred.update(unasked)
         self._counters.missed_executions += missed
         queried = self._ask_about_unlisted(listed, asked_ns, now_ns)
         for client_id in adopted:
             self._settle_adopted(store.orders[client_id], now_ns)
-        self._write_off(asked_ns, now_ns)
+        self._write_off(asked_ns, now_ns, unasked)
         differences = self._compare_all(holdings, deferred, asked_ns, now_ns)
         if not deferred:
             store.settled(asked_ns)
@@ -345,9 +347,11 @@ class Reconciler:
                 queried.append(order.client_id)
         return queried
 
-    def _write_off(self, asked_ns: int, now_ns: int) -> None:
+    def _write_off(self, asked_ns: int, now_ns: int, unasked: Collection[str]) -> None:
         store = self._store
         for client_id, since_ns in list(store.gaps.items()):
+            if store.orders[client_id].symbol in unasked:
+                continue
             if asked_ns - since_ns < SETTLE_NS:
                 self.want(since_ns + SETTLE_NS)
                 continue

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.connector.limiter import Limiter, RateLimit
+from daemon.connector.limiter import Limiter, Priority, RateLimit
 from hftd.errors import UsageError
 
 S = 1_000_000_000
@@ -47,8 +47,8 @@ def test_the_reserve_is_for_what_is_urgent():
     one = limiter(10, reserve=3)
     assert one.take({"orders_10s": 7}, 0) == 0
     assert one.take({"orders_10s": 1}, 0) > 0
-    assert one.take({"orders_10s": 3}, 0, is_urgent=True) == 0
-    assert one.take({"orders_10s": 1}, 0, is_urgent=True) > 0
+    assert one.take({"orders_10s": 3}, 0, Priority.URGENT) == 0
+    assert one.take({"orders_10s": 1}, 0, Priority.URGENT) > 0
 
 
 def test_what_the_exchange_counted_is_believed_where_it_is_more():

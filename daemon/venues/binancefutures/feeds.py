@@ -6,8 +6,9 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from daemon.orders.messages import Instrument
-from daemon.venues.binancefutures import book
+from daemon.venues.binancefutures import book, wire
 from daemon.venues.binancefutures.grid import Grid
+from hftd.clock import monotonic_ns
 
 HELD_MAX: Final = 4096
 """Messages that are kept while a snapshot is on its way; with more the oldest go, and the snapshot must be newer."""
@@ -27,6 +28,10 @@ class Feed:
         wants_snapshot: Whether one was asked for, or is to be.
         held: (DIFF or BEST, u, pu, rows) of what came since the book was lost, in its order.
         ahead_since_ns: Since when best prices come that are newer than the last diff; 0 if none do.
+        depth_ns: When the last message of the depth stream came (monotonic), 0 for never; likewise `best_ns`, `trade_ns`.
+        best: The last best prices; None before the first.
+        trade_ms: The last trade's time at the exchange.
+        invalid_ns: Since when the book is not valid (monotonic), and `why`.
     """
 
     def __init__(self, instrument: Instrument, streams: tuple[str, ...]) -> None:
@@ -39,6 +44,13 @@ class Feed:
         self.wants_snapshot = False
         self.held: deque[tuple[int, int, int, NDArray[Any]]] = deque()
         self.ahead_since_ns = 0
+        self.depth_ns = 0
+        self.best_ns = 0
+        self.trade_ns = 0
+        self.best: wire.BookTicker | None = None
+        self.trade_ms = 0
+        self.invalid_ns = monotonic_ns()
+        self.why = "it has not been synchronised yet"
         self.messages = 0
         self.gaps = 0
         self.resyncs = 0
@@ -51,6 +63,17 @@ class Feed:
         self.grid.lose()
         self.wants_snapshot = False
         self.ahead_since_ns = 0
+
+    def hear_nothing(self) -> None:
+        """Another connection begins: nothing was heard on it."""
+        self.depth_ns = self.best_ns = self.trade_ns = 0
+        self.best = None
+
+    @property
+    def newest_id(self) -> int:
+        """The newest update that was heard of; -1 without one."""
+        best_id = self.best.u if self.best is not None else -1
+        return max(self.sync.last_id, best_id, self.held[-1][1] if self.held else -1)
 
     def hold(self, kind: int, last_id: int, previous_id: int, rows: NDArray[Any]) -> None:
         """Keep a diff's or a best price's rows until there is a snapshot."""

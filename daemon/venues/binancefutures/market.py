@@ -1,6 +1,6 @@
 """The market data session of Binance USD-M Futures: one connection, all instruments that were asked for.
 
-Limits: `STREAMS_MAX` streams, one snapshot at a time, and those of :mod:`~daemon.venues.binancefutures.subscriptions`.
+Limits: `STREAMS_MAX` streams, and those of the folder's `subscriptions`, `snapshots` and `liveness`.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from daemon.venues.binancefutures import book, wire
 from daemon.venues.binancefutures.config import BinanceFuturesConfig
 from daemon.venues.binancefutures.feeds import BEST, DIFF, Feed
 from daemon.venues.binancefutures.instruments import WireError
+from daemon.venues.binancefutures.liveness import Liveness
 from daemon.venues.binancefutures.rest import Rest
 from daemon.venues.binancefutures.snapshots import Snapshots
 from daemon.venues.binancefutures.subscriptions import Subscriptions
@@ -86,6 +87,16 @@ class MarketSession:
         self.oddities = Oddities(_log)
         self.supervision = Supervision("market")
         self._snapshots = Snapshots(rest, self._on_snapshot, self.oddities, seed)
+        self._liveness = Liveness(
+            rest,
+            self.oddities,
+            config.stale_after_s,
+            again=self._subscriptions.again,
+            resync=self._resync,
+            set_valid=self._set_valid,
+            seed=seed + 2,
+        )
+        self._backoff = Backoff(0.5, 30.0, seed)
 
     # What the connector asks.
 
@@ -111,13 +122,26 @@ class MarketSession:
 
     async def run(self) -> None:
         """Keep the connection up until cancelled."""
-        backoff = Backoff(0.5, 30.0, self._seed)
         await supervised(
-            "market", self._connect_once, backoff, supervision=self.supervision, on_down=self._on_down
+            "market", self._connect_once, self._backoff, supervision=self.supervision, on_down=self._on_down
         )
 
+    def statistics(self) -> dict[str, int]:
+        """Counters, for `hftd status`."""
+        liveness = self._liveness
+        found = {f"odd: {kind}": count for kind, count in self.oddities.counts.items()}
+        return found | {
+            "market_bytes": self.bytes,
+            "retries: market": self._backoff.count,
+            "retries: snapshots": self._snapshots.retries,
+            "silent_asked": liveness.asked,
+            "silent_quiet": liveness.found_quiet,
+            "silent_dead": liveness.found_dead,
+            "silent_unverified": liveness.failures,
+        }
+
     def warnings(self) -> Iterator[Warn]:
-        """Books that hold prices on no tick; those whose steps have changed are warned of as such."""
+        """What needs a person; books whose steps have changed are warned of as such."""
         for feed in self._feeds.values():
             if feed.grid.is_off and not feed.grid.has_changed:
                 symbol = feed.instrument.symbol
@@ -127,10 +151,12 @@ class MarketSession:
                     "the exchange has changed the tick, give the bots the new one and restart the connector",
                     symbol,
                 )
-
-    def statistics(self) -> dict[str, Any]:
-        """Counters, for `hftd status`."""
-        return {"messages": self.messages, "bytes": self.bytes, "odd": dict(self.oddities.counts)}
+        yield from self._liveness.warnings(self._feeds.values())
+        for stream, why in self._subscriptions.refused.items():
+            symbol = self._streams[stream].instrument.symbol
+            yield Warn(
+                "subscription_refused", f"{symbol}: the exchange refuses the stream {stream}: {why}", stream
+            )
 
     def feed(self, number: int) -> Feed | None:
         """What is known of an instrument."""
@@ -164,8 +190,10 @@ class MarketSession:
     def _on_down(self, why: str) -> None:
         for feed in self._feeds.values():
             feed.lose()
+            feed.hear_nothing()
             self._set_valid(feed, False, why)
         self._snapshots.clear()
+        self._liveness.clear()
 
     async def _read(self, socket: "aiohttp.ClientWebSocketResponse[Any]") -> None:
         receive, text = socket.receive, aiohttp.WSMsgType.TEXT
@@ -202,6 +230,7 @@ class MarketSession:
             pinged = silent_ns >= stale_ns // 2
             self._check_first_messages(now_ns)
             self._check_depth(now_ns, stale_ns)
+            self._liveness.look(self._feeds.values(), now_ns)
 
     def _check_first_messages(self, now_ns: int) -> None:
         late = self._subscriptions.late(now_ns)
@@ -266,8 +295,10 @@ class MarketSession:
                 _log.warning(
                     "an event that is not known is ignored", event_name=read.name, message=message[:300]
                 )
-        elif isinstance(read, wire.ControlReply) and read.problem:
-            self.oddities.note("refused", f"the exchange refused a subscription: {read.problem}", message)
+        elif isinstance(read, wire.ControlReply):
+            self._subscriptions.answered(read.id, read.problem)
+            if read.problem:
+                self.oddities.note("refused", f"the exchange refused a subscription: {read.problem}", message)
 
     def _on_depth(self, feed: Feed, data: wire.DepthUpdate, local_ns: int) -> bool:
         rows = self._writer.depth(data.b, data.a, data.T * wire.MS_NS, local_ns, feed.grid.per_price)
@@ -276,13 +307,15 @@ class MarketSession:
             return False
         has_off = self._writer.off_grid > 0
         feed.ahead_since_ns = 0
-        was_joined = feed.sync.is_joined
+        feed.depth_ns = self._last_ns
         action = feed.sync.diff(data.u, data.pu)
         if action == book.APPLY:
             if has_off:
                 rows = self._sort_out(feed, rows, feed.grid.on_levels)
             self._on_rows(feed.number, rows, True)
-            if not was_joined:
+            if not feed.is_valid:
+                # The first one after a snapshot; or the book was doubted, and nothing is missing.
+                feed.held.clear()
                 self._set_valid(feed, True, "")
         elif action == book.HOLD:
             feed.hold(DIFF, data.u, data.pu, rows)
@@ -306,6 +339,8 @@ class MarketSession:
         if rows is None:
             return False
         has_off = self._writer.off_grid > 0
+        feed.best_ns = self._last_ns
+        feed.best = data
         if not feed.ahead_since_ns and feed.sync.is_joined and data.u > feed.sync.last_id:
             feed.ahead_since_ns = self._last_ns
         if self._best_is_book and not feed.is_valid:
@@ -317,6 +352,8 @@ class MarketSession:
         return True
 
     def _on_trade(self, feed: Feed, data: wire.Trade, local_ns: int) -> bool:
+        feed.trade_ns = self._last_ns
+        feed.trade_ms = data.T
         if data.X != "MARKET":
             self.oddities.count(f"trades {data.X[:40]}")
             return True
@@ -333,6 +370,8 @@ class MarketSession:
         if feed.is_valid == is_valid:
             return
         feed.is_valid = is_valid
+        feed.why = why
+        feed.invalid_ns = 0 if is_valid else monotonic_ns()
         if is_valid:
             feed.resyncs += 1
         self._tell_state(feed, why)

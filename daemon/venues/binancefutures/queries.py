@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from daemon.connector.limiter import Priority
 from daemon.orders.messages import BY_QUERY, Execution, Holding, Report
 from daemon.venues.binancefutures.account import (
     Balance,
@@ -172,7 +173,7 @@ class Queries:
         """One order, None if the exchange knows none of that name."""
         name = ("origClientOrderId", client_id) if client_id else ("orderId", exch_order_id)
         try:
-            body = await self._rest.ask("/fapi/v1/order", [("symbol", symbol), name])
+            body = await self._rest.ask("/fapi/v1/order", [("symbol", symbol), name], priority=Priority.ORDERS)
         except ExchangeError as error:
             if error.code in NO_SUCH_ORDER_CODES:
                 return None
@@ -269,7 +270,9 @@ class Queries:
         Raises:
             WireError, ExchangeError, NotSentError, FateUnknownError: Not known to be done.
         """
-        await self._rest.ask("/fapi/v1/allOpenOrders", [("symbol", symbol)], method="DELETE")
+        await self._rest.ask(
+            "/fapi/v1/allOpenOrders", [("symbol", symbol)], method="DELETE", priority=Priority.URGENT
+        )
 
     async def countdown(self, symbol: str, ms: int) -> None:
         """Have the exchange cancel all orders in a symbol unless it hears again within so long; 0 switches it off."""
@@ -278,8 +281,9 @@ class Queries:
             [("symbol", symbol), ("countdownTime", ms)],
             weight=10,
             method="POST",
-            tries=1 if ms else 3,
+            tries=1,
             timeout_s=5.0,
+            priority=Priority.URGENT,
         )
 
 

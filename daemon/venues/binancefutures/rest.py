@@ -2,9 +2,12 @@
 
 A request that changes something is written to a socket at most once. aiohttp repeats a PUT or DELETE by itself when a
 kept connection turns out to be closed; `_never_again` stops it, since the first one may have been handled.
+
+While the exchange bans us nothing is sent here, by whomever: `call` itself refuses.
 """
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
@@ -13,8 +16,10 @@ import msgspec
 import structlog
 from yarl import URL
 
-from daemon.connector.limiter import Limiter
+from daemon.connector.limiter import Limiter, Priority
 from daemon.connector.offset import ClockOffset
+from daemon.connector.supervise import Backoff
+from daemon.connector.venue import AnsweredError
 from daemon.orders.messages import UNKNOWN
 from daemon.venues.binancefutures.account import read_server_time
 from daemon.venues.binancefutures.codes import CLOCK_CODES, TOO_MANY_ORDERS_CODE, TOO_MANY_STATUSES, verdict
@@ -22,16 +27,20 @@ from daemon.venues.binancefutures.instruments import WireError, counts_of_header
 from daemon.venues.binancefutures.orders import ErrorText, read_error
 from daemon.venues.binancefutures.signing import RECV_WINDOW_MS, Signer, query, redact, signed_query
 from hftd.clock import running_ns
-from hftd.errors import HftdError
+from hftd.errors import HftdError, UsageError
 
 BODY_BYTES_MAX: Final = 64 * 2**20
 TRIES: Final = 3
-"""Of a question, which may be asked again."""
+"""Of a question, which may be asked again: after so long at first, and `AGAIN_MAX_S` at most."""
+AGAIN_S: Final = 0.2
+AGAIN_MAX_S: Final = 2.0
 WAIT_S_MAX: Final = 60.0
 """A question waits so long for its turn under the limits, then fails."""
 BAN_S: Final = {429: 5.0, 418: 120.0}
 """How long to be quiet if the answer does not say."""
 _BAN_S_MAX: Final = 3 * 86_400.0
+_ALLOWED: Final = re.compile(r"current limit.{0,80}? is (\d{1,7}) request")
+"""How the exchange says what it allows in a minute when that was too much."""
 
 Auth = Literal["none", "key", "signed"]
 Params = Sequence[tuple[str, object]]
@@ -40,14 +49,28 @@ _log = structlog.get_logger("hftd.connector")
 
 
 class NotSentError(HftdError):
-    """There was no connection: nothing was sent."""
+    """There was no connection, or no room under the limits: nothing was sent.
+
+    Attributes:
+        wait_s: Nothing will be sent before so long.
+    """
+
+    wait_s: float = 0.0
+
+
+class BannedError(NotSentError):
+    """The exchange wants to hear nothing."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"the exchange bans this address for {wait_s:.0f} s more")
+        self.wait_s = wait_s
 
 
 class FateUnknownError(HftdError):
     """The request was sent, or may have been, and there is no answer."""
 
 
-class ExchangeError(HftdError):
+class ExchangeError(AnsweredError):
     """The exchange answered with an error.
 
     Attributes:
@@ -122,6 +145,7 @@ class Rest:
         """Whether the last call got an answer."""
         self.calls = 0
         self.failures = 0
+        self.retries = 0
 
     def __repr__(self) -> str:
         return f"Rest({self._url})"
@@ -139,6 +163,8 @@ class Rest:
             NotSentError: It surely was not sent.
             FateUnknownError: It may have been handled.
         """
+        if ban_s := self._limiter.ban_left_s(running_ns()):
+            raise BannedError(ban_s)
         url, headers = self._url + path, {}
         if auth != "none":
             assert self._signer is not None
@@ -171,28 +197,60 @@ class Rest:
             raise NotSentError(
                 f"{method} {path}: no connection to {self._url} ({type(error).__name__})"
             ) from None
-        except (FateUnknownError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (FateUnknownError, WireError, aiohttp.ClientError, TimeoutError, OSError) as error:
             # Without the cause: its text may hold the query string.
             self.failures += 1
             raise FateUnknownError(f"{method} {path}: no answer ({type(error).__name__})") from None
 
     def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
         now_ns = running_ns()
-        self._limiter.seen(counts_of_headers(headers), now_ns)
-        error = (
-            None
-            if status == 200
-            else (read_error(body) or ErrorText(0, body[:200].decode("utf-8", "replace")))
-        )
+        counts = counts_of_headers(headers)
+        self._limiter.seen(counts, now_ns)
+        error = None
+        if status != 200:
+            error = read_error(body) or ErrorText(0, body[:200].decode("utf-8", "replace"))
+        elif body.lstrip()[:1] not in (b"{", b"["):
+            # A page of whatever stands in front of the exchange says nothing about the request.
+            error = ErrorText(0, f"no JSON: {body[:200].decode('utf-8', 'replace')}")
         if status in TOO_MANY_STATUSES and (error is None or error.code != TOO_MANY_ORDERS_CODE):
             # Too many orders is about orders alone: cancels must still pass.
-            self.quiet(_retry_after_s(headers, status), now_ns)
+            self._take_over_limit(error.msg if error else "", counts)
+            self.quiet(_retry_after_s(headers, status), now_ns, is_all=False)
         return Answer(status, body, error)
 
-    def quiet(self, wait_s: float, now_ns: int) -> None:
-        """The exchange wants to hear nothing for so long."""
-        _log.warning("the exchange bans this address", for_s=wait_s)
-        self._limiter.banned_until(now_ns + int(min(wait_s, _BAN_S_MAX) * 1e9))
+    def _take_over_limit(self, words: str, counts: Mapping[str, int]) -> None:
+        """We were within the limit that we know, and it was too much: what the exchange allows is less.
+
+        The next exchangeInfo puts it right.
+        """
+        known = self._limiter.limit_of("weight_1m")
+        if known is None:
+            return
+        said = _ALLOWED.search(words)
+        if said is not None:
+            allowed = int(said[1])
+        elif (used := counts.get("weight_1m", 0)) > 0:
+            # What was used is a guess at the limit; never less than half of what was thought.
+            allowed = max(used, known.limit // 2)
+        else:
+            return
+        if self._limiter.lower("weight_1m", allowed):
+            _log.warning(
+                "the exchange allows less than it had said", limit="weight_1m", was=known.limit, now=allowed
+            )
+
+    def quiet(self, wait_s: float, now_ns: int, *, is_all: bool = True) -> None:
+        """The exchange wants to hear nothing for so long.
+
+        Args:
+            wait_s: How long.
+            now_ns: Now.
+            is_all: Whether that is known of the WebSocket API as well: then cancels do not try that way.
+        """
+        wait_s = min(wait_s, _BAN_S_MAX)
+        if wait_s > self._limiter.ban_left_s(now_ns) + 1.0:
+            _log.warning("the exchange bans this address", for_s=round(wait_s, 3), is_all=is_all)
+        self._limiter.banned_until(now_ns + int(wait_s * 1e9), is_all=is_all)
 
     async def ask(
         self,
@@ -204,22 +262,27 @@ class Rest:
         method: str = "GET",
         tries: int = TRIES,
         timeout_s: float = 10.0,
+        priority: Priority = Priority.REGULAR,
     ) -> bytes:
         """A question, or anything that may be done twice: waits for its turn, and tries again.
+
+        Whoever asks again and again pauses by a `Backoff`, and gives it what failed: in a ban this raises at once.
 
         Raises:
             ExchangeError: The exchange refused it.
             NotSentError: There is no connection.
             FateUnknownError: There was no answer.
         """
+        backoff = Backoff(AGAIN_S, AGAIN_MAX_S, self.calls)
         for last in (number == tries - 1 for number in range(tries)):
-            await self._turn(weight)
+            await self._turn(weight, priority)
             try:
                 answer = await self.call(method, path, params, auth=auth, timeout_s=timeout_s)
-            except (NotSentError, FateUnknownError):
-                if last:
+            except (NotSentError, FateUnknownError) as error:
+                if last or isinstance(error, BannedError):
                     raise
-                await asyncio.sleep(0.2)
+                self.retries += 1
+                await backoff.pause()
                 continue
             if answer.is_success:
                 return answer.body
@@ -229,8 +292,7 @@ class Rest:
                 or verdict(answer.status, error.code, error.msg)[0] == UNKNOWN
             )
             if error.code in CLOCK_CODES:
-                await self.sample_clock()
-                may_help = True
+                may_help = await self._ask_time_again()
             if last or not may_help:
                 raise ExchangeError(
                     redact(
@@ -239,15 +301,35 @@ class Rest:
                     status=answer.status,
                     code=error.code,
                 )
-            await asyncio.sleep(0.2)
+            self.retries += 1
+            await backoff.pause()
         raise AssertionError("unreachable")
 
-    async def _turn(self, weight: int) -> None:
+    async def _ask_time_again(self) -> bool:
+        """Another sample of the exchange's time; whether there is one."""
+        try:
+            await self.sample_clock()
+        except (ExchangeError, NotSentError, FateUnknownError, WireError):
+            return False
+        return True
+
+    async def _turn(self, weight: int, priority: Priority) -> None:
         waited_s = 0.0
-        while wait_ns := self._limiter.take({"weight_1m": weight}, running_ns()):
+        while True:
+            now_ns = running_ns()
+            try:
+                wait_ns = self._limiter.take({"weight_1m": weight}, now_ns, priority)
+            except UsageError as error:
+                # A limit may be lowered below what a question costs: that ends this question, and nothing else.
+                raise NotSentError(str(error)) from None
+            if not wait_ns:
+                return
             waited_s += wait_ns / 1e9
             if waited_s > WAIT_S_MAX:
-                raise NotSentError(f"the request limits leave no room for {wait_ns / 1e9:.0f} s")
+                ban_s = self._limiter.ban_left_s(now_ns)
+                raise BannedError(ban_s) if ban_s else NotSentError(
+                    f"the request limits leave no room for {wait_ns / 1e9:.0f} s"
+                )
             await asyncio.sleep(wait_ns / 1e9)
 
     async def sample_clock(self) -> None:
@@ -256,7 +338,7 @@ class Rest:
         Raises:
             NotSentError, FateUnknownError, ExchangeError, WireError: There is none.
         """
-        await self._turn(1)
+        await self._turn(1, Priority.REGULAR)
         sent_ns = running_ns()
         answer = await self.call("GET", "/fapi/v1/time", auth="none", timeout_s=5.0)
         received_ns = running_ns()

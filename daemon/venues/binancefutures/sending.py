@@ -11,6 +11,7 @@
 - An order's commands do not overtake each other: what is still to be answered on REST, or on a socket that is being
   replaced, keeps the order's later commands there.
 - A cancel takes an order's place or change out of the queue: those were surely not sent.
+- In a ban of REST cancels go on by the WebSocket API until it says that it is banned as well; nothing else is sent.
 """
 
 import asyncio
@@ -21,9 +22,9 @@ from typing import Final
 import msgspec
 import structlog
 
-from daemon.connector.limiter import Limiter, RateLimit
+from daemon.connector.limiter import Limiter, Priority, RateLimit
 from daemon.connector.offset import ClockOffset
-from daemon.orders.messages import REFUSED, UNKNOWN, Amend, Command, Outcome, Place, Withdraw
+from daemon.orders.messages import REFUSED, UNKNOWN, Amend, Command, Outcome, Place, Query, Withdraw
 from daemon.venues.binancefutures.instruments import Steps
 from daemon.venues.binancefutures.orders import outcome_of_error, outcome_of_order
 from daemon.venues.binancefutures.requests import RequestError, Requests, rest_request
@@ -102,7 +103,7 @@ class Sender:
         self._queue: deque[tuple[Command, int]] = (
             deque()
         )  # with the moment (monotonic) at which it is given up
-        self._urgent: deque[tuple[Command, int]] = deque()  # cancels and questions
+        self._urgent: deque[tuple[Command, int]] = deque()  # cancels
         self._wake: asyncio.TimerHandle | None = None
         self._rehearsed = Limiter([RateLimit(name, 1 << 40, 10_000_000_000) for name in COST_ORDER])
         self._rest_tasks: dict[asyncio.Task[None], Command] = {}
@@ -167,8 +168,10 @@ class Sender:
         kind = type(command)
         if kind is Place or kind is Amend:
             wait_ns = self._limiter.take(COST_ORDER, now_ns)
+        elif kind is Withdraw:
+            wait_ns = self._limiter.take(COST_CANCEL, now_ns, Priority.URGENT, is_apart=True)
         else:
-            wait_ns = self._limiter.take(COST_CANCEL, now_ns, is_urgent=True)
+            wait_ns = self._limiter.take(COST_CANCEL, now_ns)
         if wait_ns:
             self._later(command, wait_ns)
             return
@@ -209,19 +212,21 @@ class Sender:
         if type(command) is Withdraw and self._take_back(command):
             return
         now_ns = running_ns()
-        is_order = isinstance(command, Place | Amend)
-        if is_order and self._queue:
-            wait_ns = 1
-        elif is_order:
-            wait_ns = self._limiter.take(COST_ORDER, now_ns)
-        elif self._urgent:
-            wait_ns = 1
+        if type(command) is Withdraw:
+            wait_ns = 1 if self._urgent else self._take_cancel(now_ns)
+        elif type(command) is Query:
+            wait_ns = self._limiter.take(COST_CANCEL, now_ns)
         else:
-            wait_ns = self._limiter.take(COST_CANCEL, now_ns, is_urgent=True)
+            wait_ns = 1 if self._queue else self._limiter.take(COST_ORDER, now_ns)
         if wait_ns:
             self._later(command, wait_ns)
         else:
             self._route(command, now_ns)
+
+    def _take_cancel(self, now_ns: int) -> int:
+        return self._limiter.take(
+            COST_CANCEL, now_ns, Priority.URGENT, is_apart=self._socket is not None
+        )
 
     def _route(self, command: Command, now_ns: int) -> None:
         """Send a command whose tokens are taken, by the way that its order's earlier ones went."""
@@ -243,8 +248,13 @@ class Sender:
     # ---- the queue
 
     def _later(self, command: Command, wait_ns: int) -> None:
-        queue = self._queue if isinstance(command, Place | Amend) else self._urgent
-        if wait_ns > self._limits.queue_wait_s * 1e9 or len(queue) >= self._limits.queue_max:
+        queue = self._urgent if type(command) is Withdraw else self._queue
+        # A question waits with who asks it, and is asked again.
+        if (
+            type(command) is Query
+            or wait_ns > self._limits.queue_wait_s * 1e9
+            or len(queue) >= self._limits.queue_max
+        ):
             self.refuse(
                 command, REASON_RATE_LIMIT, f"the exchange's request limits: {wait_ns / 1e9:.3f} s to wait"
             )
@@ -258,7 +268,7 @@ class Sender:
         """Send what waits, as far as there is room now."""
         self._wake = None
         wait_ns = 0
-        for queue, cost in ((self._urgent, COST_CANCEL), (self._queue, COST_ORDER)):
+        for queue in (self._urgent, self._queue):
             while queue:
                 command, give_up_ns = queue[0]
                 now_ns = running_ns()
@@ -268,7 +278,11 @@ class Sender:
                         command, REASON_RATE_LIMIT, "the exchange's request limits left no room in time"
                     )
                     continue
-                if left_ns := self._limiter.take(cost, now_ns, is_urgent=queue is self._urgent):
+                if queue is self._urgent:
+                    left_ns = self._take_cancel(now_ns)
+                else:
+                    left_ns = self._limiter.take(COST_ORDER, now_ns)
+                if left_ns:
                     left_ns = min(left_ns, max(1_000_000, give_up_ns - monotonic_ns()))
                     wait_ns = min(wait_ns, left_ns) if wait_ns else left_ns
                     break
@@ -293,6 +307,9 @@ class Sender:
     # ---- REST
 
     def _send_rest(self, command: Command) -> None:
+        if ban_s := self._limiter.ban_left_s(running_ns()):
+            self.refuse(command, REASON_RATE_LIMIT, f"the exchange bans this address for {ban_s:.0f} s more")
+            return
         if len(self._rest_tasks) >= self._limits.rest_max:
             self.refuse(command, REASON_RATE_LIMIT, "too many requests are unanswered")
             return

@@ -1,12 +1,13 @@
 """Binance USD-M Futures as a venue: market data and trading of one account, joined."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiohttp
 
 from daemon.connector.config import ConnectorConfig, Credentials
-from daemon.connector.limiter import Limiter, RateLimit
+from daemon.connector.limiter import Limiter
 from daemon.connector.offset import ClockOffset
 from daemon.connector.supervise import Supervision, first_to_end
 from daemon.connector.venue import Listener
@@ -28,15 +29,15 @@ from daemon.venues.binancefutures.queries import Queries
 from daemon.venues.binancefutures.rest import Rest
 from daemon.venues.binancefutures.signing import make_signer
 from daemon.venues.binancefutures.trading import Trading
-from daemon.venues.binancefutures.trading_config import Handlers, TradingConfig
+from daemon.venues.binancefutures.trading_config import Handlers, TradingConfig, limits_of
 from daemon.warnings import Warn
 from hftd.channel.status import Connection, Used
-from hftd.clock import running_ns
+from hftd.clock import running_ns, wall_ns
 from hftd.constants import REASON_DISCONNECTED
 from hftd.errors import ConfigError
 
-WEIGHT_1M: Final = RateLimit("weight_1m", 2400, 60_000_000_000, 240)
-"""Until the exchange has said what it is."""
+WEIGHTS: Final = tuple(limits_of("weight_1m", 2400, 60_000_000_000))
+"""Until the exchange has said what they are."""
 
 
 class BinanceFuturesSession:
@@ -58,7 +59,7 @@ class BinanceFuturesSession:
         listener: Listener,
         seed: int,
     ) -> None:
-        self._limiter = Limiter([WEIGHT_1M])
+        self._limiter = Limiter(WEIGHTS)
         self._offset = ClockOffset()
         self._listener = listener
         rest = Rest(http, config.rest_url(), None, self._limiter, self._offset)
@@ -124,7 +125,8 @@ class BinanceFuturesSession:
             info = await self._queries.exchange_info()
             for name, (limit, interval_ns) in info.limits.items():
                 if name.startswith("weight"):
-                    self._limiter.set_limit(RateLimit(name, limit, interval_ns, limit // 10))
+                    for rate in limits_of(name, limit, interval_ns):
+                        self._limiter.set_limit(rate)
             instruments = info.instruments
         self._hold(instruments)
         return instruments
@@ -204,8 +206,16 @@ class BinanceFuturesSession:
             for name, one in self._limiter.statistics(running_ns()).items()
         ]
 
-    def warnings(self) -> Iterable[Warn]:
+    def warnings(self) -> Iterator[Warn]:
         """What needs a person."""
+        if left_s := self._limiter.ban_left_s(running_ns()):
+            until = datetime.fromtimestamp((wall_ns() / 1e9) + left_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
+            yield Warn(
+                "banned",
+                f"the exchange bans this address until {until} UTC ({left_s:.0f} s more): nothing is asked over REST, "
+                "new orders are refused, the dead-man switch is not refreshed; cancels go by the WebSocket API unless "
+                "it is banned as well, else at the end of the ban",
+            )
         yield from self.market.warnings()
         if self.trading is not None:
             yield from self.trading.warnings()
@@ -219,8 +229,7 @@ class BinanceFuturesSession:
 
     def counters(self) -> dict[str, int]:
         """All other counters."""
-        found = {f"odd: {kind}": count for kind, count in self.market.oddities.counts.items()}
-        found["market_bytes"] = self.market.bytes
+        found = self.market.statistics()
         found["contract_events"] = self.contracts.events
         found["contract_stream_is_up"] = int(self.contracts.supervision.is_up)
         if self.trading is not None:

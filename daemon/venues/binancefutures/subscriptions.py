@@ -1,10 +1,12 @@
 """Subscriptions on one connection: sent no faster than the exchange takes them, and watched for a first message.
 
-The answer to a SUBSCRIBE proves nothing: a stream on the wrong route is acknowledged, and then stays silent.
+The answer to a SUBSCRIBE proves nothing: a stream on the wrong route is acknowledged, and then stays silent. A refusal
+is of the whole message: its streams are subscribed again in halves, until those that are refused stand alone.
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, Final
 
 import aiohttp
@@ -17,6 +19,12 @@ CONTROLS_A_SECOND: Final = 5
 """The exchange takes ten messages a second, pings and pongs included."""
 AGAIN_MAX_S: Final = 600.0
 """A stream that stays silent is subscribed again, at first after the deadline, in the end every so many seconds."""
+
+
+UNANSWERED_MAX: Final = 64
+"""Messages whose answers are waited for; with more the oldest are taken for accepted."""
+ALONE_MAX: Final = 20
+"""So many silent streams are subscribed again one by one, so that one that is refused does not take others with it."""
 
 
 class _Silent:
@@ -42,11 +50,16 @@ class Subscriptions:
         self._silent: dict[str, _Silent] = {}
         self._wake = asyncio.Event()
         self._number = 0
+        self._unanswered: dict[int, tuple[str, ...]] = {}
+        self.refused: dict[str, str] = {}
+        """Streams that the exchange refuses, and why."""
 
     def clear(self) -> None:
         """A new connection begins."""
         self._todo.clear()
         self._silent.clear()
+        self._unanswered.clear()
+        self.refused.clear()
 
     def subscribe(self, streams: tuple[str, ...]) -> None:
         """Subscribe streams, as soon as may be."""
@@ -54,8 +67,30 @@ class Subscriptions:
 
     def again(self, streams: tuple[str, ...]) -> None:
         """Unsubscribe streams and subscribe them anew."""
-        self._ask("UNSUBSCRIBE", streams)
-        self._ask("SUBSCRIBE", streams)
+        size = 1 if len(streams) <= ALONE_MAX else STREAMS_A_MESSAGE
+        for start in range(0, len(streams), size):
+            part = streams[start : start + size]
+            if any(streams == part and method == "SUBSCRIBE" for method, streams in self._todo):
+                continue
+            self._ask("UNSUBSCRIBE", part)
+            self._ask("SUBSCRIBE", part)
+
+    def answered(self, number: object, problem: str) -> tuple[str, ...]:
+        """A message was answered; `problem` is empty if all is well. Returns the one stream that was refused."""
+        streams = self._unanswered.pop(number, ()) if isinstance(number, int) else ()
+        if not problem or not streams:
+            return ()
+        if len(streams) == 1:
+            self.refused[streams[0]] = problem
+            return streams
+        middle = len(streams) // 2
+        self._ask("SUBSCRIBE", streams[:middle])
+        self._ask("SUBSCRIBE", streams[middle:])
+        return ()
+
+    def silent(self) -> Iterator[str]:
+        """The streams that were silent beyond their first message's deadline, and still are."""
+        return (stream for stream, one in self._silent.items() if one.again_s > self._first_message_s)
 
     def _ask(self, method: str, streams: tuple[str, ...]) -> None:
         for start in range(0, len(streams), STREAMS_A_MESSAGE):
@@ -64,8 +99,8 @@ class Subscriptions:
 
     def heard(self, stream: str) -> None:
         """A stream says something."""
-        if self._silent:
-            self._silent.pop(stream, None)
+        if self._silent and self._silent.pop(stream, None) is not None:
+            self.refused.pop(stream, None)
 
     def late(self, now_ns: int) -> tuple[str, ...]:
         """The streams whose first message is overdue; each is named again later, ever more seldom."""
@@ -85,6 +120,9 @@ class Subscriptions:
                 await socket.send_str(wire.control(method, streams, self._number).decode())
                 if method == "SUBSCRIBE":
                     self._expect(streams)
+                    self._unanswered[self._number] = streams
+                    if len(self._unanswered) > UNANSWERED_MAX:
+                        del self._unanswered[next(iter(self._unanswered))]
                 await asyncio.sleep(1.0 / CONTROLS_A_SECOND)
             self._wake.clear()
             await self._wake.wait()

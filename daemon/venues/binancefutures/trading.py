@@ -8,12 +8,13 @@ from typing import Final
 import aiohttp
 import structlog
 
-from daemon.connector.limiter import Limiter, RateLimit
+from daemon.connector.limiter import Limiter
 from daemon.connector.offset import ClockOffset
 from daemon.connector.supervise import Backoff, Supervision, planned_life_s, supervised
 from daemon.orders.messages import Command, Execution, Holding, Instrument, Place, Report
 from daemon.venues.binancefutures.account import Balance, Commission
 from daemon.venues.binancefutures.codes import CLOCK_CODES
+from daemon.venues.binancefutures.countdown import Countdowns
 from daemon.venues.binancefutures.incoming import Incoming
 from daemon.venues.binancefutures.instruments import Catalog, Steps, WireError
 from daemon.venues.binancefutures.orders import Reply
@@ -22,15 +23,17 @@ from daemon.venues.binancefutures.requests import Requests
 from daemon.venues.binancefutures.rest import ExchangeError, FateUnknownError, NotSentError, Rest
 from daemon.venues.binancefutures.sending import Sender
 from daemon.venues.binancefutures.signing import Signer
-from daemon.venues.binancefutures.trading_config import Handlers, TradingConfig
+from daemon.venues.binancefutures.trading_config import Handlers, TradingConfig, limits_of
 from daemon.venues.binancefutures.user_stream import UserStream
 from daemon.venues.binancefutures.ws_api import LogonError, OrderSocket
 from daemon.warnings import Warn
-from hftd.clock import monotonic_ns
-from hftd.constants import REASON_DISCONNECTED
+from hftd.clock import monotonic_ns, running_ns
+from hftd.constants import LIMIT, REASON_DISCONNECTED, REASON_RATE_LIMIT
 from hftd.errors import ConfigError
 
 SWEEP_S: Final = 0.1
+CLOCK_AGAIN_S: Final = 5.0
+"""The first wait after a failure to get the exchange's time."""
 KEY_CODES: Final = frozenset({-1022, -2014, -2015})
 
 _log = structlog.get_logger("hftd.connector")
@@ -67,6 +70,7 @@ class Trading:
         self._offset = offset
         self._on_connection = handlers.on_connection
         self._is_healthy = is_healthy
+        self._backoffs: dict[str, Backoff] = {}
         self._steps: dict[str, Steps] = {}
         self._rest = Rest(
             session, config.api_url, signer, limiter, offset, recv_window_ms=config.recv_window_ms
@@ -79,7 +83,6 @@ class Trading:
         queries.set_aside.on_wanted = handlers.on_instruments_wanted
         self._on_instruments = handlers.on_instruments
         self._clock_wanted = asyncio.Event()
-        self._countdown_wanted = asyncio.Event()
         self._incoming = Incoming(
             handlers,
             limiter,
@@ -115,11 +118,19 @@ class Trading:
         self._life_s = life_s
         self._is_up = False
         self._is_ready = False
-        self._watched: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()  # replaced sockets on their way out
         self.orders_supervision = Supervision("orders")
         self.user_supervision = Supervision("user data")
         self.counts = self._incoming.counts
+        self._countdowns = Countdowns(
+            self._queries.countdown,
+            limiter,
+            countdown_s=config.countdown_s,
+            every_s=config.countdown_every_s,
+            may_refresh=lambda: self._is_up and self._is_healthy(),
+            counts=self.counts,
+            seed=config.seed + 10,
+        )
 
     def __repr__(self) -> str:
         return f"Trading({self._config.api_url}, is_up={self._is_up})"
@@ -143,11 +154,16 @@ class Trading:
                 group.create_task(self._sweep())
                 group.create_task(self._keep_clock())
                 if config.countdown_s > 0:
-                    group.create_task(self._keep_countdown())
+                    group.create_task(self._countdowns.run())
         finally:
             self._is_ready = False
             self._set_up(False)
             await self._close()
+
+    def _backoff(self, name: str, first_s: float, limit_s: float, seed: int) -> Backoff:
+        """A back-off whose tries `hftd status` counts."""
+        self._backoffs[name] = backoff = Backoff(first_s, limit_s, self._config.seed + seed)
+        return backoff
 
     async def _supervised(
         self, once: Callable[[Supervision], Awaitable[None]], supervision: Supervision, seed: int
@@ -156,14 +172,14 @@ class Trading:
         await supervised(
             supervision.name,
             lambda: once(supervision),
-            Backoff(config.backoff_s, config.backoff_max_s, config.seed + seed),
+            self._backoff(supervision.name, config.backoff_s, config.backoff_max_s, seed),
             supervision=supervision,
             on_down=lambda _why: self._see_up(),
         )
 
     async def _prepare(self) -> None:
         """What has to be known before the first order: the time, the instruments, the account's mode."""
-        backoff = Backoff(self._config.backoff_s, self._config.backoff_max_s, self._config.seed)
+        backoff = self._backoff("account", self._config.backoff_s, self._config.backoff_max_s, 0)
         while True:
             try:
                 await self._rest.sample_clock()
@@ -179,7 +195,7 @@ class Trading:
                         f"the exchange does not take the API key: {error}",
                         hint="check key, secret, the address it is bound to, and whether it is one of this host",
                     ) from None
-                wait_s = backoff.next_s()
+                wait_s = backoff.next_s(error)
                 _log.warning("the account is not ready", why=str(error), again_in_s=round(wait_s, 3))
                 await asyncio.sleep(wait_s)
             else:
@@ -218,6 +234,7 @@ class Trading:
             self._see_up()
 
     async def _keep_clock(self) -> None:
+        backoff = self._backoff("clock", min(CLOCK_AGAIN_S, self._config.clock_every_s), 60.0, 3)
         wait_s = self._config.clock_every_s
         while True:
             await _wait(self._clock_wanted, wait_s)
@@ -227,23 +244,15 @@ class Trading:
                 await self._rest.sample_clock()
             except (ExchangeError, NotSentError, FateUnknownError, WireError) as error:
                 self.counts["clock_failures"] += 1
-                wait_s = min(wait_s, 5.0)
-                _log.warning("the exchange's time is not to be had", why=str(error))
+                wait_s = backoff.next_s(error)
+                _log.warning("could not get the exchange's time", why=str(error), again_in_s=round(wait_s, 3))
+                # Errors of the time window want it all the time; they do not shorten the pause.
+                await asyncio.sleep(wait_s)
+                wait_s = 0.0
             else:
+                backoff.reset()
                 # So that errors of the time window, come what may, ask at most twice a second.
                 await asyncio.sleep(0.5)
-
-    async def _keep_countdown(self) -> None:
-        while True:
-            if self._is_up and self._is_healthy():
-                for symbol in sorted(self._watched):
-                    try:
-                        await self._queries.countdown(symbol, int(self._config.countdown_s * 1000))
-                    except (ExchangeError, NotSentError, FateUnknownError) as error:
-                        self.counts["countdown_failures"] += 1
-                        _log.warning("the countdown was not refreshed", symbol=symbol, why=str(error))
-            await _wait(self._countdown_wanted, self._config.countdown_every_s)
-            self._countdown_wanted.clear()
 
     async def _close(self) -> None:
         await self._sender.close()
@@ -256,12 +265,15 @@ class Trading:
     # ---- the state of the connections
 
     def _see_up(self) -> None:
+        # In a ban nothing can be sent by the ways that it is known of; its end is a connection that comes up again,
+        # upon which what was kept is sent, cancels first.
+        now_ns = running_ns()
+        can_rest = self._rest.is_reachable and not self._limiter.is_banned(now_ns)
         if self._config.order_path == "ws":
-            can_send = self._sender.socket is not None or (
-                self._config.is_rest_fallback and self._rest.is_reachable
-            )
+            can_ws = self._sender.socket is not None and not self._limiter.is_all_banned(now_ns)
+            can_send = can_ws or (self._config.is_rest_fallback and can_rest)
         else:
-            can_send = self._rest.is_reachable
+            can_send = can_rest
         self._set_up(self._is_ready and can_send and self._user.is_up)
 
     def _set_up(self, is_up: bool) -> None:
@@ -276,9 +288,31 @@ class Trading:
         if not self._is_ready:
             self._sender.refuse(command, REASON_DISCONNECTED, "not connected yet, or no more")
             return
-        if type(command) is Place and command.symbol not in self._watched:
-            self.watch([command.symbol])
+        if type(command) is Place:
+            symbol = command.symbol
+            if symbol not in self._countdowns.watched and not self._begin_to_watch(command):
+                return
+            self._countdowns.placed.add(symbol)
         self._sender.send(command)
+
+    def _begin_to_watch(self, place: Place) -> bool:
+        """A first order in a symbol; False if it was refused, since its countdown could not be kept.
+
+        What only closes a position, or can't rest, needs none.
+        """
+        has_room = self._countdowns.has_room()
+        if not has_room and not place.reduce_only and place.order_type == LIMIT:
+            self._sender.refuse(
+                place,
+                REASON_RATE_LIMIT,
+                f"there are orders in {len(self._countdowns.watched)} symbols, and the request limits allow to "
+                f"refresh the dead-man switch of {self._countdowns.capacity}: raise countdown_s, or trade this one "
+                "from another address",
+            )
+            return False
+        if has_room:
+            self.watch([place.symbol])
+        return True
 
     def rehearse(self, command: Command) -> None:
         """Do everything but send it."""
@@ -286,8 +320,7 @@ class Trading:
 
     def watch(self, symbols: Iterable[str]) -> None:
         """Symbols that we have, or may have, orders in: the exchange's countdown is kept for them."""
-        self._watched.update(symbols)
-        self._countdown_wanted.set()
+        self._countdowns.watch(symbols)
 
     # ---- what comes in: the socket's listener
 
@@ -320,21 +353,18 @@ class Trading:
         """The instruments, see `Catalog`; the exchange's limits are taken over."""
         info = await self._queries.exchange_info()
         for name, (limit, interval_ns) in info.limits.items():
-            # A tenth of the weight is kept for cancels.
-            reserve = limit // 10 if name.startswith("weight") else 0
-            self._limiter.set_limit(RateLimit(name, limit, interval_ns, reserve))
-            if name.startswith("weight"):
-                self._limiter.set_limit(RateLimit(f"ws_{name}", limit, interval_ns, reserve))
+            for rate in limits_of(name, limit, interval_ns):
+                self._limiter.set_limit(rate)
             if name.startswith("orders"):
                 self._incoming.order_limits[name] = limit
         return info.instruments
 
     async def open_orders(self) -> list[Report]:
         """All open orders of the account, others' too. From now on the countdown is kept for symbols with ours."""
+        placed = self._countdowns.begin_list()
         reports = await self._queries.open_orders()
         ours = {one.symbol for one in reports if self._queries.is_ours(one.client_id)}
-        if ours - self._watched:
-            self.watch(ours)
+        self._countdowns.end_list(placed, ours, {one.symbol for one in reports})
         return reports
 
     async def executions(
@@ -362,7 +392,7 @@ class Trading:
     async def countdown(self, symbol: str, ms: int) -> None:
         """Set the exchange's dead-man switch in a symbol, 0 to switch it off; it is not refreshed then."""
         if ms == 0:
-            self._watched.discard(symbol)
+            self._countdowns.forget(symbol)
         await self._queries.countdown(symbol, ms)
 
     @property
@@ -373,6 +403,7 @@ class Trading:
     def warnings(self) -> Iterator[Warn]:
         """What needs a person."""
         yield from self._queries.set_aside.warnings()
+        yield from self._countdowns.warnings()
 
     def statistics(self) -> dict[str, int]:
         """Counters, for ``hftd status``."""
@@ -388,6 +419,11 @@ class Trading:
             "timed_out_or_lost": sender.unknown,
             "rest_calls": self._rest.calls,
             "rest_failures": self._rest.failures,
+            "rest_retries": self._rest.retries,
+            "bans": self._limiter.bans,
+            "limits_lowered": self._limiter.lowered,
+            "countdown_symbols": len(self._countdowns.watched),
+            **{f"retries: {name}": one.count for name, one in self._backoffs.items() if one.count},
             "in_flight": len(sender.socket.in_flight) if sender.socket else 0,
         }
 

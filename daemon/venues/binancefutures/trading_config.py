@@ -1,10 +1,11 @@
 """How an account is traded, and whom its trading side tells."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
+from daemon.connector.limiter import RateLimit
 from daemon.orders.messages import Holding, Instrument, Outcome, Report
 from daemon.venues.binancefutures.account import Balance
 from daemon.venues.binancefutures.sending import SendLimits
@@ -14,6 +15,21 @@ from hftd.errors import ConfigError
 
 LIFE_S: Final = 86_400.0
 """The exchange closes a connection after this; ours are replaced before."""
+
+
+URGENT_SHARE: Final = 4
+"""One part in so many of the request weight is for cancels alone: 600 of 2400, at once."""
+ORDERS_SHARE: Final = 20
+"""And one in so many for questions about single orders."""
+
+
+def limits_of(name: str, limit: int, interval_ns: int) -> Iterator[RateLimit]:
+    """A limit of the exchange, with what is kept of it for whom; request weight is one pool each of REST and WebSocket API."""
+    if not name.startswith("weight"):
+        yield RateLimit(name, limit, interval_ns)
+        return
+    for one in (name, f"ws_{name}"):
+        yield RateLimit(one, limit, interval_ns, limit // URGENT_SHARE, limit // ORDERS_SHARE)
 
 
 class TradingConfig(msgspec.Struct, frozen=True):

@@ -115,6 +115,10 @@ class Snapshot(msgspec.Struct):
     asks: msgspec.Raw
 
 
+class _PublicTrade(msgspec.Struct):
+    time: _Ms
+
+
 class _Named(msgspec.Struct):
     e: str = ""
 
@@ -134,6 +138,8 @@ _KNOWN: Final = frozenset(("depthUpdate", "bookTicker", "trade"))
 _decode: Final = msgspec.json.Decoder(StreamMessage).decode
 _decode_anything: Final = msgspec.json.Decoder(_Anything).decode
 _decode_snapshot: Final = msgspec.json.Decoder(Snapshot).decode
+_decode_levels: Final = msgspec.json.Decoder(list[tuple[str, str]]).decode
+_decode_trades: Final = msgspec.json.Decoder(list[_PublicTrade]).decode
 _BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 
@@ -174,6 +180,42 @@ def read_snapshot(body: bytes) -> Snapshot:
         return _decode_snapshot(body)
     except _BROKEN as error:
         raise WireError(f"depth: {error}") from None
+
+
+def best_of(snapshot: Snapshot) -> tuple[float, float]:
+    """The best prices of a snapshot, bid and ask; NaN where there are none.
+
+    Raises:
+        WireError: They are no numbers.
+    """
+    try:
+        bids, asks = _decode_levels(snapshot.bids), _decode_levels(snapshot.asks)
+        return (
+            float(bids[0][0]) if bids else float("nan"),
+            float(asks[0][0]) if asks else float("nan"),
+        )
+    except (*_BROKEN, ValueError) as error:
+        raise WireError(f"depth: {error}") from None
+
+
+def price_of(text: msgspec.Raw) -> float:
+    """A price as a number; NaN if it is none."""
+    try:
+        return float(bytes(text).strip(b'"'))
+    except ValueError:
+        return float("nan")
+
+
+def read_last_trade_ms(body: bytes) -> int:
+    """When the latest of some trades was, from the answer of ``GET /fapi/v1/trades``; -1 without one.
+
+    Raises:
+        WireError: It is none.
+    """
+    try:
+        return max((one.time for one in _decode_trades(body)), default=-1)
+    except _BROKEN as error:
+        raise WireError(f"trades: {error}") from None
 
 
 def stream_names(symbol: str, depth: str, best_prices: bool) -> tuple[str, ...]:
