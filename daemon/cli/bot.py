@@ -46,6 +46,7 @@ def command(
     # Nothing is imported here that the strategy does not need: a bot is to start fast.
     with importing():
         from daemon.cli.compiling import watching
+        from daemon.cli.logs import take_stderr
         from hftd.bot.config import BotConfig
         from hftd.bot.result import check_output
         from hftd.bot.runner import run
@@ -58,6 +59,7 @@ def command(
         check_output(record)
     if latency is not None:
         check_output(latency)
+    take_stderr()
     set_up_with(_log_to_stderr)
     with watching(progress_mode):
         result = run(bot_config, path.parent)

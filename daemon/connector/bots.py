@@ -35,6 +35,7 @@ from hftd.channel.layout import (
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
 from hftd.channel.server import Grant
+from hftd.cleanup import run_all
 from hftd.clock import monotonic_ns, running_ns, wall_ns
 from hftd.errors import HftdError, ProtocolError, RefusedError
 
@@ -177,11 +178,11 @@ class Bots:
 
     def close(self) -> None:
         """Free the memory."""
-        for bot in list(self._order):
-            bot.link.close()
-        self.bell.close()
-        self.ring.close()
-        self.clock.close()
+        errors = run_all(
+            *(bot.link.close for bot in self._order), self.bell.close, self.ring.close, self.clock.close
+        )
+        for error in errors:
+            _log.error("memory of the channel was not freed", exc_info=error)
 
     def set_instruments(self, instruments: Sequence[Instrument]) -> None:
         """What the exchange has."""
@@ -270,20 +271,22 @@ class Bots:
         """A bot is gone: its requests are taken, then its end policy applied, its memory freed."""
         assert self._orders is not None
         attached = self._bots[bot]
-        if not attached.is_lost:
-            # It may have died right after a submit; order management is to know of it. What it goes on writing isn't
-            # waited for.
-            self._take(attached, REQUESTS_MAX)
+        orders = self._orders
+        # It may have died right after a submit; order management is to know of it. What it goes on writing isn't
+        # waited for.
+        errors = run_all(lambda: attached.is_lost or self._take(attached, REQUESTS_MAX))
         attached.is_lost = True
         del self._bots[bot]
         self._order.remove(attached)
-        self._set_table()
-        self.publisher.remove_bot(attached.page)
-        try:
-            self._orders.detach(bot, running_ns())
-        finally:
-            attached.link.close()
+        errors += run_all(
+            lambda: orders.detach(bot, running_ns()),
+            self._set_table,
+            lambda: self.publisher.remove_bot(attached.page),
+            attached.link.close,
+        )
         _log.info("lease ended", bot=bot, reason=reason, on_end=attached.hello.on_end)
+        if errors:
+            raise errors[0]
 
     def answer(self, ask: wire.Ask) -> Reply:
         """A tool asks."""
