@@ -36,7 +36,7 @@ from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
 from hftd.channel.server import Grant
 from hftd.cleanup import run_all
-from hftd.clock import monotonic_ns, running_ns, wall_ns
+from hftd.clock import boot_ns, monotonic_ns, running_ns, wall_ns
 from hftd.errors import HftdError, ProtocolError, RefusedError
 
 BURST: Final = 256
@@ -388,14 +388,17 @@ class Bots:
             self._table.arm()
             self.drain()
             return
-        if self._table.next_ready() >= 0:
-            self.drain()
-        elif self._rehearse is not None:
-            now_ns = monotonic_ns()
-            if now_ns >= self._rehearse_ns and self._order and self.is_connected:
-                self._rehearse_ns = now_ns + EVERY_NS
-                self._rehearse()
-        loop.call_soon(self._spin, loop)
+        try:
+            if self._table.next_ready() >= 0:
+                self.drain()
+            elif self._rehearse is not None:
+                now_ns = monotonic_ns()
+                if now_ns >= self._rehearse_ns and self._order and self.is_connected:
+                    self._rehearse_ns = now_ns + EVERY_NS
+                    self._rehearse()
+        finally:
+            # Whatever failed: nobody else looks at the queues.
+            loop.call_soon(self._spin, loop)
 
     def drain(self) -> None:
         """Take what bots ask, up to `BURST` of each; what is left is taken in the loop's next round."""
@@ -423,7 +426,7 @@ class Bots:
                 if received is None:
                     return True
                 taken += 1
-                self._on_request(bot, received[1])
+                self._on_request(bot, *received)
         except ProtocolError as error:
             self._lose(bot, f"it wrote nonsense into its request queue: {error.what}")
             return True
@@ -431,7 +434,7 @@ class Bots:
             _log.error("a request failed", bot=bot.name, error=str(error))
         return False
 
-    def _on_request(self, bot: AttachedBot, message: wire.Request) -> None:
+    def _on_request(self, bot: AttachedBot, stamp: int, message: wire.Request) -> None:
         assert self._orders is not None
         bot.requests += 1
         if type(message) is wire.Resync:
@@ -441,5 +444,8 @@ class Bots:
             return
         if message.instrument not in bot.numbers:  # pyright: ignore[reportAttributeAccessIssue]
             raise ProtocolError("a request names an instrument that the bot did not ask for")
-        is_late = wall_ns() - message.local_ts > LATE_NS  # pyright: ignore[reportAttributeAccessIssue]
+        now_ns = boot_ns()
+        # When it was written, since boot; where a bot does not say that, the clock that may be set has to do.
+        waited_ns = now_ns - stamp if 0 < stamp <= now_ns else wall_ns() - message.local_ts  # pyright: ignore[reportAttributeAccessIssue]
+        is_late = waited_ns > LATE_NS
         self._orders.request(bot.name, message, running_ns(), is_late=is_late)  # pyright: ignore[reportArgumentType]
