@@ -47,12 +47,15 @@ def command(
     with importing():
         from daemon.cli.compiling import watching
         from daemon.cli.logs import take_stderr
+        from daemon.connector.secrets import forget_environment
         from hftd.bot.config import BotConfig
         from hftd.bot.result import check_output
         from hftd.bot.runner import run
         from hftd.config import load
         from hftd.log import set_up_with
 
+    # Whatever runs in here, a strategy or a model, has no business with the keys of an account.
+    forget_environment()
     path = find_config(config, "bot.toml")
     bot_config = load(path, BotConfig)
     if record is not None:

@@ -59,11 +59,14 @@ def command(
         from daemon.cli.compiling import watching
         from daemon.cli.logs import log_to, take_stderr
         from daemon.cli.progress import replay_progress
+        from daemon.connector.secrets import forget_environment
         from hftd.bot.result import check_output
         from hftd.config import load
         from sim.config import ReplayConfig
         from sim.replay.daemon import run
 
+    # Whatever runs in here, a strategy or a model, has no business with the keys of an account.
+    forget_environment()
     path = find_config(config, "replay.toml")
     replay_config = load(path, ReplayConfig)
     if life is not None:

@@ -19,7 +19,7 @@ from typing import Final, Protocol, Self
 
 import structlog
 
-from hftd.channel import wire
+from hftd.channel import peers, wire
 from hftd.channel.admission import check_hello, lock_directory
 from hftd.channel.asking import Reply, send_reply
 from hftd.channel.control import (
@@ -189,7 +189,7 @@ class ChannelServer:
             listener.setblocking(False)
             listener.bind(os.fspath(path))
             # Nobody can connect before `listen`, so there is no moment with another mode.
-            path.chmod(0o600)
+            peers.open_to_group(path)
             self._inode = path.stat().st_ino
             listener.listen(_BACKLOG)
         except BaseException:
@@ -225,7 +225,7 @@ class ChannelServer:
         assert self._loop is not None
         connected.setblocking(False)
         peer = peer_of(connected)
-        if peer.uid != os.getuid() or len(self._pending) >= MAX_PENDING:
+        if not peers.is_welcome(connected, peer.uid) or len(self._pending) >= MAX_PENDING:
             self.statistics.turned_away += 1
             connected.close()
             return
@@ -311,6 +311,10 @@ class ChannelServer:
         is_tap = ask.what == wire.ASK_TAP
         if ask.what not in wire.QUESTIONS:
             raise RefusedError(f"there is no question {ask.what!r}", hint=f"ask {', '.join(wire.QUESTIONS)}")
+        if ask.what in wire.COMMANDS and not peers.is_owner(self._pending[fd].peer.uid):
+            raise RefusedError(
+                f"to {ask.what} is for the daemon's own user", hint=f"run it as user {os.getuid()}, or as root"
+            )
         if is_tap and len(self._taps) >= MAX_TAPS:
             raise RefusedError(f"{MAX_TAPS} taps look at the channel already", hint="end one of them first")
         connected = self._pending[fd].connected
