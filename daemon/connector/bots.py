@@ -42,7 +42,8 @@ from hftd.channel.layout import (
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
 from hftd.channel.server import Grant
-from hftd.clock import monotonic_ns, running_ns, wall_ns
+from hftd.cleanup import run_all
+from hftd.clock import boot_ns, monotonic_ns, running_ns, wall_ns
 from hftd.errors import HftdError, ProtocolError, RefusedError
 
 BURST: Final = 64
@@ -207,11 +208,11 @@ class Bots:
 
     def close(self) -> None:
         """Free the memory."""
-        for bot in list(self._order):
-            bot.link.close()
-        self.bell.close()
-        self.ring.close()
-        self.clock.close()
+        errors = run_all(
+            *(bot.link.close for bot in self._order), self.bell.close, self.ring.close, self.clock.close
+        )
+        for error in errors:
+            _log.error("memory of the channel was not freed", exc_info=error)
 
     def set_instruments(self, instruments: Sequence[Instrument]) -> None:
         """What the exchange has."""
@@ -470,14 +471,17 @@ class Bots:
             self._table.arm()
             self.drain()
             return
-        loop.call_soon(self._spin, loop)
-        if self._table.next_ready() >= 0:
-            self.drain()
-        elif self._rehearse is not None:
-            now_ns = monotonic_ns()
-            if now_ns >= self._rehearse_ns and self._order and self.is_connected:
-                self._rehearse_ns = now_ns + EVERY_NS
-                self._rehearse()
+        try:
+            if self._table.next_ready() >= 0:
+                self.drain()
+            elif self._rehearse is not None:
+                now_ns = monotonic_ns()
+                if now_ns >= self._rehearse_ns and self._order and self.is_connected:
+                    self._rehearse_ns = now_ns + EVERY_NS
+                    self._rehearse()
+        finally:
+            # Whatever failed: nobody else looks at the queues.
+            loop.call_soon(self._spin, loop)
 
     def drain(self) -> None:
         """Take what bots ask, up to `BURST` of each; what is left is taken in the loop's next round."""
@@ -517,7 +521,7 @@ class Bots:
                 received = bot.reader.receive()
                 if received is None:
                     return True
-                self._on_request(bot, received[1])
+                self._on_request(bot, *received)
                 if type(received[1]) is wire.Resync:
                     # It costs as much as many others.
                     return False
@@ -550,7 +554,7 @@ class Bots:
                     left_out += 1
                 elif type(message) is not wire.Resync:
                     try:
-                        self._on_request(bot, message)
+                        self._on_request(bot, *received)
                     except Exception as error:
                         failed += 1
                         if failed == 1:
@@ -564,7 +568,7 @@ class Bots:
         if left_out:
             _log.warning("requests of a bot that is gone were left out", bot=bot.name, count=left_out)
 
-    def _on_request(self, bot: AttachedBot, message: wire.Request) -> None:
+    def _on_request(self, bot: AttachedBot, stamp: int, message: wire.Request) -> None:
         assert self._orders is not None
         bot.requests += 1
         if type(message) is wire.Resync:
@@ -574,5 +578,8 @@ class Bots:
             return
         if message.instrument not in bot.numbers:  # pyright: ignore[reportAttributeAccessIssue]
             raise ProtocolError("a request names an instrument that the bot did not ask for")
-        is_late = wall_ns() - message.local_ts > LATE_NS  # pyright: ignore[reportAttributeAccessIssue]
+        now_ns = boot_ns()
+        # When it was written, since boot; where a bot does not say that, the clock that may be set has to do.
+        waited_ns = now_ns - stamp if 0 < stamp <= now_ns else wall_ns() - message.local_ts  # pyright: ignore[reportAttributeAccessIssue]
+        is_late = waited_ns > LATE_NS
         self._orders.request(bot.name, message, running_ns(), is_late=is_late)  # pyright: ignore[reportArgumentType]

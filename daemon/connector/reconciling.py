@@ -71,8 +71,12 @@ class Reconciler:
         self._asked_ns: dict[str, int] = {}  # when a symbol's fills were last asked for
         self._times: deque[int] = deque(maxlen=SOON_MAX)
         self._asked = 0  # of how many symbols the last one asked
-        self._settled_ns = -1  # when that was asked of which order management last said that all of it is known
-        self._refused: dict[str, tuple[Backoff, int, str]] = {}  # symbols that can't be asked: not before, and why
+        self._settled_ns = (
+            -1
+        )  # when that was asked of which order management last said that all of it is known
+        self._refused: dict[
+            str, tuple[Backoff, int, str]
+        ] = {}  # symbols that can't be asked: not before, and why
         self._why = ""
         self.done = 0
         self.failures = 0
@@ -148,9 +152,7 @@ class Reconciler:
         if error is not None:
             self.failures += 1
             self._why = str(error) or type(error).__name__
-            _log.warning(
-                "the account could not be reconciled", why=self._why, again_in_s=round(wait_s, 3)
-            )
+            _log.warning("the account could not be reconciled", why=self._why, again_in_s=round(wait_s, 3))
 
     def _pause_ns(self, now_ns: int) -> int:
         """How long no other one may come, though it be wanted."""
@@ -161,12 +163,13 @@ class Reconciler:
 
     async def _once(self) -> bool:
         asked_ns = running_ns()
+        asked_exch_ns = self._session.exchange_ns(asked_ns)
         open_orders = await self._session.open_orders()
         holdings = await self._session.holdings()
         executions, unasked = await self._executions(holdings, asked_ns)
         before_ns = self._since_ns()
         found = self._orders.reconcile(
-            open_orders, executions, holdings, asked_ns, running_ns(), unasked=unasked
+            open_orders, executions, holdings, asked_ns, running_ns(), asked_exch_ns, unasked=unasked
         )
         if self._since_ns() != before_ns:
             self._settled_ns = asked_ns

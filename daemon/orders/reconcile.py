@@ -220,6 +220,7 @@ class Reconciler:
         holdings: Sequence[Holding],
         asked_ns: int,
         now_ns: int,
+        asked_exch_ns: int,
         unasked: Collection[str] = (),
     ) -> Reconciliation:
         """See `OrderManager.reconcile`."""
@@ -249,7 +250,7 @@ class Reconciler:
         self._write_off(asked_ns, now_ns, unasked)
         differences = self._compare_all(holdings, deferred, asked_ns, now_ns)
         if not deferred:
-            store.settled(asked_ns)
+            store.settled(asked_exch_ns)
         else:
             self.want(now_ns + GAP_NS)
         self._counters.foreign_orders = len(foreign)

@@ -327,8 +327,10 @@ class Rest:
             waited_s += wait_ns / 1e9
             if waited_s > WAIT_S_MAX:
                 ban_s = self._limiter.ban_left_s(now_ns)
-                raise BannedError(ban_s) if ban_s else NotSentError(
-                    f"the request limits leave no room for {wait_ns / 1e9:.0f} s"
+                raise (
+                    BannedError(ban_s)
+                    if ban_s
+                    else NotSentError(f"the request limits leave no room for {wait_ns / 1e9:.0f} s")
                 )
             await asyncio.sleep(wait_ns / 1e9)
 

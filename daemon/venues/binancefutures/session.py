@@ -186,6 +186,16 @@ class BinanceFuturesSession:
             runs.append(self.trading.run())
         await first_to_end(*runs)
 
+    def exchange_ns(self, now_ns: int) -> int:
+        """A moment of ours by the exchange's clock."""
+        return self._offset.corrected_ns(now_ns)
+
+    def check_connections(self, why: str) -> None:
+        """Make all connections anew."""
+        self.market.abort(why)
+        if self.trading is not None:
+            self.trading.abort(why)
+
     def connections(self) -> list[Connection]:
         """How the connections are."""
         market = self.market
@@ -219,6 +229,7 @@ class BinanceFuturesSession:
         yield from self.market.warnings()
         if self.trading is not None:
             yield from self.trading.warnings()
+        yield from self._offset.warnings(running_ns(), wall_ns())
 
     def market_counters(self, number: int) -> dict[str, int]:
         """Counters of an instrument's market."""
