@@ -128,6 +128,4 @@ def tap_of(connector: "Connector") -> status.Tap:
 
 def unfinished(orders: OrderManager) -> int:
     """How much of what was sent, or is to be cancelled or flattened, has no answer yet."""
-    store = orders.store
-    orders_left = sum(1 for order in store.alive.values() if order.cancel_wanted)
-    return len(orders.courier.in_flight) + orders_left + sum(bot.row.is_ending for bot in store.bots.values())
+    return orders.unfinished()

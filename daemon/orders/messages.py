@@ -120,6 +120,7 @@ class Execution(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         fee: What was paid, in `fee_asset`; negative for a rebate.
+        is_forced: The order was the exchange's own: a liquidation, a deleveraging, a settlement or delivery.
     """
 
     symbol: str
@@ -133,6 +134,7 @@ class Execution(msgspec.Struct, frozen=True, array_like=True):
     fee: float
     fee_asset: str
     exch_ns: int
+    is_forced: bool = False
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
@@ -174,9 +176,11 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
         request: The command's number.
         kind: CONFIRMED, REFUSED or UNKNOWN.
         reason: For REFUSED a REASON_* of hftd.constants.
-        message: The exchange's own words, for the log.
+        message: The exchange's own words; log, status and the bot are told them.
         report: The order's state as the reply gives it, if it does.
         exch_ns: When the exchange handled it, 0 if unknown.
+        code: The exchange's own number of what is wrong, 0 if it has none.
+        hint: What a person can do about it, if the venue knows.
     """
 
     request: int
@@ -185,6 +189,8 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     message: str = ""
     report: Report | None = None
     exch_ns: int = 0
+    code: int = 0
+    hint: str = ""
 
 
 class Holding(msgspec.Struct, frozen=True, array_like=True):
