@@ -94,7 +94,7 @@ def take_snapshot(
     bots = [
         _bot(store, bot, now_ns)
         for bot in store.bots.values()
-        if bot.is_attached or bot.alive or bot.row.is_ending or _holds(store, bot.name)
+        if bot.is_attached or bot.alive or bot.row.is_ending or bot.forced or _holds(store, bot.name)
     ]
     counted = {
         name: value for name, value in msgspec.structs.asdict(counters).items() if isinstance(value, int)

@@ -107,7 +107,8 @@ class Teller:
         bot = self._store.bots.get(name)
         if bot is not None and bot.is_attached and ledger.symbol in bot.by_symbol:
             said = words[: wire.MAX_NOTICE_CHARS]
-            self._put(name, wire.Notice(ledger.number, kind, order_id, reason, code, said))
+            position = ledger.qty(ledger.book(name).position_lots)
+            self._put(name, wire.Notice(ledger.number, kind, order_id, reason, code, position, said))
 
     def end(self, order: Order, now_ns: int) -> None:
         """An order is finished, and no execution of it is missing. Requests that it left open are refused."""

@@ -58,7 +58,7 @@ Positions (tail, head, cursor) count bytes since the ring was made and only grow
 
 from typing import Final
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 """The version of layout, frames and messages together; any change of any of them raises it."""
 
 LINE: Final = 128

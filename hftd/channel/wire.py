@@ -112,6 +112,7 @@ class Notice(msgspec.Struct, frozen=True, array_like=True, tag=6):
         order_id: The order's, 0 if it is about none.
         reason: A REASON_* of :mod:`hftd.constants`.
         code: The exchange's own number, 0 if there is none.
+        position: The bot's, after it.
         words: At most `MAX_NOTICE_CHARS`.
     """
 
@@ -120,6 +121,7 @@ class Notice(msgspec.Struct, frozen=True, array_like=True, tag=6):
     order_id: int
     reason: int
     code: int
+    position: float
     words: str
 
 

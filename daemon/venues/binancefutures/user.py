@@ -22,7 +22,7 @@ import msgspec
 
 from daemon.orders.messages import BY_STREAM, Execution, Holding, Report
 from daemon.venues.binancefutures.account import Balance, holding_of
-from daemon.venues.binancefutures.codes import EXPIRY_REASONS, SIDES, STATUSES, TIMES_IN_FORCE
+from daemon.venues.binancefutures.codes import EXPIRY_REASONS, SIDES, STATUSES, TIMES_IN_FORCE, is_forced
 from daemon.venues.binancefutures.instruments import DECODE_ERRORS, Id, Ms, Steps, WireError
 from daemon.venues.steps import NumberError, float_of
 from hftd import constants as c
@@ -184,6 +184,7 @@ def _order_report(event: _OrderTradeUpdate, steps: Steps) -> Report:
             fee=float_of(order.n) if order.n else 0.0,
             fee_asset=order.N or "",
             exch_ns=exch_ns,
+            is_forced=order.x == "CALCULATED" or is_forced(order.c),
         )
     return Report(
         source=BY_STREAM,
@@ -235,6 +236,7 @@ def _lite_report(event: _TradeLite, steps: Steps) -> Report:
         fee=0.0,
         fee_asset="",
         exch_ns=exch_ns,
+        is_forced=is_forced(event.c),
     )
     return Report(
         source=BY_STREAM,
