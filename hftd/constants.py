@@ -175,8 +175,8 @@ DISCONNECTED: Final = 2
 CONNECTED: Final = 3
 
 ALERT_FORCED_CLOSE: Final = -1
-"""The code of an alert of a connector's own: the exchange closed a part of the bot's position. Its value is what is left.
-A strategy's own alerts should have codes from 0 on."""
+"""The code of an alert of a connector's own: the exchange closed a part of the bot's position. Its value is what is
+left. A strategy's own alerts should have codes from 0 on."""
 
 # Why the exchange or the connector refused, cancelled or ended an order: `order.reason`; 0 where there is no reason.
 REASON_NONE: Final = 0

@@ -30,6 +30,7 @@ from daemon.connector import report
 from daemon.connector.bots import Bots
 from daemon.connector.compiling import compile_all
 from daemon.connector.config import ConnectorConfig, Credentials
+from daemon.connector.health import Health
 from daemon.connector.reconciling import Reconciler
 from daemon.connector.rehearsal import Rehearsal
 from daemon.connector.supervise import Backoff
@@ -108,6 +109,12 @@ class Connector:
         self.orders: OrderManager
         self.reconciler: Reconciler
         self.server: ChannelServer
+        self.health = Health(
+            lambda: self._journal is not None and self._journal.is_broken,
+            lambda: self.bots.has_unread,
+            lambda: sum(bot.requests for bot in self.bots.attached),
+        )
+        self.watch = report.Watch(self._journal_path)
         self.warnings = Warnings(
             lambda: self.orders.warnings(), lambda: self.session.warnings(), lambda: report.warnings_of(self)
         )
@@ -253,11 +260,13 @@ class Connector:
         while True:
             now_ns = running_ns()
             due_s = (self.orders.tick(now_ns) - now_ns) / 1e9
+            self.health.ticked()
             await asyncio.sleep(min(max(due_s, TICK_MIN_S), TICK_MAX_S))
 
     async def _look(self) -> None:
         """What needs a person, so that it is known since when."""
         while True:
+            self.health.look(monotonic_ns())
             self.warnings.look(monotonic_ns())
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -310,6 +319,10 @@ class Connector:
     def on_holding(self, holding: Holding) -> None:
         """The account's position."""
         self.orders.on_holding(holding, running_ns())
+
+    def is_healthy(self) -> bool:
+        """Whether it does its work: see `daemon.connector.health`."""
+        return not self.health.trouble
 
     def on_connection(self, is_up: bool) -> None:
         """Whether orders can be sent."""

@@ -42,6 +42,10 @@ class Listener(Protocol):
         """Whether orders can be sent and what becomes of them is heard; False at first."""
         ...
 
+    def is_healthy(self) -> bool:
+        """Whether the connector does its work; while not, no dead-man switch of the exchange is to be refreshed."""
+        ...
+
 
 class Session(Protocol):
     """One account at one exchange: market data and, with credentials, orders."""

@@ -201,9 +201,7 @@ class Endings:
         orders = (self._store.orders[one] for one in self._store.gaps)
         return any(one.bot == bot.name and symbol in ("", one.symbol) for one in orders)
 
-    def _flatten_in(
-        self, bot: Bot, ledger: Ledger, lots: int, flattening: Flattening, now_ns: int
-    ) -> int:
+    def _flatten_in(self, bot: Bot, ledger: Ledger, lots: int, flattening: Flattening, now_ns: int) -> int:
         """Close a bot's position in an instrument, once its orders there are finished; when to look again."""
         store, symbol = self._store, ledger.symbol
         again_ns = now_ns + FLATTEN_PAUSE_NS

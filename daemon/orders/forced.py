@@ -154,9 +154,7 @@ class ForcedCloses:
         for name in held:
             self._teller.notice(name, ledger, wire.NOTICE_BY_HAND, REASON_NONE, words)
 
-    def _book(
-        self, ledger: Ledger, book: BotBook, execution: Execution, has_fee: bool, now_ns: int
-    ) -> None:
+    def _book(self, ledger: Ledger, book: BotBook, execution: Execution, has_fee: bool, now_ns: int) -> None:
         ledger.count(book, execution, has_fee, now_ns)
         row = Forced(
             execution.symbol,

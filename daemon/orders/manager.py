@@ -99,9 +99,7 @@ class OrderManager:
         self.refusals = Refusals()
         self._policy = limits.on_forced_close
         self._now_ns = 0
-        self._requests = Requests(
-            self.store, self.courier, self.teller, limits, self.counters, self.refusals
-        )
+        self._requests = Requests(self.store, self.courier, self.teller, limits, self.counters, self.refusals)
         self._endings = Endings(self.store, self.courier, self._requests, self.counters, self.refusals)
         forced = ForcedCloses(self.store, self.teller, self._endings, limits, self.counters)
         self._news = News(
@@ -292,9 +290,7 @@ class OrderManager:
 
     def snapshot(self, now_ns: int) -> Snapshot:
         """What `hftd status` shows."""
-        return take_snapshot(
-            self.store, self.courier, self._requests, self.counters, self.refusals, now_ns
-        )
+        return take_snapshot(self.store, self.courier, self._requests, self.counters, self.refusals, now_ns)
 
     def warnings(self) -> Iterator[Warn]:
         """What needs a person."""

@@ -127,7 +127,13 @@ class News:
                 return
         what = _WHAT[kind]
         self._refusals.note(
-            order.bot, order.symbol, outcome.reason, now_ns, order_id=order.order_id, what=what, outcome=outcome
+            order.bot,
+            order.symbol,
+            outcome.reason,
+            now_ns,
+            order_id=order.order_id,
+            what=what,
+            outcome=outcome,
         )
         if outcome.message and outcome.reason not in ORDINARY and self.teller.is_heard(order):
             words = f"{outcome.message}; {outcome.hint}" if outcome.hint else outcome.message

@@ -73,9 +73,12 @@ class Refusals:
         """The exchange, or the way there, refused something.
 
         Args:
-            bot: Whose request it was; `symbol`, `order_id` and `what` ("new", "modify", "cancel") say which.
+            bot: Whose request it was.
+            symbol: The instrument.
             reason: A REASON_*.
             now_ns: Now.
+            order_id: The order's.
+            what: "new", "modify", "cancel" or "query".
             outcome: With the exchange's words.
         """
         kind, is_new = self._kind((bot, symbol, reason, outcome.code), now_ns)
@@ -153,7 +156,12 @@ class Refusals:
     def warnings(self, now_ns: int) -> Iterator[Warn]:
         """Bots that are being refused what they ask for."""
         for (bot, symbol, reason, code), kind in self.kinds.items():
-            if now_ns - kind.last_ns > RECENT_NS or reason in ORDINARY or reason in _SHOWN_OTHERWISE or not bot:
+            if (
+                now_ns - kind.last_ns > RECENT_NS
+                or reason in ORDINARY
+                or reason in _SHOWN_OTHERWISE
+                or not bot
+            ):
                 continue
             name = reason_name(reason)
             if REASON_LIMIT_QTY <= reason <= REASON_LIMIT_PRICE:

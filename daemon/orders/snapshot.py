@@ -10,13 +10,12 @@ from hftd.channel import status
 from hftd.constants import BUY, NONE, PARTIALLY_FILLED
 
 if TYPE_CHECKING:
-    from daemon.orders.refusals import Refusals
-    from daemon.orders.store import Flattening
     from daemon.orders.account import Ledger
     from daemon.orders.courier import Courier
     from daemon.orders.machine import Order
+    from daemon.orders.refusals import Refusals
     from daemon.orders.requests import Requests
-    from daemon.orders.store import Bot, Store
+    from daemon.orders.store import Bot, Flattening, Store
 
 MAX_ORDERS_SHOWN = 100
 """Of each bot; the others are counted."""
@@ -291,13 +290,6 @@ def _warnings_of_bot(store: "Store", bot: "Bot", policy: str, now_ns: int) -> It
                 f"{name} is away and {len(kept)} of its orders are open: start it again, or cancel them by `hftd halt`",
                 name,
             )
-    waiting = store.waiting_positions(name)
-    for symbol in waiting:
-        yield Warn(
-            "position_without_bot",
-            f"{name} is away, and the journal has a position of it in {symbol}, which the exchange does not list",
-            f"{name} {symbol}",
-        )
     for symbol, ledger in store.ledgers.items():
         book = ledger.books.get(name)
         if book is None or not book.position_lots:
@@ -349,10 +341,12 @@ def _warnings_of_orders(store: "Store", now_ns: int) -> Iterator[Warn]:
         named = ", ".join(f"{one.symbol} {one.client_id}" for one in unsure[:3])
         yield Warn(
             "outcomes_unknown",
-            f"what became of {len(unsure)} requests is not known for up to {oldest_s} s; the exchange is asked: {named}",
+            f"what became of {len(unsure)} requests is not known for up to {oldest_s} s; it is asked for: {named}",
         )
     staying = [
-        one for one in store.alive.values() if one.cancel_wanted and one.cancel_tries > 1 and not one.is_unsure
+        one
+        for one in store.alive.values()
+        if one.cancel_wanted and one.cancel_tries > 1 and not one.is_unsure
     ]
     if staying:
         named = ", ".join(f"{one.symbol} {one.client_id}" for one in staying[:3])

@@ -17,12 +17,6 @@ from hftd.channel.layout import PROTOCOL_VERSION
 from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
 
 
-NOTICE_REFUSED: Final = 1
-NOTICE_FORCED_CLOSE: Final = 2
-NOTICE_BY_HAND: Final = 3
-MAX_NOTICE_CHARS: Final = 500
-
-
 class Feed(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """Rows of `event_dtype`, 64 bytes each, at most `MAX_ROWS`; the last field, so that they are aligned."""
 
@@ -100,6 +94,12 @@ class Splice(msgspec.Struct, frozen=True, array_like=True, tag=5):
     """The book rows before this, in the response ring, are the market up to `position` of the market ring."""
 
     position: int
+
+
+NOTICE_REFUSED: Final = 1
+NOTICE_FORCED_CLOSE: Final = 2
+NOTICE_BY_HAND: Final = 3
+MAX_NOTICE_CHARS: Final = 500
 
 
 class Notice(msgspec.Struct, frozen=True, array_like=True, tag=6):

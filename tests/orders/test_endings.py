@@ -267,7 +267,9 @@ def test_however_the_exchange_refuses_and_fills_in_part_all_instruments_end_flat
     for number in range(8, 40):
         symbol = f"S{number}"
         manager.add_instrument(
-            msgspec.structs.replace(INSTRUMENT, number=number, symbol=symbol, market_max_qty_lots=rng.randrange(3, 60))
+            msgspec.structs.replace(
+                INSTRUMENT, number=number, symbol=symbol, market_max_qty_lots=rng.randrange(3, 60)
+            )
         )
         ledger = manager.store.ledgers[symbol]
         real[symbol] = rng.choice((-1, 1)) * rng.randrange(1, 150)
