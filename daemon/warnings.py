@@ -28,11 +28,13 @@ class Warn(Struct, frozen=True):
         text: What is the matter and what to do, for people.
         symbol: The instrument, or the bot, or whatever else there are several of; "" for the whole connector. With the
             key it says which state this is: a text may change while the state lasts.
+        after_s: It is told once it has lasted so long: what is over sooner needs nobody.
     """
 
     key: str
     text: str
     symbol: str = ""
+    after_s: float = 0.0
 
 
 Source = Callable[[], Iterable[Warn]]
@@ -48,6 +50,7 @@ class Warnings:
     def __init__(self, *sources: Source) -> None:
         self._sources = sources
         self._since_ns: dict[tuple[str, str], int] = {}
+        self._told: set[tuple[str, str]] = set()
 
     def look(self, now_ns: int) -> list[status.Warning]:
         """Ask all sources.
@@ -73,15 +76,44 @@ class Warnings:
             found["more", ""] = Warn("more", f"{left_out:,} more warnings are not shown")
         for key in self._since_ns.keys() - found.keys():
             since_ns = self._since_ns.pop(key)
-            _log.info("warning over", key=key[0], symbol=key[1], lasted_s=round((now_ns - since_ns) / 1e9, 1))
+            if key in self._told:
+                self._told.discard(key)
+                _log.info(
+                    "warning over", key=key[0], symbol=key[1], lasted_s=round((now_ns - since_ns) / 1e9, 1)
+                )
         shown: list[status.Warning] = []
         for key, one in found.items():
-            if key not in self._since_ns:
-                self._since_ns[key] = now_ns
+            age_ns = now_ns - self._since_ns.setdefault(key, now_ns)
+            if age_ns < one.after_s * 1e9:
+                continue
+            if key not in self._told:
+                self._told.add(key)
                 _log.warning("warning", key=one.key, symbol=one.symbol, text=one.text)
-            shown.append(
-                status.Warning(
-                    key=one.key, text=one.text, symbol=one.symbol, age_ns=now_ns - self._since_ns[key]
-                )
-            )
+            shown.append(status.Warning(key=one.key, text=one.text, symbol=one.symbol, age_ns=age_ns))
         return shown
+
+
+class Recent:
+    """Whether something that only counts has happened lately, so that what happened is a state for a while.
+
+    Args:
+        window_s: For so long.
+    """
+
+    def __init__(self, window_s: float = 60.0) -> None:
+        self._window_ns = int(window_s * 1e9)
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def grew(self, name: str, count: int, now_ns: int) -> bool:
+        """Whether a counter grew within the window; what it was when it was first looked at counts as grown then.
+
+        Args:
+            name: The counter's; there must be a limited number of them.
+            count: What it is now.
+            now_ns: The time, on the monotonic clock.
+        """
+        before, grown_ns = self._seen.get(name, (0, 0))
+        if count != before:
+            grown_ns = now_ns if count > before else 0
+            self._seen[name] = count, grown_ns
+        return grown_ns > 0 and now_ns - grown_ns <= self._window_ns

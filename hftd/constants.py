@@ -174,6 +174,10 @@ DISCONNECTED: Final = 2
 """Orders and their answers do not get through."""
 CONNECTED: Final = 3
 
+ALERT_FORCED_CLOSE: Final = -1
+"""The code of an alert of a connector's own: the exchange closed a part of the bot's position. Its value is what is
+left. A strategy's own alerts should have codes from 0 on."""
+
 # Why the exchange or the connector refused, cancelled or ended an order: `order.reason`; 0 where there is no reason.
 REASON_NONE: Final = 0
 REASON_UNKNOWN_ORDER: Final = 1
@@ -203,7 +207,8 @@ REASON_EXPIRED: Final = 12
 REASON_SELF_TRADE: Final = 13
 """It would have met an own order."""
 REASON_LIQUIDATION: Final = 14
-"""Liquidation or deleveraging."""
+"""Liquidation, deleveraging or settlement ended the order; or new orders are refused after one closed a position of the
+bot (`on_forced_close`), until `hftd resume`."""
 REASON_LIMIT_QTY: Final = 32
 """A limit of the connector: the quantity of an order."""
 REASON_LIMIT_NOTIONAL: Final = 33

@@ -11,7 +11,12 @@ Examples:
   hftd status bf --json | jq '.daemons[0].bots[].orders'
 
 The daemons are asked through their channels' sockets and go on meanwhile.
-Exit code 3: a daemon that was named does not answer.
+
+\b
+Exit code 0: there are no warnings.
+          1: there is one at least: a state that needs a person (docs/live.md lists them), or a daemon that
+             was not named does not answer.
+          3: the daemon that was named does not answer.
 """
 
 
@@ -27,7 +32,9 @@ def command(name: str | None, as_json: bool) -> None:
         import msgspec
 
         click.echo(msgspec.json.encode(report))
-        return
-    from daemon.cli.status_tables import show_report
+    else:
+        from daemon.cli.status_tables import show_report
 
-    show_report(report)
+        show_report(report)
+    if report.silent or any(daemon.warnings for daemon in report.daemons):
+        click.get_current_context().exit(1)

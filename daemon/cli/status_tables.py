@@ -16,6 +16,7 @@ from hftd.constants import reason_name
 
 _PIPE_WIDTH = 400
 _ORDERS_SHOWN = 20
+_REFUSALS_SHOWN = 20
 
 
 def show_report(report: Report, *, stream: TextIO | None = None) -> None:
@@ -58,6 +59,12 @@ def _show_daemon(console: Console, daemon: status.DaemonStatus) -> None:
     limits += [(bot.name, used) for bot in daemon.bots for used in bot.limits]
     if limits:
         console.print(_limits(limits))
+    if daemon.refusals:
+        console.print(_refusals(daemon.refusals[:_REFUSALS_SHOWN]))
+        if (left := len(daemon.refusals) - _REFUSALS_SHOWN) > 0:
+            console.print(
+                f"and {left:,} more kinds of refusals; --json shows them", style="dim", markup=False
+            )
     if daemon.foreign_orders:
         console.print(f"{daemon.foreign_orders:,} open orders of others are left alone", markup=False)
     counted = ", ".join(f"{_counter(name)} {n:,}" for name, n in daemon.counters.items() if n)
@@ -182,6 +189,21 @@ def _orders(orders: list[tuple[str, status.OpenOrder]]) -> Table:
             Text(order.status),
             Text(order.request, style="red" if order.request == "unknown" else ""),
             _age(order.age_ns),
+        )
+    return table
+
+
+def _refusals(refusals: list[status.Refusal]) -> Table:
+    table = _table("refused to", "symbol", "reason", "=count", "=last", "words")
+    for one in refusals:
+        hint = f"; {one.hint}" if one.hint else ""
+        table.add_row(
+            Text(one.bot),
+            Text(one.symbol),
+            Text(one.name),
+            f"{one.count:,}",
+            _age(one.age_ns),
+            Text(f"{one.words}{hint}"),
         )
     return table
 

@@ -246,6 +246,11 @@ class Bots:
         return dict(self._instruments)
 
     @property
+    def has_unread(self) -> bool:
+        """Whether requests wait to be taken."""
+        return self._table.next_ready() >= 0
+
+    @property
     def attached(self) -> list[AttachedBot]:
         """The bots with a lease."""
         return list(self._order)

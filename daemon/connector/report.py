@@ -1,13 +1,15 @@
 """What a connector tells tools that ask from outside."""
 
+import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from daemon import log_writer
 from daemon.orders.manager import OrderManager
-from daemon.warnings import Warn
+from daemon.warnings import Recent, Warn
 from hftd.channel import status
 from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS, MARKET_TAIL
 from hftd.clock import boot_ns, monotonic_ns, running_ns
@@ -17,6 +19,33 @@ from hftd.version import __version__
 if TYPE_CHECKING:
     from daemon.connector.books import FollowedMarket
     from daemon.connector.service import Connector
+
+DOWN_S: Final = 5.0
+"""What comes back within this needs nobody."""
+MANY_RESYNCS: Final = 10
+ROOM_MIN: Final = 256 << 20
+"""Of the journal's disk: its two files, and the log for a while."""
+ROOM_EVERY_NS: Final = 10_000_000_000
+COUNTED: Final = {
+    "unreadable": (
+        "unreadable",
+        "messages about the account can't be read: the log has them; please report it",
+    ),
+    "failed_events": (
+        "failed_events",
+        "messages about the account could not be handled: the log has the traces; please report it",
+    ),
+    "countdown_failures": (
+        "countdown_failing",
+        "times the exchange's dead-man switch could not be set or refreshed: the log says why",
+    ),
+    "clock_failures": ("clock_unknown", "times the exchange's time could not be asked for: the log says why"),
+    "user_stream_silent": (
+        "user_stream_silent",
+        "times the account's stream said nothing of a confirmed order: it was connected anew",
+    ),
+}
+"""Counters of a session that may not grow, with the key of their warning and what it says behind the number."""
 
 
 def status_of(connector: "Connector") -> status.DaemonStatus:
@@ -68,6 +97,7 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
         counters=counters,
         warnings=[one.text for one in alerts],
         alerts=alerts,
+        refusals=known.refusals,
     )
 
 
@@ -100,23 +130,68 @@ def _with_link(connector: "Connector", bot: status.Bot) -> status.Bot:
     return bot
 
 
+class Watch:
+    """What of a connector is a state only when it is compared with what was.
+
+    Args:
+        journal: The journal's path; None for none.
+    """
+
+    def __init__(self, journal: Path | None) -> None:
+        self._journal = journal
+        self._recent = Recent()
+        self._room = -1
+        self._room_ns = 0
+
+    def grew(self, name: str, count: int) -> bool:
+        """Whether a counter grew within the last minute."""
+        return self._recent.grew(name, count, monotonic_ns())
+
+    def room(self) -> int:
+        """Bytes that are free on the journal's disk, as of some seconds ago; -1 if that is not known."""
+        if self._journal is None:
+            return -1
+        now_ns = monotonic_ns()
+        if not self._room_ns or now_ns - self._room_ns > ROOM_EVERY_NS:
+            self._room_ns = now_ns
+            try:
+                found = os.statvfs(self._journal.parent)
+                self._room = found.f_bavail * found.f_frsize
+            except OSError:
+                self._room = -1
+        return self._room
+
+
 def warnings_of(connector: "Connector") -> Iterator[Warn]:
     """What of the connector itself needs a person."""
+    watch, bots = connector.watch, connector.bots
     yield from connector.mishaps.warnings()
     yield from connector.clock_watch.warnings(boot_ns())
     if trouble := log_writer.trouble():
         yield Warn("log_dropped", trouble)
     if not connector.trades:
         yield Warn("no_keys", "without keys: market data alone, every order is refused")
-    yield from connector.bots.warnings()
-    for market in connector.bots.books.markets():
+    elif not bots.is_connected:
+        yield Warn(
+            "orders_not_connected",
+            "orders can't be sent, or what becomes of them is not heard: the connections say why",
+            after_s=DOWN_S,
+        )
+    yield from connector.health.warnings()
+    yield from bots.warnings()
+    for market in bots.books.markets():
         symbol = market.instrument.symbol
         if market.unfused:
             yield Warn("unfused", f"{symbol}: {market.unfused} batches of rows could not be fused", symbol)
-    instruments = connector.bots.instruments
-    used = {market.instrument.symbol for market in connector.bots.books.markets()} | set(
-        connector.orders.symbols()
-    )
+        if not market.is_valid:
+            yield Warn(
+                "book_not_valid",
+                f"{symbol}: the book is not valid: it is being synchronised, or its feed is silent",
+                symbol,
+                after_s=DOWN_S,
+            )
+    instruments = bots.instruments
+    used = {market.instrument.symbol for market in bots.books.markets()} | set(connector.orders.symbols())
     for symbol in sorted(used):
         instrument = instruments.get(symbol)
         if instrument is not None and instrument.trouble:
@@ -125,6 +200,38 @@ def warnings_of(connector: "Connector") -> Iterator[Warn]:
         if not one.is_up:
             why = one.last_error or "it has not been up yet"
             yield Warn("connection_down", f"the connection {one.name} is down: {why}", one.name)
+    for bot in bots.attached:
+        lapped = bot.page.word(BOT_LAPPED)
+        if watch.grew(f"lapped {bot.name}", lapped):
+            yield Warn(
+                "bot_lapped",
+                f"{bot.name}: the market went by it unseen {lapped:,} times: its strategy takes too long, or it has "
+                "too little of the processor",
+                bot.name,
+            )
+        if watch.grew(f"resyncs {bot.name}", bot.resyncs // MANY_RESYNCS):
+            yield Warn(
+                "bot_resyncs",
+                f"{bot.name}: it asked for all books anew {bot.resyncs:,} times: it can't keep up with the market",
+                bot.name,
+            )
+    counters = connector.session.counters()
+    for name, (key, text) in COUNTED.items():
+        count = counters.get(name, 0)
+        if watch.grew(name, count):
+            yield Warn(key, f"{count:,} {text}", name)
+    odd = sum(count for name, count in counters.items() if name.startswith("odd: "))
+    if watch.grew("odd", odd):
+        kinds = ", ".join(name.removeprefix("odd: ") for name in counters if name.startswith("odd: "))
+        yield Warn(
+            "odd_messages", f"{odd:,} messages of the exchange can't be used ({kinds}): the log has them"
+        )
+    room = watch.room()
+    if 0 <= room < ROOM_MIN:
+        yield Warn(
+            "disk_nearly_full",
+            f"{room >> 20:,} MiB are left on the disk of the journal: when it is full no orders are taken; make room",
+        )
 
 
 def tap_of(connector: "Connector") -> status.Tap:
@@ -148,6 +255,4 @@ def tap_of(connector: "Connector") -> status.Tap:
 
 def unfinished(orders: OrderManager) -> int:
     """How much of what was sent, or is to be cancelled or flattened, has no answer yet."""
-    store = orders.store
-    orders_left = sum(1 for order in store.alive.values() if order.cancel_wanted)
-    return len(orders.courier.in_flight) + orders_left + sum(bot.row.is_ending for bot in store.bots.values())
+    return orders.unfinished()

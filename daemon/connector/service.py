@@ -31,6 +31,7 @@ from daemon.connector.bots import Bots
 from daemon.connector.clock_watch import ClockWatch, read_clocks
 from daemon.connector.compiling import compile_all
 from daemon.connector.config import ConnectorConfig, Credentials
+from daemon.connector.health import Health
 from daemon.connector.identities import Presence
 from daemon.connector.mishaps import Mishaps
 from daemon.connector.reconciling import Reconciler
@@ -123,6 +124,12 @@ class Connector:
         self.server: ChannelServer
         self.mishaps = Mishaps(self.stop)
         self.clock_watch = ClockWatch()
+        self.health = Health(
+            lambda: self._journal is not None and self._journal.is_broken,
+            lambda: self.bots.has_unread,
+            lambda: sum(bot.requests for bot in self.bots.attached),
+        )
+        self.watch = report.Watch(self._journal_path)
         self.warnings = Warnings(
             lambda: self.orders.warnings(),
             lambda: self.session.warnings(),
@@ -306,6 +313,7 @@ class Connector:
         while True:
             now_ns = running_ns()
             due_s = (self.orders.tick(now_ns) - now_ns) / 1e9
+            self.health.ticked()
             await asyncio.sleep(min(max(due_s, TICK_MIN_S), TICK_MAX_S))
 
     async def _look(self) -> None:
@@ -319,6 +327,7 @@ class Connector:
                     self.session.check_connections("the machine slept")
                 if is_account_asked and self.trades:
                     self.orders.want_reconciliation(running_ns())
+            self.health.look(monotonic_ns())
             self.warnings.look(monotonic_ns())
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -430,6 +439,10 @@ class Connector:
     def is_ours(self, client_id: str) -> bool:
         """Whether an order is this connector's."""
         return self.orders.is_ours(client_id)
+
+    def is_healthy(self) -> bool:
+        """Whether it does its work: see `daemon.connector.health`."""
+        return not self.health.trouble
 
     def on_connection(self, is_up: bool) -> None:
         """Whether orders can be sent."""

@@ -62,6 +62,10 @@ class Listener(Protocol):
         """Whether an order is this connector's."""
         ...
 
+    def is_healthy(self) -> bool:
+        """Whether the connector does its work; while not, no dead-man switch of the exchange is to be refreshed."""
+        ...
+
 
 class Session(Protocol):
     """One account at one exchange: market data and, with credentials, orders."""

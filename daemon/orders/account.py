@@ -5,7 +5,7 @@ A bot's book is what its own fills made: position, balance, fees and totals, by 
 contract size times price times quantity; of an inverse contract contract size times quantity divided by price.
 
 The account's position is the exchange's. What it has beyond its bots' positions belongs to no bot: it was there before,
-or somebody traded by hand, or a liquidation did.
+or somebody traded by hand. What the exchange closes by itself is booked to the bots (`forced.py`).
 """
 
 from collections import deque
@@ -60,6 +60,7 @@ class Ledger:
         other_lots: What of it is no bot's.
         buy_lots: What all open orders may still buy; likewise `sell_lots`.
         last_execution_ns: The newest execution's time at the exchange; `counted_ns` when one was last counted, on ours.
+        last_tick: The price of the execution that was counted last.
         extremes: By bot and side, the price of its open order that is the first to be met; kept by `Requests`.
         foreign_fees: Fees in assets that the books can't hold, by asset.
     """
@@ -72,6 +73,7 @@ class Ledger:
         self.sell_lots = 0
         self.last_execution_ns = 0
         self.counted_ns = 0
+        self.last_tick = 0
         self.has_holding = False
         self.differs_lots = 0
         self.differs_since_ns = 0
@@ -122,6 +124,7 @@ class Ledger:
         side = 1 if execution.side == BUY else -1
         self.account_lots += side * lots
         self.last_execution_ns = max(self.last_execution_ns, execution.exch_ns)
+        self.last_tick = execution.price_tick
         if book is None:
             self.other_lots += side * lots
             return

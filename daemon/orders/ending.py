@@ -2,8 +2,11 @@
 
 A bot's end policy holds from the moment its lease is over. After a restart of the connector nobody has a lease; bots
 that had one get `ORPHAN_NS` to come back, counted from the first connection, before their policies are applied.
-Flattening waits until all of the bot's orders are finished, executions included; then it closes the bot's position by
-reduce-only market orders, at most `FLATTEN_TRIES` of them.
+Flattening goes on instrument by instrument until the bot is flat, over restarts too. It waits until the bot's orders in
+an instrument are finished, executions included, and closes the position by reduce-only market orders. An order that
+closes nothing is followed by the next after 1, 2, 4 ... `FLATTEN_PAUSE_MAX_NS`, without an end; over all instruments
+there are at most `CLOSING_PER_S` orders a second. Where the account has nothing to reduce in the bot's direction, since
+somebody else holds the opposite, it waits until it has. What is not closed is a warning.
 """
 
 from collections.abc import Sequence
@@ -15,11 +18,12 @@ from daemon.orders.account import Ledger
 from daemon.orders.client_ids import bot_hash
 from daemon.orders.courier import Courier
 from daemon.orders.journal import BotRow
-from daemon.orders.limits import BotLimits
+from daemon.orders.limits import BotLimits, RateGate
 from daemon.orders.machine import NEVER, Order
+from daemon.orders.refusals import Refusals
 from daemon.orders.requests import Requests
-from daemon.orders.snapshot import Counters
-from daemon.orders.store import Bot, Store, is_placeholder
+from daemon.orders.snapshot import Counters, is_stuck, whose
+from daemon.orders.store import Bot, Flattening, Store, is_placeholder
 from hftd.channel import status, wire
 from hftd.constants import (
     BUY,
@@ -29,12 +33,15 @@ from hftd.constants import (
     REASON_HALTED,
     REASON_LEASE_ENDED,
     REASON_REDUCE_ONLY,
+    REJECTED,
     SELL,
 )
 
 ORPHAN_NS: Final = 10_000_000_000
-FLATTEN_TRIES: Final = 20
 FLATTEN_PAUSE_NS: Final = 1_000_000_000
+FLATTEN_PAUSE_MAX_NS: Final = 30_000_000_000
+CLOSING_PER_S: Final = 20
+"""Closing orders of all bots together."""
 FLATTEN_IDS: Final = 1 << 63
 """Orders that close a bot's position have ids from here on, which no bot uses."""
 
@@ -44,12 +51,15 @@ _log = structlog.get_logger("hftd.orders")
 class Endings:
     """See the module."""
 
-    def __init__(self, store: Store, courier: Courier, requests: Requests, counters: Counters) -> None:
+    def __init__(
+        self, store: Store, courier: Courier, requests: Requests, counters: Counters, refusals: Refusals
+    ) -> None:
         self._store = store
         self._courier = courier
         self._requests = requests
         self._counters = counters
-        self._flattened = 0
+        self._refusals = refusals
+        self._closing = RateGate(CLOSING_PER_S)
 
     # --- Leases -------------------------------------------------------------------------------------------------
 
@@ -72,6 +82,7 @@ class Endings:
         bot.is_attached = True
         bot.since_ns = now_ns
         bot.away_since_ns = 0
+        bot.flattening.clear()
         store.bot_changed(bot)
 
     def detach(self, name: str, now_ns: int) -> None:
@@ -85,8 +96,7 @@ class Endings:
         """The bot's lease is over."""
         row = bot.row
         bot.away_since_ns = 0
-        bot.flatten_tries = 0
-        bot.flatten_due_ns = now_ns
+        bot.flattening.clear()
         bot.row = BotRow(row.name, row.on_end, row.pull_quotes, is_ending=row.on_end == "flatten")
         self._store.bot_changed(bot)
         if row.on_end != "keep":
@@ -139,50 +149,92 @@ class Endings:
     def order_ended(self, order: Order, now_ns: int) -> None:
         """An order is finished, executions included."""
         bot = self._store.bots[order.bot]
-        if not bot.row.is_ending:
+        if not (bot.row.is_ending and order.reduce_only):
             return
-        bot.flatten_due_ns = min(bot.flatten_due_ns, now_ns + FLATTEN_PAUSE_NS)
-        if order.reduce_only and order.reason == REASON_REDUCE_ONLY:
-            _log.warning("nothing is left to reduce in the account", bot=bot.name, symbol=order.symbol)
-            self._stop_flattening(bot)
-
-    def _stop_flattening(self, bot: Bot) -> None:
-        row = bot.row
-        bot.row = BotRow(row.name, row.on_end, row.pull_quotes)
-        self._store.bot_changed(bot)
+        flattening = bot.flattening.setdefault(order.symbol, Flattening(now_ns))
+        if order.executed_lots:
+            flattening.tries = 0
+            flattening.why = ""
+            flattening.is_refused = False
+        else:
+            flattening.tries += 1
+            words = self._refusals.last_words(bot.name, order.symbol, order.reason)
+            flattening.why = f"refused, {words}" if order.status == REJECTED else "nobody took its order"
+            flattening.is_refused = order.reason == REASON_REDUCE_ONLY
+        pause_ns = FLATTEN_PAUSE_NS << min(max(0, flattening.tries - 1), 10)
+        flattening.due_ns = now_ns + min(pause_ns, FLATTEN_PAUSE_MAX_NS)
 
     def _flatten(self, bot: Bot, now_ns: int) -> int:
-        """Close a bot's position, once its orders are finished; when to look again."""
+        """Close a bot's positions, each instrument's by itself; when to look again."""
         store = self._store
-        if bot.alive or any(store.orders[one].bot == bot.name for one in store.gaps):
-            return now_ns + FLATTEN_PAUSE_NS
-        if bot.flatten_due_ns > now_ns:
-            return bot.flatten_due_ns
-        if not self._courier.is_up or store.halt_reason:
-            return now_ns + FLATTEN_PAUSE_NS
-        held = [
-            ledger
-            for ledger in store.ledgers.values()
-            if bot.name in ledger.books and ledger.books[bot.name].position_lots
-        ]
-        if not held or bot.flatten_tries >= FLATTEN_TRIES:
-            if held:
-                _log.error("a bot's position could not be closed", bot=bot.name)
+        due_ns = NEVER
+        for symbol, ledger in store.ledgers.items():
+            book = ledger.books.get(bot.name)
+            if book is None or not book.position_lots:
+                bot.flattening.pop(symbol, None)
+                continue
+            flattening = bot.flattening.get(symbol)
+            if flattening is None:
+                flattening = bot.flattening[symbol] = Flattening(now_ns)
+            due_ns = min(due_ns, self._flatten_in(bot, ledger, book.position_lots, flattening, now_ns))
+            if not flattening.is_counted and is_stuck(flattening, now_ns):
+                flattening.is_counted = True
                 self._counters.not_flattened += 1
-            self._stop_flattening(bot)
-            return NEVER
-        bot.flatten_tries += 1
-        bot.flatten_due_ns = now_ns + FLATTEN_PAUSE_NS
-        for ledger in held:
-            self._close(bot, ledger, now_ns)
-        return bot.flatten_due_ns
+                _log.error(
+                    "a bot's position could not be closed",
+                    bot=bot.name,
+                    symbol=symbol,
+                    position=ledger.qty(book.position_lots),
+                    why=flattening.why,
+                )
+        if due_ns != NEVER:
+            return due_ns
+        if bot.alive or store.waiting_positions(bot.name) or self._has_gaps(bot):
+            return now_ns + FLATTEN_PAUSE_NS
+        row = bot.row
+        bot.row = BotRow(row.name, row.on_end, row.pull_quotes)
+        store.bot_changed(bot)
+        return NEVER
 
-    def _close(self, bot: Bot, ledger: Ledger, now_ns: int) -> None:
-        lots = ledger.books[bot.name].position_lots
+    def _has_gaps(self, bot: Bot, symbol: str = "") -> bool:
+        """Whether executions of a bot's orders are missing."""
+        orders = (self._store.orders[one] for one in self._store.gaps)
+        return any(one.bot == bot.name and symbol in ("", one.symbol) for one in orders)
+
+    def _flatten_in(self, bot: Bot, ledger: Ledger, lots: int, flattening: Flattening, now_ns: int) -> int:
+        """Close a bot's position in an instrument, once its orders there are finished; when to look again."""
+        store, symbol = self._store, ledger.symbol
+        again_ns = now_ns + FLATTEN_PAUSE_NS
+        if any(order.symbol == symbol for order in bot.alive.values()) or self._has_gaps(bot, symbol):
+            return again_ns
+        # What the account has in the bot's direction; another bot, or a hand, may hold the opposite.
+        side = 1 if lots > 0 else -1
+        reducible = ledger.account_lots * side
+        is_void = reducible <= 0 and (ledger.has_holding or flattening.is_refused)
+        if flattening.is_void and not is_void:
+            flattening.due_ns = now_ns
+            flattening.why = ""
+        flattening.is_void = is_void
+        if is_void:
+            flattening.why = f"the account has nothing to reduce: {whose(ledger, bot.name)}"
+            return again_ns
+        if flattening.due_ns > now_ns:
+            return flattening.due_ns
+        if not self._courier.is_up or store.halt_reason:
+            if not flattening.tries:
+                flattening.why = "halted" if store.halt_reason else "orders can't be sent"
+            return again_ns
+        if not self._closing.is_open(now_ns):
+            return now_ns + FLATTEN_PAUSE_NS // CLOSING_PER_S
+        self._closing.take(now_ns)
+        flattening.due_ns = again_ns
+        self._close(bot, ledger, lots, min(abs(lots), reducible) if reducible > 0 else abs(lots), now_ns)
+        return again_ns
+
+    def _close(self, bot: Bot, ledger: Ledger, lots: int, qty_lots: int, now_ns: int) -> None:
         instrument = ledger.instrument
-        most = instrument.market_max_qty_lots or instrument.max_qty_lots or abs(lots)
-        qty_lots = min(abs(lots), most)
-        self._flattened += 1
+        most = instrument.market_max_qty_lots or instrument.max_qty_lots or qty_lots
+        qty_lots = min(qty_lots, most)
         message = wire.Submit(
             ledger.number,
             FLATTEN_IDS | self._store.ids.made,
@@ -195,6 +247,10 @@ class Endings:
         )
         _log.info("closing a bot's position", bot=bot.name, symbol=ledger.symbol, lots=-lots)
         self._requests.place(bot, ledger, message, qty_lots, now_ns, reduce_only=True)
+
+    def unfinished(self) -> int:
+        """How many bots have a position that is being closed, and can be."""
+        return sum(bot.is_closing for bot in self._store.bots.values())
 
     # --- Halts and books ----------------------------------------------------------------------------------------
 
@@ -212,7 +268,7 @@ class Endings:
 
     def resume(self) -> None:
         """See `OrderManager.resume`."""
-        if self._store.halt_reason:
+        if self._store.halt_reason or any(bot.forced for bot in self._store.bots.values()):
             self._store.halted("")
 
     def halted(self) -> status.Halted:

@@ -89,6 +89,27 @@ class BotRow(msgspec.Struct, array_like=True, tag="bot"):
     is_ending: bool = False
 
 
+class Forced(msgspec.Struct, array_like=True, tag="forced"):
+    """The exchange closed a part of a bot's position. Until the next Halt without a reason a person has not seen to it.
+
+    Attributes:
+        qty_lots: The bot's part.
+        price_tick: What it was booked at; where the exchange told no execution, the book's best price of that moment.
+        trade_id: Of the exchange's execution; empty where only the position told of it.
+        client_id: The exchange's own name for its order.
+    """
+
+    symbol: str
+    bot: str
+    side: int
+    price_tick: int
+    qty_lots: int
+    fee: float
+    exch_ns: int
+    trade_id: str = ""
+    client_id: str = ""
+
+
 class Steps(msgspec.Struct, array_like=True, tag="steps"):
     """In which ticks and lots an instrument's rows count, and what of the account's position is no bot's."""
 
@@ -111,7 +132,7 @@ class Halt(msgspec.Struct, array_like=True, tag="halt"):
     reason: str
 
 
-Row = Begin | Order | BotBook | Traded | BotRow | Steps | Settled | Halt
+Row = Begin | Order | BotBook | Traded | BotRow | Forced | Steps | Settled | Halt
 
 _decode = msgspec.msgpack.Decoder(list[Row]).decode
 _encode = msgspec.msgpack.Encoder().encode

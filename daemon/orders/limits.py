@@ -77,12 +77,16 @@ class AccountLimits(InstrumentLimits, frozen=True):
         max_open_orders: Open orders, those on their way included; this one always limits.
         max_orders_per_s: New orders and modifications a second.
         self_trade: Whether an order that would meet another bot's is refused.
+        on_forced_close: What follows when the exchange closes a part of a bot's position by itself. The bot is told in
+            any case. "refuse": its new orders in that instrument are refused, but for those that only reduce its
+            position; "halt": the whole account is halted; both until `hftd resume`. "tell": nothing else.
         instruments: By symbol, limits that replace the ones for each instrument.
     """
 
     max_open_orders: Annotated[int, msgspec.Meta(gt=0, le=100_000)] = 1000
     max_orders_per_s: _Positive | None = None
     self_trade: Literal["refuse", "allow"] = "refuse"
+    on_forced_close: Literal["tell", "refuse", "halt"] = "refuse"
     instruments: dict[str, InstrumentLimits] = {}  # noqa: RUF012 - msgspec copies it
 
 

@@ -21,6 +21,7 @@ import structlog
 from daemon.orders.client_ids import ClientIds
 from daemon.orders.courier import PLACE, Courier
 from daemon.orders.ending import Endings
+from daemon.orders.forced import ForcedCloses
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.messages import (
@@ -37,6 +38,7 @@ from daemon.orders.messages import (
 )
 from daemon.orders.news import News
 from daemon.orders.reconcile import Reconciler, Reconciliation
+from daemon.orders.refusals import Refusals
 from daemon.orders.requests import Requests
 from daemon.orders.snapshot import Counters, Snapshot, take_snapshot, warnings_of
 from daemon.orders.store import REMEMBER_NS, Store
@@ -102,9 +104,15 @@ class OrderManager:
         self.store = Store(ClientIds(prefix, run, identity), journal, to_exchange)
         self.courier = Courier(self.store, self._out)
         self.teller = Teller(self.store, self._out)
-        self._requests = Requests(self.store, self.courier, self.teller, limits, self.counters)
-        self._endings = Endings(self.store, self.courier, self._requests, self.counters)
-        self._news = News(self.store, self.courier, self.teller, self._endings, self.counters)
+        self.refusals = Refusals()
+        self._policy = limits.on_forced_close
+        self._now_ns = 0
+        self._requests = Requests(self.store, self.courier, self.teller, limits, self.counters, self.refusals)
+        self._endings = Endings(self.store, self.courier, self._requests, self.counters, self.refusals)
+        forced = ForcedCloses(self.store, self.teller, self._endings, limits, self.counters)
+        self._news = News(
+            self.store, self.courier, self.teller, self._endings, self.counters, self.refusals, forced
+        )
         self.strays = Strays(self.store, self.courier, self._out)
         self._reconciler = Reconciler(self._news, self.strays)
         self._news.bind(self._reconciler)
@@ -334,12 +342,17 @@ class OrderManager:
 
     def snapshot(self, now_ns: int) -> Snapshot:
         """What `hftd status` shows."""
-        return take_snapshot(self.store, self.courier, self._requests, self.counters, now_ns)
+        return take_snapshot(self.store, self.courier, self._requests, self.counters, self.refusals, now_ns)
 
     def warnings(self) -> Iterator[Warn]:
         """What needs a person."""
-        yield from warnings_of(self.store)
+        yield from warnings_of(self.store, self.refusals, self._policy, self._now_ns)
         yield from self.strays.warnings()
+
+    def unfinished(self) -> int:
+        """How much of what was sent, or is to be cancelled or flattened, has no answer yet."""
+        left = sum(1 for order in self.store.alive.values() if order.cancel_wanted)
+        return len(self.courier.in_flight) + left + self._endings.unfinished()
 
     def _look_for_another_exchange(self, now_ns: int) -> None:
         """Executions with ids of others are not counted, so positions are not known: nothing is traded on them."""
@@ -352,6 +365,7 @@ class OrderManager:
 
     def _begin(self, now_ns: int) -> None:
         store = self.store
+        self._now_ns = now_ns
         if store.birth_ns == 0:
             store.begin(now_ns)
             if store.settled_ns == 0:

@@ -134,6 +134,7 @@ class Execution(msgspec.Struct, frozen=True, array_like=True):
         price_tick: Its price; the nearest one if it is between two ticks.
         fee: What was paid, in `fee_asset`; negative for a rebate.
         price: The exact price if that is on no tick (of an order from before a change of the tick), else 0.
+        is_forced: The order was the exchange's own: a liquidation, a deleveraging, a settlement or delivery.
     """
 
     symbol: str
@@ -148,6 +149,7 @@ class Execution(msgspec.Struct, frozen=True, array_like=True):
     fee_asset: str
     exch_ns: int
     price: float = 0.0
+    is_forced: bool = False
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
@@ -191,10 +193,11 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
         request: The command's number.
         kind: CONFIRMED, REFUSED or UNKNOWN.
         reason: For REFUSED a REASON_* of hftd.constants.
-        message: The exchange's own words, for the log.
+        message: The exchange's own words; log, status and the bot are told them.
         report: The order's state as the reply gives it, if it does.
         exch_ns: When the exchange handled it, 0 if unknown.
-        code: The exchange's own code of a refusal, 0 if there is none.
+        code: The exchange's own number of what is wrong, 0 if it has none.
+        hint: What a person can do about it, if the venue knows.
     """
 
     request: int
@@ -204,6 +207,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     report: Report | None = None
     exch_ns: int = 0
     code: int = 0
+    hint: str = ""
 
 
 class Holding(msgspec.Struct, frozen=True, array_like=True):

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from daemon.orders.account import FEE_ONLY, NEW_TRADE, OLD_TRADE
-from daemon.orders.courier import AMEND, GRACE_NS, PLACE, WITHDRAW, Courier
+from daemon.orders.courier import AMEND, GRACE_NS, PLACE, QUERY, WITHDRAW, Courier
 from daemon.orders.ending import Endings
+from daemon.orders.forced import ForcedCloses
 from daemon.orders.journal import Traded
 from daemon.orders.machine import (
     AMENDED,
@@ -32,9 +33,11 @@ from daemon.orders.machine import (
     refuse_place,
 )
 from daemon.orders.messages import CONFIRMED, REFUSED, Execution, Outcome, Report
+from daemon.orders.refusals import ORDINARY, Refusals
 from daemon.orders.snapshot import Counters
 from daemon.orders.store import Store
 from daemon.orders.telling import Teller
+from hftd.channel import wire
 from hftd.constants import (
     NEW,
     NONE,
@@ -62,6 +65,8 @@ _HARMLESS: Final = frozenset(
 )
 """Refusals of a modification that leave the order as it was."""
 
+_WHAT: Final = {PLACE: "new", AMEND: "modify", WITHDRAW: "cancel", QUERY: "query"}
+
 _log = structlog.get_logger("hftd.orders")
 
 
@@ -69,13 +74,22 @@ class News:
     """See the module."""
 
     def __init__(
-        self, store: Store, courier: Courier, teller: Teller, endings: Endings, counters: Counters
+        self,
+        store: Store,
+        courier: Courier,
+        teller: Teller,
+        endings: Endings,
+        counters: Counters,
+        refusals: Refusals,
+        forced: ForcedCloses,
     ) -> None:
         self.store = store
         self.courier = courier
         self.teller = teller
         self.counters = counters
+        self.forced = forced
         self._endings = endings
+        self._refusals = refusals
         self._reconciler: Reconciler
 
     def bind(self, reconciler: "Reconciler") -> None:
@@ -94,6 +108,8 @@ class News:
                 self.take_report(outcome.report, now_ns)
             return
         kind, order = found
+        if outcome.kind == REFUSED:
+            self._note_refusal(kind, order, outcome, now_ns)
         if kind == PLACE:
             self.placed(order, outcome, now_ns)
         elif kind == AMEND:
@@ -102,6 +118,35 @@ class News:
             self._withdrawn(order, outcome, now_ns)
         else:
             self._answered(order, outcome, now_ns)
+
+    def _note_refusal(self, kind: int, order: Order, outcome: Outcome, now_ns: int) -> None:
+        """Keep the words of a refusal, and tell them to the bot before what comes of it."""
+        if kind != PLACE and kind != AMEND:
+            if not outcome.code or outcome.reason == REASON_UNKNOWN_ORDER:
+                # That there is no such order, and that there is no connection, are answers in the course of asking.
+                return
+        what = _WHAT[kind]
+        self._refusals.note(
+            order.bot,
+            order.symbol,
+            outcome.reason,
+            now_ns,
+            order_id=order.order_id,
+            what=what,
+            outcome=outcome,
+        )
+        if outcome.message and outcome.reason not in ORDINARY and self.teller.is_heard(order):
+            words = f"{outcome.message}; {outcome.hint}" if outcome.hint else outcome.message
+            ledger = self.store.ledgers[order.symbol]
+            self.teller.notice(
+                order.bot,
+                ledger,
+                wire.NOTICE_REFUSED,
+                outcome.reason,
+                words,
+                order_id=order.order_id,
+                code=outcome.code,
+            )
 
     def placed(self, order: Order, outcome: Outcome, now_ns: int) -> None:
         """How sending a new order ended."""

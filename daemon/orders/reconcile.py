@@ -10,7 +10,7 @@ The rules, and what makes each one safe:
 - Executions that the exchange's totals speak of and that are not listed `SETTLE_NS` after they were missed are written
   off: the order's total is right, the books lack them, and the difference shows in the position.
 - A position that differs from what executions made it is believed when it differs a second time, `DIFFERS_NS` later:
-  the first time an execution may be on its way.
+  the first time an execution may be on its way. What it lost is booked to the bots that held it (`forced.py`).
 """
 
 from collections.abc import Collection, Sequence
@@ -140,6 +140,12 @@ class Reconciler:
             else:
                 self._counters.repeated_executions += 1
             return False
+        if execution.is_forced and ours is None:
+            if known == NEW_TRADE:
+                self._news.forced.execution(ledger, execution, has_fee, now_ns)
+            else:
+                self._news.forced.fee(ledger, execution)
+            return known == NEW_TRADE
         book = None
         if ours is not None:
             bot = store.bot(store.bot_of_hash(ours.bot))
@@ -156,6 +162,8 @@ class Reconciler:
         )
         if book is not None:
             self._teller.account(book.bot, ledger)
+        elif known == NEW_TRADE:
+            self._news.forced.by_hand(ledger, execution, now_ns)
         return known == NEW_TRADE
 
     # --- Positions ------------------------------------------------------------------------------------------------
@@ -194,6 +202,7 @@ class Reconciler:
         if not is_asked or now_ns - ledger.differs_since_ns < DIFFERS_NS:
             self.want(ledger.differs_since_ns + DIFFERS_NS)
             return None
+        self._news.forced.difference(ledger, lots, now_ns)
         ledger.take_holding(lots)
         self._store.steps_changed(ledger)
         return self._publish(ledger, expected)

@@ -1,8 +1,8 @@
 """What bots ask for: checked against the limits, then sent; refusals are answered at once.
 
 Refused are, in this order: what comes while the account is halted or can't send; an id that is in use; a quantity or
-price that is none; what the exchange's filters or the limits of bot and account forbid; what would meet another bot's
-order. Cancels always pass.
+price that is none; what the exchange's filters forbid; what does more than reduce a position that the exchange closed in
+part; what the limits of bot and account forbid; what would meet another bot's order. Cancels always pass.
 """
 
 from typing import Final
@@ -18,6 +18,7 @@ from daemon.orders.limits import (
     side_lots,
 )
 from daemon.orders.machine import DONE, Order
+from daemon.orders.refusals import Refusals
 from daemon.orders.snapshot import Counters
 from daemon.orders.store import Bot, Store
 from daemon.orders.telling import Teller, Update
@@ -41,6 +42,7 @@ from hftd.constants import (
     REASON_HALTED,
     REASON_LIMIT_ORDERS,
     REASON_LIMIT_RATE,
+    REASON_LIQUIDATION,
     REASON_NEVER_SENT,
     REASON_NONE,
     REASON_OFF_GRID,
@@ -69,15 +71,24 @@ class Requests:
         teller: Answers.
         limits: The account's.
         counters: Counts.
+        refusals: Keeps what is refused here, by bot.
     """
 
     def __init__(
-        self, store: Store, courier: Courier, teller: Teller, limits: AccountLimits, counters: Counters
+        self,
+        store: Store,
+        courier: Courier,
+        teller: Teller,
+        limits: AccountLimits,
+        counters: Counters,
+        refusals: Refusals,
     ) -> None:
         self._store = store
         self._courier = courier
         self._teller = teller
         self._counters = counters
+        self._refusals = refusals
+        self._blocks_forced = limits.on_forced_close != "tell"
         self.limits = limits
         self.gate = RateGate(limits.max_orders_per_s)
         self._compiled: dict[str, CompiledLimits] = {}
@@ -111,8 +122,7 @@ class Requests:
             )
         bot.requests += 1
         if is_late and isinstance(message, wire.Submit | wire.Modify):
-            self._counters.refuse(REASON_NEVER_SENT)
-            self._teller.no_order(bot.name, ledger, message, REASON_NEVER_SENT, now_ns)
+            self._refuse(bot, ledger, message, REASON_NEVER_SENT, now_ns)
             return
         if isinstance(message, wire.Submit):
             self._submit(bot, ledger, message, now_ns)
@@ -125,6 +135,13 @@ class Requests:
         else:
             self._inquire(bot, ledger, message, order, now_ns)
 
+    def _refuse(
+        self, bot: Bot, ledger: Ledger, message: wire.Submit | wire.Modify, reason: int, now_ns: int
+    ) -> None:
+        self._counters.refuse(reason)
+        self._refusals.note_own(bot.name, ledger.symbol, reason, now_ns)
+        self._teller.no_order(bot.name, ledger, message, reason, now_ns)
+
     # --- New orders ---------------------------------------------------------------------------------------------
 
     def _submit(self, bot: Bot, ledger: Ledger, message: wire.Submit, now_ns: int) -> None:
@@ -132,8 +149,7 @@ class Requests:
         lots = _lots(ledger, message.qty)
         reason = self._check_submit(bot, ledger, message, lots, now_ns)
         if reason:
-            self._counters.refuse(reason)
-            self._teller.no_order(bot.name, ledger, message, reason, now_ns)
+            self._refuse(bot, ledger, message, reason, now_ns)
             return
         bot.gate.take(now_ns)
         self.gate.take(now_ns)
@@ -213,6 +229,9 @@ class Requests:
         now_ns: int,
     ) -> int:
         """The limits of bot and account, for an order of so many lots in place of one of `replaced_lots`."""
+        if bot.forced and self._blocks_forced and ledger.symbol in bot.forced:
+            if not _reduces(ledger, bot.name, side, lots, replaced_lots):
+                return REASON_LIQUIDATION
         own, account = bot.by_symbol[ledger.symbol], self._compiled[ledger.symbol]
         if is_market:
             if own.has_notional or account.has_notional:
@@ -282,8 +301,7 @@ class Requests:
         lots = _lots(ledger, message.qty)
         reason = self._check_modify(bot, ledger, message, order, lots, now_ns)
         if reason or order is None:
-            self._counters.refuse(reason)
-            self._teller.no_order(bot.name, ledger, message, reason, now_ns)
+            self._refuse(bot, ledger, message, reason, now_ns)
             return
         # The bot's quantity is the new remainder; the exchange wants the total.
         total = order.done_lots + lots
@@ -367,6 +385,12 @@ class Requests:
             ledger = store.ledgers[symbol]
             updates.append(ledger.state(ledger.book(name)))
         return updates
+
+
+def _reduces(ledger: Ledger, bot: str, side: int, lots: int, replaced_lots: int) -> bool:
+    """Whether an order, and all that the bot has open on its side, can only make the bot's position smaller."""
+    book = ledger.book(bot)
+    return lots + side_lots(book, side) - replaced_lots <= -book.position_lots * side
 
 
 def _lots(ledger: Ledger, qty: float) -> int:

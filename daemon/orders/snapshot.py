@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from daemon.orders.account import Ledger
     from daemon.orders.courier import Courier
     from daemon.orders.machine import Order
+    from daemon.orders.refusals import Refusals
     from daemon.orders.requests import Requests
-    from daemon.orders.store import Bot, Store
+    from daemon.orders.store import Bot, Flattening, Store
 
 MAX_ORDERS_SHOWN = 100
 """Of each bot; the others are counted."""
+STUCK_NS = 5_000_000_000
+"""A position that is to be closed and is not after so long needs a person."""
+UNKNOWN_NS = 5_000_000_000
+"""An outcome that is not known after so long needs one; it is asked about meanwhile."""
 
 
 class Counters(msgspec.Struct):
@@ -34,6 +39,8 @@ class Counters(msgspec.Struct):
         revived: Orders that were given up, and live.
         differences: Positions that were not what was expected.
         unheard_requests: Of bots that are not attached.
+        not_flattened: Positions that could not be closed at once when their bot's end asked for it.
+        forced_closes: Parts of bots' positions that the exchange closed by itself.
         refused: Requests refused here, by their reason.
     """
 
@@ -51,6 +58,7 @@ class Counters(msgspec.Struct):
     unheard_requests: int = 0
     journal_errors: int = 0
     not_flattened: int = 0
+    forced_closes: int = 0
     reconciliations: int = 0
     foreign_orders: int = 0
     refused: dict[int, int] = {}
@@ -70,16 +78,22 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     limits: list[status.Used]
     foreign_orders: int
     counters: dict[str, int]
+    refusals: list[status.Refusal]
 
 
 def take_snapshot(
-    store: "Store", courier: "Courier", requests: "Requests", counters: Counters, now_ns: int
+    store: "Store",
+    courier: "Courier",
+    requests: "Requests",
+    counters: Counters,
+    refusals: "Refusals",
+    now_ns: int,
 ) -> Snapshot:
     """What is known now."""
     bots = [
         _bot(store, bot, now_ns)
         for bot in store.bots.values()
-        if bot.is_attached or bot.alive or bot.row.is_ending or _holds(store, bot.name)
+        if bot.is_attached or bot.alive or bot.row.is_ending or bot.forced or _holds(store, bot.name)
     ]
     counted = {
         name: value for name, value in msgspec.structs.asdict(counters).items() if isinstance(value, int)
@@ -114,6 +128,7 @@ def take_snapshot(
         limits=limits,
         foreign_orders=counters.foreign_orders,
         counters=counted,
+        refusals=refusals.shown(now_ns),
     )
 
 
@@ -193,15 +208,48 @@ def _under_way(order: "Order") -> str:
     return "" if order.place == DONE else "new"
 
 
-def warnings_of(store: "Store") -> Iterator[Warn]:
-    """What of order management needs a person."""
+def is_stuck(flattening: "Flattening", now_ns: int) -> bool:
+    """Whether a position that is to be closed needs a person."""
+    return flattening.is_void or flattening.tries > 0 or now_ns - flattening.since_ns >= STUCK_NS
+
+
+def whose(ledger: "Ledger", bot: str = "") -> str:
+    """Whose an instrument's position is; `bot` need not be named."""
+    held = [
+        f"the bot {name} {ledger.qty(book.position_lots):+g}"
+        for name, book in ledger.books.items()
+        if book.position_lots and name != bot
+    ]
+    if ledger.other_lots:
+        held.append(f"no bot {ledger.qty(ledger.other_lots):+g}")
+    others = f"; {', '.join(held)}" if held else ""
+    return f"it holds {ledger.qty(ledger.account_lots):g}{others}"
+
+
+def warnings_of(store: "Store", refusals: "Refusals", policy: str, now_ns: int) -> Iterator[Warn]:
+    """What of order management needs a person.
+
+    Args:
+        store: What is known.
+        refusals: What was refused.
+        policy: `on_forced_close`.
+        now_ns: Now, on the clock of order management.
+    """
+    if store.halt_reason:
+        yield Warn("halted", f"halted, no orders are taken: {store.halt_reason}; go on by `hftd resume`")
+    journal = store.journal
+    if journal is not None and journal.is_broken:
+        yield Warn(
+            "journal_broken",
+            f"the journal {journal.path} can't be written, so no orders are taken: make room on its disk, then "
+            "`hftd resume`",
+        )
+    for bot in store.bots.values():
+        yield from _warnings_of_bot(store, bot, policy, now_ns)
     for ledger in store.ledgers.values():
-        for asset, fee in ledger.foreign_fees.items():
-            yield Warn(
-                "fees_in_other_asset",
-                f"{ledger.symbol}: fees of {fee:g} {asset} are not in its bots' fees",
-                f"{ledger.symbol} {asset}",
-            )
+        yield from _warnings_of_ledger(store, ledger)
+    yield from _warnings_of_orders(store, now_ns)
+    yield from refusals.warnings(now_ns)
     if store.trades.reused:
         yield Warn(
             "trade_ids_reused",
@@ -219,4 +267,105 @@ def warnings_of(store: "Store") -> Iterator[Warn]:
     for symbol, why in store.unfit.items():
         yield Warn("set_aside", f"{symbol}: {why}", symbol)
     if store.gaps:
-        yield Warn("executions_missing", f"executions of {len(store.gaps)} orders are missing")
+        yield Warn(
+            "executions_missing",
+            f"executions of {len(store.gaps)} orders are missing; they are asked for",
+            after_s=2.0,
+        )
+
+
+def _warnings_of_bot(store: "Store", bot: "Bot", policy: str, now_ns: int) -> Iterator[Warn]:
+    name = bot.name
+    for symbol, row in bot.forced.items():
+        what = "bought" if row.side == BUY else "sold"
+        follows = {
+            "tell": "it may go on",
+            "refuse": "its new orders there are refused unless they only reduce its position",
+            "halt": "all is halted",
+        }[policy]
+        qty = f"{store.ledgers[symbol].qty(row.qty_lots):g}" if symbol in store.ledgers else "a part"
+        yield Warn(
+            "forced_close",
+            f"{name}: the exchange {what} {qty} of its position in {symbol} "
+            f"({row.client_id or 'no execution was to be had'}): {follows}; look, then `hftd resume`",
+            f"{name} {symbol}",
+        )
+    if bot.is_attached:
+        return
+    if bot.alive and not bot.row.is_ending:
+        kept = [order for order in bot.alive.values() if not order.cancel_wanted]
+        if kept:
+            yield Warn(
+                "orders_without_bot",
+                f"{name} is away and {len(kept)} of its orders are open: start it again, or cancel them by `hftd halt`",
+                name,
+            )
+    for symbol, ledger in store.ledgers.items():
+        book = ledger.books.get(name)
+        if book is None or not book.position_lots:
+            continue
+        position = f"{ledger.qty(book.position_lots):g}"
+        flattening = bot.flattening.get(symbol)
+        if not bot.row.is_ending:
+            yield Warn(
+                "position_without_bot",
+                f"{name} is away and holds {position} {symbol}: start it again, or close it by hand",
+                f"{name} {symbol}",
+            )
+        elif flattening is not None and is_stuck(flattening, now_ns):
+            age_s = (now_ns - flattening.since_ns) // 1_000_000_000
+            why = flattening.why or "its orders are not finished"
+            next_ns = flattening.due_ns - now_ns
+            again = f"; again in {next_ns / 1e9:.0f} s" if next_ns > 0 and not flattening.is_void else ""
+            yield Warn(
+                "not_flattened",
+                f"{name}: its position of {position} {symbol} is to be closed and is not, for {age_s} s: {why}{again}",
+                f"{name} {symbol}",
+            )
+
+
+def _warnings_of_ledger(store: "Store", ledger: "Ledger") -> Iterator[Warn]:
+    for asset, fee in ledger.foreign_fees.items():
+        yield Warn(
+            "fees_in_other_asset",
+            f"{ledger.symbol}: fees of {fee:g} {asset} are not in its bots' fees",
+            f"{ledger.symbol} {asset}",
+        )
+    if not ledger.other_lots:
+        return
+    held = sum(book.position_lots for book in ledger.books.values())
+    if held or any(book.position_lots or store.bots[name].is_attached for name, book in ledger.books.items()):
+        yield Warn(
+            "position_differs",
+            f"{ledger.symbol}: the account holds {ledger.qty(ledger.account_lots):g}, its bots "
+            f"{ledger.qty(held):g} together: {ledger.qty(ledger.other_lots):+g} are no bot's, but somebody else's "
+            "or of before",
+            ledger.symbol,
+        )
+
+
+def _warnings_of_orders(store: "Store", now_ns: int) -> Iterator[Warn]:
+    unsure = [one for one in store.alive.values() if one.is_unsure and now_ns - _asked_ns(one) >= UNKNOWN_NS]
+    if unsure:
+        oldest_s = max(now_ns - _asked_ns(one) for one in unsure) // 1_000_000_000
+        named = ", ".join(f"{one.symbol} {one.client_id}" for one in unsure[:3])
+        yield Warn(
+            "outcomes_unknown",
+            f"what became of {len(unsure)} requests is not known for up to {oldest_s} s; it is asked for: {named}",
+        )
+    staying = [
+        one
+        for one in store.alive.values()
+        if one.cancel_wanted and one.cancel_tries > 1 and not one.is_unsure
+    ]
+    if staying:
+        named = ", ".join(f"{one.symbol} {one.client_id}" for one in staying[:3])
+        yield Warn(
+            "orders_not_cancelled",
+            f"{len(staying)} orders are to be cancelled and are still open; it is tried again: {named}",
+            after_s=UNKNOWN_NS / 1e9,
+        )
+
+
+def _asked_ns(order: "Order") -> int:
+    return order.amend.sent_ns if order.amend is not None else order.placed_ns

@@ -16,7 +16,7 @@ import structlog
 
 from daemon.orders.account import BotBook, Ledger, Trades
 from daemon.orders.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
-from daemon.orders.journal import Begin, BotRow, Halt, Journal, Row, Settled, Steps, Traded
+from daemon.orders.journal import Begin, BotRow, Forced, Halt, Journal, Row, Settled, Steps, Traded
 from daemon.orders.limits import BotLimits, CompiledLimits, RateGate
 from daemon.orders.machine import NEVER, SENT, UNSURE, Order
 from daemon.orders.messages import SET_ASIDE, Instrument
@@ -31,6 +31,31 @@ MAX_BOTS_KNOWN: Final = 1024
 _log = structlog.get_logger("hftd.orders")
 
 
+class Flattening:
+    """How far closing a bot's position in one instrument has got.
+
+    Attributes:
+        since_ns: When it began, in this process.
+        due_ns: When the next order may be sent.
+        tries: Orders in a row that closed nothing.
+        why: What stands in the way, empty if nothing does.
+        is_refused: The exchange said that there is nothing to reduce.
+        is_void: The account has nothing to reduce: no order of this bot can close its position.
+        is_counted: It was counted as not flattened.
+    """
+
+    __slots__ = ("due_ns", "is_counted", "is_refused", "is_void", "since_ns", "tries", "why")
+
+    def __init__(self, now_ns: int) -> None:
+        self.since_ns = now_ns
+        self.due_ns = now_ns
+        self.tries = 0
+        self.why = ""
+        self.is_refused = False
+        self.is_void = False
+        self.is_counted = False
+
+
 class Bot:
     """A bot that is attached, or left something behind.
 
@@ -40,7 +65,8 @@ class Bot:
         limits: Its limits by symbol, made ready.
         gate: Its order rate.
         alive: Its orders that are not finished.
-        flatten_tries: Orders sent to close its positions; `flatten_due_ns` when the next may be.
+        flattening: By symbol, how far closing its position has got.
+        forced: By symbol, what the exchange last closed of its position, until a person has seen to it.
     """
 
     def __init__(self, row: BotRow) -> None:
@@ -53,13 +79,20 @@ class Bot:
         self.gate = RateGate(None)
         self.symbols: list[str] = []
         self.since_ns = -1
-        self.flatten_tries = 0
-        self.flatten_due_ns = 0
+        self.flattening: dict[str, Flattening] = {}
+        self.forced: dict[str, Forced] = {}
         self.alive: dict[str, Order] = {}
         self.requests = 0
         self.updates = 0
         self.refused = 0
         self.fills = 0
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether its positions are to be closed, and one at least can be."""
+        return self.row.is_ending and not (
+            self.flattening and all(one.is_void for one in self.flattening.values())
+        )
 
 
 class Store:
@@ -208,10 +241,23 @@ class Store:
         self.settled_ns = settled_ns
         self._rows.append(Settled(settled_ns))
 
+    def forced(self, book: BotBook, row: Forced) -> None:
+        """The exchange closed a part of a bot's position; its book is changed already."""
+        self._rows.append(row)
+        self._dirty_books[book.bot, book.symbol] = book
+        self.bot(book.bot).forced[row.symbol] = row
+
+    def book_changed(self, book: BotBook) -> None:
+        """A bot's book changed by what was written otherwise."""
+        self._dirty_books[book.bot, book.symbol] = book
+
     def halted(self, reason: str) -> None:
-        """Halted (or, empty, not any more)."""
+        """Halted (or, empty, not any more: a person has seen to what was the matter)."""
         self.halt_reason = reason
         self._rows.append(Halt(reason))
+        if not reason:
+            for bot in self.bots.values():
+                bot.forced.clear()
 
     def bot(self, name: str) -> Bot:
         """A bot by its name, made known if it is not."""
@@ -266,6 +312,7 @@ class Store:
         bot = self.bot(new)
         if stand_in := self.bots.pop(old, None):
             bot.alive |= stand_in.alive
+            bot.forced |= stand_in.forced
 
     def forget(self, now_ns: int) -> None:
         """Let go of orders that were finished long ago."""
@@ -289,7 +336,7 @@ class Store:
 
     def _forget_bots(self) -> None:
         for name, bot in list(self.bots.items()):
-            if bot.is_attached or bot.row.has_lease or bot.alive or bot.row.is_ending:
+            if bot.is_attached or bot.row.has_lease or bot.alive or bot.row.is_ending or bot.forced:
                 continue
             books = [ledger.books[name] for ledger in self.ledgers.values() if name in ledger.books]
             if any(book.position_lots or book.buy_lots or book.sell_lots for book in books):
@@ -332,6 +379,7 @@ class Store:
             yield Halt(self.halt_reason)
         for bot in self.bots.values():
             yield bot.row
+            yield from bot.forced.values()
         for symbol, ledger in self.ledgers.items():
             if symbol not in self.unfit and (ledger.books or ledger.other_lots or symbol in self._steps):
                 yield self._steps_of(ledger)
@@ -389,13 +437,26 @@ class Store:
                 self.bot(row.name).row = row
             elif isinstance(row, Steps):
                 self._steps[row.symbol] = row
+            elif isinstance(row, Forced):
+                self.bot(row.bot).forced[row.symbol] = row
             elif isinstance(row, Halt):
                 self.halt_reason = row.reason
+                if not row.reason:
+                    for bot in self.bots.values():
+                        bot.forced.clear()
             else:
                 self.settled_ns = row.settled_ns or self.settled_ns
                 self.is_restored = True
         for row in (*books.values(), *orders.values()):
             self._waiting.setdefault(row.symbol, []).append(row)
+
+    def waiting_positions(self, name: str) -> list[str]:
+        """Instruments that are not known yet and in which the journal has a position of a bot."""
+        return [
+            symbol
+            for symbol, rows in self._waiting.items()
+            if any(isinstance(row, BotBook) and row.bot == name and row.position_lots for row in rows)
+        ]
 
     def waiting_symbols(self) -> list[str]:
         """Instruments that the journal names and that are not known: the exchange does not list them."""

@@ -26,7 +26,7 @@ from hftd.constants import (
     REJECTED,
 )
 
-Update = wire.OrderUpdate | wire.State
+Update = wire.OrderUpdate | wire.State | wire.Notice
 Sent = tuple[str, Update] | Command
 """What leaves order management: an update for a bot, or a command."""
 
@@ -91,6 +91,24 @@ class Teller:
         bot = self._store.bots.get(name)
         if bot is not None and bot.is_attached and ledger.symbol in bot.by_symbol:
             self._put(name, ledger.state(ledger.book(name)))
+
+    def notice(
+        self,
+        name: str,
+        ledger: Ledger,
+        kind: int,
+        reason: int,
+        words: str,
+        *,
+        order_id: int = 0,
+        code: int = 0,
+    ) -> None:
+        """Words for whoever runs a bot."""
+        bot = self._store.bots.get(name)
+        if bot is not None and bot.is_attached and ledger.symbol in bot.by_symbol:
+            said = words[: wire.MAX_NOTICE_CHARS]
+            position = ledger.qty(ledger.book(name).position_lots)
+            self._put(name, wire.Notice(ledger.number, kind, order_id, reason, code, position, said))
 
     def end(self, order: Order, now_ns: int) -> None:
         """An order is finished, and no execution of it is missing. Requests that it left open are refused."""

@@ -27,11 +27,13 @@ from hftd.channel.layout import (
 )
 from hftd.channel.messages import (
     FEED,
+    NOTICE,
     ORDER_UPDATE,
     SPLICE,
     STATE,
     STATUS,
     read_feed,
+    read_notice,
     read_order_update,
     read_splice,
     read_state,
@@ -161,6 +163,15 @@ def _on_response(session, link, channel, message, length):
             copy_bytes(asset + _STATE, words + 8, _STATE_BYTES)
     elif tag == STATUS:
         return _on_status(session, channel, message, length)
+    elif tag == NOTICE:
+        # For the main thread alone.
+        ok, instrument = read_notice(message, end)
+        if not ok:
+            return LINK_NONSENSE
+        asset = _asset_of(session, channel, instrument)
+        notes = session_at(session).notes
+        if asset != 0 and notes != 0:
+            leave_note(notes, message, length, asset_at(asset).asset_no)
     elif tag == SPLICE:
         words = stack_bytes(8)
         if not read_splice(message, end, words):

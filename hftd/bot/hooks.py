@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from hftd.bot.config import HooksSection
-from hftd.bot.notes import Alert, Notes
+from hftd.bot.notes import Alert, Note, Notes
 from hftd.channel import wire
-from hftd.constants import EXPIRED, REASON_NONE, REJECTED, reason_name
+from hftd.clock import wall_ns
+from hftd.constants import ALERT_FORCED_CLOSE, EXPIRED, REASON_NONE, REJECTED, reason_name
 from hftd.log import LazyLogger
 
 NOTES_A_TURN: Final = 256
@@ -27,6 +28,11 @@ CONNECTION_BACK: Final = "connected"
 LAPPED: Final = "lapped"
 DAEMON_LOST: Final = "daemon lost"
 DAEMON_BACK: Final = "daemon back"
+FORCED_CLOSE: Final = "forced close"
+TRADED_BY_HAND: Final = "traded by hand"
+
+KINDS_MAX: Final = 100
+"""Of a daemon's notices so many are kept apart for the end of the run; further ones are counted."""
 
 _STATES = {
     wire.BOOK_INVALID: BOOK_NOT_VALID,
@@ -77,7 +83,8 @@ class ErrorNote:
 
     Attributes:
         kind: One of the names of this module: "order refused", "book not valid", "book valid", "disconnected",
-            "connected", "lapped", "daemon lost", "daemon back".
+            "connected", "lapped", "daemon lost", "daemon back"; "forced close": the exchange closed a part of the bot's
+            position by itself (the strategy sees what is left); "traded by hand": somebody else traded what it holds.
         message: For people.
         asset_no: The asset, -1 if it is about a channel or the bot.
         order_id: Of a refused order or request, else 0.
@@ -153,6 +160,9 @@ class Teller:
             wants_states=hooks.error is not None,
         )
         self._instruments = instruments
+        self._said: dict[tuple[int, int, int, int], tuple[int, str]] = {}
+        self._unsaid = 0
+        self._words: tuple[int, int, str] = (-1, 0, "")
 
     def tell(self, most: int = NOTES_A_TURN) -> bool:
         """Call the hooks with what is there, at most so many times. Returns whether all was told."""
@@ -167,7 +177,7 @@ class Teller:
         """Call the error hook with what the main thread found out itself."""
         self.hooks.call("error", note)
 
-    def _tell(self, asset_no: int, note: wire.OrderUpdate | wire.Status | Alert) -> None:
+    def _tell(self, asset_no: int, note: Note) -> None:
         match note:
             case wire.OrderUpdate():
                 self._tell_order(asset_no, note)
@@ -175,8 +185,27 @@ class Teller:
                 symbol = self._instruments[asset_no][0]
                 kind = _STATES.get(state, "unknown state")
                 self.error(ErrorNote(kind, f"{symbol}: {kind}", asset_no))
+            case wire.Notice():
+                self._tell_notice(asset_no, note)
             case Alert():
                 self.hooks.call("alert", note)
+
+    def _tell_notice(self, asset_no: int, notice: wire.Notice) -> None:
+        key = notice.kind, asset_no, notice.reason, notice.code
+        if key in self._said or len(self._said) < KINDS_MAX:
+            self._said[key] = self._said.get(key, (0, ""))[0] + 1, notice.words
+        else:
+            self._unsaid += 1
+        if notice.kind == wire.NOTICE_REFUSED:
+            # The update that says so follows.
+            self._words = asset_no, notice.order_id, notice.words
+            return
+        kind = FORCED_CLOSE if notice.kind == wire.NOTICE_FORCED_CLOSE else TRADED_BY_HAND
+        what = f"{self._instruments[asset_no][0]}: {notice.words}"
+        _log.warning(what, kind=kind)
+        self.error(ErrorNote(kind, what, asset_no, 0, notice.reason))
+        if kind == FORCED_CLOSE:
+            self.hooks.call("alert", Alert(asset_no, ALERT_FORCED_CLOSE, wall_ns(), notice.position))
 
     def _tell_order(self, asset_no: int, update: wire.OrderUpdate) -> None:
         symbol, tick_size = self._instruments[asset_no]
@@ -205,11 +234,22 @@ class Teller:
             )
         if update.req == REJECTED or (update.status == EXPIRED and update.reason != REASON_NONE):
             what = f"{symbol}: order {update.order_id} refused, {reason_name(update.reason)}"
+            if self._words[:2] == (asset_no, update.order_id):
+                what = f"{what}: {self._words[2]}"
             self.error(ErrorNote(ORDER_REFUSED, what, asset_no, update.order_id, update.reason))
 
+    def _summary(self, kind: int, asset_no: int, reason: int, _code: int, count: int, words: str) -> str:
+        symbol = self._instruments[asset_no][0]
+        if kind == wire.NOTICE_REFUSED:
+            return f"{symbol}: {count:,} requests were refused, {reason_name(reason)}: {words}"
+        return f"{symbol}: {words}" + (f"; {count:,} times in all" if count > 1 else "")
+
     def warnings(self) -> list[str]:
-        """What was not told, and what the hooks raised."""
-        found = [
+        """What daemons had to say, what was not told, and what the hooks raised."""
+        found = [self._summary(*key, *said) for key, said in self._said.items()]
+        if self._unsaid:
+            found.append(f"{self._unsaid:,} more notices of the daemon; `hftd status` has all refusals")
+        found += [
             f"the {name} hook raised {count:,} times, first {first}"
             for name, (count, first) in self.hooks.failed.items()
         ]

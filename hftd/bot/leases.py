@@ -23,7 +23,8 @@ class BotMinder(Minder):
     """
 
     def __init__(self, bot: Bot, hooks: Hooks, reattach_s: float) -> None:
-        super().__init__(bot, hooks, [(one.symbol, one.tick_size) for one in bot.instruments])
+        instruments = [(one.symbol, one.tick_size) for one in bot.instruments]
+        super().__init__(bot, hooks, instruments, has_daemons=not bot.is_simulated)
         self._bot = bot
         # A replay that is gone takes its clock with it.
         self._reattach_s = 0.0 if bot.is_simulated else reattach_s

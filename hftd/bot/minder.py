@@ -19,10 +19,13 @@ class Minder:
         hbt: What the strategy runs on.
         hooks: What is to be called.
         instruments: (symbol, tick size) of each asset.
+        has_daemons: Daemons may have something to say, hooks or not.
     """
 
-    def __init__(self, hbt: Hbt, hooks: Hooks, instruments: list[tuple[str, float]]) -> None:
-        self._teller = Teller(hooks, instruments) if hooks.any else None
+    def __init__(
+        self, hbt: Hbt, hooks: Hooks, instruments: list[tuple[str, float]], *, has_daemons: bool = False
+    ) -> None:
+        self._teller = Teller(hooks, instruments) if hooks.any or has_daemons else None
         if self._teller is not None:
             hbt.leave_notes(self._teller.notes)
 

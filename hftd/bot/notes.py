@@ -44,7 +44,7 @@ class Alert(msgspec.Struct, frozen=True, array_like=True, tag=_ALERT):
     value: float
 
 
-Note = wire.OrderUpdate | wire.Status | Alert
+Note = wire.OrderUpdate | wire.Status | wire.Notice | Alert
 _decoder: "msgspec.msgpack.Decoder[Note]" = msgspec.msgpack.Decoder(Note)
 
 
@@ -89,7 +89,7 @@ class Notes:
     """The queue of notes and its doorbell.
 
     Args:
-        wants_orders: Whether the updates of orders are noted.
+        wants_orders: Whether the updates of orders are noted. A daemon's Notices always are.
         wants_states: Whether the states of books and connections are.
     """
 

@@ -21,6 +21,7 @@ STATUS: Final = 2
 ORDER_UPDATE: Final = 3
 STATE: Final = 4
 SPLICE: Final = 5
+NOTICE: Final = 6
 SUBMIT: Final = 16
 MODIFY: Final = 17
 CANCEL: Final = 18
@@ -189,6 +190,19 @@ def read_tag(address, end):
     if at == 0 or tag < 0:
         return -1
     return tag
+
+
+@inline
+def read_notice(address, end):
+    """Whether this is a Notice, and its instrument; its words are for Python."""
+    elements, at = msgpack.read_array(address, end)
+    if at == 0 or elements != 8:
+        return False, 0
+    tag, at = msgpack.read_int(at, end)
+    if at == 0 or tag != NOTICE:
+        return False, 0
+    instrument, at = msgpack.read_int(at, end)
+    return at != 0, instrument
 
 
 @inline

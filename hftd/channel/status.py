@@ -155,6 +155,29 @@ class Warning(msgspec.Struct, frozen=True, kw_only=True):  # noqa: A001 - the na
     age_ns: int = -1
 
 
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests of a bot that were refused for one reason.
+
+    Attributes:
+        reason: A REASON_* of `hftd.constants`; `name` is its name.
+        code: The exchange's own number, 0 if it has none, or if the connector refused.
+        words: Of the last one, in the exchange's words; empty if the connector refused.
+        hint: What to do about it, if that is known.
+        count: So many.
+        age_ns: Since the last one.
+    """
+
+    bot: str
+    symbol: str
+    reason: int
+    name: str
+    code: int = 0
+    words: str = ""
+    hint: str = ""
+    count: int = 0
+    age_ns: int = -1
+
+
 class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A whole daemon.
 
@@ -171,6 +194,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
         counters: Whatever else it counts, by name.
         warnings: What needs a person, as sentences.
         alerts: The same for programs: each with its key and age.
+        refusals: What was refused to the bots, the last ones first.
     """
 
     kind: str
@@ -191,6 +215,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, int] = {}
     warnings: list[str] = []
     alerts: list[Warning] = []
+    refusals: list[Refusal] = []
 
 
 class Halted(msgspec.Struct, frozen=True, kw_only=True):

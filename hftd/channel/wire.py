@@ -96,6 +96,35 @@ class Splice(msgspec.Struct, frozen=True, array_like=True, tag=5):
     position: int
 
 
+NOTICE_REFUSED: Final = 1
+NOTICE_FORCED_CLOSE: Final = 2
+NOTICE_BY_HAND: Final = 3
+MAX_NOTICE_CHARS: Final = 500
+
+
+class Notice(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """Words for whoever runs the bot, in a response ring; the strategy does not see it.
+
+    Attributes:
+        kind: NOTICE_REFUSED: a request about `order_id` was refused, in these words of the exchange; the update that
+            says so follows. NOTICE_FORCED_CLOSE: the exchange closed a part of the bot's position by itself; the State
+            before has what is left. NOTICE_BY_HAND: somebody else traded what the bot holds.
+        order_id: The order's, 0 if it is about none.
+        reason: A REASON_* of :mod:`hftd.constants`.
+        code: The exchange's own number, 0 if there is none.
+        position: The bot's, after it.
+        words: At most `MAX_NOTICE_CHARS`.
+    """
+
+    instrument: int
+    kind: int
+    order_id: int
+    reason: int
+    code: int
+    position: float
+    words: str
+
+
 class Submit(msgspec.Struct, frozen=True, array_like=True, tag=16):
     """A new order."""
 
@@ -147,7 +176,7 @@ class Inquire(msgspec.Struct, frozen=True, array_like=True, tag=20):
     local_ts: int
 
 
-Response = Feed | Status | OrderUpdate | State | Splice
+Response = Feed | Status | OrderUpdate | State | Splice | Notice
 """What a market ring or a response ring may hold."""
 Request = Submit | Modify | Cancel | Resync | Inquire
 
@@ -292,6 +321,10 @@ __all__ = [
     "DISCONNECTED",
     "END_POLICIES",
     "MAX_BODY_BYTES",
+    "MAX_NOTICE_CHARS",
+    "NOTICE_BY_HAND",
+    "NOTICE_FORCED_CLOSE",
+    "NOTICE_REFUSED",
     "PROTOCOL_VERSION",
     "QUESTIONS",
     "Answer",
@@ -304,6 +337,7 @@ __all__ = [
     "Inquire",
     "Limits",
     "Modify",
+    "Notice",
     "OrderUpdate",
     "Refused",
     "Request",

@@ -90,7 +90,7 @@ def test_status_names_a_daemon_that_does_not_answer_and_shows_the_others(fake, c
     fake.process.send_signal(signal.SIGSTOP)
     try:
         code, out, _ = call("status")
-        assert code == 0
+        assert code == 1
         assert "bf: " in out
         assert "did not answer in time" in out
         code, _, err = call("status", "bf")

@@ -50,11 +50,15 @@ class BotModel:
     def __init__(self, name: str) -> None:
         self.name = name
         self.orders: dict[int, LocalOrder] = {}
-        self.updates: list[Update] = []
+        self.updates: list[wire.OrderUpdate | wire.State] = []
+        self.notices: list[wire.Notice] = []
         self.state = wire.State(NUMBER, 0.0, 0.0, 0.0, 0, 0.0, 0.0)
         self.forgets = False
 
     def apply(self, update: Update) -> None:
+        if isinstance(update, wire.Notice):
+            self.notices.append(update)
+            return
         self.updates.append(update)
         if isinstance(update, wire.State):
             assert update.num_trades >= self.state.num_trades or self.forgets, "the account went back"

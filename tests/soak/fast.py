@@ -284,7 +284,7 @@ class Soak:
             trader = self.trader
             quiet = not trader.is_dead and trader.is_quiet and self.now_ns - trader.settled_at_ns < 4 * SECOND
             ending = not trader.is_dead and any(
-                one.row.is_ending or one.away_since_ns for one in trader.manager.store.bots.values()
+                one.is_closing or one.away_since_ns for one in trader.manager.store.bots.values()
             )
             calm_ns = calm_ns + SECOND if quiet and not ending else 0
             if calm_ns >= 12 * SECOND:
@@ -293,7 +293,7 @@ class Soak:
 
     def _unsettled(self) -> str:
         manager = self.trader.manager
-        ending = [one.row for one in manager.store.bots.values() if one.row.is_ending or one.away_since_ns]
+        ending = [one.row for one in manager.store.bots.values() if one.is_closing or one.away_since_ns]
         return f"{manager.courier.in_flight}, {ending}, gaps {manager.store.gaps}, up {self.trader.is_up}"
 
     def _last_ends(self, result: Result) -> None:
@@ -349,7 +349,8 @@ class Soak:
             if bot.on_end != "keep" and left:
                 faults.say(f"dead bot {name} ({bot.on_end}) left {left}")
             # Where another one's position stands against it, there may be nothing in the account to reduce.
-            if bot.on_end == "flatten" and total.lots and name not in self.irreducible:
+            is_void = not self.trader.manager.store.bots[name].is_closing
+            if bot.on_end == "flatten" and total.lots and not is_void and name not in self.irreducible:
                 faults.say(f"dead bot {name} left a position of {total.lots} lots")
             return
         faults.expect(f"bot {name}: position", round(bot.model.state.position / LOT), total.lots)

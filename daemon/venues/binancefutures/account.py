@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from daemon.orders.messages import Execution, Holding
-from daemon.venues.binancefutures.codes import SIDES
+from daemon.venues.binancefutures.codes import SIDES, is_forced
 from daemon.venues.binancefutures.instruments import (
     DECODE_ERRORS,
     Id,
@@ -256,6 +256,7 @@ def execution_of(trade: TradeText, client_id: str, steps: Mapping[str, Steps]) -
             fee_asset=trade.commissionAsset,
             exch_ns=trade.time * _MS_NS,
             price=exact,
+            is_forced=is_forced(client_id),
         )
     except (KeyError, NumberError) as error:
         raise WireError(f"fill {trade.id} in {trade.symbol}: {error}") from None

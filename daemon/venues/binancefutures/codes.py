@@ -61,9 +61,10 @@ REASONS: Final = MappingProxyType(
         ),
         **dict.fromkeys((-1003, -1008, -1015), c.REASON_RATE_LIMIT),
         -4116: c.REASON_DUPLICATE,
-        **dict.fromkeys((-1016, -1121, -4108, -4140, -4192, -5024), c.REASON_NOT_TRADING),
+        **dict.fromkeys((-1016, -1121, -4108, -4140, -4192, -4418, -5024), c.REASON_NOT_TRADING),
         **dict.fromkeys(
-            (-1002, -1021, -1022, -2014, -2015, -4061, -4400, -4401, -4531, -5028), c.REASON_PERMISSION
+            (-1002, -1021, -1022, -2014, -2015, -4061, -4400, -4401, -4411, -4531, -5028),
+            c.REASON_PERMISSION,
         ),
     }
 )
@@ -98,6 +99,40 @@ def verdict(status: int, code: int, message: str) -> tuple[str, int]:
     if status >= 400 or code < 0:
         return REFUSED, c.REASON_EXCHANGE
     return UNKNOWN, 0
+
+
+HINTS: Final = MappingProxyType(
+    {
+        -1021: "this machine's clock is off, or the way to the exchange is slow: see to its time service",
+        -1022: "the signature is wrong: does the secret belong to the key, and is it one of this host?",
+        -2014: "the API key is no key: copy it anew",
+        -2015: "check the key, that it may trade futures, the addresses that it is bound to (this machine's must be "
+        "among them), and that it is one of this host (testnet and mainnet have their own)",
+        -2018: "the balance is too small: move money to the futures wallet, or trade less",
+        -2019: "the margin is too small: move money to the futures wallet, or trade less",
+        -2023: "the account is being liquidated",
+        -2027: "the position is at what the leverage allows: lower the leverage at the exchange, or trade less",
+        -4061: "the account is in hedge mode: switch the position mode to one-way at the exchange",
+        -4109: "the account is not active: move money to the futures wallet",
+        -4131: "the market is beyond the exchange's price band: market orders pass when it is back",
+        -4140: "the instrument's status allows no opening of positions",
+        -4192: "the exchange's cooling-off period is on: end it there, or wait",
+        -4400: "the account may only reduce its positions, by the exchange's rules for it",
+        -4401: "the account may only reduce its positions, by the exchange's rules for it",
+        -4411: "sign the agreement for TradFi perpetuals at the exchange, with this account",
+        -4418: "by regulation this instrument may only be reduced: take it out of the strategy",
+        -5028: "this machine's clock is off, or the way to the exchange is slow: see to its time service",
+    }
+)
+"""What a person can do about a code."""
+
+FORCED_IDS: Final = ("autoclose-", "adl_autoclose", "settlement_autoclose-", "delivery_autoclose-")
+"""How the client ids of the exchange's own orders begin: liquidation, deleveraging, settlement, delivery."""
+
+
+def is_forced(client_id: str) -> bool:
+    """Whether an order is the exchange's own, which closes what the account holds."""
+    return client_id.startswith(FORCED_IDS)
 
 
 EXPIRY_REASONS: Final = MappingProxyType(

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import msgspec
 import structlog
 
 from daemon.connector.limiter import Limiter
@@ -105,6 +106,9 @@ class Incoming:
                 # Its event may have come before it.
                 if now_ns - self._event_ns > _RECENT_NS:
                     self._unheard_ns = now_ns
+        if outcome.message:
+            # It is shown and logged: whatever stands between us and the exchange may have put the request into it.
+            outcome = msgspec.structs.replace(outcome, message=self.redacted(outcome.message))
         self.counts[outcome.kind] += 1
         if outcome.code in INSTRUMENT_CODES:
             self._handlers.on_instruments_wanted()

@@ -25,7 +25,7 @@ from daemon.orders.messages import (
     Report,
     Withdraw,
 )
-from daemon.venues.binancefutures.codes import SIDES, STATUSES, TIMES_IN_FORCE, verdict
+from daemon.venues.binancefutures.codes import HINTS, SIDES, STATUSES, TIMES_IN_FORCE, verdict
 from daemon.venues.binancefutures.instruments import (
     DECODE_ERRORS,
     Code,
@@ -270,7 +270,8 @@ def outcome_of_error(command: Command, status: int, error: ErrorText | None, tex
     """
     code, message = (error.code, error.msg) if error else (0, text)
     kind, reason = verdict(status, code, message)
-    return Outcome(command.request, kind, reason, f"{status} {code} {message[:200]}", code=code)
+    words = f"{status} {code} {message[:200]}"
+    return Outcome(command.request, kind, reason, words, code=code, hint=HINTS.get(code, ""))
 
 
 def outcome_of_reply(command: Command, reply: Reply, steps: Mapping[str, Steps]) -> Outcome:

@@ -115,6 +115,7 @@ class BinanceFuturesSession:
             ),
             limiter=self._limiter,
             offset=self._offset,
+            is_healthy=listener.is_healthy,
         )
 
     async def instruments(self) -> list[Instrument]:

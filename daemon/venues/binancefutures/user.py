@@ -22,7 +22,7 @@ import msgspec
 
 from daemon.orders.messages import BY_STREAM, Execution, Holding, Report
 from daemon.venues.binancefutures.account import Balance, position_of
-from daemon.venues.binancefutures.codes import EXPIRY_REASONS, SIDES, STATUSES, TIMES_IN_FORCE
+from daemon.venues.binancefutures.codes import EXPIRY_REASONS, SIDES, STATUSES, TIMES_IN_FORCE, is_forced
 from daemon.venues.binancefutures.instruments import (
     DECODE_ERRORS,
     Id,
@@ -217,6 +217,7 @@ def _order_report(event: _OrderTradeUpdate, steps: Steps) -> Report:
             fee_asset=order.N or "",
             exch_ns=exch_ns,
             price=last_exact,
+            is_forced=order.x == "CALCULATED" or is_forced(order.c),
         )
     return Report(
         source=BY_STREAM,
@@ -272,6 +273,7 @@ def _lite_report(event: _TradeLite, steps: Steps) -> Report:
         fee_asset="",
         exch_ns=exch_ns,
         price=last_exact,
+        is_forced=is_forced(event.c),
     )
     return Report(
         source=BY_STREAM,
