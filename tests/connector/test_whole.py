@@ -244,7 +244,7 @@ async def test_after_any_weather_the_book_is_the_exchanges_level_for_level(tmp_p
     )
     exchange = exchange_config(
         exchange=ServerSection(speed=3.0),
-        market=MarketSection(generate=GenerateSection(seed=seed, duration_s=24.0, updates_per_s=200.0)),
+        market=MarketSection(generate=GenerateSection(seed=seed, duration_s=36.0, updates_per_s=200.0)),
         chaos=weather,
     )
     config = {"best_prices": best_prices}

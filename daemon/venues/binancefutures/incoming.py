@@ -167,6 +167,7 @@ class Incoming:
             events = read_event(data, self._steps, odd)
         except WireError as error:
             if self._set_aside is not None and isinstance(error, OddItemError):
+                self.counts["unreadable"] += 1
                 odd, ended = odd_of_event(data, str(error))
                 self._set_aside.note(*odd)
                 self._set_aside.ended("open order", error.symbol, ended)

@@ -140,7 +140,7 @@ class Queries:
         self.catalog = Catalog(steps)
         self.set_aside = SetAside(self.catalog)
         self.names = OrderNames()
-        self.is_ours: Callable[[str], bool] = lambda client_id: client_id.startswith(f"{prefix}:")
+        self.is_ours: Callable[[str], bool] = lambda client_id: client_id.startswith(prefix)
         self.on_unread_order: Callable[[str, str, str], None] = lambda _symbol, _client_id, _exch_order_id: (
             None
         )
