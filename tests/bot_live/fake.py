@@ -18,7 +18,7 @@ import numpy as np
 from hftd.channel import status, wire
 from hftd.channel.asking import Reply
 from hftd.channel.endpoint import Doorbells, QueueReader, QueueWriter, ring_bell
-from hftd.channel.layout import MARKET_TAIL, MODE_SYSTEM, PROTOCOL_VERSION
+from hftd.channel.layout import BOT_OVER, MARKET_TAIL, MODE_SYSTEM, PROTOCOL_VERSION
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
 from hftd.channel.server import ChannelServer, Grant
@@ -294,6 +294,8 @@ class Fake:
         elif do in ("deaf", "hear"):
             self.is_deaf = do == "deaf"
         elif do == "drop":
+            if said.get("hangs"):
+                self.pages[said["bot"]].set_word(BOT_OVER, 1)
             self.server.drop(said["bot"], "the test says so")
         elif do == "look":
             answer |= {

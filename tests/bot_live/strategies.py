@@ -129,3 +129,13 @@ def lag(hbt):
 def chatter(hbt, count=100_000):
     for i in range(count):
         hbt.alert(0, i, 0.0)
+
+
+def hang(hbt):
+    """Wait once, then for nothing that lets time pass until the test lets it go on; then wait again."""
+    hbt.elapse(10_000_000)
+    hbt.alert(0, 70, 0.0)
+    told.gate.wait()
+    code = hbt.elapse(3600 * SECOND)
+    hbt.alert(0, 71, float(code))
+    told.gone_on.set()

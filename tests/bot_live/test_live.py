@@ -1,6 +1,7 @@
 """A bot on the system's clock, on a real channel of a real process."""
 
 import signal
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from hftd import (
 )
 from hftd.bot import hooks
 from hftd.channel import wire
-from hftd.errors import ConfigError, StrategyError
+from hftd.errors import ConfigError, LeaseLostError, StrategyError
 from tests.bot_live import told
 from tests.bot_live.conftest import FakeDaemon, Play
 
@@ -233,9 +234,11 @@ def test_a_bot_that_was_lapped_gets_fresh_books_and_the_error_hook_says_so(play:
 
 
 def test_what_the_bot_asks_of_the_daemon_travels_in_its_hello(play: Play, fake: FakeDaemon):
-    play.run("look", pull_quotes=True, end="keep", limits={"position": 2.5, "open_orders": 7})
+    play.run(
+        "look", pull_quotes=True, end="keep", limits={"position": 2.5, "open_orders": 7}, watchdog_s=33.0
+    )
     (hello,) = fake.tell("look")["hellos"]
-    assert hello[5:] == ["keep", True, [0.0, 0.0, 2.5, 7, 0.0, 0.0]]
+    assert hello[5:] == ["keep", True, [0.0, 0.0, 2.5, 7, 0.0, 0.0], 33.0]
 
 
 def test_notes_that_find_no_room_are_dropped_and_counted_and_the_strategy_does_not_wait(play: Play):
@@ -266,6 +269,90 @@ def test_a_hook_that_is_not_there_is_said_before_the_bot_attaches(play: Play):
     missing = msgspec.structs.replace(config.hooks, order="tests.bot_live.told:odrer")
     with pytest.raises(StrategyError, match="did you mean 'order'"):
         runner.run(msgspec.structs.replace(config, hooks=missing), HERE)
+
+
+@pytest.fixture
+def gate() -> Iterator[None]:
+    told.gate.clear()
+    told.gone_on.clear()
+    yield
+    told.gate.set()
+
+
+def test_a_strategy_that_was_taken_for_hung_and_goes_on_ends_with_the_reason(
+    play: Play, fake: FakeDaemon, gate: None
+):
+    play.start("hang")
+    play.until(lambda: play.has(70))
+    fake.tell("drop", bot="mm", hangs=True)
+    told.gate.set()
+    result = play.finish()
+    assert play.alert(71) == 1, "its next wait says that it is over, and it is not attached again"
+    assert (result.ended, result.lost) == ("lost a channel", "channel bf: the test says so")
+    assert hooks.DAEMON_BACK not in play.kinds
+
+
+def test_a_strategy_that_hangs_for_good_ends_the_run_with_a_clear_error_and_may_still_touch_its_memory(
+    play: Play, fake: FakeDaemon, gate: None, monkeypatch
+):
+    from hftd.bot import runner
+
+    monkeypatch.setattr(runner, "HUNG_NS", 50_000_000)
+    play.start("hang")
+    play.until(lambda: play.has(70))
+    fake.tell("drop", bot="mm", hangs=True)
+    with pytest.raises(LeaseLostError, match="the test says so; it does not return") as caught:
+        play.finish()
+    assert "watchdog_s" in caught.value.hint
+    assert "mm" not in _bots()
+    told.gate.set()
+    assert told.gone_on.wait(30), "its memory is still there"
+
+
+def test_a_bot_makes_steps_while_it_waits_and_says_when_it_compiles(fake: FakeDaemon):
+    import numba
+
+    from hftd.bot.bot import Bot, Instrument
+    from hftd.channel.layout import BOT_COMPILING, BOT_OVER, BOT_STEPS
+
+    with Bot([Instrument("bf", "BTCUSDT", 0.1, 0.001)], name="mm", spin_us=0) as bot:
+        assert bot.page.word(BOT_STEPS) == 0, "it has not begun"
+        assert bot.elapse(0) == 0
+        first = bot.page.word(BOT_STEPS)
+        assert first > 0
+        assert bot.elapse(450_000_000) == 0
+        assert bot.page.word(BOT_STEPS) >= first + 4
+        assert bot.page.word(BOT_COMPILING) == 0
+        during = []
+
+        @numba.extending.overload(_while_compiling)
+        def _overloaded():
+            during.append(bot.page.word(BOT_COMPILING))
+            return lambda: 1
+
+        assert numba.njit(lambda: _while_compiling())() == 1
+        assert during[0] == 1, "odd while it compiles"
+        assert bot.page.word(BOT_COMPILING) == 2
+        bot.page.set_word(BOT_OVER, 1)
+        assert bot.elapse(1) == 1
+        with pytest.raises(LeaseLostError, match="it hung"):
+            bot.close()
+
+
+def _while_compiling() -> int:
+    return 1
+
+
+def test_a_watchdog_that_would_bark_at_waits_is_a_wrong_configuration(tmp_path):
+    from hftd.bot.config import BotConfig
+    from hftd.config import load
+
+    (tmp_path / "bot.toml").write_text(
+        '[bot]\nname = "a"\nstrategy = "a:b"\nwatchdog_s = 0.1\n'
+        '[[instruments]]\nchannel = "c"\nsymbol = "s"\ntick_size = 0.1\nlot_size = 0.1\n'
+    )
+    with pytest.raises(ConfigError, match="watchdog_s"):
+        load(tmp_path / "bot.toml", BotConfig)
 
 
 def test_a_limit_below_zero_is_a_wrong_configuration(tmp_path):

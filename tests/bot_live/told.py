@@ -5,6 +5,7 @@ from typing import Any
 
 play: Any = None
 gate = threading.Event()
+gone_on = threading.Event()
 
 
 def order(note: Any) -> None:
