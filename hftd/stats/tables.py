@@ -1,4 +1,4 @@
-"""Tables as scripts take them: DataFrames of polars where it is installed, and what they do with them where it is not."""
+"""Tables as scripts take them: DataFrames of polars where it is installed, else what they do with them."""
 
 # pyright: basic
 
@@ -30,7 +30,9 @@ def no_such_name(table: Any, name: str) -> AttributeError:
     )
 
 
-def write_csv(columns: list[str], rows: Iterable[Iterable[Any]], file: Any, include_header: bool) -> str | None:
+def write_csv(
+    columns: list[str], rows: Iterable[Iterable[Any]], file: Any, include_header: bool
+) -> str | None:
     """Write a table as text; without a file it is returned."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
