@@ -7,7 +7,7 @@ says of each order that it is added (kind 10), cancelled (11), modified (12) or 
 - A cancelled order is gone, whatever quantity its row has.
 - A modified order takes the row's price and quantity. At its price with less it keeps its place; at another price,
   or with more, it goes behind all that stand there. So does one that after a fill has more than the fill left: an
-  iceberg that shows its next part.
+  iceberg that shows its next part; and one of which fills tell more than it had.
 - A fill changes nothing of the levels: the feed says by a cancel or a modification what is left of the order.
 - A fill at a price that is worse than the order's own (for a bid: higher) is of an order that was moved to take, and is
   still told at its old place (:func:`is_takers_fill`): no maker trades beyond its own price.
@@ -279,10 +279,23 @@ def is_takers_fill(order, tick):
 
 
 @inline
-def note_market_fill(order, tick, qty):
-    """Remember that so much of a maker (by address) is filled; the feed tells what is left of it next."""
-    if not is_takers_fill(order, tick):
-        market_order_at(order).filled_qty += qty
+def note_market_fill(book, order, tick, qty):
+    """Remember that so much of a maker (by address) is filled; the feed tells what is left of it next.
+
+    More than it had is of an iceberg that has shown its next part meanwhile, behind all at its price.
+
+    Returns:
+        The quantity, or the part of it for which the order stood at the end.
+    """
+    o = market_order_at(order)
+    if is_takers_fill(order, tick):
+        return qty
+    o.filled_qty += qty
+    beyond = o.filled_qty - o.qty
+    if beyond > 0.5 * book_at(book).lot_size:
+        o.arrival = next_arrival(book_at(book).market_orders)
+        return min(qty, beyond)
+    return qty
 
 
 @inline
@@ -297,7 +310,7 @@ def _change_by_id(book, row, kind):
     elif kind == FILL_EVENT:
         tick, is_sound = row_tick(book, row)
         if is_sound:
-            note_market_fill(address, tick, load_f64(row + ROW_QTY))
+            note_market_fill(book, address, tick, load_f64(row + ROW_QTY))
     elif kind == CANCEL_ORDER_EVENT:
         order = market_order_at(address)
         side = order.side

@@ -27,6 +27,7 @@ from hftd.stats.metrics import (
 )
 from hftd.stats.sampling import resample, split, to_ns
 from hftd.stats.summary import Summary
+from hftd.stats.tables import polars
 
 _COLUMNS = ("timestamp", "price", "position", "balance", "fee")
 
@@ -48,11 +49,21 @@ def compute_metrics(
         if isinstance(metric, type):
             known = inspect.signature(metric.__init__).parameters
             metric = metric(**{key: value for key, value in kwargs.items() if key in known})
-        for name, value in metric.compute(df, context).items():
+        for name, value in _computed(metric, df, context).items():
             context[name] = value
             if isinstance(value, float | np.floating) and not np.isfinite(value):
                 notes[name] = metric.why(df)
     return context, notes
+
+
+def _computed(metric: Metric, df: Frame, context: dict[str, Any]) -> Mapping[str, Any]:
+    """What a metric says. One that was written for DataFrames of polars asks arrays for what they have not."""
+    try:
+        return metric.compute(df, context)
+    except AttributeError:
+        if type(metric).__module__.startswith("hftd.") or polars() is None:
+            raise
+        return metric.compute(df.to_polars(), context)
 
 
 class Stats:

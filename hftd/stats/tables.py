@@ -1,4 +1,4 @@
-"""Tables as scripts take them: DataFrames of polars where it is installed, and what they do with them where it is not."""
+"""Tables as scripts take them: DataFrames of polars where it is installed, else what they do with them."""
 
 # pyright: basic
 

@@ -159,8 +159,7 @@ def _after_fill(exchange, row):
     if not is_sound or is_takers_fill(address, tick):
         return _NO_BUY, _NO_SELL
     order = market_order_at(address)
-    qty = load_f64(row + ROW_QTY)
-    note_market_fill(address, tick, qty)
+    qty = note_market_fill(exchange + BOOK, address, tick, load_f64(row + ROW_QTY))
     reached = (tick, order.price_tick, order.arrival, qty)
     if order.side == BUY:
         return reached, _NO_SELL

@@ -146,7 +146,11 @@ def test_without_bounds_a_range_of_interest_is_everything(reference):
     for hbt in (theirs, ours):
         hbt.elapse(0)
     # There it is the one level at price 0, and the book stays empty.
-    assert (theirs.depth(0).roi_lb_tick, theirs.depth(0).roi_ub_tick, len(theirs.depth(0).ask_depth)) == (0, 0, 1)
+    assert (theirs.depth(0).roi_lb_tick, theirs.depth(0).roi_ub_tick, len(theirs.depth(0).ask_depth)) == (
+        0,
+        0,
+        1,
+    )
     assert (theirs.depth(0).best_bid_tick, ours.depth(0).best_bid_tick) == (INVALID_MIN, 99)
     theirs.close()
 
@@ -218,10 +222,8 @@ def test_an_offset_of_the_order_latency_does_not_lift_refusals(pair):
 
 def test_a_feed_that_an_offset_moves_before_the_exchange_is_refused():
     # The reference ends the process.
-    ours = HashMapMarketDepthBacktest([asset(rows(*levels(), END, feed_ns=1000)).latency_offset(-3000)])
-    assert ours.elapse(0) == 100
     with pytest.raises(DataError, match="latency offset"):
-        ours.check()
+        HashMapMarketDepthBacktest([asset(rows(*levels(), END, feed_ns=1000)).latency_offset(-3000)])
 
 
 def test_the_quantity_ahead_is_never_negative_in_the_probability_models(pair):

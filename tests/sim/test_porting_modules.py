@@ -61,7 +61,9 @@ def test_every_module_and_name_of_hftbacktest_is_here_or_on_the_page_for_its_use
         if not found.name.endswith("difforderbooksnapshot"):
             names -= {"CHANGED", "INSERTED", "IN_THE_BOOK_DELETION"}
         module = importlib.import_module(ours)
-        missing += [f"{found.name}.{name}" for name in names if not hasattr(module, name) and f"`{name}`" not in PAGE]
+        missing += [
+            f"{found.name}.{name}" for name in names if not hasattr(module, name) and f"`{name}`" not in PAGE
+        ]
     assert missing == []
 
 
@@ -114,7 +116,7 @@ def test_rows_are_put_in_the_order_of_both_clocks_as_there(reference, seed):
 def test_rows_out_of_order_are_a_value_error_that_names_the_row():
     rows = mixed_rows(1)
     rows["ev"] |= EXCH_EVENT | LOCAL_EVENT
-    with pytest.raises(ValueError, match="row .* goes back by local_ts"):
+    with pytest.raises(ValueError, match=r"row .* goes back by local_ts"):
         validate_event_order(rows)
     with pytest.raises(DataError, match="does not sort 400 rows"):
         correct_event_order(rows, np.arange(3), np.arange(400))
@@ -143,7 +145,11 @@ def test_snapshots_and_latencies_are_made_as_there(reference, tmp_path):
     files = [str(path) for path in days]
     theirs = importlib.import_module("hftbacktest.data.utils.snapshot").create_last_snapshot(files, 0.5, 0.01)
     ours = snapshot.create_last_snapshot(files, 0.5, 0.01, output_snapshot_filename=str(tmp_path / "last"))
-    for made in (ours, snapshot.create_last_snapshot(data, 0.5, 0.01), np.load(tmp_path / "last.npz")["data"]):
+    for made in (
+        ours,
+        snapshot.create_last_snapshot(data, 0.5, 0.01),
+        np.load(tmp_path / "last.npz")["data"],
+    ):
         np.testing.assert_array_equal(made[["ev", "px", "qty"]], theirs[["ev", "px", "qty"]])
     their_latencies = importlib.import_module("hftbacktest.data.utils.feed_order_latency")
     how = {"mul_entry": 2, "offset_resp": 5, "resampling_ns": 10_000_000}

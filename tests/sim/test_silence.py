@@ -73,7 +73,7 @@ def test_a_script_that_never_asks_is_told_on_stderr_and_by_its_exit_code(bad_fil
 
 
 def test_a_script_that_asks_decides_itself_how_it_ends(bad_file, tmp_path):
-    code, said, _ = run(tmp_path, SCRIPT + "    assert f'row {%d} ' in str(hbt.error)\n" % BAD_ROW)
+    code, said, _ = run(tmp_path, SCRIPT + f"    assert 'row {BAD_ROW} ' in str(hbt.error)\n")
     assert (code, said.count(f"row {BAD_ROW} ")) == (0, 1)
 
 
@@ -178,7 +178,10 @@ def test_what_can_be_known_is_said_when_the_backtest_is_made(tmp_path):
         (of_file(write(tmp_path / "float.npz", np.zeros((5, 6)))), "HftBacktest 1"),
         (of_file(write(tmp_path / "empty.npz", data[:0])), "no rows"),
         (of_file(write(tmp_path / "unsorted.npz", unsorted)), "row 7 .*goes back in time"),
-        (BacktestAsset().data([str(late), str(early)]).tick_size(1.0).lot_size(1.0), "1.npz.*row 0 .*goes back"),
+        (
+            BacktestAsset().data([str(late), str(early)]).tick_size(1.0).lot_size(1.0),
+            "1.npz.*row 0 .*goes back",
+        ),
         (of_file(early, latency_offset=-600), "row 0 .*does not arrive after"),
         (of_file(early, initial_snapshot=str(tmp_path / "missing.npz")), "no such file"),
         (of_file(early, intp_order_latency=str(tmp_path / "missing.npz")), "no such file"),

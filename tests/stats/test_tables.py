@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hftd.errors import UsageError
-from hftd.stats import LinearAssetRecord
+from hftd.stats import LinearAssetRecord, Metric
 from hftd.stats.frame import Frame
 from hftd.stats.summary import Summary
 from tests.stats.records import random_record
@@ -27,6 +27,18 @@ def test_tables_are_polars_frames_where_it_is_installed(stats):
     expected = stats.columns["equity_wo_fee"] - stats.columns["fee"]
     np.testing.assert_array_equal(made["equity"].to_numpy(), expected)
     assert stats.summary()["SR"].to_list() == stats.figures()["SR"]
+
+
+def test_a_metric_that_was_written_for_polars_is_given_its_frames():
+    pytest.importorskip("polars")
+
+    class Worst(Metric):
+        def compute(self, df, context):
+            return {"Worst": (df["equity_wo_fee"] - df["fee"]).diff().drop_nans().min()}
+
+    made = LinearAssetRecord(random_record(3)).stats([Worst])
+    equity = made.columns["equity_wo_fee"] - made.columns["fee"]
+    assert made.splits[-1]["Worst"] == np.nanmin(np.diff(equity))
 
 
 @pytest.fixture

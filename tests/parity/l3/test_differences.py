@@ -145,7 +145,11 @@ def test_partial_fills_are_refused(reference):
 
 
 def test_the_fill_of_an_order_that_was_moved_to_take_fills_own_orders_at_its_old_price(reference):
-    took = ((5, FILL_EVENT, 1, 3, 102, 5), (5, FILL_EVENT, -1, 2, 102, 5), (5, CANCEL_ORDER_EVENT, 1, 3, 100, 5))
+    took = (
+        (5, FILL_EVENT, 1, 3, 102, 5),
+        (5, FILL_EVENT, -1, 2, 102, 5),
+        (5, CANCEL_ORDER_EVENT, 1, 3, 100, 5),
+    )
     both = Both(reference, rows(*BOOK, (3, ADD_ORDER_EVENT, 1, 3, 100, 5), *took))
     both.upto(1)
     both(lambda hbt: buy(hbt, 1, 100, 4))
@@ -154,7 +158,11 @@ def test_the_fill_of_an_order_that_was_moved_to_take_fills_own_orders_at_its_old
 
 
 def test_a_refilled_iceberg_keeps_its_place(reference):
-    told = ((3, FILL_EVENT, 1, 1, 100, 5), (4, MODIFY_ORDER_EVENT, 1, 1, 100, 5), (6, FILL_EVENT, 1, 1, 100, 5))
+    told = (
+        (3, FILL_EVENT, 1, 1, 100, 5),
+        (4, MODIFY_ORDER_EVENT, 1, 1, 100, 5),
+        (6, FILL_EVENT, 1, 1, 100, 5),
+    )
     both = Both(reference, rows(*BOOK, *told))
     both.upto(1)
     both(lambda hbt: buy(hbt, 1, 100, 4))

@@ -49,7 +49,12 @@ def test_what_is_no_number_is_told_by_its_place_and_nothing_is_done(hbt, wrong):
         arguments[at] = wrong
         with pytest.raises(OrderError, match="must be a number"):
             getattr(hbt, name)(*arguments)
-    for read in (hbt.orders(0).get, hbt.orders(0).__contains__, hbt.depth(0).bid_qty_at_tick, hbt.depth(0).ask_qty_at_tick):
+    for read in (
+        hbt.orders(0).get,
+        hbt.orders(0).__contains__,
+        hbt.depth(0).bid_qty_at_tick,
+        hbt.depth(0).ask_qty_at_tick,
+    ):
         with pytest.raises(OrderError, match="must be a number"):
             read(wrong)
     assert (len(hbt.orders(0)), hbt.current_timestamp) == (0, backtest_start(hbt))
@@ -59,7 +64,9 @@ def backtest_start(hbt):
     return int(hbt._session["start_ns"][0])
 
 
-@pytest.mark.parametrize("order_id", [1 << 64, (1 << 64) + 1, -(1 << 63) - 1, 10**30, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "order_id", [1 << 64, (1 << 64) + 1, -(1 << 63) - 1, 10**30, float("nan"), float("inf")]
+)
 def test_an_id_that_does_not_fit_is_no_other_order(hbt, order_id):
     assert hbt.submit_buy_order(0, 1, 98.0, 1.0, GTX, LIMIT, True) == 0
     for ask in (
@@ -89,7 +96,12 @@ def test_numbers_that_mean_nothing_have_the_codes_that_compiled_code_gets(hbt):
 
 
 def test_numbers_of_numpy_are_numbers(hbt):
-    assert hbt.submit_buy_order(np.int64(0), np.uint64(2**64 - 1), np.float32(98), np.float64(1), GTX, LIMIT, np.bool_(True)) == 0
+    assert (
+        hbt.submit_buy_order(
+            np.int64(0), np.uint64(2**64 - 1), np.float32(98), np.float64(1), GTX, LIMIT, np.bool_(True)
+        )
+        == 0
+    )
     assert np.uint64(2**64 - 1) in hbt.orders(np.int8(0))
     assert hbt.elapse(np.float64(5)) == 0
 

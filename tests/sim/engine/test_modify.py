@@ -68,7 +68,9 @@ def test_a_post_only_order_that_is_moved_to_take_ends_with_what_it_has():
 @settings(max_examples=40, deadline=None)
 @given(
     trades=st.lists(st.tuples(st.integers(1, 4_000), st.integers(1, 30)), max_size=6),
-    asks=st.lists(st.tuples(st.integers(0, 4_000), st.sampled_from([96.0, 97.0, 98.0]), st.integers(1, 25)), max_size=6),
+    asks=st.lists(
+        st.tuples(st.integers(0, 4_000), st.sampled_from([96.0, 97.0, 98.0]), st.integers(1, 25)), max_size=6
+    ),
 )
 def test_no_more_is_bought_than_the_last_total_or_what_was_bought_before(trades, asks):
     events = sorted(("sell", ts, 97.0, float(qty)) for ts, qty in trades)

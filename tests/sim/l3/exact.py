@@ -92,7 +92,9 @@ class ExactExchange:
         for shadow in [one for one in self.shadows if one.reached is None and one.side == side]:
             better = (shadow.tick - bound) * side > 0
             queue = self.queues[side, shadow.tick]
-            ahead = maker is not None and shadow.tick == maker.tick and queue.index(shadow) < queue.index(maker)
+            ahead = (
+                maker is not None and shadow.tick == maker.tick and queue.index(shadow) < queue.index(maker)
+            )
             if better or ahead:
                 shadow.reached = self.step
                 queue.remove(shadow)
@@ -149,8 +151,13 @@ class ExactExchange:
                 self.tell(kind, maker.side, maker.order_id, maker.tick, left)
         return qty
 
+    def passive_tick(self, side, away):
+        """So many ticks behind the best, and never across the market."""
+        tick, other = self.best(side) - side * away, self.best(-side) - side
+        return min(tick, other) if side > 0 else max(tick, other)
+
     def _passive_tick(self, side):
-        return self.best(side) - side * int(self.rng.integers(0, 4))
+        return self.passive_tick(side, int(self.rng.integers(0, 4)))
 
     def happen(self):
         """Something happens at the next step."""

@@ -187,6 +187,11 @@ class Model:
         if self._is_takers(order, tick):
             return
         order.filled += qty
+        beyond = order.filled - order.qty
+        if self._is_refill(beyond, 0):
+            self.queue(order.side, order.tick).remove(order)
+            self.queue(order.side, order.tick).append(order)
+            qty = min(qty, beyond)
         queue = self.queue(order.side, order.tick)
         ahead = [one for one in queue[: queue.index(order)] if one.is_own]
         better = self._better(order.side, tick)

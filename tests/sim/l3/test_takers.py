@@ -42,7 +42,11 @@ def engine(*told, whole=True):
 def test_the_fill_of_an_order_that_was_moved_to_take_fills_nobody_at_its_old_price(side, whole):
     own, other = (100, 102) if side > 0 else (102, 100)
     behind = (3, ADD, side, 3, own, 5)
-    took = ((5, TRADE, side, 3, other, 5), (5, FILL, side, 3, other, 5), (5, FILL, -side, 2 if side > 0 else 1, other, 5))
+    took = (
+        (5, TRADE, side, 3, other, 5),
+        (5, FILL, side, 3, other, 5),
+        (5, FILL, -side, 2 if side > 0 else 1, other, 5),
+    )
     gone = ((5, CANCEL, side, 3, own, 5), (5, CANCEL, -side, 2 if side > 0 else 1, other, 5))
     hbt = engine(*BOOK, behind, *took, *gone, whole=whole)
     upto(hbt, 1)
@@ -69,6 +73,7 @@ def test_a_fill_at_a_better_price_than_the_orders_own_is_the_makers():
         ([(FILL, 2), (MODIFY, 3), (FILL, 2), (MODIFY, 1)], 0),
         ([(MODIFY, 3), (MODIFY, 2)], 0),
         ([(FILL, 2), (MODIFY, 3), (MODIFY, 2)], 0),
+        ([(FILL, 5)], 1),  # the next fill is of a part that was hidden
     ],
 )
 def test_an_order_with_more_than_its_fills_left_goes_behind_all_at_its_price(told, position):
@@ -114,7 +119,7 @@ def test_shadow_orders_are_filled_when_an_exact_queue_says_so(market):
         exchange.happen()
         if step % every == 0:
             side = 1 if exchange.rng.random() < 0.5 else -1
-            tick = exchange.best(side) - side * int(exchange.rng.integers(0, 2))
+            tick = exchange.passive_tick(side, int(exchange.rng.integers(0, 2)))
             placed.append((step, len(placed) + 1, side, tick))
             exchange.place_shadow(len(placed), side, tick)
     exchange.step += 1_000
