@@ -6,6 +6,7 @@ sorts the rows of the chunk before. All of them work without the GIL for most of
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -147,7 +148,7 @@ class Reading:
         Raises:
             OutOfOrder: The lines of a capture are not in the order of their times, and must be sorted.
         """
-        look = self._venue.look or line_start
+        look = self._venue.look or partial(line_start, self._venue.name)
         placed, self.notes = arranged([part for file in files for part in file.parts()], look)
         for each in placed:
             each.part.number = len(self.names)
