@@ -15,7 +15,7 @@ from hftd.types import INVALID_MAX, INVALID_MIN, event_dtype
 from sim.checks import layout
 from sim.checks.books import end_books, follow_books
 from sim.checks.guess import Guess
-from sim.checks.pairs import find_doubles, pair_halves
+from sim.checks.pairs import end_doubles, find_doubles, pair_halves
 from sim.checks.rows import check_rows
 
 JUMP_NS: Final = 10_000_000_000
@@ -77,6 +77,7 @@ class Checker:
         self.trades = self._trades()
         self.halves, self._pool = self._halves()
         self.count = 0
+        self.span_trades = 0
 
     def _common(self, dtype: "np.dtype[Any]") -> Any:
         record = layout.record(dtype)
@@ -188,6 +189,10 @@ class Checker:
         """All files are over."""
         local_last = int(self.rows["local_last"][0])
         end_books.call(self.books.ctypes.data, local_last)
+        self.span_trades = end_doubles.call(self.trades.ctypes.data)
+        if self.span_trades and not self.problems["count"][layout.SPAN_DOUBLED]:
+            # Too short to have been noted on the way.
+            self.problems["count"][layout.SPAN_DOUBLED] = 1
 
     @property
     def start_ts(self) -> NDArray[np.int64]:

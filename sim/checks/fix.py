@@ -37,6 +37,7 @@ FIXED: Final = frozenset(
         "negative_latency",
         "trade_again",
         "trade_doubled",
+        "span_doubled",
     }
 )
 """The problems that a corrected copy does not have any more, unless `Fixed.not_fixed` says so."""
@@ -97,6 +98,7 @@ class _Sieve:
         self.shift_ns = 0
         self.again: NDArray[np.int64] = np.empty(0, np.int64)
         self.doubled: NDArray[np.int64] = np.empty(0, np.int64)
+        self.halves_doubles = False
         self.widows: Counter[int] = Counter()
         self.dropped: Counter[str] = Counter()
         self._block_rows = block_rows
@@ -147,14 +149,17 @@ class _Sieve:
         has_local = (block["ev"] & np.uint64(LOCAL_EVENT)) != 0
         self.dropped[_AGAIN] += int((is_again & has_local).sum())
         for number in np.flatnonzero(is_kept & np.isin(prints, self.doubled)).tolist():
-            # The first one stays, on each clock.
+            # The first one stays, on each clock. Of a doubled span it is every second one: equal ones may be meant.
             flags = int(block["ev"][number]) & (EXCH_EVENT | LOCAL_EVENT)
             clocks = [flag for flag in (EXCH_EVENT, LOCAL_EVENT) if flags & flag]
-            if all(seen[int(prints[number]), flag] for flag in clocks):
+            if all(self._is_double(seen[int(prints[number]), flag]) for flag in clocks):
                 is_kept[number] = False
                 self.dropped[_DOUBLED] += int(has_local[number])
             for flag in clocks:
                 seen[int(prints[number]), flag] += 1
+
+    def _is_double(self, before: int) -> bool:
+        return before % 2 == 1 if self.halves_doubles else before > 0
 
 
 def _of_clock(rows: NDArray[np.void], ids: NDArray[np.int64], flag: int) -> Numbered:
@@ -212,6 +217,7 @@ def _set_up(sieve: _Sieve, checker: Checker, report: Fixed, base_latency_ns: int
                 f"trade_again: only the first {layout.DOUBLES_MAX:,} of {count:,} repeated trades were dropped"
             )
     sieve.again = np.sort(checker.again[: min(agains, layout.DOUBLES_MAX)])
+    sieve.halves_doubles = checker.span_trades > 0
     sieve.doubled = np.unique(np.concatenate((checker.same[:sames], checker.doubled[:doubles])))
     least = min(int(rows["book_min"]), int(rows["trade_min"]))
     if least < 0:

@@ -44,8 +44,9 @@ FIRST_MAX: Final = 16
     LONE_HALF,
     NOT_POSITIVE,
     ZERO_TRADE,
-) = range(30)
-PROBLEMS: Final = 30
+    SPAN_DOUBLED,
+) = range(31)
+PROBLEMS: Final = 31
 
 place_dtype = np.dtype(
     [("file", "i8"), ("row", "i8"), ("extra", "i8"), ("event", event_dtype)],
@@ -184,10 +185,26 @@ trades_dtype = np.dtype(
         ("exch_max", "i8"),
         ("local_max", "i8"),
         ("trades", "i8"),
+        (
+            "group_ts",
+            "i8",
+        ),  # the trades of one exchange time: their prints, each with the other, and how many
+        ("group_print", "i8"),
+        ("group_trades", "i8"),
+        (
+            "even_groups",
+            "i8",
+        ),  # groups one after the other in which each trade is there an even number of times
+        ("even_trades", "i8"),
+        ("odd_groups", "i8"),  # all other groups
+        ("span_trades", "i8"),  # trades of spans of such groups, the present one's apart
     ],
     align=True,
 )
 """The pass that looks for trades that are there twice."""
+
+SPAN_GROUPS: Final = 32
+"""So many groups in a row in which each trade is there an even number of times are no chance, but a doubled span."""
 
 HALVES_MAX: Final = 1 << 16
 """Half rows that wait for their other half; with more, the search ends, and the report says so."""

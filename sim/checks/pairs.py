@@ -19,6 +19,7 @@ from sim.checks.found import note
 from sim.checks.layout import (
     DOUBLES_MAX,
     HALVES_MAX,
+    SPAN_GROUPS,
     TRADES_BITS,
     halves_dtype,
     place_dtype,
@@ -73,6 +74,47 @@ def _keep(target, count, print_):
         store_i64(target + 8 * count, print_)
 
 
+@inline
+def _end_group(s):
+    """The trades of one exchange time are all there: is each there an even number of times?"""
+    # Equal prints take each other away, whatever their order.
+    if s.group_trades and s.group_print == 0:
+        s.even_groups += 1
+        s.even_trades += s.group_trades
+    elif s.group_trades:
+        if s.even_groups >= SPAN_GROUPS:
+            s.span_trades += s.even_trades
+        s.odd_groups += 1
+        s.even_groups = 0
+        s.even_trades = 0
+    s.group_trades = 0
+    s.group_print = 0
+
+
+@inline
+def _count_group(s, row, row_no):
+    exch_ts = load_i64(row + 8)
+    if exch_ts != s.group_ts:
+        _end_group(s)
+        s.group_ts = exch_ts
+        if s.even_groups == SPAN_GROUPS:
+            note(s.problems, layout.SPAN_DOUBLED, s.file, row_no, row, 0)
+    s.group_print ^= trade_print(row)
+    s.group_trades += 1
+
+
+@kernel("int64(int64)")
+def end_doubles(state):
+    """All rows were seen; returns the trades of spans in which each is there an even number of times."""
+    s = trades_at(state)
+    _end_group(s)
+    # A short archive may be doubled as a whole, too.
+    is_span = s.even_groups >= SPAN_GROUPS or (s.even_groups >= 3 and s.odd_groups == 0)
+    if is_span:
+        s.span_trades += s.even_trades
+    return s.span_trades
+
+
 @kernel("int64(int64, int64, int64)")
 def find_doubles(state, rows, count):
     """Look for trades that are there twice; `state` is a `trades_dtype` record. Returns the number of rows."""
@@ -80,6 +122,8 @@ def find_doubles(state, rows, count):
     for number in range(count):
         row = rows + number * _ROW
         ev = load_i64(row)
+        if ev & KIND_MASK == TRADE_EVENT and ev & EXCH_EVENT:
+            _count_group(s, row, s.row + number)
         if ev & KIND_MASK != TRADE_EVENT or ev & LOCAL_EVENT == 0:
             continue
         exch_ts, local_ts = load_i64(row + 8), load_i64(row + 16)

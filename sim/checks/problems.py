@@ -109,6 +109,12 @@ KINDS: Final = {
     ),
     layout.NOT_POSITIVE: Kind("not_positive", NOTE, "the price is 0 or below"),
     layout.ZERO_TRADE: Kind("zero_trade", NOTE, "a trade of nothing"),
+    layout.SPAN_DOUBLED: Kind(
+        "span_doubled",
+        WARNING,
+        "from here on each trade is there an even number of times: a file or a capture is in the archive twice",
+        "convert the inputs again, each once; `--fix` drops every second one of the trades",
+    ),
 }
 assert len(KINDS) == layout.PROBLEMS
 

@@ -242,6 +242,7 @@ def _problems(checker: Checker, files: list[str]) -> list[Problem]:
             first=[
                 _place(place, files, kind.unit)
                 for place in record["places"][: min(int(record["count"]), layout.FIRST_MAX)]
+                if place["event"]["ev"]
             ],
         )
         if number == layout.TRADE_DOUBLED and not doubles_count(checker):
@@ -258,6 +259,10 @@ def doubles_count(checker: Checker) -> int:
     """How many trades are doubles; 0 where there are so many equal ones that they must be meant."""
     trades = checker.trades[0]
     doubles = int(trades["doubles"])
+    beyond = doubles - checker.span_trades // 2
+    if checker.span_trades and beyond <= max(DOUBLED_MIN, DOUBLED_SHARE * int(trades["trades"])):
+        # What is doubled as a whole is meant to be there once, however much it is.
+        return doubles
     return doubles if doubles <= max(DOUBLED_MIN, DOUBLED_SHARE * int(trades["trades"])) else 0
 
 
@@ -292,6 +297,11 @@ def _drift_problem(drift: Drift) -> Problem:
 def _notes(checker: Checker, spans: list[FileRows]) -> list[str]:
     notes: list[str] = []
     rows, books = checker.rows[0], checker.books[0]
+    if checker.span_trades:
+        notes.append(
+            f"{checker.span_trades:,} of {int(checker.trades['trades'][0]):,} trades stand in spans in which each is "
+            "there an even number of times"
+        )
     for name, given, guessed, size in (
         ("tick size", checker.limits.tick_size, checker.guess.tick_size, checker.tick_size),
         ("lot size", checker.limits.lot_size, checker.guess.lot_size, checker.lot_size),

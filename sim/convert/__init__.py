@@ -24,6 +24,7 @@ from sim.convert import (
 from sim.convert.base import Options, convert_with
 from sim.convert.reading import Progress, Venue
 from sim.convert.report import Report
+from sim.convert.state import CLOCK_JUMP_NS
 
 __all__ = ["VENUES", "Options", "Progress", "Report", "Venue", "convert"]
 
@@ -34,6 +35,7 @@ VENUES: Final = {
         binancecoinm.KINDS,
         set_up=binancebook.set_up,
         check=binancebook.check_of(binancebook.COINM),
+        back_ns=CLOCK_JUMP_NS,
         takes=("hftbacktest_rows",),
     ),
     "binancefutures": Venue(
@@ -42,6 +44,7 @@ VENUES: Final = {
         binancefutures.KINDS,
         set_up=binancebook.set_up,
         check=binancebook.check_of(binancebook.USDM),
+        back_ns=CLOCK_JUMP_NS,
         takes=("hftbacktest_rows",),
     ),
     "binancehistory": Venue(
@@ -60,6 +63,7 @@ VENUES: Final = {
         binancespot.KINDS,
         set_up=binancebook.set_up,
         check=binancebook.check_of(binancebook.SPOT),
+        back_ns=CLOCK_JUMP_NS,
         takes=("hftbacktest_rows",),
     ),
     "bybit": Venue(

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from sim.convert.others import capture_of, other_file, what_is
 from sim.convert.text import Part
 
 LOOK_SIZE: Final = 256 << 10
@@ -43,10 +44,21 @@ class Placed(msgspec.Struct, frozen=True):
 Look = Callable[[bytes, bool, Part], Start]
 
 
-def line_start(text: bytes, at_end: bool, part: Part) -> Start:  # noqa: ARG001 (see `Venue.look`)
-    """How lines of a local time and a message begin."""
+def line_start(venue: str, text: bytes, at_end: bool, part: Part) -> Start:  # noqa: ARG001 (see `Venue.look`)
+    """How lines of a local time and a message begin.
+
+    Raises:
+        DataError: It is another kind of file that is known, or a capture of another exchange.
+    """
+    capture = capture_of(text)
+    if capture is not None and capture.venue[:7] != venue[:7]:
+        # Binance's three markets are told apart when all was read.
+        raise other_file(capture, part.path)
     found = _LOCAL_TIME.search(text)
     if found is None:
+        other = what_is(text, part.path)
+        if other is not None:
+            raise other_file(other, part.path)
         return Start()
     return Start(first_ts=int(found[1]) * (1 if len(found[1]) == 19 else 1000))
 

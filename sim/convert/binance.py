@@ -32,7 +32,16 @@ from hftd.types import (
     SELL_EVENT,
     TRADE_EVENT,
 )
-from sim.convert.binancebook import COINM, SPOT, USDM, count_market, leave_out_known, remember, set_again
+from sim.convert.binancebook import (
+    COINM,
+    SPOT,
+    USDM,
+    count_market,
+    is_of_first_levels,
+    leave_out_known,
+    remember,
+    set_again,
+)
 from sim.convert.message import (
     add_levels,
     add_row,
@@ -175,12 +184,16 @@ def _depth(s, own, local_ts, data, stream, is_spot):
     if exch_ts < 0:
         return SENT_TIME if is_spot else MATCH_TIME
     s.exch_ts = later_of(s.exch_ts, exch_ts)
-    if add_levels(s, field(s, _BIDS, data), DEPTH_EVENT | BUY_EVENT, exch_ts, local_ts) < 0:
-        return FIELD
-    if add_levels(s, field(s, _ASKS, data), DEPTH_EVENT | SELL_EVENT, exch_ts, local_ts) < 0:
+    bids = add_levels(s, field(s, _BIDS, data), DEPTH_EVENT | BUY_EVENT, exch_ts, local_ts)
+    asks = add_levels(s, field(s, _ASKS, data), DEPTH_EVENT | SELL_EVENT, exch_ts, local_ts)
+    if bids < 0 or asks < 0:
         return FIELD
     if not is_chosen(s, field(s, _SYMBOL, data)):
         return OTHER_SYMBOL
+    if is_of_first_levels(s, row, bids, asks):
+        own.first_level_updates += 1
+    else:
+        own.other_updates += 1
     if not own.is_as_hftbacktest and update_id >= 0 and was_there(s, update_id, exch_ts, local_ts):
         return SUPERSEDED
     if update_id >= 0 and previous_id >= 0:
@@ -297,7 +310,7 @@ def _is_pair_of_chosen(s, number):
 
 @inline
 def _snapshot_side(s, number, side, exch_ts, local_ts):
-    """Clear the side as far as the snapshot reaches, then its levels; False where these are none."""
+    """Clear the side as far as the snapshot reaches, then its levels; how many, -1 where these are none."""
     row = s.row_count
     add_row(s, DEPTH_CLEAR_EVENT | side, exch_ts, local_ts, 0.0, 0.0)
     count = add_levels(s, number, DEPTH_SNAPSHOT_EVENT | side, exch_ts, local_ts)
@@ -306,7 +319,7 @@ def _snapshot_side(s, number, side, exch_ts, local_ts):
     if count > 0:
         last = s.rows + (s.row_count - 1) * ROW_SIZE
         store_f64(s.rows + row * ROW_SIZE + 24, load_f64(last + 24))
-    return count >= 0
+    return count
 
 
 @inline
@@ -342,10 +355,11 @@ def _snapshot(s, own, local_ts, is_spot):
     if exch_ts == 0:
         return NO_TIME
     row = s.row_count
-    if not _snapshot_side(s, field(s, _ALL_BIDS, -1), BUY_EVENT, exch_ts, local_ts):
+    bids = _snapshot_side(s, field(s, _ALL_BIDS, -1), BUY_EVENT, exch_ts, local_ts)
+    asks = _snapshot_side(s, field(s, _ALL_ASKS, -1), SELL_EVENT, exch_ts, local_ts)
+    if bids < 0 or asks < 0:
         return FIELD
-    if not _snapshot_side(s, field(s, _ALL_ASKS, -1), SELL_EVENT, exch_ts, local_ts):
-        return FIELD
+    own.first_level_books += is_of_first_levels(s, row, bids, asks)
     symbol = field(s, _FULL_SYMBOL, -1)
     if symbol < 0:
         s.snapshot_row = row

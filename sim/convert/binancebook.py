@@ -21,13 +21,16 @@ import numpy as np
 from hftd.errors import DataError
 from hftd.jit import inline
 from hftd.native import load_f64, load_i64, record_at, store_f64, store_i64
-from hftd.types import BUY_EVENT
+from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, KIND_MASK
 from sim.convert.message import add_row
 from sim.convert.state import CLOCK_JUMP_NS, ROW_SIZE, Scan
 
 RECENT_MAX: Final = 4096
 """So many changes of levels are remembered: those of some seconds."""
 _SLOT: Final = 48
+
+_FIRST_LEVELS_MIN: Final = 3
+"""So many books of the first levels, and nothing else, are no chance."""
 
 SPOT: Final = 0
 USDM: Final = 1
@@ -50,6 +53,9 @@ own_dtype = np.dtype(
         ("ticker_id", "i8"),
         ("ticker_ts", "i8"),
         ("snapshots_forgotten", "i8"),
+        ("first_level_books", "i8"),
+        ("first_level_updates", "i8"),
+        ("other_updates", "i8"),
         ("markets", "i8", (3,)),
         ("recent_count", "i8"),
         ("recent", "i8", (RECENT_MAX * 6,)),
@@ -57,7 +63,8 @@ own_dtype = np.dtype(
     align=True,
 )
 """The last snapshot while differences may be older: its id (-1: none), local time, and last prices; the last best
-price's id and time; the messages of each market; the levels that changed last, each as ev, price, quantity, update id,
+price's id and time; books and updates that look like those of the first levels, and other updates; the messages of
+each market; the levels that changed last, each as ev, price, quantity, update id,
 exchange time and local time."""
 
 _own_fields: Any = own_dtype.fields
@@ -142,6 +149,35 @@ def leave_out_known(s, own, row, update_id, local_ts):
     return had_rows and kept == row
 
 
+@inline
+def is_of_first_levels(s, row, bids, asks):
+    """Whether the rows from `row` on are a book as the streams of the first levels send it: 5, 10 or 20, none gone."""
+    if bids != asks or bids not in (5, 10, 20):
+        return False
+    is_whole = True
+    for number in range(row, s.row_count):
+        at = s.rows + number * ROW_SIZE
+        is_whole &= load_i64(at) & KIND_MASK == DEPTH_CLEAR_EVENT or load_f64(at + 32) > 0.0
+    return is_whole
+
+
+def _check_first_levels(own: Any, where: str) -> None:
+    """Refuse a raw stream of the first levels, which looks like updates or like answers to requests."""
+    books, updates, others = (
+        int(own[name]) for name in ("first_level_books", "first_level_updates", "other_updates")
+    )
+    found = updates if not others else 0
+    if not others and not updates:
+        found = books
+    if found >= _FIRST_LEVELS_MIN:
+        raise DataError(
+            f"all {found:,} books have exactly 5, 10 or 20 levels a side: this looks like a raw stream of the first "
+            "levels (@depth5, @depth10, @depth20), whose messages do not say so",
+            where=where,
+            hint="record the updates (@depth), or the combined stream (/stream?streams=), which names its streams",
+        )
+
+
 def set_up(scan: Scan, options: Any) -> None:
     """Prepare the reader's own state."""
     own = scan.give_own(own_dtype)
@@ -177,6 +213,8 @@ def check_of(market: int) -> Any:
     def check(scan: Scan, options: Any, where: str) -> list[str]:  # noqa: ARG001 (see `Venue.check`)
         own = scan.own
         _check_market(scan, own, market, where)
+        if not own["is_as_hftbacktest"]:
+            _check_first_levels(own, where)
         forgotten = int(own["snapshots_forgotten"])
         if not forgotten:
             return []

@@ -151,12 +151,20 @@ def _book_rows(s, own, data, is_snapshot, exch_ts, local_ts):
 @inline
 def _was_there(s, own, is_snapshot, is_compared, update_id, seq, exch_ts, local_ts):
     """Whether the book has a message already: it comes once more, from another connection or late."""
-    if update_id == 1 or s.update_id < 0 or update_id < 0 or (seq >= 0 and seq > own.seq):
-        s.update_ts = exch_ts
+    if update_id < 0:
         return False
+    if update_id == 1 or (seq >= 0 and seq > own.seq and update_id <= s.update_id):
+        # Ids begin anew.
+        s.updates_count = 0
+        s.update_id = -1
     # A book of one level comes again with the same id while nothing changes; a snapshot mends a book with a gap.
     if update_id == s.update_id and (is_compared or (is_snapshot and s.gap_count > own.gaps)):
         return False
+    is_near = exch_ts <= s.update_ts + CLOCK_JUMP_NS
+    if is_snapshot and 0 <= update_id < s.update_id and is_near:
+        # It would set the book back.
+        note_late(s, s.update_id, update_id, local_ts)
+        return True
     return was_there(s, update_id, exch_ts, local_ts)
 
 

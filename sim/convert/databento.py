@@ -25,11 +25,13 @@ The compiled reader is :mod:`sim.convert.databento_records`; here is what is cho
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from hftd.errors import DataError
 from sim.convert.arrange import LOOK_SIZE, NEVER, Start
 from sim.convert.databento_records import read_records
 from sim.convert.databento_rows import own_dtype
-from sim.convert.dbn import SIZE_MAX, read_metadata
+from sim.convert.dbn import SIZE_MAX, mapped_ids, read_metadata
 from sim.convert.reading import Venue
 from sim.convert.state import EVENTS, EXCHANGES, SYMBOLS, Scan
 from sim.convert.text import Part
@@ -92,6 +94,9 @@ def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
     if found is None:
         return -1
     metadata, size = found
+    if not metadata.ids:
+        # A session that was recorded names its instruments in its first records.
+        metadata = msgspec.structs.replace(metadata, ids=mapped_ids(text[size:], metadata.version))
     names: _Names = scan.kept
     names.paths[int(scan.record["file"])] = path
     for symbol, ids in metadata.ids.items():

@@ -24,6 +24,7 @@ from typing import Final
 import msgspec
 
 from hftd.errors import DataError
+from sim.convert.others import other_file, what_is
 
 MAGIC: Final = b"DBN"
 VERSIONS: Final = (1, 2, 3)
@@ -55,6 +56,9 @@ _NO_SCHEMA: Final = 0xFFFF
 _INSTRUMENT_IDS: Final = 0
 _FIXED_SIZE: Final = 100
 _SYMBOL_SIZE_V1: Final = 22
+_SYMBOL_SIZE: Final = 71
+_HEADER_SIZE: Final = 16
+_MAPPING, _SYSTEM = 22, 23
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +121,9 @@ def read_metadata(text: bytes, at_end: bool, path: Path) -> tuple[Metadata, int]
         DataError: This is no DBN, of a version that is not known, or its metadata are broken.
     """
     if not MAGIC.startswith(text[:3]) or (at_end and len(text) < 8):
+        other = what_is(text[:4096], path)
+        if other is not None:
+            raise other_file(other, path)
         shown = text[:16].decode("latin-1")
         raise DataError(
             f"the input is no DBN: it begins with {shown!r}",
@@ -146,6 +153,34 @@ def read_metadata(text: bytes, at_end: bool, path: Path) -> tuple[Metadata, int]
             raise _broken(path, f"end after {len(text):,} of {size:,} bytes")
         return None
     return _parsed(_Reader(text, 8, size, path), version), size
+
+
+def mapped_ids(records: bytes, version: int) -> dict[str, list[int]]:
+    """Instrument ids by symbol, of the records with which a recorded session begins (symbol mappings, kind 22).
+
+    Each has the name that was asked for and the one of the output: of both that which is no id is the symbol.
+
+    Args:
+        records: What follows the metadata.
+        version: Of the encoding.
+    """
+    ids: dict[str, list[int]] = {}
+    # From version 2 on a byte before each name says of which kind it is, and names are longer.
+    at, size = (17, _SYMBOL_SIZE) if version > 1 else (16, _SYMBOL_SIZE_V1)
+    while len(records) >= _HEADER_SIZE and records[1] in (_MAPPING, _SYSTEM):
+        length = records[0] * 4
+        if length < _HEADER_SIZE or length > len(records):
+            break
+        if records[1] == _MAPPING and length >= at + 2 * size + (version > 1):
+            number = int.from_bytes(records[4:8], "little")
+            other = at + size + (version > 1)
+            for start in (at, other):
+                name = records[start : start + size].split(b"\0", 1)[0].decode("utf-8", "replace")
+                found = ids.setdefault(name, []) if name and not name.isdigit() else [number]
+                if number not in found:
+                    found.append(number)
+        records = records[length:]
+    return ids
 
 
 def _parsed(reader: _Reader, version: int) -> Metadata:

@@ -74,9 +74,12 @@ def _time(p, end):
     return -1
 
 
-@kernel("int64(int64, int64, int64, int64, int64)")
-def _index(text, size, last_ts, starts, times):
-    """Note where each line begins and its time; returns the number of lines, below zero where times go back."""
+@kernel("int64(int64, int64, int64, int64, int64, int64)")
+def _index(text, size, last_ts, back_ns, starts, times):
+    """Note where each line begins and its time; returns the number of lines, below zero where times go back.
+
+    A line that is earlier than the one before by no more than `back_ns` stays behind it.
+    """
     count = 0
     sign = 1
     p = text
@@ -88,7 +91,10 @@ def _index(text, size, last_ts, starts, times):
         if time < 0:
             time = last_ts
         if time < last_ts:
-            sign = -1
+            if last_ts - time <= back_ns:
+                time = last_ts
+            else:
+                sign = -1
         last_ts = time
         store_i64(starts + count * 8, p - text)
         store_i64(times + count * 8, time)
@@ -155,7 +161,7 @@ def _merge(sources, count, until_ts, target, size, numbers, limit, written):
 class _Block:
     """Lines of one source with their times."""
 
-    def __init__(self, lines: Lines, last_ts: int) -> None:
+    def __init__(self, lines: Lines, last_ts: int, back_ns: int) -> None:
         text = lines.text
         count = len(lines.numbers)
         self.lines = lines
@@ -163,7 +169,12 @@ class _Block:
         self.starts = np.empty(count + 1, np.int64)
         self.times = np.empty(count, np.int64)
         found = _index.call(
-            self.bytes.ctypes.data, len(text), last_ts, self.starts.ctypes.data, self.times.ctypes.data
+            self.bytes.ctypes.data,
+            len(text),
+            last_ts,
+            back_ns,
+            self.starts.ctypes.data,
+            self.times.ctypes.data,
         )
         self.is_sorted = found >= 0
 
@@ -171,10 +182,11 @@ class _Block:
 class _Source:
     """Lines that come in the order of their times; `row` is what the kernel is told of them."""
 
-    def __init__(self, first_ts: int, blocks: Iterator[Lines]) -> None:
+    def __init__(self, first_ts: int, blocks: Iterator[Lines], back_ns: int) -> None:
         self.block: _Block | None = None
         self.row = np.zeros(_SOURCE // 8, np.int64)
         self._last_ts = first_ts
+        self._back_ns = back_ns
         self._blocks = blocks
 
     def fill(self) -> bool:
@@ -182,7 +194,7 @@ class _Source:
         lines = next(self._blocks, None)
         if lines is None:
             return False
-        block = self.block = _Block(lines, self._last_ts)
+        block = self.block = _Block(lines, self._last_ts, self._back_ns)
         if not block.is_sorted:
             raise OutOfOrder
         self._last_ts = int(block.times[-1])
@@ -227,11 +239,12 @@ Source = tuple[int, Callable[[], Iterator[Lines]]]
 """The time of the first line, and what gives the lines."""
 
 
-def merged(sources: list[Source]) -> Iterator[Lines]:
+def merged(sources: list[Source], back_ns: int = 0) -> Iterator[Lines]:
     """The lines of sources that are each in the order of their times, in that of all times.
 
     Args:
         sources: In the order of their first times. Where times are equal the line of the earlier one comes first.
+        back_ns: A line that is earlier than the one before it in its source, by no more than that, stays behind it.
 
     Raises:
         OutOfOrder: The lines of a source go back in time.
@@ -242,7 +255,7 @@ def merged(sources: list[Source]) -> Iterator[Lines]:
     while waiting or active:
         while waiting and (not active or waiting[-1][0] <= min(source.next_ts for source in active)):
             first_ts, open_source = waiting.pop()
-            source = _Source(first_ts, open_source())
+            source = _Source(first_ts, open_source(), back_ns)
             if not source.fill():
                 continue
             if source.next_ts < reached:
@@ -304,11 +317,12 @@ class SortedRuns:
         self._file: BinaryIO | None = None
         self._end = 0
 
-    def sources(self, blocks: Iterator[Lines]) -> list[Source]:
+    def sources(self, blocks: Iterator[Lines], back_ns: int = 0) -> list[Source]:
         """Sort lines, and give them as sources.
 
         Args:
             blocks: The lines of one capture, in any order.
+            back_ns: As of `merged`.
 
         Raises:
             DataError: There is no room for them on the disk.
@@ -322,17 +336,17 @@ class SortedRuns:
             held.append(lines)
             size += len(lines.text)
             if size >= RUN_SIZE:
-                found.append(self._run(held))
+                found.append(self._run(held, back_ns))
                 held, size = [], 0
         if held:
-            found.append(self._run(held))
+            found.append(self._run(held, back_ns))
         return found
 
-    def _run(self, held: list[Lines]) -> Source:
+    def _run(self, held: list[Lines], back_ns: int) -> Source:
         lines = Lines(
             b"".join(lines.text for lines in held), np.concatenate([lines.numbers for lines in held])
         )
-        block = _Block(lines, -_FAR)
+        block = _Block(lines, -_FAR, back_ns)
         count = len(block.times)
         order = np.argsort(block.times, kind="stable")
         target = np.empty(len(lines.text), np.uint8)

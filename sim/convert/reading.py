@@ -6,6 +6,7 @@ sorts the rows of the chunk before. All of them work without the GIL for most of
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,6 +65,8 @@ class Venue(msgspec.Struct, frozen=True):
             impossible, and returns notes for the report.
         keeps_case: Symbols are told apart by upper and lower case.
         takes: Which of the options that some venues have it takes.
+        back_ns: Lines of a capture may go back in local time by so much, and stay in their order: that of the exchange's
+            messages, which follow each other by their ids.
         look: Says how a part begins, by its first bytes, so that parts can be read in the order of their times;
             without it they have lines of a local time and a message, and are merged where they overlap.
     """
@@ -78,6 +81,7 @@ class Venue(msgspec.Struct, frozen=True):
     keeps_case: bool = False
     takes: tuple[str, ...] = ()
     look: Look | None = None
+    back_ns: int = 0
 
 
 class Reading:
@@ -136,6 +140,7 @@ class Reading:
         self.lines = 0
         self.bytes_text = 0
         record = self.scan.record
+        record["back_ns"] = venue.back_ns
         record["wants_mark"] = mark_price
         record["wants_ticker"] = book_ticker
         if symbol:
@@ -147,7 +152,7 @@ class Reading:
         Raises:
             OutOfOrder: The lines of a capture are not in the order of their times, and must be sorted.
         """
-        look = self._venue.look or line_start
+        look = self._venue.look or partial(line_start, self._venue.name)
         placed, self.notes = arranged([part for file in files for part in file.parts()], look)
         for each in placed:
             each.part.number = len(self.names)
@@ -190,12 +195,12 @@ class Reading:
         sources: list[Source] = []
         for each in placed:
             if self._sorts:
-                sources += self._runs.sources(self._lines_of(each.part))
+                sources += self._runs.sources(self._lines_of(each.part), self._venue.back_ns)
             else:
                 sources.append((each.start.first_ts, lambda part=each.part: self._lines_of(part)))
         sources.sort(key=lambda source: source[0])
         record = self.scan.record
-        for lines in merged(sources):
+        for lines in merged(sources, self._venue.back_ns):
             record["file"], record["line"] = _MERGED, 0
             first = int(record["gap_count"] + record["repeat_count"]), int(record["bad_count"])
             if lines.is_cut:

@@ -43,6 +43,7 @@ from sim.convert.state import (
     TS_MAX,
     UNKNOWN,
     UNREADABLE_MAX,
+    UPDATES_MAX,
 )
 
 
@@ -184,15 +185,27 @@ def later_of(time, other):
 
 
 @inline
+def _is_remembered(s, update_id):
+    for number in range(min(s.updates_count, UPDATES_MAX)):
+        if s.updates[number] == update_id:
+            return True
+    return False
+
+
+@inline
 def was_there(s, update_id, exch_ts, local_ts):
-    """Whether the book has an update already, by its id; one that was there comes once more, or late.
+    """Whether the book has an update already, by its id: one that comes once more, and not one that is only late.
 
     An id that begins anew does so after a while: an update that is much later by the exchange's time is a new one.
     """
     if s.update_id >= 0 and update_id <= s.update_id and exch_ts <= s.update_ts + CLOCK_JUMP_NS:
-        note_late(s, s.update_id, update_id, local_ts)
-        return True
-    s.update_ts = exch_ts
+        if _is_remembered(s, update_id):
+            note_late(s, s.update_id, update_id, local_ts)
+            return True
+    else:
+        s.update_ts = exch_ts
+    s.updates[s.updates_count % UPDATES_MAX] = update_id
+    s.updates_count += 1
     return False
 
 
@@ -234,10 +247,8 @@ def _open_message(s, start, stop):
         s.local_ts = _local_ts(s, start, message)
         if s.local_ts < 0:
             return TIMESTAMP
-        if s.local_ts < s.local_high:
-            s.lines_back += 1
-        else:
-            s.local_high = s.local_ts
+        s.lines_back += s.local_ts < s.local_high - s.back_ns
+        s.local_high = max(s.local_high, s.local_ts)
     message = skip_blanks(message, stop)
     if message >= stop:
         return JSON

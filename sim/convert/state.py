@@ -17,6 +17,8 @@ TS_MAX: Final = (1 << 62) - 1
 PX_MAX: Final = float(1 << 53)
 """Prices from there on are no whole ticks, whatever the tick."""
 QTY_MAX: Final = 1e300
+UPDATES_MAX: Final = 2048
+"""So many ids of updates are remembered, to tell one that comes once more from one that is only late."""
 FIELDS_MAX: Final = 256
 """Fields of one message; a message with more counts as unreadable."""
 NAMES_MAX: Final = 512
@@ -169,7 +171,10 @@ state_dtype = np.dtype(
         ("update_ts", "i8"),
         ("book_ts", "i8"),
         ("local_high", "i8"),
+        ("back_ns", "i8"),
         ("lines_back", "i8"),
+        ("updates_count", "i8"),
+        ("updates", "i8", (UPDATES_MAX,)),
         ("takes_again", "i8"),
         ("gap_count", "i8"),
         ("repeat_count", "i8"),

@@ -312,7 +312,7 @@ def _sort_levels(levels, count, spare, is_bid):
 
 @inline
 def _put_changes(s, own, is_bid, step):
-    """Append the rows of a side for what differs from the snapshot before: what is gone (step 0), or what is new (1)."""
+    """Append a side's rows for what differs from the snapshot before: what is gone (step 0), or new (1)."""
     flag = DEPTH_EVENT | (BUY_EVENT if is_bid else SELL_EVENT)
     after = _levels_of(s, own, is_bid)
     own.buffer = 1 - own.buffer

@@ -19,7 +19,14 @@ _FOREIGN: Final = {
     b"\x04\x22\x4d\x18": "lz4",
     b"7z\xbc\xaf\x27\x1c": "7-zip",
     b"PAR1": "parquet",
-    b"\x93NUMPY": "a numpy array",
+    b"\x93NUMPY": "a numpy array, as archives hold it",
+    b"DBN": "DBN of Databento",
+}
+
+
+_HINTS: Final = {
+    _FOREIGN[b"\x93NUMPY"]: "an archive needs no conversion: `hftd inspect` shows what is in it",
+    _FOREIGN[b"DBN"]: "it is read by `hftd convert databento`",
 }
 
 
@@ -158,7 +165,7 @@ class TextFile:
                     raise DataError(
                         f"the input is {kind or 'binary data'}, not text",
                         where=str(self.path),
-                        hint="inputs are text, as it is or packed with gzip, zip or zstd",
+                        hint=_HINTS.get(kind, "inputs are text, as it is or packed with gzip, zip or zstd"),
                     )
                 block = block.removeprefix(_BOM)
             is_first = False
