@@ -163,7 +163,9 @@ class Liveness:
                 if now_ns - heard_ns < deadline_ns:
                     continue
                 if kind == DEPTH and unsure_ns >= UNASKED * deadline_ns:
-                    self._set_valid(feed, False, f"it is silent for {unsure_ns / 1e9:.0f} s, and not verified")
+                    self._set_valid(
+                        feed, False, f"it is silent for {unsure_ns / 1e9:.0f} s, and not verified"
+                    )
                 if now_ns >= pulse.due_ns and not pulse.is_busy:
                     waiting.append((pulse.sure_ns, feed, kind, pulse, deadline_ns))
         waiting.sort(key=lambda one: one[0])
@@ -246,9 +248,7 @@ class Liveness:
     def _is_dead(self, feed: Feed, kind: str, pulse: _Pulse, now_ns: int) -> None:
         self.found_dead += 1
         pulse.quiet += 1
-        pulse.due_ns = now_ns + int(
-            min(self._stale_ns << min(pulse.quiet, 16), TRADES_MAX_S * 1e9)
-        )
+        pulse.due_ns = now_ns + int(min(self._stale_ns << min(pulse.quiet, 16), TRADES_MAX_S * 1e9))
         pulse.dead_at_ns = pulse.seen_ns
         symbol, silent_s = feed.instrument.symbol, (now_ns - pulse.seen_ns) / 1e9
         self._oddities.count(f"dead {kind} streams" if kind != DEPTH else "dead symbols")
@@ -260,7 +260,9 @@ class Liveness:
         )
         if kind == DEPTH:
             self._again(feed.streams)
-            self._resync(feed, f"its streams are silent for {silent_s:.0f} s, and the exchange's book has changed")
+            self._resync(
+                feed, f"its streams are silent for {silent_s:.0f} s, and the exchange's book has changed"
+            )
         else:
             self._again(tuple(one for one in feed.streams if one.endswith(f"@{kind}")))
 
@@ -320,5 +322,3 @@ class Liveness:
                     "the exchange's market moves: subscribed anew, ever more seldom",
                     symbol,
                 )
-
-

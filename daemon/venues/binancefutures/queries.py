@@ -165,7 +165,9 @@ class Queries:
         """One order, None if the exchange knows none of that name."""
         name = ("origClientOrderId", client_id) if client_id else ("orderId", exch_order_id)
         try:
-            body = await self._rest.ask("/fapi/v1/order", [("symbol", symbol), name], priority=Priority.ORDERS)
+            body = await self._rest.ask(
+                "/fapi/v1/order", [("symbol", symbol), name], priority=Priority.ORDERS
+            )
         except ExchangeError as error:
             if error.code in NO_SUCH_ORDER_CODES:
                 return None

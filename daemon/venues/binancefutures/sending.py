@@ -224,9 +224,7 @@ class Sender:
             self._route(command, now_ns)
 
     def _take_cancel(self, now_ns: int) -> int:
-        return self._limiter.take(
-            COST_CANCEL, now_ns, Priority.URGENT, is_apart=self._socket is not None
-        )
+        return self._limiter.take(COST_CANCEL, now_ns, Priority.URGENT, is_apart=self._socket is not None)
 
     def _route(self, command: Command, now_ns: int) -> None:
         """Send a command whose tokens are taken, by the way that its order's earlier ones went."""
