@@ -266,8 +266,7 @@ def test_a_loop_of_a_plain_function_that_swallows_what_fails_is_found():
 @pytest.mark.parametrize(
     "body",
     [
-        TRIES.format("raise"),
-        TRIES.format("return"),
+        TRIES.format("raise") + "    else:\n        return\n",
         TRIES.format("await backoff.pause(error)") + "    else:\n        return\n",
         TRIES.format("why = 1") + "    await asyncio.sleep(wait_s)\n",
         "\n    message = await socket.receive()\n    if not message:\n        continue\n",
