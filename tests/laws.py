@@ -86,6 +86,108 @@ def unseeded_randomness(source: str) -> list[str]:
     return found
 
 
+_PAUSES = {
+    *("sleep", "pause", "wait", "_wait", "wait_for", "receive", "recv", "recvmsg", "accept", "get"),
+    *("read", "readline", "readexactly", "poll", "select", "join"),
+}
+
+
+def pauseless_loops(source: str) -> list[str]:
+    """Loops in which something that fails at once is tried again at once: they never yield.
+
+    Looked at is each `while` that awaits something, and each one with an exception handler that goes on. There must be
+    no way from its beginning to its beginning without a pause, taking it that whatever may fail fails before it has
+    waited. What an `await` awaits is a pause only if its name says so: a request may be refused without having waited
+    for anything. Those of `for` end by themselves.
+
+    Returns:
+        "line N: name" with the name of the function, of each one that breaks the law.
+    """
+    found = []
+    for function in ast.walk(ast.parse(source)):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        is_async = isinstance(function, ast.AsyncFunctionDef)
+        for loop in _own(function):
+            if not isinstance(loop, ast.While):
+                continue
+            inside = [loop.test, *(one for statement in loop.body for one in (statement, *_own(statement)))]
+            is_looked_at = any(
+                isinstance(one, ast.Await | ast.AsyncWith | ast.AsyncFor)
+                or (isinstance(one, ast.ExceptHandler) and any(_ways(one.body, False, is_async)))
+                for one in inside
+            )
+            ends = _ways(loop.body, _pauses(loop.test, is_async), is_async)
+            if is_looked_at and False in ends[0] | ends[1]:
+                found.append(f"line {loop.lineno}: {function.name}")
+    return found
+
+
+def _own(node: ast.AST) -> Iterator[ast.AST]:
+    """What is in a node, without what is in functions in it."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            yield child
+            yield from _own(child)
+
+
+def _pauses(node: ast.AST, is_async: bool) -> bool:
+    """Whether evaluating this waits for something."""
+    for one in (node, *_own(node)):
+        call = one.value if isinstance(one, ast.Await) else None if is_async else one
+        if isinstance(call, ast.Call) and _dotted(call.func).rpartition(".")[2] in _PAUSES:
+            given = call.args[:1]
+            if not (given and isinstance(given[0], ast.Constant) and given[0].value in (0, None)):
+                return True
+    return False
+
+
+def _ways(body: list[ast.stmt], paused: bool, is_async: bool) -> tuple[set[bool], set[bool]]:
+    """Whether there was a pause on the ways through statements: to their end, and to a `continue`."""
+    states, continued = {paused}, set[bool]()
+    for statement in body:
+        found = [_way(statement, state, is_async) for state in states]
+        states = set[bool]().union(*(one[0] for one in found))
+        continued = continued.union(*(one[1] for one in found))
+    return states, continued
+
+
+def _way(node: ast.stmt, paused: bool, is_async: bool) -> tuple[set[bool], set[bool]]:
+    match node:
+        case ast.Return() | ast.Raise() | ast.Break():
+            return set(), set()
+        case ast.Continue():
+            return set(), {paused}
+        case ast.If():
+            paused = paused or _pauses(node.test, is_async)
+            return _either([node.body, node.orelse], paused, is_async)
+        case ast.Match():
+            return _either([[], *(case.body for case in node.cases)], paused, is_async)
+        case ast.With() | ast.AsyncWith():
+            through = _ways(node.body, paused, is_async)
+            if any("suppress" in ast.dump(one) and "TimeoutError" not in ast.dump(one) for one in node.items):
+                return through[0] | {paused}, through[1]
+            return through
+        case ast.Try():
+            if any(_pauses(one, is_async) for one in node.finalbody):
+                paused = True
+            tried = _either([[*node.body, *node.orelse]], paused, is_async)
+            caught = _either([handler.body for handler in node.handlers], paused, is_async)
+            return tried[0] | caught[0], tried[1] | caught[1]
+        case ast.While() | ast.For() | ast.AsyncFor():
+            # It may not run at all; and it is looked at by itself.
+            return {paused}, set()
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return {paused}, set()
+        case _:
+            return {paused or _pauses(node, is_async)}, set()
+
+
+def _either(bodies: list[list[ast.stmt]], paused: bool, is_async: bool) -> tuple[set[bool], set[bool]]:
+    found = [_ways(body, paused, is_async) for body in bodies]
+    return set[bool]().union(*(one[0] for one in found)), set[bool]().union(*(one[1] for one in found))
+
+
 def prints(source: str) -> list[str]:
     """Calls of print, and writes to the process's own streams."""
     found = []

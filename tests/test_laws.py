@@ -16,6 +16,7 @@ from tests.laws import (
     foreign_imports,
     imports_beyond,
     machine_paths,
+    pauseless_loops,
     prints,
     sources,
     unseeded_randomness,
@@ -75,6 +76,24 @@ def test_only_the_clock_module_reads_a_clock():
 def test_randomness_is_seeded():
     files = [path for folder in (*PACKAGES, "tests", "benchmarks") for path in sources(folder)]
     assert broken(files, unseeded_randomness) == []
+
+
+MAY_GO_ROUND_AT_ONCE = {
+    "daemon/orders/manager.py": {"_let_out": "what can't be written is taken out of the queue, which ends"},
+    "daemon/venues/binancefutures/queries.py": {"all_trades": "PAGES_MAX pages, and one that fails ends it"},
+}
+"""Loops without a pause that are no retries, and why."""
+
+
+def test_no_loop_tries_again_without_a_pause():
+    files = [path for package in ("daemon", "hftd") for path in sources(package)]
+    excused = {f"{path} {name}" for path, functions in MAY_GO_ROUND_AT_ONCE.items() for name in functions}
+    found = {
+        f"{path.relative_to(ROOT)} {what.rpartition(' ')[2]}"
+        for path in files
+        for what in pauseless_loops(path.read_text())
+    }
+    assert found == excused
 
 
 def test_libraries_print_nothing():
@@ -209,6 +228,55 @@ def test_randomness_without_a_seed_is_found(source):
 )
 def test_seeded_randomness_is_left_alone(source):
     assert unseeded_randomness(source) == []
+
+
+TRIES = """
+    try:
+        await ask()
+    except OSError:
+        {}
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        TRIES.format("pass"),
+        TRIES.format("continue"),
+        TRIES.format("await asyncio.sleep(0)"),
+        # A pause that the failure comes before.
+        "\n    try:\n        await ask()\n        await asyncio.sleep(1)\n    except OSError:\n        pass\n",
+        "\n    with contextlib.suppress(OSError):\n        await asyncio.sleep(1)\n",
+        # One way waits, the other does not.
+        "\n    if x:\n        await asyncio.sleep(1)\n    else:\n        await ask()\n",
+        "\n    await ask()\n",
+        "\n    for _ in x:\n        await asyncio.sleep(1)\n",
+    ],
+)
+def test_a_loop_that_tries_again_at_once_is_found(body):
+    assert pauseless_loops(f"async def f():\n  while True:{body}") == ["line 2: f"]
+
+
+def test_a_loop_of_a_plain_function_that_swallows_what_fails_is_found():
+    source = "def f():\n  while True:\n    try:\n      g()\n    except OSError:\n      pass\n"
+    assert pauseless_loops(source) == ["line 2: f"]
+    assert pauseless_loops(source + "    sleep(1)\n") == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        TRIES.format("raise") + "    else:\n        return\n",
+        TRIES.format("await backoff.pause(error)") + "    else:\n        return\n",
+        TRIES.format("why = 1") + "    await asyncio.sleep(wait_s)\n",
+        "\n    message = await socket.receive()\n    if not message:\n        continue\n",
+        "\n    x.popleft()\n",
+        "\n    with contextlib.suppress(TimeoutError):\n        await event.wait()\n",
+        "\n    try:\n        await ask()\n    finally:\n        await asyncio.sleep(1)\n",
+    ],
+)
+def test_a_loop_that_pauses_or_ends_is_left_alone(body):
+    assert pauseless_loops(f"async def f():\n  while True:{body}") == []
 
 
 @pytest.mark.parametrize("source", ["print(1)", "import sys\nsys.stdout.write('x')", "pprint.pprint(x)"])

@@ -29,7 +29,7 @@ class Priority(IntEnum):
     """The classes of requests: what each is, and whom it leaves room for. The one place where this is said."""
 
     REGULAR = 0
-    """What comes again by itself: reconciliations, snapshots, clock, listen key, instruments. Leaves the others theirs."""
+    """What comes by itself: reconciliations, snapshots, clock, listen key, instruments. Leaves the others theirs."""
     ORDERS = 1
     """New orders, changes, and questions about single orders. Leaves room for what is urgent."""
     URGENT = 2

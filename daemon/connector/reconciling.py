@@ -41,6 +41,7 @@ ASKED_MAX: Final = 40
 """Of so many symbols the fills are asked for in one reconciliation; what must wait is asked for in the next one."""
 QUIET_MAX: Final = 5
 """Of these, so many in which nothing can have changed."""
+SHOWN_MAX: Final = 5
 FAILED_SHOWN: Final = 3
 """A reconciliation that failed so often in a row needs somebody's attention; likewise one symbol's part of it."""
 
@@ -100,14 +101,13 @@ class Reconciler:
     async def run(self) -> None:
         """Reconcile when it is due, until cancelled."""
         while True:
-            if not self._is_due():
-                self._wake.clear()
-                # Not by `wait_for`: before Python 3.12 it swallows a cancellation that comes with the event.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_EVERY_S):
-                        await self._wake.wait()
-                continue
-            await self._try()
+            if self._is_due():
+                await self._try()
+            self._wake.clear()
+            # Not by `wait_for`: before Python 3.12 it swallows a cancellation that comes with the event.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._wake.wait()
 
     def _is_due(self) -> bool:
         now_ns = running_ns()
@@ -201,6 +201,7 @@ class Reconciler:
         One symbol whose question is refused does not hold up the others'.
         """
         executions: list[Execution] = []
+        failed: dict[str, str] = {}
         must, may = self._symbols(holdings)
         unasked = set(must[ASKED_MAX:])
         self._asked = min(len(must) + len(may), ASKED_MAX)
@@ -221,15 +222,18 @@ class Reconciler:
                 wait_s = backoff.next_s(error)
                 self._refused[symbol] = backoff, running_ns() + int(wait_s * 1e9), str(error)
                 unasked.add(symbol)
-                _log.warning(
-                    "could not fetch a symbol's executions",
-                    symbol=symbol,
-                    why=str(error),
-                    again_in_s=round(wait_s, 3),
-                )
+                failed[symbol] = str(error)
             else:
                 self._refused.pop(symbol, None)
                 self._asked_ns[symbol] = asked_ns
+        if failed:
+            self.failures += 1
+            _log.warning(
+                "the account could not be reconciled",
+                why="executions could not be fetched",
+                symbols=dict(list(failed.items())[:SHOWN_MAX]),
+                count=len(failed),
+            )
         return executions, frozenset(unasked)
 
     def _symbols(self, holdings: Sequence[Holding]) -> tuple[list[str], list[str]]:

@@ -1,4 +1,4 @@
-"""What is tried again: back-off with jitter, a limit and a budget; connections, with planned ends before the exchange's."""
+"""What is tried again: a back-off with a limit and a budget; connections, with planned ends before the exchange's."""
 
 import asyncio
 from collections import deque
@@ -177,20 +177,23 @@ async def supervised(
         held_s = (monotonic_ns() - start_ns) / 1e9
         if held_s >= stable_s:
             backoff.reset()
+        wait_s = 0.0
         if failure is None:
             seen.planned_ends += 1
-            if held_s >= stable_s:
-                _log.info(
-                    "connection ends as planned, the next begins", connection=name, held_s=round(held_s, 1)
-                )
-                continue
         else:
             seen.failures += 1
             seen.last_error = why
-        wait_s = backoff.next_s(failure)
-        _log.warning(
-            "connection lost", connection=name, why=why, held_s=round(held_s, 3), again_in_s=round(wait_s, 3)
-        )
+        if failure is None and held_s >= stable_s:
+            _log.info("connection ends as planned, the next begins", connection=name, held_s=round(held_s, 1))
+        else:
+            wait_s = backoff.next_s(failure)
+            _log.warning(
+                "connection lost",
+                connection=name,
+                why=why,
+                held_s=round(held_s, 3),
+                again_in_s=round(wait_s, 3),
+            )
         await asyncio.sleep(wait_s)
 
 

@@ -51,6 +51,58 @@ def test_the_reserve_is_for_what_is_urgent():
     assert one.take({"orders_10s": 1}, 0, Priority.URGENT) > 0
 
 
+PLAN = RateLimit("orders_10s", 100, 10 * S, 20, 10)
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, S), st.sampled_from(Priority), st.integers(1, 9)), max_size=120),
+    planned=st.integers(0, 40),
+)
+def test_no_class_takes_what_is_kept_for_those_above_it(steps, planned):
+    one, now_ns = Limiter([PLAN]), 0
+    one.plan("orders_10s", planned)
+    taken = []
+    for later_ns, priority, cost in steps:
+        now_ns += later_ns
+        taken = [item for item in taken if item[0] > now_ns - 10 * S]
+        if one.take({"orders_10s": cost}, now_ns, priority) == 0:
+            taken.append((now_ns, priority, cost))
+    used = {one: sum(cost for _, of, cost in taken if of == one) for one in Priority}
+    assert used[Priority.REGULAR] <= 100 - 20 - 10 - planned
+    assert used[Priority.REGULAR] + used[Priority.ORDERS] <= 100 - 20 - planned
+    # So that whatever the others did, a halt has its share at once.
+    left = 20 + planned - used[Priority.URGENT]
+    assert all(one.take({"orders_10s": 1}, now_ns, Priority.URGENT) == 0 for _ in range(left))
+
+
+def test_a_request_larger_than_its_class_may_use_has_its_turn_when_nothing_else_of_it_is_under_way():
+    one = Limiter([RateLimit("orders_10s", 50, 10 * S, 20, 10)])
+    assert one.take({"orders_10s": 40}, 0, Priority.REGULAR) == 0
+    assert one.take({"orders_10s": 1}, 1, Priority.REGULAR) > 0
+    with pytest.raises(UsageError):
+        one.take({"orders_10s": 51}, 0, Priority.REGULAR)
+
+
+def test_a_limit_that_turned_out_lower_holds_until_the_exchange_says_another():
+    one = Limiter([PLAN])
+    assert one.lower("orders_10s", 50)
+    assert not one.lower("orders_10s", 80)
+    assert one.limit_of("orders_10s") == RateLimit("orders_10s", 50, 10 * S, 10, 5)
+    assert one.take({"orders_10s": 36}, 0, Priority.REGULAR) > 0
+    one.set_limit(PLAN)
+    assert one.take({"orders_10s": 36}, 0, Priority.REGULAR) == 0
+
+
+def test_a_ban_of_the_ordinary_way_leaves_the_other_way_open():
+    one = limiter()
+    one.banned_until(20 * S, is_all=False)
+    assert one.take({}, 0) == 20 * S
+    assert one.take({}, 0, Priority.URGENT, is_apart=True) == 0
+    assert (one.is_banned(0), one.is_all_banned(0), one.ban_left_s(5 * S)) == (True, False, 15.0)
+    one.banned_until(30 * S)
+    assert one.take({}, 0, Priority.URGENT, is_apart=True) == 30 * S
+
+
 def test_what_the_exchange_counted_is_believed_where_it_is_more():
     one = limiter(10)
     one.take({"orders_10s": 2}, 0)

@@ -18,6 +18,25 @@ def test_waits_double_up_to_the_limit_with_jitter_below():
     assert backoff.next_s() <= 1.0
 
 
+def test_a_budget_holds_where_failures_and_successes_alternate():
+    backoff = Backoff(0.001, 10.0, seed=1, budget=5)
+    waits = []
+    for _ in range(8):
+        waits.append(backoff.next_s())
+        backoff.reset()
+    assert max(waits[:5]) <= 0.001
+    assert min(waits[5:]) >= 5.0
+    assert backoff.count == 8
+
+
+def test_a_wait_is_no_shorter_than_what_failed_says():
+    backoff = Backoff(1.0, 2.0, seed=1)
+    error = ConnectionBrokenError("banned")
+    error.wait_s = 120.0
+    assert backoff.next_s(error) == 120.0
+    assert backoff.next_s(ConnectionBrokenError("again")) <= 2.0
+
+
 def test_a_seed_repeats_its_waits_and_another_does_not():
     def waits(seed):
         backoff = Backoff(1.0, 10.0, seed)

@@ -28,7 +28,8 @@ class Feed:
         wants_snapshot: Whether one was asked for, or is to be.
         held: (DIFF or BEST, u, pu, rows) of what came since the book was lost, in its order.
         ahead_since_ns: Since when best prices come that are newer than the last diff; 0 if none do.
-        depth_ns: When the last message of the depth stream came (monotonic), 0 for never; likewise `best_ns`, `trade_ns`.
+        depth_ns: When the last message of the depth stream came (monotonic), 0 for never.
+        best_ns: The same of best prices, `trade_ns` of trades.
         best: The last best prices; None before the first.
         trade_ms: The last trade's time at the exchange.
         invalid_ns: Since when the book is not valid (monotonic), and `why`.

@@ -215,7 +215,7 @@ class Rest:
         if status in TOO_MANY_STATUSES and (error is None or error.code != TOO_MANY_ORDERS_CODE):
             # Too many orders is about orders alone: cancels must still pass.
             self._take_over_limit(error.msg if error else "", counts)
-            self.quiet(_retry_after_s(headers, status), now_ns, is_all=False)
+            self.quiet(retry_after_s(headers, status), now_ns, is_all=False)
         return Answer(status, body, error)
 
     def _take_over_limit(self, words: str, counts: Mapping[str, int]) -> None:
@@ -361,7 +361,8 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-def _retry_after_s(headers: Mapping[str, str], status: int) -> float:
+def retry_after_s(headers: Mapping[str, str], status: int) -> float:
+    """For how long an answer of this status, 429 or 418, wants to hear nothing."""
     text = headers.get("Retry-After", "")
     if text.isascii() and text.isdigit() and len(text) < 9:
         return float(text)

@@ -114,6 +114,7 @@ class Trading:
             self._see_up,
             life_s=life_s,
             refresh_s=config.listen_key_every_s,
+            seed=config.seed + 4,
         )
         self._life_s = life_s
         self._is_up = False
@@ -427,6 +428,7 @@ class Trading:
             "rest_calls": self._rest.calls,
             "rest_failures": self._rest.failures,
             "rest_retries": self._rest.retries,
+            "retries: listen key": self._user.retries,
             "bans": self._limiter.bans,
             "limits_lowered": self._limiter.lowered,
             "countdown_symbols": len(self._countdowns.watched),

@@ -24,7 +24,10 @@ ORDERS_SHARE: Final = 20
 
 
 def limits_of(name: str, limit: int, interval_ns: int) -> Iterator[RateLimit]:
-    """A limit of the exchange, with what is kept of it for whom; request weight is one pool each of REST and WebSocket API."""
+    """A limit of the exchange, with what is kept of it for whom.
+
+    Request weight is one pool for REST and another for the WebSocket API.
+    """
     if not name.startswith("weight"):
         yield RateLimit(name, limit, interval_ns)
         return

@@ -11,7 +11,7 @@ from typing import Final
 import aiohttp
 import structlog
 
-from daemon.connector.supervise import ConnectionBrokenError, Supervision
+from daemon.connector.supervise import Backoff, ConnectionBrokenError, Supervision
 from daemon.redaction import hide
 from daemon.venues.binancefutures.account import read_listen_key
 from daemon.venues.binancefutures.codes import LISTEN_KEY_CODE
@@ -19,10 +19,11 @@ from daemon.venues.binancefutures.instruments import WireError
 from daemon.venues.binancefutures.rest import ExchangeError, FateUnknownError, NotSentError, Rest
 from daemon.venues.binancefutures.ws_api import WebSocket, open_websocket
 from hftd.clock import monotonic_ns
+from hftd.errors import HftdError
 
 REFRESH_S: Final = 1800.0
 AGAIN_S: Final = 60.0
-"""An extension that failed is tried again after this: thirty times before the key is over."""
+"""An extension that failed is tried again after this at the latest: thirty times before the key is over."""
 OVERLAP_S: Final = 2.0
 """A connection that was replaced is read for so long still: what the new one has not seen is on the old one."""
 _PATH: Final = "/fapi/v1/listenKey"
@@ -42,6 +43,7 @@ class UserStream:
         life_s: A connection is replaced after this.
         refresh_s: How often the key is extended.
         heartbeat_s: How often a quiet connection is pinged.
+        seed: Of the waits.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class UserStream:
         life_s: float,
         refresh_s: float = REFRESH_S,
         heartbeat_s: float = 15.0,
+        seed: int = 0,
     ) -> None:
         self._session = session
         self._rest = rest
@@ -64,6 +67,7 @@ class UserStream:
         self._life_s = life_s
         self._refresh_s = refresh_s
         self._heartbeat_s = heartbeat_s
+        self._backoff = Backoff(min(AGAIN_S, refresh_s) / 4, min(AGAIN_S, refresh_s), seed)
         self._key = ""
         self._reader: asyncio.Task[str] | None = None
         self._closing: set[asyncio.Task[None]] = set()  # at most one a planned end, each for OVERLAP_S
@@ -78,6 +82,11 @@ class UserStream:
     def secrets(self) -> tuple[str, ...]:
         """What must not be in a log."""
         return (self._key,)
+
+    @property
+    def retries(self) -> int:
+        """How often an extension of the listen key was tried again."""
+        return self._backoff.count
 
     @property
     def is_up(self) -> bool:
@@ -108,29 +117,37 @@ class UserStream:
                 raise ConnectionBrokenError(self._broken_why or why)
             if monotonic_ns() >= end_ns:
                 return
-            wait_s = self._refresh_s if await self._extend() else min(AGAIN_S, self._refresh_s)
+            error = await self._extend()
+            if error is None:
+                self._backoff.reset()
+                wait_s = self._refresh_s
+            else:
+                wait_s = self._backoff.next_s(error)
+                _log.warning(
+                    "the listen key could not be extended", why=str(error), again_in_s=round(wait_s, 3)
+                )
 
     async def _listen_key(self) -> str:
         try:
             self._key = read_listen_key(await self._rest.ask(_PATH, auth="key", method="POST"))
         except (ExchangeError, NotSentError, FateUnknownError, WireError) as error:
-            raise ConnectionBrokenError(f"no listen key: {error}") from None
+            broken = ConnectionBrokenError(f"no listen key: {error}")
+            broken.wait_s = getattr(error, "wait_s", 0.0)
+            raise broken from None
         hide(self._key)
         return self._key
 
-    async def _extend(self) -> bool:
+    async def _extend(self) -> HftdError | None:
+        """Extend the listen key; what was in the way."""
         try:
             await self._rest.ask(_PATH, auth="key", method="PUT")
         except ExchangeError as error:
-            if error.code == LISTEN_KEY_CODE:
-                self.abort("the listen key is over")
-                return True
-            _log.warning("the listen key could not be extended", why=str(error))
-            return False
+            if error.code != LISTEN_KEY_CODE:
+                return error
+            self.abort("the listen key is over")
         except (NotSentError, FateUnknownError) as error:
-            _log.warning("the listen key could not be extended", why=str(error))
-            return False
-        return True
+            return error
+        return None
 
     async def _read(self, websocket: WebSocket) -> str:
         try:

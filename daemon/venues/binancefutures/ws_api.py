@@ -9,8 +9,10 @@ import structlog
 
 from daemon.connector.supervise import ConnectionBrokenError
 from daemon.orders.messages import Command
+from daemon.venues.binancefutures.codes import TOO_MANY_STATUSES
 from daemon.venues.binancefutures.instruments import WireError
 from daemon.venues.binancefutures.orders import Reply, read_reply, read_reply_id
+from daemon.venues.binancefutures.rest import retry_after_s
 from daemon.venues.binancefutures.signing import Signer, redact, session_logon
 from hftd.clock import monotonic_ns, running_ns
 
@@ -66,7 +68,11 @@ async def open_websocket(
             )
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         # Without the cause: its text may hold the listen key.
-        raise ConnectionBrokenError(redact(f"{type(error).__name__}: {error}", secrets)) from None
+        broken = ConnectionBrokenError(redact(f"{type(error).__name__}: {error}", secrets))
+        if isinstance(error, aiohttp.WSServerHandshakeError) and error.status in TOO_MANY_STATUSES:
+            # The ban holds for connections as well, and trying makes it longer.
+            broken.wait_s = retry_after_s(error.headers or {}, error.status)
+        raise broken from None
 
 
 class OrderSocket:

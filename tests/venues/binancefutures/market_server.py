@@ -15,6 +15,9 @@ class MarketServer:
         snapshots: What `GET /fapi/v1/depth` answers, one after the other, the last one again and again; bytes, or an
             HTTP status with headers.
         on_subscribe: Called with the streams of each SUBSCRIBE before it is acknowledged.
+        book_of: What it answers for a symbol, instead of `snapshots`.
+        hanging: Symbols for which it answers nothing.
+        refused: Streams that are refused, with all that are subscribed in the same message.
         is_mute: Subscriptions are acknowledged, and that is all.
         subscribed: All streams that were subscribed on the present connection.
         controls: All control messages on all connections.
@@ -25,6 +28,9 @@ class MarketServer:
         self.snapshots: list[bytes | tuple[int, dict[str, str]]] = []
         self.on_subscribe: Callable[[list[str]], None] = lambda _streams: None
         self.is_mute = False
+        self.book_of: dict[str, Callable[[], bytes]] = {}
+        self.hanging: set[str] = set()
+        self.refused: set[str] = set()
         self.subscribed: set[str] = set()
         self.controls: list[dict[str, Any]] = []
         self.requests: list[str] = []
@@ -79,6 +85,9 @@ class MarketServer:
 
     async def _control(self, socket: web.WebSocketResponse, control: dict[str, Any]) -> None:
         self.controls.append(control)
+        if control["method"] == "SUBSCRIBE" and self.refused & set(control["params"]):
+            await socket.send_str(json.dumps({"error": {"code": 2, "msg": "Invalid"}, "id": control["id"]}))
+            return
         if control["method"] == "SUBSCRIBE":
             self.on_subscribe(control["params"])
             self.subscribed |= set(control["params"])
@@ -88,6 +97,12 @@ class MarketServer:
 
     async def _depth(self, request: web.Request) -> web.Response:
         self.requests.append(str(request.rel_url))
+        symbol = request.query["symbol"]
+        if symbol in self.hanging:
+            await asyncio.sleep(30.0)
+        if (book_of := self.book_of.get(symbol)) is not None:
+            await self._notify()
+            return web.Response(body=book_of(), content_type="application/json")
         answer = self.snapshots.pop(0) if len(self.snapshots) > 1 else self.snapshots[0]
         await self._notify()
         if isinstance(answer, tuple):
@@ -128,6 +143,12 @@ def depth(u: int, pu: int, bids: list[Any] = [], asks: list[Any] = [], **more: A
     """A diff of BTCUSDT."""
     event = {"e": "depthUpdate", "E": 1000 + u, "T": 1000 + u, "s": "BTCUSDT", "U": pu + 1, "u": u, "pu": pu}
     return wrapped("btcusdt@depth@0ms", {**event, "b": bids, "a": asks, **more})
+
+
+def of(symbol: str, message: bytes) -> bytes:
+    """A message of BTCUSDT as one of another symbol."""
+    text = message.decode()
+    return text.replace("BTCUSDT", symbol).replace("btcusdt", symbol.lower()).encode()
 
 
 def best(u: int, bid: str, ask: str, **more: Any) -> bytes:
