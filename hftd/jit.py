@@ -37,8 +37,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def why_unsafe(path: Path) -> str:
     """Why code must not be loaded from a folder: somebody else may write it, or put another one in its place.
 
-    Empty if it is this user's alone. Folders above it may be root's, and may be open to others if only the owners of what
-    is in them may move that (the sticky bit), or to the user's own group.
+    Empty if it is this user's alone. Folders above it may be root's, and may be open to others if only the owners of
+    what is in them may move that (the sticky bit), or to the user's own group.
     """
     uid = os.getuid()
     # As it was named and as it is: a link on the way may be turned elsewhere, too.
@@ -67,8 +67,8 @@ def _upwards(path: Path) -> list[Path]:
 def cache_dir() -> Path:
     """The folder of compiled code: `$HFTD_CACHE_DIR`, else `$XDG_CACHE_HOME/hftd`, else `~/.cache/hftd`.
 
-    Where none of them can be written, a folder in the system's temporary directory that only this user may enter. Code is
-    run from here, so a folder that others may write is not taken.
+    Where none of them can be written, a folder in the system's temporary directory that only this user may enter. Code
+    is run from here, so a folder that others may write is not taken.
 
     Raises:
         ConfigError: `$HFTD_CACHE_DIR` is such a folder.

@@ -1,8 +1,8 @@
 """Who may use a channel: the daemon's own user, root, and, where there is one, the members of a group.
 
-Bots of another user than the daemon's can't read the keys in its memory. `$HFTD_GROUP` names the group whose members may
-attach and look; both sides must have it. The runtime directory then belongs to that group, which may enter it and not
-write it, and so does each socket, which the group may connect to. To halt and to resume stays the owner's.
+Bots of another user than the daemon's can't read the keys in its memory. `$HFTD_GROUP` names the group whose members
+may attach and look; both sides must have it. The runtime directory then belongs to that group, which may enter it and
+not write it, and so does each socket, which the group may connect to. To halt and to resume stays the owner's.
 """
 
 import array

@@ -313,7 +313,8 @@ class ChannelServer:
             raise RefusedError(f"there is no question {ask.what!r}", hint=f"ask {', '.join(wire.QUESTIONS)}")
         if ask.what in wire.COMMANDS and not peers.is_owner(self._pending[fd].peer.uid):
             raise RefusedError(
-                f"to {ask.what} is for the daemon's own user", hint=f"run it as user {os.getuid()}, or as root"
+                f"to {ask.what} is for the daemon's own user",
+                hint=f"run it as user {os.getuid()}, or as root",
             )
         if is_tap and len(self._taps) >= MAX_TAPS:
             raise RefusedError(f"{MAX_TAPS} taps look at the channel already", hint="end one of them first")

@@ -31,7 +31,7 @@ from daemon.venues.binancefutures.rest import Rest
 from daemon.venues.binancefutures.snapshots import Snapshots
 from daemon.venues.binancefutures.subscriptions import Subscriptions
 from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
-from hftd.clock import local_ns, monotonic_ns
+from hftd.clock import monotonic_ns, stamp_ns
 from hftd.errors import RefusedError
 from hftd.types import BUY_EVENT, SELL_EVENT
 
@@ -162,7 +162,7 @@ class MarketSession:
         while True:
             message = await receive()
             if message.type is text:
-                self._on_message(message.data, local_ns())
+                self._on_message(message.data, stamp_ns())
             elif message.type is aiohttp.WSMsgType.PING:
                 await socket.pong(message.data)
             elif message.type is aiohttp.WSMsgType.BINARY:
@@ -334,7 +334,7 @@ class MarketSession:
 
     def _on_snapshot(self, feed: Feed, snapshot: wire.Snapshot) -> bool:
         """A snapshot came; False if another one is needed."""
-        local_ns = local_ns()
+        local_ns = stamp_ns()
         rows = self._writer.snapshot(snapshot.bids, snapshot.asks, snapshot.T * wire.MS_NS, local_ns)
         if rows is None:
             self.oddities.note("numbers", "levels of a snapshot that are none", bytes(snapshot.bids)[:600])
