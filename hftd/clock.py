@@ -1,19 +1,20 @@
 """The only module that reads a clock.
 
-Everything else is given the time. Which clock is for what, and who may use it (`tests/test_laws.py` checks that):
+Everything else is given the time. Which clock is for what (`tests/test_laws.py` has the list of who may use it):
 
-- **monotonic** (`monotonic_ns`; compiled `steady_ns`): durations and deadlines within a process: time-outs, pauses, ages.
-- **since boot** (`boot_ns`; compiled `lasting_ns`): the same where time in which the machine slept counts: a bot's waits,
-  and how long a request has waited.
+- **monotonic** (`monotonic_ns`; compiled `steady_ns`): durations and deadlines within a process: time-outs, pauses,
+  ages.
+- **since boot** (`boot_ns`; compiled `lasting_ns`): the same where time in which the machine slept counts: a bot's
+  waits, and how long a request has waited.
 - **running** (`running_ns`): what is due, limited or remembered in order management, and what is compared with the
   exchange's time, after the measured offset is added to it (`daemon.connector.offset`).
 - **stamps** (`stamp_ns`; compiled `hftd.bot.local_time`): when something was seen or sent (`local_ts`, a strategy's
   `current_timestamp`): the system's time, except that it never goes back.
-- **wall** (`wall_ns`; compiled `system_ns`): what people or files are told, and to see whether the clock was set. Never for a
-  duration or a deadline.
+- **wall** (`wall_ns`; compiled `system_ns`): what people or files are told, and to see whether the clock was set. Never
+  for a duration or a deadline.
 
-Only the last one is set by NTP, by hand, or by a virtual machine's host. Stamps follow it forward at once; when it was set
-back, they go on by seven eighths of the time that passes, until the two are one again.
+Only the last one is set by NTP, by hand, or by a virtual machine's host. Stamps follow it forward at once; when it was
+set back, they go on by seven eighths of the time that passes, until the two are one again.
 """
 
 # pyright: basic
