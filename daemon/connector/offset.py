@@ -98,7 +98,7 @@ class ClockOffset:
             yield Warn(
                 "clock_off",
                 f"this machine's clock is {abs(off_ns) / 1e9:.1f} s {way} the exchange's: orders are stamped "
-                "with the exchange's time all the same, but latencies and times in records are off by that; set it",
+                "with the exchange's time all the same, but latencies and times in records are off too; set it",
             )
         if self._parted_ns and now_ns - self._parted_at_ns < SHOWN_NS:
             yield Warn(
