@@ -14,8 +14,10 @@ callee in another file, so the folder's name carries a hash of all sources that 
 # pyright: basic
 
 import contextlib
+import grp
 import hashlib
 import os
+import pwd
 import re
 import shutil
 import stat
@@ -48,7 +50,7 @@ def why_unsafe(path: Path) -> str:
             return f"{step} belongs to another user (uid {found.st_uid})"
         if stat.S_ISLNK(found.st_mode):
             continue
-        others = found.st_mode & (0o002 if found.st_gid in (os.getgid(), 0) else 0o022)
+        others = found.st_mode & (0o002 if _is_private(found.st_gid) else 0o022)
         if others and not found.st_mode & stat.S_ISVTX:
             return f"others may write {step} (mode {stat.S_IMODE(found.st_mode):04o})"
     found = path.stat()
@@ -57,6 +59,14 @@ def why_unsafe(path: Path) -> str:
     if found.st_mode & 0o022:
         return f"others may write {path} (mode {stat.S_IMODE(found.st_mode):04o})"
     return ""
+
+
+def _is_private(gid: int) -> bool:
+    """Whether a group is the user's alone, as many systems give each user one: it is called as they are."""
+    try:
+        return grp.getgrgid(gid).gr_name == pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return False
 
 
 def _upwards(path: Path) -> list[Path]:

@@ -52,6 +52,11 @@ def as_other(groups: list[int], ask: str) -> int:
         os._exit(code)
 
 
+def mode_of(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return stat.S_IMODE(found.st_mode), found.st_gid
+
+
 @pytest.fixture
 def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     # Not pytest's folder, which it keeps shut.
@@ -77,9 +82,8 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_members_of_the_group_may_attach_and_look_and_nobody_else_may(shared: Path, groups, ask, code):
     async def whole() -> int:
         async with ChannelServer("bf", Answering()):
-            assert stat.S_IMODE(shared.stat().st_mode) == 0o750
-            found = (shared / "bf.sock").stat()
-            assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o660, GROUP)
+            assert mode_of(shared) == (0o750, GROUP)
+            assert mode_of(shared / "bf.sock") == (0o660, GROUP)
             return await asyncio.to_thread(as_other, groups, ask)
 
     assert asyncio.run(whole()) == code
@@ -91,9 +95,9 @@ def test_without_a_group_another_user_has_no_way_in(shared: Path, monkeypatch: p
 
     async def whole() -> int:
         async with ChannelServer("bf", Answering()):
-            assert stat.S_IMODE((shared / "bf.sock").stat().st_mode) == 0o600
-            shared.chmod(0o755)
-            (shared / "bf.sock").chmod(0o666)
+            assert mode_of(shared / "bf.sock")[0] == 0o600
+            os.chmod(shared, 0o755)
+            os.chmod(shared / "bf.sock", 0o666)
             return await asyncio.to_thread(as_other, [GROUP], "status")
 
     assert asyncio.run(whole()) != 0
