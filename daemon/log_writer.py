@@ -1,9 +1,9 @@
 """A daemon's stderr, from which nothing ever waits or fails.
 
 Whoever reads it may have stopped reading (a pager, a supervisor that is stopped), may be gone, or its disk may be full.
-So lines go into a queue, and a thread writes them: `write` neither raises nor waits. What can't be written is tried again
-until it can; a queue that is full takes nothing more, and counts what it did not take. When there is room again, a line
-says how many are missing.
+So lines go into a queue, and a thread writes them: `write` neither raises nor waits. What can't be written is tried
+again until it can; a queue that is full takes nothing more, and counts what it did not take. When there is room again,
+a line says how many are missing.
 
 Limits: `QUEUE_BYTES` wait, `LINE_BYTES` of one text are kept, and at a normal end the rest has `CLOSE_S` to get out.
 """

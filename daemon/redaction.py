@@ -1,8 +1,8 @@
 """Secrets that got into a text all the same, taken out before the text leaves the process.
 
-The first line is that nobody puts them there: `daemon.connector.secrets.Secret` does not show itself, and errors are made
-without the texts that hold a query. This is the second one, for tracebacks, for what libraries say, and for what nobody
-thought of: what is known to be secret goes by its value, the rest by the name that stands before it.
+The first line is that nobody puts them there: `daemon.connector.secrets.Secret` does not show itself, and errors are
+made without the texts that hold a query. This is the second one, for tracebacks, for what libraries say, and for what
+nobody thought of: what is known to be secret goes by its value, the rest by the name that stands before it.
 """
 
 import re

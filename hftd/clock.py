@@ -1,17 +1,20 @@
 """The only module that reads a clock.
 
-Everything else is given the time. Which clock is for what, and who may use it (`tests/test_laws.py` checks that):
+Everything else is given the time. Which clock is for what (`tests/test_laws.py` has the list of who may use it):
 
-| clock | Python | compiled | for |
-|---|---|---|---|
-| monotonic | `monotonic_ns` | `steady_ns` | durations and deadlines within a process: time-outs, pauses, ages |
-| since boot | `boot_ns` | `lasting_ns` | the same where a machine that slept is to count: a bot's waits, how long a request waited |
-| running | `running_ns` | | what is due, limited or remembered in order management, and compared with the exchange's time *after* the measured offset is added (`daemon.connector.offset`) |
-| local | `local_ns` | `hftd.bot.local_time` | stamps of what is seen and sent (`local_ts`, a strategy's `current_timestamp`): the system's time that never goes back |
-| wall | `wall_ns` | `system_ns` | what people or files are told, and to see whether the clock was set; never for a duration or a deadline |
+- **monotonic** (`monotonic_ns`; compiled `steady_ns`): durations and deadlines within a process: time-outs, pauses,
+  ages.
+- **since boot** (`boot_ns`; compiled `lasting_ns`): the same where time in which the machine slept counts: a bot's
+  waits, and how long a request has waited.
+- **running** (`running_ns`): what is due, limited or remembered in order management, and what is compared with the
+  exchange's time, after the measured offset is added to it (`daemon.connector.offset`).
+- **stamps** (`stamp_ns`; compiled `hftd.bot.local_time`): when something was seen or sent (`local_ts`, a strategy's
+  `current_timestamp`): the system's time, except that it never goes back.
+- **wall** (`wall_ns`; compiled `system_ns`): what people or files are told, and to see whether the clock was set. Never
+  for a duration or a deadline.
 
-Only the last one is set by NTP, by hand, or by a virtual machine's host. A local time follows it forward at once; when it
-was set back, the local time goes on by seven eighths of the time that passes, until the two are one again.
+Only the last one is set by NTP, by hand, or by a virtual machine's host. Stamps follow it forward at once; when it was
+set back, they go on by seven eighths of the time that passes, until the two are one again.
 """
 
 # pyright: basic
@@ -47,8 +50,8 @@ def boot_ns() -> int:
 
 
 _ANCHOR_NS = time.time_ns() - boot_ns()
-_local_ns = 0
-_local_boot_ns = 0
+_stamp_ns = 0
+_stamp_boot_ns = 0
 
 
 def running_ns() -> int:
@@ -60,14 +63,14 @@ def running_ns() -> int:
     return boot_ns() + _ANCHOR_NS
 
 
-def local_ns() -> int:
+def stamp_ns() -> int:
     """The system's time, except that it never goes back in this process; for stamps, from one thread."""
-    global _local_ns, _local_boot_ns
+    global _stamp_ns, _stamp_boot_ns
     now_ns = boot_ns()
-    passed_ns = now_ns - _local_boot_ns
-    _local_ns = max(wall_ns(), _local_ns + passed_ns - passed_ns // LOCAL_LAG)
-    _local_boot_ns = now_ns
-    return _local_ns
+    passed_ns = now_ns - _stamp_boot_ns
+    _stamp_ns = max(wall_ns(), _stamp_ns + passed_ns - passed_ns // LOCAL_LAG)
+    _stamp_boot_ns = now_ns
+    return _stamp_ns
 
 
 def sleep(seconds: float) -> None:

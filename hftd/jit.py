@@ -14,8 +14,10 @@ callee in another file, so the folder's name carries a hash of all sources that 
 # pyright: basic
 
 import contextlib
+import grp
 import hashlib
 import os
+import pwd
 import re
 import shutil
 import stat
@@ -37,8 +39,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def why_unsafe(path: Path) -> str:
     """Why code must not be loaded from a folder: somebody else may write it, or put another one in its place.
 
-    Empty if it is this user's alone. Folders above it may be root's, and may be open to others if only the owners of what
-    is in them may move that (the sticky bit), or to the user's own group.
+    Empty if it is this user's alone. Folders above it may be root's, and may be open to others if only the owners of
+    what is in them may move that (the sticky bit), or to the user's own group.
     """
     uid = os.getuid()
     # As it was named and as it is: a link on the way may be turned elsewhere, too.
@@ -48,7 +50,7 @@ def why_unsafe(path: Path) -> str:
             return f"{step} belongs to another user (uid {found.st_uid})"
         if stat.S_ISLNK(found.st_mode):
             continue
-        others = found.st_mode & (0o002 if found.st_gid in (os.getgid(), 0) else 0o022)
+        others = found.st_mode & (0o002 if _is_private(found.st_gid) else 0o022)
         if others and not found.st_mode & stat.S_ISVTX:
             return f"others may write {step} (mode {stat.S_IMODE(found.st_mode):04o})"
     found = path.stat()
@@ -59,6 +61,14 @@ def why_unsafe(path: Path) -> str:
     return ""
 
 
+def _is_private(gid: int) -> bool:
+    """Whether a group is the user's alone, as many systems give each user one: it is called as they are."""
+    try:
+        return grp.getgrgid(gid).gr_name == pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return False
+
+
 def _upwards(path: Path) -> list[Path]:
     return [path, *path.parents]
 
@@ -67,8 +77,8 @@ def _upwards(path: Path) -> list[Path]:
 def cache_dir() -> Path:
     """The folder of compiled code: `$HFTD_CACHE_DIR`, else `$XDG_CACHE_HOME/hftd`, else `~/.cache/hftd`.
 
-    Where none of them can be written, a folder in the system's temporary directory that only this user may enter. Code is
-    run from here, so a folder that others may write is not taken.
+    Where none of them can be written, a folder in the system's temporary directory that only this user may enter. Code
+    is run from here, so a folder that others may write is not taken.
 
     Raises:
         ConfigError: `$HFTD_CACHE_DIR` is such a folder.

@@ -1,7 +1,7 @@
 """Whether the machine's clock was set, the machine slept, or this process stood still.
 
-None of this is an error by itself: no duration and no deadline is measured by a clock that can be set. But what happened
-meanwhile was not heard, stamps in records jump, and whoever runs the machine should know.
+None of this is an error by itself: no duration and no deadline is measured by a clock that can be set. But what
+happened meanwhile was not heard, stamps in records jump, and whoever runs the machine should know.
 """
 
 from collections.abc import Iterator
@@ -98,6 +98,6 @@ class ClockWatch:
         if self.sleeps and now_boot_ns - self._slept_boot_ns < SHOWN_NS:
             yield Warn(
                 "machine_slept",
-                f"the machine slept for {self._slept_ns / 1e9:.1f} s: nothing was heard and no order cancelled meanwhile; "
-                "switch suspend off on a machine that trades",
+                f"the machine slept for {self._slept_ns / 1e9:.1f} s: nothing was heard and no order was "
+                "cancelled meanwhile; switch suspend off on a machine that trades",
             )

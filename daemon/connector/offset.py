@@ -97,14 +97,14 @@ class ClockOffset:
             way = "ahead of" if off_ns > 0 else "behind"
             yield Warn(
                 "clock_off",
-                f"this machine's clock is {abs(off_ns) / 1e9:.1f} s {way} the exchange's: orders are stamped with the "
-                "exchange's time all the same, but latencies and times in records are off by as much; set the clock",
+                f"this machine's clock is {abs(off_ns) / 1e9:.1f} s {way} the exchange's: orders are stamped "
+                "with the exchange's time all the same, but times in records are off too; set it",
             )
         if self._parted_ns and now_ns - self._parted_at_ns < SHOWN_NS:
             yield Warn(
                 "clock_stepped",
-                f"the exchange's clock and ours went apart by {self._parted_ns / 1e9:.1f} s at once: this machine stood "
-                "still (a virtual machine that was paused?), or the exchange's clock was set",
+                f"the exchange's clock and ours went apart by {self._parted_ns / 1e9:.1f} s at once: this machine "
+                "stood still (a virtual machine that was paused?), or the exchange's clock was set",
                 "exchange",
             )
 

@@ -72,8 +72,8 @@ def close_process() -> bool:
 def forget_environment() -> None:
     """Take the secrets out of this process's environment, and out of the copy of it that the system shows.
 
-    Children do not inherit them, and what runs in this process (a strategy, a library) does not find them there. Whoever
-    started the process may have them in its own environment still: a file or a credential is better.
+    Children do not inherit them, and what runs in this process (a strategy, a library) does not find them there.
+    Whoever started the process may have them in its own environment still: a file or a credential is better.
     """
     import posix
 

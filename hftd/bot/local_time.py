@@ -1,4 +1,4 @@
-"""A bot's local time: the system's, except that it never goes back; `hftd.clock.local_ns` in compiled code."""
+"""A bot's local time: the system's, except that it never goes back; `hftd.clock.stamp_ns` in compiled code."""
 
 # pyright: basic
 

@@ -1,8 +1,8 @@
 """Who may use a channel: the daemon's own user, root, and, where there is one, the members of a group.
 
-Bots of another user than the daemon's can't read the keys in its memory. `$HFTD_GROUP` names the group whose members may
-attach and look; both sides must have it. The runtime directory then belongs to that group, which may enter it and not
-write it, and so does each socket, which the group may connect to. To halt and to resume stays the owner's.
+Bots of another user than the daemon's can't read the keys in its memory. `$HFTD_GROUP` names the group whose members
+may attach and look; both sides must have it. The runtime directory then belongs to that group, which may enter it and
+not write it, and so does each socket, which the group may connect to. To halt and to resume stays the owner's.
 """
 
 import array
@@ -18,7 +18,8 @@ from hftd.errors import ConfigError
 
 VARIABLE: Final = "HFTD_GROUP"
 _SO_PEERGROUPS: Final = 59
-_GROUPS_MAX: Final = 65_536
+_GROUPS_BYTES: Final = 1024
+"""As much as Python reads; a process of more than 256 groups is taken by its first one alone."""
 
 
 def shared_group() -> int | None:
@@ -63,7 +64,7 @@ def _groups_of(connected: socket.socket) -> list[int]:
     groups = array.array("i")
     groups.frombytes(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[8:])
     with contextlib.suppress(OSError):
-        groups.frombytes(connected.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _GROUPS_MAX))
+        groups.frombytes(connected.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_BYTES))
     return list(groups)
 
 

@@ -174,8 +174,8 @@ class ControlServer:
 def foreign(request: web.BaseRequest, host: str) -> str:
     """Why a request is not one for this page by whoever runs it; empty if it is.
 
-    A web page of somebody else can have a browser on this machine send requests here: to a name of its own that leads to
-    this address (the Host says so), or straight to this address (the Origin says so). Programs send no Origin.
+    A web page of somebody else can have a browser on this machine send requests here: to a name of its own that leads
+    to this address (the Host says so), or straight to this address (the Origin says so). Programs send no Origin.
 
     Args:
         request: What came.
@@ -191,7 +191,10 @@ def foreign(request: web.BaseRequest, host: str) -> str:
     origin = request.headers.get("Origin")
     if origin is not None and origin != f"http://{named}":
         return f"a page of {origin[:100]!r} has no business here"
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin") and request.method != "GET":
+    if (
+        request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+        and request.method != "GET"
+    ):
         return "another page has no business here"
     return ""
 

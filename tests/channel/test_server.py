@@ -132,6 +132,53 @@ def test_a_bot_whose_socket_closes_without_a_word_is_noticed(serve: Any):
     serve(body)
 
 
+class FailingLog:
+    """A log that can't be written."""
+
+    def __getattr__(self, name: str) -> Any:
+        def fail(*_args: object, **_more: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        return fail
+
+
+def test_a_lease_ends_as_agreed_though_the_log_can_not_be_written(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+):
+    async def body(server: ChannelServer, daemon: Daemon, page: BotPage) -> None:
+        bot = await join(hello_of(), page)
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        with monkeypatch.context() as patched:
+            patched.setattr("hftd.channel.server._log", FailingLog())
+            bot.socket.close()
+            await until(lambda: bool(daemon.ended))
+        assert server.bots == []
+        bot.close()
+
+    serve(body)
+
+
+def test_a_handler_that_fails_at_the_end_of_one_bot_leaves_the_others_ends_alone(serve: Any):
+    async def body(server: ChannelServer, daemon: Daemon, page: BotPage) -> None:
+        with BotPage.make() as other_page:
+            first = await join(hello_of("first"), page)
+            second = await join(hello_of("second"), other_page)
+            detach = daemon.detach
+
+            def fail_at_first(bot: str, reason: str) -> None:
+                detach(bot, reason)
+                if bot == "first":
+                    raise RuntimeError("it fails")
+
+            daemon.detach = fail_at_first  # type: ignore[method-assign]
+            server.close("the end")
+            assert daemon.ended == [("first", "the end"), ("second", "the end")]
+            first.close()
+            second.close()
+
+    serve(body)
+
+
 def test_a_bot_learns_why_it_lost_its_lease(serve: Any):
     async def body(server: ChannelServer, daemon: Daemon, page: BotPage) -> None:
         bot = await join(hello_of(), page)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 import hftd.clock
-from daemon.connector.clock_watch import ClockWatch, Clocks
+from daemon.connector.clock_watch import Clocks, ClockWatch
 from daemon.connector.offset import ClockOffset
 
 S = 1_000_000_000
@@ -88,16 +88,16 @@ def test_local_time_never_goes_back_and_finds_the_wall_clock_again(monkeypatch):
     wall_ns, boot_ns = AT.wall_ns, AT.boot_ns
     monkeypatch.setattr(hftd.clock, "wall_ns", lambda: wall_ns)
     monkeypatch.setattr(hftd.clock, "boot_ns", lambda: boot_ns)
-    monkeypatch.setattr(hftd.clock, "_local_ns", 0)
-    monkeypatch.setattr(hftd.clock, "_local_boot_ns", 0)
-    assert hftd.clock.local_ns() == wall_ns
+    monkeypatch.setattr(hftd.clock, "_stamp_ns", 0)
+    monkeypatch.setattr(hftd.clock, "_stamp_boot_ns", 0)
+    assert hftd.clock.stamp_ns() == wall_ns
     wall_ns -= 30 * S
-    last_ns, told = hftd.clock.local_ns(), 0
+    last_ns, told = hftd.clock.stamp_ns(), 0
     while last_ns != wall_ns:
         wall_ns, boot_ns, told = wall_ns + S, boot_ns + S, told + 1
-        now_ns = hftd.clock.local_ns()
+        now_ns = hftd.clock.stamp_ns()
         assert last_ns + S - S // 8 <= now_ns <= last_ns + S
         last_ns = now_ns
     assert told == 30 * 8
     wall_ns += 3600 * S
-    assert hftd.clock.local_ns() == wall_ns, "forward it follows at once"
+    assert hftd.clock.stamp_ns() == wall_ns, "forward it follows at once"

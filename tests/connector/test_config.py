@@ -1,7 +1,10 @@
 """What a user may rely on: keys are checked, and secrets stay where they belong."""
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
 
 import pytest
 
@@ -141,3 +144,29 @@ def test_limits_of_the_account_and_of_bots_are_read_and_mistyped_ones_refused(pa
     with pytest.raises(ConfigError, match="unknown key 'max_positon'") as failure:
         read(path)
     assert "max_position" in failure.value.hint
+
+
+LOOK = """
+import os, sys
+from daemon.connector.secrets import close_process, forget_environment
+assert close_process()
+forget_environment()
+shown = open("/proc/self/environ", "rb").read()
+print([b"sesame" in shown, b"PATH=" in shown, "HFTD_SECRET" in os.environ, "PATH" in os.environ])
+print(os.popen("env").read().count("sesame"))
+"""
+
+
+def test_the_environment_forgets_its_secrets_and_so_does_the_systems_copy_of_it():
+    environment = {**os.environ, "HFTD_SECRET": "open sesame", "HFTD_API_KEY": "sesame too"}
+    done = subprocess.run([sys.executable, "-c", LOOK], env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["[False, True, False, True]", "0"], done.stderr
+
+
+def test_no_other_process_of_the_user_looks_into_a_closed_one():
+    program = (
+        "import ctypes; from daemon.connector.secrets import close_process; close_process();"
+        "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "0\n", "PR_GET_DUMPABLE"

@@ -1,4 +1,4 @@
-"""Whatever is wrong with stderr or with a line: whoever logs does not hear of it, does not wait, and shows no secret."""
+"""Whatever is wrong with stderr or with a line: whoever logs does not hear of it, nor waits, and shows no secret."""
 
 import io
 import os
@@ -179,7 +179,9 @@ def test_what_stands_behind_a_secrets_name_is_taken_out(text):
     assert "0123456789abcdef" not in redacted(text)
 
 
-@pytest.mark.parametrize("text", ["the secret is too short", "signature is wrong", "listen key expired", "a=1&b=2"])
+@pytest.mark.parametrize(
+    "text", ["the secret is too short", "signature is wrong", "listen key expired", "a=1&b=2"]
+)
 def test_ordinary_words_stay(text):
     assert redacted(text) == text
 

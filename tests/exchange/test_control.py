@@ -34,6 +34,31 @@ async def test_the_truth_of_an_account_can_be_read():
             assert reply.status == 400
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:9081"}, 200),
+        ({"Host": "[::1]:9081"}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "127.0.0.1.evil.example:9081"}, 403),
+        ({"Host": ""}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "localhost:9081", "Origin": "http://localhost:9081"}, 200),
+        ({"Host": "localhost:9081", "Origin": "http://localhost:8000"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+    ],
+)
+async def test_pages_of_others_can_not_pull_the_strings(headers, status):
+    async with running() as (exchange, client):
+        url = exchange.control_url + "/clock?offset_ms=7"
+        async with client.session.post(url, headers=headers) as reply:
+            assert reply.status == status
+        assert exchange.clock.offset_ms == (7 if status == 200 else 0)
+
+
 async def test_connections_are_closed_by_kind():
     async with running() as (exchange, client):
         public, user = await client.stream("/public/ws"), await client.user_stream()

@@ -198,6 +198,20 @@ def test_a_price_band_needs_a_valid_book_with_that_side():
     assert reason(world, 3, price_tick=1) == 0, "far away on its own side is no danger"
 
 
+@pytest.mark.parametrize("limit", ["max_order_notional", "max_position_notional"])
+def test_a_sell_counts_at_what_it_would_execute_at_however_low_its_price(limit):
+    world = World(limits=BotLimits(**{limit: 1.0}))
+    assert reason(world, side=SELL, price_tick=1) == REASON_BOOK_NOT_VALID, "nobody knows at what"
+    world.manager.on_book(NUMBER, 1000, 1001, True, world.now_ns)
+    too_much = REASON_LIMIT_NOTIONAL if limit == "max_order_notional" else REASON_LIMIT_POSITION
+    assert reason(world, side=SELL, price_tick=1, lots=11) == too_much
+    assert reason(world, side=SELL, price_tick=1, lots=10) == 0
+    world.flush()
+    assert reason(world, 2, side=SELL, price_tick=2000, lots=6) == too_much, "above the bid at its own price"
+    world.manager.on_book(NUMBER, 1000, 1001, False, world.now_ns)
+    assert reason(world, 3, side=SELL, price_tick=1, lots=11) == too_much, "the last bid that was known"
+
+
 def test_a_market_order_counts_at_the_opposite_best():
     world = World(limits=BotLimits(max_order_notional=1.0))
     assert reason(world, order_type=MARKET) == REASON_BOOK_NOT_VALID

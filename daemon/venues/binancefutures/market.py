@@ -33,7 +33,7 @@ from daemon.venues.binancefutures.snapshots import Snapshots
 from daemon.venues.binancefutures.subscriptions import Subscriptions
 from daemon.warnings import Warn
 from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
-from hftd.clock import local_ns, monotonic_ns
+from hftd.clock import monotonic_ns, stamp_ns
 from hftd.errors import RefusedError
 from hftd.types import BUY_EVENT, SELL_EVENT
 
@@ -206,7 +206,7 @@ class MarketSession:
         while True:
             message = await receive()
             if message.type is text:
-                self._on_message(message.data, local_ns())
+                self._on_message(message.data, stamp_ns())
             elif message.type is aiohttp.WSMsgType.PING:
                 await socket.pong(message.data)
             elif message.type is aiohttp.WSMsgType.BINARY:
@@ -424,9 +424,9 @@ class MarketSession:
 
     def _on_snapshot(self, feed: Feed, snapshot: wire.Snapshot) -> bool:
         """A snapshot came; False if another one is needed."""
-        now_ns = local_ns()
+        local_ns = stamp_ns()
         rows = self._writer.snapshot(
-            snapshot.bids, snapshot.asks, snapshot.T * wire.MS_NS, now_ns, feed.grid.per_price
+            snapshot.bids, snapshot.asks, snapshot.T * wire.MS_NS, local_ns, feed.grid.per_price
         )
         has_off = self._writer.off_grid > 0
         if rows is None:
@@ -442,7 +442,7 @@ class MarketSession:
         held, feed.held = feed.held, deque()
         for kind, last_id, previous_id, kept in held:
             # It is seen now, and local times never go back.
-            kept["local_ts"] = now_ns
+            kept["local_ts"] = local_ns
             self._replay(feed, snapshot.lastUpdateId, kind, last_id, previous_id, kept)
         return True
 
