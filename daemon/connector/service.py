@@ -31,6 +31,7 @@ from daemon.connector.bots import Bots
 from daemon.connector.compiling import compile_all
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.health import Health
+from daemon.connector.reasons import why_not
 from daemon.connector.reconciling import Reconciler
 from daemon.connector.rehearsal import Rehearsal
 from daemon.connector.supervise import Backoff
@@ -161,7 +162,7 @@ class Connector:
             except HftdError as error:
                 why = str(error)
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                why = str(error) or type(error).__name__
+                why = why_not(error)
             wait_s = backoff.next_s()
             _log.warning("the exchange's instruments are not to be had", why=why, again_in_s=round(wait_s, 3))
             with contextlib.suppress(TimeoutError):

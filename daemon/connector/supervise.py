@@ -9,6 +9,7 @@ from typing import Any, Final
 import aiohttp
 import structlog
 
+from daemon.connector.reasons import why_not
 from hftd.clock import monotonic_ns, running_ns
 from hftd.errors import HftdError, UsageError
 
@@ -130,7 +131,7 @@ async def supervised(
         except UsageError:
             raise
         except EXPECTED_ERRORS as error:
-            why = str(error) or type(error).__name__
+            why = why_not(error)
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
             _log.exception("a connection failed unexpectedly", connection=name)

@@ -15,6 +15,7 @@ from yarl import URL
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.offset import ClockOffset
+from daemon.connector.reasons import why_not
 from daemon.orders.messages import UNKNOWN
 from daemon.venues.binancefutures.account import read_server_time
 from daemon.venues.binancefutures.codes import CLOCK_CODES, TOO_MANY_ORDERS_CODE, TOO_MANY_STATUSES, verdict
@@ -169,7 +170,7 @@ class Rest:
             self.failures += 1
             self.is_reachable = False
             raise NotSentError(
-                f"{method} {path}: no connection to {self._url} ({type(error).__name__})"
+                f"{method} {path}: no connection to {self._url} ({type(error).__name__}): {why_not(error)}"
             ) from None
         except (FateUnknownError, aiohttp.ClientError, TimeoutError, OSError) as error:
             # Without the cause: its text may hold the query string.
