@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, Protocol
 import aiohttp
 import structlog
 
+from daemon.connector.reasons import why_not
 from daemon.connector.supervise import ConnectionBrokenError
 from daemon.orders.messages import Command
 from daemon.venues.binancefutures.instruments import WireError
@@ -66,7 +67,7 @@ async def open_websocket(
             )
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         # Without the cause: its text may hold the listen key.
-        raise ConnectionBrokenError(redact(f"{type(error).__name__}: {error}", secrets)) from None
+        raise ConnectionBrokenError(redact(f"{type(error).__name__}: {why_not(error)}", secrets)) from None
 
 
 class OrderSocket:
