@@ -220,11 +220,16 @@ def warnings_of(connector: "Connector") -> Iterator[Warn]:
         count = counters.get(name, 0)
         if watch.grew(name, count):
             yield Warn(key, f"{count:,} {text}", name)
-    odd = sum(count for name, count in counters.items() if name.startswith("odd: "))
-    if watch.grew("odd", odd):
-        kinds = ", ".join(name.removeprefix("odd: ") for name in counters if name.startswith("odd: "))
+    # A stream that says nothing is no message.
+    odd = {
+        name.removeprefix("odd: "): count
+        for name, count in counters.items()
+        if name.startswith("odd: ") and not name.startswith("odd: silent")
+    }
+    if watch.grew("odd", sum(odd.values())):
         yield Warn(
-            "odd_messages", f"{odd:,} messages of the exchange can't be used ({kinds}): the log has them"
+            "odd_messages",
+            f"{sum(odd.values()):,} messages of the exchange can't be used ({', '.join(odd)[:200]}): the log has them",
         )
     room = watch.room()
     if 0 <= room < ROOM_MIN:

@@ -34,6 +34,7 @@ from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.health import Health
 from daemon.connector.identities import Presence
 from daemon.connector.mishaps import Mishaps
+from daemon.connector.reasons import why_not
 from daemon.connector.reconciling import Reconciler
 from daemon.connector.rehearsal import Rehearsal
 from daemon.connector.supervise import Backoff
@@ -180,8 +181,11 @@ class Connector:
                 return await self.session.instruments()
             except UsageError:
                 raise
-            except (HftdError, aiohttp.ClientError, OSError, ValueError) as error:
-                why = str(error) or type(error).__name__
+            except HftdError as error:
+                why = str(error)
+                wait_s = backoff.next_s(error)
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                why = why_not(error)
                 wait_s = backoff.next_s(error)
             _log.warning("the exchange's instruments are not to be had", why=why, again_in_s=round(wait_s, 3))
             with contextlib.suppress(TimeoutError):

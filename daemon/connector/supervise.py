@@ -10,6 +10,7 @@ from typing import Any, Final
 import aiohttp
 import structlog
 
+from daemon.connector.reasons import why_not
 from hftd.clock import monotonic_ns, running_ns
 from hftd.errors import HftdError, UsageError
 
@@ -166,7 +167,7 @@ async def supervised(
         except UsageError:
             raise
         except EXPECTED_ERRORS as error:
-            failure, why = error, str(error) or type(error).__name__
+            failure, why = error, why_not(error)
         except Exception as error:
             failure, why = error, f"{type(error).__name__}: {error}"
             _log.exception("a connection failed unexpectedly", connection=name)

@@ -4,7 +4,7 @@ A bot's end policy holds from the moment its lease is over. After a restart of t
 that had one get `ORPHAN_NS` to come back, counted from the first connection, before their policies are applied.
 Flattening goes on instrument by instrument until the bot is flat, over restarts too. It waits until the bot's orders in
 an instrument are finished, executions included, and closes the position by reduce-only market orders. An order that
-closes nothing is followed by the next after 1, 2, 4 ... `FLATTEN_PAUSE_MAX_NS`, without an end; over all instruments
+closes nothing is followed by the next after 1, 1, 1, 2, 4 ... 30 s, without an end; over all instruments
 there are at most `CLOSING_PER_S` orders a second. Where the account has nothing to reduce in the bot's direction, since
 somebody else holds the opposite, it waits until it has. What is not closed is a warning.
 """
@@ -40,6 +40,7 @@ from hftd.constants import (
 ORPHAN_NS: Final = 10_000_000_000
 FLATTEN_PAUSE_NS: Final = 1_000_000_000
 FLATTEN_PAUSE_MAX_NS: Final = 30_000_000_000
+QUICK_TRIES: Final = 3
 CLOSING_PER_S: Final = 20
 """Closing orders of all bots together."""
 FLATTEN_IDS: Final = 1 << 63
@@ -161,7 +162,8 @@ class Endings:
             words = self._refusals.last_words(bot.name, order.symbol, order.reason)
             flattening.why = f"refused, {words}" if order.status == REJECTED else "nobody took its order"
             flattening.is_refused = order.reason == REASON_REDUCE_ONLY
-        pause_ns = FLATTEN_PAUSE_NS << min(max(0, flattening.tries - 1), 10)
+        # The first tries follow each other quickly: what was refused for a moment is to be closed now.
+        pause_ns = FLATTEN_PAUSE_NS << min(max(0, flattening.tries - QUICK_TRIES), 10)
         flattening.due_ns = now_ns + min(pause_ns, FLATTEN_PAUSE_MAX_NS)
 
     def _flatten(self, bot: Bot, now_ns: int) -> int:

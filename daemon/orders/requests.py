@@ -1,8 +1,8 @@
 """What bots ask for: checked against the limits, then sent; refusals are answered at once.
 
 Refused are, in this order: what comes while the account is halted or can't send; an id that is in use; a quantity or
-price that is none; what the exchange's filters forbid; what does more than reduce a position that the exchange closed in
-part; what the limits of bot and account forbid; what would meet another bot's order. Cancels always pass.
+price that is none; what the exchange's filters forbid; what does more than reduce a position that the exchange closed
+in part; what the limits of bot and account forbid; what would meet another bot's order. Cancels always pass.
 """
 
 from typing import Final

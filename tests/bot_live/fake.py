@@ -50,6 +50,7 @@ from hftd.types import event_dtype
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 TICK, LOT = 0.1, 0.001
 BID, ASK = 1000, 1001
+REFUSAL = "400 -5022 Due to the order could not be executed as maker, it will be rejected."
 MARKET_BYTES = 1 << 16
 _SEEN = EXCH_EVENT | LOCAL_EVENT
 
@@ -223,6 +224,12 @@ class Fake:
                 takes = o.price_tick >= ASK if o.side > 0 else o.price_tick <= BID
                 if o.time_in_force == GTX and takes:
                     o.status, o.reason = EXPIRED, REASON_POST_ONLY
+                    self.send(
+                        bot,
+                        wire.Notice(
+                            r.instrument, wire.NOTICE_REFUSED, r.order_id, o.reason, -5022, 0.0, REFUSAL
+                        ),
+                    )
                 orders[o.order_id] = o
                 self.keep()
                 if o.order_type == MARKET:

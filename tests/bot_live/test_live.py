@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -18,10 +19,13 @@ from hftd import (
     REASON_POST_ONLY,
 )
 from hftd.bot import hooks
+from hftd.bot.notes import Alert
 from hftd.channel import wire
+from hftd.constants import ALERT_FORCED_CLOSE, REASON_LIQUIDATION
 from hftd.errors import ConfigError, LeaseLostError, StrategyError
 from tests.bot_live import told
 from tests.bot_live.conftest import FakeDaemon, Play
+from tests.bot_live.fake import REFUSAL
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -55,11 +59,30 @@ def test_all_values_of_the_account_are_those_of_the_daemon(play: Play):
 
 
 def test_a_refused_order_tells_its_reason_to_the_strategy_and_the_error_hook(play: Play):
-    play.run("trade")
+    result = play.run("trade")
     assert play.alert(20) == REASON_POST_ONLY
     (note,) = [note for note in play.errors if note.kind == hooks.ORDER_REFUSED]
     assert (note.order_id, note.reason, note.asset_no) == (2, REASON_POST_ONLY, 0)
-    assert "order 2 refused, REASON_POST_ONLY" in note.message
+    assert f"order 2 refused, REASON_POST_ONLY: {REFUSAL}" in note.message
+    assert f"BTCUSDT: 1 requests were refused, REASON_POST_ONLY: {REFUSAL}" in result.warnings
+
+
+def test_a_forced_close_is_told_to_the_error_and_the_alert_hook_and_at_the_end_of_the_run():
+    errors: list[hooks.ErrorNote] = []
+    alerts: list[Alert] = []
+    teller = hooks.Teller(hooks.Hooks(error=errors.append, alert=alerts.append), [("BTCUSDT", 0.1)])
+    words = "the exchange sold 0.04 of its position (adl_autoclose), which is 0.06 now"
+    notice = wire.Notice(0, wire.NOTICE_FORCED_CLOSE, 0, REASON_LIQUIDATION, 0, 0.06, words)
+    for _ in range(2):
+        teller._tell(0, notice)
+    assert [(one.kind, one.message) for one in errors] == [(hooks.FORCED_CLOSE, f"BTCUSDT: {words}")] * 2
+    assert [(one.asset_no, one.code, one.value) for one in alerts] == [(0, ALERT_FORCED_CLOSE, 0.06)] * 2
+    assert teller.warnings() == [f"BTCUSDT: {words}; 2 times in all"]
+    for number in range(2 * hooks.KINDS_MAX):
+        teller._tell(0, msgspec.structs.replace(notice, kind=wire.NOTICE_REFUSED, code=number))
+    assert len(teller.warnings()) == hooks.KINDS_MAX + 1
+    assert f"{hooks.KINDS_MAX + 1:,} more notices" in teller.warnings()[-1]
+    teller.notes.close()
 
 
 def test_the_order_hook_is_told_of_every_update_in_order(play: Play):

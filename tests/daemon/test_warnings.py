@@ -2,7 +2,7 @@
 
 from structlog.testing import capture_logs
 
-from daemon.warnings import WARNINGS_MAX, Warn, Warnings
+from daemon.warnings import WARNINGS_MAX, Recent, Warn, Warnings
 
 S = 10**9
 
@@ -38,3 +38,30 @@ def test_the_number_of_warnings_is_limited_and_the_rest_is_counted():
     found = warnings.look(S)
     assert len(found) == WARNINGS_MAX + 1
     assert found[-1].text.startswith("7 more")
+
+
+def test_what_is_over_soon_is_not_told():
+    now = [Warn("down", "it is down", after_s=5.0)]
+    warnings = Warnings(lambda: now)
+    with capture_logs() as logs:
+        assert warnings.look(1 * S) == []
+        now.clear()
+        assert warnings.look(3 * S) == []
+        now.append(Warn("down", "it is down", after_s=5.0))
+        assert warnings.look(4 * S) == []
+        assert logs == []
+        assert [one.age_ns for one in warnings.look(9 * S)] == [5 * S]
+        now.clear()
+        assert warnings.look(10 * S) == []
+    assert [one["event"] for one in logs] == ["warning", "warning over"]
+
+
+def test_what_only_counts_is_a_state_for_a_minute_after_it_grew():
+    recent = Recent(60.0)
+    assert not recent.grew("odd", 0, 1 * S)
+    assert recent.grew("odd", 2, 2 * S)
+    assert recent.grew("odd", 2, 62 * S)
+    assert not recent.grew("odd", 2, 63 * S)
+    assert recent.grew("odd", 3, 64 * S)
+    assert not recent.grew("odd", 0, 65 * S), "it began anew"
+    assert not recent.grew("other", 0, 65 * S)

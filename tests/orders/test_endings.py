@@ -150,8 +150,8 @@ def test_flatten_goes_on_without_an_end_ever_more_slowly_and_is_told_of():
     world = with_position()
     world.manager.detach("a", world.now_ns)
     world.flush()
-    waits = [1, 2, 4, 8, 16, 30, 30, 30]
-    assert seconds_of_closing(world, 130) == [sum(waits[:n]) for n in range(len(waits) + 1)]
+    waits = [1, 1, 1, 2, 4, 8, 16, 30, 30, 30]
+    assert seconds_of_closing(world, 125) == [sum(waits[:n]) for n in range(len(waits) + 1)]
     assert world.manager.counters.not_flattened == 1
     (warning,) = world.manager.warnings()
     assert (warning.key, warning.symbol) == ("not_flattened", "a BTCUSDT")

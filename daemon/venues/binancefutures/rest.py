@@ -18,6 +18,7 @@ from yarl import URL
 
 from daemon.connector.limiter import Limiter, Priority
 from daemon.connector.offset import ClockOffset
+from daemon.connector.reasons import why_not
 from daemon.connector.supervise import Backoff
 from daemon.connector.venue import AnsweredError
 from daemon.orders.messages import UNKNOWN
@@ -195,7 +196,7 @@ class Rest:
             self.failures += 1
             self.is_reachable = False
             raise NotSentError(
-                f"{method} {path}: no connection to {self._url} ({type(error).__name__})"
+                f"{method} {path}: no connection to {self._url} ({type(error).__name__}): {why_not(error)}"
             ) from None
         except (FateUnknownError, WireError, aiohttp.ClientError, TimeoutError, OSError) as error:
             # Without the cause: its text may hold the query string.

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, Protocol
 import aiohttp
 import structlog
 
+from daemon.connector.reasons import why_not
 from daemon.connector.supervise import ConnectionBrokenError
 from daemon.orders.messages import Command
 from daemon.venues.binancefutures.codes import TOO_MANY_STATUSES
@@ -68,7 +69,7 @@ async def open_websocket(
             )
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         # Without the cause: its text may hold the listen key.
-        broken = ConnectionBrokenError(redact(f"{type(error).__name__}: {error}", secrets))
+        broken = ConnectionBrokenError(redact(f"{type(error).__name__}: {why_not(error)}", secrets))
         if isinstance(error, aiohttp.WSServerHandshakeError) and error.status in TOO_MANY_STATUSES:
             # The ban holds for connections as well, and trying makes it longer.
             broken.wait_s = retry_after_s(error.headers or {}, error.status)
