@@ -78,7 +78,14 @@ def test_randomness_is_seeded():
 
 
 def test_libraries_print_nothing():
-    files = [path for package in PACKAGES for path in sources(package) if not is_command_line(path)]
+    # But for the error of a run that nobody asks for.
+    told = ROOT / "hftd" / "failures.py"
+    files = [
+        path
+        for package in PACKAGES
+        for path in sources(package)
+        if not is_command_line(path) and path != told
+    ]
     assert broken(files, prints) == []
 
 
