@@ -21,12 +21,13 @@ def number(given: Any, what: str) -> float:
     Raises:
         OrderError: It is no number.
     """
+    value: Any = given
     if not isinstance(given, _NUMBERS) or isinstance(given, np.complexfloating):
-        raise OrderError(f"{what} is {given!r}, but must be a number")
+        raise OrderError(f"{what} is {value!r}, but must be a number")
     try:
-        return float(given)
+        return float(value)
     except OverflowError:
-        return float("inf") if given > 0 else float("-inf")
+        return float("inf") if value > 0 else float("-inf")
 
 
 def whole(given: Any, what: str, highest: int = _HIGHEST) -> int:

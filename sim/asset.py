@@ -395,18 +395,10 @@ class BacktestAsset:
         return self
 
     def modify_model(self, quantity: Literal["total", "remainder"]) -> Self:
-        """What the quantity of a modification is.
-
-        Args:
-            quantity: `total`, the default: that of the whole order. What was executed before counts against it, also
-                while the request was on its way, and an order of which nothing would remain is canceled: Binance
-                (of Bybit and OKX only the first part, see docs/models.md). `remainder`: what is left to be filled
-                from then on, as in HftBacktest.
-        """
-        models = {"total": MODIFY_TOTAL, "remainder": MODIFY_REMAINDER}
-        if not isinstance(quantity, str) or quantity not in models:  # pyright: ignore[reportUnnecessaryIsInstance]
+        """What the quantity of a modification is: `total`, the whole order's, or `remainder`: see docs/models.md."""
+        if quantity not in ("total", "remainder"):
             raise OrderError(f"the quantity of a modification is {quantity!r}", hint="total or remainder")
-        self.model.modify_model = models[quantity]
+        self.model.modify_model = MODIFY_TOTAL if quantity == "total" else MODIFY_REMAINDER
         return self
 
     def _fees(self, model: int, maker_fee: float, taker_fee: float) -> Self:

@@ -118,7 +118,14 @@ def test_no_loop_tries_again_without_a_pause():
 
 
 def test_libraries_print_nothing():
-    files = [path for package in PACKAGES for path in sources(package) if not is_command_line(path)]
+    # But for the error of a run that nobody asks for.
+    told = ROOT / "hftd" / "failures.py"
+    files = [
+        path
+        for package in PACKAGES
+        for path in sources(package)
+        if not is_command_line(path) and path != told
+    ]
     assert broken(files, prints) == []
 
 
