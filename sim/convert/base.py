@@ -177,7 +177,7 @@ def _convert_once(
     return Report(
         venue=venue.name,
         symbol=symbol,
-        inputs=[str(path) for path in inputs],
+        inputs=[str(file.path) for file in sorted(files, key=_first_part)],
         output=str(output),
         lines=reading.lines,
         lines_by_kind=_named(record["used"], kinds),
@@ -207,6 +207,11 @@ def _convert_once(
         seconds=seconds,
         megabytes_per_second=reading.bytes_text / 1e6 / max(seconds, 1e-9),
     )
+
+
+def _first_part(file: TextFile) -> int:
+    """The number of the first part of a file that was read; files of which none was are the last."""
+    return min((part.number for part in file.parts() if part.number >= 0), default=1 << 62)
 
 
 def _said_again(count: int) -> list[str]:
