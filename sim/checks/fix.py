@@ -217,7 +217,7 @@ def _set_up(sieve: _Sieve, checker: Checker, report: Fixed, base_latency_ns: int
                 f"trade_again: only the first {layout.DOUBLES_MAX:,} of {count:,} repeated trades were dropped"
             )
     sieve.again = np.sort(checker.again[: min(agains, layout.DOUBLES_MAX)])
-    sieve.halves_doubles = checker.span_trades > 0
+    sieve.halves_doubles = checker.span_trades > 0 and not sames
     sieve.doubled = np.unique(np.concatenate((checker.same[:sames], checker.doubled[:doubles])))
     least = min(int(rows["book_min"]), int(rows["trade_min"]))
     if least < 0:

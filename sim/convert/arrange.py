@@ -72,12 +72,13 @@ def time_ns(field: bytes) -> int:
     return int(whole) * unit + int(rest[:18] or b"0") * unit // 10 ** len(rest[:18])
 
 
-def arranged(parts: Sequence[Part], look: Look) -> tuple[list[Placed], list[str]]:
+def arranged(parts: Sequence[Part], look: Look, *, as_given: bool = False) -> tuple[list[Placed], list[str]]:
     """The parts in the order in which they are to be read, each once.
 
     Args:
         parts: All that there are.
         look: Says how one begins, by its first bytes and whether these are all.
+        as_given: Leave parts of one rank in the order given, and those that are there twice.
 
     Returns:
         The parts, and a sentence for each that was left out because another one has the same contents.
@@ -96,6 +97,8 @@ def arranged(parts: Sequence[Part], look: Look) -> tuple[list[Placed], list[str]
                 Placed(part, start),
             )
         )
+    if as_given:
+        return sorted((placed for _, placed in found), key=lambda placed: placed.start.rank), []
     found.sort(key=lambda pair: pair[0])
     kept: list[tuple[bytes, Placed]] = []
     notes: list[str] = []

@@ -26,6 +26,7 @@ from sim.convert import state as scanning
 from sim.convert.crossed import CrossedBooks
 from sim.convert.lines import OutOfOrder
 from sim.convert.order import Ordering
+from sim.convert.others import other_file, what_is
 from sim.convert.reading import Progress, Reading, Venue
 from sim.convert.report import Break, Place, Report, Span
 from sim.convert.report import Sequence as SequenceReport
@@ -35,6 +36,8 @@ from sim.fuse import ArchiveFuser
 _LARGE_CORRECTION_NS: Final = 60_000_000_000
 _LINE_HINT: Final = 'a line is `<local time in ns> <json>`, such as `1723161255088176367 {"e":"trade",...}`'
 _LISTED: Final = 12
+_KNOWN_BY: Final = 4096
+"""So many bytes of a file, or its first block, tell what it is."""
 """Symbols that an error lists."""
 _CALLED_ALWAYS: Final = (
     "sim.convert.again.",
@@ -136,6 +139,8 @@ def _convert_once(
             sorts=sorts,
         )
         closing.callback(reading.close)
+        if venue.open_input is not None and not venue.is_binary:
+            _refuse_others(venue, files)
         if venue.set_up is not None:
             venue.set_up(reading.scan, options)
         reading.read(files)
@@ -177,7 +182,7 @@ def _convert_once(
     return Report(
         venue=venue.name,
         symbol=symbol,
-        inputs=[str(path) for path in inputs],
+        inputs=[str(file.path) for file in sorted(files, key=_first_part)],
         output=str(output),
         lines=reading.lines,
         lines_by_kind=_named(record["used"], kinds),
@@ -207,6 +212,20 @@ def _convert_once(
         seconds=seconds,
         megabytes_per_second=reading.bytes_text / 1e6 / max(seconds, 1e-9),
     )
+
+
+def _refuse_others(venue: Venue, files: Sequence[TextFile]) -> None:
+    """Refuse tables that are known to be of another kind: without a header one may look like those of the venue."""
+    for part in (part for file in files for part in file.parts()):
+        text, _ = part.start(_KNOWN_BY)
+        other = what_is(text, part.path) if text else None
+        if other is not None and other.venue != venue.name:
+            raise other_file(other, part.path)
+
+
+def _first_part(file: TextFile) -> int:
+    """The number of the first part of a file that was read; files of which none was are the last."""
+    return min((part.number for part in file.parts() if part.number >= 0), default=1 << 62)
 
 
 def _said_again(count: int) -> list[str]:

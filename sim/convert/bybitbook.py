@@ -153,16 +153,19 @@ def _was_there(s, own, is_snapshot, is_compared, update_id, seq, exch_ts, local_
     """Whether the book has a message already: it comes once more, from another connection or late."""
     if update_id < 0:
         return False
-    if update_id == 1 or (seq >= 0 and seq > own.seq and update_id <= s.update_id):
+    is_old = 0 <= seq <= own.seq
+    is_near = exch_ts <= s.update_ts + CLOCK_JUMP_NS
+    if (update_id == 1 and not is_old) or (seq > own.seq and update_id <= s.update_id):
         # Ids begin anew.
-        s.updates_count = 0
-        s.update_id = -1
+        s.updates[0] = update_id
+        s.updates_count = 1
+        s.update_ts = exch_ts
+        return False
     # A book of one level comes again with the same id while nothing changes; a snapshot mends a book with a gap.
     if update_id == s.update_id and (is_compared or (is_snapshot and s.gap_count > own.gaps)):
         return False
-    is_near = exch_ts <= s.update_ts + CLOCK_JUMP_NS
-    if is_snapshot and 0 <= update_id < s.update_id and is_near:
-        # It would set the book back.
+    # A snapshot would set the book back; and files are read one after the other, however long they overlap.
+    if (is_snapshot or s.has_no_time) and update_id <= s.update_id and is_near:
         note_late(s, s.update_id, update_id, local_ts)
         return True
     return was_there(s, update_id, exch_ts, local_ts)

@@ -263,7 +263,7 @@ def merged(sources: list[Source], back_ns: int = 0) -> Iterator[Lines]:
             active.append(source)
         if not active:
             return
-        until_ts = waiting[-1][0] if waiting else _FAR
+        until_ts = waiting[-1][0] if waiting else _FAR + 1
         first = active[0]
         assert first.block is not None
         if len(active) == 1 and int(first.block.times[-1]) < until_ts:

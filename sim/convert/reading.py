@@ -65,8 +65,8 @@ class Venue(msgspec.Struct, frozen=True):
             impossible, and returns notes for the report.
         keeps_case: Symbols are told apart by upper and lower case.
         takes: Which of the options that some venues have it takes.
-        back_ns: Lines of a capture may go back in local time by so much, and stay in their order: that of the exchange's
-            messages, which follow each other by their ids.
+        back_ns: Lines of a capture may go back in local time by so much, and stay in their order: that of the
+            exchange's messages, which follow each other by their ids.
         look: Says how a part begins, by its first bytes, so that parts can be read in the order of their times;
             without it they have lines of a local time and a message, and are merged where they overlap.
     """
@@ -153,7 +153,8 @@ class Reading:
             OutOfOrder: The lines of a capture are not in the order of their times, and must be sorted.
         """
         look = self._venue.look or partial(line_start, self._venue.name)
-        placed, self.notes = arranged([part for file in files for part in file.parts()], look)
+        parts = [part for file in files for part in file.parts()]
+        placed, self.notes = arranged(parts, look, as_given=self._sorts is None)
         for each in placed:
             each.part.number = len(self.names)
             self.names.append(each.part.name)
@@ -180,7 +181,7 @@ class Reading:
         """Read parts one after the other, and come back after each block."""
         record = self.scan.record
         for each in placed:
-            if each.start.is_book and record["book_ts"] > each.start.first_ts:
+            if each.start.is_book and self._sorts is not None and record["book_ts"] > each.start.first_ts:
                 raise DataError(
                     "the file begins before the end of another one with the same book",
                     where=each.part.name,

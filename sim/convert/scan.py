@@ -186,10 +186,10 @@ def later_of(time, other):
 
 @inline
 def _is_remembered(s, update_id):
+    found = False
     for number in range(min(s.updates_count, UPDATES_MAX)):
-        if s.updates[number] == update_id:
-            return True
-    return False
+        found |= s.updates[number] == update_id
+    return found
 
 
 @inline

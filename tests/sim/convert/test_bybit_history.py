@@ -175,7 +175,7 @@ def test_symbols_of_books_and_trades_must_be_one(tmp_path):
         (b"time,price\n1,2\n", "header"),
         (b"1,2,3\n", "header"),
         (b"{}\n", "none of 1 lines gives a row"),
-        (b'1733011200691000000 {"topic":"orderbook.500.XRPUSDT"}\n', "header"),
+        (b'1733011200691000000 {"topic":"orderbook.500.XRPUSDT"}\n', "capture of Bybit"),
         (b"\0\1\2" * 100, "binary"),
     ],
 )

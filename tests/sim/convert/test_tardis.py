@@ -189,11 +189,11 @@ def test_a_snapshot_may_span_blocks_and_chunks(tmp_path):
     lines += [f"{NAME},{AT},true,ask,{1_000_001 + k},1" for k in range(count)]
     lines.append(f"{NAME},{START_US + 1},{START_US + 9},false,bid,1,1")
     rows, report = ours(table(tmp_path / "book.csv", BOOK, lines))
-    assert len(rows) == 2 * count + 3
-    assert (rows["ev"] & KIND_MASK)[[0, 1, count + 1, count + 2, -1]].tolist() == [3, 4, 3, 4, 1]
-    assert rows["px"][[0, count + 1]].tolist() == [1_000_001 - count, 1_000_000 + count]
-    assert (np.diff(rows["px"][count + 2 : -1]) == 1).all()
-    assert report.rows_by_kind == {"depth": 1, "depth clear": 2, "depth snapshot": 2 * count}
+    assert len(rows) == 2 * count + 2
+    assert (rows["ev"] & KIND_MASK)[[0, 1, count + 1, -1]].tolist() == [3, 4, 4, 1]
+    assert (np.diff(rows["px"][1 : count + 1]) == -1).all()
+    assert (np.diff(rows["px"][count + 1 : -1]) == 1).all()
+    assert report.rows_by_kind == {"depth": 1, "depth clear": 1, "depth snapshot": 2 * count}
 
 
 def test_a_level_of_a_snapshot_that_no_engine_takes_is_left_out(tmp_path):

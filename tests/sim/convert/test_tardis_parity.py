@@ -45,7 +45,8 @@ def theirs(files, **options):
 
 
 def ours(files, folder, **options):
-    report = convert(files, folder / "day.npz", venue="tardis", options=Options(**options))
+    options = Options(hftbacktest_rows=True, **options)
+    report = convert(files, folder / "day.npz", venue="tardis", options=options)
     return read_events(folder / "day.npz"), report
 
 
