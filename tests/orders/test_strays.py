@@ -294,3 +294,13 @@ def test_an_execution_between_two_ticks_is_counted_at_its_own_price(world):
             world.exchange.events[k] = msgspec.structs.replace(event, execution=execution)
     world.flush()
     assert world.bots["a"].state.balance == pytest.approx(-99.97 * 0.004)
+
+
+def test_an_order_between_two_ticks_is_shown_while_it_is_open(world):
+    place(world)
+    report = world.exchange.report(world.exchange.open_orders()[0], BY_STREAM)
+    world.manager.on_report(msgspec.structs.replace(report, is_off_grid=True), world.now_ns)
+    assert keys(world) == ["off_grid_order"]
+    world.cancel("a", 1)
+    world.flush()
+    assert keys(world) == []
