@@ -256,12 +256,13 @@ def tap(name: str, choice: Choice, out: Out) -> End:
 
 def _chosen(about: status.Tap, choice: Choice) -> dict[int, status.TappedInstrument]:
     known = {one.symbol: one for one in about.instruments}
-    for symbol in choice.symbols:
+    symbols = tuple(symbol if symbol in known else symbol.upper() for symbol in choice.symbols)
+    for symbol in symbols:
         if symbol not in known:
             raise UsageError(
                 f"the channel has no instrument {symbol!r}", hint=f"it has {', '.join(known) or 'none yet'}"
             )
-    wanted = choice.symbols or tuple(known)
+    wanted = symbols or tuple(known)
     return {known[symbol].instrument: known[symbol] for symbol in wanted}
 
 

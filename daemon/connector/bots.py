@@ -219,12 +219,12 @@ class Bots:
         self._instruments = {one.symbol: one for one in instruments}
 
     def instrument(self, symbol: str) -> Instrument:
-        """An instrument by its symbol.
+        """An instrument by its symbol, which may be in lower case.
 
         Raises:
             RefusedError: The exchange has none of that name.
         """
-        found = self._instruments.get(symbol)
+        found = self._instruments.get(symbol) or self._instruments.get(symbol.upper())
         if found is not None:
             return found
         near = difflib.get_close_matches(symbol.upper(), self._instruments, n=3, cutoff=0.6)

@@ -23,8 +23,7 @@ class ConnectorConfig(Section, frozen=True):
     """What every connector has. The keys are flat, the tables optional.
 
     Attributes:
-        order_prefix: Client order ids begin with it: 1 to 8 of A-Z, a-z, 0-9, '_', '-'. Each connector
-            of an account needs its own.
+        order_prefix: Client order ids begin with it: 1 to 8 of A-Z, a-z, 0-9, '_', '-'.
         api_key: The account's key; better given by the environment or as a credential, see `daemon.connector.secrets`.
         secret: Its secret: of HMAC, or an Ed25519 private key in PEM.
         limits: Of the account.

@@ -65,6 +65,8 @@ INSTRUMENTS_PAUSE_S: Final = 2.0
 """Between two times that they are asked for because something says that they have changed; twice as long each time that
 nothing had, up to `INSTRUMENTS_PAUSE_MAX_S`."""
 INSTRUMENTS_PAUSE_MAX_S: Final = 300.0
+INSTRUMENTS_LAG_S: Final = 60.0
+"""After so long they are asked for once more, if something said that they have changed and they had not."""
 
 _log = structlog.get_logger("hftd.connector")
 
@@ -238,6 +240,10 @@ class Connector:
             try:
                 instrument = self.bots.instrument(symbol)
             except RefusedError as error:
+                if symbol.upper() in self.orders.store.waiting_symbols():
+                    # It was traded here, and the exchange lists it no more: that is no reason to stop the others.
+                    _log.warning("a symbol is not listed any more, and is not followed", symbol=symbol)
+                    continue
                 raise ConfigError(
                     error.what, where="`symbols` of the configuration", hint=error.hint
                 ) from None
@@ -341,12 +347,15 @@ class Connector:
         Sooner if something says that they have changed.
         """
         pauses = Backoff(INSTRUMENTS_PAUSE_S, INSTRUMENTS_PAUSE_MAX_S, self._seed + 3)
+        wait_s = INSTRUMENTS_EVERY_S
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(INSTRUMENTS_EVERY_S):
+                async with asyncio.timeout(wait_s):
                     await self._instruments_wanted.wait()
+            is_wanted = self._instruments_wanted.is_set()
             self._instruments_wanted.clear()
             failure: Exception | None = None
+            wait_s = INSTRUMENTS_EVERY_S
             try:
                 instruments = await self.session.instruments()
             except (HftdError, aiohttp.ClientError, OSError, ValueError) as error:
@@ -354,8 +363,11 @@ class Connector:
                 self._instruments_wanted.set()
                 failure = error
             else:
-                if self._take_over(instruments):
+                if self._take_over(instruments) or not is_wanted:
                     pauses.reset()
+                else:
+                    # What the exchange describes may lag behind what it does.
+                    wait_s = min(INSTRUMENTS_LAG_S, wait_s)
             await asyncio.sleep(pauses.next_s(failure))
 
     def _take_over(self, instruments: Sequence[Instrument]) -> bool:

@@ -138,7 +138,8 @@ class CompiledLimits:
     )
 
     def __init__(self, limits: BotLimits | AccountLimits, ledger: Ledger) -> None:
-        own = limits.instruments.get(ledger.symbol, limits)
+        symbol = ledger.symbol
+        own = limits.instruments.get(symbol) or limits.instruments.get(symbol.lower(), limits)
         lot = ledger.qty(1)
         self._order_lots = _lots(own.max_order_qty, lot)
         self._order_notional = own.max_order_notional or math.inf

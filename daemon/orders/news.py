@@ -269,6 +269,8 @@ class News:
         if order is None:
             self._unknown(report, now_ns)
             return
+        if report.is_off_grid and not order.finished_ns:
+            self.store.off_grid.add(order.client_id)
         amend = order.amend
         if amend is not None and asked_ns and amend.sent_ns >= asked_ns:
             # Asked before it was sent, so it says nothing of it.
@@ -334,6 +336,7 @@ class News:
             store.finished(order, now_ns)
         store.touch(order)
         if changed & AMENDED and not order.finished_ns:
+            store.off_grid.discard(order.client_id)
             self._tell_amended(order, amend, now_ns)
         if execution is not None:
             teller.execution(order, execution.exch_ns, now_ns)

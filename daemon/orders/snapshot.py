@@ -266,6 +266,14 @@ def warnings_of(store: "Store", refusals: "Refusals", policy: str, now_ns: int) 
         )
     for symbol, why in store.unfit.items():
         yield Warn("set_aside", f"{symbol}: {why}", symbol)
+    for client_id in store.off_grid:
+        order = store.orders[client_id]
+        yield Warn(
+            "off_grid_order",
+            f"{order.symbol}: the order {client_id} of {order.bot!r} has a price on no tick of today's; it is shown at "
+            "the nearest one",
+            client_id,
+        )
     if store.gaps:
         yield Warn(
             "executions_missing",

@@ -133,6 +133,8 @@ class Store:
         """Whether ids of before connectors had numbers are taken for this one's."""
         self.unfit: dict[str, str] = {}
         """Instruments of which the journal holds what is no whole number of today's lots, and what."""
+        self.off_grid: set[str] = set()
+        """Client ids of open orders whose price is on no tick: they were sent before the exchange changed it."""
         self._run = ids.run
         self._finished: deque[tuple[int, str]] = deque()
         self._dirty_orders: dict[str, Order] = {}
@@ -208,6 +210,7 @@ class Store:
         """An order is not alive any more."""
         del self.alive[order.client_id]
         del self.bots[order.bot].alive[order.client_id]
+        self.off_grid.discard(order.client_id)
         self._finished.append((now_ns, order.client_id))
 
     def revived(self, order: Order) -> None:

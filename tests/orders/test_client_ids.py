@@ -5,12 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.orders.client_ids import (
+    MAX_IDENTITY,
     MAX_NUMBER,
     MAX_ORDER_ID,
     MAX_RUN,
+    MAX_SHORT_NUMBER,
+    MAX_SHORT_RUN,
     ClientId,
     ClientIds,
     bot_hash,
+    read_any,
     run_number,
 )
 from hftd.errors import ConfigError
@@ -32,6 +36,43 @@ def test_an_id_tells_whose_order_it_is_and_fits_the_exchange(prefix, run, made, 
     assert BINANCE.match(client_id)
     assert ids.read(client_id) == ClientId(bot_hash(bot), run, made + 1, order_id)
     assert ClientIds(prefix, 3).read(client_id) == ids.read(client_id), "whichever run reads it"
+
+
+@given(
+    st.from_regex(r"\A[A-Za-z0-9_-]{1,8}\Z"),
+    st.integers(1, MAX_IDENTITY),
+    st.integers(1, MAX_SHORT_RUN),
+    st.integers(0, MAX_SHORT_NUMBER - 1),
+    st.text(min_size=1),
+    st.integers(0, MAX_ORDER_ID),
+)
+def test_an_id_tells_which_connector_made_it(prefix, identity, run, made, bot, order_id):
+    ids = ClientIds(prefix, run, identity)
+    ids.made = made
+    client_id = ids.make(bot, order_id)
+    assert BINANCE.match(client_id)
+    assert read_any(client_id) == (prefix, ClientId(bot_hash(bot), run, made + 1, order_id, identity))
+    assert ClientIds(prefix, 1).read(client_id) == read_any(client_id)[1]
+    assert ClientIds(prefix[1:] + "-x" if len(prefix) < 8 else prefix[1:], 1).read(client_id) is None
+    old = ClientIds(prefix, run).make(bot, order_id)
+    assert ClientIds(prefix, 1, identity).read(old).identity == 0
+
+
+def test_ids_of_old_connectors_are_read_with_their_bots_last_bits():
+    # 5 digits of bot and run: as they were made before connectors had numbers.
+    found = ClientIds("mm", 1, 7).read("mm:diwu3000011.1")
+    assert (found.identity, found.number, found.order_id) == (0, 1, 1)
+    assert found.bot <= 0xFFFFFF
+
+
+def test_a_run_of_a_numbered_connector_that_has_used_up_its_ids_goes_on_in_the_next():
+    ids = ClientIds("mm", 1, 7)
+    ids.made = MAX_SHORT_NUMBER
+    assert ids.read(ids.make("a", 1)) == ClientId(bot_hash("a"), 2, 1, 1, 7)
+    ids = ClientIds("mm", MAX_SHORT_RUN, 7)
+    ids.made = MAX_SHORT_NUMBER
+    with pytest.raises(ConfigError, match="used up"):
+        ids.make("a", 1)
 
 
 def test_ids_are_unique_also_when_a_bot_uses_its_own_again():

@@ -292,8 +292,34 @@ async def test_what_the_account_is_asked_over_rest():
         await trading.cancel_all("BTCUSDT")
         assert [one.symbol for one in await trading.instruments()] == ["BTCUSDT"]
         venue.rest_answers["GET openOrders"] = lambda request: [order | {"price": "nan"}]
-        with pytest.raises(ValueError, match="nan"):
-            await trading.open_orders()
+        assert await trading.open_orders() == []
+        assert [(one.key, one.symbol) for one in trading.warnings()] == [("set_aside", "BTCUSDT")]
+        assert trading.statistics()["set_aside_open_order"] == 2
+
+
+async def test_a_symbol_that_the_exchange_knows_no_more_and_an_odd_fill_are_set_aside():
+    venue = Venue()
+    good = {"symbol": "BTCUSDT", "id": 8, "orderId": 5, "side": "BUY", "price": "1", "qty": "1", "time": 0}
+    fills = [good, good | {"id": 9, "qty": "0.0001"}, good | {"id": 10, "side": "HOLD"}]
+
+    def trade_page(request):
+        if request.query["symbol"] == "GONEUSDT":
+            return web.json_response({"code": -1121, "msg": "Invalid symbol."}, status=400)
+        return [one | {"time": int(request.query["startTime"])} for one in fills]
+
+    venue.rest_answers["GET userTrades"] = trade_page
+    # Whose order it is, is known even if the order itself can't be taken over.
+    venue.rest_answers["GET order"] = lambda request: {"clientOrderId": "hftd-x", "symbol": "BTCUSDT"}
+    async with trading_with(venue) as (trading, _core):
+        from hftd.clock import wall_ns
+
+        for _ in range(2):
+            found = await trading.executions("BTCUSDT", wall_ns() - 10**9)
+            assert [(one.trade_id, one.client_id) for one in found] == [("8", "hftd-x")]
+            assert await trading.executions("GONEUSDT", wall_ns() - 10**9) == []
+        assert {one.symbol for one in trading.warnings()} == {"BTCUSDT", "GONEUSDT"}
+        assert trading.statistics()["set_aside_fill"] == 2, "each once, however often it is listed"
+        assert trading.catalog.instruments["BTCUSDT"].trouble == "set_aside"
 
 
 async def test_questions_are_asked_again_after_a_failure_and_a_wrong_clock():
