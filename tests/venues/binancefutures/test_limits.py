@@ -74,7 +74,7 @@ async def test_in_a_ban_rest_is_quiet_cancels_go_by_websocket_and_new_orders_are
 
     async with trading_with(venue) as (trading, core):
         trading.send(place(1))
-        await until(lambda: core.outcome(1), "the order")
+        await until(lambda: core.outcome(1) and venue.countdowns, "the order and its countdown")
         for name in (
             "GET openOrders",
             "GET time",
