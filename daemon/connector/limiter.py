@@ -29,9 +29,10 @@ class Priority(IntEnum):
     """The classes of requests: what each is, and whom it leaves room for. The one place where this is said."""
 
     REGULAR = 0
-    """What comes by itself: reconciliations, snapshots, clock, listen key, instruments. Leaves the others theirs."""
+    """What comes by itself: reconciliations, snapshots, instruments. Leaves the others theirs."""
     ORDERS = 1
-    """New orders, changes, and questions about single orders. Leaves room for what is urgent."""
+    """New orders and changes, questions about single orders, and what orders can't go without: clock, listen key.
+    Leaves room for what is urgent."""
     URGENT = 2
     """Cancels, halts and the dead-man switch. May use everything."""
 

@@ -37,7 +37,7 @@ EAGER_MAX: Final = 8
 """So many in a row that leave something open are repeated when order management wants it; then by the back-off."""
 LIMIT_S: Final = 30.0
 LOOK_EVERY_S: Final = 0.25
-ASKED_MAX: Final = 40
+ASKED_MAX: Final = 20
 """Of so many symbols the fills are asked for in one reconciliation; what must wait is asked for in the next one."""
 QUIET_MAX: Final = 5
 """Of these, so many in which nothing can have changed."""
@@ -129,6 +129,10 @@ class Reconciler:
             is_settled = await self._once()
         except (HftdError, aiohttp.ClientError, OSError, ValueError) as found:
             error, is_settled = found, False
+        except Exception as found:
+            # A fault of ours about one item must not end the connector while orders are open.
+            error, is_settled = found, False
+            _log.exception("a reconciliation failed unexpectedly")
         now_ns = self.last_ns = running_ns()
         if is_settled:
             self._backoff.reset()
@@ -251,7 +255,9 @@ class Reconciler:
                 quiet.append(symbol)
             elif symbol in incomplete or positions.get(symbol, 0) != ledger.account_lots:
                 must.append(symbol)
-            elif symbol in trading or ledger.counted_ns >= self._asked_ns.get(symbol, 0):
+            elif symbol in trading or (
+                ledger.counted_ns and ledger.counted_ns >= self._asked_ns.get(symbol, 0)
+            ):
                 live.append(symbol)
             else:
                 quiet.append(symbol)

@@ -88,9 +88,10 @@ def test_a_limit_that_turned_out_lower_holds_until_the_exchange_says_another():
     assert one.lower("orders_10s", 50)
     assert not one.lower("orders_10s", 80)
     assert one.limit_of("orders_10s") == RateLimit("orders_10s", 50, 10 * S, 10, 5)
-    assert one.take({"orders_10s": 36}, 0, Priority.REGULAR) > 0
+    assert one.take({"orders_10s": 20}, 0, Priority.REGULAR) == 0
+    assert one.take({"orders_10s": 16}, 0, Priority.REGULAR) > 0
     one.set_limit(PLAN)
-    assert one.take({"orders_10s": 36}, 0, Priority.REGULAR) == 0
+    assert one.take({"orders_10s": 16}, 0, Priority.REGULAR) == 0
 
 
 def test_a_ban_of_the_ordinary_way_leaves_the_other_way_open():

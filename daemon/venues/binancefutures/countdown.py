@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from random import Random
 from typing import Final
 
 import structlog
@@ -84,6 +85,7 @@ class Countdowns:
         self._may_refresh = may_refresh
         self._counts = counts
         self._seed = seed
+        self._random = Random(seed)  # noqa: S311 - no secret
         self._wanted = asyncio.Event()
         self._watches: dict[str, _Watch] = {}
         self._tasks: set[asyncio.Task[None]] = set()  # at most IN_FLIGHT_MAX
@@ -201,13 +203,13 @@ class Countdowns:
         ]
         # The one that was refreshed the longest ago first, one that never was before all.
         due.sort(key=lambda one: one[:2])
-        pace_ns = int(self.every_s * 0.8e9 / max(1, len(self.watched)))
+        pace_ns = int(self.every_s * 0.25e9 / max(1, len(self.watched)))
         hurry_ns = now_ns - int(LATEST * self._countdown_s * 1e9)
         for confirmed_ns, symbol, watch in due:
             if len(self._tasks) >= IN_FLIGHT_MAX:
                 return
             if confirmed_ns > hurry_ns:
-                # Spread, so that they do not come all at once.
+                # So that many that are due do not come all at once.
                 if now_ns < self._paced_ns:
                     return
                 self._paced_ns = now_ns + pace_ns
@@ -232,8 +234,10 @@ class Countdowns:
             self._counts["countdowns"] += 1
             watch.backoff.reset()
             if not is_off:
+                # The second one comes somewhere within the time, so that symbols that began together part.
+                share = 1.0 if watch.confirmed_ns else self._random.random()
                 watch.confirmed_ns = sent_ns
-                watch.due_ns = sent_ns + int(self.every_s * 1e9)
+                watch.due_ns = sent_ns + int(self.every_s * share * 1e9)
             elif watch.is_ending:
                 self._watches.pop(symbol, None)
             else:

@@ -341,7 +341,8 @@ class Rest:
         Raises:
             NotSentError, FateUnknownError, ExchangeError, WireError: There is none.
         """
-        await self._turn(1, Priority.REGULAR)
+        # Without it no order is taken: its class is theirs.
+        await self._turn(1, Priority.ORDERS)
         sent_ns = running_ns()
         answer = await self.call("GET", "/fapi/v1/time", auth="none", timeout_s=5.0)
         received_ns = running_ns()

@@ -11,6 +11,7 @@ from typing import Final
 import aiohttp
 import structlog
 
+from daemon.connector.limiter import Priority
 from daemon.connector.supervise import Backoff, ConnectionBrokenError, Supervision
 from daemon.redaction import hide
 from daemon.venues.binancefutures.account import read_listen_key
@@ -129,7 +130,9 @@ class UserStream:
 
     async def _listen_key(self) -> str:
         try:
-            self._key = read_listen_key(await self._rest.ask(_PATH, auth="key", method="POST"))
+            self._key = read_listen_key(
+                await self._rest.ask(_PATH, auth="key", method="POST", priority=Priority.ORDERS)
+            )
         except (ExchangeError, NotSentError, FateUnknownError, WireError) as error:
             broken = ConnectionBrokenError(f"no listen key: {error}")
             broken.wait_s = getattr(error, "wait_s", 0.0)
@@ -140,7 +143,7 @@ class UserStream:
     async def _extend(self) -> HftdError | None:
         """Extend the listen key; what was in the way."""
         try:
-            await self._rest.ask(_PATH, auth="key", method="PUT")
+            await self._rest.ask(_PATH, auth="key", method="PUT", priority=Priority.ORDERS)
         except ExchangeError as error:
             if error.code != LISTEN_KEY_CODE:
                 return error
