@@ -229,7 +229,6 @@ class OrderManager:
         holdings: Sequence[Holding],
         asked_ns: int,
         now_ns: int,
-        asked_exch_ns: int = 0,
     ) -> Reconciliation:
         """Take over what the exchange says of the whole account.
 
@@ -239,12 +238,8 @@ class OrderManager:
             holdings: Of all instruments with a position.
             asked_ns: When the first of these was asked for, on our clock.
             now_ns: Now.
-            asked_exch_ns: When that was by the exchange's clock, as it was known then; 0: by what is known now.
         """
-        asked_exch_ns = asked_exch_ns or self.store.to_exchange(asked_ns)
-        result = self._reconciler.reconcile(
-            open_orders, executions, holdings, asked_ns, now_ns, asked_exch_ns
-        )
+        result = self._reconciler.reconcile(open_orders, executions, holdings, asked_ns, now_ns)
         self._let_out(now_ns)
         return result
 

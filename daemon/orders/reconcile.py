@@ -205,7 +205,6 @@ class Reconciler:
         holdings: Sequence[Holding],
         asked_ns: int,
         now_ns: int,
-        asked_exch_ns: int,
     ) -> Reconciliation:
         """See `OrderManager.reconcile`."""
         store = self._store
@@ -231,7 +230,7 @@ class Reconciler:
         self._write_off(asked_ns, now_ns)
         differences = self._compare_all(holdings, deferred, asked_ns, now_ns)
         if not deferred:
-            store.settled(asked_exch_ns)
+            store.settled(store.to_exchange(asked_ns))
         else:
             self.want(now_ns + GAP_NS)
         self._counters.foreign_orders = foreign
