@@ -4,11 +4,11 @@ from types import ModuleType
 
 from daemon.connector import books, links, rows
 from hftd.book import write_levels
-from hftd.channel import publisher
+from hftd.channel import endpoint, publisher
 from hftd.fuse import fuse_events
 from hftd.jit import Entry, Kernel
 
-_MODULES: tuple[ModuleType, ...] = (books, links, publisher, rows)
+_MODULES: tuple[ModuleType, ...] = (books, endpoint, links, publisher, rows)
 
 
 def compile_all() -> None:

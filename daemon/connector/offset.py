@@ -43,6 +43,8 @@ class ClockOffset:
         self._best: _Sample | None = None
         self.steps = 0
         """How often a clock turned out to have been set."""
+        self._former_ns = 0
+        self._former_until_ns = 0
         self._parted_ns = 0
         self._parted_at_ns = 0
 
@@ -58,7 +60,8 @@ class ClockOffset:
         kept = [one for one in self._samples if _agree(one, new)]
         if len(kept) < len(self._samples):
             self.steps += 1
-            by_ns = new.offset_ns - (self._best.offset_ns if self._best else 0)
+            self._former_ns, self._former_until_ns = self.offset_ns, received_ns
+            by_ns = new.offset_ns - self.offset_ns
             _log.warning("the exchange's clock and ours went apart at once", by_s=round(by_ns / 1e9, 3))
             if abs(by_ns) >= OFF_NS:
                 self._parted_ns, self._parted_at_ns = by_ns, received_ns
@@ -80,7 +83,9 @@ class ClockOffset:
         return self._best.error_at(now_ns) if self._best else -1
 
     def corrected_ns(self, now_ns: int) -> int:
-        """A moment of our clock by the exchange's clock."""
+        """A moment of our clock by the exchange's clock; of one before the last step, the earlier that it may be."""
+        if now_ns < self._former_until_ns:
+            return now_ns + min(self.offset_ns, self._former_ns)
         return now_ns + self.offset_ns
 
     def warnings(self, now_ns: int, wall_ns: int) -> Iterator[Warn]:

@@ -167,13 +167,12 @@ class Reconciler:
 
     async def _once(self) -> bool:
         asked_ns = running_ns()
-        asked_exch_ns = self._session.exchange_ns(asked_ns)
         open_orders = await self._session.open_orders()
         holdings = await self._session.holdings()
         executions, unasked = await self._executions(holdings, asked_ns)
         before_ns = self._since_ns()
         found = self._orders.reconcile(
-            open_orders, executions, holdings, asked_ns, running_ns(), asked_exch_ns, unasked=unasked
+            open_orders, executions, holdings, asked_ns, running_ns(), unasked=unasked
         )
         if self._since_ns() != before_ns:
             self._settled_ns = asked_ns

@@ -175,7 +175,7 @@ class CompiledLimits:
         if self.has_notional:
             if side == SELL:
                 # However low its price: it executes at the best bid, if that is higher.
-                if ledger.best_bid_tick == INVALID_MIN and not ledger.is_book_valid:
+                if not ledger.is_book_valid and ledger.best_bid_tick in (0, INVALID_MIN):
                     return REASON_BOOK_NOT_VALID
                 price_tick = max(price_tick, ledger.best_bid_tick)
             if ledger.notional(price_tick, lots) > self._order_notional:

@@ -272,7 +272,6 @@ class OrderManager:
         holdings: Sequence[Holding],
         asked_ns: int,
         now_ns: int,
-        asked_exch_ns: int = 0,
         *,
         unasked: Collection[str] = (),
     ) -> Reconciliation:
@@ -284,13 +283,9 @@ class OrderManager:
             holdings: Of all instruments with a position.
             asked_ns: When the first of these was asked for, on our clock.
             now_ns: Now.
-            asked_exch_ns: When that was by the exchange's clock, as it was known then; 0: by what is known now.
             unasked: Instruments whose executions could not be fetched: nothing of them is concluded.
         """
-        asked_exch_ns = asked_exch_ns or self.store.to_exchange(asked_ns)
-        result = self._reconciler.reconcile(
-            open_orders, executions, holdings, asked_ns, now_ns, asked_exch_ns, unasked
-        )
+        result = self._reconciler.reconcile(open_orders, executions, holdings, asked_ns, now_ns, unasked)
         self._let_out(now_ns)
         return result
 

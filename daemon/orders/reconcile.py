@@ -229,7 +229,6 @@ class Reconciler:
         holdings: Sequence[Holding],
         asked_ns: int,
         now_ns: int,
-        asked_exch_ns: int,
         unasked: Collection[str] = (),
     ) -> Reconciliation:
         """See `OrderManager.reconcile`."""
@@ -259,7 +258,7 @@ class Reconciler:
         self._write_off(asked_ns, now_ns, unasked)
         differences = self._compare_all(holdings, deferred, asked_ns, now_ns)
         if not deferred:
-            store.settled(asked_exch_ns)
+            store.settled(store.to_exchange(asked_ns))
         else:
             self.want(now_ns + GAP_NS)
         self._counters.foreign_orders = len(foreign)

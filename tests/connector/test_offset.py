@@ -49,3 +49,14 @@ def test_an_answer_that_came_before_its_request_says_nothing():
     offset = ClockOffset()
     offset.sample(NOW, NOW // 1_000_000, NOW - 1)
     assert not offset.is_known
+
+
+def test_a_moment_before_a_step_is_the_earlier_that_it_may_be():
+    offset = ClockOffset()
+    offset.sample(NOW, NOW // 1_000_000, NOW + 1_000_000)
+    offset.sample(NOW + S, (NOW + 61 * S) // 1_000_000, NOW + S + 2_000_000)
+    before_ns, after_ns = offset.corrected_ns(NOW + S), offset.corrected_ns(NOW + 2 * S)
+    assert abs(before_ns - NOW - S) < 2_000_000, (
+        "what was asked before the machine was paused is settled up to then"
+    )
+    assert abs(after_ns - NOW - 62 * S) < 2_000_000
