@@ -12,14 +12,15 @@ import difflib
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
+from daemon.connector.attached import AttachedBot, Orders
 from daemon.connector.books import Books
 from daemon.connector.links import LinkTable, answer
 from daemon.connector.rehearsal import EVERY_NS
+from daemon.connector.turns import BURST, Turns
 from daemon.orders.limits import BotLimits, narrowed
 from daemon.orders.manager import Update
 from daemon.orders.messages import Instrument
@@ -44,14 +45,8 @@ from hftd.channel.publisher import MarketPublisher
 from hftd.channel.server import Grant
 from hftd.cleanup import run_all
 from hftd.clock import boot_ns, monotonic_ns, running_ns, wall_ns
-from hftd.errors import HftdError, ProtocolError, RefusedError
+from hftd.errors import ProtocolError, RefusedError
 
-BURST: Final = 64
-ROUND_NS: Final = 10_000_000
-LAST_NS: Final = 20_000_000
-"""For what a bot that is gone had still written; of what is left then only the cancels of a bot whose orders stay."""
-REQUESTS_MAX: Final = REQUEST_BYTES // 8
-"""More than a queue holds."""
 LOOK_S: Final = 0.01
 """How often the queues are looked at, whether a bot rang or not."""
 WATCH_NS: Final = 250_000_000
@@ -65,57 +60,9 @@ LATE_NS: Final = 5_000_000_000
 this process stood still, and the market that the strategy saw is gone."""
 _SAME_STEP: Final = 1e-9
 
+__all__ = ["BURST", "COMPILING_NS", "LATE_NS", "AttachedBot", "Bots", "Orders"]
+
 _log = structlog.get_logger("hftd.connector")
-
-Asked = wire.Submit | wire.Modify | wire.Cancel | wire.Inquire
-
-
-class Orders(Protocol):
-    """What is asked of order management here; `daemon.orders.manager.OrderManager` is it."""
-
-    def attach(
-        self, bot: str, instruments: Sequence[int], limits: BotLimits, on_end: str, now_ns: int
-    ) -> list[Update]:
-        """A bot has a lease; what it is told."""
-        ...
-
-    def told(self, bot: str, now_ns: int) -> list[Update]:
-        """The same again."""
-        ...
-
-    def detach(self, bot: str, now_ns: int) -> None:
-        """Its lease is over."""
-        ...
-
-    def request(self, bot: str, message: Asked, now_ns: int, *, is_late: bool = False) -> None:
-        """What it asks for; late if it is too old to be sent."""
-        ...
-
-
-@dataclass(slots=True)
-class AttachedBot:
-    """A bot with a lease."""
-
-    hello: wire.Hello
-    page: BotPage
-    link: Link
-    doorbell_fd: int
-    numbers: frozenset[int]
-    reader: "QueueReader[wire.Request]"
-    since_ns: int
-    requests: int = 0
-    updates: int = 0
-    resyncs: int = 0
-    failed: int = 0
-    is_lost: bool = False
-    progress: tuple[int, int] = (0, 0)
-    quiet_ns: int = 0
-    name: str = field(init=False)
-    queue: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.name = self.hello.bot
-        self.queue = int(self.link.responses.ctypes.data)
 
 
 class Bots:
@@ -157,15 +104,14 @@ class Bots:
         self._bots: dict[str, AttachedBot] = {}
         self._order: list[AttachedBot] = []
         self._table = LinkTable()
+        self._turns = Turns(self._table, self._order, self._on_request, self._lose)
         self._answer = answer.direct
         self._encode = wire.encoder.encode
         self._orders: Orders | None = None
         self._drop: Callable[[str, str], None] = lambda _bot, _reason: None
         self._is_spinning = False
-        self._is_drain_due = False
         self._rehearse: Callable[[], None] | None = None
         self._rehearse_ns = 0
-        self._first = 0
         self._taken: dict[str, Warn] = {}
         self._look_timer: asyncio.TimerHandle | None = None
         self._looked_ns = self._watched_ns = 0
@@ -322,7 +268,7 @@ class Bots:
             if not was_lost:
                 # It may have died right after a submit; order management is to know of it. What it goes on writing
                 # isn't waited for.
-                steps.callback(self._take_last, attached)
+                steps.callback(self._turns.take_last, attached)
 
     def _forget(self, bot: AttachedBot) -> None:
         """Nothing is read from it or told to it any more."""
@@ -432,17 +378,17 @@ class Bots:
 
     def _on_bell(self) -> None:
         # A ring that is cleared after the look belongs to a request that the look after the arming finds.
-        self.drain()
+        self._turns.drain()
         self.bell.clear()
         if not self._is_spinning:
             self._table.arm()
-            self.drain()
+            self._turns.drain()
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Find what no bot rang for, and bots that hang."""
         self._look_timer = loop.call_later(LOOK_S, self._look, loop)
-        if self._order and not self._is_drain_due:
-            self.drain()
+        if self._order and not self._turns.is_due:
+            self._turns.drain()
         now_ns = monotonic_ns()
         # A process that stood still has watched nobody meanwhile.
         self._watched_ns += min(now_ns - self._looked_ns, WATCH_NS)
@@ -474,11 +420,11 @@ class Bots:
     def _spin(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._is_spinning:
             self._table.arm()
-            self.drain()
+            self._turns.drain()
             return
         try:
             if self._table.next_ready() >= 0:
-                self.drain()
+                self._turns.drain()
             elif self._rehearse is not None:
                 now_ns = monotonic_ns()
                 if now_ns >= self._rehearse_ns and self._order and self.is_connected:
@@ -487,91 +433,6 @@ class Bots:
         finally:
             # Whatever failed: nobody else looks at the queues.
             loop.call_soon(self._spin, loop)
-
-    def drain(self) -> None:
-        """Take what bots ask, up to `BURST` of each; what is left is taken in the loop's next round."""
-        index = self._table.next_ready()
-        if index < 0:
-            return
-        until_ns = monotonic_ns() + ROUND_NS
-        # Who is first changes, for the time may be over before the last one's turn.
-        self._first = first = (self._first + 1) % len(self._order)
-        for start, end in ((first, len(self._order)), (0, first)):
-            index = self._table.next_ready(start)
-            while 0 <= index < end:
-                bot = self._order[index]
-                if not bot.is_lost and not self._take(bot, BURST):
-                    self._drain_again()
-                if monotonic_ns() > until_ns:
-                    self._drain_again()
-                    return
-                index = self._table.next_ready(index + 1)
-
-    def _drain_again(self) -> None:
-        """In the loop's next round. One at a time, however many bots want it: else bots that write without end would
-        double them each round, and nothing else would have its turn.
-        """
-        if not self._is_drain_due:
-            self._is_drain_due = True
-            asyncio.get_running_loop().call_soon(self._drain_on)
-
-    def _drain_on(self) -> None:
-        self._is_drain_due = False
-        self.drain()
-
-    def _take(self, bot: AttachedBot, most: int) -> bool:
-        """Take a bot's requests, `most` of them; whether those were all."""
-        try:
-            for _ in range(most):
-                received = bot.reader.receive()
-                if received is None:
-                    return True
-                self._on_request(bot, *received)
-                if type(received[1]) is wire.Resync:
-                    # It costs as much as many others.
-                    return False
-        except ProtocolError as error:
-            self._lose(bot, f"it wrote nonsense into its request queue: {error.what}")
-            return True
-        except HftdError as error:
-            bot.failed += 1
-            if bot.failed & (bot.failed - 1) == 0:
-                _log.error("a request failed", bot=bot.name, error=str(error), times=bot.failed)
-        except Exception as error:
-            # It may be half done. The end policy puts it in order.
-            self._lose(bot, f"a request of its could not be taken: {type(error).__name__}: {error}")
-            _log.exception("a request failed", bot=bot.name)
-            return True
-        return False
-
-    def _take_last(self, bot: AttachedBot) -> None:
-        """Take what a bot that is gone had still written."""
-        until_ns = monotonic_ns() + LAST_NS
-        is_kept = bot.hello.on_end == "keep"
-        left_out = failed = 0
-        try:
-            for _ in range(REQUESTS_MAX):
-                received = bot.reader.receive()
-                if received is None:
-                    break
-                message = received[1]
-                if monotonic_ns() > until_ns and not (is_kept and type(message) is wire.Cancel):
-                    left_out += 1
-                elif type(message) is not wire.Resync:
-                    try:
-                        self._on_request(bot, *received)
-                    except Exception as error:
-                        failed += 1
-                        if failed == 1:
-                            _log.error(
-                                "a request of a bot that is gone failed", bot=bot.name, error=str(error)
-                            )
-        except ProtocolError as error:
-            _log.error(
-                "a bot that is gone left nonsense in its request queue", bot=bot.name, error=error.what
-            )
-        if left_out:
-            _log.warning("requests of a bot that is gone were left out", bot=bot.name, count=left_out)
 
     def _on_request(self, bot: AttachedBot, stamp: int, message: wire.Request) -> None:
         assert self._orders is not None

@@ -8,11 +8,10 @@ nobody, so nobody can keep them out. A lease ends with its socket, with a Bye, o
 
 import asyncio
 import contextlib
-import errno
 import os
 import socket
 import stat
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +30,6 @@ from hftd.channel.control import (
     check_name,
     close_all,
     new_socket,
-    peer_of,
     receive_message,
     runtime_dir,
     send_message,
@@ -40,25 +38,21 @@ from hftd.channel.control import (
 )
 from hftd.channel.layout import MAX_BOTS
 from hftd.channel.memory import BotPage
+from hftd.channel.reception import HELLO_SECONDS, MAX_PENDING, Caller, Reception, ServerStatistics
 from hftd.cleanup import run_all
 from hftd.clock import monotonic_ns
 from hftd.config import quoted
 from hftd.errors import ChannelError, ConfigError, HftdError, ProtocolError, RefusedError
 
-MAX_PENDING: Final = 128
 MAX_WAITING: Final = 256
 MAX_TAPS: Final = 16
-HELLO_SECONDS: Final = 5.0
 _BACKLOG: Final = 1024
-_ACCEPTS_A_TURN: Final = 16
-_REST_SECONDS: Final = 0.005
-"""Without accepting, after so many: a flood of connections has at most a small part of the loop's time."""
-_PAUSE_SECONDS: Final = 1.0
-"""The same after the process ran out of descriptors."""
 _LINES_A_SECOND: Final = 10
 """Of the log, about connections that are refused."""
 _REASON_CHARACTERS: Final = 200
 """That are kept of what a bot says for its reason."""
+
+__all__ = ["HELLO_SECONDS", "MAX_PENDING", "ChannelServer", "Grant", "Handler", "ServerStatistics"]
 
 _log = structlog.get_logger("hftd.channel")
 
@@ -110,32 +104,10 @@ class _Lease:
 
 
 @dataclass(slots=True)
-class ServerStatistics:
-    """What a server counted."""
-
-    attached: int = 0
-    detached: int = 0
-    refused: int = 0
-    turned_away: int = 0
-    """Connections closed unheard: too many at once, or of another user."""
-    nonsense: int = 0
-    asked: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class _Caller:
-    """A connection without a lease."""
-
-    connected: socket.socket
-    peer: Peer
-    timer: asyncio.TimerHandle | None = None
-
-
-@dataclass(slots=True)
 class _Said:
     """A caller's first message, and the descriptors that came with it."""
 
-    caller: _Caller
+    caller: Caller
     message: wire.Control
     fds: list[int]
 
@@ -158,14 +130,18 @@ class ChannelServer:
         self._inode = 0
         self._listener: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pending: dict[int, _Caller] = {}
         self._waiting: deque[_Said] = deque()
         self._is_turn_due = False
         self._lines = 0
         self._lines_since_ns = 0
         self._leases: dict[int, _Lease] = {}
         self._taps: dict[int, socket.socket] = {}
-        self._resume: asyncio.TimerHandle | None = None
+        self._reception: Reception | None = None
+
+    @property
+    def pending(self) -> dict[int, Caller]:
+        """Connections that said nothing yet."""
+        return self._reception.pending if self._reception is not None else {}
 
     @property
     def bots(self) -> list[str]:
@@ -190,7 +166,9 @@ class ChannelServer:
             self._listener = self._listen()
         finally:
             os.close(lock)
-        self._loop.add_reader(self._listener.fileno(), self._accept)
+        self._reception = Reception(
+            self.name, self._loop, self._listener, self.statistics, self._first_word, self._refuse
+        )
 
     def _listen(self) -> socket.socket:
         path = self._path
@@ -223,94 +201,7 @@ class ChannelServer:
             raise
         return listener
 
-    def _accept(self) -> None:
-        assert self._listener is not None
-        for _ in range(_ACCEPTS_A_TURN):
-            try:
-                connected, _ = self._listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    raise
-                # The connection stays in the queue; asking again at once would burn time.
-                self._rest(_PAUSE_SECONDS)
-                _log.warning("can't accept for a while", channel=self.name, error=error.strerror)
-                return
-            self._take(connected)
-            if self._listener is None:
-                return
-        self._rest(_REST_SECONDS)
-
-    def _rest(self, seconds: float) -> None:
-        """Accept nothing for a while."""
-        assert self._loop is not None
-        assert self._listener is not None
-        listener = self._listener.fileno()
-        self._loop.remove_reader(listener)
-        self._resume = self._loop.call_later(seconds, self._loop.add_reader, listener, self._accept)
-
-    def _take(self, connected: socket.socket) -> None:
-        """A new connection. Most have spoken by now; who has not is waited for, but keeps nobody out."""
-        assert self._loop is not None
-        connected.setblocking(False)
-        caller = _Caller(connected, peer_of(connected))
-        if not peers.is_welcome(connected, caller.peer.uid):
-            self.statistics.turned_away += 1
-            connected.close()
-            return
-        fd = connected.fileno()
-        self._pending[fd] = caller
-        self._hear(fd)
-        if self._pending.get(fd) is not caller:
-            return
-        caller.timer = self._loop.call_later(HELLO_SECONDS, self._turn_away, fd)
-        self._loop.add_reader(fd, self._hear, fd)
-        if len(self._pending) > MAX_PENDING:
-            self._make_room()
-
-    def _make_room(self) -> None:
-        """Close the oldest silent connection of the process that has most of them."""
-        busiest = Counter(one.peer.pid for one in self._pending.values()).most_common(1)[0][0]
-        fd = next(fd for fd, one in self._pending.items() if one.peer.pid == busiest)
-        # It may have spoken in this very turn.
-        self._hear(fd)
-        if fd in self._pending:
-            self._turn_away(fd)
-
-    def _turn_away(self, fd: int) -> None:
-        """Close a connection that said nothing."""
-        self.statistics.turned_away += 1
-        self._release(fd).connected.close()
-
-    def _release(self, fd: int) -> _Caller:
-        """A caller is waited for no more."""
-        assert self._loop is not None
-        caller = self._pending.pop(fd)
-        if caller.timer is not None:
-            caller.timer.cancel()
-            self._loop.remove_reader(fd)
-        return caller
-
-    def _hear(self, fd: int) -> None:
-        """The first message of a connection: a Hello, an Ask, or the end."""
-        try:
-            message, fds = receive_message(self._pending[fd].connected)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            self._release(fd).connected.close()
-            return
-        except ProtocolError as error:
-            self.statistics.nonsense += 1
-            self._refuse(self._release(fd), error)
-            return
-        caller = self._release(fd)
-        if message is None:
-            # Somebody only looked whether a daemon is here.
-            close_all(fds)
-            caller.connected.close()
-            return
+    def _first_word(self, caller: Caller, message: wire.Control, fds: list[int]) -> None:
         said = _Said(caller, message, fds)
         if isinstance(message, wire.Ask) and message.what in (wire.ASK_HALT, wire.ASK_RESUME):
             self._serve(said)
@@ -353,7 +244,7 @@ class ChannelServer:
         finally:
             close_all(said.fds)
 
-    def _greet(self, caller: _Caller, message: wire.Control, fds: list[int]) -> None:
+    def _greet(self, caller: Caller, message: wire.Control, fds: list[int]) -> None:
         if not isinstance(message, wire.Hello) or len(fds) != 1:
             self.statistics.nonsense += 1
             raise ProtocolError(
@@ -380,7 +271,7 @@ class ChannelServer:
             return
         _log.info("bot attached", channel=self.name, bot=message.bot, pid=caller.peer.pid)
 
-    def _reply(self, caller: _Caller, ask: wire.Ask) -> None:
+    def _reply(self, caller: Caller, ask: wire.Ask) -> None:
         is_tap = ask.what == wire.ASK_TAP
         if ask.what not in wire.QUESTIONS:
             raise RefusedError(
@@ -426,7 +317,7 @@ class ChannelServer:
         if len(self._leases) >= MAX_BOTS:
             raise ChannelError(f"the channel has {MAX_BOTS} bots already", hint="end one of them first")
 
-    def _refuse(self, caller: _Caller, error: HftdError) -> None:
+    def _refuse(self, caller: Caller, error: HftdError) -> None:
         code = REFUSED_VERSION if isinstance(error, VersionError) else type(error).__name__
         what = error.what
         if isinstance(error, VersionError):
@@ -497,16 +388,15 @@ class ChannelServer:
         if self._listener is None:
             return
         assert self._loop is not None
+        reception = self._reception
+        assert reception is not None
         listener, self._listener = self._listener, None
-        loop = self._loop
         # The leases first: nothing that fails here keeps a bot's orders in the market.
         errors = run_all(
             *(partial(self.drop, bot, reason) for bot in self.bots),
-            lambda: loop.remove_reader(listener.fileno()),
-            lambda: self._resume.cancel() if self._resume is not None else None,
+            reception.close,
             self._unlink,
             listener.close,
-            *(partial(self._drop_pending, fd) for fd in list(self._pending)),
             self._close_waiting,
             *(partial(self._end_tap, fd) for fd in list(self._taps)),
         )
@@ -518,9 +408,6 @@ class ChannelServer:
             # Not a successor's, who took the path over from us.
             if self._path.lstat().st_ino == self._inode:
                 self._path.unlink()
-
-    def _drop_pending(self, fd: int) -> None:
-        self._release(fd).connected.close()
 
     def _close_waiting(self) -> None:
         while self._waiting:

@@ -1,12 +1,18 @@
 """What the channel's tests share."""
 
 import asyncio
-from collections.abc import Iterator
+import gc
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
 from hypothesis import settings
+
+from hftd.channel.memory import BotPage
+from hftd.channel.server import ChannelServer
+from tests.channel.daemons import Daemon, open_fds
 
 # The first example may compile for seconds.
 settings.register_profile("channel", deadline=None)
@@ -28,3 +34,30 @@ def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
     factory = asyncio.new_event_loop if request.param == "asyncio" else uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as made:
         yield made
+
+
+@pytest.fixture
+def serve(runner: asyncio.Runner, run_dir: Path) -> Iterator[Callable[[Callable[..., Awaitable[Any]]], None]]:
+    """Runs `body(server, daemon, page)` beside a server named bf; nothing may be left after it."""
+
+    def run(body: Callable[..., Awaitable[Any]]) -> None:
+        async def whole() -> None:
+            daemon = Daemon()
+            with BotPage.make() as page:
+                async with ChannelServer("bf", daemon) as server:
+                    await body(server, daemon, page)
+                assert server.bots == []
+                assert daemon.pages == daemon.links == {}
+            daemon.close()
+
+        async def warm() -> None:
+            await asyncio.to_thread(int)  # Its thread and the loop's own descriptors come first.
+
+        runner.run(warm())
+        gc.collect()  # What the tests before have left.
+        before = open_fds()
+        runner.run(whole())
+        assert open_fds() == before
+        assert list(run_dir.iterdir()) == []
+
+    yield run

@@ -3,14 +3,17 @@
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hftd.channel import status, wire
 from hftd.channel.asking import Reply
+from hftd.channel.control import Attachment, attach
 from hftd.channel.endpoint import Doorbells
 from hftd.channel.layout import MARKET_TAIL, MODE_SYSTEM, PROTOCOL_VERSION
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.server import ChannelServer, Grant
+from hftd.clock import monotonic_ns
 from hftd.errors import RefusedError
 
 
@@ -75,6 +78,20 @@ class Daemon:
 def hello_of(bot: str = "maker", *symbols: str, version: int = PROTOCOL_VERSION) -> wire.Hello:
     instruments = tuple((symbol, 0.1, 0.001) for symbol in symbols or ("BTCUSDT",))
     return wire.Hello(version, bot, os.getpid(), instruments)
+
+
+def open_fds() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Turn the loop until it holds; the test's time limit ends a wait in vain."""
+    while not condition():  # noqa: ASYNC110 (it is nothing that could set an event)
+        await asyncio.sleep(0.001)
+
+
+async def join(hello: wire.Hello, page: BotPage, name: str = "bf") -> Attachment:
+    return await asyncio.to_thread(attach, name, hello, page, monotonic_ns() + 10_000_000_000)
 
 
 async def _serve(name: str) -> None:
