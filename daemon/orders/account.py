@@ -50,6 +50,27 @@ class BotBook(msgspec.Struct, array_like=True, tag="book"):
     sell_lots: int = 0
 
 
+class Forced(msgspec.Struct, array_like=True, tag="forced"):
+    """The exchange closed a part of a bot's position. Until the next Halt without a reason a person has not seen to it.
+
+    Attributes:
+        qty_lots: The bot's part.
+        price_tick: What it was booked at; where the exchange told no execution, the book's best price of that moment.
+        trade_id: Of the exchange's execution; empty where only the position told of it.
+        client_id: The exchange's own name for its order.
+    """
+
+    symbol: str
+    bot: str
+    side: int
+    price_tick: int
+    qty_lots: int
+    fee: float
+    exch_ns: int
+    trade_id: str = ""
+    client_id: str = ""
+
+
 class Ledger:
     """An instrument's bots, and the account's position in it.
 

@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from daemon.orders.account import Ledger
+from daemon.orders.bot import Bot, Flattening
 from daemon.orders.client_ids import bot_hash
 from daemon.orders.courier import Courier
 from daemon.orders.journal import BotRow
@@ -23,7 +24,7 @@ from daemon.orders.machine import NEVER, Order
 from daemon.orders.refusals import Refusals
 from daemon.orders.requests import Requests
 from daemon.orders.snapshot import Counters, is_stuck, whose
-from daemon.orders.store import Bot, Flattening, Store, is_placeholder
+from daemon.orders.store import Store, is_placeholder
 from hftd.channel import status, wire
 from hftd.constants import (
     BUY,

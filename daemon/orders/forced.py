@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from daemon.orders.account import BotBook, Ledger
-from daemon.orders.journal import Forced, Traded
+from daemon.orders.account import BotBook, Forced, Ledger
+from daemon.orders.journal import Traded
 from daemon.orders.limits import AccountLimits
 from daemon.orders.messages import Execution
 from daemon.orders.snapshot import Counters

@@ -28,7 +28,7 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
-from daemon.orders.account import BotBook
+from daemon.orders.account import BotBook, Forced
 from daemon.orders.client_ids import MAX_IDENTITY, MAX_SHORT_RUN
 from daemon.orders.machine import Order
 from hftd.errors import ConfigError, DataError
@@ -87,27 +87,6 @@ class BotRow(msgspec.Struct, array_like=True, tag="bot"):
     pull_quotes: bool = False
     has_lease: bool = False
     is_ending: bool = False
-
-
-class Forced(msgspec.Struct, array_like=True, tag="forced"):
-    """The exchange closed a part of a bot's position. Until the next Halt without a reason a person has not seen to it.
-
-    Attributes:
-        qty_lots: The bot's part.
-        price_tick: What it was booked at; where the exchange told no execution, the book's best price of that moment.
-        trade_id: Of the exchange's execution; empty where only the position told of it.
-        client_id: The exchange's own name for its order.
-    """
-
-    symbol: str
-    bot: str
-    side: int
-    price_tick: int
-    qty_lots: int
-    fee: float
-    exch_ns: int
-    trade_id: str = ""
-    client_id: str = ""
 
 
 class Steps(msgspec.Struct, array_like=True, tag="steps"):

@@ -8,6 +8,7 @@ in part; what the limits of bot and account forbid; what would meet another bot'
 from typing import Final
 
 from daemon.orders.account import Ledger
+from daemon.orders.bot import Bot
 from daemon.orders.courier import Courier
 from daemon.orders.limits import (
     AccountLimits,
@@ -20,7 +21,7 @@ from daemon.orders.limits import (
 from daemon.orders.machine import DONE, Order
 from daemon.orders.refusals import Refusals
 from daemon.orders.snapshot import Counters
-from daemon.orders.store import Bot, Store
+from daemon.orders.store import Store
 from daemon.orders.telling import Teller, Update
 from hftd.channel import wire
 from hftd.constants import (

@@ -11,11 +11,12 @@ from hftd.constants import BUY, NONE, PARTIALLY_FILLED
 
 if TYPE_CHECKING:
     from daemon.orders.account import Ledger
+    from daemon.orders.bot import Bot, Flattening
     from daemon.orders.courier import Courier
     from daemon.orders.machine import Order
     from daemon.orders.refusals import Refusals
     from daemon.orders.requests import Requests
-    from daemon.orders.store import Bot, Flattening, Store
+    from daemon.orders.store import Store
 
 MAX_ORDERS_SHOWN = 100
 """Of each bot; the others are counted."""
