@@ -66,7 +66,7 @@ def crosses(market: Market, instrument: Instrument, side: int, tick: int) -> boo
 
 def own_orders_met(order: Order, market: Market) -> list[Order]:
     """The account's own orders between the market's best prices that an order would meet first."""
-    if order.stp == "NONE" or order.tif == "GTX":
+    if order.tif == "GTX" or (order.stp == "NONE" and order.tif == "FOK"):
         return []
     touch = market.touch(order.instrument.number)
     if order.side > 0:
@@ -81,5 +81,6 @@ def _facing(order: Order) -> list[Order]:
         for other in order.account.open_orders.values()
         if other.instrument is order.instrument
         and other.side == -order.side
+        and not (order.stp == "NONE" and other.reduce_only)
         and (order.kind == "MARKET" or (order.tick - other.tick) * order.side >= 0)
     ]
