@@ -3,6 +3,7 @@
 python -m tests.soak --seeds 1000 --from 1              in virtual time, all processors
 python -m tests.soak --level real --seeds 20            with real processes and kill -9
 python -m tests.soak --from 42 --seeds 1                a seed that failed, again
+python -m tests.soak --only steps --only kills           no other mishaps than these
 """
 
 import argparse
@@ -18,6 +19,7 @@ import structlog
 from tests.soak.fast import ACTIVE_S, Result
 from tests.soak.many import run_seeds
 from tests.soak.real import MISHAPS, run_real
+from tests.soak.weather import FAST
 
 
 def _show(result: Result, level: str, is_long: bool) -> None:
@@ -53,6 +55,14 @@ def main() -> int:
     parser.add_argument(
         "--jobs", type=int, default=0, help="at a time (default: fast: the processors; real: 3)"
     )
+    parser.add_argument(
+        "--only",
+        choices=FAST,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="fast: no mishap but this: " + ", ".join(FAST),
+    )
     parser.add_argument("--long", action="store_true", help="say something of good seeds too")
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
@@ -63,7 +73,9 @@ def main() -> int:
     else:
         failed = []
         messages = 0
-        for done, result in enumerate(run_seeds(seeds, given.jobs or os.cpu_count() or 1, given.seconds), 1):
+        for done, result in enumerate(
+            run_seeds(seeds, given.jobs or os.cpu_count() or 1, given.seconds, tuple(given.only)), 1
+        ):
             _show(result, "fast", given.long)
             messages += result.messages
             failed += [] if result.is_good else [result.seed]

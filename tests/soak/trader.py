@@ -26,7 +26,8 @@ from daemon.orders.messages import (
     Report,
 )
 from daemon.venues.binancefutures.incoming import Incoming
-from daemon.venues.binancefutures.instruments import read_exchange_info, steps_of
+from daemon.venues.binancefutures.instruments import read_exchange_info
+from daemon.venues.binancefutures.instruments import steps_of as steps_of_instruments
 from daemon.venues.binancefutures.orders import read_reply
 from daemon.venues.binancefutures.queries import Queries
 from daemon.venues.binancefutures.requests import Requests
@@ -35,12 +36,14 @@ from daemon.venues.binancefutures.trading_config import Handlers
 from hftd.constants import REASON_DISCONNECTED, REASON_REDUCE_ONLY
 from hftd.errors import HftdError
 from sim.exchange.binancefutures.market_queries import exchange_info
+from tests.soak.books import Step, steps_of
 from tests.soak.schedule import MS, SECOND, Pause, Schedule
 from tests.soak.venue import KEY, SECRET, SYMBOL, Exchange, Rest, Wire
 
 PREFIX = "soak"
 REPLY_TIMEOUT_NS = 5 * SECOND
-EVERY_NS = 20 * SECOND
+EVERY_NS = 10 * SECOND
+REFRESH_NS = 2 * SECOND
 
 
 class Killed(BaseException):
@@ -110,7 +113,7 @@ class Trader:
             emit=emit,
             send=self.send,
         )
-        self.rest = Rest(exchange, rng, self._latency_ns, lambda: not is_calm())
+        self.rest = Rest(exchange, rng, self._latency_ns, lambda: not is_calm(), self._pause)
         self.steps: dict = {}
         self.queries = Queries(self.rest, self.steps, PREFIX)  # type: ignore[arg-type]
         signer = HmacSigner(KEY, SECRET)
@@ -128,6 +131,7 @@ class Trader:
             on_key_expired=lambda: self._user_down("the listen key has expired"),
         )
         self._in_flight: dict[int, tuple[Command, int]] = {}
+        self._suspended_until_ns = 0
         self._orders: Wire | None = None
         self._user: Wire | None = None
         self._due_ns = 0
@@ -140,8 +144,35 @@ class Trader:
 
     @property
     def now_ns(self) -> int:
-        """Now."""
-        return self.schedule.now_ns
+        """Now, by the clock of the connector's machine, which may be wrong."""
+        return self.schedule.local_ns
+
+    @property
+    def counts_in(self) -> dict[str, Step]:
+        """The steps in which this life counts."""
+        return steps_of(self.manager)
+
+    def suspend(self, ns: int) -> None:
+        """The process stands still so long: what comes waits."""
+        self._suspended_until_ns = max(self._suspended_until_ns, self.schedule.now_ns + ns)
+
+    def _when_awake(self, act: Callable[[], None]) -> Callable[[], None]:
+        """Do something, if the process is suspended as soon as it goes on."""
+
+        def later() -> None:
+            if self.is_dead:
+                return
+            if self.schedule.now_ns < self._suspended_until_ns:
+                self.schedule.at(self._suspended_until_ns, later)
+            else:
+                act()
+
+        return later
+
+    async def _pause(self, ns: int) -> None:
+        await Pause(ns)
+        while self.schedule.now_ns < self._suspended_until_ns:
+            await Pause(self._suspended_until_ns - self.schedule.now_ns)
 
     def _latency_ns(self) -> int:
         return self._least_ns + int(self._rng.random() * self._jitter_ns)
@@ -152,14 +183,33 @@ class Trader:
 
     def _start(self) -> None:
         info = read_exchange_info(msgspec.json.encode(exchange_info(self.exchange.venue, None, {})))  # type: ignore[arg-type]
-        self.steps.update(steps_of(info.instruments))
-        self.instrument: Instrument = info.instruments[0]
+        self.steps.update(steps_of_instruments(info.instruments))
+        self.instruments = info.instruments
         for one in info.instruments:
             self.manager.add_instrument(one)
+        self.schedule.after(REFRESH_NS, self._refresh)
         self._connect_orders()
         self._connect_user()
         self._tick()
         self._look()
+
+    def _refresh(self) -> None:
+        """As `daemon.connector.service` does it, each hour there."""
+        if self.is_dead:
+            return
+        info = read_exchange_info(msgspec.json.encode(exchange_info(self.exchange.venue, None, {})))  # type: ignore[arg-type]
+        self._take_over(info.instruments)
+        self.schedule.after(REFRESH_NS, self._when_awake(self._refresh))
+
+    def _take_over(self, instruments: list[Instrument]) -> None:
+        self.steps.update(steps_of_instruments(instruments))
+        for one in instruments:
+            ledger = self.manager.store.ledgers.get(one.symbol)
+            if ledger is None:
+                continue
+            before = ledger.instrument
+            if (before.tick_size, before.lot_size) == (one.tick_size, one.lot_size):
+                self.manager.add_instrument(msgspec.structs.replace(one, number=before.number))
 
     def _starts(self) -> None:
         """For connectors that do something wrong."""
@@ -173,12 +223,14 @@ class Trader:
                 wire.cut()
 
     def _alive(self, act: Callable[[], None]) -> Callable[[], None]:
-        return lambda: None if self.is_dead else act()
+        return self._when_awake(act)
 
     # Connections.
 
     def _connect_orders(self) -> None:
-        self._orders = Wire(self.schedule, self._rng, self._latency_ns, self._on_reply)
+        self._orders = Wire(
+            self.schedule, self._rng, self._latency_ns, lambda data: self._hear(lambda: self._on_reply(data))
+        )
         self.exchange.open_api(self._orders)
         self._see_up()
 
@@ -187,7 +239,10 @@ class Trader:
             return
         key = self.exchange.venue.users.start(self.exchange.account)
         self._user = wire = Wire(
-            self.schedule, self._rng, self._latency_ns, lambda data: self._on_event(wire, data)
+            self.schedule,
+            self._rng,
+            self._latency_ns,
+            lambda data: self._hear(lambda: self._on_event(wire, data)),
         )
         self.exchange.open_user(self._user, key)
         self._see_up()
@@ -253,6 +308,13 @@ class Trader:
 
     # What comes in.
 
+    def _hear(self, act: Callable[[], None]) -> None:
+        """Of a process that is suspended the kernel keeps what comes; the order of each connection's messages stays."""
+        if self.schedule.now_ns < self._suspended_until_ns:
+            self.schedule.at(self._suspended_until_ns, self._when_awake(act))
+        else:
+            act()
+
     def _on_reply(self, data: bytes) -> None:
         if self.is_dead:
             return
@@ -289,7 +351,7 @@ class Trader:
             return
         self._sweep()
         due_ns = self.manager.tick(self.now_ns)
-        self.schedule.at(min(max(due_ns, self.now_ns + MS), self.now_ns + 100 * MS), self._tick)
+        self.schedule.after(min(max(due_ns - self.now_ns, MS), 100 * MS), self._when_awake(self._tick))
 
     def _look(self) -> None:
         """As `daemon.connector.reconciling` does it."""
@@ -301,7 +363,7 @@ class Trader:
             self.schedule.drive(self._reconcile())
         if self.incoming.is_user_stream_silent(self.now_ns):
             self._user_down("silent")
-        self.schedule.after(50 * MS, self._look)
+        self.schedule.after(50 * MS, self._when_awake(self._look))
 
     async def _reconcile(self) -> None:
         asked_ns = self.now_ns
@@ -313,7 +375,7 @@ class Trader:
                 since_ns = self.manager.executions_since_ns(symbol)
                 executions += await self.queries.executions(symbol, since_ns, self.manager.is_counted)
             holdings = await self.queries.holdings()
-        except HftdError:
+        except (HftdError, ValueError):
             pass
         else:
             if self.is_dead:
