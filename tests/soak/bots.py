@@ -30,7 +30,7 @@ class RandomBot:
         self.name = name
         self.on_end = on_end
         self.is_alive = True
-        self.pace_ns = soak.rng.choice((8 * MS, 20 * MS, 60 * MS))
+        self.pace_ns = soak.rng.choice((60 * MS, 120 * MS, 300 * MS))
         self.steps: dict[str, Step] = {}
         self.numbers: dict[str, int] = {}
         self.models: dict[str, BotModel] = {}
@@ -172,7 +172,7 @@ class Stranger:
         if "self-trades" in soak.mishaps and rng.random() < 0.5:
             mode = "NONE"
             inside = [
-                one for one in exchange.open_orders(symbol) if bid < Decimal(one.price) < ask and one.is_ours
+                one for one in exchange.open_orders(symbol) if bid <= Decimal(one.price) <= ask and one.is_ours
             ]
             if inside:
                 met = rng.choice(inside)

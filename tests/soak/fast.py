@@ -43,13 +43,13 @@ from tests.soak.trader import PREFIX, DyingJournal, Killed, Trader
 from tests.soak.venue import LATER, OTHER, PRICES, SYMBOL, SYMBOLS, TRADED, Exchange
 from tests.soak.weather import chosen, refusal, weather
 
-MARKETS = 4
+MARKETS = 2
 """Markets that are generated and played again and again, at other moments."""
-ACTIVE_S = 15
+ACTIVE_S = 12
 SETTLE_S = 120
 MARKET_GOES_ON_S = 5
 """When nothing goes wrong any more, the market goes on so long, and then stands still."""
-UPDATES_PER_S = {SYMBOL: 100.0, OTHER: 40.0, LATER: 10.0}
+UPDATES_PER_S = {SYMBOL: 50.0, OTHER: 20.0, LATER: 5.0}
 
 
 @functools.lru_cache(MARKETS)
@@ -260,7 +260,7 @@ class Soak:
     # Mishaps.
 
     def _next_mishap(self) -> None:
-        self.schedule.after(int(self.rng.expovariate(1.0 / (0.6 * SECOND))), self._mishap)
+        self.schedule.after(int(self.rng.expovariate(1.0 / (0.8 * SECOND))), self._mishap)
 
     def _mishap(self) -> None:
         if self.is_calm:
@@ -361,6 +361,7 @@ class Soak:
         result.events["on the wires"] = schedule.written
         result.events["market"] = self.exchange.market_messages
         result.chaos.update(self.exchange.venue.chaos.counters)
+        result.chaos["self-trades"] = self.exchange.account.counters.get("self-trades", 0)
         return result
 
     def _calm_down(self) -> None:

@@ -26,6 +26,7 @@ class Order(msgspec.Struct):
         engine_id: Under which it stands in the market; another one after each modification.
         expire_ms: When a GTD order ends.
         reason: Why it expired: the event's `er`.
+        held_lots: Executed by the market, and not a whole step yet.
     """
 
     order_id: int
@@ -50,6 +51,7 @@ class Order(msgspec.Struct):
     status: str = "NEW"
     modifies: int = 0
     reason: str = "0"
+    held_lots: int = 0
 
     @property
     def is_open(self) -> bool:

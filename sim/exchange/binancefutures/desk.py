@@ -89,6 +89,16 @@ class Fill(NamedTuple):
     trade_id: int
 
 
+def _whole_steps(order: Order, lots: int) -> int:
+    """What is executed of an order, in steps of its instrument, where the market's grid is finer: the rest waits."""
+    order.held_lots += lots
+    done = order.held_lots
+    if done < order.leaves_lots:
+        done -= done % order.instrument.step_lots
+    order.held_lots -= done
+    return done
+
+
 class Desk:
     """Takes requests for orders, gives them to the market, and books what comes of it.
 
@@ -369,6 +379,7 @@ class Desk:
         self._engine_orders.pop(order.engine_id, None)
         self._last_engine_id += 1
         order.engine_id = self._last_engine_id
+        order.held_lots = 0
 
     def on_updates(self, updates: list[Update]) -> None:
         """What the engine says of orders."""
@@ -377,10 +388,10 @@ class Desk:
             if order is None:
                 continue
             if update.executed:
-                trade_id = self._next_trade_id(order.instrument)
-                self._execute(
-                    order, Fill(update.price_tick, update.lots, update.ts_ns, update.maker, trade_id)
-                )
+                lots = _whole_steps(order, update.lots)
+                if lots:
+                    trade_id = self._next_trade_id(order.instrument)
+                    self._execute(order, Fill(update.price_tick, lots, update.ts_ns, update.maker, trade_id))
             elif update.status == EXPIRED:
                 reason = BY_MARKET if order.kind == "MARKET" else BY_IOC
                 self._end(order, "EXPIRED", "EXPIRED", update.ts_ns, reason)

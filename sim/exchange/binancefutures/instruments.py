@@ -74,6 +74,11 @@ class Instrument:
         self.multiplier_down = rate_of(section.multiplier_down)
 
     @property
+    def step_lots(self) -> int:
+        """The quantity's step, in lots of the grid."""
+        return self.lot_units // self.grid_lot_units
+
+    @property
     def tick_size(self) -> float:
         """The price's step, now."""
         return float(Decimal(self.section.tick_size))

@@ -81,7 +81,7 @@ class Mishaps:
         """The account's owner closes a part of its position in an instrument at the market."""
         venue = self._venue
         position = account.positions.get((instrument.symbol, "BOTH"))
-        step = instrument.lot_units // instrument.grid_lot_units
+        step = instrument.step_lots
         lots = int(abs(position.lots) * share) // step * step if position is not None else 0
         if position is None or not lots:
             return None
