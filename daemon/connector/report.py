@@ -101,6 +101,14 @@ def warnings_of(connector: "Connector") -> Iterator[Warn]:
         symbol = market.instrument.symbol
         if market.unfused:
             yield Warn("unfused", f"{symbol}: {market.unfused} batches of rows could not be fused", symbol)
+    instruments = connector.bots.instruments
+    used = {market.instrument.symbol for market in connector.bots.books.markets()} | set(
+        connector.orders.symbols()
+    )
+    for symbol in sorted(used):
+        instrument = instruments.get(symbol)
+        if instrument is not None and instrument.trouble:
+            yield Warn(instrument.trouble, f"{symbol}: {instrument.why}", symbol)
     for one in connector.session.connections():
         if not one.is_up:
             why = one.last_error or "it has not been up yet"

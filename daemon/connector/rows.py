@@ -1,6 +1,7 @@
 """Texts of prices and quantities, as they stand in an exchange's message, to rows of events, in compiled code.
 
 The texts are `msgspec.Raw`: pieces of the message that nobody has looked into yet. No loop of Python runs over levels.
+Where the instrument's tick is given, rows whose price is on none are counted by the way (`RowWriter.off_grid`).
 """
 
 # pyright: basic, reportCallIssue=false, reportArgumentType=false, reportGeneralTypeIssues=false
@@ -16,7 +17,7 @@ from hftd.channel.endpoint import BYTES, address_of
 from hftd.jit import entry, inline
 from hftd.json_levels import NO_LEVELS, NO_ROOM, ROW_BYTES, write_levels, write_row
 from hftd.json_numbers import decimal
-from hftd.native import load_f64, load_u8, store_f64
+from hftd.native import load_f64, load_i64, load_u8, store_f64, store_i64
 from hftd.types import (
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
@@ -34,6 +35,23 @@ ROWS_MAX: Final = 1 << 18
 """Rows of one message; one with more is refused."""
 _BOTH: Final = EXCH_EVENT | LOCAL_EVENT
 _I64: Final = types.int64
+_F64: Final = types.float64
+OFF_GRID_TICKS: Final = 1e-6
+"""A price that is farther from a tick, and farther than what a double can tell, is on none."""
+
+
+@inline
+def _count_off(rows, count, per_price, found):
+    """Add to the word at `found` how many rows have a price that is no whole number of ticks."""
+    if per_price > 0.0:
+        off = 0
+        for k in range(count):
+            ticks = load_f64(rows + k * ROW_BYTES + 24) * per_price
+            away = abs(ticks - np.floor(ticks + 0.5))
+            if away > OFF_GRID_TICKS and away > abs(ticks) * 1e-15:
+                off += 1
+        if off:
+            store_i64(found, load_i64(found) + off)
 
 
 @inline
@@ -42,14 +60,23 @@ def _side(text, rows, capacity, ev, exch_ts, local_ts):
     return write_levels(start, start + len(text), rows, capacity, ev, exch_ts, local_ts)
 
 
-@entry((BYTES, BYTES, _I64, _I64, _I64, _I64))
-def _depth(bids, asks, rows, capacity, exch_ts, local_ts):
+@entry((BYTES, BYTES, _I64, _I64, _I64, _I64, _F64, _I64))
+def _depth(bids, asks, rows, capacity, exch_ts, local_ts, per_price, found):
     count = _side(bids, rows, capacity, _BOTH | DEPTH_EVENT | BUY_EVENT, exch_ts, local_ts)
     if count < 0:
         return count
-    rows += count * ROW_BYTES
-    more = _side(asks, rows, capacity - count, _BOTH | DEPTH_EVENT | SELL_EVENT, exch_ts, local_ts)
-    return more if more < 0 else count + more
+    more = _side(
+        asks,
+        rows + count * ROW_BYTES,
+        capacity - count,
+        _BOTH | DEPTH_EVENT | SELL_EVENT,
+        exch_ts,
+        local_ts,
+    )
+    if more < 0:
+        return more
+    _count_off(rows, count + more, per_price, found)
+    return count + more
 
 
 @inline
@@ -67,14 +94,16 @@ def _snapshot_side(text, rows, capacity, side, exch_ts, local_ts):
     return count + 1
 
 
-@entry((BYTES, BYTES, _I64, _I64, _I64, _I64))
-def _snapshot(bids, asks, rows, capacity, exch_ts, local_ts):
+@entry((BYTES, BYTES, _I64, _I64, _I64, _I64, _F64, _I64))
+def _snapshot(bids, asks, rows, capacity, exch_ts, local_ts, per_price, found):
     count = _snapshot_side(bids, rows, capacity, BUY_EVENT, exch_ts, local_ts)
     if count < 0:
         return count
-    rows += count * ROW_BYTES
-    more = _snapshot_side(asks, rows, capacity - count, SELL_EVENT, exch_ts, local_ts)
-    return more if more < 0 else count + more
+    more = _snapshot_side(asks, rows + count * ROW_BYTES, capacity - count, SELL_EVENT, exch_ts, local_ts)
+    if more < 0:
+        return more
+    _count_off(rows, count + more, per_price, found)
+    return count + more
 
 
 @inline
@@ -99,8 +128,8 @@ def _one(price, qty, rows, ev, exch_ts, local_ts):
     return 1
 
 
-@entry((BYTES, BYTES, BYTES, BYTES, _I64, _I64, _I64, _I64, _I64))
-def _best(bid, bid_qty, ask, ask_qty, rows, bid_ev, ask_ev, exch_ts, local_ts):
+@entry((BYTES, BYTES, BYTES, BYTES, _I64, _I64, _I64, _I64, _I64, _F64, _I64))
+def _best(bid, bid_qty, ask, ask_qty, rows, bid_ev, ask_ev, exch_ts, local_ts, per_price, found):
     px, has_px = _number(bid)
     qty, has_qty = _number(bid_qty)
     other_px, has_other_px = _number(ask)
@@ -109,16 +138,20 @@ def _best(bid, bid_qty, ask, ask_qty, rows, bid_ev, ask_ev, exch_ts, local_ts):
         return NO_LEVELS
     write_row(rows, bid_ev, exch_ts, local_ts, px, qty)
     write_row(rows + ROW_BYTES, ask_ev, exch_ts, local_ts, other_px, other_qty)
+    _count_off(rows, 2, per_price, found)
     return 2
 
 
 class RowWriter:
     """Makes rows in a buffer of its own: what a method returns holds until the next call.
 
-    Each returns rows of `event_dtype`, shape (n,), or None where a text is not what it should be.
+    Each returns rows of `event_dtype`, shape (n,), or None where a text is not what it should be. `per_price` is how
+    many ticks a price of 1 has; 0 for not looking at that.
     """
 
     def __init__(self) -> None:
+        self._found = np.zeros(1, np.int64)
+        self._found_address = int(self._found.ctypes.data)
         self._make_room(ROWS_AT_FIRST)
         self._depth = _depth.direct
         self._snapshot = _snapshot.direct
@@ -131,26 +164,44 @@ class RowWriter:
         self._address = int(self._rows.ctypes.data)
         self._first_one, self._first_two = self._rows[:1], self._rows[:2]
 
+    @property
+    def off_grid(self) -> int:
+        """How many rows had a price on no tick since the last time that this was read."""
+        found = int(self._found[0])
+        if found:
+            self._found[0] = 0
+        return found
+
     def _levels(
-        self, write: Any, bids: msgspec.Raw, asks: msgspec.Raw, exch_ns: int, local_ns: int
+        self,
+        write: Any,
+        bids: msgspec.Raw,
+        asks: msgspec.Raw,
+        exch_ns: int,
+        local_ns: int,
+        per_price: float,
     ) -> NDArray[Any] | None:
         while True:
-            count = write(bids, asks, self._address, self._capacity, exch_ns, local_ns)
+            count = write(
+                bids, asks, self._address, self._capacity, exch_ns, local_ns, per_price, self._found_address
+            )
             if count >= 0:
                 return self._rows[:count]
             if count != NO_ROOM or self._capacity >= ROWS_MAX:
                 return None
             self._make_room(2 * self._capacity)
 
-    def depth(self, bids: msgspec.Raw, asks: msgspec.Raw, exch_ns: int, local_ns: int) -> NDArray[Any] | None:
+    def depth(
+        self, bids: msgspec.Raw, asks: msgspec.Raw, exch_ns: int, local_ns: int, per_price: float = 0.0
+    ) -> NDArray[Any] | None:
         """A change of the book: absolute quantities by price, bids first."""
-        return self._levels(self._depth, bids, asks, exch_ns, local_ns)
+        return self._levels(self._depth, bids, asks, exch_ns, local_ns, per_price)
 
     def snapshot(
-        self, bids: msgspec.Raw, asks: msgspec.Raw, exch_ns: int, local_ns: int
+        self, bids: msgspec.Raw, asks: msgspec.Raw, exch_ns: int, local_ns: int, per_price: float = 0.0
     ) -> NDArray[Any] | None:
         """The book: each side a clear as far as it reaches, then its levels."""
-        return self._levels(self._snapshot, bids, asks, exch_ns, local_ns)
+        return self._levels(self._snapshot, bids, asks, exch_ns, local_ns, per_price)
 
     def trade(
         self, price: msgspec.Raw, qty: msgspec.Raw, side: int, exch_ns: int, local_ns: int
@@ -168,9 +219,11 @@ class RowWriter:
         kinds: tuple[int, int],
         exch_ns: int,
         local_ns: int,
+        per_price: float = 0.0,
     ) -> NDArray[Any] | None:
         """The best bid and the best ask, each price and quantity, as rows of two kinds (sides included)."""
         bid_ev, ask_ev = _BOTH | kinds[0], _BOTH | kinds[1]
-        if self._best(*bid, *ask, self._address, bid_ev, ask_ev, exch_ns, local_ns) < 0:
+        found = self._found_address
+        if self._best(*bid, *ask, self._address, bid_ev, ask_ev, exch_ns, local_ns, per_price, found) < 0:
             return None
         return self._first_two

@@ -16,7 +16,7 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,18 +30,20 @@ from daemon.connector import report
 from daemon.connector.bots import Bots
 from daemon.connector.compiling import compile_all
 from daemon.connector.config import ConnectorConfig, Credentials
+from daemon.connector.identities import Presence
 from daemon.connector.reconciling import Reconciler
 from daemon.connector.rehearsal import Rehearsal
 from daemon.connector.supervise import Backoff
 from daemon.connector.venue import Session, Venue
-from daemon.orders.client_ids import run_number
+from daemon.orders.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import BotLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Holding, Instrument, Outcome, Report
+from daemon.orders.messages import STEPS_CHANGED, Holding, Instrument, Outcome, Report
 from daemon.warnings import LOOK_EVERY_S, Warnings
 from hftd.channel import wire
 from hftd.channel.asking import Reply
+from hftd.channel.control import runtime_dir
 from hftd.channel.server import ChannelServer
 from hftd.clock import monotonic_ns, running_ns
 from hftd.config import resolve
@@ -52,6 +54,10 @@ TICK_MIN_S: Final = 0.001
 LEAVE_S: Final = 10.0
 """How long the orders of a connector that ends may take to be cancelled."""
 INSTRUMENTS_EVERY_S: Final = 3600.0
+INSTRUMENTS_PAUSE_S: Final = 2.0
+"""Between two times that they are asked for because something says that they have changed; twice as long each time that
+nothing had, up to `INSTRUMENTS_PAUSE_MAX_S`."""
+INSTRUMENTS_PAUSE_MAX_S: Final = 300.0
 
 _log = structlog.get_logger("hftd.connector")
 
@@ -93,7 +99,9 @@ class Connector:
         self._seed = seed
         self._directory = directory
         self._stopping = asyncio.Event()
+        self._instruments_wanted = asyncio.Event()
         self._journal: Journal | None = None
+        self._presence: Presence | None = None
         self._rehearsal: Rehearsal | None = None
         self.bots = Bots(
             venue.name,
@@ -139,6 +147,8 @@ class Connector:
         finally:
             if self._journal is not None:
                 self._journal.close()
+            if self._presence is not None:
+                self._presence.close()
             if self._rehearsal is not None:
                 self._rehearsal.close()
             self.bots.close()
@@ -163,25 +173,43 @@ class Connector:
         return None
 
     def _open_orders(self, instruments: list[Instrument]) -> None:
+        key = self._credentials.api_key.reveal()
+        # Of the key, since testnet and mainnet never share one, and several hosts may serve one account.
+        account = hashlib.sha256(key.encode()).hexdigest()[:16]
+        fresh = secrets.randbelow(MAX_IDENTITY) + 1
+        identity, run = fresh, 1
         if self._journal_path is not None:
             self._journal_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._journal = Journal.open(self._journal_path)
-            key = self._credentials.api_key.reveal()
-            # Of the key, since testnet and mainnet never share one, and several hosts may serve one account.
-            account = hashlib.sha256(key.encode()).hexdigest()[:16]
             self._journal.claim(account, is_same=self._is_same_account)
+            identity, run = self._journal.begin(fresh)
         self.orders = OrderManager(
             prefix=self.config.order_prefix,
-            run=run_number(running_ns(), self._journal.last_run if self._journal else 0),
+            run=run,
+            identity=identity,
             limits=self.config.limits,
             journal=self._journal,
             emit=self.bots.emit,
             send=self.session.send,
         )
+        if self.trades:
+            self._be_there(account, identity)
         for one in instruments:
             self.orders.add_instrument(one)
         self.bots.set_instruments(instruments)
         self.reconciler = Reconciler(self.session, self.orders, self.config.reconcile_every_s, self._seed + 2)
+
+    def _be_there(self, account: str, identity: int) -> None:
+        """Have other connectors of the account know that this one runs, and know of them."""
+        journal = str(self._journal.path) if self._journal else ""
+        folder = self._directory or runtime_dir(create=True)
+        presence = self._presence = Presence(folder, account, self.name, journal, self.config.order_prefix)
+        presence.begin(identity)
+        store, strays = self.orders.store, self.orders.strays
+        store.own |= presence.former()
+        strays.guard_ns = int(getattr(self.config, "countdown_s", 0.0) * 1e9)
+        strays.look = lambda now_ns: presence.kin(store.own, now_ns)
+        strays.look_around(running_ns())
 
     async def _serve(self) -> None:
         for symbol in self.venue.symbols(self.config):
@@ -258,36 +286,79 @@ class Connector:
     async def _look(self) -> None:
         """What needs a person, so that it is known since when."""
         while True:
+            if self._presence is not None:
+                self.orders.strays.look_around(running_ns())
             self.warnings.look(monotonic_ns())
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _refresh(self) -> None:
-        """Ask now and then what the exchange's filters are, and which instruments trade."""
+        """Ask now and then what the exchange's filters are, and which instruments trade.
+
+        Sooner if something says that they have changed.
+        """
+        pauses = Backoff(INSTRUMENTS_PAUSE_S, INSTRUMENTS_PAUSE_MAX_S, self._seed + 3)
         while True:
-            await asyncio.sleep(INSTRUMENTS_EVERY_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(INSTRUMENTS_EVERY_S):
+                    await self._instruments_wanted.wait()
+            self._instruments_wanted.clear()
             try:
                 instruments = await self.session.instruments()
             except (HftdError, aiohttp.ClientError, OSError, ValueError) as error:
                 _log.warning("the instruments were not refreshed", why=str(error) or type(error).__name__)
-                continue
-            self._take_over(instruments)
+                self._instruments_wanted.set()
+            else:
+                if self._take_over(instruments):
+                    pauses.reset()
+            await asyncio.sleep(pauses.next_s())
 
-    def _take_over(self, instruments: list[Instrument]) -> None:
-        """New filters of instruments that are known; numbers and steps stay as long as the process runs."""
+    def _take_over(self, instruments: Sequence[Instrument]) -> bool:
+        """New descriptions of instruments; whether something was new.
+
+        Numbers and steps stay what they are as long as the process runs: books, bots and orders count in them. An
+        instrument whose steps have changed at the exchange is not traded any more, and its orders are cancelled.
+        """
         known = self.bots.instruments
-        merged = dict(known)
+        numbers = {one.number: one.symbol for one in known.values()}
+        changed: list[Instrument] = []
         for one in instruments:
             before = known.get(one.symbol)
             if before is None:
-                # Its number may be taken by another one: it is there after a restart.
+                if numbers.setdefault(one.number, one.symbol) != one.symbol:
+                    # Its number is taken by another one: it is there after a restart.
+                    continue
+                _log.info("a new instrument", symbol=one.symbol, is_trading=one.is_trading)
+            elif before.trouble == STEPS_CHANGED and one.trouble != STEPS_CHANGED:
                 continue
-            if (before.tick_size, before.lot_size) != (one.tick_size, one.lot_size):
-                _log.error("an instrument's steps have changed: restart the connector", symbol=one.symbol)
+            elif (before.tick_size, before.lot_size) != (one.tick_size, one.lot_size):
+                one = msgspec.structs.replace(
+                    before,
+                    is_trading=False,
+                    trouble=STEPS_CHANGED,
+                    why="its tick_size or lot_size is another one at the exchange: restart the connector",
+                )
+            elif one.number != before.number:
+                one = _renumbered(one, before.number)
+            if one == before:
                 continue
-            merged[one.symbol] = one if one.number == before.number else _renumbered(one, before.number)
-            if merged[one.symbol] != before:
-                self.orders.add_instrument(merged[one.symbol])
-        self.bots.set_instruments(list(merged.values()))
+            known[one.symbol] = one
+            changed.append(one)
+            if before is not None and one.trouble != before.trouble:
+                self._log_trouble(one)
+        if changed:
+            self.bots.set_instruments(list(known.values()))
+            self.orders.on_instruments(changed, running_ns())
+        return bool(changed)
+
+    def _log_trouble(self, one: Instrument) -> None:
+        if one.trouble == STEPS_CHANGED:
+            _log.error(
+                "an instrument's steps have changed: restart the connector", symbol=one.symbol, why=one.why
+            )
+        elif one.trouble:
+            _log.warning("an instrument is not traded", symbol=one.symbol, trouble=one.trouble, why=one.why)
+        else:
+            _log.info("an instrument is traded again", symbol=one.symbol)
 
     # What the session tells.
 
@@ -310,6 +381,22 @@ class Connector:
     def on_holding(self, holding: Holding) -> None:
         """The account's position."""
         self.orders.on_holding(holding, running_ns())
+
+    def on_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """Instruments that are described anew."""
+        self._take_over(instruments)
+
+    def on_instruments_wanted(self) -> None:
+        """Something says that the instruments have changed."""
+        self._instruments_wanted.set()
+
+    def on_unread_order(self, symbol: str, client_id: str, exch_order_id: str) -> None:
+        """An open order of ours that can't be taken over."""
+        self.orders.on_stray(symbol, client_id, exch_order_id, running_ns())
+
+    def is_ours(self, client_id: str) -> bool:
+        """Whether an order is this connector's."""
+        return self.orders.is_ours(client_id)
 
     def on_connection(self, is_up: bool) -> None:
         """Whether orders can be sent."""

@@ -42,12 +42,32 @@ class Listener(Protocol):
         """Whether orders can be sent and what becomes of them is heard; False at first."""
         ...
 
+    def on_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """Instruments that are described anew: new ones, and such as are not traded any more (`trouble`), or again."""
+        ...
+
+    def on_instruments_wanted(self) -> None:
+        """Something says that the exchange's instruments are not what they were: they are to be asked for soon."""
+        ...
+
+    def on_unread_order(self, symbol: str, client_id: str, exch_order_id: str) -> None:
+        """An open order of ours can't be taken over as it is; it must not be left behind."""
+        ...
+
+    def is_ours(self, client_id: str) -> bool:
+        """Whether an order is this connector's."""
+        ...
+
 
 class Session(Protocol):
     """One account at one exchange: market data and, with credentials, orders."""
 
     async def instruments(self) -> list[Instrument]:
-        """What can be traded, numbered from 0; an instrument keeps its number as long as the process runs.
+        """What can be traded, numbered from 0.
+
+        An instrument keeps its number and its steps as long as the process runs, whatever the exchange says: venue,
+        order management, books and bots count in them. One whose steps have changed there, that is delisted or not
+        trading has `trouble`, and is not traded.
 
         Raises:
             HftdError: The exchange can't be reached, or refuses; the connector tries again unless it is a UsageError.
@@ -79,11 +99,11 @@ class Session(Protocol):
         ...
 
     async def executions(
-        self, symbol: str, since_ns: int, is_counted: Callable[[str, str], bool]
+        self, symbol: str, since_ns: int, is_counted: Callable[[str, str, int], bool]
     ) -> Sequence[Execution]:
         """The fills of a symbol since a moment of the exchange's clock.
 
-        Those that `is_counted` (by symbol and trade id) may come without a client id.
+        Those that `is_counted` (by symbol, trade id and side) may come without a client id.
         """
         ...
 

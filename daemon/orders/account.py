@@ -125,7 +125,7 @@ class Ledger:
         if book is None:
             self.other_lots += side * lots
             return
-        price = self.price(execution.price_tick)
+        price = execution.price or self.price(execution.price_tick)
         if self.inverse:
             # An execution at no price would be worth infinitely much; it can't be, and must not end all others.
             amount = self.contract_size * self.qty(lots) / price if price > 0.0 else 0.0
@@ -175,7 +175,10 @@ REUSED_NS: Final = 60_000_000_000
 
 
 class Trades:
-    """Which executions were counted, by (symbol, trade id).
+    """Which executions were counted, by (symbol, trade id, side).
+
+    The two sides of a self-trade are two executions with one trade id. Rows of old journals may lack the side (0): then
+    the id alone counts, for both sides.
 
     At most `MAX_TRADES` are remembered, the oldest are forgotten first. An unknown execution of before the last one
     forgotten may be one that was, and is not counted again (`OLD_TRADE`).
@@ -186,16 +189,20 @@ class Trades:
 
     def __init__(self, limit: int = MAX_TRADES) -> None:
         self._limit = limit
-        self._seen: dict[tuple[str, str], tuple[int, bool]] = {}
-        self._order: deque[tuple[str, str]] = deque()
+        self._seen: dict[tuple[str, str, int], tuple[int, bool]] = {}
+        self._order: deque[tuple[str, str, int]] = deque()
         self._forgotten_ns: dict[str, int] = {}
         self.reused = 0
         """How often an id that is known came with another time: the exchange, or its testnet, has begun anew."""
 
-    def note(self, symbol: str, trade_id: str, exch_ns: int, has_fee: bool) -> int:
+    def note(self, symbol: str, trade_id: str, exch_ns: int, has_fee: bool, side: int = 0) -> int:
         """Whether an execution is NEW_TRADE, FEE_ONLY, KNOWN_TRADE or OLD_TRADE; from now on it is known."""
-        key = symbol, trade_id
+        key = symbol, trade_id, side
         seen = self._seen.get(key)
+        if seen is None and side:
+            # Of before sides were written: whose side it was is not known.
+            key = symbol, trade_id, 0
+            seen = self._seen.get(key)
         if seen is not None:
             if min(seen[0], exch_ns) > 0 and abs(seen[0] - exch_ns) > REUSED_NS:
                 self.reused += 1
@@ -205,6 +212,7 @@ class Trades:
             return FEE_ONLY
         if exch_ns < self._forgotten_ns.get(symbol, 0):
             return OLD_TRADE
+        key = symbol, trade_id, side
         self._seen[key] = exch_ns, has_fee
         self._order.append(key)
         if len(self._seen) > self._limit:
@@ -217,16 +225,20 @@ class Trades:
         # One more: of those in the same moment some may be forgotten, too.
         self._forgotten_ns[oldest[0]] = max(self._forgotten_ns.get(oldest[0], 0), exch_ns + 1)
 
-    def knows(self, symbol: str, trade_id: str) -> bool:
+    def _find(self, symbol: str, trade_id: str, side: int) -> tuple[int, bool] | None:
+        seen = self._seen
+        return seen.get((symbol, trade_id, side)) or seen.get((symbol, trade_id, 0))
+
+    def knows(self, symbol: str, trade_id: str, side: int) -> bool:
         """Whether an execution was counted."""
-        return (symbol, trade_id) in self._seen
+        return self._find(symbol, trade_id, side) is not None
 
-    def is_complete(self, symbol: str, trade_id: str) -> bool:
+    def is_complete(self, symbol: str, trade_id: str, side: int) -> bool:
         """Whether an execution was counted, its fee included."""
-        return self._seen.get((symbol, trade_id), (0, False))[1]
+        return (self._find(symbol, trade_id, side) or (0, False))[1]
 
-    def rows(self) -> Iterator[tuple[str, str, int, bool]]:
-        """What is remembered, the oldest first: symbol, trade id, time at the exchange, whether the fee is known."""
+    def rows(self) -> Iterator[tuple[str, str, int, int, bool]]:
+        """What is remembered, the oldest first: symbol, trade id, side, exchange time, whether the fee is known."""
         for key in self._order:
             exch_ns, has_fee = self._seen[key]
             yield *key, exch_ns, has_fee

@@ -2,16 +2,21 @@
 
 ::
 
-    mm:9fK2c0aB3d7.2kZ
-    │  │    │    │ └── the bot's order id, base 64, 1 to 11 digits
-    │  │    │    └──── number of the order in this run, base 64, 1 to 5 digits
-    │  │    └───────── the run, base 64, 5 digits: no two starts of a connector share one
-    │  └────────────── the bot, a 30-bit hash of its name, base 64, 5 digits
-    └───────────────── the connector's order prefix, 1 to 8 characters
+    mm:K3xQ/fK2c00aB3.2kZ
+    │  │    │   │  │  └── the bot's order id, base 64, 1 to 11 digits
+    │  │    │   │  └───── number of the order in this run, base 64, 1 to 3 digits
+    │  │    │   └──────── the run, base 64, 3 digits: counted in the journal, no two of a connector share one
+    │  │    └──────────── the bot, a 24-bit hash of its name, base 64, 4 digits
+    │  └───────────────── the connector, a random number of 24 bits that its journal keeps, base 64, 4 digits
+    └──────────────────── the connector's order prefix, 1 to 8 characters
 
-At most 36 characters of `[.A-Z:/a-z0-9_-]`, which is what Binance takes. Run and number make an id unique for ever,
-not only among open orders: a late answer about an old order must never be taken for a new one's. Bot and order id
-make an order that was found at the exchange, and that no journal knows, tell whose it is.
+At most 36 characters of `[.A-Z:/a-z0-9_-]`, which is what Binance takes. Connector, run and number make an id unique
+for ever, not only among open orders: a late answer about an old order must never be taken for a new one's, nor one
+connector's order for another's. Bot and order id make an order that was found at the exchange, and that no journal
+knows, tell whose it is.
+
+Before connectors had a number, ids were `mm:9fK2c0aB3d7.2kZ`: the bot (30 bits, 5 digits), the run (by the clock, 5
+digits), the number in it (1 to 5 digits). They are understood, with 0 for the connector, and made where none is given.
 """
 
 import re
@@ -24,7 +29,12 @@ MAX_CHARS: Final = 36
 PREFIX: Final = re.compile(r"[A-Za-z0-9_-]{1,8}")
 MAX_RUN: Final = (1 << 30) - 1
 MAX_NUMBER: Final = (1 << 30) - 1
-"""Orders of one run; then the ids are used up, and the connector must be started again."""
+"""Orders of one run in the old form; then the ids are used up, and the connector must be started again."""
+MAX_IDENTITY: Final = (1 << 24) - 1
+MAX_BOT: Final = (1 << 24) - 1
+MAX_SHORT_RUN: Final = (1 << 18) - 1
+MAX_SHORT_NUMBER: Final = (1 << 18) - 1
+"""Orders of one run; then the next run begins."""
 MAX_ORDER_ID: Final = (1 << 64) - 1
 
 _RUNS_SINCE_NS: Final = 1_704_067_200_000_000_000
@@ -33,6 +43,9 @@ _RUNS_SINCE_NS: Final = 1_704_067_200_000_000_000
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz-"
 _VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)}
 _FIXED: Final = 5
+_ANY: Final = re.compile(
+    r"([A-Za-z0-9_-]{1,8}):(?:([0-9A-Za-z_-]{4})/)?([0-9A-Za-z_-]+)\.([0-9A-Za-z_-]{1,11})", re.ASCII
+)
 _PAIRS: Final = tuple(high + low for high in _DIGITS for low in _DIGITS)
 
 
@@ -44,17 +57,43 @@ class ClientId(NamedTuple):
         run: The run that made it.
         number: Of the order in that run.
         order_id: The bot's own id, 0 to 2**64 - 1.
+        identity: The connector's number, 0 in ids of the old form.
     """
 
     bot: int
     run: int
     number: int
     order_id: int
+    identity: int = 0
 
 
 def bot_hash(name: str) -> int:
-    """A bot's name in 30 bits (CRC-32 without its two highest bits)."""
-    return zlib.crc32(name.encode()) & MAX_RUN
+    """A bot's name in 24 bits (CRC-32 without its eight highest bits)."""
+    return zlib.crc32(name.encode()) & MAX_BOT
+
+
+def read_any(client_id: str) -> tuple[str, ClientId] | None:
+    """What an id of any connector of ours says, and its prefix; None if no connector made it."""
+    match = _ANY.fullmatch(client_id) if len(client_id) <= MAX_CHARS else None
+    if match is None:
+        return None
+    prefix, identity, body, order_id = match.groups()
+    if identity is None:
+        bot, run, number = body[:_FIXED], body[_FIXED : 2 * _FIXED], body[2 * _FIXED :]
+        limits = MAX_RUN, MAX_RUN, MAX_NUMBER, 0
+    else:
+        bot, run, number = body[:4], body[4:7], body[7:]
+        limits = MAX_BOT, MAX_SHORT_RUN, MAX_SHORT_NUMBER, MAX_IDENTITY
+    found = ClientId(
+        _decode(bot, limits[0]),
+        _decode(run, limits[1]),
+        _decode(number, limits[2]),
+        _decode(order_id, MAX_ORDER_ID),
+        _decode(identity, limits[3]) if identity else 0,
+    )
+    if not number or min(found) < 0:
+        return None
+    return prefix, found._replace(bot=found.bot & MAX_BOT)
 
 
 def run_number(now_ns: int, last_run: int = 0) -> int:
@@ -90,8 +129,8 @@ def _encode(value: int) -> str:
             return text.lstrip("0")
 
 
-def _encode_fixed(value: int) -> str:
-    return _encode(value).rjust(_FIXED, "0")
+def _encode_fixed(value: int, digits: int = _FIXED) -> str:
+    return _encode(value).rjust(digits, "0")
 
 
 def _decode(text: str, limit: int) -> int:
@@ -106,47 +145,46 @@ def _decode(text: str, limit: int) -> int:
 
 
 class ClientIds:
-    """Makes the ids of one run, and reads the ids of all runs with its prefix.
+    """Makes the ids of one connector, and reads the ids of all with its prefix.
 
     Args:
-        prefix: The connector's order prefix. Two connectors that trade on one account need two.
-        run: This run's number, from `run_number`.
+        prefix: The connector's order prefix.
+        run: This run's number, above those of all earlier ones of the identity.
+        identity: The connector's number; 0: ids of the old form, with a run from `run_number`.
     """
 
-    def __init__(self, prefix: str, run: int) -> None:
+    def __init__(self, prefix: str, run: int, identity: int = 0) -> None:
         self.prefix = check_prefix(prefix)
         self.run = run
+        self.identity = identity
         self.made = 0
-        self._start = f"{prefix}:"
-        self._run = _encode_fixed(run)
+        self._start = f"{prefix}:" + (f"{_encode_fixed(identity, 4)}/" if identity else "")
         self._bots: dict[str, str] = {}
 
     def make(self, bot: str, order_id: int) -> str:
-        """The id for a bot's next order.
+        """The id for a bot's next order. It may begin another run (`run`), which is to be written into the journal.
 
         Raises:
-            ConfigError: The run has made `MAX_NUMBER` of them.
+            ConfigError: The ids are used up.
         """
-        if self.made >= MAX_NUMBER:
-            raise ConfigError("this run has used up its order ids", hint="start the connector again")
+        if self.made >= (MAX_SHORT_NUMBER if self.identity else MAX_NUMBER):
+            if not self.identity or self.run >= MAX_SHORT_RUN:
+                raise ConfigError("this run has used up its order ids", hint="start the connector again")
+            self.run += 1
+            self.made = 0
+            self._bots.clear()
         self.made += 1
         start = self._bots.get(bot)
         if start is None:
-            start = self._bots[bot] = self._start + _encode_fixed(bot_hash(bot)) + self._run
+            name, run = bot_hash(bot), self.run
+            if self.identity:
+                start = self._start + _encode_fixed(name, 4) + _encode_fixed(run, 3)
+            else:
+                start = self._start + _encode_fixed(name) + _encode_fixed(run)
+            self._bots[bot] = start
         return f"{start}{_encode(self.made)}.{_encode(order_id & MAX_ORDER_ID)}"
 
     def read(self, client_id: str) -> ClientId | None:
         """What an id says, or None if no connector with this prefix made it."""
-        if not client_id.startswith(self._start) or len(client_id) > MAX_CHARS:
-            return None
-        number, dot, order_id = client_id[len(self._start) :].partition(".")
-        number, bot, run = number[2 * _FIXED :], number[:_FIXED], number[_FIXED : 2 * _FIXED]
-        if not (dot and number and order_id):
-            return None
-        found = ClientId(
-            _decode(bot, MAX_RUN),
-            _decode(run, MAX_RUN),
-            _decode(number, MAX_NUMBER),
-            _decode(order_id, MAX_ORDER_ID),
-        )
-        return None if min(found) < 0 else found
+        found = read_any(client_id)
+        return None if found is None or found[0] != self.prefix else found[1]

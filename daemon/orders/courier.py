@@ -56,6 +56,11 @@ class Courier:
         self.in_flight[self._requests] = kind, order, now_ns
         return self._requests
 
+    def next_request(self) -> int:
+        """The number of a command that is about none of the store's orders."""
+        self._requests += 1
+        return self._requests
+
     def place(self, order: Order) -> None:
         """Send a new order."""
         order.place_request = self._number(PLACE, order, order.placed_ns)

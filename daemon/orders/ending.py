@@ -204,6 +204,12 @@ class Endings:
         for order in list(self._store.alive.values()):
             self._cancel(order, REASON_HALTED, now_ns)
 
+    def cancel_all(self, symbol: str, reason: int, now_ns: int) -> None:
+        """Cancel all orders in an instrument."""
+        for order in list(self._store.alive.values()):
+            if order.symbol == symbol:
+                self._cancel(order, reason, now_ns)
+
     def resume(self) -> None:
         """See `OrderManager.resume`."""
         if self._store.halt_reason:

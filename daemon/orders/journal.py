@@ -29,6 +29,7 @@ import msgspec
 import structlog
 
 from daemon.orders.account import BotBook
+from daemon.orders.client_ids import MAX_IDENTITY, MAX_SHORT_RUN
 from daemon.orders.machine import Order
 from hftd.errors import ConfigError, DataError
 
@@ -49,12 +50,14 @@ class Begin(msgspec.Struct, array_like=True, tag="begin"):
     Attributes:
         settled_ns: Up to then the executions of the exchange are all counted.
         account: Whose orders these are, as `Journal.claim` was told; empty if it was not.
+        identity: The connector's number in its orders' ids, to which the run belongs; 0 in old journals.
     """
 
     prefix: str
     run: int
     settled_ns: int = 0
     account: str = ""
+    identity: int = 0
 
 
 class Traded(msgspec.Struct, array_like=True, tag="traded"):
@@ -120,16 +123,19 @@ class Journal:
     Attributes:
         path: The file.
         rows: What it held when it was opened; whoever restores from it takes them (`take_rows`).
-        last_run: The highest run number that wrote into it, 0 for a new one.
+        last_run: The highest run number of the old form that wrote into it, 0 if none did.
         torn_bytes: How much was cut off its end, because a last write was not completed.
         size: Of the file now, in bytes.
         account: Whose it is, empty if nobody said.
+        identities: The connector's numbers in its orders' ids, each with its highest run; the last one is in use.
     """
 
     def __init__(self, path: Path, fd: int, lock: int, rows: list[Row], size: int, torn_bytes: int) -> None:
         self.path = path
         self.rows = rows
-        self.last_run = max((row.run for row in rows if isinstance(row, Begin)), default=0)
+        self.last_run = max(
+            (row.run for row in rows if isinstance(row, Begin) and not row.identity), default=0
+        )
         self.account = next(
             (row.account for row in reversed(rows) if isinstance(row, Begin) and row.account), ""
         )
@@ -138,6 +144,14 @@ class Journal:
         self.rotate_bytes = ROTATE_BYTES
         self._fd = fd
         self._lock = lock
+        self.identities: dict[int, int] = {}
+        # The one that the lock's file keeps is what a journal that was moved away had.
+        for identity, run in (
+            *_kept(lock),
+            *((row.identity, row.run) for row in rows if isinstance(row, Begin)),
+        ):
+            if identity:
+                self.identities[identity] = max(run, self.identities.pop(identity, 0))
         self._is_broken = False
 
     def claim(self, account: str, *, is_same: bool = False) -> None:
@@ -159,6 +173,29 @@ class Journal:
                 "account was changed, start once with --same-account",
             )
         self.account = account
+
+    def begin(self, fresh: int) -> tuple[int, int]:
+        """The connector's number in its orders' ids, and the number of the run that begins now.
+
+        Args:
+            fresh: For a connector that has no number yet: a random one, above 0.
+        """
+        if not self.identities:
+            self.identities[fresh] = 0
+        identity, run = next(reversed(self.identities.items()))
+        if run >= MAX_SHORT_RUN:
+            identity, run = fresh, 0
+        self.keep(identity, run + 1)
+        return identity, run + 1
+
+    def keep(self, identity: int, run: int) -> None:
+        """Keep number and run beside the journal, where they are found even if that is lost."""
+        self.identities[identity] = run
+        # The journal itself has them, too.
+        with contextlib.suppress(OSError):
+            text = f"{identity:06x} {run}\n".encode()
+            os.pwrite(self._lock, text, 0)
+            os.ftruncate(self._lock, len(text))
 
     @classmethod
     def open(
@@ -398,6 +435,16 @@ def _no_journal(path: Path) -> DataError:
         where=str(path),
         hint="is it another file? Else move it away: the connector then learns its open orders from the exchange",
     )
+
+
+def _kept(lock: int) -> list[tuple[int, int]]:
+    """Number and run of the connector, as the lock's file keeps them."""
+    try:
+        identity, run = os.pread(lock, 64, 0).split()
+        found = int(identity, 16), int(run)
+    except (OSError, ValueError):
+        return []
+    return [found] if 0 < found[0] <= MAX_IDENTITY and found[1] >= 0 else []
 
 
 def _lock(path: Path) -> int:

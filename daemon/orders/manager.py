@@ -25,6 +25,7 @@ from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.messages import (
     REFUSED,
+    STEPS_CHANGED,
     Amend,
     Command,
     Execution,
@@ -39,10 +40,11 @@ from daemon.orders.reconcile import Reconciler, Reconciliation
 from daemon.orders.requests import Requests
 from daemon.orders.snapshot import Counters, Snapshot, take_snapshot, warnings_of
 from daemon.orders.store import REMEMBER_NS, Store
+from daemon.orders.strays import Strays
 from daemon.orders.telling import Sent, Teller, Update
 from daemon.warnings import Warn
 from hftd.channel import status, wire
-from hftd.constants import REASON_NEVER_SENT
+from hftd.constants import REASON_NEVER_SENT, REASON_NOT_TRADING
 from hftd.errors import RefusedError
 
 __all__ = ["OrderManager", "Update"]
@@ -64,13 +66,15 @@ class OrderManager:
     once).
 
     Args:
-        prefix: The beginning of our orders' ids; another connector on the same account needs another one.
-        run: This process's number, `client_ids.run_number(now_ns, journal.last_run)`.
+        prefix: The beginning of our orders' ids.
+        run: This process's number, from `Journal.begin` or `client_ids.run_number(now_ns, journal.last_run)`.
         limits: The account's.
         journal: Where orders and executions are kept, None to keep nothing. What it holds is restored, instrument by
             instrument, in `add_instrument`.
         emit: Publishes to one bot. Called only for bots that are attached.
         send: Hands a command to the venue.
+        identity: This connector's number in its orders' ids, and with it `run` from `Journal.begin`; 0: ids of the old
+            form.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class OrderManager:
         journal: Journal | None,
         emit: Callable[[str, Update], None],
         send: Callable[[Command], None],
+        identity: int = 0,
     ) -> None:
         self._emit = emit
         self._send = send
@@ -91,13 +96,14 @@ class OrderManager:
         self._reused = 0
         self._look_after_ns = 0
         self.counters = Counters()
-        self.store = Store(ClientIds(prefix, run), journal)
+        self.store = Store(ClientIds(prefix, run, identity), journal)
         self.courier = Courier(self.store, self._out)
         self.teller = Teller(self.store, self._out)
         self._requests = Requests(self.store, self.courier, self.teller, limits, self.counters)
         self._endings = Endings(self.store, self.courier, self._requests, self.counters)
         self._news = News(self.store, self.courier, self.teller, self._endings, self.counters)
-        self._reconciler = Reconciler(self._news)
+        self.strays = Strays(self.store, self.courier, self._out)
+        self._reconciler = Reconciler(self._news, self.strays)
         self._news.bind(self._reconciler)
 
     # --- Instruments and bots -----------------------------------------------------------------------------------
@@ -105,20 +111,46 @@ class OrderManager:
     def add_instrument(self, instrument: Instrument) -> None:
         """Make an instrument known, or known anew (its filters changed); before anything else names it.
 
-        Raises:
-            DataError: The journal's lots of it do not fit its lots of today.
+        What the journal holds in lots that do not fit those of today is left there, and the instrument is not traded.
         """
         self.store.add_instrument(instrument)
         self._requests.instrument_changed(instrument.symbol)
 
+    def on_instruments(self, instruments: Sequence[Instrument], now_ns: int) -> None:
+        """Instruments are described anew.
+
+        The orders of one whose steps have changed are cancelled: bots and exchange do not mean the same by its prices
+        and quantities any more.
+        """
+        for one in instruments:
+            self.add_instrument(one)
+            if one.trouble == STEPS_CHANGED:
+                self._endings.cancel_all(one.symbol, REASON_NOT_TRADING, now_ns)
+        self._let_out(now_ns)
+
     def symbols(self) -> list[str]:
-        """The instruments that orders, positions or the journal name: those to ask about at a start."""
-        used = [
+        """The instruments that orders, positions or the journal name: those to ask about at a start.
+
+        What the journal names and the exchange does not list can't be asked about (`Store.waiting_symbols`).
+        """
+        return sorted(
             ledger.symbol
             for ledger in self.store.ledgers.values()
             if ledger.books or ledger.other_lots or ledger.last_execution_ns
-        ]
-        return sorted({*used, *self.store.waiting_symbols()})
+        )
+
+    def is_ours(self, client_id: str) -> bool:
+        """Whether an order is this connector's."""
+        return self.store.is_ours(client_id)
+
+    def on_stray(self, symbol: str, client_id: str, exch_order_id: str, now_ns: int) -> None:
+        """An open order of ours that can't be taken over as it is: it is cancelled."""
+        order = self.store.orders.get(client_id)
+        if order is not None and not order.finished_ns:
+            self.courier.want_cancel(order, now_ns)
+        elif self.store.is_ours(client_id):
+            self.strays.add(symbol, client_id, exch_order_id, "it can't be taken over", now_ns)
+        self._let_out(now_ns)
 
     def attach(
         self, bot: str, instruments: Sequence[int], limits: BotLimits, on_end: str, now_ns: int
@@ -167,7 +199,10 @@ class OrderManager:
 
     def on_outcome(self, outcome: Outcome, now_ns: int) -> None:
         """How a command ended."""
-        self._news.take_outcome(outcome, now_ns)
+        if outcome.request in self.strays.requests:
+            self.strays.take(outcome, now_ns)
+        else:
+            self._news.take_outcome(outcome, now_ns)
         self._let_out(now_ns)
 
     def on_report(self, report: Report, now_ns: int) -> None:
@@ -210,9 +245,9 @@ class OrderManager:
         """From which exchange time on a reconciliation needs the executions of an instrument."""
         return self._reconciler.since_ns(symbol)
 
-    def is_counted(self, symbol: str, trade_id: str) -> bool:
+    def is_counted(self, symbol: str, trade_id: str, side: int) -> bool:
         """Whether an execution was counted, its fee included: whose it is need not be found out."""
-        return self.store.trades.is_complete(symbol, trade_id)
+        return self.store.trades.is_complete(symbol, trade_id, side)
 
     def reconcile_due_ns(self) -> int:
         """When the next reconciliation is wanted besides those after connects; NEVER if none is."""
@@ -247,6 +282,7 @@ class OrderManager:
                 self.counters.untold_executions += order.gap_lots
                 self._news.finish(order, now_ns)
             self.courier.work(order, now_ns)
+        self.strays.tick(now_ns)
         endings_ns = self._endings.tick(now_ns)
         self._look_for_another_exchange(now_ns)
         self.store.forget(now_ns)
@@ -286,7 +322,8 @@ class OrderManager:
 
     def warnings(self) -> Iterator[Warn]:
         """What needs a person."""
-        return warnings_of(self.store)
+        yield from warnings_of(self.store)
+        yield from self.strays.warnings()
 
     def _look_for_another_exchange(self, now_ns: int) -> None:
         """Executions with ids of others are not counted, so positions are not known: nothing is traded on them."""

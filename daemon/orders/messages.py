@@ -20,6 +20,14 @@ CONFIRMED: Final = "confirmed"
 REFUSED: Final = "refused"
 UNKNOWN: Final = "unknown"
 
+# Why an instrument is not traded, `Instrument.trouble`.
+STEPS_CHANGED: Final = "steps_changed"
+"""The exchange has another tick or lot than this process counts in."""
+NOT_TRADING: Final = "not_trading"
+DELISTED: Final = "delisted"
+SET_ASIDE: Final = "set_aside"
+"""Something of it can't be taken over: an order, fill or position off the lot."""
+
 # Where a report comes from.
 BY_REPLY: Final = "reply"
 BY_STREAM: Final = "stream"
@@ -37,7 +45,9 @@ class Instrument(msgspec.Struct, frozen=True):
         min_qty_lots: Of an order; likewise `max_qty_lots` (0: no limit).
         min_notional: Smallest price * quantity of an order, in the quote currency; 0 for none.
         contract_size: Of one unit of quantity; `inverse` contracts are worth contract_size / price.
-        is_trading: False while the exchange takes no orders in it.
+        is_trading: False while no orders are taken in it, by the exchange or by this process.
+        trouble: Why not, as the key of a warning: `STEPS_CHANGED`, `NOT_TRADING`, `DELISTED` or `SET_ASIDE`.
+        why: The same for people, behind the symbol and a colon.
     """
 
     number: int
@@ -53,6 +63,8 @@ class Instrument(msgspec.Struct, frozen=True):
     is_trading: bool = True
     base: str = ""
     quote: str = ""
+    trouble: str = ""
+    why: str = ""
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True, tag="place"):
@@ -116,10 +128,12 @@ Command = Place | Amend | Withdraw | Query
 
 
 class Execution(msgspec.Struct, frozen=True, array_like=True):
-    """One fill. Counted once by (symbol, trade_id).
+    """One fill. Counted once by (symbol, trade_id, side): both sides of a self-trade have one trade id.
 
     Attributes:
+        price_tick: Its price; the nearest one if it is between two ticks.
         fee: What was paid, in `fee_asset`; negative for a rebate.
+        price: The exact price if that is on no tick (of an order from before a change of the tick), else 0.
     """
 
     symbol: str
@@ -133,6 +147,7 @@ class Execution(msgspec.Struct, frozen=True, array_like=True):
     fee: float
     fee_asset: str
     exch_ns: int
+    price: float = 0.0
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
@@ -148,6 +163,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
         execution: The fill that this report is about, if it is about one.
         has_fee: False if the execution's fee is not known yet (a short form of the fill).
         reason: Why, where the exchange says so: a REASON_* of hftd.constants, 0 if not.
+        is_off_grid: Its price, or the fill's, is on no tick; `price_tick` is the nearest.
     """
 
     source: str
@@ -165,6 +181,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     execution: Execution | None = None
     has_fee: bool = True
     reason: int = 0
+    is_off_grid: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
@@ -177,6 +194,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
         message: The exchange's own words, for the log.
         report: The order's state as the reply gives it, if it does.
         exch_ns: When the exchange handled it, 0 if unknown.
+        code: The exchange's own code of a refusal, 0 if there is none.
     """
 
     request: int
@@ -185,6 +203,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     message: str = ""
     report: Report | None = None
     exch_ns: int = 0
+    code: int = 0
 
 
 class Holding(msgspec.Struct, frozen=True, array_like=True):

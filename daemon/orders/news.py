@@ -245,7 +245,9 @@ class News:
     ) -> int:
         """Count an execution, if it is to be: NEW_TRADE, FEE_ONLY, KNOWN_TRADE or OLD_TRADE."""
         store = self.store
-        known = store.trades.note(execution.symbol, execution.trade_id, execution.exch_ns, has_fee)
+        known = store.trades.note(
+            execution.symbol, execution.trade_id, execution.exch_ns, has_fee, execution.side
+        )
         if known == OLD_TRADE:
             self.counters.old_executions += 1
             return known
@@ -332,9 +334,10 @@ class News:
     def _unknown(self, report: Report, now_ns: int) -> None:
         """A report about an order that is not known: somebody else's, or one of ours of long ago."""
         execution = report.execution
-        ours = self.store.ids.read(report.client_id)
+        ours = self.store.read_own(report.client_id)
         if ours is None:
             self.counters.foreign_reports += 1
+            self._reconciler.heard(report, now_ns)
         if execution is not None:
             self._reconciler.count_apart(execution, report.has_fee, now_ns)
         if ours is not None and _is_alive(report):

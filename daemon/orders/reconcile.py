@@ -3,7 +3,8 @@
 The rules, and what makes each one safe:
 
 - Executions are counted as if they had come by themselves; they are known by their ids, so once.
-- An open order of ours that is not known is adopted. One that is not ours is left alone.
+- An open order of ours that is not known is adopted. One that is not ours is left alone, and so is one of another
+  connector of ours (`strays.py`): each has a number of its own in its orders' ids.
 - An order that is believed open and is not listed is asked about. That it is not listed proves nothing: it may have
   been sent, or changed, after the list was made.
 - Executions that the exchange's totals speak of and that are not listed `SETTLE_NS` after they were missed are written
@@ -21,7 +22,8 @@ import structlog
 from daemon.orders.account import FEE_ONLY, NEW_TRADE, OLD_TRADE, Ledger
 from daemon.orders.journal import Traded
 from daemon.orders.machine import DONE, NEVER, SENT, Order, write_off
-from daemon.orders.messages import Execution, Holding, Report
+from daemon.orders.messages import SET_ASIDE, STEPS_CHANGED, Execution, Holding, Report
+from daemon.orders.strays import Strays
 from hftd.constants import NEW, PARTIALLY_FILLED
 
 if TYPE_CHECKING:
@@ -75,8 +77,9 @@ class Reconciliation(msgspec.Struct, frozen=True):
 class Reconciler:
     """See the module."""
 
-    def __init__(self, news: "News") -> None:
+    def __init__(self, news: "News", strays: Strays) -> None:
         self._news = news
+        self._strays = strays
         self._store = news.store
         self._courier = news.courier
         self._teller = news.teller
@@ -111,6 +114,10 @@ class Reconciler:
         del symbol  # all instruments were asked about each time
         return max(0, self._store.settled_ns - OVERLAP_NS)
 
+    def heard(self, report: Report, now_ns: int) -> None:
+        """An order of somebody else's is told of."""
+        self._strays.heard(report, now_ns)
+
     # --- Executions whose order is not known ----------------------------------------------------------------------
 
     def count_apart(self, execution: Execution, has_fee: bool, now_ns: int) -> bool:
@@ -119,12 +126,14 @@ class Reconciler:
         ledger = store.ledgers.get(execution.symbol)
         if ledger is None:
             return False
-        ours = store.ids.read(execution.client_id)
+        ours = store.read_own(execution.client_id)
         if execution.exch_ns < store.settled_ns - OVERLAP_NS:
             # From before this account was looked after.
             self._counters.old_executions += 1
             return False
-        known = store.trades.note(execution.symbol, execution.trade_id, execution.exch_ns, has_fee)
+        known = store.trades.note(
+            execution.symbol, execution.trade_id, execution.exch_ns, has_fee, execution.side
+        )
         if known not in (NEW_TRADE, FEE_ONLY):
             if known == OLD_TRADE:
                 self._counters.old_executions += 1
@@ -141,7 +150,10 @@ class Reconciler:
             ledger.count(book, execution, has_fee, now_ns)
         elif book is not None:
             ledger.count_fee(book, execution)
-        store.traded(book, Traded(execution.symbol, execution.trade_id, execution.exch_ns, has_fee))
+        store.traded(
+            book,
+            Traded(execution.symbol, execution.trade_id, execution.exch_ns, has_fee, "", execution.side),
+        )
         if book is not None:
             self._teller.account(book.bot, ledger)
         return known == NEW_TRADE
@@ -160,6 +172,9 @@ class Reconciler:
             self.want(now_ns)
 
     def _compare(self, ledger: Ledger, lots: int, now_ns: int, *, is_asked: bool) -> Difference | None:
+        if ledger.instrument.trouble in (STEPS_CHANGED, SET_ASIDE):
+            # What the exchange says of it may be among what could not be taken over.
+            return None
         expected = ledger.account_lots
         if not ledger.has_holding:
             # The first that is heard of it: what is there was there before.
@@ -213,15 +228,17 @@ class Reconciler:
         self._counters.reconciliations += 1
         listed: set[str] = set()
         adopted: list[str] = []
-        foreign = 0
+        foreign: list[Report] = []
         for report in open_orders:
             listed.add(report.client_id)
             if report.client_id not in store.orders:
                 if not self._adopt(report, asked_ns):
-                    foreign += 1
+                    foreign.append(report)
                     continue
                 adopted.append(report.client_id)
             self._news.take_report(report, now_ns, asked_ns)
+        self._strays.forget_unlisted(listed)
+        self._strays.listed([one for one in foreign if not store.is_ours(one.client_id)], now_ns)
         missed, deferred = self._count(executions, now_ns)
         self._counters.missed_executions += missed
         queried = self._ask_about_unlisted(listed, asked_ns, now_ns)
@@ -233,12 +250,12 @@ class Reconciler:
             store.settled(asked_ns)
         else:
             self.want(now_ns + GAP_NS)
-        self._counters.foreign_orders = foreign
+        self._counters.foreign_orders = len(foreign)
         return Reconciliation(
             missed_executions=missed,
             adopted=tuple(adopted),
             queried=tuple(queried),
-            foreign=foreign,
+            foreign=len(foreign),
             differences=tuple(differences),
             is_settled=not queried
             and not store.gaps
@@ -249,8 +266,14 @@ class Reconciler:
     def _adopt(self, report: Report, asked_ns: int) -> bool:
         """Make an order of a report about one of ours that is not known; whether it is ours."""
         store = self._store
-        ours = store.ids.read(report.client_id)
+        ours = store.read_own(report.client_id)
         if ours is None or report.symbol not in store.ledgers:
+            return False
+        if report.symbol in store.unfit:
+            # What the journal has of it is in other lots than the report.
+            self._strays.add(
+                report.symbol, report.client_id, report.exch_order_id, store.unfit[report.symbol], asked_ns
+            )
             return False
         if report.status not in (NEW, PARTIALLY_FILLED):
             return False
@@ -304,7 +327,7 @@ class Reconciler:
             if order is not None:
                 missed += self._news.take_execution(order, execution, now_ns)
             elif not execution.client_id and execution.symbol in unnamed:
-                if not store.trades.knows(execution.symbol, execution.trade_id):
+                if not store.trades.knows(execution.symbol, execution.trade_id, execution.side):
                     deferred.add(execution.symbol)
             else:
                 missed += self.count_apart(execution, True, now_ns)
@@ -346,7 +369,12 @@ class Reconciler:
             if ledger.counted_ns >= asked_ns or symbol in gaps:
                 # An execution came meanwhile, or is to come.
                 continue
-            if holding is None and not ledger.has_holding and ledger.account_lots == 0:
+            if (
+                holding is None
+                and not ledger.has_holding
+                and ledger.account_lots == 0
+                and ledger.instrument.trouble != SET_ASIDE
+            ):
                 ledger.has_holding = True
                 continue
             difference = self._compare(ledger, holding.qty_lots if holding else 0, now_ns, is_asked=True)

@@ -208,5 +208,15 @@ def warnings_of(store: "Store") -> Iterator[Warn]:
             f"{store.trades.reused:,} executions came with ids that the journal has for others, and are not counted: "
             "has the exchange begun anew? then end this connector and delete its journal",
         )
+    for symbol in store.waiting_symbols():
+        books, orders = store.left_in(symbol)
+        yield Warn(
+            "set_aside",
+            f"{symbol}: the exchange does not list it; what the journal has of it ({books} bots' accounts, {orders} "
+            "orders that were open) is kept as it is, and is not traded",
+            symbol,
+        )
+    for symbol, why in store.unfit.items():
+        yield Warn("set_aside", f"{symbol}: {why}", symbol)
     if store.gaps:
         yield Warn("executions_missing", f"executions of {len(store.gaps)} orders are missing")

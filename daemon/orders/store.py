@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Final
 
+import msgspec
 import structlog
 
 from daemon.orders.account import BotBook, Ledger, Trades
-from daemon.orders.client_ids import ClientIds, bot_hash
+from daemon.orders.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
 from daemon.orders.journal import Begin, BotRow, Halt, Journal, Row, Settled, Steps, Traded
 from daemon.orders.limits import BotLimits, CompiledLimits, RateGate
 from daemon.orders.machine import NEVER, SENT, UNSURE, Order
-from daemon.orders.messages import Instrument
+from daemon.orders.messages import SET_ASIDE, Instrument
 from hftd.constants import BUY
 from hftd.errors import DataError, RefusedError
 
@@ -86,6 +87,13 @@ class Store:
         self.orders_sent = 0
         self.gaps: dict[str, int] = {}
         self.is_restored = False
+        self.own = {ids.identity}
+        """The numbers of this connector in its orders' ids: this one, and those that it had."""
+        self.adopts_old = True
+        """Whether ids of before connectors had numbers are taken for this one's."""
+        self.unfit: dict[str, str] = {}
+        """Instruments of which the journal holds what is no whole number of today's lots, and what."""
+        self._run = ids.run
         self._finished: deque[tuple[int, str]] = deque()
         self._dirty_orders: dict[str, Order] = {}
         self._dirty_books: dict[tuple[str, str], BotBook] = {}
@@ -93,13 +101,38 @@ class Store:
         self._waiting: dict[str, list[Order | BotBook]] = {}
         self._steps: dict[str, Steps] = {}
         if journal is not None:
+            self.own |= journal.identities.keys()
             self._take(journal.take_rows())
-            self._rows.append(Begin(ids.prefix, ids.run, self.settled_ns, journal.account))
+            self._rows.append(self._begin())
+
+    def _begin(self) -> Begin:
+        ids = self.ids
+        account = self.journal.account if self.journal is not None else ""
+        return Begin(ids.prefix, ids.run, self.settled_ns, account, ids.identity)
+
+    # --- Whose an order is --------------------------------------------------------------------------------------
+
+    def read_own(self, client_id: str) -> ClientId | None:
+        """What the id of an order of this connector says; None for all others."""
+        found = self.ids.read(client_id)
+        if found is None:
+            return None
+        is_own = found.identity in self.own if found.identity else self.adopts_old
+        return found if is_own else None
+
+    def is_ours(self, client_id: str) -> bool:
+        """Whether an order is this connector's."""
+        return client_id in self.orders or self.read_own(client_id) is not None
 
     # --- What changes -------------------------------------------------------------------------------------------
 
     def add(self, order: Order) -> None:
         """A new order."""
+        if self.ids.run != self._run:
+            self._run = self.ids.run
+            self._rows.append(self._begin())
+            if self.journal is not None:
+                self.journal.keep(self.ids.identity, self._run)
         self.orders[order.client_id] = order
         self.by_id[order.bot, order.symbol, order.order_id] = order
         self._open(order)
@@ -149,6 +182,9 @@ class Store:
 
     def traded(self, book: BotBook | None, row: Traded) -> None:
         """An execution was counted."""
+        if row.symbol in self.unfit:
+            # What is written of it is in other lots; it is left as it is.
+            return
         self._rows.append(row)
         if book is None:
             self.steps_changed(self.ledgers[row.symbol])
@@ -157,7 +193,8 @@ class Store:
 
     def steps_changed(self, ledger: Ledger) -> None:
         """What of an account's position is no bot's changed."""
-        self._rows.append(self._steps_of(ledger))
+        if ledger.symbol not in self.unfit:
+            self._rows.append(self._steps_of(ledger))
 
     def settled(self, settled_ns: int) -> None:
         """The executions up to then are counted."""
@@ -174,7 +211,7 @@ class Store:
         bot = self.bots.get(name)
         if bot is None:
             bot = self.bots[name] = Bot(BotRow(name))
-            mark = int(name[1:]) if is_placeholder(name) else bot_hash(name)
+            mark = int(name[1:]) & MAX_BOT if is_placeholder(name) else bot_hash(name)
             self.hashes.setdefault(mark, name)
         return bot
 
@@ -280,22 +317,24 @@ class Store:
 
     def rows(self) -> Iterator[Row]:
         """All that is known, as rows of a journal."""
-        account = self.journal.account if self.journal is not None else ""
-        yield Begin(self.ids.prefix, self.ids.run, self.settled_ns, account)
+        begin = self._begin()
+        for identity in sorted(self.own - {0, begin.identity}):
+            yield msgspec.structs.replace(begin, run=0, identity=identity)
+        yield begin
         if self.halt_reason:
             yield Halt(self.halt_reason)
         for bot in self.bots.values():
             yield bot.row
         for symbol, ledger in self.ledgers.items():
-            if ledger.books or ledger.other_lots or symbol in self._steps:
+            if symbol not in self.unfit and (ledger.books or ledger.other_lots or symbol in self._steps):
                 yield self._steps_of(ledger)
                 yield from ledger.books.values()
         for symbol, waiting in self._waiting.items():
             if symbol in self._steps:
                 yield self._steps[symbol]
             yield from waiting
-        for symbol, trade_id, exch_ns, has_fee in self.trades.rows():
-            yield Traded(symbol, trade_id, exch_ns, has_fee)
+        for symbol, trade_id, side, exch_ns, has_fee in self.trades.rows():
+            yield Traded(symbol, trade_id, exch_ns, has_fee, "", side)
         yield from self.orders.values()
 
     def _steps_of(self, ledger: Ledger) -> Steps:
@@ -320,7 +359,7 @@ class Store:
             elif isinstance(row, BotBook):
                 books[row.bot, row.symbol] = row
             elif isinstance(row, Traded):
-                self.trades.note(row.symbol, row.trade_id, row.exch_ns, row.has_fee)
+                self.trades.note(row.symbol, row.trade_id, row.exch_ns, row.has_fee, row.side)
             elif isinstance(row, BotRow):
                 self.bot(row.name).row = row
             elif isinstance(row, Steps):
@@ -334,42 +373,64 @@ class Store:
             self._waiting.setdefault(row.symbol, []).append(row)
 
     def waiting_symbols(self) -> list[str]:
-        """Instruments that the journal names and that are not known yet."""
+        """Instruments that the journal names and that are not known: the exchange does not list them."""
         return sorted({*self._waiting, *self._steps} - set(self.ledgers))
+
+    def left_in(self, symbol: str) -> tuple[int, int]:
+        """What the journal holds of an instrument and is set aside: bots' accounts, and orders that were open."""
+        rows = self._waiting.get(symbol, ())
+        books = sum(isinstance(row, BotBook) for row in rows)
+        return books, sum(isinstance(row, Order) and not row.finished_ns for row in rows)
 
     def add_instrument(self, instrument: Instrument) -> None:
         """Make an instrument known, and restore what the journal holds of it.
 
-        Raises:
-            DataError: Its lots are others than the journal's, and what the journal holds is no whole number of them.
+        If that is no whole number of today's lots, it stays in the journal as it is, and the instrument is not traded.
         """
         symbol = instrument.symbol
         ledger = self.ledgers.get(symbol)
-        if ledger is not None:
-            self.by_number.pop(ledger.number, None)
-            ledger.describe(instrument)
-            self.by_number[instrument.number] = ledger
-            return
-        ledger = self.ledgers[symbol] = Ledger(instrument)
+        if ledger is None:
+            ledger = self.ledgers[symbol] = Ledger(instrument)
+            try:
+                self._restore_rows(ledger)
+            except DataError as error:
+                self.unfit[symbol] = error.what
+                _log.error("set aside", what="journal", symbol=symbol, why=error.what)
+        self.by_number.pop(ledger.number, None)
+        if symbol in self.unfit:
+            instrument = msgspec.structs.replace(
+                instrument, is_trading=False, trouble=SET_ASIDE, why=self.unfit[symbol]
+            )
+        ledger.describe(instrument)
         self.by_number[instrument.number] = ledger
-        waiting = self._waiting.pop(symbol, [])
+
+    def _restore_rows(self, ledger: Ledger) -> None:
+        symbol, instrument = ledger.symbol, ledger.instrument
+        waiting = self._waiting.get(symbol, [])
         steps = self._steps.get(symbol)
         tick, lot = Fraction(1), Fraction(1)
+        other_lots = 0
         if steps is not None:
             tick = Fraction(steps.tick_size) / Fraction(instrument.tick_size)
             lot = Fraction(steps.lot_size) / Fraction(instrument.lot_size)
-            ledger.other_lots = ledger.account_lots = _scaled(steps.other_lots, lot, symbol)
+            other_lots = _scaled(steps.other_lots, lot, symbol)
+        books = [row for row in waiting if isinstance(row, BotBook)]
+        positions = [_scaled(book.position_lots, lot, symbol) for book in books]
+        # From here on nothing can fail.
+        self._waiting.pop(symbol, None)
+        if steps is not None:
+            ledger.other_lots = ledger.account_lots = other_lots
             ledger.has_holding = steps.has_holding
+        for book, position_lots in zip(books, positions, strict=True):
+            if lot != 1:
+                book.position_lots = position_lots
+                book.volume_lots = round(book.volume_lots * lot)
+            book.buy_lots = book.sell_lots = 0
+            ledger.books[book.bot] = book
+            ledger.account_lots += book.position_lots
+            self.bot(book.bot)
         for row in waiting:
-            if isinstance(row, BotBook):
-                if lot != 1:
-                    row.position_lots = _scaled(row.position_lots, lot, symbol)
-                    row.volume_lots = round(row.volume_lots * lot)
-                row.buy_lots = row.sell_lots = 0
-                ledger.books[row.bot] = row
-                ledger.account_lots += row.position_lots
-                self.bot(row.bot)
-            else:
+            if isinstance(row, Order):
                 if tick != 1 or lot != 1:
                     _rescale(row, tick, lot)
                 self._restore(row)
@@ -415,9 +476,10 @@ def _scaled(lots: int, factor: Fraction, symbol: str) -> int:
     scaled = lots * factor
     if scaled.denominator != 1:
         raise DataError(
-            f"the journal holds {lots} lots of {symbol} that are no whole number of its lots of today",
+            f"the journal holds {lots} lots of {symbol} that are no whole number of its lots of today: the exchange "
+            "has changed its lot_size. It is left as it is, and orders in the symbol are refused; close the position "
+            "at the exchange, end the connector and move the journal away",
             where=symbol,
-            hint="the exchange changed its lot size; move the journal away, and it is learned anew what is open",
         )
     return int(scaled)
 

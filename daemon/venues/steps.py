@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 
 DIGITS_MAX: Final = 28
@@ -13,6 +14,10 @@ _NUMBER: Final = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,2}
 
 class NumberError(ValueError):
     """A text that is no number, or no whole number of steps."""
+
+
+class OffGridError(NumberError):
+    """A number that is no whole number of steps."""
 
 
 class Step:
@@ -83,10 +88,21 @@ class Step:
         else:
             count, rest = divmod(digits, self._units * 10**-shift)
         if rest:
-            raise NumberError(f"{text} is no whole number of {self.size}")
+            raise OffGridError(f"{text} is no whole number of {self.size}")
         if count > COUNT_MAX:
             raise NumberError(f"{text} is too large")
         return -count if sign else count
+
+    def nearest(self, text: str) -> int:
+        """The number of steps that is nearest to a decimal text; of two, the even one.
+
+        Raises:
+            NumberError: It is no number, or beyond 64 bits.
+        """
+        count = round(Fraction(decimal_of(text)) / Fraction(self.size))
+        if abs(count) > COUNT_MAX:
+            raise NumberError(f"{text} is too large")
+        return count
 
     def __repr__(self) -> str:
         return f"Step({self.size})"

@@ -19,7 +19,18 @@ import msgspec
 
 from daemon.orders.messages import Execution, Holding
 from daemon.venues.binancefutures.codes import SIDES
-from daemon.venues.binancefutures.instruments import DECODE_ERRORS, Id, Ms, Steps, WireError
+from daemon.venues.binancefutures.instruments import (
+    DECODE_ERRORS,
+    Id,
+    Ms,
+    Odd,
+    OddItemError,
+    Steps,
+    WireError,
+    known_steps,
+    lots_of,
+    price_of,
+)
 from daemon.venues.steps import NumberError, float_of
 
 _MS_NS: Final = 1_000_000
@@ -87,6 +98,11 @@ class _ServerTime(msgspec.Struct, frozen=True):
     serverTime: Ms  # noqa: N815
 
 
+class _OnlySymbol(msgspec.Struct, frozen=True):
+    symbol: str = ""
+    id: Id = 0
+
+
 class _Dual(msgspec.Struct, frozen=True):
     dualSidePosition: bool  # noqa: N815
 
@@ -96,6 +112,23 @@ def _decoded(data: bytes, kind: type[T] | Any, what: str) -> Any:
         return msgspec.json.decode(data, type=kind)
     except DECODE_ERRORS as error:
         raise WireError(f"{what}: {error}") from None
+
+
+def _items(data: bytes, kind: type[T], what: str, noun: str, odd: list[Odd] | None) -> list[T]:
+    """The items of a list. One that can't be read goes to `odd`, or is the end of it if there is no such list."""
+    items: list[T] = []
+    for raw in _decoded(data, list[msgspec.Raw], what):
+        try:
+            items.append(msgspec.json.decode(raw, type=kind))
+        except DECODE_ERRORS as error:
+            if odd is None:
+                raise WireError(f"{what}: {error}") from None
+            try:
+                names = msgspec.json.decode(raw, type=_OnlySymbol)
+            except DECODE_ERRORS:
+                names = _OnlySymbol()
+            odd.append(Odd(noun, names.symbol, str(names.id or names.symbol), f"it can't be read: {error}"))
+    return items
 
 
 def read_listen_key(body: bytes) -> str:
@@ -120,20 +153,50 @@ def read_is_hedge_mode(body: bytes) -> bool:
     return _decoded(body, _Dual, "the position mode").dualSidePosition
 
 
-def read_holdings(body: bytes, steps: Mapping[str, Steps]) -> list[Holding]:
+def read_holdings(body: bytes, steps: Mapping[str, Steps], odd: list[Odd] | None = None) -> list[Holding]:
     """The positions; symbols that are not listed are flat.
 
+    Args:
+        body: The answer.
+        steps: The symbols that are known.
+        odd: Takes the positions that can't be taken over: of symbols that are not known, off the lot, or of an account
+            in hedge mode. None: the first of them is an error.
+
     Raises:
-        WireError: A position can't be read, or the account is in hedge mode.
+        WireError: It is no list of positions.
     """
     holdings: list[Holding] = []
-    for one in _decoded(body, list[_Position], "positions"):
-        if one.positionSide != "BOTH":
-            if one.positionAmt.strip("-0."):
-                raise WireError(f"{one.symbol[:80]!r} has a {one.positionSide[:20]!r} position: hedge mode")
-            continue
-        holdings.append(holding_of(one.symbol, one.positionAmt, one.entryPrice, one.updateTime, steps))
+    for one in _items(body, _Position, "positions", "position", odd):
+        try:
+            if (
+                holding := position_of(
+                    one.symbol, one.positionAmt, one.entryPrice, one.positionSide, one.updateTime, steps
+                )
+            ) is not None:
+                holdings.append(holding)
+        except WireError as error:
+            if odd is None:
+                raise
+            odd.append(Odd("position", one.symbol, one.symbol, str(error)))
     return holdings
+
+
+def position_of(
+    symbol: str, amount: str, entry_price: str, side: str, time_ms: int, steps: Mapping[str, Steps]
+) -> Holding | None:
+    """A position from its texts; None for what is no position: the empty sides of hedge mode, or nothing of a symbol
+    that is not known.
+
+    Raises:
+        OddItemError: It can't be taken over.
+        WireError: A number makes no sense.
+    """
+    is_flat = not amount.strip("-0.")
+    if is_flat and (side != "BOTH" or symbol not in steps):
+        return None
+    if side != "BOTH":
+        raise OddItemError(symbol, f"{symbol[:80]!r} has a {side[:20]!r} position: hedge mode")
+    return holding_of(symbol, amount, entry_price, time_ms, steps)
 
 
 def holding_of(
@@ -142,55 +205,57 @@ def holding_of(
     """A position from its texts.
 
     Raises:
-        WireError: The symbol is not known, or a number makes no sense.
+        OddItemError: The symbol is not known, or the position is on no lot.
+        WireError: A number makes no sense.
     """
-    known = steps.get(symbol)
-    if known is None:
-        raise WireError(f"the symbol {symbol[:80]!r} of a position is not known")
+    known = known_steps(symbol, steps)
     try:
-        return Holding(symbol, known.lot.count(amount), float_of(entry_price), time_ms * _MS_NS)
+        return Holding(symbol, lots_of(known, amount), float_of(entry_price), time_ms * _MS_NS)
     except NumberError as error:
         raise WireError(f"the position in {symbol}: {error}") from None
 
 
-def read_balances(body: bytes) -> list[Balance]:
-    """The balances of all assets."""
-    try:
-        return [
-            Balance(one.asset, float_of(one.balance), one.updateTime * _MS_NS)
-            for one in _decoded(body, list[_Balance], "balances")
-        ]
-    except NumberError as error:
-        raise WireError(f"balances: {error}") from None
+def read_balances(body: bytes, odd: list[Odd] | None = None) -> list[Balance]:
+    """The balances of all assets; one that makes no sense goes to `odd`, or is an error if there is no such list."""
+    balances: list[Balance] = []
+    for one in _items(body, _Balance, "balances", "balance", odd):
+        try:
+            balances.append(Balance(one.asset, float_of(one.balance), one.updateTime * _MS_NS))
+        except NumberError as error:
+            if odd is None:
+                raise WireError(f"balances: {error}") from None
+            odd.append(Odd("balance", one.asset, one.asset, str(error)))
+    return balances
 
 
-def read_trades(body: bytes) -> list[TradeText]:
-    """The fills of one page, oldest first."""
-    return sorted(_decoded(body, list[TradeText], "fills"), key=lambda one: one.id)
+def read_trades(body: bytes, odd: list[Odd] | None = None) -> list[TradeText]:
+    """The fills of one page, oldest first; one that can't be read goes to `odd`, or is an error without such a list."""
+    return sorted(_items(body, TradeText, "fills", "fill", odd), key=lambda one: one.id)
 
 
 def execution_of(trade: TradeText, client_id: str, steps: Mapping[str, Steps]) -> Execution:
     """A fill of userTrades, with its order's client id as it is known otherwise (empty if it is not).
 
     Raises:
-        WireError: The symbol is not known, or a number makes no sense.
+        OddItemError: The symbol is not known, or the quantity is on no lot.
+        WireError: A number makes no sense.
     """
-    known = steps.get(trade.symbol)
-    if known is None:
-        raise WireError(f"the symbol {trade.symbol[:80]!r} of a fill is not known")
+    known = known_steps(trade.symbol, steps)
     try:
+        price_tick, exact = price_of(known, trade.price)
         return Execution(
             symbol=trade.symbol,
             trade_id=str(trade.id),
             client_id=client_id,
             exch_order_id=str(trade.orderId),
             side=SIDES[trade.side],
-            price_tick=known.tick.count(trade.price),
-            qty_lots=known.lot.count(trade.qty),
+            price_tick=price_tick,
+            qty_lots=lots_of(known, trade.qty),
             is_maker=trade.maker,
             fee=float_of(trade.commission),
             fee_asset=trade.commissionAsset,
             exch_ns=trade.time * _MS_NS,
+            price=exact,
         )
     except (KeyError, NumberError) as error:
         raise WireError(f"fill {trade.id} in {trade.symbol}: {error}") from None

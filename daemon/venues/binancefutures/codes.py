@@ -21,6 +21,10 @@ LISTEN_KEY_CODE: Final = -1125
 TOO_MANY_ORDERS_CODE: Final = -1015
 NO_SUCH_ORDER_CODES: Final = frozenset({-2011, -2013})
 
+NO_SUCH_SYMBOL_CODE: Final = -1121
+INSTRUMENT_CODES: Final = frozenset({-1111, -4013, -4014, -4023, -4108, -4140, NO_SUCH_SYMBOL_CODE})
+"""Refusals that an instrument's description should have foreseen: steps, or a status, are others than we know."""
+
 TOO_MANY_STATUSES: Final = frozenset({418, 429})
 """Too many requests: not handled; the answer says for how long to be quiet."""
 

@@ -79,6 +79,10 @@ class BinanceFuturesConfig(ConnectorConfig, frozen=True):
         """Where market data is, as combined streams."""
         return f"{self._streams_base()}{'/public' if self.is_routed else ''}/stream"
 
+    def contracts_url(self) -> str:
+        """Where listings, delistings and changes of status are said, as combined streams."""
+        return f"{self._streams_base()}{'/market' if self.is_routed else ''}/stream"
+
     def user_url(self) -> str:
         """Where the account's events are; `/ws/<listen key>` follows."""
         return f"{self._streams_base()}{'/private' if self.is_routed else ''}"

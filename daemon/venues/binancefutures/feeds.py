@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from daemon.orders.messages import Instrument
 from daemon.venues.binancefutures import book
+from daemon.venues.binancefutures.grid import Grid
 
 HELD_MAX: Final = 4096
 """Messages that are kept while a snapshot is on its way; with more the oldest go, and the snapshot must be newer."""
@@ -21,6 +22,7 @@ class Feed:
     Attributes:
         instrument: It.
         streams: The names of its streams, the depth's first.
+        grid: Prices of it that are on no tick.
         is_valid: Whether its book is.
         wants_snapshot: Whether one was asked for, or is to be.
         held: (DIFF or BEST, u, pu, rows) of what came since the book was lost, in its order.
@@ -32,6 +34,7 @@ class Feed:
         self.number = instrument.number
         self.streams = streams
         self.sync = book.BookSync()
+        self.grid = Grid(instrument)
         self.is_valid = False
         self.wants_snapshot = False
         self.held: deque[tuple[int, int, int, NDArray[Any]]] = deque()
@@ -45,6 +48,7 @@ class Feed:
         """The book is lost: the connection broke."""
         self.sync.lose()
         self.held.clear()
+        self.grid.lose()
         self.wants_snapshot = False
         self.ahead_since_ns = 0
 

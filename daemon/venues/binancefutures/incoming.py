@@ -10,14 +10,20 @@ from daemon.connector.limiter import Limiter
 from daemon.connector.offset import ClockOffset
 from daemon.orders.messages import BY_REPLY, CONFIRMED, UNKNOWN, Command, Holding, Outcome, Report
 from daemon.venues.binancefutures.account import Balance
-from daemon.venues.binancefutures.codes import CLOCK_CODES, TOO_MANY_ORDERS_CODE, TOO_MANY_STATUSES
-from daemon.venues.binancefutures.instruments import Steps, WireError
+from daemon.venues.binancefutures.codes import (
+    CLOCK_CODES,
+    INSTRUMENT_CODES,
+    TOO_MANY_ORDERS_CODE,
+    TOO_MANY_STATUSES,
+)
+from daemon.venues.binancefutures.instruments import Odd, OddItemError, Steps, WireError
 from daemon.venues.binancefutures.orders import Reply, outcome_of_reply, read_order
 from daemon.venues.binancefutures.queries import OrderNames
 from daemon.venues.binancefutures.rest import BAN_S, Rest
+from daemon.venues.binancefutures.setaside import SetAside
 from daemon.venues.binancefutures.signing import redact
 from daemon.venues.binancefutures.trading_config import Handlers
-from daemon.venues.binancefutures.user import KeyExpired, read_event
+from daemon.venues.binancefutures.user import KeyExpired, odd_of_event, read_event
 from hftd.clock import monotonic_ns, running_ns
 
 LOGGED_BYTES_MAX: Final = 2000
@@ -41,6 +47,7 @@ class Incoming:
         secrets: What must not be in the log.
         on_clock_error: The exchange did not like a request's time.
         on_key_expired: The listen key is over.
+        set_aside: Takes what can't be taken over; None: it is unreadable like other nonsense.
     """
 
     def __init__(
@@ -55,6 +62,7 @@ class Incoming:
         secrets: Callable[[], tuple[str, ...]],
         on_clock_error: Callable[[], None],
         on_key_expired: Callable[[], None],
+        set_aside: SetAside | None = None,
     ) -> None:
         self._handlers = handlers
         self._limiter = limiter
@@ -65,6 +73,7 @@ class Incoming:
         self._secrets = secrets
         self._on_clock_error = on_clock_error
         self._on_key_expired = on_key_expired
+        self._set_aside = set_aside
         self._event_ns = 0  # when the last user event came (monotonic)
         self._unheard_ns = 0  # since when an event is waited for; 0 for not
         self.order_limits: dict[str, int] = {}
@@ -97,7 +106,16 @@ class Incoming:
                 if now_ns - self._event_ns > _RECENT_NS:
                     self._unheard_ns = now_ns
         self.counts[outcome.kind] += 1
+        if outcome.code in INSTRUMENT_CODES:
+            self._handlers.on_instruments_wanted()
+        elif report is not None and report.is_off_grid:
+            self._off_grid()
         self._handlers.on_outcome(outcome)
+
+    def _off_grid(self) -> None:
+        """A price on no tick: an order of before a change of it, or the first that is heard of one."""
+        self.counts["off_grid_prices"] += 1
+        self._handlers.on_instruments_wanted()
 
     def on_late(self, reply: Reply) -> None:
         """An answer to what is not waited for: an order in it is a fact all the same."""
@@ -140,16 +158,26 @@ class Incoming:
     def on_user_message(self, data: bytes) -> None:
         """A message of the user data stream."""
         self._event_ns, self._unheard_ns = monotonic_ns(), 0
+        odd: list[Odd] | None = None if self._set_aside is None else []
         try:
-            events = read_event(data, self._steps)
+            events = read_event(data, self._steps, odd)
         except WireError as error:
-            self._unreadable("a user event", data, error)
+            if self._set_aside is not None and isinstance(error, OddItemError):
+                odd, ended = odd_of_event(data, str(error))
+                self._set_aside.note(*odd)
+                self._set_aside.ended("open order", error.symbol, ended)
+            else:
+                self._unreadable("a user event", data, error)
             return
+        if odd and self._set_aside is not None:
+            self._set_aside.note(*odd)
         handlers = self._handlers
         for event in events:
             try:
                 if isinstance(event, Report):
                     self._names.learn(event.symbol, event.exch_order_id, event.client_id)
+                    if event.is_off_grid:
+                        self._off_grid()
                     handlers.on_report(event)
                 elif isinstance(event, Holding):
                     handlers.on_holding(event)

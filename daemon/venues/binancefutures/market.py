@@ -5,7 +5,7 @@ Limits: `STREAMS_MAX` streams, one snapshot at a time, and those of :mod:`~daemo
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 import aiohttp
@@ -30,6 +30,7 @@ from daemon.venues.binancefutures.instruments import WireError
 from daemon.venues.binancefutures.rest import Rest
 from daemon.venues.binancefutures.snapshots import Snapshots
 from daemon.venues.binancefutures.subscriptions import Subscriptions
+from daemon.warnings import Warn
 from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
 from hftd.clock import monotonic_ns, wall_ns
 from hftd.errors import RefusedError
@@ -51,6 +52,7 @@ class MarketSession:
         on_rows: Given an instrument's number, rows of `event_dtype` that hold during the call, and whether they are
             of the book (else trades or user events).
         on_book_state: Given an instrument's number and BOOK_VALID or BOOK_INVALID, when that changes.
+        on_off_grid: Told that prices on no tick have come: the exchange's description may be another by now.
         seed: Of all jitter.
     """
 
@@ -62,12 +64,14 @@ class MarketSession:
         *,
         on_rows: Callable[[int, NDArray[Any], bool], None],
         on_book_state: Callable[[int, int], None],
+        on_off_grid: Callable[[], None] = lambda: None,
         seed: int,
     ) -> None:
         self._config = config
         self._http = http
         self._on_rows = on_rows
         self._on_book_state = on_book_state
+        self._on_off_grid = on_off_grid
         self._seed = seed
         self._kinds = wire.TO_BE_FUSED if config.best_prices == "fused" else wire.AS_EVENTS
         self._best_is_book = config.best_prices == "fused"
@@ -111,6 +115,18 @@ class MarketSession:
         await supervised(
             "market", self._connect_once, backoff, supervision=self.supervision, on_down=self._on_down
         )
+
+    def warnings(self) -> Iterator[Warn]:
+        """Books that hold prices on no tick; those whose steps have changed are warned of as such."""
+        for feed in self._feeds.values():
+            if feed.grid.is_off and not feed.grid.has_changed:
+                symbol = feed.instrument.symbol
+                yield Warn(
+                    "off_grid",
+                    f"{symbol}: {feed.grid.text} is on no tick of {feed.grid.tick_size}, so its book is not valid; if "
+                    "the exchange has changed the tick, give the bots the new one and restart the connector",
+                    symbol,
+                )
 
     def statistics(self) -> dict[str, Any]:
         """Counters, for `hftd status`."""
@@ -254,14 +270,17 @@ class MarketSession:
             self.oddities.note("refused", f"the exchange refused a subscription: {read.problem}", message)
 
     def _on_depth(self, feed: Feed, data: wire.DepthUpdate, local_ns: int) -> bool:
-        rows = self._writer.depth(data.b, data.a, data.T * wire.MS_NS, local_ns)
+        rows = self._writer.depth(data.b, data.a, data.T * wire.MS_NS, local_ns, feed.grid.per_price)
         if rows is None:
             # What it would have changed is not known: the next diff won't follow.
             return False
+        has_off = self._writer.off_grid > 0
         feed.ahead_since_ns = 0
         was_joined = feed.sync.is_joined
         action = feed.sync.diff(data.u, data.pu)
         if action == book.APPLY:
+            if has_off:
+                rows = self._sort_out(feed, rows, feed.grid.on_levels)
             self._on_rows(feed.number, rows, True)
             if not was_joined:
                 self._set_valid(feed, True, "")
@@ -277,16 +296,24 @@ class MarketSession:
 
     def _on_best(self, feed: Feed, data: wire.BookTicker, local_ns: int) -> bool:
         rows = self._writer.best(
-            (data.b, data.B), (data.a, data.A), self._kinds, data.T * wire.MS_NS, local_ns
+            (data.b, data.B),
+            (data.a, data.A),
+            self._kinds,
+            data.T * wire.MS_NS,
+            local_ns,
+            feed.grid.per_price,
         )
         if rows is None:
             return False
+        has_off = self._writer.off_grid > 0
         if not feed.ahead_since_ns and feed.sync.is_joined and data.u > feed.sync.last_id:
             feed.ahead_since_ns = self._last_ns
         if self._best_is_book and not feed.is_valid:
             feed.hold(BEST, data.u, -1, rows)
-        else:
-            self._on_rows(feed.number, rows, self._best_is_book)
+            return True
+        if has_off or feed.grid.best_is_off:
+            rows = self._sort_out(feed, rows, feed.grid.on_best)
+        self._on_rows(feed.number, rows, self._best_is_book)
         return True
 
     def _on_trade(self, feed: Feed, data: wire.Trade, local_ns: int) -> bool:
@@ -306,13 +333,37 @@ class MarketSession:
         if feed.is_valid == is_valid:
             return
         feed.is_valid = is_valid
-        symbol = feed.instrument.symbol
         if is_valid:
             feed.resyncs += 1
+        self._tell_state(feed, why)
+
+    def _tell_state(self, feed: Feed, why: str) -> None:
+        """What the book is worth: it must be synchronised, and on the instrument's ticks."""
+        is_valid = feed.is_valid and not feed.grid.is_off
+        symbol = feed.instrument.symbol
+        if is_valid:
             _log.info("book valid", symbol=symbol)
         else:
-            _log.warning("book not valid", symbol=symbol, why=why)
+            _log.warning("book not valid", symbol=symbol, why=why or f"{feed.grid.text} is on no tick")
         self._on_book_state(feed.number, BOOK_VALID if is_valid else BOOK_INVALID)
+
+    def _sort_out(
+        self, feed: Feed, rows: NDArray[Any], keep: Callable[[NDArray[Any]], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """Leave out rows whose price is on no tick."""
+        was_off = feed.grid.is_off
+        rows = keep(rows)
+        if feed.grid.is_off != was_off:
+            self._tell_state(feed, "")
+            self._on_off_grid()
+        return rows
+
+    def hold(self, number: int, why: str) -> None:
+        """An instrument's steps are others than those that it is followed with: its book is not valid any more."""
+        feed = self._feeds.get(number)
+        if feed is not None and not feed.grid.has_changed:
+            feed.grid.has_changed = True
+            self._tell_state(feed, why)
 
     def _want_snapshot(self, feed: Feed) -> None:
         if not feed.wants_snapshot:
@@ -327,7 +378,10 @@ class MarketSession:
     def _on_snapshot(self, feed: Feed, snapshot: wire.Snapshot) -> bool:
         """A snapshot came; False if another one is needed."""
         local_ns = wall_ns()
-        rows = self._writer.snapshot(snapshot.bids, snapshot.asks, snapshot.T * wire.MS_NS, local_ns)
+        rows = self._writer.snapshot(
+            snapshot.bids, snapshot.asks, snapshot.T * wire.MS_NS, local_ns, feed.grid.per_price
+        )
+        has_off = self._writer.off_grid > 0
         if rows is None:
             self.oddities.note("numbers", "levels of a snapshot that are none", bytes(snapshot.bids)[:600])
             return False
@@ -335,6 +389,8 @@ class MarketSession:
             feed.stale_snapshots += 1
             return False
         feed.wants_snapshot = False
+        if has_off or feed.grid.is_off:
+            rows = self._sort_out(feed, rows, feed.grid.on_snapshot)
         self._on_rows(feed.number, rows, True)
         held, feed.held = feed.held, deque()
         for kind, last_id, previous_id, kept in held:
@@ -351,12 +407,12 @@ class MarketSession:
             if feed.wants_snapshot:
                 feed.hold(BEST, last_id, -1, rows)
             elif last_id > snapshot_id:
-                self._on_rows(feed.number, rows, True)
+                self._on_rows(feed.number, self._sort_out(feed, rows, feed.grid.on_best), True)
             return
         was_joined = feed.sync.is_joined
         action = feed.sync.diff(last_id, previous_id)
         if action == book.APPLY:
-            self._on_rows(feed.number, rows, True)
+            self._on_rows(feed.number, self._sort_out(feed, rows, feed.grid.on_levels), True)
             if not was_joined:
                 self._set_valid(feed, True, "")
         elif action in (book.HOLD, book.GAP):

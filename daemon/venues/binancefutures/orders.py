@@ -20,6 +20,7 @@ from daemon.orders.messages import (
     Amend,
     Command,
     Outcome,
+    Place,
     Query,
     Report,
     Withdraw,
@@ -30,13 +31,19 @@ from daemon.venues.binancefutures.instruments import (
     Code,
     Id,
     Ms,
+    Odd,
+    OddItemError,
     RateLimitText,
     Steps,
     WireError,
     counts_of_reply,
+    known_steps,
+    lots_of,
+    price_of,
+    whole_lots_of,
 )
 from daemon.venues.steps import NumberError
-from hftd.constants import LIMIT, MARKET
+from hftd.constants import LIMIT, MARKET, NEW, PARTIALLY_FILLED
 
 _MS_NS: Final = 1_000_000
 
@@ -94,12 +101,14 @@ class _Only(msgspec.Struct, frozen=True):
     id: int | str | None = None
 
 
-class _OnlyClientId(msgspec.Struct, frozen=True):
-    clientOrderId: str  # noqa: N815
+class _OnlyNames(msgspec.Struct, frozen=True):
+    clientOrderId: str = ""  # noqa: N815
+    symbol: str = ""
+    orderId: Id = 0  # noqa: N815
 
 
 _reply = msgspec.json.Decoder(Reply)
-_only_client_id = msgspec.json.Decoder(_OnlyClientId)
+_only_names = msgspec.json.Decoder(_OnlyNames)
 _only_id = msgspec.json.Decoder(_Only)
 _order = msgspec.json.Decoder(OrderText)
 _orders = msgspec.json.Decoder(list[msgspec.Raw])
@@ -139,12 +148,14 @@ def report_of(order: OrderText, steps: Mapping[str, Steps], source: str) -> Repo
     """An order as a report.
 
     Raises:
-        WireError: A symbol, state or number in it makes no sense.
+        OddItemError: Its symbol is not known, or its quantity is on no lot.
+        WireError: A state or number in it makes no sense.
     """
-    known = steps.get(order.symbol)
-    if known is None:
-        raise WireError(f"the symbol {order.symbol[:80]!r} is not known")
+    known = known_steps(order.symbol, steps)
+    # That an order has ended is known whatever its quantity was.
+    lots = lots_of if STATUSES.get(order.status) in (NEW, PARTIALLY_FILLED) else whole_lots_of
     try:
+        price_tick, exact = price_of(known, order.price)
         return Report(
             source=source,
             client_id=order.clientOrderId,
@@ -154,10 +165,11 @@ def report_of(order: OrderText, steps: Mapping[str, Steps], source: str) -> Repo
             order_type=MARKET if order.type == "MARKET" else LIMIT,
             time_in_force=TIMES_IN_FORCE.get(order.timeInForce, 0),
             status=STATUSES[order.status],
-            price_tick=known.tick.count(order.price),
-            qty_lots=known.lot.count(order.origQty),
-            cum_lots=known.lot.count(order.executedQty),
+            price_tick=price_tick,
+            qty_lots=lots(known, order.origQty),
+            cum_lots=lots(known, order.executedQty),
             exch_ns=order.updateTime * _MS_NS,
+            is_off_grid=exact != 0.0,
         )
     except (KeyError, NumberError) as error:
         raise WireError(f"an order of {order.symbol}: {error}") from None
@@ -176,11 +188,11 @@ def read_order(data: bytes | msgspec.Raw, steps: Mapping[str, Steps], source: st
     return report_of(order, steps, source)
 
 
-def read_orders(data: bytes, steps: Mapping[str, Steps]) -> tuple[list[Report], list[tuple[str, WireError]]]:
+def read_orders(data: bytes, steps: Mapping[str, Steps]) -> tuple[list[Report], list[Odd]]:
     """Read a list of orders, such as openOrders gives.
 
     Returns:
-        The orders, and of what could not be read the client id (empty if even that could not) with what is wrong.
+        The orders, and those that can't be taken over.
 
     Raises:
         WireError: It is no list.
@@ -190,20 +202,40 @@ def read_orders(data: bytes, steps: Mapping[str, Steps]) -> tuple[list[Report], 
     except DECODE_ERRORS as error:
         raise WireError(f"a list of orders: {error}") from None
     reports: list[Report] = []
-    unread: list[tuple[str, WireError]] = []
+    odd: list[Odd] = []
     for item in items:
         try:
             reports.append(read_order(item, steps, BY_QUERY))
         except WireError as error:
-            unread.append((_client_id_of(item), error))
-    return reports, unread
+            odd.append(_odd_order(item, error))
+    return reports, odd
 
 
-def _client_id_of(order: msgspec.Raw) -> str:
+def read_client_id(data: bytes) -> str:
+    """Whose an order is, of one that may not be to be taken over otherwise; empty if it does not say."""
     try:
-        return _only_client_id.decode(order).clientOrderId
+        return _only_names.decode(data).clientOrderId
     except DECODE_ERRORS:
         return ""
+
+
+def _odd_order(order: msgspec.Raw, error: WireError) -> Odd:
+    try:
+        names = _only_names.decode(order)
+    except DECODE_ERRORS:
+        names = _OnlyNames()
+    exch_order_id = str(names.orderId) if names.orderId > 0 else ""
+    key = exch_order_id or names.clientOrderId or str(error)[:80]
+    return Odd(
+        "open order",
+        names.symbol,
+        key,
+        str(error),
+        names.clientOrderId,
+        exch_order_id,
+        # One of somebody else's that is of an unknown kind says nothing against the symbol.
+        isinstance(error, OddItemError),
+    )
 
 
 def outcome_of_order(command: Command, data: bytes | msgspec.Raw, steps: Mapping[str, Steps]) -> Outcome:
@@ -222,6 +254,8 @@ def outcome_of_order(command: Command, data: bytes | msgspec.Raw, steps: Mapping
         return Outcome(
             command.request, UNKNOWN, 0, f"the answer is about another order, {report.client_id!r}"
         )
+    if report.is_off_grid and isinstance(command, Place | Amend):
+        return Outcome(command.request, UNKNOWN, 0, "the answer has a price that was not asked for")
     return Outcome(command.request, CONFIRMED, 0, "", report, report.exch_ns)
 
 
@@ -236,7 +270,7 @@ def outcome_of_error(command: Command, status: int, error: ErrorText | None, tex
     """
     code, message = (error.code, error.msg) if error else (0, text)
     kind, reason = verdict(status, code, message)
-    return Outcome(command.request, kind, reason, f"{status} {code} {message[:200]}")
+    return Outcome(command.request, kind, reason, f"{status} {code} {message[:200]}", code=code)
 
 
 def outcome_of_reply(command: Command, reply: Reply, steps: Mapping[str, Steps]) -> Outcome:

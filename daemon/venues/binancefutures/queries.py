@@ -19,10 +19,18 @@ from daemon.venues.binancefutures.account import (
     read_is_hedge_mode,
     read_trades,
 )
-from daemon.venues.binancefutures.codes import NO_SUCH_ORDER_CODES
-from daemon.venues.binancefutures.instruments import ExchangeInfo, Steps, WireError, read_exchange_info
-from daemon.venues.binancefutures.orders import read_order, read_orders
+from daemon.venues.binancefutures.codes import NO_SUCH_ORDER_CODES, NO_SUCH_SYMBOL_CODE, SIDES
+from daemon.venues.binancefutures.instruments import (
+    Catalog,
+    ExchangeInfo,
+    Odd,
+    Steps,
+    WireError,
+    read_exchange_info,
+)
+from daemon.venues.binancefutures.orders import read_client_id, read_order, read_orders
 from daemon.venues.binancefutures.rest import ExchangeError, Rest
+from daemon.venues.binancefutures.setaside import SetAside
 from hftd.clock import running_ns
 from hftd.errors import HftdError
 
@@ -46,7 +54,7 @@ TradesPage = Callable[[list[tuple[str, object]]], Awaitable[list[TradeText]]]
 _log = structlog.get_logger("hftd.connector")
 
 
-def none_is_counted(_symbol: str, _trade_id: str) -> bool:
+def none_is_counted(_symbol: str, _trade_id: str, _side: int) -> bool:
     """Whose each fill is, is wanted."""
     return False
 
@@ -116,46 +124,46 @@ class Queries:
     Args:
         rest: Where they are asked.
         steps: The symbols that are known; filled by `exchange_info`.
-        prefix: Of our client ids: an open order of ours that can't be read is an error, another's is left out.
+        prefix: Of our client ids.
+
+    Attributes:
+        catalog: The instruments.
+        set_aside: What can't be taken over.
+        is_ours: Whether a client id is one of this connector's.
+        on_unread_order: Told symbol, client id and the exchange's id of an open order of ours that can't be read.
     """
 
     def __init__(self, rest: Rest, steps: dict[str, Steps], prefix: str) -> None:
         self._rest = rest
         self._steps: Mapping[str, Steps] = steps
-        self._prefix = prefix
-        self._numbers: dict[str, int] = {}
+        self.catalog = Catalog(steps)
+        self.set_aside = SetAside(self.catalog)
         self.names = OrderNames()
-        self.unread = 0
-        """Foreign orders that could not be read."""
+        self.is_ours: Callable[[str], bool] = lambda client_id: client_id.startswith(f"{prefix}:")
+        self.on_unread_order: Callable[[str, str, str], None] = lambda _symbol, _client_id, _exch_order_id: (
+            None
+        )
 
     async def exchange_info(self) -> ExchangeInfo:
-        """The instruments and limits; a symbol keeps the number that it got first."""
+        """The instruments and limits; see `Catalog`."""
         info = read_exchange_info(await self._rest.ask("/fapi/v1/exchangeInfo", auth="none", timeout_s=30.0))
         if info.unread:
             _log.warning(
                 "symbols that can't be read are left out", count=len(info.unread), first=info.unread[0]
             )
-        numbers = self._numbers
-        return msgspec.structs.replace(
-            info,
-            instruments=[
-                msgspec.structs.replace(one, number=numbers.setdefault(one.symbol, len(numbers)))
-                for one in info.instruments
-            ],
-        )
+        instruments = self.catalog.take(info)
+        self.set_aside.look_again()
+        return msgspec.structs.replace(info, instruments=instruments)
 
     async def open_orders(self) -> list[Report]:
-        """All open orders of the account, others' too.
-
-        Raises:
-            WireError: One of ours can't be read.
-        """
-        reports, unread = read_orders(await self._rest.ask("/fapi/v1/openOrders", weight=40), self._steps)
-        for client_id, error in unread:
-            if not client_id or client_id.startswith(self._prefix):
-                raise error
-            self.unread += 1
-            _log.warning("an order of somebody else can't be read, and is left out", why=str(error))
+        """All open orders of the account, others' too. Those that can't be taken over are set aside."""
+        reports, odd = read_orders(await self._rest.ask("/fapi/v1/openOrders", weight=40), self._steps)
+        ours = [one for one in odd if self.is_ours(one.client_id)]
+        self.set_aside.listed(
+            "open order", [msgspec.structs.replace(one, blocks=one.blocks or one in ours) for one in odd]
+        )
+        for one in ours:
+            self.on_unread_order(one.symbol, one.client_id, one.exch_order_id)
         for report in reports:
             self.names.learn(report.symbol, report.exch_order_id, report.client_id)
         return reports
@@ -174,43 +182,76 @@ class Queries:
         return report
 
     async def executions(
-        self, symbol: str, since_ns: int, is_counted: Callable[[str, str], bool] = none_is_counted
+        self, symbol: str, since_ns: int, is_counted: Callable[[str, str, int], bool] = none_is_counted
     ) -> list[Execution]:
         """The fills of a symbol since a moment of the exchange's clock, oldest first, up to three months back.
 
         The answer has no client ids: those of orders that were not seen here are asked for, one by one; but not for
-        fills that are counted (`is_counted`, by symbol and trade id), of which a restart may find thousands.
+        fills that are counted (`is_counted`, by symbol, trade id and side), of which a restart may find thousands.
+        Fills that can't be taken over are set aside, and so is a symbol that the exchange knows no more.
         """
+        odd: list[Odd] = []
 
         async def page(params: list[tuple[str, object]]) -> list[TradeText]:
             body = await self._rest.ask("/fapi/v1/userTrades", [("symbol", symbol), *params], weight=5)
-            return read_trades(body)
+            return read_trades(body, odd)
 
         now_ms = self._rest.exchange_ms(running_ns())
         since_ms = max(since_ns // _MS_NS - _OVERLAP_MS, now_ms - HISTORY_MS)
-        trades = await all_trades(page, since_ms, now_ms + 60_000)
+        try:
+            trades = await all_trades(page, since_ms, now_ms + 60_000)
+        except ExchangeError as error:
+            if error.code != NO_SUCH_SYMBOL_CODE:
+                raise
+            self.set_aside.note(
+                Odd("symbol", symbol, symbol, "the exchange knows it no more: its fills can't be asked for")
+            )
+            return []
         executions: list[Execution] = []
         for trade in trades.values():
+            side = SIDES.get(trade.side, 0)
             exch_order_id = str(trade.orderId)
             client_id = self.names.get(symbol, exch_order_id)
-            if client_id is None and is_counted(symbol, str(trade.id)):
+            if client_id is None and is_counted(symbol, str(trade.id), side):
                 client_id = ""
             elif client_id is None:
-                order = await self.order(symbol, exch_order_id=exch_order_id)
-                client_id = order.client_id if order else ""
+                client_id = await self._client_id(symbol, exch_order_id)
                 # What the exchange reads may be behind its matching: of a young one it is asked again the next time.
-                if order is not None or trade.time < now_ms - YOUNG_MS:
+                if client_id or trade.time < now_ms - YOUNG_MS:
                     self.names.learn(symbol, exch_order_id, client_id)
-            executions.append(execution_of(trade, client_id, self._steps))
+            try:
+                executions.append(execution_of(trade, client_id, self._steps))
+            except WireError as error:
+                odd.append(
+                    Odd("fill", symbol, f"{trade.id} {trade.side}", str(error), client_id, exch_order_id)
+                )
+        self.set_aside.note(*odd)
         return executions
 
+    async def _client_id(self, symbol: str, exch_order_id: str) -> str:
+        """An order's client id, empty if the exchange does not find it. Nothing else of it need be readable."""
+        try:
+            return read_client_id(
+                await self._rest.ask("/fapi/v1/order", [("symbol", symbol), ("orderId", exch_order_id)])
+            )
+        except ExchangeError as error:
+            if error.code in NO_SUCH_ORDER_CODES:
+                return ""
+            raise
+
     async def holdings(self) -> list[Holding]:
-        """The positions; a symbol that is not listed is flat."""
-        return read_holdings(await self._rest.ask("/fapi/v3/positionRisk", weight=5), self._steps)
+        """The positions; a symbol that is not listed is flat. Those that can't be taken over are set aside."""
+        odd: list[Odd] = []
+        holdings = read_holdings(await self._rest.ask("/fapi/v3/positionRisk", weight=5), self._steps, odd)
+        self.set_aside.listed("position", odd)
+        return holdings
 
     async def balances(self) -> list[Balance]:
         """The balances of all assets."""
-        return read_balances(await self._rest.ask("/fapi/v3/balance", weight=5))
+        odd: list[Odd] = []
+        balances = read_balances(await self._rest.ask("/fapi/v3/balance", weight=5), odd)
+        self.set_aside.listed("balance", odd)
+        return balances
 
     async def commission(self, symbol: str) -> Commission:
         """The account's fee rates in a symbol."""

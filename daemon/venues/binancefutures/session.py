@@ -10,8 +10,19 @@ from daemon.connector.limiter import Limiter, RateLimit
 from daemon.connector.offset import ClockOffset
 from daemon.connector.supervise import Supervision, first_to_end
 from daemon.connector.venue import Listener
-from daemon.orders.messages import REFUSED, Command, Execution, Holding, Instrument, Outcome, Report
+from daemon.orders.messages import (
+    REFUSED,
+    STEPS_CHANGED,
+    Command,
+    Execution,
+    Holding,
+    Instrument,
+    Outcome,
+    Report,
+)
 from daemon.venues.binancefutures.config import BinanceFuturesConfig
+from daemon.venues.binancefutures.contracts import ContractStream
+from daemon.venues.binancefutures.instruments import Contract
 from daemon.venues.binancefutures.market import MarketSession
 from daemon.venues.binancefutures.queries import Queries
 from daemon.venues.binancefutures.rest import Rest
@@ -58,8 +69,10 @@ class BinanceFuturesSession:
             rest,
             on_rows=listener.on_rows,
             on_book_state=listener.on_book_state,
+            on_off_grid=listener.on_instruments_wanted,
             seed=seed,
         )
+        self.contracts = ContractStream(config.contracts_url(), http, self._on_contract, seed + 7)
         self.trading: Trading | None = None
         if credentials.are_there:
             self.trading = self._trading(config, credentials, http, seed)
@@ -94,6 +107,10 @@ class BinanceFuturesSession:
                 on_report=listener.on_report,
                 on_holding=listener.on_holding,
                 on_connection=listener.on_connection,
+                on_instruments=self._on_instruments,
+                on_instruments_wanted=listener.on_instruments_wanted,
+                on_unread_order=listener.on_unread_order,
+                is_ours=listener.is_ours,
             ),
             limiter=self._limiter,
             offset=self._offset,
@@ -102,12 +119,32 @@ class BinanceFuturesSession:
     async def instruments(self) -> list[Instrument]:
         """The exchange's instruments, in its order."""
         if self.trading is not None:
-            return await self.trading.instruments()
-        info = await self._queries.exchange_info()
-        for name, (limit, interval_ns) in info.limits.items():
-            if name.startswith("weight"):
-                self._limiter.set_limit(RateLimit(name, limit, interval_ns, limit // 10))
-        return info.instruments
+            instruments = await self.trading.instruments()
+        else:
+            info = await self._queries.exchange_info()
+            for name, (limit, interval_ns) in info.limits.items():
+                if name.startswith("weight"):
+                    self._limiter.set_limit(RateLimit(name, limit, interval_ns, limit // 10))
+            instruments = info.instruments
+        self._hold(instruments)
+        return instruments
+
+    def _hold(self, instruments: Sequence[Instrument]) -> None:
+        """Books of instruments whose steps have changed are not valid any more."""
+        for one in instruments:
+            if one.trouble == STEPS_CHANGED:
+                self.market.hold(one.number, one.why)
+
+    def _on_instruments(self, instruments: Sequence[Instrument]) -> None:
+        self._hold(instruments)
+        self._listener.on_instruments(instruments)
+
+    def _on_contract(self, contract: Contract) -> None:
+        """The exchange says what happens to a contract: exchangeInfo has the rest."""
+        catalog = self._queries.catalog if self.trading is None else self.trading.catalog
+        if (stopped := catalog.hear(contract)) is not None:
+            self._on_instruments([stopped])
+        self._listener.on_instruments_wanted()
 
     def subscribe(self, instrument: Instrument) -> None:
         """Follow an instrument's market."""
@@ -131,7 +168,7 @@ class BinanceFuturesSession:
         return await self.trading.open_orders() if self.trading else ()
 
     async def executions(
-        self, symbol: str, since_ns: int, is_counted: Callable[[str, str], bool]
+        self, symbol: str, since_ns: int, is_counted: Callable[[str, str, int], bool]
     ) -> Sequence[Execution]:
         """A symbol's fills."""
         return await self.trading.executions(symbol, since_ns, is_counted) if self.trading else ()
@@ -142,7 +179,7 @@ class BinanceFuturesSession:
 
     async def run(self) -> None:
         """Keep all connections up until cancelled."""
-        runs = [self.market.run()]
+        runs = [self.market.run(), self.contracts.run()]
         if self.trading is not None:
             runs.append(self.trading.run())
         await first_to_end(*runs)
@@ -169,7 +206,9 @@ class BinanceFuturesSession:
 
     def warnings(self) -> Iterable[Warn]:
         """What needs a person."""
-        return ()
+        yield from self.market.warnings()
+        if self.trading is not None:
+            yield from self.trading.warnings()
 
     def market_counters(self, number: int) -> dict[str, int]:
         """Counters of an instrument's market."""
@@ -182,6 +221,8 @@ class BinanceFuturesSession:
         """All other counters."""
         found = {f"odd: {kind}": count for kind, count in self.market.oddities.counts.items()}
         found["market_bytes"] = self.market.bytes
+        found["contract_events"] = self.contracts.events
+        found["contract_stream_is_up"] = int(self.contracts.supervision.is_up)
         if self.trading is not None:
             found.update(self.trading.statistics())
         return found

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Final
 
 import aiohttp
@@ -15,7 +15,7 @@ from daemon.orders.messages import Command, Execution, Holding, Instrument, Plac
 from daemon.venues.binancefutures.account import Balance, Commission
 from daemon.venues.binancefutures.codes import CLOCK_CODES
 from daemon.venues.binancefutures.incoming import Incoming
-from daemon.venues.binancefutures.instruments import Steps, WireError, steps_of
+from daemon.venues.binancefutures.instruments import Catalog, Steps, WireError
 from daemon.venues.binancefutures.orders import Reply
 from daemon.venues.binancefutures.queries import Queries, none_is_counted
 from daemon.venues.binancefutures.requests import Requests
@@ -25,6 +25,7 @@ from daemon.venues.binancefutures.signing import Signer
 from daemon.venues.binancefutures.trading_config import Handlers, TradingConfig
 from daemon.venues.binancefutures.user_stream import UserStream
 from daemon.venues.binancefutures.ws_api import LogonError, OrderSocket
+from daemon.warnings import Warn
 from hftd.clock import monotonic_ns
 from hftd.constants import REASON_DISCONNECTED
 from hftd.errors import ConfigError
@@ -71,6 +72,12 @@ class Trading:
             session, config.api_url, signer, limiter, offset, recv_window_ms=config.recv_window_ms
         )
         self._queries = Queries(self._rest, self._steps, config.order_prefix)
+        queries = self._queries
+        queries.is_ours = handlers.is_ours or queries.is_ours
+        queries.on_unread_order = handlers.on_unread_order
+        queries.set_aside.on_instruments = handlers.on_instruments
+        queries.set_aside.on_wanted = handlers.on_instruments_wanted
+        self._on_instruments = handlers.on_instruments
         self._clock_wanted = asyncio.Event()
         self._countdown_wanted = asyncio.Event()
         self._incoming = Incoming(
@@ -83,6 +90,7 @@ class Trading:
             secrets=self._secrets,
             on_clock_error=self._clock_wanted.set,
             on_key_expired=lambda: self._user.abort("the listen key has expired"),
+            set_aside=self._queries.set_aside,
         )
         uses_rest = config.order_path == "rest" or config.is_rest_fallback
         self._sender = Sender(
@@ -159,7 +167,7 @@ class Trading:
         while True:
             try:
                 await self._rest.sample_clock()
-                await self.instruments()
+                self._on_instruments(await self.instruments())
                 if await self._queries.is_hedge_mode():
                     raise ConfigError(
                         "the account is in hedge mode",
@@ -309,9 +317,8 @@ class Trading:
     # ---- questions
 
     async def instruments(self) -> list[Instrument]:
-        """The instruments, numbered in the exchange's order; its limits are taken over."""
+        """The instruments, see `Catalog`; the exchange's limits are taken over."""
         info = await self._queries.exchange_info()
-        self._steps.update(steps_of(info.instruments))
         for name, (limit, interval_ns) in info.limits.items():
             # A tenth of the weight is kept for cancels.
             reserve = limit // 10 if name.startswith("weight") else 0
@@ -325,13 +332,13 @@ class Trading:
     async def open_orders(self) -> list[Report]:
         """All open orders of the account, others' too. From now on the countdown is kept for symbols with ours."""
         reports = await self._queries.open_orders()
-        ours = {one.symbol for one in reports if one.client_id.startswith(self._config.order_prefix)}
+        ours = {one.symbol for one in reports if self._queries.is_ours(one.client_id)}
         if ours - self._watched:
             self.watch(ours)
         return reports
 
     async def executions(
-        self, symbol: str, since_ns: int, is_counted: Callable[[str, str], bool] = none_is_counted
+        self, symbol: str, since_ns: int, is_counted: Callable[[str, str, int], bool] = none_is_counted
     ) -> list[Execution]:
         """The fills of a symbol since a moment of the exchange's clock, oldest first, up to three months back."""
         return await self._queries.executions(symbol, since_ns, is_counted)
@@ -358,11 +365,23 @@ class Trading:
             self._watched.discard(symbol)
         await self._queries.countdown(symbol, ms)
 
+    @property
+    def catalog(self) -> Catalog:
+        """The instruments."""
+        return self._queries.catalog
+
+    def warnings(self) -> Iterator[Warn]:
+        """What needs a person."""
+        yield from self._queries.set_aside.warnings()
+
     def statistics(self) -> dict[str, int]:
         """Counters, for ``hftd status``."""
         sender = self._sender
         return {
             **self.counts,
+            **{
+                f"set_aside_{what.replace(' ', '_')}": n for what, n in self._queries.set_aside.counts.items()
+            },
             "sent_ws": sender.sent_ws,
             "sent_rest": sender.sent_rest,
             "refused_here": sender.refused_here,

@@ -1,11 +1,11 @@
 """How an account is traded, and whom its trading side tells."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from daemon.orders.messages import Holding, Outcome, Report
+from daemon.orders.messages import Holding, Instrument, Outcome, Report
 from daemon.venues.binancefutures.account import Balance
 from daemon.venues.binancefutures.sending import SendLimits
 from daemon.venues.binancefutures.signing import RECV_WINDOW_MS, RECV_WINDOW_MS_MAX
@@ -67,6 +67,18 @@ def _ignored(balance: Balance) -> None:
     """Balances are not wanted."""
 
 
+def _unheard(instruments: Sequence[Instrument]) -> None:
+    """Changes of instruments are not wanted."""
+
+
+def _unasked() -> None:
+    """Nobody asks for instruments anew."""
+
+
+def _unguarded(symbol: str, client_id: str, exch_order_id: str) -> None:
+    """Nobody minds orders that can't be read."""
+
+
 class Handlers(msgspec.Struct, frozen=True):
     """Whom the trading side tells; none of these may wait.
 
@@ -77,6 +89,10 @@ class Handlers(msgspec.Struct, frozen=True):
         on_connection: Whether orders can be sent and their fates are heard. After each True, what was missed has to
             be asked for. False at the start.
         on_balance: A balance.
+        on_instruments: Instruments that are described anew, or not traded any more, or again.
+        on_instruments_wanted: Something says that exchangeInfo has news; it is to be asked for.
+        on_unread_order: Symbol, client id and exchange's id of an open order of ours that can't be taken over.
+        is_ours: Whether a client id is this connector's; None: those that begin with its prefix are.
     """
 
     on_outcome: Callable[[Outcome], None]
@@ -84,3 +100,7 @@ class Handlers(msgspec.Struct, frozen=True):
     on_holding: Callable[[Holding], None]
     on_connection: Callable[[bool], None]
     on_balance: Callable[[Balance], None] = _ignored
+    on_instruments: Callable[[Sequence[Instrument]], None] = _unheard
+    on_instruments_wanted: Callable[[], None] = _unasked
+    on_unread_order: Callable[[str, str, str], None] = _unguarded
+    is_ours: Callable[[str], bool] | None = None

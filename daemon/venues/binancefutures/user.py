@@ -15,15 +15,25 @@
 the last fill, `z` all fills, `t` the trade's id (0 for none), `n`, `N` its fee, `m` maker, `er` why it expired.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
 from daemon.orders.messages import BY_STREAM, Execution, Holding, Report
-from daemon.venues.binancefutures.account import Balance, holding_of
+from daemon.venues.binancefutures.account import Balance, position_of
 from daemon.venues.binancefutures.codes import EXPIRY_REASONS, SIDES, STATUSES, TIMES_IN_FORCE
-from daemon.venues.binancefutures.instruments import DECODE_ERRORS, Id, Ms, Steps, WireError
+from daemon.venues.binancefutures.instruments import (
+    DECODE_ERRORS,
+    Id,
+    Ms,
+    Odd,
+    Steps,
+    WireError,
+    known_steps,
+    lots_of,
+    price_of,
+)
 from daemon.venues.steps import NumberError, float_of
 from hftd import constants as c
 
@@ -86,8 +96,8 @@ class _AccountPosition(msgspec.Struct, frozen=True):
 
 class _Account(msgspec.Struct, frozen=True):
     m: str = ""
-    B: list[_AccountBalance] = []
-    P: list[_AccountPosition] = []
+    B: list[msgspec.Raw] = []
+    P: list[msgspec.Raw] = []
 
 
 class _AccountUpdate(msgspec.Struct, frozen=True, tag_field="e", tag="ACCOUNT_UPDATE"):
@@ -118,10 +128,12 @@ Event = Report | Holding | Balance | KeyExpired | Other
 
 _event = msgspec.json.Decoder(_OrderTradeUpdate | _TradeLite | _AccountUpdate | _ListenKeyExpired)
 _any = msgspec.json.Decoder(_Any)
+_balance = msgspec.json.Decoder(_AccountBalance)
+_position = msgspec.json.Decoder(_AccountPosition)
 _KNOWN: Final = frozenset({"ORDER_TRADE_UPDATE", "TRADE_LITE", "ACCOUNT_UPDATE", "listenKeyExpired"})
 
 
-def read_event(data: bytes, steps: Mapping[str, Steps]) -> list[Event]:
+def read_event(data: bytes, steps: Mapping[str, Steps], odd: list[Odd] | None = None) -> list[Event]:
     """What a message of the user data stream says.
 
     A TRADE_LITE becomes a report with `status` NONE and `cum_lots` 0: it knows the fill and nothing else of the order.
@@ -129,9 +141,11 @@ def read_event(data: bytes, steps: Mapping[str, Steps]) -> list[Event]:
     Args:
         data: The message.
         steps: The symbols that are known.
+        odd: Takes what of an account's event can't be taken over, so that the rest of it can; None: it is an error.
 
     Raises:
-        WireError: It can't be read, or is about a symbol that is not known.
+        OddItemError: An order's symbol is not known, or a quantity of it is on no lot.
+        WireError: It can't be read.
     """
     try:
         event = _event.decode(data)
@@ -142,14 +156,36 @@ def read_event(data: bytes, steps: Mapping[str, Steps]) -> list[Event]:
         raise WireError(f"a user event {name!r}: {error}") from None
     try:
         if isinstance(event, _OrderTradeUpdate):
-            return [_order_report(event, _known(event.o.s, steps))]
+            return [_order_report(event, known_steps(event.o.s, steps))]
         if isinstance(event, _TradeLite):
-            return [_lite_report(event, _known(event.s, steps))]
+            return [_lite_report(event, known_steps(event.s, steps))]
         if isinstance(event, _AccountUpdate):
-            return _account_values(event, steps)
+            return _account_values(event, steps, odd)
     except (KeyError, NumberError) as error:
         raise WireError(f"a user event: {error}") from None
     return [KeyExpired()]
+
+
+def odd_of_event(data: bytes, why: str) -> tuple[list[Odd], str]:
+    """What of an order's event that can't be taken over is set aside: the order, if it is open, and its fill.
+
+    Returns:
+        That, and the exchange's id of the order if it has ended, else "".
+    """
+    try:
+        event = _event.decode(data)
+    except DECODE_ERRORS:
+        return [], ""
+    if isinstance(event, _TradeLite):
+        return [Odd("fill", event.s, f"{event.t} {event.S}", why, event.c, str(event.i))], ""
+    if not isinstance(event, _OrderTradeUpdate):
+        return [], ""
+    order, odd = event.o, []
+    if order.x in ("TRADE", "CALCULATED") and order.t > 0:
+        odd.append(Odd("fill", order.s, f"{order.t} {order.S}", why, order.c, str(order.i)))
+    if STATUSES.get(order.X) not in (c.NEW, c.PARTIALLY_FILLED):
+        return odd, str(order.i)
+    return [*odd, Odd("open order", order.s, str(order.i), why, order.c, str(order.i))], ""
 
 
 def _name_of(data: bytes) -> str:
@@ -159,31 +195,28 @@ def _name_of(data: bytes) -> str:
         return ""
 
 
-def _known(symbol: str, steps: Mapping[str, Steps]) -> Steps:
-    known = steps.get(symbol)
-    if known is None:
-        raise WireError(f"the symbol {symbol[:80]!r} of a user event is not known")
-    return known
-
-
 def _order_report(event: _OrderTradeUpdate, steps: Steps) -> Report:
     order = event.o
     side, exch_ns = SIDES[order.S], (order.T or event.T) * _MS_NS
-    last_lots = steps.lot.count(order.l)
+    last_lots = lots_of(steps, order.l)
+    price_tick, exact = price_of(steps, order.p)
     execution = None
     if order.x in ("TRADE", "CALCULATED") and last_lots > 0 and order.t > 0:
+        last_tick, last_exact = price_of(steps, order.L)
+        exact = exact or last_exact
         execution = Execution(
             symbol=order.s,
             trade_id=str(order.t),
             client_id=order.c,
             exch_order_id=str(order.i),
             side=side,
-            price_tick=steps.tick.count(order.L),
+            price_tick=last_tick,
             qty_lots=last_lots,
             is_maker=order.m,
             fee=float_of(order.n) if order.n else 0.0,
             fee_asset=order.N or "",
             exch_ns=exch_ns,
+            price=last_exact,
         )
     return Report(
         source=BY_STREAM,
@@ -194,12 +227,13 @@ def _order_report(event: _OrderTradeUpdate, steps: Steps) -> Report:
         order_type=c.MARKET if order.o == "MARKET" else c.LIMIT,
         time_in_force=TIMES_IN_FORCE.get(order.f, c.GTC),
         status=STATUSES[order.X],
-        price_tick=steps.tick.count(order.p),
-        qty_lots=steps.lot.count(order.q),
-        cum_lots=steps.lot.count(order.z),
+        price_tick=price_tick,
+        qty_lots=lots_of(steps, order.q),
+        cum_lots=lots_of(steps, order.z),
         exch_ns=exch_ns,
         execution=execution,
         reason=_reason(order),
+        is_off_grid=exact != 0.0,
     )
 
 
@@ -223,18 +257,21 @@ def _reason(order: _Order) -> int:
 
 def _lite_report(event: _TradeLite, steps: Steps) -> Report:
     side, exch_ns = SIDES[event.S], event.T * _MS_NS
+    price_tick, exact = price_of(steps, event.p)
+    last_tick, last_exact = price_of(steps, event.L)
     execution = Execution(
         symbol=event.s,
         trade_id=str(event.t),
         client_id=event.c,
         exch_order_id=str(event.i),
         side=side,
-        price_tick=steps.tick.count(event.L),
-        qty_lots=steps.lot.count(event.l),
+        price_tick=last_tick,
+        qty_lots=lots_of(steps, event.l),
         is_maker=event.m,
         fee=0.0,
         fee_asset="",
         exch_ns=exch_ns,
+        price=last_exact,
     )
     return Report(
         source=BY_STREAM,
@@ -245,22 +282,42 @@ def _lite_report(event: _TradeLite, steps: Steps) -> Report:
         order_type=c.LIMIT,
         time_in_force=c.GTC,
         status=c.NONE,
-        price_tick=steps.tick.count(event.p),
-        qty_lots=steps.lot.count(event.q),
+        price_tick=price_tick,
+        qty_lots=lots_of(steps, event.q),
         cum_lots=0,
         exch_ns=exch_ns,
         execution=execution,
         has_fee=False,
+        is_off_grid=(exact or last_exact) != 0.0,
     )
 
 
-def _account_values(event: _AccountUpdate, steps: Mapping[str, Steps]) -> list[Event]:
+def _account_values(event: _AccountUpdate, steps: Mapping[str, Steps], odd: list[Odd] | None) -> list[Event]:
     exch_ms = event.T or event.E
     values: list[Event] = []
-    for one in event.a.P:
-        if one.ps == "BOTH":
-            values.append(holding_of(one.s, one.pa, one.ep, exch_ms, steps))
-        elif one.pa.strip("-0."):
-            raise WireError(f"{one.s[:80]!r} has a {one.ps[:20]!r} position: hedge mode")
-    values += [Balance(one.a, float_of(one.wb), exch_ms * _MS_NS) for one in event.a.B]
+
+    def take(raw: msgspec.Raw, what: str, read: Callable[[msgspec.Raw], Event | None]) -> None:
+        try:
+            value = read(raw)
+        except (*DECODE_ERRORS, NumberError, WireError) as error:
+            why = error if isinstance(error, WireError) else WireError(f"a {what} of a user event: {error}")
+            if odd is None:
+                raise why from None
+            odd.append(Odd(what, getattr(error, "symbol", ""), getattr(error, "symbol", ""), str(why)))
+        else:
+            if value is not None:
+                values.append(value)
+
+    def position(raw: msgspec.Raw) -> Holding | None:
+        one = _position.decode(raw)
+        return position_of(one.s, one.pa, one.ep, one.ps, exch_ms, steps)
+
+    def balance(raw: msgspec.Raw) -> Balance:
+        one = _balance.decode(raw)
+        return Balance(one.a, float_of(one.wb), exch_ms * _MS_NS)
+
+    for raw in event.a.P:
+        take(raw, "position", position)
+    for raw in event.a.B:
+        take(raw, "balance", balance)
     return values
