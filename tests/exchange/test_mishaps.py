@@ -381,18 +381,6 @@ async def test_limits_are_lowered_and_shared_with_another_client():
         assert await client.refused() == -1015
 
 
-async def test_the_control_page_answers_no_other_page():
-    async with running() as (exchange, client):
-        for headers in ({"Origin": "https://example.org"}, {"Origin": "null"}, {"Host": "example.org"}):
-            async with client.session.post(exchange.control_url + "/ban", headers=headers) as reply:
-                assert reply.status == 403
-        async with client.session.get(
-            exchange.control_url, headers={"Origin": exchange.control_url}
-        ) as reply:
-            assert reply.status == 200
-        await client.good("GET", "v1/ping")
-
-
 # By chaos.
 
 

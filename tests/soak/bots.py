@@ -172,7 +172,9 @@ class Stranger:
         if "self-trades" in soak.mishaps and rng.random() < 0.5:
             mode = "NONE"
             inside = [
-                one for one in exchange.open_orders(symbol) if bid <= Decimal(one.price) <= ask and one.is_ours
+                one
+                for one in exchange.open_orders(symbol)
+                if bid <= Decimal(one.price) <= ask and one.is_ours
             ]
             if inside:
                 met = rng.choice(inside)

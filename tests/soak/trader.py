@@ -2,14 +2,14 @@
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.offset import ClockOffset
-from daemon.orders.client_ids import run_number
+from daemon.orders.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
 from daemon.orders.machine import Order
@@ -27,7 +27,6 @@ from daemon.orders.messages import (
 )
 from daemon.venues.binancefutures.incoming import Incoming
 from daemon.venues.binancefutures.instruments import read_exchange_info
-from daemon.venues.binancefutures.instruments import steps_of as steps_of_instruments
 from daemon.venues.binancefutures.orders import read_reply
 from daemon.venues.binancefutures.queries import Queries
 from daemon.venues.binancefutures.requests import Requests
@@ -105,9 +104,11 @@ class Trader:
         self._least_ns = rng.randrange(MS // 10, 3 * MS)
         self._jitter_ns = rng.choice((MS, 10 * MS, 60 * MS))
         self.journal = journal_type.open(path)
+        identity, run = self.journal.begin(rng.randrange(1, MAX_IDENTITY))
         self.manager = OrderManager(
             prefix=PREFIX,
-            run=run_number(self.now_ns, self.journal.last_run),
+            run=run,
+            identity=identity,
             limits=AccountLimits(self_trade="allow", max_open_orders=10_000),
             journal=self.journal,
             emit=emit,
@@ -116,11 +117,25 @@ class Trader:
         self.rest = Rest(exchange, rng, self._latency_ns, lambda: not is_calm(), self._pause)
         self.steps: dict = {}
         self.queries = Queries(self.rest, self.steps, PREFIX)  # type: ignore[arg-type]
+        handlers = Handlers(
+            self._on_outcome,
+            self._on_report,
+            self._on_holding,
+            lambda _up: None,
+            on_instruments=self._take_over,
+            on_instruments_wanted=lambda: self.schedule.after(10 * MS, self._when_awake(self._describe)),
+            on_unread_order=lambda *order: self.manager.on_stray(*order, self.now_ns),
+            is_ours=self.manager.is_ours,
+        )
+        self.queries.is_ours = self.manager.is_ours
+        self.queries.on_unread_order = handlers.on_unread_order
+        self.queries.set_aside.on_instruments = handlers.on_instruments
+        self.queries.set_aside.on_wanted = handlers.on_instruments_wanted
         signer = HmacSigner(KEY, SECRET)
         self._requests = Requests(signer, has_session=False)
         self._offset = ClockOffset()
         self.incoming = Incoming(
-            Handlers(self._on_outcome, self._on_report, self._on_holding, lambda _up: None),
+            handlers,
             Limiter([]),
             self._offset,
             self.rest,  # type: ignore[arg-type]
@@ -129,6 +144,7 @@ class Trader:
             secrets=lambda: (KEY,),
             on_clock_error=self._sample_clock,
             on_key_expired=lambda: self._user_down("the listen key has expired"),
+            set_aside=self.queries.set_aside,
         )
         self._in_flight: dict[int, tuple[Command, int]] = {}
         self._suspended_until_ns = 0
@@ -182,10 +198,8 @@ class Trader:
         self._offset.sample(self.now_ns - way_ns, self.exchange.clock.server_ms(), self.now_ns + way_ns)
 
     def _start(self) -> None:
-        info = read_exchange_info(msgspec.json.encode(exchange_info(self.exchange.venue, None, {})))  # type: ignore[arg-type]
-        self.steps.update(steps_of_instruments(info.instruments))
-        self.instruments = info.instruments
-        for one in info.instruments:
+        self.instruments = self._read()
+        for one in self.instruments:
             self.manager.add_instrument(one)
         self.schedule.after(REFRESH_NS, self._refresh)
         self._connect_orders()
@@ -193,23 +207,30 @@ class Trader:
         self._tick()
         self._look()
 
-    def _refresh(self) -> None:
-        """As `daemon.connector.service` does it, each hour there."""
-        if self.is_dead:
-            return
-        info = read_exchange_info(msgspec.json.encode(exchange_info(self.exchange.venue, None, {})))  # type: ignore[arg-type]
-        self._take_over(info.instruments)
-        self.schedule.after(REFRESH_NS, self._when_awake(self._refresh))
+    def _read(self) -> list[Instrument]:
+        info = exchange_info(self.exchange.venue, None, {})  # type: ignore[arg-type]
+        return self.queries.catalog.take(read_exchange_info(msgspec.json.encode(info)))
 
-    def _take_over(self, instruments: list[Instrument]) -> None:
-        self.steps.update(steps_of_instruments(instruments))
-        for one in instruments:
-            ledger = self.manager.store.ledgers.get(one.symbol)
-            if ledger is None:
-                continue
-            before = ledger.instrument
-            if (before.tick_size, before.lot_size) == (one.tick_size, one.lot_size):
-                self.manager.add_instrument(msgspec.structs.replace(one, number=before.number))
+    def _describe(self) -> None:
+        """As `daemon.connector.service` does it."""
+        try:
+            found = self._read()
+        except HftdError:
+            return
+        self.queries.set_aside.look_again()
+        self._take_over(found)
+
+    def _refresh(self) -> None:
+        """Now and then; each hour in `daemon.connector.service`."""
+        if not self.is_dead:
+            self._describe()
+            self.schedule.after(REFRESH_NS, self._when_awake(self._refresh))
+
+    def _take_over(self, instruments: Sequence[Instrument]) -> None:
+        known = {symbol: one.instrument for symbol, one in self.manager.store.ledgers.items()}
+        changed = [one for one in instruments if known.get(one.symbol) != one]
+        if changed:
+            self.manager.on_instruments(changed, self.now_ns)
 
     def _starts(self) -> None:
         """For connectors that do something wrong."""
