@@ -28,6 +28,7 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
     counters = {
         **known.counters,
         **session.counters(),
+        **connector.lag.counters(),
         "bots_dropped": bots.dropped,
         "reconciled": connector.reconciler.done,
         "reconcile_failures": connector.reconciler.failures,

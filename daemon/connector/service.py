@@ -31,6 +31,7 @@ from daemon.connector.bots import Bots
 from daemon.connector.compiling import compile_all
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.identities import Presence
+from daemon.connector.loop_lag import LoopLag
 from daemon.connector.reconciling import Reconciler
 from daemon.connector.rehearsal import Rehearsal
 from daemon.connector.supervise import Backoff
@@ -112,6 +113,7 @@ class Connector:
             is_fused=getattr(config, "best_prices", "fused") == "fused",
             on_best=lambda *best: self.orders.on_book(*best),
         )
+        self.lag = LoopLag()
         self.session: Session
         self.orders: OrderManager
         self.reconciler: Reconciler
@@ -229,6 +231,7 @@ class Connector:
         gc.collect()
         gc.freeze()
         ending = "the connector ends"
+        self.lag.start()
         running: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(run)
             for run in (
@@ -248,6 +251,7 @@ class Connector:
                 task.result()
         finally:
             self.bots.is_ending = True
+            self.lag.close()
             server.close(ending)
             await self._leave()
             for task in (*running, stopping):

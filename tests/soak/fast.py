@@ -97,6 +97,14 @@ GIVEN = {
     for one in SYMBOLS
 }
 """The filters at first."""
+FINEST = {
+    one.symbol: {
+        "tick_size": one.grid_tick or one.tick_size,
+        "lot_size": one.grid_lot or one.lot_size,
+        "min_qty": one.grid_lot or one.lot_size,
+    }
+    for one in SYMBOLS
+}
 
 
 @dataclass
@@ -371,7 +379,8 @@ class Soak:
         venue.outages.mend()
         self.schedule.after(MARKET_GOES_ON_S * SECOND, venue.market.end)
         for symbol in TRADED:
-            venue.change(symbol, GIVEN[symbol] | {"status": "TRADING"})
+            # What was traded in odd steps is a whole number of the finest.
+            venue.change(symbol, GIVEN[symbol] | FINEST[symbol] | {"status": "TRADING"})
         if not self.trader.is_dead:
             self.guard(lambda: self.trader.manager.resume(self.local_ns))
         if self.mishaps & {"steps", "listings"}:

@@ -124,7 +124,7 @@ class Trader:
             lambda _up: None,
             on_instruments=self._take_over,
             on_instruments_wanted=lambda: self.schedule.after(10 * MS, self._when_awake(self._describe)),
-            on_unread_order=lambda *order: self.manager.on_stray(*order, self.now_ns),
+            on_unread_order=self._on_stray,
             is_ours=self.manager.is_ours,
         )
         self.queries.is_ours = self.manager.is_ours
@@ -189,6 +189,8 @@ class Trader:
         await Pause(ns)
         while self.schedule.now_ns < self._suspended_until_ns:
             await Pause(self._suspended_until_ns - self.schedule.now_ns)
+        if self.is_dead:
+            raise HftdError("the process was killed")
 
     def _latency_ns(self) -> int:
         return self._least_ns + int(self._rng.random() * self._jitter_ns)
@@ -226,10 +228,14 @@ class Trader:
             self._describe()
             self.schedule.after(REFRESH_NS, self._when_awake(self._refresh))
 
+    def _on_stray(self, symbol: str, client_id: str, exch_order_id: str) -> None:
+        if not self.is_dead:
+            self.manager.on_stray(symbol, client_id, exch_order_id, self.now_ns)
+
     def _take_over(self, instruments: Sequence[Instrument]) -> None:
         known = {symbol: one.instrument for symbol, one in self.manager.store.ledgers.items()}
         changed = [one for one in instruments if known.get(one.symbol) != one]
-        if changed:
+        if changed and not self.is_dead:
             self.manager.on_instruments(changed, self.now_ns)
 
     def _starts(self) -> None:

@@ -240,7 +240,7 @@ class Desk:
             account: Whose.
             instrument: In what.
             why: One of `FORCED`.
-            share: How much of each position; at least a step of the grid.
+            share: How much of each position, in whole steps; at least one.
 
         Returns:
             How many orders it took.
@@ -253,7 +253,8 @@ class Desk:
         tick = (touch.bid_tick + touch.ask_tick) // 2 if touch.bid_lots and touch.ask_lots else 0
         held = [one for one in account.positions.values() if one.instrument is instrument and one.lots]
         for position in held if tick > 0 else ():
-            lots = max(int(abs(position.lots) * share), 1)
+            step, all_lots = instrument.step_lots, abs(position.lots)
+            lots = max(int(all_lots * share) // step * step, min(step, all_lots)) if share < 1.0 else all_lots
             now_ms = self._clock.stamp_ms(market.now_ns)
             self._forced += 1
             name = forced.client_id.format(now_ms * 1_000_000 + self._forced)
