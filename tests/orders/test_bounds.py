@@ -162,7 +162,15 @@ def test_an_instrument_whose_steps_changed_is_restored_in_the_new_ones(kept):
     (order,) = restored.alive.values()
     assert (order.price_tick, order.qty_lots, order.executed_lots) == (10_000, 100, 40)
     assert restored.ledgers[SYMBOL].books["a"].position_lots == 40
+    restored.write()
     restored.journal.close()
+    # And once more: what the journal had in the old steps is not read by the new ones.
+    again = stores.Store(ClientIds("t", 10), Journal.open(kept.path))
+    again.add_instrument(finer)
+    (order,) = again.alive.values()
+    assert (order.price_tick, order.qty_lots, order.executed_lots) == (10_000, 100, 40)
+    assert again.ledgers[SYMBOL].books["a"].position_lots == 40
+    again.journal.close()
     coarser = stores.Store(ClientIds("t", 10), Journal.open(kept.path))
     with pytest.raises(DataError, match="no whole number"):
         coarser.add_instrument(msgspec.structs.replace(INSTRUMENT, lot_size=Decimal("0.003")))
