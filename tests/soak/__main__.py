@@ -18,7 +18,7 @@ import structlog
 
 from tests.soak.fast import ACTIVE_S, Result
 from tests.soak.many import run_seeds
-from tests.soak.real import MISHAPS, run_real
+from tests.soak.real import MISHAPS, SOME, USUAL, run_real
 from tests.soak.weather import FAST
 
 
@@ -26,6 +26,7 @@ def _show(result: Result, level: str, is_long: bool) -> None:
     if is_long or not result.is_good:
         what = f"{result.messages:,} messages, " if level == "fast" else ""
         what += f"{result.events['orders']:,} orders, {result.events['fills']:,} fills"
+        what += f", loop lag {result.events['loop lag, ms']} ms" if level == "real" else ""
         print(
             f"seed {result.seed}: {'good' if result.is_good else 'FAILED'}, {what} {result.digest}",
             flush=True,
@@ -34,9 +35,11 @@ def _show(result: Result, level: str, is_long: bool) -> None:
         print(f"    {fault}", flush=True)
 
 
-async def _real(seeds: range, jobs: int, mishaps: int, is_long: bool) -> list[int]:
+async def _real(seeds: range, jobs: int, mishaps: int, is_long: bool, only: str) -> list[int]:
     failed = []
-    async for result in run_real(seeds, jobs=jobs, mishaps=mishaps, keep=Path(tempfile.gettempdir())):
+    async for result in run_real(
+        seeds, jobs=jobs, mishaps=mishaps, keep=Path(tempfile.gettempdir()), only=only
+    ):
         _show(result, "real", is_long)
         failed += [] if result.is_good else [result.seed]
     return failed
@@ -57,11 +60,11 @@ def main() -> int:
     )
     parser.add_argument(
         "--only",
-        choices=FAST,
+        choices=(*FAST, *SOME, *dict.fromkeys(USUAL)),
         action="append",
         default=[],
         metavar="NAME",
-        help="fast: no mishap but this: " + ", ".join(FAST),
+        help=f"no mishap but this; fast: {', '.join(FAST)}; real: {', '.join((*SOME, *dict.fromkeys(USUAL)))}",
     )
     parser.add_argument("--long", action="store_true", help="say something of good seeds too")
     given = parser.parse_args()
@@ -69,7 +72,9 @@ def main() -> int:
     seeds = range(given.first, given.first + given.seeds)
     begin = time.perf_counter()
     if given.level == "real":
-        failed = asyncio.run(_real(seeds, given.jobs or 3, given.mishaps, given.long))
+        failed = asyncio.run(
+            _real(seeds, given.jobs or 3, given.mishaps, given.long, "".join(given.only[:1]))
+        )
     else:
         failed = []
         messages = 0
