@@ -12,7 +12,6 @@ from daemon.orders.account import FEE_ONLY, KNOWN_TRADE, NEW_TRADE, OLD_TRADE, L
 from daemon.orders.journal import Journal
 from daemon.orders.messages import Execution, Instrument
 from hftd.constants import BUY, SELL
-from hftd.errors import DataError
 from tests.orders.model import INSTRUMENT, SYMBOL
 from tests.orders.test_life_cycles import place
 from tests.orders.world import SECOND, World
@@ -171,10 +170,33 @@ def test_an_instrument_whose_steps_changed_is_restored_in_the_new_ones(kept):
     assert (order.price_tick, order.qty_lots, order.executed_lots) == (10_000, 100, 40)
     assert again.ledgers[SYMBOL].books["a"].position_lots == 40
     again.journal.close()
+
+
+def test_what_fits_todays_lots_no_more_stays_in_the_journal_and_its_symbol_is_not_traded(kept):
+    place(kept, lots=10)
+    kept.exchange.fill(kept.exchange.open_orders()[0], 4)
+    kept.flush()
+    kept.manager.store.journal.close()
+    from daemon.orders.client_ids import ClientIds
+
     coarser = stores.Store(ClientIds("t", 10), Journal.open(kept.path))
-    with pytest.raises(DataError, match="no whole number"):
-        coarser.add_instrument(msgspec.structs.replace(INSTRUMENT, lot_size=Decimal("0.003")))
+    coarser.add_instrument(msgspec.structs.replace(INSTRUMENT, lot_size=Decimal("0.003")))
+    coarser.add_instrument(msgspec.structs.replace(INSTRUMENT, symbol="ETHUSDT", number=8))
+    ledger = coarser.ledgers[SYMBOL]
+    assert not ledger.instrument.is_trading
+    assert coarser.ledgers["ETHUSDT"].instrument.is_trading
+    assert "no whole number" in coarser.unfit[SYMBOL]
+    coarser.add_instrument(msgspec.structs.replace(INSTRUMENT, lot_size=Decimal("0.003"), min_notional=5.0))
+    assert not ledger.instrument.is_trading, "a new description does not make it fit"
+    coarser.steps_changed(ledger)
+    coarser.write()
+    coarser.journal.rewrite(coarser.rows())
     coarser.journal.close()
+    again = stores.Store(ClientIds("t", 11), Journal.open(kept.path))
+    again.add_instrument(INSTRUMENT)
+    assert again.ledgers[SYMBOL].books["a"].position_lots == 4
+    assert len(again.alive) == 1
+    again.journal.close()
 
 
 def test_bots_without_anything_left_are_forgotten_beyond_a_number(monkeypatch):

@@ -97,8 +97,8 @@ class SetAside:
         blocked = "orders in it are refused" if is_known else "it is not traded here"
         return (
             f"{said} of the exchange cannot be taken over and {'is' if len(items) == 1 else 'are'} set aside "
-            f"({items[0].why[:160]}); {blocked}. End them at the exchange, or restart the connector if the exchange has "
-            "changed the symbol"
+            f"({items[0].why[:160]}); {blocked}. End them at the exchange; if the exchange has changed the symbol, "
+            "restart the connector"
         )
 
     def warnings(self) -> Iterator[Warn]:
