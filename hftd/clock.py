@@ -1,7 +1,20 @@
 """The only module that reads a clock.
 
-Everything else is given the time. Compiled code reads the clock through :func:`system_ns` and
-:func:`steady_ns`, Python through :func:`wall_ns` and :func:`monotonic_ns`.
+Everything else is given the time. Which clock is for what (`tests/test_laws.py` has the list of who may use it):
+
+- **monotonic** (`monotonic_ns`; compiled `steady_ns`): durations and deadlines within a process: time-outs, pauses,
+  ages.
+- **since boot** (`boot_ns`; compiled `lasting_ns`): the same where time in which the machine slept counts: a bot's
+  waits, and how long a request has waited.
+- **running** (`running_ns`): what is due, limited or remembered in order management, and what is compared with the
+  exchange's time, after the measured offset is added to it (`daemon.connector.offset`).
+- **stamps** (`stamp_ns`; compiled `hftd.bot.local_time`): when something was seen or sent (`local_ts`, a strategy's
+  `current_timestamp`): the system's time, except that it never goes back.
+- **wall** (`wall_ns`; compiled `system_ns`): what people or files are told, and to see whether the clock was set. Never
+  for a duration or a deadline.
+
+Only the last one is set by NTP, by hand, or by a virtual machine's host. Stamps follow it forward at once; when it was
+set back, they go on by seven eighths of the time that passes, until the two are one again.
 """
 
 # pyright: basic
@@ -16,13 +29,13 @@ from numba.extending import intrinsic
 
 _CLOCK_REALTIME = 0
 _CLOCK_MONOTONIC = 1
-
-
-_ANCHOR_NS = time.time_ns() - time.monotonic_ns()
+_CLOCK_BOOTTIME = 7
+LOCAL_LAG = 8
+"""While it waits for the wall clock, the local time passes slower by one part in so many."""
 
 
 def wall_ns() -> int:
-    """The system's time, in nanoseconds since the Unix epoch."""
+    """The system's time, in nanoseconds since the Unix epoch; it may be set, forward and back."""
     return time.time_ns()
 
 
@@ -31,12 +44,33 @@ def monotonic_ns() -> int:
     return time.monotonic_ns()
 
 
+def boot_ns() -> int:
+    """Nanoseconds since the machine was started, those in which it slept included; all processes have the same."""
+    return time.clock_gettime_ns(_CLOCK_BOOTTIME)
+
+
+_ANCHOR_NS = time.time_ns() - boot_ns()
+_stamp_ns = 0
+_stamp_boot_ns = 0
+
+
 def running_ns() -> int:
     """The system's time when this process began, going on steadily: it never goes back and is never set.
 
-    For what is due, limited or remembered over a long life, and yet has to be compared with other processes' times.
+    It goes on while the machine sleeps. By how much the exchange's clock differs from it is measured; a wrong clock at
+    the process's start is a part of that difference.
     """
-    return time.monotonic_ns() + _ANCHOR_NS
+    return boot_ns() + _ANCHOR_NS
+
+
+def stamp_ns() -> int:
+    """The system's time, except that it never goes back in this process; for stamps, from one thread."""
+    global _stamp_ns, _stamp_boot_ns
+    now_ns = boot_ns()
+    passed_ns = now_ns - _stamp_boot_ns
+    _stamp_ns = max(wall_ns(), _stamp_ns + passed_ns - passed_ns // LOCAL_LAG)
+    _stamp_boot_ns = now_ns
+    return _stamp_ns
 
 
 def sleep(seconds: float) -> None:
@@ -67,3 +101,6 @@ system_ns = _clock("system_ns", _CLOCK_REALTIME)
 
 steady_ns = _clock("steady_ns", _CLOCK_MONOTONIC)
 """In compiled code: the monotonic clock in nanoseconds."""
+
+lasting_ns = _clock("lasting_ns", _CLOCK_BOOTTIME)
+"""In compiled code: nanoseconds since the machine was started."""

@@ -18,6 +18,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 import threading
@@ -26,17 +27,56 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hftd.log import LazyLogger
+
+_log = LazyLogger("hftd.jit")
 _CACHING = threading.RLock()
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def why_unsafe(path: Path) -> str:
+    """Why code must not be loaded from a folder: somebody else may write it, or put another one in its place.
+
+    Empty if it is this user's alone. Folders above it may be root's, and may be open to others if only the owners of
+    what is in them may move that (the sticky bit), or to the user's own group.
+    """
+    uid = os.getuid()
+    # As it was named and as it is: a link on the way may be turned elsewhere, too.
+    for step in {*_upwards(Path(os.path.abspath(path))), *_upwards(path.resolve())}:  # noqa: PTH100 - keeps links
+        found = step.lstat()
+        if found.st_uid not in (uid, 0):
+            return f"{step} belongs to another user (uid {found.st_uid})"
+        if stat.S_ISLNK(found.st_mode):
+            continue
+        others = found.st_mode & (0o002 if found.st_gid in (os.getgid(), 0) else 0o022)
+        if others and not found.st_mode & stat.S_ISVTX:
+            return f"others may write {step} (mode {stat.S_IMODE(found.st_mode):04o})"
+    found = path.stat()
+    if found.st_uid != uid:
+        return f"{path} belongs to another user (uid {found.st_uid})"
+    if found.st_mode & 0o022:
+        return f"others may write {path} (mode {stat.S_IMODE(found.st_mode):04o})"
+    return ""
+
+
+def _upwards(path: Path) -> list[Path]:
+    return [path, *path.parents]
 
 
 @cache
 def cache_dir() -> Path:
     """The folder of compiled code: `$HFTD_CACHE_DIR`, else `$XDG_CACHE_HOME/hftd`, else `~/.cache/hftd`.
 
-    Where none of them can be written, a folder in the system's temporary directory that only this user may enter.
+    Where none of them can be written, a folder in the system's temporary directory that only this user may enter. Code
+    is run from here, so a folder that others may write is not taken.
+
+    Raises:
+        ConfigError: `$HFTD_CACHE_DIR` is such a folder.
     """
-    candidates = [os.environ.get("HFTD_CACHE_DIR")]
+    from hftd.errors import ConfigError
+
+    named = os.environ.get("HFTD_CACHE_DIR")
+    candidates = [named]
     if home := os.environ.get("XDG_CACHE_HOME"):
         candidates.append(f"{home}/hftd")
     with contextlib.suppress(RuntimeError):
@@ -46,8 +86,16 @@ def cache_dir() -> Path:
         path = Path(candidate)
         with contextlib.suppress(OSError):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Code is run from here: a folder that another user owns is not taken.
-            if path.stat().st_uid == os.getuid() and os.access(path, os.W_OK | os.X_OK):
+            why = why_unsafe(path)
+            if why and candidate == named:
+                raise ConfigError(
+                    f"compiled code is not kept there: {why}",
+                    where="HFTD_CACHE_DIR",
+                    hint=f"chmod go-w it, or set HFTD_CACHE_DIR to a folder that only user {os.getuid()} may write",
+                )
+            if why:
+                _log.warning("compiled code is not kept there: others could put theirs in its place", why=why)
+            elif os.access(path, os.W_OK | os.X_OK):
                 return path
     return Path(tempfile.mkdtemp(prefix="hftd-"))
 

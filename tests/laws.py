@@ -67,6 +67,55 @@ def clock_reads(source: str) -> list[str]:
     return found
 
 
+CLOCK_USERS = {
+    # Durations and deadlines: anybody's.
+    "monotonic_ns": ("",),
+    "steady_ns": ("hftd/channel/", "sim/replay/"),
+    # The same where a machine that slept counts.
+    "boot_ns": ("hftd/bot/", "daemon/connector/"),
+    "lasting_ns": ("hftd/bot/local_time.py",),
+    # What order management lives by, and what is compared with the exchange's time once the offset is added.
+    "running_ns": ("daemon/connector/", "daemon/venues/", "sim/exchange/clock.py"),
+    # Stamps of what is seen and sent.
+    "stamp_ns": ("hftd/bot/", "daemon/venues/"),
+    "LOCAL_LAG": ("hftd/bot/local_time.py",),
+    # What may be set: only to tell it, to compare it with the others, or with the times of files.
+    "system_ns": ("hftd/bot/local_time.py",),
+    "wall_ns": (
+        "daemon/cli/connector.py",
+        "daemon/connector/bots.py",
+        "daemon/connector/clock_watch.py",
+        "daemon/venues/binancefutures/session.py",
+        "sim/exchange/local.py",
+        "sim/prepared/known.py",
+    ),
+    # Blocks its thread: nowhere in what has an event loop.
+    "sleep": ("hftd/bot/", "hftd/channel/control.py", "daemon/cli/", "sim/prepared/"),
+}
+"""By name, the folders and files that may use a clock of `hftd.clock`, whose table says what each is for."""
+
+
+def clocks_misused(source: str, path: str) -> list[str]:
+    """Clocks of `hftd.clock` that a file must not use.
+
+    Args:
+        source: The file's text.
+        path: Its path below the root, with slashes.
+    """
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module == "hftd.clock":
+            for alias in node.names:
+                if not path.startswith(CLOCK_USERS.get(alias.name, ())):
+                    found.append(f"line {node.lineno}: uses {alias.name}")
+        elif isinstance(node, ast.Import) and any(alias.name == "hftd.clock" for alias in node.names):
+            found.append(f"line {node.lineno}: imports all clocks")
+        elif isinstance(node, ast.ImportFrom) and node.module == "hftd":
+            if any(alias.name == "clock" for alias in node.names):
+                found.append(f"line {node.lineno}: imports all clocks")
+    return found
+
+
 def unseeded_randomness(source: str) -> list[str]:
     """Generators without a seed, and the module-wide generators of random and numpy."""
     tree = ast.parse(source)

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.laws import (
+    CLOCK_USERS,
     PACKAGES,
     ROOT,
     STRATEGY_IMPORTS,
     clock_reads,
+    clocks_misused,
     folders_without_init,
     foreign_imports,
     imports_beyond,
@@ -70,6 +72,25 @@ def test_strategies_import_hftd_and_numbers_only():
 def test_only_the_clock_module_reads_a_clock():
     files = [path for package in PACKAGES for path in sources(package) if path != ROOT / "hftd" / "clock.py"]
     assert broken(files, clock_reads) == []
+
+
+def test_each_clock_is_used_where_it_belongs_and_nowhere_else():
+    files = [path for package in PACKAGES for path in sources(package) if path != ROOT / "hftd" / "clock.py"]
+    assert [
+        f"{path.relative_to(ROOT)} {what}"
+        for path in files
+        for what in clocks_misused(path.read_text(), path.relative_to(ROOT).as_posix())
+    ] == []
+
+
+def test_the_table_of_clocks_has_each_clock_and_only_users_that_there_are():
+    import hftd.clock
+
+    public = {name for name in vars(hftd.clock) if name.endswith("_ns") and not name.startswith("_")}
+    assert public | {"sleep", "LOCAL_LAG"} == set(CLOCK_USERS)
+    for name in public:
+        assert f"`{name}`" in (hftd.clock.__doc__ or "")
+    assert [user for users in CLOCK_USERS.values() for user in users if not (ROOT / user).exists()] == []
 
 
 def test_randomness_is_seeded():
@@ -180,6 +201,28 @@ def test_a_read_of_a_clock_is_found(source):
 )
 def test_what_is_no_read_of_a_clock_is_left_alone(source):
     assert clock_reads(source) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("daemon/orders/courier.py", "from hftd.clock import running_ns"),
+        ("daemon/connector/limiter.py", "from hftd.clock import monotonic_ns, wall_ns"),
+        ("hftd/bot/link.py", "from hftd.clock import system_ns as now"),
+        ("sim/engine/run.py", "def f():\n    from hftd.clock import stamp_ns"),
+        ("daemon/connector/service.py", "from hftd.clock import sleep"),
+        ("daemon/connector/x.py", "import hftd.clock"),
+        ("daemon/connector/x.py", "from hftd import clock"),
+        ("daemon/connector/x.py", "from hftd.clock import a_new_one"),
+    ],
+)
+def test_a_clock_in_the_wrong_place_is_found(path, source):
+    assert len(clocks_misused(source, path)) == 1
+
+
+def test_a_clock_in_its_place_is_left_alone():
+    assert clocks_misused("from hftd.clock import monotonic_ns", "sim/run.py") == []
+    assert clocks_misused("from hftd.clock import boot_ns, running_ns", "daemon/connector/report.py") == []
 
 
 @pytest.mark.parametrize(

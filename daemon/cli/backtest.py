@@ -60,6 +60,7 @@ def command(
     # Nothing is imported here that the strategy does not need: a backtest is to start fast.
     with importing():
         from daemon.cli.compiling import watching
+        from daemon.connector.secrets import forget_environment
         from hftd.bot.config import BotConfig
         from hftd.bot.result import check_output
         from hftd.config import load
@@ -71,6 +72,8 @@ def command(
         raise UsageError(
             "--explain has no file to write into", hint="add --record RUN.npz, then `hftd explain RUN.npz`"
         )
+    # Whatever runs in here, a strategy or a model, has no business with the keys of an account.
+    forget_environment()
     path = find_config(config, "replay.toml")
     replay_config = load(path, ReplayConfig)
     bot_config = load(bot, BotConfig)

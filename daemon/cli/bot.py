@@ -46,18 +46,23 @@ def command(
     # Nothing is imported here that the strategy does not need: a bot is to start fast.
     with importing():
         from daemon.cli.compiling import watching
+        from daemon.cli.logs import take_stderr
+        from daemon.connector.secrets import forget_environment
         from hftd.bot.config import BotConfig
         from hftd.bot.result import check_output
         from hftd.bot.runner import run
         from hftd.config import load
         from hftd.log import set_up_with
 
+    # Whatever runs in here, a strategy or a model, has no business with the keys of an account.
+    forget_environment()
     path = find_config(config, "bot.toml")
     bot_config = load(path, BotConfig)
     if record is not None:
         check_output(record)
     if latency is not None:
         check_output(latency)
+    take_stderr()
     set_up_with(_log_to_stderr)
     with watching(progress_mode):
         result = run(bot_config, path.parent)

@@ -55,6 +55,7 @@ def command(
         from daemon.cli.compiling import watching
         from daemon.cli.logs import log_events
         from daemon.connector.config import load_connector
+        from daemon.connector.secrets import close_process, forget_environment
         from daemon.connector.service import Connector, journal_path, run
         from daemon.connector.venue import find_venue
         from hftd.channel.control import check_name
@@ -63,7 +64,9 @@ def command(
     venue = find_venue(venue_name or config.stem)
     channel = check_name(name or venue.name)
     log_events(log_format)
+    close_process()
     connector_config, credentials = load_connector(config, venue.config_type, venue.name)
+    forget_environment()
     journal = journal_path(connector_config, config.parent, channel) if credentials.are_there else None
     chosen = wall_ns() & 0x7FFFFFFF if seed is None else seed
     with watching("none" if log_format == "json" else "auto"):

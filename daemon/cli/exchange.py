@@ -51,7 +51,7 @@ def command(
 
         from daemon.cli.compiling import watching
         from daemon.cli.exchange_run import adjusted, serve
-        from daemon.cli.logs import log_to
+        from daemon.cli.logs import log_to, take_stderr
         from hftd.config import load
         from sim.archive import parse_dates
         from sim.exchange.config import ExchangeConfig
@@ -67,6 +67,7 @@ def command(
         port=port,
         control_port=control_port,
     )
+    take_stderr()
     log_to(lambda line: click.echo(line, err=True))
     dates = parse_dates(date) if date is not None else []
     with watching("plain"):

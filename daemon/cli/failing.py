@@ -1,10 +1,13 @@
 """How a command ends: the exit code, and one message for whatever went wrong."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 
 import click
 
+from daemon.redaction import redacted
 from hftd.errors import HftdError
 
 INTERRUPTED = 130
@@ -24,11 +27,20 @@ def run(command: click.Command, arguments: list[str] | None = None) -> int:
         The exit code: the command's own if it returns an integer, else 0.
     """
     try:
-        code = _call(command, sys.argv[1:] if arguments is None else arguments)
+        return _run(command, sys.argv[1:] if arguments is None else arguments)
+    finally:
+        if logs := sys.modules.get("daemon.cli.logs"):
+            logs.give_stderr_back()
+
+
+def _run(command: click.Command, arguments: list[str]) -> int:
+    try:
+        code = _call(command, arguments)
         # A pipe whose reader is gone shows itself here at the latest.
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        with _stderr_may_fail():
+            error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
@@ -56,18 +68,33 @@ def _call(command: click.Command, arguments: list[str]) -> object:
 
 def show(error: HftdError) -> None:
     """One error on stderr: what, where, hint."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {error.what}", err=True)
+    _say(f"{click.style('error:', fg='red', bold=True)} {error.what}")
     for label, text in (("where", error.where), ("hint", error.hint)):
         if text:
-            click.echo(f"  {click.style(f'{label}:', bold=True):<7}{' ' * (6 - len(label))}{text}", err=True)
+            _say(f"  {click.style(f'{label}:', bold=True):<7}{' ' * (6 - len(label))}{text}")
     _show_traceback()
+
+
+def _say(text: str) -> None:
+    with _stderr_may_fail():
+        click.echo(redacted(text), err=True)
+
+
+@contextlib.contextmanager
+def _stderr_may_fail() -> Iterator[None]:
+    """A reader that is gone, a full disk: the exit code is what is left to say what happened."""
+    try:
+        yield
+    except (OSError, ValueError):
+        # Else the interpreter tries again at its exit, and ends with a code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _show_mistake(error: Exception) -> None:
     name = type(error).__name__
-    click.echo(f"{click.style('error:', fg='red', bold=True)} hftd itself failed: {name}: {error}", err=True)
+    _say(f"{click.style('error:', fg='red', bold=True)} hftd itself failed: {name}: {error}")
     if not _show_traceback():
-        click.echo("  HFTD_DEBUG=1 shows where; please report it with that", err=True)
+        _say("  HFTD_DEBUG=1 shows where; please report it with that")
 
 
 def _show_traceback() -> bool:
@@ -75,7 +102,7 @@ def _show_traceback() -> bool:
         return False
     import traceback
 
-    click.echo(traceback.format_exc(), err=True)
+    _say(traceback.format_exc())
     return True
 
 

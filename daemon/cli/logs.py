@@ -1,19 +1,84 @@
-"""What the daemons' libraries log, as lines among a command's own on stderr; stdout is for results."""
+"""What the daemons' libraries log, as lines among a command's own on stderr; stdout is for results.
 
+Whatever is wrong with a line or with stderr, whoever logs does not hear of it and does not wait: see
+:mod:`daemon.log_writer`. No line shows a secret, nor a traceback the values of variables.
+"""
+
+import io
 import os
+import sys
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
+from daemon import log_writer
+from daemon.log_writer import LogWriter
+from daemon.redaction import redacted
 from hftd.errors import UsageError
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class _Stderr(io.TextIOBase):
+    """What stands for `sys.stderr` in a daemon: writing to it never waits and never raises."""
+
+    encoding = "utf-8"  # pyright: ignore[reportAssignmentType]
+    errors = "backslashreplace"  # pyright: ignore[reportAssignmentType]
+
+    def __init__(self, real: Any, writer: LogWriter) -> None:
+        self.real = real
+        self.writer = writer
+
+    def write(self, text: str) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+        self.writer.write(redacted(text))
+        return len(text)
+
+    def writable(self) -> bool:
+        return True
+
+    def flush(self) -> None:
+        """There is nothing to wait for."""
+
+    def fileno(self) -> int:
+        return self.real.fileno()
+
+    def isatty(self) -> bool:
+        return self.real.isatty()
+
+
+def take_stderr() -> LogWriter | None:
+    """From now on let all that is said on `sys.stderr` go through a `LogWriter`; again does nothing.
+
+    None if stderr is no descriptor, such as a test's buffer: it is left as it is.
+    """
+    stream = sys.stderr
+    if isinstance(stream, _Stderr):
+        return stream.writer
+    try:
+        fd = stream.fileno()
+        stream.flush()
+    except (OSError, ValueError, AttributeError):
+        return None
+    writer = log_writer.current = LogWriter(fd)
+    sys.stderr = _Stderr(stream, writer)
+    return writer
+
+
+def give_stderr_back() -> None:
+    """Write what waits, in a limited time, and undo `take_stderr`."""
+    stream = sys.stderr
+    if isinstance(stream, _Stderr):
+        sys.stderr = stream.real
+        log_writer.current = None
+        if not stream.writer.close():
+            # Else the interpreter, at its exit, may wait for whoever does not read.
+            sys.stderr = None  # type: ignore[assignment]
 
 
 class _Logger:
     """Hands each line, whatever its level, to `say`."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        for name in (*LEVELS, "exception", "critical", "msg", "log"):
+        for name in (*LEVELS, "exception", "critical", "fatal", "warn", "msg", "log"):
             setattr(self, name, say)
 
 
@@ -30,6 +95,34 @@ def _level(default: str) -> int:
     return LEVELS[name]
 
 
+def _guarded(*processors: Any) -> Callable[[Any, str, MutableMapping[str, Any]], str]:
+    """The processors as one that always comes to a line, without secrets."""
+
+    def process(logger: Any, level: str, event: MutableMapping[str, Any]) -> str:
+        what = event.get("event", "")
+        made: Any = event
+        try:
+            for one in processors:
+                made = one(logger, level, made)
+            return redacted(str(made))
+        except Exception as error:
+            # Something in it can't be shown.
+            return f'{{"event": {str(what)!r}, "level": "{level}", "log_error": "{type(error).__name__}"}}'
+
+    return process
+
+
+def _silently(say: Callable[[str], None]) -> Callable[[str], None]:
+    def attempt(line: str) -> None:
+        try:
+            say(line)
+        except Exception:
+            # There is nobody who could be told; whoever logs goes on.
+            return
+
+    return attempt
+
+
 def log_events(log_format: str) -> None:
     """Log to stderr what a daemon does: JSON, a line an event, or for people; from `info` on, or the level in HFTD_LOG.
 
@@ -39,24 +132,29 @@ def log_events(log_format: str) -> None:
     Raises:
         UsageError: HFTD_LOG names no level.
     """
-    import sys
-
     import structlog
 
     level = _level("info")
-    is_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
-    processors: list[Any] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    writer = take_stderr()
+    stream = sys.stderr
+    is_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
+    stamped = [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
     if is_json:
-        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=repr)]
+        show = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=repr)]
     else:
-        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+        # Not the usual formatter: it shows the variables of all frames.
+        plain = structlog.dev.plain_traceback
+        show = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
+    process = _guarded(*stamped, *show)
+    if writer is not None and is_json:
+        writer.note = lambda count: (
+            process(None, "warning", {"event": "lines of the log were dropped here", "count": count}) + "\n"
+        )
+    say = _silently(lambda line: stream.write(f"{line}\n"))
     structlog.configure(
-        processors=processors,
+        processors=[process],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Logger(say),
         cache_logger_on_first_use=True,
     )
 
@@ -71,8 +169,8 @@ def log_to(say: Callable[[str], None]) -> None:
 
     level = _level("warning")
     structlog.configure(
-        processors=[structlog.processors.format_exc_info, _line],
+        processors=[_guarded(structlog.processors.format_exc_info, _line)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: _Logger(say),
+        logger_factory=lambda *_: _Logger(_silently(say)),
         cache_logger_on_first_use=False,
     )

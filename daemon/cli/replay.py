@@ -57,13 +57,16 @@ def command(
     """Play recorded days into shared-memory channels, through latency, queue and fee models."""
     with importing():
         from daemon.cli.compiling import watching
-        from daemon.cli.logs import log_to
+        from daemon.cli.logs import log_to, take_stderr
         from daemon.cli.progress import replay_progress
+        from daemon.connector.secrets import forget_environment
         from hftd.bot.result import check_output
         from hftd.config import load
         from sim.config import ReplayConfig
         from sim.replay.daemon import run
 
+    # Whatever runs in here, a strategy or a model, has no business with the keys of an account.
+    forget_environment()
     path = find_config(config, "replay.toml")
     replay_config = load(path, ReplayConfig)
     if life is not None:
@@ -71,6 +74,7 @@ def command(
     from sim.archive import parse_dates
 
     dates = parse_dates(date)
+    take_stderr()
     # The bar owns the terminal's line: what is compiled is said above it.
     compiling_mode = "plain" if progress_mode == "auto" else progress_mode
     with watching(compiling_mode), replay_progress(progress_mode) as progress:

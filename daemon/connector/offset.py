@@ -5,13 +5,24 @@ An answer was made somewhere between the send and the receipt, so the offset is 
 """
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+
+import structlog
+
+from daemon.warnings import Warn
 
 SAMPLES_MAX: Final = 16
 DRIFT_NS_PER_S: Final = 50_000
 """How far two clocks may part in a second (50 ppm): by that a sample's error grows with its age."""
+OFF_NS: Final = 1_000_000_000
+"""A clock of this machine that is farther off is told of, and so is a step of so much."""
+SHOWN_NS: Final = 3_600_000_000_000
+"""How long a step is shown."""
 _MS_NS: Final = 1_000_000
+
+_log = structlog.get_logger("hftd.connector")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,8 @@ class ClockOffset:
         self._best: _Sample | None = None
         self.steps = 0
         """How often a clock turned out to have been set."""
+        self._parted_ns = 0
+        self._parted_at_ns = 0
 
     def sample(self, sent_ns: int, server_ms: int, received_ns: int) -> None:
         """Take an answer: its server time, and when by our clock the request was sent and the answer came."""
@@ -45,6 +58,10 @@ class ClockOffset:
         kept = [one for one in self._samples if _agree(one, new)]
         if len(kept) < len(self._samples):
             self.steps += 1
+            by_ns = new.offset_ns - (self._best.offset_ns if self._best else 0)
+            _log.warning("the exchange's clock and ours went apart at once", by_s=round(by_ns / 1e9, 3))
+            if abs(by_ns) >= OFF_NS:
+                self._parted_ns, self._parted_at_ns = by_ns, received_ns
         self._samples = deque([*kept, new], maxlen=SAMPLES_MAX)
         self._best = min(self._samples, key=lambda one: one.error_at(received_ns))
 
@@ -65,6 +82,31 @@ class ClockOffset:
     def corrected_ns(self, now_ns: int) -> int:
         """A moment of our clock by the exchange's clock."""
         return now_ns + self.offset_ns
+
+    def warnings(self, now_ns: int, wall_ns: int) -> Iterator[Warn]:
+        """What of it a person should know.
+
+        Args:
+            now_ns: On the clock that the samples are on.
+            wall_ns: On the system's, which may be another one by now.
+        """
+        if self._best is None:
+            return
+        off_ns = wall_ns - self.corrected_ns(now_ns)
+        if abs(off_ns) > OFF_NS + self._best.error_at(now_ns):
+            way = "ahead of" if off_ns > 0 else "behind"
+            yield Warn(
+                "clock_off",
+                f"this machine's clock is {abs(off_ns) / 1e9:.1f} s {way} the exchange's: orders are stamped "
+                "with the exchange's time all the same, but latencies and times in records are off too; set it",
+            )
+        if self._parted_ns and now_ns - self._parted_at_ns < SHOWN_NS:
+            yield Warn(
+                "clock_stepped",
+                f"the exchange's clock and ours went apart by {self._parted_ns / 1e9:.1f} s at once: this machine stood "
+                "still (a virtual machine that was paused?), or the exchange's clock was set",
+                "exchange",
+            )
 
     def corrected_ms(self, now_ns: int) -> int:
         """The same in milliseconds, for a request's ``timestamp``."""

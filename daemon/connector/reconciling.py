@@ -79,13 +79,16 @@ class Reconciler:
 
     async def _once(self) -> bool:
         asked_ns = running_ns()
+        asked_exch_ns = self._session.exchange_ns(asked_ns)
         open_orders = await self._session.open_orders()
         executions: list[Execution] = []
         for symbol in self._orders.symbols():
             since_ns = self._orders.executions_since_ns(symbol)
             executions += await self._session.executions(symbol, since_ns, self._orders.is_counted)
         holdings = await self._session.holdings()
-        found = self._orders.reconcile(open_orders, executions, holdings, asked_ns, running_ns())
+        found = self._orders.reconcile(
+            open_orders, executions, holdings, asked_ns, running_ns(), asked_exch_ns
+        )
         self.done += 1
         self.last_ns = running_ns()
         self.foreign = found.foreign

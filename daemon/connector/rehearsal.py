@@ -19,7 +19,7 @@ from daemon.orders.manager import OrderManager
 from daemon.orders.messages import REFUSED, Command, Instrument, Outcome
 from daemon.orders.store import REMEMBER_NS
 from hftd.channel import wire
-from hftd.clock import wall_ns
+from hftd.clock import running_ns
 from hftd.constants import BUY, IOC, LIMIT
 
 EVERY_NS: Final = 500_000
@@ -61,7 +61,7 @@ class Rehearsal:
             emit=lambda _bot, _update: None,
             send=self._send,
         )
-        now_ns = wall_ns()
+        now_ns = running_ns()
         self._manager.add_instrument(self._instrument)
         self._manager.on_connection(True, now_ns)
         self._manager.attach(_BOT, (0,), BotLimits(), "cancel", now_ns)
@@ -72,7 +72,7 @@ class Rehearsal:
 
     def run(self) -> None:
         """Once more."""
-        now_ns = wall_ns()
+        now_ns = running_ns()
         self._order_id += 1
         text = wire.encoder.encode(wire.Submit(0, self._order_id, BUY, LIMIT, IOC, _TICK, self._qty, now_ns))
         request = wire.request_decoder.decode(text)

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from daemon import log_writer
 from daemon.orders.manager import OrderManager
 from daemon.warnings import Warn
 from hftd.channel import status
 from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS, MARKET_TAIL
-from hftd.clock import monotonic_ns, running_ns
+from hftd.clock import boot_ns, monotonic_ns, running_ns
 from hftd.types import INVALID_MAX, INVALID_MIN
 from hftd.version import __version__
 
@@ -30,6 +31,11 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
         **session.counters(),
         **connector.lag.counters(),
         "bots_dropped": bots.dropped,
+        "callbacks_failed": connector.mishaps.count,
+        "log_dropped": log_writer.dropped(),
+        "clock_steps": connector.clock_watch.steps,
+        "machine_sleeps": connector.clock_watch.sleeps,
+        "stood_still": connector.clock_watch.stands,
         "reconciled": connector.reconciler.done,
         "reconcile_failures": connector.reconciler.failures,
         "resyncs_of_bots": sum(bot.resyncs for bot in bots.attached),
@@ -96,6 +102,10 @@ def _with_link(connector: "Connector", bot: status.Bot) -> status.Bot:
 
 def warnings_of(connector: "Connector") -> Iterator[Warn]:
     """What of the connector itself needs a person."""
+    yield from connector.mishaps.warnings()
+    yield from connector.clock_watch.warnings(boot_ns())
+    if trouble := log_writer.trouble():
+        yield Warn("log_dropped", trouble)
     if not connector.trades:
         yield Warn("no_keys", "without keys: market data alone, every order is refused")
     for market in connector.bots.books.markets():

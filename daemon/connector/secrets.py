@@ -5,6 +5,8 @@ In this order: the environment (``HFTD_API_KEY``, ``HFTD_SECRET``), systemd's cr
 the configuration file. A file that holds a secret must be readable by its owner only.
 """
 
+import contextlib
+import ctypes
 import os
 import stat
 import tomllib
@@ -13,20 +15,26 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from daemon.redaction import hide
 from hftd.errors import ConfigError
 
 SECRET_KEYS: Final = ("api_key", "secret")
 VARIABLES: Final = {"api_key": "HFTD_API_KEY", "secret": "HFTD_SECRET"}
 SIZE_MAX_BYTES: Final = 1 << 16
+_PR_SET_DUMPABLE: Final = 4
+_ENV_START, _ENV_END = 49, 50  # fields of /proc/PID/stat, the first one after the name being 2
+_ENV_MAX_BYTES: Final = 4 << 20
 
 
 class Secret:
-    """A text that no log, message, dump or copy over a pipe shows; only `reveal` does."""
+    """A text that no log, message or copy over a pipe shows; only `reveal` does."""
 
     __slots__ = ("_text",)
 
     def __init__(self, text: str = "") -> None:
         self._text = text
+        if text:
+            hide(text)
 
     def reveal(self) -> str:
         """The text itself."""
@@ -51,6 +59,46 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not pickled")
+
+
+def close_process() -> bool:
+    """Let no other process of this user look into this one: no core dumps, no debugger, no /proc/PID/environ or mem.
+
+    Root may still. To be called before there is a secret in memory. Returns whether the system did it.
+    """
+    return ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
+
+
+def forget_environment() -> None:
+    """Take the secrets out of this process's environment, and out of the copy of it that the system shows.
+
+    Children do not inherit them, and what runs in this process (a strategy, a library) does not find them there.
+    Whoever started the process may have them in its own environment still: a file or a credential is better.
+    """
+    import posix
+
+    names = [name.encode() for name in VARIABLES.values()]
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        _wipe_initial_environment(names)
+    for name in names:
+        os.environb.pop(name, None)
+        # The interpreter's own copy, from which `os.environ` was made.
+        posix.environ.pop(name, None)
+
+
+def _wipe_initial_environment(names: list[bytes]) -> None:
+    """Overwrite values in the block that the kernel made at the start, where /proc/PID/environ reads."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    start, end = int(fields[_ENV_START - 2]), int(fields[_ENV_END - 2])
+    if not 0 < end - start <= _ENV_MAX_BYTES:
+        return
+    block = ctypes.string_at(start, end - start)
+    at = 0
+    for entry in block.split(b"\0"):
+        name, is_set, value = entry.partition(b"=")
+        if is_set and name in names:
+            ctypes.memset(start + at + len(name) + 1, ord("*"), len(value))
+        at += len(entry) + 1
 
 
 def check_only_owner_reads(path: Path, why: str) -> None:

@@ -28,10 +28,12 @@ from numpy.typing import NDArray
 
 from daemon.connector import report
 from daemon.connector.bots import Bots
+from daemon.connector.clock_watch import ClockWatch, read_clocks
 from daemon.connector.compiling import compile_all
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.identities import Presence
 from daemon.connector.loop_lag import LoopLag
+from daemon.connector.mishaps import Mishaps
 from daemon.connector.reconciling import Reconciler
 from daemon.connector.rehearsal import Rehearsal
 from daemon.connector.supervise import Backoff
@@ -46,6 +48,7 @@ from hftd.channel import wire
 from hftd.channel.asking import Reply
 from hftd.channel.control import runtime_dir
 from hftd.channel.server import ChannelServer
+from hftd.cleanup import run_all
 from hftd.clock import monotonic_ns, running_ns
 from hftd.config import resolve
 from hftd.errors import ConfigError, HftdError, RefusedError, UsageError
@@ -54,6 +57,8 @@ TICK_MAX_S: Final = 0.1
 TICK_MIN_S: Final = 0.001
 LEAVE_S: Final = 10.0
 """How long the orders of a connector that ends may take to be cancelled."""
+CANCEL_S: Final = 5.0
+"""How long its tasks may take to end after that."""
 INSTRUMENTS_EVERY_S: Final = 3600.0
 INSTRUMENTS_PAUSE_S: Final = 2.0
 """Between two times that they are asked for because something says that they have changed; twice as long each time that
@@ -118,6 +123,8 @@ class Connector:
         self.orders: OrderManager
         self.reconciler: Reconciler
         self.server: ChannelServer
+        self.mishaps = Mishaps(self.stop)
+        self.clock_watch = ClockWatch()
         self.warnings = Warnings(
             lambda: self.orders.warnings(), lambda: self.session.warnings(), lambda: report.warnings_of(self)
         )
@@ -147,13 +154,15 @@ class Connector:
                     self._open_orders(instruments)
                     await self._serve()
         finally:
-            if self._journal is not None:
-                self._journal.close()
-            if self._presence is not None:
-                self._presence.close()
-            if self._rehearsal is not None:
-                self._rehearsal.close()
-            self.bots.close()
+            journal, presence, rehearsal = self._journal, self._presence, self._rehearsal
+            errors = run_all(
+                lambda: journal.close() if journal is not None else None,
+                lambda: presence.close() if presence is not None else None,
+                lambda: rehearsal.close() if rehearsal is not None else None,
+                self.bots.close,
+            )
+            for error in errors:
+                _log.error("a part of the connector did not end in order", exc_info=error)
 
     async def _instruments(self) -> list[Instrument] | None:
         """What the exchange has; None if it is to end before that is known."""
@@ -193,6 +202,7 @@ class Connector:
             journal=self._journal,
             emit=self.bots.emit,
             send=self.session.send,
+            to_exchange=self.session.exchange_ns,
         )
         if self.trades:
             self._be_there(account, identity)
@@ -249,14 +259,24 @@ class Connector:
             for task in done - {stopping}:
                 ending = f"the connector failed: {task.exception()}"
                 task.result()
+                # None of them comes to an end by itself: what it was there for is not done any more.
+                raise HftdError("a part of the connector ended unexpectedly")
+            if self.mishaps.is_too_much:
+                ending = "the connector failed: its callbacks fail again and again"
+                raise HftdError(ending, hint="its log says why")
         finally:
             self.bots.is_ending = True
             self.lag.close()
             server.close(ending)
-            await self._leave()
+            try:
+                await self._leave(running[0])
+            except Exception:
+                _log.exception("the connector could not leave in order")
             for task in (*running, stopping):
                 task.cancel()
-            await asyncio.gather(*running, stopping, return_exceptions=True)
+            _, hanging = await asyncio.wait([*running, stopping], timeout=CANCEL_S)
+            if hanging:
+                _log.error("parts of the connector do not end, and are left", count=len(hanging))
             self.bots.stop()
 
     def _make_rehearsal(self) -> Rehearsal | None:
@@ -268,13 +288,17 @@ class Connector:
         instrument = followed[0] if followed else next(iter(instruments.values()))
         return Rehearsal(instrument, self.session.rehearse)
 
-    async def _leave(self) -> None:
-        """The leases are over; wait until what their end policies asked for is done."""
+    async def _leave(self, session: "asyncio.Future[Any]") -> None:
+        """The leases are over; wait until what their end policies asked for is done.
+
+        A connection that is down just now may come back in that time, as long as the session runs.
+        """
         if not self.trades:
             return
         deadline_ns = monotonic_ns() + int(LEAVE_S * 1e9)
         while left := report.unfinished(self.orders):
-            if not self.bots.is_connected or monotonic_ns() > deadline_ns:
+            is_hopeless = session.done() and not self.bots.is_connected
+            if is_hopeless or monotonic_ns() > deadline_ns:
                 _log.error("ends with requests that have no answer", count=left)
                 return
             self.orders.tick(running_ns())
@@ -292,6 +316,12 @@ class Connector:
         while True:
             if self._presence is not None:
                 self.orders.strays.look_around(running_ns())
+            if (clocks := read_clocks()) is not None:
+                is_account_asked, is_all_new = self.clock_watch.look(clocks)
+                if is_all_new:
+                    self.session.check_connections("the machine slept")
+                if is_account_asked and self.trades:
+                    self.orders.want_reconciliation(running_ns())
             self.warnings.look(monotonic_ns())
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -458,6 +488,7 @@ def run(connector_of: Callable[[], Connector]) -> None:
 
 async def _run(connector_of: Callable[[], Connector]) -> None:
     connector = connector_of()
+    asyncio.get_running_loop().set_exception_handler(connector.mishaps.on_loop_error)
     with _signals_to(connector):
         await connector.run()
 

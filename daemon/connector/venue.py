@@ -119,6 +119,14 @@ class Session(Protocol):
         """
         ...
 
+    def exchange_ns(self, now_ns: int) -> int:
+        """A moment of `hftd.clock.running_ns` by the exchange's clock, as well as it is known."""
+        ...
+
+    def check_connections(self, why: str) -> None:
+        """The machine slept, or this process stood still: make all connections anew, since each may be dead."""
+        ...
+
     def connections(self) -> list[Connection]:
         """For `hftd status`."""
         ...

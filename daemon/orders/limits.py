@@ -23,6 +23,7 @@ from hftd.constants import (
     REASON_LIMIT_PRICE,
     REASON_LIMIT_QTY,
     REASON_NOT_TRADING,
+    SELL,
 )
 
 _NO_LIMIT: Final = 1 << 62
@@ -36,7 +37,8 @@ class InstrumentLimits(Section, frozen=True):
 
     Attributes:
         max_order_qty: Of one order.
-        max_order_notional: Price times quantity of one order; a market order counts at the opposite best.
+        max_order_notional: Price times quantity of one order; a market order counts at the opposite best, a sell at no
+            less than the best bid, at which it would execute.
         max_position: Long or short, if all open orders of the side filled.
         max_position_notional: The same times the order's price.
         price_band: How far beyond the opposite best a limit order may be, as a fraction of it. While the book has none,
@@ -166,6 +168,11 @@ class CompiledLimits:
         if position > self._position_lots:
             return REASON_LIMIT_POSITION
         if self.has_notional:
+            if side == SELL:
+                # However low its price: it executes at the best bid, if that is higher.
+                if ledger.best_bid_tick == INVALID_MIN and not ledger.is_book_valid:
+                    return REASON_BOOK_NOT_VALID
+                price_tick = max(price_tick, ledger.best_bid_tick)
             if ledger.notional(price_tick, lots) > self._order_notional:
                 return REASON_LIMIT_NOTIONAL
             if ledger.notional(price_tick, position) > self._position_notional:

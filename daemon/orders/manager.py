@@ -60,8 +60,8 @@ _log = structlog.get_logger("hftd.orders")
 class OrderManager:
     """The orders, positions and limits of one account.
 
-    No method waits, opens a socket or reads a clock. The times that it is given (`now_ns`) are the system's, and must
-    not go back while it lives: take them from the monotonic clock plus an offset. `emit` and `send` are called before a
+    No method waits, opens a socket or reads a clock. The times that it is given (`now_ns`) must not go back nor be set
+    while it lives: take them from `hftd.clock.running_ns`. `emit` and `send` are called before a
     method returns, after what they tell is in the journal; they may call back into the manager (a venue that refuses at
     once).
 
@@ -75,6 +75,8 @@ class OrderManager:
         send: Hands a command to the venue.
         identity: This connector's number in its orders' ids, and with it `run` from `Journal.begin`; 0: ids of the old
             form.
+        to_exchange: Gives a moment of our clock by the exchange's, as well as that is known. Up to when executions are
+            counted, and from when they are asked for, is by the exchange's clock; all else here is by ours.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class OrderManager:
         emit: Callable[[str, Update], None],
         send: Callable[[Command], None],
         identity: int = 0,
+        to_exchange: Callable[[int], int] = lambda now_ns: now_ns,
     ) -> None:
         self._emit = emit
         self._send = send
@@ -96,7 +99,7 @@ class OrderManager:
         self._reused = 0
         self._look_after_ns = 0
         self.counters = Counters()
-        self.store = Store(ClientIds(prefix, run, identity), journal)
+        self.store = Store(ClientIds(prefix, run, identity), journal, to_exchange)
         self.courier = Courier(self.store, self._out)
         self.teller = Teller(self.store, self._out)
         self._requests = Requests(self.store, self.courier, self.teller, limits, self.counters)
@@ -221,6 +224,7 @@ class OrderManager:
         """Whether commands can be sent; False at the start. Call `reconcile` after each True."""
         self._begin(now_ns)
         if is_up:
+            self._settle_first(now_ns)
             self.courier.went_up(now_ns)
             self._reconciler.want(now_ns)
             self._endings.went_up(now_ns)
@@ -260,6 +264,7 @@ class OrderManager:
         holdings: Sequence[Holding],
         asked_ns: int,
         now_ns: int,
+        asked_exch_ns: int = 0,
     ) -> Reconciliation:
         """Take over what the exchange says of the whole account.
 
@@ -269,10 +274,18 @@ class OrderManager:
             holdings: Of all instruments with a position.
             asked_ns: When the first of these was asked for, on our clock.
             now_ns: Now.
+            asked_exch_ns: When that was by the exchange's clock, as it was known then; 0: by what is known now.
         """
-        result = self._reconciler.reconcile(open_orders, executions, holdings, asked_ns, now_ns)
+        asked_exch_ns = asked_exch_ns or self.store.to_exchange(asked_ns)
+        result = self._reconciler.reconcile(
+            open_orders, executions, holdings, asked_ns, now_ns, asked_exch_ns
+        )
         self._let_out(now_ns)
         return result
+
+    def want_reconciliation(self, now_ns: int) -> None:
+        """Have the exchange asked for the whole account soon: something may have passed us by."""
+        self._reconciler.want(now_ns)
 
     def tick(self, now_ns: int) -> int:
         """Do what is due: ask about unknown outcomes, repeat cancels, end what bots left. Returns when next."""
@@ -337,9 +350,17 @@ class OrderManager:
     def _begin(self, now_ns: int) -> None:
         store = self.store
         if store.birth_ns == 0:
-            store.birth_ns = now_ns
+            store.begin(now_ns)
             if store.settled_ns == 0:
-                store.settled(now_ns)
+                store.settled(store.to_exchange(now_ns))
+
+    def _settle_first(self, now_ns: int) -> None:
+        """With the first connection it is known how the exchange's clock goes, which was a guess so far."""
+        store = self.store
+        begin_ns = store.to_exchange(now_ns if store.is_restored else store.birth_ns)
+        if not self.counters.reconciliations and store.settled_ns != begin_ns:
+            if not store.is_restored or store.settled_ns > begin_ns:
+                store.settled(begin_ns)
 
     # --- Letting out --------------------------------------------------------------------------------------------
 

@@ -220,6 +220,7 @@ class Reconciler:
         holdings: Sequence[Holding],
         asked_ns: int,
         now_ns: int,
+        asked_exch_ns: int,
     ) -> Reconciliation:
         """See `OrderManager.reconcile`."""
         store = self._store
@@ -247,7 +248,7 @@ class Reconciler:
         self._write_off(asked_ns, now_ns)
         differences = self._compare_all(holdings, deferred, asked_ns, now_ns)
         if not deferred:
-            store.settled(asked_ns)
+            store.settled(asked_exch_ns)
         else:
             self.want(now_ns + GAP_NS)
         self._counters.foreign_orders = len(foreign)

@@ -7,7 +7,7 @@ first. A late fill of a forgotten order is still counted, since its id tells who
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Final
 
@@ -68,11 +68,18 @@ class Store:
     Args:
         ids: Makes and reads client ids.
         journal: None to keep nothing.
+        to_exchange: A moment of our clock by the exchange's; see `OrderManager`.
     """
 
-    def __init__(self, ids: ClientIds, journal: Journal | None) -> None:
+    def __init__(
+        self,
+        ids: ClientIds,
+        journal: Journal | None,
+        to_exchange: Callable[[int], int] = lambda now_ns: now_ns,
+    ) -> None:
         self.ids = ids
         self.journal = journal
+        self.to_exchange = to_exchange
         self.orders: dict[str, Order] = {}
         self.alive: dict[str, Order] = {}
         self.by_id: dict[tuple[str, str, int], Order] = {}
@@ -197,7 +204,7 @@ class Store:
             self._rows.append(self._steps_of(ledger))
 
     def settled(self, settled_ns: int) -> None:
-        """The executions up to then are counted."""
+        """The executions up to then, by the exchange's clock, are counted."""
         self.settled_ns = settled_ns
         self._rows.append(Settled(settled_ns))
 
@@ -347,6 +354,24 @@ class Store:
             ledger.has_holding,
         )
 
+    def begin(self, now_ns: int) -> None:
+        """The first moment of this process: what a former one said of its own clock is put into ours."""
+        self.birth_ns = now_ns
+        for order in self.orders.values():
+            self._retime(order)
+        self._finished = deque((min(at_ns, now_ns), client_id) for at_ns, client_id in self._finished)
+        self.gaps.update({client_id: min(at_ns, now_ns) for client_id, at_ns in self.gaps.items()})
+
+    def _retime(self, order: Order) -> None:
+        """The former process's clock may have been set since: nothing lies ahead, and no time of grace has passed."""
+        now_ns = self.birth_ns
+        for name in ("placed_ns", "seen_ns", "terms_ns", "finished_ns", "cancel_sent_ns", "query_sent_ns"):
+            setattr(order, name, min(getattr(order, name), now_ns))
+        if not order.finished_ns:
+            order.seen_ns = now_ns
+            if order.amend is not None:
+                order.amend.sent_ns = now_ns
+
     # --- Restoring ----------------------------------------------------------------------------------------------
 
     def _take(self, rows: list[Row]) -> None:
@@ -448,6 +473,8 @@ class Store:
         order.cancel_tries = order.query_tries = 0
         order.cancel_due_ns = order.query_due_ns = order.timer_ns = order.hold_until_ns = NEVER
         order.exposed_lots = 0
+        if self.birth_ns:
+            self._retime(order)
         self.orders[order.client_id] = order
         # They come in the order in which they were made: of those with one id, the bot means the last.
         self.by_id[order.bot, order.symbol, order.order_id] = order

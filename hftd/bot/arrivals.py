@@ -13,6 +13,7 @@ from hftd.bot.layout import (
     notes_at,
     session_at,
 )
+from hftd.bot.local_time import local_now
 from hftd.bot.notes import leave_note
 from hftd.bot.returning import mark, spliced
 from hftd.channel.layout import (
@@ -41,7 +42,6 @@ from hftd.channel.messages import (
 from hftd.channel.queue import queue_claim, queue_commit, queue_peek, queue_release
 from hftd.channel.ring import market_copy, market_next
 from hftd.channel.wait import doorbell_ring
-from hftd.clock import system_ns
 from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
 from hftd.feed import BOOK, ROW_BYTES, apply_book_row, apply_rows
 from hftd.jit import inline
@@ -130,7 +130,7 @@ def _on_response(session, link, channel, message, length):
             return LINK_NONSENSE
         if link_at(link).is_simulated == 0:
             # The bot has it now: what the daemon's clock says is when the daemon had it.
-            update_at(update).recv_ts = system_ns()
+            update_at(update).recv_ts = local_now(link_at(link))
         apply_update(asset, update)
         a = asset_at(asset)
         notes = session_at(session).notes

@@ -23,7 +23,7 @@ from hftd.channel.layout import (
     MODE_SYSTEM,
 )
 from hftd.channel.memory import BotPage
-from hftd.clock import monotonic_ns, sleep, wall_ns
+from hftd.clock import boot_ns, monotonic_ns, sleep, stamp_ns
 from hftd.errors import ChannelError, ProtocolError, UsageError
 from hftd.hbt import Hbt
 from hftd.local import AssetSpec, Contract, fill_market_orders
@@ -234,7 +234,8 @@ class Bot(Hbt):
                     "the daemon sent no books", where=self.attachments[0].name, hint="is it stopped?"
                 )
             sleep(0.001)
-        now_ns = self.attachments[0].clock.word(CLOCK_NOW_NS) if self.is_simulated else wall_ns()
+        now_ns = self.attachments[0].clock.word(CLOCK_NOW_NS) if self.is_simulated else stamp_ns()
+        self._link[0]["woke_boot_ns"] = boot_ns()
         self._session[0]["now_ns"] = self._session[0]["start_ns"] = now_ns
 
     def lost(self) -> str:

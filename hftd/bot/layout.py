@@ -80,6 +80,9 @@ link_dtype = np.dtype(
         ("wanted_asset", "i8"),  # the answer that is waited for, and whether it came
         ("wanted_order", "i8"),
         ("wanted_came", "i8"),
+        ("local_ns", "i8"),  # the last local time that was told, and the time since boot then
+        ("boot_ns", "i8"),
+        ("woke_boot_ns", "i8"),  # the time since boot at the session's `now_ns`
     ],
     align=True,
 )

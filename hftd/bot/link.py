@@ -9,6 +9,7 @@ clock the daemon that moves it says so, when all that the bot may see has been p
 
 from hftd.bot.arrivals import drain_market, drain_responses
 from hftd.bot.layout import ASSET_BYTES, CHANNEL_BYTES, LINK_OK, channel_at, link_at, session_at
+from hftd.bot.local_time import local_now
 from hftd.bot.returning import inquire, look_at_lease
 from hftd.channel.layout import BOT_ROWS, BROKEN, CLOCK_NOW_NS, CLOCK_PARTIES, WAIT_ANY_ORDER, WAIT_ONE_ORDER
 from hftd.channel.layout import WAIT_FEED as ASK_FEED
@@ -23,7 +24,6 @@ from hftd.channel.wait import (
     wait_ask,
     wait_granted,
 )
-from hftd.clock import system_ns
 from hftd.jit import inline, kernel
 from hftd.layout import (
     ARRIVED_FEED,
@@ -154,11 +154,14 @@ def _wait_simulated(session, link, until_ns, wait, asset_no, order_id):
 def _wait_system(session, link, until_ns, wait):
     s = session_at(session)
     b = link_at(link)
+    # How long it takes is no matter of a clock that may be set: from the last wake on, so much time passes.
+    deadline_ns = b.woke_boot_ns + (until_ns - s.now_ns)
     while True:
         seen = bell_seen(b.page)
         code = call_code(s.fn_drain, (session,))
-        now_ns = system_ns()
-        s.now_ns = max(s.now_ns, now_ns)
+        s.now_ns = max(s.now_ns, local_now(b))
+        b.woke_boot_ns = b.boot_ns
+        left_ns = deadline_ns - b.boot_ns
         if code != 0:
             return code
         if s.stop != 0:
@@ -167,9 +170,9 @@ def _wait_system(session, link, until_ns, wait):
             arrived = _arrived(session, wait)
             if arrived != 0:
                 return arrived
-        if (wait == WAIT_RESPONSE and b.wanted_came != 0) or now_ns >= until_ns:
+        if (wait == WAIT_RESPONSE and b.wanted_came != 0) or left_ns <= 0:
             return 0
-        _wait_for_news(b, seen, min(b.spin_ns, until_ns - now_ns), min(until_ns - now_ns, PATIENCE_NS))
+        _wait_for_news(b, seen, min(b.spin_ns, left_ns), min(left_ns, PATIENCE_NS))
 
 
 @kernel("int64(int64, int64, int64, int64, int64)")
@@ -214,7 +217,7 @@ def send(session, asset_no, order, kind):
     o = order_at(order)
     if b.is_simulated == 0:
         # Not the last wake's time: what the strategy took to think is no latency of the order's.
-        o.local_timestamp = max(o.local_timestamp, system_ns())
+        o.local_timestamp = max(o.local_timestamp, local_now(b))
     request = stack_bytes(128)
     message = stack_bytes(FIELDS_MESSAGE_BYTES)
     r = request_at(request)
@@ -246,7 +249,8 @@ def send(session, asset_no, order, kind):
             return ERR_DATA
         return ERR_RING_FULL
     copy_bytes(target, message, length)
-    queue_commit(channel.requests, o.local_timestamp)
+    # A connector sees by the stamp how long a request has waited, whatever was done to the clock meanwhile.
+    queue_commit(channel.requests, o.local_timestamp if b.is_simulated != 0 else b.boot_ns)
     if b.is_simulated == 0:
         doorbell_ring(channel.doorbell_fd, channel.asleep)
     return 0

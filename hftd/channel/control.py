@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from hftd.channel import layout, wire
+from hftd.channel import layout, peers, wire
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.clock import monotonic_ns, sleep
 from hftd.errors import ChannelError, ConfigError, NoSuchChannelError, ProtocolError, RefusedError
@@ -43,10 +43,10 @@ def runtime_dir(*, create: bool = False) -> Path:
     `$XDG_RUNTIME_DIR/hftd`, else `/tmp/hftd-<uid>`.
 
     Args:
-        create: Make it, with mode 0700, if it is not there.
+        create: Make it, for this user alone or for the group of `hftd.channel.peers` too, if it is not there.
 
     Raises:
-        ConfigError: It is no directory, belongs to another user, or others may write it.
+        ConfigError: It is no directory, belongs to another user (and not to the group), or others may write it.
     """
     if chosen := os.environ.get("HFTD_RUNTIME_DIR"):
         path = Path(chosen)
@@ -58,8 +58,9 @@ def runtime_dir(*, create: bool = False) -> Path:
         path = Path(f"/tmp/hftd-{os.getuid()}")  # noqa: S108 (ownership and mode are checked below)
     hint = "set HFTD_RUNTIME_DIR to a directory of your own"
     try:
-        if create:
+        if create and not path.is_dir():
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            peers.open_to_group(path)
         found = path.stat() if chosen else path.lstat()
     except FileNotFoundError:
         return path
@@ -69,7 +70,7 @@ def runtime_dir(*, create: bool = False) -> Path:
         ) from error
     if not stat.S_ISDIR(found.st_mode):
         raise ConfigError("the runtime directory is no directory", where=str(path), hint=hint)
-    if found.st_uid != os.getuid() or found.st_mode & 0o022:
+    if not peers.is_ours(found):
         raise ConfigError(
             "the runtime directory belongs to another user, or others may write it",
             where=str(path),
@@ -406,7 +407,7 @@ def receive_answer(connected: socket.socket, name: str, deadline_ns: int) -> tup
 
 def _own_peer(connected: socket.socket, name: str) -> None:
     peer = peer_of(connected)
-    if peer.uid != os.getuid():
+    if not peers.is_welcome(connected, peer.uid):
         raise ChannelError(f"the daemon (pid {peer.pid}) belongs to user {peer.uid}", where=name)
 
 

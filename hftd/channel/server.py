@@ -13,12 +13,13 @@ import socket
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, Self
 
 import structlog
 
-from hftd.channel import wire
+from hftd.channel import peers, wire
 from hftd.channel.admission import check_hello, lock_directory
 from hftd.channel.asking import Reply, send_reply
 from hftd.channel.control import (
@@ -37,6 +38,7 @@ from hftd.channel.control import (
 )
 from hftd.channel.layout import MAX_BOTS
 from hftd.channel.memory import BotPage
+from hftd.cleanup import run_all
 from hftd.errors import ChannelError, ConfigError, HftdError, ProtocolError, RefusedError
 
 MAX_PENDING: Final = 32
@@ -187,7 +189,7 @@ class ChannelServer:
             listener.setblocking(False)
             listener.bind(os.fspath(path))
             # Nobody can connect before `listen`, so there is no moment with another mode.
-            path.chmod(0o600)
+            peers.open_to_group(path)
             self._inode = path.stat().st_ino
             listener.listen(_BACKLOG)
         except BaseException:
@@ -223,7 +225,7 @@ class ChannelServer:
         assert self._loop is not None
         connected.setblocking(False)
         peer = peer_of(connected)
-        if peer.uid != os.getuid() or len(self._pending) >= MAX_PENDING:
+        if not peers.is_welcome(connected, peer.uid) or len(self._pending) >= MAX_PENDING:
             self.statistics.turned_away += 1
             connected.close()
             return
@@ -309,6 +311,11 @@ class ChannelServer:
         is_tap = ask.what == wire.ASK_TAP
         if ask.what not in wire.QUESTIONS:
             raise RefusedError(f"there is no question {ask.what!r}", hint=f"ask {', '.join(wire.QUESTIONS)}")
+        if ask.what in wire.COMMANDS and not peers.is_owner(self._pending[fd].peer.uid):
+            raise RefusedError(
+                f"to {ask.what} is for the daemon's own user",
+                hint=f"run it as user {os.getuid()}, or as root",
+            )
         if is_tap and len(self._taps) >= MAX_TAPS:
             raise RefusedError(f"{MAX_TAPS} taps look at the channel already", hint="end one of them first")
         connected = self._pending[fd].connected
@@ -391,37 +398,45 @@ class ChannelServer:
     def _end(self, fd: int, reason: str) -> None:
         assert self._loop is not None
         lease = self._leases.pop(fd)
-        self._loop.remove_reader(fd)
-        lease.connected.close()
+        bot = lease.hello.bot
         self.statistics.detached += 1
-        _log.info("bot detached", channel=self.name, bot=lease.hello.bot, pid=lease.peer.pid, reason=reason)
-        try:
-            self._handler.detach(lease.hello.bot, reason)
-        except Exception:
-            _log.exception("a handler failed to detach a bot", channel=self.name, bot=lease.hello.bot)
-        finally:
-            lease.page.close()
+        loop = self._loop
+        # The end policy before all else, so that nothing keeps the bot's orders in the market.
+        errors = run_all(
+            lambda: self._handler.detach(bot, reason),
+            lambda: loop.remove_reader(fd),
+            lease.connected.close,
+            lease.page.close,
+        )
+        _log.info("bot detached", channel=self.name, bot=bot, pid=lease.peer.pid, reason=reason)
+        for error in errors:
+            _log.error("a handler failed to detach a bot", channel=self.name, bot=bot, exc_info=error)
 
     def close(self, reason: str = "the daemon ends") -> None:
         """End all leases, stop listening, remove the socket file; again does nothing."""
         if self._listener is None:
             return
         assert self._loop is not None
-        self._loop.remove_reader(self._listener.fileno())
-        if self._resume is not None:
-            self._resume.cancel()
+        listener, self._listener = self._listener, None
+        loop = self._loop
+        # The leases first: nothing that fails here keeps a bot's orders in the market.
+        errors = run_all(
+            *(partial(self.drop, bot, reason) for bot in self.bots),
+            lambda: loop.remove_reader(listener.fileno()),
+            lambda: self._resume.cancel() if self._resume is not None else None,
+            self._unlink,
+            listener.close,
+            *(partial(self._forget, fd) for fd in self._pending),
+            *(partial(self._end_tap, fd) for fd in self._taps),
+        )
+        for error in errors:
+            _log.error("a part of the channel did not end", channel=self.name, exc_info=error)
+
+    def _unlink(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             # Not a successor's, who took the path over from us.
             if self._path.lstat().st_ino == self._inode:
                 self._path.unlink()
-        self._listener.close()
-        self._listener = None
-        for fd in list(self._pending):
-            self._forget(fd)
-        for fd in list(self._taps):
-            self._end_tap(fd)
-        for bot in self.bots:
-            self.drop(bot, reason)
 
     async def __aenter__(self) -> Self:
         await self.start()

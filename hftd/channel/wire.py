@@ -264,6 +264,8 @@ ASK_HALT: Final = "halt"
 ASK_RESUME: Final = "resume"
 """Take orders again: `status.Halted`."""
 QUESTIONS: Final = (ASK_STATUS, ASK_TAP, ASK_HALT, ASK_RESUME)
+COMMANDS: Final = (ASK_HALT, ASK_RESUME)
+"""Those that change something: for the daemon's own user and root."""
 MAX_BODY_BYTES: Final = 32 << 10
 
 Control = Hello | Welcome | Refused | Bye | Ask | Answer
@@ -282,6 +284,7 @@ __all__ = [
     "ASK_TAP",
     "BOOK_INVALID",
     "BOOK_VALID",
+    "COMMANDS",
     "CONNECTED",
     "DISCONNECTED",
     "END_POLICIES",

@@ -10,7 +10,7 @@ in a stamp is when its request met the market, to the nanosecond.
 from collections.abc import Callable
 from typing import Final
 
-from hftd.clock import wall_ns
+from hftd.clock import running_ns
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000_000_000
@@ -34,7 +34,7 @@ class ExchangeClock:
         speed: float = 1.0,
         shows: str = WALL,
         offset_ms: int = 0,
-        wall: Callable[[], int] = wall_ns,
+        wall: Callable[[], int] = running_ns,
     ) -> None:
         self.speed = speed
         self.shows = shows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import ipaddress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -65,6 +66,8 @@ class ControlServer:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
+        if why := foreign(request, self._exchange.config.exchange.host):
+            return _json(403, {"error": why})
         query = dict(request.rel_url.query)
         try:
             if request.method == "GET" and request.path == "/":
@@ -261,6 +264,41 @@ class ControlServer:
 
 def _changed(limits: LimitsSection, query: dict[str, str]) -> LimitsSection:
     return msgspec.convert(msgspec.to_builtins(limits) | query, LimitsSection, strict=False)
+
+
+def foreign(request: web.BaseRequest, host: str) -> str:
+    """Why a request is not one for this page by whoever runs it; empty if it is.
+
+    A web page of somebody else can have a browser on this machine send requests here: to a name of its own that leads
+    to this address (the Host says so), or straight to this address (the Origin says so). Programs send no Origin.
+
+    Args:
+        request: What came.
+        host: The address that was configured.
+    """
+    named = request.headers.get("Host", "")
+    # Ports in it are not compared: the name is what a foreign page can't choose.
+    name = named.rpartition("]")[0].strip("[") if named.startswith("[") else named.partition(":")[0]
+    at = request.get_extra_info("sockname")
+    own = {"localhost", host.strip("[]").lower(), str(at[0]) if at else ""} - {"", "0.0.0.0", "::"}  # noqa: S104
+    if name.lower() not in own and not _is_loopback(name):
+        return f"this page is not at {named[:100]!r}: name the address that `hftd exchange` has said"
+    origin = request.headers.get("Origin")
+    if origin is not None and origin != f"http://{named}":
+        return f"a page of {origin[:100]!r} has no business here"
+    if (
+        request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+        and request.method != "GET"
+    ):
+        return "another page has no business here"
+    return ""
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _chaos(query: dict[str, str], body: bytes) -> ChaosSection:

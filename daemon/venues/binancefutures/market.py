@@ -32,7 +32,7 @@ from daemon.venues.binancefutures.snapshots import Snapshots
 from daemon.venues.binancefutures.subscriptions import Subscriptions
 from daemon.warnings import Warn
 from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
-from hftd.clock import monotonic_ns, wall_ns
+from hftd.clock import monotonic_ns, stamp_ns
 from hftd.errors import RefusedError
 from hftd.types import BUY_EVENT, SELL_EVENT
 
@@ -81,6 +81,7 @@ class MarketSession:
         self._subscriptions = Subscriptions(config.first_message_s)
         self._last_ns = 0
         self._up_ns = 0
+        self._broken_why = ""
         self.messages = 0
         self.bytes = 0
         self.oddities = Oddities(_log)
@@ -108,6 +109,10 @@ class MarketSession:
         self._streams.update(dict.fromkeys(streams, feed))
         if self.supervision.is_up:
             self._subscriptions.subscribe(streams)
+
+    def abort(self, why: str) -> None:
+        """Make the connection anew."""
+        self._broken_why = why
 
     async def run(self) -> None:
         """Keep the connection up until cancelled."""
@@ -149,6 +154,7 @@ class MarketSession:
             timeout=aiohttp.ClientWSTimeout(ws_close=2.0),  # pyright: ignore[reportCallIssue]
         ) as socket:
             self._last_ns = self._up_ns = monotonic_ns()
+            self._broken_why = ""
             self.supervision.up()
             _log.info("connected", url=self._config.market_url(), instruments=len(self._feeds))
             self._subscriptions.clear()
@@ -172,7 +178,7 @@ class MarketSession:
         while True:
             message = await receive()
             if message.type is text:
-                self._on_message(message.data, wall_ns())
+                self._on_message(message.data, stamp_ns())
             elif message.type is aiohttp.WSMsgType.PING:
                 await socket.pong(message.data)
             elif message.type is aiohttp.WSMsgType.BINARY:
@@ -192,6 +198,8 @@ class MarketSession:
         while True:
             await asyncio.sleep(step_s)
             now_ns = monotonic_ns()
+            if self._broken_why:
+                raise ConnectionBrokenError(self._broken_why)
             if now_ns - self._up_ns >= life_ns:
                 return
             silent_ns = now_ns - self._last_ns
@@ -377,7 +385,7 @@ class MarketSession:
 
     def _on_snapshot(self, feed: Feed, snapshot: wire.Snapshot) -> bool:
         """A snapshot came; False if another one is needed."""
-        local_ns = wall_ns()
+        local_ns = stamp_ns()
         rows = self._writer.snapshot(
             snapshot.bids, snapshot.asks, snapshot.T * wire.MS_NS, local_ns, feed.grid.per_price
         )

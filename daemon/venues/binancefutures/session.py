@@ -1,6 +1,6 @@
 """Binance USD-M Futures as a venue: market data and trading of one account, joined."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -31,7 +31,7 @@ from daemon.venues.binancefutures.trading import Trading
 from daemon.venues.binancefutures.trading_config import Handlers, TradingConfig
 from daemon.warnings import Warn
 from hftd.channel.status import Connection, Used
-from hftd.clock import running_ns
+from hftd.clock import running_ns, wall_ns
 from hftd.constants import REASON_DISCONNECTED
 from hftd.errors import ConfigError
 
@@ -184,6 +184,16 @@ class BinanceFuturesSession:
             runs.append(self.trading.run())
         await first_to_end(*runs)
 
+    def exchange_ns(self, now_ns: int) -> int:
+        """A moment of ours by the exchange's clock."""
+        return self._offset.corrected_ns(now_ns)
+
+    def check_connections(self, why: str) -> None:
+        """Make all connections anew."""
+        self.market.abort(why)
+        if self.trading is not None:
+            self.trading.abort(why)
+
     def connections(self) -> list[Connection]:
         """How the connections are."""
         market = self.market
@@ -204,11 +214,12 @@ class BinanceFuturesSession:
             for name, one in self._limiter.statistics(running_ns()).items()
         ]
 
-    def warnings(self) -> Iterable[Warn]:
+    def warnings(self) -> Iterator[Warn]:
         """What needs a person."""
         yield from self.market.warnings()
         if self.trading is not None:
             yield from self.trading.warnings()
+        yield from self._offset.warnings(running_ns(), wall_ns())
 
     def market_counters(self, number: int) -> dict[str, int]:
         """Counters of an instrument's market."""

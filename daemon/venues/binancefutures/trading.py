@@ -264,6 +264,13 @@ class Trading:
             can_send = self._rest.is_reachable
         self._set_up(self._is_ready and can_send and self._user.is_up)
 
+    def abort(self, why: str) -> None:
+        """Make all connections anew, and ask for the exchange's time."""
+        self._clock_wanted.set()
+        self._user.abort(why)
+        if (socket := self._sender.socket) is not None:
+            self._sender.drop(socket, why)
+
     def _set_up(self, is_up: bool) -> None:
         if is_up != self._is_up:
             self._is_up = is_up

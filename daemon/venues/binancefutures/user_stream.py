@@ -12,6 +12,7 @@ import aiohttp
 import structlog
 
 from daemon.connector.supervise import ConnectionBrokenError, Supervision
+from daemon.redaction import hide
 from daemon.venues.binancefutures.account import read_listen_key
 from daemon.venues.binancefutures.codes import LISTEN_KEY_CODE
 from daemon.venues.binancefutures.instruments import WireError
@@ -114,6 +115,7 @@ class UserStream:
             self._key = read_listen_key(await self._rest.ask(_PATH, auth="key", method="POST"))
         except (ExchangeError, NotSentError, FateUnknownError, WireError) as error:
             raise ConnectionBrokenError(f"no listen key: {error}") from None
+        hide(self._key)
         return self._key
 
     async def _extend(self) -> bool:
