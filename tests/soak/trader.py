@@ -103,6 +103,7 @@ class Trader:
         self._on_irreducible = on_irreducible
         self._least_ns = rng.randrange(MS // 10, 3 * MS)
         self._jitter_ns = rng.choice((MS, 10 * MS, 60 * MS))
+        self._offset = ClockOffset()
         self.journal = journal_type.open(path)
         identity, run = self.journal.begin(rng.randrange(1, MAX_IDENTITY))
         self.manager = OrderManager(
@@ -113,6 +114,7 @@ class Trader:
             journal=self.journal,
             emit=emit,
             send=self.send,
+            to_exchange=self._offset.corrected_ns,
         )
         self.rest = Rest(exchange, rng, self._latency_ns, lambda: not is_calm(), self._pause)
         self.steps: dict = {}
@@ -133,7 +135,6 @@ class Trader:
         self.queries.set_aside.on_wanted = handlers.on_instruments_wanted
         signer = HmacSigner(KEY, SECRET)
         self._requests = Requests(signer, has_session=False)
-        self._offset = ClockOffset()
         self.incoming = Incoming(
             handlers,
             Limiter([]),
@@ -393,7 +394,7 @@ class Trader:
         self.schedule.after(50 * MS, self._when_awake(self._look))
 
     async def _reconcile(self) -> None:
-        asked_ns = self.now_ns
+        asked_ns, asked_exch_ns = self.now_ns, self._offset.corrected_ns(self.now_ns)
         settled = False
         try:
             open_orders = await self.queries.open_orders()
@@ -407,7 +408,9 @@ class Trader:
         else:
             if self.is_dead:
                 return
-            found = self.manager.reconcile(open_orders, executions, holdings, asked_ns, self.now_ns)
+            found = self.manager.reconcile(
+                open_orders, executions, holdings, asked_ns, self.now_ns, asked_exch_ns
+            )
             self.reconciliations += 1
             settled = found.is_settled
             if settled:
