@@ -16,6 +16,8 @@ ONLY = {
     sabotage.CountsSelfTradesOnce: ("self-trades", "by hand"),
 }
 """What a sabotage needs to show."""
+SEEDS = {sabotage.LeavesAnOrder: 2}
+"""In which it does."""
 MANY = int(os.environ.get("HFTD_SOAK_SEEDS", "200"))
 """Seeds in the slow test."""
 
@@ -90,5 +92,5 @@ def test_each_mishap_happens_and_can_be_tried_alone(mishap):
 )
 def test_a_connector_that_does_one_thing_wrong_is_found_out(wrong, said):
     part = "journal_type" if issubclass(wrong, sabotage.DyingJournal) else "trader_type"
-    result = run_seed(2, only=ONLY.get(wrong, ALWAYS), **{part: sabotage.fresh(wrong)})
+    result = run_seed(SEEDS.get(wrong, 6), only=ONLY.get(wrong, ALWAYS), **{part: sabotage.fresh(wrong)})
     assert any(said in fault for fault in result.faults), result.faults
