@@ -59,7 +59,7 @@ def weather(seed: int, rng: random.Random, mishaps: frozenset[str]) -> ChaosSect
     picked = {name: share * rng.choice((0.0, 0.3, 1.0, 1.0)) for name, share in shares.items()}
     late_ms, key_s = rng.choice((20.0, 100.0, 500.0, 2000.0)), rng.choice((0.0, 7.0))
     means = {"outages": ("outage_s", 4.0), "forced closes": ("forced_s", 5.0), "by hand": ("by_hand_s", 5.0)}
-    means |= {"steps": ("steps_s", 4.0), "halts": ("halt_s", 4.0)}
+    means |= {"steps": ("steps_s", 4.0), "halts": ("halt_s", 2.5)}
     picked = picked if "weather" in mishaps else {}
     picked |= {key: mean_s for name, (key, mean_s) in means.items() if name in mishaps}
     return ChaosSection(
