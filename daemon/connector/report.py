@@ -58,6 +58,7 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
     counters = {
         **known.counters,
         **session.counters(),
+        **connector.lag.counters(),
         "bots_dropped": bots.dropped,
         "callbacks_failed": connector.mishaps.count,
         "log_dropped": log_writer.dropped(),

@@ -33,6 +33,7 @@ from daemon.connector.compiling import compile_all
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.health import Health
 from daemon.connector.identities import Presence
+from daemon.connector.loop_lag import LoopLag
 from daemon.connector.mishaps import Mishaps
 from daemon.connector.reasons import why_not
 from daemon.connector.reconciling import Reconciler
@@ -121,6 +122,7 @@ class Connector:
             is_fused=getattr(config, "best_prices", "fused") == "fused",
             on_best=lambda *best: self.orders.on_book(*best),
         )
+        self.lag = LoopLag()
         self.session: Session
         self.orders: OrderManager
         self.reconciler: Reconciler
@@ -257,6 +259,7 @@ class Connector:
         gc.collect()
         gc.freeze()
         ending = "the connector ends"
+        self.lag.start()
         running: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(run)
             for run in (
@@ -281,6 +284,7 @@ class Connector:
                 raise HftdError(ending, hint="its log says why")
         finally:
             self.bots.is_ending = True
+            self.lag.close()
             server.close(ending)
             try:
                 await self._leave(running[0])

@@ -463,6 +463,9 @@ class Store:
                     row.query_due_ns = 0
         if steps is None or tick != 1 or lot != 1:
             self.steps_changed(ledger)
+        if tick != 1 or lot != 1:
+            # In the same record: what the journal has of it counts in the old steps, and would be read by the new ones.
+            self._rows += waiting
 
     def _restore(self, order: Order) -> None:
         """An order as the journal has it: what was under way is now unsure."""

@@ -23,11 +23,13 @@ class Chaos:
         self.settings = settings
         self.counters: dict[str, int] = {}
         self._random: dict[str, random.Random] = {}
+        self._due_ms: dict[str, int] = {}
 
     def set(self, settings: ChaosSection) -> None:
         """Other settings, from now on."""
         if settings.seed != self.settings.seed:
             self._random.clear()
+        self._due_ms.clear()
         self.settings = settings
 
     def of(self, name: str) -> random.Random:
@@ -58,6 +60,19 @@ class Chaos:
         if not self.strikes(name):
             return 0
         return int(self.of(f"{name}/ns").random() * self.settings.late_ms * _MS)
+
+    def is_due(self, name: str, now_ms: int) -> bool:
+        """Whether something that comes now and then (the name of its mean in seconds) comes now."""
+        mean_s: float = getattr(self.settings, name)
+        if mean_s <= 0.0:
+            self._due_ms.pop(name, None)
+            return False
+        due_ms = self._due_ms.get(name)
+        if due_ms is not None and now_ms < due_ms:
+            return False
+        self._due_ms[name] = now_ms + max(int(self.next_s(name) * 1000), 1)
+        # The first look only says when.
+        return due_ms is not None
 
     def next_s(self, name: str) -> float:
         """Until the next mishap of a kind that comes now and then (the name of its mean in seconds); 0: never."""

@@ -48,6 +48,17 @@ class ChaosSection(Section, frozen=True):
         listen_key_s: Between expiries of a listen key.
         clock_step_s: Between steps of the exchange's clock.
         clock_step_ms: How far it steps at most, to either side of the right time.
+        outage_s: Between outages of one endpoint: errors, a gateway's page, slow, old or no answers.
+        outage_for_s: How long one is.
+        silence_s: Between silences of one stream, or of all of one instrument, while the connection lives.
+        silence_for_s: How long one is.
+        steps_s: Between changes of an instrument's steps, on the grid of its market.
+        halt_s: Between statuses in which an instrument does not take all orders.
+        halt_for_s: How long one is.
+        forced_s: Between liquidations and auto-deleveragings, each of a part of a position.
+        by_hand_s: Between closes of a part of a position by the account's owner.
+        shared_s: Between requests of another client on the same address.
+        shared_weight: What those weigh at most.
     """
 
     seed: int = 0
@@ -83,10 +94,21 @@ class ChaosSection(Section, frozen=True):
     listen_key_s: _Seconds = 0.0
     clock_step_s: _Seconds = 0.0
     clock_step_ms: _Ms = 0.0
+    outage_s: _Seconds = 0.0
+    outage_for_s: _Seconds = 5.0
+    silence_s: _Seconds = 0.0
+    silence_for_s: _Seconds = 10.0
+    steps_s: _Seconds = 0.0
+    halt_s: _Seconds = 0.0
+    halt_for_s: _Seconds = 5.0
+    forced_s: _Seconds = 0.0
+    by_hand_s: _Seconds = 0.0
+    shared_s: _Seconds = 0.0
+    shared_weight: Annotated[int, msgspec.Meta(ge=0)] = 100
 
 
 def storm(seed: int) -> ChaosSection:
-    """Everything at once, as `--chaos SEED` does it."""
+    """Everything at once, as `--chaos SEED` does it, but what changes instruments or an account's position."""
     return ChaosSection(
         seed=seed,
         reply_lost=0.01,
@@ -121,4 +143,9 @@ def storm(seed: int) -> ChaosSection:
         listen_key_s=30.0,
         clock_step_s=10.0,
         clock_step_ms=300.0,
+        outage_s=30.0,
+        outage_for_s=3.0,
+        silence_s=30.0,
+        silence_for_s=3.0,
+        shared_s=5.0,
     )

@@ -1,6 +1,7 @@
 """What `exchange.toml` says: the market that is played, the instruments, the accounts, the limits."""
 
 import re
+from decimal import Decimal
 from typing import Annotated, Literal
 
 import msgspec
@@ -13,6 +14,21 @@ from sim.exchange.ed25519 import read_public_key
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+Status = Literal[
+    "TRADING",
+    "PENDING_TRADING",
+    "BREAK",
+    "HALT",
+    "TRADING_HALT",
+    "PRE_DELISTING",
+    "PRE_SETTLE",
+    "SETTLING",
+    "CLOSE",
+    "DELIVERING",
+    "DELIVERED",
+]
+"""Of an instrument."""
 
 _DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,8})?")
 _SIGNED = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,8})?")
@@ -100,7 +116,11 @@ class SymbolSection(Section, frozen=True):
         lot_size: The quantity's step; likewise.
         base: What is traded.
         quote: What it is paid in.
-        status: Only `TRADING` takes orders.
+        grid_tick: What the market's prices are multiples of, where that is finer than `tick_size`: the steps can become
+            as fine as this while the exchange runs.
+        grid_lot: Likewise, of quantities.
+        listed: Whether the exchange knows it from the start; else it can be listed later.
+        status: Only `TRADING` takes all orders; where no position may be opened, those that only reduce are taken.
         min_price: Of an order; likewise the other filters.
         maker_fee: A part of the value, negative for a rebate.
         taker_fee: Likewise.
@@ -116,7 +136,10 @@ class SymbolSection(Section, frozen=True):
     lot_size: str
     base: str = "BTC"
     quote: str = "USDT"
-    status: str = "TRADING"
+    grid_tick: str = ""
+    grid_lot: str = ""
+    listed: bool = True
+    status: Status = "TRADING"
     min_price: str = "0"
     max_price: str = "4529764"
     min_qty: str = "0.001"
@@ -145,7 +168,18 @@ class SymbolSection(Section, frozen=True):
         for key in ("tick_size", "lot_size"):
             if not float(getattr(self, key)):
                 raise ValueError(f"`{key}` must be above 0")
-        digits = len(self.tick_size.partition(".")[2]) + len(self.lot_size.partition(".")[2])
+        for grid, step in (("grid_tick", "tick_size"), ("grid_lot", "lot_size")):
+            if not getattr(self, grid):
+                continue
+            _check_decimal(self, grid)
+            if not float(getattr(self, grid)) or Decimal(getattr(self, step)) % Decimal(getattr(self, grid)):
+                raise ValueError(
+                    f"`{step}` must be a multiple of `{grid}`, is {getattr(self, step)}, not of {getattr(self, grid)}"
+                )
+        digits = sum(
+            len((grid or step).partition(".")[2])
+            for grid, step in ((self.grid_tick, self.tick_size), (self.grid_lot, self.lot_size))
+        )
         if digits > 8:
             raise ValueError(
                 f"`tick_size` and `lot_size` have {digits} digits behind the point, but money has 8"

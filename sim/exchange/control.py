@@ -10,7 +10,14 @@ import msgspec
 from aiohttp import web
 
 from hftd.errors import HftdError, UsageError
+from sim.exchange.binancefutures.accounts import Account
+from sim.exchange.binancefutures.desk import FORCED
+from sim.exchange.binancefutures.errors import ApiError
+from sim.exchange.binancefutures.numbers import MONEY_DIGITS, parse
+from sim.exchange.binancefutures.outages import Rule
+from sim.exchange.binancefutures.shapes import order_reply
 from sim.exchange.chaos_config import ChaosSection, storm
+from sim.exchange.config import LimitsSection
 
 if TYPE_CHECKING:
     from sim.exchange.local import LocalExchange
@@ -27,6 +34,20 @@ POST /expire?api_key=KEY          let listen keys expire; without api_key all
 POST /gap?symbol=S&messages=N     leave out depth messages
 POST /chaos?seed=N                everything at once; seed=off: nothing; or settings as a JSON body
 POST /ban?seconds=N               ban 127.0.0.1 (418); /unban lifts all bans
+POST /limits?weight_1m=N          other limits: weight_1m, ws_api_weight_1m, orders_10s, orders_1m, bans_after, ban_s
+POST /use?weight=N                another client on 127.0.0.1 has used so much
+POST /fail?path=P&kind=K          an endpoint fails: P such as GET /fapi/v1/openOrders or order.place, * is anything;
+                                  K is error (status, code, msg), html (status), slow (ms), stale or lost; seconds,
+                                  times, share and params limit it; or a JSON body. /mend ends all of them
+POST /silence?stream=P&seconds=N  streams like P (btcusdt@depth*, btcusdt@*, user) say nothing; /speak ends all of them
+POST /change?symbol=S&tick_size=X steps, filters, status and max_orders of an instrument, as [[symbols]] has them
+POST /delist?symbol=S             its orders expire, its positions are settled, it is known no more
+POST /list?symbol=S&status=X      it is listed, for the first time or again
+POST /force?api_key=KEY&symbol=S  the exchange closes a share of a position: why=liquidation, insurance, adl, settlement
+POST /order?api_key=KEY&symbol=S  an order by the owner's hand: side, type, quantity, price and so on
+POST /cancel?api_key=KEY&symbol=S by the owner's hand: origClientOrderId, else all in the instrument
+POST /close-position?api_key=KEY&symbol=S   the owner closes a share of a position at the market
+POST /balance?api_key=KEY&balance=X   what the account has
 POST /network?up=0                stop listening, drop all connections; up=1: listen again
 POST /rewind                      the market begins again
 POST /end                         the market's data ends here: it stands still
@@ -85,6 +106,22 @@ class ControlServer:
                 exchange.venue.gate.ban(query.get("address", "127.0.0.1"), float(query.get("seconds", "10")))
             case "/unban":
                 exchange.venue.gate.unban()
+            case "/limits":
+                exchange.venue.gate.limits = _changed(exchange.venue.gate.limits, query)
+            case "/use":
+                exchange.venue.gate.use(int(query["weight"]), query.get("address", "127.0.0.1"))
+            case "/fail":
+                exchange.venue.outages.add(
+                    msgspec.json.decode(body, type=Rule)
+                    if body
+                    else msgspec.convert(query, Rule, strict=False)
+                )
+            case "/mend":
+                exchange.venue.outages.mend()
+            case "/silence":
+                exchange.venue.topics.silence(query["stream"], float(query.get("seconds", "10")))
+            case "/speak":
+                exchange.venue.topics.speak()
             case "/network":
                 await exchange.disconnect()
                 if query.get("up", "1") == "1":
@@ -94,8 +131,58 @@ class ControlServer:
             case "/end":
                 exchange.venue.market.end()
             case _:
+                return self._trade(path, query)
+        return {"done": path}
+
+    def _trade(self, path: str, query: dict[str, str]) -> Any:
+        """What changes instruments and accounts; the market goes on to now first."""
+        venue = self._exchange.venue
+        venue.pump()
+        symbol = query.pop("symbol", "")
+        match path:
+            case "/change":
+                return venue.change(symbol, query).describe()
+            case "/delist":
+                venue.delist(symbol)
+            case "/list":
+                venue.list_again(symbol, query.get("status", "TRADING"))
+            case "/force" | "/order" | "/cancel" | "/close-position" | "/balance":
+                return self._act(path, self._account(query.pop("api_key", "")), symbol, query)
+            case _:
                 raise UsageError(f"there is no {path}")
         return {"done": path}
+
+    def _act(self, path: str, account: Account, symbol: str, query: dict[str, str]) -> Any:
+        venue = self._exchange.venue
+        try:
+            match path:
+                case "/order":
+                    return order_reply(venue.desk.place(account, {"symbol": symbol} | query, counts=False))
+                case "/cancel" if not query:
+                    return {"cancelled": venue.desk.cancel_all(account, symbol)}
+                case "/cancel":
+                    return order_reply(venue.desk.cancel(account, {"symbol": symbol} | query))
+                case "/close-position":
+                    order = venue.mishaps.close_by_hand(
+                        account, venue.instrument(symbol), float(query.get("share", "1"))
+                    )
+                    return order_reply(order) if order is not None else {"closed": 0}
+                case "/balance":
+                    account.balance = parse(query["balance"], MONEY_DIGITS)
+                    return {"balance": account.balance}
+        except ApiError as error:
+            raise UsageError(f"{error.code}: {error.msg}") from None
+        why = query.get("why", "liquidation")
+        if why not in FORCED:
+            raise UsageError(f"there is no {why!r}; there are {', '.join(FORCED)}")
+        share = float(query.get("share", "1"))
+        return {"closed": venue.desk.force_close(account, venue.instrument(symbol), why, share)}
+
+    def _account(self, api_key: str) -> Account:
+        for account in self._exchange.venue.accounts:
+            if account.api_key == api_key:
+                return account
+        raise UsageError("there is no account with that API key")
 
     def status(self) -> dict[str, Any]:
         """Everything but the accounts' histories."""
@@ -141,6 +228,7 @@ class ControlServer:
             "connections": [connection.describe() for connection in exchange.connections.values()],
             "streams": venue.topics.describe(),
             "chaos": exchange.chaos.counters,
+            "outages": [msgspec.to_builtins(rule) for rule in venue.outages.rules],
         }
 
     def _symbol(self, number: int) -> dict[str, Any]:
@@ -149,6 +237,9 @@ class ControlServer:
         i = feed.instrument
         return {
             "symbol": i.symbol,
+            "status": i.section.status if i.is_listed else "not listed",
+            "tick_size": i.section.tick_size,
+            "lot_size": i.section.lot_size,
             "bid": i.price(bid[0]),
             "bid_qty": i.qty(bid[1]),
             "ask": i.price(ask[0]),
@@ -169,6 +260,10 @@ class ControlServer:
         parts += [f"<h2>{name}</h2>{_table([status[name]])}" for name in ("streams", "chaos") if status[name]]
         parts.append(f"<h2>help</h2><pre>{html.escape(_HELP)}</pre>")
         return "".join(parts)
+
+
+def _changed(limits: LimitsSection, query: dict[str, str]) -> LimitsSection:
+    return msgspec.convert(msgspec.to_builtins(limits) | query, LimitsSection, strict=False)
 
 
 def foreign(request: web.BaseRequest, host: str) -> str:

@@ -36,8 +36,8 @@ def models_of(
         place = {"channel": config.market.channel, "symbol": section.symbol, "base": base}
         model = AssetModel(
             name=section.symbol,
-            tick_size=instrument.tick_size,
-            lot_size=instrument.lot_size,
+            tick_size=instrument.grid_tick,
+            lot_size=instrument.grid_lot,
             must_fit_ticks=True,
             fuse_bbo=section.fuse_bbo,
             exchange_model=(

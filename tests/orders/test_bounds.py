@@ -161,7 +161,15 @@ def test_an_instrument_whose_steps_changed_is_restored_in_the_new_ones(kept):
     (order,) = restored.alive.values()
     assert (order.price_tick, order.qty_lots, order.executed_lots) == (10_000, 100, 40)
     assert restored.ledgers[SYMBOL].books["a"].position_lots == 40
+    restored.write()
     restored.journal.close()
+    # And once more: what the journal had in the old steps is not read by the new ones.
+    again = stores.Store(ClientIds("t", 10), Journal.open(kept.path))
+    again.add_instrument(finer)
+    (order,) = again.alive.values()
+    assert (order.price_tick, order.qty_lots, order.executed_lots) == (10_000, 100, 40)
+    assert again.ledgers[SYMBOL].books["a"].position_lots == 40
+    again.journal.close()
 
 
 def test_what_fits_todays_lots_no_more_stays_in_the_journal_and_its_symbol_is_not_traded(kept):

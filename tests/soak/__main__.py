@@ -3,6 +3,7 @@
 python -m tests.soak --seeds 1000 --from 1              in virtual time, all processors
 python -m tests.soak --level real --seeds 20            with real processes and kill -9
 python -m tests.soak --from 42 --seeds 1                a seed that failed, again
+python -m tests.soak --only steps --only kills           no other mishaps than these
 """
 
 import argparse
@@ -17,13 +18,15 @@ import structlog
 
 from tests.soak.fast import ACTIVE_S, Result
 from tests.soak.many import run_seeds
-from tests.soak.real import MISHAPS, run_real
+from tests.soak.real import MISHAPS, SOME, USUAL, run_real
+from tests.soak.weather import FAST
 
 
 def _show(result: Result, level: str, is_long: bool) -> None:
     if is_long or not result.is_good:
         what = f"{result.messages:,} messages, " if level == "fast" else ""
         what += f"{result.events['orders']:,} orders, {result.events['fills']:,} fills"
+        what += f", loop lag {result.events['loop lag, ms']} ms" if level == "real" else ""
         print(
             f"seed {result.seed}: {'good' if result.is_good else 'FAILED'}, {what} {result.digest}",
             flush=True,
@@ -32,9 +35,11 @@ def _show(result: Result, level: str, is_long: bool) -> None:
         print(f"    {fault}", flush=True)
 
 
-async def _real(seeds: range, jobs: int, mishaps: int, is_long: bool) -> list[int]:
+async def _real(seeds: range, jobs: int, mishaps: int, is_long: bool, only: str) -> list[int]:
     failed = []
-    async for result in run_real(seeds, jobs=jobs, mishaps=mishaps, keep=Path(tempfile.gettempdir())):
+    async for result in run_real(
+        seeds, jobs=jobs, mishaps=mishaps, keep=Path(tempfile.gettempdir()), only=only
+    ):
         _show(result, "real", is_long)
         failed += [] if result.is_good else [result.seed]
     return failed
@@ -53,17 +58,29 @@ def main() -> int:
     parser.add_argument(
         "--jobs", type=int, default=0, help="at a time (default: fast: the processors; real: 3)"
     )
+    parser.add_argument(
+        "--only",
+        choices=(*FAST, *SOME, *dict.fromkeys(USUAL)),
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"no mishap but this; fast: {', '.join(FAST)}; real: {', '.join((*SOME, *dict.fromkeys(USUAL)))}",
+    )
     parser.add_argument("--long", action="store_true", help="say something of good seeds too")
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     seeds = range(given.first, given.first + given.seeds)
     begin = time.perf_counter()
     if given.level == "real":
-        failed = asyncio.run(_real(seeds, given.jobs or 3, given.mishaps, given.long))
+        failed = asyncio.run(
+            _real(seeds, given.jobs or 3, given.mishaps, given.long, "".join(given.only[:1]))
+        )
     else:
         failed = []
         messages = 0
-        for done, result in enumerate(run_seeds(seeds, given.jobs or os.cpu_count() or 1, given.seconds), 1):
+        for done, result in enumerate(
+            run_seeds(seeds, given.jobs or os.cpu_count() or 1, given.seconds, tuple(given.only)), 1
+        ):
             _show(result, "fast", given.long)
             messages += result.messages
             failed += [] if result.is_good else [result.seed]

@@ -1,21 +1,24 @@
 """The four books of an account, held against each other: the exchange's, the connector's, the journal's, the bots'.
 
-Everything is counted anew from the exchange's orders and trades, so that no sum is compared with itself.
+Everything is counted anew from the exchange's orders and trades, so that no sum is compared with itself; in decimal
+numbers, since steps may change in between.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from daemon.orders.account import BotBook
 from daemon.orders.client_ids import ClientIds, bot_hash
-from daemon.orders.journal import Traded, read_rows
+from daemon.orders.journal import Steps, Traded, read_rows
 from daemon.orders.machine import Order
 from daemon.orders.manager import OrderManager
 from hftd.constants import CANCELED, EXPIRED, FILLED, NEW, PARTIALLY_FILLED, REJECTED
+from sim.exchange.binancefutures.desk import FORCED
 
-LOT, TICK = 0.001, 0.1
 MONEY = 1e8
 STATES = {
     "NEW": NEW,
@@ -26,14 +29,32 @@ STATES = {
     "EXPIRED_IN_MATCH": EXPIRED,
     "REJECTED": REJECTED,
 }
+_FORCED_IDS = tuple(one.client_id.partition("{")[0] for one in FORCED.values())
+
+
+class Step(NamedTuple):
+    """In which ticks and lots an instrument is counted."""
+
+    tick: Decimal
+    lot: Decimal
+
+
+class Asked(NamedTuple):
+    """What a bot asked for: `what` is place or modify; the price is 0 for market orders."""
+
+    what: str
+    symbol: str
+    side: str
+    price: Decimal
+    qty: Decimal
 
 
 @dataclass
 class Totals:
-    """What a bot has traded."""
+    """What a bot has traded in an instrument."""
 
-    lots: int = 0
-    volume: int = 0
+    qty: Decimal = Decimal(0)
+    volume: Decimal = Decimal(0)
     trades: int = 0
     fee: float = 0.0
     balance: float = 0.0
@@ -53,52 +74,77 @@ class Truth:
     prefix: str
     bots: tuple[str, ...]
     orders: dict[str, Any] = field(default_factory=dict)
-    foreign: dict[str, Any] = field(default_factory=dict)
+    foreign: list[Any] = field(default_factory=list)
     trades: dict[str, Any] = field(default_factory=dict)
-    totals: dict[str, Totals] = field(default_factory=dict)
     owner: dict[str, str] = field(default_factory=dict)
-    position: int = 0
-    foreign_lots: int = 0
+    positions: dict[str, Decimal] = field(default_factory=dict)
+    others: dict[str, Decimal] = field(default_factory=dict)
+    forced: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        ids = ClientIds(self.prefix, 0)
         names = {bot_hash(name): name for name in self.bots}
-        self.totals = {name: Totals() for name in self.bots}
+        self._totals: dict[tuple[str, str], Totals] = {}
+        ids = {}
         for order in self.raw["orders"]:
-            found = ids.read(order["client_id"])
+            found = self._read(order["client_id"])
             if found is None:
-                self.foreign[order["client_id"]] = order
+                self.foreign.append(order)
             else:
                 self.orders[order["client_id"]] = order
                 self.owner[order["client_id"]] = names[found.bot]
-        executed: dict[str, int] = {}
+            ids[order["order_id"]] = order["client_id"]
+        executed: Counter[int] = Counter()
         for trade in self.raw["trades"]:
-            side, lots = trade["side"], trade["lots"]
-            executed[trade["client_id"]] = executed.get(trade["client_id"], 0) + lots
+            symbol, qty = trade["symbol"], trade["side"] * Decimal(trade["qty"])
+            executed[trade["order_id"]] += trade["lots"]
+            if trade["client_id"].startswith(_FORCED_IDS):
+                self.forced.add(symbol)
             if trade["client_id"] not in self.orders:
-                self.foreign_lots += side * lots
+                self.others[symbol] = self.others.get(symbol, Decimal(0)) + qty
                 continue
-            self.trades[str(trade["trade_id"])] = trade
-            total = self.totals[self.owner[trade["client_id"]]]
-            total.lots += side * lots
-            total.volume += lots
+            self.trades[trade_key(symbol, trade["trade_id"], trade["side"])] = trade
+            total = self._totals.setdefault((self.owner[trade["client_id"]], symbol), Totals())
+            total.qty += qty
+            total.volume += abs(qty)
             total.trades += 1
             total.fee += trade["fee"] / MONEY
-            total.balance -= side * trade["money"] / MONEY
-        self.position = sum(one["lots"] for one in self.raw["positions"])
+            total.balance -= trade["side"] * trade["money"] / MONEY
+        for one in self.raw["positions"]:
+            self.positions[one["symbol"]] = self.positions.get(one["symbol"], Decimal(0)) + Decimal(
+                one["qty"]
+            )
         # The exchange's own books agree, or nothing below means anything.
-        assert self.position == self.foreign_lots + sum(one.lots for one in self.totals.values())
+        for symbol, position in self.positions.items():
+            mine = sum((total.qty for (_, at), total in self._totals.items() if at == symbol), Decimal(0))
+            assert position == self.others.get(symbol, Decimal(0)) + mine, symbol
         for order in self.raw["orders"]:
-            assert order["executed_lots"] == executed.get(order["client_id"], 0), order
+            assert order["executed_lots"] == executed[order["order_id"]], order
         listed = {
             one["order_id"] for one in self.raw["orders"] if one["status"] in ("NEW", "PARTIALLY_FILLED")
         }
         assert listed == set(self.raw["open_orders"])
 
+    def _read(self, client_id: str) -> Any:
+        return ClientIds(self.prefix, 0).read(client_id)
+
+    def total(self, bot: str, symbol: str) -> Totals:
+        """What a bot has traded in an instrument."""
+        return self._totals.get((bot, symbol)) or Totals()
+
+    @property
+    def symbols(self) -> list[str]:
+        """In which bots have traded."""
+        return sorted({symbol for _, symbol in self._totals})
+
     @property
     def open(self) -> dict[str, Any]:
         """Our open orders."""
         return {name: one for name, one in self.orders.items() if is_open(one)}
+
+
+def trade_key(symbol: str, trade_id: object, side: int) -> str:
+    """One side of a trade: a self-trade has one id for both."""
+    return f"{symbol} {trade_id} {side}"
 
 
 def is_open(order: Mapping[str, Any]) -> bool:
@@ -115,7 +161,7 @@ class Faults:
     def expect(self, name: str, ours: object, true: object) -> None:
         """Two books' words for one thing."""
         if ours != true:
-            self.found.append(f"{name}: {ours!r}, the exchange has {true!r}")
+            self.found.append(f"{name}: {ours!s}, the exchange has {true!s}")
 
     def near(self, name: str, ours: float, true: float, tolerance: float) -> None:
         """The same for sums of money."""
@@ -127,95 +173,179 @@ class Faults:
         self.found.append(what)
 
 
-def compare_orders(faults: Faults, truth: Truth, orders: Mapping[str, Order], whose: str) -> None:
+def steps_of(manager: OrderManager) -> dict[str, Step]:
+    """In which steps order management counts."""
+    return {
+        symbol: Step(Decimal(str(one.instrument.tick_size)), Decimal(str(one.instrument.lot_size)))
+        for symbol, one in manager.store.ledgers.items()
+    }
+
+
+def compare_requests(faults: Faults, truth: Truth, asked: Mapping[tuple[str, int], Iterable[Asked]]) -> int:
+    """All that the exchange was asked for is what a bot asked for, to the last digit. Returns how much that was.
+
+    What only reduces and was asked for by no bot closes what a dead one left. A bot modifies what remains of an order,
+    the exchange wants the whole: what is executed by then comes on top.
+    """
+    count = 0
+    names = {bot_hash(name): name for name in truth.bots}
+    wanted = {key: set(value) for key, value in asked.items()}
+    executed: dict[str, list[Decimal]] = {}
+    for trade in truth.trades.values():
+        sums = executed.setdefault(trade["client_id"], [Decimal(0)])
+        sums.append(sums[-1] + Decimal(trade["qty"]))
+    for one in truth.raw["requests"]:
+        found = truth._read(one["client_id"])
+        if found is None:
+            continue
+        count += 1
+        price = Decimal(one["price"] or 0)
+        told = Asked(one["what"], one["symbol"], one["side"], price, Decimal(one["qty"]))
+        ours = wanted.get((names.get(found.bot, "?"), found.order_id), set())
+        done = executed.get(one["client_id"], [Decimal(0)]) if one["what"] == "modify" else [Decimal(0)]
+        if one["only_reduces"] or any(told._replace(qty=told.qty - part) in ours for part in done):
+            continue
+        faults.say(f"sent otherwise than asked: {one}")
+    return count
+
+
+def compare_orders(
+    faults: Faults, truth: Truth, orders: Mapping[str, tuple[Order, Step]], whose: str
+) -> None:
     """Each order of the exchange is known as it is, and each that is known is the exchange's."""
     for client_id, true in truth.orders.items():
-        known = orders.get(client_id)
-        if known is None:
+        known, step = orders.get(client_id, (None, None))
+        if known is None or step is None:
             faults.say(f"{whose}: the order {client_id} is forgotten; the exchange has {true}")
             continue
         name = f"{whose}: order {client_id}"
         faults.expect(f"{name} bot", known.bot, truth.owner[client_id])
         faults.expect(f"{name} is open", known.finished_ns == 0, is_open(true))
-        faults.expect(f"{name} executed", known.cum_lots, true["executed_lots"])
-        faults.expect(f"{name} executed, by its fills", known.executed_lots, true["executed_lots"])
+        executed = Decimal(true["executed_qty"])
+        faults.expect(f"{name} executed", known.cum_lots * step.lot, executed)
+        faults.expect(f"{name} executed, by its fills", known.executed_lots * step.lot, executed)
         faults.expect(f"{name} written off", known.written_off_lots, 0)
         if is_open(true):
-            faults.expect(
-                f"{name} price, quantity", (known.price_tick, known.qty_lots), (true["tick"], true["lots"])
-            )
+            # One of before a change of steps may be on no tick of today's: then the nearest is known.
+            price = Decimal(true["price"])
+            if price % step.tick:
+                price = (
+                    known.price_tick * step.tick
+                    if abs(known.price_tick * step.tick - price) < step.tick
+                    else price
+                )
+            faults.expect(f"{name} price", known.price_tick * step.tick, price)
+            faults.expect(f"{name} quantity", known.qty_lots * step.lot, Decimal(true["qty"]))
         else:
             faults.expect(f"{name} state", known.status, STATES[true["status"]])
-    for client_id, known in orders.items():
+    for client_id, (known, _) in orders.items():
         if client_id not in truth.orders and not (
             known.finished_ns and known.executed_lots == 0 and known.status in (REJECTED, EXPIRED)
         ):
             faults.say(f"{whose}: the exchange never had {known}")
 
 
-def compare_book(faults: Faults, name: str, book: BotBook, true: Totals) -> None:
+def compare_book(
+    faults: Faults, name: str, book: BotBook, step: Step, true: Totals, *, is_forced: bool
+) -> None:
     """A bot's position and money."""
-    faults.expect(f"{name} position", book.position_lots, true.lots)
+    position = book.position_lots * step.lot
+    if is_forced:
+        # A part of it was closed by the exchange: whose, it does not say.
+        if abs(position) > abs(true.qty) or position * true.qty < 0:
+            faults.say(f"{name} position: {position}, by its own trades {true.qty}")
+        return
+    faults.expect(f"{name} position", position, true.qty)
     faults.expect(f"{name} trades", book.num_trades, true.trades)
-    faults.expect(f"{name} volume", book.volume_lots, true.volume)
+    faults.expect(f"{name} volume", book.volume_lots * step.lot, true.volume)
     faults.near(f"{name} fee", book.fee, true.fee, 1e-6)
     faults.near(f"{name} balance", book.balance, true.balance, 1e-4)
 
 
-def compare_manager(faults: Faults, truth: Truth, manager: OrderManager, symbol: str, whose: str) -> None:
+def compare_manager(faults: Faults, truth: Truth, manager: OrderManager, whose: str) -> None:
     """What the connector knows."""
     store = manager.store
-    ledger = store.ledgers[symbol]
-    compare_orders(faults, truth, store.orders, whose)
+    steps = steps_of(manager)
+    known = {
+        name: (order, steps[order.symbol]) for name, order in store.orders.items() if order.symbol in steps
+    }
+    compare_orders(faults, truth, known, whose)
     faults.expect(f"{whose}: open orders", sorted(store.alive), sorted(truth.open))
-    faults.expect(f"{whose}: the account's position", ledger.account_lots, truth.position)
-    faults.expect(f"{whose}: the position of others", ledger.other_lots, truth.foreign_lots)
+    for symbol, ledger in store.ledgers.items():
+        position, lot = truth.positions.get(symbol, Decimal(0)), steps[symbol].lot
+        faults.expect(f"{whose}: the account's position in {symbol}", ledger.account_lots * lot, position)
+        held = sum(one.position_lots for one in ledger.books.values()) + ledger.other_lots
+        faults.expect(f"{whose}: all positions in {symbol}", held * lot, position)
+        if symbol not in truth.forced:
+            others = truth.others.get(symbol, Decimal(0))
+            faults.expect(f"{whose}: the position of others in {symbol}", ledger.other_lots * lot, others)
+        for name in truth.bots:
+            compare_book(
+                faults,
+                f"{whose}: bot {name}, {symbol}",
+                ledger.books.get(name) or BotBook(name, symbol),
+                steps[symbol],
+                truth.total(name, symbol),
+                is_forced=symbol in truth.forced,
+            )
     for name in truth.bots:
-        compare_book(
-            faults,
-            f"{whose}: bot {name}",
-            ledger.books.get(name) or BotBook(name, symbol),
-            truth.totals[name],
-        )
         counted = [one for one in store.alive.values() if one.bot == name]
         faults.expect(f"{whose}: bot {name}, open orders", len(store.bot(name).alive), len(counted))
     faults.expect(f"{whose}: executions missing", dict(store.gaps), {})
 
 
-def compare_journal(faults: Faults, truth: Truth, path: Path, symbol: str) -> int:
-    """What the file says, read row by row. Returns how many rows it has."""
+def compare_journal(faults: Faults, truth: Truth, path: Path, now: Mapping[str, Step]) -> int:
+    """What the file says, read row by row. Returns how many rows it has.
+
+    Args:
+        faults: What does not agree.
+        truth: The exchange's book.
+        path: The file.
+        now: In which steps rows are counted before it says so itself.
+    """
     rows, good = read_rows(path.read_bytes(), path)
     faults.expect("journal: whole records", good, path.stat().st_size)
-    orders: dict[str, Order] = {}
-    books: dict[str, BotBook] = {}
-    trades: dict[str, Traded] = {}
-    fees: set[str] = set()
+    orders: dict[str, tuple[Order, Step]] = {}
+    books: dict[tuple[str, str], tuple[BotBook, Step]] = {}
+    trades: dict[str, tuple[Traded, Step]] = {}
+    steps = dict(now)
     for row in rows:
-        if isinstance(row, Order):
-            orders[row.client_id] = row
+        if isinstance(row, Steps):
+            steps[row.symbol] = Step(Decimal(row.tick_size), Decimal(row.lot_size))
+        elif isinstance(row, Order):
+            orders[row.client_id] = row, steps[row.symbol]
         elif isinstance(row, BotBook):
-            books[row.bot] = row
-        elif isinstance(row, Traded) and row.client_id in truth.orders:
-            if row.trade_id not in trades or row.qty_lots:
-                trades[row.trade_id] = row
-            if row.has_fee:
-                fees.add(row.trade_id)
-        elif isinstance(row, Traded) and row.trade_id in truth.trades:
-            # Of an order that the run did not know any more.
-            trades.setdefault(row.trade_id, row)
+            books[row.bot, row.symbol] = row, steps[row.symbol]
+        elif isinstance(row, Traded):
+            key = trade_key(row.symbol, row.trade_id, row.side)
+            if row.client_id in truth.orders:
+                if key not in trades or row.qty_lots:
+                    trades[key] = row, steps[row.symbol]
+            elif key in truth.trades:
+                # Of an order that the run did not know any more.
+                trades.setdefault(key, (row, steps[row.symbol]))
     compare_orders(faults, truth, orders, "journal")
-    for name in truth.bots:
-        compare_book(
-            faults, f"journal: bot {name}", books.get(name) or BotBook(name, symbol), truth.totals[name]
-        )
-    faults.expect("journal: executions", sorted(trades), sorted(truth.trades))
-    for trade_id, row in trades.items():
-        true = truth.trades.get(trade_id)
-        if true is not None and row.qty_lots:
-            told = row.client_id, row.side, row.price_tick, row.qty_lots
-            faults.expect(
-                f"journal: execution {trade_id}",
-                told,
-                (true["client_id"], true["side"], true["tick"], true["lots"]),
+    for symbol in truth.symbols:
+        for name in truth.bots:
+            book, step = books.get((name, symbol)) or (BotBook(name, symbol), steps[symbol])
+            compare_book(
+                faults,
+                f"journal: bot {name}, {symbol}",
+                book,
+                step,
+                truth.total(name, symbol),
+                is_forced=symbol in truth.forced,
             )
+    faults.expect("journal: executions", sorted(trades), sorted(truth.trades))
+    for key, (row, step) in trades.items():
+        true = truth.trades.get(key)
+        if true is not None and row.qty_lots:
+            told = row.client_id, row.side, row.qty_lots * step.lot
+            faults.expect(
+                f"journal: execution {key}", told, (true["client_id"], true["side"], Decimal(true["qty"]))
+            )
+            if not Decimal(true["price"]) % step.tick:
+                faults.expect(
+                    f"journal: execution {key} price", row.price_tick * step.tick, Decimal(true["price"])
+                )
     return len(rows)

@@ -1,22 +1,25 @@
 """Who trades in the fast soak: bots that do whatever comes to their mind, and somebody else on their account."""
 
 import random
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from daemon.orders.limits import BotLimits
 from hftd.channel import wire
 from hftd.constants import BUY, CANCELED, FOK, GTC, GTX, IOC, LIMIT, MARKET, NEW, NONE, REPLACED, SELL
+from sim.exchange.binancefutures.errors import ApiError
 from tests.orders.world import BotModel, LocalOrder
-from tests.soak.books import LOT
+from tests.soak.books import Asked, Step
 from tests.soak.schedule import MS
-from tests.soak.venue import SYMBOL
+from tests.soak.venue import LATER, TRADED
 
 if TYPE_CHECKING:
     from tests.soak.fast import Soak
 
-ORDER_IDS = 20
-"""Of each bot: they are used again and again."""
+ORDER_IDS = 12
+"""Of each bot in each instrument: they are used again and again."""
 POLICIES = ("cancel", "keep", "flatten")
+_SIDES = {BUY: "BUY", SELL: "SELL"}
 
 
 class RandomBot:
@@ -26,24 +29,46 @@ class RandomBot:
         self.soak = soak
         self.name = name
         self.on_end = on_end
-        self.model = BotModel(name)
         self.is_alive = True
-        self.pace_ns = soak.rng.choice((4 * MS, 8 * MS, 25 * MS))
+        self.pace_ns = soak.rng.choice((60 * MS, 120 * MS, 300 * MS))
+        self.steps: dict[str, Step] = {}
+        self.numbers: dict[str, int] = {}
+        self.models: dict[str, BotModel] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """What it knew is gone."""
+        self.models = {symbol: BotModel(self.name) for symbol in TRADED}
 
     def ask(self, message: Any) -> None:
         """A request."""
         self.soak.events["requests"] += 1
-        self.soak.trader.manager.request(self.name, message, self.soak.now_ns)
+        self.soak.trader.manager.request(self.name, message, self.soak.local_ns)
+
+    def apply(self, update: Any) -> None:
+        """What it is told."""
+        for symbol, number in self.numbers.items():
+            if number == update.instrument:
+                self.models[symbol].apply(update)
 
     def attach(self) -> None:
         """A lease, as the bot's library takes it up: what it is told, then inquiries after what it left."""
-        soak = self.soak
-        manager = soak.trader.manager
-        for update in manager.attach(self.name, [0], BotLimits(), self.on_end, soak.now_ns):
-            self.model.apply(update)
-        for order_id, order in list(self.model.orders.items()):
-            if not order.is_inactive:
-                self.ask(wire.Inquire(0, order_id, order.local_ts))
+        soak, trader = self.soak, self.soak.trader
+        steps = {symbol: trader.counts_in[symbol] for symbol in TRADED if symbol in trader.counts_in}
+        if self.steps and steps != self.steps:
+            # It is written for other steps: somebody has to start it anew.
+            self.forget()
+        self.steps = steps
+        self.numbers = {symbol: trader.manager.store.ledgers[symbol].number for symbol in steps}
+        told = trader.manager.attach(
+            self.name, list(self.numbers.values()), BotLimits(), self.on_end, soak.local_ns
+        )
+        for update in told:
+            self.apply(update)
+        for symbol, number in self.numbers.items():
+            for order_id, order in list(self.models[symbol].orders.items()):
+                if not order.is_inactive:
+                    self.ask(wire.Inquire(number, order_id, order.local_ts))
 
     def act(self) -> None:
         """One decision, and when the next."""
@@ -51,31 +76,47 @@ class RandomBot:
         if soak.is_calm:
             return
         soak.schedule.after(int(soak.rng.expovariate(1.0 / self.pace_ns)) + 1, self.act)
-        if self.is_alive and soak.is_attached(self.name):
+        if self.is_alive and soak.is_attached(self.name) and self.numbers:
             self._decide(soak.rng)
 
     def _decide(self, rng: random.Random) -> None:
+        symbol = rng.choice(list(self.numbers))
+        number, model = self.numbers[symbol], self.models[symbol]
         order_id = rng.randrange(1, ORDER_IDS + 1)
-        order = self.model.orders.get(order_id)
+        order = model.orders.get(order_id)
         if order is None or order.is_inactive:
-            self._submit(rng, order_id)
+            self._submit(rng, symbol, order_id)
         elif order.req == NONE and rng.random() < 0.5:
-            order.req, order.local_ts = CANCELED, self.soak.now_ns
-            self.ask(wire.Cancel(0, order_id, self.soak.now_ns))
+            order.req, order.local_ts = CANCELED, self.soak.local_ns
+            self.ask(wire.Cancel(number, order_id, order.local_ts))
         elif order.req == NONE:
-            bid, ask = self.soak.exchange.touch()
-            tick = rng.choice((bid, ask)) + rng.randrange(-12, 13)
-            qty = rng.randrange(5, 60) * LOT
+            tick = rng.choice(self._touch(symbol)) + rng.randrange(-12, 13)
+            qty = rng.randrange(5, 60) * float(self.steps[symbol].lot)
             order.prior = order.price_tick, order.qty
-            order.price_tick, order.qty, order.req, order.local_ts = tick, qty, REPLACED, self.soak.now_ns
-            self.ask(wire.Modify(0, order_id, tick, qty, self.soak.now_ns))
+            order.price_tick, order.qty, order.req, order.local_ts = tick, qty, REPLACED, self.soak.local_ns
+            self._note(symbol, order_id, "modify", None, tick, qty)
+            self.ask(wire.Modify(number, order_id, tick, qty, order.local_ts))
 
-    def _submit(self, rng: random.Random, order_id: int) -> None:
-        soak = self.soak
+    def _touch(self, symbol: str) -> tuple[int, int]:
+        """The best prices in the bot's ticks."""
+        tick = self.steps[symbol].tick
+        bid, ask = self.soak.exchange.best(symbol)
+        return int(bid // tick), int(-(-ask // tick))
+
+    def _note(self, symbol: str, order_id: int, what: str, side: int | None, tick: int, qty: float) -> None:
+        """Write down what is asked for, as it must reach the exchange."""
+        step = self.steps[symbol]
+        price, lots = tick * step.tick, round(qty / float(step.lot)) * step.lot
+        for word in _SIDES.values() if side is None else (_SIDES[side],):
+            asked = self.soak.asked.setdefault((self.name, order_id), [])
+            asked.append(Asked(what, symbol, word, price, lots))
+
+    def _submit(self, rng: random.Random, symbol: str, order_id: int) -> None:
+        soak, model = self.soak, self.models[symbol]
         side = rng.choice((BUY, SELL))
-        if abs(self.model.state.position) > 3.0:
-            side = SELL if self.model.state.position > 0 else BUY
-        bid, ask = soak.exchange.touch()
+        if abs(model.state.position) > 3.0:
+            side = SELL if model.state.position > 0 else BUY
+        bid, ask = self._touch(symbol)
         kind, tif = rng.choice(
             (
                 (LIMIT, GTC),
@@ -91,12 +132,12 @@ class RandomBot:
         tick = bid - away if side == BUY else ask + away
         if tif in (IOC, FOK):
             tick = ask + 2 if side == BUY else bid - 2
-        qty = rng.randrange(5, 60) * LOT
-        soak.latest.pop((self.name, order_id), None)
-        self.model.orders[order_id] = LocalOrder(
-            soak.now_ns, req=NEW, price_tick=tick, qty=qty, leaves_qty=qty
-        )
-        self.ask(wire.Submit(0, order_id, side, kind, tif, tick, qty, soak.now_ns))
+        qty = rng.randrange(5, 60) * float(self.steps[symbol].lot)
+        soak.latest.pop((self.name, symbol, order_id), None)
+        local_ns = soak.local_ns
+        model.orders[order_id] = LocalOrder(local_ns, req=NEW, price_tick=tick, qty=qty, leaves_qty=qty)
+        self._note(symbol, order_id, "place", side, 0 if kind == MARKET else tick, qty)
+        self.ask(wire.Submit(self.numbers[symbol], order_id, side, kind, tif, tick, qty, local_ns))
 
 
 class Stranger:
@@ -104,7 +145,7 @@ class Stranger:
 
     def __init__(self, soak: "Soak") -> None:
         self.soak = soak
-        self.placed: list[str] = []
+        self.placed: list[tuple[str, str]] = []
         self.cancelled: set[str] = set()
 
     def act(self) -> None:
@@ -112,30 +153,48 @@ class Stranger:
         soak, rng = self.soak, self.soak.rng
         if soak.is_calm:
             return
-        soak.schedule.after(int(rng.expovariate(1.0 / (400 * MS))), self.act)
+        soak.schedule.after(int(rng.expovariate(1.0 / (300 * MS))), self.act)
         exchange = soak.exchange
         exchange.go()
-        bid, ask = exchange.touch()
+        symbol = rng.choice((*TRADED, LATER))
+        if symbol not in exchange.venue.instruments:
+            return
         if self.placed and rng.random() < 0.4:
-            name = rng.choice(self.placed)
+            symbol, name = rng.choice(self.placed)
             if name in exchange.account.open_by_client_id:
                 self.cancelled.add(name)
-                exchange.venue.desk.cancel(exchange.account, {"symbol": SYMBOL, "origClientOrderId": name})
+                exchange.venue.desk.cancel(exchange.account, {"symbol": symbol, "origClientOrderId": name})
             return
+        side, mode = rng.choice(("BUY", "SELL")), "EXPIRE_TAKER"
+        bid, ask = exchange.best(symbol)
+        tick = exchange.tick(symbol)
+        price = bid - rng.randrange(-1, 30) * tick if side == "BUY" else ask + rng.randrange(-1, 30) * tick
+        if "self-trades" in soak.mishaps and rng.random() < 0.5:
+            mode = "NONE"
+            inside = [
+                one
+                for one in exchange.open_orders(symbol)
+                if bid <= Decimal(one.price) <= ask and one.is_ours
+            ]
+            if inside:
+                met = rng.choice(inside)
+                side, price = "SELL" if met.side > 0 else "BUY", Decimal(met.price)
         name = f"web_{len(self.placed)}"
-        side = rng.choice(("BUY", "SELL"))
-        tick = bid - rng.randrange(-1, 30) if side == "BUY" else ask + rng.randrange(-1, 30)
-        exchange.venue.desk.place(
-            exchange.account,
-            {
-                "symbol": SYMBOL,
-                "side": side,
-                "type": "LIMIT",
-                "timeInForce": "GTC",
-                "quantity": f"{rng.randrange(5, 40) * LOT:.3f}",
-                "price": f"{tick / 10:.1f}",
-                "newClientOrderId": name,
-                "selfTradePreventionMode": "NONE",
-            },
-        )
-        self.placed.append(name)
+        try:
+            exchange.venue.desk.place(
+                exchange.account,
+                {
+                    "symbol": symbol,
+                    "side": side,
+                    "type": "LIMIT",
+                    "timeInForce": "GTC",
+                    "quantity": f"{rng.randrange(5, 40) * exchange.lot(symbol):f}",
+                    "price": f"{price // tick * tick:f}",
+                    "newClientOrderId": name,
+                    "selfTradePreventionMode": mode,
+                },
+            )
+        except ApiError:
+            # The rules are the same for him.
+            return
+        self.placed.append((symbol, name))

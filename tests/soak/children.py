@@ -1,5 +1,6 @@
 """The processes that the soak kills, forked from one that has imported everything: a start is cheap."""
 
+import contextlib
 import itertools
 import json
 import mmap
@@ -12,8 +13,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import structlog
 
+from daemon.cli.logs import log_events
 from daemon.connector.config import Credentials
 from daemon.connector.links import LinkTable
 from daemon.connector.secrets import Secret
@@ -50,13 +51,20 @@ def _warm_up() -> None:
     load_strategy(STRATEGY, {"seed": 1, "rest": 1}, Path()).prepare()
 
 
-def _begin(folder: Path, name: str) -> None:
-    """Own log, own runtime directory."""
+def _begin(folder: Path, name: str, *, is_blocked: bool = False) -> None:
+    """Own log, own runtime directory; or a pipe for a log that nobody reads, and that is full."""
     os.environ["HFTD_RUNTIME_DIR"] = str(folder)
     log = os.open(folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
+    if is_blocked:
+        _unread, log = os.pipe()
+        os.set_blocking(log, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(log, bytes(65536))
+        os.set_blocking(log, True)
     os.dup2(log, 2)
-    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
+    log_events("json")
 
 
 def _count_twice() -> None:
@@ -72,9 +80,16 @@ def _count_twice() -> None:
     OrderManager.on_report = take_twice  # type: ignore[method-assign]
 
 
-def connector(folder: Path, urls: dict[str, str], prefix: str, seed: int, is_wrong: bool = False) -> None:
-    """`hftd connector`; one that counts fills twice, if asked to."""
-    _begin(folder, "connector")
+def connector(
+    folder: Path,
+    urls: dict[str, str],
+    prefix: str,
+    seed: int,
+    is_wrong: bool = False,
+    is_blocked: bool = False,
+) -> None:
+    """`hftd connector`; one that counts fills twice, or whose log nobody reads, if asked to."""
+    _begin(folder, "connector", is_blocked=is_blocked)
     if is_wrong:
         _count_twice()
     config = BinanceFuturesConfig(
@@ -91,10 +106,13 @@ def connector(folder: Path, urls: dict[str, str], prefix: str, seed: int, is_wro
 
 
 def bot(folder: Path, name: str, end: str, parameters: dict[str, Any]) -> None:
-    """`hftd bot`; what it came to is left in a file. It rests once the first word of the file `rest` is not 0."""
+    """`hftd bot`; what it came to is left in a file.
+
+    It rests once the first word of the file `rest` is not 0, and hangs while the second is its seed.
+    """
     _begin(folder, name)
     with (folder / "rest").open("r+b") as file:
-        shared = mmap.mmap(file.fileno(), 8)
+        shared = mmap.mmap(file.fileno(), 16)
     word = np.frombuffer(shared, np.int64)
     parameters |= {"rest": word.ctypes.data}
     config = BotConfig(

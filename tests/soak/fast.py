@@ -10,11 +10,13 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from daemon.orders.client_ids import bot_hash
@@ -29,31 +31,80 @@ from hftd.constants import (
     PARTIALLY_FILLED,
 )
 from hftd.types import event_dtype
+from sim.exchange.binancefutures.outages import Rule
 from sim.exchange.chaos_config import ChaosSection
 from sim.exchange.config import LatencySection
 from sim.generate import MarketInstrument, generate_day
-from tests.orders.world import BotModel, LocalOrder
-from tests.soak.books import LOT, Faults, Truth, compare_journal, compare_manager
+from tests.orders.world import LocalOrder
+from tests.soak.books import Asked, Faults, Truth, compare_journal, compare_manager, compare_requests
 from tests.soak.bots import POLICIES, RandomBot, Stranger
 from tests.soak.schedule import MS, SECOND, Schedule
 from tests.soak.trader import PREFIX, DyingJournal, Killed, Trader
-from tests.soak.venue import SYMBOL, Exchange
-from tests.soak.weather import weather
+from tests.soak.venue import LATER, OTHER, PRICES, SYMBOL, SYMBOLS, TRADED, Exchange
+from tests.soak.weather import chosen, refusal, weather
 
-MARKETS = 8
+MARKETS = 2
 """Markets that are generated and played again and again, at other moments."""
-ACTIVE_S = 60
+ACTIVE_S = 12
 SETTLE_S = 120
+MARKET_GOES_ON_S = 5
+"""When nothing goes wrong any more, the market goes on so long, and then stands still."""
+UPDATES_PER_S = {SYMBOL: 50.0, OTHER: 20.0, LATER: 5.0}
 
 
 @functools.lru_cache(MARKETS)
-def market(number: int) -> Any:
-    """Rows of a lively market."""
-    one = MarketInstrument(
-        "soak", SYMBOL, 0.1, 0.001, 20_000.0, trades_per_s=20.0, updates_per_s=250.0, touch_qty=0.3
-    )
-    rows = generate_day(1000 + number, [one], "20240808", float(ACTIVE_S + SETTLE_S))[SYMBOL]
-    return np.ascontiguousarray(rows, event_dtype)
+def market(number: int, active_s: float = ACTIVE_S) -> dict[str, Any]:
+    """Rows of lively markets."""
+    instruments = [
+        MarketInstrument(
+            "soak",
+            one.symbol,
+            float(one.tick_size),
+            float(one.lot_size),
+            PRICES[one.symbol],
+            trades_per_s=UPDATES_PER_S[one.symbol] / 10.0,
+            updates_per_s=UPDATES_PER_S[one.symbol],
+            touch_qty=0.3,
+        )
+        for one in SYMBOLS
+    ]
+    days = generate_day(1000 + number, instruments, "20240808", active_s + MARKET_GOES_ON_S + 1.0)
+    return {symbol: np.ascontiguousarray(rows, event_dtype) for symbol, rows in days.items()}
+
+
+KINDS = {
+    "tears": ("orders", "user"),
+    "kills": ("kill", "kill in send", "kill in write"),
+    "bots' kills": ("kill a bot", "kill a bot"),
+    "refusals": ("refusals", "refusals"),
+    "filters": ("filters",),
+    "suspensions": ("suspend",),
+    "forced closes": ("resume",),
+}
+"""What a mishap does, now and then; those that are not here come otherwise."""
+GIVEN = {
+    one.symbol: {
+        name: str(getattr(one, name))
+        for name in (
+            "max_orders",
+            "min_notional",
+            "max_qty",
+            "market_max_qty",
+            "multiplier_up",
+            "multiplier_down",
+        )
+    }
+    for one in SYMBOLS
+}
+"""The filters at first."""
+FINEST = {
+    one.symbol: {
+        "tick_size": one.grid_tick or one.tick_size,
+        "lot_size": one.grid_lot or one.lot_size,
+        "min_qty": one.grid_lot or one.lot_size,
+    }
+    for one in SYMBOLS
+}
 
 
 @dataclass
@@ -89,6 +140,7 @@ class Soak:
         seed: Of everything.
         folder: For the journal.
         active_s: How long bots trade and everything goes wrong, in the test's seconds.
+        only: The mishaps (of `weather.FAST`) that there are, instead of those of the seed.
         trader_type: The connector; tests put a faulty one here.
         journal_type: Likewise.
     """
@@ -99,6 +151,7 @@ class Soak:
         folder: Path,
         *,
         active_s: float = ACTIVE_S,
+        only: Collection[str] = (),
         trader_type: type[Trader] = Trader,
         journal_type: type[Journal] = DyingJournal,
     ) -> None:
@@ -108,21 +161,25 @@ class Soak:
         self.is_calm = False
         self.events: Counter[str] = Counter()
         self.chaos: Counter[str] = Counter()
-        self.latest: dict[tuple[str, int], str] = {}
+        self.latest: dict[tuple[str, str, int], str] = {}
+        self.asked: dict[tuple[str, int], list[Asked]] = {}
+        self.mishaps = chosen(rng, only)
         self.irreducible: set[str] = set()
         self._trader_type = trader_type
         self._journal_type = journal_type
         if hasattr(journal_type, "is_calm"):
             journal_type.is_calm = staticmethod(lambda: self.is_calm)
-        rows = market(seed % MARKETS)
-        self.schedule = Schedule(int(rows["exch_ts"].min()))
+        rows = market(seed % MARKETS, active_s)
+        self.schedule = Schedule(min(int(one["exch_ts"].min()) for one in rows.values()))
         self._end_ns = self.now_ns + int(active_s * SECOND)
         entry = rng.choice(((0.0, 0.0), (0.1, 3.0), (1.0, 40.0)))
         event = rng.choice(((0.0, 0.0), (0.0, 5.0), (0.0, 80.0)))
         latency = LatencySection(entry_ms=entry, reply_ms=rng.choice((entry, event)), event_ms=event)
         self.exchange = Exchange(
-            self.schedule, rows, weather(seed, rng), latency, rng.choice((0, 0, -700, 450))
+            self.schedule, rows, weather(seed, rng, self.mishaps), latency, rng.choice((0, 0, -700, 450))
         )
+        self._weather = self.exchange.venue.chaos.settings
+
         self.bots = {
             f"bot{number}": RandomBot(self, f"bot{number}", rng.choice(POLICIES)) for number in range(4)
         }
@@ -132,13 +189,22 @@ class Soak:
         for bot in self.bots.values():
             self.guard(bot.attach)
             self.schedule.after(rng.randrange(SECOND), bot.act)
-        self.schedule.after(SECOND, self.stranger.act)
+        if "by hand" in self.mishaps or "self-trades" in self.mishaps:
+            self.schedule.after(SECOND, self.stranger.act)
+        if "listings" in self.mishaps:
+            for number in range(1, 4):
+                self.schedule.after(int(active_s * SECOND * number / 4), self._list)
         self._next_mishap()
 
     @property
     def now_ns(self) -> int:
         """Now."""
         return self.schedule.now_ns
+
+    @property
+    def local_ns(self) -> int:
+        """Now, by the clock of the machine on which connector and bots are."""
+        return self.schedule.local_ns
 
     def is_attached(self, name: str) -> bool:
         """Whether a bot has a lease."""
@@ -151,6 +217,9 @@ class Soak:
 
     def _new_trader(self) -> Trader:
         self.lives += 1
+        if "clock" in self.mishaps:
+            # A process reads the wall's clock once, at its start.
+            self.schedule.ahead_ns = self.rng.choice((0, 60, -60, 3, -3, 3600)) * SECOND
         return self._trader_type(
             self.exchange,
             self.path,
@@ -164,10 +233,10 @@ class Soak:
 
     def _emit(self, name: str, update: Update) -> None:
         self.events["updates"] += 1
-        self.bots[name].model.apply(update)
+        self.bots[name].apply(update)
 
     def _placed(self, order: Order) -> None:
-        self.latest[order.bot, order.order_id] = order.client_id
+        self.latest[order.bot, order.symbol, order.order_id] = order.client_id
 
     def guard(self, act: Callable[[], Any]) -> None:
         """Do something in which the connector may be killed."""
@@ -199,7 +268,7 @@ class Soak:
     # Mishaps.
 
     def _next_mishap(self) -> None:
-        self.schedule.after(int(self.rng.expovariate(1.0 / (1.2 * SECOND))), self._mishap)
+        self.schedule.after(int(self.rng.expovariate(1.0 / (0.8 * SECOND))), self._mishap)
 
     def _mishap(self) -> None:
         if self.is_calm:
@@ -207,9 +276,20 @@ class Soak:
         self._next_mishap()
         rng, trader = self.rng, self.trader
         what = rng.choice(
-            ("orders", "user", "kill", "kill in send", "kill in write", "kill a bot", "kill a bot", "both")
+            [one for name, ones in KINDS.items() if name in self.mishaps for one in ones] or [""]
         )
-        if trader.is_dead and what != "kill a bot":
+        if what == "refusals":
+            self.chaos["refusals"] += 1
+            self.exchange.venue.outages.add(msgspec.convert(refusal(rng), Rule))
+        elif what == "filters":
+            self._change_filters()
+        elif what == "resume" and not trader.is_dead:
+            # The owner has looked.
+            self.guard(lambda: trader.manager.resume(self.local_ns))
+        elif what == "suspend" and not trader.is_dead:
+            self.chaos["suspensions"] += 1
+            trader.suspend(rng.choice((100 * MS, SECOND, 4 * SECOND)))
+        if not what or (trader.is_dead and what != "kill a bot"):
             return
         if what in ("orders", "user"):
             self.chaos[f"{what} torn"] += 1
@@ -221,10 +301,35 @@ class Soak:
         elif what == "kill in write":
             if isinstance(trader.journal, DyingJournal):
                 trader.journal.fuse, trader.journal.share = rng.randrange(8), rng.random()
-        else:
+        elif what in ("kill a bot", "both"):
             self._kill_bot(rng.choice(list(self.bots.values())))
             if what == "both":
                 self._connector_died()
+
+    def _change_filters(self) -> None:
+        """An instrument takes fewer, larger or only some orders."""
+        symbol = self.rng.choice(TRADED)
+        changes = self.rng.choice(
+            (
+                {"max_orders": str(self.rng.randrange(1, 20))},
+                {"min_notional": "500"},
+                {"max_qty": "0.03", "market_max_qty": "0.02"},
+                {"multiplier_up": "1.0001", "multiplier_down": "0.9999"},
+                GIVEN[symbol],
+            )
+        )
+        if symbol in self.exchange.venue.instruments:
+            self.chaos["filters changed"] += 1
+            self.exchange.venue.change(symbol, changes)
+
+    def _list(self) -> None:
+        """An instrument comes, or goes."""
+        venue = self.exchange.venue
+        self.chaos["listings"] += 1
+        if LATER in venue.instruments:
+            venue.delist(LATER)
+        else:
+            venue.list_again(LATER)
 
     def _kill_bot(self, bot: RandomBot) -> None:
         if not bot.is_alive:
@@ -232,7 +337,7 @@ class Soak:
         self.chaos["bot killed"] += 1
         bot.is_alive = False
         if self.is_attached(bot.name):
-            self.guard(lambda: self.trader.manager.detach(bot.name, self.now_ns))
+            self.guard(lambda: self.trader.manager.detach(bot.name, self.local_ns))
         if self.rng.random() < 0.85:
             wait_ns = self.rng.choice((20 * MS, SECOND, 12 * SECOND))
             self.schedule.after(wait_ns, lambda: self._new_bot(bot))
@@ -241,7 +346,7 @@ class Soak:
         if self.is_calm:
             return
         # What it knew is gone.
-        bot.model = BotModel(bot.name)
+        bot.forget()
         bot.is_alive = True
         self._return(bot, self.trader)
 
@@ -264,11 +369,23 @@ class Soak:
         result.events["on the wires"] = schedule.written
         result.events["market"] = self.exchange.market_messages
         result.chaos.update(self.exchange.venue.chaos.counters)
+        result.chaos["self-trades"] = self.exchange.account.counters.get("self-trades", 0)
         return result
 
     def _calm_down(self) -> None:
         self.is_calm = True
-        self.exchange.venue.chaos.set(ChaosSection(seed=self.seed, inside_snapshot=0.0))
+        venue = self.exchange.venue
+        venue.chaos.set(ChaosSection(seed=self.seed, inside_snapshot=0.0))
+        venue.outages.mend()
+        self.schedule.after(MARKET_GOES_ON_S * SECOND, venue.market.end)
+        for symbol in TRADED:
+            # What was traded in odd steps is a whole number of the finest.
+            venue.change(symbol, GIVEN[symbol] | FINEST[symbol] | {"status": "TRADING"})
+        if not self.trader.is_dead:
+            self.guard(lambda: self.trader.manager.resume(self.local_ns))
+        if self.mishaps & {"steps", "listings"}:
+            # As `hftd status` asks for it.
+            self._connector_died()
         self.trader.send_fuse = -1
         if isinstance(self.trader.journal, DyingJournal):
             self.trader.journal.fuse = -1
@@ -282,12 +399,14 @@ class Soak:
             while self.now_ns < until_ns:
                 self.guard(self.schedule.step)
             trader = self.trader
-            quiet = not trader.is_dead and trader.is_quiet and self.now_ns - trader.settled_at_ns < 4 * SECOND
+            quiet = (
+                not trader.is_dead and trader.is_quiet and self.local_ns - trader.settled_at_ns < 4 * SECOND
+            )
             ending = not trader.is_dead and any(
                 one.is_closing or one.away_since_ns for one in trader.manager.store.bots.values()
             )
             calm_ns = calm_ns + SECOND if quiet and not ending else 0
-            if calm_ns >= 12 * SECOND:
+            if calm_ns >= 8 * SECOND:
                 return True
         return False
 
@@ -301,7 +420,7 @@ class Soak:
         for bot in self.bots.values():
             if self.is_attached(bot.name):
                 bot.is_alive = False
-                self.trader.manager.detach(bot.name, self.now_ns)
+                self.trader.manager.detach(bot.name, self.local_ns)
         if not self._settle():
             result.faults.append(f"it does not settle in the end: {self._unsettled()}")
         self._compare(result, "in the end")
@@ -312,13 +431,14 @@ class Soak:
         faults = Faults()
         truth = Truth(self.exchange.account.truth(), PREFIX, tuple(self.bots))
         manager = self.trader.manager
-        compare_manager(faults, truth, manager, SYMBOL, "connector")
-        compare_journal(faults, truth, self.path, SYMBOL)
+        compare_manager(faults, truth, manager, "connector")
+        compare_journal(faults, truth, self.path, self.trader.counts_in)
+        self.events["requests checked"] = compare_requests(faults, truth, self.asked)
         self._compare_restored(faults, truth)
         for bot in self.bots.values():
             self._compare_bot(faults, truth, bot)
-        for client_id, order in truth.foreign.items():
-            if order["status"] == "CANCELED" and client_id not in self.stranger.cancelled:
+        for order in truth.foreign:
+            if order["status"] == "CANCELED" and order["client_id"] not in self.stranger.cancelled:
                 faults.say(f"somebody else's order was cancelled: {order}")
         result.faults += [f"{when}: {one}" for one in faults.found]
         self.events["orders"] = len(truth.orders)
@@ -338,48 +458,64 @@ class Soak:
                 emit=lambda _bot, _update: None,
                 send=lambda _command: None,
             )
-            manager.add_instrument(self.trader.instrument)
-            compare_manager(faults, truth, manager, SYMBOL, "restored")
+            for one in self.trader.instruments:
+                manager.add_instrument(one)
+            compare_manager(faults, truth, manager, "restored")
             journal.close()
 
     def _compare_bot(self, faults: Faults, truth: Truth, bot: RandomBot) -> None:
-        name, total = bot.name, truth.totals[bot.name]
+        name = bot.name
         left = [one for client_id, one in truth.open.items() if truth.owner[client_id] == name]
         if not self.is_attached(name):
             if bot.on_end != "keep" and left:
                 faults.say(f"dead bot {name} ({bot.on_end}) left {left}")
             # Where another one's position stands against it, there may be nothing in the account to reduce.
-            is_void = not self.trader.manager.store.bots[name].is_closing
-            if bot.on_end == "flatten" and total.lots and not is_void and name not in self.irreducible:
-                faults.say(f"dead bot {name} left a position of {total.lots} lots")
+            for symbol, ledger in self.trader.manager.store.ledgers.items():
+                book = ledger.books.get(name)
+                if bot.on_end == "flatten" and book and book.position_lots and name not in self.irreducible:
+                    faults.say(f"dead bot {name} left a position of {book.position_lots} lots in {symbol}")
             return
-        faults.expect(f"bot {name}: position", round(bot.model.state.position / LOT), total.lots)
-        faults.expect(f"bot {name}: trades", bot.model.state.num_trades, total.trades)
-        faults.near(f"bot {name}: fee", bot.model.state.fee, total.fee, 1e-6)
-        faults.near(f"bot {name}: balance", bot.model.state.balance, total.balance, 1e-4)
-        for order_id, local in bot.model.orders.items():
-            self._compare_local(faults, truth, name, order_id, local)
+        for symbol in bot.numbers:
+            self._compare_model(faults, truth, bot, symbol)
         ids = self.trader.manager.store.ids
         for client_id, order in truth.open.items():
             found = ids.read(client_id)
-            if found is not None and found.bot == bot_hash(name):
-                known = bot.model.orders.get(found.order_id)
+            if found is not None and found.bot == bot_hash(name) and order["symbol"] in bot.numbers:
+                known = bot.models[order["symbol"]].orders.get(found.order_id)
                 if known is None or known.is_inactive:
                     faults.say(f"bot {name} does not know its open order {order}: {known}")
 
+    def _compare_model(self, faults: Faults, truth: Truth, bot: RandomBot, symbol: str) -> None:
+        """What a bot believes of an instrument."""
+        name, state, step = f"bot {bot.name}, {symbol}", bot.models[symbol].state, bot.steps[symbol]
+        total = truth.total(bot.name, symbol)
+        if symbol in truth.forced:
+            book = self.trader.manager.store.ledgers[symbol].books.get(bot.name)
+            lots = book.position_lots if book else 0
+            faults.expect(f"{name}: position", round(state.position / float(step.lot)), lots)
+        else:
+            faults.expect(f"{name}: position", round(state.position / float(step.lot)) * step.lot, total.qty)
+            faults.expect(f"{name}: trades", state.num_trades, total.trades)
+            faults.near(f"{name}: fee", state.fee, total.fee, 1e-6)
+            faults.near(f"{name}: balance", state.balance, total.balance, 1e-4)
+        for order_id, local in bot.models[symbol].orders.items():
+            self._compare_local(faults, truth, bot, symbol, order_id, local)
+
     def _compare_local(
-        self, faults: Faults, truth: Truth, name: str, order_id: int, local: LocalOrder
+        self, faults: Faults, truth: Truth, bot: RandomBot, symbol: str, order_id: int, local: LocalOrder
     ) -> None:
-        what = f"bot {name}: order {order_id}"
+        what, step = f"bot {bot.name}: order {order_id} in {symbol}", bot.steps[symbol]
         faults.expect(f"{what} request under way", local.req, NONE)
-        client_id = self.latest.get((name, order_id), "")
+        client_id = self.latest.get((bot.name, symbol, order_id), "")
         true = truth.orders.get(client_id)
         if true is None:
             faults.expect(f"{what} is over", local.is_inactive, True)
         elif true["status"] in ("NEW", "PARTIALLY_FILLED"):
             faults.expect(f"{what} is open", local.status in (NEW, PARTIALLY_FILLED), True)
-            told = local.price_tick, round(local.leaves_qty / LOT)
-            faults.expect(f"{what} price, leaves", told, (true["tick"], true["lots"] - true["executed_lots"]))
+            leaves = Decimal(true["qty"]) - Decimal(true["executed_qty"])
+            faults.expect(f"{what} leaves", round(local.leaves_qty / float(step.lot)) * step.lot, leaves)
+            if not Decimal(true["price"]) % step.tick:
+                faults.expect(f"{what} price", local.price_tick * step.tick, Decimal(true["price"]))
         else:
             faults.expect(f"{what} is filled", local.status == FILLED, true["status"] == "FILLED")
             faults.expect(f"{what} is over", local.is_inactive, True)

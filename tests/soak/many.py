@@ -9,16 +9,18 @@ import structlog
 from tests.soak.fast import ACTIVE_S, Result, run_seed
 
 
-def _run(asked: tuple[int, float]) -> Result:
+def _run(asked: tuple[int, float, tuple[str, ...]]) -> Result:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    seed, active_s = asked
+    seed, active_s, only = asked
     try:
-        return run_seed(seed, active_s=active_s)
+        return run_seed(seed, active_s=active_s, only=only)
     except Exception:
         return Result(seed, [traceback.format_exc()])
 
 
-def run_seeds(seeds: Iterable[int], jobs: int, active_s: float = ACTIVE_S) -> Iterator[Result]:
+def run_seeds(
+    seeds: Iterable[int], jobs: int, active_s: float = ACTIVE_S, only: tuple[str, ...] = ()
+) -> Iterator[Result]:
     """Each seed's result, as they come."""
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(_run, [(seed, active_s) for seed in seeds])
+        yield from pool.imap_unordered(_run, [(seed, active_s, only) for seed in seeds])

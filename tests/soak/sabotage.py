@@ -6,8 +6,10 @@ import msgspec
 
 from daemon.orders.journal import Row, Traded
 from daemon.orders.machine import Order
-from daemon.orders.messages import CONFIRMED, Command, Execution, Outcome, Report, Withdraw
+from daemon.orders.messages import CONFIRMED, Command, Execution, Outcome, Place, Report, Withdraw
+from daemon.venues.binancefutures.instruments import read_exchange_info, steps_of
 from hftd.constants import CANCELED
+from sim.exchange.binancefutures.market_queries import exchange_info
 from tests.soak.trader import DyingJournal, Trader
 
 
@@ -122,17 +124,47 @@ class SkipsRecords(DyingJournal):
             super().write(rows)
 
 
+class SendsOtherPrices(Trader):
+    """Prices are rounded on their way to the exchange."""
+
+    def send(self, command: Command) -> None:
+        if type(command) is Place and command.price_tick % 10 == 7:
+            command = msgspec.structs.replace(command, price_tick=command.price_tick - 2)
+        super().send(command)
+
+
+class WritesInNewSteps(Trader):
+    """When the exchange's steps change, requests are written in the new ones, and orders are kept in the old."""
+
+    def _describe(self) -> None:
+        info = exchange_info(self.exchange.venue, None, {})  # type: ignore[arg-type]
+        self.steps.update(steps_of(read_exchange_info(msgspec.json.encode(info)).instruments))
+
+
+class CountsSelfTradesOnce(Trader):
+    """An execution is known by its trade id alone, though both sides of a self-trade have the same."""
+
+    def _starts(self) -> None:
+        trades = self.manager.store.trades
+        note, is_complete = trades.note, trades.is_complete
+        trades.note = lambda symbol, trade_id, ns, has_fee, _side=0: note(symbol, trade_id, ns, has_fee, 0)  # type: ignore[method-assign]
+        trades.is_complete = lambda symbol, trade_id, _side=0: is_complete(symbol, trade_id, 0)  # type: ignore[method-assign]
+
+
 def fresh(kind: type) -> type:
     """A sabotage that has not happened yet."""
     return type(kind.__name__, (kind,), {})
 
 
 __all__ = [
+    "CountsSelfTradesOnce",
     "CountsTwice",
     "ForgetsAnOrder",
     "LeavesAnOrder",
     "LosesAFill",
+    "SendsOtherPrices",
     "SkipsRecords",
     "TellsNoBot",
+    "WritesInNewSteps",
     "fresh",
 ]

@@ -31,10 +31,17 @@ class Schedule:
 
     def __init__(self, now_ns: int) -> None:
         self.now_ns = now_ns
+        self.ahead_ns = 0
+        """How far the connector's machine's clock is ahead."""
         self.written = 0
         self._due: list[tuple[int, int, Callable[[], Any]]] = []
         self._numbers = itertools.count()
         self._digest = hashlib.sha256()
+
+    @property
+    def local_ns(self) -> int:
+        """What the clock of the connector's machine shows."""
+        return self.now_ns + self.ahead_ns
 
     def at(self, ns: int, act: Callable[[], Any]) -> None:
         """Do something then."""
@@ -80,8 +87,8 @@ class Schedule:
         reads = "daemon.venues.binancefutures.incoming"
         with (
             mock.patch("sim.exchange.binancefutures.processing._pause", pause),
-            mock.patch(f"{reads}.running_ns", lambda: self.now_ns),
-            mock.patch(f"{reads}.monotonic_ns", lambda: self.now_ns),
-            mock.patch("daemon.venues.binancefutures.queries.running_ns", lambda: self.now_ns),
+            mock.patch(f"{reads}.running_ns", lambda: self.local_ns),
+            mock.patch(f"{reads}.monotonic_ns", lambda: self.local_ns),
+            mock.patch("daemon.venues.binancefutures.queries.running_ns", lambda: self.local_ns),
         ):
             yield

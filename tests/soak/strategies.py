@@ -14,9 +14,14 @@ def draw(state):
 
 @njit(nogil=True)
 def wild(hbt, seed=1, rest=0, ids=12, step_ns=3_000_000):
-    """Trade as if mad until the word at the address `rest` is not 0, then let stand what stands."""
+    """Trade as if mad until the word at the address `rest` is not 0, then let stand what stands.
+
+    While the word behind it is the seed it waits for nothing any more: it hangs.
+    """
     state = draw(draw(seed))
     while hbt.elapse(step_ns) == 0:
+        while load_i64(rest + 8) == seed:
+            state = draw(state)
         depth = hbt.depth(0)
         if load_i64(rest) != 0 or hbt.connection(0) != CONNECTED:
             continue

@@ -8,8 +8,16 @@ import structlog
 from tests.soak import sabotage
 from tests.soak.fast import run_seed
 from tests.soak.many import run_seeds
+from tests.soak.weather import ALWAYS, SOME
 
 QUICK = range(1, 5)
+ONLY = {
+    sabotage.WritesInNewSteps: ("steps",),
+    sabotage.CountsSelfTradesOnce: ("self-trades", "by hand"),
+}
+"""What a sabotage needs to show."""
+SEEDS = {sabotage.LeavesAnOrder: 2}
+"""In which it does."""
 MANY = int(os.environ.get("HFTD_SOAK_SEEDS", "200"))
 """Seeds in the slow test."""
 
@@ -32,10 +40,11 @@ def check(result) -> None:
 def test_connector_bots_journal_and_exchange_agree_after_everything_went_wrong(seed):
     result = run_seed(seed)
     check(result)
-    assert result.chaos["connector killed"] > 2
-    assert result.chaos["bot killed"] > 2
-    assert result.messages > 10_000
-    assert result.events["fills"] > 50
+    assert result.chaos["connector killed"] > 0
+    assert result.chaos["bot killed"] > 0
+    assert result.messages > 3_000
+    assert result.events["fills"] > 10
+    assert result.events["requests checked"] > 30
 
 
 @pytest.mark.slow
@@ -49,16 +58,30 @@ def test_they_agree_for_hundreds_of_seeds():
 
 @pytest.mark.timeout(300)
 def test_a_seed_repeats_to_the_last_byte():
-    first, second = run_seed(7, active_s=10), run_seed(7, active_s=10)
+    first, second = run_seed(7), run_seed(7)
     assert first.digest == second.digest
     assert (first.events, first.chaos) == (second.events, second.chaos)
-    assert run_seed(8, active_s=10).digest != first.digest
+    assert run_seed(8).digest != first.digest
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mishap", SOME)
+def test_each_mishap_happens_and_can_be_tried_alone(mishap):
+    # Some need somebody who trades by hand, or a bot that holds something.
+    result = run_seed(3, only=(mishap,))
+    check(result)
+    assert result.events["orders"] > 20
+    if mishap != "clock":
+        assert sum(result.chaos.values()) > 0
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
+        (sabotage.SendsOtherPrices, "sent otherwise than asked"),
+        (sabotage.WritesInNewSteps, "sent otherwise than asked"),
+        (sabotage.CountsSelfTradesOnce, "position"),
         (sabotage.LosesAFill, "executed, by its fills"),
         (sabotage.CountsTwice, "position"),
         (sabotage.ForgetsAnOrder, "is forgotten"),
@@ -69,5 +92,5 @@ def test_a_seed_repeats_to_the_last_byte():
 )
 def test_a_connector_that_does_one_thing_wrong_is_found_out(wrong, said):
     part = "journal_type" if issubclass(wrong, sabotage.DyingJournal) else "trader_type"
-    result = run_seed(6, active_s=15, **{part: sabotage.fresh(wrong)})
+    result = run_seed(SEEDS.get(wrong, 6), only=ONLY.get(wrong, ALWAYS), **{part: sabotage.fresh(wrong)})
     assert any(said in fault for fault in result.faults), result.faults

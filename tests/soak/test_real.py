@@ -8,7 +8,7 @@ import pytest
 
 from tests.soak.real import Forks, RealSoak, run_real
 
-MANY = int(os.environ.get("HFTD_SOAK_REAL_SEEDS", "12"))
+MANY = int(os.environ.get("HFTD_SOAK_REAL_SEEDS", "6"))
 
 
 async def check(seeds: range) -> None:
@@ -19,12 +19,6 @@ async def check(seeds: range) -> None:
     assert not faults, (
         "python -m tests.soak --level real --from SEED --seeds 1 runs one again:\n" + "\n".join(faults)
     )
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-async def test_processes_that_are_killed_leave_books_that_agree():
-    await check(range(1, 3))
 
 
 @pytest.mark.slow

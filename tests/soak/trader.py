@@ -2,14 +2,14 @@
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.offset import ClockOffset
-from daemon.orders.client_ids import run_number
+from daemon.orders.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
 from daemon.orders.machine import Order
@@ -26,7 +26,7 @@ from daemon.orders.messages import (
     Report,
 )
 from daemon.venues.binancefutures.incoming import Incoming
-from daemon.venues.binancefutures.instruments import read_exchange_info, steps_of
+from daemon.venues.binancefutures.instruments import read_exchange_info
 from daemon.venues.binancefutures.orders import read_reply
 from daemon.venues.binancefutures.queries import Queries
 from daemon.venues.binancefutures.requests import Requests
@@ -35,12 +35,14 @@ from daemon.venues.binancefutures.trading_config import Handlers
 from hftd.constants import REASON_DISCONNECTED, REASON_REDUCE_ONLY
 from hftd.errors import HftdError
 from sim.exchange.binancefutures.market_queries import exchange_info
+from tests.soak.books import Step, steps_of
 from tests.soak.schedule import MS, SECOND, Pause, Schedule
 from tests.soak.venue import KEY, SECRET, SYMBOL, Exchange, Rest, Wire
 
 PREFIX = "soak"
 REPLY_TIMEOUT_NS = 5 * SECOND
-EVERY_NS = 20 * SECOND
+EVERY_NS = 10 * SECOND
+REFRESH_NS = 2 * SECOND
 
 
 class Killed(BaseException):
@@ -101,23 +103,40 @@ class Trader:
         self._on_irreducible = on_irreducible
         self._least_ns = rng.randrange(MS // 10, 3 * MS)
         self._jitter_ns = rng.choice((MS, 10 * MS, 60 * MS))
+        self._offset = ClockOffset()
         self.journal = journal_type.open(path)
+        identity, run = self.journal.begin(rng.randrange(1, MAX_IDENTITY))
         self.manager = OrderManager(
             prefix=PREFIX,
-            run=run_number(self.now_ns, self.journal.last_run),
+            run=run,
+            identity=identity,
             limits=AccountLimits(self_trade="allow", max_open_orders=10_000),
             journal=self.journal,
             emit=emit,
             send=self.send,
+            to_exchange=self._offset.corrected_ns,
         )
-        self.rest = Rest(exchange, rng, self._latency_ns, lambda: not is_calm())
+        self.rest = Rest(exchange, rng, self._latency_ns, lambda: not is_calm(), self._pause)
         self.steps: dict = {}
         self.queries = Queries(self.rest, self.steps, PREFIX)  # type: ignore[arg-type]
+        handlers = Handlers(
+            self._on_outcome,
+            self._on_report,
+            self._on_holding,
+            lambda _up: None,
+            on_instruments=self._take_over,
+            on_instruments_wanted=lambda: self.schedule.after(10 * MS, self._when_awake(self._describe)),
+            on_unread_order=self._on_stray,
+            is_ours=self.manager.is_ours,
+        )
+        self.queries.is_ours = self.manager.is_ours
+        self.queries.on_unread_order = handlers.on_unread_order
+        self.queries.set_aside.on_instruments = handlers.on_instruments
+        self.queries.set_aside.on_wanted = handlers.on_instruments_wanted
         signer = HmacSigner(KEY, SECRET)
         self._requests = Requests(signer, has_session=False)
-        self._offset = ClockOffset()
         self.incoming = Incoming(
-            Handlers(self._on_outcome, self._on_report, self._on_holding, lambda _up: None),
+            handlers,
             Limiter([]),
             self._offset,
             self.rest,  # type: ignore[arg-type]
@@ -126,8 +145,10 @@ class Trader:
             secrets=lambda: (KEY,),
             on_clock_error=self._sample_clock,
             on_key_expired=lambda: self._user_down("the listen key has expired"),
+            set_aside=self.queries.set_aside,
         )
         self._in_flight: dict[int, tuple[Command, int]] = {}
+        self._suspended_until_ns = 0
         self._orders: Wire | None = None
         self._user: Wire | None = None
         self._due_ns = 0
@@ -140,8 +161,37 @@ class Trader:
 
     @property
     def now_ns(self) -> int:
-        """Now."""
-        return self.schedule.now_ns
+        """Now, by the clock of the connector's machine, which may be wrong."""
+        return self.schedule.local_ns
+
+    @property
+    def counts_in(self) -> dict[str, Step]:
+        """The steps in which this life counts."""
+        return steps_of(self.manager)
+
+    def suspend(self, ns: int) -> None:
+        """The process stands still so long: what comes waits."""
+        self._suspended_until_ns = max(self._suspended_until_ns, self.schedule.now_ns + ns)
+
+    def _when_awake(self, act: Callable[[], None]) -> Callable[[], None]:
+        """Do something, if the process is suspended as soon as it goes on."""
+
+        def later() -> None:
+            if self.is_dead:
+                return
+            if self.schedule.now_ns < self._suspended_until_ns:
+                self.schedule.at(self._suspended_until_ns, later)
+            else:
+                act()
+
+        return later
+
+    async def _pause(self, ns: int) -> None:
+        await Pause(ns)
+        while self.schedule.now_ns < self._suspended_until_ns:
+            await Pause(self._suspended_until_ns - self.schedule.now_ns)
+        if self.is_dead:
+            raise HftdError("the process was killed")
 
     def _latency_ns(self) -> int:
         return self._least_ns + int(self._rng.random() * self._jitter_ns)
@@ -151,15 +201,43 @@ class Trader:
         self._offset.sample(self.now_ns - way_ns, self.exchange.clock.server_ms(), self.now_ns + way_ns)
 
     def _start(self) -> None:
-        info = read_exchange_info(msgspec.json.encode(exchange_info(self.exchange.venue, None, {})))  # type: ignore[arg-type]
-        self.steps.update(steps_of(info.instruments))
-        self.instrument: Instrument = info.instruments[0]
-        for one in info.instruments:
+        self.instruments = self._read()
+        for one in self.instruments:
             self.manager.add_instrument(one)
+        self.schedule.after(REFRESH_NS, self._refresh)
         self._connect_orders()
         self._connect_user()
         self._tick()
         self._look()
+
+    def _read(self) -> list[Instrument]:
+        info = exchange_info(self.exchange.venue, None, {})  # type: ignore[arg-type]
+        return self.queries.catalog.take(read_exchange_info(msgspec.json.encode(info)))
+
+    def _describe(self) -> None:
+        """As `daemon.connector.service` does it."""
+        try:
+            found = self._read()
+        except HftdError:
+            return
+        self.queries.set_aside.look_again()
+        self._take_over(found)
+
+    def _refresh(self) -> None:
+        """Now and then; each hour in `daemon.connector.service`."""
+        if not self.is_dead:
+            self._describe()
+            self.schedule.after(REFRESH_NS, self._when_awake(self._refresh))
+
+    def _on_stray(self, symbol: str, client_id: str, exch_order_id: str) -> None:
+        if not self.is_dead:
+            self.manager.on_stray(symbol, client_id, exch_order_id, self.now_ns)
+
+    def _take_over(self, instruments: Sequence[Instrument]) -> None:
+        known = {symbol: one.instrument for symbol, one in self.manager.store.ledgers.items()}
+        changed = [one for one in instruments if known.get(one.symbol) != one]
+        if changed and not self.is_dead:
+            self.manager.on_instruments(changed, self.now_ns)
 
     def _starts(self) -> None:
         """For connectors that do something wrong."""
@@ -173,12 +251,14 @@ class Trader:
                 wire.cut()
 
     def _alive(self, act: Callable[[], None]) -> Callable[[], None]:
-        return lambda: None if self.is_dead else act()
+        return self._when_awake(act)
 
     # Connections.
 
     def _connect_orders(self) -> None:
-        self._orders = Wire(self.schedule, self._rng, self._latency_ns, self._on_reply)
+        self._orders = Wire(
+            self.schedule, self._rng, self._latency_ns, lambda data: self._hear(lambda: self._on_reply(data))
+        )
         self.exchange.open_api(self._orders)
         self._see_up()
 
@@ -187,7 +267,10 @@ class Trader:
             return
         key = self.exchange.venue.users.start(self.exchange.account)
         self._user = wire = Wire(
-            self.schedule, self._rng, self._latency_ns, lambda data: self._on_event(wire, data)
+            self.schedule,
+            self._rng,
+            self._latency_ns,
+            lambda data: self._hear(lambda: self._on_event(wire, data)),
         )
         self.exchange.open_user(self._user, key)
         self._see_up()
@@ -253,6 +336,13 @@ class Trader:
 
     # What comes in.
 
+    def _hear(self, act: Callable[[], None]) -> None:
+        """Of a process that is suspended the kernel keeps what comes; the order of each connection's messages stays."""
+        if self.schedule.now_ns < self._suspended_until_ns:
+            self.schedule.at(self._suspended_until_ns, self._when_awake(act))
+        else:
+            act()
+
     def _on_reply(self, data: bytes) -> None:
         if self.is_dead:
             return
@@ -289,7 +379,7 @@ class Trader:
             return
         self._sweep()
         due_ns = self.manager.tick(self.now_ns)
-        self.schedule.at(min(max(due_ns, self.now_ns + MS), self.now_ns + 100 * MS), self._tick)
+        self.schedule.after(min(max(due_ns - self.now_ns, MS), 100 * MS), self._when_awake(self._tick))
 
     def _look(self) -> None:
         """As `daemon.connector.reconciling` does it."""
@@ -301,10 +391,10 @@ class Trader:
             self.schedule.drive(self._reconcile())
         if self.incoming.is_user_stream_silent(self.now_ns):
             self._user_down("silent")
-        self.schedule.after(50 * MS, self._look)
+        self.schedule.after(50 * MS, self._when_awake(self._look))
 
     async def _reconcile(self) -> None:
-        asked_ns = self.now_ns
+        asked_ns, asked_exch_ns = self.now_ns, self._offset.corrected_ns(self.now_ns)
         settled = False
         try:
             open_orders = await self.queries.open_orders()
@@ -313,12 +403,14 @@ class Trader:
                 since_ns = self.manager.executions_since_ns(symbol)
                 executions += await self.queries.executions(symbol, since_ns, self.manager.is_counted)
             holdings = await self.queries.holdings()
-        except HftdError:
+        except (HftdError, ValueError):
             pass
         else:
             if self.is_dead:
                 return
-            found = self.manager.reconcile(open_orders, executions, holdings, asked_ns, self.now_ns)
+            found = self.manager.reconcile(
+                open_orders, executions, holdings, asked_ns, self.now_ns, asked_exch_ns
+            )
             self.reconciliations += 1
             settled = found.is_settled
             if settled:

@@ -1,9 +1,10 @@
 """The local exchange without sockets: its own requests, matching, replies and user events, on a `Schedule`."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from daemon.venues.binancefutures.rest import ExchangeError, FateUnknownError
 from sim.exchange.binancefutures import api
 from sim.exchange.binancefutures.accounts import Account
 from sim.exchange.binancefutures.errors import ApiError
+from sim.exchange.binancefutures.outages import PAGE, PageError
 from sim.exchange.binancefutures.processing import ReplyLostError, Stamp, perform
 from sim.exchange.binancefutures.users import UserListener
 from sim.exchange.binancefutures.venue import Venue
@@ -26,11 +28,35 @@ from sim.exchange.config import (
     ServerSection,
     SymbolSection,
 )
-from tests.soak.schedule import MS, SECOND, Pause, Schedule
+from tests.soak.schedule import MS, SECOND, Schedule
 
 KEY, SECRET = "k" * 64, "s" * 64
-SYMBOL = "BTCUSDT"
-TICK, LOT = "0.1", "0.001"
+SYMBOL, OTHER, LATER = "BTCUSDT", "ETHUSDT", "XRPUSDT"
+TRADED = (SYMBOL, OTHER)
+"""In which bots trade; in the one that is listed later nobody does but by hand."""
+SYMBOLS = [
+    SymbolSection(
+        symbol=SYMBOL,
+        tick_size="0.1",
+        lot_size="0.001",
+        grid_tick="0.01",
+        grid_lot="0.0001",
+        max_orders=10_000,
+    ),
+    SymbolSection(
+        symbol=OTHER, base="ETH", tick_size="0.01", lot_size="0.001", max_orders=10_000, min_notional="20"
+    ),
+    SymbolSection(
+        symbol=LATER,
+        base="XRP",
+        tick_size="0.001",
+        lot_size="0.1",
+        min_qty="0.1",
+        listed=False,
+        min_notional="5",
+    ),
+]
+PRICES = {SYMBOL: 20_000.0, OTHER: 2_000.0, LATER: 200.0}
 TRIES = 3
 _encode = msgspec.json.Encoder().encode
 
@@ -124,6 +150,14 @@ class _Api(WsApiServer):
         self._schedule.drive(self._do(session, number, method, params))
 
 
+class OpenOrder(NamedTuple):
+    """An open order: a side of 1 buys; `is_ours`: it is a bot's."""
+
+    side: int
+    price: str
+    is_ours: bool
+
+
 class Exchange:
     """The exchange and its market.
 
@@ -138,14 +172,14 @@ class Exchange:
     def __init__(
         self,
         schedule: Schedule,
-        rows: NDArray[Any],
+        rows: dict[str, NDArray[Any]],
         chaos: ChaosSection,
         latency: LatencySection,
         offset_ms: int = 0,
     ) -> None:
         self.schedule = schedule
         config = ExchangeConfig(
-            symbols=[SymbolSection(symbol=SYMBOL, tick_size=TICK, lot_size=LOT, max_orders=10_000)],
+            symbols=SYMBOLS,
             accounts=[
                 AccountSection(name="one", api_key=KEY, secret=SECRET, balance="100000000", leverage=100)
             ],
@@ -155,7 +189,7 @@ class Exchange:
             latency=latency,
         )
         self.clock = ExchangeClock(0.0, offset_ms=offset_ms, wall=lambda: schedule.now_ns)
-        self.venue = Venue(config, Path(), [], {SYMBOL: rows}, self.clock)
+        self.venue = Venue(config, Path(), [], rows, self.clock)
         self._api = _Api(self.venue, schedule)
         self.account: Account = self.venue.accounts[0]
         self.market_messages = 0
@@ -182,10 +216,27 @@ class Exchange:
         self.clock.move_to(self.schedule.now_ns)
         self.venue.pump()
 
-    def touch(self) -> tuple[int, int]:
+    def best(self, symbol: str) -> tuple[Decimal, Decimal]:
         """The best prices."""
-        touch = self.venue.market.touch(0)
-        return touch.bid_tick, touch.ask_tick
+        instrument = self.venue.instrument(symbol)
+        touch = self.venue.market.touch(instrument.number)
+        return Decimal(instrument.price(touch.bid_tick)), Decimal(instrument.price(touch.ask_tick))
+
+    def tick(self, symbol: str) -> Decimal:
+        """The price's step, now."""
+        return Decimal(self.venue.instrument(symbol).section.tick_size)
+
+    def lot(self, symbol: str) -> Decimal:
+        """The quantity's step, now."""
+        return Decimal(self.venue.instrument(symbol).section.lot_size)
+
+    def open_orders(self, symbol: str) -> list[OpenOrder]:
+        """The account's open orders in an instrument."""
+        return [
+            OpenOrder(one.side, one.instrument.price(one.tick), not one.client_id.startswith("web_"))
+            for one in self.account.open_orders.values()
+            if one.instrument.symbol == symbol
+        ]
 
     def open_api(self, wire: Wire) -> None:
         """A connection to the WebSocket API."""
@@ -207,9 +258,20 @@ class Exchange:
         """
         now_ms = self.clock.server_ms()
         self.go()
-        result = await perform(
-            self.venue, api.REST[method, path], self.account, params, "local", Stamp(now_ms, 5000)
-        )
+        try:
+            result = await perform(
+                self.venue,
+                api.REST[method, path],
+                self.account,
+                params,
+                "local",
+                Stamp(now_ms, 5000),
+                f"{method} {path}",
+            )
+        except PageError as page:
+            if page.status != 200:
+                raise ApiError(0, "a page", page.status) from None
+            return PAGE
         return _encode(result)
 
 
@@ -221,6 +283,7 @@ class Rest:
         rng: Of the ways.
         latency_ns: Of one way.
         is_lossy: Whether some answers do not come.
+        pause: A wait in which the process may be suspended.
     """
 
     def __init__(
@@ -229,11 +292,13 @@ class Rest:
         rng: random.Random,
         latency_ns: Callable[[], int],
         is_lossy: Callable[[], bool],
+        pause: Callable[[int], Coroutine[Any, Any, None]],
     ) -> None:
         self._exchange = exchange
         self._rng = rng
         self._latency_ns = latency_ns
         self._is_lossy = is_lossy
+        self._pause = pause
         self.calls = 0
 
     def exchange_ms(self, now_ns: int) -> int:
@@ -256,22 +321,22 @@ class Rest:
         """See `daemon.venues.binancefutures.rest.Rest.ask`."""
         for last in (number == tries - 1 for number in range(tries)):
             self.calls += 1
-            await Pause(self._latency_ns())
+            await self._pause(self._latency_ns())
             try:
                 if self._is_lossy() and self._rng.random() < 0.03:
                     raise ReplyLostError
                 body = await self._exchange.rest(method, path, {name: str(value) for name, value in params})
             except ReplyLostError:
-                await Pause(int(timeout_s * SECOND))
+                await self._pause(int(timeout_s * SECOND))
                 if last:
                     raise FateUnknownError(path) from None
             except ApiError as error:
-                await Pause(self._latency_ns())
+                await self._pause(self._latency_ns())
                 may_help = error.status in (429, 418, 503) or error.code in (-1000, -1001, -1006, -1007)
                 if last or not may_help:
                     raise ExchangeError(path, status=error.status, code=error.code) from None
             else:
-                await Pause(self._latency_ns())
+                await self._pause(self._latency_ns())
                 return body
-            await Pause(200 * MS)
+            await self._pause(200 * MS)
         raise AssertionError("unreachable")

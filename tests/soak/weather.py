@@ -1,11 +1,44 @@
-"""How the exchange misbehaves, by a seed."""
+"""What goes wrong in a seed: how the exchange misbehaves, and which mishaps there are."""
 
 import random
+from collections.abc import Collection
 
 from sim.exchange.chaos_config import ChaosSection
 
+ALWAYS = ("weather", "tears", "kills", "bots' kills", "by hand")
+"""What belongs to each seed."""
+SOME = (
+    "self-trades",
+    "forced closes",
+    "refusals",
+    "outages",
+    "clock",
+    "suspensions",
+    "steps",
+    "filters",
+    "halts",
+    "listings",
+)
+"""Of these each seed has some."""
+FAST = ALWAYS + SOME
+_REFUSALS = (
+    (-2019, "Margin is insufficient."),
+    (-2022, "ReduceOnly Order is rejected."),
+    (-4131, "The counterparty's best price does not meet the PERCENT_PRICE filter limit."),
+    (-1008, "Server is currently overloaded with other requests. Please try again in a few minutes."),
+    (-2027, "Exceeded the maximum allowable position at current leverage."),
+    (-4418, "Opening positions is not allowed in your region."),
+    (-9999, "A code that nobody has heard of."),
+)
 
-def weather(seed: int, rng: random.Random) -> ChaosSection:
+
+def chosen(rng: random.Random, only: Collection[str] = ()) -> frozenset[str]:
+    """The mishaps of a seed; those of `only`, if there are any."""
+    some = rng.sample(SOME, 3)
+    return frozenset(only) if only else frozenset((*ALWAYS, *some))
+
+
+def weather(seed: int, rng: random.Random, mishaps: frozenset[str]) -> ChaosSection:
     """How this seed's exchange misbehaves: each mishap not at all, a little, or a lot."""
     shares = {
         "reply_lost": 0.02,
@@ -23,14 +56,36 @@ def weather(seed: int, rng: random.Random) -> ChaosSection:
         "too_many_requests": 0.005,
         "young_unseen": 0.5,
     }
-    chosen = {name: share * rng.choice((0.0, 0.3, 1.0, 1.0)) for name, share in shares.items()}
+    picked = {name: share * rng.choice((0.0, 0.3, 1.0, 1.0)) for name, share in shares.items()}
+    late_ms, key_s = rng.choice((20.0, 100.0, 500.0, 2000.0)), rng.choice((0.0, 7.0))
+    means = {"outages": ("outage_s", 4.0), "forced closes": ("forced_s", 5.0), "by hand": ("by_hand_s", 5.0)}
+    means |= {"steps": ("steps_s", 4.0), "halts": ("halt_s", 2.5)}
+    picked = picked if "weather" in mishaps else {}
+    picked |= {key: mean_s for name, (key, mean_s) in means.items() if name in mishaps}
     return ChaosSection(
         seed=seed,
-        late_ms=rng.choice((20.0, 100.0, 500.0, 2000.0)),
-        listen_key_s=rng.choice((0.0, 15.0)),
+        late_ms=late_ms,
+        listen_key_s=key_s if "weather" in mishaps else 0.0,
         inside_snapshot=0.0,
-        **chosen,
+        outage_for_s=2.0,
+        halt_for_s=2.0,
+        **picked,
     )
+
+
+def refusal(rng: random.Random) -> dict[str, object]:
+    """A rule by which the exchange refuses some orders for a while."""
+    code, msg = rng.choice(_REFUSALS)
+    which = {-2019: "reduceOnly=false", -4131: "type=MARKET", -2022: "reduceOnly=true"}.get(code, "")
+    return {
+        "path": rng.choice(("order.place", "order.*")),
+        "code": code,
+        "msg": msg,
+        "status": 503 if code == -1008 else 400,
+        "params": which if code != -2019 else "",
+        "seconds": rng.choice((0.2, 1.0, 4.0)),
+        "share": rng.choice((0.3, 1.0)),
+    }
 
 
 def weather_of_processes(seed: int, rng: random.Random) -> ChaosSection:
@@ -65,4 +120,8 @@ def weather_of_processes(seed: int, rng: random.Random) -> ChaosSection:
         listen_key_s=rng.choice((0.0, 5.0)),
         clock_step_s=rng.choice((0.0, 3.0)),
         clock_step_ms=200.0,
+        outage_s=rng.choice((0.0, 4.0)),
+        outage_for_s=1.0,
+        silence_s=rng.choice((0.0, 5.0)),
+        silence_for_s=2.0,
     )

@@ -26,6 +26,7 @@ class Order(msgspec.Struct):
         engine_id: Under which it stands in the market; another one after each modification.
         expire_ms: When a GTD order ends.
         reason: Why it expired: the event's `er`.
+        held_lots: Executed by the market, and not a whole step yet.
     """
 
     order_id: int
@@ -50,6 +51,7 @@ class Order(msgspec.Struct):
     status: str = "NEW"
     modifies: int = 0
     reason: str = "0"
+    held_lots: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -83,6 +85,24 @@ class Trade(msgspec.Struct):
     maker: bool
     time_ms: int
     market_ns: int
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What was asked for, in the words in which it came.
+
+    Attributes:
+        what: `place` or `modify`.
+        only_reduces: Whether it may only reduce a position.
+    """
+
+    what: str
+    client_id: str
+    symbol: str
+    side: str
+    kind: str
+    price: str
+    qty: str
+    only_reduces: bool
 
 
 class Position(msgspec.Struct):
@@ -161,6 +181,14 @@ class Account:
         self.order_times: dict[str, tuple[int, int]] = {}
         self.countdowns: dict[str, int] = {}
         self.counters: dict[str, int] = {}
+        self.requests: list[Request] = []
+
+    def asked(self, request: "Request") -> None:
+        """An order or a modification has come, whatever becomes of it."""
+        self.requests.append(request)
+        if len(self.requests) > HISTORY_MAX:
+            del self.requests[: HISTORY_MAX // 10]
+            self.count("requests forgotten")
 
     def count(self, what: str) -> None:
         """Count something, for the control page."""
@@ -238,6 +266,7 @@ class Account:
             "orders": [_order_truth(order) for order in self.orders.values()],
             "open_orders": list(self.open_orders),
             "trades": [_trade_truth(trade) for trade in self.trades],
+            "requests": [msgspec.structs.asdict(one) for one in self.requests],
             "counters": self.counters,
         }
 

@@ -14,6 +14,7 @@ Params = dict[str, str]
 CLIENT_ID: Final = re.compile(r"[\.A-Z\:/a-z0-9_-]{1,36}")
 GTD_LEAST_S: Final = 600
 
+_CLOSED: Final = frozenset(("PENDING_TRADING", "SETTLING", "CLOSE", "DELIVERING", "DELIVERED"))
 _SIDES: Final = {"BUY": BUY, "SELL": SELL}
 _KINDS: Final = ("LIMIT", "MARKET")
 _ALGO_KINDS: Final = ("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
@@ -104,8 +105,7 @@ def side_of(params: Params) -> int:
 
 def wanted(params: Params, account: Account, instrument: Instrument, market: Market, now_ms: int) -> Wanted:
     """Read and check what an order says of itself: parameters, then filters, then the account's mode."""
-    if instrument.section.status != "TRADING":
-        raise ApiError(-4108, "This contract is being settled or is not trading.")
+    check_status(instrument, flag(params, "reduceOnly"))
     side = side_of(params)
     kind = text(params, "type")
     if kind in _ALGO_KINDS:
@@ -168,6 +168,15 @@ def wanted(params: Params, account: Account, instrument: Instrument, market: Mar
     )
 
 
+def check_status(instrument: Instrument, only_reduces: bool) -> None:
+    """Whether the instrument takes an order at all."""
+    status = instrument.section.status
+    if status in _CLOSED:
+        raise ApiError(-4108, "This contract is being settled or is not trading.")
+    if status != "TRADING" and not only_reduces:
+        raise ApiError(-4140, "Invalid symbol status for opening position.")
+
+
 def _price(params: Params, instrument: Instrument, side: int, match: str, market: Market) -> int:
     if match == "NONE":
         return check_tick(instrument, number(params, "price", instrument.price_digits))
@@ -184,28 +193,26 @@ def _price(params: Params, instrument: Instrument, side: int, match: str, market
 
 def check_tick(instrument: Instrument, units: int) -> int:
     """A price in ticks."""
-    if units < instrument.min_tick * instrument.tick_units or units <= 0:
+    if units < instrument.min_price_units or units <= 0:
         raise ApiError(-4013, f"Price less than min price ({instrument.section.min_price}).")
-    if units > instrument.max_tick * instrument.tick_units:
+    if units > instrument.max_price_units:
         raise ApiError(-4002, "Price greater than max price.")
-    tick, rest = divmod(units, instrument.tick_units)
-    if rest:
+    if units % instrument.tick_units:
         raise ApiError(-4014, "Price not increased by tick size.")
-    return tick
+    return units // instrument.grid_tick_units
 
 
 def check_qty(instrument: Instrument, units: int, kind: str) -> int:
     """A quantity in lots."""
     if units <= 0:
         raise ApiError(-4003, "Quantity less than or equal to zero.")
-    lots, rest = divmod(units, instrument.lot_units)
-    if rest:
+    if units % instrument.lot_units:
         raise ApiError(-4023, "Qty not increased by step size.")
-    if lots < instrument.min_lots:
+    if units < instrument.min_qty_units:
         raise ApiError(-4004, "Quantity less than min quantity.")
-    if lots > (instrument.max_lots if kind == "LIMIT" else instrument.market_max_lots):
+    if units > (instrument.max_qty_units if kind == "LIMIT" else instrument.market_max_qty_units):
         raise ApiError(-4005, "Quantity greater than max quantity.")
-    return lots
+    return units // instrument.grid_lot_units
 
 
 def check_price(instrument: Instrument, side: int, tick: int, market: Market) -> None:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from hftd.types import EXPIRED, FOK, GTC, GTX, IOC, LIMIT, MARKET
 from sim.exchange.binancefutures.accounts import Account, Order, Position, Trade
@@ -31,15 +31,43 @@ _ENGINE_KIND: Final = {"LIMIT": LIMIT, "MARKET": MARKET}
 BY_SELF_TRADE: Final = "1"
 BY_IOC: Final = "2"
 BY_REDUCE_ONLY: Final = "4"
+BY_LIQUIDATION: Final = "5"
 BY_TIME: Final = "6"
+BY_DELISTING: Final = "7"
 BY_MARKET: Final = "9"
+
+
+class Forced(NamedTuple):
+    """How the exchange closes a position by itself.
+
+    Attributes:
+        client_id: Of its order; `{}` stands for a number. That of an auto-deleveraging has none: all have the same.
+        kind: The order's type.
+        status: The order's at first.
+        what: Of its executions: `x` of the event.
+        ends_orders: Why the account's open orders in the instrument expire first; empty: they stay.
+    """
+
+    client_id: str
+    kind: str
+    status: str
+    what: str
+    ends_orders: str
+
+
+FORCED: Final = {
+    "liquidation": Forced("autoclose-{}", "LIQUIDATION", "NEW", "CALCULATED", BY_LIQUIDATION),
+    "insurance": Forced("autoclose-{}", "LIQUIDATION", "NEW_INSURANCE", "CALCULATED", BY_LIQUIDATION),
+    "adl": Forced("adl_autoclose", "LIMIT", "NEW_ADL", "CALCULATED", ""),
+    "settlement": Forced("settlement_autoclose-{}", "MARKET", "NEW", "TRADE", BY_DELISTING),
+}
 
 
 class Events(Protocol):
     """Who is told what happens to orders and accounts."""
 
     def on_order(self, order: Order, what: str, ts_ns: int, trade: Trade | None = None) -> None:
-        """An order: NEW, TRADE, CANCELED, EXPIRED or AMENDMENT."""
+        """An order: NEW, TRADE, CANCELED, EXPIRED, AMENDMENT or CALCULATED."""
         ...
 
     def on_account(self, account: Account, position: Position, ts_ns: int) -> None:
@@ -51,16 +79,37 @@ def _count_nothing(_account: Account) -> None:
     """Where nobody counts orders."""
 
 
+class Fill(NamedTuple):
+    """An execution, as the market has it: `ts_ns` is the market's time."""
+
+    tick: int
+    lots: int
+    ts_ns: int
+    maker: bool
+    trade_id: int
+
+
+def _whole_steps(order: Order, lots: int) -> int:
+    """What is executed of an order, in steps of its instrument, where the market's grid is finer: the rest waits."""
+    order.held_lots += lots
+    done = order.held_lots
+    if done < order.leaves_lots:
+        done -= done % order.instrument.step_lots
+    order.held_lots -= done
+    return done
+
+
 class Desk:
     """Takes requests for orders, gives them to the market, and books what comes of it.
 
     Args:
-        instruments: By symbol.
+        instruments: By symbol, those that are listed; may change.
         accounts: In the order of their lanes.
         clock: The exchange's.
         events: Is told.
         modifies_max: Modifications of one order.
         seed: Of the holes between order ids.
+        symbols: Of all instruments, listed or not.
     """
 
     def __init__(
@@ -71,8 +120,10 @@ class Desk:
         events: Events,
         modifies_max: int,
         seed: int,
+        symbols: list[str],
     ) -> None:
         self.instruments = instruments
+        """Those that are listed."""
         self.accounts = accounts
         self.market: Market | None = None
         self._clock = clock
@@ -81,8 +132,9 @@ class Desk:
         self._random = random.Random(f"{seed}/orders")  # noqa: S311 - it must repeat
         self._engine_orders: dict[int, Order] = {}
         self._last_engine_id = 0
+        self._forced = 0
         self._last_order_id = 8_389_765_000_000_000
-        self._last_trade_ids = dict.fromkeys(instruments, 6_000_000_000)
+        self._last_trade_ids = dict.fromkeys(symbols, 6_000_000_000)
         self._timed: dict[int, Order] = {}
         self.count_order: Callable[[Account], None] = _count_nothing
 
@@ -108,8 +160,9 @@ class Desk:
         check_match(account, want, market)
         order = self._order(account, want, now_ms)
         blocked = self._prevent_self_trade(order, market)
+        trades_with = [] if order.stp != "NONE" or order.reduce_only else own_orders_met(order, market)
         updates: list[Update] = []
-        if not blocked:
+        if not blocked and not trades_with:
             updates = self._send(order)
             if want.tif == "FOK" and not any(update.executed for update in updates):
                 del self._engine_orders[order.engine_id]
@@ -124,6 +177,10 @@ class Desk:
         self._events.on_order(order, "NEW", market.now_ns)
         if blocked:
             self._end(order, "EXPIRED_IN_MATCH", "EXPIRED", market.now_ns, BY_SELF_TRADE)
+        if trades_with:
+            self._trade_with_own(order, trades_with)
+            if order.leaves_lots:
+                updates = self._send(order)
         self.on_updates(updates)
         return order
 
@@ -135,6 +192,8 @@ class Desk:
         if order is None:
             raise no_such_order()
         side_of(params)
+        if instrument.section.status != "TRADING":
+            raise ApiError(-5024, "Symbol is not in trading status. Order amendment is not permitted.")
         if order.kind != "LIMIT":
             raise ApiError(-5025, "Only limit order is supported.")
         lots = check_qty(instrument, number(params, "quantity", instrument.qty_digits), "LIMIT")
@@ -174,9 +233,63 @@ class Desk:
         self.end(order)
         return order
 
+    def force_close(self, account: Account, instrument: Instrument, why: str, share: float = 1.0) -> int:
+        """The exchange closes an account's positions in an instrument, at the middle of the best prices.
+
+        Args:
+            account: Whose.
+            instrument: In what.
+            why: One of `FORCED`.
+            share: How much of each position, in whole steps; at least one.
+
+        Returns:
+            How many orders it took.
+        """
+        forced, market = FORCED[why], self._market()
+        if forced.ends_orders:
+            for order in self._open_in(account, instrument.symbol):
+                self.end(order, what="EXPIRED", reason=forced.ends_orders)
+        touch = market.touch(instrument.number)
+        tick = (touch.bid_tick + touch.ask_tick) // 2 if touch.bid_lots and touch.ask_lots else 0
+        held = [one for one in account.positions.values() if one.instrument is instrument and one.lots]
+        for position in held if tick > 0 else ():
+            step, all_lots = instrument.step_lots, abs(position.lots)
+            lots = max(int(all_lots * share) // step * step, min(step, all_lots)) if share < 1.0 else all_lots
+            now_ms = self._clock.stamp_ms(market.now_ns)
+            self._forced += 1
+            name = forced.client_id.format(now_ms * 1_000_000 + self._forced)
+            side = -1 if position.lots > 0 else 1
+            want = Wanted(
+                instrument,
+                side,
+                forced.kind,
+                "IOC",
+                tick,
+                lots,
+                position.side,
+                False,
+                name,
+                "NONE",
+                "NONE",
+                0,
+                False,
+            )
+            order = self._order(account, want, now_ms)
+            account.opened(order)
+            order.status = forced.status
+            self._events.on_order(order, "NEW", market.now_ns)
+            self._execute(
+                order, Fill(tick, lots, market.now_ns, False, self._next_trade_id(instrument)), forced.what
+            )
+            account.count(f"positions closed by {why}")
+        return len(held)
+
+    def _open_in(self, account: Account, symbol: str) -> list[Order]:
+        return [order for order in account.open_orders.values() if order.instrument.symbol == symbol]
+
     def cancel_all(self, account: Account, symbol: str) -> int:
         """The end of all orders in an instrument. Returns how many there were."""
-        orders = [order for order in account.open_orders.values() if order.instrument.symbol == symbol]
+        orders = self._open_in(account, symbol)
         for order in orders:
             self.end(order)
         return len(orders)
@@ -201,6 +314,25 @@ class Desk:
                 self._withdraw(other)
                 self._end(other, "EXPIRED_IN_MATCH", "EXPIRED", market.now_ns, BY_SELF_TRADE)
         return bool(met) and order.stp in ("EXPIRE_TAKER", "EXPIRE_BOTH")
+
+    def _trade_with_own(self, order: Order, met: list[Order]) -> None:
+        """An order that does not mind trades with its own account: one trade id, for both sides."""
+        now_ns = self._market().now_ns
+        for other in sorted(met, key=lambda one: (one.tick * order.side, one.order_id)):
+            lots = min(order.leaves_lots, other.leaves_lots)
+            if not lots:
+                return
+            self._withdraw(other)
+            trade_id = self._next_trade_id(order.instrument)
+            order.account.count("self-trades")
+            self._execute(order, Fill(other.tick, lots, now_ns, False, trade_id))
+            self._execute(other, Fill(other.tick, lots, now_ns, True, trade_id))
+            if other.is_open:
+                self.on_updates(self._send(other))
+
+    def _next_trade_id(self, instrument: Instrument) -> int:
+        self._last_trade_ids[instrument.symbol] += 1
+        return self._last_trade_ids[instrument.symbol]
 
     # The market.
 
@@ -248,6 +380,7 @@ class Desk:
         self._engine_orders.pop(order.engine_id, None)
         self._last_engine_id += 1
         order.engine_id = self._last_engine_id
+        order.held_lots = 0
 
     def on_updates(self, updates: list[Update]) -> None:
         """What the engine says of orders."""
@@ -256,15 +389,18 @@ class Desk:
             if order is None:
                 continue
             if update.executed:
-                self._execute(order, update)
+                lots = _whole_steps(order, update.lots)
+                if lots:
+                    trade_id = self._next_trade_id(order.instrument)
+                    self._execute(order, Fill(update.price_tick, lots, update.ts_ns, update.maker, trade_id))
             elif update.status == EXPIRED:
                 reason = BY_MARKET if order.kind == "MARKET" else BY_IOC
                 self._end(order, "EXPIRED", "EXPIRED", update.ts_ns, reason)
 
-    def _execute(self, order: Order, update: Update) -> None:
+    def _execute(self, order: Order, fill: Fill, what: str = "TRADE") -> None:
         account, instrument = order.account, order.instrument
-        tick, lots = update.price_tick, update.lots
-        now_ms = self._clock.stamp_ms(update.ts_ns)
+        tick, lots = fill.tick, fill.lots
+        now_ms = self._clock.stamp_ms(fill.ts_ns)
         account.open_money -= instrument.notional(order.tick, lots)
         money = instrument.notional(tick, lots)
         order.executed_lots += lots
@@ -274,14 +410,13 @@ class Desk:
         position = account.position(instrument, order.position_side)
         realized = position.book(order.side, tick, lots)
         position.updated_ms = account.balance_ms = now_ms
-        fee = instrument.fee(money, instrument.maker_rate if update.maker else instrument.taker_rate)
+        fee = instrument.fee(money, instrument.maker_rate if fill.maker else instrument.taker_rate)
         account.fees += fee
         account.realized += realized
         account.balance += realized - fee
         account.count("trades")
-        self._last_trade_ids[instrument.symbol] += 1
         trade = Trade(
-            self._last_trade_ids[instrument.symbol],
+            fill.trade_id,
             order.order_id,
             order.client_id,
             instrument,
@@ -292,17 +427,17 @@ class Desk:
             money,
             fee,
             realized,
-            update.maker,
+            fill.maker,
             now_ms,
-            update.ts_ns,
+            fill.ts_ns,
         )
         account.traded(trade)
         if order.status == "FILLED":
             self._forget(order)
-        self._events.on_order(order, "TRADE", update.ts_ns, trade)
-        self._events.on_account(account, position, update.ts_ns)
+        self._events.on_order(order, what, fill.ts_ns, trade)
+        self._events.on_account(account, position, fill.ts_ns)
         if abs(position.lots) < abs(position.lots - order.side * lots):
-            self._displace(account, position, update.ts_ns)
+            self._displace(account, position, fill.ts_ns)
 
     def _displace(self, account: Account, position: Position, ts_ns: int) -> None:
         """Orders that only reduce can't be larger than what is left: the newest go first."""

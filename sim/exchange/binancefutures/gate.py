@@ -101,6 +101,11 @@ class Gate:
         """Forget all bans and weights."""
         self._addresses.clear()
 
+    def use(self, weight: int, address: str = "127.0.0.1") -> None:
+        """Another client on an address has used so much."""
+        for pool in ("rest", "ws-api"):
+            self._address(address, pool).weight += weight
+
     def used(self, address: str, pool: str = "rest") -> int:
         """What an address has used in this minute."""
         return self._address(address, pool).weight

@@ -24,7 +24,7 @@ def one_or_all(params: Params, rows: list[Any]) -> Any:
 
 def exchange_info(venue: Venue, _account: None, _params: Params) -> Any:
     """Instruments, filters and limits."""
-    limits = venue.config.limits
+    limits = venue.gate.limits
     rates = [
         ("REQUEST_WEIGHT", "MINUTE", 1, limits.weight_1m),
         ("ORDERS", "MINUTE", 1, limits.orders_1m),

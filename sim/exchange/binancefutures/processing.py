@@ -4,10 +4,11 @@ import asyncio
 from typing import Any, Final, NamedTuple
 
 from sim.exchange.binancefutures import errors
-from sim.exchange.binancefutures.accounts import Account
+from sim.exchange.binancefutures.accounts import Account, Request
 from sim.exchange.binancefutures.api import CANCEL, MODIFY, PLACE, SIGNED, Operation
 from sim.exchange.binancefutures.checks import Params
 from sim.exchange.binancefutures.errors import ApiError
+from sim.exchange.binancefutures.outages import refuse
 from sim.exchange.binancefutures.venue import Venue
 
 _NS: Final = 1_000_000_000
@@ -31,8 +32,18 @@ async def perform(
     params: Params,
     address: str,
     stamp: Stamp | None,
+    name: str = "",
 ) -> Any:
     """Do what was asked.
+
+    Args:
+        venue: The exchange.
+        operation: What.
+        account: Whose, if it is anybody's.
+        params: With what.
+        address: From where.
+        stamp: When it was made.
+        name: As which: method and path, or the WebSocket API's method.
 
     Returns:
         The reply's content.
@@ -40,8 +51,27 @@ async def perform(
     Raises:
         ApiError: It is refused, or the exchange says that it does not know.
         ReplyLostError: There is no reply.
+        PageError: Something before the exchange answers.
     """
+    if account is not None and operation in (PLACE, MODIFY):
+        account.asked(_request("place" if operation is PLACE else "modify", params))
+    rule = venue.outages.find(name, params) if venue.outages.rules else None
+    if rule is not None:
+        refuse(rule)
+        if rule.kind == "slow":
+            await _pause(int(rule.ms * 1_000_000))
     _mishaps_before(venue, operation, params, address)
+    result = await _in_turn(venue, operation, account, params, stamp)
+    if rule is not None and rule.kind == "lost":
+        raise ReplyLostError
+    if rule is not None and rule.kind == "stale" and not operation.changes:
+        return venue.outages.old(name, params, result)
+    return result
+
+
+async def _in_turn(
+    venue: Venue, operation: Operation, account: Account | None, params: Params, stamp: Stamp | None
+) -> Any:
     if operation is not MODIFY or account is None:
         return await _perform(venue, operation, account, params, stamp)
     # One modification of an order at a time.
@@ -86,6 +116,20 @@ async def _perform(
     if error is not None:
         raise error
     return result
+
+
+def _request(what: str, params: Params) -> Request:
+    client_id = params.get("newClientOrderId") or params.get("origClientOrderId", "")
+    return Request(
+        what,
+        client_id,
+        params.get("symbol", ""),
+        params.get("side", ""),
+        params.get("type", ""),
+        params.get("price", ""),
+        params.get("quantity", ""),
+        params.get("reduceOnly", "") == "true",
+    )
 
 
 def _mishaps_before(venue: Venue, operation: Operation, params: Params, address: str) -> None:

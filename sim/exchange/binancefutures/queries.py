@@ -127,7 +127,7 @@ def _mark(venue: Venue, position: Position) -> int:
 
 
 def _quote(venue: Venue) -> str:
-    return next(iter(venue.instruments.values())).quote
+    return venue.all_instruments[0].quote
 
 
 def balance(venue: Venue, account: Account, _params: Params) -> Any:
@@ -238,7 +238,7 @@ def commission_rate(venue: Venue, _account: Account, params: Params) -> Any:
 def order_limits(venue: Venue, account: Account, _params: Params) -> Any:
     """Order limits, and how far they are used."""
     counts = venue.gate.order_counts(account)
-    limits = venue.config.limits
+    limits = venue.gate.limits
     return [
         {
             "rateLimitType": "ORDERS",

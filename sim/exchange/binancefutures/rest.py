@@ -9,6 +9,7 @@ from sim.exchange.binancefutures.accounts import Account
 from sim.exchange.binancefutures.api import KEY, NOTHING, REST, SIGNED, Operation
 from sim.exchange.binancefutures.checks import Params
 from sim.exchange.binancefutures.errors import ApiError, bad_signature, missing
+from sim.exchange.binancefutures.outages import PAGE, PageError
 from sim.exchange.binancefutures.processing import ReplyLostError, Stamp, perform
 from sim.exchange.binancefutures.venue import Venue
 
@@ -27,7 +28,7 @@ class RestServer:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        address = request.remote or "?"
+        address, name = request.remote or "?", f"{request.method} {request.path}"
         operation = REST.get((request.method, request.path))
         if operation is None:
             return _reply(
@@ -49,12 +50,14 @@ class RestServer:
             if operation.needs == SIGNED and account is not None:
                 stamp = self._check(account, query, body, params)
             account_needed = account if operation.needs in (KEY, SIGNED) else None
-            result = await perform(self._venue, operation, account_needed, params, address, stamp)
+            result = await perform(self._venue, operation, account_needed, params, address, stamp, name)
             return _reply(200, result, headers | self._order_counts(operation, account))
         except ApiError as error:
             return _reply(
                 error.status, error.body(), headers | self._order_counts(operation, account) | error.headers
             )
+        except PageError as page:
+            return web.Response(body=PAGE, status=page.status, content_type="text/html")
         except ReplyLostError:
             if request.transport is not None:
                 request.transport.abort()

@@ -65,13 +65,17 @@ def crosses(market: Market, instrument: Instrument, side: int, tick: int) -> boo
 
 
 def own_orders_met(order: Order, market: Market) -> list[Order]:
-    """The account's own orders between the market's best prices that an order would meet first."""
-    if order.stp == "NONE" or order.tif == "GTX":
+    """The account's own orders between the market's best prices that an order would meet first.
+
+    One that does not mind to trade with them (`NONE`) meets those at the market's best price first, too.
+    """
+    if order.tif == "GTX" or (order.stp == "NONE" and order.tif == "FOK"):
         return []
     touch = market.touch(order.instrument.number)
+    at = 1 if order.stp == "NONE" else 0
     if order.side > 0:
-        return [one for one in _facing(order) if not touch.ask_lots or one.tick < touch.ask_tick]
-    return [one for one in _facing(order) if not touch.bid_lots or one.tick > touch.bid_tick]
+        return [one for one in _facing(order) if not touch.ask_lots or one.tick < touch.ask_tick + at]
+    return [one for one in _facing(order) if not touch.bid_lots or one.tick > touch.bid_tick - at]
 
 
 def _facing(order: Order) -> list[Order]:
@@ -81,5 +85,6 @@ def _facing(order: Order) -> list[Order]:
         for other in order.account.open_orders.values()
         if other.instrument is order.instrument
         and other.side == -order.side
+        and not (order.stp == "NONE" and other.reduce_only)
         and (order.kind == "MARKET" or (order.tick - other.tick) * order.side >= 0)
     ]

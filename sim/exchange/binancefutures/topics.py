@@ -1,5 +1,6 @@
 """Who listens to which stream, and which streams a path serves."""
 
+import fnmatch
 import re
 from collections.abc import Callable
 from typing import Final
@@ -10,6 +11,10 @@ from sim.exchange.connection import Connection
 PUBLIC: Final = "public"
 MARKET: Final = "market"
 PRIVATE: Final = "private"
+
+SILENT_MAX: Final = 100
+USER: Final = "user"
+"""The name of user data among the streams that can be silenced."""
 
 _PUBLIC_KINDS: Final = re.compile(
     r"(?:bookTicker|trade|depth(?:5|10|20)?(?:@(?:0|100|250|500)ms)?|rpiDepth@500ms)"
@@ -50,7 +55,35 @@ class Topics:
     def __init__(self, chaos: Chaos) -> None:
         self._chaos = chaos
         self._listeners: dict[str, dict[Listener, None]] = {}
+        self._silent: dict[str, int] = {}
+        self._now_ms = 0
         self.delay_ns: Callable[[], int] = int
+
+    def silence(self, pattern: str, seconds: float) -> None:
+        """Streams whose names are like a pattern say nothing for so long; their connections live."""
+        self._silent[pattern] = self._now_ms + int(seconds * 1000)
+        while len(self._silent) > SILENT_MAX:
+            self._silent.pop(next(iter(self._silent)))
+
+    def speak(self) -> None:
+        """All streams say what they have to say."""
+        self._silent.clear()
+
+    def on_time(self, now_ms: int) -> None:
+        """Silences end, and chaos makes new ones."""
+        self._now_ms = now_ms
+        for pattern in [one for one, until_ms in self._silent.items() if now_ms >= until_ms]:
+            del self._silent[pattern]
+        if self._listeners and self._chaos.is_due("silence_s", now_ms):
+            numbers = self._chaos.of("silence")
+            name = numbers.choice(sorted(self._listeners))
+            pattern = name if numbers.random() < 0.5 else name.partition("@")[0] + "@*"
+            self._chaos.count("silences")
+            self.silence(pattern, numbers.expovariate(1.0 / max(self._chaos.settings.silence_for_s, 0.001)))
+
+    def is_silent(self, name: str) -> bool:
+        """Whether a stream says nothing now."""
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._silent)
 
     def heard(self, name: str) -> bool:
         """Whether anyone listens."""
@@ -82,7 +115,7 @@ class Topics:
     def publish(self, name: str, payload: bytes) -> None:
         """Send a message to all who listen to a stream."""
         listeners = self._listeners.get(name)
-        if not listeners:
+        if not listeners or (self._silent and self.is_silent(name)):
             return
         chaos = self._chaos
         wrapped = b""

@@ -52,6 +52,8 @@ class Users:
         self._encoder = msgspec.json.Encoder()
         self.feeds: dict[str, Feed] = {}
         self.delay_ns: Callable[[], int] = int
+        self.is_silent: Callable[[], bool] = bool
+        """Whether user data says nothing now."""
         self.events_sent = 0
 
     # Listen keys.
@@ -126,7 +128,7 @@ class Users:
         if not listeners:
             return
         time_ms, now_ms = self._clock.stamp_ms(ts_ns), self._clock.server_ms()
-        if trade is not None:
+        if trade is not None and what == "TRADE":
             self._emit(order.account, listeners, trade_lite(order, trade, time_ms, now_ms))
         self._emit(order.account, listeners, order_event(order, what, trade, time_ms, now_ms))
 
@@ -143,6 +145,8 @@ class Users:
         return self._listeners.get(account.listen_key, []) if account.listen_key else []
 
     def _emit(self, account: Account, listeners: list[UserListener], event: dict[str, Any]) -> None:
+        if self.is_silent():
+            return
         kind: str = event["e"]
         body = self._encoder.encode(event)
         chaos = self._chaos

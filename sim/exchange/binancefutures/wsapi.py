@@ -11,6 +11,7 @@ from sim.exchange.binancefutures.accounts import Account
 from sim.exchange.binancefutures.api import NOTHING, SIGNED, WS_API, Operation
 from sim.exchange.binancefutures.checks import Params
 from sim.exchange.binancefutures.errors import ApiError, bad_key_format, missing
+from sim.exchange.binancefutures.outages import PageError
 from sim.exchange.binancefutures.processing import ReplyLostError, Stamp, perform
 from sim.exchange.binancefutures.signing import sorted_payload
 from sim.exchange.binancefutures.venue import Venue
@@ -115,8 +116,12 @@ class WsApiServer:
             elif operation is None:
                 raise _unknown_method(method)
             else:
-                account, result = await self._perform(session, operation, params)
+                account, result = await self._perform(session, operation, params, method)
         except ApiError as error:
+            self._refuse(session, number, error, account or session.account, orders=orders)
+            return
+        except PageError as page:
+            error = ApiError(-1000, "An unknown error occurred while processing the request.", page.status)
             self._refuse(session, number, error, account or session.account, orders=orders)
             return
         except ReplyLostError:
@@ -125,7 +130,7 @@ class WsApiServer:
         self._reply(session, reply, account, orders=orders, hidden=params.get("returnRateLimits") == "false")
 
     async def _perform(
-        self, session: _Session, operation: Operation, params: Params
+        self, session: _Session, operation: Operation, params: Params, method: str
     ) -> tuple[Account | None, Any]:
         gate = self._venue.gate
         weight = operation.weight if isinstance(operation.weight, int) else operation.weight(params)
@@ -138,7 +143,7 @@ class WsApiServer:
             account = self._who(session, params)
         if operation.needs == SIGNED and account is not None:
             stamp = self._check(session, account, params)
-        result = await perform(self._venue, operation, account, params, session.address, stamp)
+        result = await perform(self._venue, operation, account, params, session.address, stamp, method)
         return account, result
 
     def _who(self, session: _Session, params: Params) -> Account:
