@@ -203,7 +203,9 @@ def test_a_restart_knows_of_it_and_books_nothing_twice(tmp_path):
     assert positions(world) == {"a": 30, "b": 10}
     world.submit("a", 5, side=BUY, lots=1)
     assert last(world).reason == REASON_LIQUIDATION
-    world.manager.store.journal.rewrite(world.manager.store.rows())
+    journal = world.manager.store.journal
+    assert journal is not None
+    journal.rewrite(world.manager.store.rows())
     world.crash()
     assert set(world.manager.store.bots["a"].forced) == {SYMBOL}
 
