@@ -260,7 +260,10 @@ def doubles_count(checker: Checker) -> int:
     trades = checker.trades[0]
     doubles = int(trades["doubles"])
     beyond = doubles - checker.span_trades // 2
-    if checker.span_trades and beyond <= max(DOUBLED_MIN, DOUBLED_SHARE * int(trades["trades"])):
+    is_whole = trades["odd_groups"] == 0
+    if checker.span_trades and (
+        is_whole or beyond <= max(DOUBLED_MIN, DOUBLED_SHARE * int(trades["trades"]))
+    ):
         # What is doubled as a whole is meant to be there once, however much it is.
         return doubles
     return doubles if doubles <= max(DOUBLED_MIN, DOUBLED_SHARE * int(trades["trades"])) else 0

@@ -360,6 +360,11 @@ def check(scan: Scan, options: Any, where: str) -> list[str]:
 
 
 def look(text: bytes, at_end: bool, part: Part) -> Start:
-    """Trades come before aggregated ones, which are left out where the trades are there; see `Venue.look`."""
+    """Books, best prices, trades, and aggregated ones, which are left out where the trades are there.
+
+    See `Venue.look`. At equal times rows keep that order, as HftBacktest's converter has it.
+    """
     number, first_ts = table_start(open_input, text, at_end, part.path, _TIME, own_dtype)
-    return Start(rank=number, first_ts=first_ts)
+    ranks = (_DEPTH, _BEST, _SPOT, _AGG)
+    kind = _DEPTH if number >= _DEPTH else _BEST if number == _BEST else _AGG if number >= _AGG else _SPOT
+    return Start(rank=ranks.index(kind), first_ts=first_ts)

@@ -183,11 +183,11 @@ def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
 
 
 def look(text: bytes, at_end: bool, part: Part) -> Start:
-    """Trades come before books, as a trade comes before the depth that it changed; see `Venue.look`."""
+    """Books come before trades; see `Venue.look`. At equal times rows keep that order, as HftBacktest has it."""
     if text.lstrip().startswith(b"{"):
         found = _SENT.search(text)
-        return Start(rank=1, first_ts=int(found[1]) * _MS_NS if found else NEVER)
-    return Start(first_ts=table_start(open_input, text, at_end, part.path, _TIME, own_dtype)[1])
+        return Start(first_ts=int(found[1]) * _MS_NS if found else NEVER)
+    return Start(rank=1, first_ts=table_start(open_input, text, at_end, part.path, _TIME, own_dtype)[1])
 
 
 def set_up(scan: Scan, options: Any) -> None:

@@ -32,7 +32,6 @@ from hftd.json_numbers import integer
 from hftd.native import load_u8, store_i64
 from sim.convert.arrange import NEVER, time_ns
 from sim.convert.message import hashed, text_key, text_of
-from sim.convert.others import other_file, what_is
 from sim.convert.scan import end_message, find_byte
 from sim.convert.state import (
     BLANK,
@@ -180,9 +179,6 @@ def _table_of(names: list[str], tables: Sequence[Table], path: Path) -> tuple[in
 
 
 def _no_table(line: bytes, names: list[str], tables: Sequence[Table], path: Path) -> DataError:
-    other = what_is(line, path)
-    if other is not None:
-        return other_file(other, path)
     shown = line[:_SHOWN_MAX].decode("utf-8", "replace")
     # The table that it is most like.
     table = max(tables, key=lambda table: len(set(table.columns) & set(names)) / len(table.columns))

@@ -208,7 +208,8 @@ def test_what_is_not_put_right_is_said(folder):
 
 def test_equal_trades_of_a_venue_that_packs_them_in_one_message_are_kept(folder):
     rows = sound_rows(8, 400)
-    for number in np.flatnonzero(kinds(rows) == TRADE_EVENT)[::-1].tolist():
+    # Not all of them: that would be an archive that is doubled as a whole.
+    for number in np.flatnonzero(kinds(rows) == TRADE_EVENT)[::-2].tolist():
         rows = inserted(rows, number + 1, rows[number])
     report, copy = fixed(folder, rows)
     assert copy.tobytes() == rows.tobytes()

@@ -1,6 +1,7 @@
 """Captures of a Binance futures stream, made from a seed."""
 
 import gzip
+import itertools
 import json
 import random
 from pathlib import Path
@@ -92,6 +93,12 @@ def capture(
     lines = [market.arrived(market.snapshot(), delay_ns)]
     lines += [market.arrived(market.message(), delay_ns, combined=combined) for _ in range(count)]
     return lines
+
+
+def steady(lines: list[bytes]) -> list[bytes]:
+    """The lines with local times that never go back, as one recorder writes them."""
+    times = itertools.accumulate((int(text[:19]) for text in lines), lambda a, b: max(a + 1, b))
+    return [b"%d%s" % (time, text[19:]) for time, text in zip(times, lines, strict=True)]
 
 
 def packed(path: Path, lines: list[bytes]) -> Path:

@@ -134,10 +134,10 @@ def test_the_symbol_is_taken_from_the_files_name_and_two_are_refused(tmp_path):
     assert len(rows) == 2
 
 
-def test_trades_and_aggregated_trades_together_are_noted(tmp_path):
-    report, _ = converted(
-        tmp_path, written(tmp_path, "t.csv", SPOT["trades"]), written(tmp_path, "a.csv", SPOT["agg"])
-    )
+def test_aggregated_trades_without_an_id_beside_trades_are_noted(tmp_path):
+    agg = ["transact_time,price,quantity,is_buyer_maker", f"{MS},93548.8,0.5,true"]
+    trades, aggregated = written(tmp_path, "t.csv", LINES["trades"]), written(tmp_path, "a.csv", agg)
+    report, _ = converted(tmp_path, trades, aggregated)
     assert any("is each trade there twice" in note for note in report.notes)
 
 

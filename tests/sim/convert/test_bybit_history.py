@@ -106,7 +106,9 @@ def test_the_time_of_a_trade_is_taken_to_its_last_digit(tmp_path, text, expected
 )
 def test_times_of_any_digits_are_exact(tmp_path, times):
     texts = [f"{whole}.{digits}" if digits else str(whole) for whole, digits in times]
-    path = trades_file(tmp_path, *(f"{text},X,Buy,5,1.95,x,x,1,1,1\n".encode() for text in texts))
+    path = trades_file(
+        tmp_path, *(f"{text},X,Buy,5,1.95,x,{k},1,1,1\n".encode() for k, text in enumerate(texts))
+    )
     _, rows = converted(tmp_path, [path])
     assert rows["exch_ts"].tolist() == sorted(int(Decimal(text) * 10**9) for text in texts)
 
@@ -154,8 +156,8 @@ def test_spot_trades_have_their_columns_and_times_in_milliseconds(tmp_path):
     ],
 )
 def test_a_trade_with_a_wrong_field_gives_no_row_and_is_counted(tmp_path, line, reason):
-    good = b"1733011200.5,XRPUSDT,Buy,5,1.95,x,x,1,1,1\n"
-    report, rows = converted(tmp_path, [trades_file(tmp_path, good, line, good)])
+    good = [b"1733011200.5,XRPUSDT,Buy,5,1.95,x,%d,1,1,1\n" % k for k in range(2)]
+    report, rows = converted(tmp_path, [trades_file(tmp_path, good[0], line, good[1])])
     assert report.ignored == {reason: 1}
     assert len(rows) == 2
 

@@ -126,7 +126,8 @@ def test_a_torn_record_is_said_and_those_before_it_are_kept(tmp_path):
 def test_a_record_without_a_length_ends_its_file(tmp_path):
     all_records = [bytes(record) for record in records(100)]
     broken = write(tmp_path / "a.dbn", metadata(dbn.Schema.MBO), [*all_records, bytes(56), *all_records])
-    good = write(tmp_path / "b.dbn", metadata(dbn.Schema.MBO), all_records)
+    trades = [bytes(trade(400 * TICK, ts_event=START_NS + k)) for k in range(len(all_records))]
+    good = write(tmp_path / "b.dbn", metadata(dbn.Schema.TRADES), trades)
     _, report = ours(broken, good)
     assert report.lines == 2 * len(all_records) + 1
     assert report.exit_code == 1

@@ -13,7 +13,7 @@ from sim.archive import check_events, read_events
 from sim.convert import Options, convert
 from sim.convert import reading as reading_module
 
-from .captures import capture, packed
+from .captures import capture, packed, steady
 
 TICKER = Options(book_ticker=True)
 
@@ -36,7 +36,7 @@ def of_clock(rows, flag, clock):
 @given(st.integers(0, 50), st.lists(st.integers(1, 199), max_size=4))
 def test_a_capture_in_parts_is_the_capture(tmp_path_factory, seed, cuts):
     folder = tmp_path_factory.mktemp("parts")
-    lines = capture(seed, 200)
+    lines = steady(capture(seed, 200))
     edges = [0, *sorted(cuts), len(lines)]
     parts = [
         packed(folder / f"{number}.gz", lines[start:stop])
@@ -75,6 +75,7 @@ def test_lines_are_counted_for_each_file(tmp_path):
 
 def test_a_line_is_not_joined_with_that_of_the_next_file(tmp_path):
     lines = capture(1, 50)
+    lines = steady(lines)
     first = packed(tmp_path / "a.gz", [*lines[:20], lines[20][:60]])
     second = packed(tmp_path / "b.gz", [lines[20][60:], *lines[21:]])
     report, rows = converted(tmp_path, first, second)

@@ -6,7 +6,7 @@ from hftd.types import KIND_MASK
 from sim.archive import read_events
 from sim.convert import Options, convert
 
-from .captures import Market, capture, packed
+from .captures import Market, capture, packed, steady
 
 
 def test_gaps_and_repeats_of_updates_are_counted_with_their_places(tmp_path):
@@ -58,7 +58,7 @@ def test_the_clock_correction_makes_the_least_latency_the_base_latency(tmp_path)
 
 
 def test_captures_in_a_row_give_what_one_capture_gives(tmp_path):
-    lines = capture(5)
+    lines = steady(capture(5))
     whole = packed(tmp_path / "whole.gz", lines)
     parts = [packed(tmp_path / f"{k}.gz", lines[k * 60 : k * 60 + 60]) for k in range(len(lines) // 60 + 1)]
     one = convert([whole], tmp_path / "one.npz")
