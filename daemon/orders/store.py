@@ -17,11 +17,14 @@ import structlog
 from daemon.orders.account import BotBook, Ledger, Trades
 from daemon.orders.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
 from daemon.orders.journal import Begin, BotRow, Halt, Journal, Row, Settled, Steps, Traded
-from daemon.orders.limits import BotLimits, CompiledLimits, RateGate
+from daemon.orders.known_bot import Bot
 from daemon.orders.machine import NEVER, SENT, UNSURE, Order
 from daemon.orders.messages import SET_ASIDE, Instrument
+from daemon.orders.rescaling import rescale, scaled
 from hftd.constants import BUY
 from hftd.errors import DataError, RefusedError
+
+__all__ = ["REMEMBER_NS", "Bot", "Store", "is_placeholder"]
 
 REMEMBER_NS: Final = 600_000_000_000
 MAX_REMEMBERED: Final = 20_000
@@ -29,37 +32,6 @@ MAX_BOTS_KNOWN: Final = 1024
 """Bots that the journal remembers; those without orders and positions are forgotten first."""
 
 _log = structlog.get_logger("hftd.orders")
-
-
-class Bot:
-    """A bot that is attached, or left something behind.
-
-    Attributes:
-        row: What the journal keeps of it.
-        away_since_ns: Since when it has had no lease though it should; 0 if that is not so.
-        limits: Its limits by symbol, made ready.
-        gate: Its order rate.
-        alive: Its orders that are not finished.
-        flatten_tries: Orders sent to close its positions; `flatten_due_ns` when the next may be.
-    """
-
-    def __init__(self, row: BotRow) -> None:
-        self.row = row
-        self.name = row.name
-        self.is_attached = False
-        self.away_since_ns = 0
-        self.limits = BotLimits()
-        self.by_symbol: dict[str, CompiledLimits] = {}
-        self.gate = RateGate(None)
-        self.symbols: list[str] = []
-        self.since_ns = -1
-        self.flatten_tries = 0
-        self.flatten_due_ns = 0
-        self.alive: dict[str, Order] = {}
-        self.requests = 0
-        self.updates = 0
-        self.refused = 0
-        self.fills = 0
 
 
 class Store:
@@ -416,9 +388,9 @@ class Store:
         if steps is not None:
             tick = Fraction(steps.tick_size) / Fraction(instrument.tick_size)
             lot = Fraction(steps.lot_size) / Fraction(instrument.lot_size)
-            other_lots = _scaled(steps.other_lots, lot, symbol)
+            other_lots = scaled(steps.other_lots, lot, symbol)
         books = [row for row in waiting if isinstance(row, BotBook)]
-        positions = [_scaled(book.position_lots, lot, symbol) for book in books]
+        positions = [scaled(book.position_lots, lot, symbol) for book in books]
         # From here on nothing can fail.
         self._waiting.pop(symbol, None)
         if steps is not None:
@@ -435,7 +407,7 @@ class Store:
         for row in waiting:
             if isinstance(row, Order):
                 if tick != 1 or lot != 1:
-                    _rescale(row, tick, lot)
+                    rescale(row, tick, lot)
                 self._restore(row)
                 if (tick != 1 or lot != 1) and not row.finished_ns:
                     row.query_due_ns = 0
@@ -473,27 +445,3 @@ class Store:
 def is_placeholder(name: str) -> bool:
     """Whether a bot's name stands in for one that is not known."""
     return name.startswith("?")
-
-
-def _scaled(lots: int, factor: Fraction, symbol: str) -> int:
-    scaled = lots * factor
-    if scaled.denominator != 1:
-        raise DataError(
-            f"the journal holds {lots} lots of {symbol} that are no whole number of its lots of today: the exchange "
-            "has changed its lot_size. It is left as it is, and orders in the symbol are refused; close the position "
-            "at the exchange, end the connector and move the journal away",
-            where=symbol,
-        )
-    return int(scaled)
-
-
-def _rescale(order: Order, tick: Fraction, lot: Fraction) -> None:
-    """An order in other steps. What does not fit is rounded, and put right by the exchange's own answer."""
-    order.price_tick = round(order.price_tick * tick)
-    order.exec_price_tick = round(order.exec_price_tick * tick)
-    for name in ("qty_lots", "cum_lots", "executed_lots", "written_off_lots", "base_lots", "exec_lots"):
-        setattr(order, name, round(getattr(order, name) * lot))
-    if order.amend is not None:
-        order.amend.price_tick = round(order.amend.price_tick * tick)
-        order.amend.qty_lots = round(order.amend.qty_lots * lot)
-        order.amend.base_lots = round(order.amend.base_lots * lot)
