@@ -56,7 +56,8 @@ def command(
         from daemon.cli.logs import log_events
         from daemon.connector.config import load_connector
         from daemon.connector.secrets import close_process, forget_environment
-        from daemon.connector.service import Connector, journal_path, run
+        from daemon.connector.service import Connector, run
+        from daemon.connector.state_folder import journal_path
         from daemon.connector.venue import find_venue
         from hftd.channel.control import check_name
         from hftd.clock import wall_ns

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-import msgspec
 import structlog
 import uvloop
 from numpy.typing import NDArray
@@ -34,6 +33,7 @@ from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.health import Health
 from daemon.connector.identities import Presence
 from daemon.connector.loop_lag import LoopLag
+from daemon.connector.merging import merge
 from daemon.connector.mishaps import Mishaps
 from daemon.connector.reasons import why_not
 from daemon.connector.reconciling import Reconciler
@@ -44,7 +44,7 @@ from daemon.orders.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import BotLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import STEPS_CHANGED, Holding, Instrument, Outcome, Report
+from daemon.orders.messages import Holding, Instrument, Outcome, Report
 from daemon.warnings import LOOK_EVERY_S, Warnings
 from hftd.channel import wire
 from hftd.channel.asking import Reply
@@ -52,7 +52,6 @@ from hftd.channel.control import runtime_dir
 from hftd.channel.server import ChannelServer
 from hftd.cleanup import run_all
 from hftd.clock import monotonic_ns, running_ns
-from hftd.config import resolve
 from hftd.errors import ConfigError, HftdError, RefusedError, UsageError
 
 TICK_MAX_S: Final = 0.1
@@ -381,46 +380,11 @@ class Connector:
         instrument whose steps have changed at the exchange is not traded any more, and its orders are cancelled.
         """
         known = self.bots.instruments
-        numbers = {one.number: one.symbol for one in known.values()}
-        changed: list[Instrument] = []
-        for one in instruments:
-            before = known.get(one.symbol)
-            if before is None:
-                if numbers.setdefault(one.number, one.symbol) != one.symbol:
-                    # Its number is taken by another one: it is there after a restart.
-                    continue
-                _log.info("a new instrument", symbol=one.symbol, is_trading=one.is_trading)
-            elif before.trouble == STEPS_CHANGED and one.trouble != STEPS_CHANGED:
-                continue
-            elif (before.tick_size, before.lot_size) != (one.tick_size, one.lot_size):
-                one = msgspec.structs.replace(
-                    before,
-                    is_trading=False,
-                    trouble=STEPS_CHANGED,
-                    why="its tick_size or lot_size is another one at the exchange: restart the connector",
-                )
-            elif one.number != before.number:
-                one = _renumbered(one, before.number)
-            if one == before:
-                continue
-            known[one.symbol] = one
-            changed.append(one)
-            if before is not None and one.trouble != before.trouble:
-                self._log_trouble(one)
+        changed = merge(known, instruments)
         if changed:
             self.bots.set_instruments(list(known.values()))
             self.orders.on_instruments(changed, running_ns())
         return bool(changed)
-
-    def _log_trouble(self, one: Instrument) -> None:
-        if one.trouble == STEPS_CHANGED:
-            _log.error(
-                "an instrument's steps have changed: restart the connector", symbol=one.symbol, why=one.why
-            )
-        elif one.trouble:
-            _log.warning("an instrument is not traded", symbol=one.symbol, trouble=one.trouble, why=one.why)
-        else:
-            _log.info("an instrument is traded again", symbol=one.symbol)
 
     # What the session tells.
 
@@ -484,25 +448,6 @@ class Connector:
             case _:
                 halted = self.orders.resume(running_ns())
         return Reply(halted, ok=halted.left == 0)
-
-
-def _renumbered(instrument: Instrument, number: int) -> Instrument:
-    return msgspec.structs.replace(instrument, number=number)
-
-
-def journal_path(config: ConnectorConfig, base: Path, name: str) -> Path:
-    """Where a connector's journal is: as configured, else in the user's state folder (systemd's, if it gives one)."""
-    if config.journal:
-        return resolve(base, config.journal)
-    if folder := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
-        return Path(folder) / f"{name}.journal"
-    try:
-        home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    except RuntimeError:
-        raise ConfigError(
-            "there is no home folder to keep the journal in", where="journal", hint="set journal to a file"
-        ) from None
-    return home / "hftd" / f"{name}.journal"
 
 
 def run(connector_of: Callable[[], Connector]) -> None:

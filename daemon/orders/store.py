@@ -20,8 +20,11 @@ from daemon.orders.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
 from daemon.orders.journal import Begin, BotRow, Halt, Journal, Row, Settled, Steps, Traded
 from daemon.orders.machine import NEVER, SENT, UNSURE, Order
 from daemon.orders.messages import SET_ASIDE, Instrument
+from daemon.orders.rescaling import rescale, scaled
 from hftd.constants import BUY
 from hftd.errors import DataError, RefusedError
+
+__all__ = ["REMEMBER_NS", "Bot", "Store", "is_placeholder"]
 
 REMEMBER_NS: Final = 600_000_000_000
 MAX_REMEMBERED: Final = 20_000
@@ -438,9 +441,9 @@ class Store:
         if steps is not None:
             tick = Fraction(steps.tick_size) / Fraction(instrument.tick_size)
             lot = Fraction(steps.lot_size) / Fraction(instrument.lot_size)
-            other_lots = _scaled(steps.other_lots, lot, symbol)
+            other_lots = scaled(steps.other_lots, lot, symbol)
         books = [row for row in waiting if isinstance(row, BotBook)]
-        positions = [_scaled(book.position_lots, lot, symbol) for book in books]
+        positions = [scaled(book.position_lots, lot, symbol) for book in books]
         # From here on nothing can fail.
         self._waiting.pop(symbol, None)
         if steps is not None:
@@ -457,7 +460,7 @@ class Store:
         for row in waiting:
             if isinstance(row, Order):
                 if tick != 1 or lot != 1:
-                    _rescale(row, tick, lot)
+                    rescale(row, tick, lot)
                 self._restore(row)
                 if (tick != 1 or lot != 1) and not row.finished_ns:
                     row.query_due_ns = 0
@@ -500,27 +503,3 @@ class Store:
 def is_placeholder(name: str) -> bool:
     """Whether a bot's name stands in for one that is not known."""
     return name.startswith("?")
-
-
-def _scaled(lots: int, factor: Fraction, symbol: str) -> int:
-    scaled = lots * factor
-    if scaled.denominator != 1:
-        raise DataError(
-            f"the journal holds {lots} lots of {symbol} that are no whole number of its lots of today: the exchange "
-            "has changed its lot_size. It is left as it is, and orders in the symbol are refused; close the position "
-            "at the exchange, end the connector and move the journal away",
-            where=symbol,
-        )
-    return int(scaled)
-
-
-def _rescale(order: Order, tick: Fraction, lot: Fraction) -> None:
-    """An order in other steps. What does not fit is rounded, and put right by the exchange's own answer."""
-    order.price_tick = round(order.price_tick * tick)
-    order.exec_price_tick = round(order.exec_price_tick * tick)
-    for name in ("qty_lots", "cum_lots", "executed_lots", "written_off_lots", "base_lots", "exec_lots"):
-        setattr(order, name, round(getattr(order, name) * lot))
-    if order.amend is not None:
-        order.amend.price_tick = round(order.amend.price_tick * tick)
-        order.amend.qty_lots = round(order.amend.qty_lots * lot)
-        order.amend.base_lots = round(order.amend.base_lots * lot)
