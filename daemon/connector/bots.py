@@ -445,7 +445,6 @@ class Bots:
         if message.instrument not in bot.numbers:  # pyright: ignore[reportAttributeAccessIssue]
             raise ProtocolError("a request names an instrument that the bot did not ask for")
         now_ns = boot_ns()
-        # When it was written, since boot; where a bot does not say that, the clock that may be set has to do.
+        # When it was written, since boot; a bot that does not say it is taken by the clock that may be set.
         waited_ns = now_ns - stamp if 0 < stamp <= now_ns else wall_ns() - message.local_ts  # pyright: ignore[reportAttributeAccessIssue]
-        is_late = waited_ns > LATE_NS
-        self._orders.request(bot.name, message, running_ns(), is_late=is_late)  # pyright: ignore[reportArgumentType]
+        self._orders.request(bot.name, message, running_ns(), is_late=waited_ns > LATE_NS)  # pyright: ignore[reportArgumentType]

@@ -20,7 +20,7 @@ from daemon.orders.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
 from daemon.orders.journal import Begin, BotRow, Halt, Journal, Row, Settled, Steps, Traded
 from daemon.orders.machine import NEVER, SENT, UNSURE, Order
 from daemon.orders.messages import SET_ASIDE, Instrument
-from daemon.orders.rescaling import rescale, scaled
+from daemon.orders.restored import retime
 from hftd.constants import BUY
 from hftd.errors import DataError, RefusedError
 
@@ -44,10 +44,7 @@ class Store:
     """
 
     def __init__(
-        self,
-        ids: ClientIds,
-        journal: Journal | None,
-        to_exchange: Callable[[int], int] = lambda now_ns: now_ns,
+        self, ids: ClientIds, journal: Journal | None, to_exchange: Callable[[int], int] = lambda at_ns: at_ns
     ) -> None:
         self.ids = ids
         self.journal = journal
@@ -345,22 +342,12 @@ class Store:
         )
 
     def begin(self, now_ns: int) -> None:
-        """The first moment of this process: what a former one said of its own clock is put into ours."""
+        """The first moment of this process."""
         self.birth_ns = now_ns
         for order in self.orders.values():
-            self._retime(order)
-        self._finished = deque((min(at_ns, now_ns), client_id) for at_ns, client_id in self._finished)
-        self.gaps.update({client_id: min(at_ns, now_ns) for client_id, at_ns in self.gaps.items()})
-
-    def _retime(self, order: Order) -> None:
-        """The former process's clock may have been set since: nothing lies ahead, and no time of grace has passed."""
-        now_ns = self.birth_ns
-        for name in ("placed_ns", "seen_ns", "terms_ns", "finished_ns", "cancel_sent_ns", "query_sent_ns"):
-            setattr(order, name, min(getattr(order, name), now_ns))
-        if not order.finished_ns:
-            order.seen_ns = now_ns
-            if order.amend is not None:
-                order.amend.sent_ns = now_ns
+            retime(order, now_ns)
+        self._finished = deque((min(at_ns, now_ns), one) for at_ns, one in self._finished)
+        self.gaps = {one: min(at_ns, now_ns) for one, at_ns in self.gaps.items()}
 
     # --- Restoring ----------------------------------------------------------------------------------------------
 
@@ -477,7 +464,7 @@ class Store:
         order.cancel_due_ns = order.query_due_ns = order.timer_ns = order.hold_until_ns = NEVER
         order.exposed_lots = 0
         if self.birth_ns:
-            self._retime(order)
+            retime(order, self.birth_ns)
         self.orders[order.client_id] = order
         # They come in the order in which they were made: of those with one id, the bot means the last.
         self.by_id[order.bot, order.symbol, order.order_id] = order
