@@ -20,6 +20,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import stat
 import sys
 import tempfile
@@ -215,6 +216,32 @@ def caching_in(folder: Path) -> Generator[None, None, None]:
             config.CACHE_DIR = before
 
 
+@contextlib.contextmanager
+def uninterrupted() -> Generator[None, None, None]:
+    """Ctrl-C waits until what is compiled is done; a second one does not.
+
+    Python raises KeyboardInterrupt wherever a long call returns. In llvmlite that is between a call that takes a module
+    over and the line that notes it: then both free it, and the process ends by signal 11.
+    """
+    is_mine = threading.current_thread() is threading.main_thread()
+    if not is_mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    came: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        came.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if came:
+            raise KeyboardInterrupt
+
+
 def from_cache(folder: Path, make: Callable[[], Any]) -> Any:
     """Compile a function, or load it from a folder; where what is in there is broken, throw it away first.
 
@@ -223,13 +250,13 @@ def from_cache(folder: Path, make: Callable[[], Any]) -> Any:
         make: Compiles the function with `cache=True`; it is called a second time if the first one failed, and what
             is wrong with the function itself is raised then.
     """
-    with caching_in(folder):
+    with caching_in(folder), uninterrupted():
         try:
             return make()
         except Exception:
             # A torn file, a disk that was full, another version's classes: unpickling raises what it likes.
             shutil.rmtree(folder, ignore_errors=True)
-    with caching_in(folder):
+    with caching_in(folder), uninterrupted():
         return make()
 
 

@@ -3,15 +3,16 @@
 import weakref
 from typing import Any, Final
 
-from numba.core import event
+import numba.core.event as numba_event
 
 from hftd.channel.layout import BOT_COMPILING
 from hftd.channel.memory import BotPage
 
+_events: Any = numba_event
 _KIND: Final = "numba:compile"
 
 
-class CompilingNote(event.Listener):
+class CompilingNote(numba_event.Listener):
     """Notes in a bot's page when numba begins to compile, and when it is done.
 
     Args:
@@ -23,7 +24,7 @@ class CompilingNote(event.Listener):
         self._page = weakref.ref(page)
         self._depth = 0
         self._is_on = True
-        event.register(_KIND, self)
+        _events.register(_KIND, self)
 
     def on_start(self, event: Any) -> None:  # noqa: ARG002 - the signature is numba's
         """Numba calls it, under its lock; one function's compilation may hold another's."""
@@ -46,4 +47,4 @@ class CompilingNote(event.Listener):
         """Note nothing more; again does nothing."""
         if self._is_on:
             self._is_on = False
-            event.unregister(_KIND, self)
+            _events.unregister(_KIND, self)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.errors import StrategyError
-from hftd.jit import cache_dir, caching_in, source_hash
+from hftd.jit import cache_dir, caching_in, source_hash, uninterrupted
 
 _MAX_RECORDS = 1 << 22
 
@@ -103,7 +103,8 @@ class Strategy:
         with caching_in(folder):
             dispatcher = numba.njit(nogil=True, cache=True, **options)(self.python_function)
         try:
-            dispatcher.compile(kinds)
+            with uninterrupted():
+                dispatcher.compile(kinds)
         except (errors.NumbaError, errors.UnsupportedBytecodeError) as error:
             raise StrategyError(
                 "it can't be compiled:\n" + _short(str(error)),

@@ -334,6 +334,7 @@ def test_a_strategy_that_hangs_for_good_ends_the_run_with_a_clear_error_and_may_
 
 def test_a_bot_makes_steps_while_it_waits_and_says_when_it_compiles(fake: FakeDaemon):
     import numba
+    import numba.extending
 
     from hftd.bot.bot import Bot, Instrument
     from hftd.channel.layout import BOT_COMPILING, BOT_OVER, BOT_STEPS

@@ -18,8 +18,7 @@ from hftd.channel.server import MAX_TAPS, ChannelServer
 from hftd.clock import monotonic_ns
 from hftd.errors import NoSuchChannelError, ProtocolError, RefusedError
 from hftd.types import event_dtype
-from tests.channel.daemons import Daemon, hello_of
-from tests.channel.test_server import join, open_fds, serve, until  # noqa: F401 (a fixture)
+from tests.channel.daemons import Daemon, hello_of, join, until
 
 
 def soon() -> int:
@@ -34,7 +33,7 @@ async def tapped() -> ChannelTap:
     return await asyncio.to_thread(ChannelTap, "bf", soon())
 
 
-def test_a_tool_gets_the_daemons_status_and_the_bots_notice_nothing(serve: Any):  # noqa: F811
+def test_a_tool_gets_the_daemons_status_and_the_bots_notice_nothing(serve: Any):
     async def body(server: ChannelServer, daemon: Daemon, page: BotPage) -> None:
         bot = await join(hello_of(), page)
         assert await asked(wire.ASK_STATUS, status.DaemonStatus) == (True, daemon.told)
@@ -45,7 +44,7 @@ def test_a_tool_gets_the_daemons_status_and_the_bots_notice_nothing(serve: Any):
     serve(body)
 
 
-def test_what_was_done_in_part_only_is_told_and_what_is_refused_has_its_reason(serve: Any):  # noqa: F811
+def test_what_was_done_in_part_only_is_told_and_what_is_refused_has_its_reason(serve: Any):
     async def body(server: ChannelServer, daemon: Daemon, page: BotPage) -> None:
         ok, halted = await asked(wire.ASK_HALT, status.Halted, "a test")
         assert (ok, halted.left) == (False, 1)
@@ -57,7 +56,7 @@ def test_what_was_done_in_part_only_is_told_and_what_is_refused_has_its_reason(s
     serve(body)
 
 
-def test_an_answer_larger_than_a_packet_arrives_whole(serve: Any):  # noqa: F811
+def test_an_answer_larger_than_a_packet_arrives_whole(serve: Any):
     async def body(server: ChannelServer, daemon: Daemon, page: BotPage) -> None:
         many = [status.OpenOrder(symbol="BTCUSDT", order_id=n, side="buy", price=1.0, qty=1.0, leaves_qty=1.0,
                                  status="new") for n in range(5000)]  # fmt: skip
@@ -69,7 +68,7 @@ def test_an_answer_larger_than_a_packet_arrives_whole(serve: Any):  # noqa: F811
     serve(body)
 
 
-def test_a_tap_sees_the_market_and_can_not_write_it(serve: Any):  # noqa: F811
+def test_a_tap_sees_the_market_and_can_not_write_it(serve: Any):
     async def body(server: ChannelServer, daemon: Daemon, page: BotPage) -> None:
         publisher = MarketPublisher(daemon.ring, daemon.clock)
         publisher.send(wire.Status(0, wire.BOOK_INVALID))
@@ -88,7 +87,7 @@ def test_a_tap_sees_the_market_and_can_not_write_it(serve: Any):  # noqa: F811
     serve(body)
 
 
-def test_a_tap_learns_that_the_daemon_is_gone(serve: Any):  # noqa: F811
+def test_a_tap_learns_that_the_daemon_is_gone(serve: Any):
     async def body(server: ChannelServer, daemon: Daemon, page: BotPage) -> None:
         with await tapped() as tap:
             server.close()
@@ -97,7 +96,7 @@ def test_a_tap_learns_that_the_daemon_is_gone(serve: Any):  # noqa: F811
     serve(body)
 
 
-def test_taps_are_limited_and_one_that_talks_is_closed(serve: Any):  # noqa: F811
+def test_taps_are_limited_and_one_that_talks_is_closed(serve: Any):
     async def body(server: ChannelServer, daemon: Daemon, page: BotPage) -> None:
         taps = [await tapped() for _ in range(MAX_TAPS)]
         with pytest.raises(RefusedError, match=f"{MAX_TAPS} taps"):
@@ -111,7 +110,7 @@ def test_taps_are_limited_and_one_that_talks_is_closed(serve: Any):  # noqa: F81
     serve(body)
 
 
-def test_a_question_of_another_version_is_refused_and_told_both_versions(serve: Any):  # noqa: F811
+def test_a_question_of_another_version_is_refused_and_told_both_versions(serve: Any):
     async def body(server: ChannelServer, daemon: Daemon, page: BotPage) -> None:
         with new_socket() as connected:
             connected.connect(str(server._path))
@@ -125,7 +124,7 @@ def test_a_question_of_another_version_is_refused_and_told_both_versions(serve: 
 
 
 def test_a_handler_that_fails_to_answer_is_reported_and_the_server_goes_on(
-    serve: Any,  # noqa: F811
+    serve: Any,
 ):
     def fail(ask: wire.Ask) -> Any:
         raise ZeroDivisionError

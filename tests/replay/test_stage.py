@@ -50,9 +50,12 @@ def test_a_bot_for_whom_there_is_no_memory_is_not_in_the_run(stage: Stage, monke
 
 def test_bots_come_and_go_whatever_one_of_them_wrote_to_the_doorbell(stage: Stage):
     with BotPage.make() as page, BotPage.make() as another:
-        first, _ = stage.attach("fut", hello("first"), page)
-        os.eventfd_read(stage.doorbell_fd)
-        os.eventfd_write(stage.doorbell_fd, 2**64 - 2)
+        first, grant = stage.attach("fut", hello("first"), page)
+        doorbell_fd = grant.fds[3]
+        os.eventfd_write(doorbell_fd, 2**64 - 2)
+        os.set_blocking(doorbell_fd, True)
         stage.attach("fut", hello("second"), another)
         stage.detach(first, "it is gone")
         assert [bot.name for bot in stage.bots()] == ["second"]
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(doorbell_fd)
