@@ -150,11 +150,14 @@ def log_events(log_format: str) -> None:
         writer.note = lambda count: (
             process(None, "warning", {"event": "lines of the log were dropped here", "count": count}) + "\n"
         )
-    say = _silently(lambda line: stream.write(f"{line}\n"))
+
+    def say(line: str) -> None:
+        stream.write(f"{line}\n")
+
     structlog.configure(
         processors=[process],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: _Logger(say),
+        logger_factory=lambda *_: _Logger(_silently(say)),
         cache_logger_on_first_use=True,
     )
 

@@ -20,6 +20,7 @@ from daemon.orders.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
 from daemon.orders.journal import Begin, BotRow, Halt, Journal, Row, Settled, Steps, Traded
 from daemon.orders.machine import NEVER, SENT, UNSURE, Order
 from daemon.orders.messages import SET_ASIDE, Instrument
+from daemon.orders.rescaling import rescale, scaled
 from daemon.orders.restored import retime
 from hftd.constants import BUY
 from hftd.errors import DataError, RefusedError
