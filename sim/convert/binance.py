@@ -55,7 +55,6 @@ from sim.convert.message import (
 )
 from sim.convert.scan import count_name, follow, is_chosen, later_of, was_there
 from sim.convert.state import (
-    CLOCK_JUMP_NS,
     ERROR_OBJECT,
     ERRORS,
     EVENTS,
@@ -235,7 +234,7 @@ def _trade(s, local_ts, data):
 
 
 @inline
-def _book_ticker(s, own, local_ts, data, is_spot):
+def _book_ticker(s, local_ts, data, is_spot):
     if is_spot and s.exch_ts == 0:
         return NO_TIME
     exch_ts = s.exch_ts if is_spot else _time_ns(s, field(s, _TIME, data))
@@ -251,10 +250,6 @@ def _book_ticker(s, own, local_ts, data, is_spot):
     add_row(s, BEST_ASK, exch_ts, local_ts, ask, ask_qty)
     if not is_chosen(s, field(s, _SYMBOL, data)):
         return OTHER_SYMBOL
-    update_id = integer_of(s, field(s, _LAST_ID, data))
-    if 0 <= update_id <= own.ticker_id and exch_ts <= own.ticker_ts + CLOCK_JUMP_NS:
-        return SUPERSEDED
-    own.ticker_id, own.ticker_ts = update_id, exch_ts
     s.used[BEST_BID] += 1
     return 0
 
@@ -377,7 +372,7 @@ def _no_event(s, own, local_ts, data, stream, is_spot):
         return _snapshot(s, own, local_ts, is_spot)
     if is_spot and field(s, _BID_QTY, data) >= 0 and field(s, _ASK_QTY, data) >= 0:
         if s.wants_ticker:
-            return _book_ticker(s, own, local_ts, data, True)
+            return _book_ticker(s, local_ts, data, True)
         if stream >= 0:
             start, stop = text_of(s, stream)
             count_name(s, EVENTS, start, stop)
@@ -418,7 +413,7 @@ def read_message(s, own, local_ts, is_spot):
     if name == _TRADE:
         return _trade(s, local_ts, data)
     if name == _BOOK_TICKER and s.wants_ticker:
-        return _book_ticker(s, own, local_ts, data, is_spot)
+        return _book_ticker(s, local_ts, data, is_spot)
     if name == _MARK_PRICE_UPDATE and s.wants_mark:
         return _mark_price(s, local_ts, data)
     if name == _INDEX_PRICE_UPDATE and s.wants_mark:

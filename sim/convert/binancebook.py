@@ -50,8 +50,6 @@ own_dtype = np.dtype(
         ("snapshot_ts", "i8"),
         ("bid_reach", "f8"),
         ("ask_reach", "f8"),
-        ("ticker_id", "i8"),
-        ("ticker_ts", "i8"),
         ("snapshots_forgotten", "i8"),
         ("first_level_books", "i8"),
         ("first_level_updates", "i8"),
@@ -62,10 +60,9 @@ own_dtype = np.dtype(
     ],
     align=True,
 )
-"""The last snapshot while differences may be older: its id (-1: none), local time, and last prices; the last best
-price's id and time; books and updates that look like those of the first levels, and other updates; the messages of
-each market; the levels that changed last, each as ev, price, quantity, update id,
-exchange time and local time."""
+"""The last snapshot while differences may be older: its id (-1: none), local time, and last prices; books and updates
+that look like those of the first levels, and other updates; the messages of each market; the levels that changed last,
+each as ev, price, quantity, update id, exchange time and local time."""
 
 _own_fields: Any = own_dtype.fields
 _RECENT: Final[int] = _own_fields["recent"][1]
@@ -184,7 +181,7 @@ def set_up(scan: Scan, options: Any) -> None:
     own["is_as_hftbacktest"] = options.hftbacktest_rows
     # In a capture of several a snapshot without a symbol may be another's: nothing may be left out for it.
     own["takes_unnamed"] = options.symbol is None
-    own["snapshot_id"] = own["ticker_id"] = -1
+    own["snapshot_id"] = -1
     scan.record["takes_again"] = options.hftbacktest_rows
     scan.record["rows_extra"] = RECENT_MAX
 
