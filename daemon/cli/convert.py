@@ -106,9 +106,9 @@ class _Venue(NamedTuple):
     options: tuple[str, ...] = ()
 
 
-_SEVERAL = "Several inputs are taken as one, in the order given."
+_SEVERAL = "Several inputs are merged by their local times, in any order; what is there twice counts once."
 _LINES = "lines of `<local ns> <json>`, plain or packed with gzip, zip or zstd."
-_ANY_ORDER = "Several inputs are put together by their times."
+_ANY_ORDER = "Several inputs are put together by their times, in whatever order they are given."
 
 _VENUES: Final = {
     "binancefutures": _Venue(
@@ -147,7 +147,7 @@ _VENUES: Final = {
     "tardis": _Venue(
         "Convert Tardis's CSV files: incremental_book_L2, trades, book_ticker, plain or packed with gzip, zip or "
         f"zstd.\n\n{_ANY_ORDER}",
-        ("base_latency_ns", "snapshots", "tick_size", "lot_size"),
+        ("base_latency_ns", "snapshots", "tick_size", "lot_size", "hftbacktest_rows"),
     ),
     "databento": _Venue(
         "Convert Databento's DBN files: market by order, market by price, trades, plain or packed with zstd. A symbol "

@@ -166,7 +166,7 @@ class Reading:
         ):
             is_plain = not is_merged or self._sorts is None or (len(placed) == 1 and not self._sorts)
             for _ in self._one_by_one(placed) if is_plain else self._as_one(placed):
-                self._tell(sum(file.position for file in files), bytes_total)
+                self._tell(files, bytes_total)
             self._drain()
             self._wait()
         if self._progress is not None:
@@ -337,13 +337,13 @@ class Reading:
             self.scan.bad_places[int(record["bad_count"])] = (file, line, 0, scanning.LENGTH, 0, 0)
         record["bad_count"] += 1
 
-    def _tell(self, done: int, total: int) -> None:
+    def _tell(self, files: Sequence[TextFile], total: int) -> None:
         if self._progress is None:
             return
         now_ns = monotonic_ns()
         if now_ns - self._told_ns >= PROGRESS_NS:
             self._told_ns = now_ns
-            self._progress(done, total)
+            self._progress(sum(file.position for file in files), total)
 
     def leave_snapshots_out(self) -> None:
         """Count the snapshots that do not name their symbol as lost: in a capture of several they may be another's."""
