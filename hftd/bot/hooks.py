@@ -13,7 +13,7 @@ from typing import Any, Final
 from hftd.bot.config import HooksSection
 from hftd.bot.notes import Alert, Note, Notes
 from hftd.channel import wire
-from hftd.clock import wall_ns
+from hftd.clock import stamp_ns
 from hftd.constants import ALERT_FORCED_CLOSE, EXPIRED, REASON_NONE, REJECTED, reason_name
 from hftd.log import LazyLogger
 
@@ -205,7 +205,7 @@ class Teller:
         _log.warning(what, kind=kind)
         self.error(ErrorNote(kind, what, asset_no, 0, notice.reason))
         if kind == FORCED_CLOSE:
-            self.hooks.call("alert", Alert(asset_no, ALERT_FORCED_CLOSE, wall_ns(), notice.position))
+            self.hooks.call("alert", Alert(asset_no, ALERT_FORCED_CLOSE, stamp_ns(), notice.position))
 
     def _tell_order(self, asset_no: int, update: wire.OrderUpdate) -> None:
         symbol, tick_size = self._instruments[asset_no]
