@@ -148,13 +148,22 @@ def leave_out_known(s, own, row, update_id, local_ts):
 
 @inline
 def is_of_first_levels(s, row, bids, asks):
-    """Whether the rows from `row` on are a book as the streams of the first levels send it: 5, 10 or 20, none gone."""
+    """Whether the rows from `row` on are a book as the streams of the first levels send it.
+
+    These are 5, 10 or 20 levels of each side, the best first, and none is gone.
+    """
     if bids != asks or bids not in (5, 10, 20):
         return False
     is_whole = True
+    last_ev, last_px = 0, 0.0
     for number in range(row, s.row_count):
         at = s.rows + number * ROW_SIZE
-        is_whole &= load_i64(at) & KIND_MASK == DEPTH_CLEAR_EVENT or load_f64(at + 32) > 0.0
+        ev, px = load_i64(at), load_f64(at + 24)
+        if ev & KIND_MASK == DEPTH_CLEAR_EVENT:
+            continue
+        is_worse = px < last_px if ev & BUY_EVENT else px > last_px
+        is_whole &= load_f64(at + 32) > 0.0 and (ev != last_ev or is_worse)
+        last_ev, last_px = ev, px
     return is_whole
 
 

@@ -208,7 +208,7 @@ def test_symbols_are_told_apart_however_many_names_a_capture_has(tmp_path):
 
 @pytest.mark.parametrize("venue", ["binancefutures", "binancespot"])
 def test_a_raw_stream_of_the_first_levels_is_refused(tmp_path, venue):
-    side = [[f"{10 + k}.5", "2"] for k in range(5)]
+    side, other = ([[f"{100 + sign * k}.5", "2"] for k in range(1, 6)] for sign in (-1, 1))
     books = []
     for k in range(4):
         book = {
@@ -221,8 +221,8 @@ def test_a_raw_stream_of_the_first_levels_is_refused(tmp_path, venue):
             "pu": k,
         }
         if venue == "binancespot":
-            book = trade("X", 1) if k == 0 else {"lastUpdateId": 100 + k, "bids": side, "asks": side}
-        books.append({**book, "b": side, "a": side} if "u" in book else book)
+            book = trade("X", 1) if k == 0 else {"lastUpdateId": 100 + k, "bids": side, "asks": other}
+        books.append({**book, "b": side, "a": other} if "u" in book else book)
     text = b"".join(f"{START + k} {json.dumps(message)}\n".encode() for k, message in enumerate(books))
     with pytest.raises(DataError, match="first levels"):
         converted(tmp_path, venue, {"a": text})
