@@ -13,10 +13,11 @@ Examples:
 The daemons are asked through their channels' sockets and go on meanwhile.
 
 \b
-Exit code 0: there are no warnings.
-          1: there is one at least: a state that needs a person (docs/live.md lists them), or a daemon that
-             was not named does not answer.
-          3: the daemon that was named does not answer.
+Exit code:
+  0  no warnings
+  1  a state that needs a person (docs/live.md lists them), or a daemon
+     that was not named does not answer
+  3  the daemon that was named does not answer
 """
 
 

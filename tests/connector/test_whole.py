@@ -115,7 +115,7 @@ async def test_market_data_alone_needs_no_keys_and_orders_are_refused(tmp_path):
     ("symbol", "tick_size", "lot_size", "what", "hint"),
     [
         ("BTCUSD", 0.1, 0.001, "no instrument 'BTCUSD'", "BTCUSDT"),
-        ("btcusdt", 0.1, 0.001, "no instrument 'btcusdt'", "BTCUSDT"),
+        ("btcusd", 0.1, 0.001, "no instrument 'btcusd'", "BTCUSDT"),
         ("BTCUSDT", 0.01, 0.001, "tick_size 0.1", "tick_size = 0.1"),
         ("BTCUSDT", 0.1, 0.01, "lot_size 0.001", "lot_size = 0.001"),
     ],

@@ -42,7 +42,7 @@ def histories(draw):
         st.sampled_from(
             [
                 [n * (1 << 57) for n in range(128)],
-                [n * GOLDEN_INVERSE for n in range(200)],
+                [n * GOLDEN_INVERSE % (1 << 64) for n in range(200)],
                 [n << 48 for n in range(200)],
                 list(range(300)),
                 [(1 << 63) + n for n in range(200)] + list(range(20)),
