@@ -164,7 +164,6 @@ class Soak:
         self.latest: dict[tuple[str, str, int], str] = {}
         self.asked: dict[tuple[str, int], list[Asked]] = {}
         self.mishaps = chosen(rng, only)
-        self.irreducible: set[str] = set()
         self._trader_type = trader_type
         self._journal_type = journal_type
         if hasattr(journal_type, "is_calm"):
@@ -227,7 +226,6 @@ class Soak:
             f"{self.seed} {self.lives}",
             lambda: self.is_calm,
             self._placed,
-            self.irreducible.add,
             self._journal_type,
         )
 
@@ -469,10 +467,11 @@ class Soak:
         if not self.is_attached(name):
             if bot.on_end != "keep" and left:
                 faults.say(f"dead bot {name} ({bot.on_end}) left {left}")
-            # Where another one's position stands against it, there may be nothing in the account to reduce.
             for symbol, ledger in self.trader.manager.store.ledgers.items():
                 book = ledger.books.get(name)
-                if bot.on_end == "flatten" and book and book.position_lots and name not in self.irreducible:
+                # Where another one's position stands against it, there may be nothing in the account to reduce.
+                reducible = truth.positions.get(symbol, Decimal(0)) * (book.position_lots if book else 0)
+                if bot.on_end == "flatten" and book and reducible > 0:
                     faults.say(f"dead bot {name} left a position of {book.position_lots} lots in {symbol}")
             return
         for symbol in bot.numbers:
