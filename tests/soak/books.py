@@ -190,15 +190,16 @@ def compare_requests(faults: Faults, truth: Truth, asked: Mapping[tuple[str, int
     """All that the exchange was asked for is what a bot asked for, to the last digit. Returns how much that was.
 
     What only reduces and was asked for by no bot closes what a dead one left. A bot modifies what remains of an order,
-    the exchange wants the whole: what is executed by then comes on top.
+    the exchange wants the whole: what is known to be executed by then comes on top.
     """
     count = 0
     names = {bot_hash(name): name for name in truth.bots}
     wanted = {key: set(value) for key, value in asked.items()}
-    executed: dict[str, list[Decimal]] = {}
+    executed: dict[str, set[Decimal]] = {}
     for trade in truth.trades.values():
-        sums = executed.setdefault(trade["client_id"], [Decimal(0)])
-        sums.append(sums[-1] + Decimal(trade["qty"]))
+        # Their short forms, which say no total, may come in another order.
+        sums = executed.setdefault(trade["client_id"], {Decimal(0)})
+        sums |= {one + Decimal(trade["qty"]) for one in sums}
     for one in truth.raw["requests"]:
         found = truth._read(one["client_id"])
         if found is None:
@@ -207,7 +208,7 @@ def compare_requests(faults: Faults, truth: Truth, asked: Mapping[tuple[str, int
         price = Decimal(one["price"] or 0)
         told = Asked(one["what"], one["symbol"], one["side"], price, Decimal(one["qty"]))
         ours = wanted.get((names.get(found.bot, "?"), found.order_id), set())
-        done = executed.get(one["client_id"], [Decimal(0)]) if one["what"] == "modify" else [Decimal(0)]
+        done = executed.get(one["client_id"], {Decimal(0)}) if one["what"] == "modify" else {Decimal(0)}
         if one["only_reduces"] or any(told._replace(qty=told.qty - part) in ours for part in done):
             continue
         faults.say(f"sent otherwise than asked: {one}")
