@@ -389,11 +389,12 @@ class Trader:
         settled = False
         try:
             open_orders = await self.queries.open_orders()
+            # Before the executions: what is in a position is among those that are asked for later.
+            holdings = await self.queries.holdings()
             executions: list[Execution] = []
             for symbol in self.manager.symbols():
                 since_ns = self.manager.executions_since_ns(symbol)
                 executions += await self.queries.executions(symbol, since_ns, self.manager.is_counted)
-            holdings = await self.queries.holdings()
         except (HftdError, ValueError):
             pass
         else:
