@@ -5,17 +5,18 @@ numbers, since steps may change in between.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from daemon.orders.account import BotBook
+from daemon.orders.account import BotBook, Forced
 from daemon.orders.client_ids import ClientIds, bot_hash
 from daemon.orders.journal import Steps, Traded, read_rows
 from daemon.orders.machine import Order
 from daemon.orders.manager import OrderManager
+from daemon.orders.store import REMEMBER_NS
 from hftd.constants import CANCELED, EXPIRED, FILLED, NEW, PARTIALLY_FILLED, REJECTED
 from sim.exchange.binancefutures.desk import FORCED
 
@@ -68,6 +69,9 @@ class Truth:
         raw: `Account.truth()`, or what the control page's `/truth` says.
         prefix: Of the orders that are ours.
         bots: Their names.
+
+    Attributes:
+        forced: By instrument, how much the exchange sold and bought of its own accord.
     """
 
     raw: Mapping[str, Any]
@@ -79,7 +83,7 @@ class Truth:
     owner: dict[str, str] = field(default_factory=dict)
     positions: dict[str, Decimal] = field(default_factory=dict)
     others: dict[str, Decimal] = field(default_factory=dict)
-    forced: set[str] = field(default_factory=set)
+    forced: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = {bot_hash(name): name for name in self.bots}
@@ -98,7 +102,8 @@ class Truth:
             symbol, qty = trade["symbol"], trade["side"] * Decimal(trade["qty"])
             executed[trade["order_id"]] += trade["lots"]
             if trade["client_id"].startswith(_FORCED_IDS):
-                self.forced.add(symbol)
+                sold, bought = self.forced.get(symbol, (Decimal(0), Decimal(0)))
+                self.forced[symbol] = (sold - qty, bought) if qty < 0 else (sold, bought + qty)
             if trade["client_id"] not in self.orders:
                 self.others[symbol] = self.others.get(symbol, Decimal(0)) + qty
                 continue
@@ -185,15 +190,16 @@ def compare_requests(faults: Faults, truth: Truth, asked: Mapping[tuple[str, int
     """All that the exchange was asked for is what a bot asked for, to the last digit. Returns how much that was.
 
     What only reduces and was asked for by no bot closes what a dead one left. A bot modifies what remains of an order,
-    the exchange wants the whole: what is executed by then comes on top.
+    the exchange wants the whole: what is known to be executed by then comes on top.
     """
     count = 0
     names = {bot_hash(name): name for name in truth.bots}
     wanted = {key: set(value) for key, value in asked.items()}
-    executed: dict[str, list[Decimal]] = {}
+    executed: dict[str, set[Decimal]] = {}
     for trade in truth.trades.values():
-        sums = executed.setdefault(trade["client_id"], [Decimal(0)])
-        sums.append(sums[-1] + Decimal(trade["qty"]))
+        # Their short forms, which say no total, may come in another order.
+        sums = executed.setdefault(trade["client_id"], {Decimal(0)})
+        sums |= {one + Decimal(trade["qty"]) for one in sums}
     for one in truth.raw["requests"]:
         found = truth._read(one["client_id"])
         if found is None:
@@ -202,7 +208,7 @@ def compare_requests(faults: Faults, truth: Truth, asked: Mapping[tuple[str, int
         price = Decimal(one["price"] or 0)
         told = Asked(one["what"], one["symbol"], one["side"], price, Decimal(one["qty"]))
         ours = wanted.get((names.get(found.bot, "?"), found.order_id), set())
-        done = executed.get(one["client_id"], [Decimal(0)]) if one["what"] == "modify" else [Decimal(0)]
+        done = executed.get(one["client_id"], {Decimal(0)}) if one["what"] == "modify" else {Decimal(0)}
         if one["only_reduces"] or any(told._replace(qty=told.qty - part) in ours for part in done):
             continue
         faults.say(f"sent otherwise than asked: {one}")
@@ -210,12 +216,21 @@ def compare_requests(faults: Faults, truth: Truth, asked: Mapping[tuple[str, int
 
 
 def compare_orders(
-    faults: Faults, truth: Truth, orders: Mapping[str, tuple[Order, Step]], whose: str
+    faults: Faults,
+    truth: Truth,
+    orders: Mapping[str, tuple[Order, Step]],
+    whose: str,
+    forgotten: Collection[str] = (),
 ) -> None:
-    """Each order of the exchange is known as it is, and each that is known is the exchange's."""
+    """Each order of the exchange is known as it is, and each that is known is the exchange's.
+
+    Those in `forgotten` need not be known if they are not open.
+    """
     for client_id, true in truth.orders.items():
         known, step = orders.get(client_id, (None, None))
         if known is None or step is None:
+            if client_id in forgotten and not is_open(true):
+                continue
             faults.say(f"{whose}: the order {client_id} is forgotten; the exchange has {true}")
             continue
         name = f"{whose}: order {client_id}"
@@ -246,14 +261,33 @@ def compare_orders(
 
 
 def compare_book(
-    faults: Faults, name: str, book: BotBook, step: Step, true: Totals, *, is_forced: bool
+    faults: Faults,
+    name: str,
+    book: BotBook,
+    step: Step,
+    true: Totals,
+    forced: tuple[Decimal, Decimal] | None,
+    booked: Decimal | None = None,
 ) -> None:
-    """A bot's position and money."""
+    """A bot's position and money.
+
+    Args:
+        faults: What does not agree.
+        name: Of the book.
+        book: What is known of the bot.
+        step: In which it is.
+        true: By the bot's own trades.
+        forced: How much the exchange sold and bought of its own accord, None if it did not.
+        booked: What of that the journal says was the bot's.
+    """
     position = book.position_lots * step.lot
-    if is_forced:
-        # A part of it was closed by the exchange: whose, it does not say.
-        if abs(position) > abs(true.qty) or position * true.qty < 0:
-            faults.say(f"{name} position: {position}, by its own trades {true.qty}")
+    if forced is not None:
+        # Whose it was the exchange does not say, but it can't be more than it did.
+        part = position - true.qty
+        if not -forced[0] <= part <= forced[1]:
+            faults.say(f"{name} position: {position}, by its own trades {true.qty}, forced {forced}")
+        if booked is not None:
+            faults.expect(f"{name} forced", part, booked)
         return
     faults.expect(f"{name} position", position, true.qty)
     faults.expect(f"{name} trades", book.num_trades, true.trades)
@@ -262,16 +296,29 @@ def compare_book(
     faults.near(f"{name} balance", book.balance, true.balance, 1e-4)
 
 
-def compare_manager(faults: Faults, truth: Truth, manager: OrderManager, whose: str) -> None:
-    """What the connector knows."""
+def long_finished(path: Path, now_ns: int) -> set[str]:
+    """Orders in a journal that were finished so long ago, if it is `now_ns`, that they may be forgotten."""
+    orders = {row.client_id: row for row in read_rows(path.read_bytes(), path)[0] if isinstance(row, Order)}
+    return {
+        name for name, one in orders.items() if one.finished_ns and now_ns - one.finished_ns > REMEMBER_NS
+    }
+
+
+def compare_manager(
+    faults: Faults, truth: Truth, manager: OrderManager, whose: str, forgotten: Collection[str] = ()
+) -> None:
+    """What the connector knows; the orders in `forgotten` it need not."""
     store = manager.store
     steps = steps_of(manager)
     known = {
         name: (order, steps[order.symbol]) for name, order in store.orders.items() if order.symbol in steps
     }
-    compare_orders(faults, truth, known, whose)
+    compare_orders(faults, truth, known, whose, forgotten)
     faults.expect(f"{whose}: open orders", sorted(store.alive), sorted(truth.open))
     for symbol, ledger in store.ledgers.items():
+        if symbol in store.unfit and symbol not in truth.symbols:
+            # Somebody else's, and set aside: what the journal has of it is in lots that do not fit today's.
+            continue
         position, lot = truth.positions.get(symbol, Decimal(0)), steps[symbol].lot
         faults.expect(f"{whose}: the account's position in {symbol}", ledger.account_lots * lot, position)
         held = sum(one.position_lots for one in ledger.books.values()) + ledger.other_lots
@@ -286,7 +333,7 @@ def compare_manager(faults: Faults, truth: Truth, manager: OrderManager, whose: 
                 ledger.books.get(name) or BotBook(name, symbol),
                 steps[symbol],
                 truth.total(name, symbol),
-                is_forced=symbol in truth.forced,
+                truth.forced.get(symbol),
             )
     for name in truth.bots:
         counted = [one for one in store.alive.values() if one.bot == name]
@@ -308,6 +355,7 @@ def compare_journal(faults: Faults, truth: Truth, path: Path, now: Mapping[str, 
     orders: dict[str, tuple[Order, Step]] = {}
     books: dict[tuple[str, str], tuple[BotBook, Step]] = {}
     trades: dict[str, tuple[Traded, Step]] = {}
+    booked: dict[tuple[str, str], Decimal] = {}
     steps = dict(now)
     for row in rows:
         if isinstance(row, Steps):
@@ -316,6 +364,9 @@ def compare_journal(faults: Faults, truth: Truth, path: Path, now: Mapping[str, 
             orders[row.client_id] = row, steps[row.symbol]
         elif isinstance(row, BotBook):
             books[row.bot, row.symbol] = row, steps[row.symbol]
+        elif isinstance(row, Forced):
+            qty = row.side * row.qty_lots * steps[row.symbol].lot
+            booked[row.bot, row.symbol] = booked.get((row.bot, row.symbol), Decimal(0)) + qty
         elif isinstance(row, Traded):
             key = trade_key(row.symbol, row.trade_id, row.side)
             if row.client_id in truth.orders:
@@ -334,7 +385,8 @@ def compare_journal(faults: Faults, truth: Truth, path: Path, now: Mapping[str, 
                 book,
                 step,
                 truth.total(name, symbol),
-                is_forced=symbol in truth.forced,
+                truth.forced.get(symbol),
+                booked.get((name, symbol), Decimal(0)),
             )
     faults.expect("journal: executions", sorted(trades), sorted(truth.trades))
     for key, (row, step) in trades.items():

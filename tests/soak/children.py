@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from daemon.cli.logs import log_events
+from daemon.connector.compiling import compile_all
 from daemon.connector.config import Credentials
 from daemon.connector.links import LinkTable
 from daemon.connector.secrets import Secret
@@ -39,7 +40,8 @@ STRATEGY = "tests.soak.strategies:wild"
 
 
 def _warm_up() -> None:
-    """What each process would do first: load compiled code."""
+    """What each process would do first: load compiled code, or compile it, which may take minutes."""
+    compile_all()
     clock = ClockPage.make(1, MODE_SYSTEM)
     ring = MarketRing.make(lossless=False)
     MarketPublisher(ring, clock)

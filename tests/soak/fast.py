@@ -36,7 +36,15 @@ from sim.exchange.chaos_config import ChaosSection
 from sim.exchange.config import LatencySection
 from sim.generate import MarketInstrument, generate_day
 from tests.orders.world import LocalOrder
-from tests.soak.books import Asked, Faults, Truth, compare_journal, compare_manager, compare_requests
+from tests.soak.books import (
+    Asked,
+    Faults,
+    Truth,
+    compare_journal,
+    compare_manager,
+    compare_requests,
+    long_finished,
+)
 from tests.soak.bots import POLICIES, RandomBot, Stranger
 from tests.soak.schedule import MS, SECOND, Schedule
 from tests.soak.trader import PREFIX, DyingJournal, Killed, Trader
@@ -164,7 +172,6 @@ class Soak:
         self.latest: dict[tuple[str, str, int], str] = {}
         self.asked: dict[tuple[str, int], list[Asked]] = {}
         self.mishaps = chosen(rng, only)
-        self.irreducible: set[str] = set()
         self._trader_type = trader_type
         self._journal_type = journal_type
         if hasattr(journal_type, "is_calm"):
@@ -185,6 +192,7 @@ class Soak:
         }
         self.stranger = Stranger(self)
         self.lives = 0
+        self._most_ahead_ns = 0
         self.trader = self._new_trader()
         for bot in self.bots.values():
             self.guard(bot.attach)
@@ -220,6 +228,7 @@ class Soak:
         if "clock" in self.mishaps:
             # A process reads the wall's clock once, at its start.
             self.schedule.ahead_ns = self.rng.choice((0, 60, -60, 3, -3, 3600)) * SECOND
+            self._most_ahead_ns = max(self._most_ahead_ns, self.schedule.ahead_ns)
         return self._trader_type(
             self.exchange,
             self.path,
@@ -227,7 +236,6 @@ class Soak:
             f"{self.seed} {self.lives}",
             lambda: self.is_calm,
             self._placed,
-            self.irreducible.add,
             self._journal_type,
         )
 
@@ -431,10 +439,12 @@ class Soak:
         faults = Faults()
         truth = Truth(self.exchange.account.truth(), PREFIX, tuple(self.bots))
         manager = self.trader.manager
-        compare_manager(faults, truth, manager, "connector")
+        # By the clock that was furthest ahead.
+        forgotten = long_finished(self.path, self.now_ns + self._most_ahead_ns)
+        compare_manager(faults, truth, manager, "connector", forgotten)
         compare_journal(faults, truth, self.path, self.trader.counts_in)
         self.events["requests checked"] = compare_requests(faults, truth, self.asked)
-        self._compare_restored(faults, truth)
+        self._compare_restored(faults, truth, forgotten)
         for bot in self.bots.values():
             self._compare_bot(faults, truth, bot)
         for order in truth.foreign:
@@ -445,7 +455,7 @@ class Soak:
         self.events["fills"] = len(truth.trades)
         self.events["open at the end"] = len(truth.open)
 
-    def _compare_restored(self, faults: Faults, truth: Truth) -> None:
+    def _compare_restored(self, faults: Faults, truth: Truth, forgotten: Collection[str]) -> None:
         """A connector that starts from this journal knows the same."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(shutil.copy(self.path, folder))
@@ -460,7 +470,7 @@ class Soak:
             )
             for one in self.trader.instruments:
                 manager.add_instrument(one)
-            compare_manager(faults, truth, manager, "restored")
+            compare_manager(faults, truth, manager, "restored", forgotten)
             journal.close()
 
     def _compare_bot(self, faults: Faults, truth: Truth, bot: RandomBot) -> None:
@@ -469,10 +479,11 @@ class Soak:
         if not self.is_attached(name):
             if bot.on_end != "keep" and left:
                 faults.say(f"dead bot {name} ({bot.on_end}) left {left}")
-            # Where another one's position stands against it, there may be nothing in the account to reduce.
             for symbol, ledger in self.trader.manager.store.ledgers.items():
                 book = ledger.books.get(name)
-                if bot.on_end == "flatten" and book and book.position_lots and name not in self.irreducible:
+                # Where another one's position stands against it, there may be nothing in the account to reduce.
+                reducible = truth.positions.get(symbol, Decimal(0)) * (book.position_lots if book else 0)
+                if bot.on_end == "flatten" and book and reducible > 0:
                     faults.say(f"dead bot {name} left a position of {book.position_lots} lots in {symbol}")
             return
         for symbol in bot.numbers:

@@ -32,7 +32,7 @@ from daemon.venues.binancefutures.queries import Queries
 from daemon.venues.binancefutures.requests import Requests
 from daemon.venues.binancefutures.signing import HmacSigner
 from daemon.venues.binancefutures.trading_config import Handlers
-from hftd.constants import REASON_DISCONNECTED, REASON_REDUCE_ONLY
+from hftd.constants import REASON_DISCONNECTED
 from hftd.errors import HftdError
 from sim.exchange.binancefutures.market_queries import exchange_info
 from tests.soak.books import Step, steps_of
@@ -78,7 +78,6 @@ class Trader:
         seed: Of all that is by chance in it.
         is_calm: Whether nothing is to go wrong any more.
         on_place: Told of each order that is sent.
-        on_irreducible: Told of bots whose position the exchange does not let close, since the account's is another.
     """
 
     def __init__(
@@ -89,7 +88,6 @@ class Trader:
         seed: str,
         is_calm: Callable[[], bool],
         on_place: Callable[[Order], None],
-        on_irreducible: Callable[[str], None],
         journal_type: type[Journal],
     ) -> None:
         self.exchange = exchange
@@ -100,7 +98,6 @@ class Trader:
         self._rng = rng = random.Random(seed)
         self._is_calm = is_calm
         self._on_place = on_place
-        self._on_irreducible = on_irreducible
         self._least_ns = rng.randrange(MS // 10, 3 * MS)
         self._jitter_ns = rng.choice((MS, 10 * MS, 60 * MS))
         self._offset = ClockOffset()
@@ -358,15 +355,9 @@ class Trader:
             self.incoming.on_user_message(data)
 
     def _on_outcome(self, outcome: Outcome) -> None:
-        if outcome.reason == REASON_REDUCE_ONLY:
-            found = self.manager.courier.in_flight.get(outcome.request)
-            if found is not None:
-                self._on_irreducible(found[1].bot)
         self.manager.on_outcome(outcome, self.now_ns)
 
     def _on_report(self, report: Report) -> None:
-        if report.reason == REASON_REDUCE_ONLY and report.client_id in self.manager.store.orders:
-            self._on_irreducible(self.manager.store.orders[report.client_id].bot)
         self.manager.on_report(report, self.now_ns)
 
     def _on_holding(self, holding: Holding) -> None:
@@ -394,23 +385,22 @@ class Trader:
         self.schedule.after(50 * MS, self._when_awake(self._look))
 
     async def _reconcile(self) -> None:
-        asked_ns, asked_exch_ns = self.now_ns, self._offset.corrected_ns(self.now_ns)
+        asked_ns = self.now_ns
         settled = False
         try:
             open_orders = await self.queries.open_orders()
+            # Before the executions: what is in a position is among those that are asked for later.
+            holdings = await self.queries.holdings()
             executions: list[Execution] = []
             for symbol in self.manager.symbols():
                 since_ns = self.manager.executions_since_ns(symbol)
                 executions += await self.queries.executions(symbol, since_ns, self.manager.is_counted)
-            holdings = await self.queries.holdings()
         except (HftdError, ValueError):
             pass
         else:
             if self.is_dead:
                 return
-            found = self.manager.reconcile(
-                open_orders, executions, holdings, asked_ns, self.now_ns, asked_exch_ns
-            )
+            found = self.manager.reconcile(open_orders, executions, holdings, asked_ns, self.now_ns)
             self.reconciliations += 1
             settled = found.is_settled
             if settled:

@@ -77,8 +77,8 @@ class OrderNames:
         return self._names.get((symbol, exch_order_id))
 
 
-async def all_trades(page: TradesPage, since_ms: int, until_ms: int) -> dict[int, TradeText]:
-    """All fills of a time, by trade id, from pages.
+async def all_trades(page: TradesPage, since_ms: int, until_ms: int) -> list[TradeText]:
+    """All fills of a time, by trade id, from pages. A trade of the account with itself is two, with one id.
 
     A window is asked for by its times. A full page is either its first part or its last: both sides of it are asked
     for again, later fills by their ids (which may not stand together with times), earlier ones by a smaller window.
@@ -91,7 +91,7 @@ async def all_trades(page: TradesPage, since_ms: int, until_ms: int) -> dict[int
     Raises:
         HftdError: More fills than `PAGES_MAX` pages.
     """
-    found: dict[int, TradeText] = {}
+    found: dict[tuple[int, str], TradeText] = {}
     windows = [
         (start, min(start + WINDOW_MS - 1, until_ms)) for start in range(since_ms, until_ms + 1, WINDOW_MS)
     ]
@@ -99,15 +99,15 @@ async def all_trades(page: TradesPage, since_ms: int, until_ms: int) -> dict[int
     while windows:
         start, end = windows.pop()
         trades = await page([("startTime", start), ("endTime", end), ("limit", TRADES_LIMIT)])
-        is_new = any(one.id not in found for one in trades)
-        found.update((one.id, one) for one in trades)
+        is_new = any((one.id, one.side) not in found for one in trades)
+        found.update(((one.id, one.side), one) for one in trades)
         pages += 1
         if len(trades) >= TRADES_LIMIT and is_new:
             if trades[0].time > start:
                 windows.append((start, trades[0].time))
             while len(trades) >= TRADES_LIMIT and trades[-1].time <= end:
-                trades = await page([("fromId", trades[-1].id + 1), ("limit", TRADES_LIMIT)])
-                found.update((one.id, one) for one in trades)
+                trades = await page([("fromId", trades[-1].id), ("limit", TRADES_LIMIT)])
+                found.update(((one.id, one.side), one) for one in trades)
                 pages += 1
                 if pages > PAGES_MAX:
                     break
@@ -116,7 +116,7 @@ async def all_trades(page: TradesPage, since_ms: int, until_ms: int) -> dict[int
                 f"more than {PAGES_MAX * TRADES_LIMIT} fills since {since_ms} ms",
                 hint="start with a journal that is not so old",
             )
-    return {number: one for number, one in sorted(found.items()) if since_ms <= one.time <= until_ms}
+    return [one for _, one in sorted(found.items()) if since_ms <= one.time <= until_ms]
 
 
 class Queries:
@@ -211,7 +211,7 @@ class Queries:
             )
             return []
         executions: list[Execution] = []
-        for trade in trades.values():
+        for trade in trades:
             side = SIDES.get(trade.side, 0)
             exch_order_id = str(trade.orderId)
             client_id = self.names.get(symbol, exch_order_id)
