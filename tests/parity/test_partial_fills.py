@@ -127,9 +127,10 @@ def test_a_market_order_with_partial_fills_expires_in_an_empty_book(parts):
 
 
 def test_the_answer_to_a_modification_tells_the_last_execution(parts):
-    # There it tells the state and the execution that the bot knew of when it asked.
+    # There it tells the state and the execution that the bot knew of when it asked. Of the new total of 3 here, 2 were
+    # executed before.
     theirs, ours = parts(*levels(), ("sell", 250, 98.0, 12.0), entry_ns=100, response_ns=100)
-    for hbt, known in ((theirs, (NEW, 3.0, 0.0, 0)), (ours, (PARTIALLY_FILLED, 3.0, 2.0, 98))):
+    for hbt, known in ((theirs, (NEW, 3.0, 0.0, 0)), (ours, (PARTIALLY_FILLED, 1.0, 2.0, 98))):
         buy(hbt, 98.0, 6.0, wait=True)
         hbt.modify(0, 1, 98.0, 3.0, False)
         hbt.elapse(300)

@@ -7,6 +7,7 @@ import textwrap
 import numpy as np
 import pytest
 
+from hftd import failures
 from hftd.errors import DataError, OrderError
 from hftd.recorder import Recorder
 from hftd.types import ERR_DATA
@@ -95,6 +96,12 @@ def test_a_failed_worker_and_a_failed_test_do_not_change_how_their_process_ends(
     """
     code, said, _ = run(tmp_path, worker)
     assert (code, said.count(f"row {BAD_ROW} ")) == (0, 1)
+
+
+@pytest.fixture(autouse=True)
+def no_run_before():
+    """Errors of other tests' runs that nobody asked for are not these tests'."""
+    failures._unseen.clear()
 
 
 def failed(made, capsys):

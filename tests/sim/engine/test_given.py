@@ -188,13 +188,9 @@ def test_an_offset_of_recorded_latencies_beyond_a_year_is_refused_in_a_configura
         load(path, ReplayConfig)
 
 
-def test_closing_a_run_that_an_error_stopped_says_so():
-    data = rows(*levels(), ("bid", 5, float("nan"), 1.0), END)
-    hbt = backtest(data)
-    while hbt.elapse(10) == 0:
-        pass
+def test_a_row_that_can_not_be_is_told_when_the_backtest_is_made_and_a_good_run_closes_with_0():
     with pytest.raises(DataError, match="not a number"):
-        hbt.close()
+        backtest(rows(*levels(), ("bid", 5, float("nan"), 1.0), END))
     hbt = backtest(rows(*levels(), END))
     hbt.elapse(10)
     assert (hbt.close(), hbt.close()) == (0, 0)

@@ -90,7 +90,7 @@ def test_an_order_that_moves_away_and_back_is_behind_ours(whole):
 
 
 def test_an_own_order_that_is_made_smaller_keeps_its_place_and_one_made_larger_loses_it(whole):
-    told = ((3, ADD, 1, 3, 100, 5), (6, FILL, 1, 3, 100, 5), (9, FILL, 1, 3, 100, 5))
+    told = ((3, ADD, 1, 3, 100, 10), (6, FILL, 1, 3, 100, 5), (9, FILL, 1, 3, 100, 5))
     for qty, step in ((3, 6), (5, 10)):
         hbt = engine(*BOOK, *told, (10, ADD, 1, 4, 100, 9), (10, FILL, 1, 4, 100, 9), whole=whole)
         upto(hbt, 1)
