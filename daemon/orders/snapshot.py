@@ -295,8 +295,8 @@ def _warnings_of_bot(store: "Store", bot: "Bot", policy: str, now_ns: int) -> It
         qty = f"{store.ledgers[symbol].qty(row.qty_lots):g}" if symbol in store.ledgers else "a part"
         yield Warn(
             "forced_close",
-            f"{name}: the exchange {what} {qty} of its position in {symbol} "
-            f"({row.client_id or 'no execution was to be had'}): {follows}; look, then `hftd resume`",
+            f"{name}: the exchange closed a part of its position in {symbol}, {what} {qty} last "
+            f"({row.client_id or 'without an execution'}): {follows}; look, then `hftd resume`",
             f"{name} {symbol}",
         )
     if bot.is_attached:
