@@ -248,7 +248,9 @@ class Reconciler:
         must: list[str] = []
         live: list[str] = []
         quiet: list[str] = []
-        for symbol in self._orders.symbols():
+        # A position that is heard of for the first time may come from fills of while nobody listened.
+        first = (one for one in positions if one in store.ledgers and not store.ledgers[one].has_holding)
+        for symbol in sorted({*self._orders.symbols(), *first}):
             ledger = store.ledgers.get(symbol)
             if ledger is None:
                 quiet.append(symbol)

@@ -45,7 +45,9 @@ class World:
         self.times = []
         self.given = []
         self.held = dict(held)
-        self.ledgers = {name: SimpleNamespace(account_lots=0, counted_ns=0) for name in symbols}
+        self.ledgers = {
+            name: SimpleNamespace(account_lots=0, counted_ns=0, has_holding=True) for name in symbols
+        }
         self.store = SimpleNamespace(orders={}, gaps={}, alive={}, ledgers=self.ledgers)
         self.settled_ns = 500 * S
         self.is_settled = True
@@ -224,3 +226,12 @@ async def test_fills_are_asked_for_from_when_that_symbol_was_asked_about_last(wo
     assert asked[0] == 500 * S
     assert all(since_ns >= first_ns for since_ns in asked[1:])
     assert asked[-1] <= world.now_ns
+
+
+async def test_a_position_that_is_heard_of_for_the_first_time_has_its_fills_asked_for(world_of):
+    world = world_of(["AUSDT", "BUSDT"], {"AUSDT": 5, "BUSDT": 5})
+    world.symbols = list
+    world.ledgers["AUSDT"].has_holding = False
+    world.reconciler.on_connection(True)
+    await world.live(1)
+    assert [symbol for symbol, _ in world.asked] == ["AUSDT"]

@@ -70,8 +70,10 @@ class LeavesAnOrder(Trader):
 
     def send(self, command: Command) -> None:
         cls = type(self)
-        if type(command) is Withdraw and self._is_calm() and cls.left in ("", command.client_id):
-            cls.left = command.client_id
+        if type(command) is Withdraw and self._is_calm() and not cls.left:
+            # One that the exchange has.
+            order = self.manager.store.orders[command.client_id]
+            cls.left = command.client_id if order.exch_order_id else ""
         if cls.left and command.client_id == cls.left:
             order = self.manager.store.orders[command.client_id]
             report = _ended(order)

@@ -392,7 +392,9 @@ class Trader:
             # Before the executions: what is in a position is among those that are asked for later.
             holdings = await self.queries.holdings()
             executions: list[Execution] = []
-            for symbol in self.manager.symbols():
+            ledgers = self.manager.store.ledgers
+            first = {one.symbol for one in holdings if not ledgers[one.symbol].has_holding}
+            for symbol in sorted({*self.manager.symbols(), *first}):
                 since_ns = self.manager.executions_since_ns(symbol)
                 executions += await self.queries.executions(symbol, since_ns, self.manager.is_counted)
         except (HftdError, ValueError):
