@@ -118,7 +118,7 @@ def bot(folder: Path, name: str, end: str, parameters: dict[str, Any]) -> None:
     word = np.frombuffer(shared, np.int64)
     parameters |= {"rest": word.ctypes.data}
     config = BotConfig(
-        bot=BotSection(name=name, strategy=STRATEGY, end=end, spin_us=0, attach_s=60.0),  # type: ignore[arg-type]
+        bot=BotSection(name=name, strategy=STRATEGY, end=end, spin_us=0, attach_s=240.0),  # type: ignore[arg-type]
         instruments=[InstrumentSection(channel=CHANNEL, symbol=SYMBOL, tick_size=0.1, lot_size=0.001)],
         parameters=parameters,
     )

@@ -380,7 +380,7 @@ class RealSoak:
                 self._start_connector()
                 for bot in self.bots:
                     self._start_bot(bot)
-                assert await self._progress(10, 60.0), "the bots never began to trade"
+                assert await self._progress(10, 300.0), "the bots never began to trade"
                 self.exchange.set_chaos(self._weather)
                 for what in self._planned():
                     # By what was done, not by time, so that slow machines see as much.
@@ -417,7 +417,7 @@ class RealSoak:
         faults = await self._agreed(lambda: self._compare(is_ended=False))
         result.faults += [f"at rest: {one}" for one in faults]
         for bot in self.bots:
-            was_alive, before = bot.is_alive, self._truth().totals[bot.name].trades
+            was_alive, before = bot.is_alive, self._truth().total(bot.name, SYMBOL).trades
             with contextlib.suppress(FileNotFoundError):
                 (self.folder / f"{bot.name}.json").unlink()
             if not await self._stop(bot.process) and was_alive:
