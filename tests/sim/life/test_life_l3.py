@@ -100,9 +100,10 @@ class Telling(Model):
 
     def _enter(self, order, time_in_force):
         super()._enter(order, time_in_force)
-        if order.status == NEW and order in self.queue(order.side, order.tick):
+        # An order that is moved after a part of it was executed is accepted anew, with the quantity of the whole.
+        if order.status in (NEW, PARTIALLY_FILLED) and order in self.queue(order.side, order.tick):
             self.fronts[id(order)] = self.ahead(order)
-            self.tell(order, life.LIFE_ACCEPTED, life.CAUSE_NONE, order.qty)
+            self.tell(order, life.LIFE_ACCEPTED, life.CAUSE_NONE, order.executed + order.qty)
 
 
 def on_engine(case, whole, *, recorded=True):
