@@ -18,6 +18,8 @@ from hftd.clock import monotonic_ns
 EVERY_S: Final = 0.01
 LONG_NS: Final = 50_000_000
 """Longer ones are counted."""
+SIGNAL_NS: Final = 250_000_000
+"""So long after a process went on its SIGCONT may come."""
 _MS: Final = 1_000_000
 
 
@@ -34,7 +36,7 @@ class LoopLag:
         self.long = 0
         self._due_ns = 0
         self._delay_ns = 0
-        self._found_ns = 0
+        self._found: list[tuple[int, int]] = []
         self._fd = -1
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -72,12 +74,13 @@ class LoopLag:
         self._timer = self._loop.call_later(EVERY_S, self._on_time)
 
     def _on_time(self) -> None:
-        late_ns = monotonic_ns() - self._due_ns
-        # What was found before counts now: a signal that came meanwhile has been handled in between.
-        self._count(self._found_ns)
-        self._found_ns = 0
+        now_ns = monotonic_ns()
+        late_ns = now_ns - self._due_ns
+        # What was found counts a little later: the signal that tells of a stop may be handled after this.
+        while self._found and now_ns - self._found[0][0] >= SIGNAL_NS:
+            self._count(self._found.pop(0)[1])
         if late_ns > self.max_ns or late_ns > LONG_NS:
-            self._found_ns = late_ns - (self._run_delay_ns() - self._delay_ns)
+            self._found.append((now_ns, late_ns - (self._run_delay_ns() - self._delay_ns)))
         self._wait()
 
     def _count(self, lag_ns: int) -> None:
@@ -86,7 +89,7 @@ class LoopLag:
 
     def _on_continued(self) -> None:
         """The process was stopped: the lag that was found is that."""
-        self._found_ns = 0
+        self._found.clear()
 
     def _run_delay_ns(self) -> int:
         if self._fd < 0:

@@ -140,7 +140,9 @@ def write_large(path, lines):
     chance = random.Random(5)
     bids, asks = (
         [
-            ",".join(f'["{50_000 + sign * chance.randint(1, 4000) / 10:.1f}","0.5"]' for _ in range(10))
+            ",".join(
+                f'["{50_000 + sign * chance.randint(1, 4000) / 10:.1f}","0.5"]' for _ in range(10 + sign)
+            )
             for _ in range(53)
         ]
         for sign in (-1, 1)
