@@ -203,7 +203,7 @@ class Limiter:
         return True
 
     def limit_of(self, name: str) -> RateLimit | None:
-        """A limit as it is now; None if there is none of the name."""
+        """A limit as it is now; None if no limit has this name."""
         window = self._windows.get(name)
         return window.rate if window is not None else None
 

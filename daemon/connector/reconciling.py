@@ -43,7 +43,7 @@ QUIET_MAX: Final = 5
 """Of these, so many in which nothing can have changed."""
 SHOWN_MAX: Final = 5
 FAILED_SHOWN: Final = 3
-"""A reconciliation that failed so often in a row needs somebody's attention; likewise one symbol's part of it."""
+"""A reconciliation that failed so often in a row needs somebody's attention, and so does one symbol's part of it."""
 
 _log = structlog.get_logger("hftd.connector")
 

@@ -60,7 +60,7 @@ class Countdowns:
     Args:
         put: Sets a symbol's countdown, in milliseconds, at the exchange.
         limiter: Where their weight is planned.
-        countdown_s: What they are set to; 0: there are none.
+        countdown_s: Seconds that they are set to; 0 turns them off.
         every_s: How often they are refreshed if there are few.
         may_refresh: Whether all is well; else they are left to run out.
         counts: Where failures are counted.
