@@ -169,11 +169,13 @@ class Reconciler:
         asked_ns = running_ns()
         open_orders = await self._session.open_orders()
         holdings = await self._session.holdings()
-        executions, unasked = await self._executions(holdings, asked_ns)
+        executions, asked, unasked = await self._executions(holdings)
         before_ns = self._since_ns()
         found = self._orders.reconcile(
             open_orders, executions, holdings, asked_ns, running_ns(), unasked=unasked
         )
+        # Not before: what was fetched and not taken over has to be fetched again.
+        self._asked_ns |= dict.fromkeys(asked, asked_ns)
         if self._since_ns() != before_ns:
             self._settled_ns = asked_ns
         self.done += 1
@@ -197,13 +199,14 @@ class Reconciler:
         return self._orders.executions_since_ns(symbol)
 
     async def _executions(
-        self, holdings: Sequence[Holding], asked_ns: int
-    ) -> tuple[list[Execution], frozenset[str]]:
-        """The fills of the symbols that are to be asked about, and those of which they could not be had.
+        self, holdings: Sequence[Holding]
+    ) -> tuple[list[Execution], list[str], frozenset[str]]:
+        """The fills of the symbols that are to be asked about, these symbols, and those that could not be asked about.
 
         One symbol whose question is refused does not hold up the others'.
         """
         executions: list[Execution] = []
+        asked: list[str] = []
         failed: dict[str, str] = {}
         must, may = self._symbols(holdings)
         unasked = set(must[ASKED_MAX:])
@@ -215,9 +218,9 @@ class Reconciler:
                     unasked.add(symbol)
                 continue
             since_ns = self._since_ns(symbol)
-            if self._settled_ns >= 0 and symbol in self._asked_ns:
+            if self._settled_ns >= 0:
                 # As far back as to when this one was asked about, whenever the others were.
-                since_ns += self._asked_ns[symbol] - self._settled_ns
+                since_ns += min(0, self._asked_ns.get(symbol, self._settled_ns) - self._settled_ns)
             try:
                 executions += await self._session.executions(symbol, since_ns, self._orders.is_counted)
             except (AnsweredError, ValueError) as error:
@@ -228,7 +231,7 @@ class Reconciler:
                 failed[symbol] = str(error)
             else:
                 self._refused.pop(symbol, None)
-                self._asked_ns[symbol] = asked_ns
+                asked.append(symbol)
         if failed:
             self.failures += 1
             _log.warning(
@@ -237,7 +240,7 @@ class Reconciler:
                 symbols=dict(list(failed.items())[:SHOWN_MAX]),
                 count=len(failed),
             )
-        return executions, frozenset(unasked)
+        return executions, asked, frozenset(unasked)
 
     def _symbols(self, holdings: Sequence[Holding]) -> tuple[list[str], list[str]]:
         """The symbols whose fills must be known before the account is, and others; most urgent first."""

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from daemon.orders.journal_rows import Traded
 from daemon.orders.messages import Execution, Instrument
 from hftd.channel import wire
 from hftd.constants import BUY
@@ -83,6 +84,7 @@ class Ledger:
         last_execution_ns: The newest execution's time at the exchange; `counted_ns` when one was last counted, on ours.
         last_tick: The price of the execution that was counted last.
         extremes: By bot and side, the price of its open order that is the first to be met; kept by `Requests`.
+        unsettled_ns: Its executions are all counted only up to then; 0: up to when the account's are.
         foreign_fees: Fees in assets that the books can't hold, by asset.
     """
 
@@ -98,6 +100,7 @@ class Ledger:
         self.has_holding = False
         self.differs_lots = 0
         self.differs_since_ns = 0
+        self.unsettled_ns = 0
         self.foreign_fees: dict[str, float] = {}
         self.extremes: dict[tuple[str, int], int | None] = {}
         # The book, as far as limits need it.
@@ -216,10 +219,13 @@ class Trades:
         self._seen: dict[tuple[str, str, int], tuple[int, bool]] = {}
         self._order: deque[tuple[str, str, int]] = deque()
         self._forgotten_ns: dict[str, int] = {}
+        self._owners: dict[tuple[str, str, int], str] = {}  # client ids of those whose fee is still to come
         self.reused = 0
         """How often an id that is known came with another time: the exchange, or its testnet, has begun anew."""
 
-    def note(self, symbol: str, trade_id: str, exch_ns: int, has_fee: bool, side: int = 0) -> int:
+    def note(
+        self, symbol: str, trade_id: str, exch_ns: int, has_fee: bool, side: int = 0, client_id: str = ""
+    ) -> int:
         """Whether an execution is NEW_TRADE, FEE_ONLY, KNOWN_TRADE or OLD_TRADE; from now on it is known."""
         key = symbol, trade_id, side
         seen = self._seen.get(key)
@@ -233,12 +239,15 @@ class Trades:
             if seen[1] or not has_fee:
                 return KNOWN_TRADE
             self._seen[key] = exch_ns, True
+            self._owners.pop(key, None)
             return FEE_ONLY
         if exch_ns < self._forgotten_ns.get(symbol, 0):
             return OLD_TRADE
         key = symbol, trade_id, side
         self._seen[key] = exch_ns, has_fee
         self._order.append(key)
+        if not has_fee and client_id:
+            self._owners[key] = client_id
         if len(self._seen) > self._limit:
             self._forget_oldest()
         return NEW_TRADE
@@ -246,6 +255,7 @@ class Trades:
     def _forget_oldest(self) -> None:
         oldest = self._order.popleft()
         exch_ns, _ = self._seen.pop(oldest)
+        self._owners.pop(oldest, None)
         # One more: of those in the same moment some may be forgotten, too.
         self._forgotten_ns[oldest[0]] = max(self._forgotten_ns.get(oldest[0], 0), exch_ns + 1)
 
@@ -261,11 +271,17 @@ class Trades:
         """Whether an execution was counted, its fee included."""
         return (self._find(symbol, trade_id, side) or (0, False))[1]
 
-    def rows(self) -> Iterator[tuple[str, str, int, int, bool]]:
-        """What is remembered, the oldest first: symbol, trade id, side, exchange time, whether the fee is known."""
+    def whose(self, symbol: str, trade_id: str, side: int) -> str:
+        """The client id of an execution whose fee is still to come; empty if it is not known."""
+        owners = self._owners
+        return owners.get((symbol, trade_id, side)) or owners.get((symbol, trade_id, 0)) or ""
+
+    def rows(self) -> Iterator[Traded]:
+        """What is remembered, the oldest first."""
         for key in self._order:
+            symbol, trade_id, side = key
             exch_ns, has_fee = self._seen[key]
-            yield *key, exch_ns, has_fee
+            yield Traded(symbol, trade_id, exch_ns, has_fee, self._owners.get(key, ""), side)
 
     def __len__(self) -> int:
         return len(self._seen)

@@ -49,13 +49,18 @@ class BotRow(msgspec.Struct, array_like=True, tag="bot"):
 
 
 class Steps(msgspec.Struct, array_like=True, tag="steps"):
-    """In which ticks and lots an instrument's rows count, and what of the account's position is no bot's."""
+    """In which ticks and lots an instrument's rows count, and what of the account's position is no bot's.
+
+    Attributes:
+        unsettled_ns: Executions of this one are counted only up to then; 0: up to when the account's are (`Settled`).
+    """
 
     symbol: str
     tick_size: str
     lot_size: str
     other_lots: int = 0
     has_holding: bool = False
+    unsettled_ns: int = 0
 
 
 class Settled(msgspec.Struct, array_like=True, tag="settled"):

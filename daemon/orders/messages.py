@@ -127,10 +127,15 @@ class Query(msgspec.Struct, frozen=True, array_like=True, tag="query"):
 Command = Place | Amend | Withdraw | Query
 
 
+UNTOLD: Final = "?"
+"""`Execution.client_id` where the exchange does not say it yet, and has to be asked again."""
+
+
 class Execution(msgspec.Struct, frozen=True, array_like=True):
     """One fill. Counted once by (symbol, trade_id, side): both sides of a self-trade have one trade id.
 
     Attributes:
+        client_id: Of its order; empty where the exchange does not find one, UNTOLD where it may find one later.
         price_tick: Its price; the nearest one if it is between two ticks.
         fee: What was paid, in `fee_asset`; negative for a rebate.
         price: The exact price if that is on no tick (of an order from before a change of the tick), else 0.

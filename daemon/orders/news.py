@@ -293,7 +293,7 @@ class News:
         """Count an execution, if it is to be: NEW_TRADE, FEE_ONLY, KNOWN_TRADE or OLD_TRADE."""
         store = self.store
         known = store.trades.note(
-            execution.symbol, execution.trade_id, execution.exch_ns, has_fee, execution.side
+            execution.symbol, execution.trade_id, execution.exch_ns, has_fee, execution.side, order.client_id
         )
         if known == OLD_TRADE:
             self.counters.old_executions += 1

@@ -22,7 +22,7 @@ import structlog
 from daemon.orders.account import FEE_ONLY, NEW_TRADE, OLD_TRADE, Ledger
 from daemon.orders.journal import Traded
 from daemon.orders.machine import DONE, NEVER, SENT, Order, write_off
-from daemon.orders.messages import SET_ASIDE, STEPS_CHANGED, Execution, Holding, Report
+from daemon.orders.messages import SET_ASIDE, STEPS_CHANGED, UNTOLD, Execution, Holding, Report
 from daemon.orders.strays import Strays
 from hftd.constants import NEW, PARTIALLY_FILLED
 
@@ -37,6 +37,9 @@ SETTLE_NS: Final = 5_000_000_000
 DIFFERS_NS: Final = 2_000_000_000
 OVERLAP_NS: Final = 60_000_000_000
 """Executions are asked for from so long before the last reconciliation: clocks differ, and the lists lag."""
+
+_UNREADABLE: Final = (STEPS_CHANGED, SET_ASIDE)
+"""Troubles of instruments of which some of what the exchange says could not be taken over."""
 
 _log = structlog.get_logger("hftd.orders")
 
@@ -111,8 +114,12 @@ class Reconciler:
 
     def since_ns(self, symbol: str) -> int:
         """From which exchange time on executions are needed."""
-        del symbol  # all instruments were asked about each time
-        return max(0, self._store.settled_ns - OVERLAP_NS)
+        store = self._store
+        ledger = store.ledgers.get(symbol)
+        settled_ns = (
+            min(store.settled_ns, ledger.unsettled_ns or store.settled_ns) if ledger else store.settled_ns
+        )
+        return max(0, settled_ns - OVERLAP_NS)
 
     def heard(self, report: Report, now_ns: int) -> None:
         """An order of somebody else's is told of."""
@@ -124,15 +131,20 @@ class Reconciler:
         """Count an execution whose order is not known: for the bot that its id names, or for nobody."""
         store = self._store
         ledger = store.ledgers.get(execution.symbol)
-        if ledger is None:
+        if ledger is None or execution.symbol in store.unfit:
+            # What the journal has of it is in other lots: it is counted when these fit again.
             return False
-        ours = store.read_own(execution.client_id)
-        if execution.exch_ns < store.settled_ns - OVERLAP_NS:
+        # Whose the first, short form of it was is known, if the exchange finds the order no more.
+        client_id = execution.client_id or store.trades.whose(
+            execution.symbol, execution.trade_id, execution.side
+        )
+        ours = store.read_own(client_id)
+        if execution.exch_ns < self.since_ns(execution.symbol):
             # From before this account was looked after.
             self._counters.old_executions += 1
             return False
         known = store.trades.note(
-            execution.symbol, execution.trade_id, execution.exch_ns, has_fee, execution.side
+            execution.symbol, execution.trade_id, execution.exch_ns, has_fee, execution.side, client_id
         )
         if known not in (NEW_TRADE, FEE_ONLY):
             if known == OLD_TRADE:
@@ -180,7 +192,7 @@ class Reconciler:
             self.want(now_ns)
 
     def _compare(self, ledger: Ledger, lots: int, now_ns: int, *, is_asked: bool) -> Difference | None:
-        if ledger.instrument.trouble in (STEPS_CHANGED, SET_ASIDE):
+        if ledger.instrument.trouble in _UNREADABLE:
             # What the exchange says of it may be among what could not be taken over.
             return None
         expected = ledger.account_lots
@@ -250,17 +262,19 @@ class Reconciler:
         self._strays.forget_unlisted(listed)
         self._strays.listed([one for one in foreign if not store.is_ours(one.client_id)], now_ns)
         missed, deferred = self._count(executions, now_ns)
-        deferred.update(unasked)
+        if deferred or unasked:
+            self.want(now_ns + GAP_NS)
+        # Some of what the exchange says of these could not be taken over: nothing is concluded from it.
+        unread = {one.symbol for one in store.ledgers.values() if one.instrument.trouble in _UNREADABLE}
+        unknown = unread.union(unasked)
         self._counters.missed_executions += missed
         queried = self._ask_about_unlisted(listed, asked_ns, now_ns)
         for client_id in adopted:
             self._settle_adopted(store.orders[client_id], now_ns)
-        self._write_off(asked_ns, now_ns, unasked)
-        differences = self._compare_all(holdings, deferred, asked_ns, now_ns)
-        if not deferred:
-            store.settled(store.to_exchange(asked_ns))
-        else:
-            self.want(now_ns + GAP_NS)
+        self._write_off(asked_ns, now_ns, unknown)
+        unknown |= deferred
+        differences = self._compare_all(holdings, unknown, asked_ns, now_ns)
+        store.settled(store.to_exchange(asked_ns), but=unknown)
         self._counters.foreign_orders = len(foreign)
         return Reconciliation(
             missed_executions=missed,
@@ -337,8 +351,8 @@ class Reconciler:
             )
             if order is not None:
                 missed += self._news.take_execution(order, execution, now_ns)
-            elif not execution.client_id and execution.symbol in unnamed:
-                if not store.trades.knows(execution.symbol, execution.trade_id, execution.side):
+            elif execution.client_id == UNTOLD or (not execution.client_id and execution.symbol in unnamed):
+                if not store.trades.is_complete(execution.symbol, execution.trade_id, execution.side):
                     deferred.add(execution.symbol)
             else:
                 missed += self.count_apart(execution, True, now_ns)
@@ -356,10 +370,10 @@ class Reconciler:
                 queried.append(order.client_id)
         return queried
 
-    def _write_off(self, asked_ns: int, now_ns: int, unasked: Collection[str]) -> None:
+    def _write_off(self, asked_ns: int, now_ns: int, unknown: Collection[str]) -> None:
         store = self._store
         for client_id, since_ns in list(store.gaps.items()):
-            if store.orders[client_id].symbol in unasked:
+            if store.orders[client_id].symbol in unknown:
                 continue
             if asked_ns - since_ns < SETTLE_NS:
                 self.want(since_ns + SETTLE_NS)
@@ -371,23 +385,18 @@ class Reconciler:
             self._news.written_off(order, now_ns)
 
     def _compare_all(
-        self, holdings: Sequence[Holding], deferred: set[str], asked_ns: int, now_ns: int
+        self, holdings: Sequence[Holding], unknown: set[str], asked_ns: int, now_ns: int
     ) -> list[Difference]:
         """Positions; an instrument that is not among them is flat."""
         found = {holding.symbol: holding for holding in holdings}
         differences: list[Difference] = []
-        gaps = deferred | {self._store.orders[client_id].symbol for client_id in self._store.gaps}
+        gaps = unknown | {self._store.orders[client_id].symbol for client_id in self._store.gaps}
         for symbol, ledger in self._store.ledgers.items():
             holding = found.get(symbol)
             if ledger.counted_ns >= asked_ns or symbol in gaps:
                 # An execution came meanwhile, or is to come.
                 continue
-            if (
-                holding is None
-                and not ledger.has_holding
-                and ledger.account_lots == 0
-                and ledger.instrument.trouble != SET_ASIDE
-            ):
+            if holding is None and not ledger.has_holding and ledger.account_lots == 0:
                 ledger.has_holding = True
                 continue
             difference = self._compare(ledger, holding.qty_lots if holding else 0, now_ns, is_asked=True)

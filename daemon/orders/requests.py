@@ -21,7 +21,7 @@ from daemon.orders.limits import (
 from daemon.orders.machine import DONE, Order
 from daemon.orders.refusals import Refusals
 from daemon.orders.snapshot import Counters
-from daemon.orders.store import Store
+from daemon.orders.store import REMEMBER_NS, Store
 from daemon.orders.telling import Teller, Update
 from hftd.channel import wire
 from hftd.constants import (
@@ -40,6 +40,7 @@ from hftd.constants import (
     REASON_DISCONNECTED,
     REASON_DUPLICATE,
     REASON_FILTER,
+    REASON_FORGOTTEN,
     REASON_HALTED,
     REASON_LIMIT_ORDERS,
     REASON_LIMIT_RATE,
@@ -359,7 +360,14 @@ class Requests:
         self, bot: Bot, ledger: Ledger, message: wire.Inquire, order: Order | None, now_ns: int
     ) -> None:
         if order is None:
-            self._teller.no_order(bot.name, ledger, message, REASON_NEVER_SENT, now_ns, status=EXPIRED)
+            store = self._store
+            may_be_forgotten = (
+                abs(now_ns - message.local_ts) > REMEMBER_NS
+                or message.local_ts <= store.forgotten_ts
+                or ledger.symbol in store.unfit
+            )
+            reason = REASON_FORGOTTEN if may_be_forgotten else REASON_NEVER_SENT
+            self._teller.no_order(bot.name, ledger, message, reason, now_ns, status=EXPIRED)
         elif order.finished_ns and order.told:
             if order.status == REJECTED:
                 self._teller.no_order(bot.name, ledger, message, order.reason, now_ns, status=EXPIRED)
@@ -382,10 +390,7 @@ class Requests:
             status = PARTIALLY_FILLED if order.finished_ns else order.shown_status
             req = NEW if status == NONE else NONE
             updates.append(teller.update(order, status, now_ns, req=req, exch_ns=0))
-        for symbol in bot.symbols:
-            ledger = store.ledgers[symbol]
-            updates.append(ledger.state(ledger.book(name)))
-        return updates
+        return [*updates, *(store.state(name, store.ledgers[symbol]) for symbol in bot.symbols)]
 
 
 def _reduces(ledger: Ledger, bot: str, side: int, lots: int, replaced_lots: int) -> bool:

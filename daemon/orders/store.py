@@ -7,7 +7,8 @@ first. A late fill of a forgotten order is still counted, since its id tells who
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
@@ -22,6 +23,7 @@ from daemon.orders.machine import NEVER, SENT, UNSURE, Order
 from daemon.orders.messages import SET_ASIDE, Instrument
 from daemon.orders.rescaling import rescale, scaled
 from daemon.orders.restored import retime
+from hftd.channel import wire
 from hftd.constants import BUY
 from hftd.errors import DataError, RefusedError
 
@@ -59,6 +61,7 @@ class Store:
         self.hashes: dict[int, str] = {}
         self.trades = Trades()
         self.settled_ns = 0
+        self.forgotten_ts = 0
         self.birth_ns = 0
         self.halt_reason = ""
         self.orders_sent = 0
@@ -162,9 +165,6 @@ class Store:
 
     def traded(self, book: BotBook | None, row: Traded) -> None:
         """An execution was counted."""
-        if row.symbol in self.unfit:
-            # What is written of it is in other lots; it is left as it is.
-            return
         self._rows.append(row)
         if book is None:
             self.steps_changed(self.ledgers[row.symbol])
@@ -176,8 +176,18 @@ class Store:
         if ledger.symbol not in self.unfit:
             self._rows.append(self._steps_of(ledger))
 
-    def settled(self, settled_ns: int) -> None:
-        """The executions up to then, by the exchange's clock, are counted."""
+    def settled(self, settled_ns: int, but: Collection[str] = ()) -> None:
+        """The executions up to then, by the exchange's clock, are counted, but for those of some instruments."""
+        for symbol, ledger in self.ledgers.items():
+            held_ns = (ledger.unsettled_ns or self.settled_ns) if symbol in but else 0
+            if ledger.unsettled_ns == held_ns:
+                continue
+            ledger.unsettled_ns = held_ns
+            if symbol in self.unfit:
+                self._steps[symbol] = msgspec.structs.replace(self._steps[symbol], unsettled_ns=held_ns)
+                self._rows.append(self._steps[symbol])
+            else:
+                self.steps_changed(ledger)
         self.settled_ns = settled_ns
         self._rows.append(Settled(settled_ns))
 
@@ -267,6 +277,7 @@ class Store:
             if order is None or order.finished_ns != finished_ns:
                 continue
             del self.orders[client_id]
+            self.forgotten_ts = max(self.forgotten_ts, order.local_ts)
             self.gaps.pop(client_id, None)
             self._dirty_orders.pop(client_id, None)
             order.cum_lots = order.executed_lots + order.written_off_lots
@@ -328,8 +339,7 @@ class Store:
             if symbol in self._steps:
                 yield self._steps[symbol]
             yield from waiting
-        for symbol, trade_id, side, exch_ns, has_fee in self.trades.rows():
-            yield Traded(symbol, trade_id, exch_ns, has_fee, "", side)
+        yield from self.trades.rows()
         yield from self.orders.values()
 
     def _steps_of(self, ledger: Ledger) -> Steps:
@@ -340,6 +350,7 @@ class Store:
             str(instrument.lot_size),
             ledger.other_lots,
             ledger.has_holding,
+            ledger.unsettled_ns,
         )
 
     def begin(self, now_ns: int) -> None:
@@ -362,7 +373,7 @@ class Store:
             elif isinstance(row, BotBook):
                 books[row.bot, row.symbol] = row
             elif isinstance(row, Traded):
-                self.trades.note(row.symbol, row.trade_id, row.exch_ns, row.has_fee, row.side)
+                self.trades.note(row.symbol, row.trade_id, row.exch_ns, row.has_fee, row.side, row.client_id)
             elif isinstance(row, BotRow):
                 self.bot(row.name).row = row
             elif isinstance(row, Steps):
@@ -398,6 +409,22 @@ class Store:
         books = sum(isinstance(row, BotBook) for row in rows)
         return books, sum(isinstance(row, Order) and not row.finished_ns for row in rows)
 
+    def state(self, name: str, ledger: Ledger) -> wire.State:
+        """A bot's account in an instrument.
+
+        Of an instrument whose rows are set aside it is the journal's, in the steps in which the journal has it.
+        """
+        for row in self._waiting.get(ledger.symbol, ()):
+            if isinstance(row, BotBook) and row.bot == name:
+                steps = self._steps[ledger.symbol]
+                instrument = msgspec.structs.replace(
+                    ledger.instrument,
+                    tick_size=Decimal(steps.tick_size),
+                    lot_size=Decimal(steps.lot_size),
+                )
+                return Ledger(instrument).state(row)
+        return ledger.state(ledger.book(name))
+
     def add_instrument(self, instrument: Instrument) -> None:
         """Make an instrument known, and restore what the journal holds of it.
 
@@ -429,9 +456,15 @@ class Store:
         if steps is not None:
             tick = Fraction(steps.tick_size) / Fraction(instrument.tick_size)
             lot = Fraction(steps.lot_size) / Fraction(instrument.lot_size)
+            ledger.unsettled_ns = steps.unsettled_ns
             other_lots = scaled(steps.other_lots, lot, symbol)
         books = [row for row in waiting if isinstance(row, BotBook)]
         positions = [scaled(book.position_lots, lot, symbol) for book in books]
+        for row in waiting:
+            if isinstance(row, Order) and row.gap_lots:
+                # What is missing of it could not be told from what was rounded.
+                scaled(row.cum_lots, lot, symbol)
+                scaled(row.done_lots, lot, symbol)
         # From here on nothing can fail.
         self._waiting.pop(symbol, None)
         if steps is not None:

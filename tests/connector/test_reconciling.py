@@ -228,6 +228,27 @@ async def test_fills_are_asked_for_from_when_that_symbol_was_asked_about_last(wo
     assert asked[-1] <= world.now_ns
 
 
+async def test_fills_that_were_fetched_but_not_taken_over_are_fetched_again(world_of):
+    world = world_of(["A", "B"], {"A": 5, "B": 5})
+    await world.reconciler._try()
+    since_ns = world.settled_ns
+    fetch = world.executions
+
+    async def fails_for_b(symbol, *args):
+        if symbol == "B":
+            raise HftdError("torn")
+        return await fetch(symbol, *args)
+
+    world.executions = fails_for_b
+    world.now_ns += 600 * S
+    await world.reconciler._try()
+    world.executions = fetch
+    world.asked.clear()
+    world.now_ns += 600 * S
+    await world.reconciler._try()
+    assert dict(world.asked)["A"] <= since_ns
+
+
 async def test_a_position_that_is_heard_of_for_the_first_time_has_its_fills_asked_for(world_of):
     world = world_of(["AUSDT", "BUSDT"], {"AUSDT": 5, "BUSDT": 5})
     world.symbols = list

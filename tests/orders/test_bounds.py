@@ -188,6 +188,10 @@ def test_what_fits_todays_lots_no_more_stays_in_the_journal_and_its_symbol_is_no
     assert "no whole number" in coarser.unfit[SYMBOL]
     coarser.add_instrument(msgspec.structs.replace(INSTRUMENT, lot_size=Decimal("0.003"), min_notional=5.0))
     assert not ledger.instrument.is_trading, "a new description does not make it fit"
+    # The bot's account is told as the journal has it, and what is executed meanwhile waits for steps that fit.
+    assert coarser.state("a", ledger).position == 0.004
+    coarser.settled(coarser.settled_ns + 10**12, but=[SYMBOL])
+    assert ledger.unsettled_ns == coarser.settled_ns - 10**12
     coarser.steps_changed(ledger)
     coarser.write()
     coarser.journal.rewrite(coarser.rows())
@@ -196,7 +200,28 @@ def test_what_fits_todays_lots_no_more_stays_in_the_journal_and_its_symbol_is_no
     again.add_instrument(INSTRUMENT)
     assert again.ledgers[SYMBOL].books["a"].position_lots == 4
     assert len(again.alive) == 1
+    assert again.ledgers[SYMBOL].unsettled_ns == ledger.unsettled_ns
     again.journal.close()
+
+
+def test_missing_executions_that_fit_todays_lots_no_more_are_not_rounded(kept):
+    place(kept, lots=10)
+    kept.exchange.fill(kept.exchange.open_orders()[0], 10)
+    kept.exchange.events.clear()
+    order = next(iter(kept.manager.store.alive.values()))
+    order.cum_lots = 10
+    kept.manager.store.touch(order)
+    kept.manager.store.write()
+    kept.manager.store.journal.close()
+    from daemon.orders.client_ids import ClientIds
+
+    for lot, is_unfit in (("0.003", True), ("0.001", False)):
+        store = stores.Store(ClientIds("t", 10), Journal.open(kept.path))
+        store.add_instrument(msgspec.structs.replace(INSTRUMENT, lot_size=Decimal(lot)))
+        assert (SYMBOL in store.unfit) == is_unfit
+        store.journal.rewrite(store.rows())
+        store.journal.close()
+    assert [one.gap_lots for one in store.orders.values()] == [10]
 
 
 def test_bots_without_anything_left_are_forgotten_beyond_a_number(monkeypatch):

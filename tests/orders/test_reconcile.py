@@ -1,7 +1,18 @@
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders.messages import BY_STREAM, CONFIRMED, Execution, Holding, Outcome, Query, Report
+from daemon.orders.messages import (
+    BY_STREAM,
+    CONFIRMED,
+    SET_ASIDE,
+    UNTOLD,
+    Execution,
+    Holding,
+    Outcome,
+    Query,
+    Report,
+)
 from daemon.orders.reconcile import DIFFERS_NS
 from hftd.constants import BUY, CANCELED, NEW, PARTIALLY_FILLED
 from tests.orders.model import INSTRUMENT, SYMBOL, TrueOrder
@@ -160,6 +171,24 @@ def test_executions_that_tell_no_client_id_wait_until_the_order_is_known(world):
     world.check()
 
 
+def test_an_execution_whose_order_the_exchange_does_not_find_yet_is_nobodys_until_it_does(world):
+    world.reconcile()
+    ids = world.manager.store.ids
+    client_id = ids.make("a", 3)
+    execution = Execution(
+        SYMBOL, "77", UNTOLD, "x77", BUY, 1000, 4, True, 0.01, "USDT", world.exchange.exch_ns
+    )
+    world.exchange.position_lots = 4
+    ledger = world.manager.store.ledgers[SYMBOL]
+    for known, position, others in ((UNTOLD, 0, 0), (client_id, 4, 0)):
+        world.advance(SECOND)
+        asked_ns = world.now_ns
+        one = msgspec.structs.replace(execution, client_id=known)
+        world.manager.reconcile([], [one], world.exchange.holdings(), asked_ns, world.now_ns + 1)
+        assert ledger.book("a").position_lots == position
+        assert ledger.other_lots == others
+
+
 def test_executions_that_are_not_to_be_had_are_written_off(world):
     place(world, lots=4)
     world.reconcile()
@@ -179,6 +208,45 @@ def test_executions_that_are_not_to_be_had_are_written_off(world):
     assert ledger.account_lots == 4, "the position is the exchange's"
     assert ledger.other_lots == 4
     assert world.manager.counters.differences == 1
+
+
+def missed_while_set_aside(world):
+    """An order that filled, while what the exchange says of the instrument can't all be taken over."""
+    place(world, lots=4)
+    world.reconcile()
+    world.exchange.fill(world.exchange.open_orders()[0], 4)
+    world.exchange.events.clear()
+    aside = msgspec.structs.replace(
+        INSTRUMENT, is_trading=False, trouble=SET_ASIDE, why="a fill is on no lot"
+    )
+    world.manager.on_instruments([aside], world.now_ns)
+    trades, world.exchange.trades = world.exchange.trades, []
+    for _ in range(200):
+        world.advance(SECOND)
+        world.tick()
+        world.reconcile()
+        world.flush()
+    return trades
+
+
+def test_executions_of_an_instrument_that_is_set_aside_are_not_written_off(world):
+    missed_while_set_aside(world)
+    assert world.manager.counters.written_off_lots == 0
+    assert world.manager.counters.differences == 0
+
+
+def test_a_restart_counts_the_executions_of_an_instrument_that_was_set_aside_however_long(kept):
+    trades = missed_while_set_aside(kept)
+    kept.exchange.trades = trades
+    kept.crash()
+    kept.manager.on_connection(True, kept.now_ns)
+    assert kept.manager.executions_since_ns(SYMBOL) < trades[0].exch_ns
+    kept.settle()
+    ledger = kept.manager.store.ledgers[SYMBOL]
+    assert ledger.books["a"].position_lots == ledger.account_lots == 4
+    assert kept.manager.counters.differences == 0
+    # From then on it is as the others.
+    assert kept.manager.executions_since_ns(SYMBOL) > trades[0].exch_ns
 
 
 def test_a_position_that_differs_is_published_when_it_stays_so(world):

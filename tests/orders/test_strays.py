@@ -268,7 +268,19 @@ def test_executions_of_journals_without_sides_count_for_both():
     assert trades.is_complete("X", "1", SELL)
     trades.note("X", "2", 5, True, BUY)
     assert not trades.knows("X", "2", SELL)
-    assert list(trades.rows()) == [("X", "1", 0, 5, True), ("X", "2", BUY, 5, True)]
+    assert list(trades.rows()) == [Traded("X", "1", 5, True), Traded("X", "2", 5, True, side=BUY)]
+
+
+def test_whose_an_execution_is_is_known_until_its_fee_is():
+    trades = Trades()
+    trades.note("X", "1", 5, False, BUY, "a1")
+    restored = Trades()
+    for row in trades.rows():
+        restored.note(row.symbol, row.trade_id, row.exch_ns, row.has_fee, row.side, row.client_id)
+    assert restored.whose("X", "1", BUY) == "a1"
+    assert restored.whose("X", "1", SELL) == ""
+    restored.note("X", "1", 5, True, BUY)
+    assert restored.whose("X", "1", BUY) == ""
 
 
 def test_sides_of_executions_survive_a_restart(kept):

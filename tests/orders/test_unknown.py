@@ -4,6 +4,7 @@ import pytest
 
 from daemon.orders.courier import GRACE_NS, OUTCOME_NS
 from daemon.orders.messages import REFUSED, UNKNOWN, Outcome, Query, Withdraw
+from daemon.orders.store import REMEMBER_NS
 from hftd.channel import wire
 from hftd.constants import (
     CANCELED,
@@ -13,6 +14,7 @@ from hftd.constants import (
     NONE,
     REASON_DISCONNECTED,
     REASON_EXCHANGE,
+    REASON_FORGOTTEN,
     REASON_MARGIN,
     REASON_NEVER_SENT,
     REASON_RATE_LIMIT,
@@ -251,6 +253,18 @@ def test_a_bot_that_asks_what_became_of_an_order_is_told(world):
     assert told(world) == [RESTS, GONE, (EXPIRED, 6, 0)]
     assert last(world).reason == REASON_NEVER_SENT
     assert last(world).local_ts == world.now_ns - MS
+
+
+def test_of_an_order_that_ended_long_ago_it_is_not_said_that_it_was_never_sent(world):
+    place(world)
+    world.exchange.fill(world.exchange.open_orders()[0], 10)
+    world.flush()
+    local_ts = world.bots["a"].orders[1].local_ts
+    world.advance(REMEMBER_NS + 1)
+    world.tick()
+    world.ask("a", wire.Inquire(NUMBER, 1, local_ts))
+    assert last(world).status == EXPIRED
+    assert last(world).reason == REASON_FORGOTTEN
 
 
 def test_a_bot_that_asks_about_an_order_with_a_request_under_way_is_told_when_that_ends(world):

@@ -16,6 +16,7 @@ from daemon.orders.client_ids import ClientIds, bot_hash
 from daemon.orders.journal import Steps, Traded, read_rows
 from daemon.orders.machine import Order
 from daemon.orders.manager import OrderManager
+from daemon.orders.messages import SET_ASIDE
 from daemon.orders.store import REMEMBER_NS
 from hftd.constants import CANCELED, EXPIRED, FILLED, NEW, PARTIALLY_FILLED, REJECTED
 from sim.exchange.binancefutures.desk import FORCED
@@ -316,8 +317,9 @@ def compare_manager(
     compare_orders(faults, truth, known, whose, forgotten)
     faults.expect(f"{whose}: open orders", sorted(store.alive), sorted(truth.open))
     for symbol, ledger in store.ledgers.items():
-        if symbol in store.unfit and symbol not in truth.symbols:
-            # Somebody else's, and set aside: what the journal has of it is in lots that do not fit today's.
+        is_aside = symbol in store.unfit or ledger.instrument.trouble == SET_ASIDE
+        if is_aside and symbol not in truth.symbols:
+            # Somebody else's, and set aside: what there is of it does not fit today's lots.
             continue
         position, lot = truth.positions.get(symbol, Decimal(0)), steps[symbol].lot
         faults.expect(f"{whose}: the account's position in {symbol}", ledger.account_lots * lot, position)

@@ -51,7 +51,7 @@ def test_connector_bots_journal_and_exchange_agree_after_everything_went_wrong(s
 @pytest.mark.timeout(1800)
 def test_they_agree_for_hundreds_of_seeds():
     faults = []
-    for result in run_seeds(range(1, 1 + MANY), os.cpu_count() or 1):
+    for result in run_seeds(range(1000, 1000 + MANY), os.cpu_count() or 1):
         faults += [f"seed {result.seed}: {one}" for one in result.faults]
     assert not faults, "python -m tests.soak --from SEED --seeds 1 repeats one:\n" + "\n".join(faults)
 

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from daemon.connector.limiter import Priority
-from daemon.orders.messages import BY_QUERY, Execution, Holding, Report
+from daemon.orders.messages import BY_QUERY, UNTOLD, Execution, Holding, Report
 from daemon.venues.binancefutures.account import (
     Balance,
     Commission,
@@ -222,6 +222,8 @@ class Queries:
                 # What the exchange reads may be behind its matching: of a young one it is asked again the next time.
                 if client_id or trade.time < now_ms - YOUNG_MS:
                     self.names.learn(symbol, exch_order_id, client_id)
+                else:
+                    client_id = UNTOLD
             try:
                 executions.append(execution_of(trade, client_id, self._steps))
             except WireError as error:

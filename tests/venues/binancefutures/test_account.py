@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders.messages import Execution, Holding, Instrument
+from daemon.orders.messages import UNTOLD, Execution, Holding, Instrument
 from daemon.venues.binancefutures.account import (
     Balance,
     TradeText,
@@ -262,7 +262,7 @@ async def test_a_fill_whose_order_is_too_young_to_be_found_is_asked_about_again(
 
     queries = Queries(Scripted(), steps, "hftd")
     since_ns = wall_ns() - 120 * 10**9
-    assert [one.client_id for one in await queries.executions("BTCUSDT", since_ns)] == ["", ""]
+    assert [one.client_id for one in await queries.executions("BTCUSDT", since_ns)] == ["", UNTOLD]
     found["is"] = True
     assert [one.client_id for one in await queries.executions("BTCUSDT", since_ns)] == ["", "ours"]
     assert asked == ["1", "2", "2"], "an old one that is not found is never found"
