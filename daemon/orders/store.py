@@ -392,11 +392,17 @@ class Store:
             self._waiting.setdefault(row.symbol, []).append(row)
 
     def waiting_positions(self, name: str) -> list[str]:
-        """Instruments that are not known yet and in which the journal has a position of a bot."""
+        """Instruments that are not traded yet, and in which a bot has a position in the journal, or orders that may make
+        one.
+        """
         return [
             symbol
             for symbol, rows in self._waiting.items()
-            if any(isinstance(row, BotBook) and row.bot == name and row.position_lots for row in rows)
+            if any(
+                row.position_lots if isinstance(row, BotBook) else not row.finished_ns or row.gap_lots
+                for row in rows
+                if row.bot == name
+            )
         ]
 
     def waiting_symbols(self) -> list[str]:

@@ -219,6 +219,7 @@ def test_missing_executions_that_fit_todays_lots_no_more_are_not_rounded(kept):
         store = stores.Store(ClientIds("t", 10), Journal.open(kept.path))
         store.add_instrument(msgspec.structs.replace(INSTRUMENT, lot_size=Decimal(lot)))
         assert (SYMBOL in store.unfit) == is_unfit
+        assert store.waiting_positions("a") == [SYMBOL] * is_unfit, "its end policy waits for them"
         store.journal.rewrite(store.rows())
         store.journal.close()
     assert [one.gap_lots for one in store.orders.values()] == [10]

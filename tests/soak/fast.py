@@ -32,6 +32,7 @@ from hftd.constants import (
     REASON_FORGOTTEN,
 )
 from hftd.types import event_dtype
+from sim.exchange.binancefutures.mishaps import STEPS
 from sim.exchange.binancefutures.outages import Rule
 from sim.exchange.chaos_config import ChaosSection
 from sim.exchange.config import LatencySection
@@ -442,6 +443,8 @@ class Soak:
     def _compare(self, result: Result, when: str) -> None:
         faults = Faults()
         truth = Truth(self.exchange.account.truth(), PREFIX, tuple(self.bots))
+        if "steps" in self.mishaps:
+            truth.rounded = {symbol: max(STEPS) * Decimal(FINEST[symbol]["lot_size"]) for symbol in TRADED}
         manager = self.trader.manager
         # By the clock that was furthest ahead.
         forgotten = self._forgotten = long_finished(self.path, self.now_ns + self._most_ahead_ns)

@@ -13,7 +13,7 @@ from sim.exchange.binancefutures.instruments import Instrument
 if TYPE_CHECKING:
     from sim.exchange.binancefutures.venue import Venue
 
-_STEPS: Final = (1, 1, 2, 5, 10)
+STEPS: Final = (1, 1, 2, 5, 10)
 """Of a grid's step."""
 _HALTS: Final = ("BREAK", "SETTLING", "PENDING_TRADING", "PRE_DELISTING", "TRADING_HALT")
 
@@ -63,8 +63,8 @@ class Mishaps:
     def change_steps(self, instrument: Instrument) -> None:
         """Finer or coarser steps, on the grid of the market."""
         numbers, s = self._chaos.of("steps"), instrument.section
-        tick = Decimal(s.grid_tick or s.tick_size) * numbers.choice(_STEPS)
-        lot = Decimal(s.grid_lot or s.lot_size) * numbers.choice(_STEPS)
+        tick = Decimal(s.grid_tick or s.tick_size) * numbers.choice(STEPS)
+        lot = Decimal(s.grid_lot or s.lot_size) * numbers.choice(STEPS)
         self._venue.change(
             instrument.symbol, {"tick_size": f"{tick:f}", "lot_size": f"{lot:f}", "min_qty": f"{lot:f}"}
         )
