@@ -392,8 +392,8 @@ class Store:
             self._waiting.setdefault(row.symbol, []).append(row)
 
     def waiting_positions(self, name: str) -> list[str]:
-        """Instruments that are not traded yet, and in which a bot has a position in the journal, or orders that may make
-        one.
+        """Instruments that are not traded yet, and in which the journal has a position of a bot, or orders that may
+        make one.
         """
         return [
             symbol

@@ -72,7 +72,7 @@ class Truth:
         bots: Their names.
 
     Attributes:
-        rounded: By instrument, the coarsest lot that it had, if steps changed.
+        rounded: By instrument, how far finished orders may be rounded, if steps changed.
         forced: By instrument, how much the exchange sold and bought of its own accord.
     """
 

@@ -444,7 +444,9 @@ class Soak:
         faults = Faults()
         truth = Truth(self.exchange.account.truth(), PREFIX, tuple(self.bots))
         if "steps" in self.mishaps:
-            truth.rounded = {symbol: max(STEPS) * Decimal(FINEST[symbol]["lot_size"]) for symbol in TRADED}
+            truth.rounded = {
+                symbol: 2 * max(STEPS) * Decimal(FINEST[symbol]["lot_size"]) for symbol in TRADED
+            }
         manager = self.trader.manager
         # By the clock that was furthest ahead.
         forgotten = self._forgotten = long_finished(self.path, self.now_ns + self._most_ahead_ns)
