@@ -42,7 +42,7 @@ COUNTED: Final = {
     "clock_failures": ("clock_unknown", "times the exchange's time could not be asked for: the log says why"),
     "user_stream_silent": (
         "user_stream_silent",
-        "times the account's stream said nothing of a confirmed order: it was connected anew",
+        "times the account's stream said nothing of an order or a fill: it was connected anew",
     ),
 }
 """Counters of a session that may not grow, with the key of their warning and what it says behind the number."""
