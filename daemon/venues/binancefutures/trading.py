@@ -36,6 +36,8 @@ CLOCK_AGAIN_S: Final = 5.0
 """The first wait after a failure to get the exchange's time."""
 _MISSED_AFTER_NS: Final = 5_000_000_000
 """A fill that the user data stream has not told after this was missed."""
+_SURELY_UP_NS: Final = 1_000_000_000
+"""A fill so long after the user data stream came up, by clocks that are compared, was to be told by it."""
 KEY_CODES: Final = frozenset({-1022, -2014, -2015})
 
 _log = structlog.get_logger("hftd.connector")
@@ -389,7 +391,7 @@ class Trading:
         found = await self._queries.executions(symbol, since_ns, is_counted)
         if is_counted is not none_is_counted and self._user.is_up:
             exchange_ns, now_ns = self._offset.corrected_ns, running_ns()
-            first_ns = max(self._missed_ns, exchange_ns(self._user.unbroken_ns) + _MISSED_AFTER_NS)
+            first_ns = max(self._missed_ns, exchange_ns(self._user.unbroken_ns) + _SURELY_UP_NS)
             last_ns = exchange_ns(now_ns) - _MISSED_AFTER_NS
             missed = [
                 one.exch_ns

@@ -115,7 +115,8 @@ async def test_a_user_stream_that_is_silent_about_a_confirmed_order_is_made_agai
 async def test_fills_that_the_user_stream_did_not_tell_make_it_anew_once(
     monkeypatch, at_s, is_counted, is_silent
 ):
-    monkeypatch.setattr(trading_module, "_MISSED_AFTER_NS", 50_000_000)
+    for name in ("_MISSED_AFTER_NS", "_SURELY_UP_NS"):
+        monkeypatch.setattr(trading_module, name, 50_000_000)
     venue, times = Venue(), []
     fill = {"symbol": "BTCUSDT", "id": 8, "orderId": 5, "side": "BUY", "price": "1", "qty": "1"}
     venue.rest_answers["GET userTrades"] = lambda request: [fill | {"time": times[0]}]
