@@ -435,6 +435,7 @@ class Trading:
         """What needs a person."""
         yield from self._queries.set_aside.warnings()
         yield from self._countdowns.warnings()
+        yield from self._incoming.warnings(running_ns())
 
     def statistics(self) -> dict[str, int]:
         """Counters, for ``hftd status``."""

@@ -55,6 +55,16 @@ async def test_nonsense_on_the_user_stream_is_counted_and_the_stream_goes_on():
         assert len(venue.users) == 1 and core.connections == [True]
 
 
+async def test_a_margin_call_is_a_warning_for_a_while(monkeypatch):
+    venue = Venue()
+    async with trading_with(venue) as (trading, _core):
+        assert list(trading.warnings()) == []
+        await venue.tell({"e": "MARGIN_CALL", "E": 9, "cw": "3.1", "p": [{"s": "BTCUSDT", "ps": "BOTH"}]})
+        await until(lambda: [one.key for one in trading.warnings()] == ["margin_call"], "the warning")
+        monkeypatch.setattr(incoming, "MARGIN_SHOWN_NS", 1)
+        assert list(trading.warnings()) == []
+
+
 async def test_a_fault_in_handling_one_event_does_not_end_the_stream():
     venue = Venue()
     async with trading_with(venue) as (trading, core):
