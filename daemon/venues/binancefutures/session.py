@@ -1,5 +1,6 @@
 """Binance USD-M Futures as a venue: market data and trading of one account, joined."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -9,7 +10,7 @@ import aiohttp
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.limiter import Limiter
 from daemon.connector.offset import ClockOffset
-from daemon.connector.supervise import Supervision, first_to_end
+from daemon.connector.supervise import Backoff, Supervision, first_to_end
 from daemon.connector.venue import Listener
 from daemon.orders.messages import (
     REFUSED,
@@ -23,12 +24,12 @@ from daemon.orders.messages import (
 )
 from daemon.venues.binancefutures.config import BinanceFuturesConfig
 from daemon.venues.binancefutures.contracts import ContractStream
-from daemon.venues.binancefutures.instruments import Contract
+from daemon.venues.binancefutures.instruments import Contract, WireError
 from daemon.venues.binancefutures.market import MarketSession
 from daemon.venues.binancefutures.queries import Queries
-from daemon.venues.binancefutures.rest import Rest
+from daemon.venues.binancefutures.rest import ExchangeError, FateUnknownError, NotSentError, Rest
 from daemon.venues.binancefutures.signing import make_signer
-from daemon.venues.binancefutures.trading import Trading
+from daemon.venues.binancefutures.trading import CLOCK_AGAIN_S, Trading
 from daemon.venues.binancefutures.trading_config import Handlers, TradingConfig, limits_of
 from daemon.warnings import Warn
 from hftd.channel.status import Connection, Used
@@ -36,6 +37,7 @@ from hftd.clock import running_ns, wall_ns
 from hftd.constants import REASON_DISCONNECTED
 from hftd.errors import ConfigError
 
+CLOCK_EVERY_S: Final = 60.0
 WEIGHTS: Final = tuple(limits_of("weight_1m", 2400, 60_000_000_000))
 """Until the exchange has said what they are."""
 
@@ -62,7 +64,8 @@ class BinanceFuturesSession:
         self._limiter = Limiter(WEIGHTS)
         self._offset = ClockOffset()
         self._listener = listener
-        rest = Rest(http, config.rest_url(), None, self._limiter, self._offset)
+        self._rest = rest = Rest(http, config.rest_url(), None, self._limiter, self._offset)
+        self._clock_backoff = Backoff(CLOCK_AGAIN_S, CLOCK_EVERY_S, seed + 8)
         self._queries = Queries(rest, {}, config.order_prefix)
         self.market = MarketSession(
             config,
@@ -183,9 +186,20 @@ class BinanceFuturesSession:
     async def run(self) -> None:
         """Keep all connections up until cancelled."""
         runs = [self.market.run(), self.contracts.run()]
-        if self.trading is not None:
-            runs.append(self.trading.run())
+        runs.append(self._keep_clock() if self.trading is None else self.trading.run())
         await first_to_end(*runs)
+
+    async def _keep_clock(self) -> None:
+        """Without trading nothing depends on the exchange's time, but a clock that is off spoils records."""
+        while True:
+            try:
+                await self._rest.sample_clock()
+            except (ExchangeError, NotSentError, FateUnknownError, WireError) as error:
+                wait_s = self._clock_backoff.next_s(error)
+            else:
+                self._clock_backoff.reset()
+                wait_s = CLOCK_EVERY_S
+            await asyncio.sleep(wait_s)
 
     def exchange_ns(self, now_ns: int) -> int:
         """A moment of ours by the exchange's clock."""

@@ -19,7 +19,7 @@ from daemon.venues.binancefutures.codes import LISTEN_KEY_CODE
 from daemon.venues.binancefutures.instruments import WireError
 from daemon.venues.binancefutures.rest import ExchangeError, FateUnknownError, NotSentError, Rest
 from daemon.venues.binancefutures.ws_api import WebSocket, open_websocket
-from hftd.clock import monotonic_ns
+from hftd.clock import monotonic_ns, running_ns
 from hftd.errors import HftdError
 
 REFRESH_S: Final = 1800.0
@@ -75,6 +75,8 @@ class UserStream:
         self._broken_why = ""
         self.received_ns = 0
         """When the last message came (monotonic)."""
+        self.unbroken_ns = 0
+        """Since when it is up without a gap (running time)."""
 
     def __repr__(self) -> str:
         return f"UserStream({self._url})"
@@ -106,6 +108,8 @@ class UserStream:
         self._reader = reader = asyncio.create_task(self._read(websocket), name="user stream")
         if old is not None and not old.done():
             self._retire(old)
+        else:
+            self.unbroken_ns = running_ns()
         supervision.up()
         self._on_up()
         end_ns = monotonic_ns() + int(self._life_s * 1e9)
