@@ -16,6 +16,7 @@ from sim.prepared.known import look_at
 from sim.prepared.layout import COMPLETE, KEEP_ALL
 from sim.prepared.preparing import parse_size, prepare_file
 from sim.prepared.source import Source
+from tests.forks import run
 from tests.sim.prepared.runs import WANTED, maker_on, on_disk, result_of, some_day
 
 
@@ -278,9 +279,7 @@ def test_what_is_no_size_is_said(text):
 
 
 def run_command(*arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "daemon.cli", *arguments], capture_output=True, text=True, check=False
-    )
+    done = run(["daemon.cli", *arguments])
     return done.returncode, done.stdout, done.stderr
 
 

@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -23,14 +22,15 @@ from sim.prepared.known import look_at
 from sim.prepared.preparing import prepare_file
 from sim.prepared.source import Source
 from sim.prepared.writer import claim
+from tests.forks import Forked
 from tests.sim.prepared.runs import WANTED, maker_on, on_disk, result_of, some_day
 
 ROOT = Path(__file__).parents[3]
 
 
 def start(mode, block_rows, *arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.sim.prepared.child", mode, str(block_rows), *map(str, arguments)],
+    return Forked(
+        ["tests.sim.prepared.child", mode, str(block_rows), *map(str, arguments)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
