@@ -167,6 +167,7 @@ def test_halt_and_resume_say_what_holds_now(fake, call):  # noqa: F811
 # Tap.
 
 
+@pytest.mark.thorough
 def test_a_tap_shows_the_chosen_rows_as_they_pass(fake, tmp_path):  # noqa: F811
     with tapping(
         "bf", "--symbol", "BTCUSDT", "--kind", "trade", "--count", "3", "--json", folder=tmp_path

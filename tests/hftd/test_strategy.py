@@ -243,6 +243,7 @@ def test_an_unedited_strategy_is_loaded_and_an_edited_one_is_compiled_again(tmp_
     assert process() == (True, [2], 800)
 
 
+@pytest.mark.thorough
 def test_a_broken_cache_is_made_again(tmp_path, process):
     write(tmp_path, "compiled_one.py", COMPILED.format(number=1))
     write(tmp_path, "helper_of_it.py", HELPER)

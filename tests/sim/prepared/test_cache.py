@@ -180,6 +180,7 @@ def test_what_other_code_made_is_never_read_and_is_taken_out_by_pruning(day, fol
     assert prepare(day).made
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "source", ["sim/engine/prepare.py", "sim/prepared/make.py", "sim/prepared/layout.py", "hftd/book.py"]
 )

@@ -80,6 +80,7 @@ def test_a_users_own_files_in_the_folder_outlive_pruning(own, limit_bytes, monke
     assert not torn.exists() and not old.exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("arguments", [["--prune"], ["--clear"], ["--max-size", "1B"], ["--check"]])
 def test_the_commands_leave_a_users_own_files_alone_and_say_that_there_are_some(own, arguments):
     before = content(own)
