@@ -435,7 +435,9 @@ def inline(function: _Function) -> _Function:
     """
     from numba import njit
 
-    made: Any = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    # Its types do not know of all its options.
+    compiler: Any = njit
+    made = compiler(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     # What numba's dispatcher does for a call from Python: it looks for an entry among those that were inserted, and
     # compiles one if there is none.
     made._insert = lambda *_, **__: None
