@@ -149,7 +149,9 @@ class CountsSelfTradesOnce(Trader):
     def _starts(self) -> None:
         trades = self.manager.store.trades
         note, is_complete = trades.note, trades.is_complete
-        trades.note = lambda symbol, trade_id, ns, has_fee, _side=0: note(symbol, trade_id, ns, has_fee, 0)  # type: ignore[method-assign]
+        trades.note = lambda symbol, trade_id, ns, has_fee, _side=0, client_id="": note(  # type: ignore[method-assign]
+            symbol, trade_id, ns, has_fee, 0, client_id
+        )
         trades.is_complete = lambda symbol, trade_id, _side=0: is_complete(symbol, trade_id, 0)  # type: ignore[method-assign]
 
 
