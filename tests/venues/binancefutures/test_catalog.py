@@ -8,23 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.orders.messages import BY_STREAM, DELISTED, NOT_TRADING, SET_ASIDE, STEPS_CHANGED
-from daemon.venues.binancefutures.account import (
-    execution_of,
-    read_balances,
-    read_holdings,
-    read_trades,
-)
+from daemon.session.catalog import Catalog, SetAside
+from daemon.session.errors import Odd, OddItemError, WireError
+from daemon.venues.binancefutures.account import execution_of, read_balances, read_holdings, read_trades
 from daemon.venues.binancefutures.contracts import read_contract
-from daemon.venues.binancefutures.instruments import (
-    Catalog,
-    Contract,
-    Odd,
-    OddItemError,
-    WireError,
-    read_exchange_info,
-)
+from daemon.venues.binancefutures.instruments import Contract, read_exchange_info
 from daemon.venues.binancefutures.orders import read_order, read_orders
-from daemon.venues.binancefutures.setaside import SetAside
 from daemon.venues.binancefutures.user import read_event
 
 from .test_orders import ORDER

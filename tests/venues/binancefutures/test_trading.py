@@ -7,7 +7,7 @@ import structlog
 from aiohttp import web
 
 from daemon.orders.messages import CONFIRMED
-from daemon.venues.binancefutures import incoming
+from daemon.session import incoming
 from daemon.venues.binancefutures.signing import make_signer
 from hftd import constants as c
 from hftd.errors import ConfigError
@@ -82,7 +82,7 @@ async def test_a_user_stream_that_breaks_is_made_again():
 
 async def test_the_listen_key_is_extended_and_a_dead_one_replaced():
     venue = Venue()
-    async with trading_with(venue, listen_key_every_s=0.1) as (_trading, _core):
+    async with trading_with(venue, extend_every_s=0.1) as (_trading, _core):
         await until(lambda: len(venue.extensions) >= 2, "extensions")
         venue.rest_answers["PUT listenKey"] = lambda request: web.json_response(
             {"code": -1125, "msg": "This listenKey does not exist."}, status=400
