@@ -113,6 +113,7 @@ def hftd() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    from daemon.cli.failing import run
+    from daemon.cli.failing import open_streams, run
 
+    open_streams()
     raise SystemExit(run(hftd, arguments))

@@ -16,6 +16,23 @@ BROKEN_PIPE = 141
 """As shells report a process that SIGPIPE ended."""
 
 
+def open_streams() -> None:
+    """Let the descriptors 0, 1 and 2 be open, if only to nowhere.
+
+    A process may be started with some of them closed. The next file to be opened, a journal or an exchange's socket,
+    would have the number of stderr then, and what libraries write there would go into it.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest number that is free: this one.
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            mode = "w" if descriptor else "r"
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
 def run(command: click.Command, arguments: list[str] | None = None) -> int:
     """Run a command; nothing but KeyboardInterrupt's relatives gets out of here as an exception.
 

@@ -9,6 +9,7 @@ import msgspec
 
 from daemon import log_writer
 from daemon.orders.manager import OrderManager
+from daemon.orders.messages import STEPS_CHANGED
 from daemon.warnings import Recent, Warn
 from hftd.channel import status
 from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS, MARKET_TAIL
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 DOWN_S: Final = 5.0
 """What comes back within this needs nobody."""
 MANY_RESYNCS: Final = 10
+REFRESHES_SHOWN: Final = 3
+"""The instruments could not be asked for so often in a row, which is within some seconds of the first time."""
 ROOM_MIN: Final = 256 << 20
 """Of the journal's disk: its two files, and the log for a while."""
 ROOM_EVERY_NS: Final = 10_000_000_000
@@ -42,7 +45,7 @@ COUNTED: Final = {
     "clock_failures": ("clock_unknown", "times the exchange's time could not be asked for: the log says why"),
     "user_stream_silent": (
         "user_stream_silent",
-        "times the account's stream said nothing of a confirmed order: it was connected anew",
+        "times the account's stream said nothing of an order or a fill: it was connected anew",
     ),
 }
 """Counters of a session that may not grow, with the key of their warning and what it says behind the number."""
@@ -185,12 +188,23 @@ def warnings_of(connector: "Connector") -> Iterator[Warn]:
         if market.unfused:
             yield Warn("unfused", f"{symbol}: {market.unfused} batches of rows could not be fused", symbol)
         if not market.is_valid:
+            instrument = bots.instruments.get(symbol)
+            is_stopped = instrument is not None and instrument.trouble == STEPS_CHANGED
+            why = (
+                "its steps have changed" if is_stopped else "it is being synchronised, or its feed is silent"
+            )
             yield Warn(
                 "book_not_valid",
-                f"{symbol}: the book is not valid: it is being synchronised, or its feed is silent",
+                f"{symbol}: the book is not valid: {why}",
                 symbol,
                 after_s=DOWN_S,
             )
+    if connector.refreshes_failed >= REFRESHES_SHOWN:
+        yield Warn(
+            "instruments_not_refreshed",
+            f"the exchange's instruments could not be asked for {connector.refreshes_failed} times in a row, so "
+            f"changes of steps and halts may go unheard: {connector.refresh_why}",
+        )
     instruments = bots.instruments
     used = {market.instrument.symbol for market in bots.books.markets()} | set(connector.orders.symbols())
     for symbol in sorted(used):

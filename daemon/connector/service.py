@@ -109,6 +109,9 @@ class Connector:
         self._directory = directory
         self._stopping = asyncio.Event()
         self._instruments_wanted = asyncio.Event()
+        self.refreshes_failed = 0
+        """How often in a row the instruments could not be asked for."""
+        self.refresh_why = ""
         self._journal: Journal | None = None
         self._presence: Presence | None = None
         self._rehearsal: Rehearsal | None = None
@@ -365,7 +368,10 @@ class Connector:
                 _log.warning("the instruments were not refreshed", why=str(error) or type(error).__name__)
                 self._instruments_wanted.set()
                 failure = error
+                self.refreshes_failed += 1
+                self.refresh_why = str(error) or type(error).__name__
             else:
+                self.refreshes_failed = 0
                 if self._take_over(instruments) or not is_wanted:
                     pauses.reset()
                 else:

@@ -7,7 +7,8 @@ account's position, so the bots that hold in its direction may not go on as if t
   proportion to what it holds. It is booked to them as an execution, so that position, balance and fees stay the
   account's.
 - A position that shrank without an execution to be had is one as well. (Executions of bots' own orders are known by
-  their orders' totals, and are waited for before a position is compared.)
+  their orders' totals, and are waited for before a position is compared.) It is booked at the price of the exchange's
+  own orders, if it told of these without the ids of trades, else at the best price.
 - The bot is told, with its position after it. Until a person has seen to it (`hftd resume`) its new orders in that
   instrument are refused but for those that only reduce, or the account is halted: `on_forced_close`.
 
@@ -24,7 +25,7 @@ import structlog
 from daemon.orders.account import BotBook, Forced, Ledger
 from daemon.orders.journal import Traded
 from daemon.orders.limits import AccountLimits
-from daemon.orders.messages import Execution
+from daemon.orders.messages import Execution, Report
 from daemon.orders.snapshot import Counters
 from daemon.orders.store import Store
 from daemon.orders.telling import Teller
@@ -36,10 +37,22 @@ if TYPE_CHECKING:
 
 SPLITS_MAX: Final = 1000
 """Executions whose fee is still to come are remembered with whose they are; the oldest are forgotten first."""
+HEARD_NS: Final = 60_000_000_000
+"""So long the price that was told of a forced close without the id of a trade is that of a position's difference."""
 TOLD_EVERY_NS: Final = 10_000_000_000
 """Bots are told of trades by hand in an instrument no more often than this."""
 
 _log = structlog.get_logger("hftd.orders")
+
+
+class _Heard(msgspec.Struct):
+    """What the exchange's own orders closed without the ids of trades: of one side in one instrument."""
+
+    side: int
+    client_id: str
+    at_ns: int
+    lots: int = 0
+    value: float = 0.0  # lots times price
 
 
 def split(ledger: Ledger, side: int, lots: int) -> list[tuple[BotBook, int]]:
@@ -79,6 +92,21 @@ class ForcedCloses:
         self._counters = counters
         self._splits: OrderedDict[tuple[str, str], list[tuple[str, float]]] = OrderedDict()
         self._told_ns: dict[str, int] = {}
+        self._heard: dict[str, _Heard] = {}  # by symbol
+
+    def heard(self, report: Report, now_ns: int) -> None:
+        """The exchange's own order closed something, and which trade it was is not told.
+
+        It may be in the list of executions all the same, so the position decides whether it is counted.
+        """
+        if report.forced_price <= 0.0 or report.symbol not in self._store.ledgers:
+            return
+        heard = self._heard.get(report.symbol)
+        if heard is None or heard.side != report.side or now_ns - heard.at_ns > HEARD_NS:
+            heard = self._heard[report.symbol] = _Heard(report.side, report.client_id, now_ns)
+        heard.at_ns = now_ns
+        heard.lots += report.forced_lots
+        heard.value += report.forced_lots * report.forced_price
 
     def execution(self, ledger: Ledger, execution: Execution, has_fee: bool, now_ns: int) -> None:
         """An execution of the exchange's own order, one that was not counted before."""
@@ -121,11 +149,16 @@ class ForcedCloses:
         side = SELL if sign > 0 else BUY
         parts = split(ledger, side, lost)
         tick = _price_tick(ledger, side)
+        price, client_id = 0.0, ""
+        heard = self._heard.pop(ledger.symbol, None)
+        if heard is not None and heard.side == side and now_ns - heard.at_ns <= HEARD_NS:
+            price, client_id = heard.value / heard.lots, heard.client_id
+            tick = round(price * ledger.tick_den / ledger.tick_num)
         for book, part in parts:
             execution = Execution(
                 symbol=ledger.symbol,
                 trade_id="",
-                client_id="",
+                client_id=client_id,
                 exch_order_id="",
                 side=side,
                 price_tick=tick,
@@ -134,6 +167,7 @@ class ForcedCloses:
                 fee=0.0,
                 fee_asset="",
                 exch_ns=ledger.last_execution_ns,
+                price=price,
                 is_forced=True,
             )
             self._book(ledger, book, execution, True, now_ns)
@@ -179,7 +213,7 @@ class ForcedCloses:
             bot=book.bot,
             symbol=ledger.symbol,
             qty=ledger.qty(execution.qty_lots),
-            price=ledger.price(execution.price_tick),
+            price=execution.price or ledger.price(execution.price_tick),
             client_id=execution.client_id,
             position=ledger.qty(book.position_lots),
         )

@@ -171,6 +171,8 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
         has_fee: False if the execution's fee is not known yet (a short form of the fill).
         reason: Why, where the exchange says so: a REASON_* of hftd.constants, 0 if not.
         is_off_grid: Its price, or the fill's, is on no tick; `price_tick` is the nearest.
+        forced_lots: What the exchange's own order closed just now, if that is told without the id of a trade
+            (`execution` is None then); at `forced_price`.
     """
 
     source: str
@@ -189,6 +191,8 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     has_fee: bool = True
     reason: int = 0
     is_off_grid: bool = False
+    forced_lots: int = 0
+    forced_price: float = 0.0
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):

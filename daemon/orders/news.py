@@ -388,6 +388,8 @@ class News:
             self._reconciler.heard(report, now_ns)
         if execution is not None:
             self._reconciler.count_apart(execution, report.has_fee, now_ns)
+        elif report.forced_lots:
+            self.forced.heard(report, now_ns)
         if ours is not None and _is_alive(report):
             # It may be alive: whether it is, the list of open orders says.
             self._reconciler.want(now_ns)

@@ -259,7 +259,7 @@ class Reconciler:
                     continue
                 adopted.append(report.client_id)
             self._news.take_report(report, now_ns, asked_ns)
-        self._strays.forget_unlisted(listed)
+        self._strays.forget_unlisted(listed, asked_ns)
         self._strays.listed([one for one in foreign if not store.is_ours(one.client_id)], now_ns)
         missed, deferred = self._count(executions, now_ns)
         if deferred or unasked:

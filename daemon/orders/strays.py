@@ -62,6 +62,7 @@ class _Stray(msgspec.Struct):
     why: str
     due_ns: int
     identity: int = 0  # of the connector that is gone; 0 for our own
+    seen_ns: int = 0  # when the exchange last listed it as one that can't be taken over
     tries: int = 0
     request: int = 0
 
@@ -109,9 +110,13 @@ class Strays:
         self, symbol: str, client_id: str, exch_order_id: str, why: str, now_ns: int, identity: int = 0
     ) -> None:
         """See to it that an open order ends."""
-        if client_id in self._strays or len(self._strays) >= STRAYS_MAX:
+        if (known := self._strays.get(client_id)) is not None:
+            known.seen_ns = now_ns
+        if known is not None or len(self._strays) >= STRAYS_MAX:
             return
-        self._strays[client_id] = _Stray(symbol, client_id, exch_order_id, why, now_ns, identity)
+        self._strays[client_id] = _Stray(
+            symbol, client_id, exch_order_id, why, now_ns, identity, seen_ns=now_ns
+        )
         _log.warning("an order is nobody's, and is cancelled", symbol=symbol, client_id=client_id, why=why)
 
     # --- The list of open orders --------------------------------------------------------------------------------
@@ -133,10 +138,14 @@ class Strays:
                 why = f"the connector {kin.name!r} does not run any more"
                 self.add(report.symbol, report.client_id, report.exch_order_id, why, now_ns, ours.identity)
 
-    def forget_unlisted(self, there: set[str]) -> None:
-        """Strays that the exchange lists no more have ended."""
-        for client_id in [one for one in self._strays if one not in there]:
-            self._end(self._strays[client_id])
+    def forget_unlisted(self, there: set[str], asked_ns: int) -> None:
+        """Strays that the exchange lists no more have ended.
+
+        Those that can't be read are not in the list `there`: they were heard of since it was asked for (`add`).
+        """
+        for client_id, stray in list(self._strays.items()):
+            if client_id not in there and stray.seen_ns < asked_ns:
+                self._end(stray)
 
     def heard(self, report: Report, now_ns: int) -> None:
         """The exchange told of an order that is not this connector's: whose it is, runs or has run just now."""

@@ -280,11 +280,16 @@ class SetAside:
         said = ", ".join(
             f"{count} {kind if count == 1 else _PLURALS.get(kind, kind)}" for kind, count in kinds.items()
         )
+        text = (
+            f"{said} of the exchange cannot be taken over and {'is' if len(items) == 1 else 'are'} set aside "
+            f"({items[0].why[:160]})"
+        )
+        if not items[0].symbol:
+            return text
         is_known = items[0].symbol in self._catalog.steps
         blocked = "orders in it are refused" if is_known else "it is not traded here"
         return (
-            f"{said} of the exchange cannot be taken over and {'is' if len(items) == 1 else 'are'} set aside "
-            f"({items[0].why[:160]}); {blocked}. End them at the exchange; if the exchange has changed the symbol, "
+            f"{text}; {blocked}. End them at the exchange; if the exchange has changed the symbol, "
             "restart the connector"
         )
 

@@ -1,7 +1,7 @@
 """What comes in from the exchange, on its way to order management: replies and user events."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -16,12 +16,16 @@ from daemon.session.errors import Odd, OddItemError, WireError
 from daemon.session.facts import AccessExpired, Balance, Error, Handlers, OrderFacts, Reply
 from daemon.session.questions import OrderNames
 from daemon.session.rest import Rest
+from daemon.warnings import Warn
 from hftd.clock import monotonic_ns, running_ns
 
 LOGGED_BYTES_MAX: Final = 2000
 FIRST_EVENT_S: Final = 10.0
 """An order that is confirmed shows on the user data stream within this, or the stream is taken for dead."""
 _RECENT_NS: Final = 1_000_000_000
+MARGIN_CALL: Final = "MARGIN_CALL"
+MARGIN_SHOWN_NS: Final = 900_000_000_000
+"""A margin call is a warning for so long: that it is over is not told."""
 
 _log = structlog.get_logger("hftd.connector")
 
@@ -74,6 +78,8 @@ class Incoming:
         self.order_limits: dict[str, int] = {}
         """The exchange's limits on orders, by the limiter's names."""
         self.counts: Counter[str] = Counter()
+        self.margin_call_ns = 0
+        """When the exchange last warned of a liquidation (running time); 0 for never."""
 
     # ---- replies
 
@@ -186,12 +192,24 @@ class Incoming:
                     self._on_key_expired()
                 else:
                     self.counts["other_events"] += 1
+                    if event.name == MARGIN_CALL:
+                        self.margin_call_ns = running_ns()
+                        _log.error("the exchange warns that the account's margin is nearly used up")
             except Exception:
                 # A fault of ours in one event must not end the stream for all others.
                 self.counts["failed_events"] += 1
                 _log.exception(
                     "an event could not be handled", what=self.redacted(repr(event))[:LOGGED_BYTES_MAX]
                 )
+
+    def warnings(self, now_ns: int) -> Iterator[Warn]:
+        """What the exchange told that needs a person."""
+        if self.margin_call_ns and now_ns - self.margin_call_ns < MARGIN_SHOWN_NS:
+            yield Warn(
+                "margin_call",
+                "the exchange warns that the account's margin is nearly used up, and may close its positions: move "
+                "money to the futures wallet, or reduce them",
+            )
 
     def is_user_stream_silent(self, now_ns: int) -> bool:
         """Whether an order was confirmed long ago (monotonic time) and the stream has said nothing since."""

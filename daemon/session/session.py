@@ -1,11 +1,13 @@
 """One account at one exchange: market data and trading, joined. What the exchange is, its folder says."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.offset import ClockOffset
-from daemon.connector.supervise import Supervision, first_to_end
+from daemon.connector.supervise import Backoff, Supervision, first_to_end
 from daemon.connector.venue import Listener
 from daemon.orders.messages import (
     REFUSED,
@@ -18,14 +20,19 @@ from daemon.orders.messages import (
     Report,
 )
 from daemon.session.catalog import Catalog
+from daemon.session.errors import EXPECTED
 from daemon.session.facts import OrderFacts
 from daemon.session.market import MarketSession
 from daemon.session.questions import Questions
-from daemon.session.trading import Trading
+from daemon.session.rest import Rest
+from daemon.session.trading import CLOCK_AGAIN_S, Trading
 from daemon.warnings import Warn
 from hftd.channel.status import Connection, Used
 from hftd.clock import running_ns, wall_ns
 from hftd.constants import REASON_DISCONNECTED
+
+CLOCK_EVERY_S: Final = 60.0
+"""How often the exchange's time is asked for without credentials."""
 
 
 class AccountSession:
@@ -33,6 +40,7 @@ class AccountSession:
 
     Args:
         facts: How orders are sent.
+        rest: Requests without credentials.
         market: Market data.
         trading: None without credentials.
         questions: What is asked without credentials.
@@ -40,11 +48,13 @@ class AccountSession:
         offset: Of the exchange's clock.
         listener: Whom to tell.
         others: What else runs.
+        seed: Of waits.
     """
 
     def __init__(
         self,
         facts: OrderFacts,
+        rest: Rest,
         market: MarketSession,
         trading: Trading | None,
         questions: Questions,
@@ -52,8 +62,11 @@ class AccountSession:
         offset: ClockOffset,
         listener: Listener,
         others: Sequence[Callable[[], Awaitable[None]]] = (),
+        seed: int = 0,
     ) -> None:
         self._facts = facts
+        self._rest = rest
+        self._clock_backoff = Backoff(CLOCK_AGAIN_S, CLOCK_EVERY_S, seed)
         self.market = market
         self.trading = trading
         self._questions = questions
@@ -126,9 +139,20 @@ class AccountSession:
     async def run(self) -> None:
         """Keep all connections up until cancelled."""
         runs = [self.market.run(), *(run() for run in self._others)]
-        if self.trading is not None:
-            runs.append(self.trading.run())
+        runs.append(self._keep_clock() if self.trading is None else self.trading.run())
         await first_to_end(*runs)
+
+    async def _keep_clock(self) -> None:
+        """Without trading nothing depends on the exchange's time, but a clock that is off spoils records."""
+        while True:
+            try:
+                await self._rest.sample_clock()
+            except EXPECTED as error:
+                wait_s = self._clock_backoff.next_s(error)
+            else:
+                self._clock_backoff.reset()
+                wait_s = CLOCK_EVERY_S
+            await asyncio.sleep(wait_s)
 
     def exchange_ns(self, now_ns: int) -> int:
         """A moment of ours by the exchange's clock."""

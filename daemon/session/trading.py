@@ -35,6 +35,10 @@ RECV_WINDOW_MS_MAX: Final = 60_000
 LIFE_S: Final = 86_400.0
 """The exchange closes a connection after this; ours are replaced before."""
 EXTEND_S: Final = 1800.0
+_MISSED_AFTER_NS: Final = 5_000_000_000
+"""A fill that the user data stream has not told after this was missed."""
+_SURELY_UP_NS: Final = 1_000_000_000
+"""A fill so long after the user data stream came up, by clocks that are compared, was to be told by it."""
 
 _log = structlog.get_logger("hftd.connector")
 
@@ -172,6 +176,7 @@ class Trading:
         self._life_s = life_s
         self._is_up = False
         self._is_ready = False
+        self._missed_ns = 0  # the newest fill (exchange time) for which the user stream was made anew
         self._tasks: set[asyncio.Task[None]] = set()  # replaced sockets on their way out
         self.orders_supervision = Supervision("orders")
         self.user_supervision = Supervision("user data")
@@ -430,8 +435,26 @@ class Trading:
     async def executions(
         self, symbol: str, since_ns: int, is_counted: Callable[[str, str, int], bool] = none_is_counted
     ) -> list[Execution]:
-        """The fills of a symbol since a moment of the exchange's clock, oldest first, up to three months back."""
-        return await self._queries.executions(symbol, since_ns, is_counted)
+        """The fills of a symbol since a moment of the exchange's clock, oldest first, up to three months back.
+
+        One that happened while the user data stream was up, and that nobody has counted, shows that the stream is
+        open and does not tell: it is connected anew.
+        """
+        found = await self._queries.executions(symbol, since_ns, is_counted)
+        if is_counted is not none_is_counted and self._user.is_up:
+            exchange_ns, now_ns = self._offset.corrected_ns, running_ns()
+            first_ns = max(self._missed_ns, exchange_ns(self._user.unbroken_ns) + _SURELY_UP_NS)
+            last_ns = exchange_ns(now_ns) - _MISSED_AFTER_NS
+            missed = [
+                one.exch_ns
+                for one in found
+                if first_ns < one.exch_ns < last_ns and not is_counted(symbol, one.trade_id, one.side)
+            ]
+            if missed:
+                self._missed_ns = max(missed)
+                self.counts["user_stream_silent"] += 1
+                self._user.abort("there were fills, and the user data stream said nothing of them")
+        return found
 
     async def holdings(self) -> list[Holding]:
         """The positions; a symbol that is not listed is flat."""
@@ -464,6 +487,7 @@ class Trading:
         """What needs a person."""
         yield from self._queries.set_aside.warnings()
         yield from self._countdowns.warnings()
+        yield from self._incoming.warnings(running_ns())
 
     def statistics(self) -> dict[str, int]:
         """Counters, for ``hftd status``."""

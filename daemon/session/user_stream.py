@@ -11,7 +11,7 @@ from daemon.connector.supervise import Backoff, ConnectionBrokenError, Supervisi
 from daemon.session.errors import ExchangeError, FateUnknownError, NotSentError, WireError
 from daemon.session.facts import RestFacts
 from daemon.session.order_socket import WebSocket, open_websocket
-from hftd.clock import monotonic_ns
+from hftd.clock import monotonic_ns, running_ns
 from hftd.errors import HftdError
 
 AGAIN_S: Final = 60.0
@@ -102,6 +102,8 @@ class UserStream:
         self._broken_why = ""
         self.received_ns = 0
         """When the last message came (monotonic)."""
+        self.unbroken_ns = 0
+        """Since when it is up without a gap (running time)."""
 
     def __repr__(self) -> str:
         return f"UserStream(is_up={self.is_up})"
@@ -145,6 +147,8 @@ class UserStream:
         self._reader = reader = asyncio.create_task(self._read(websocket), name="user stream")
         if old is not None and not old.done():
             self._retire(old)
+        else:
+            self.unbroken_ns = running_ns()
         supervision.up()
         self._on_up()
         end_ns = monotonic_ns() + int(self._life_s * 1e9)

@@ -32,7 +32,7 @@ from hftd.json_numbers import integer
 from hftd.native import load_u8
 from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
 from sim.convert import bybit
-from sim.convert.arrange import NEVER, Start
+from sim.convert.arrange import LOOK_SIZE, NEVER, Start
 from sim.convert.bybit import read_message
 from sim.convert.bybitbook import own_at, own_dtype
 from sim.convert.csv import Table, column, next_line, open_table, said_latency, table_start
@@ -78,7 +78,9 @@ _SELL_UPPER: Final = text_key("Sell")
 _BUY: Final = text_key("buy")
 _BUY_UPPER: Final = text_key("Buy")
 
-_SENT: Final = re.compile(rb'"ts"\s*:\s*(\d{13})\b')
+_TIMES: Final = re.compile(rb'"c?ts"\s*:\s*(\d{13})\b')
+_NEAR_NS: Final = 1_800_000_000_000
+"""A time at a file's beginning that is farther from the middle one there is wrong."""
 _SECOND_NS: Final = 1_000_000_000
 _MS_NS: Final = 1_000_000
 
@@ -172,6 +174,9 @@ def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
         return -1
     if start.startswith(b"{") or not text:
         scan.record["table"] = _BOOKS
+        # What the first message's times are compared with.
+        first_ts = _first_ts(text[:LOOK_SIZE])
+        scan.own["sent_ts"] = 0 if first_ts == NEVER else first_ts
         return 0
     size = open_table(scan, text, at_end, path, TABLES)
     named = _FILE_NAME.match(path.name)
@@ -182,11 +187,19 @@ def open_input(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
     return size
 
 
+def _first_ts(text: bytes) -> int:
+    """The first time of messages, ns, that is near the others; `NEVER` if there is none."""
+    times = [int(found) * _MS_NS for found in _TIMES.findall(text)]
+    if not times:
+        return NEVER
+    middle = sorted(times)[len(times) // 2]
+    return next(one for one in times if abs(one - middle) <= _NEAR_NS)
+
+
 def look(text: bytes, at_end: bool, part: Part) -> Start:
     """Books come before trades; see `Venue.look`. At equal times rows keep that order, as HftBacktest has it."""
     if text.lstrip().startswith(b"{"):
-        found = _SENT.search(text)
-        return Start(first_ts=int(found[1]) * _MS_NS if found else NEVER)
+        return Start(first_ts=_first_ts(text))
     return Start(rank=1, first_ts=table_start(open_input, text, at_end, part.path, _TIME, own_dtype)[1])
 
 

@@ -42,6 +42,16 @@ _CHECKSUM: Final = Other(
     "a checksum of another file, and no data",
     "leave it out of the inputs: name the .zip files, such as BTCUSDT-*.zip",
 )
+_NO_DOWNLOAD: Final = (
+    "download it again, and look at what the server says: is the name right, the key, the date?"
+)
+_PAGE: Final = Other(
+    "a page (HTML or XML), such as a server's message that there is no such file", _NO_DOWNLOAD
+)
+_ANSWER: Final = Other("a server's message of an error, and no data", _NO_DOWNLOAD)
+_ERROR: Final = re.compile(
+    rb'\{\s*"(?:error|errors|message|msg|detail|code|status|statusCode|success|retCode|ret_code)"\s*:[^\n]{0,2000}\}\s*\Z'
+)
 _BY_NAME: Final = (
     (re.compile(r"-bookDepth-"), "bookDepth"),
     (
@@ -164,6 +174,10 @@ def what_is(text: bytes, path: Path) -> Other | None:
     line = text[: text.find(b"\n") if b"\n" in text else len(text)].strip()
     if path.name.upper().endswith(".CHECKSUM") or re.fullmatch(rb"[0-9a-fA-F]{32,128}\s+\*?\S+", line):
         return _CHECKSUM
+    if re.match(rb"(?:\xef\xbb\xbf)?\s*<[!?a-zA-Z]", text):
+        return _PAGE
+    if _ERROR.match(text.strip()):
+        return _ANSWER
     for pattern, name in _BY_NAME:
         if pattern.search(path.name):
             return _BINANCE[name]

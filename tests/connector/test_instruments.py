@@ -2,7 +2,7 @@
 
 import json
 
-from daemon.connector import report
+from daemon.connector import report, service
 from hftd.channel import wire
 from hftd.constants import EXPIRED, REASON_NOT_TRADING
 
@@ -108,6 +108,18 @@ async def test_a_refusal_for_a_step_has_the_instruments_asked_for_at_once(tmp_pa
         incoming = whole.connector.session.trading._incoming
         incoming.on_outcome(Outcome(10**9, REFUSED, REASON_FILTER, "400 -4014", code=-4014))
         await whole.until(lambda: changed.calls == 1)
+
+
+async def test_instruments_that_can_not_be_asked_for_are_a_warning_until_they_can(tmp_path, monkeypatch):
+    monkeypatch.setattr(service, "INSTRUMENTS_PAUSE_S", 0.02)
+    async with running(tmp_path) as whole:
+        changed = Changed(whole)
+        await whole.until_valid()
+        changed.change = lambda info: info.pop("symbols")
+        whole.connector.on_instruments_wanted()
+        await whole.until(lambda: ("instruments_not_refreshed", "") in keys(whole))
+        changed.change = lambda info: None
+        await whole.until(lambda: ("instruments_not_refreshed", "") not in keys(whole))
 
 
 async def test_prices_on_no_tick_make_the_book_not_valid_and_it_heals(tmp_path):

@@ -5,6 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
+from daemon.connector.report import status_of
 from hftd.bot.bot import Bot, Instrument
 from hftd.channel import status, wire
 from hftd.channel.asking import ask
@@ -96,7 +97,8 @@ async def test_sigterm_ends_the_leases_as_the_bots_asked_for_before_it_leaves(tm
 
 
 async def test_market_data_alone_needs_no_keys_and_orders_are_refused(tmp_path):
-    async with running(tmp_path, has_keys=False):
+    exchange = exchange_config(exchange=ServerSection(clock_offset_ms=-45_000))
+    async with running(tmp_path, has_keys=False, exchange=exchange) as whole:
 
         def look():
             with bot_of() as bot:
@@ -109,6 +111,8 @@ async def test_market_data_alone_needs_no_keys_and_orders_are_refused(tmp_path):
                 return bot.orders(0).get(5).status
 
         assert await in_thread(look) != NEW
+        # What is recorded should have the right time all the same.
+        await whole.until(lambda: "clock_off" in {one.key for one in status_of(whole.connector).alerts})
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,22 @@ def test_a_closed_pipe_is_no_error(environment, folder):
     assert done.stdout.strip() in ("0", "141")
 
 
+def test_a_command_without_standard_streams_takes_no_file_for_one(environment, folder):
+    code = """
+import os, sys
+from daemon.cli.failing import open_streams
+open_streams()
+file = os.open("journal", os.O_CREAT | os.O_WRONLY)
+for descriptor in (1, 2):
+    os.write(descriptor, b"what a library says")
+print("on stdout", flush=True)
+print("on stderr", file=sys.stderr, flush=True)
+raise SystemExit(0 if file > 2 and os.path.getsize("journal") == 0 and sys.stdin.read() == "" else 1)
+"""
+    closed = ["sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh", sys.executable, "-c", code]
+    assert subprocess.run(closed, cwd=folder, env=environment).returncode == 0
+
+
 def test_the_json_of_a_process_is_its_whole_stdout_and_its_progress_goes_to_stderr(hftd):
     done = hftd("replay", "--date", "20220831", "--json")
     assert json.loads(done.stdout)["rows"] == 1000

@@ -223,3 +223,46 @@ def test_a_bot_that_is_being_flattened_does_not_sell_what_the_exchange_has_sold(
 
 def test_the_code_of_the_alert_is_none_that_a_strategy_would_choose():
     assert ALERT_FORCED_CLOSE < 0
+
+
+@pytest.mark.parametrize(
+    ("told", "price"),
+    [
+        ([(20, 57.0), (40, 54.0)], 55.0),
+        ([(60, 57.03)], 57.03),
+        ([], 95.0),
+        ([(60, 0.0)], 95.0),
+    ],
+)
+def test_a_forced_close_without_the_id_of_a_trade_is_booked_once_at_the_price_that_was_told(told, price):
+    world = holding_world({"a": 60})
+    world.manager.on_book(NUMBER, 950, 960, True, world.now_ns)
+    for lots, at in told:
+        report = Report(
+            BY_STREAM, "autoclose-9", "99", SYMBOL, SELL, LIMIT, 3, FILLED, 900, lots, lots, world.exchange.exch_ns,
+            reason=REASON_LIQUIDATION, forced_lots=lots, forced_price=at,
+        )  # fmt: skip
+        world.manager.on_report(report, world.now_ns)
+    assert positions(world) == {"a": 60}, "the list of executions may have it"
+    world.exchange.position_lots = 0
+    world.manager.on_holding(Holding(SYMBOL, 0, 0.0, world.exchange.exch_ns), world.now_ns)
+    world.advance(3 * SECOND)
+    world.reconcile()
+    assert positions(world) == {"a": 0}
+    assert world.bots["a"].state.balance == pytest.approx(0.06 * (price - 100.0))
+
+
+def test_the_price_of_one_forced_close_is_not_that_of_a_later_one():
+    world = holding_world({"a": 60})
+    world.manager.on_book(NUMBER, 950, 960, True, world.now_ns)
+    report = Report(
+        BY_STREAM, "autoclose-9", "99", SYMBOL, SELL, LIMIT, 3, FILLED, 900, 10, 10, world.exchange.exch_ns,
+        forced_lots=10, forced_price=57.0,
+    )  # fmt: skip
+    world.manager.on_report(report, world.now_ns)
+    world.advance(61 * SECOND)
+    world.exchange.position_lots = 0
+    world.manager.on_holding(Holding(SYMBOL, 0, 0.0, world.exchange.exch_ns), world.now_ns)
+    world.advance(3 * SECOND)
+    world.reconcile()
+    assert world.bots["a"].state.balance == pytest.approx(0.06 * (95.0 - 100.0))

@@ -10,7 +10,7 @@ from daemon.orders.client_ids import ClientIds
 from daemon.orders.journal import Journal, Traded
 from daemon.orders.limits import AccountLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import BY_STREAM, STEPS_CHANGED, UNKNOWN, Outcome, Place, Withdraw
+from daemon.orders.messages import BY_STREAM, REFUSED, STEPS_CHANGED, UNKNOWN, Outcome, Place, Withdraw
 from daemon.orders.strays import Kin
 from hftd.constants import BUY, CANCELED, REASON_NOT_TRADING, SELL
 from tests.orders.model import INSTRUMENT, SECOND, SYMBOL
@@ -213,6 +213,25 @@ def test_a_cancel_of_a_stray_is_repeated_with_longer_and_longer_pauses():
         world.requests.clear()
     sent = sum(type(one) is Withdraw for one in world.commands)
     assert 5 <= sent <= 12
+
+
+def test_a_stray_that_is_listed_again_and_again_keeps_its_pauses():
+    world = Connector()
+    client_id = ClientIds("t", 9, A).make("a", 7)
+    for second in range(60):
+        # As a reconciliation goes: what can't be read is told while the list is fetched, and is not in it.
+        asked_ns = world.now_ns
+        world.advance(SECOND // 2)
+        if second < 50:
+            world.manager.on_stray(SYMBOL, client_id, "1", world.now_ns)
+        world.manager.reconcile((), (), (), asked_ns, world.now_ns)
+        assert len(world.manager.strays) == (second < 50)
+        world.tick()
+        for command, _, _ in world.requests:
+            world.manager.on_outcome(Outcome(command.request, REFUSED, REASON_NOT_TRADING), world.now_ns)
+        world.requests.clear()
+        world.advance(SECOND // 2)
+    assert 5 <= sum(type(one) is Withdraw for one in world.commands) <= 10
 
 
 # --- Instruments that change ----------------------------------------------------------------------------------------

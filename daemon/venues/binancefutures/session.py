@@ -64,6 +64,7 @@ class BinanceFuturesSession(AccountSession):
         )
         super().__init__(
             ORDERS,
+            rest,
             market,
             None,
             Queries(rest, {}, config.order_prefix),
@@ -71,6 +72,7 @@ class BinanceFuturesSession(AccountSession):
             offset,
             listener,
             [self.contracts.run],
+            seed + 8,
         )
         if credentials.are_there:
             self.trading = self._trading(config, credentials, http, seed)

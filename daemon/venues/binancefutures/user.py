@@ -12,7 +12,8 @@
     {"e":"listenKeyExpired","E":..,"listenKey":".."}
 
 `x` is what happened (NEW, TRADE, CANCELED, EXPIRED, AMENDMENT, CALCULATED), `X` the order's state after it; `l`, `L`
-the last fill, `z` all fills, `t` the trade's id (0 for none), `n`, `N` its fee, `m` maker, `er` why it expired.
+the last fill, `z` all fills, `ap` their average price, `t` the trade's id (0 for none, which a liquidation's may be),
+`n`, `N` its fee, `m` maker, `er` why it expired.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,6 +48,7 @@ class _Order(msgspec.Struct, frozen=True):
     f: str = "GTC"
     l: str = "0"  # noqa: E741 - the exchange's names
     L: str = "0"
+    ap: str = "0"
     n: str | None = "0"
     N: str | None = ""
     T: Ms = 0
@@ -182,6 +184,9 @@ def _order_report(event: _OrderTradeUpdate, steps: Steps) -> Report:
     last_lots = lots_of(steps, order.l)
     price_tick, exact = price_of(steps, order.p)
     execution = None
+    is_forced_fill = last_lots > 0 and (
+        order.x == "CALCULATED" or (order.x == "TRADE" and is_forced(order.c))
+    )
     if order.x in ("TRADE", "CALCULATED") and last_lots > 0 and order.t > 0:
         last_tick, last_exact = price_of(steps, order.L)
         exact = exact or last_exact
@@ -198,7 +203,7 @@ def _order_report(event: _OrderTradeUpdate, steps: Steps) -> Report:
             fee_asset=order.N or "",
             exch_ns=exch_ns,
             price=last_exact,
-            is_forced=order.x == "CALCULATED" or is_forced(order.c),
+            is_forced=is_forced_fill,
         )
     return Report(
         source=BY_STREAM,
@@ -216,6 +221,8 @@ def _order_report(event: _OrderTradeUpdate, steps: Steps) -> Report:
         execution=execution,
         reason=_reason(order),
         is_off_grid=exact != 0.0,
+        forced_lots=last_lots if is_forced_fill and execution is None else 0,
+        forced_price=float_of(order.L) or float_of(order.ap) if is_forced_fill else 0.0,
     )
 
 
@@ -241,20 +248,25 @@ def _lite_report(event: _TradeLite, steps: Steps) -> Report:
     side, exch_ns = SIDES[event.S], event.T * _MS_NS
     price_tick, exact = price_of(steps, event.p)
     last_tick, last_exact = price_of(steps, event.L)
-    execution = Execution(
-        symbol=event.s,
-        trade_id=str(event.t),
-        client_id=event.c,
-        exch_order_id=str(event.i),
-        side=side,
-        price_tick=last_tick,
-        qty_lots=lots_of(steps, event.l),
-        is_maker=event.m,
-        fee=0.0,
-        fee_asset="",
-        exch_ns=exch_ns,
-        price=last_exact,
-        is_forced=is_forced(event.c),
+    is_forced_fill, last_lots = is_forced(event.c), lots_of(steps, event.l)
+    execution = (
+        None
+        if event.t <= 0
+        else Execution(
+            symbol=event.s,
+            trade_id=str(event.t),
+            client_id=event.c,
+            exch_order_id=str(event.i),
+            side=side,
+            price_tick=last_tick,
+            qty_lots=last_lots,
+            is_maker=event.m,
+            fee=0.0,
+            fee_asset="",
+            exch_ns=exch_ns,
+            price=last_exact,
+            is_forced=is_forced_fill,
+        )
     )
     return Report(
         source=BY_STREAM,

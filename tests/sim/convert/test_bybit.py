@@ -20,6 +20,13 @@ def converted(tmp_path, lines, **options):
     return report, read_events(tmp_path / "out.npz")
 
 
+def history_of(tmp_path, lines):
+    """The same messages as Bybit's own history has them: without local times."""
+    path = packed(tmp_path / "books.data.gz", [line.split(b" ", 1)[1] for line in lines])
+    report = convert([path], tmp_path / "out.npz", venue="bybithistory", options=Options(latency_ns=1))
+    return report, read_events(tmp_path / "out.npz")
+
+
 def in_messages(rows):
     """Depth rows as they were received."""
     return rows[(rows["ev"] & KIND_MASK != TRADE_EVENT) & (rows["ev"] & (1 << 30) != 0)]
@@ -56,6 +63,23 @@ def test_a_later_snapshot_leaves_no_level_of_the_book_before(tmp_path):
     clears = rows[rows["ev"] & KIND_MASK == DEPTH_CLEAR_EVENT]
     assert len(clears) == 2
     assert not (clears["ev"] & BUY_EVENT).any()
+
+
+@pytest.mark.parametrize("packs", [converted, history_of])
+def test_a_delta_with_the_first_id_is_a_snapshot_since_the_service_began_anew(tmp_path, packs):
+    market = BybitMarket(5)
+    lines = [market.line(market.orderbook())]
+    market.book.mid += 400
+    for _ in range(9):
+        market.book.step()
+        lines.append(market.line(market.orderbook(snapshot=len(lines) == 5)))
+    assert lines[5].count(b'"u":1,') == lines[5].count(b'"snapshot"') == 1
+    _, expected = packs(tmp_path, lines)
+    lines[5] = lines[5].replace(b'"snapshot"', b'"delta"')
+    _, rows = packs(tmp_path, lines)
+    assert rows.tolist() == expected.tolist()
+    *_, (_, bids, asks) = followed(rows)
+    assert (bids, asks) == market.sent
 
 
 def test_a_book_of_one_level_touches_only_what_changed(tmp_path):

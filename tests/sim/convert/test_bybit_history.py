@@ -51,6 +51,25 @@ def test_a_real_archive_gives_its_books_with_the_engines_time_and_a_latency_behi
     assert bids and asks
 
 
+@pytest.mark.parametrize("field", ["ts", "cts"])
+@pytest.mark.parametrize("hours", [-24, -1, 1, 24])
+@pytest.mark.parametrize("number", [0, 1, 100, 200])
+def test_one_wrong_time_moves_no_other_row_and_is_noted(tmp_path, field, hours, number):
+    books, _ = history(4)
+    _, expected = converted(tmp_path, [zipped(tmp_path / "a.zip", books)], latency_ns=MS)
+    message = json.loads(books[number])
+    message[field] += hours * 3_600_000
+    books[number] = json.dumps(message).encode() + b"\n"
+    report, rows = converted(tmp_path, [zipped(tmp_path / "a.zip", books)], latency_ns=MS)
+    assert any("far apart" in note for note in report.notes)
+    assert report.clock_correction_ns == 0
+    for flag, clock in ((EXCH_EVENT, "exch_ts"), (LOCAL_EVENT, "local_ts")):
+        of_clock, right = rows[rows["ev"] & flag != 0], expected[expected["ev"] & flag != 0]
+        assert len(of_clock) == len(right)
+        # The message with the wrong time is taken to be as late as the one before it.
+        assert np.abs(of_clock[clock] - right[clock]).max() <= 10 * MS
+
+
 def test_a_real_archive_keeps_five_hundred_levels_of_each_side(tmp_path, bybit_archive):
     _, rows = converted(tmp_path, [bybit_archive])
     sides = {}

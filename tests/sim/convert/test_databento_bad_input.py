@@ -56,6 +56,46 @@ def test_a_choice_that_can_not_be_made_is_said(tmp_path, symbol, said):
     assert re.search(said, f"{caught.value.what}\n{caught.value.hint}")
 
 
+@pytest.mark.parametrize(
+    ("later_s", "said"), [(0, "begins before the end of another one with the same book"), (3600, "two books")]
+)
+def test_market_by_order_and_by_price_are_two_books_of_which_an_archive_holds_one(tmp_path, later_s, said):
+    orders, levels = Orders(1), Levels(1)
+    levels.time_ns += later_s * 10**9
+    orders.snapshot()
+    for _ in range(50):
+        orders.step()
+        levels.step()
+    by_order = write(tmp_path / "a.dbn", metadata(dbn.Schema.MBO), orders.records)
+    by_price = write(tmp_path / "b.dbn", metadata(dbn.Schema.MBP_10), levels.records)
+    for paths in ((by_order, by_price), (by_price, by_order)):
+        with pytest.raises(DataError, match=said):
+            ours(*paths)
+    assert not (tmp_path / "day.npz").exists()
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_recorded_session_names_its_instruments_in_its_first_records(tmp_path, version):
+    size = 22 if version == 1 else 71
+
+    def mapping(number, asked, name):
+        names = [text.encode().ljust(size, b"\0") for text in (asked, name)]
+        kinds = [b"", b""] if version == 1 else [b"\1", b"\0"]
+        body = b"".join(kind + one for kind, one in zip(kinds, names, strict=True)) + bytes(16)
+        body += bytes(-len(body) % 4)
+        return bytes([4 + len(body) // 4, 22, 0, 0]) + number.to_bytes(4, "little") + bytes(8) + body
+
+    mappings = [mapping(1, "ESH4", "1"), mapping(2, "2", "NQH4")]
+    records = [trade(k * TICK, instrument_id=1 + k % 2) for k in range(10)]
+    head = metadata(dbn.Schema.TRADES, ids={"ALL_SYMBOLS": []}, version=version)
+    path = write(tmp_path / "live.dbn", head, [*mappings, *records])
+    with pytest.raises(DataError, match=r"several symbols: ESH4 \(5 lines\), NQH4 \(5 lines\)"):
+        ours(path)
+    rows, report = ours(path, symbol="NQH4")
+    assert rows["px"].tolist() == [0.25, 0.75, 1.25, 1.75, 2.25]
+    assert report.symbol == "NQH4"
+
+
 def test_several_publishers_are_refused_unless_one_is_chosen(tmp_path):
     records = [trade(k * TICK, publisher_id=39 + k % 2) for k in range(4)]
     path = write(tmp_path / "day.dbn", metadata(dbn.Schema.TRADES), records)

@@ -123,6 +123,32 @@ def converted(tmp_path, venue, files, **options):
             "capture of Binance",
             "convert binancefutures",
         ),
+        (
+            "binancehistory",
+            "BTCUSDT-trades-2025-01-01.csv",
+            "<html><body>404 Not Found</body></html>",
+            "a page",
+            "download it again",
+        ),
+        (
+            "tardis",
+            "x.csv",
+            '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code></Error>',
+            "a page",
+            "download it again",
+        ),
+        ("bybithistory", "x.csv", "<!DOCTYPE html>", "a page", "download it again"),
+        ("databento", "x.dbn", "<html>", "a page", "download it again"),
+        ("binancefutures", "x.gz", "<html>", "a page", "download it again"),
+        ("tardis", "x.csv", '{"error":"API key invalid"}', "a server's message", "download it again"),
+        (
+            "bybithistory",
+            "x.data",
+            '{"retCode":10001,"retMsg":"x"}',
+            "a server's message",
+            "download it again",
+        ),
+        ("databento", "x.dbn", '{"detail":{"case":"auth"}}', "a server's message", "download it again"),
     ],
 )
 def test_the_error_says_what_the_file_is_and_what_reads_it(tmp_path, venue, name, text, said, hint):

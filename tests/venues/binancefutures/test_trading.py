@@ -8,8 +8,10 @@ from aiohttp import web
 
 from daemon.orders.messages import CONFIRMED
 from daemon.session import incoming
+from daemon.session import trading as trading_module
 from daemon.venues.binancefutures.signing import make_signer
 from hftd import constants as c
+from hftd.clock import running_ns
 from hftd.errors import ConfigError
 
 from .conftest import API_KEY, SECRET
@@ -51,6 +53,16 @@ async def test_nonsense_on_the_user_stream_is_counted_and_the_stream_goes_on():
         await until(lambda: core.reports, "the report")
         assert trading.counts["unreadable"] == 4 and trading.counts["other_events"] == 1
         assert len(venue.users) == 1 and core.connections == [True]
+
+
+async def test_a_margin_call_is_a_warning_for_a_while(monkeypatch):
+    venue = Venue()
+    async with trading_with(venue) as (trading, _core):
+        assert list(trading.warnings()) == []
+        await venue.tell({"e": "MARGIN_CALL", "E": 9, "cw": "3.1", "p": [{"s": "BTCUSDT", "ps": "BOTH"}]})
+        await until(lambda: [one.key for one in trading.warnings()] == ["margin_call"], "the warning")
+        monkeypatch.setattr(incoming, "MARGIN_SHOWN_NS", 1)
+        assert list(trading.warnings()) == []
 
 
 async def test_a_fault_in_handling_one_event_does_not_end_the_stream():
@@ -105,6 +117,28 @@ async def test_a_user_stream_that_is_silent_about_a_confirmed_order_is_made_agai
         trading.send(place(1))
         await until(lambda: len(venue.users) >= 2, "another stream")
         assert trading.counts["user_stream_silent"] == 1
+
+
+@pytest.mark.parametrize(
+    ("at_s", "is_counted", "is_silent"), [(0.15, False, True), (0.15, True, False), (-1.0, False, False)]
+)
+async def test_fills_that_the_user_stream_did_not_tell_make_it_anew_once(
+    monkeypatch, at_s, is_counted, is_silent
+):
+    for name in ("_MISSED_AFTER_NS", "_SURELY_UP_NS"):
+        monkeypatch.setattr(trading_module, name, 50_000_000)
+    venue, times = Venue(), []
+    fill = {"symbol": "BTCUSDT", "id": 8, "orderId": 5, "side": "BUY", "price": "1", "qty": "1"}
+    venue.rest_answers["GET userTrades"] = lambda request: [fill | {"time": times[0]}]
+    venue.rest_answers["GET order"] = lambda request: {"clientOrderId": "hftd-x", "symbol": "BTCUSDT"}
+    async with trading_with(venue) as (trading, _core):
+        times.append(trading._offset.corrected_ms(running_ns()) + int(at_s * 1000))
+        await asyncio.sleep(0.3)
+        for _ in range(2):
+            found = await trading.executions("BTCUSDT", 0, lambda *_trade: is_counted)
+            assert [one.trade_id for one in found] == ["8"]
+            await until(lambda: len(venue.users) == 1 + is_silent and trading._user.is_up, "the stream")
+        assert trading.counts["user_stream_silent"] == is_silent
 
 
 async def test_a_lost_order_socket_alone_is_no_disconnection_while_rest_stands_in():

@@ -127,6 +127,37 @@ def test_how_orders_end_is_told_with_a_reason(steps, changes, status, reason):
     assert (report.status, report.reason) == (status, reason)
 
 
+@pytest.mark.parametrize(
+    ("changes", "lots", "price"),
+    [
+        ({"x": "CALCULATED", "X": "FILLED", "l": "0.003", "L": "9910.05", "ap": "9900"}, 3, 9910.05),
+        (
+            {"x": "TRADE", "X": "FILLED", "l": "0.003", "L": "0", "ap": "9900", "c": "adl_autoclose"},
+            3,
+            9900.0,
+        ),
+        ({"x": "CALCULATED", "X": "FILLED", "l": "0.003", "L": "9910", "t": 5}, 0, 9910.0),
+        ({"x": "TRADE", "X": "FILLED", "l": "0.003", "L": "9910"}, 0, 0.0),
+        ({"x": "NEW", "X": "NEW", "c": "autoclose-1"}, 0, 0.0),
+    ],
+)
+def test_the_exchanges_own_order_without_the_id_of_a_trade_says_what_it_closed_and_at_which_price(
+    steps, changes, lots, price
+):
+    report = report_of(steps, **changes)
+    assert (report.forced_lots, report.forced_price) == (lots, price)
+    assert (report.execution is None) == (changes.get("t", 0) == 0)
+
+
+def test_a_short_form_without_the_id_of_a_trade_is_no_execution(steps):
+    data = (
+        b'{"e":"TRADE_LITE","E":9,"T":8,"s":"BTCUSDT","q":"0.040","p":"0","m":false,"c":"autoclose-1","S":"BUY",'
+        b'"L":"64089.20","l":"0.040","t":0,"i":8886774}'
+    )
+    (report,) = read_event(data, steps)
+    assert report.execution is None
+
+
 def test_positions_and_balances_are_told_as_they_changed(steps):
     data = (
         b'{"e":"ACCOUNT_UPDATE","E":9,"T":8,"a":{"m":"ORDER","S":"x","B":[{"a":"USDT","wb":"122624.1","cw":"100.1",'
