@@ -267,7 +267,7 @@ class MarketSession:
             return
         if self._last_ns == self._up_ns:
             raise ConnectionBrokenError(
-                f"{len(late)} streams were subscribed, and none says anything: is the address right? ({self._url})"
+                f"{len(late)} streams were subscribed, and none says anything: is the route right? ({self._url})"
             )
         # A quiet market is silent too: this alone does not end the connection.
         for stream in late:

@@ -185,8 +185,8 @@ def test_any_reply_ends_a_command_in_one_of_its_three_ways(data):
         assert isinstance(outcome, Outcome) and outcome.request == PLACE.request
         if outcome.kind == CONFIRMED:
             in_range(outcome.report)
-        if reply.error:
-            assert reply.error.retry_after_ms() >= 0
+        if (error := reply.failure()) is not None:
+            assert error.retry_after_ms >= 0
     assert outcome_of_order(Query(1, "a1", "", "BTCUSDT"), data, STEPS).kind in (CONFIRMED, UNKNOWN)
     outcome_of_error(PLACE, 400, read_error(data), "")
 

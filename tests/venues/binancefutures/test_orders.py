@@ -195,7 +195,8 @@ def test_a_ban_says_until_when():
     assert reply.failure().retry_after_ms == 1659146400000
     for data in (None, 5, {"retryAfter": "x"}, {"retryAfter": 10**30}, []):
         assert (
-            reply_of(status=418, error={"code": -1003, "msg": "x", "data": data}).error.retry_after_ms() == 0
+            reply_of(status=418, error={"code": -1003, "msg": "x", "data": data}).failure().retry_after_ms
+            == 0
         )
 
 

@@ -166,7 +166,7 @@ def test_a_snapshot_of_any_bytes_is_one_or_an_error(body):
     with pytest.raises(WireError):
         wire.read_snapshot(body)
     read = wire.read_snapshot(snapshot(10, [["1", "2"]], []))
-    assert read.lastUpdateId == 10
+    assert read.last_id == 10
 
 
 @pytest.mark.parametrize(
