@@ -5,13 +5,13 @@ BIN := $(VENV)/bin
 SEEDS ?= 1000
 FROM ?= 1
 
-.PHONY: help demo demo-live test test-slow soak soak-real lint format bench clean
+.PHONY: help demo demo-live test test-thorough test-slow test-rest soak soak-real lint format bench clean
 
 help:
 	@echo "make demo       generate a market, replay it to a bot over shared memory, show the result"
 	@echo "make demo-live  trade live on a local exchange, in good and in bad weather; compare all accounts"
 	@echo "make test       run the test suite"
-	@echo "make test-slow  run the tests that are marked slow"
+	@echo "make test-thorough, test-slow, test-rest  the tests that are marked thorough, slow, either"
 	@echo "make soak       the chaos soak in virtual time: SEEDS=1000 FROM=1"
 	@echo "make soak-real  the chaos soak with processes that are killed: SEEDS=20"
 	@echo "make lint       ruff and pyright"
@@ -35,11 +35,20 @@ demo-live: .venv
 	@$(BIN)/hftd demo --live
 
 test: .venv
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m tests.compiled
+	$(BIN)/python -m pytest -m "not slow and not thorough" -n 2 --dist loadfile
+
+test-thorough: .venv
+	$(BIN)/python -m tests.compiled --all
+	$(BIN)/python -m pytest -m thorough -n 2 --dist loadfile
 
 test-slow: .venv
 	@# 5 says that no test is marked slow, which is no failure.
 	$(BIN)/python -m pytest -m slow || test $$? -eq 5
+
+test-rest: .venv
+	$(BIN)/python -m tests.compiled --all
+	$(BIN)/python -m pytest -m "thorough or slow" -n 2 --dist loadfile
 
 soak: .venv
 	$(BIN)/python -m tests.soak --seeds $(SEEDS) --from $(FROM)

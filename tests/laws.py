@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,9 +22,15 @@ def sources(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
+@lru_cache(maxsize=1000)
+def _nodes(source: str) -> list[ast.AST]:
+    """All nodes of a source. Each law looks at the same files."""
+    return list(ast.walk(ast.parse(source)))
+
+
 def imports(source: str) -> Iterator[tuple[int, str]]:
     """(line, module) of each import, wherever it stands; relative ones as they are written."""
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -51,7 +58,7 @@ def clock_reads(source: str) -> list[str]:
     for line, name in imports(source):
         if name.split(".")[0] in _CLOCK_MODULES:
             found.append(f"line {line}: imports {name}")
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Call):
             name = _dotted(node.func)
             owner, _, method = name.rpartition(".")
@@ -103,7 +110,7 @@ def clocks_misused(source: str, path: str) -> list[str]:
         path: Its path below the root, with slashes.
     """
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.ImportFrom) and node.module == "hftd.clock":
             for alias in node.names:
                 if not path.startswith(CLOCK_USERS.get(alias.name, ())):
@@ -118,10 +125,9 @@ def clocks_misused(source: str, path: str) -> list[str]:
 
 def unseeded_randomness(source: str) -> list[str]:
     """Generators without a seed, and the module-wide generators of random and numpy."""
-    tree = ast.parse(source)
-    names = _aliases(tree)
+    names = _aliases(source)
     found = []
-    for node in ast.walk(tree):
+    for node in _nodes(source):
         if not isinstance(node, ast.Call):
             continue
         head, _, rest = _dotted(node.func).partition(".")
@@ -153,7 +159,7 @@ def pauseless_loops(source: str) -> list[str]:
         "line N: name" with the name of the function, of each one that breaks the law.
     """
     found = []
-    for function in ast.walk(ast.parse(source)):
+    for function in _nodes(source):
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         is_async = isinstance(function, ast.AsyncFunctionDef)
@@ -240,7 +246,7 @@ def _either(bodies: list[list[ast.stmt]], paused: bool, is_async: bool) -> tuple
 def prints(source: str) -> list[str]:
     """Calls of print, and writes to the process's own streams."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Call) and _dotted(node.func) in ("print", "pprint", "pprint.pprint"):
             found.append(f"line {node.lineno}: {_dotted(node.func)}")
         elif isinstance(node, ast.Attribute) and _dotted(node) in ("sys.stdout", "sys.stderr"):
@@ -282,10 +288,10 @@ def _dotted(node: ast.AST) -> str:
     return ""
 
 
-def _aliases(tree: ast.Module) -> dict[str, str]:
+def _aliases(source: str) -> dict[str, str]:
     """What each imported name stands for."""
     names = {}
-    for node in ast.walk(tree):
+    for node in _nodes(source):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 first = alias.name.split(".")[0]

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.errors import StrategyError
-from hftd.jit import cache_dir, caching_in, source_hash, uninterrupted
+from hftd.jit import cache_dir, caching_in, rarely_collected, source_hash, uninterrupted
 
 _MAX_RECORDS = 1 << 22
 
@@ -103,7 +103,7 @@ class Strategy:
         with caching_in(folder):
             dispatcher = numba.njit(nogil=True, cache=True, **options)(self.python_function)
         try:
-            with uninterrupted():
+            with uninterrupted(), rarely_collected():
                 dispatcher.compile(kinds)
         except (errors.NumbaError, errors.UnsupportedBytecodeError) as error:
             raise StrategyError(

@@ -2,7 +2,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from hftd.bot import runner
 from hftd.bot.config import BotConfig
 from hftd.bot.result import BotResult
 from hftd.clock import monotonic_ns, sleep
+from tests.forks import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -28,8 +28,8 @@ class FakeDaemon:
         self.said: list[dict[str, Any]] = []
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bot_live.fake", "bf", str(self.folder)],
+        self.process = Forked(
+            ["tests.bot_live.fake", "bf", str(self.folder)],
             cwd=ROOT,
             env=self.environment,
             stdin=subprocess.PIPE,

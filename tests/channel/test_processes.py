@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ import pytest
 from hftd.channel.layout import LAPPED, LINK_DATA, MARKET_RECORDS, MESSAGE, MODE_SIMULATED
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from tests.channel.programs import CURSORS, produce, put_records, take_records
+from tests.forks import Forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,8 +25,8 @@ class Worker:
     """A process that runs a role of `tests.channel.worker`."""
 
     def __init__(self, role: str, *arguments: int, fds: list[int]) -> None:
-        command = [sys.executable, "-m", "tests.channel.worker", role, *map(str, arguments)]
-        self.process = subprocess.Popen(
+        command = ["tests.channel.worker", role, *map(str, arguments)]
+        self.process = Forked(
             command, cwd=ROOT, pass_fds=fds, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 

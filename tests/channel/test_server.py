@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from hftd.channel.server import ChannelServer
 from hftd.clock import monotonic_ns
 from hftd.errors import ChannelError, ConfigError, ProtocolError, RefusedError
 from tests.channel.daemons import Daemon, hello_of, join, open_fds, until
+from tests.forks import Forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -275,8 +275,8 @@ def test_a_file_in_the_place_of_the_socket_is_left_alone(runner: asyncio.Runner,
 
 def test_a_daemon_that_is_killed_is_noticed_and_its_name_can_be_taken_over(run_dir: Path):
     def start(stack: ExitStack) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "tests.channel.daemons", "bf"]
-        process = stack.enter_context(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+        command = ["tests.channel.daemons", "bf"]
+        process = stack.enter_context(Forked(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
         stack.callback(process.kill)
         assert process.stdout is not None
         assert any(line == "ready\n" for line in process.stdout)

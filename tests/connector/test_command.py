@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import signal
-import sys
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from hftd.clock import monotonic_ns
 from hftd.errors import ChannelError, HftdError
 from sim.exchange.local import LocalExchange
 from tests.connector.harness import KEY, SECRET, exchange_config
+from tests.forks import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,18 +36,18 @@ def write(path: Path, exchange: LocalExchange | None = None, **more: object) -> 
     return path
 
 
-async def start(*arguments: str | Path, **environ: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "daemon.cli",
-        "connector",
-        *map(str, arguments),
+def start(*arguments: str | Path, **environ: str) -> Forked:
+    return Forked(
+        ["daemon.cli", "connector", *arguments],
         cwd=ROOT,
         env={**os.environ, "HFTD_LOG": "info", **environ},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
+
+
+async def end_of(process: Forked) -> tuple[bytes, bytes]:
+    return await asyncio.to_thread(process.communicate, timeout=60)
 
 
 async def status_of(name: str) -> status.DaemonStatus:
@@ -67,7 +68,7 @@ async def test_it_serves_logs_json_and_leaves_in_order_at_sigterm(tmp_path):
         config = write(
             tmp_path / "binancefutures.toml", exchange, api_key=KEY, secret=SECRET, symbols=["BTCUSDT"]
         )
-        process = await start("--config", config, "--name", "bf", XDG_STATE_HOME=str(tmp_path))
+        process = start("--config", config, "--name", "bf", XDG_STATE_HOME=str(tmp_path))
         try:
             for _ in range(300):
                 told = await status_of("bf")
@@ -76,7 +77,7 @@ async def test_it_serves_logs_json_and_leaves_in_order_at_sigterm(tmp_path):
                 await asyncio.sleep(0.05)
             assert told.channels[0].markets[0].book_is_valid
             process.send_signal(signal.SIGTERM)
-            out, err = await asyncio.wait_for(process.communicate(), 30)
+            out, err = await end_of(process)
         finally:
             if process.returncode is None:
                 process.kill()
@@ -94,18 +95,21 @@ async def test_without_an_exchange_it_keeps_trying_and_can_be_ended(tmp_path):
     config = write(
         tmp_path / "binancefutures.toml", api_url="http://127.0.0.1:9", stream_url="ws://127.0.0.1:9/ws"
     )
-    process = await start("--config", config, "--log", "people")
+    process = start("--config", config, "--log", "people")
     assert process.stderr is not None
-    line = await asyncio.wait_for(process.stderr.readuntil(b"again_in_s"), 60)
+    line = b""
+    while b"again_in_s" not in line:
+        line = await asyncio.to_thread(process.stderr.readline)
+        assert line, "it ended"
     assert b"instruments are not to be had" in line
     process.send_signal(signal.SIGINT)
-    await asyncio.wait_for(process.communicate(), 30)
+    await end_of(process)
     assert process.returncode == 0
 
 
 async def failing(*arguments: str | Path, **environ: str) -> tuple[int, str]:
-    process = await start(*arguments, **environ)
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    process = start(*arguments, **environ)
+    out, err = await end_of(process)
     assert out == b""
     assert b"Traceback" not in err
     return process.returncode or 0, err.decode()
@@ -176,8 +180,8 @@ def test_the_configuration_that_comes_along_is_the_testnets_and_has_no_secret():
 async def test_a_symbol_in_the_configuration_that_the_exchange_has_not_ends_it_with_the_right_one(tmp_path):
     async with LocalExchange(exchange_config()) as exchange:
         config = write(tmp_path / "binancefutures.toml", exchange, symbols=["BTCUSDX"])
-        process = await start("--config", config, "--name", "bf")
-        _, err = await asyncio.wait_for(process.communicate(), 60)
+        process = start("--config", config, "--name", "bf")
+        _, err = await end_of(process)
     assert process.returncode == 2
     assert "no instrument 'BTCUSDX'" in err.decode()
     assert "`symbols`" in err.decode()
@@ -187,9 +191,9 @@ async def test_a_symbol_in_the_configuration_that_the_exchange_has_not_ends_it_w
 async def test_without_keys_a_status_says_so_and_it_leaves_without_complaint(tmp_path):
     async with LocalExchange(exchange_config()) as exchange:
         config = write(tmp_path / "binancefutures.toml", exchange, symbols=["BTCUSDT"])
-        process = await start("--config", config, "--name", "bf")
+        process = start("--config", config, "--name", "bf")
         found = await status_of("bf")
         process.send_signal(signal.SIGINT)
-        _, err = await asyncio.wait_for(process.communicate(), 60)
+        _, err = await end_of(process)
     assert any(warning.startswith("without keys") for warning in found.warnings)
     assert "no answer" not in err.decode()

@@ -39,6 +39,7 @@ def test_the_demo_goes_all_the_way_and_says_what_each_stage_does(no_leftovers, h
     assert (folder / "data" / "demofutures" / "BTCUSDT_20220831.npz").read_bytes() == b"1"
 
 
+@pytest.mark.thorough
 def test_a_page_that_can_not_be_made_is_said_and_the_demo_goes_on(no_leftovers, hftd, folder):
     (folder / "demo").mkdir()
     (folder / "demo" / "report.html").write_text("of the last run")
@@ -52,6 +53,7 @@ def test_a_page_that_can_not_be_made_is_said_and_the_demo_goes_on(no_leftovers, 
     assert not (folder / "demo" / "report.html").exists()
 
 
+@pytest.mark.thorough
 def test_seed_and_folder_are_the_users_choice(hftd, folder):
     done = hftd("demo", "--seed", "7", "--folder", "elsewhere/there")
     assert done.returncode == 0, done.stderr

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -29,6 +28,7 @@ from hftd.clock import sleep
 from hftd.latencies import clean_latencies
 from hftd.types import DEPTH_CLEAR_EVENT, event_dtype, fill_dtype, latency_dtype, request_row_dtype
 from tests.bot_live.conftest import ROOT, FakeDaemon, fake  # noqa: F401 (a fixture)
+from tests.forks import Forked
 from tests.results import START_NS, make_result
 
 
@@ -45,8 +45,8 @@ def call(capfd):
 
 @contextmanager
 def tapping(*arguments: str, folder: Path) -> Iterator[Any]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "daemon.cli", "tap", *arguments],
+    with Forked(
+        ["daemon.cli", "tap", *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -167,6 +167,7 @@ def test_halt_and_resume_say_what_holds_now(fake, call):  # noqa: F811
 # Tap.
 
 
+@pytest.mark.thorough
 def test_a_tap_shows_the_chosen_rows_as_they_pass(fake, tmp_path):  # noqa: F811
     with tapping(
         "bf", "--symbol", "BTCUSDT", "--kind", "trade", "--count", "3", "--json", folder=tmp_path

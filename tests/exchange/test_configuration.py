@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from hftd.errors import ConfigError, DataError
 from sim.exchange.config import ExchangeConfig
 from sim.exchange.local import LocalExchange
 from tests.exchange.client import config
+from tests.forks import Forked, run
 from tests.laws import ROOT
 
 ORIGINAL = ROOT / "configs" / "exchange.toml"
@@ -67,8 +67,6 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path: Path):
     path = tmp_path / "exchange.toml"
     path.write_text(ORIGINAL.read_text())
     command = [
-        sys.executable,
-        "-m",
         "daemon.cli",
         "exchange",
         "--venue",
@@ -89,7 +87,7 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path: Path):
         "--speed",
         "10",
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True, env=os.environ)
+    process = Forked(command, stdout=subprocess.PIPE, cwd=ROOT, text=True, env=os.environ)
     try:
         assert process.stdout is not None
         addresses = json.loads(process.stdout.readline())
@@ -105,7 +103,6 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path: Path):
 
 
 def test_the_command_wants_a_day_or_a_seed():
-    command = [sys.executable, "-m", "daemon.cli", "exchange", "--venue", "binancefutures"]
-    done = subprocess.run(command, capture_output=True, cwd=ROOT, text=True, check=False)
+    done = run(["daemon.cli", "exchange", "--venue", "binancefutures"], cwd=ROOT)
     assert done.returncode == 2
     assert "--date or --generate" in done.stderr

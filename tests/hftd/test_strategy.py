@@ -243,6 +243,7 @@ def test_an_unedited_strategy_is_loaded_and_an_edited_one_is_compiled_again(tmp_
     assert process() == (True, [2], 800)
 
 
+@pytest.mark.thorough
 def test_a_broken_cache_is_made_again(tmp_path, process):
     write(tmp_path, "compiled_one.py", COMPILED.format(number=1))
     write(tmp_path, "helper_of_it.py", HELPER)
@@ -268,3 +269,17 @@ def test_a_kernel_whose_cache_is_torn_is_compiled_again(tmp_path, monkeypatch):
     (index,) = tmp_path.rglob("*.nbi")
     index.write_bytes(index.read_bytes()[:100])
     assert run() == ("True", "")
+
+
+def test_a_function_that_is_compiled_into_others_can_be_called_from_python_before_and_after():
+    import numba
+
+    from hftd.jit import inline
+
+    @inline
+    def one_more(x):
+        return x + 1
+
+    assert one_more(1) == 2
+    assert numba.njit(lambda x: one_more(x) * 2)(3) == 8
+    assert (one_more(3), one_more(2.5)) == (4, 3.5)

@@ -9,7 +9,7 @@ from hftd.types import BUY_EVENT, DEPTH_SNAPSHOT_EVENT, EXCH_EVENT, LOCAL_EVENT,
 from tests.parity import maker
 from tests.parity.engines import Asset, latencies, ours, theirs
 
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.thorough, pytest.mark.thorough]
 
 QUEUES = {
     "risk_adverse": ("risk_adverse", 0.0),

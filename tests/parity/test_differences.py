@@ -25,7 +25,7 @@ from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktes
 from tests.parity.engines import END, buy
 from tests.sim.engine.market import BOTH, START, asset, latency_rows, levels, rows
 
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.thorough, pytest.mark.thorough]
 
 
 def test_a_clear_with_a_price_takes_every_level_beyond_it_and_finds_the_next_one(pair):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hftd.clock import monotonic_ns, sleep
+from tests.forks import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
 STRATEGIES = ROOT / "tests" / "replay" / "strategies.py"
@@ -62,8 +63,9 @@ class Process:
         self.arguments = arguments
         self._out = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
         self._err = tempfile.TemporaryFile()  # noqa: SIM115
-        self.process = subprocess.Popen(
-            [sys.executable, *arguments],
+        is_module = arguments[0] == "-m"
+        self.process: subprocess.Popen[bytes] = (Forked if is_module else subprocess.Popen)(
+            arguments[1:] if is_module else [sys.executable, *arguments],
             cwd=cwd,
             env=environment,
             stdout=self._out,

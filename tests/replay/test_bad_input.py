@@ -89,6 +89,7 @@ def test_a_day_without_a_file_is_said_with_the_days_that_there_are(bench: Bench)
     is_told(replay, 2, "BTCUSDT_20990101.npz", "there is 20220831, 20220901, 20220902")
 
 
+@pytest.mark.thorough
 def test_files_that_are_no_archives_are_refused(bench: Bench):
     name = "BTCUSDT_20220831.npz"
     whole = (bench.data / name).read_bytes()
@@ -119,6 +120,7 @@ def test_a_tick_size_that_does_not_fit_the_archive_is_said_with_the_first_row(be
     is_told(bench.start("backtest", "--config", config, "--bot", bot, "--date", "20220831"), 2, *words)
 
 
+@pytest.mark.thorough
 def test_a_few_prices_off_the_tick_are_a_warning(bench: Bench):
     def odd(rows: Rows) -> Rows:
         rows["px"][[100, 200, 300]] += 0.03
@@ -196,6 +198,7 @@ def test_an_instrument_that_the_run_has_not_is_refused_with_what_it_has(bench: B
     assert replay.process.poll() is None
 
 
+@pytest.mark.thorough
 def test_a_second_bot_of_the_same_name_is_refused_and_the_first_goes_on(bench: Bench):
     config = bench.replay_config(futures(), bots=["same", "other"])
     bench.environment["HFTD_LOG"] = "info"
@@ -224,6 +227,7 @@ def test_a_bot_that_writes_nonsense_is_sent_away_and_the_others_go_on(bench: Ben
     scene.ends_well(as_alone=True)
 
 
+@pytest.mark.thorough
 def test_a_bot_with_more_answers_on_their_way_than_have_room_is_sent_away_alone(bench: Bench):
     config = bench.replay_config(futures(), bots=["flood", "other"], latency=SLOW_ANSWERS)
     replay = bench.replay(config)

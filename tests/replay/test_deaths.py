@@ -45,6 +45,7 @@ def test_a_replay_that_is_killed_is_said_by_its_bots_with_what_they_came_to(scen
     assert Path(scene.bench.folder / "other.bot.npz").is_file()
 
 
+@pytest.mark.thorough
 def test_a_replay_takes_the_name_of_one_that_was_killed(scene: Scene, bench: Bench):
     scene.replay.signal(signal.SIGKILL)
     scene.replay.wait()
@@ -73,6 +74,7 @@ def test_a_replay_that_waits_for_bots_can_be_told_to_stop(bench: Bench):
     assert bench.left_behind() == []
 
 
+@pytest.mark.thorough
 def test_a_second_replay_of_the_same_channels_is_refused_and_the_first_goes_on(bench: Bench):
     config = bench.replay_config(futures())
     bot = bench.bot_config("one", futures(), seed=6)
@@ -86,6 +88,7 @@ def test_a_second_replay_of_the_same_channels_is_refused_and_the_first_goes_on(b
     bench.compare(config, (bot, running))
 
 
+@pytest.mark.thorough
 def test_a_strategy_that_never_lets_time_pass_ends_when_told_three_times(bench: Bench):
     config = bench.replay_config(futures())
     replay = bench.replay(config)
@@ -135,6 +138,7 @@ def test_a_bot_that_is_stopped_is_named_and_holds_the_run_up_until_it_goes_on(sc
     scene.ends_well()
 
 
+@pytest.mark.thorough
 def test_a_bot_that_is_stopped_can_be_killed_and_the_run_goes_on(scene: Scene):
     scene.victim.signal(signal.SIGSTOP)
     scene.go_on()
@@ -143,6 +147,7 @@ def test_a_bot_that_is_stopped_can_be_killed_and_the_run_goes_on(scene: Scene):
     scene.ends_well()
 
 
+@pytest.mark.thorough
 def test_bots_may_come_and_go_and_leave_no_descriptors_and_no_memory(bench: Bench):
     config = bench.replay_config(futures(), spot(), bots=["holder"])
     replay = bench.replay(config)
@@ -174,6 +179,7 @@ def test_bots_may_come_and_go_and_leave_no_descriptors_and_no_memory(bench: Benc
     assert bench.left_behind() == []
 
 
+@pytest.mark.thorough
 def test_more_orders_than_the_ring_holds_are_refused_and_those_sent_all_arrive(bench: Bench):
     config = bench.replay_config(futures())
     bench.run(config, bench.bot_config("floods", futures(), strategy="floods", orders=20_000))

@@ -27,6 +27,7 @@ def test_bots_that_do_whatever_a_strategy_can_do_each_equal_their_own_backtest(b
     bench.check_equal(config, *bots)
 
 
+@pytest.mark.thorough
 def test_bots_with_other_instruments_and_another_order_of_them_equal_their_backtests(bench: Bench):
     config = bench.replay_config(futures(), spot(), bots=["as_run", "reversed", "futures", "spot"])
     bots = [
@@ -38,12 +39,14 @@ def test_bots_with_other_instruments_and_another_order_of_them_equal_their_backt
     bench.check_equal(config, *bots)
 
 
+@pytest.mark.thorough
 def test_latencies_that_change_and_refuse_give_the_same_over_channels(bench: Bench):
     config = bench.replay_config(futures(), spot(), bots=["x", "y"], latency=INTERPOLATED)
     bots = [bench.bot_config(name, futures(), spot(), seed=seed) for name, seed in (("x", 21), ("y", 22))]
     bench.check_equal(config, *bots)
 
 
+@pytest.mark.thorough
 def test_several_days_are_one_run_over_channels_too(bench: Bench):
     days = "20220831..20220902"
     config = bench.replay_config(*BOTH, bots=["a", "b"], latency=INTERPOLATED)
@@ -52,6 +55,7 @@ def test_several_days_are_one_run_over_channels_too(bench: Bench):
         assert result(one)["sim_seconds"] > 2 * 13
 
 
+@pytest.mark.thorough
 def test_a_plain_python_strategy_comes_to_the_same_as_the_compiled_one(bench: Bench):
     config = bench.replay_config(*BOTH, bots=["plain", "compiled"])
     plain = bench.bot_config("plain", *BOTH, strategy="plain_chaos", seed=41, actions=400)
@@ -61,6 +65,7 @@ def test_a_plain_python_strategy_comes_to_the_same_as_the_compiled_one(bench: Be
     assert fills[0] == fills[1]
 
 
+@pytest.mark.thorough
 def test_a_wait_longer_than_the_rings_are_long_loses_nothing(bench: Bench):
     def forty_times(rows: np.ndarray) -> np.ndarray:
         span_ns = int(rows["local_ts"].max()) - int(rows["exch_ts"].min()) + 1_000_000
@@ -79,6 +84,7 @@ def test_a_wait_longer_than_the_rings_are_long_loses_nothing(bench: Bench):
     assert result(running[0])["events"] > 2 * 262_144
 
 
+@pytest.mark.thorough
 def test_what_a_bot_sends_after_the_data_is_answered_as_in_a_backtest(bench: Bench):
     config = bench.replay_config(futures(), bots=["waits", "goes_on"])
     bots = [
@@ -88,6 +94,7 @@ def test_what_a_bot_sends_after_the_data_is_answered_as_in_a_backtest(bench: Ben
     bench.check_equal(config, *bots)
 
 
+@pytest.mark.thorough
 def test_ranges_of_interest_and_feed_offsets_mean_the_same_over_channels(bench: Bench):
     def narrow(low: float, high: float) -> dict[str, list[float]]:
         return {"roi": [low, high]}
@@ -116,6 +123,7 @@ def test_a_run_that_starts_from_a_snapshot_starts_from_it_over_channels_too(benc
     bench.check_equal(config, bench.bot_config("one", futures(), seed=61))
 
 
+@pytest.mark.thorough
 def test_ten_thousand_short_waits_on_one_core_come_to_the_same(bench: Bench):
     bench.cpus = {min(os.sched_getaffinity(0))}
     config = bench.replay_config(*BOTH, bots=["a", "b"])
@@ -124,6 +132,7 @@ def test_ten_thousand_short_waits_on_one_core_come_to_the_same(bench: Bench):
     bench.check_equal(config, chaos, maker)
 
 
+@pytest.mark.thorough
 def test_processes_that_are_stopped_now_and_then_only_take_longer(bench: Bench):
     config = bench.replay_config(*BOTH, bots=["a", "b"])
     bots = [

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from hftd.explain import explain, group
 from hftd.life import LIFE_FILL
@@ -25,6 +26,7 @@ def as_in_the_run(rows: np.ndarray, symbols: list[str], numbers: dict[str, int])
     return rows[np.lexsort((rows["seq"], rows["asset"], rows["ts"]))]
 
 
+@pytest.mark.thorough
 def test_what_a_replay_notes_of_each_bot_is_what_its_backtest_notes(bench: Bench):
     names = ["a", "b", "reversed"]
     config = bench.replay_config(*BOTH, bots=names, latency=INTERPOLATED)

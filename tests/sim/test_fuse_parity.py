@@ -25,7 +25,7 @@ from sim.convert import Options, convert
 from sim.fuse import bbo_rows, fuse
 from tests.sim.market import event_rows
 
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.thorough, pytest.mark.thorough]
 TICK_SIZE, LOT_SIZE = 0.1, 0.001
 
 

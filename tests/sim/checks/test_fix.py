@@ -330,6 +330,7 @@ def kill_often(tmp_path, count):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.npz", "good.npz"]
 
 
+@pytest.mark.thorough
 def test_a_killed_fix_leaves_a_whole_file_or_none(tmp_path):
     kill_often(tmp_path, 3)
 
@@ -340,6 +341,7 @@ def test_thirty_killed_fixes_leave_a_whole_file_or_none(tmp_path):
     kill_often(tmp_path, 30)
 
 
+@pytest.mark.thorough
 def test_a_full_disk_is_one_message_and_leaves_nothing(tmp_path):
     large_rows(tmp_path)
 

@@ -6,6 +6,25 @@ from pathlib import Path
 
 import pytest
 
+OTHERS = (
+    "binancecoinm",
+    "binancehistory",
+    "binancespot",
+    "bybit",
+    "databento",
+    "hyperliquid",
+    "mexc",
+    "tardis",
+)
+"""Converters that `make test` leaves to the thorough tests: each takes long to compile."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        place = item.nodeid.partition("tests/sim/convert/")[2].replace("_", "")
+        if any(other in place for other in OTHERS):
+            item.add_marker(pytest.mark.thorough)
+
 
 def recorded(name: str) -> Path:
     root = Path(__file__).resolve().parents[3]

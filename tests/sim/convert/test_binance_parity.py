@@ -15,7 +15,7 @@ from sim.convert import Options, convert
 
 from .captures import packed
 
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.thorough, pytest.mark.thorough]
 reference = pytest.importorskip(
     "hftbacktest.data.utils.binancefutures", reason="the reference is not installed"
 )

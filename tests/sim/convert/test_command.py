@@ -2,8 +2,6 @@
 
 import io
 import json
-import subprocess
-import sys
 
 import pytest
 from click.testing import CliRunner
@@ -13,6 +11,7 @@ from daemon.cli.conversion import show_conversion
 from daemon.cli.convert import _OPTIONS, _VENUES, command
 from sim.archive import read_events
 from sim.convert import VENUES, Options, base, convert
+from tests import forks
 
 from .captures import capture, packed
 
@@ -32,14 +31,7 @@ def test_a_converter_says_what_it_takes_and_its_help_fits_a_terminal(name):
 
 
 def run(*arguments):
-    code = "from daemon.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, "convert", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
+    return forks.run(["daemon.cli", "convert", *map(str, arguments)])
 
 
 def test_a_capture_becomes_an_archive_with_a_report(tmp_path):

@@ -16,6 +16,7 @@ from sim.prepared.known import look_at
 from sim.prepared.layout import COMPLETE, KEEP_ALL
 from sim.prepared.preparing import parse_size, prepare_file
 from sim.prepared.source import Source
+from tests.forks import run
 from tests.sim.prepared.runs import WANTED, maker_on, on_disk, result_of, some_day
 
 
@@ -179,6 +180,7 @@ def test_what_other_code_made_is_never_read_and_is_taken_out_by_pruning(day, fol
     assert prepare(day).made
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "source", ["sim/engine/prepare.py", "sim/prepared/make.py", "sim/prepared/layout.py", "hftd/book.py"]
 )
@@ -278,9 +280,7 @@ def test_what_is_no_size_is_said(text):
 
 
 def run_command(*arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "daemon.cli", *arguments], capture_output=True, text=True, check=False
-    )
+    done = run(["daemon.cli", *arguments])
     return done.returncode, done.stdout, done.stderr
 
 

@@ -1,14 +1,13 @@
 """The folder: a user's own files in it are safe, it may be taken away, and how much room it may take is checked."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
 from hftd.errors import UsageError
 from sim.prepared import cache, known
 from sim.prepared.preparing import prepare_file
+from tests.forks import run
 from tests.sim.prepared.runs import WANTED, maker_on, on_disk, result_of, some_day
 
 HEX = "0123456789abcdef"
@@ -19,9 +18,7 @@ def prepare(path):
 
 
 def run_command(*arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "daemon.cli", *arguments], capture_output=True, text=True, check=False
-    )
+    done = run(["daemon.cli", *arguments])
     return done.returncode, done.stdout, done.stderr
 
 
@@ -83,6 +80,7 @@ def test_a_users_own_files_in_the_folder_outlive_pruning(own, limit_bytes, monke
     assert not torn.exists() and not old.exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("arguments", [["--prune"], ["--clear"], ["--max-size", "1B"], ["--check"]])
 def test_the_commands_leave_a_users_own_files_alone_and_say_that_there_are_some(own, arguments):
     before = content(own)

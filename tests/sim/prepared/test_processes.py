@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -23,14 +22,15 @@ from sim.prepared.known import look_at
 from sim.prepared.preparing import prepare_file
 from sim.prepared.source import Source
 from sim.prepared.writer import claim
+from tests.forks import Forked
 from tests.sim.prepared.runs import WANTED, maker_on, on_disk, result_of, some_day
 
 ROOT = Path(__file__).parents[3]
 
 
 def start(mode, block_rows, *arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.sim.prepared.child", mode, str(block_rows), *map(str, arguments)],
+    return Forked(
+        ["tests.sim.prepared.child", mode, str(block_rows), *map(str, arguments)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -98,6 +98,7 @@ def run_in_steps(hbt, after_first=lambda: None):
     return seen
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("blocks", [0, 3])
 def test_a_maker_that_is_stopped_is_not_waited_for_for_ever(day, folder, monkeypatch, blocks):
     monkeypatch.setattr(layout, "BLOCK_ROWS", 100)
@@ -218,6 +219,7 @@ def kill_and_look(day, folder, times, seed):
     assert not list(folder.glob("*.part"))
 
 
+@pytest.mark.thorough
 def test_a_process_that_is_killed_leaves_nothing_that_is_taken_for_whole(day, folder):
     kill_and_look(day, folder, 4, seed=1)
 
@@ -260,6 +262,7 @@ def test_a_full_disk_is_one_warning_and_the_result_the_same(day, small_disk, mon
         prepare_file(day, WANTED.tick_size, WANTED.lot_size)
 
 
+@pytest.mark.thorough
 def test_a_limit_of_a_files_size_is_one_warning_and_the_result_the_same(day, folder):
     expected = hashlib.sha256(result_of(maker_on(some_day()))).hexdigest()
     cache.prune(0)

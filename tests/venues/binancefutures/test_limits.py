@@ -108,10 +108,11 @@ async def test_where_the_websocket_api_is_banned_too_the_connection_is_down_unti
         "error": {"code": -1003, "msg": "banned", "data": {"retryAfter": 0}},
     }
     async with trading_with(venue) as (trading, core):
-        trading._rest.quiet(0.6, running_ns())
+        trading._rest.quiet(3600, running_ns())
         await until(lambda: core.connections == [True, False], "the ban is told")
         trading.send(withdraw(2))
         assert core.outcome(2).reason == c.REASON_RATE_LIMIT
+        trading._limiter._banned_until_ns = trading._limiter._ordinary_until_ns = running_ns()
         # Its end is a connection that comes up: upon that order management sends what it kept, cancels first.
         await until(lambda: core.connections == [True, False, True], "the end of the ban")
 

@@ -6,7 +6,7 @@ import pytest
 import structlog
 from aiohttp import web
 
-from daemon.orders.messages import CONFIRMED
+from daemon.orders.messages import CONFIRMED, UNTOLD
 from daemon.session import incoming
 from daemon.session import trading as trading_module
 from daemon.venues.binancefutures.signing import make_signer
@@ -314,7 +314,7 @@ async def test_what_the_account_is_asked_over_rest():
         assert [(one.trade_id, one.client_id) for one in executions] == [
             ("8", "hftd-x"),
             ("9", "hftd-y"),
-            ("10", ""),
+            ("10", UNTOLD),
         ]
         assert await trading.holdings() == [] and await trading.balances() == []
         venue.rest_answers["GET commissionRate"] = lambda request: {
