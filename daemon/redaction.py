@@ -7,6 +7,7 @@ nobody thought of: what is known to be secret goes by its value, the rest by the
 
 import re
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote
 
@@ -21,6 +22,8 @@ _NAMED: Final = re.compile(
     re.IGNORECASE,
 )
 _PEM: Final = re.compile(r"-----BEGIN[^-]*PRIVATE KEY-----.*?(?:-----END[^-]*PRIVATE KEY-----|\Z)", re.DOTALL)
+
+_SIGNATURE: Final = re.compile(r"""(signature["']?\s*[=:]\s*["']?)[A-Za-z0-9+/=%]+""")
 
 _known: deque[str] = deque(maxlen=_KNOWN_MAX)
 
@@ -42,3 +45,11 @@ def redacted(text: str) -> str:
         if secret in text:
             text = text.replace(secret, _HIDDEN)
     return _NAMED.sub(rf"\1{_HIDDEN}", _PEM.sub(_HIDDEN, text))
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """A text for the log, without any of the secrets, in plain or percent-encoded form."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
+    return _SIGNATURE.sub(r"\1***", text)

@@ -82,9 +82,9 @@ CLOCK_USERS = {
     "boot_ns": ("hftd/bot/", "daemon/connector/"),
     "lasting_ns": ("hftd/bot/local_time.py",),
     # What order management lives by, and what is compared with the exchange's time once the offset is added.
-    "running_ns": ("daemon/connector/", "daemon/venues/", "sim/exchange/clock.py"),
+    "running_ns": ("daemon/connector/", "daemon/session/", "daemon/venues/", "sim/exchange/clock.py"),
     # Stamps of what is seen and sent.
-    "stamp_ns": ("hftd/bot/", "daemon/venues/"),
+    "stamp_ns": ("hftd/bot/", "daemon/session/"),
     "LOCAL_LAG": ("hftd/bot/local_time.py",),
     # What may be set: only to tell it, to compare it with the others, or with the times of files.
     "system_ns": ("hftd/bot/local_time.py",),
@@ -92,7 +92,7 @@ CLOCK_USERS = {
         "daemon/cli/connector.py",
         "daemon/connector/bots.py",
         "daemon/connector/clock_watch.py",
-        "daemon/venues/binancefutures/session.py",
+        "daemon/session/session.py",
         "sim/exchange/local.py",
         "sim/prepared/known.py",
     ),

@@ -14,7 +14,9 @@ from cryptography.x509.oid import NameOID
 from daemon.connector.limiter import Limiter
 from daemon.connector.offset import ClockOffset
 from daemon.connector.reasons import why_not
-from daemon.venues.binancefutures.rest import NotSentError, Rest
+from daemon.session.errors import NotSentError
+from daemon.session.rest import Rest
+from daemon.venues.binancefutures.facts import REST
 
 DAY = datetime.timedelta(days=1)
 
@@ -71,7 +73,7 @@ async def test_a_certificate_error_says_which_and_what_to_do(tmp_path, host, beg
         with pytest.raises(aiohttp.ClientConnectorError) as caught:
             await http.ws_connect(f"wss://localhost:{port}/ws")
         assert said in why_not(caught.value)
-        rest = Rest(http, f"https://localhost:{port}", None, Limiter([]), ClockOffset())
+        rest = Rest(http, REST, f"https://localhost:{port}", None, Limiter([]), ClockOffset())
         with pytest.raises(NotSentError, match=said):
             await rest.call("GET", "/fapi/v1/time", auth="none")
 

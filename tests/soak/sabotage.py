@@ -7,7 +7,8 @@ import msgspec
 from daemon.orders.journal import Row, Traded
 from daemon.orders.machine import Order
 from daemon.orders.messages import CONFIRMED, Command, Execution, Outcome, Place, Report, Withdraw
-from daemon.venues.binancefutures.instruments import read_exchange_info, steps_of
+from daemon.session.catalog import steps_of
+from daemon.venues.binancefutures.instruments import read_exchange_info
 from hftd.constants import CANCELED
 from sim.exchange.binancefutures.market_queries import exchange_info
 from tests.soak.trader import DyingJournal, Trader

@@ -84,7 +84,7 @@ class Schedule:
             if delay_ns > 0:
                 await Pause(delay_ns)
 
-        reads = "daemon.venues.binancefutures.incoming"
+        reads = "daemon.session.incoming"
         with (
             mock.patch("sim.exchange.binancefutures.processing._pause", pause),
             mock.patch(f"{reads}.running_ns", lambda: self.local_ns),

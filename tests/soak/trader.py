@@ -25,13 +25,14 @@ from daemon.orders.messages import (
     Place,
     Report,
 )
-from daemon.venues.binancefutures.incoming import Incoming
+from daemon.session.facts import Handlers
+from daemon.session.incoming import Incoming
+from daemon.venues.binancefutures.facts import ORDERS
 from daemon.venues.binancefutures.instruments import read_exchange_info
 from daemon.venues.binancefutures.orders import read_reply
 from daemon.venues.binancefutures.queries import Queries
 from daemon.venues.binancefutures.requests import Requests
 from daemon.venues.binancefutures.signing import HmacSigner
-from daemon.venues.binancefutures.trading_config import Handlers
 from hftd.constants import REASON_DISCONNECTED
 from hftd.errors import HftdError
 from sim.exchange.binancefutures.market_queries import exchange_info
@@ -133,6 +134,7 @@ class Trader:
         signer = HmacSigner(KEY, SECRET)
         self._requests = Requests(signer, has_session=False)
         self.incoming = Incoming(
+            ORDERS,
             handlers,
             Limiter([]),
             self._offset,

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 from numpy.typing import NDArray
 
-from daemon.venues.binancefutures.rest import ExchangeError, FateUnknownError
+from daemon.session.errors import ExchangeError, FateUnknownError
+from daemon.venues.binancefutures.facts import REST
 from sim.exchange.binancefutures import api
 from sim.exchange.binancefutures.accounts import Account
 from sim.exchange.binancefutures.errors import ApiError
@@ -294,6 +295,7 @@ class Rest:
         is_lossy: Callable[[], bool],
         pause: Callable[[int], Coroutine[Any, Any, None]],
     ) -> None:
+        self.facts = REST
         self._exchange = exchange
         self._rng = rng
         self._latency_ns = latency_ns
@@ -318,7 +320,7 @@ class Rest:
         timeout_s: float = 10.0,
         **_: Any,
     ) -> bytes:
-        """See `daemon.venues.binancefutures.rest.Rest.ask`."""
+        """See `daemon.session.rest.Rest.ask`."""
         for last in (number == tries - 1 for number in range(tries)):
             self.calls += 1
             await self._pause(self._latency_ns())

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.venues.steps import COUNT_MAX, NumberError, Step, decimal_of, float_of
+from daemon.session.steps import COUNT_MAX, NumberError, Step, decimal_of, float_of
 
 sizes = st.one_of(
     st.sampled_from(["0.10", "0.1", "0.001", "1", "10", "0.25", "5", "0.0000001", "100", "0.05"]).map(

@@ -18,41 +18,17 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from daemon.orders.messages import Execution, Holding
+from daemon.session.catalog import Steps, known_steps, lots_of, price_of
+from daemon.session.errors import DECODE_ERRORS, Odd, OddItemError, WireError
+from daemon.session.facts import Balance, Commission
+from daemon.session.steps import NumberError, float_of
 from daemon.venues.binancefutures.codes import SIDES, is_forced
-from daemon.venues.binancefutures.instruments import (
-    DECODE_ERRORS,
-    Id,
-    Ms,
-    Odd,
-    OddItemError,
-    Steps,
-    WireError,
-    known_steps,
-    lots_of,
-    price_of,
-)
-from daemon.venues.steps import NumberError, float_of
+from daemon.venues.binancefutures.instruments import Id, Ms
 
 _MS_NS: Final = 1_000_000
 _LISTEN_KEY: Final = re.compile(r"[A-Za-z0-9._-]{1,256}", re.ASCII)
 
 T = TypeVar("T")
-
-
-class Balance(msgspec.Struct, frozen=True):
-    """What the account has of an asset, in whole units, without the unrealised profit of positions."""
-
-    asset: str
-    wallet: float
-    exch_ns: int
-
-
-class Commission(msgspec.Struct, frozen=True):
-    """Fee rates of a symbol: so much of the traded value; negative is a rebate."""
-
-    symbol: str
-    maker: float
-    taker: float
 
 
 class _ListenKey(msgspec.Struct, frozen=True):

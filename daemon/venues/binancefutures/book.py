@@ -10,16 +10,7 @@ Two things differ from what one might read there. Update ids are global and not 
 pu <= L <= u. And a diff with u = L brings nothing that the snapshot does not have, so it is dropped too.
 """
 
-from typing import Final
-
-APPLY: Final = 1
-"""It follows: apply it."""
-HOLD: Final = 2
-"""There is no snapshot yet: keep it."""
-DROP: Final = 3
-"""It is older than the book."""
-GAP: Final = 4
-"""Something before it is missing: keep it, and get a snapshot."""
+from daemon.session.facts import APPLY, DROP, GAP, HOLD
 
 
 class BookSync:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from daemon.orders.messages import REFUSED, UNKNOWN
+from daemon.session.rest import TOO_MANY_STATUSES
 from hftd import constants as c
 
 GENERAL_CODE: Final = -1000
@@ -17,6 +18,8 @@ UNKNOWN_CODES: Final = frozenset({GENERAL_CODE, -1001, -1006, -1007})
 CLOCK_CODES: Final = frozenset({-1021, -5028})
 """Outside of the time window, by the gateway's or the engine's clock: the offset has to be sampled again."""
 
+KEY_CODES: Final = frozenset({-1022, -2014, -2015})
+"""The key, its secret or its rights are wrong."""
 LISTEN_KEY_CODE: Final = -1125
 TOO_MANY_ORDERS_CODE: Final = -1015
 NO_SUCH_ORDER_CODES: Final = frozenset({-2011, -2013})
@@ -24,9 +27,6 @@ NO_SUCH_ORDER_CODES: Final = frozenset({-2011, -2013})
 NO_SUCH_SYMBOL_CODE: Final = -1121
 INSTRUMENT_CODES: Final = frozenset({-1111, -4013, -4014, -4023, -4108, -4140, NO_SUCH_SYMBOL_CODE})
 """Refusals that an instrument's description should have foreseen: steps, or a status, are others than we know."""
-
-TOO_MANY_STATUSES: Final = frozenset({418, 429})
-"""Too many requests: not handled; the answer says for how long to be quiet."""
 
 # 503 has three meanings, told apart by its text and code; the text counts more than the general code.
 UNKNOWN_TEXT: Final = "unknown error, please check your request"

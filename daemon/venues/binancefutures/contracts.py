@@ -12,8 +12,8 @@ import msgspec
 import structlog
 
 from daemon.connector.supervise import Backoff, ConnectionBrokenError, Supervision, supervised
-from daemon.venues.binancefutures import wire
-from daemon.venues.binancefutures.instruments import DECODE_ERRORS, Contract
+from daemon.session.errors import DECODE_ERRORS
+from daemon.venues.binancefutures.instruments import Contract
 
 STREAM: Final = "!contractInfo"
 HEARTBEAT_S: Final = 60.0
@@ -21,7 +21,7 @@ BACKOFF_S: Final = 5.0
 BACKOFF_MAX_S: Final = 600.0
 MESSAGE_MAX_BYTES: Final = 1 << 20
 
-_log = structlog.get_logger("hftd.binancefutures.market")
+_log = structlog.get_logger("hftd.market")
 
 
 class _Message(msgspec.Struct):
@@ -72,7 +72,7 @@ class ContractStream:
         async with self._http.ws_connect(
             self._url, heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_MAX_BYTES
         ) as socket:
-            await socket.send_str(wire.control("SUBSCRIBE", (STREAM,), 1).decode())
+            await socket.send_str(f'{{"method":"SUBSCRIBE","params":["{STREAM}"],"id":1}}')
             self.supervision.up()
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.TEXT:

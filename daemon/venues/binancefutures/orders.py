@@ -25,24 +25,12 @@ from daemon.orders.messages import (
     Report,
     Withdraw,
 )
+from daemon.session.catalog import Steps, known_steps, lots_of, price_of, whole_lots_of
+from daemon.session.errors import DECODE_ERRORS, Odd, OddItemError, WireError
+from daemon.session.facts import Error
+from daemon.session.steps import NumberError
 from daemon.venues.binancefutures.codes import HINTS, SIDES, STATUSES, TIMES_IN_FORCE, verdict
-from daemon.venues.binancefutures.instruments import (
-    DECODE_ERRORS,
-    Code,
-    Id,
-    Ms,
-    Odd,
-    OddItemError,
-    RateLimitText,
-    Steps,
-    WireError,
-    counts_of_reply,
-    known_steps,
-    lots_of,
-    price_of,
-    whole_lots_of,
-)
-from daemon.venues.steps import NumberError
+from daemon.venues.binancefutures.instruments import Code, Id, Ms, RateLimitText, counts_of_reply
 from hftd.constants import LIMIT, MARKET, NEW, PARTIALLY_FILLED
 
 _MS_NS: Final = 1_000_000
@@ -65,18 +53,19 @@ class OrderText(msgspec.Struct, frozen=True):
 
 
 class ErrorText(msgspec.Struct, frozen=True):
-    """The exchange's error."""
+    """The exchange's error in an answer."""
 
     code: Code
     msg: str = ""
     data: msgspec.Raw = msgspec.Raw()
 
-    def retry_after_ms(self) -> int:
-        """From when on the exchange wants to hear from us again, in Unix milliseconds; 0 if it does not say."""
+    def neutral(self) -> Error:
+        """As the machines know it."""
         try:
-            return _error_data.decode(self.data).retryAfter if bytes(self.data) else 0
+            retry_after_ms = _error_data.decode(self.data).retryAfter if bytes(self.data) else 0
         except DECODE_ERRORS:
-            return 0
+            retry_after_ms = 0
+        return Error(self.code, self.msg, retry_after_ms)
 
 
 class _ErrorData(msgspec.Struct, frozen=True):
@@ -92,9 +81,13 @@ class Reply(msgspec.Struct, frozen=True):
     error: ErrorText | None = None
     rateLimits: list[RateLimitText] = []  # noqa: N815
 
+    def failure(self) -> Error | None:
+        """The error in it."""
+        return self.error.neutral() if self.error is not None else None
+
     def counts(self) -> dict[str, int]:
         """What the exchange counted, by the limiter's names."""
-        return counts_of_reply(self.rateLimits)
+        return counts_of_reply(self.rateLimits) if self.rateLimits else {}
 
 
 class _Only(msgspec.Struct, frozen=True):
@@ -136,10 +129,10 @@ def read_reply_id(data: bytes) -> int | str | None:
         return None
 
 
-def read_error(body: bytes) -> ErrorText | None:
+def read_error(body: bytes) -> Error | None:
     """The error in the body of a REST answer, if it is one of the exchange's own."""
     try:
-        return _error.decode(body)
+        return _error.decode(body).neutral()
     except DECODE_ERRORS:
         return None
 
@@ -259,7 +252,7 @@ def outcome_of_order(command: Command, data: bytes | msgspec.Raw, steps: Mapping
     return Outcome(command.request, CONFIRMED, 0, "", report, report.exch_ns)
 
 
-def outcome_of_error(command: Command, status: int, error: ErrorText | None, text: str = "") -> Outcome:
+def outcome_of_error(command: Command, status: int, error: Error | None, text: str = "") -> Outcome:
     """The outcome of a command that was answered with an error.
 
     Args:
@@ -272,10 +265,3 @@ def outcome_of_error(command: Command, status: int, error: ErrorText | None, tex
     kind, reason = verdict(status, code, message)
     words = f"{status} {code} {message[:200]}"
     return Outcome(command.request, kind, reason, words, code=code, hint=HINTS.get(code, ""))
-
-
-def outcome_of_reply(command: Command, reply: Reply, steps: Mapping[str, Steps]) -> Outcome:
-    """The outcome of a command from its WebSocket API reply."""
-    if reply.status == 200 and reply.error is None:
-        return outcome_of_order(command, reply.result, steps)
-    return outcome_of_error(command, reply.status, reply.error)

@@ -1,6 +1,5 @@
 """What the account is asked over REST: orders, fills, positions, balances, fees, instruments, and switches."""
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -9,9 +8,12 @@ import structlog
 
 from daemon.connector.limiter import Priority
 from daemon.orders.messages import BY_QUERY, UNTOLD, Execution, Holding, Report
+from daemon.session.catalog import Catalog, ExchangeInfo, SetAside, Steps
+from daemon.session.errors import ExchangeError, Odd, WireError
+from daemon.session.facts import Balance, Commission
+from daemon.session.questions import OrderNames, none_is_counted
+from daemon.session.rest import Rest
 from daemon.venues.binancefutures.account import (
-    Balance,
-    Commission,
     TradeText,
     execution_of,
     read_balances,
@@ -20,20 +22,11 @@ from daemon.venues.binancefutures.account import (
     read_is_hedge_mode,
     read_trades,
 )
-from daemon.venues.binancefutures.codes import NO_SUCH_ORDER_CODES, NO_SUCH_SYMBOL_CODE, SIDES
-from daemon.venues.binancefutures.instruments import (
-    Catalog,
-    ExchangeInfo,
-    Odd,
-    Steps,
-    WireError,
-    read_exchange_info,
-)
+from daemon.venues.binancefutures.codes import KEY_CODES, NO_SUCH_ORDER_CODES, NO_SUCH_SYMBOL_CODE, SIDES
+from daemon.venues.binancefutures.instruments import read_exchange_info
 from daemon.venues.binancefutures.orders import read_client_id, read_order, read_orders
-from daemon.venues.binancefutures.rest import ExchangeError, Rest
-from daemon.venues.binancefutures.setaside import SetAside
 from hftd.clock import running_ns
-from hftd.errors import HftdError
+from hftd.errors import ConfigError, HftdError
 
 TRADES_LIMIT: Final = 1000
 """Fills of a page."""
@@ -47,34 +40,9 @@ _OVERLAP_MS: Final = 1
 YOUNG_MS: Final = 60_000
 """An order of a fill that is older than this, and that the exchange does not find, is never found."""
 _MS_NS: Final = 1_000_000
-ORDER_NAMES_MAX: Final = 20_000
-"""Orders whose client id is remembered; of an older one the exchange is asked."""
-
 TradesPage = Callable[[list[tuple[str, object]]], Awaitable[list[TradeText]]]
 
 _log = structlog.get_logger("hftd.connector")
-
-
-def none_is_counted(_symbol: str, _trade_id: str, _side: int) -> bool:
-    """Whose each fill is, is wanted."""
-    return False
-
-
-class OrderNames:
-    """Client ids by (symbol, the exchange's order id), the latest `ORDER_NAMES_MAX`."""
-
-    def __init__(self) -> None:
-        self._names: OrderedDict[tuple[str, str], str] = OrderedDict()
-
-    def learn(self, symbol: str, exch_order_id: str, client_id: str) -> None:
-        """Remember an order."""
-        self._names[symbol, exch_order_id] = client_id
-        if len(self._names) > ORDER_NAMES_MAX:
-            self._names.popitem(last=False)
-
-    def get(self, symbol: str, exch_order_id: str) -> str | None:
-        """Its client id, None if it is not known."""
-        return self._names.get((symbol, exch_order_id))
 
 
 async def all_trades(page: TradesPage, since_ms: int, until_ms: int) -> list[TradeText]:
@@ -124,7 +92,7 @@ class Queries:
 
     Args:
         rest: Where they are asked.
-        steps: The symbols that are known; filled by `exchange_info`.
+        steps: The symbols that are known; filled by `instruments`.
         prefix: Of our client ids.
 
     Attributes:
@@ -145,8 +113,8 @@ class Queries:
             None
         )
 
-    async def exchange_info(self) -> ExchangeInfo:
-        """The instruments and limits; see `Catalog`."""
+    async def instruments(self) -> ExchangeInfo:
+        """The instruments, as the catalog has them, and the exchange's limits."""
         info = read_exchange_info(await self._rest.ask("/fapi/v1/exchangeInfo", auth="none", timeout_s=30.0))
         if info.unread:
             _log.warning(
@@ -264,9 +232,18 @@ class Queries:
             await self._rest.ask("/fapi/v1/commissionRate", [("symbol", symbol)], weight=20)
         )
 
-    async def is_hedge_mode(self) -> bool:
-        """Whether long and short positions are kept apart, which hftd does not trade with."""
-        return read_is_hedge_mode(await self._rest.ask("/fapi/v1/positionSide/dual", weight=30))
+    async def prepare(self) -> None:
+        """See whether the account can be traded: hftd keeps one position an instrument."""
+        body = await self._rest.ask("/fapi/v1/positionSide/dual", weight=30)
+        if read_is_hedge_mode(body):
+            raise ConfigError(
+                "the account is in hedge mode",
+                hint="switch the position mode to one-way: hftd keeps one position an instrument",
+            )
+
+    def key_is_refused(self, error: ExchangeError) -> bool:
+        """Whether an error says that the key is wrong."""
+        return error.code in KEY_CODES
 
     async def cancel_all(self, symbol: str) -> None:
         """Cancel every open order of the account in a symbol, others' too; safe to repeat.
@@ -289,6 +266,3 @@ class Queries:
             timeout_s=5.0,
             priority=Priority.URGENT,
         )
-
-
-__all__ = ["HISTORY_MS", "TRADES_LIMIT", "OrderNames", "Queries", "WireError", "all_trades"]

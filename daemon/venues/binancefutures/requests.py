@@ -14,16 +14,14 @@ import re
 from typing import Final
 
 from daemon.orders.messages import Amend, Command, Place, Query, Withdraw
+from daemon.session.catalog import Steps
+from daemon.session.errors import RequestError
+from daemon.session.facts import Signer
+from daemon.session.rest import RECV_WINDOW_MS
 from daemon.venues.binancefutures.codes import SIDE_TEXTS, TIME_IN_FORCE_TEXTS
-from daemon.venues.binancefutures.instruments import Steps
-from daemon.venues.binancefutures.signing import RECV_WINDOW_MS, Signer
 from hftd.constants import MARKET
 
 CLIENT_ID: Final = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}", re.ASCII)
-
-
-class RequestError(ValueError):
-    """A command that can't be written as a request; nothing was sent."""
 
 
 class Requests:

@@ -2,42 +2,22 @@
 
 The exchange signs over exactly what is sent: on REST the query string, on the WebSocket API all parameters but the
 signature, sorted by name, as ``k=v&k=v`` without percent-encoding. A key or secret never shows in a text of these
-objects; `redact` takes them out of what others wrote.
+objects; `daemon.redaction` takes them out of what others wrote.
 """
 
 import base64
 import hashlib
 import re
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import quote
 
+from daemon.session.facts import Signer
+from daemon.session.rest import RECV_WINDOW_MS
 from hftd.errors import ConfigError
-
-RECV_WINDOW_MS: Final = 5000
-"""How old a request may be when the exchange handles it, and how late a place or cancel may still have an effect."""
-RECV_WINDOW_MS_MAX: Final = 60_000
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_.+/=-]{1,256}", re.ASCII)
 _BLOCK: Final = 64  # bytes of a SHA-256 block
-
-
-class Signer(Protocol):
-    """Makes signatures for one API key."""
-
-    @property
-    def api_key(self) -> str:
-        """The key's public part, which still is a secret to logs."""
-        ...
-
-    @property
-    def has_session(self) -> bool:
-        """Whether it can log a WebSocket on once for all (Ed25519), or signs each request (HMAC)."""
-        ...
-
-    def sign(self, payload: str) -> str:
-        """The signature as it stands in JSON; on REST it must be percent-encoded."""
-        ...
 
 
 class HmacSigner:
@@ -164,14 +144,3 @@ def session_logon(request_id: str, signer: Signer, timestamp_ms: int) -> bytes:
         f'{{"id":"{request_id}","method":"session.logon","params":{{"apiKey":"{signer.api_key}",'
         f'"timestamp":{timestamp_ms},"signature":"{signer.sign(payload)}"}}}}'
     ).encode()
-
-
-def redact(text: str, secrets: Iterable[str]) -> str:
-    """A text for the log, without any of the secrets, in plain or percent-encoded form."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
-    return _SIGNATURE.sub(r"\1***", text)
-
-
-_SIGNATURE: Final = re.compile(r"""(signature["']?\s*[=:]\s*["']?)[A-Za-z0-9+/=%]+""")

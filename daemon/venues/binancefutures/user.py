@@ -22,20 +22,13 @@ from typing import Final
 import msgspec
 
 from daemon.orders.messages import BY_STREAM, Execution, Holding, Report
-from daemon.venues.binancefutures.account import Balance, position_of
+from daemon.session.catalog import Steps, known_steps, lots_of, price_of
+from daemon.session.errors import DECODE_ERRORS, Odd, WireError
+from daemon.session.facts import AccessExpired, Balance, Event, Other
+from daemon.session.steps import NumberError, float_of
+from daemon.venues.binancefutures.account import position_of
 from daemon.venues.binancefutures.codes import EXPIRY_REASONS, SIDES, STATUSES, TIMES_IN_FORCE, is_forced
-from daemon.venues.binancefutures.instruments import (
-    DECODE_ERRORS,
-    Id,
-    Ms,
-    Odd,
-    Steps,
-    WireError,
-    known_steps,
-    lots_of,
-    price_of,
-)
-from daemon.venues.steps import NumberError, float_of
+from daemon.venues.binancefutures.instruments import Id, Ms
 from hftd import constants as c
 
 _MS_NS: Final = 1_000_000
@@ -116,18 +109,6 @@ class _Any(msgspec.Struct, frozen=True):
     e: str = ""
 
 
-class KeyExpired(msgspec.Struct, frozen=True):
-    """The listen key has expired: the stream stays open and says nothing more."""
-
-
-class Other(msgspec.Struct, frozen=True):
-    """An event that says nothing about plain orders, positions or balances."""
-
-    name: str
-
-
-Event = Report | Holding | Balance | KeyExpired | Other
-
 _event = msgspec.json.Decoder(_OrderTradeUpdate | _TradeLite | _AccountUpdate | _ListenKeyExpired)
 _any = msgspec.json.Decoder(_Any)
 _balance = msgspec.json.Decoder(_AccountBalance)
@@ -165,7 +146,7 @@ def read_event(data: bytes, steps: Mapping[str, Steps], odd: list[Odd] | None = 
             return _account_values(event, steps, odd)
     except (KeyError, NumberError) as error:
         raise WireError(f"a user event: {error}") from None
-    return [KeyExpired()]
+    return [AccessExpired()]
 
 
 def odd_of_event(data: bytes, why: str) -> tuple[list[Odd], str]:

@@ -17,12 +17,13 @@ Fields that are not read may be there or not. Prices and quantities stay texts o
 :mod:`daemon.connector.rows` reads them.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
+from msgspec import field
 
-from daemon.venues.binancefutures.instruments import WireError
+from daemon.session.errors import DECODE_ERRORS, WireError
+from daemon.session.facts import ControlReply, UnknownEvent
 from hftd.types import BUY_EVENT, DEPTH_BBO_EVENT, SELL_EVENT
 
 BEST_BID: Final = 103
@@ -31,45 +32,46 @@ BEST_ASK: Final = 104
 AS_EVENTS: Final = (BEST_BID, BEST_ASK)
 TO_BE_FUSED: Final = (DEPTH_BBO_EVENT | BUY_EVENT, DEPTH_BBO_EVENT | SELL_EVENT)
 
-SNAPSHOT_LEVELS: Final = 1000
-SNAPSHOT_WEIGHT: Final = 20
-MS_NS: Final = 1_000_000
-
 # Beyond these a number is nonsense, and must not get into 64 bits of nanoseconds.
 _Ms = Annotated[int, msgspec.Meta(ge=0, le=8_999_999_999_999)]
 _Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class DepthUpdate(msgspec.Struct, tag_field="e", tag="depthUpdate", gc=False):
-    """A change of the book: of the updates U to u, the last one before it being pu."""
+    """A change of the book: of the updates up to `last_id`, the last one before it being `previous_id`."""
 
-    T: _Ms
-    U: _Id
-    u: _Id
-    pu: _Id
-    b: msgspec.Raw
-    a: msgspec.Raw
+    exch_ms: _Ms = field(name="T")
+    first_id: _Id = field(name="U")
+    last_id: _Id = field(name="u")
+    previous_id: _Id = field(name="pu")
+    bids: msgspec.Raw = field(name="b")
+    asks: msgspec.Raw = field(name="a")
 
 
 class BookTicker(msgspec.Struct, tag_field="e", tag="bookTicker", gc=False):
-    """The best prices as of update u: b, B the bid and its quantity, a, A the ask and its."""
+    """The best prices as of update `last_id`."""
 
-    T: _Ms
-    u: _Id
-    b: msgspec.Raw
-    B: msgspec.Raw
-    a: msgspec.Raw
-    A: msgspec.Raw
+    exch_ms: _Ms = field(name="T")
+    last_id: _Id = field(name="u")
+    bid: msgspec.Raw = field(name="b")
+    bid_qty: msgspec.Raw = field(name="B")
+    ask: msgspec.Raw = field(name="a")
+    ask_qty: msgspec.Raw = field(name="A")
 
 
 class Trade(msgspec.Struct, tag_field="e", tag="trade", gc=False):
-    """A trade; m: the buyer was the maker. X other than MARKET is none of the market."""
+    """A trade. `m` of the message, that the buyer was the maker, is that the taker sold; X is how it came about."""
 
-    T: _Ms
-    p: msgspec.Raw
-    q: msgspec.Raw
-    m: bool
-    X: str = "MARKET"
+    exch_ms: _Ms = field(name="T")
+    price: msgspec.Raw = field(name="p")
+    qty: msgspec.Raw = field(name="q")
+    is_sell: bool = field(name="m")
+    how: str = field(name="X", default="MARKET")
+
+    @property
+    def kind(self) -> str:
+        """Empty for one of the market."""
+        return "" if self.how == "MARKET" else self.how or "without a kind"
 
 
 class StreamMessage(msgspec.Struct, gc=False):
@@ -84,33 +86,11 @@ class _Error(msgspec.Struct):
     msg: str = ""
 
 
-class ControlReply(msgspec.Struct):
-    """The answer to a SUBSCRIBE or the like; `problem` is empty if all is well."""
-
-    id: int | str | None = None
-    error: _Error | None = None
-    code: int = 0
-    msg: str = ""
-
-    @property
-    def problem(self) -> str:
-        """What the exchange does not like."""
-        if self.error is not None:
-            return f"{self.error.code}: {self.error.msg}"
-        return f"{self.code}: {self.msg}" if self.code or self.msg else ""
-
-
-class UnknownEvent(msgspec.Struct):
-    """A message that is no event we know: it is counted by this name, and ignored."""
-
-    name: str
-
-
 class Snapshot(msgspec.Struct):
-    """The book as of `lastUpdateId`."""
+    """The book as of `last_id`."""
 
-    lastUpdateId: _Id  # noqa: N815
-    T: _Ms
+    last_id: _Id = field(name="lastUpdateId")
+    exch_ms: _Ms = field(name="T")
     bids: msgspec.Raw
     asks: msgspec.Raw
 
@@ -140,7 +120,6 @@ _decode_anything: Final = msgspec.json.Decoder(_Anything).decode
 _decode_snapshot: Final = msgspec.json.Decoder(Snapshot).decode
 _decode_levels: Final = msgspec.json.Decoder(list[tuple[str, str]]).decode
 _decode_trades: Final = msgspec.json.Decoder(list[_PublicTrade]).decode
-_BROKEN: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 
 def read_stream(message: bytes) -> StreamMessage | ControlReply | UnknownEvent:
@@ -151,14 +130,14 @@ def read_stream(message: bytes) -> StreamMessage | ControlReply | UnknownEvent:
     """
     try:
         return _decode(message)
-    except _BROKEN as error:
+    except DECODE_ERRORS as error:
         return _read_other(message, error)
 
 
 def _read_other(message: bytes, error: Exception) -> ControlReply | UnknownEvent:
     try:
         other = _decode_anything(message)
-    except _BROKEN:
+    except DECODE_ERRORS:
         raise WireError(str(error)) from None
     event = other.data.e if other.data is not None else other.e
     if event in _KNOWN:
@@ -166,7 +145,9 @@ def _read_other(message: bytes, error: Exception) -> ControlReply | UnknownEvent
     if event or other.stream:
         return UnknownEvent((event or other.stream)[:64])
     if bytes(other.result) or other.error is not None or other.code or other.msg:
-        return ControlReply(other.id, other.error, other.code, other.msg)
+        problem = other.error or _Error(other.code, other.msg)
+        has_problem = other.error is not None or other.code or other.msg
+        return ControlReply(other.id, f"{problem.code}: {problem.msg}" if has_problem else "")
     raise WireError(str(error))
 
 
@@ -178,7 +159,7 @@ def read_snapshot(body: bytes) -> Snapshot:
     """
     try:
         return _decode_snapshot(body)
-    except _BROKEN as error:
+    except DECODE_ERRORS as error:
         raise WireError(f"depth: {error}") from None
 
 
@@ -194,16 +175,8 @@ def best_of(snapshot: Snapshot) -> tuple[float, float]:
             float(bids[0][0]) if bids else float("nan"),
             float(asks[0][0]) if asks else float("nan"),
         )
-    except (*_BROKEN, ValueError) as error:
+    except (*DECODE_ERRORS, ValueError) as error:
         raise WireError(f"depth: {error}") from None
-
-
-def price_of(text: msgspec.Raw) -> float:
-    """A price as a number; NaN if it is none."""
-    try:
-        return float(bytes(text).strip(b'"'))
-    except ValueError:
-        return float("nan")
 
 
 def read_last_trade_ms(body: bytes) -> int:
@@ -214,19 +187,5 @@ def read_last_trade_ms(body: bytes) -> int:
     """
     try:
         return max((one.time for one in _decode_trades(body)), default=-1)
-    except _BROKEN as error:
+    except DECODE_ERRORS as error:
         raise WireError(f"trades: {error}") from None
-
-
-def stream_names(symbol: str, depth: str, best_prices: bool) -> tuple[str, ...]:
-    """The streams of a symbol, the depth's first; `depth` is "0ms" or "100ms"."""
-    name = symbol.lower()
-    streams = [f"{name}@depth@{depth}", f"{name}@trade"]
-    if best_prices:
-        streams.append(f"{name}@bookTicker")
-    return tuple(streams)
-
-
-def control(method: str, streams: Sequence[str], number: int) -> bytes:
-    """A SUBSCRIBE or UNSUBSCRIBE."""
-    return msgspec.json.encode({"method": method, "params": list(streams), "id": number})

@@ -3,7 +3,7 @@ from decimal import Decimal
 import pytest
 
 from daemon.orders.messages import Instrument
-from daemon.venues.binancefutures.instruments import steps_of
+from daemon.session.catalog import steps_of
 
 BTC = Instrument(number=0, symbol="BTCUSDT", tick_size=Decimal("0.10"), lot_size=Decimal("0.001"))
 ETH = Instrument(number=1, symbol="ETHUSDT", tick_size=Decimal("0.01"), lot_size=Decimal("0.001"))

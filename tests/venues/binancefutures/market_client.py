@@ -13,9 +13,10 @@ from daemon.connector.books import Books
 from daemon.connector.limiter import Limiter, RateLimit
 from daemon.connector.offset import ClockOffset
 from daemon.orders.messages import Instrument
+from daemon.session.market import MarketSession
+from daemon.session.rest import Rest
 from daemon.venues.binancefutures.config import BinanceFuturesConfig
-from daemon.venues.binancefutures.market import MarketSession
-from daemon.venues.binancefutures.rest import Rest
+from daemon.venues.binancefutures.facts import REST, MarketFacts
 from hftd.channel import wire
 from hftd.channel.endpoint import MarketTap
 from hftd.channel.layout import MODE_SYSTEM
@@ -95,9 +96,12 @@ async def connected(
         limiter = Limiter([RateLimit("weight_1m", 2400, 60_000_000_000)])
         async with aiohttp.ClientSession() as http:
             session = MarketSession(
+                MarketFacts(config.depth, config.best_prices),
+                config.market_url(),
                 config,
                 http,
-                Rest(http, config.rest_url(), None, limiter, ClockOffset()),
+                Rest(http, REST, config.rest_url(), None, limiter, ClockOffset()),
+                life_s=config.connection_life_s,
                 on_rows=books.on_rows,
                 on_book_state=books.on_book_state,
                 seed=seed,

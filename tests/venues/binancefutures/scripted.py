@@ -10,10 +10,11 @@ from aiohttp import web
 from daemon.connector.limiter import Limiter, RateLimit
 from daemon.connector.offset import ClockOffset
 from daemon.orders.messages import Place
-from daemon.venues.binancefutures.sending import SendLimits
+from daemon.session.facts import Handlers
+from daemon.session.sending import SendLimits
+from daemon.session.trading import TradingConfig
+from daemon.venues.binancefutures.session import trading_of
 from daemon.venues.binancefutures.signing import HmacSigner
-from daemon.venues.binancefutures.trading import Trading
-from daemon.venues.binancefutures.trading_config import Handlers, TradingConfig
 from hftd.clock import wall_ns
 from hftd.constants import BUY, GTX, LIMIT
 
@@ -192,8 +193,10 @@ async def trading_with(
     core = Core()
     settings = {"backoff_s": 0.01, "backoff_max_s": 0.05, "send": SendLimits(reply_timeout_s=0.5)} | config
     async with aiohttp.ClientSession() as session:
-        trading = Trading(
-            TradingConfig(f"http://{host}", f"ws://{host}/ws-fapi/v1", f"ws://{host}/private", **settings),
+        trading = trading_of(
+            TradingConfig(f"ws://{host}/ws-fapi/v1", **settings),
+            f"http://{host}",
+            f"ws://{host}/private",
             signer or HmacSigner(API_KEY, SECRET),
             session,
             core.handlers(),

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.orders.messages import UNTOLD, Execution, Holding, Instrument
+from daemon.session.errors import ExchangeError, WireError
+from daemon.session.facts import Balance
 from daemon.venues.binancefutures.account import (
-    Balance,
     TradeText,
     execution_of,
     read_balances,
@@ -18,9 +19,8 @@ from daemon.venues.binancefutures.account import (
     read_server_time,
     read_trades,
 )
-from daemon.venues.binancefutures.instruments import WireError, counts_of_headers, read_exchange_info
+from daemon.venues.binancefutures.instruments import counts_of_headers, read_exchange_info
 from daemon.venues.binancefutures.queries import TRADES_LIMIT, Queries, all_trades
-from daemon.venues.binancefutures.rest import ExchangeError
 from hftd.clock import wall_ns
 from hftd.constants import SELL
 from hftd.errors import HftdError

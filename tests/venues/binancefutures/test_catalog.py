@@ -8,23 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.orders.messages import BY_STREAM, DELISTED, NOT_TRADING, SET_ASIDE, STEPS_CHANGED
-from daemon.venues.binancefutures.account import (
-    execution_of,
-    read_balances,
-    read_holdings,
-    read_trades,
-)
+from daemon.session.catalog import Catalog, SetAside
+from daemon.session.errors import Odd, OddItemError, WireError
+from daemon.venues.binancefutures.account import execution_of, read_balances, read_holdings, read_trades
 from daemon.venues.binancefutures.contracts import read_contract
-from daemon.venues.binancefutures.instruments import (
-    Catalog,
-    Contract,
-    Odd,
-    OddItemError,
-    WireError,
-    read_exchange_info,
-)
+from daemon.venues.binancefutures.instruments import Contract, read_exchange_info, status_text
 from daemon.venues.binancefutures.orders import read_order, read_orders
-from daemon.venues.binancefutures.setaside import SetAside
 from daemon.venues.binancefutures.user import read_event
 
 from .test_orders import ORDER
@@ -99,11 +88,11 @@ def test_a_description_that_can_not_be_read_stops_its_symbol_alone():
 @pytest.mark.parametrize("status", ["BREAK", "SETTLING", "PRE_DELIVERING", "PENDING_TRADING", "?"])
 def test_a_status_is_heard_as_it_happens_and_holds_until_exchange_info_says_otherwise(status):
     catalog = catalog_of(described())
-    stopped = catalog.hear(Contract("contractInfo", "BTCUSDT", status))
+    stopped = catalog.stop("BTCUSDT", status_text(status))
     assert stopped is not None
     assert (stopped.is_trading, stopped.trouble) == (False, NOT_TRADING)
     assert status in stopped.why
-    assert catalog.hear(Contract("contractInfo", "BTCUSDT", status)) is None, "it is no news"
+    assert catalog.stop("BTCUSDT", status_text(status)) is None, "it is no news"
     assert catalog.take(info(described(status=status)))[0].trouble == NOT_TRADING
     assert catalog.take(info(described()))[0].is_trading
 

@@ -6,6 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.orders.messages import CONFIRMED, UNKNOWN, Outcome, Query, Report
+from daemon.session.catalog import steps_of
+from daemon.session.errors import WireError
+from daemon.session.incoming import outcome_of_reply
 from daemon.venues.binancefutures.account import (
     execution_of,
     read_balances,
@@ -16,11 +19,11 @@ from daemon.venues.binancefutures.account import (
     read_server_time,
     read_trades,
 )
-from daemon.venues.binancefutures.instruments import WireError, read_exchange_info, steps_of
+from daemon.venues.binancefutures.facts import ORDERS
+from daemon.venues.binancefutures.instruments import read_exchange_info
 from daemon.venues.binancefutures.orders import (
     outcome_of_error,
     outcome_of_order,
-    outcome_of_reply,
     read_error,
     read_orders,
     read_reply,
@@ -178,12 +181,12 @@ def test_any_reply_ends_a_command_in_one_of_its_three_ways(data):
         assert read_reply_id(data) is None or isinstance(read_reply_id(data), int | str)
     else:
         reply.counts()
-        outcome = outcome_of_reply(PLACE, reply, STEPS)
+        outcome = outcome_of_reply(ORDERS, PLACE, reply, STEPS)
         assert isinstance(outcome, Outcome) and outcome.request == PLACE.request
         if outcome.kind == CONFIRMED:
             in_range(outcome.report)
-        if reply.error:
-            assert reply.error.retry_after_ms() >= 0
+        if (error := reply.failure()) is not None:
+            assert error.retry_after_ms >= 0
     assert outcome_of_order(Query(1, "a1", "", "BTCUSDT"), data, STEPS).kind in (CONFIRMED, UNKNOWN)
     outcome_of_error(PLACE, 400, read_error(data), "")
 

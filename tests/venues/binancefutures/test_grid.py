@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from daemon.connector.rows import RowWriter
 from daemon.orders.messages import STEPS_CHANGED, Instrument
-from daemon.venues.binancefutures.grid import Grid
+from daemon.session.grid import Grid
 from hftd.types import BUY_EVENT, DEPTH_EVENT, SELL_EVENT
 
 WRITER = RowWriter()
@@ -97,7 +97,7 @@ def test_a_book_whose_steps_have_changed_is_never_valid():
 
 
 def test_levels_without_number_are_limited(monkeypatch):
-    monkeypatch.setattr("daemon.venues.binancefutures.grid.LEVELS_MAX", 3)
+    monkeypatch.setattr("daemon.session.grid.LEVELS_MAX", 3)
     grid = Grid(BTC)
     rows, _ = depth([(f"6.00{k}", "1") for k in range(1, 8)], [], grid)
     grid.on_levels(rows)

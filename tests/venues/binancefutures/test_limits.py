@@ -8,9 +8,9 @@ from aiohttp import web
 
 from daemon.connector.limiter import Limiter, Priority, RateLimit
 from daemon.orders.messages import CONFIRMED, REFUSED, Place, Query, Withdraw
-from daemon.venues.binancefutures.countdown import FIRST_S, WEIGHT, Countdowns
-from daemon.venues.binancefutures.rest import BannedError, FateUnknownError, NotSentError
-from daemon.venues.binancefutures.trading_config import limits_of
+from daemon.session.countdown import FIRST_S, WEIGHT, Countdowns
+from daemon.session.errors import BannedError, FateUnknownError, NotSentError
+from daemon.venues.binancefutures.facts import limits_of
 from hftd import constants as c
 from hftd.clock import running_ns
 
@@ -187,7 +187,7 @@ class Switches:
         self.offs = []
         self.fails = set()
         self.limiter = Limiter(list(limits_of("weight_1m", limit, MINUTE_NS)))
-        monkeypatch.setattr("daemon.venues.binancefutures.countdown.monotonic_ns", lambda: self.now_ns)
+        monkeypatch.setattr("daemon.session.countdown.monotonic_ns", lambda: self.now_ns)
         from collections import Counter
 
         settings = {"countdown_s": 120.0, "every_s": 30.0, "may_refresh": lambda: True} | more

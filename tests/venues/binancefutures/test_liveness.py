@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from daemon.venues.binancefutures import liveness
+from daemon.session import liveness
 from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
 from tests.venues.binancefutures.market_client import BTCUSDT, ETHUSDT, connected
 from tests.venues.binancefutures.market_server import MarketServer, best, depth, of, snapshot, trade

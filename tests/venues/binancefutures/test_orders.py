@@ -3,12 +3,13 @@ import json
 import pytest
 
 from daemon.orders.messages import BY_QUERY, BY_REPLY, CONFIRMED, REFUSED, UNKNOWN, Place, Query, Withdraw
-from daemon.venues.binancefutures.instruments import WireError
+from daemon.session.errors import WireError
+from daemon.session.facts import Error
+from daemon.session.incoming import outcome_of_reply
+from daemon.venues.binancefutures.facts import ORDERS
 from daemon.venues.binancefutures.orders import (
-    ErrorText,
     outcome_of_error,
     outcome_of_order,
-    outcome_of_reply,
     read_error,
     read_orders,
     read_reply,
@@ -64,7 +65,7 @@ def reply_of(**changes):
 
 
 def test_an_acknowledged_order_is_confirmed_with_its_state(steps):
-    outcome = outcome_of_reply(PLACE, reply_of(), steps)
+    outcome = outcome_of_reply(ORDERS, PLACE, reply_of(), steps)
     assert (outcome.request, outcome.kind, outcome.exch_ns) == (7, CONFIRMED, 1702555534435 * 10**6)
     report = outcome.report
     assert (report.source, report.client_id, report.exch_order_id) == (BY_REPLY, "a1", "325078477")
@@ -101,7 +102,7 @@ def test_a_question_is_answered_by_a_report_of_that_source(steps):
     ],
 )
 def test_a_success_that_can_not_be_read_or_is_about_another_order_is_unknown(steps, result):
-    assert outcome_of_reply(PLACE, reply_of(result=result), steps).kind == UNKNOWN
+    assert outcome_of_reply(ORDERS, PLACE, reply_of(result=result), steps).kind == UNKNOWN
 
 
 CODES = [
@@ -135,7 +136,7 @@ CODES = [
 
 @pytest.mark.parametrize(("code", "reason"), CODES)
 def test_each_error_code_has_its_reason(code, reason):
-    outcome = outcome_of_error(PLACE, 400, ErrorText(code, "words"))
+    outcome = outcome_of_error(PLACE, 400, Error(code, "words"))
     assert (outcome.kind, outcome.reason) == (REFUSED, reason)
     assert str(code) in outcome.message and "words" in outcome.message
 
@@ -143,19 +144,17 @@ def test_each_error_code_has_its_reason(code, reason):
 @pytest.mark.parametrize("code", [-1000, -1001, -1006, -1007])
 @pytest.mark.parametrize("status", [400, 408, 500, 503])
 def test_what_the_exchange_does_not_know_is_unknown(code, status):
-    assert outcome_of_error(PLACE, status, ErrorText(code, "Timeout waiting for response")).kind == UNKNOWN
+    assert outcome_of_error(PLACE, status, Error(code, "Timeout waiting for response")).kind == UNKNOWN
 
 
 def test_503_has_three_meanings():
-    unknown = ErrorText(-1, "Unknown error, please check your request or try again later.")
-    assert outcome_of_error(PLACE, 503, ErrorText(0, unknown.msg)).kind == UNKNOWN
-    failed = outcome_of_error(PLACE, 503, ErrorText(0, "Service Unavailable."))
+    unknown = Error(-1, "Unknown error, please check your request or try again later.")
+    assert outcome_of_error(PLACE, 503, Error(0, unknown.msg)).kind == UNKNOWN
+    failed = outcome_of_error(PLACE, 503, Error(0, "Service Unavailable."))
     assert (failed.kind, failed.reason) == (REFUSED, c.REASON_EXCHANGE)
-    assert outcome_of_error(PLACE, 503, ErrorText(-1000, "Service Unavailable.")).kind == REFUSED
-    assert outcome_of_error(PLACE, 503, ErrorText(-1007, "Service Unavailable.")).kind == UNKNOWN
-    throttled = outcome_of_error(
-        PLACE, 503, ErrorText(-1008, "Request throttled by system-level protection.")
-    )
+    assert outcome_of_error(PLACE, 503, Error(-1000, "Service Unavailable.")).kind == REFUSED
+    assert outcome_of_error(PLACE, 503, Error(-1007, "Service Unavailable.")).kind == UNKNOWN
+    throttled = outcome_of_error(PLACE, 503, Error(-1008, "Request throttled by system-level protection."))
     assert (throttled.kind, throttled.reason) == (REFUSED, c.REASON_RATE_LIMIT)
 
 
@@ -185,7 +184,7 @@ def test_a_refused_cancel_is_read_from_a_reply(steps):
     reply = reply_of(
         status=400, result=None, error={"code": -2011, "msg": "Unknown order sent.", "data": {"x": 1}}
     )
-    outcome = outcome_of_reply(Withdraw(7, "a1", "", "BTCUSDT"), reply, steps)
+    outcome = outcome_of_reply(ORDERS, Withdraw(7, "a1", "", "BTCUSDT"), reply, steps)
     assert (outcome.kind, outcome.reason) == (REFUSED, c.REASON_UNKNOWN_ORDER)
 
 
@@ -193,10 +192,11 @@ def test_a_ban_says_until_when():
     reply = reply_of(
         status=418, error={"code": -1003, "msg": "x", "data": {"serverTime": 1, "retryAfter": 1659146400000}}
     )
-    assert reply.error.retry_after_ms() == 1659146400000
+    assert reply.failure().retry_after_ms == 1659146400000
     for data in (None, 5, {"retryAfter": "x"}, {"retryAfter": 10**30}, []):
         assert (
-            reply_of(status=418, error={"code": -1003, "msg": "x", "data": data}).error.retry_after_ms() == 0
+            reply_of(status=418, error={"code": -1003, "msg": "x", "data": data}).failure().retry_after_ms
+            == 0
         )
 
 

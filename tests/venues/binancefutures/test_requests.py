@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.orders.messages import Amend, Place, Query, Withdraw
-from daemon.venues.binancefutures.instruments import steps_of
-from daemon.venues.binancefutures.requests import RequestError, Requests, rest_request
+from daemon.session.catalog import steps_of
+from daemon.session.errors import RequestError
+from daemon.venues.binancefutures.requests import Requests, rest_request
 from daemon.venues.binancefutures.signing import HmacSigner
 from hftd.constants import BUY, FOK, GTC, GTX, IOC, LIMIT, MARKET, SELL
 

@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 
 from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Amend, Query, Withdraw
-from daemon.venues.binancefutures.sending import SendLimits
+from daemon.session.sending import SendLimits
 from hftd import constants as c
 
 from .scripted import SECOND_NS, Venue, order_of, place, trading_with, until

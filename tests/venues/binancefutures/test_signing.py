@@ -3,12 +3,12 @@ import json
 
 import pytest
 
+from daemon.redaction import redact
 from daemon.venues.binancefutures.signing import (
     Ed25519Signer,
     HmacSigner,
     make_signer,
     query,
-    redact,
     session_logon,
     signed_query,
 )

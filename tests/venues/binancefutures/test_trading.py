@@ -7,8 +7,8 @@ import structlog
 from aiohttp import web
 
 from daemon.orders.messages import CONFIRMED, UNTOLD
-from daemon.venues.binancefutures import incoming
-from daemon.venues.binancefutures import trading as trading_module
+from daemon.session import incoming
+from daemon.session import trading as trading_module
 from daemon.venues.binancefutures.signing import make_signer
 from hftd import constants as c
 from hftd.clock import running_ns
@@ -94,7 +94,7 @@ async def test_a_user_stream_that_breaks_is_made_again():
 
 async def test_the_listen_key_is_extended_and_a_dead_one_replaced():
     venue = Venue()
-    async with trading_with(venue, listen_key_every_s=0.1) as (_trading, _core):
+    async with trading_with(venue, extend_every_s=0.1) as (_trading, _core):
         await until(lambda: len(venue.extensions) >= 2, "extensions")
         venue.rest_answers["PUT listenKey"] = lambda request: web.json_response(
             {"code": -1125, "msg": "This listenKey does not exist."}, status=400

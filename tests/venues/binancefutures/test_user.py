@@ -3,9 +3,9 @@ import json
 import pytest
 
 from daemon.orders.messages import BY_STREAM, Execution, Holding
-from daemon.venues.binancefutures.account import Balance
-from daemon.venues.binancefutures.instruments import WireError
-from daemon.venues.binancefutures.user import KeyExpired, Other, read_event
+from daemon.session.errors import WireError
+from daemon.session.facts import AccessExpired, Balance, Other
+from daemon.venues.binancefutures.user import read_event
 from hftd import constants as c
 
 ORDER = {
@@ -172,7 +172,7 @@ def test_positions_and_balances_are_told_as_they_changed(steps):
 
 def test_other_events_are_named_and_an_expired_key_is_said(steps):
     assert read_event(b'{"e":"ALGO_UPDATE","o":{"s":5}}', steps) == [Other("ALGO_UPDATE")]
-    assert read_event(b'{"e":"listenKeyExpired","E":1,"listenKey":"k"}', steps) == [KeyExpired()]
+    assert read_event(b'{"e":"listenKeyExpired","E":1,"listenKey":"k"}', steps) == [AccessExpired()]
 
 
 @pytest.mark.parametrize(

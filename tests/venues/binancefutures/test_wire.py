@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from daemon.connector.rows import RowWriter
+from daemon.session.errors import WireError
 from daemon.venues.binancefutures import wire
-from daemon.venues.binancefutures.instruments import WireError
 from hftd.types import BUY_EVENT, DEPTH_EVENT, EXCH_EVENT, LOCAL_EVENT, SELL_EVENT
 from tests.venues.binancefutures.market_server import best, depth, snapshot, trade
 
@@ -23,17 +23,19 @@ MESSAGES = [
     b'{"code":2,"msg":"Invalid request: unknown variant"}',
 ]
 WRITER = RowWriter()
+MS_NS = 1_000_000
 
 
 def rows_of(read):
     """What the session makes of a message."""
     match read.data:
-        case wire.DepthUpdate(T=time_ms, b=bids, a=asks):
-            return WRITER.depth(bids, asks, time_ms * wire.MS_NS, 5)
+        case wire.DepthUpdate(exch_ms=time_ms, bids=bids, asks=asks):
+            return WRITER.depth(bids, asks, time_ms * MS_NS, 5)
         case wire.BookTicker() as one:
-            return WRITER.best((one.b, one.B), (one.a, one.A), wire.AS_EVENTS, one.T * wire.MS_NS, 5)
+            bid, ask = (one.bid, one.bid_qty), (one.ask, one.ask_qty)
+            return WRITER.best(bid, ask, wire.AS_EVENTS, one.exch_ms * MS_NS, 5)
         case wire.Trade() as one:
-            return WRITER.trade(one.p, one.q, SELL_EVENT, one.T * wire.MS_NS, 5)
+            return WRITER.trade(one.price, one.qty, SELL_EVENT, one.exch_ms * MS_NS, 5)
 
 
 def take(message: bytes) -> None:
@@ -164,7 +166,7 @@ def test_a_snapshot_of_any_bytes_is_one_or_an_error(body):
     with pytest.raises(WireError):
         wire.read_snapshot(body)
     read = wire.read_snapshot(snapshot(10, [["1", "2"]], []))
-    assert read.lastUpdateId == 10
+    assert read.last_id == 10
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 from daemon.connector.limiter import Limiter
 from daemon.connector.offset import ClockOffset
 from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Amend, Place, Query, Withdraw
-from daemon.venues.binancefutures.sending import SendLimits
+from daemon.session.sending import SendLimits
+from daemon.session.trading import TradingConfig
+from daemon.venues.binancefutures.session import trading_of
 from daemon.venues.binancefutures.signing import make_signer
-from daemon.venues.binancefutures.trading import Trading
-from daemon.venues.binancefutures.trading_config import TradingConfig
 from hftd import constants as c
 from sim.exchange.chaos_config import ChaosSection
 from sim.exchange.config import (
@@ -62,10 +62,10 @@ async def exchange_and_trading(*, pem="", chaos=None, limits=None, server=None, 
     core = Core()
     settings = {"backoff_s": 0.01, "backoff_max_s": 0.1, "send": SendLimits(reply_timeout_s=1.0)} | config
     async with exchange, aiohttp.ClientSession() as session:
-        trading = Trading(
-            TradingConfig(
-                exchange.rest_url, exchange.ws_api_url, f"{exchange.stream_url}/private", **settings
-            ),
+        trading = trading_of(
+            TradingConfig(exchange.ws_api_url, **settings),
+            exchange.rest_url,
+            f"{exchange.stream_url}/private",
             make_signer(API_KEY, pem or SECRET),
             session,
             core.handlers(),
@@ -280,7 +280,7 @@ async def test_an_expired_listen_key_is_replaced_and_events_come_again():
 
 
 async def test_a_listen_key_is_kept_alive_beyond_its_life():
-    async with exchange_and_trading(limits=LimitsSection(listen_key_s=1.0), listen_key_every_s=0.3) as (
+    async with exchange_and_trading(limits=LimitsSection(listen_key_s=1.0), extend_every_s=0.3) as (
         _exchange,
         trading,
         core,

@@ -1,6 +1,6 @@
-"""The market data session of Binance USD-M Futures: one connection, all instruments that were asked for.
+"""The market data session: one connection, all instruments that were asked for.
 
-Limits: `STREAMS_MAX` streams, and those of the folder's `subscriptions`, `snapshots` and `liveness`.
+Limits: as many streams as the exchange takes on a connection, and those of `subscriptions`, `snapshots` and `liveness`.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import aiohttp
 import structlog
 from numpy.typing import NDArray
 
+from daemon.connector.config import ConnectorConfig
 from daemon.connector.oddities import Oddities
 from daemon.connector.rows import RowWriter
 from daemon.connector.supervise import (
@@ -23,30 +24,42 @@ from daemon.connector.supervise import (
     supervised,
 )
 from daemon.orders.messages import Instrument
-from daemon.venues.binancefutures import book, wire
-from daemon.venues.binancefutures.config import BinanceFuturesConfig
-from daemon.venues.binancefutures.feeds import BEST, DIFF, Feed
-from daemon.venues.binancefutures.instruments import WireError
-from daemon.venues.binancefutures.liveness import Liveness
-from daemon.venues.binancefutures.rest import Rest
-from daemon.venues.binancefutures.snapshots import Snapshots
-from daemon.venues.binancefutures.subscriptions import Subscriptions
+from daemon.session.errors import WireError
+from daemon.session.facts import (
+    APPLY,
+    GAP,
+    HOLD,
+    Best,
+    ControlReply,
+    Depth,
+    MarketFacts,
+    Snapshot,
+    Trade,
+    UnknownEvent,
+)
+from daemon.session.feeds import BEST, DIFF, Feed
+from daemon.session.liveness import Liveness
+from daemon.session.rest import Rest
+from daemon.session.snapshots import Snapshots
+from daemon.session.subscriptions import Subscriptions
 from daemon.warnings import Warn
 from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
 from hftd.clock import monotonic_ns, stamp_ns
 from hftd.errors import RefusedError
 from hftd.types import BUY_EVENT, SELL_EVENT
 
-STREAMS_MAX: Final = 1024
-"""Of one connection."""
 MESSAGE_MAX_BYTES: Final = 8 << 20
-_log = structlog.get_logger("hftd.binancefutures.market")
+_MS_NS: Final = 1_000_000
+
+_log = structlog.get_logger("hftd.market")
 
 
 class MarketSession:
     """Market data: rows out, whatever happens to the connection.
 
     Args:
+        facts: How the exchange speaks.
+        url: Where market data is.
         config: The connector's.
         http: For the connection.
         rest: For snapshots.
@@ -54,32 +67,41 @@ class MarketSession:
             of the book (else trades or user events).
         on_book_state: Given an instrument's number and BOOK_VALID or BOOK_INVALID, when that changes.
         on_off_grid: Told that prices on no tick have come: the exchange's description may be another by now.
+        life_s: The exchange closes a connection after so long; ours end a little before.
         seed: Of all jitter.
     """
 
     def __init__(
         self,
-        config: BinanceFuturesConfig,
+        facts: MarketFacts,
+        url: str,
+        config: ConnectorConfig,
         http: aiohttp.ClientSession,
         rest: Rest,
         *,
+        life_s: float,
         on_rows: Callable[[int, NDArray[Any], bool], None],
         on_book_state: Callable[[int, int], None],
         on_off_grid: Callable[[], None] = lambda: None,
         seed: int,
     ) -> None:
+        self._facts = facts
+        self._read_message = facts.read
+        self._url = url
+        self._life_s = life_s
         self._config = config
         self._http = http
         self._on_rows = on_rows
         self._on_book_state = on_book_state
         self._on_off_grid = on_off_grid
         self._seed = seed
-        self._kinds = wire.TO_BE_FUSED if config.best_prices == "fused" else wire.AS_EVENTS
-        self._best_is_book = config.best_prices == "fused"
+        self._kinds = facts.best_kinds
+        self._best_is_book = facts.best_is_book
+        self._types = facts.depth_type, facts.best_type
         self._writer = RowWriter()
         self._feeds: dict[int, Feed] = {}
         self._streams: dict[str, Feed] = {}
-        self._subscriptions = Subscriptions(config.first_message_s)
+        self._subscriptions = Subscriptions(facts, config.first_message_s)
         self._last_ns = 0
         self._up_ns = 0
         self._broken_why = ""
@@ -87,8 +109,9 @@ class MarketSession:
         self.bytes = 0
         self.oddities = Oddities(_log)
         self.supervision = Supervision("market")
-        self._snapshots = Snapshots(rest, self._on_snapshot, self.oddities, seed)
+        self._snapshots = Snapshots(facts, rest, self._on_snapshot, self.oddities, seed)
         self._liveness = Liveness(
+            facts,
             rest,
             self.oddities,
             config.stale_after_s,
@@ -109,13 +132,13 @@ class MarketSession:
         """
         if instrument.number in self._feeds:
             return
-        streams = wire.stream_names(instrument.symbol, self._config.depth, self._config.best_prices != "none")
-        if len(self._streams) + len(streams) > STREAMS_MAX:
+        streams = self._facts.streams(instrument.symbol)
+        if len(self._streams) + len(streams) > self._facts.streams_max:
             raise RefusedError(
                 f"the connector follows {len(self._feeds)} instruments, which is all that a connection takes",
                 hint="start another connector for more",
             )
-        feed = Feed(instrument, streams)
+        feed = Feed(instrument, streams, self._facts.sync())
         self._feeds[instrument.number] = feed
         self._streams.update(dict.fromkeys(streams, feed))
         if self.supervision.is_up:
@@ -172,7 +195,7 @@ class MarketSession:
     async def _connect_once(self) -> None:
         self._up_ns = 0
         async with self._http.ws_connect(
-            self._config.market_url(),
+            self._url,
             autoping=False,
             autoclose=True,
             max_msg_size=MESSAGE_MAX_BYTES,
@@ -182,7 +205,7 @@ class MarketSession:
             self._last_ns = self._up_ns = monotonic_ns()
             self._broken_why = ""
             self.supervision.up()
-            _log.info("connected", url=self._config.market_url(), instruments=len(self._feeds))
+            _log.info("connected", url=self._url, instruments=len(self._feeds))
             self._subscriptions.clear()
             self._subscriptions.subscribe(tuple(self._streams))
             parts: list[Coroutine[Any, Any, None]] = [
@@ -218,9 +241,7 @@ class MarketSession:
     async def _watch(self, socket: "aiohttp.ClientWebSocketResponse[Any]") -> None:
         """Notice what does not happen: messages, first messages, diffs; and end the connection before its time."""
         stale_ns = int(self._config.stale_after_s * 1e9)
-        life_ns = int(
-            planned_life_s(self._config.connection_life_s, self._seed + self.supervision.attempts) * 1e9
-        )
+        life_ns = int(planned_life_s(self._life_s, self._seed + self.supervision.attempts) * 1e9)
         step_s = min(1.0, self._config.stale_after_s / 4, self._config.first_message_s / 4)
         pinged = False
         while True:
@@ -246,12 +267,11 @@ class MarketSession:
             return
         if self._last_ns == self._up_ns:
             raise ConnectionBrokenError(
-                f"{len(late)} streams were subscribed, and none says anything: is the route right? "
-                f"(routes = {self._config.routes!r}, {self._config.market_url()})"
+                f"{len(late)} streams were subscribed, and none says anything: is the route right? ({self._url})"
             )
         # A quiet market is silent too: this alone does not end the connection.
         for stream in late:
-            if self.oddities.count(f"silent {stream.partition('@')[2]}"):
+            if self.oddities.count(f"silent {self._facts.part_of(stream)}"):
                 _log.warning("a stream has not said anything yet", stream=stream)
         self._subscriptions.again(late)
 
@@ -270,11 +290,11 @@ class MarketSession:
         self.messages += 1
         self.bytes += len(message)
         try:
-            read = wire.read_stream(message)
+            read = self._read_message(message)
         except WireError as error:
             self.oddities.note("unreadable", str(error), message)
             return
-        if type(read) is not wire.StreamMessage:
+        if type(read) is UnknownEvent or type(read) is ControlReply:
             self._on_other(read, message)
             return
         feed = self._streams.get(read.stream)
@@ -286,38 +306,37 @@ class MarketSession:
         feed.messages += 1
         data = read.data
         kind = type(data)
-        if kind is wire.DepthUpdate:
-            done = self._on_depth(feed, data, local_ns)  # pyright: ignore[reportArgumentType]
-        elif kind is wire.BookTicker:
-            done = self._on_best(feed, data, local_ns)  # pyright: ignore[reportArgumentType]
+        depth_type, best_type = self._types
+        if kind is depth_type:
+            done = self._on_depth(feed, data, local_ns)
+        elif kind is best_type:
+            done = self._on_best(feed, data, local_ns)
         else:
-            done = self._on_trade(feed, data, local_ns)  # pyright: ignore[reportArgumentType]
+            done = self._on_trade(feed, data, local_ns)
         if not done:
             self.oddities.note("numbers", "a price or quantity that is no number", message)
 
-    def _on_other(
-        self, read: wire.ControlReply | wire.UnknownEvent | wire.StreamMessage, message: bytes
-    ) -> None:
-        if isinstance(read, wire.UnknownEvent):
+    def _on_other(self, read: ControlReply | UnknownEvent, message: bytes) -> None:
+        if isinstance(read, UnknownEvent):
             if self.oddities.count(f"event {read.name}"):
                 _log.warning(
                     "an event that is not known is ignored", event_name=read.name, message=message[:300]
                 )
-        elif isinstance(read, wire.ControlReply):
-            self._subscriptions.answered(read.id, read.problem)
-            if read.problem:
-                self.oddities.note("refused", f"the exchange refused a subscription: {read.problem}", message)
+            return
+        self._subscriptions.answered(read.id, read.problem)
+        if read.problem:
+            self.oddities.note("refused", f"the exchange refused a subscription: {read.problem}", message)
 
-    def _on_depth(self, feed: Feed, data: wire.DepthUpdate, local_ns: int) -> bool:
-        rows = self._writer.depth(data.b, data.a, data.T * wire.MS_NS, local_ns, feed.grid.per_price)
+    def _on_depth(self, feed: Feed, data: Depth, local_ns: int) -> bool:
+        rows = self._writer.depth(data.bids, data.asks, data.exch_ms * _MS_NS, local_ns, feed.grid.per_price)
         if rows is None:
             # What it would have changed is not known: the next diff won't follow.
             return False
         has_off = self._writer.off_grid > 0
         feed.ahead_since_ns = 0
         feed.depth_ns = self._last_ns
-        action = feed.sync.diff(data.u, data.pu)
-        if action == book.APPLY:
+        action = feed.sync.diff(data.last_id, data.previous_id)
+        if action == APPLY:
             if has_off:
                 rows = self._sort_out(feed, rows, feed.grid.on_levels)
             self._on_rows(feed.number, rows, True)
@@ -325,22 +344,22 @@ class MarketSession:
                 # The first one after a snapshot; or the book was doubted, and nothing is missing.
                 feed.held.clear()
                 self._set_valid(feed, True, "")
-        elif action == book.HOLD:
-            feed.hold(DIFF, data.u, data.pu, rows)
+        elif action == HOLD:
+            feed.hold(DIFF, data.last_id, data.previous_id, rows)
             self._want_snapshot(feed)
-        elif action == book.GAP:
+        elif action == GAP:
             feed.gaps += 1
-            feed.hold(DIFF, data.u, data.pu, rows)
-            self._set_valid(feed, False, f"a gap before update {data.u}")
+            feed.hold(DIFF, data.last_id, data.previous_id, rows)
+            self._set_valid(feed, False, f"a gap before update {data.last_id}")
             self._want_snapshot(feed)
         return True
 
-    def _on_best(self, feed: Feed, data: wire.BookTicker, local_ns: int) -> bool:
+    def _on_best(self, feed: Feed, data: Best, local_ns: int) -> bool:
         rows = self._writer.best(
-            (data.b, data.B),
-            (data.a, data.A),
+            (data.bid, data.bid_qty),
+            (data.ask, data.ask_qty),
             self._kinds,
-            data.T * wire.MS_NS,
+            data.exch_ms * _MS_NS,
             local_ns,
             feed.grid.per_price,
         )
@@ -349,24 +368,24 @@ class MarketSession:
         has_off = self._writer.off_grid > 0
         feed.best_ns = self._last_ns
         feed.best = data
-        if not feed.ahead_since_ns and feed.sync.is_joined and data.u > feed.sync.last_id:
+        if not feed.ahead_since_ns and feed.sync.is_joined and data.last_id > feed.sync.last_id:
             feed.ahead_since_ns = self._last_ns
         if self._best_is_book and not feed.is_valid:
-            feed.hold(BEST, data.u, -1, rows)
+            feed.hold(BEST, data.last_id, -1, rows)
             return True
         if has_off or feed.grid.best_is_off:
             rows = self._sort_out(feed, rows, feed.grid.on_best)
         self._on_rows(feed.number, rows, self._best_is_book)
         return True
 
-    def _on_trade(self, feed: Feed, data: wire.Trade, local_ns: int) -> bool:
+    def _on_trade(self, feed: Feed, data: Trade, local_ns: int) -> bool:
         feed.trade_ns = self._last_ns
-        feed.trade_ms = data.T
-        if data.X != "MARKET":
-            self.oddities.count(f"trades {data.X[:40]}")
+        feed.trade_ms = data.exch_ms
+        if data.kind:
+            self.oddities.count(f"trades {data.kind[:40]}")
             return True
-        side = SELL_EVENT if data.m else BUY_EVENT
-        rows = self._writer.trade(data.p, data.q, side, data.T * wire.MS_NS, local_ns)
+        side = SELL_EVENT if data.is_sell else BUY_EVENT
+        rows = self._writer.trade(data.price, data.qty, side, data.exch_ms * _MS_NS, local_ns)
         if rows is None:
             return False
         self._on_rows(feed.number, rows, False)
@@ -422,17 +441,19 @@ class MarketSession:
         self._set_valid(feed, False, why)
         self._want_snapshot(feed)
 
-    def _on_snapshot(self, feed: Feed, snapshot: wire.Snapshot) -> bool:
+    def _on_snapshot(self, feed: Feed, snapshot: Snapshot) -> bool:
         """A snapshot came; False if another one is needed."""
         local_ns = stamp_ns()
         rows = self._writer.snapshot(
-            snapshot.bids, snapshot.asks, snapshot.T * wire.MS_NS, local_ns, feed.grid.per_price
+            snapshot.bids, snapshot.asks, snapshot.exch_ms * _MS_NS, local_ns, feed.grid.per_price
         )
         has_off = self._writer.off_grid > 0
         if rows is None:
-            self.oddities.note("numbers", "levels of a snapshot that are none", bytes(snapshot.bids)[:600])
+            self.oddities.note(
+                "numbers", "levels of a snapshot that are no levels", bytes(snapshot.bids)[:600]
+            )
             return False
-        if not feed.sync.snapshot(snapshot.lastUpdateId):
+        if not feed.sync.snapshot(snapshot.last_id):
             feed.stale_snapshots += 1
             return False
         feed.wants_snapshot = False
@@ -443,7 +464,7 @@ class MarketSession:
         for kind, last_id, previous_id, kept in held:
             # It is seen now, and local times never go back.
             kept["local_ts"] = local_ns
-            self._replay(feed, snapshot.lastUpdateId, kind, last_id, previous_id, kept)
+            self._replay(feed, snapshot.last_id, kind, last_id, previous_id, kept)
         return True
 
     def _replay(
@@ -458,12 +479,12 @@ class MarketSession:
             return
         was_joined = feed.sync.is_joined
         action = feed.sync.diff(last_id, previous_id)
-        if action == book.APPLY:
+        if action == APPLY:
             self._on_rows(feed.number, self._sort_out(feed, rows, feed.grid.on_levels), True)
             if not was_joined:
                 self._set_valid(feed, True, "")
-        elif action in (book.HOLD, book.GAP):
-            feed.gaps += action == book.GAP
+        elif action in (HOLD, GAP):
+            feed.gaps += action == GAP
             feed.hold(DIFF, last_id, previous_id, rows)
             self._set_valid(feed, False, "a gap in what was kept")
             self._want_snapshot(feed)

@@ -1,35 +1,63 @@
-"""The user data stream: its listen key, and the connections that events come in on.
-
-A listen key lives 60 minutes from its last extension. A POST while one lives gives the same key and extends it; so a
-restarted connector, and another one of the account, have the same key, and nobody closes it.
-"""
+"""The user data stream: the connections that an account's events come in on."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
 import structlog
 
-from daemon.connector.limiter import Priority
 from daemon.connector.supervise import Backoff, ConnectionBrokenError, Supervision
-from daemon.redaction import hide
-from daemon.venues.binancefutures.account import read_listen_key
-from daemon.venues.binancefutures.codes import LISTEN_KEY_CODE
-from daemon.venues.binancefutures.instruments import WireError
-from daemon.venues.binancefutures.rest import ExchangeError, FateUnknownError, NotSentError, Rest
-from daemon.venues.binancefutures.ws_api import WebSocket, open_websocket
+from daemon.session.errors import ExchangeError, FateUnknownError, NotSentError, WireError
+from daemon.session.facts import RestFacts
+from daemon.session.order_socket import WebSocket, open_websocket
 from hftd.clock import monotonic_ns, running_ns
 from hftd.errors import HftdError
 
-REFRESH_S: Final = 1800.0
 AGAIN_S: Final = 60.0
-"""An extension that failed is tried again after this at the latest: thirty times before the key is over."""
+"""An extension that failed is tried again after this at the latest."""
 OVERLAP_S: Final = 2.0
 """A connection that was replaced is read for so long still: what the new one has not seen is on the old one."""
-_PATH: Final = "/fapi/v1/listenKey"
 
 _log = structlog.get_logger("hftd.connector")
+
+
+class AccessOverError(HftdError):
+    """What let us in does no more: the connection has to be made anew."""
+
+
+class Access(Protocol):
+    """How one is let into a user data stream, and stays there."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be in a log."""
+        ...
+
+    async def url(self) -> str:
+        """Where to connect.
+
+        Raises:
+            ExchangeError, NotSentError, FateUnknownError, WireError: Not to be known now.
+        """
+        ...
+
+    async def enter(self, socket: WebSocket) -> None:
+        """Say on a new connection what has to be said before it tells anything.
+
+        Raises:
+            ConnectionBrokenError: One is not let in.
+        """
+        ...
+
+    async def extend(self) -> None:
+        """Stay in for longer.
+
+        Raises:
+            AccessOverError: It is too late.
+            ExchangeError, NotSentError, FateUnknownError: It did not work this time.
+        """
+        ...
 
 
 class UserStream:
@@ -37,12 +65,12 @@ class UserStream:
 
     Args:
         session: The HTTP client.
-        rest: Where listen keys come from.
-        url: To which ``/ws/<listen key>`` is appended, such as ``wss://fstream.binance.com/private``.
+        access: How one is let in.
+        facts: What a refusal of the connection means.
         on_message: Given each message; two connections may give the same one.
         on_up: The stream is up: from here on nothing is missed.
         life_s: A connection is replaced after this.
-        refresh_s: How often the key is extended.
+        refresh_s: How often the access is extended.
         heartbeat_s: How often a quiet connection is pinged.
         seed: Of the waits.
     """
@@ -50,26 +78,25 @@ class UserStream:
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        rest: Rest,
-        url: str,
+        access: Access,
+        facts: RestFacts,
         on_message: Callable[[bytes], None],
         on_up: Callable[[], None],
         *,
         life_s: float,
-        refresh_s: float = REFRESH_S,
+        refresh_s: float,
         heartbeat_s: float = 15.0,
         seed: int = 0,
     ) -> None:
         self._session = session
-        self._rest = rest
-        self._url = url.rstrip("/")
+        self._access = access
+        self._facts = facts
         self._on_message = on_message
         self._on_up = on_up
         self._life_s = life_s
         self._refresh_s = refresh_s
         self._heartbeat_s = heartbeat_s
         self._backoff = Backoff(min(AGAIN_S, refresh_s) / 4, min(AGAIN_S, refresh_s), seed)
-        self._key = ""
         self._reader: asyncio.Task[str] | None = None
         self._closing: set[asyncio.Task[None]] = set()  # at most one a planned end, each for OVERLAP_S
         self._broken_why = ""
@@ -79,16 +106,16 @@ class UserStream:
         """Since when it is up without a gap (running time)."""
 
     def __repr__(self) -> str:
-        return f"UserStream({self._url})"
+        return f"UserStream(is_up={self.is_up})"
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be in a log."""
-        return (self._key,)
+        return self._access.secrets
 
     @property
     def retries(self) -> int:
-        """How often an extension of the listen key was tried again."""
+        """How often an extension was tried again."""
         return self._backoff.count
 
     @property
@@ -102,8 +129,20 @@ class UserStream:
         Raises:
             ConnectionBrokenError: It ended otherwise, or could not be made.
         """
-        key = await self._listen_key()
-        websocket = await open_websocket(self._session, f"{self._url}/ws/{key}", self._heartbeat_s, (key,))
+        try:
+            url = await self._access.url()
+        except (ExchangeError, NotSentError, FateUnknownError, WireError) as error:
+            broken = ConnectionBrokenError(f"the user data stream can't be opened: {error}")
+            broken.wait_s = getattr(error, "wait_s", 0.0)
+            raise broken from None
+        websocket = await open_websocket(
+            self._session, url, self._heartbeat_s, self._access.secrets, self._facts
+        )
+        try:
+            await self._access.enter(websocket)
+        except BaseException:
+            await websocket.close()
+            raise
         old, self._broken_why = self._reader, ""
         self._reader = reader = asyncio.create_task(self._read(websocket), name="user stream")
         if old is not None and not old.done():
@@ -129,30 +168,16 @@ class UserStream:
             else:
                 wait_s = self._backoff.next_s(error)
                 _log.warning(
-                    "the listen key could not be extended", why=str(error), again_in_s=round(wait_s, 3)
+                    "the user data stream could not be extended", why=str(error), again_in_s=round(wait_s, 3)
                 )
 
-    async def _listen_key(self) -> str:
-        try:
-            self._key = read_listen_key(
-                await self._rest.ask(_PATH, auth="key", method="POST", priority=Priority.ORDERS)
-            )
-        except (ExchangeError, NotSentError, FateUnknownError, WireError) as error:
-            broken = ConnectionBrokenError(f"no listen key: {error}")
-            broken.wait_s = getattr(error, "wait_s", 0.0)
-            raise broken from None
-        hide(self._key)
-        return self._key
-
     async def _extend(self) -> HftdError | None:
-        """Extend the listen key; what was in the way."""
+        """Stay in; what was in the way."""
         try:
-            await self._rest.ask(_PATH, auth="key", method="PUT", priority=Priority.ORDERS)
-        except ExchangeError as error:
-            if error.code != LISTEN_KEY_CODE:
-                return error
-            self.abort("the listen key is over")
-        except (NotSentError, FateUnknownError) as error:
+            await self._access.extend()
+        except AccessOverError as error:
+            self.abort(str(error))
+        except (ExchangeError, NotSentError, FateUnknownError) as error:
             return error
         return None
 
@@ -168,7 +193,7 @@ class UserStream:
             await websocket.close()
 
     def abort(self, why: str) -> None:
-        """Make the connection again, with a listen key asked for anew."""
+        """Make the connection again, and be let in anew."""
         if self._reader is not None and not self._reader.done():
             self._broken_why = self._broken_why or why
             self._reader.cancel()

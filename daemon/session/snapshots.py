@@ -9,10 +9,10 @@ import structlog
 
 from daemon.connector.oddities import Oddities
 from daemon.connector.supervise import Backoff
-from daemon.venues.binancefutures import wire
-from daemon.venues.binancefutures.feeds import Feed
-from daemon.venues.binancefutures.instruments import WireError
-from daemon.venues.binancefutures.rest import ExchangeError, FateUnknownError, NotSentError, Rest
+from daemon.session.errors import EXPECTED, WireError
+from daemon.session.facts import MarketFacts, Snapshot
+from daemon.session.feeds import Feed
+from daemon.session.rest import Rest
 from hftd.clock import monotonic_ns
 
 TIMEOUT_S: Final = 10.0
@@ -23,13 +23,14 @@ A_MINUTE: Final = 6
 """So many that are asked for within a minute come at once; a book with more gaps than that waits before each one."""
 WAIT_S: Final = 10.0
 
-_log = structlog.get_logger("hftd.binancefutures.market")
+_log = structlog.get_logger("hftd.market")
 
 
 class Snapshots:
     """Gets snapshots for those who ask; each again until it is taken, by a back-off of its own.
 
     Args:
+        facts: What to ask.
         rest: For the requests; it keeps to the request weights.
         take: Given the feed and its snapshot; False if it needs another one.
         oddities: Where answers go that can't be read.
@@ -37,8 +38,14 @@ class Snapshots:
     """
 
     def __init__(
-        self, rest: Rest, take: Callable[[Feed, wire.Snapshot], bool], oddities: Oddities, seed: int
+        self,
+        facts: MarketFacts,
+        rest: Rest,
+        take: Callable[[Feed, Snapshot], bool],
+        oddities: Oddities,
+        seed: int,
     ) -> None:
+        self._facts = facts
         self._rest = rest
         self._take = take
         self._oddities = oddities
@@ -117,7 +124,7 @@ class Snapshots:
         is_taken = False
         try:
             is_taken = await self._ask(feed)
-        except (ExchangeError, FateUnknownError, NotSentError, WireError) as found:
+        except EXPECTED as found:
             error = found
         except Exception as found:
             error = found
@@ -149,16 +156,12 @@ class Snapshots:
         self._start()
 
     async def _ask(self, feed: Feed) -> bool:
+        asked = self._facts.ask_snapshot(feed.instrument.symbol)
         body = await self._rest.ask(
-            "/fapi/v1/depth",
-            (("symbol", feed.instrument.symbol), ("limit", wire.SNAPSHOT_LEVELS)),
-            weight=wire.SNAPSHOT_WEIGHT,
-            auth="none",
-            tries=1,
-            timeout_s=TIMEOUT_S,
+            asked.path, asked.params, weight=asked.weight, auth="none", tries=1, timeout_s=TIMEOUT_S
         )
         try:
-            snapshot = wire.read_snapshot(body)
+            snapshot = self._facts.read_snapshot(body)
         except WireError as error:
             self._oddities.note("snapshot", str(error), body)
             raise

@@ -2,30 +2,27 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import aiohttp
+import msgspec
 import structlog
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.offset import ClockOffset
 from daemon.connector.supervise import Backoff, Supervision, planned_life_s, supervised
 from daemon.orders.messages import Command, Execution, Holding, Instrument, Place, Report
-from daemon.venues.binancefutures.account import Balance, Commission
-from daemon.venues.binancefutures.codes import CLOCK_CODES
-from daemon.venues.binancefutures.countdown import Countdowns
-from daemon.venues.binancefutures.incoming import Incoming
-from daemon.venues.binancefutures.instruments import Catalog, Steps, WireError
-from daemon.venues.binancefutures.orders import Reply
-from daemon.venues.binancefutures.queries import Queries, none_is_counted
-from daemon.venues.binancefutures.requests import Requests
-from daemon.venues.binancefutures.rest import ExchangeError, FateUnknownError, NotSentError, Rest
-from daemon.venues.binancefutures.sending import Sender
-from daemon.venues.binancefutures.signing import Signer
-from daemon.venues.binancefutures.trading_config import Handlers, TradingConfig, limits_of
-from daemon.venues.binancefutures.user_stream import UserStream
-from daemon.venues.binancefutures.ws_api import LogonError, OrderSocket
+from daemon.session.catalog import Catalog, Steps
+from daemon.session.countdown import Countdowns
+from daemon.session.errors import EXPECTED, ExchangeError, WireError
+from daemon.session.facts import Balance, Commission, Handlers, OrderFacts, Reply, Signer
+from daemon.session.incoming import Incoming
+from daemon.session.order_socket import LogonError, OrderSocket
+from daemon.session.questions import Questions, none_is_counted
+from daemon.session.rest import RECV_WINDOW_MS, Rest
+from daemon.session.sending import Sender, SendLimits
+from daemon.session.user_stream import Access, UserStream
 from daemon.warnings import Warn
 from hftd.clock import monotonic_ns, running_ns
 from hftd.constants import LIMIT, REASON_DISCONNECTED, REASON_RATE_LIMIT
@@ -34,13 +31,60 @@ from hftd.errors import ConfigError
 SWEEP_S: Final = 0.1
 CLOCK_AGAIN_S: Final = 5.0
 """The first wait after a failure to get the exchange's time."""
+RECV_WINDOW_MS_MAX: Final = 60_000
+LIFE_S: Final = 86_400.0
+"""The exchange closes a connection after this; ours are replaced before."""
+EXTEND_S: Final = 1800.0
 _MISSED_AFTER_NS: Final = 5_000_000_000
 """A fill that the user data stream has not told after this was missed."""
 _SURELY_UP_NS: Final = 1_000_000_000
 """A fill so long after the user data stream came up, by clocks that are compared, was to be told by it."""
-KEY_CODES: Final = frozenset({-1022, -2014, -2015})
 
 _log = structlog.get_logger("hftd.connector")
+
+
+class TradingConfig(msgspec.Struct, frozen=True):
+    """How an account is traded.
+
+    Attributes:
+        orders_url: Where orders go by WebSocket.
+        order_prefix: Of our client ids.
+        order_path: "ws": by WebSocket, and by REST where that is down; "rest": by REST alone.
+        is_rest_fallback: Whether REST stands in.
+        recv_window_ms: How old a request may be when the exchange handles it.
+        countdown_s: The exchange cancels all orders of a symbol unless it hears from a healthy connector for so long;
+            0 for never. It counts for the account: other programs' orders in the symbol are cancelled as well.
+        countdown_every_s: How often it hears.
+        clock_every_s: How often the exchange's time is asked for.
+        extend_every_s: How often the access to the user data stream is extended.
+        life_s: How long the exchange lets a connection live.
+        backoff_s: The first wait before a connection is made again.
+        backoff_max_s: The longest one.
+        seed: Of waits and lives.
+    """
+
+    orders_url: str
+    order_prefix: str = "hftd"
+    order_path: str = "ws"
+    is_rest_fallback: bool = True
+    recv_window_ms: int = RECV_WINDOW_MS
+    countdown_s: float = 120.0
+    countdown_every_s: float = 30.0
+    clock_every_s: float = 60.0
+    extend_every_s: float = EXTEND_S
+    life_s: float = LIFE_S
+    backoff_s: float = 0.25
+    backoff_max_s: float = 30.0
+    seed: int = 0
+    send: SendLimits = SendLimits()
+
+    def __post_init__(self) -> None:
+        if self.order_path not in ("ws", "rest"):
+            raise ConfigError(f'`order_path` must be "ws" or "rest", got {self.order_path!r}')
+        if not 0 < self.recv_window_ms <= RECV_WINDOW_MS_MAX:
+            raise ConfigError(
+                f"a receive window of {self.recv_window_ms} ms", hint=f"1 to {RECV_WINDOW_MS_MAX}"
+            )
 
 
 class Trading:
@@ -48,19 +92,29 @@ class Trading:
 
     Args:
         config: How.
+        facts: How the exchange speaks of orders.
         signer: Of the API key.
         session: The HTTP client; its owner closes it.
+        rest: The account's requests, signed.
+        questions: What the account is asked.
+        access: How one is let into its user data stream.
+        steps: The symbols that are known; the questions' catalog fills it.
         handlers: Whom to tell.
         limiter: Of the address and account, which the market side shares.
-        offset: Of the exchange's clock; likewise.
+        offset: Of the exchange's clock, which the market side shares.
         is_healthy: While it says False, the exchange's countdown is not refreshed, and cancels our orders.
     """
 
     def __init__(
         self,
         config: TradingConfig,
+        facts: OrderFacts,
         signer: Signer,
         session: aiohttp.ClientSession,
+        rest: Rest,
+        questions: Questions,
+        access: Access,
+        steps: Mapping[str, Steps],
         handlers: Handlers,
         *,
         limiter: Limiter,
@@ -68,6 +122,7 @@ class Trading:
         is_healthy: Callable[[], bool] = lambda: True,
     ) -> None:
         self._config = config
+        self._facts = facts
         self._signer = signer
         self._session = session
         self._limiter = limiter
@@ -75,12 +130,8 @@ class Trading:
         self._on_connection = handlers.on_connection
         self._is_healthy = is_healthy
         self._backoffs: dict[str, Backoff] = {}
-        self._steps: dict[str, Steps] = {}
-        self._rest = Rest(
-            session, config.api_url, signer, limiter, offset, recv_window_ms=config.recv_window_ms
-        )
-        self._queries = Queries(self._rest, self._steps, config.order_prefix)
-        queries = self._queries
+        self._rest = rest
+        self._queries = queries = questions
         queries.is_ours = handlers.is_ours or queries.is_ours
         queries.on_unread_order = handlers.on_unread_order
         queries.set_aside.on_instruments = handlers.on_instruments
@@ -88,23 +139,25 @@ class Trading:
         self._on_instruments = handlers.on_instruments
         self._clock_wanted = asyncio.Event()
         self._incoming = Incoming(
+            facts,
             handlers,
             limiter,
             offset,
-            self._rest,
-            self._steps,
-            self._queries.names,
+            rest,
+            steps,
+            queries.names,
             secrets=self._secrets,
             on_clock_error=self._clock_wanted.set,
-            on_key_expired=lambda: self._user.abort("the listen key has expired"),
-            set_aside=self._queries.set_aside,
+            on_key_expired=lambda: self._user.abort("the access has expired"),
+            set_aside=queries.set_aside,
         )
         uses_rest = config.order_path == "rest" or config.is_rest_fallback
         self._sender = Sender(
-            self._rest,
+            facts,
+            rest,
             limiter,
             offset,
-            self._steps,
+            steps,
             self._incoming.on_outcome,
             limits=config.send,
             uses_rest=uses_rest,
@@ -112,12 +165,12 @@ class Trading:
         life_s = planned_life_s(config.life_s, config.seed)
         self._user = UserStream(
             session,
-            self._rest,
-            config.user_url,
+            access,
+            rest.facts,
             self._incoming.on_user_message,
             self._see_up,
             life_s=life_s,
-            refresh_s=config.listen_key_every_s,
+            refresh_s=config.extend_every_s,
             seed=config.seed + 4,
         )
         self._life_s = life_s
@@ -139,7 +192,7 @@ class Trading:
         )
 
     def __repr__(self) -> str:
-        return f"Trading({self._config.api_url}, is_up={self._is_up})"
+        return f"Trading({self._rest}, is_up={self._is_up})"
 
     # ---- running
 
@@ -190,13 +243,9 @@ class Trading:
             try:
                 await self._rest.sample_clock()
                 self._on_instruments(await self.instruments())
-                if await self._queries.is_hedge_mode():
-                    raise ConfigError(
-                        "the account is in hedge mode",
-                        hint="switch the position mode to one-way: hftd keeps one position an instrument",
-                    )
-            except (ExchangeError, NotSentError, FateUnknownError, WireError) as error:
-                if isinstance(error, ExchangeError) and error.code in KEY_CODES:
+                await self._queries.prepare()
+            except EXPECTED as error:
+                if isinstance(error, ExchangeError) and self._queries.key_is_refused(error):
                     raise ConfigError(
                         f"the exchange does not take the API key: {error}",
                         hint="check key, secret, the address it is bound to, and whether it is one of this host",
@@ -212,16 +261,19 @@ class Trading:
         signer = self._signer
         try:
             socket = await OrderSocket.connect(
-                self._session, self._config.ws_api_url, signer, self, self._offset.corrected_ms
+                self._session,
+                self._facts,
+                self._rest.facts,
+                self._config.orders_url,
+                signer,
+                self,
+                self._offset.corrected_ms,
             )
         except LogonError as error:
-            if error.code in CLOCK_CODES:
+            if error.code in self._rest.facts.clock_codes:
                 self._clock_wanted.set()
             raise
-        requests = Requests(
-            signer, has_session=signer.has_session, recv_window_ms=self._config.recv_window_ms
-        )
-        old = self._sender.use(socket, requests)
+        old = self._sender.use(socket, self._facts.writer(signer, self._config.recv_window_ms))
         if old is not None:
             task = asyncio.create_task(old.drain())
             self._tasks.add(task)
@@ -248,7 +300,7 @@ class Trading:
             wait_s = self._config.clock_every_s
             try:
                 await self._rest.sample_clock()
-            except (ExchangeError, NotSentError, FateUnknownError, WireError) as error:
+            except EXPECTED as error:
                 self.counts["clock_failures"] += 1
                 wait_s = backoff.next_s(error)
                 _log.warning("could not get the exchange's time", why=str(error), again_in_s=round(wait_s, 3))
@@ -364,9 +416,9 @@ class Trading:
 
     async def instruments(self) -> list[Instrument]:
         """The instruments, see `Catalog`; the exchange's limits are taken over."""
-        info = await self._queries.exchange_info()
+        info = await self._queries.instruments()
         for name, (limit, interval_ns) in info.limits.items():
-            for rate in limits_of(name, limit, interval_ns):
+            for rate in self._facts.limits_of(name, limit, interval_ns):
                 self._limiter.set_limit(rate)
             if name.startswith("orders"):
                 self._incoming.order_limits[name] = limit
@@ -452,7 +504,7 @@ class Trading:
             "rest_calls": self._rest.calls,
             "rest_failures": self._rest.failures,
             "rest_retries": self._rest.retries,
-            "retries: listen key": self._user.retries,
+            "retries: user data access": self._user.retries,
             "bans": self._limiter.bans,
             "limits_lowered": self._limiter.lowered,
             "countdown_symbols": len(self._countdowns.watched),

@@ -17,8 +17,7 @@ import structlog
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.supervise import Backoff
-from daemon.venues.binancefutures.instruments import WireError
-from daemon.venues.binancefutures.rest import ExchangeError, FateUnknownError, NotSentError
+from daemon.session.errors import EXPECTED
 from daemon.warnings import Warn
 from hftd.clock import monotonic_ns
 
@@ -223,7 +222,7 @@ class Countdowns:
         sent_ns = monotonic_ns()
         try:
             await self._put(symbol, 0 if is_off else int(self._countdown_s * 1000))
-        except (ExchangeError, NotSentError, FateUnknownError, WireError) as error:
+        except EXPECTED as error:
             self._counts["countdown_failures"] += 1
             if watch.backoff.failures == 0:
                 _log.warning("the countdown was not refreshed", symbol=symbol, why=str(error))

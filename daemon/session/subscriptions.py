@@ -7,16 +7,13 @@ is of the whole message: its streams are subscribed again in halves, until those
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import aiohttp
 
-from daemon.venues.binancefutures import wire
+from daemon.session.facts import MarketFacts
 from hftd.clock import monotonic_ns
 
-STREAMS_A_MESSAGE: Final = 100
-CONTROLS_A_SECOND: Final = 5
-"""The exchange takes ten messages a second, pings and pongs included."""
 AGAIN_MAX_S: Final = 600.0
 """A stream that stays silent is subscribed again, at first after the deadline, in the end every so many seconds."""
 
@@ -41,12 +38,14 @@ class Subscriptions:
     """What is to be sent, and which streams have not said anything yet.
 
     Args:
+        facts: How streams are subscribed.
         first_message_s: How long a stream may be silent after its subscription.
     """
 
-    def __init__(self, first_message_s: float) -> None:
+    def __init__(self, facts: MarketFacts, first_message_s: float) -> None:
+        self._facts = facts
         self._first_message_s = first_message_s
-        self._todo: deque[tuple[str, tuple[str, ...]]] = deque()
+        self._todo: deque[tuple[Literal["SUBSCRIBE", "UNSUBSCRIBE"], tuple[str, ...]]] = deque()
         self._silent: dict[str, _Silent] = {}
         self._wake = asyncio.Event()
         self._number = 0
@@ -67,7 +66,7 @@ class Subscriptions:
 
     def again(self, streams: tuple[str, ...]) -> None:
         """Unsubscribe streams and subscribe them anew."""
-        size = 1 if len(streams) <= ALONE_MAX else STREAMS_A_MESSAGE
+        size = 1 if len(streams) <= ALONE_MAX else self._facts.streams_a_message
         for start in range(0, len(streams), size):
             part = streams[start : start + size]
             if any(streams == part and method == "SUBSCRIBE" for method, streams in self._todo):
@@ -92,9 +91,9 @@ class Subscriptions:
         """The streams that were silent beyond their first message's deadline, and still are."""
         return (stream for stream, one in self._silent.items() if one.again_s > self._first_message_s)
 
-    def _ask(self, method: str, streams: tuple[str, ...]) -> None:
-        for start in range(0, len(streams), STREAMS_A_MESSAGE):
-            self._todo.append((method, streams[start : start + STREAMS_A_MESSAGE]))
+    def _ask(self, method: Literal["SUBSCRIBE", "UNSUBSCRIBE"], streams: tuple[str, ...]) -> None:
+        for start in range(0, len(streams), self._facts.streams_a_message):
+            self._todo.append((method, streams[start : start + self._facts.streams_a_message]))
         self._wake.set()
 
     def heard(self, stream: str) -> None:
@@ -117,13 +116,13 @@ class Subscriptions:
             while self._todo:
                 method, streams = self._todo.popleft()
                 self._number += 1
-                await socket.send_str(wire.control(method, streams, self._number).decode())
+                await socket.send_str(self._facts.control(method, streams, self._number))
                 if method == "SUBSCRIBE":
                     self._expect(streams)
                     self._unanswered[self._number] = streams
                     if len(self._unanswered) > UNANSWERED_MAX:
                         del self._unanswered[next(iter(self._unanswered))]
-                await asyncio.sleep(1.0 / CONTROLS_A_SECOND)
+                await asyncio.sleep(1.0 / self._facts.controls_a_second)
             self._wake.clear()
             await self._wake.wait()
 

@@ -18,20 +18,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+import msgspec
 import structlog
 
 from daemon.connector.oddities import Oddities
 from daemon.connector.supervise import Backoff
-from daemon.venues.binancefutures import wire
-from daemon.venues.binancefutures.feeds import Feed
-from daemon.venues.binancefutures.instruments import WireError
-from daemon.venues.binancefutures.rest import ExchangeError, FateUnknownError, NotSentError, Rest
+from daemon.session.errors import EXPECTED
+from daemon.session.facts import MarketFacts
+from daemon.session.feeds import Feed
+from daemon.session.rest import Rest
 from daemon.warnings import Warn
 from hftd.clock import monotonic_ns
 
-LEVELS: Final = 5
-LEVELS_WEIGHT: Final = 2
-TRADES_WEIGHT: Final = 5
 TIMEOUT_S: Final = 5.0
 GRACE_S: Final = 1.0
 """What changed may be on its way for so long."""
@@ -53,13 +51,11 @@ TRADES_MAX_S: Final = 600.0
 NOT_VALID_S: Final = 5.0
 """A book that is not valid for longer needs somebody's attention."""
 
-EXPECTED: Final = (ExchangeError, FateUnknownError, NotSentError, WireError)
-
 DEPTH: Final = "depth"
-BEST: Final = "bookTicker"
+BEST: Final = "best"
 TRADE: Final = "trade"
 
-_log = structlog.get_logger("hftd.binancefutures.market")
+_log = structlog.get_logger("hftd.market")
 
 
 class _Pulse:
@@ -104,6 +100,7 @@ class Liveness:
     """Looks after the symbols of one connection.
 
     Args:
+        facts: What to ask.
         rest: Where the exchange is asked.
         oddities: Where the dead are counted.
         stale_s: The least deadline of a book.
@@ -115,6 +112,7 @@ class Liveness:
 
     def __init__(
         self,
+        facts: MarketFacts,
         rest: Rest,
         oddities: Oddities,
         stale_s: float,
@@ -124,6 +122,7 @@ class Liveness:
         set_valid: Callable[[Feed, bool, str], None],
         seed: int,
     ) -> None:
+        self._facts = facts
         self._rest = rest
         self._oddities = oddities
         self._stale_ns = int(stale_s * 1e9)
@@ -264,41 +263,33 @@ class Liveness:
                 feed, f"its streams are silent for {silent_s:.0f} s, and the exchange's book has changed"
             )
         else:
-            self._again(tuple(one for one in feed.streams if one.endswith(f"@{kind}")))
+            self._again(tuple(one for one in feed.streams if self._facts.part_of(one) == kind))
 
     # ---- what the exchange says
 
     async def _has_changed(self, feed: Feed, kind: str) -> bool:
         """Whether the book is another one than what was heard last."""
+        asked = self._facts.ask_levels(feed.instrument.symbol)
         body = await self._rest.ask(
-            "/fapi/v1/depth",
-            (("symbol", feed.instrument.symbol), ("limit", LEVELS)),
-            weight=LEVELS_WEIGHT,
-            auth="none",
-            tries=1,
-            timeout_s=TIMEOUT_S,
+            asked.path, asked.params, weight=asked.weight, auth="none", tries=1, timeout_s=TIMEOUT_S
         )
-        snapshot = wire.read_snapshot(body)
-        bid, ask = wire.best_of(snapshot)
+        snapshot = self._facts.read_snapshot(body)
+        bid, ask = self._facts.best_of(snapshot)
         best = feed.best
         # Prices that are older than the book say nothing of it.
-        if best is not None and (kind == BEST or best.u >= feed.sync.last_id):
-            known = wire.price_of(best.b), wire.price_of(best.a)
+        if best is not None and (kind == BEST or best.last_id >= feed.sync.last_id):
+            known = price_of(best.bid), price_of(best.ask)
             if known != (bid, ask):
                 return True
-        return kind == DEPTH and snapshot.lastUpdateId > feed.newest_id
+        return kind == DEPTH and snapshot.last_id > feed.newest_id
 
     async def _has_traded(self, feed: Feed) -> bool:
         """Whether there was a trade after the one that was heard last, and not just now."""
+        asked = self._facts.ask_trades(feed.instrument.symbol)
         body = await self._rest.ask(
-            "/fapi/v1/trades",
-            (("symbol", feed.instrument.symbol), ("limit", 1)),
-            weight=TRADES_WEIGHT,
-            auth="none",
-            tries=1,
-            timeout_s=TIMEOUT_S,
+            asked.path, asked.params, weight=asked.weight, auth="none", tries=1, timeout_s=TIMEOUT_S
         )
-        return wire.read_last_trade_ms(body) > feed.trade_ms
+        return self._facts.read_last_trade_ms(body) > feed.trade_ms
 
     # ---- what is shown
 
@@ -322,3 +313,11 @@ class Liveness:
                     "the exchange's market moves: subscribed anew, ever more seldom",
                     symbol,
                 )
+
+
+def price_of(text: msgspec.Raw) -> float:
+    """A price as a number; NaN if it is none."""
+    try:
+        return float(bytes(text).strip(b'"'))
+    except ValueError:
+        return float("nan")

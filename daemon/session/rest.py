@@ -7,9 +7,8 @@ While the exchange bans us nothing is sent here, by whomever: `call` itself refu
 """
 
 import asyncio
-import re
-from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Final
 
 import aiohttp
 import msgspec
@@ -20,15 +19,12 @@ from daemon.connector.limiter import Limiter, Priority
 from daemon.connector.offset import ClockOffset
 from daemon.connector.reasons import why_not
 from daemon.connector.supervise import Backoff
-from daemon.connector.venue import AnsweredError
 from daemon.orders.messages import UNKNOWN
-from daemon.venues.binancefutures.account import read_server_time
-from daemon.venues.binancefutures.codes import CLOCK_CODES, TOO_MANY_ORDERS_CODE, TOO_MANY_STATUSES, verdict
-from daemon.venues.binancefutures.instruments import WireError, counts_of_headers
-from daemon.venues.binancefutures.orders import ErrorText, read_error
-from daemon.venues.binancefutures.signing import RECV_WINDOW_MS, Signer, query, redact, signed_query
+from daemon.redaction import redact
+from daemon.session.errors import BannedError, ExchangeError, FateUnknownError, NotSentError, WireError
+from daemon.session.facts import Auth, Error, Params, RestFacts, Signer
 from hftd.clock import running_ns
-from hftd.errors import HftdError, UsageError
+from hftd.errors import UsageError
 
 BODY_BYTES_MAX: Final = 64 * 2**20
 TRIES: Final = 3
@@ -37,52 +33,13 @@ AGAIN_S: Final = 0.2
 AGAIN_MAX_S: Final = 2.0
 WAIT_S_MAX: Final = 60.0
 """A question waits so long for its turn under the limits, then fails."""
-BAN_S: Final = {429: 5.0, 418: 120.0}
-"""How long to be quiet if the answer does not say."""
+RECV_WINDOW_MS: Final = 5000
+"""How old a request may be when the exchange handles it, and how late a place or cancel may still have an effect."""
+TOO_MANY_STATUSES: Final = frozenset({418, 429})
+"""Too many requests: not handled."""
 _BAN_S_MAX: Final = 3 * 86_400.0
-_ALLOWED: Final = re.compile(r"current limit.{0,80}? is (\d{1,7}) request")
-"""How the exchange says what it allows in a minute when that was too much."""
-
-Auth = Literal["none", "key", "signed"]
-Params = Sequence[tuple[str, object]]
 
 _log = structlog.get_logger("hftd.connector")
-
-
-class NotSentError(HftdError):
-    """There was no connection, or no room under the limits: nothing was sent.
-
-    Attributes:
-        wait_s: Nothing will be sent before so long.
-    """
-
-    wait_s: float = 0.0
-
-
-class BannedError(NotSentError):
-    """The exchange wants to hear nothing."""
-
-    def __init__(self, wait_s: float) -> None:
-        super().__init__(f"the exchange bans this address for {wait_s:.0f} s more")
-        self.wait_s = wait_s
-
-
-class FateUnknownError(HftdError):
-    """The request was sent, or may have been, and there is no answer."""
-
-
-class ExchangeError(AnsweredError):
-    """The exchange answered with an error.
-
-    Attributes:
-        status: HTTP's.
-        code: The exchange's own, 0 if it gave none.
-    """
-
-    def __init__(self, what: str, *, status: int, code: int) -> None:
-        super().__init__(what)
-        self.status = status
-        self.code = code
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -90,7 +47,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: int
     body: bytes
-    error: ErrorText | None = None
+    error: Error | None = None
 
     @property
     def is_success(self) -> bool:
@@ -119,6 +76,7 @@ class Rest:
 
     Args:
         session: The HTTP client.
+        facts: How the exchange speaks.
         url: Such as ``https://fapi.binance.com``.
         signer: None for public calls alone.
         limiter: Of the address and account; weights and counts in the answers are given to it.
@@ -129,6 +87,7 @@ class Rest:
     def __init__(
         self,
         session: aiohttp.ClientSession,
+        facts: RestFacts,
         url: str,
         signer: Signer | None,
         limiter: Limiter,
@@ -137,6 +96,7 @@ class Rest:
         recv_window_ms: int = RECV_WINDOW_MS,
     ) -> None:
         self._session = session
+        self.facts = facts
         self._url = url.rstrip("/")
         self._signer = signer
         self._limiter = limiter
@@ -166,25 +126,25 @@ class Rest:
         """
         if ban_s := self._limiter.ban_left_s(running_ns()):
             raise BannedError(ban_s)
-        url, headers = self._url + path, {}
-        if auth != "none":
-            assert self._signer is not None
-            headers["X-MBX-APIKEY"] = self._signer.api_key
-        if auth == "signed":
-            assert self._signer is not None
-            text = signed_query(
-                params, self._signer, self._offset.corrected_ms(running_ns()), self._recv_window_ms
-            )
-        else:
-            text = query(params)
-        # `encoded`: the bytes that were signed are the bytes that are sent.
-        target = URL(f"{url}?{text}" if text else url, encoded=True)
+        url = self._url + path
+        # What was signed is what is sent.
+        signed = self.facts.signed(
+            method,
+            path,
+            params,
+            auth,
+            self._signer,
+            self._offset.corrected_ms(running_ns()),
+            self._recv_window_ms,
+        )
+        target = URL(f"{url}?{signed.query}" if signed.query else url, encoded=True)
         self.calls += 1
         try:
             async with self._session.request(
                 method,
                 target,
-                headers=headers,
+                headers=signed.headers,
+                data=signed.body,
                 timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(3.0, timeout_s / 2)),
                 middlewares=(_never_again,),
                 allow_redirects=False,
@@ -204,19 +164,16 @@ class Rest:
             raise FateUnknownError(f"{method} {path}: no answer ({type(error).__name__})") from None
 
     def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
-        now_ns = running_ns()
-        counts = counts_of_headers(headers)
+        now_ns, facts = running_ns(), self.facts
+        counts = facts.counts_of_headers(headers)
         self._limiter.seen(counts, now_ns)
-        error = None
-        if status != 200:
-            error = read_error(body) or ErrorText(0, body[:200].decode("utf-8", "replace"))
-        elif body.lstrip()[:1] not in (b"{", b"["):
+        error = facts.error_of(status, body)
+        if error is None and body.lstrip()[:1] not in (b"{", b"["):
             # A page of whatever stands in front of the exchange says nothing about the request.
-            error = ErrorText(0, f"no JSON: {body[:200].decode('utf-8', 'replace')}")
-        if status in TOO_MANY_STATUSES and (error is None or error.code != TOO_MANY_ORDERS_CODE):
-            # Too many orders is about orders alone: cancels must still pass.
+            error = Error(0, f"no JSON: {body[:200].decode('utf-8', 'replace')}")
+        if quiet_s := facts.quiet_s(status, error, headers, self._offset.corrected_ms(now_ns)):
             self._take_over_limit(error.msg if error else "", counts)
-            self.quiet(retry_after_s(headers, status), now_ns, is_all=False)
+            self.quiet(quiet_s, now_ns, is_all=False)
         return Answer(status, body, error)
 
     def _take_over_limit(self, words: str, counts: Mapping[str, int]) -> None:
@@ -224,20 +181,19 @@ class Rest:
 
         The next exchangeInfo puts it right.
         """
-        known = self._limiter.limit_of("weight_1m")
+        known = self._limiter.limit_of(self.facts.weight)
         if known is None:
             return
-        said = _ALLOWED.search(words)
-        if said is not None:
-            allowed = int(said[1])
-        elif (used := counts.get("weight_1m", 0)) > 0:
+        allowed = self.facts.allowed(words)
+        if not allowed and (used := counts.get(self.facts.weight, 0)) > 0:
             # What was used is a guess at the limit; never less than half of what was thought.
             allowed = max(used, known.limit // 2)
-        else:
-            return
-        if self._limiter.lower("weight_1m", allowed):
+        if allowed and self._limiter.lower(self.facts.weight, allowed):
             _log.warning(
-                "the exchange allows less than it had said", limit="weight_1m", was=known.limit, now=allowed
+                "the exchange allows less than it had said",
+                limit=self.facts.weight,
+                was=known.limit,
+                now=allowed,
             )
 
     def quiet(self, wait_s: float, now_ns: int, *, is_all: bool = True) -> None:
@@ -246,7 +202,7 @@ class Rest:
         Args:
             wait_s: How long.
             now_ns: Now.
-            is_all: Whether that is known of the WebSocket API as well: then cancels do not try that way.
+            is_all: Whether that is known of the socket for orders as well: then cancels do not try that way.
         """
         wait_s = min(wait_s, _BAN_S_MAX)
         if wait_s > self._limiter.ban_left_s(now_ns) + 1.0:
@@ -287,12 +243,12 @@ class Rest:
                 continue
             if answer.is_success:
                 return answer.body
-            error = answer.error or ErrorText(0, answer.text)
+            error, facts = answer.error or Error(0, answer.text), self.facts
             may_help = (
                 answer.status in TOO_MANY_STATUSES
-                or verdict(answer.status, error.code, error.msg)[0] == UNKNOWN
+                or facts.verdict(answer.status, error.code, error.msg)[0] == UNKNOWN
             )
-            if error.code in CLOCK_CODES:
+            if error.code in facts.clock_codes:
                 may_help = await self._ask_time_again()
             if last or not may_help:
                 raise ExchangeError(
@@ -319,7 +275,7 @@ class Rest:
         while True:
             now_ns = running_ns()
             try:
-                wait_ns = self._limiter.take({"weight_1m": weight}, now_ns, priority)
+                wait_ns = self._limiter.take({self.facts.weight: weight}, now_ns, priority)
             except UsageError as error:
                 # A limit may be lowered below what a question costs: that ends this question, and nothing else.
                 raise NotSentError(str(error)) from None
@@ -344,11 +300,11 @@ class Rest:
         # Without it no order is taken: its class is theirs.
         await self._turn(1, Priority.ORDERS)
         sent_ns = running_ns()
-        answer = await self.call("GET", "/fapi/v1/time", auth="none", timeout_s=5.0)
+        answer = await self.call("GET", self.facts.time_path, auth="none", timeout_s=5.0)
         received_ns = running_ns()
         if not answer.is_success:
             raise ExchangeError(f"GET time: {answer.status}", status=answer.status, code=0)
-        self._offset.sample(sent_ns, read_server_time(answer.body), received_ns)
+        self._offset.sample(sent_ns, self.facts.read_server_time(answer.body), received_ns)
 
     def _secrets(self) -> tuple[str, ...]:
         return (self._signer.api_key,) if self._signer else ()
@@ -361,11 +317,3 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         if len(body) > BODY_BYTES_MAX:
             raise WireError(f"an answer of more than {BODY_BYTES_MAX} bytes")
     return bytes(body)
-
-
-def retry_after_s(headers: Mapping[str, str], status: int) -> float:
-    """For how long an answer of this status, 429 or 418, wants to hear nothing."""
-    text = headers.get("Retry-After", "")
-    if text.isascii() and text.isdigit() and len(text) < 9:
-        return float(text)
-    return BAN_S[status]

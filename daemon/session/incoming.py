@@ -10,21 +10,12 @@ import structlog
 from daemon.connector.limiter import Limiter
 from daemon.connector.offset import ClockOffset
 from daemon.orders.messages import BY_REPLY, CONFIRMED, UNKNOWN, Command, Holding, Outcome, Report
-from daemon.venues.binancefutures.account import Balance
-from daemon.venues.binancefutures.codes import (
-    CLOCK_CODES,
-    INSTRUMENT_CODES,
-    TOO_MANY_ORDERS_CODE,
-    TOO_MANY_STATUSES,
-)
-from daemon.venues.binancefutures.instruments import Odd, OddItemError, Steps, WireError
-from daemon.venues.binancefutures.orders import Reply, outcome_of_reply, read_order
-from daemon.venues.binancefutures.queries import OrderNames
-from daemon.venues.binancefutures.rest import BAN_S, Rest
-from daemon.venues.binancefutures.setaside import SetAside
-from daemon.venues.binancefutures.signing import redact
-from daemon.venues.binancefutures.trading_config import Handlers
-from daemon.venues.binancefutures.user import KeyExpired, odd_of_event, read_event
+from daemon.redaction import redact
+from daemon.session.catalog import SetAside, Steps
+from daemon.session.errors import Odd, OddItemError, WireError
+from daemon.session.facts import AccessExpired, Balance, Error, Handlers, OrderFacts, Reply
+from daemon.session.questions import OrderNames
+from daemon.session.rest import Rest
 from daemon.warnings import Warn
 from hftd.clock import monotonic_ns, running_ns
 
@@ -43,6 +34,7 @@ class Incoming:
     """Reads what comes in and tells the handlers. What can't be read is counted and logged, and nothing else stops.
 
     Args:
+        facts: How the exchange speaks of orders.
         handlers: Whom to tell.
         limiter: Told what the exchange counted.
         offset: Of its clock.
@@ -51,12 +43,13 @@ class Incoming:
         names: Told which order has which ids.
         secrets: What must not be in the log.
         on_clock_error: The exchange did not like a request's time.
-        on_key_expired: The listen key is over.
+        on_key_expired: The user data stream has to be opened anew.
         set_aside: Takes what can't be taken over; None: it is unreadable like other nonsense.
     """
 
     def __init__(
         self,
+        facts: OrderFacts,
         handlers: Handlers,
         limiter: Limiter,
         offset: ClockOffset,
@@ -69,6 +62,7 @@ class Incoming:
         on_key_expired: Callable[[], None],
         set_aside: SetAside | None = None,
     ) -> None:
+        self._facts = facts
         self._handlers = handlers
         self._limiter = limiter
         self._offset = offset
@@ -90,13 +84,12 @@ class Incoming:
     # ---- replies
 
     def on_reply(self, command: Command, reply: Reply) -> None:
-        """A command's answer on the WebSocket API."""
-        if reply.rateLimits:
-            self._limiter.seen(reply.counts(), running_ns())
-        if reply.error is not None:
-            self._on_error(reply.status, reply.error.code, reply.error.retry_after_ms())
+        """A command's answer on the socket for orders."""
+        self._limiter.seen(reply.counts(), running_ns())
+        if (error := reply.failure()) is not None:
+            self._on_error(reply.status, error)
         try:
-            self.on_outcome(outcome_of_reply(command, reply, self._steps))
+            self.on_outcome(outcome_of_reply(self._facts, command, reply, self._steps))
         except Exception:
             # A fault of ours about one order must not end the socket for all others.
             self.counts["failed_events"] += 1
@@ -116,7 +109,7 @@ class Incoming:
             # It is shown and logged: whatever stands between us and the exchange may have put the request into it.
             outcome = msgspec.structs.replace(outcome, message=self.redacted(outcome.message))
         self.counts[outcome.kind] += 1
-        if outcome.code in INSTRUMENT_CODES:
+        if outcome.code in self._facts.instrument_codes:
             self._handlers.on_instruments_wanted()
         elif report is not None and report.is_off_grid:
             self._off_grid()
@@ -130,38 +123,38 @@ class Incoming:
     def on_late(self, reply: Reply) -> None:
         """An answer to what is not waited for: an order in it is a fact all the same."""
         self.counts["late_replies"] += 1
-        if reply.rateLimits:
-            self._limiter.seen(reply.counts(), running_ns())
-        if reply.status != 200 or reply.error is not None:
-            code, words = (reply.error.code, reply.error.msg) if reply.error else (0, "")
-            self._on_error(reply.status, code, reply.error.retry_after_ms() if reply.error else 0)
+        self._limiter.seen(reply.counts(), running_ns())
+        error = reply.failure()
+        if reply.status != 200 or error is not None:
+            error = error or Error(0)
+            self._on_error(reply.status, error)
             _log.warning(
-                "an error that answers nothing", status=reply.status, code=code, words=self.redacted(words)
+                "an error that answers nothing",
+                status=reply.status,
+                code=error.code,
+                words=self.redacted(error.msg),
             )
             return
         try:
-            self._handlers.on_report(read_order(reply.result, self._steps, BY_REPLY))
+            self._handlers.on_report(self._facts.read_order(reply.result, self._steps, BY_REPLY))
         except WireError as error:
             self._unreadable("a late reply", bytes(reply.result), error)
 
     def on_unreadable(self, command: Command | None, data: bytes, error: WireError) -> None:
-        """A message of the WebSocket API that can't be read."""
-        self._unreadable("a message of the WebSocket API", data, error)
+        """A message on the socket for orders that can't be read."""
+        self._unreadable("an answer", data, error)
         if command is not None:
             self.on_outcome(Outcome(command.request, UNKNOWN, 0, "its answer can't be read"))
 
-    def _on_error(self, status: int, code: int, retry_after_ms: int) -> None:
-        now_ns = running_ns()
-        if code in CLOCK_CODES:
+    def _on_error(self, status: int, error: Error) -> None:
+        now_ns, rest_facts = running_ns(), self._rest.facts
+        if error.code in rest_facts.clock_codes:
             self._on_clock_error()
-        if code == TOO_MANY_ORDERS_CODE:
+        if error.code and error.code == self._facts.too_many_orders_code:
             # The count was off: take it that the limits are used up.
             self._limiter.seen(self.order_limits, now_ns)
-        elif status in TOO_MANY_STATUSES:
-            wait_s = BAN_S[status]
-            if retry_after_ms:
-                wait_s = max(0.0, (retry_after_ms - self._offset.corrected_ms(now_ns)) / 1000)
-            self._rest.quiet(wait_s, now_ns)
+        elif quiet_s := rest_facts.quiet_s(status, error, {}, self._offset.corrected_ms(now_ns)):
+            self._rest.quiet(quiet_s, now_ns)
 
     # ---- user events
 
@@ -170,11 +163,11 @@ class Incoming:
         self._event_ns, self._unheard_ns = monotonic_ns(), 0
         odd: list[Odd] | None = None if self._set_aside is None else []
         try:
-            events = read_event(data, self._steps, odd)
+            events = self._facts.read_event(data, self._steps, odd)
         except WireError as error:
             if self._set_aside is not None and isinstance(error, OddItemError):
                 self.counts["unreadable"] += 1
-                odd, ended = odd_of_event(data, str(error))
+                odd, ended = self._facts.odd_of_event(data, str(error))
                 self._set_aside.note(*odd)
                 self._set_aside.ended("open order", error.symbol, ended)
             else:
@@ -194,7 +187,7 @@ class Incoming:
                     handlers.on_holding(event)
                 elif isinstance(event, Balance):
                     handlers.on_balance(event)
-                elif isinstance(event, KeyExpired):
+                elif isinstance(event, AccessExpired):
                     self.counts["listen_key_expired"] += 1
                     self._on_key_expired()
                 else:
@@ -239,3 +232,13 @@ class Incoming:
     def redacted(self, text: str) -> str:
         """A text without the account's secrets."""
         return redact(text, self._secrets())
+
+
+def outcome_of_reply(
+    facts: OrderFacts, command: Command, reply: Reply, steps: Mapping[str, Steps]
+) -> Outcome:
+    """The outcome of a command from its answer on the socket."""
+    error = reply.failure()
+    if error is None and reply.status == 200:
+        return facts.outcome_of_order(command, reply.result, steps)
+    return facts.outcome_of_error(command, reply.status, error)

@@ -1,4 +1,4 @@
-"""The WebSocket API: a socket that orders go out on, and what is still to be answered on it."""
+"""A socket that orders go out on, and what is still to be answered on it."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,11 +10,10 @@ import structlog
 from daemon.connector.reasons import why_not
 from daemon.connector.supervise import ConnectionBrokenError
 from daemon.orders.messages import Command
-from daemon.venues.binancefutures.codes import TOO_MANY_STATUSES
-from daemon.venues.binancefutures.instruments import WireError
-from daemon.venues.binancefutures.orders import Reply, read_reply, read_reply_id
-from daemon.venues.binancefutures.rest import retry_after_s
-from daemon.venues.binancefutures.signing import Signer, redact, session_logon
+from daemon.redaction import redact
+from daemon.session.errors import WireError
+from daemon.session.facts import OrderFacts, Reply, RestFacts, Signer
+from daemon.session.rest import TOO_MANY_STATUSES
 from hftd.clock import monotonic_ns, running_ns
 
 MESSAGE_BYTES_MAX: Final = 2**20
@@ -22,7 +21,6 @@ CONNECT_S: Final = 10.0
 LOGON_S: Final = 5.0
 CLOSE_S: Final = 1.0
 """So long a closing handshake may take; a dead connection has none."""
-LOGON_ID: Final = "logon"
 DRAIN_S: Final = 10.0
 """How long a socket that was replaced may take to answer what it still owes."""
 
@@ -50,7 +48,7 @@ class Listener(Protocol):
 
 
 async def open_websocket(
-    session: aiohttp.ClientSession, url: str, heartbeat_s: float, secrets: tuple[str, ...]
+    session: aiohttp.ClientSession, url: str, heartbeat_s: float, secrets: tuple[str, ...], facts: RestFacts
 ) -> WebSocket:
     """Connect; the text of what fails holds no secret.
 
@@ -72,15 +70,16 @@ async def open_websocket(
         broken = ConnectionBrokenError(redact(f"{type(error).__name__}: {why_not(error)}", secrets))
         if isinstance(error, aiohttp.WSServerHandshakeError) and error.status in TOO_MANY_STATUSES:
             # The ban holds for connections as well, and trying makes it longer.
-            broken.wait_s = retry_after_s(error.headers or {}, error.status)
+            broken.wait_s = facts.quiet_s(error.status, None, error.headers or {}, 0)
         raise broken from None
 
 
 class OrderSocket:
-    """One connection to the WebSocket API, logged on where the key allows it."""
+    """One connection that orders go out on, logged on where the key allows it."""
 
-    def __init__(self, socket: WebSocket, listener: Listener) -> None:
+    def __init__(self, socket: WebSocket, listener: Listener, facts: OrderFacts) -> None:
         self._socket = socket
+        self._facts = facts
         self._listener = listener
         self._send_frame = socket.send_frame
         self.in_flight: dict[int, tuple[Command, int]] = {}
@@ -95,6 +94,8 @@ class OrderSocket:
     async def connect(
         cls,
         session: aiohttp.ClientSession,
+        facts: OrderFacts,
+        rest_facts: RestFacts,
         url: str,
         signer: Signer,
         listener: Listener,
@@ -107,8 +108,8 @@ class OrderSocket:
         Raises:
             ConnectionBrokenError: There is no connection, or it was not let in.
         """
-        websocket = await open_websocket(session, url, heartbeat_s, (signer.api_key,))
-        socket = cls(websocket, listener)
+        websocket = await open_websocket(session, url, heartbeat_s, (signer.api_key,), rest_facts)
+        socket = cls(websocket, listener, facts)
         try:
             if signer.has_session:
                 await socket._log_on(signer, corrected_ms)
@@ -120,20 +121,23 @@ class OrderSocket:
 
     async def _log_on(self, signer: Signer, corrected_ms: Callable[[int], int]) -> None:
         await self._socket.send_frame(
-            session_logon(LOGON_ID, signer, corrected_ms(running_ns())), aiohttp.WSMsgType.TEXT
+            self._facts.logon(signer, corrected_ms(running_ns())), aiohttp.WSMsgType.TEXT
         )
         try:
             message = await self._socket.receive(LOGON_S)
         except TimeoutError:
-            raise ConnectionBrokenError("the WebSocket API does not answer the logon") from None
+            raise ConnectionBrokenError("the logon is not answered") from None
         if message.type is not aiohttp.WSMsgType.TEXT:
-            raise ConnectionBrokenError(f"the WebSocket API closed during the logon ({message.type.name})")
+            raise ConnectionBrokenError(
+                f"the exchange closed the connection during the logon ({message.type.name})"
+            )
         try:
-            reply = read_reply(message.data)
+            reply = self._facts.read_reply(message.data)
         except WireError as error:
             raise ConnectionBrokenError(f"logon: {error}") from None
-        if reply.id != LOGON_ID or reply.status != 200:
-            code, words = (reply.error.code, reply.error.msg) if reply.error else (0, "")
+        if reply.id != self._facts.logon_id or reply.status != 200:
+            error = reply.failure()
+            code, words = (error.code, error.msg) if error else (0, "")
             raise LogonError(
                 redact(f"the logon was refused: {reply.status} {code} {words[:200]}", (signer.api_key,)), code
             )
@@ -165,6 +169,7 @@ class OrderSocket:
 
     async def _read(self) -> str:
         socket, in_flight, listener = self._socket, self.in_flight, self._listener
+        read_reply = self._facts.read_reply
         why = "closed"
         try:
             while True:
@@ -180,7 +185,7 @@ class OrderSocket:
                 try:
                     reply = read_reply(data)
                 except WireError as error:
-                    request = read_reply_id(data)
+                    request = self._facts.read_reply_id(data)
                     owed = in_flight.pop(request, None) if isinstance(request, int) else None
                     listener.on_unreadable(owed[0] if owed else None, data, error)
                     continue

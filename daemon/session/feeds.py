@@ -6,8 +6,8 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from daemon.orders.messages import Instrument
-from daemon.venues.binancefutures import book, wire
-from daemon.venues.binancefutures.grid import Grid
+from daemon.session.facts import Best, Sync
+from daemon.session.grid import Grid
 from hftd.clock import monotonic_ns
 
 HELD_MAX: Final = 4096
@@ -29,17 +29,18 @@ class Feed:
         held: (DIFF or BEST, u, pu, rows) of what came since the book was lost, in its order.
         ahead_since_ns: Since when best prices come that are newer than the last diff; 0 if none do.
         depth_ns: When the last message of the depth stream came (monotonic), 0 for never.
-        best_ns: The same of best prices, `trade_ns` of trades.
+        best_ns: When the last one of best prices came.
+        trade_ns: When the last one of trades came.
         best: The last best prices; None before the first.
         trade_ms: The last trade's time at the exchange.
         invalid_ns: Since when the book is not valid (monotonic), and `why`.
     """
 
-    def __init__(self, instrument: Instrument, streams: tuple[str, ...]) -> None:
+    def __init__(self, instrument: Instrument, streams: tuple[str, ...], sync: Sync) -> None:
         self.instrument = instrument
         self.number = instrument.number
         self.streams = streams
-        self.sync = book.BookSync()
+        self.sync = sync
         self.grid = Grid(instrument)
         self.is_valid = False
         self.wants_snapshot = False
@@ -48,7 +49,7 @@ class Feed:
         self.depth_ns = 0
         self.best_ns = 0
         self.trade_ns = 0
-        self.best: wire.BookTicker | None = None
+        self.best: Best | None = None
         self.trade_ms = 0
         self.invalid_ns = monotonic_ns()
         self.why = "it has not been synchronised yet"
@@ -73,7 +74,7 @@ class Feed:
     @property
     def newest_id(self) -> int:
         """The newest update that was heard of; -1 without one."""
-        best_id = self.best.u if self.best is not None else -1
+        best_id = self.best.last_id if self.best is not None else -1
         return max(self.sync.last_id, best_id, self.held[-1][1] if self.held else -1)
 
     def hold(self, kind: int, last_id: int, previous_id: int, rows: NDArray[Any]) -> None:

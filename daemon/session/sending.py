@@ -17,7 +17,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Final
 
 import msgspec
 import structlog
@@ -25,11 +24,11 @@ import structlog
 from daemon.connector.limiter import Limiter, Priority, RateLimit
 from daemon.connector.offset import ClockOffset
 from daemon.orders.messages import REFUSED, UNKNOWN, Amend, Command, Outcome, Place, Query, Withdraw
-from daemon.venues.binancefutures.instruments import Steps
-from daemon.venues.binancefutures.orders import outcome_of_error, outcome_of_order
-from daemon.venues.binancefutures.requests import RequestError, Requests, rest_request
-from daemon.venues.binancefutures.rest import FateUnknownError, NotSentError, Rest
-from daemon.venues.binancefutures.ws_api import OrderSocket
+from daemon.session.catalog import Steps
+from daemon.session.errors import FateUnknownError, NotSentError, RequestError
+from daemon.session.facts import OrderFacts, Writer
+from daemon.session.order_socket import OrderSocket
+from daemon.session.rest import Rest
 from hftd.clock import monotonic_ns, running_ns
 from hftd.constants import (
     REASON_DISCONNECTED,
@@ -40,12 +39,6 @@ from hftd.constants import (
 )
 
 _log = structlog.get_logger("hftd.connector")
-
-COST_ORDER: Final = {"orders_10s": 1, "orders_1m": 1}
-"""Of a place or change."""
-
-COST_CANCEL: Final = {"weight_1m": 1, "ws_weight_1m": 1}
-"""Of a cancel or question: on the WebSocket API it counts in both pools."""
 
 
 class SendLimits(msgspec.Struct, frozen=True):
@@ -70,6 +63,7 @@ class Sender:
     """Sends the commands of one account.
 
     Args:
+        facts: How orders are written and answered.
         rest: The way over REST, None if there is none (`uses_rest` then does not matter).
         limiter: Of address and account.
         offset: Of the exchange's clock.
@@ -81,6 +75,7 @@ class Sender:
 
     def __init__(
         self,
+        facts: OrderFacts,
         rest: Rest,
         limiter: Limiter,
         offset: ClockOffset,
@@ -90,6 +85,8 @@ class Sender:
         limits: SendLimits,
         uses_rest: bool,
     ) -> None:
+        self._facts = facts
+        self._cost_order, self._cost_cancel = facts.cost_order, facts.cost_cancel
         self._rest = rest
         self._limiter = limiter
         self._offset = offset
@@ -97,7 +94,7 @@ class Sender:
         self._on_outcome = on_outcome
         self._limits = limits
         self._uses_rest = uses_rest
-        self._requests: Requests | None = None
+        self._requests: Writer | None = None
         self._socket: OrderSocket | None = None
         self._replaced: list[OrderSocket] = []  # open ones that still owe an answer
         self._queue: deque[tuple[Command, int]] = (
@@ -105,7 +102,7 @@ class Sender:
         )  # with the moment (monotonic) at which it is given up
         self._urgent: deque[tuple[Command, int]] = deque()  # cancels
         self._wake: asyncio.TimerHandle | None = None
-        self._rehearsed = Limiter([RateLimit(name, 1 << 40, 10_000_000_000) for name in COST_ORDER])
+        self._rehearsed = Limiter([RateLimit(name, 1 << 40, 10_000_000_000) for name in facts.cost_order])
         self._rest_tasks: dict[asyncio.Task[None], Command] = {}
         self._rest_last: dict[str, asyncio.Task[None]] = {}  # by client id
         self.is_detour = True
@@ -117,7 +114,7 @@ class Sender:
 
     # ---- the socket
 
-    def use(self, socket: OrderSocket, requests: Requests) -> OrderSocket | None:
+    def use(self, socket: OrderSocket, requests: Writer) -> OrderSocket | None:
         """Send on this socket from now on. Returns the one before, which still owes answers."""
         old = self._socket
         self._socket, self._requests = socket, requests
@@ -167,11 +164,11 @@ class Sender:
         now_ns = running_ns()
         kind = type(command)
         if kind is Place or kind is Amend:
-            wait_ns = self._limiter.take(COST_ORDER, now_ns)
+            wait_ns = self._limiter.take(self._cost_order, now_ns)
         elif kind is Withdraw:
-            wait_ns = self._limiter.take(COST_CANCEL, now_ns, Priority.URGENT, is_apart=True)
+            wait_ns = self._limiter.take(self._cost_cancel, now_ns, Priority.URGENT, is_apart=True)
         else:
-            wait_ns = self._limiter.take(COST_CANCEL, now_ns)
+            wait_ns = self._limiter.take(self._cost_cancel, now_ns)
         if wait_ns:
             self._later(command, wait_ns)
             return
@@ -184,7 +181,7 @@ class Sender:
         if self._requests is None or steps is None:
             return
         now_ns = running_ns()
-        self._rehearsed.take(COST_ORDER, now_ns)
+        self._rehearsed.take(self._cost_order, now_ns)
         self._requests.request(command, steps, self._offset.corrected_ms(now_ns))
 
     def _write(self, socket: OrderSocket, command: Command, now_ns: int) -> None:
@@ -215,16 +212,18 @@ class Sender:
         if type(command) is Withdraw:
             wait_ns = 1 if self._urgent else self._take_cancel(now_ns)
         elif type(command) is Query:
-            wait_ns = self._limiter.take(COST_CANCEL, now_ns)
+            wait_ns = self._limiter.take(self._cost_cancel, now_ns)
         else:
-            wait_ns = 1 if self._queue else self._limiter.take(COST_ORDER, now_ns)
+            wait_ns = 1 if self._queue else self._limiter.take(self._cost_order, now_ns)
         if wait_ns:
             self._later(command, wait_ns)
         else:
             self._route(command, now_ns)
 
     def _take_cancel(self, now_ns: int) -> int:
-        return self._limiter.take(COST_CANCEL, now_ns, Priority.URGENT, is_apart=self._socket is not None)
+        return self._limiter.take(
+            self._cost_cancel, now_ns, Priority.URGENT, is_apart=self._socket is not None
+        )
 
     def _route(self, command: Command, now_ns: int) -> None:
         """Send a command whose tokens are taken, by the way that its order's earlier ones went."""
@@ -241,7 +240,7 @@ class Sender:
         elif self._uses_rest:
             self._send_rest(command)
         else:
-            self.refuse(command, REASON_DISCONNECTED, "there is no connection to the WebSocket API")
+            self.refuse(command, REASON_DISCONNECTED, "there is no connection to send it on")
 
     # ---- the queue
 
@@ -279,7 +278,7 @@ class Sender:
                 if queue is self._urgent:
                     left_ns = self._take_cancel(now_ns)
                 else:
-                    left_ns = self._limiter.take(COST_ORDER, now_ns)
+                    left_ns = self._limiter.take(self._cost_order, now_ns)
                 if left_ns:
                     left_ns = min(left_ns, max(1_000_000, give_up_ns - monotonic_ns()))
                     wait_ns = min(wait_ns, left_ns) if wait_ns else left_ns
@@ -335,15 +334,13 @@ class Sender:
             self.refuse(command, REASON_NEVER_SENT, "the connector ended")
             raise
         try:
-            method, params = rest_request(command, self._steps[command.symbol])
+            method, path, params = self._facts.rest_request(command, self._steps[command.symbol])
         except (RequestError, KeyError) as error:
             self.refuse(command, REASON_NEVER_SENT, f"it can't be written: {error}")
             return
         self.sent_rest += 1
         try:
-            answer = await self._rest.call(
-                method, "/fapi/v1/order", params, timeout_s=self._limits.reply_timeout_s
-            )
+            answer = await self._rest.call(method, path, params, timeout_s=self._limits.reply_timeout_s)
         except NotSentError as error:
             self.refuse(command, REASON_DISCONNECTED, str(error))
         except FateUnknownError as error:
@@ -353,9 +350,11 @@ class Sender:
             raise
         else:
             if answer.is_success:
-                self._on_outcome(outcome_of_order(command, answer.body, self._steps))
+                self._on_outcome(self._facts.outcome_of_order(command, answer.body, self._steps))
             else:
-                self._on_outcome(outcome_of_error(command, answer.status, answer.error, answer.text))
+                self._on_outcome(
+                    self._facts.outcome_of_error(command, answer.status, answer.error, answer.text)
+                )
 
     # ---- the end of waiting
 

@@ -1,0 +1,1 @@
+"""The connector's machines: they hold sockets, time and state, and know no exchange by name."""
