@@ -23,12 +23,11 @@ from typing import Annotated, Final
 import msgspec
 
 from daemon.venues.binancefutures.instruments import WireError
+from hftd.rows import BEST_ASK, BEST_BID
 from hftd.types import BUY_EVENT, DEPTH_BBO_EVENT, SELL_EVENT
 
-BEST_BID: Final = 103
-BEST_ASK: Final = 104
-"""User events of best prices, as `hftd convert --book-ticker` writes them."""
 AS_EVENTS: Final = (BEST_BID, BEST_ASK)
+"""Best prices as user events, as `hftd convert --book-ticker` writes them."""
 TO_BE_FUSED: Final = (DEPTH_BBO_EVENT | BUY_EVENT, DEPTH_BBO_EVENT | SELL_EVENT)
 
 SNAPSHOT_LEVELS: Final = 1000
