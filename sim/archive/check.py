@@ -11,7 +11,7 @@ from hftd.errors import CURE, DataError
 from hftd.jit import inline, kernel
 from hftd.native import load_i64, store_i64
 from hftd.row_access import ev_of, exch_ts_of, local_ts_of, px_of, qty_of
-from hftd.rows import ROW_BYTES, TICK_MAX, TS_MAX
+from hftd.rows import QTY_MAX, ROW_BYTES, TICK_MAX, TS_MAX
 from hftd.types import (
     ADD_ORDER_EVENT,
     CANCEL_ORDER_EVENT,
@@ -175,10 +175,10 @@ def find_coarser_tick(rows: np.ndarray, tick_size: float) -> float:
     return step * tick_size if step > 1 else 0.0
 
 
-def find_no_level(rows: np.ndarray) -> int | None:
-    """The first row of a snapshot whose price or quantity can't be one; None if all can."""
+def find_no_level(rows: np.ndarray, tick_size: float) -> int | None:
+    """The first row of a snapshot whose price or quantity can't be one: books pass over it. None if all can."""
     is_level = np.isin(rows["ev"] & np.uint64(KIND_MASK), (*_LEVELS, ADD_ORDER_EVENT))
-    sound = np.isfinite(rows["px"]) & np.isfinite(rows["qty"]) & (rows["qty"] >= 0.0)
+    sound = (np.abs(rows["px"] / tick_size) < TICK_MAX) & (rows["qty"] >= 0.0) & (rows["qty"] < QTY_MAX)
     wrong = np.flatnonzero(is_level & ~sound)
     return int(wrong[0]) if len(wrong) else None
 

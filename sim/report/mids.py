@@ -112,7 +112,7 @@ def mids_from_archives(
     wanted = np.ascontiguousarray(times.reshape(-1)[order])
     found = np.full(len(wanted), np.nan)
     if len(wanted):
-        snapshot = None if initial_snapshot is None else _snapshot(initial_snapshot)
+        snapshot = None if initial_snapshot is None else _snapshot(initial_snapshot, tick_size)
         fuser = ArchiveFuser(tick_size, lot_size, snapshot) if fuse_bbo else None
         arena = Arena()
         book = arena.records(book_dtype, 1)
@@ -156,9 +156,9 @@ def _blocks(files: Sequence[Path | str], fuser: ArchiveFuser | None) -> Iterator
                 yield rows, number + read / max(reader.count, read)
 
 
-def _snapshot(file: Path | str) -> NDArray[Any]:
+def _snapshot(file: Path | str, tick_size: float) -> NDArray[Any]:
     rows = read_events(Path(file))
-    wrong = find_no_level(rows)
+    wrong = find_no_level(rows, tick_size)
     if wrong is not None:
         raise DataError(
             f"row {wrong} of the initial snapshot has a price or quantity that can't be", where=str(file)

@@ -126,7 +126,7 @@ class ArchiveBook:
                 where=where,
                 hint="give rows of added orders (kind 10), the first in each queue first",
             )
-        wrong = find_no_level(rows)
+        wrong = find_no_level(rows, self._spec.tick_size)
         if wrong is not None:
             px, qty = rows["px"][wrong], rows["qty"][wrong]
             raise DataError(f"row {wrong:,} (px {px}, qty {qty}) can't be a level", where=where)
