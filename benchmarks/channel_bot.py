@@ -14,7 +14,6 @@ from hftd.channel.layout import (
     MAX_MESSAGE_BYTES,
     MESSAGE,
     NOTHING,
-    ROW_BYTES,
 )
 from hftd.channel.memory import BotPage, Link, MarketRing
 from hftd.channel.messages import feed_length, read_feed, write_feed_header
@@ -30,10 +29,10 @@ from hftd.channel.ring import (
 from hftd.channel.wait import bell_ring, bell_seen, bell_wait
 from hftd.clock import steady_ns
 from hftd.jit import entry
-from hftd.native import copy_bytes, load_acquire, load_f64, load_i64, pause, store_i64, store_release
+from hftd.native import copy_bytes, load_acquire, load_i64, pause, store_i64, store_release
+from hftd.row_access import local_ts_of, px_of
+from hftd.rows import ROW_BYTES
 
-LOCAL_TS = 16
-PX = 24
 WAIT_NS = 10_000_000_000
 """Whoever waits longer gives up, so that a dead other side does not hang a benchmark."""
 
@@ -56,7 +55,7 @@ def receive(ring, page, scratch, count, spin_ns, samples):
         ok, _, rows, _ = read_feed(address, address + length)
         if not ok:
             return -2
-        store_i64(samples + 8 * taken, steady_ns() - load_i64(rows + LOCAL_TS))
+        store_i64(samples + 8 * taken, steady_ns() - local_ts_of(rows))
         taken += 1
     return taken
 
@@ -137,7 +136,7 @@ def drain(ring, cursor_address, messages):
             break
         _, _, rows, count = read_feed(address, address + length)
         for k in range(count):
-            total += load_f64(rows + k * ROW_BYTES + PX)
+            total += px_of(rows + k * ROW_BYTES)
         cursor = after
         store_release(cursor_address, cursor)
         taken += 1

@@ -10,8 +10,10 @@ from hftd.book import book_at, clear_asks, clear_bids, clear_book, level_qty, se
 from hftd.jit import inline, kernel
 from hftd.layout import asset_dtype, offset_of
 from hftd.market_orders import market_orders_at
-from hftd.native import call_code, copy_bytes, load_f64, load_i64, round_away
+from hftd.native import call_code, round_away
 from hftd.orders import asset_at
+from hftd.row_access import copy_row, ev_of, exch_ts_of, is_sound, local_ts_of, px_of, qty_of
+from hftd.rows import ROW_BYTES, Address
 from hftd.types import (
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
@@ -22,21 +24,14 @@ from hftd.types import (
     SELL_EVENT,
     TRADE_EVENT,
     USER_DEFINED_EVENT,
-    event_dtype,
 )
 
-ROW_BYTES = event_dtype.itemsize
 BOOK = offset_of(asset_dtype, "book")
-_EXCH_TS = 8
-_LOCAL_TS = 16
-_PX = 24
-_QTY = 32
-_MAX_TICK = float(1 << 53)
 
 
 @inline
-def apply_book_row(book, row):
-    """Apply a depth, snapshot or clear row to a book; prices that can't be a tick are ignored.
+def apply_book_row(book: Address, row: Address) -> None:
+    """Apply a depth, snapshot or clear row to a book; rows whose price or quantity can't be are ignored.
 
     A book that is made from single orders takes rows of orders and clears instead.
     """
@@ -44,13 +39,13 @@ def apply_book_row(book, row):
     if b.market_orders != 0:
         call_code(market_orders_at(b.market_orders).fn_apply_rows, (book, row, 1))
         return
-    ev = load_i64(row)
-    px = load_f64(row + _PX)
-    qty = load_f64(row + _QTY)
+    ev = ev_of(row)
+    px = px_of(row)
+    qty = qty_of(row)
     kind = ev & KIND_MASK
     if kind == DEPTH_EVENT or kind == DEPTH_SNAPSHOT_EVENT:
         ticks = px / b.tick_size
-        if not (ticks > -_MAX_TICK and ticks < _MAX_TICK and qty >= 0.0):
+        if not is_sound(ticks, qty):
             return
         tick = round_away(ticks)
         if tick < b.roi_lb_tick or tick > b.roi_ub_tick:
@@ -69,28 +64,28 @@ def apply_book_row(book, row):
 
 
 @inline
-def apply_rows(asset, rows, count):
+def apply_rows(asset: Address, rows: Address, count: int) -> int:
     """Apply `count` rows at an address to the local side of an asset."""
     a = asset_at(asset)
     book = asset + BOOK
     row = rows
     seen = 0
     for _ in range(count):
-        ev = load_i64(row)
+        ev = ev_of(row)
         if (ev & LOCAL_EVENT) != 0:
             seen += 1
-            a.feed_exch_ts = load_i64(row + _EXCH_TS)
-            a.feed_local_ts = load_i64(row + _LOCAL_TS)
+            a.feed_exch_ts = exch_ts_of(row)
+            a.feed_local_ts = local_ts_of(row)
             kind = ev & KIND_MASK
             if kind == TRADE_EVENT:
                 if a.trades_len < a.trades_cap:
-                    copy_bytes(a.trades + a.trades_len * ROW_BYTES, row, ROW_BYTES)
+                    copy_row(a.trades + a.trades_len * ROW_BYTES, row)
                     a.trades_len += 1
                 elif a.trades_cap > 0:
                     a.trades_dropped += 1
             elif kind >= USER_DEFINED_EVENT:
                 if a.user_events_len < a.user_events_cap:
-                    copy_bytes(a.user_events + a.user_events_len * ROW_BYTES, row, ROW_BYTES)
+                    copy_row(a.user_events + a.user_events_len * ROW_BYTES, row)
                     a.user_events_len += 1
                 elif a.user_events_cap > 0:
                     a.user_events_dropped += 1
@@ -104,7 +99,7 @@ def apply_rows(asset, rows, count):
 
 
 @kernel("int64(int64, int64, int64)")
-def load_book(book, rows, count):
+def load_book(book: Address, rows: Address, count: int) -> int:
     """Apply rows to a book alone: an initial snapshot."""
     row = rows
     for _ in range(count):

@@ -27,14 +27,24 @@ from hftd.fused_levels import (
 from hftd.jit import inline, kernel
 from hftd.layout import offset_of
 from hftd.native import (
-    copy_bytes,
-    load_f64,
     load_i64,
     record_at,
     round_away,
-    store_f64,
     store_i64,
 )
+from hftd.row_access import (
+    copy_row,
+    ev_of,
+    exch_ts_of,
+    is_sound,
+    is_tick,
+    local_ts_of,
+    px_of,
+    qty_of,
+    set_ev,
+    write_row,
+)
+from hftd.rows import ROW_BYTES, Address, Ns, Tick
 from hftd.types import (
     BUY_EVENT,
     DEPTH_BBO_EVENT,
@@ -45,7 +55,6 @@ from hftd.types import (
     KIND_MASK,
     LOCAL_EVENT,
     SELL_EVENT,
-    event_dtype,
 )
 
 fuser_dtype = np.dtype(
@@ -72,26 +81,18 @@ fuser_at = record_at(fuser_dtype)
 
 _BIDS = offset_of(fuser_dtype, "bids")
 _ASKS = offset_of(fuser_dtype, "asks")
-ROW_BYTES = event_dtype.itemsize
-_EXCH_TS = 8
-_PX = 24
-_QTY = 32
-_MAX_TICK = float(1 << 53)
 _FLAGS = EXCH_EVENT | LOCAL_EVENT
 _SIDES = BUY_EVENT | SELL_EVENT
 
 
 @inline
-def _write_deletion(row, out, flag, key, sign, tick_size):
-    copy_bytes(out, row, 24)
-    store_i64(out, (load_i64(row) & _FLAGS) | flag | DEPTH_EVENT)
-    store_f64(out + _PX, float(sign * key) * tick_size)
-    for field in range(_QTY, ROW_BYTES, 8):
-        store_i64(out + field, 0)
+def _write_deletion(row: Address, out: Address, flag: int, key: Tick, sign: int, tick_size: float) -> None:
+    ev = (ev_of(row) & _FLAGS) | flag | DEPTH_EVENT
+    write_row(out, ev, exch_ts_of(row), local_ts_of(row), float(sign * key) * tick_size, 0.0)
 
 
 @inline
-def _delete_from(fuser, side, low, row, out):
+def _delete_from(fuser: Address, side: Address, low: Tick, row: Address, out: Address) -> int:
     """Delete the levels of a side at a key and above, written in the order of their prices. Returns how many."""
     s = side_at(side)
     flag = BUY_EVENT if s.sign > 0 else SELL_EVENT
@@ -108,7 +109,7 @@ def _delete_from(fuser, side, low, row, out):
 
 
 @inline
-def _uncross(fuser, other, key, row, out, ts):
+def _uncross(fuser: Address, other: Address, key: Tick, row: Address, out: Address, ts: Ns) -> int:
     """The levels that a new best price of the opposite side meets or crosses are gone. Returns rows written."""
     o = side_at(other)
     if key < -o.best:
@@ -122,7 +123,9 @@ def _uncross(fuser, other, key, row, out, ts):
 
 
 @inline
-def _on_level(fuser, side, other, row, out, key, qty, ts):
+def _on_level(
+    fuser: Address, side: Address, other: Address, row: Address, out: Address, key: Tick, qty: float, ts: Ns
+) -> int:
     """A row of the depth stream. Returns rows written, or a negative FUSE_* code."""
     s = side_at(side)
     o = side_at(other)
@@ -134,7 +137,7 @@ def _on_level(fuser, side, other, row, out, key, qty, ts):
         return 0
     if not set_level(side, key, qty, ts):
         return -FUSE_TOO_FAR
-    copy_bytes(out, row, ROW_BYTES)
+    copy_row(out, row)
     if qty <= 0.0:
         if key == s.best:
             s.best = level_below(side, key)
@@ -150,7 +153,9 @@ def _on_level(fuser, side, other, row, out, key, qty, ts):
 
 
 @inline
-def _on_best(fuser, side, other, row, out, key, qty, ts):
+def _on_best(
+    fuser: Address, side: Address, other: Address, row: Address, out: Address, key: Tick, qty: float, ts: Ns
+) -> int:
     """A best bid or offer. Returns rows written, or a negative FUSE_* code."""
     s = side_at(side)
     o = side_at(other)
@@ -170,8 +175,8 @@ def _on_best(fuser, side, other, row, out, key, qty, ts):
         return 0
     if not set_level(side, key, qty, ts):
         return -FUSE_TOO_FAR
-    copy_bytes(out, row, ROW_BYTES)
-    store_i64(out, (load_i64(row) & ~KIND_MASK) | DEPTH_EVENT)
+    copy_row(out, row)
+    set_ev(out, (ev_of(row) & ~KIND_MASK) | DEPTH_EVENT)
     count = 1 + _uncross(fuser, other, key, row, out + ROW_BYTES, ts)
     if key < s.best:
         count += _delete_from(fuser, side, key + 1, row, out + count * ROW_BYTES)
@@ -181,7 +186,7 @@ def _on_best(fuser, side, other, row, out, key, qty, ts):
 
 
 @inline
-def _clear_from(side, low, ts):
+def _clear_from(side: Address, low: Tick, ts: Ns) -> None:
     """Take away the levels at a key and above, without rows: the clear event itself says so."""
     s = side_at(side)
     key = s.best
@@ -195,7 +200,7 @@ def _clear_from(side, low, ts):
 
 
 @inline
-def _on_clear(fuser, row, ev, ts):
+def _on_clear(fuser: Address, row: Address, ev: int, ts: Ns) -> None:
     """A clear event: up to its price, or all where that is no number or it is of no side."""
     if (ev & _SIDES) == 0:
         _clear_from(fuser + _BIDS, NO_KEY + 1, ts)
@@ -203,36 +208,34 @@ def _on_clear(fuser, row, ev, ts):
         return
     side = fuser + _BIDS if (ev & BUY_EVENT) != 0 else fuser + _ASKS
     low = NO_KEY + 1
-    ticks = load_f64(row + _PX) / fuser_at(fuser).tick_size
-    if ticks > -_MAX_TICK and ticks < _MAX_TICK:
+    ticks = px_of(row) / fuser_at(fuser).tick_size
+    if is_tick(ticks):
         low = side_at(side).sign * round_away(ticks)
     _clear_from(side, low, ts)
 
 
 @inline
-def _room(fuser):
+def _room(fuser: Address) -> int:
     """The most rows that one row can become."""
     return 1 + fuser_at(fuser).bids.count + fuser_at(fuser).asks.count
 
 
 @inline
-def _fuse_row(fuser, row, out):
+def _fuse_row(fuser: Address, row: Address, out: Address) -> int:
     """Take a depth, snapshot, clear or best row. Returns rows written, or a negative FUSE_* code."""
-    ev = load_i64(row)
+    ev = ev_of(row)
     kind = ev & KIND_MASK
-    ts = load_i64(row + _EXCH_TS)
+    ts = exch_ts_of(row)
     if kind == DEPTH_CLEAR_EVENT:
         _on_clear(fuser, row, ev, ts)
-        copy_bytes(out, row, ROW_BYTES)
+        copy_row(out, row)
         return 1
     if (ev & _SIDES) == 0:
         return -FUSE_NO_SIDE
-    raw_qty = load_f64(row + _QTY)
-    ticks = load_f64(row + _PX) / fuser_at(fuser).tick_size
-    if not (ticks > -_MAX_TICK and ticks < _MAX_TICK and raw_qty < 1e300):
-        return -FUSE_NOT_FINITE
-    if raw_qty < 0.0:
-        return -FUSE_NEGATIVE_QTY
+    raw_qty = qty_of(row)
+    ticks = px_of(row) / fuser_at(fuser).tick_size
+    if not is_sound(ticks, raw_qty):
+        return -FUSE_NEGATIVE_QTY if is_tick(ticks) and raw_qty < 0.0 else -FUSE_NOT_FINITE
     is_bid = (ev & BUY_EVENT) != 0
     side = fuser + (_BIDS if is_bid else _ASKS)
     other = fuser + (_ASKS if is_bid else _BIDS)
@@ -245,7 +248,7 @@ def _fuse_row(fuser, row, out):
 
 
 @inline
-def _is_depth(ev):
+def _is_depth(ev: int) -> bool:
     kind = ev & KIND_MASK
     return (
         kind == DEPTH_EVENT
@@ -256,7 +259,7 @@ def _is_depth(ev):
 
 
 @kernel("int64(int64, int64, int64, int64, int64, int64)")
-def fuse_events(fuser, rows, count, out, capacity, done):
+def fuse_events(fuser: Address, rows: Address, count: int, out: Address, capacity: int, done: Address) -> int:
     """Fuse rows of one stream: depth, snapshots, clears and bests, in the order in which they arrive.
 
     Args:
@@ -275,7 +278,7 @@ def fuse_events(fuser, rows, count, out, capacity, done):
     code = FUSE_OK
     while taken < count:
         row = rows + taken * ROW_BYTES
-        if not _is_depth(load_i64(row)):
+        if not _is_depth(ev_of(row)):
             code = FUSE_NOT_DEPTH
             break
         if written + _room(fuser) > capacity:
@@ -293,7 +296,7 @@ def fuse_events(fuser, rows, count, out, capacity, done):
 
 
 @inline
-def _same_rows(a, b, count):
+def _same_rows(a: Address, b: Address, count: int) -> bool:
     for word in range(count * (ROW_BYTES // 8)):
         if load_i64(a + 8 * word) != load_i64(b + 8 * word):
             return False
@@ -301,18 +304,20 @@ def _same_rows(a, b, count):
 
 
 @inline
-def _join(rows, of_exch, of_local):
+def _join(rows: Address, of_exch: int, of_local: int) -> int:
     """What the two clocks got of one row: the same, which stays once, or rows for each. Returns how many are left."""
     if of_exch == of_local and _same_rows(rows, rows + of_exch * ROW_BYTES, of_exch):
         return of_exch
     for i in range(of_exch + of_local):
         row = rows + i * ROW_BYTES
-        store_i64(row, (load_i64(row) & ~_FLAGS) | (EXCH_EVENT if i < of_exch else LOCAL_EVENT))
+        set_ev(row, (ev_of(row) & ~_FLAGS) | (EXCH_EVENT if i < of_exch else LOCAL_EVENT))
     return of_exch + of_local
 
 
 @kernel("int64(int64, int64, int64, int64, int64, int64, int64)")
-def fuse_archive(exch, local, rows, count, out, capacity, done):
+def fuse_archive(
+    exch: Address, local: Address, rows: Address, count: int, out: Address, capacity: int, done: Address
+) -> int:
     """Fuse the rows of an archive: each clock's rows into a book of its own, in the order in which it sees them.
 
     What both clocks see and both books make the same of stays one row; where they differ, because the streams arrive
@@ -330,11 +335,11 @@ def fuse_archive(exch, local, rows, count, out, capacity, done):
         if written + _room(exch) + _room(local) > capacity:
             code = FUSE_NO_ROOM
             break
-        ev = load_i64(row)
+        ev = ev_of(row)
         flags = ev & _FLAGS
         made = 0
         if not _is_depth(ev) or flags == 0:
-            copy_bytes(target, row, ROW_BYTES)
+            copy_row(target, row)
             made = 1
         else:
             of_exch = 0

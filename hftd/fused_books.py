@@ -22,6 +22,7 @@ from hftd.fuse import (
 from hftd.fused_levels import MAX_FAR_FUSED, NO_KEY
 from hftd.jit import Kernel
 from hftd.layout import WINDOW_TICKS
+from hftd.rows import ROW_BYTES
 from hftd.types import event_dtype
 
 ROOM_ROWS: Final = 1 << 12
@@ -107,9 +108,9 @@ class FusedBooks:
         while True:
             code = kernel.call(
                 *self.addresses,
-                rows.ctypes.data + taken * event_dtype.itemsize,
+                rows.ctypes.data + taken * ROW_BYTES,
                 len(rows) - taken,
-                self.out.ctypes.data + self.used * event_dtype.itemsize,
+                self.out.ctypes.data + self.used * ROW_BYTES,
                 len(self.out) - self.used,
                 done.ctypes.data,
             )

@@ -19,6 +19,7 @@ from hftd.latencies import clean_latencies
 from hftd.layout import MAX_LAST_TRADES, asset_dtype, offset_of, session_dtype
 from hftd.local import AssetSpec, fill_book, fill_orders, left_out_of_market_orders
 from hftd.recorder import RecorderMemory
+from hftd.rows import ROW_BYTES
 from hftd.types import (
     ALL_ASSETS,
     BOOK_INVALID,
@@ -68,10 +69,10 @@ class Hbt:
             if spec.last_trades_capacity > 0:
                 # The capacity says that trades are wanted; as in HftBacktest it is no limit on them.
                 row["trades_cap"] = MAX_LAST_TRADES
-                row["trades"] = self._arena.reserve(event_dtype.itemsize * MAX_LAST_TRADES)
+                row["trades"] = self._arena.reserve(ROW_BYTES * MAX_LAST_TRADES)
             if spec.user_events_capacity > 0:
                 row["user_events_cap"] = spec.user_events_capacity
-                row["user_events"] = self._arena.reserve(event_dtype.itemsize * spec.user_events_capacity)
+                row["user_events"] = self._arena.reserve(ROW_BYTES * spec.user_events_capacity)
             row["fn_find_order"] = session.find.address
         self._session = self._arena.records(session_dtype, 1)
         row = self._session[0]

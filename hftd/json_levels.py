@@ -11,9 +11,10 @@ from typing import Final
 
 from hftd.jit import inline
 from hftd.json_numbers import decimal
-from hftd.native import load_u8, store_f64, store_i64
+from hftd.native import load_u8
+from hftd.row_access import write_row
+from hftd.rows import ROW_BYTES, Address, Ns
 
-ROW_BYTES: Final = 64
 NO_LEVELS: Final = -1
 """The text is no array of levels."""
 NO_ROOM: Final = -2
@@ -88,20 +89,9 @@ def _level_number(p, end):
 
 
 @inline
-def write_row(at, ev, exch_ts, local_ts, px, qty):
-    """Write a row of `event_dtype` to an address."""
-    store_i64(at, ev)
-    store_i64(at + 8, exch_ts)
-    store_i64(at + 16, local_ts)
-    store_f64(at + 24, px)
-    store_f64(at + 32, qty)
-    store_i64(at + 40, 0)
-    store_i64(at + 48, 0)
-    store_i64(at + 56, 0)
-
-
-@inline
-def write_levels(p, end, rows, capacity, ev, exch_ts, local_ts):
+def write_levels(
+    p: Address, end: Address, rows: Address, capacity: int, ev: int, exch_ts: Ns, local_ts: Ns
+) -> int:
     """Write a row for each level of an array such as `[["58710.20","0.014"],["61510.90","0"]]`.
 
     What stands behind price and quantity in a level is skipped.

@@ -23,9 +23,9 @@ from numba.extending import intrinsic
 
 from hftd.jit import inline, kernel
 from hftd.native import load_u8, store_f64
+from hftd.rows import EXACT_MAX
 
 _POWERS: Final = np.array([float(f"1e{power}") for power in range(23)])
-_EXACT_MAX: Final = 1 << 53
 _DIGITS_MAX: Final = 18
 """So many decimal digits fit an int64 whatever they are."""
 
@@ -116,7 +116,7 @@ def decimal(start, end):
         if p == 0:
             return 0.0, 0
         return _rounded_by_libc(start, p)
-    if digits > _DIGITS_MAX or mantissa > _EXACT_MAX:
+    if digits > _DIGITS_MAX or mantissa > EXACT_MAX:
         return _rounded_by_libc(start, p)
     value = mantissa / _POWERS[scale]
     return (-value if negative else value), p

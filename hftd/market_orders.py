@@ -47,8 +47,10 @@ from hftd.layout import (
     market_orders_dtype,
     offset_of,
 )
-from hftd.native import load_f64, load_i64, record_at, round_away, store_i64
+from hftd.native import record_at, round_away, store_i64
 from hftd.orders import index_at, index_find, index_insert, index_remove
+from hftd.row_access import ev_of, is_sound, order_id_of, px_of, qty_of
+from hftd.rows import ROW_BYTES, Address, Tick
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY,
@@ -63,26 +65,20 @@ from hftd.types import (
     NONE,
     SELL,
     SELL_EVENT,
-    event_dtype,
 )
 
 market_order_at = record_at(market_order_dtype)
 market_orders_at = record_at(market_orders_dtype)
 
 INDEX = offset_of(market_orders_dtype, "index")
-ROW_PX = offset_of(event_dtype, "px")
-ROW_QTY = offset_of(event_dtype, "qty")
-ROW_ORDER_ID = offset_of(event_dtype, "order_id")
-_ROW_BYTES = event_dtype.itemsize
 _ORDER_BYTES = market_order_dtype.itemsize
-_MAX_TICK = float(1 << 53)
 
 
 # --- The orders -----------------------------------------------------------------------------------------------------
 
 
 @inline
-def find_market_order(orders, order_id):
+def find_market_order(orders: Address, order_id: int) -> Address:
     """The address of a market order's record, 0 if there is none of that id."""
     slot = index_find(orders + INDEX, order_id)
     if slot < 0:
@@ -91,7 +87,7 @@ def find_market_order(orders, order_id):
 
 
 @inline
-def next_arrival(orders):
+def next_arrival(orders: Address) -> int:
     """The number of what joins a queue now."""
     m = market_orders_at(orders)
     m.arrivals += 1
@@ -99,7 +95,7 @@ def next_arrival(orders):
 
 
 @inline
-def _keep(orders, order_id, side, tick, qty):
+def _keep(orders: Address, order_id: int, side: int, tick: Tick, qty: float) -> bool:
     """Keep a new order; returns False if there is no room."""
     m = market_orders_at(orders)
     if m.free != 0:
@@ -123,7 +119,7 @@ def _keep(orders, order_id, side, tick, qty):
 
 
 @inline
-def _forget(orders, address):
+def _forget(orders: Address, address: Address) -> None:
     m = market_orders_at(orders)
     order = market_order_at(address)
     index_remove(orders + INDEX, order.order_id)
@@ -134,7 +130,7 @@ def _forget(orders, address):
 
 
 @inline
-def _forget_side(orders, side):
+def _forget_side(orders: Address, side: int) -> None:
     m = market_orders_at(orders)
     address = m.pool
     for _ in range(m.used_slots):
@@ -144,7 +140,7 @@ def _forget_side(orders, side):
 
 
 @inline
-def _forget_all(orders):
+def _forget_all(orders: Address) -> None:
     m = market_orders_at(orders)
     index = index_at(orders + INDEX)
     if m.count > 0:
@@ -160,7 +156,7 @@ def _forget_all(orders):
 
 
 @inline
-def _join_level(book, side, tick, qty):
+def _join_level(book: Address, side: int, tick: Tick, qty: float) -> None:
     b = book_at(book)
     if tick < b.roi_lb_tick or tick > b.roi_ub_tick:
         return
@@ -171,7 +167,7 @@ def _join_level(book, side, tick, qty):
 
 
 @inline
-def _change_level(book, side, tick, difference):
+def _change_level(book: Address, side: int, tick: Tick, difference: float) -> None:
     """An order at a level changes its quantity, or leaves with all of it."""
     b = book_at(book)
     if tick < b.roi_lb_tick or tick > b.roi_ub_tick:
@@ -202,7 +198,7 @@ def _change_level(book, side, tick, difference):
 
 
 @inline
-def side_of(ev):
+def side_of(ev: int) -> int:
     """The side that a row's flags name, NONE if neither."""
     if (ev & BUY_EVENT) != 0:
         return BUY
@@ -210,29 +206,29 @@ def side_of(ev):
 
 
 @inline
-def row_tick(book, row):
+def row_tick(book: Address, row: Address) -> tuple[Tick, bool]:
     """(the tick of a row's price, whether price and quantity are numbers that can be)."""
-    ticks = load_f64(row + ROW_PX) / book_at(book).tick_size
-    qty = load_f64(row + ROW_QTY)
-    if not (ticks > -_MAX_TICK and ticks < _MAX_TICK and qty >= 0.0 and qty < 1e300):
+    ticks = px_of(row) / book_at(book).tick_size
+    if not is_sound(ticks, qty_of(row)):
         return 0, False
     return round_away(ticks), True
 
 
-# What a row does to the levels: (side, tick of the level that changes, by how much, tick of the level that is joined,
-# with how much).
+_Change = tuple[int, Tick, float, Tick, float]
+"""What a row does to the levels: side, tick of the level that changes, by how much, tick of the level that is joined,
+with how much."""
 _NOTHING = (NONE, 0, 0.0, 0, 0.0)
 
 
 @inline
-def _add(book, row, ev):
+def _add(book: Address, row: Address, ev: int) -> _Change:
     orders = book_at(book).market_orders
     m = market_orders_at(orders)
-    order_id = load_i64(row + ROW_ORDER_ID)
-    qty = load_f64(row + ROW_QTY)
-    tick, is_sound = row_tick(book, row)
+    order_id = order_id_of(row)
+    qty = qty_of(row)
+    tick, can_be = row_tick(book, row)
     side = side_of(ev)
-    if not is_sound:
+    if not can_be:
         return _NOTHING
     if side == NONE:
         m.sideless += 1
@@ -246,13 +242,13 @@ def _add(book, row, ev):
 
 
 @inline
-def _modify(book, row, address):
+def _modify(book: Address, row: Address, address: Address) -> _Change:
     orders = book_at(book).market_orders
-    tick, is_sound = row_tick(book, row)
-    if not is_sound:
+    tick, can_be = row_tick(book, row)
+    if not can_be:
         return _NOTHING
     order = market_order_at(address)
-    qty = load_f64(row + ROW_QTY)
+    qty = qty_of(row)
     before_qty = order.qty
     before_tick = order.price_tick
     # Less than half a lot is rounding.
@@ -268,7 +264,7 @@ def _modify(book, row, address):
 
 
 @inline
-def is_takers_fill(order, tick):
+def is_takers_fill(order: Address, tick: Tick) -> bool:
     """Whether a fill at a tick is that of an order (by address) which took, though it still stands at its old price.
 
     CME says of an order that is moved so that it takes: a trade, a fill of it with its id, a fill of the maker, a
@@ -279,7 +275,7 @@ def is_takers_fill(order, tick):
 
 
 @inline
-def note_market_fill(book, order, tick, qty):
+def note_market_fill(book: Address, order: Address, tick: Tick, qty: float) -> float:
     """Remember that so much of a maker (by address) is filled; the feed tells what is left of it next.
 
     More than it had is of an iceberg that has shown its next part meanwhile, behind all at its price.
@@ -299,18 +295,18 @@ def note_market_fill(book, order, tick, qty):
 
 
 @inline
-def _change_by_id(book, row, kind):
+def _change_by_id(book: Address, row: Address, kind: int) -> _Change:
     """A row about an order that should be there."""
     orders = book_at(book).market_orders
-    address = find_market_order(orders, load_i64(row + ROW_ORDER_ID))
+    address = find_market_order(orders, order_id_of(row))
     if address == 0:
         market_orders_at(orders).unknown += 1
     elif kind == MODIFY_ORDER_EVENT:
         return _modify(book, row, address)
     elif kind == FILL_EVENT:
-        tick, is_sound = row_tick(book, row)
-        if is_sound:
-            note_market_fill(book, address, tick, load_f64(row + ROW_QTY))
+        tick, can_be = row_tick(book, row)
+        if can_be:
+            note_market_fill(book, address, tick, qty_of(row))
     elif kind == CANCEL_ORDER_EVENT:
         order = market_order_at(address)
         side = order.side
@@ -320,7 +316,7 @@ def _change_by_id(book, row, kind):
 
 
 @inline
-def clear_orders(book, side):
+def clear_orders(book: Address, side: int) -> None:
     """Take the orders of a side away and the levels that they made, or those of both (NONE)."""
     b = book_at(book)
     orders = b.market_orders
@@ -339,9 +335,9 @@ def clear_orders(book, side):
 
 
 @inline
-def apply_order_row(book, row):
+def apply_order_row(book: Address, row: Address) -> None:
     """Apply a row to the orders and levels of a book; rows of other kinds than these change nothing."""
-    ev = load_i64(row)
+    ev = ev_of(row)
     kind = ev & KIND_MASK
     if kind == DEPTH_CLEAR_EVENT:
         clear_orders(book, side_of(ev))
@@ -359,10 +355,10 @@ def apply_order_row(book, row):
 
 
 @kernel("int64(int64, int64, int64)")
-def apply_order_rows(book, rows, count):
+def apply_order_rows(book: Address, rows: Address, count: int) -> int:
     """Apply rows to a book on which nobody's own orders depend: that of a bot, or a snapshot."""
     row = rows
     for _ in range(count):
         apply_order_row(book, row)
-        row += _ROW_BYTES
+        row += ROW_BYTES
     return count

@@ -25,6 +25,8 @@ from hftd.layout import (
 )
 from hftd.native import call_code, record_at, round_away, store_i64
 from hftd.orders import asset_at, clear_inactive, find_order, new_order, order_at, remove_order
+from hftd.row_access import is_tick
+from hftd.rows import LOTS_MAX
 from hftd.types import (
     ALL_ASSETS,
     CANCELED,
@@ -57,8 +59,6 @@ request_row_at = record_at(request_row_dtype)
 ASSET_BYTES = asset_dtype.itemsize
 _RECORD_BYTES = record_dtype.itemsize
 _REQUEST_ROW_BYTES = request_row_dtype.itemsize
-# Prices in ticks, and quantities in lots, beyond this can't be told apart as floats.
-_MAX_TICK = float(1 << 53)
 
 
 @inline
@@ -181,14 +181,14 @@ def submit(session, asset_no, order_id, side, price, qty, time_in_force, order_t
         return ERR_ORDER_ID_EXISTS
     if not qty > 0.0 or time_in_force < GTC or time_in_force > IOC:
         return ERR_INVALID_REQUEST
-    if not qty / asset_at(asset).book.lot_size < _MAX_TICK:
+    if not qty / asset_at(asset).book.lot_size < LOTS_MAX:
         return ERR_INVALID_REQUEST
     ticks = price / asset_at(asset).book.tick_size
     if order_type == MARKET:
         # The price of a market order means nothing; what can't be a price becomes 0.
-        if not (ticks > -_MAX_TICK and ticks < _MAX_TICK):
+        if not is_tick(ticks):
             ticks = 0.0
-    elif order_type != LIMIT or not (ticks > -_MAX_TICK and ticks < _MAX_TICK):
+    elif order_type != LIMIT or not is_tick(ticks):
         return ERR_INVALID_REQUEST
     order = new_order(asset, order_id, side, round_away(ticks), qty, time_in_force, order_type, s.now_ns)
     if order == 0:
@@ -217,9 +217,9 @@ def modify(session, asset_no, order_id, price, qty, wait):
     if order.req != NONE:
         return ERR_REQUEST_IN_PROCESS
     ticks = price / asset_at(asset).book.tick_size
-    if not (qty > 0.0 and qty / asset_at(asset).book.lot_size < _MAX_TICK):
+    if not (qty > 0.0 and qty / asset_at(asset).book.lot_size < LOTS_MAX):
         return ERR_INVALID_REQUEST
-    if not (ticks > -_MAX_TICK and ticks < _MAX_TICK):
+    if not is_tick(ticks):
         return ERR_INVALID_REQUEST
     prior_local_ts = order.local_timestamp
     order.prior_price_tick = order.price_tick

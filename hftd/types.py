@@ -8,6 +8,7 @@ import numpy as np
 
 from hftd import constants
 from hftd.constants import *  # noqa: F403 (its `__all__`)
+from hftd.rows import FIELDS, ROW_BYTES
 
 __all__ = [
     "event_dtype",
@@ -18,20 +19,9 @@ __all__ = [
 ]
 __all__ += constants.__all__
 
-event_dtype = np.dtype(
-    [
-        ("ev", "u8"),
-        ("exch_ts", "i8"),
-        ("local_ts", "i8"),
-        ("px", "f8"),
-        ("qty", "f8"),
-        ("order_id", "u8"),
-        ("ival", "i8"),
-        ("fval", "f8"),
-    ],
-    align=True,
-)
-"""One row of an archive or of a channel's market data: 64 bytes."""
+event_dtype = np.dtype(list(FIELDS), align=True)
+"""One row of an archive or of a channel's market data: 64 bytes; :mod:`hftd.rows` draws it."""
+assert event_dtype.itemsize == ROW_BYTES
 
 latency_dtype = np.dtype(
     [("req_ts", "i8"), ("exch_ts", "i8"), ("resp_ts", "i8"), ("_padding", "i8")], align=True

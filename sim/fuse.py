@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hftd.errors import UsageError
 from hftd.fuse import fuse_archive, fuse_events
 from hftd.fused_books import ROOM_ROWS, FusedBooks, as_event_rows
+from hftd.rows import BEST_ASK, BEST_BID
 from hftd.types import BUY_EVENT, DEPTH_BBO_EVENT, EXCH_EVENT, KIND_MASK, LOCAL_EVENT, SELL_EVENT, event_dtype
 
 
@@ -140,7 +141,7 @@ def fuse(
     return ArchiveFuser(tick_size, lot_size, initial_snapshot).fuse(rows)
 
 
-def bbo_rows(rows: NDArray[Any], bid_kind: int = 103, ask_kind: int = 104) -> NDArray[Any]:
+def bbo_rows(rows: NDArray[Any], bid_kind: int = BEST_BID, ask_kind: int = BEST_ASK) -> NDArray[Any]:
     """An archive whose best bids and offers are user events, with best-bid-offer rows (kind 5) in their place.
 
     Args:

@@ -18,6 +18,7 @@ from hftd.channel import status, wire
 from hftd.channel.asking import ChannelTap
 from hftd.clock import sleep
 from hftd.errors import UsageError
+from hftd.rows import ROW_BYTES
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY_EVENT,
@@ -229,7 +230,7 @@ def tap(name: str, choice: Choice, out: Out) -> End:
         done = 0
         for instrument in chosen.values():
             # A clear alone is the book of a daemon that has none yet.
-            if len(instrument.book) > event_dtype.itemsize:
+            if len(instrument.book) > ROW_BYTES:
                 book = wire.Feed(instrument.instrument, instrument.book)
                 done += _hand_on(book, BOOK_STAMP, chosen, choice, out, done)
         while True:

@@ -20,13 +20,14 @@ from hftd.channel.endpoint import address_of
 from hftd.channel.publisher import MarketPublisher, publish_rows
 from hftd.clock import monotonic_ns, running_ns
 from hftd.errors import DataError
-from hftd.feed import ROW_BYTES, apply_book_row
+from hftd.feed import apply_book_row
 from hftd.fuse import FUSE_NO_ROOM, FUSE_OK, fuse_events
 from hftd.fused_books import FusedBooks
 from hftd.jit import entry, inline
 from hftd.layout import book_dtype
 from hftd.local import AssetSpec, fill_book
 from hftd.native import call_code, load_i64
+from hftd.rows import ROW_BYTES
 from hftd.types import event_dtype
 
 _I64: Final = types.int64

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from hftd.channel.endpoint import BYTES, address_of
 from hftd.jit import entry, inline
-from hftd.json_levels import NO_LEVELS, NO_ROOM, ROW_BYTES, write_levels, write_row
+from hftd.json_levels import NO_LEVELS, NO_ROOM, write_levels
 from hftd.json_numbers import decimal
-from hftd.native import load_f64, load_i64, load_u8, store_f64, store_i64
+from hftd.native import load_i64, load_u8, store_i64
+from hftd.row_access import px_of, set_px, write_row
+from hftd.rows import ROW_BYTES
 from hftd.types import (
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
@@ -46,7 +48,7 @@ def _count_off(rows, count, per_price, found):
     if per_price > 0.0:
         off = 0
         for k in range(count):
-            ticks = load_f64(rows + k * ROW_BYTES + 24) * per_price
+            ticks = px_of(rows + k * ROW_BYTES) * per_price
             away = abs(ticks - np.floor(ticks + 0.5))
             if away > OFF_GRID_TICKS and away > abs(ticks) * 1e-15:
                 off += 1
@@ -90,7 +92,7 @@ def _snapshot_side(text, rows, capacity, side, exch_ts, local_ts):
     if count <= 0:
         return count
     write_row(rows, _BOTH | DEPTH_CLEAR_EVENT | side, exch_ts, local_ts, 0.0, 0.0)
-    store_f64(rows + 24, load_f64(rows + count * ROW_BYTES + 24))
+    set_px(rows, px_of(rows + count * ROW_BYTES))
     return count + 1
 
 

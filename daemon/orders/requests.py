@@ -55,9 +55,8 @@ from hftd.constants import (
     SELL,
 )
 from hftd.errors import ProtocolError
+from hftd.rows import LOTS_MAX, TICK_MAX, Lots
 
-MAX_LOTS: Final = 1 << 53
-MAX_TICK: Final = 1 << 53
 _OFF_GRID: Final = 1e-6
 """In lots: a quantity that is farther from a whole number of them is none."""
 
@@ -198,7 +197,7 @@ class Requests:
             or side not in (BUY, SELL)
             or message.order_type not in (LIMIT, MARKET)
             or not GTC <= message.time_in_force <= IOC
-            or not (is_market or -MAX_TICK < tick < MAX_TICK)
+            or not (is_market or -TICK_MAX < tick < TICK_MAX)
             or not 0 <= message.order_id < 1 << 64
         ):
             return REASON_OFF_GRID
@@ -337,7 +336,7 @@ class Requests:
             return REASON_RATE_LIMIT
         if not order.rests:
             return REASON_FILTER
-        if lots <= 0 or not -MAX_TICK < message.price_tick < MAX_TICK:
+        if lots <= 0 or not -TICK_MAX < message.price_tick < TICK_MAX:
             return REASON_OFF_GRID
         if reason := check_filters(ledger, False, message.price_tick, lots, is_amend=True):
             return reason
@@ -399,10 +398,10 @@ def _reduces(ledger: Ledger, bot: str, side: int, lots: int, replaced_lots: int)
     return lots + side_lots(book, side) - replaced_lots <= -book.position_lots * side
 
 
-def _lots(ledger: Ledger, qty: float) -> int:
+def _lots(ledger: Ledger, qty: float) -> Lots:
     """The quantity in lots; 0 if it is no whole number of them, or too many."""
     exact = qty * ledger.lot_den / ledger.lot_num
-    if not 0.0 < exact < MAX_LOTS:
+    if not 0.0 < exact < LOTS_MAX:
         return 0
     lots = round(exact)
     return lots if abs(exact - lots) <= _OFF_GRID * max(1.0, exact * 1e-6) else 0

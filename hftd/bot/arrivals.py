@@ -45,7 +45,7 @@ from hftd.channel.queue import queue_claim, queue_commit, queue_peek, queue_rele
 from hftd.channel.ring import market_copy, market_next
 from hftd.channel.wait import doorbell_ring
 from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
-from hftd.feed import BOOK, ROW_BYTES, apply_book_row, apply_rows
+from hftd.feed import BOOK, apply_book_row, apply_rows
 from hftd.jit import inline
 from hftd.layout import (
     ARRIVED_FEED,
@@ -58,6 +58,7 @@ from hftd.layout import (
 )
 from hftd.native import copy_bytes, load_i64, stack_bytes, store_i64, store_release
 from hftd.orders import apply_update, asset_at, update_at
+from hftd.rows import ROW_BYTES
 from hftd.types import state_values_dtype
 
 _UPDATE_BYTES = update_dtype.itemsize

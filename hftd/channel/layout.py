@@ -59,6 +59,8 @@ Positions (tail, head, cursor) count bytes since the ring was made and only grow
 
 from typing import Final
 
+from hftd.rows import ROW_BYTES
+
 PROTOCOL_VERSION: Final = 3
 """The version of layout, frames and messages together; any change of any of them raises it."""
 
@@ -153,7 +155,6 @@ FRAME_HEADER: Final = 16
 KIND_MESSAGE: Final = 0
 KIND_FILLER: Final = 1
 
-ROW_BYTES: Final = 64
 MAX_ROWS: Final = 1024
 """Rows of one Feed at most; a publisher splits what is longer."""
 MAX_MESSAGE_BYTES: Final = MAX_ROWS * ROW_BYTES + 64

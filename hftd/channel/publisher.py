@@ -14,7 +14,7 @@ from numba.np.numpy_support import from_dtype
 
 from hftd.channel import wire
 from hftd.channel.endpoint import BYTES, address_of
-from hftd.channel.layout import MARKET_CAPACITY, MARKET_RECORDS, MARKET_ROWS, MAX_BOTS, MAX_ROWS, ROW_BYTES
+from hftd.channel.layout import MARKET_CAPACITY, MARKET_RECORDS, MARKET_ROWS, MAX_BOTS, MAX_ROWS
 from hftd.channel.memory import BotPage, ClockPage, MarketRing
 from hftd.channel.messages import feed_length, write_feed_header
 from hftd.channel.ring import market_claim, market_commit, market_count_rows, message_limit, next_stamp
@@ -22,6 +22,7 @@ from hftd.channel.wait import bell_ring
 from hftd.errors import ProtocolError, UsageError
 from hftd.jit import entry, inline
 from hftd.native import copy_bytes, load_i64
+from hftd.rows import ROW_BYTES
 from hftd.types import event_dtype
 
 # The publisher's state: ring, clock, number of bots, addresses of their pages.

@@ -9,7 +9,9 @@ import numpy as np
 
 from hftd.errors import CURE, DataError
 from hftd.jit import inline, kernel
-from hftd.native import load_f64, load_i64, store_i64
+from hftd.native import load_i64, store_i64
+from hftd.row_access import ev_of, exch_ts_of, local_ts_of, px_of, qty_of
+from hftd.rows import QTY_MAX, ROW_BYTES, TICK_MAX, TS_MAX
 from hftd.types import (
     ADD_ORDER_EVENT,
     CANCEL_ORDER_EVENT,
@@ -25,7 +27,6 @@ from hftd.types import (
     event_dtype,
 )
 
-_ROW: Final = 64
 _EXCH_ORDER, _LOCAL_ORDER, _NO_FLAG, _PRICE, _QTY, _NEGATIVE = range(6)
 _PROBLEMS: Final = 6
 _TICK_ROWS: Final = 1 << 16
@@ -33,7 +34,7 @@ _PRICED: Final = np.array([DEPTH_EVENT, TRADE_EVENT, DEPTH_SNAPSHOT_EVENT, ADD_O
 _LEVELS: Final = (DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT)
 _TELLING_PRICES: Final = 20
 """Fewer different prices may have a common step by chance."""
-_NEVER: Final = -(1 << 62)
+_NEVER: Final = -TS_MAX - 1
 """Earlier than any time of a row."""
 
 
@@ -69,9 +70,9 @@ def _check(rows, count, found):
     exch_last, local_last = load_i64(found), load_i64(found + 8)
     bad_rows = 0
     for number in range(count):
-        at = rows + number * _ROW
-        ev, exch_ts, local_ts = load_i64(at), load_i64(at + 8), load_i64(at + 16)
-        px, qty = load_f64(at + 24), load_f64(at + 32)
+        at = rows + number * ROW_BYTES
+        ev, exch_ts, local_ts = ev_of(at), exch_ts_of(at), local_ts_of(at)
+        px, qty = px_of(at), qty_of(at)
         is_exch = ev & EXCH_EVENT != 0
         is_local = ev & LOCAL_EVENT != 0
         is_early = (is_exch & (exch_ts < exch_last)) | (is_local & (local_ts < local_last))
@@ -168,16 +169,16 @@ def find_coarser_tick(rows: np.ndarray, tick_size: float) -> float:
     """
     px = _prices(rows)[1]
     ticks = np.unique(np.rint(px / tick_size))
-    if len(ticks) < _TELLING_PRICES or np.abs(ticks).max() >= 2**53:
+    if len(ticks) < _TELLING_PRICES or np.abs(ticks).max() >= TICK_MAX:
         return 0.0
     step = int(np.gcd.reduce(ticks.astype(np.int64)))
     return step * tick_size if step > 1 else 0.0
 
 
-def find_no_level(rows: np.ndarray) -> int | None:
-    """The first row of a snapshot whose price or quantity can't be one; None if all can."""
+def find_no_level(rows: np.ndarray, tick_size: float) -> int | None:
+    """The first row of a snapshot whose price or quantity can't be one: books pass over it. None if all can."""
     is_level = np.isin(rows["ev"] & np.uint64(KIND_MASK), (*_LEVELS, ADD_ORDER_EVENT))
-    sound = np.isfinite(rows["px"]) & np.isfinite(rows["qty"]) & (rows["qty"] >= 0.0)
+    sound = (np.abs(rows["px"] / tick_size) < TICK_MAX) & (rows["qty"] >= 0.0) & (rows["qty"] < QTY_MAX)
     wrong = np.flatnonzero(is_level & ~sound)
     return int(wrong[0]) if len(wrong) else None
 

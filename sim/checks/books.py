@@ -15,8 +15,10 @@ from hftd.market_orders import (
     market_orders_at,
     side_of,
 )
-from hftd.native import copy_bytes, load_f64, load_i64, record_at, round_away, store_i64
+from hftd.native import load_i64, record_at, round_away, store_i64
 from hftd.orders import index_find
+from hftd.row_access import copy_row, ev_of, exch_ts_of, is_sound, local_ts_of, order_id_of, px_of, qty_of
+from hftd.rows import ROW_BYTES
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY,
@@ -37,11 +39,9 @@ from hftd.types import (
 from sim.checks import layout
 from sim.checks.found import bucket_at, bucket_of, lasted, note
 from sim.checks.layout import SPREADS, books_dtype
-from sim.checks.rows import is_sound
 
 books_at = record_at(books_dtype)
 _LAST_EVENT = offset_of(books_dtype, "last_event")
-_ROW = 64
 
 
 @inline
@@ -59,7 +59,7 @@ def _apply_order(s, row, row_no, ev, kind):
         if side != BUY:
             apply_order_row(s.asks, row)
         return True
-    order_id = load_i64(row + 40)
+    order_id = order_id_of(row)
     in_bids, in_asks = _orders_have(s.bids, order_id), _orders_have(s.asks, order_id)
     if kind == ADD_ORDER_EVENT:
         if in_bids or in_asks:
@@ -81,7 +81,7 @@ def _apply_order(s, row, row_no, ev, kind):
 def _apply_level(s, row, ev, kind):
     """A row of a level or a clear. Returns whether it changed the book."""
     b = book_at(s.bids)
-    px, qty = load_f64(row + 24), load_f64(row + 32)
+    px, qty = px_of(row), qty_of(row)
     if kind == DEPTH_CLEAR_EVENT:
         sides = ev & (BUY_EVENT | SELL_EVENT)
         is_all = sides == 0
@@ -90,7 +90,7 @@ def _apply_level(s, row, ev, kind):
         if is_all or not sides & BUY_EVENT:
             clear_asks(s.asks, float("inf") if is_all else px, b.tick_size)
         return True
-    if not is_sound(px, qty, b.tick_size):
+    if not is_sound(px / b.tick_size, qty):
         return False
     tick = round_away(px / b.tick_size)
     if ev & BUY_EVENT:
@@ -157,13 +157,8 @@ def _check_trade(s, row, row_no, ev):
     """Where a trade stands in the book before it."""
     bid, ask = book_at(s.bids).best_bid_tick, book_at(s.asks).best_ask_tick
     tick_size = book_at(s.bids).tick_size
-    px = load_f64(row + 24)
-    if (
-        bid == INVALID_MIN
-        or ask == INVALID_MAX
-        or bid >= ask
-        or not is_sound(px, load_f64(row + 32), tick_size)
-    ):
+    px = px_of(row)
+    if bid == INVALID_MIN or ask == INVALID_MAX or bid >= ask or not is_sound(px / tick_size, qty_of(row)):
         s.trades_unknown += 1
         return
     mid = 0.5 * float(bid + ask) * tick_size
@@ -193,11 +188,11 @@ def follow_books(state, rows, count):
     """Follow the book through a block; `state` is a `books_dtype` record. Returns the number of rows."""
     s = books_at(state)
     for number in range(count):
-        row = rows + number * _ROW
-        ev = load_i64(row)
+        row = rows + number * ROW_BYTES
+        ev = ev_of(row)
         if ev & LOCAL_EVENT == 0:
             continue
-        exch_ts, local_ts = load_i64(row + 8), load_i64(row + 16)
+        exch_ts, local_ts = exch_ts_of(row), local_ts_of(row)
         if s.is_changed != 0 and (exch_ts != s.exch_ts or local_ts != s.local_ts):
             _end_message(state)
         kind = ev & KIND_MASK
@@ -214,7 +209,7 @@ def follow_books(state, rows, count):
             s.is_changed = 1
             s.exch_ts, s.local_ts = exch_ts, local_ts
             s.last_file, s.last_row = s.file, s.row + number
-            copy_bytes(state + _LAST_EVENT, row, _ROW)
+            copy_row(state + _LAST_EVENT, row)
     s.row += count
     return count
 

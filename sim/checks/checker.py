@@ -11,7 +11,7 @@ from hftd.errors import UsageError
 from hftd.layout import book_dtype, index_dtype
 from hftd.local import AssetSpec, fill_book, fill_market_orders
 from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
-from hftd.types import INVALID_MAX, INVALID_MIN, event_dtype
+from hftd.types import INVALID_MAX, INVALID_MIN
 from sim.checks import layout
 from sim.checks.books import end_books, follow_books
 from sim.checks.guess import Guess
@@ -199,6 +199,3 @@ class Checker:
         """When each stretch of the series begins, shape (n,)."""
         series = self.series[0]
         return int(series["origin_ts"]) + (np.arange(int(series["used"])) << int(series["bits"]))
-
-
-assert event_dtype.itemsize == 64

@@ -4,6 +4,7 @@
 
 from hftd.jit import inline
 from hftd.native import copy_bytes, load_i64, record_at, store_f64, store_i64
+from hftd.row_access import copy_row
 from sim.checks.layout import (
     BIN_BITS,
     BINS,
@@ -21,7 +22,6 @@ series_at = record_at(series_dtype)
 _PROBLEM_BYTES = problem_dtype.itemsize
 _PLACE_BYTES = place_dtype.itemsize
 _BUCKET_BYTES = bucket_dtype.itemsize
-_ROW_BYTES = 64
 _FIRST_BITS = 20
 """Buckets begin with a millisecond."""
 
@@ -37,7 +37,7 @@ def note(problems, problem, file_no, row_no, row, extra):
         store_i64(place, file_no)
         store_i64(place + 8, row_no)
         store_i64(place + 16, extra)
-        copy_bytes(place + 24, row, _ROW_BYTES)
+        copy_row(place + 24, row)
     store_i64(slot, count + 1)
     store_i64(slot + 8, load_i64(slot + 8) + extra)
     store_i64(slot + 16, max(load_i64(slot + 16), extra))

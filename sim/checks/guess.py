@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hftd.rows import TS_MAX
 from hftd.types import (
     ADD_ORDER_EVENT,
     DEPTH_BBO_EVENT,
@@ -21,7 +22,6 @@ from hftd.types import (
 
 GAP_NS_MIN: Final = 5_000_000_000
 _DECIMALS_MAX: Final = 12
-_MAX_TS: Final = 1 << 62
 _MOST: Final = 0.99
 """A step is one that so many of the values have: single values that are wrong must not make it finer."""
 _TELLING: Final = 20
@@ -109,11 +109,10 @@ class Guess:
             & (kinds < USER_DEFINED_EVENT)
             & ~np.isin(kinds, np.array([3, DEPTH_SNAPSHOT_EVENT], np.uint64))
         )
-        is_time = (np.abs(rows["local_ts"] >> 1) < _MAX_TS >> 1) & (
-            np.abs(rows["exch_ts"] >> 1) < _MAX_TS >> 1
-        )
+        clocks = (rows["local_ts"], rows["exch_ts"])
+        is_time = np.logical_and.reduce([(ts >= -TS_MAX) & (ts <= TS_MAX) for ts in clocks])
         latencies = (rows["local_ts"] - rows["exch_ts"])[timed & is_time]
-        self.latency_ns = int(np.clip(np.median(latencies), -_MAX_TS, _MAX_TS)) if len(latencies) else 0
+        self.latency_ns = int(np.clip(np.median(latencies), -TS_MAX, TS_MAX)) if len(latencies) else 0
         self.gap_ns = _usual_gap(rows["local_ts"][is_local & is_time])
         self.has_levels = bool(np.isin(kinds, (DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT)).any())
         self.by_order = bool(((kinds >= ADD_ORDER_EVENT) & (kinds <= FILL_EVENT)).any())
@@ -125,7 +124,7 @@ def _usual_gap(local_ts: NDArray[np.int64]) -> int:
     pauses = pauses[pauses > 0]
     if not len(pauses):
         return GAP_NS_MIN
-    return min(max(GAP_NS_MIN, 20 * int(np.percentile(pauses, 99))), _MAX_TS)
+    return min(max(GAP_NS_MIN, 20 * int(np.percentile(pauses, 99))), TS_MAX)
 
 
 def _sequence(depth: NDArray[np.void]) -> int:

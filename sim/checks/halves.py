@@ -1,16 +1,15 @@
 """Rows that are split, one for each clock, of which one half can't be: the other half has to go with it."""
 
-import math
 from collections import Counter, defaultdict
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hftd.rows import QTY_MAX, TICK_MAX, TS_MAX
 from hftd.types import EXCH_EVENT, LOCAL_EVENT, event_dtype
 from sim.checks.merge import KEPT, NO_FLAG, judge_rows
 from sim.checks.pairs import print_halves
-from sim.checks.rows import MAX_TS
 
 _FIELDS: Final = ("exch_ts", "local_ts", "px", "qty", "order_id", "ival", "fval")
 _BOTH: Final = EXCH_EVENT | LOCAL_EVENT
@@ -85,9 +84,9 @@ def _sound_fields(row: Any, tick_size: float) -> tuple[str, ...]:
     """The fields in which the other half has to be equal: those that can be."""
     px, qty = float(row["px"]), float(row["qty"])
     wrong = {
-        "exch_ts": abs(int(row["exch_ts"])) > MAX_TS,
-        "local_ts": abs(int(row["local_ts"])) > MAX_TS,
-        "px": not math.isfinite(px) or abs(px / tick_size) >= 2.0**53,
-        "qty": not 0.0 <= qty < 1e300,
+        "exch_ts": abs(int(row["exch_ts"])) > TS_MAX,
+        "local_ts": abs(int(row["local_ts"])) > TS_MAX,
+        "px": not -TICK_MAX < px / tick_size < TICK_MAX,
+        "qty": not 0.0 <= qty < QTY_MAX,
     }
     return tuple(name for name in _FIELDS if not wrong.get(name, False))

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.jit import inline, kernel
-from hftd.native import copy_bytes, load_f64, load_i64, store_i64
+from hftd.native import load_i64, store_i64
+from hftd.row_access import copy_row, ev_of, exch_ts_of, is_sound, is_time, local_ts_of, px_of, qty_of, set_ev
+from hftd.rows import ROW_BYTES
 from hftd.types import EXCH_EVENT, KIND_MASK, LOCAL_EVENT, event_dtype
-from sim.checks.rows import is_priced, is_sound, is_time
+from sim.checks.rows import is_priced
 
-_ROW: Final = 64
 _BOTH: Final = EXCH_EVENT | LOCAL_EVENT
 KEPT, NO_FLAG, NO_TIME, VALUE = range(4)
 QUEUED_ROWS: Final = 1 << 20
@@ -29,14 +30,14 @@ END_TS: Final = (1 << 63) - 1
 def judge_rows(rows, count, tick_size, target):
     """Write to `target` (uint8) for each row whether an engine takes it (`KEPT`), or why not."""
     for number in range(count):
-        row = rows + number * _ROW
-        ev, exch_ts, local_ts = load_i64(row), load_i64(row + 8), load_i64(row + 16)
+        row = rows + number * ROW_BYTES
+        ev, exch_ts, local_ts = ev_of(row), exch_ts_of(row), local_ts_of(row)
         verdict = KEPT
         if ev & _BOTH == 0:
             verdict = NO_FLAG
         elif not (is_time(exch_ts) and is_time(local_ts)):
             verdict = NO_TIME
-        elif is_priced(ev & KIND_MASK) and not is_sound(load_f64(row + 24), load_f64(row + 32), tick_size):
+        elif is_priced(ev & KIND_MASK) and not is_sound(px_of(row) / tick_size, qty_of(row)):
             verdict = VALUE
         store_i64(target + 8 * number, verdict)
     return count
@@ -44,8 +45,8 @@ def judge_rows(rows, count, tick_size, target):
 
 @inline
 def _put(row, dropped, target):
-    copy_bytes(target, row, _ROW)
-    store_i64(target, load_i64(row) & ~dropped)
+    copy_row(target, row)
+    set_ev(target, ev_of(row) & ~dropped)
 
 
 @kernel("int64(int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64)")
@@ -68,28 +69,28 @@ def _merge(
     out = 0
     while i < exch_count or j < local_count:
         has_exch, has_local = i < exch_count, j < local_count
-        a, b = exch + i * _ROW, local + j * _ROW
+        a, b = exch + i * ROW_BYTES, local + j * ROW_BYTES
         if not has_local and local_floor != END_TS and exch_count - i <= queued:
             break
         # A row that the exchange sent before all that can still come does not wait.
         if (
             not has_exch
             and exch_floor != END_TS
-            and load_i64(b + 8) >= exch_floor
+            and exch_ts_of(b) >= exch_floor
             and local_count - j <= queued
         ):
             break
-        to = target + out * _ROW
+        to = target + out * ROW_BYTES
         if has_exch and has_local and load_i64(exch_ids + 8 * i) == load_i64(local_ids + 8 * j):
             _put(a, 0, to)
             i += 1
             j += 1
         elif has_exch and (
             not has_local
-            or load_i64(a + 8) < load_i64(b + 8)
-            or (load_i64(a + 8) == load_i64(b + 8) and load_i64(a + 16) <= load_i64(b + 16))
+            or exch_ts_of(a) < exch_ts_of(b)
+            or (exch_ts_of(a) == exch_ts_of(b) and local_ts_of(a) <= local_ts_of(b))
         ):
-            splits += 1 if load_i64(a) & LOCAL_EVENT else 0
+            splits += 1 if ev_of(a) & LOCAL_EVENT else 0
             _put(a, LOCAL_EVENT, to)
             i += 1
         else:

@@ -3,8 +3,10 @@
 # pyright: basic
 
 from hftd.jit import inline, kernel
-from hftd.native import copy_bytes, high_bits, load_i64, record_at, store_i64, wrapping_product
+from hftd.native import high_bits, load_i64, record_at, store_i64, wrapping_product
 from hftd.orders import index_find, index_insert, index_remove
+from hftd.row_access import copy_row, ev_of, exch_ts_of, local_ts_of, order_id_of
+from hftd.rows import EXCH_TS, IVAL, ORDER_ID, PX, QTY, ROW_BYTES
 from hftd.types import (
     BUY_EVENT,
     EXCH_EVENT,
@@ -32,7 +34,6 @@ halves_at = record_at(halves_dtype)
 
 LATE_NS = 1_000_000_000
 """An equal trade that arrives so much later is the same one again, whatever came in between."""
-_ROW = 64
 _TRADE_BYTES = trade_dtype.itemsize
 _PLACE_BYTES = place_dtype.itemsize
 _BOTH = EXCH_EVENT | LOCAL_EVENT
@@ -53,8 +54,8 @@ def mixed(print_, value):
 @inline
 def trade_print(row):
     """What makes a trade the same one, whenever it arrives."""
-    x = mixed(1, load_i64(row) & (_SIDES | KIND_MASK))
-    for offset in (8, 24, 32, 40, 48):
+    x = mixed(1, ev_of(row) & (_SIDES | KIND_MASK))
+    for offset in (EXCH_TS, PX, QTY, ORDER_ID, IVAL):
         x = mixed(x, load_i64(row + offset))
     return x
 
@@ -62,8 +63,8 @@ def trade_print(row):
 @inline
 def row_print(row):
     """All of a row but for the flags of the two clocks."""
-    x = mixed(2, load_i64(row) & ~_BOTH)
-    for offset in range(8, _ROW, 8):
+    x = mixed(2, ev_of(row) & ~_BOTH)
+    for offset in range(EXCH_TS, ROW_BYTES, 8):
         x = mixed(x, load_i64(row + offset))
     return x
 
@@ -93,7 +94,7 @@ def _end_group(s):
 
 @inline
 def _count_group(s, row, row_no):
-    exch_ts = load_i64(row + 8)
+    exch_ts = exch_ts_of(row)
     if exch_ts != s.group_ts:
         _end_group(s)
         s.group_ts = exch_ts
@@ -120,14 +121,14 @@ def find_doubles(state, rows, count):
     """Look for trades that are there twice; `state` is a `trades_dtype` record. Returns the number of rows."""
     s = trades_at(state)
     for number in range(count):
-        row = rows + number * _ROW
-        ev = load_i64(row)
+        row = rows + number * ROW_BYTES
+        ev = ev_of(row)
         if ev & KIND_MASK == TRADE_EVENT and ev & EXCH_EVENT:
             _count_group(s, row, s.row + number)
         if ev & KIND_MASK != TRADE_EVENT or ev & LOCAL_EVENT == 0:
             continue
-        exch_ts, local_ts = load_i64(row + 8), load_i64(row + 16)
-        has_id = load_i64(row + 40) != 0 or load_i64(row + 48) != 0
+        exch_ts, local_ts = exch_ts_of(row), local_ts_of(row)
+        has_id = order_id_of(row) != 0 or load_i64(row + IVAL) != 0
         print_ = trade_print(row)
         entry = s.table + high_bits(print_, TRADES_BITS) * _TRADE_BYTES
         s.trades += 1
@@ -161,9 +162,9 @@ def find_doubles(state, rows, count):
 def print_rows(rows, count, target):
     """Write the print of each trade with its local time to `target` (int64), 0 for all other rows."""
     for number in range(count):
-        row = rows + number * _ROW
-        is_trade = load_i64(row) & KIND_MASK == TRADE_EVENT
-        store_i64(target + 8 * number, mixed(trade_print(row), load_i64(row + 16)) if is_trade else 0)
+        row = rows + number * ROW_BYTES
+        is_trade = ev_of(row) & KIND_MASK == TRADE_EVENT
+        store_i64(target + 8 * number, mixed(trade_print(row), local_ts_of(row)) if is_trade else 0)
     return count
 
 
@@ -183,7 +184,7 @@ def _wait(s, row, row_no, print_):
     store_i64(place, s.file)
     store_i64(place + 8, row_no)
     store_i64(place + 16, 1)
-    copy_bytes(place + 24, row, _ROW)
+    copy_row(place + 24, row)
     index_insert(s.index, print_, slot)
     s.waiting += 1
 
@@ -193,9 +194,9 @@ def pair_halves(state, rows, count):
     """Pair the rows of one clock with those of the other; `state` is a `halves_dtype` record."""
     s = halves_at(state)
     for number in range(count):
-        row = rows + number * _ROW
-        flags = load_i64(row) & _BOTH
-        if flags == _BOTH or flags == 0 or load_i64(row) & KIND_MASK >= USER_DEFINED_EVENT or s.is_full != 0:
+        row = rows + number * ROW_BYTES
+        flags = ev_of(row) & _BOTH
+        if flags == _BOTH or flags == 0 or ev_of(row) & KIND_MASK >= USER_DEFINED_EVENT or s.is_full != 0:
             continue
         print_ = row_print(row)
         slot = index_find(s.index, print_)
@@ -211,7 +212,7 @@ def pair_halves(state, rows, count):
         store_i64(place + 16, load_i64(place + 16) - 1)
         s.waiting -= 1
         s.pairs += 1
-        kind = load_i64(row) & KIND_MASK
+        kind = ev_of(row) & KIND_MASK
         store_i64(s.kinds + 8 * kind, load_i64(s.kinds + 8 * kind) + 1)
         if load_i64(place + 16) == 0:
             index_remove(s.index, print_)
@@ -225,8 +226,8 @@ def pair_halves(state, rows, count):
 def print_halves(rows, count, target):
     """Write the print of each row of one clock, with which one that is, to `target` (int64), 0 for all other rows."""
     for number in range(count):
-        row = rows + number * _ROW
-        flags = load_i64(row) & _BOTH
-        is_half = flags != _BOTH and flags != 0 and load_i64(row) & KIND_MASK < USER_DEFINED_EVENT
+        row = rows + number * ROW_BYTES
+        flags = ev_of(row) & _BOTH
+        is_half = flags != _BOTH and flags != 0 and ev_of(row) & KIND_MASK < USER_DEFINED_EVENT
         store_i64(target + 8 * number, mixed(row_print(row), flags) if is_half else 0)
     return count

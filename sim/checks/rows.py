@@ -3,7 +3,9 @@
 # pyright: basic
 
 from hftd.jit import inline, kernel
-from hftd.native import load_f64, load_i64, record_at, stack_bytes, store_i64
+from hftd.native import load_i64, record_at, stack_bytes, store_i64
+from hftd.row_access import ev_of, exch_ts_of, is_tick, is_time, local_ts_of, px_of, qty_of
+from hftd.rows import QTY_MAX, ROW_BYTES
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY_EVENT,
@@ -27,23 +29,13 @@ from sim.checks.layout import rows_dtype
 
 rows_at = record_at(rows_dtype)
 
-MAX_TS = (1 << 62) - 1
-"""Beyond it the engine takes a time for none."""
 TIME_MIN, TIME_MAX = 100_000_000_000_000_000, 4_200_000_000_000_000_000
 """1973 and 2103: what lies outside is no time in nanoseconds."""
 JUMPED_MAX = 64
 """So many rows that are away from those before are not out of line any more: the clock is another one."""
-_MAX_TICK = float(1 << 53)
 _BOTH_SIDES = BUY_EVENT | SELL_EVENT
 _KNOWN_FLAGS = EXCH_EVENT | LOCAL_EVENT | _BOTH_SIDES | KIND_MASK
-_ROW = 64
 _BIN_BYTES = 8 * layout.BINS
-
-
-@inline
-def is_time(ts):
-    """Whether the engine takes it for a time; without `abs`, which leaves the least of all int64 negative."""
-    return -MAX_TS <= ts <= MAX_TS
 
 
 @inline
@@ -72,21 +64,14 @@ def is_known(kind):
 
 
 @inline
-def is_sound(px, qty, tick_size):
-    """Whether an engine takes a price and a quantity."""
-    ticks = px / tick_size
-    return ticks > -_MAX_TICK and ticks < _MAX_TICK and qty < 1e300 and qty >= 0.0
-
-
-@inline
 def _check_values(s, row, row_no, kind):
     """A row's price and quantity: finite, not negative, whole ticks and lots."""
-    px, qty = load_f64(row + 24), load_f64(row + 32)
-    ticks = px / s.tick_size
-    if not (ticks > -_MAX_TICK and ticks < _MAX_TICK):
+    px, qty = px_of(row), qty_of(row)
+    if not is_tick(px / s.tick_size):
         note(s.problems, layout.PRICE, s.file, row_no, row, 0)
         return
-    if not (qty < 1e300 and qty > -1e300):
+    # One below zero is a problem of its own, unless it is garbage, too.
+    if not (qty < QTY_MAX and qty > -QTY_MAX):
         note(s.problems, layout.QTY, s.file, row_no, row, 0)
         return
     if qty < 0.0:
@@ -124,21 +109,16 @@ def _check_flags(s, row, row_no, ev, kind):
 
 
 @inline
-def _is_no_time(ts):
-    return ts > MAX_TS or ts < -MAX_TS
-
-
-@inline
 def _is_of_other_unit(ts, kind):
     # The rows of a snapshot of the end of a day have no times.
     is_none = ts == 0 and kind in (DEPTH_SNAPSHOT_EVENT, ADD_ORDER_EVENT)
-    return (ts < TIME_MIN or ts > TIME_MAX) and not is_none and not _is_no_time(ts)
+    return (ts < TIME_MIN or ts > TIME_MAX) and not is_none and is_time(ts)
 
 
 @inline
 def _check_times(s, row, row_no, exch_ts, local_ts, is_exch, is_local, kind):
     """That the times of the clocks that a row has are some: a row counts once, whichever of them are wrong."""
-    if (is_exch and _is_no_time(exch_ts)) or (is_local and _is_no_time(local_ts)):
+    if (is_exch and not is_time(exch_ts)) or (is_local and not is_time(local_ts)):
         note(s.problems, layout.NO_TIME, s.file, row_no, row, 0)
     if (is_exch and _is_of_other_unit(exch_ts, kind)) or (is_local and _is_of_other_unit(local_ts, kind)):
         note(s.problems, layout.TIME_UNIT, s.file, row_no, row, 0)
@@ -147,7 +127,7 @@ def _check_times(s, row, row_no, exch_ts, local_ts, is_exch, is_local, kind):
 @inline
 def _check_clock(s, row, row_no, ts, last, problem):
     """That the times of one clock do not go back. Returns the last time now."""
-    if _is_no_time(ts):
+    if not is_time(ts):
         return last
     if ts < last:
         note(s.problems, problem, s.file, row_no, row, last - ts)
@@ -239,9 +219,9 @@ def check_rows(state, rows, count):
     s = rows_at(state)
     scratch = stack_bytes(8)
     for number in range(count):
-        row = rows + number * _ROW
+        row = rows + number * ROW_BYTES
         row_no = s.row + number
-        ev, exch_ts, local_ts = load_i64(row), load_i64(row + 8), load_i64(row + 16)
+        ev, exch_ts, local_ts = ev_of(row), exch_ts_of(row), local_ts_of(row)
         kind = ev & KIND_MASK
         store_i64(s.kinds + 8 * kind, load_i64(s.kinds + 8 * kind) + 1)
         is_exch = ev & EXCH_EVENT != 0

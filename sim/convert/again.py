@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from hftd.errors import DataError
 from hftd.jit import kernel
 from hftd.native import load_i64, store_i64
+from hftd.row_access import ev_of
+from hftd.rows import FVAL, ROW_BYTES
 from hftd.types import KIND_MASK, TRADE_EVENT
 from sim.archive.temps import open_spool
 
@@ -27,22 +29,20 @@ SORTED_MAX: Final = 1 << 22
 """About so many ids are sorted at once."""
 _HELD_MAX: Final = 1 << 21
 """More ids than that go to the file."""
-_ROW: Final = 64
-_ID_AT: Final = 56
 
 
 @kernel("int64(int64, int64, int64, int64)")
 def _take_ids(rows, count, first, target):
     """Move the ids of trades to `target`, and give the rows numbers from `first` on; returns how many there were."""
     taken = 0
-    for row in range(rows, rows + count * _ROW, _ROW):
-        if load_i64(row) & KIND_MASK != TRADE_EVENT:
+    for row in range(rows, rows + count * ROW_BYTES, ROW_BYTES):
+        if ev_of(row) & KIND_MASK != TRADE_EVENT:
             continue
-        trade_id = load_i64(row + _ID_AT)
+        trade_id = load_i64(row + FVAL)
         if trade_id == 0:
             continue
         store_i64(target + taken * 8, trade_id)
-        store_i64(row + _ID_AT, first + taken)
+        store_i64(row + FVAL, first + taken)
         taken += 1
     return taken
 

@@ -10,12 +10,13 @@ from typing import Final
 
 import msgspec
 
+from hftd.rows import TS_MAX
 from sim.convert.others import capture_of, other_file, what_is
 from sim.convert.text import Part
 
 LOOK_SIZE: Final = 256 << 10
 """So many bytes of each part are looked at, and more where its first line is longer."""
-NEVER: Final = (1 << 62) - 1
+NEVER: Final = TS_MAX
 """The first time of a part without any: it is read last."""
 _LOCAL_TIME: Final = re.compile(rb"^(\d{19}|\d{16})[ \t]", re.MULTILINE)
 

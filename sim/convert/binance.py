@@ -23,7 +23,9 @@ from typing import Final
 import numpy as np
 
 from hftd.jit import inline
-from hftd.native import load_f64, load_i64, load_u8, store_f64
+from hftd.native import load_i64, load_u8
+from hftd.row_access import ev_of, px_of, set_px
+from hftd.rows import BEST_ASK, BEST_BID, FUNDING_RATE, INDEX_PRICE, MARK_PRICE, ROW_BYTES, TS_MAX
 from hftd.types import (
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
@@ -66,18 +68,10 @@ from sim.convert.state import (
     NOT_ASKED,
     OTHER_SYMBOL,
     PARTIAL_DEPTH,
-    ROW_SIZE,
     SENT_TIME,
     SUPERSEDED,
-    TS_MAX,
     UNKNOWN,
 )
-
-INDEX_PRICE: Final = 100
-MARK_PRICE: Final = 101
-FUNDING_RATE: Final = 102
-BEST_BID: Final = 103
-BEST_ASK: Final = 104
 
 KINDS: Final = {
     INDEX_PRICE: "index price",
@@ -312,8 +306,8 @@ def _snapshot_side(s, number, side, exch_ts, local_ts):
     if count == 0:
         s.row_count = row
     if count > 0:
-        last = s.rows + (s.row_count - 1) * ROW_SIZE
-        store_f64(s.rows + row * ROW_SIZE + 24, load_f64(last + 24))
+        last = s.rows + (s.row_count - 1) * ROW_BYTES
+        set_px(s.rows + row * ROW_BYTES, px_of(last))
     return count
 
 
@@ -322,9 +316,9 @@ def _last_px(s, row, side, nothing):
     """The price of the last of the side's rows from `row` on, as far as the snapshot reaches."""
     px = nothing
     for number in range(row, s.row_count):
-        at = s.rows + number * ROW_SIZE
-        if load_i64(at) & side:
-            px = load_f64(at + 24)
+        at = s.rows + number * ROW_BYTES
+        if ev_of(at) & side:
+            px = px_of(at)
     return px
 
 

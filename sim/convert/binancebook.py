@@ -21,9 +21,11 @@ import numpy as np
 from hftd.errors import DataError
 from hftd.jit import inline
 from hftd.native import load_f64, load_i64, record_at, store_f64, store_i64
+from hftd.row_access import ev_of, move_row, px_of, qty_of
+from hftd.rows import ROW_BYTES
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, KIND_MASK
 from sim.convert.message import add_row
-from sim.convert.state import CLOCK_JUMP_NS, ROW_SIZE, Scan
+from sim.convert.state import CLOCK_JUMP_NS, Scan
 
 RECENT_MAX: Final = 4096
 """So many changes of levels are remembered: those of some seconds."""
@@ -87,11 +89,11 @@ def _recent_at(s, number):
 def remember(s, own, row, update_id, exch_ts, local_ts):
     """Keep the changes of the rows from `row` on."""
     for number in range(row, s.row_count):
-        at = s.rows + number * ROW_SIZE
+        at = s.rows + number * ROW_BYTES
         slot = _recent_at(s, own.recent_count)
-        store_i64(slot, load_i64(at))
-        store_f64(slot + 8, load_f64(at + 24))
-        store_f64(slot + 16, load_f64(at + 32))
+        store_i64(slot, ev_of(at))
+        store_f64(slot + 8, px_of(at))
+        store_f64(slot + 16, qty_of(at))
         store_i64(slot + 24, update_id)
         store_i64(slot + 32, exch_ts)
         store_i64(slot + 40, local_ts)
@@ -133,13 +135,12 @@ def leave_out_known(s, own, row, update_id, local_ts):
         return False
     kept = row
     for number in range(row, s.row_count):
-        at = s.rows + number * ROW_SIZE
-        px = load_f64(at + 24)
-        is_far = px < own.bid_reach if load_i64(at) & BUY_EVENT else px > own.ask_reach
+        at = s.rows + number * ROW_BYTES
+        px = px_of(at)
+        is_far = px < own.bid_reach if ev_of(at) & BUY_EVENT else px > own.ask_reach
         if is_far:
-            target = s.rows + kept * ROW_SIZE
-            for offset in range(0, ROW_SIZE, 8):
-                store_i64(target + offset, load_i64(at + offset))
+            target = s.rows + kept * ROW_BYTES
+            move_row(target, at)
             kept += 1
     had_rows = s.row_count > row
     s.row_count = kept
@@ -157,12 +158,12 @@ def is_of_first_levels(s, row, bids, asks):
     is_whole = True
     last_ev, last_px = 0, 0.0
     for number in range(row, s.row_count):
-        at = s.rows + number * ROW_SIZE
-        ev, px = load_i64(at), load_f64(at + 24)
+        at = s.rows + number * ROW_BYTES
+        ev, px = ev_of(at), px_of(at)
         if ev & KIND_MASK == DEPTH_CLEAR_EVENT:
             continue
         is_worse = px < last_px if ev & BUY_EVENT else px > last_px
-        is_whole &= load_f64(at + 32) > 0.0 and (ev != last_ev or is_worse)
+        is_whole &= qty_of(at) > 0.0 and (ev != last_ev or is_worse)
         last_ev, last_px = ev, px
     return is_whole
 

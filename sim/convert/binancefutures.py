@@ -16,12 +16,12 @@ What becomes of them: :mod:`sim.convert.binance`.
 # pyright: basic
 
 from hftd.jit import kernel
-from sim.convert.binance import BEST_ASK, BEST_BID, KINDS, read_message
+from sim.convert.binance import KINDS, read_message
 from sim.convert.binancebook import own_at
 from sim.convert.scan import end_message, next_message, start_block
 from sim.convert.state import state_at
 
-__all__ = ["BEST_ASK", "BEST_BID", "KINDS", "read_lines"]
+__all__ = ["KINDS", "read_lines"]
 
 
 @kernel("int64(int64)")

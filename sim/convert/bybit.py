@@ -31,12 +31,13 @@ from typing import Any, Final
 from hftd.errors import DataError
 from hftd.jit import inline, kernel
 from hftd.native import load_u8
+from hftd.rows import BEST_ASK, BEST_BID, FUNDING_RATE, INDEX_PRICE, MARK_PRICE
 from hftd.types import (
     BUY_EVENT,
     SELL_EVENT,
     TRADE_EVENT,
 )
-from sim.convert.bybitbook import BEST_ASK, BEST_BID, book_message, dot_behind, local_time, own_at, own_dtype
+from sim.convert.bybitbook import book_message, dot_behind, local_time, own_at, own_dtype
 from sim.convert.items import first_item, is_array_end, is_item, ms_of, next_item, read_item
 from sim.convert.message import add_row, field, hashed, number_of, set_trade_text_id, text_key, text_of
 from sim.convert.scan import (
@@ -60,10 +61,6 @@ from sim.convert.state import (
     state_at,
 )
 from sim.convert.wholebook import ROWS_EXTRA
-
-INDEX_PRICE: Final = 100
-MARK_PRICE: Final = 101
-FUNDING_RATE: Final = 102
 
 KINDS: Final = {
     INDEX_PRICE: "index price",

@@ -12,7 +12,9 @@ import numpy as np
 
 from hftd.jit import inline
 from hftd.json_numbers import integer
-from hftd.native import load_f64, load_i64, load_u8, record_at, store_i64
+from hftd.native import load_u8, record_at
+from hftd.row_access import move_row, qty_of
+from hftd.rows import BEST_ASK, BEST_BID, ROW_BYTES
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
 from sim.convert.items import add_arrays, ms_of
 from sim.convert.message import field, hashed, integer_of, text_key, text_of
@@ -24,15 +26,12 @@ from sim.convert.state import (
     FIELD,
     OTHER_BOOK,
     OTHER_SYMBOL,
-    ROW_SIZE,
     SUPERSEDED,
 )
 from sim.convert.wholebook import LEVELS_MAX, add_clear, book_dtype, clear_as_far, take_book
 
 HELD_MAX_NS: Final = 1_000_000_000
 """A message is held back by no more than that behind the one before."""
-BEST_BID: Final = 103
-BEST_ASK: Final = 104
 
 _TYPE: Final = text_key("type")
 _DATA: Final = text_key("data")
@@ -190,12 +189,10 @@ def _best_rows(s, row):
     """Keep the rows of quantity from `row` on, as best bids and offers."""
     kept = row
     for number in range(row, s.row_count):
-        at = s.rows + number * ROW_SIZE
-        qty = load_f64(at + 32)
-        if qty > 0.0:
-            target = s.rows + kept * ROW_SIZE
-            for offset in range(0, 48, 8):
-                store_i64(target + offset, load_i64(at + offset))
+        at = s.rows + number * ROW_BYTES
+        if qty_of(at) > 0.0:
+            target = s.rows + kept * ROW_BYTES
+            move_row(target, at)
             kept += 1
     s.row_count = kept
 

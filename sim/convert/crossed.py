@@ -15,7 +15,9 @@ import msgspec
 import numpy as np
 
 from hftd.jit import inline, kernel
-from hftd.native import load_f64, load_i64, record_at, store_i64
+from hftd.native import load_i64, record_at, store_i64
+from hftd.row_access import ev_of, exch_ts_of, local_ts_of, px_of, qty_of
+from hftd.rows import ROW_BYTES
 from hftd.types import (
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
@@ -27,7 +29,6 @@ from hftd.types import (
     SELL_EVENT,
 )
 
-_ROW: Final = 64
 _DECIMALS_MAX: Final = 12
 _TICKS_MAX: Final = 1 << 28
 """A wider range of prices is not followed; the bits of both sides would take more than 64 MiB."""
@@ -118,9 +119,9 @@ def _tick_of(rows, count, scale):
     s = scale_at(scale)
     if s.known < 0:
         return 0
-    for at in range(rows, rows + count * _ROW, _ROW):
-        px = load_f64(at + 24)
-        ev = load_i64(at)
+    for at in range(rows, rows + count * ROW_BYTES, ROW_BYTES):
+        px = px_of(at)
+        ev = ev_of(at)
         if not _is_depth(ev) or not _has_side(ev) or not math.isfinite(px):
             continue
         while abs(px * s.units - round(px * s.units)) > min(1e-9 * abs(px * s.units), 1e-3):
@@ -247,16 +248,16 @@ def _follow(rows, row_count, scale, state):
     count = s.count
     if row_count == 0 and s.is_open:
         _end_message(s)
-    for at in range(rows, rows + row_count * _ROW, _ROW):
-        ev = load_i64(at)
+    for at in range(rows, rows + row_count * ROW_BYTES, ROW_BYTES):
+        ev = ev_of(at)
         if not _is_depth(ev):
             continue
-        exch_ts, local_ts = load_i64(at + 8), load_i64(at + 16)
+        exch_ts, local_ts = exch_ts_of(at), local_ts_of(at)
         # One message: the rows of equal times.
         if s.is_open and (exch_ts != s.exch_ts or local_ts != s.local_ts):
             _end_message(s)
         s.is_open, s.exch_ts, s.local_ts = 1, exch_ts, local_ts
-        px, qty = load_f64(at + 24), load_f64(at + 32)
+        px, qty = px_of(at), qty_of(at)
         tick = (_in_units(px, t.units) - t.lowest) // max(t.step, 1) if math.isfinite(px) else 0
         is_clear = ev & KIND_MASK == DEPTH_CLEAR_EVENT
         is_one_sided = (ev & BUY_EVENT != 0) != (ev & SELL_EVENT != 0)

@@ -30,6 +30,7 @@ from hftd.errors import DataError
 from hftd.jit import inline
 from hftd.json_numbers import integer
 from hftd.native import load_u8, store_i64
+from hftd.rows import TS_MAX
 from sim.convert.arrange import NEVER, time_ns
 from sim.convert.message import hashed, text_key, text_of
 from sim.convert.scan import end_message, find_byte
@@ -44,7 +45,6 @@ from sim.convert.state import (
     QUOTES,
     ROWS_FULL,
     TORN_END,
-    TS_MAX,
     Scan,
 )
 

@@ -4,6 +4,7 @@
 
 from hftd.jit import inline
 from hftd.native import load_i64, load_u8, load_u32, store_i64
+from hftd.rows import IVAL, ROW_BYTES
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY_EVENT,
@@ -26,7 +27,7 @@ from sim.convert.mbp import UNDEFINED
 from sim.convert.message import add_row
 from sim.convert.resting import clear_resting, find_resting, remove_resting, set_resting
 from sim.convert.scan import later_of
-from sim.convert.state import ACTION, NO_CHANGE, NO_PRICE, ROW_SIZE, SIDE, TIME_UNIT
+from sim.convert.state import ACTION, NO_CHANGE, NO_PRICE, SIDE, TIME_UNIT
 
 _A, _C, _F, _M, _N, _R, _T = (ord(letter) for letter in "ACFMNRT")
 _TOP_BID_ID, _TOP_ASK_ID = 1, 2
@@ -37,7 +38,7 @@ _TOP_BID_ID, _TOP_ASK_ID = 1, 2
 def _clear_orders(s, side, exch_ts, local_ts, flags):
     """Append a clear; what was known of the orders of one side does no harm."""
     add_row(s, DEPTH_CLEAR_EVENT | side, exch_ts, local_ts, 0.0, 0.0)
-    store_i64(s.rows + (s.row_count - 1) * ROW_SIZE + 48, flags)
+    store_i64(s.rows + (s.row_count - 1) * ROW_BYTES + IVAL, flags)
     if side == 0:
         clear_resting(s.own + RESTING_AT)
 

@@ -12,11 +12,12 @@ import numpy as np
 from hftd.jit import inline
 from hftd.layout import offset_of
 from hftd.native import load_i64, record_at, store_i64
+from hftd.row_access import exch_ts_of, local_ts_of
+from hftd.rows import EV, IVAL, LOCAL_TS, ORDER_ID, PX, QTY, ROW_BYTES
 from hftd.types import BUY_EVENT, SELL_EVENT
 from sim.convert.mbp import SIDE_BYTES, price_of
 from sim.convert.message import add_row, mixed_id, set_trade_id
 from sim.convert.resting import RESTING_BYTES
-from sim.convert.state import ROW_SIZE
 
 F_TOB, F_SNAPSHOT, _F_BAD_TS_RECV, _F_MAYBE_BAD_BOOK = 64, 32, 8, 4
 """Flags: the top of a book that has no more; a snapshot; a doubtful local time; a doubtful book."""
@@ -88,13 +89,13 @@ def put_trade_id(s, own):
 
     A message may have several trades that are equal, so it counts which of those of equal times it is.
     """
-    row = s.rows + (s.row_count - 1) * ROW_SIZE
-    exch_ts, local_ts = load_i64(row + 8), load_i64(row + 16)
+    row = s.rows + (s.row_count - 1) * ROW_BYTES
+    exch_ts, local_ts = exch_ts_of(row), local_ts_of(row)
     is_next = exch_ts == own.trade_exch_ts and local_ts == own.trade_local_ts
     own.trade_number = own.trade_number + 1 if is_next else 0
     own.trade_exch_ts, own.trade_local_ts = exch_ts, local_ts
     trade_id = mixed_id(exch_ts, own.trade_number)
-    for offset in (0, 16, 24, 32):
+    for offset in (EV, LOCAL_TS, PX, QTY):
         trade_id = mixed_id(trade_id, load_i64(row + offset))
     set_trade_id(s, trade_id)
 
@@ -102,7 +103,7 @@ def put_trade_id(s, own):
 @inline
 def put_row(s, ev, exch_ts, local_ts, px, qty, order_id, flags):
     """Append a row; its price is given in units of 1e-9, and the flags go to `ival`."""
-    at = s.rows + s.row_count * ROW_SIZE
+    at = s.rows + s.row_count * ROW_BYTES
     add_row(s, ev, exch_ts, local_ts, price_of(px), float(qty))
-    store_i64(at + 40, order_id)
-    store_i64(at + 48, flags)
+    store_i64(at + ORDER_ID, order_id)
+    store_i64(at + IVAL, flags)

@@ -27,6 +27,7 @@ import numpy as np
 from hftd.jit import inline, kernel
 from hftd.json_levels import value_end
 from hftd.native import load_u8, record_at
+from hftd.rows import BEST_ASK, BEST_BID
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT, TRADE_EVENT
 from sim.convert.items import (
     add_objects,
@@ -54,9 +55,6 @@ from sim.convert.state import (
     state_at,
 )
 from sim.convert.wholebook import LEVELS_MAX, ROWS_EXTRA, add_clear, book_dtype, take_book
-
-BEST_BID: Final = 103
-BEST_ASK: Final = 104
 
 KINDS: Final = {BEST_BID: "best bid", BEST_ASK: "best ask"}
 """What this venue's user events are."""

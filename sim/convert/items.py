@@ -10,9 +10,10 @@ from typing import Final
 
 from hftd.jit import inline
 from hftd.json_levels import skip_blanks, write_levels
-from hftd.native import load_f64, load_u8
+from hftd.native import load_u8
+from hftd.row_access import qty_of
+from hftd.rows import ROW_BYTES, TS_MAX
 from sim.convert.message import add_row, field, integer_of, number_of, read_fields
-from sim.convert.state import ROW_SIZE, TS_MAX
 
 _NS_PER_MS: Final = 1_000_000
 _MS_MIN: Final = 100_000_000_000
@@ -73,10 +74,10 @@ def read_item(s, p, end):
 def add_arrays(s, start, end, ev, exch_ts, local_ts):
     """As `add_levels` of :mod:`sim.convert.message`, of an array at `start`; how many levels, -1 if it has others."""
     room = s.row_capacity - s.row_count
-    first = s.rows + s.row_count * ROW_SIZE
+    first = s.rows + s.row_count * ROW_BYTES
     count = write_levels(start, end, first, room, ev, exch_ts, local_ts)
-    for at in range(first, first + count * ROW_SIZE, ROW_SIZE):
-        if load_f64(at + 32) < 0.0:
+    for at in range(first, first + count * ROW_BYTES, ROW_BYTES):
+        if qty_of(at) < 0.0:
             return -1
     if count > 0:
         s.row_count += count

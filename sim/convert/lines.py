@@ -24,6 +24,7 @@ from hftd.errors import DataError
 from hftd.jit import inline, kernel
 from hftd.json_numbers import integer
 from hftd.native import copy_bytes, load_i64, load_u8, store_i64
+from hftd.rows import TS_MAX
 from sim.archive.temps import open_spool
 from sim.convert.scan import find_byte
 
@@ -32,7 +33,7 @@ RUN_SIZE: Final = 32 << 20
 READ_SIZE: Final = 256 << 10
 _BLOCK_SIZE: Final = 1 << 20
 _LINES_MAX: Final = 1 << 14
-_FAR: Final = (1 << 62) - 1
+_FAR: Final = TS_MAX
 _SOURCE: Final = 64
 _DONE, _EMPTY, _CUT = 0, 1, 2
 

@@ -21,6 +21,7 @@ from typing import Final
 from hftd.jit import inline
 from hftd.json_numbers import decimal
 from hftd.native import load_i64, load_u32, move_bytes, stack_bytes, store_i64, store_u8
+from hftd.rows import EXACT_MAX
 from hftd.types import BUY_EVENT, DEPTH_EVENT, SELL_EVENT
 from sim.convert.message import add_row
 
@@ -33,13 +34,12 @@ SIDE_BYTES: Final = KNOWN_MAX * _LEVEL + 8 + 16 * _LEVEL
 """Of a side: how many levels are known, then each one's price and quantity; all int64, prices in 1e-9."""
 _GIVEN_BYTES: Final = 32
 _SCALE: Final = 1_000_000_000
-_EXACT_MAX: Final = 1 << 53
 
 
 @inline
 def price_of(fixed):
     """A price in units of 1e-9 as the nearest double."""
-    if -_EXACT_MAX <= fixed <= _EXACT_MAX:
+    if -EXACT_MAX <= fixed <= EXACT_MAX:
         return fixed / 1e9
     # Too large to be exact as a double before it is divided: its digits go the way of a text's.
     text = stack_bytes(32)

@@ -10,17 +10,18 @@ behind its end.
 from typing import Final
 
 from hftd.jit import inline
-from hftd.json_levels import skip_blanks, string_end, value_end, write_levels, write_row
+from hftd.json_levels import skip_blanks, string_end, value_end, write_levels
 from hftd.json_numbers import decimal, integer
-from hftd.native import high_bits, load_f64, load_i64, load_u8, store_i64, wrapping_product
-from sim.convert.state import FIELDS_MAX, ROW_SIZE, name_key
+from hftd.native import high_bits, load_i64, load_u8, store_i64, wrapping_product
+from hftd.row_access import qty_of, write_row
+from hftd.rows import EXCH_TS, FVAL, PX, QTY, ROW_BYTES
+from sim.convert.state import FIELDS_MAX, name_key
 
 _FNV_START: Final = 0x811C9DC5
 _FNV_PRIME: Final = 0x01000193
 _U32_MAX: Final = 0xFFFFFFFF
 _FNV64_START: Final = -3750763034362895579
 _FNV64_PRIME: Final = 0x100000001B3
-_ID_AT: Final = 56
 
 
 def text_key(text: str) -> int:
@@ -148,7 +149,7 @@ def number_of(s, number):
 @inline
 def add_row(s, ev, exch_ts, local_ts, px, qty):
     """Append a row; `next_message` has made sure that there is room for all rows of a line."""
-    write_row(s.rows + s.row_count * ROW_SIZE, ev, exch_ts, local_ts, px, qty)
+    write_row(s.rows + s.row_count * ROW_BYTES, ev, exch_ts, local_ts, px, qty)
     s.row_count += 1
 
 
@@ -175,7 +176,7 @@ def text_id(start, stop):
 def set_trade_id(s, trade_id):
     """Give the last row, a trade's, the id by which it is known again (0: none); see :mod:`sim.convert.again`."""
     if not s.takes_again:
-        store_i64(s.rows + (s.row_count - 1) * ROW_SIZE + _ID_AT, trade_id)
+        store_i64(s.rows + (s.row_count - 1) * ROW_BYTES + FVAL, trade_id)
 
 
 @inline
@@ -192,8 +193,8 @@ def set_trade_text_id(s, number):
     trade_id = text_id(start, stop)
     if trade_id == 0:
         return
-    row = s.rows + (s.row_count - 1) * ROW_SIZE
-    for offset in (8, 24, 32):
+    row = s.rows + (s.row_count - 1) * ROW_BYTES
+    for offset in (EXCH_TS, PX, QTY):
         trade_id = mixed_id(trade_id, load_i64(row + offset))
     set_trade_id(s, trade_id)
 
@@ -210,10 +211,10 @@ def add_levels(s, number, ev, exch_ts, local_ts):
         return -1
     start, end = text_of(s, number)
     room = s.row_capacity - s.row_count
-    first = s.rows + s.row_count * ROW_SIZE
+    first = s.rows + s.row_count * ROW_BYTES
     count = write_levels(start, end, first, room, ev, exch_ts, local_ts)
-    for at in range(first, first + count * ROW_SIZE, ROW_SIZE):
-        if load_f64(at + 32) < 0.0:
+    for at in range(first, first + count * ROW_BYTES, ROW_BYTES):
+        if qty_of(at) < 0.0:
             return -1
     if count > 0:
         s.row_count += count

@@ -36,6 +36,7 @@ from typing import Any, Final
 
 from hftd.jit import inline, kernel
 from hftd.native import load_u8
+from hftd.rows import BEST_ASK, BEST_BID, FUNDING_RATE, INDEX_PRICE, MARK_PRICE
 from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
 from sim.convert.items import first_item, is_array_end, is_item, ms_of, next_item, read_item
 from sim.convert.message import (
@@ -63,15 +64,9 @@ from sim.convert.state import (
 )
 from sim.convert.wholebook import ROWS_EXTRA
 
-INDEX_PRICE: Final = 100
-FAIR_PRICE: Final = 101
-FUNDING_RATE: Final = 102
-BEST_BID: Final = 103
-BEST_ASK: Final = 104
-
 KINDS: Final = {
     INDEX_PRICE: "index price",
-    FAIR_PRICE: "fair price",
+    MARK_PRICE: "fair price",
     FUNDING_RATE: "funding rate",
     BEST_BID: "best bid",
     BEST_ASK: "best ask",
@@ -179,12 +174,12 @@ def _ticker(s, data, symbol, local_ts):
     if exch_ts < 0 or not has_index or not has_fair or not has_rate:
         return FIELD
     add_row(s, INDEX_PRICE, exch_ts, local_ts, index, 0.0)
-    add_row(s, FAIR_PRICE, exch_ts, local_ts, fair, 0.0)
+    add_row(s, MARK_PRICE, exch_ts, local_ts, fair, 0.0)
     add_row(s, FUNDING_RATE, exch_ts, local_ts, rate, 0.0)
     symbol_start, symbol_stop = place_of(s, symbol)
     if not is_ours(s, symbol_start, symbol_stop):
         return OTHER_SYMBOL
-    s.used[FAIR_PRICE] += 1
+    s.used[MARK_PRICE] += 1
     return 0
 
 

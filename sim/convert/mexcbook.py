@@ -14,6 +14,8 @@ import numpy as np
 
 from hftd.jit import inline
 from hftd.native import load_f64, load_i64, load_u8, record_at, store_f64, store_i64
+from hftd.row_access import ev_of, px_of, qty_of
+from hftd.rows import ROW_BYTES
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
 from sim.convert.items import add_arrays, add_objects, first_item
 from sim.convert.message import add_row, field, text_key, text_of
@@ -24,7 +26,6 @@ from sim.convert.state import (
     FIELD,
     OTHER_SYMBOL,
     PARTIAL_DEPTH,
-    ROW_SIZE,
     SUPERSEDED,
 )
 from sim.convert.wholebook import LEVELS_MAX, add_clear, book_dtype, clear_as_far, take_book
@@ -93,11 +94,11 @@ def _recent_at(s, number):
 def _remember(s, own, row, version, exch_ts):
     """Keep the changes of the rows from `row` on."""
     for number in range(row, s.row_count):
-        at = s.rows + number * ROW_SIZE
+        at = s.rows + number * ROW_BYTES
         slot = _recent_at(s, own.recent_count)
-        store_i64(slot, load_i64(at))
-        store_f64(slot + 8, load_f64(at + 24))
-        store_f64(slot + 16, load_f64(at + 32))
+        store_i64(slot, ev_of(at))
+        store_f64(slot + 8, px_of(at))
+        store_f64(slot + 16, qty_of(at))
         store_i64(slot + 24, version)
         own.recent_count += 1
     own.last_exch_ts = later_of(own.last_exch_ts, exch_ts)

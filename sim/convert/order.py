@@ -23,20 +23,18 @@ import numpy as np
 
 from hftd.jit import inline, kernel
 from hftd.native import load_i64, load_u8, store_i64
+from hftd.row_access import copy_row, ev_of, exch_ts_of, local_ts_of, set_ev, set_local_ts
+from hftd.rows import EXCH_TS, FVAL, LOCAL_TS, ROW_BYTES
 from hftd.types import EXCH_EVENT, KIND_MASK, LOCAL_EVENT, TRADE_EVENT, event_dtype
 from sim.convert.spool import Spool
 from sim.convert.survey import MARK, Survey
 
-_ROW: Final = 64
 _BOTH: Final = EXCH_EVENT | LOCAL_EVENT
 _BLOCK_ROWS: Final = 1 << 15
 _WINDOW_ROWS: Final = 1 << 13
 _WINDOW_ROWS_MIN: Final = 64
 _WINDOWS_ROWS: Final = 1 << 17
 """About so many rows of a clock are in memory at once, unless more runs overlap than that gives windows."""
-_EXCH_AT, _LOCAL_AT = 8, 16
-_NUMBER_AT: Final = 56
-"""Where a trade that has an id has its number, see :mod:`sim.convert.again`."""
 _DONE, _EXCH_EMPTY, _LOCAL_EMPTY = 0, 1, 2
 
 # A lane is one clock's order: the address of its heap of runs, how many are in it, the address of their table,
@@ -76,8 +74,8 @@ def _sink(lane):
 @inline
 def _is_again(lane, row):
     """Whether the row is a trade that is there twice, and does not count."""
-    bits, number = load_i64(lane + 32), load_i64(row + _NUMBER_AT)
-    if bits == 0 or number == 0 or load_i64(row) & KIND_MASK != TRADE_EVENT:
+    bits, number = load_i64(lane + 32), load_i64(row + FVAL)
+    if bits == 0 or number == 0 or ev_of(row) & KIND_MASK != TRADE_EVENT:
         return False
     return (load_u8(bits + (number >> 3)) >> (number & 7)) & 1 != 0
 
@@ -101,8 +99,8 @@ def _next_row(lane, drops_marked):
             store_i64(run, time)
             _sink(lane)
             continue
-        if (drops_marked and load_i64(row) & MARK) or _is_again(lane, row):
-            store_i64(run + 8, row + _ROW)
+        if (drops_marked and ev_of(row) & MARK) or _is_again(lane, row):
+            store_i64(run + 8, row + ROW_BYTES)
             continue
         return row
     return -1
@@ -111,18 +109,17 @@ def _next_row(lane, drops_marked):
 @inline
 def _advance(lane):
     run = load_i64(lane + 16) + load_i64(load_i64(lane)) * _RUN
-    store_i64(run + 8, load_i64(run + 8) + _ROW)
+    store_i64(run + 8, load_i64(run + 8) + ROW_BYTES)
 
 
 @inline
 def _put(row, flags, shift, target, has_numbers):
-    store_i64(target, (load_i64(row) & ~MARK) | flags)
-    store_i64(target + 8, load_i64(row + 8))
-    store_i64(target + 16, load_i64(row + 16) + shift)
-    for offset in range(24, _ROW, 8):
-        store_i64(target + offset, load_i64(row + offset))
-    if has_numbers and load_i64(row) & KIND_MASK == TRADE_EVENT:
-        store_i64(target + _NUMBER_AT, 0)
+    copy_row(target, row)
+    set_ev(target, (ev_of(row) & ~MARK) | flags)
+    set_local_ts(target, local_ts_of(row) + shift)
+    if has_numbers and ev_of(row) & KIND_MASK == TRADE_EVENT:
+        # The trade's number, see `sim.convert.again`.
+        store_i64(target + FVAL, 0)
 
 
 @kernel("int64(int64, int64, int64, int64, int64, int64, int64, int64)")
@@ -141,12 +138,12 @@ def _merge(by_exch, by_local, drops_marked, has_numbers, shift, target, limit, w
         is_both = False
         is_exch = b < 0
         if a > 0 and b > 0:
-            exch_a, exch_b = load_i64(a + 8), load_i64(b + 8)
-            local_a, local_b = load_i64(a + 16), load_i64(b + 16)
+            exch_a, exch_b = exch_ts_of(a), exch_ts_of(b)
+            local_a, local_b = local_ts_of(a), local_ts_of(b)
             is_both = exch_a == exch_b and local_a == local_b
             is_exch = exch_a < exch_b or (exch_a == exch_b and local_a <= local_b)
         flags = _BOTH if is_both else EXCH_EVENT if is_exch else LOCAL_EVENT
-        _put(a if is_exch or is_both else b, flags, shift, target + out * _ROW, has_numbers)
+        _put(a if is_exch or is_both else b, flags, shift, target + out * ROW_BYTES, has_numbers)
         out += 1
         if is_both or is_exch:
             _advance(by_exch)
@@ -161,9 +158,8 @@ def _merge(by_exch, by_local, drops_marked, has_numbers, shift, target, limit, w
 @kernel("int64(int64, int64, int64, int64)")
 def _gather(rows, numbers, count, target):
     for number in range(count):
-        row = rows + load_i64(numbers + number * 8) * _ROW
-        for offset in range(0, _ROW, 8):
-            store_i64(target + number * _ROW + offset, load_i64(row + offset))
+        row = rows + load_i64(numbers + number * 8) * ROW_BYTES
+        copy_row(target + number * ROW_BYTES, row)
     return 0
 
 
@@ -205,10 +201,10 @@ class _Lane:
         size = max(_WINDOW_ROWS_MIN, min(_WINDOW_ROWS, _WINDOWS_ROWS // (len(self._windows) + 1)))
         count = min(left, size)
         place = self._places[run] + self._counts[run] - left
-        window = self._spool.read(place, count, bytearray(count * _ROW))
+        window = self._spool.read(place, count, bytearray(count * ROW_BYTES))
         self._windows[run] = window
         row[1] = window.ctypes.data
-        row[2] = row[1] + len(window) * _ROW
+        row[2] = row[1] + len(window) * ROW_BYTES
         row[3] = left - len(window)
 
     def _drop_exhausted(self) -> None:
@@ -244,8 +240,8 @@ class Ordering:
     def __init__(self, output: Path) -> None:
         self.survey = Survey()
         self.spool = Spool(output)
-        self._by_exch = _Lane(self.spool, _EXCH_AT)
-        self._by_local = _Lane(self.spool, _LOCAL_AT)
+        self._by_exch = _Lane(self.spool, EXCH_TS)
+        self._by_local = _Lane(self.spool, LOCAL_TS)
 
     def add(self, rows: np.ndarray) -> None:
         """Take a chunk of rows of `event_dtype` without flags; they are copied.

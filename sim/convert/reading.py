@@ -16,6 +16,7 @@ import numpy as np
 from hftd.clock import monotonic_ns
 from hftd.errors import DataError
 from hftd.jit import Kernel
+from hftd.rows import ROW_BYTES
 from hftd.types import event_dtype
 from sim.convert import state as scanning
 from sim.convert.again import TradeIds
@@ -296,7 +297,7 @@ class Reading:
             elif code == scanning.SNAPSHOT:
                 self.snapshots += 1
                 first = int(record["snapshot_row"])
-                at = self._rows.ctypes.data + first * event_dtype.itemsize
+                at = self._rows.ctypes.data + first * ROW_BYTES
                 mark_rows.call(at, int(record["row_count"]) - first)
             else:
                 return text[int(record["consumed"]) :]

@@ -16,7 +16,9 @@ from numba.extending import intrinsic
 from hftd.jit import inline
 from hftd.json_levels import skip_blanks, value_end
 from hftd.json_numbers import integer
-from hftd.native import load_f64, load_i64, load_u8, store_i64, store_u8
+from hftd.native import load_i64, load_u8, store_i64, store_u8
+from hftd.row_access import exch_ts_of, is_price, is_qty, is_time, local_ts_of, px_of, qty_of
+from hftd.rows import ROW_BYTES, TS_MAX
 from sim.convert.message import hashed, read_fields, text_of
 from sim.convert.state import (
     BLANK,
@@ -32,15 +34,11 @@ from sim.convert.state import (
     NAMES_MAX,
     NAMES_ROOM,
     PLACES_MAX,
-    PX_MAX,
-    QTY_MAX,
-    ROW_SIZE,
     ROWS_FULL,
     SNAPSHOT,
     SYMBOLS,
     TIMESTAMP,
     TORN_END,
-    TS_MAX,
     UNKNOWN,
     UNREADABLE_MAX,
     UPDATES_MAX,
@@ -304,12 +302,10 @@ def next_message(s):
 @inline
 def _is_playable(s):
     """Whether an engine takes the rows of the message: their times, prices and quantities."""
-    for at in range(s.rows + s.row_mark * ROW_SIZE, s.rows + s.row_count * ROW_SIZE, ROW_SIZE):
-        exch_ts, local_ts = load_i64(at + 8), load_i64(at + 16)
-        if exch_ts > TS_MAX or exch_ts < -TS_MAX or local_ts > TS_MAX or local_ts < -TS_MAX:
+    for at in range(s.rows + s.row_mark * ROW_BYTES, s.rows + s.row_count * ROW_BYTES, ROW_BYTES):
+        if not (is_time(exch_ts_of(at)) and is_time(local_ts_of(at))):
             return False
-        px = load_f64(at + 24)
-        if not (px < PX_MAX and px > -PX_MAX and load_f64(at + 32) < QTY_MAX):
+        if not (is_price(px_of(at)) and is_qty(qty_of(at))):
             return False
     return True
 

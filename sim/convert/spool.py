@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final, Self
 import numpy as np
 
 from hftd.errors import DataError
+from hftd.rows import ROW_BYTES
 from hftd.types import event_dtype
 from sim.archive.temps import open_spool
 
@@ -53,7 +54,7 @@ class Spool:
         """
         place = self.count
         self.count += len(rows)
-        if self._file is None and self.count * event_dtype.itemsize <= MEMORY_MAX:
+        if self._file is None and self.count * ROW_BYTES <= MEMORY_MAX:
             self._held.append((place, rows if keeps else rows.copy()))
             return place
         try:
@@ -84,11 +85,11 @@ class Spool:
         if self._file is None:
             first, rows = next((first, rows) for first, rows in reversed(self._held) if first <= place)
             return rows[place - first : place - first + count]
-        view = memoryview(buffer).cast("B")[: count * event_dtype.itemsize]
+        view = memoryview(buffer).cast("B")[: count * ROW_BYTES]
         at = 0
         try:
             while at < len(view):
-                size = os.preadv(self._file.fileno(), [view[at:]], place * event_dtype.itemsize + at)
+                size = os.preadv(self._file.fileno(), [view[at:]], place * ROW_BYTES + at)
                 assert size, "the file is ours alone: it holds what was put there"
                 at += size
         except OSError as error:

@@ -11,12 +11,6 @@ import numpy as np
 
 from hftd.native import record_at
 
-ROW_SIZE: Final = 64
-TS_MAX: Final = (1 << 62) - 1
-"""Beyond it an engine takes a time for none."""
-PX_MAX: Final = float(1 << 53)
-"""Prices from there on are no whole ticks, whatever the tick."""
-QTY_MAX: Final = 1e300
 UPDATES_MAX: Final = 2048
 """So many ids of updates are remembered, to tell one that comes once more from one that is only late."""
 FIELDS_MAX: Final = 256

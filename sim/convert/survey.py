@@ -12,12 +12,13 @@ import numpy as np
 
 from hftd.jit import kernel
 from hftd.native import load_i64, store_i64
+from hftd.row_access import ev_of, exch_ts_of, local_ts_of, set_ev
+from hftd.rows import ROW_BYTES, TS_MAX
 from hftd.types import KIND_MASK
 
 MARK: Final = 1 << 27
 """In `ev`, between the first pass and the second: the row is of a snapshot that names no symbol."""
-_ROW: Final = 64
-_FAR: Final = 1 << 62
+_FAR: Final = TS_MAX + 1
 
 survey_dtype = np.dtype(
     [
@@ -50,12 +51,12 @@ chunk_dtype = np.dtype(
 def _survey(rows, count, surveys, chunk):
     """Look at a chunk's rows; `surveys` are two: of rows without the mark, and of those with it."""
     exch_sorted, local_sorted = 1, 1
-    exch_last = exch_least = load_i64(rows + 8)
-    local_last = local_least = load_i64(rows + 16)
-    for at in range(rows, rows + count * _ROW, _ROW):
-        ev = load_i64(at)
+    exch_last = exch_least = exch_ts_of(rows)
+    local_last = local_least = local_ts_of(rows)
+    for at in range(rows, rows + count * ROW_BYTES, ROW_BYTES):
+        ev = ev_of(at)
         target = surveys + (_SURVEY if ev & MARK else 0)
-        exch_ts, local_ts = load_i64(at + 8), load_i64(at + 16)
+        exch_ts, local_ts = exch_ts_of(at), local_ts_of(at)
         exch_sorted &= exch_ts >= exch_last
         local_sorted &= local_ts >= local_last
         exch_last, local_last = exch_ts, local_ts
@@ -78,8 +79,8 @@ def _survey(rows, count, surveys, chunk):
 @kernel("int64(int64, int64)")
 def mark_rows(rows, count):
     """Mark rows as those of a snapshot that names no symbol."""
-    for at in range(rows, rows + count * _ROW, _ROW):
-        store_i64(at, load_i64(at) | MARK)
+    for at in range(rows, rows + count * ROW_BYTES, ROW_BYTES):
+        set_ev(at, ev_of(at) | MARK)
     return 0
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from hftd.jit import inline
 from hftd.layout import offset_of
 from hftd.native import copy_bytes, load_f64, load_i64, move_bytes, record_at, store_f64, store_i64
+from hftd.row_access import is_price, is_qty
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
 from sim.convert.message import add_row
-from sim.convert.state import FIELD, LEVELS, PX_MAX, QTY_MAX, ROWS_FULL, SNAPSHOT_LEFT_OUT
+from sim.convert.state import FIELD, LEVELS, ROWS_FULL, SNAPSHOT_LEFT_OUT
 
 _PROCESS, _IGNORE_START, _IGNORE = range(3)
 MODES: Final = {"process": _PROCESS, "ignore_sod": _IGNORE_START, "ignore": _IGNORE}
@@ -237,7 +238,7 @@ def hold_back(s, own, is_bid, exch_ts, local_ts, px, qty):
     """Keep a level of a snapshot until this ends; 0, or why not."""
     if own.mode == _IGNORE or (own.mode == _IGNORE_START and own.is_start):
         return SNAPSHOT_LEFT_OUT
-    if not (px < PX_MAX and px > -PX_MAX and qty < QTY_MAX):
+    if not (is_price(px) and is_qty(qty)):
         return FIELD
     if qty == 0.0 and not own.is_as_hftbacktest:
         # Nothing is there.

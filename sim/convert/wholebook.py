@@ -14,9 +14,10 @@ import numpy as np
 
 from hftd.jit import inline
 from hftd.native import load_f64, record_at, store_f64
+from hftd.row_access import px_of, qty_of, set_px
+from hftd.rows import ROW_BYTES
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, DEPTH_EVENT, SELL_EVENT
 from sim.convert.message import add_row
-from sim.convert.state import ROW_SIZE
 
 LEVELS_MAX: Final = 1000
 """Levels of a side; a book with more is unreadable. The deepest that an exchange sends has 1,000."""
@@ -63,10 +64,10 @@ def _find(levels, count, px, hint):
 def _remember(s, book, buffer, side, row, count):
     """Keep the levels of the rows from `row` on in a list."""
     target = _list_of(book, buffer, side)
-    at = s.rows + row * ROW_SIZE
+    at = s.rows + row * ROW_BYTES
     for k in range(count):
-        store_f64(target + k * 16, load_f64(at + k * ROW_SIZE + 24))
-        store_f64(target + k * 16 + 8, load_f64(at + k * ROW_SIZE + 32))
+        store_f64(target + k * 16, px_of(at + k * ROW_BYTES))
+        store_f64(target + k * 16 + 8, qty_of(at + k * ROW_BYTES))
 
 
 @inline
@@ -167,5 +168,5 @@ def clear_as_far(s, row, count):
     if count == 0:
         s.row_count = row
         return
-    last = s.rows + (s.row_count - 1) * ROW_SIZE
-    store_f64(s.rows + row * ROW_SIZE + 24, load_f64(last + 24))
+    last = s.rows + (s.row_count - 1) * ROW_BYTES
+    set_px(s.rows + row * ROW_BYTES, px_of(last))

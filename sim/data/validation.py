@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from hftd.errors import CURE, DataError
 from hftd.jit import kernel
-from hftd.native import copy_bytes, load_i64, store_i64
+from hftd.native import load_i64
+from hftd.row_access import copy_row, ev_of, exch_ts_of, local_ts_of, set_ev
+from hftd.rows import ROW_BYTES
 from hftd.types import EXCH_EVENT, LOCAL_EVENT, event_dtype
 from sim.asset import as_rows
-
-_ROW = event_dtype.itemsize
 
 
 class RowOrderError(DataError, ValueError):
@@ -46,26 +46,26 @@ def _merge(rows, count, by_exch, by_local, out):
     """Merge two orders of the same rows. Returns how many were written, or -1 - n where the orders disagree on ties."""
     i = j = made = 0
     while i < count or j < count:
-        exch = rows + _ROW * load_i64(by_exch + 8 * min(i, count - 1))
-        local = rows + _ROW * load_i64(by_local + 8 * min(j, count - 1))
+        exch = rows + ROW_BYTES * load_i64(by_exch + 8 * min(i, count - 1))
+        local = rows + ROW_BYTES * load_i64(by_local + 8 * min(j, count - 1))
         flags = EXCH_EVENT | LOCAL_EVENT
         if i == count:
             flags = LOCAL_EVENT
         elif j == count:
             flags = EXCH_EVENT
         else:
-            exch_ahead = load_i64(local + 8) - load_i64(exch + 8)
+            exch_ahead = exch_ts_of(local) - exch_ts_of(exch)
             if exch_ahead == 0:
-                exch_ahead = load_i64(local + 16) - load_i64(exch + 16)
+                exch_ahead = local_ts_of(local) - local_ts_of(exch)
             if exch_ahead > 0:
                 flags = EXCH_EVENT
             elif exch_ahead < 0:
                 flags = LOCAL_EVENT
-            elif load_i64(exch) != load_i64(local):
+            elif ev_of(exch) != ev_of(local):
                 return -1 - i
-        row = out + _ROW * made
-        copy_bytes(row, local if flags == LOCAL_EVENT else exch, _ROW)
-        store_i64(row, load_i64(row) | flags)
+        row = out + ROW_BYTES * made
+        copy_row(row, local if flags == LOCAL_EVENT else exch)
+        set_ev(row, ev_of(row) | flags)
         made += 1
         i += int(flags != LOCAL_EVENT)
         j += int(flags != EXCH_EVENT)

@@ -244,7 +244,7 @@ class Engine:
             )
         from sim.archive import find_no_level
 
-        wrong = find_no_level(rows)
+        wrong = find_no_level(rows, self.models[asset_no].tick_size)
         if wrong is not None:
             values = ", ".join(f"{name}={rows[name][wrong]}" for name in ("px", "qty"))
             raise DataError(

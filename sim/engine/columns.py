@@ -14,6 +14,7 @@ from hftd.arena import Arena
 from hftd.errors import CURE, DataError
 from hftd.layout import book_dtype
 from hftd.local import AssetSpec, fill_book
+from hftd.rows import ROW_BYTES
 from hftd.types import INVALID_MIN, event_dtype
 from sim import given
 from sim.engine import prepare
@@ -62,7 +63,7 @@ def set_buffers(stream: Any, arena: Arena, rows: int, segments: int = 0) -> None
 
 def row_error(stream: Any, rows: NDArray[Any], where: str, first_row: int = 0) -> DataError:
     """What is wrong with the row at which the preparation of a stream stopped; the first of `rows` has that number."""
-    number = (int(stream["error_row"]) - int(rows.ctypes.data)) // event_dtype.itemsize
+    number = (int(stream["error_row"]) - int(rows.ctypes.data)) // ROW_BYTES
     clock = "local_ts" if stream["is_local"] else "exch_ts"
     last_ts = int(stream["last_ts"])
     return wrong_row(int(stream["error"]), first_row + number, rows[number], clock, last_ts, where)

@@ -26,6 +26,7 @@ from hftd.life import (
 )
 from hftd.native import copy_bytes, load_i64, round_away
 from hftd.orders import index_find
+from hftd.rows import TS_MAX
 from hftd.types import (
     BUY,
     CANCELED,
@@ -57,7 +58,6 @@ from sim.engine.custom import custom_admits, lots_of
 from sim.engine.latency import LANE_BYTES, after, entry_latency_ns, exchange_at, response_latency_ns
 from sim.engine.layout import (
     EXCHANGE_WHOLE_FILLS,
-    MAX_TS,
     MODIFY_TOTAL,
     NEVER,
     REQUEST_BYTES,
@@ -335,7 +335,7 @@ def push_request(exchange, lane, request, not_before_ns):
     note_request(exchange, lane, request, asked, REASON_NONE, r.local_ts)
     latency_ns = entry_latency_ns(exchange, lane, way, request)
     if latency_ns < 0:
-        recv_ts = max(after(r.local_ts, -max(latency_ns, -MAX_TS)), not_before_ns)
+        recv_ts = max(after(r.local_ts, -max(latency_ns, -TS_MAX)), not_before_ns)
         refuse(exchange, lane, request, REASON_NEVER_SENT, 0, recv_ts)
         return
     arrive_ts = max(after(r.local_ts, latency_ns), not_before_ns)

@@ -12,6 +12,7 @@ from hftd.arena import Arena
 from hftd.errors import DataError
 from hftd.layout import book_dtype
 from hftd.local import fill_book
+from hftd.rows import ROW_BYTES, TS_MAX
 from hftd.types import INVALID_MIN, LOCAL_EVENT, event_dtype
 from sim.archive import EventReader, read_events
 from sim.asset import AssetModel, as_rows
@@ -19,7 +20,7 @@ from sim.engine import prepare
 from sim.engine.blocks import take_block
 from sim.engine.checks import check_first_rows, late_row_error
 from sim.engine.columns import Prepared, kinds_of, row_error, set_buffers, wrong_row
-from sim.engine.layout import MAX_TS, PREPARE_NO_TIME, PREPARE_UNSORTED, stream_dtype
+from sim.engine.layout import PREPARE_NO_TIME, PREPARE_UNSORTED, stream_dtype
 from sim.fuse import ArchiveFuser
 from sim.prepared import cache, layout
 from sim.prepared.ahead import Ahead
@@ -29,7 +30,6 @@ from sim.prepared.make import Wanted
 from sim.prepared.source import Source
 from sim.prepared.unpacked import Block, Unpacked
 
-_ROW_BYTES = event_dtype.itemsize
 _HEAD_ROWS = 1024
 """Looked at when a backtest is made: of a file that is wrong altogether, the first rows are."""
 
@@ -203,7 +203,7 @@ class Feed:
             raise self._late_row(file_no, record, shift_ns)
         if is_local and self._wants_rows:
             stream["row"] = block.rows
-            stream["rows_end"] = block.rows + _ROW_BYTES * int(record["kept"])
+            stream["rows_end"] = block.rows + ROW_BYTES * int(record["kept"])
             return bool(record["kept"])
         if side["error"]:
             last_ts = int(side["error_last_ts"])
@@ -220,7 +220,7 @@ class Feed:
             return False
         first_ts, last_ts = int(side["first_ts"]) + shift_ns, int(side["last_ts"]) + shift_ns
         wrong = 0
-        if not -MAX_TS <= first_ts <= last_ts <= MAX_TS:
+        if not -TS_MAX <= first_ts <= last_ts <= TS_MAX:
             wrong = PREPARE_NO_TIME
         elif first_ts < stream["last_ts"]:
             wrong = PREPARE_UNSORTED
@@ -371,7 +371,7 @@ class Feed:
         block = self._blocks[1] if is_held else self._source(file_no).take(block_no, 1)
         if block is None:
             return None
-        return block.rows, _ROW_BYTES * int(block.record["kept"]), block
+        return block.rows, ROW_BYTES * int(block.record["kept"]), block
 
     # What becomes of them.
 
@@ -404,7 +404,7 @@ class Feed:
         file_no = int(stream["file_no"])
         block = self._blocks[is_local]
         if self.is_in_blocks(file_no) and block is not None:
-            size = _ROW_BYTES * int(block.record["kept"])
+            size = ROW_BYTES * int(block.record["kept"])
             held = (ctypes.c_uint8 * size).from_address(block.rows)
             rows, first_row = np.frombuffer(memoryview(held), event_dtype), int(block.record["first_row"])
         else:

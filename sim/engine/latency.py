@@ -8,12 +8,12 @@ Entry latency below zero is a refusal on the way: the notice arrives after its a
 from hftd.jit import inline
 from hftd.layout import request_dtype
 from hftd.native import load_i64, record_at, store_i64
+from hftd.rows import TS_MAX
 from sim.engine.custom import custom_entry_ns, custom_response_ns
 from sim.engine.custom import exchange_at as exchange_at
 from sim.engine.layout import (
     LATENCY_CONSTANT,
     LATENCY_CUSTOM,
-    MAX_TS,
     WAY_RESPONSE,
     exchange_dtype,
     lane_dtype,
@@ -62,7 +62,7 @@ def _cursor(lane, way):
 @inline
 def after(ts, latency_ns):
     """A time and a duration, held at the end of time: a latency may be any number."""
-    return ts + min(latency_ns, MAX_TS - ts)
+    return ts + min(latency_ns, TS_MAX - ts)
 
 
 @inline

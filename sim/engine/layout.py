@@ -95,8 +95,6 @@ PREPARE_NOT_FINITE = 2
 PREPARE_NEGATIVE_QTY = 3
 PREPARE_NO_TIME = 4
 
-MAX_TS = (1 << 62) - 1
-"""Times lie between plus and minus this, the year 2116: sums of a time and a duration stay below `NEVER`."""
 
 own_order_dtype = np.dtype(
     [

@@ -27,8 +27,9 @@ from hftd.life import (
     LIFE_REJECTED,
     life_dtype,
 )
-from hftd.market_orders import ROW_ORDER_ID, find_market_order, is_takers_fill, market_order_at, row_tick
+from hftd.market_orders import find_market_order, is_takers_fill, market_order_at, row_tick
 from hftd.native import call_code, load_i64, record_at, round_away
+from hftd.row_access import ev_of, order_id_of
 from hftd.types import (
     BUY,
     CANCEL_ORDER_EVENT,
@@ -362,8 +363,8 @@ def write_market(exchange, row, is_applied, now_ns):
     """As `before_market_row` and `after_market_row`: own orders behind an order that left are nearer to the front."""
     x = exchange_at(exchange)
     n = noting_at(x.life)
-    kind = load_i64(row) & KIND_MASK
-    order_id = load_i64(row + ROW_ORDER_ID)
+    kind = ev_of(row) & KIND_MASK
+    order_id = order_id_of(row)
     if kind == FILL_EVENT:
         address = find_market_order(x.book.market_orders, order_id)
         tick, is_sound = row_tick(exchange + _BOOK, row)

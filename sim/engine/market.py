@@ -23,16 +23,16 @@ from hftd.life import CAUSE_CROSSED
 from hftd.market_orders import market_orders_at
 from hftd.native import (
     call_code,
-    copy_bytes,
     load_f64,
     load_i64,
     prefetch_read,
     prefetch_write,
     store_f64,
-    store_i64,
 )
 from hftd.orders import asset_at
-from hftd.types import INVALID_MAX, INVALID_MIN, event_dtype
+from hftd.row_access import copy_row, local_ts_of, px_of, set_local_ts
+from hftd.rows import ROW_BYTES
+from hftd.types import INVALID_MAX, INVALID_MIN
 from sim.engine.latency import exchange_at
 from sim.engine.layout import (
     SEG_ASKS,
@@ -64,9 +64,6 @@ _SEGMENT = segment_dtype.itemsize
 _SEG_FIRST = offset_of(segment_dtype, "first_kind")
 _SEG_EXCH = offset_of(segment_dtype, "exch_ts")
 _SEG_ROW = offset_of(segment_dtype, "row")
-_EVENT = event_dtype.itemsize
-_EVENT_LOCAL = 16
-_EVENT_PX = 24
 _LOOK_AHEAD = 24
 """Rows."""
 
@@ -266,9 +263,9 @@ def apply_clear(book, kind, row):
     """Take the levels away that a clear event names: those of one side up to its price, or all."""
     tick_size = book_at(book).tick_size
     if kind == SEG_CLEAR_BIDS:
-        clear_bids(book, load_f64(row + _EVENT_PX), tick_size)
+        clear_bids(book, px_of(row), tick_size)
     elif kind == SEG_CLEAR_ASKS:
-        clear_asks(book, load_f64(row + _EVENT_PX), tick_size)
+        clear_asks(book, px_of(row), tick_size)
     elif kind == SEG_CLEAR:
         clear_book(book)
 
@@ -314,9 +311,9 @@ def note_trade(asset, row, shift_ns):
     if a.trades_len >= a.trades_cap:
         a.trades_dropped += 1
         return
-    target = a.trades + a.trades_len * _EVENT
-    copy_bytes(target, row, _EVENT)
-    store_i64(target + _EVENT_LOCAL, load_i64(row + _EVENT_LOCAL) + shift_ns)
+    target = a.trades + a.trades_len * ROW_BYTES
+    copy_row(target, row)
+    set_local_ts(target, local_ts_of(row) + shift_ns)
     a.trades_len += 1
 
 
@@ -327,9 +324,9 @@ def note_user_event(asset, row, shift_ns):
     if a.user_events_len >= a.user_events_cap:
         a.user_events_dropped += int(a.user_events_cap > 0)
         return
-    target = a.user_events + a.user_events_len * _EVENT
-    copy_bytes(target, row, _EVENT)
-    store_i64(target + _EVENT_LOCAL, load_i64(row + _EVENT_LOCAL) + shift_ns)
+    target = a.user_events + a.user_events_len * ROW_BYTES
+    copy_row(target, row)
+    set_local_ts(target, local_ts_of(row) + shift_ns)
     a.user_events_len += 1
 
 
@@ -383,7 +380,7 @@ def local_segment(asset, segment, ticks, qtys, rows_base, shift_ns):
         if asset_at(asset).trades_cap > 0:
             row = rows_base + load_i64(segment + _SEG_ROW)
             for i in range(end - start):
-                note_trade(asset, row + i * _EVENT, shift_ns)
+                note_trade(asset, row + i * ROW_BYTES, shift_ns)
     elif kind == SEG_FAR_BIDS:
         while tick < stop:
             set_bid(book, load_i64(tick), load_f64(qty))

@@ -24,8 +24,6 @@ from hftd.book import ask_qty, bid_qty, book_at
 from hftd.jit import inline, kernel
 from hftd.life import CAUSE_CROSSED, CAUSE_REACHED, CAUSE_TRADED_THROUGH, LIFE_EXPIRED
 from hftd.market_orders import (
-    ROW_ORDER_ID,
-    ROW_QTY,
     find_market_order,
     is_takers_fill,
     market_order_at,
@@ -34,7 +32,9 @@ from hftd.market_orders import (
     row_tick,
     side_of,
 )
-from hftd.native import call_code, load_f64, load_i64, round_away
+from hftd.native import call_code, load_i64, round_away
+from hftd.row_access import ev_of, order_id_of, qty_of
+from hftd.rows import ROW_BYTES
 from hftd.types import (
     BUY,
     DEPTH_CLEAR_EVENT,
@@ -47,15 +47,12 @@ from hftd.types import (
     NONE,
     REASON_EXPIRED,
     SELL,
-    event_dtype,
 )
 from sim.engine.latency import LANE_BYTES, exchange_at, lane_at
 from sim.engine.layout import EXCHANGE_WHOLE_FILLS
 from sim.engine.life import after_market_row, before_market_row, skip_market_rows
 from sim.engine.own import BOOK, fill_crossed, fill_reached, first_at_or_above, free, leave, respond
 from sim.engine.queue import own_order_at
-
-_ROW_BYTES = event_dtype.itemsize
 
 
 @inline
@@ -151,7 +148,7 @@ def _after_fill(exchange, row):
     """A market order was filled: what would its taker have met first?"""
     x = exchange_at(exchange)
     orders = x.book.market_orders
-    address = find_market_order(orders, load_i64(row + ROW_ORDER_ID))
+    address = find_market_order(orders, order_id_of(row))
     if address == 0:
         market_orders_at(orders).unknown += 1
         return _NO_BUY, _NO_SELL
@@ -159,7 +156,7 @@ def _after_fill(exchange, row):
     if not is_sound or is_takers_fill(address, tick):
         return _NO_BUY, _NO_SELL
     order = market_order_at(address)
-    qty = note_market_fill(exchange + BOOK, address, tick, load_f64(row + ROW_QTY))
+    qty = note_market_fill(exchange + BOOK, address, tick, qty_of(row))
     reached = (tick, order.price_tick, order.arrival, qty)
     if order.side == BUY:
         return reached, _NO_SELL
@@ -170,7 +167,7 @@ def _after_fill(exchange, row):
 def _tick_before(book, row, kind):
     """Where the order stands that a modification is about; no tick if there is none."""
     if kind == MODIFY_ORDER_EVENT:
-        address = find_market_order(book_at(book).market_orders, load_i64(row + ROW_ORDER_ID))
+        address = find_market_order(book_at(book).market_orders, order_id_of(row))
         if address != 0:
             return market_order_at(address).price_tick
     return INVALID_MIN
@@ -190,7 +187,7 @@ def _after_change(exchange, row, kind):
     sells = _NO_SELL
     joined = NONE
     if market_orders_at(b.market_orders).arrivals != arrivals:
-        order = market_order_at(find_market_order(b.market_orders, load_i64(row + ROW_ORDER_ID)))
+        order = market_order_at(find_market_order(b.market_orders, order_id_of(row)))
         # One that only grew joins its queue anew, but trades with nobody.
         if order.price_tick != before_tick and order.qty > 0.0:
             joined = order.side
@@ -241,19 +238,19 @@ def exchange_orders(exchange, row, count, now_ns):
         apply_rows(exchange + BOOK, row, count)
         return 0
     for _ in range(count):
-        kind = load_i64(row) & KIND_MASK
+        kind = ev_of(row) & KIND_MASK
         is_fill = kind == FILL_EVENT
         before_market_row(exchange, row)
         if is_fill:
             buys, sells = _after_fill(exchange, row)
         else:
             if kind == DEPTH_CLEAR_EVENT:
-                _expire(exchange, side_of(load_i64(row)), now_ns)
+                _expire(exchange, side_of(ev_of(row)), now_ns)
             buys, sells = _after_change(exchange, row, kind)
             after_market_row(exchange, row, now_ns)
         if x.sells > 0 and sells[0] != INVALID_MIN:
             fill_sells(exchange, sells[0], sells[1], sells[2], sells[3], is_fill, now_ns)
         if x.buys > 0 and buys[0] != INVALID_MAX:
             fill_buys(exchange, buys[0], buys[1], buys[2], buys[3], is_fill, now_ns)
-        row += _ROW_BYTES
+        row += ROW_BYTES
     return 0

@@ -11,7 +11,9 @@ import numpy as np
 
 from hftd.book import book_at, level_qty, place_window
 from hftd.jit import inline, kernel
-from hftd.native import load_f64, load_i64, record_at, round_away, store_f64, store_i64
+from hftd.native import load_i64, record_at, round_away, store_f64, store_i64
+from hftd.row_access import ev_of, exch_ts_of, is_sound, is_tick, is_time, px_of, qty_of
+from hftd.rows import EXCH_TS, LOCAL_TS, ROW_BYTES, Address, Ns
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY_EVENT,
@@ -31,7 +33,6 @@ from sim.engine.layout import (
     KINDS_OF_LEVELS,
     KINDS_OF_ORDERS,
     KINDS_OF_ORDERS_AT_EXCHANGE,
-    MAX_TS,
     NEVER,
     PREPARE_NEGATIVE_QTY,
     PREPARE_NO_TIME,
@@ -59,12 +60,6 @@ stream_at = record_at(stream_dtype)
 segment_at = record_at(segment_dtype)
 
 SEGMENT_BYTES = segment_dtype.itemsize
-_ROW_BYTES = 64
-_EXCH_TS = 8
-_LOCAL_TS = 16
-_PX = 24
-_QTY = 32
-_MAX_TICK = float(1 << 53)
 
 
 def _segment_kinds(kinds: int) -> np.ndarray:
@@ -92,7 +87,7 @@ _SEGMENT_KINDS = np.concatenate(
 
 
 @inline
-def _fail(stream, code, row, last_ts):
+def _fail(stream: Address, code: int, row: Address, last_ts: Ns) -> int:
     s = stream_at(stream)
     s.last_ts = last_ts
     s.error = code
@@ -101,26 +96,29 @@ def _fail(stream, code, row, last_ts):
 
 
 @inline
-def is_time(ts, shift_ns):
+def is_time_shifted(ts: Ns, shift_ns: Ns) -> bool:
     """Whether a row's time is one, also on the bot's clock."""
-    return -MAX_TS <= ts <= MAX_TS and -MAX_TS <= ts + shift_ns <= MAX_TS
+    return is_time(ts) and is_time(ts + shift_ns)
 
 
 @inline
-def _check_order_row(row, tick_size):
+def what_is_wrong(ticks: float, qty: float) -> int:
+    """PREPARE_OK, or what is wrong with a price in ticks and a quantity."""
+    if is_sound(ticks, qty):
+        return PREPARE_OK
+    return PREPARE_NEGATIVE_QTY if is_tick(ticks) and qty < 0.0 else PREPARE_NOT_FINITE
+
+
+@inline
+def _check_order_row(row: Address, tick_size: float) -> int:
     """PREPARE_OK, or what is wrong with the price or the quantity of an order's row; a cancel needs none."""
-    if (load_i64(row) & KIND_MASK) != CANCEL_ORDER_EVENT:
-        px = load_f64(row + _PX) / tick_size
-        qty = load_f64(row + _QTY)
-        if not (px > -_MAX_TICK and px < _MAX_TICK and qty < 1e300):
-            return PREPARE_NOT_FINITE
-        if qty < 0.0:
-            return PREPARE_NEGATIVE_QTY
+    if (ev_of(row) & KIND_MASK) != CANCEL_ORDER_EVENT:
+        return what_is_wrong(px_of(row) / tick_size, qty_of(row))
     return PREPARE_OK
 
 
 @kernel("int64(int64)")
-def prepare(stream):
+def prepare(stream: Address) -> int:
     """Prepare the next chunk of a stream's rows.
 
     Afterwards `segment` up to `segments_end` are the chunk's, none if there are no more rows in this file.
@@ -132,7 +130,7 @@ def prepare(stream):
     flag = LOCAL_EVENT if s.is_local != 0 else EXCH_EVENT
     # The exchange takes no notice of user events.
     user = SEG_USER if s.is_local != 0 else SEG_OTHER
-    ts_offset = _LOCAL_TS if s.is_local != 0 else _EXCH_TS
+    ts_offset = LOCAL_TS if s.is_local != 0 else EXCH_TS
     shift_ns = s.offset_ns if s.is_local != 0 else 0
     book = book_at(s.book)
     tick_size = book.tick_size
@@ -151,12 +149,12 @@ def prepare(stream):
     segment = s.buffer_segments
     count = 0
     while row < end and count < chunk_rows:
-        ev = load_i64(row)
+        ev = ev_of(row)
         if (ev & flag) == 0:
-            row += _ROW_BYTES
+            row += ROW_BYTES
             continue
         ts = load_i64(row + ts_offset)
-        if not is_time(ts, shift_ns):
+        if not is_time_shifted(ts, shift_ns):
             return _fail(stream, PREPARE_NO_TIME, row, last_ts)
         if ts + shift_ns < last_ts:
             return _fail(stream, PREPARE_UNSORTED, row, last_ts)
@@ -179,33 +177,31 @@ def prepare(stream):
                 if code != PREPARE_OK:
                     return _fail(stream, code, row, last_ts)
                 count += 1
-                row += _ROW_BYTES
+                row += ROW_BYTES
                 if row >= end or count >= chunk_rows or load_i64(row + ts_offset) != ts:
                     break
-                ev = load_i64(row)
+                ev = ev_of(row)
                 kind_byte = ev & KIND_MASK
                 if (ev & flag) == 0 or kind_byte < ADD_ORDER_EVENT or kind_byte > FILL_EVENT:
                     break
-            seg.exch_ts = load_i64(row - _ROW_BYTES + _EXCH_TS)
+            seg.exch_ts = exch_ts_of(row - ROW_BYTES)
             continue
         if kind == SEG_OTHER or kind >= SEG_CLEAR_BIDS:
             # One row each: what they hold is read from the row itself.
-            seg.exch_ts = load_i64(row + _EXCH_TS)
+            seg.exch_ts = exch_ts_of(row)
             store_i64(ticks + 8 * count, 0)
             store_f64(qtys + 8 * count, 0.0)
             count += 1
-            row += _ROW_BYTES
+            row += ROW_BYTES
             continue
         # Rows just like this one but for price and quantity.
         is_depth = kind <= SEG_ASKS
         while True:
-            px = load_f64(row + _PX) / tick_size
-            qty = load_f64(row + _QTY)
-            if not (px > -_MAX_TICK and px < _MAX_TICK and qty < 1e300):
-                return _fail(stream, PREPARE_NOT_FINITE, row, last_ts)
-            if qty < 0.0:
-                return _fail(stream, PREPARE_NEGATIVE_QTY, row, last_ts)
-            tick = round_away(px)
+            exact = px_of(row) / tick_size
+            qty = qty_of(row)
+            if not is_sound(exact, qty):
+                return _fail(stream, what_is_wrong(exact, qty), row, last_ts)
+            tick = round_away(exact)
             if window == 0:
                 place_window(s.book, tick)
                 low = book.base_tick
@@ -224,7 +220,7 @@ def prepare(stream):
                     if (previous.first_kind >> 4) == count:
                         previous.first_kind = 16 * count + far
                     else:
-                        previous.exch_ts = load_i64(row - _ROW_BYTES + _EXCH_TS)
+                        previous.exch_ts = exch_ts_of(row - ROW_BYTES)
                         seg = segment_at(segment)
                         seg.ts = last_ts
                         seg.first_kind = 16 * count + far
@@ -235,10 +231,10 @@ def prepare(stream):
                 store_f64(qtys + 8 * count, qty)
             store_i64(ticks + 8 * count, tick)
             count += 1
-            row += _ROW_BYTES
-            if row >= end or count >= chunk_rows or load_i64(row) != ev or load_i64(row + ts_offset) != ts:
+            row += ROW_BYTES
+            if row >= end or count >= chunk_rows or ev_of(row) != ev or load_i64(row + ts_offset) != ts:
                 break
-        segment_at(segment - SEGMENT_BYTES).exch_ts = load_i64(row - _ROW_BYTES + _EXCH_TS)
+        segment_at(segment - SEGMENT_BYTES).exch_ts = exch_ts_of(row - ROW_BYTES)
     # One more, whose first row is the end of the last segment's.
     segment_at(segment).first_kind = 16 * count
     s.ticks = ticks

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hftd.rows import BEST_ASK, BEST_BID
 from hftd.types import (
     BUY_EVENT,
     DEPTH_BBO_EVENT,
@@ -32,10 +33,6 @@ RESET: Final = 4
 
 CHUNK_ROWS: Final = 1 << 16
 NEVER: Final = INVALID_MAX
-
-# Captures of Binance hold the best prices as user events.
-_BEST_BID = 103
-_BEST_ASK = 104
 
 Level = tuple[int, int]
 """Tick and lots; 0 lots: the level is gone."""
@@ -155,7 +152,7 @@ class Tape:
             lots = _whole(rows["qty"] / self._lot_size)
         levels = list(zip(ticks, lots, strict=True))
         is_bid = ((rows["ev"] & np.uint64(BUY_EVENT)) != 0) | (
-            (rows["ev"] & np.uint64(KIND_MASK)) == _BEST_BID
+            (rows["ev"] & np.uint64(KIND_MASK)) == BEST_BID
         )
         is_bid = is_bid.tolist()
         made: list[Message] = []
@@ -177,7 +174,7 @@ def _message_kinds(rows: NDArray[Any]) -> NDArray[Any]:
     kinds = np.zeros(len(rows), np.int64)
     kinds[(kind == DEPTH_EVENT) & has_side] = DEPTH
     kinds[(kind == TRADE_EVENT) & has_side] = TRADE
-    kinds[((kind == DEPTH_BBO_EVENT) & has_side) | (kind == _BEST_BID) | (kind == _BEST_ASK)] = BBO
+    kinds[((kind == DEPTH_BBO_EVENT) & has_side) | (kind == BEST_BID) | (kind == BEST_ASK)] = BBO
     kinds[(kind == DEPTH_SNAPSHOT_EVENT) | (kind == DEPTH_CLEAR_EVENT)] = RESET
     kinds[(ev & np.uint64(EXCH_EVENT)) == 0] = 0
     return kinds

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from hftd.arena import Arena
 from hftd.jit import kernel
 from hftd.layout import book_dtype
-from hftd.native import copy_bytes, load_i64, record_at, store_i64
+from hftd.native import load_i64, record_at, store_i64
+from hftd.row_access import copy_row, ev_of, exch_ts_of, local_ts_of
+from hftd.rows import ROW_BYTES
 from hftd.types import (
     DEPTH_CLEAR_EVENT,
     EXCH_EVENT,
@@ -45,7 +47,6 @@ from sim.prepared.layout import (
     block_dtype,
 )
 
-_ROW = event_dtype.itemsize
 _SEGMENT = segment_dtype.itemsize
 _ANY_TICK = 1 << 60
 """Beyond every tick that a price may have."""
@@ -88,7 +89,7 @@ def note_rows(work):
     latency_row = -1
     num_kept = 0
     for number in range(w.count):
-        ev = load_i64(row)
+        ev = ev_of(row)
         is_local = (ev & LOCAL_EVENT) != 0
         is_exch = (ev & EXCH_EVENT) != 0
         all_seen &= is_local & is_exch
@@ -97,7 +98,7 @@ def note_rows(work):
         if is_local:
             if first_local < 0:
                 first_local = number
-            took = load_i64(row + 16) - load_i64(row + 8)
+            took = local_ts_of(row) - exch_ts_of(row)
             if took < latency:
                 latency = took
                 latency_row = number
@@ -105,10 +106,10 @@ def note_rows(work):
             kind = ev & KIND_MASK
             store_i64(w.places + 8 * number, num_kept)
             if kind in (TRADE_EVENT, DEPTH_CLEAR_EVENT) or (kind >= USER_DEFINED_EVENT and is_local):
-                copy_bytes(kept, row, _ROW)
-                kept += _ROW
+                copy_row(kept, row)
+                kept += ROW_BYTES
                 num_kept += 1
-        row += _ROW
+        row += ROW_BYTES
     w.num_kept = num_kept if w.keep_all == 0 else w.count
     w.all_seen = all_seen
     w.first_rows[0] = first_exch
@@ -131,11 +132,11 @@ def note_segments(work, side):
     while segment < end:
         seg = _segment_at(segment)
         kind = seg.first_kind & 15
-        number = (seg.row - w.rows) // _ROW
+        number = (seg.row - w.rows) // ROW_BYTES
         if w.keep_all != 0:
-            seg.row = number * _ROW
+            seg.row = number * ROW_BYTES
         elif kind >= SEG_CLEAR_BIDS or (kind >= SEG_BUY_TRADES and kind <= SEG_TRADES):
-            seg.row = load_i64(w.places + 8 * number) * _ROW
+            seg.row = load_i64(w.places + 8 * number) * ROW_BYTES
         else:
             seg.row = 0
         at = seg.first_kind >> 4
@@ -276,7 +277,7 @@ class BlockMaker:
             stream["rows_done"] = 0
             address = self._streams.ctypes.data + side * stream_dtype.itemsize
             if prepare.prepare.call(address):
-                number = (int(stream["error_row"]) - rows.ctypes.data) // _ROW
+                number = (int(stream["error_row"]) - rows.ctypes.data) // ROW_BYTES
                 code, last_ts = int(stream["error"]), int(stream["last_ts"])
                 self._wrong[side] = (code, first_row + number, last_ts, rows[number].copy())
         if self._wrong[side] is not None:

@@ -18,7 +18,7 @@ import numpy as np
 from isal import isal_zlib
 
 from hftd.errors import UsageError
-from hftd.types import event_dtype
+from hftd.rows import ROW_BYTES
 from sim.archive.stream import EventReader
 from sim.prepared import cache, layout
 from sim.prepared.facts import Facts
@@ -205,7 +205,7 @@ class Writer:
     def _write_all(self) -> None:
         stat = self._reader.stat
         room = os.statvfs(self._root)
-        row_bytes = _BYTES_PER_ROW + (event_dtype.itemsize if self.wanted.keep == KEEP_ALL else 0)
+        row_bytes = _BYTES_PER_ROW + (ROW_BYTES if self.wanted.keep == KEEP_ALL else 0)
         if room.f_bavail * room.f_frsize < self.count * row_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         header = self._header[0]

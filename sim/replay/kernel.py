@@ -13,12 +13,14 @@ needs to go on stands in the state.
 
 # pyright: basic
 
-from hftd.channel.layout import CLOCK_NOW_NS, ROW_BYTES
+from hftd.channel.layout import CLOCK_NOW_NS
 from hftd.channel.wait import doorbell_wait
 from hftd.clock import steady_ns
 from hftd.feed import apply_book_row
 from hftd.jit import inline, kernel
 from hftd.native import call_code, load_acquire, load_i64, store_release
+from hftd.row_access import ev_of
+from hftd.rows import ROW_BYTES
 from hftd.types import ERR_RING_FULL, LOCAL_EVENT
 from sim.engine.account import LANE_TO_LOCAL
 from sim.engine.bus import UPDATES_MASK, bus_at
@@ -26,7 +28,7 @@ from sim.engine.latency import exchange_at
 from sim.engine.layout import NEVER
 from sim.engine.prepare import stream_at
 from sim.engine.run import STREAM, engine_at, exchange_address, next_exchange_ts, refill
-from sim.replay.layout import ATTENTION, BOT_BYTES, EV, bot_at, play_at
+from sim.replay.layout import ATTENTION, BOT_BYTES, bot_at, play_at
 from sim.replay.requests import lane_of, publish_updates, read_requests
 from sim.replay.rows import next_local_ts, publish_rows
 from sim.replay.waits import (
@@ -193,7 +195,7 @@ def follow_book(book, row, end):
     """Apply the local side's rows between two addresses to a book."""
     count = 0
     while row < end:
-        ev = load_i64(row + EV)
+        ev = ev_of(row)
         if (ev & LOCAL_EVENT) != 0:
             apply_book_row(book, row)
             count += 1

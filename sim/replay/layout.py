@@ -64,5 +64,3 @@ ATTENTION = offset_of(play_dtype, "attention")
 play_at = record_at(play_dtype)
 bot_at = record_at(bot_dtype)
 BOT_BYTES = bot_dtype.itemsize
-# Offsets in a row of events.
-EV, LOCAL_TS, PX, QTY = 0, 16, 24, 32

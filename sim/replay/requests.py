@@ -27,6 +27,7 @@ from hftd.jit import inline
 from hftd.layout import offset_of, request_dtype
 from hftd.native import copy_bytes, load_f64, load_i64, record_at, stack_bytes
 from hftd.orders import update_at
+from hftd.row_access import is_qty, is_tick
 from hftd.types import CANCELED, NEW, REPLACED
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, UPDATES_MASK, bus_at, bus_is_full, bus_pop
@@ -40,7 +41,6 @@ from sim.replay.layout import BOT_BYTES, bot_at, play_at
 request_at = record_at(request_dtype)
 _REQUEST_FIELDS = offset_of(request_dtype, "instrument")
 _UPDATE_FIELDS = 8
-_MAX_TICK = 1 << 53
 
 
 @inline
@@ -166,7 +166,8 @@ def _is_sane(r):
     """What a session's own checks let through; another writer's nonsense does not reach the engine."""
     if r.kind == CANCELED:
         return True
-    if not (r.qty > 0.0 and r.qty < 1e300) or r.price_tick > _MAX_TICK or r.price_tick < -_MAX_TICK:
+    # A session refuses an order of nothing, and of `LOTS_MAX` and more; lots are not known here.
+    if not (r.qty > 0.0 and is_qty(r.qty) and is_tick(r.price_tick)):
         return False
     if r.kind == REPLACED:
         return True

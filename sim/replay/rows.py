@@ -2,11 +2,14 @@
 
 # pyright: basic
 
-from hftd.channel.layout import LINK_MARKET_CURSOR, MARKET_CAPACITY, MARKET_TAIL, MAX_ROWS, ROW_BYTES
+from hftd.book import book_at
+from hftd.channel.layout import LINK_MARKET_CURSOR, MARKET_CAPACITY, MARKET_TAIL, MAX_ROWS
 from hftd.channel.messages import feed_length, write_feed_header
 from hftd.channel.ring import market_claim, market_commit, market_count_rows, market_need, next_stamp
 from hftd.jit import inline
-from hftd.native import call_code, copy_bytes, load_acquire, load_f64, load_i64, store_i64
+from hftd.native import call_code, copy_bytes, load_acquire, load_i64, store_i64
+from hftd.row_access import ev_of, local_ts_of, px_of, qty_of, set_local_ts
+from hftd.rows import ROW_BYTES, Address, Ns
 from hftd.types import (
     ADD_ORDER_EVENT,
     DEPTH_EVENT,
@@ -19,22 +22,21 @@ from hftd.types import (
     MODIFY_ORDER_EVENT,
     TRADE_EVENT,
 )
+from sim.engine.exchange import BOOK
 from sim.engine.layout import (
     KINDS_OF_LEVELS,
     NEVER,
-    PREPARE_NEGATIVE_QTY,
     PREPARE_NO_TIME,
-    PREPARE_NOT_FINITE,
     PREPARE_OK,
     PREPARE_UNSORTED,
 )
-from sim.engine.prepare import is_time, stream_at
-from sim.engine.run import STREAM_BYTES, engine_at
-from sim.replay.layout import BOT_BYTES, EV, LOCAL_TS, PX, QTY, bot_at, play_at
+from sim.engine.prepare import is_time_shifted, stream_at, what_is_wrong
+from sim.engine.run import STREAM_BYTES, engine_at, exchange_address
+from sim.replay.layout import BOT_BYTES, bot_at, play_at
 
 
 @inline
-def _is_looked_at(ev, kinds):
+def _is_looked_at(ev: int, kinds: int) -> bool:
     """Whether a row's price and quantity must be sound and the exchange's side does not look at them."""
     kind = ev & KIND_MASK
     if kinds != KINDS_OF_LEVELS and kind == TRADE_EVENT:
@@ -48,20 +50,20 @@ def _is_looked_at(ev, kinds):
 
 
 @inline
-def _what_is_wrong(row, kinds):
+def _what_is_wrong(row: Address, kinds: int, tick_size: float) -> int:
     """The PREPARE_* code of a row that only the local side sees; the exchange's side looks at the others itself."""
-    if _is_looked_at(load_i64(row + EV), kinds):
-        px = load_f64(row + PX)
-        qty = load_f64(row + QTY)
-        if px - px != 0.0 or qty - qty != 0.0:
-            return PREPARE_NOT_FINITE
-        if qty < 0.0:
-            return PREPARE_NEGATIVE_QTY
+    if _is_looked_at(ev_of(row), kinds):
+        return what_is_wrong(px_of(row) / tick_size, qty_of(row))
     return PREPARE_OK
 
 
 @inline
-def next_local_ts(engine, asset_no):
+def _tick_size(engine: Address, asset_no: int) -> float:
+    return book_at(exchange_address(engine, asset_no) + BOOK).tick_size
+
+
+@inline
+def next_local_ts(engine: Address, asset_no: int) -> Ns:
     """When the bots see the next row of an asset; NEVER at the end. Opens files, and steps over others' rows."""
     e = engine_at(engine)
     s = stream_at(e.locals + asset_no * STREAM_BYTES)
@@ -70,13 +72,15 @@ def next_local_ts(engine, asset_no):
     while True:
         row = s.row
         end = s.rows_end
-        while row < end and (load_i64(row + EV) & LOCAL_EVENT) == 0:
+        while row < end and (ev_of(row) & LOCAL_EVENT) == 0:
             row += ROW_BYTES
         s.row = row
         if row < end:
-            s.next_ts = load_i64(row + LOCAL_TS) + s.offset_ns
-            wrong = PREPARE_UNSORTED if s.next_ts < s.last_ts else _what_is_wrong(row, s.kinds)
-            if not is_time(load_i64(row + LOCAL_TS), s.offset_ns):
+            s.next_ts = local_ts_of(row) + s.offset_ns
+            wrong = _what_is_wrong(row, s.kinds, _tick_size(engine, asset_no))
+            if s.next_ts < s.last_ts:
+                wrong = PREPARE_UNSORTED
+            if not is_time_shifted(local_ts_of(row), s.offset_ns):
                 wrong = PREPARE_NO_TIME
             if wrong != PREPARE_OK:
                 s.error = wrong
@@ -94,7 +98,7 @@ def next_local_ts(engine, asset_no):
 
 
 @inline
-def _count_rows(stream, limit_ns):
+def _count_rows(stream: Address, tick_size: float, limit_ns: Ns) -> tuple[int, int]:
     """How many of the next rows (at most a message's) are seen by then: (rows to publish, raw rows they span)."""
     s = stream_at(stream)
     row = s.row
@@ -104,17 +108,17 @@ def _count_rows(stream, limit_ns):
     last_ts = s.last_ts
     count = 0
     while row < end and count < MAX_ROWS:
-        ev = load_i64(row + EV)
+        ev = ev_of(row)
         if (ev & LOCAL_EVENT) != 0:
-            ts = load_i64(row + LOCAL_TS) + shift_ns
+            ts = local_ts_of(row) + shift_ns
             # A row that is wrong is left where it is: it stops the run when it is next.
             if (
                 ts > limit_ns
                 or ts < last_ts
-                or not is_time(ts - shift_ns, shift_ns)
+                or not is_time_shifted(ts - shift_ns, shift_ns)
                 or (
                     ((ev & EXCH_EVENT) == 0 or kinds != KINDS_OF_LEVELS)
-                    and _what_is_wrong(row, kinds) != PREPARE_OK
+                    and _what_is_wrong(row, kinds, tick_size) != PREPARE_OK
                 )
             ):
                 break
@@ -125,19 +129,19 @@ def _count_rows(stream, limit_ns):
 
 
 @inline
-def _copy_rows(stream, target, span):
+def _copy_rows(stream: Address, target: Address, span: int) -> None:
     """Copy the local side's rows of a span, on the bot's clock, and go behind them."""
     s = stream_at(stream)
     row = s.row
     shift_ns = s.offset_ns
     run = row
     for _ in range(span):
-        if (load_i64(row + EV) & LOCAL_EVENT) == 0:
+        if (ev_of(row) & LOCAL_EVENT) == 0:
             copy_bytes(target, run, row - run)
             target += row - run
             run = row + ROW_BYTES
         else:
-            s.last_ts = load_i64(row + LOCAL_TS) + shift_ns
+            s.last_ts = local_ts_of(row) + shift_ns
         row += ROW_BYTES
     copy_bytes(target, run, row - run)
     s.row = row
@@ -145,14 +149,14 @@ def _copy_rows(stream, target, span):
 
 
 @inline
-def _shift_rows(target, count, shift_ns):
+def _shift_rows(target: Address, count: int, shift_ns: Ns) -> None:
     for i in range(count):
-        address = target + i * ROW_BYTES + LOCAL_TS
-        store_i64(address, load_i64(address) + shift_ns)
+        row = target + i * ROW_BYTES
+        set_local_ts(row, local_ts_of(row) + shift_ns)
 
 
 @inline
-def _has_room(play, channel_no, need):
+def _has_room(play: Address, channel_no: int, need: int) -> bool:
     """Whether so many bytes can be published without passing the slowest bot."""
     p = play_at(play)
     ring = load_i64(p.rings + 8 * channel_no)
@@ -183,18 +187,19 @@ def _has_room(play, channel_no, need):
 
 
 @inline
-def publish_rows(play, asset_no, limit_ns):
+def publish_rows(play: Address, asset_no: int, limit_ns: Ns) -> bool:
     """Publish an asset's rows up to then. Returns whether all are; if not, a bot must read first."""
     p = play_at(play)
     engine = p.engine
     stream = engine_at(engine).locals + asset_no * STREAM_BYTES
+    tick_size = _tick_size(engine, asset_no)
     channel_no = load_i64(p.asset_channels + 8 * asset_no)
     ring = load_i64(p.rings + 8 * channel_no)
     while True:
         ts = next_local_ts(engine, asset_no)
         if ts > limit_ns or ts == NEVER:
             return True
-        count, span = _count_rows(stream, limit_ns)
+        count, span = _count_rows(stream, tick_size, limit_ns)
         length = feed_length(asset_no, count)
         if not _has_room(play, channel_no, market_need(ring, length)):
             return False

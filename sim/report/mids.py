@@ -14,9 +14,11 @@ from hftd.book import book_at
 from hftd.errors import DataError
 from hftd.feed import apply_book_row, load_book
 from hftd.jit import kernel
-from hftd.layout import book_dtype, offset_of
+from hftd.layout import book_dtype
 from hftd.local import AssetSpec, fill_book, fill_market_orders
 from hftd.native import load_i64, store_f64
+from hftd.row_access import ev_of, exch_ts_of
+from hftd.rows import ROW_BYTES
 from hftd.types import (
     ADD_ORDER_EVENT,
     CANCEL_ORDER_EVENT,
@@ -26,7 +28,6 @@ from hftd.types import (
     INVALID_MIN,
     KIND_MASK,
     MODIFY_ORDER_EVENT,
-    event_dtype,
 )
 from sim.archive import find_no_level, read_events
 from sim.archive.stream import EventReader
@@ -35,9 +36,6 @@ from sim.fuse import ArchiveFuser
 Progress = Callable[[float, float], None]
 """Called with how much is done and how much there is."""
 
-_EV: Final = offset_of(event_dtype, "ev")
-_EXCH_TS: Final = offset_of(event_dtype, "exch_ts")
-_ROW: Final = event_dtype.itemsize
 _ORDER_KINDS: Final = (ADD_ORDER_EVENT, CANCEL_ORDER_EVENT, MODIFY_ORDER_EVENT)
 _LATEST: Final = np.iinfo(np.int64).max
 
@@ -64,8 +62,8 @@ def follow_mids(book, rows, row_count, times, time_count, done, mids):
     b = book_at(book)
     row = rows
     for _ in range(row_count):
-        if (load_i64(row + _EV) & EXCH_EVENT) != 0:
-            now_ns = load_i64(row + _EXCH_TS)
+        if (ev_of(row) & EXCH_EVENT) != 0:
+            now_ns = exch_ts_of(row)
             while done < time_count and load_i64(times + 8 * done) < now_ns:
                 mid = np.nan
                 if b.best_bid_tick != INVALID_MIN and b.best_ask_tick != INVALID_MAX:
@@ -75,7 +73,7 @@ def follow_mids(book, rows, row_count, times, time_count, done, mids):
             if done == time_count:
                 return done
             apply_book_row(book, row)
-        row += _ROW
+        row += ROW_BYTES
     return done
 
 
@@ -114,7 +112,7 @@ def mids_from_archives(
     wanted = np.ascontiguousarray(times.reshape(-1)[order])
     found = np.full(len(wanted), np.nan)
     if len(wanted):
-        snapshot = None if initial_snapshot is None else _snapshot(initial_snapshot)
+        snapshot = None if initial_snapshot is None else _snapshot(initial_snapshot, tick_size)
         fuser = ArchiveFuser(tick_size, lot_size, snapshot) if fuse_bbo else None
         arena = Arena()
         book = arena.records(book_dtype, 1)
@@ -158,9 +156,9 @@ def _blocks(files: Sequence[Path | str], fuser: ArchiveFuser | None) -> Iterator
                 yield rows, number + read / max(reader.count, read)
 
 
-def _snapshot(file: Path | str) -> NDArray[Any]:
+def _snapshot(file: Path | str, tick_size: float) -> NDArray[Any]:
     rows = read_events(Path(file))
-    wrong = find_no_level(rows)
+    wrong = find_no_level(rows, tick_size)
     if wrong is not None:
         raise DataError(
             f"row {wrong} of the initial snapshot has a price or quantity that can't be", where=str(file)

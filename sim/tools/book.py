@@ -15,6 +15,8 @@ from hftd.jit import kernel
 from hftd.layout import book_dtype
 from hftd.local import AssetSpec, fill_book, fill_market_orders, left_out_of_market_orders, market_orders
 from hftd.native import load_f64, load_i64, store_i64
+from hftd.row_access import ev_of, is_sound, is_time, px_of, qty_of
+from hftd.rows import EXCH_TS, LOCAL_TS, ROW_BYTES
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY,
@@ -31,13 +33,12 @@ from hftd.types import (
 )
 from hftd.views import level_dtype, view
 from sim.archive.check import find_no_level
-from sim.checks.rows import MAX_TS, is_priced, is_sound
+from sim.checks.rows import is_priced
 
 END: Final = (1 << 63) - 1
-_ROW: Final = 64
 _BOTH: Final = EXCH_EVENT | LOCAL_EVENT
 _UNSORTED, _NO_TIME, _VALUE = 1, 2, 3
-_CLOCKS: Final = {"local": (LOCAL_EVENT, 16), "exch": (EXCH_EVENT, 8)}
+_CLOCKS: Final = {"local": (LOCAL_EVENT, LOCAL_TS), "exch": (EXCH_EVENT, EXCH_TS)}
 
 
 @kernel("int64(int64, int64, int64, int64, int64, int64, int64)")
@@ -54,17 +55,17 @@ def _follow(book, tick_size_at, rows, count, clock, until, found):
     tick_size = load_f64(tick_size_at)
     last = load_i64(found)
     for number in range(count):
-        row = rows + number * _ROW
-        ev = load_i64(row)
+        row = rows + number * ROW_BYTES
+        ev = ev_of(row)
         if ev & flag == 0:
             continue
         ts = load_i64(row + ts_at)
         wrong = 0
-        if ts > MAX_TS or ts < -MAX_TS:
+        if not is_time(ts):
             wrong = _NO_TIME
         elif ts < last:
             wrong = _UNSORTED
-        elif is_priced(ev & KIND_MASK) and not is_sound(load_f64(row + 24), load_f64(row + 32), tick_size):
+        elif is_priced(ev & KIND_MASK) and not is_sound(px_of(row) / tick_size, qty_of(row)):
             wrong = _VALUE
         if wrong != 0:
             store_i64(found + 8, wrong)
@@ -125,7 +126,7 @@ class ArchiveBook:
                 where=where,
                 hint="give rows of added orders (kind 10), the first in each queue first",
             )
-        wrong = find_no_level(rows)
+        wrong = find_no_level(rows, self._spec.tick_size)
         if wrong is not None:
             px, qty = rows["px"][wrong], rows["qty"][wrong]
             raise DataError(f"row {wrong:,} (px {px}, qty {qty}) can't be a level", where=where)

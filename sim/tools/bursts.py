@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from hftd.jit import kernel
 from hftd.native import load_i64, store_i64
+from hftd.row_access import ev_of, local_ts_of
+from hftd.rows import ROW_BYTES
 from hftd.types import KIND_MASK, LOCAL_EVENT, TRADE_EVENT
 
 WIDTHS_NS: Final = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
-_ROW: Final = 64
 _STATE: Final = 8
 
 
@@ -38,11 +39,11 @@ def _count(state, width_ns, rows, count):
     """`state`: stretch, rows and trades in it, and the most rows, trades and the stretch of the former."""
     stretch, found, trades = load_i64(state), load_i64(state + 8), load_i64(state + 16)
     most, most_trades, at = load_i64(state + 24), load_i64(state + 32), load_i64(state + 40)
-    for row in range(rows, rows + count * _ROW, _ROW):
-        ev = load_i64(row)
+    for row in range(rows, rows + count * ROW_BYTES, ROW_BYTES):
+        ev = ev_of(row)
         if ev & LOCAL_EVENT == 0:
             continue
-        now = load_i64(row + 16) // width_ns
+        now = local_ts_of(row) // width_ns
         if now != stretch:
             stretch, found, trades = now, 0, 0
         found += 1

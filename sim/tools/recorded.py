@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.errors import DataError, UsageError
+from hftd.rows import TS_MAX
 from hftd.runfile import read_run
 from hftd.types import latency_dtype
 from sim.archive import read_latencies
 from sim.tools.kinds import RUN, kind_of
 from sim.tools.latencies import LatencyReport, check_output, describe, write_latencies
 
-_MAX_TS: Final = (1 << 62) - 1
 _LONG_NS: Final = 60_000_000_000
 _FEW: Final = 0.1
 
@@ -90,7 +90,7 @@ def _of_run(file: Path | str, asset_no: int | None) -> NDArray[np.void]:
 def _put_right(rows: NDArray[np.void]) -> tuple[NDArray[np.void], dict[str, int]]:
     changed: dict[str, int] = {}
     names = ("req_ts", "exch_ts", "resp_ts")
-    possible = np.logical_and.reduce([np.abs(rows[name].astype(np.float64)) < _MAX_TS for name in names])
+    possible = np.logical_and.reduce([np.abs(rows[name].astype(np.float64)) < TS_MAX for name in names])
     possible &= (rows["req_ts"] > 0) & (rows["resp_ts"] >= rows["req_ts"])
     changed["dropped: an answer before its request, or a time that is none"] = int((~possible).sum())
     rows = np.unique(rows[possible])

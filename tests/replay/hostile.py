@@ -80,6 +80,7 @@ ATTACKS: dict[str, Callable[[Bot], None]] = {
     "no quantity": submit(qty=float("nan")),
     "less than nothing": submit(qty=-1.0),
     "a price that is none": submit(price_tick=-(1 << 62)),
+    "the first price that is no tick": submit(price_tick=1 << 53),
     "a time long ago": submit(local_ts=-5),
     "a time to come": submit(local_ts=1 << 62),
 }

@@ -24,12 +24,11 @@ from msgspec import field
 
 from daemon.session.errors import DECODE_ERRORS, WireError
 from daemon.session.facts import ControlReply, UnknownEvent
+from hftd.rows import BEST_ASK, BEST_BID
 from hftd.types import BUY_EVENT, DEPTH_BBO_EVENT, SELL_EVENT
 
-BEST_BID: Final = 103
-BEST_ASK: Final = 104
-"""User events of best prices, as `hftd convert --book-ticker` writes them."""
 AS_EVENTS: Final = (BEST_BID, BEST_ASK)
+"""Best prices as user events, as `hftd convert --book-ticker` writes them."""
 TO_BE_FUSED: Final = (DEPTH_BBO_EVENT | BUY_EVENT, DEPTH_BBO_EVENT | SELL_EVENT)
 
 # Beyond these a number is nonsense, and must not get into 64 bits of nanoseconds.

@@ -116,7 +116,15 @@ def test_in_plain_python_a_duration_that_is_none_is_refused_and_an_endless_one_r
 
 @pytest.mark.parametrize(
     ("px", "qty"),
-    [(float("nan"), 1.0), (float("inf"), 1.0), (98.0, float("nan")), (98.0, float("inf")), (98.0, -1.0)],
+    [
+        (float("nan"), 1.0),
+        (float("inf"), 1.0),
+        (1e17, 1.0),
+        (98.0, float("nan")),
+        (98.0, float("inf")),
+        (98.0, 1e300),
+        (98.0, -1.0),
+    ],
 )
 def test_a_snapshot_with_what_can_be_no_level_is_refused_with_the_row(px, qty):
     snapshot = rows(*levels(), ("bid", 0, px, qty))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon.venues.binancefutures import wire as venue_wire
+from hftd.rows import BEST_ASK, BEST_BID
 from hftd.types import (
     BUY_EVENT,
     DEPTH_BBO_EVENT,
@@ -18,7 +18,6 @@ from hftd.types import (
     event_dtype,
 )
 from sim.convert import Options, convert
-from sim.convert import binancefutures as converter
 from sim.fuse import FuseMarketDepth
 from tests.venues.binancefutures.market_client import connected
 from tests.venues.binancefutures.market_server import MarketServer
@@ -118,7 +117,7 @@ async def test_best_prices_are_fused_into_the_book_as_in_a_backtest(messages, at
     rows = await published(messages, at, "fused")
     archive = converted(as_applied(messages, at), tmp_path, book_ticker=True)
     kinds = archive["ev"] & np.uint64(KIND_MASK)
-    for kind, side in ((venue_wire.BEST_BID, BUY_EVENT), (venue_wire.BEST_ASK, SELL_EVENT)):
+    for kind, side in ((BEST_BID, BUY_EVENT), (BEST_ASK, SELL_EVENT)):
         flags = np.uint64(EXCH_EVENT | LOCAL_EVENT | DEPTH_BBO_EVENT | side)
         archive["ev"][kinds == kind] = flags
     fuser = FuseMarketDepth(0.1, 0.001)
@@ -132,7 +131,3 @@ async def test_best_prices_are_fused_into_the_book_as_in_a_backtest(messages, at
         parts += [fuser.fused_events[used:].copy(), archive[stop : stop + 1]]
         start = stop + 1
     assert_equal(rows, np.concatenate(parts))
-
-
-def test_user_events_of_best_prices_have_the_converters_numbers():
-    assert (venue_wire.BEST_BID, venue_wire.BEST_ASK) == (converter.BEST_BID, converter.BEST_ASK)
