@@ -86,7 +86,7 @@ CLOCK_USERS = {
         "daemon/connector/bots.py",
         "daemon/connector/clock_watch.py",
         "daemon/venues/binancefutures/session.py",
-        "sim/exchange/local.py",
+        "sim/exchange/server.py",
         "sim/prepared/known.py",
     ),
     # Blocks its thread: nowhere in what has an event loop.

@@ -271,7 +271,7 @@ async def test_in_a_storm_what_the_exchange_says_in_the_end_is_what_it_did():
                 continue
         assert sum(exchange.chaos.counters.values()) > 50
         exchange.set_chaos(ChaosSection())
-        exchange.venue.gate.unban()
+        exchange.core.limits.unban()
         truth = client.truth()
         assert len(truth["trades"]) > 100
         trades = await client.good("GET", "v1/userTrades", symbol="BTCUSDT", limit=1000)

@@ -12,8 +12,8 @@ import pytest
 
 from hftd.config import load
 from hftd.errors import ConfigError, DataError
-from sim.exchange.config import ExchangeConfig
-from sim.exchange.local import LocalExchange
+from sim.exchange.binancefutures.venue import BinanceConfig, BinanceFutures
+from sim.exchange.server import LocalExchange
 from tests.exchange.client import config
 from tests.laws import ROOT
 
@@ -21,7 +21,7 @@ ORIGINAL = ROOT / "configs" / "exchange.toml"
 
 
 def test_the_configuration_of_the_project_is_good():
-    settings = load(ORIGINAL, ExchangeConfig)
+    settings = load(ORIGINAL, BinanceConfig)
     assert settings.exchange.host == "127.0.0.1"
     assert not any(
         value
@@ -55,12 +55,12 @@ def test_a_mistake_is_said_with_its_key(tmp_path: Path, before: str, after: str,
     assert before in text
     path.write_text(text.replace(before, after, 1))
     with pytest.raises(ConfigError, match=said):
-        load(path, ExchangeConfig)
+        load(path, BinanceConfig)
 
 
 async def test_a_day_that_is_not_there_is_said(tmp_path: Path):
     with pytest.raises(DataError, match="no file for the day"):
-        LocalExchange(config(), base=tmp_path, dates=["20240808"])
+        LocalExchange(BinanceFutures, config(), base=tmp_path, dates=["20240808"])
 
 
 def test_the_command_serves_until_it_is_interrupted(tmp_path: Path):

@@ -9,7 +9,7 @@ from daemon.orders.machine import Order
 from daemon.orders.messages import CONFIRMED, Command, Execution, Outcome, Place, Report, Withdraw
 from daemon.venues.binancefutures.instruments import read_exchange_info, steps_of
 from hftd.constants import CANCELED
-from sim.exchange.binancefutures.market_queries import exchange_info
+from sim.exchange.binancefutures.queries import exchange_info
 from tests.soak.trader import DyingJournal, Trader
 
 
@@ -139,7 +139,7 @@ class WritesInNewSteps(Trader):
     """When the exchange's steps change, requests are written in the new ones, and orders are kept in the old."""
 
     def _describe(self) -> None:
-        info = exchange_info(self.exchange.venue, None, {})  # type: ignore[arg-type]
+        info = exchange_info(self.exchange.core, None, {})  # type: ignore[arg-type]
         self.steps.update(steps_of(read_exchange_info(msgspec.json.encode(info)).instruments))
 
 

@@ -14,6 +14,7 @@ from daemon.venues.binancefutures.signing import make_signer
 from daemon.venues.binancefutures.trading import Trading
 from daemon.venues.binancefutures.trading_config import TradingConfig
 from hftd import constants as c
+from sim.exchange.binancefutures.venue import BinanceFutures
 from sim.exchange.chaos_config import ChaosSection
 from sim.exchange.config import (
     AccountSection,
@@ -24,7 +25,7 @@ from sim.exchange.config import (
     ServerSection,
     SymbolSection,
 )
-from sim.exchange.local import LocalExchange
+from sim.exchange.server import LocalExchange
 
 from .conftest import API_KEY, SECRET
 from .scripted import Core, until
@@ -49,6 +50,7 @@ async def exchange_and_trading(*, pem="", chaos=None, limits=None, server=None, 
             "public_key": public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         }
     exchange = LocalExchange(
+        BinanceFutures,
         ExchangeConfig(
             symbols=[SymbolSection(symbol="BTCUSDT", tick_size="0.10", lot_size="0.001")],
             accounts=[AccountSection(name="a", api_key=API_KEY, **account)],
@@ -57,14 +59,14 @@ async def exchange_and_trading(*, pem="", chaos=None, limits=None, server=None, 
             ),
             exchange=server or ServerSection(),
             limits=limits or LimitsSection(),
-        )
+        ),
     )
     core = Core()
     settings = {"backoff_s": 0.01, "backoff_max_s": 0.1, "send": SendLimits(reply_timeout_s=1.0)} | config
     async with exchange, aiohttp.ClientSession() as session:
         trading = Trading(
             TradingConfig(
-                exchange.rest_url, exchange.ws_api_url, f"{exchange.stream_url}/private", **settings
+                exchange.rest_url, exchange.urls["ws_api"], f"{exchange.stream_url}/private", **settings
             ),
             make_signer(API_KEY, pem or SECRET),
             session,

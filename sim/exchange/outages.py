@@ -1,12 +1,13 @@
 """Endpoints that fail while the others work: errors, pages of a gateway, answers that are slow, old or lost."""
 
 import fnmatch
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from sim.exchange.binancefutures.errors import ApiError
 from sim.exchange.chaos import Chaos
+from sim.exchange.refusals import RefusedError, Why
 
 Kind = Literal["error", "html", "slow", "stale", "lost"]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -21,22 +22,6 @@ PAGE: Final = (
 )
 """What stands before the exchange says this in its stead."""
 
-# What chaos lets fail, and how.
-_ENDPOINTS: Final = (
-    "GET /fapi/*/openOrders",
-    "GET /fapi/*/userTrades",
-    "GET /fapi/*/positionRisk",
-    "GET /fapi/*/order",
-    "GET /fapi/*/exchangeInfo",
-    "GET /fapi/*/depth",
-    "GET /fapi/*/time",
-    "GET *",
-    "* /fapi/*/listenKey",
-    "* /fapi/*/countdownCancelAll",
-    "order.status",
-    "order.cancel",
-    "order.modify",
-)
 _KINDS: Final = ("error", "error", "html", "page", "slow", "stale", "lost")
 
 
@@ -44,14 +29,14 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True):
     """One endpoint, and how it fails.
 
     Attributes:
-        path: A pattern of `GET /fapi/v1/openOrders` or of the WebSocket API's `order.place`; `*` is anything.
+        path: A pattern of a request's name: its method and path, or as a WebSocket names it; `*` is anything.
         kind: `error`: refused, and not done; `html`: a gateway's page with `status`; `slow`: done `ms` later; `stale`:
             what was answered first is answered again; `lost`: done, and never answered.
         seconds: How long; 0: until it is mended.
         times: How often; 0: always.
         share: Of the requests.
         status: HTTP's.
-        code: The exchange's.
+        code: The exchange's; 0: that of a service that is not available.
         msg: Its words.
         ms: How much slower.
         params: The parameters that a request must have, as text: `symbol=BTCUSDT&type=MARKET`.
@@ -63,8 +48,8 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True):
     times: Annotated[int, msgspec.Meta(ge=0)] = 0
     share: _Share = 1.0
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 503
-    code: int = -1000
-    msg: str = "Service Unavailable."
+    code: int = 0
+    msg: str = ""
     ms: Annotated[float, msgspec.Meta(ge=0, le=600_000)] = 1000.0
     params: str = ""
     until_ms: int = 0
@@ -95,9 +80,11 @@ class Outages:
 
     Args:
         chaos: Lets some fail now and then.
+        endpoints: Patterns of those.
     """
 
-    def __init__(self, chaos: Chaos) -> None:
+    def __init__(self, chaos: Chaos, endpoints: Sequence[str]) -> None:
+        self._endpoints = endpoints
         self.rules: list[Rule] = []
         self._chaos = chaos
         self._now_ms = 0
@@ -133,7 +120,7 @@ class Outages:
             self._chaos.count("outages")
             self.add(
                 Rule(
-                    chosen.choice(_ENDPOINTS),
+                    chosen.choice(self._endpoints),
                     "html" if kind == "page" else kind,
                     seconds=min(for_s, 10.0 * self._chaos.settings.outage_for_s),
                     status=200 if kind == "page" else chosen.choice((500, 502, 503, 504)),
@@ -166,11 +153,11 @@ def refuse(rule: Rule) -> None:
     """Raise what a rule says, if it lets a request fail before it is done.
 
     Raises:
-        ApiError: It is refused.
+        RefusedError: It is refused.
         PageError: It is answered by something else.
     """
     if rule.kind == "error":
-        headers = {"Retry-After": "1"} if rule.status in (418, 429) else None
-        raise ApiError(rule.code, rule.msg, rule.status, headers)
+        retry = {"retry_s": 1} if rule.status in (418, 429) else {}
+        raise RefusedError(Why.OTHER, code=rule.code, msg=rule.msg, status=rule.status, **retry)
     if rule.kind == "html":
         raise PageError(rule.status)
