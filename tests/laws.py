@@ -75,7 +75,7 @@ CLOCK_USERS = {
     "boot_ns": ("hftd/bot/", "daemon/connector/"),
     "lasting_ns": ("hftd/bot/local_time.py",),
     # What order management lives by, and what is compared with the exchange's time once the offset is added.
-    "running_ns": ("daemon/connector/", "daemon/venues/", "sim/exchange/clock.py"),
+    "running_ns": ("daemon/connector/", "daemon/venues/", "sim/exchange/playback/clock.py"),
     # Stamps of what is seen and sent.
     "stamp_ns": ("hftd/bot/", "daemon/venues/"),
     "LOCAL_LAG": ("hftd/bot/local_time.py",),

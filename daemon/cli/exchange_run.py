@@ -8,7 +8,7 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from sim.exchange.chaos_config import storm
+from sim.exchange.chaos import storm
 from sim.exchange.config import ExchangeConfig, GenerateSection
 from sim.exchange.server import LocalExchange
 from sim.exchange.venue import LocalVenue

@@ -11,11 +11,11 @@ from aiohttp import web
 
 from hftd.errors import HftdError, UsageError
 from sim.exchange.accounts import Account
-from sim.exchange.chaos_config import ChaosSection, storm
+from sim.exchange.chaos import ChaosSection, storm
 from sim.exchange.config import LimitsSection
 from sim.exchange.instruments import MONEY_DIGITS, parse
 from sim.exchange.limits import LOOPBACK
-from sim.exchange.outages import Rule
+from sim.exchange.mishaps import Rule
 from sim.exchange.refusals import RefusedError
 
 if TYPE_CHECKING:

@@ -13,18 +13,16 @@ from sim.asset import AssetModel
 from sim.exchange.accounts import Account
 from sim.exchange.auth import Authentication
 from sim.exchange.chaos import Chaos
-from sim.exchange.clock import ExchangeClock
 from sim.exchange.config import ExchangeConfig
-from sim.exchange.feed import Feed
 from sim.exchange.instruments import Instrument
 from sim.exchange.limits import Limits
-from sim.exchange.market import Market
 from sim.exchange.matching import Matching
-from sim.exchange.mishaps import SETTLEMENT, Mishaps
-from sim.exchange.outages import Outages
-from sim.exchange.source import models_of
-from sim.exchange.streams import USER, Streams, UserStreams
-from sim.exchange.tape import Message
+from sim.exchange.mishaps import SETTLEMENT, Mishaps, Outages
+from sim.exchange.playback.clock import ExchangeClock
+from sim.exchange.playback.market import Market
+from sim.exchange.playback.source import models_of
+from sim.exchange.playback.tape import Message
+from sim.exchange.streams import USER, Feed, Streams, UserStreams
 from sim.exchange.venue import LocalVenue
 
 _IDS_START = 5_123_107_831_900

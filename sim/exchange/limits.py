@@ -3,8 +3,8 @@
 from typing import Final
 
 from sim.exchange.accounts import Account
-from sim.exchange.clock import ExchangeClock
 from sim.exchange.config import LimitsSection
+from sim.exchange.playback.clock import ExchangeClock
 from sim.exchange.refusals import RefusedError, Why
 
 TEN_SECONDS_MS: Final = 10_000

@@ -2,7 +2,7 @@
 
 from sim.exchange.accounts import Account, NewOrder, Order
 from sim.exchange.instruments import Instrument
-from sim.exchange.market import Market
+from sim.exchange.playback.market import Market
 from sim.exchange.refusals import RefusedError, Why
 
 

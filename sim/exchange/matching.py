@@ -6,10 +6,10 @@ from typing import Final, NamedTuple, Protocol
 
 from hftd.types import EXPIRED, FOK, GTC, GTX, IOC, LIMIT, MARKET
 from sim.exchange.accounts import Account, NewOrder, Order, Position, Trade
-from sim.exchange.clock import ExchangeClock
 from sim.exchange.instruments import ALL_ORDERS, Instrument
 from sim.exchange.margin import check_band, check_margin, check_match, crosses, own_orders_met
-from sim.exchange.market import Market, Update
+from sim.exchange.playback.clock import ExchangeClock
+from sim.exchange.playback.market import Market, Update
 from sim.exchange.refusals import RefusedError, Why
 
 _ENGINE_TIF: Final = {"GTC": GTC, "GTD": GTC, "GTX": GTX, "FOK": FOK, "IOC": IOC}

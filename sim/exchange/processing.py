@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sim.exchange.accounts import Account, Request
 from sim.exchange.auth import Stamp
-from sim.exchange.outages import refuse
+from sim.exchange.mishaps import refuse
 from sim.exchange.refusals import RefusedError, Why
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from hftd.clock import monotonic_ns, wall_ns
 from hftd.errors import HftdError, UsageError
-from sim.exchange.chaos_config import ChaosSection
-from sim.exchange.clock import ExchangeClock
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import ExchangeConfig
 from sim.exchange.connection import Connection
 from sim.exchange.control import ControlServer
 from sim.exchange.core import Exchange
-from sim.exchange.outages import PAGE, PageError
+from sim.exchange.mishaps import PAGE, PageError
+from sim.exchange.playback.clock import ExchangeClock
 from sim.exchange.processing import ReplyLostError
 from sim.exchange.venue import HttpRequest, LocalVenue
 

@@ -13,7 +13,7 @@ import aiohttp
 from numpy.typing import NDArray
 
 from sim.exchange.binancefutures.venue import BinanceFutures, BinanceServer
-from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import (
     AccountSection,
     ExchangeConfig,

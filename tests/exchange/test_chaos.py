@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from sim.exchange.chaos_config import ChaosSection, storm
+from sim.exchange.chaos import ChaosSection, storm
 from sim.exchange.config import LatencySection
 from tests.exchange.client import Client, at, config, market, running
 

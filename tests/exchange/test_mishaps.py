@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from sim.exchange.binancefutures.venue import BinanceFutures
-from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import ExchangeConfig
 from sim.exchange.server import LocalExchange
 from tests.exchange.client import ACCOUNTS, KEY, SYMBOL, Client, at, config, market, running

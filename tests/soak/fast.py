@@ -32,10 +32,9 @@ from hftd.constants import (
     REASON_FORGOTTEN,
 )
 from hftd.types import event_dtype
-from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import LatencySection
-from sim.exchange.mishaps import STEPS
-from sim.exchange.outages import Rule
+from sim.exchange.mishaps import STEPS, Rule
 from sim.generate import MarketInstrument, generate_day
 from tests.orders.world import LocalOrder
 from tests.soak.books import (

@@ -36,7 +36,7 @@ from hftd.clock import monotonic_ns
 from hftd.errors import HftdError
 from sim.exchange.binancefutures.queries import exchange_info
 from sim.exchange.binancefutures.venue import BinanceFutures
-from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import (
     AccountSection,
     ExchangeConfig,
@@ -47,7 +47,7 @@ from sim.exchange.config import (
     ServerSection,
     SymbolSection,
 )
-from sim.exchange.outages import Rule
+from sim.exchange.mishaps import Rule
 from sim.exchange.server import LocalExchange
 from tests.soak import children
 from tests.soak.books import MONEY, Faults, Step, Truth, compare_journal, compare_manager

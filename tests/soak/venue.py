@@ -17,8 +17,7 @@ from sim.exchange.binancefutures import api
 from sim.exchange.binancefutures.errors import error_of, refusal
 from sim.exchange.binancefutures.venue import BinanceFutures
 from sim.exchange.binancefutures.wsapi import Session, WsApi
-from sim.exchange.chaos_config import ChaosSection
-from sim.exchange.clock import ExchangeClock
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import (
     AccountSection,
     ExchangeConfig,
@@ -28,7 +27,8 @@ from sim.exchange.config import (
     SymbolSection,
 )
 from sim.exchange.connection import Tasks
-from sim.exchange.outages import PAGE, PageError
+from sim.exchange.mishaps import PAGE, PageError
+from sim.exchange.playback.clock import ExchangeClock
 from sim.exchange.processing import ReplyLostError, perform
 from sim.exchange.refusals import RefusedError
 from sim.exchange.streams import Listener

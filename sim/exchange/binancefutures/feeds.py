@@ -7,12 +7,12 @@ Of an event with the ids U..u, a best bid or ask that came with it has an id ins
 import random
 from typing import Any, Final
 
-from sim.exchange.clock import MS, ExchangeClock
 from sim.exchange.core import Exchange
-from sim.exchange.feed import Collected, Feed
 from sim.exchange.instruments import Instrument
-from sim.exchange.market import Market
-from sim.exchange.tape import Level
+from sim.exchange.playback.clock import MS, ExchangeClock
+from sim.exchange.playback.market import Market
+from sim.exchange.playback.tape import Level
+from sim.exchange.streams import Collected, Feed
 
 SPEEDS_MS: Final = (100, 250, 500)
 _STALE_MS: Final = 2000

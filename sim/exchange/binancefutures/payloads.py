@@ -286,9 +286,9 @@ _OF_ACCOUNT: Final = (
 )
 
 
-def instrument_query(i: Instrument) -> dict[str, Any]:
+def instrument_query(instrument: Instrument) -> dict[str, Any]:
     """An instrument as exchangeInfo has it."""
-    s = i.section
+    i, s = instrument, instrument.section
     qty = {"minQty": s.min_qty, "maxQty": s.max_qty, "stepSize": s.lot_size}
     price = {"minPrice": s.min_price, "maxPrice": s.max_price, "tickSize": s.tick_size}
     band = {"multiplierUp": s.multiplier_up, "multiplierDown": s.multiplier_down, "multiplierDecimal": "4"}

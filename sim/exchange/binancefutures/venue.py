@@ -1,9 +1,10 @@
 """Binance USD-M Futures, as the local exchange's framework asks for it (`sim/exchange/venue.py`)."""
 
-from collections.abc import Iterable
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import ClassVar, Literal
 
-from sim.exchange.accounts import Account, Order, Position, Request, Trade
+from sim.exchange.accounts import Account, Position
 from sim.exchange.binancefutures import api, payloads
 from sim.exchange.binancefutures.errors import error_of
 from sim.exchange.binancefutures.feeds import BinanceFeed
@@ -16,11 +17,10 @@ from sim.exchange.config import ExchangeConfig, ServerSection
 from sim.exchange.connection import Tasks
 from sim.exchange.core import Exchange
 from sim.exchange.instruments import Instrument
-from sim.exchange.market import Market
-from sim.exchange.processing import Params
+from sim.exchange.matching import Forced
 from sim.exchange.refusals import RefusedError
 from sim.exchange.streams import Event
-from sim.exchange.venue import HttpReply, HttpRequest, SocketServer
+from sim.exchange.venue import LocalVenue, SocketServer
 
 
 class BinanceServer(ServerSection, frozen=True):
@@ -46,21 +46,26 @@ class BinanceFutures:
         prefix: Of all paths of REST.
     """
 
-    name: ClassVar = "binancefutures"
-    config_type: ClassVar = BinanceConfig
-    statuses: ClassVar = STATUSES
-    ended: ClassVar = ("SETTLING", "CLOSE")
-    halts: ClassVar = ("BREAK", "SETTLING", "PENDING_TRADING", "PRE_DELISTING", "TRADING_HALT")
-    forced: ClassVar = FORCED
-    prefix: ClassVar = "/fapi"
-    endpoints: ClassVar = (
+    name: ClassVar[str] = "binancefutures"
+    config_type: ClassVar[type[ExchangeConfig]] = BinanceConfig
+    statuses: ClassVar[Mapping[str, int]] = STATUSES
+    ended: ClassVar[tuple[str, str]] = ("SETTLING", "CLOSE")
+    halts: ClassVar[Sequence[str]] = ("BREAK", "SETTLING", "PENDING_TRADING", "PRE_DELISTING", "TRADING_HALT")
+    forced: ClassVar[Mapping[str, Forced]] = FORCED
+    prefix: ClassVar[str] = "/fapi"
+    endpoints: ClassVar[Sequence[str]] = (
         *(f"GET /fapi/*/{name}" for name in ("openOrders", "userTrades", "positionRisk", "order")),
         *(f"GET /fapi/*/{name}" for name in ("exchangeInfo", "depth", "time")),
         *("GET *", "* /fapi/*/listenKey", "* /fapi/*/countdownCancelAll"),
         *("order.status", "order.cancel", "order.modify"),
     )
-    sockets: ClassVar = {"ws_api": "/ws-fapi/v1"}
-    pings: ClassVar = True
+    sockets: ClassVar[Mapping[str, str]] = {"ws_api": "/ws-fapi/v1"}
+    pings: ClassVar[bool] = True
+
+    request = staticmethod(request_of)
+    describe_order = staticmethod(payloads.order_reply)
+    describe_instrument = staticmethod(payloads.instrument_query)
+    order_events = staticmethod(payloads.order_events)
 
     def __init__(self, exchange: Exchange) -> None:
         server = exchange.config.exchange
@@ -70,10 +75,13 @@ class BinanceFutures:
         self.ws_api = WsApi(exchange, self.tasks)
         unrouted = server.unrouted if isinstance(server, BinanceServer) else BinanceServer().unrouted
         self._streams = StreamServer(exchange, unrouted)
-
-    async def http(self, request: HttpRequest) -> HttpReply:
-        """See `LocalVenue`, as all that follows."""
-        return await answer(self.exchange, self.prefix, request)
+        self.http = partial(answer, exchange, self.prefix)
+        self.place = partial(api.place_order, exchange)
+        self.cancel = partial(api.cancel_order, exchange)
+        self.feed = partial(BinanceFeed, exchange)
+        self.on_time = self.keys.on_time
+        self.expire = self.keys.expire
+        self.stop = self.tasks.stop
 
     def socket(self, path: str) -> SocketServer | None:
         """The WebSocket API or the streams."""
@@ -81,43 +89,13 @@ class BinanceFutures:
             return self.ws_api
         return self._streams if self._streams.serves(path) else None
 
-    def request(self, what: str, params: Params) -> Request:
-        """From the parameters' names."""
-        return request_of(what, params)
-
     def refusal(self, refused: RefusedError) -> tuple[int, str]:
         """Code and words."""
         return error_of(refused)[:2]
 
-    def place(self, account: Account, params: Params, *, counts: bool = True) -> Order:
-        """As `POST order`."""
-        return api.place_order(self.exchange, account, params, counts=counts)
-
-    def cancel(self, account: Account, params: Params) -> Order:
-        """As `DELETE order`."""
-        return api.cancel_order(self.exchange, account, params)
-
-    def describe_order(self, order: Order) -> dict[str, Any]:
-        """As the reply to an order."""
-        return payloads.order_reply(order)
-
-    def describe_instrument(self, instrument: Instrument) -> dict[str, Any]:
-        """As in exchangeInfo."""
-        return payloads.instrument_query(instrument)
-
-    def feed(self, instrument: Instrument, market: Market) -> BinanceFeed:
-        """The market's streams."""
-        return BinanceFeed(self.exchange, instrument, market)
-
     def pattern_of(self, stream: str) -> str:
         """Streams begin with their instrument."""
         return stream.partition("@")[0] + "@*"
-
-    def order_events(
-        self, order: Order, what: str, trade: Trade | None, time_ms: int, now_ms: int
-    ) -> Iterable[Event]:
-        """ORDER_TRADE_UPDATE and TRADE_LITE."""
-        return payloads.order_events(order, what, trade, time_ms, now_ms)
 
     def account_events(
         self, account: Account, position: Position, time_ms: int, now_ms: int
@@ -137,17 +115,5 @@ class BinanceFutures:
             f',{dates},"cs":"{status}","st":1}}'.encode(),
         )
 
-    def on_time(self) -> None:
-        """Listen keys end."""
-        self.keys.on_time()
 
-    def expire(self, account: Account) -> None:
-        """The account's listen key."""
-        self.keys.expire(account)
-
-    def stop(self) -> None:
-        """Requests of the WebSocket API."""
-        self.tasks.stop()
-
-
-VENUE = BinanceFutures
+VENUE: type[LocalVenue] = BinanceFutures

@@ -15,7 +15,7 @@ from sim.exchange.binancefutures.queries import rate_limit
 from sim.exchange.binancefutures.rest import sorted_payload, stamp_of, word
 from sim.exchange.connection import Connection, Tasks, texts
 from sim.exchange.core import Exchange
-from sim.exchange.outages import PageError
+from sim.exchange.mishaps import PageError
 from sim.exchange.processing import NOTHING, SIGNED, Operation, Params, ReplyLostError, perform
 from sim.exchange.refusals import RefusedError, Why
 

@@ -15,7 +15,7 @@ from daemon.venues.binancefutures.trading import Trading
 from daemon.venues.binancefutures.trading_config import TradingConfig
 from hftd import constants as c
 from sim.exchange.binancefutures.venue import BinanceFutures
-from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import (
     AccountSection,
     ExchangeConfig,
@@ -339,7 +339,7 @@ async def test_cancel_all_and_the_countdown_end_all_orders():
 @pytest.mark.parametrize("seed", range(3))
 async def test_after_a_storm_what_was_told_and_asked_is_the_exchanges_truth(seed):
     """Every order is found or known not to be there, and every fill is known, whatever went wrong on the way."""
-    from sim.exchange.chaos_config import storm
+    from sim.exchange.chaos import storm
 
     async with exchange_and_trading() as (exchange, trading, core):
         exchange.set_chaos(storm(seed))
