@@ -82,7 +82,12 @@ CLOCK_USERS = {
     "boot_ns": ("hftd/bot/", "daemon/connector/"),
     "lasting_ns": ("hftd/bot/local_time.py",),
     # What order management lives by, and what is compared with the exchange's time once the offset is added.
-    "running_ns": ("daemon/connector/", "daemon/session/", "daemon/venues/", "sim/exchange/clock.py"),
+    "running_ns": (
+        "daemon/connector/",
+        "daemon/session/",
+        "daemon/venues/",
+        "sim/exchange/playback/clock.py",
+    ),
     # Stamps of what is seen and sent.
     "stamp_ns": ("hftd/bot/", "daemon/session/"),
     "LOCAL_LAG": ("hftd/bot/local_time.py",),
@@ -93,7 +98,7 @@ CLOCK_USERS = {
         "daemon/connector/bots.py",
         "daemon/connector/clock_watch.py",
         "daemon/session/session.py",
-        "sim/exchange/local.py",
+        "sim/exchange/server.py",
         "sim/prepared/known.py",
     ),
     # Blocks its thread: nowhere in what has an event loop.

@@ -19,22 +19,18 @@ accounts, orders and connections, and has the strings to pull.
 
 
 @click.command("exchange", epilog=_EPILOG)
-@click.option(
-    "--venue", type=click.Choice(["binancefutures"]), required=True, help="Whose protocol it speaks."
-)
+@click.option("--venue", metavar="NAME", required=True, help="Whose protocol it speaks.")
 @click.option("--date", metavar="DATE", help="The day to play: 20240808, or several as 20240808..20240809.")
 @click.option("--generate", type=int, metavar="SEED", help="Generate the market instead.")
 @config_option("exchange.toml")
 @click.option("--speed", type=Speed(), metavar="X", help="How many times as fast as it was the market goes.")
 @click.option("--chaos", type=int, metavar="SEED", help="Misbehave in every way, by a seed.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), help="Of REST, streams and the WebSocket API; 0: a free one."
-)
+@click.option("--port", type=click.IntRange(0, 65535), help="Of all that clients connect to; 0: a free one.")
 @click.option("--control-port", type=click.IntRange(0, 65535), help="Of the control page; 0: a free one.")
 @click.option("--until-end", is_flag=True, help="End with the market's data; else it then stands still.")
 @click.option("--json", "as_json", is_flag=True, help="Say the addresses as one line of JSON on stdout.")
 def command(
-    venue: str,  # noqa: ARG001 - there is one
+    venue: str,
     date: str | None,
     generate: int | None,
     config: Path | None,
@@ -54,13 +50,14 @@ def command(
         from daemon.cli.logs import log_to, take_stderr
         from hftd.config import load
         from sim.archive import parse_dates
-        from sim.exchange.config import ExchangeConfig
+        from sim.exchange.venue import find_venue
 
     if (date is None) == (generate is None):
         raise click.UsageError("Give either --date or --generate.")
+    speaks = find_venue(venue)
     path = find_config(config, "exchange.toml")
     exchange_config = adjusted(
-        load(path, ExchangeConfig),
+        load(path, speaks.config_type),
         generate=generate,
         speed=speed,
         chaos=chaos,
@@ -71,4 +68,4 @@ def command(
     log_to(lambda line: click.echo(line, err=True))
     dates = parse_dates(date) if date is not None else []
     with watching("plain"):
-        uvloop.run(serve(exchange_config, path.parent, dates, until_end=until_end, as_json=as_json))
+        uvloop.run(serve(speaks, exchange_config, path.parent, dates, until_end=until_end, as_json=as_json))

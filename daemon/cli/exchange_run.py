@@ -8,9 +8,10 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from sim.exchange.chaos_config import storm
+from sim.exchange.chaos import storm
 from sim.exchange.config import ExchangeConfig, GenerateSection
-from sim.exchange.local import LocalExchange
+from sim.exchange.server import LocalExchange
+from sim.exchange.venue import LocalVenue
 
 
 def adjusted(
@@ -36,7 +37,13 @@ def adjusted(
 
 
 async def serve(
-    config: ExchangeConfig, base: Path, dates: list[str], *, until_end: bool, as_json: bool
+    venue: type[LocalVenue],
+    config: ExchangeConfig,
+    base: Path,
+    dates: list[str],
+    *,
+    until_end: bool,
+    as_json: bool,
 ) -> None:
     """Run the exchange until it is interrupted, or its data is over and that is to be the end.
 
@@ -47,7 +54,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    exchange = LocalExchange(config, base=base, dates=dates)
+    exchange = LocalExchange(venue, config, base=base, dates=dates)
     async with exchange:
         _say(exchange, as_json)
         ends = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(exchange.failed.wait())]
@@ -61,16 +68,11 @@ async def serve(
 
 
 def _say(exchange: LocalExchange, as_json: bool) -> None:
-    addresses = {
-        "rest": exchange.rest_url,
-        "streams": exchange.stream_url,
-        "ws_api": exchange.ws_api_url,
-        "control": exchange.control_url,
-    }
+    addresses = exchange.urls | {"control": exchange.control_url}
     if as_json:
         click.echo(msgspec.json.encode(addresses).decode())
         return
     for name, url in addresses.items():
         click.echo(f"{name:<8} {url}")
-    for warning in exchange.venue.market.rows_warnings():
+    for warning in exchange.core.market.rows_warnings():
         click.echo(f"warning: {warning}", err=True)

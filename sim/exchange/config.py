@@ -8,27 +8,12 @@ import msgspec
 
 from hftd.config import Section, check_file_pattern, check_unique
 from sim.config import LevelQueue, PowerQueue3
-from sim.exchange.chaos_config import ChaosSection
-from sim.exchange.ed25519 import read_public_key
+from sim.exchange.auth import read_public_key
+from sim.exchange.chaos import ChaosSection
 
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-
-Status = Literal[
-    "TRADING",
-    "PENDING_TRADING",
-    "BREAK",
-    "HALT",
-    "TRADING_HALT",
-    "PRE_DELISTING",
-    "PRE_SETTLE",
-    "SETTLING",
-    "CLOSE",
-    "DELIVERING",
-    "DELIVERED",
-]
-"""Of an instrument."""
 
 _DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,8})?")
 _SIGNED = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,8})?")
@@ -55,7 +40,6 @@ class ServerSection(Section, frozen=True):
         clock_offset_ms: By how much the exchange's clock is off.
         tick_ms: How often it looks whether the market has gone on.
         ids_seed: Of the holes between ids.
-        unrouted: What the older paths `/ws` and `/stream` serve: `public` streams, `all`, or nothing (`closed`).
     """
 
     host: str = "127.0.0.1"
@@ -66,7 +50,6 @@ class ServerSection(Section, frozen=True):
     clock_offset_ms: int = 0
     tick_ms: Annotated[float, msgspec.Meta(ge=0.1, le=1000.0)] = 1.0
     ids_seed: int = 1
-    unrouted: Literal["public", "all", "closed"] = "public"
 
 
 class GenerateSection(Section, frozen=True):
@@ -93,12 +76,12 @@ class MarketSection(Section, frozen=True):
     """`[market]`: what is played.
 
     Attributes:
-        channel: What `{channel}` stands for in the pattern.
+        channel: What `{channel}` stands for in the pattern; empty: the venue's name.
         data: A pattern of archives.
         generate: Generate the market instead.
     """
 
-    channel: str = "binancefutures"
+    channel: str = ""
     data: str = "../data/{channel}/{symbol}_{date}.npz"
     generate: GenerateSection | None = None
 
@@ -120,7 +103,9 @@ class SymbolSection(Section, frozen=True):
             as fine as this while the exchange runs.
         grid_lot: Likewise, of quantities.
         listed: Whether the exchange knows it from the start; else it can be listed later.
-        status: Only `TRADING` takes all orders; where no position may be opened, those that only reduce are taken.
+        status: One of the venue's, which knows what each takes; empty: that which takes all orders.
+        contract_size: What a quantity of 1 is: so much of the base, or of the quote for an inverse contract.
+        inverse: Whether it is paid, margined and settled in the base: a contract is worth `contract_size` over price.
         min_price: Of an order; likewise the other filters.
         maker_fee: A part of the value, negative for a rebate.
         taker_fee: Likewise.
@@ -139,7 +124,9 @@ class SymbolSection(Section, frozen=True):
     grid_tick: str = ""
     grid_lot: str = ""
     listed: bool = True
-    status: Status = "TRADING"
+    status: str = ""
+    contract_size: str = "1"
+    inverse: bool = False
     min_price: str = "0"
     max_price: str = "4529764"
     min_qty: str = "0.001"
@@ -160,12 +147,13 @@ class SymbolSection(Section, frozen=True):
         super().__post_init__()
         _check_decimal(self, "tick_size", "lot_size", "min_price", "max_price", "min_qty", "max_qty")
         _check_decimal(self, "market_max_qty", "min_notional", "multiplier_up", "multiplier_down")
+        _check_decimal(self, "contract_size")
         for key in ("maker_fee", "taker_fee"):
             if not _SIGNED.fullmatch(getattr(self, key)):
                 raise ValueError(
                     f'`{key}` must be a number as text, such as "0.0002", is {getattr(self, key)!r}'
                 )
-        for key in ("tick_size", "lot_size"):
+        for key in ("tick_size", "lot_size", "contract_size"):
             if not float(getattr(self, key)):
                 raise ValueError(f"`{key}` must be above 0")
         for grid, step in (("grid_tick", "tick_size"), ("grid_lot", "lot_size")):
@@ -178,11 +166,15 @@ class SymbolSection(Section, frozen=True):
                 )
         digits = sum(
             len((grid or step).partition(".")[2])
-            for grid, step in ((self.grid_tick, self.tick_size), (self.grid_lot, self.lot_size))
+            for grid, step in (
+                (self.grid_tick, self.tick_size),
+                (self.grid_lot, self.lot_size),
+                ("", self.contract_size),
+            )
         )
-        if digits > 8:
+        if digits > 8 and not self.inverse:
             raise ValueError(
-                f"`tick_size` and `lot_size` have {digits} digits behind the point, but money has 8"
+                f"`tick_size`, `lot_size` and `contract_size` have {digits} digits behind the point, but money has 8"
             )
         if self.initial_snapshot is not None:
             check_file_pattern("initial_snapshot", self.initial_snapshot)
@@ -196,7 +188,8 @@ class AccountSection(Section, frozen=True):
         api_key: The key.
         secret: For HMAC signatures.
         public_key: For Ed25519 signatures: PEM, or the 32 bytes in base64.
-        balance: In the quote currency.
+        balance: In each margin asset.
+        balances: By margin asset, where it is another one.
         leverage: Of all instruments.
         hedge: Whether it holds long and short positions apart.
     """
@@ -206,12 +199,16 @@ class AccountSection(Section, frozen=True):
     secret: str = ""
     public_key: str = ""
     balance: str = "1000000"
+    balances: dict[str, str] = msgspec.field(default_factory=dict)
     leverage: Annotated[int, msgspec.Meta(ge=1, le=125)] = 20
     hedge: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_decimal(self, "balance")
+        for asset, amount in self.balances.items():
+            if not _DECIMAL.fullmatch(amount):
+                raise ValueError(f"`balances` must hold decimal numbers as text, has {asset} = {amount!r}")
         if not self.secret and not self.public_key:
             raise ValueError("an account needs a `secret` (HMAC) or a `public_key` (Ed25519)")
         if self.public_key:

@@ -8,10 +8,10 @@ import asyncio
 import heapq
 import itertools
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from aiohttp import WSCloseCode, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from hftd.clock import monotonic_ns
 from sim.exchange.chaos import Chaos
@@ -233,3 +233,50 @@ class Connection:
             "received": self.received,
             "late": len(self._late),
         }
+
+
+async def texts(
+    socket: web.WebSocketResponse, connection: Connection, on_text: Callable[[str], None], per_second: int = 0
+) -> None:
+    """Read a connection until it ends.
+
+    Args:
+        socket: Its WebSocket.
+        connection: The connection.
+        on_text: Given each text message.
+        per_second: How many messages of any kind may come in a second; with one more it is closed. 0: any number.
+    """
+    window, count = 0, 0
+    async for message in socket:
+        second = monotonic_ns() // _NS
+        window, count = (second, 1) if second != window else (window, count + 1)
+        if per_second and count > per_second:
+            connection.close(WSCloseCode.POLICY_VIOLATION, "Too many requests")
+            return
+        if message.type is WSMsgType.TEXT:
+            connection.received += 1
+            on_text(message.data)
+        elif message.type is WSMsgType.PING:
+            connection.pong(bytes(message.data))
+        elif message.type is WSMsgType.PONG:
+            connection.on_pong()
+        else:
+            connection.close(WSCloseCode.UNSUPPORTED_DATA)
+
+
+class Tasks:
+    """Requests of connections that are under way. What has come is done, even if its connection ends meanwhile."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin one. Tasks begin in the order in which they are made: requests reach the engine as they came."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def stop(self) -> None:
+        """Drop what is under way."""
+        for task in self._tasks:
+            task.cancel()

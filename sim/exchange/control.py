@@ -10,17 +10,16 @@ import msgspec
 from aiohttp import web
 
 from hftd.errors import HftdError, UsageError
-from sim.exchange.binancefutures.accounts import Account
-from sim.exchange.binancefutures.desk import FORCED
-from sim.exchange.binancefutures.errors import ApiError
-from sim.exchange.binancefutures.numbers import MONEY_DIGITS, parse
-from sim.exchange.binancefutures.outages import Rule
-from sim.exchange.binancefutures.shapes import order_reply
-from sim.exchange.chaos_config import ChaosSection, storm
+from sim.exchange.accounts import Account
+from sim.exchange.chaos import ChaosSection, storm
 from sim.exchange.config import LimitsSection
+from sim.exchange.instruments import MONEY_DIGITS, parse
+from sim.exchange.limits import LOOPBACK
+from sim.exchange.mishaps import Rule
+from sim.exchange.refusals import RefusedError
 
 if TYPE_CHECKING:
-    from sim.exchange.local import LocalExchange
+    from sim.exchange.server import LocalExchange
 
 _encode = msgspec.json.Encoder().encode
 
@@ -28,26 +27,26 @@ _HELP: Final = """\
 GET  /                            this page
 GET  /status                      everything but the accounts' histories
 GET  /truth?api_key=KEY           all orders, trades, positions and balances of an account
-POST /close?kind=K&tear=1         close connections: public, market, private, unrouted, ws-api; without kind all
+POST /close?kind=K&tear=1         close connections of a kind, as /status names it; without kind all
 POST /clock?offset_ms=N           set the exchange's clock off
-POST /expire?api_key=KEY          let listen keys expire; without api_key all
+POST /expire?api_key=KEY          let what its user events are heard by expire; without api_key all
 POST /gap?symbol=S&messages=N     leave out depth messages
 POST /chaos?seed=N                everything at once; seed=off: nothing; or settings as a JSON body
 POST /ban?seconds=N               ban 127.0.0.1 (418); /unban lifts all bans
 POST /limits?weight_1m=N          other limits: weight_1m, ws_api_weight_1m, orders_10s, orders_1m, bans_after, ban_s
 POST /use?weight=N                another client on 127.0.0.1 has used so much
-POST /fail?path=P&kind=K          an endpoint fails: P such as GET /fapi/v1/openOrders or order.place, * is anything;
+POST /fail?path=P&kind=K          an endpoint fails: P is method and path, or a WebSocket's method, * is anything;
                                   K is error (status, code, msg), html (status), slow (ms), stale or lost; seconds,
                                   times, share and params limit it; or a JSON body. /mend ends all of them
-POST /silence?stream=P&seconds=N  streams like P (btcusdt@depth*, btcusdt@*, user) say nothing; /speak ends all of them
+POST /silence?stream=P&seconds=N  streams like P (user: user data) say nothing; /speak ends all of them
 POST /change?symbol=S&tick_size=X steps, filters, status and max_orders of an instrument, as [[symbols]] has them
 POST /delist?symbol=S             its orders expire, its positions are settled, it is known no more
 POST /list?symbol=S&status=X      it is listed, for the first time or again
 POST /force?api_key=KEY&symbol=S  the exchange closes a share of a position: why=liquidation, insurance, adl, settlement
-POST /order?api_key=KEY&symbol=S  an order by the owner's hand: side, type, quantity, price and so on
-POST /cancel?api_key=KEY&symbol=S by the owner's hand: origClientOrderId, else all in the instrument
+POST /order?api_key=KEY&symbol=S  an order by the owner's hand, in the venue's words
+POST /cancel?api_key=KEY&symbol=S by the owner's hand: in the venue's words, else all in the instrument
 POST /close-position?api_key=KEY&symbol=S   the owner closes a share of a position at the market
-POST /balance?api_key=KEY&balance=X   what the account has
+POST /balance?api_key=KEY&balance=X   what the account has; of asset=A, if it has several
 POST /network?up=0                stop listening, drop all connections; up=1: listen again
 POST /rewind                      the market begins again
 POST /end                         the market's data ends here: it stands still
@@ -89,7 +88,7 @@ class ControlServer:
         raise UsageError(f"there is no {path}")
 
     async def _pull(self, path: str, query: dict[str, str], body: bytes) -> Any:
-        exchange = self._exchange
+        exchange, core = self._exchange, self._exchange.core
         match path:
             case "/close":
                 closed = exchange.close_connections(query.get("kind", ""), tear=query.get("tear", "0") == "1")
@@ -103,49 +102,49 @@ class ControlServer:
             case "/chaos":
                 exchange.set_chaos(_chaos(query, body))
             case "/ban":
-                exchange.venue.gate.ban(query.get("address", "127.0.0.1"), float(query.get("seconds", "10")))
+                core.limits.ban(query.get("address", LOOPBACK), float(query.get("seconds", "10")))
             case "/unban":
-                exchange.venue.gate.unban()
+                core.limits.unban()
             case "/limits":
-                exchange.venue.gate.limits = _changed(exchange.venue.gate.limits, query)
+                core.limits.settings = _changed(core.limits.settings, query)
             case "/use":
-                exchange.venue.gate.use(int(query["weight"]), query.get("address", "127.0.0.1"))
+                core.limits.use_up(int(query["weight"]), query.get("address", LOOPBACK))
             case "/fail":
-                exchange.venue.outages.add(
+                core.outages.add(
                     msgspec.json.decode(body, type=Rule)
                     if body
                     else msgspec.convert(query, Rule, strict=False)
                 )
             case "/mend":
-                exchange.venue.outages.mend()
+                core.outages.mend()
             case "/silence":
-                exchange.venue.topics.silence(query["stream"], float(query.get("seconds", "10")))
+                core.streams.silence(query["stream"], float(query.get("seconds", "10")))
             case "/speak":
-                exchange.venue.topics.speak()
+                core.streams.speak()
             case "/network":
                 await exchange.disconnect()
                 if query.get("up", "1") == "1":
                     await exchange.connect()
             case "/rewind":
-                exchange.venue.rewind()
+                core.rewind()
             case "/end":
-                exchange.venue.market.end()
+                core.market.end()
             case _:
                 return self._trade(path, query)
         return {"done": path}
 
     def _trade(self, path: str, query: dict[str, str]) -> Any:
         """What changes instruments and accounts; the market goes on to now first."""
-        venue = self._exchange.venue
-        venue.pump()
+        core = self._exchange.core
+        core.pump()
         symbol = query.pop("symbol", "")
         match path:
             case "/change":
-                return venue.change(symbol, query).describe()
+                return self._exchange.venue.describe_instrument(core.change(symbol, query))
             case "/delist":
-                venue.delist(symbol)
+                core.delist(symbol)
             case "/list":
-                venue.list_again(symbol, query.get("status", "TRADING"))
+                core.list_again(symbol, query.get("status", ""))
             case "/force" | "/order" | "/cancel" | "/close-position" | "/balance":
                 return self._act(path, self._account(query.pop("api_key", "")), symbol, query)
             case _:
@@ -153,56 +152,57 @@ class ControlServer:
         return {"done": path}
 
     def _act(self, path: str, account: Account, symbol: str, query: dict[str, str]) -> Any:
-        venue = self._exchange.venue
+        core, venue = self._exchange.core, self._exchange.venue
+        share = float(query.get("share", "1"))
         try:
             match path:
                 case "/order":
-                    return order_reply(venue.desk.place(account, {"symbol": symbol} | query, counts=False))
+                    order = venue.place(account, {"symbol": symbol} | query, counts=False)
+                    return venue.describe_order(order)
                 case "/cancel" if not query:
-                    return {"cancelled": venue.desk.cancel_all(account, symbol)}
+                    return {"cancelled": core.matching.cancel_all(account, symbol)}
                 case "/cancel":
-                    return order_reply(venue.desk.cancel(account, {"symbol": symbol} | query))
+                    return venue.describe_order(venue.cancel(account, {"symbol": symbol} | query))
                 case "/close-position":
-                    order = venue.mishaps.close_by_hand(
-                        account, venue.instrument(symbol), float(query.get("share", "1"))
-                    )
-                    return order_reply(order) if order is not None else {"closed": 0}
+                    order = core.mishaps.close_by_hand(account, core.instrument(symbol), share)
+                    return venue.describe_order(order) if order is not None else {"closed": 0}
                 case "/balance":
-                    account.balance = parse(query["balance"], MONEY_DIGITS)
-                    return {"balance": account.balance}
-        except ApiError as error:
-            raise UsageError(f"{error.code}: {error.msg}") from None
+                    wallet = account.wallets[query.get("asset", account.main.asset)]
+                    wallet.balance = parse(query["balance"], MONEY_DIGITS)
+                    return {"balance": wallet.balance}
+        except RefusedError as refused:
+            code, msg = venue.refusal(refused)
+            raise UsageError(f"{code}: {msg}") from None
         why = query.get("why", "liquidation")
-        if why not in FORCED:
-            raise UsageError(f"there is no {why!r}; there are {', '.join(FORCED)}")
-        share = float(query.get("share", "1"))
-        return {"closed": venue.desk.force_close(account, venue.instrument(symbol), why, share)}
+        if why not in venue.forced:
+            raise UsageError(f"there is no {why!r}; there are {', '.join(venue.forced)}")
+        return {"closed": core.matching.force_close(account, core.instrument(symbol), why, share)}
 
     def _account(self, api_key: str) -> Account:
-        for account in self._exchange.venue.accounts:
+        for account in self._exchange.core.accounts:
             if account.api_key == api_key:
                 return account
         raise UsageError("there is no account with that API key")
 
     def status(self) -> dict[str, Any]:
         """Everything but the accounts' histories."""
-        exchange = self._exchange
-        venue = exchange.venue
+        exchange, core = self._exchange, self._exchange.core
         return {
             "rest_url": exchange.rest_url,
             "stream_url": exchange.stream_url,
-            "ws_api_url": exchange.ws_api_url,
+            **{f"{name}_url": exchange.urls[name] for name in exchange.venue.sockets},
             "server_ms": exchange.clock.server_ms(),
             "clock_offset_ms": exchange.clock.offset_ms,
-            "market_ns": venue.market.now_ns,
+            "market_ns": core.market.now_ns,
             # By how much the exchange's stamps are later than the market's times; exact where the speed is 1.
-            "market_shift_ms": exchange.clock.true_ms(venue.market.now_ns) - venue.market.now_ns // 1_000_000,
-            "market_is_over": venue.market.is_over,
-            "symbols": [self._symbol(number) for number in range(len(venue.feeds))],
+            "market_shift_ms": exchange.clock.true_ms(core.market.now_ns) - core.market.now_ns // 1_000_000,
+            "market_is_over": core.market.is_over,
+            "symbols": [self._symbol(number) for number in range(len(core.feeds))],
             "accounts": [
                 {
                     "name": account.name,
-                    "balance": account.balance,
+                    "balance": account.main.balance,
+                    "balances": {one.asset: one.balance for one in account.wallets.values()},
                     "orders": len(account.orders),
                     "trades": len(account.trades),
                     "open": [
@@ -223,28 +223,28 @@ class ControlServer:
                     },
                     "counters": account.counters,
                 }
-                for account in venue.accounts
+                for account in core.accounts
             ],
             "connections": [connection.describe() for connection in exchange.connections.values()],
-            "streams": venue.topics.describe(),
+            "streams": core.streams.describe(),
             "chaos": exchange.chaos.counters,
-            "outages": [msgspec.to_builtins(rule) for rule in venue.outages.rules],
+            "outages": [msgspec.to_builtins(rule) for rule in core.outages.rules],
         }
 
     def _symbol(self, number: int) -> dict[str, Any]:
-        feed = self._exchange.venue.feeds[number]
+        feed = self._exchange.core.feeds[number]
         bid, ask = feed.best()
         i = feed.instrument
         return {
             "symbol": i.symbol,
-            "status": i.section.status if i.is_listed else "not listed",
+            "status": i.status if i.is_listed else "not listed",
             "tick_size": i.section.tick_size,
             "lot_size": i.section.lot_size,
             "bid": i.price(bid[0]),
             "bid_qty": i.qty(bid[1]),
             "ask": i.price(ask[0]),
             "ask_qty": i.qty(ask[1]),
-            "last_id": feed.last_u,
+            "last_id": feed.last_id,
         }
 
     def _page(self) -> str:

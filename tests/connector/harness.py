@@ -14,6 +14,7 @@ from daemon.venues.binancefutures.session import VENUE
 from hftd.bot.bot import Bot, Instrument
 from hftd.channel import wire
 from hftd.clock import monotonic_ns
+from sim.exchange.binancefutures.venue import BinanceFutures
 from sim.exchange.config import (
     AccountSection,
     ExchangeConfig,
@@ -21,7 +22,7 @@ from sim.exchange.config import (
     MarketSection,
     SymbolSection,
 )
-from sim.exchange.local import LocalExchange
+from sim.exchange.server import LocalExchange
 
 KEY, SECRET = "k" * 64, "s" * 64
 CHANNEL = "bf"
@@ -102,12 +103,12 @@ async def running(
     has_keys: bool = True,
 ) -> AsyncIterator[Whole]:
     """An exchange, and a connector that serves `CHANNEL`."""
-    async with LocalExchange(exchange or exchange_config()) as served:
+    async with LocalExchange(BinanceFutures, exchange or exchange_config()) as served:
         connector_config = BinanceFuturesConfig(
             **{
                 "stream_url": served.stream_url,
                 "api_url": served.rest_url,
-                "ws_api_url": served.ws_api_url,
+                "ws_api_url": served.urls["ws_api"],
                 "symbols": ("BTCUSDT",),
                 **(config or {}),
             }

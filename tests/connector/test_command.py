@@ -13,7 +13,8 @@ from hftd.channel import status, wire
 from hftd.channel.asking import ask
 from hftd.clock import monotonic_ns
 from hftd.errors import ChannelError, HftdError
-from sim.exchange.local import LocalExchange
+from sim.exchange.binancefutures.venue import BinanceFutures
+from sim.exchange.server import LocalExchange
 from tests.connector.harness import KEY, SECRET, exchange_config
 from tests.forks import Forked
 
@@ -25,7 +26,7 @@ def write(path: Path, exchange: LocalExchange | None = None, **more: object) -> 
         {
             "stream_url": exchange.stream_url,
             "api_url": exchange.rest_url,
-            "ws_api_url": exchange.ws_api_url,
+            "ws_api_url": exchange.urls["ws_api"],
         }
         if exchange
         else {}
@@ -64,7 +65,7 @@ async def status_of(name: str) -> status.DaemonStatus:
 
 
 async def test_it_serves_logs_json_and_leaves_in_order_at_sigterm(tmp_path):
-    async with LocalExchange(exchange_config()) as exchange:
+    async with LocalExchange(BinanceFutures, exchange_config()) as exchange:
         config = write(
             tmp_path / "binancefutures.toml", exchange, api_key=KEY, secret=SECRET, symbols=["BTCUSDT"]
         )
@@ -147,7 +148,7 @@ async def test_mistakes_in_the_configuration_are_said_with_what_would_be_right(t
 
 
 async def test_a_key_that_the_exchange_does_not_take_ends_it_with_the_reason(tmp_path):
-    async with LocalExchange(exchange_config()) as exchange:
+    async with LocalExchange(BinanceFutures, exchange_config()) as exchange:
         config = write(tmp_path / "binancefutures.toml", exchange, journal="j")
         code, said = await failing("--config", config, HFTD_API_KEY="x" * 64, HFTD_SECRET="wrong")
         assert code == 2
@@ -178,7 +179,7 @@ def test_the_configuration_that_comes_along_is_the_testnets_and_has_no_secret():
 
 
 async def test_a_symbol_in_the_configuration_that_the_exchange_has_not_ends_it_with_the_right_one(tmp_path):
-    async with LocalExchange(exchange_config()) as exchange:
+    async with LocalExchange(BinanceFutures, exchange_config()) as exchange:
         config = write(tmp_path / "binancefutures.toml", exchange, symbols=["BTCUSDX"])
         process = start("--config", config, "--name", "bf")
         _, err = await end_of(process)
@@ -189,7 +190,7 @@ async def test_a_symbol_in_the_configuration_that_the_exchange_has_not_ends_it_w
 
 
 async def test_without_keys_a_status_says_so_and_it_leaves_without_complaint(tmp_path):
-    async with LocalExchange(exchange_config()) as exchange:
+    async with LocalExchange(BinanceFutures, exchange_config()) as exchange:
         config = write(tmp_path / "binancefutures.toml", exchange, symbols=["BTCUSDT"])
         process = start("--config", config, "--name", "bf")
         found = await status_of("bf")

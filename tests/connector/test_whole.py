@@ -12,7 +12,7 @@ from hftd.channel.asking import ask
 from hftd.clock import monotonic_ns
 from hftd.errors import RefusedError
 from hftd.types import CANCELED, FILLED, GTC, GTX, IOC, LIMIT, NEW
-from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import GenerateSection, MarketSection, ServerSection
 from tests.connector.harness import CHANNEL, KEY, bot_of, exchange_config, in_thread, running, wait_for_book
 

@@ -12,16 +12,16 @@ from urllib.parse import urlencode
 import aiohttp
 from numpy.typing import NDArray
 
-from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.binancefutures.venue import BinanceFutures, BinanceServer
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import (
     AccountSection,
     ExchangeConfig,
     LatencySection,
     LimitsSection,
-    ServerSection,
     SymbolSection,
 )
-from sim.exchange.local import LocalExchange
+from sim.exchange.server import LocalExchange
 from tests.sim.engine.market import START, rows
 
 KEY, SECRET = "key-one", "secret-one"
@@ -73,7 +73,7 @@ def config(
         limits=limits or LimitsSection(stream_messages_1s=0),
         chaos=chaos or ChaosSection(inside_snapshot=0.0),
         latency=latency or LatencySection(),
-        exchange=ServerSection(**({"speed": 0.0} | server)),
+        exchange=BinanceServer(**({"speed": 0.0} | server)),
     )
 
 
@@ -161,7 +161,7 @@ class Client:
         return await self.stream(f"/private/ws?listenKey={key}{more}")
 
     async def ws_api(self) -> "Stream":
-        return Stream(await self.session.ws_connect(self.exchange.ws_api_url, autoping=False))
+        return Stream(await self.session.ws_connect(self.exchange.urls["ws_api"], autoping=False))
 
     def ws_params(self, **params: Any) -> dict[str, Any]:
         """Parameters of a signed request of the WebSocket API."""
@@ -207,7 +207,9 @@ async def running(
     settings: ExchangeConfig | None = None, data: NDArray[Any] | None = None
 ) -> AsyncIterator[tuple[LocalExchange, Client]]:
     """A running exchange and a client of its first account."""
-    exchange = LocalExchange(settings or config(), rows={"BTCUSDT": market() if data is None else data})
+    exchange = LocalExchange(
+        BinanceFutures, settings or config(), rows={"BTCUSDT": market() if data is None else data}
+    )
     async with exchange, aiohttp.ClientSession() as session:
         yield exchange, Client(exchange, session)
 

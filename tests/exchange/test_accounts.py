@@ -6,12 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.exchange.binancefutures.accounts import Position
-from sim.exchange.binancefutures.instruments import Instrument
-from sim.exchange.binancefutures.numbers import BadNumberError, PrecisionError, divide, parse, show
+from sim.exchange.accounts import Position
+from sim.exchange.instruments import (
+    ALL_ORDERS,
+    BadNumberError,
+    Instrument,
+    PrecisionError,
+    divide,
+    parse,
+    show,
+)
 from tests.exchange.client import SYMBOL, at, market, running
 
-BTC = Instrument(0, SYMBOL)
+BTC = Instrument(0, SYMBOL, {"TRADING": ALL_ORDERS})
 fills = st.lists(
     st.tuples(st.sampled_from([1, -1]), st.integers(1, 1_000_000), st.integers(1, 1_000_000)), max_size=40
 )

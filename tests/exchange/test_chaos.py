@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from sim.exchange.chaos_config import ChaosSection, storm
+from sim.exchange.chaos import ChaosSection, storm
 from sim.exchange.config import LatencySection
 from tests.exchange.client import Client, at, config, market, running
 
@@ -271,7 +271,7 @@ async def test_in_a_storm_what_the_exchange_says_in_the_end_is_what_it_did():
                 continue
         assert sum(exchange.chaos.counters.values()) > 50
         exchange.set_chaos(ChaosSection())
-        exchange.venue.gate.unban()
+        exchange.core.limits.unban()
         truth = client.truth()
         assert len(truth["trades"]) > 100
         trades = await client.good("GET", "v1/userTrades", symbol="BTCUSDT", limit=1000)

@@ -31,7 +31,7 @@ def client_of(exchange: Any, **keys: Any) -> Any:
 
     return sdk.DerivativesTradingUsdsFutures(
         config_rest_api=ConfigurationRestAPI(**keys, base_path=exchange.rest_url, retries=0, timeout=5000),
-        config_ws_api=ConfigurationWebSocketAPI(**keys, stream_url=exchange.ws_api_url),
+        config_ws_api=ConfigurationWebSocketAPI(**keys, stream_url=exchange.urls["ws_api"]),
         config_ws_streams=ConfigurationWebSocketStreams(stream_url=exchange.stream_url),
     )
 

@@ -8,12 +8,18 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from hftd.config import load
-from hftd.errors import ConfigError, DataError
-from sim.exchange.config import ExchangeConfig
-from sim.exchange.local import LocalExchange
-from tests.exchange.client import config
+from hftd.errors import ConfigError, DataError, UsageError
+from sim.exchange.binancefutures.venue import BinanceConfig, BinanceFutures
+from sim.exchange.core import Exchange
+from sim.exchange.instruments import ALL_ORDERS
+from sim.exchange.mishaps import SETTLEMENT
+from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.server import LocalExchange
+from sim.exchange.venue import LocalVenue, find_venue, venue_names
+from tests.exchange.client import SYMBOL, config, market
 from tests.forks import Forked, run
 from tests.laws import ROOT
 
@@ -21,7 +27,7 @@ ORIGINAL = ROOT / "configs" / "exchange.toml"
 
 
 def test_the_configuration_of_the_project_is_good():
-    settings = load(ORIGINAL, ExchangeConfig)
+    settings = load(ORIGINAL, BinanceConfig)
     assert settings.exchange.host == "127.0.0.1"
     assert not any(
         value
@@ -55,12 +61,12 @@ def test_a_mistake_is_said_with_its_key(tmp_path: Path, before: str, after: str,
     assert before in text
     path.write_text(text.replace(before, after, 1))
     with pytest.raises(ConfigError, match=said):
-        load(path, ExchangeConfig)
+        load(path, BinanceConfig)
 
 
 async def test_a_day_that_is_not_there_is_said(tmp_path: Path):
     with pytest.raises(DataError, match="no file for the day"):
-        LocalExchange(config(), base=tmp_path, dates=["20240808"])
+        LocalExchange(BinanceFutures, config(), base=tmp_path, dates=["20240808"])
 
 
 def test_the_command_serves_until_it_is_interrupted(tmp_path: Path):
@@ -106,3 +112,41 @@ def test_the_command_wants_a_day_or_a_seed():
     done = run(["daemon.cli", "exchange", "--venue", "binancefutures"], cwd=ROOT)
     assert done.returncode == 2
     assert "--date or --generate" in done.stderr
+
+
+def test_an_unknown_venue_is_said_with_those_that_there_are():
+    done = run(["daemon.cli", "exchange", "--venue", "nowhere", "--generate", "1"], cwd=ROOT)
+    assert done.returncode == 2
+    assert "no local exchange 'nowhere'" in done.stderr and "binancefutures" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", venue_names())
+def test_a_venue_has_all_that_the_framework_asks_for(name: str):
+    venue = find_venue(name)
+    wanted = {one for one in (*vars(LocalVenue), *LocalVenue.__annotations__) if not one.startswith("_")}
+    exchange = Exchange(venue, config(), Path(), [], {"BTCUSDT": market()})
+    assert {one for one in wanted if not hasattr(exchange.venue, one)} == set()
+    assert venue.name == name
+    assert next(iter(venue.statuses.values())) == ALL_ORDERS
+    assert {*venue.ended, *venue.halts} <= set(venue.statuses)
+    assert SETTLEMENT in venue.forced
+    # Each reason has a code and words of the venue's.
+    facts = {
+        "address": "a",
+        "who": "a",
+        "until_ms": 1,
+        "retry_s": 1,
+        "limit": 1,
+        "code": 1,
+        "msg": "x",
+        "status": 400,
+    }
+    for why in Why:
+        code, msg = exchange.venue.refusal(RefusedError(why, **facts))
+        assert code and msg and "{" not in msg
+
+
+def test_a_status_that_the_venue_has_not_is_said():
+    with pytest.raises(UsageError, match="`status` must be one of TRADING"):
+        Exchange(BinanceFutures, config(replace(SYMBOL, status="ASLEEP")), Path(), [], {"BTCUSDT": market()})

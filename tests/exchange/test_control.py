@@ -3,6 +3,9 @@
 import aiohttp
 import pytest
 
+from hftd.errors import UsageError
+from sim.exchange.binancefutures.venue import BinanceFutures
+from sim.exchange.server import LocalExchange
 from tests.exchange.client import KEY, at, config, market, running
 
 
@@ -119,7 +122,7 @@ async def test_the_market_begins_again():
 async def test_the_end_of_the_data_leaves_the_market_standing():
     async with running(data=market(("bid", 5, 999.5, 2.0))) as (exchange, client):
         exchange.move_to(at(5_000))
-        assert exchange.venue.market.is_over
+        assert exchange.core.market.is_over
         await client.place(type="MARKET", timeInForce=None, price=None)
         assert client.truth()["trades"][0]["price"] == "1000.50"
 
@@ -130,7 +133,7 @@ async def test_the_market_can_be_ended_and_stands_still_while_orders_go_on():
         exchange.move_to(at(5))
         await pull(exchange, client, "/end")
         exchange.move_to(at(5_000))
-        assert exchange.venue.market.is_over
+        assert exchange.core.market.is_over
         await client.cancel((await client.place(newClientOrderId="a2"))["clientOrderId"])
         await client.place(type="MARKET", timeInForce=None, price=None)
         truth = client.truth()
@@ -139,12 +142,9 @@ async def test_the_market_can_be_ended_and_stands_still_while_orders_go_on():
 
 
 async def test_a_port_that_is_taken_is_said():
-    from hftd.errors import UsageError
-    from sim.exchange.local import LocalExchange
-
     async with running() as (exchange, _):
         port = int(exchange.rest_url.rpartition(":")[2])
-        second = LocalExchange(config(port=port), rows={"BTCUSDT": market()})
+        second = LocalExchange(BinanceFutures, config(port=port), rows={"BTCUSDT": market()})
         try:
             with pytest.raises(UsageError, match="can't listen"):
                 await second.start()

@@ -106,7 +106,7 @@ async def exchanged(
                     "DELETE", "v1/order", symbol="BTCUSDT", origClientOrderId=str(one["cancel"])
                 )
                 continue
-            touch = local.venue.market.touch(0)
+            touch = local.core.market.touch(0)
             tick = price_of(one, touch.bid_tick, touch.ask_tick)
             order = client.order(
                 newClientOrderId=str(one["id"]),

@@ -7,9 +7,10 @@ import aiohttp
 import pytest
 from msgspec.structs import replace
 
-from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.binancefutures.venue import BinanceFutures
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import ExchangeConfig
-from sim.exchange.local import LocalExchange
+from sim.exchange.server import LocalExchange
 from tests.exchange.client import ACCOUNTS, KEY, SYMBOL, Client, at, config, market, running
 
 FINE = replace(SYMBOL, grid_tick="0.01", grid_lot="0.0001")
@@ -50,9 +51,9 @@ async def test_steps_become_finer_and_coarser_and_resting_orders_keep_their_pric
 
 async def test_an_order_at_an_old_price_is_filled_at_it():
     async with running(config(FINE), market(("sell", 5, 998.0, 9.0))) as (exchange, client):
-        exchange.venue.change("BTCUSDT", {"tick_size": "0.01"})
+        exchange.core.change("BTCUSDT", {"tick_size": "0.01"})
         await client.place(price="999.03")
-        exchange.venue.change("BTCUSDT", {"tick_size": "0.10"})
+        exchange.core.change("BTCUSDT", {"tick_size": "0.10"})
         exchange.move_to(at(5))
         (trade,) = await client.good("GET", "v1/userTrades", symbol="BTCUSDT")
         assert trade["price"] == "999.03"
@@ -154,7 +155,7 @@ async def test_an_instrument_that_is_not_listed_yet_comes():
     settings = ExchangeConfig(
         symbols=[SYMBOL, other], accounts=ACCOUNTS, exchange=config().exchange, chaos=config().chaos
     )
-    exchange = LocalExchange(settings, rows={"BTCUSDT": market(), "ETHUSDT": market()})
+    exchange = LocalExchange(BinanceFutures, settings, rows={"BTCUSDT": market(), "ETHUSDT": market()})
     async with exchange, aiohttp.ClientSession() as session:
         client = Client(exchange, session)
         stream = await client.stream("/market/ws/!contractInfo")

@@ -4,8 +4,7 @@ import base64
 
 import pytest
 
-from sim.exchange.binancefutures.signing import hmac_hex
-from sim.exchange.ed25519 import read_public_key, verify_ed25519
+from sim.exchange.auth import hmac_hex, read_public_key, verify_ed25519
 from tests.exchange.client import SECRET, running
 
 # RFC 8032, 7.1: secret key, public key, message, signature.

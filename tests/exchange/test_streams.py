@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import LimitsSection
 from tests.exchange.client import PUBLIC, at, config, market, running
 

@@ -1,6 +1,6 @@
 """The WebSocket API."""
 
-from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.chaos import ChaosSection
 from tests.exchange.client import config, running
 
 

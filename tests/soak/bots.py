@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.orders.limits import BotLimits
 from hftd.channel import wire
 from hftd.constants import BUY, CANCELED, FOK, GTC, GTX, IOC, LIMIT, MARKET, NEW, NONE, REPLACED, SELL
-from sim.exchange.binancefutures.errors import ApiError
+from sim.exchange.refusals import RefusedError
 from tests.orders.world import BotModel, LocalOrder
 from tests.soak.books import Asked, Step
 from tests.soak.schedule import MS
@@ -157,13 +157,13 @@ class Stranger:
         exchange = soak.exchange
         exchange.go()
         symbol = rng.choice((*TRADED, LATER))
-        if symbol not in exchange.venue.instruments:
+        if symbol not in exchange.core.instruments:
             return
         if self.placed and rng.random() < 0.4:
             symbol, name = rng.choice(self.placed)
             if name in exchange.account.open_by_client_id:
                 self.cancelled.add(name)
-                exchange.venue.desk.cancel(exchange.account, {"symbol": symbol, "origClientOrderId": name})
+                exchange.core.venue.cancel(exchange.account, {"symbol": symbol, "origClientOrderId": name})
             return
         side, mode = rng.choice(("BUY", "SELL")), "EXPIRE_TAKER"
         bid, ask = exchange.best(symbol)
@@ -181,7 +181,7 @@ class Stranger:
                 side, price = "SELL" if met.side > 0 else "BUY", Decimal(met.price)
         name = f"web_{len(self.placed)}"
         try:
-            exchange.venue.desk.place(
+            exchange.core.venue.place(
                 exchange.account,
                 {
                     "symbol": symbol,
@@ -194,7 +194,7 @@ class Stranger:
                     "selfTradePreventionMode": mode,
                 },
             )
-        except ApiError:
+        except RefusedError:
             # The rules are the same for him.
             return
         self.placed.append((symbol, name))

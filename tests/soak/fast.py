@@ -32,10 +32,9 @@ from hftd.constants import (
     REASON_FORGOTTEN,
 )
 from hftd.types import event_dtype
-from sim.exchange.binancefutures.mishaps import STEPS
-from sim.exchange.binancefutures.outages import Rule
-from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import LatencySection
+from sim.exchange.mishaps import STEPS, Rule
 from sim.generate import MarketInstrument, generate_day
 from tests.orders.world import LocalOrder
 from tests.soak.books import (
@@ -187,7 +186,7 @@ class Soak:
         self.exchange = Exchange(
             self.schedule, rows, weather(seed, rng, self.mishaps), latency, rng.choice((0, 0, -700, 450))
         )
-        self._weather = self.exchange.venue.chaos.settings
+        self._weather = self.exchange.core.chaos.settings
 
         self.bots = {
             f"bot{number}": RandomBot(self, f"bot{number}", rng.choice(POLICIES)) for number in range(4)
@@ -291,7 +290,7 @@ class Soak:
         )
         if what == "refusals":
             self.chaos["refusals"] += 1
-            self.exchange.venue.outages.add(msgspec.convert(refusal(rng), Rule))
+            self.exchange.core.outages.add(msgspec.convert(refusal(rng), Rule))
         elif what == "filters":
             self._change_filters()
         elif what == "resume" and not trader.is_dead:
@@ -329,13 +328,13 @@ class Soak:
                 GIVEN[symbol],
             )
         )
-        if symbol in self.exchange.venue.instruments:
+        if symbol in self.exchange.core.instruments:
             self.chaos["filters changed"] += 1
-            self.exchange.venue.change(symbol, changes)
+            self.exchange.core.change(symbol, changes)
 
     def _list(self) -> None:
         """An instrument comes, or goes."""
-        venue = self.exchange.venue
+        venue = self.exchange.core
         self.chaos["listings"] += 1
         if LATER in venue.instruments:
             venue.delist(LATER)
@@ -379,13 +378,13 @@ class Soak:
         result.events, result.chaos = self.events, self.chaos
         result.events["on the wires"] = schedule.written
         result.events["market"] = self.exchange.market_messages
-        result.chaos.update(self.exchange.venue.chaos.counters)
+        result.chaos.update(self.exchange.core.chaos.counters)
         result.chaos["self-trades"] = self.exchange.account.counters.get("self-trades", 0)
         return result
 
     def _calm_down(self) -> None:
         self.is_calm = True
-        venue = self.exchange.venue
+        venue = self.exchange.core
         venue.chaos.set(ChaosSection(seed=self.seed, inside_snapshot=0.0))
         venue.outages.mend()
         self.schedule.after(MARKET_GOES_ON_S * SECOND, venue.market.end)

@@ -34,9 +34,9 @@ from hftd.channel import status, wire
 from hftd.channel.asking import ask
 from hftd.clock import monotonic_ns
 from hftd.errors import HftdError
-from sim.exchange.binancefutures.market_queries import exchange_info
-from sim.exchange.binancefutures.outages import Rule
-from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.binancefutures.queries import exchange_info
+from sim.exchange.binancefutures.venue import BinanceFutures
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import (
     AccountSection,
     ExchangeConfig,
@@ -47,7 +47,8 @@ from sim.exchange.config import (
     ServerSection,
     SymbolSection,
 )
-from sim.exchange.local import LocalExchange
+from sim.exchange.mishaps import Rule
+from sim.exchange.server import LocalExchange
 from tests.soak import children
 from tests.soak.books import MONEY, Faults, Step, Truth, compare_journal, compare_manager
 from tests.soak.bots import POLICIES
@@ -181,7 +182,7 @@ class RealSoak:
         urls = {
             "stream_url": self.exchange.stream_url,
             "api_url": self.exchange.rest_url,
-            "ws_api_url": self.exchange.ws_api_url,
+            "ws_api_url": self.exchange.urls["ws_api"],
         }
         self._urls = urls
         seed = self.seed + self._lives
@@ -268,13 +269,13 @@ class RealSoak:
 
     async def _special(self, what: str, bot: BotProcess) -> None:
         """One of `SOME`."""
-        rng, venue = self.rng, self.exchange.venue
+        rng, core = self.rng, self.exchange.core
         for_s = rng.choice((0.5, 1.0, 2.0))
         if what == "ban":
-            venue.gate.ban("127.0.0.1", 3.0)
+            core.limits.ban("127.0.0.1", 3.0)
             await asyncio.sleep(3.0)
         elif what == "silence":
-            venue.topics.silence(
+            core.streams.silence(
                 rng.choice((f"{SYMBOL.lower()}@*", f"{SYMBOL.lower()}@depth*", "user")), for_s + 1.0
             )
             await asyncio.sleep(for_s)
@@ -283,19 +284,19 @@ class RealSoak:
                 rng.choice(("GET /fapi/*", "GET /fapi/v1/openOrders", "order.*")),
                 rng.choice(KINDS_OF_OUTAGE),
             )
-            venue.outages.add(Rule(path, kind, seconds=for_s, status=502))
+            core.outages.add(Rule(path, kind, seconds=for_s, status=502))
             await asyncio.sleep(for_s)
         elif what == "limits":
-            was = venue.gate.limits
-            venue.gate.limits = msgspec.structs.replace(
+            was = core.limits.settings
+            core.limits.settings = msgspec.structs.replace(
                 was, weight_1m=2400, orders_10s=20, bans_after=3, ban_s=2.0
             )
-            venue.gate.use(2300)
+            core.limits.use_up(2300)
             await asyncio.sleep(for_s)
-            venue.gate.limits = was
+            core.limits.settings = was
         elif what == "forced close":
-            venue.desk.force_close(
-                venue.accounts[0], venue.instrument(SYMBOL), rng.choice(("adl", "liquidation")), 0.5
+            core.matching.force_close(
+                core.accounts[0], core.instrument(SYMBOL), rng.choice(("adl", "liquidation")), 0.5
             )
         elif what == "second connector":
             folder = self.folder / "2"
@@ -376,7 +377,7 @@ class RealSoak:
         rest = self.folder / "rest"
         rest.write_bytes(bytes(16))
         try:
-            async with LocalExchange(self.config) as self.exchange:
+            async with LocalExchange(BinanceFutures, self.config) as self.exchange:
                 self._start_connector()
                 for bot in self.bots:
                     self._start_bot(bot)
@@ -405,14 +406,14 @@ class RealSoak:
 
     async def _progress(self, orders: int, timeout_s: float) -> bool:
         """Wait until so many further orders have reached the exchange; whether they have."""
-        wanted = len(self.exchange.venue.accounts[0].orders) + orders
-        return await self._until(lambda: len(self.exchange.venue.accounts[0].orders) >= wanted, timeout_s)
+        wanted = len(self.exchange.core.accounts[0].orders) + orders
+        return await self._until(lambda: len(self.exchange.core.accounts[0].orders) >= wanted, timeout_s)
 
     async def _end(self, result: Result) -> None:
         """Fine weather; then the books are compared, at rest, without bots, and without the connector."""
         self.exchange.set_chaos(CALM)
-        self.exchange.venue.outages.mend()
-        self.exchange.venue.topics.speak()
+        self.exchange.core.outages.mend()
+        self.exchange.core.streams.speak()
         await self._resume()
         faults = await self._agreed(lambda: self._compare(is_ended=False))
         result.faults += [f"at rest: {one}" for one in faults]
@@ -513,7 +514,7 @@ class RealSoak:
             )
         compare_journal(faults, truth, self.folder / "orders.journal", STEPS)
         self.events["orders"], self.events["fills"] = len(truth.orders), len(truth.trades)
-        self.events["user events"] = self.exchange.venue.users.events_sent
+        self.events["user events"] = self.exchange.core.users.events_sent
         self.events["rows"] = told.channels[0].rows
         return faults.found
 
@@ -556,7 +557,7 @@ class RealSoak:
             send=lambda _command: None,
         )
         try:
-            info = read_exchange_info(msgspec.json.encode(exchange_info(self.exchange.venue, None, {})))  # type: ignore[arg-type]
+            info = read_exchange_info(msgspec.json.encode(exchange_info(self.exchange.core, None, {})))  # type: ignore[arg-type]
             manager.add_instrument(info.instruments[0])
             compare_manager(faults, self._truth(), manager, "restored")
         finally:

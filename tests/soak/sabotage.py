@@ -10,7 +10,7 @@ from daemon.orders.messages import CONFIRMED, Command, Execution, Outcome, Place
 from daemon.session.catalog import steps_of
 from daemon.venues.binancefutures.instruments import read_exchange_info
 from hftd.constants import CANCELED
-from sim.exchange.binancefutures.market_queries import exchange_info
+from sim.exchange.binancefutures.queries import exchange_info
 from tests.soak.trader import DyingJournal, Trader
 
 
@@ -140,7 +140,7 @@ class WritesInNewSteps(Trader):
     """When the exchange's steps change, requests are written in the new ones, and orders are kept in the old."""
 
     def _describe(self) -> None:
-        info = exchange_info(self.exchange.venue, None, {})  # type: ignore[arg-type]
+        info = exchange_info(self.exchange.core, None, {})  # type: ignore[arg-type]
         self.steps.update(steps_of(read_exchange_info(msgspec.json.encode(info)).instruments))
 
 

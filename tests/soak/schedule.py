@@ -86,7 +86,7 @@ class Schedule:
 
         reads = "daemon.session.incoming"
         with (
-            mock.patch("sim.exchange.binancefutures.processing._pause", pause),
+            mock.patch("sim.exchange.processing._pause", pause),
             mock.patch(f"{reads}.running_ns", lambda: self.local_ns),
             mock.patch(f"{reads}.monotonic_ns", lambda: self.local_ns),
             mock.patch("daemon.venues.binancefutures.queries.running_ns", lambda: self.local_ns),

@@ -35,7 +35,8 @@ from daemon.venues.binancefutures.requests import Requests
 from daemon.venues.binancefutures.signing import HmacSigner
 from hftd.constants import REASON_DISCONNECTED
 from hftd.errors import HftdError
-from sim.exchange.binancefutures.market_queries import exchange_info
+from sim.exchange.binancefutures.listen_keys import keys_of
+from sim.exchange.binancefutures.queries import exchange_info
 from tests.soak.books import Step, steps_of
 from tests.soak.schedule import MS, SECOND, Pause, Schedule
 from tests.soak.venue import KEY, SECRET, SYMBOL, Exchange, Rest, Wire
@@ -210,7 +211,7 @@ class Trader:
         self._look()
 
     def _read(self) -> list[Instrument]:
-        info = exchange_info(self.exchange.venue, None, {})  # type: ignore[arg-type]
+        info = exchange_info(self.exchange.core, None, {})  # type: ignore[arg-type]
         return self.queries.catalog.take(read_exchange_info(msgspec.json.encode(info)))
 
     def _describe(self) -> None:
@@ -264,7 +265,7 @@ class Trader:
     def _connect_user(self) -> None:
         if self.is_dead or self._user is not None:
             return
-        key = self.exchange.venue.users.start(self.exchange.account)
+        key = keys_of(self.exchange.core).start(self.exchange.account)
         self._user = wire = Wire(
             self.schedule,
             self._rng,

@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 
 from daemon.session.errors import ExchangeError, FateUnknownError
 from daemon.venues.binancefutures.facts import REST
+from sim.exchange import core
+from sim.exchange.accounts import Account
+from sim.exchange.auth import Stamp
 from sim.exchange.binancefutures import api
-from sim.exchange.binancefutures.accounts import Account
-from sim.exchange.binancefutures.errors import ApiError
-from sim.exchange.binancefutures.outages import PAGE, PageError
-from sim.exchange.binancefutures.processing import ReplyLostError, Stamp, perform
-from sim.exchange.binancefutures.users import UserListener
-from sim.exchange.binancefutures.venue import Venue
-from sim.exchange.binancefutures.wsapi import WsApiServer, _Session
-from sim.exchange.chaos_config import ChaosSection
-from sim.exchange.clock import ExchangeClock
+from sim.exchange.binancefutures.errors import error_of, refusal
+from sim.exchange.binancefutures.venue import BinanceFutures
+from sim.exchange.binancefutures.wsapi import Session, WsApi
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import (
     AccountSection,
     ExchangeConfig,
@@ -29,6 +27,12 @@ from sim.exchange.config import (
     ServerSection,
     SymbolSection,
 )
+from sim.exchange.connection import Tasks
+from sim.exchange.mishaps import PAGE, PageError
+from sim.exchange.playback.clock import ExchangeClock
+from sim.exchange.processing import ReplyLostError, perform
+from sim.exchange.refusals import RefusedError
+from sim.exchange.streams import Listener
 from tests.soak.schedule import MS, SECOND, Schedule
 
 KEY, SECRET = "k" * 64, "s" * 64
@@ -140,15 +144,15 @@ class Wire:
             act()
 
 
-class _Api(WsApiServer):
-    """The WebSocket API, each request a coroutine of the schedule."""
+class _Tasks(Tasks):
+    """Requests of the WebSocket API, each a coroutine of the schedule."""
 
-    def __init__(self, venue: Venue, schedule: Schedule) -> None:
-        super().__init__(venue)
+    def __init__(self, schedule: Schedule) -> None:
+        super().__init__()
         self._schedule = schedule
 
-    def _begin(self, session: _Session, number: Any, method: str, params: dict[str, str]) -> None:
-        self._schedule.drive(self._do(session, number, method, params))
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._schedule.drive(work)
 
 
 class OpenOrder(NamedTuple):
@@ -190,24 +194,24 @@ class Exchange:
             latency=latency,
         )
         self.clock = ExchangeClock(0.0, offset_ms=offset_ms, wall=lambda: schedule.now_ns)
-        self.venue = Venue(config, Path(), [], rows, self.clock)
-        self._api = _Api(self.venue, schedule)
-        self.account: Account = self.venue.accounts[0]
+        self.core = core.Exchange(BinanceFutures, config, Path(), [], rows, self.clock)
+        self._api = WsApi(self.core, _Tasks(schedule))
+        self.account: Account = self.core.accounts[0]
         self.market_messages = 0
-        told = self.venue.market._on_message
+        told = self.core.market._on_message
 
         def count(asset_no: int, message: Any) -> None:
             self.market_messages += 1
             told(asset_no, message)
 
-        self.venue.market._on_message = count
-        self.venue.start()
+        self.core.market._on_message = count
+        self.core.start()
         self._tick()
 
     def _tick(self) -> None:
         self.go()
-        self.venue.users.on_time()
-        next_ns = self.venue.market.next_ns
+        self.core.venue.on_time()
+        next_ns = self.core.market.next_ns
         self.schedule.at(
             min(max(next_ns, self.schedule.now_ns + MS), self.schedule.now_ns + 50 * MS), self._tick
         )
@@ -215,21 +219,21 @@ class Exchange:
     def go(self) -> None:
         """The market goes on to now."""
         self.clock.move_to(self.schedule.now_ns)
-        self.venue.pump()
+        self.core.pump()
 
     def best(self, symbol: str) -> tuple[Decimal, Decimal]:
         """The best prices."""
-        instrument = self.venue.instrument(symbol)
-        touch = self.venue.market.touch(instrument.number)
+        instrument = self.core.instrument(symbol)
+        touch = self.core.market.touch(instrument.number)
         return Decimal(instrument.price(touch.bid_tick)), Decimal(instrument.price(touch.ask_tick))
 
     def tick(self, symbol: str) -> Decimal:
         """The price's step, now."""
-        return Decimal(self.venue.instrument(symbol).section.tick_size)
+        return Decimal(self.core.instrument(symbol).section.tick_size)
 
     def lot(self, symbol: str) -> Decimal:
         """The quantity's step, now."""
-        return Decimal(self.venue.instrument(symbol).section.lot_size)
+        return Decimal(self.core.instrument(symbol).section.lot_size)
 
     def open_orders(self, symbol: str) -> list[OpenOrder]:
         """The account's open orders in an instrument."""
@@ -242,27 +246,27 @@ class Exchange:
     def open_api(self, wire: Wire) -> None:
         """A connection to the WebSocket API."""
         wire.kind = "ws-api"
-        session = _Session(wire, "local", True)  # type: ignore[arg-type]
-        wire.on_request = lambda text: self._api._on_text(session, text)
+        session = Session(wire, "local", True, 0)  # type: ignore[arg-type]
+        wire.on_request = lambda text: self._api.on_text(session, text)
 
     def open_user(self, wire: Wire, key: str) -> None:
         """A connection to user data."""
         wire.kind = "private"
-        self.venue.users.listen(key, UserListener(wire, frozenset(), combined=False))  # type: ignore[arg-type]
+        self.core.users.listen(key, Listener(wire))  # type: ignore[arg-type]
 
     async def rest(self, method: str, path: str, params: dict[str, str]) -> bytes:
         """A request over REST: done, and answered.
 
         Raises:
-            ApiError: It is refused.
+            RefusedError: It is refused.
             ReplyLostError: There is no answer.
         """
         now_ms = self.clock.server_ms()
         self.go()
         try:
             result = await perform(
-                self.venue,
-                api.REST[method, path],
+                self.core,
+                api.REST[method, path.removeprefix(BinanceFutures.prefix)],
                 self.account,
                 params,
                 "local",
@@ -271,7 +275,7 @@ class Exchange:
             )
         except PageError as page:
             if page.status != 200:
-                raise ApiError(0, "a page", page.status) from None
+                raise refusal(0, "a page", page.status) from None
             return PAGE
         return _encode(result)
 
@@ -332,7 +336,8 @@ class Rest:
                 await self._pause(int(timeout_s * SECOND))
                 if last:
                     raise FateUnknownError(path) from None
-            except ApiError as error:
+            except RefusedError as refused:
+                error = error_of(refused)
                 await self._pause(self._latency_ns())
                 may_help = error.status in (429, 418, 503) or error.code in (-1000, -1001, -1006, -1007)
                 if last or not may_help:

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Collection
 
-from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.chaos import ChaosSection
 
 ALWAYS = ("weather", "tears", "kills", "bots' kills", "by hand")
 """What belongs to each seed."""

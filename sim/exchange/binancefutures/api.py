@@ -1,103 +1,106 @@
 """What can be asked of the exchange, whichever way it is asked: REST or WebSocket API."""
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
-from sim.exchange.binancefutures import market_queries, queries, shapes
-from sim.exchange.binancefutures.accounts import Account
-from sim.exchange.binancefutures.checks import Params, text, whole
-from sim.exchange.binancefutures.errors import ApiError, missing
-from sim.exchange.binancefutures.venue import Venue
+from sim.exchange.accounts import Account, Order
+from sim.exchange.binancefutures import payloads, queries
+from sim.exchange.binancefutures.errors import error_of, missing, refusal
+from sim.exchange.binancefutures.listen_keys import keys_of
+from sim.exchange.binancefutures.orders import (
+    named_instrument,
+    named_order,
+    read_amendment,
+    read_order,
+    text,
+    whole,
+)
+from sim.exchange.core import Exchange
+from sim.exchange.processing import KEY, NOTHING, SIGNED, Operation, Params
+from sim.exchange.refusals import RefusedError
 
-# What a request must bring.
-NOTHING: Final = 0
-KEY: Final = 1
-SIGNED: Final = 2
-
-# Cost of a call in the pool of request weights.
-Weight = Callable[[Params], int]
 _COUNTDOWN_MAX_MS: Final = 1 << 40
 _BATCH_MAX: Final = 5
 _BATCH_CANCEL_MAX: Final = 10
 
 
-class Operation(NamedTuple):
-    """What can be asked.
-
-    Attributes:
-        run: Does it: venue, account (None for what needs none), parameters; returns the reply.
-        needs: NOTHING, KEY or SIGNED.
-        weight: What it costs.
-        changes: Whether it reaches the matching engine: its reply has order counts, and it can be lost on the way.
-    """
-
-    run: Callable[[Venue, Any, Params], Any]
-    needs: int
-    weight: int | Weight
-    changes: bool = False
-
-
-def place(venue: Venue, account: Account, params: Params, *, counts: bool = True) -> Any:
+def place_order(exchange: Exchange, account: Account, params: Params, *, counts: bool = True) -> Order:
     """A new order."""
-    order = venue.desk.place(account, params, counts=counts)
-    reply = shapes.order_reply(order)
+    return exchange.matching.place(account, read_order(exchange, account, params), counts=counts)
+
+
+def cancel_order(exchange: Exchange, account: Account, params: Params) -> Order:
+    """The end of an order."""
+    order = named_order(exchange, account, params)
+    if order is None:
+        raise refusal(-2011, "Unknown order sent.")
+    exchange.matching.end(order)
+    return order
+
+
+def place(exchange: Exchange, account: Account, params: Params, *, counts: bool = True) -> Any:
+    """A new order, answered as it was, or as it has become where its outcome is waited for."""
+    order = place_order(exchange, account, params, counts=counts)
+    reply = payloads.order_reply(order)
     waits = params.get("newOrderRespType") == "RESULT" and (
         order.kind == "MARKET" or order.tif in ("IOC", "FOK")
     )
-    return reply if waits or order.status == "EXPIRED_IN_MATCH" else shapes.ack(reply)
+    return reply if waits or order.status == "EXPIRED_IN_MATCH" else payloads.ack(reply)
 
 
-def modify(venue: Venue, account: Account, params: Params, *, counts: bool = True) -> Any:
+def modify(exchange: Exchange, account: Account, params: Params, *, counts: bool = True) -> Any:
     """Another price and quantity."""
-    return shapes.order_reply(venue.desk.modify(account, params, counts=counts))
+    order, tick, lots = read_amendment(exchange, account, params)
+    exchange.matching.amend(order, tick, lots, counts=counts)
+    return payloads.order_reply(order)
 
 
-def cancel(venue: Venue, account: Account, params: Params) -> Any:
+def cancel(exchange: Exchange, account: Account, params: Params) -> Any:
     """The end of an order."""
-    return shapes.order_reply(venue.desk.cancel(account, params))
+    return payloads.order_reply(cancel_order(exchange, account, params))
 
 
-def cancel_all(venue: Venue, account: Account, params: Params) -> Any:
+def cancel_all(exchange: Exchange, account: Account, params: Params) -> Any:
     """The end of all orders in an instrument."""
-    venue.desk.cancel_all(account, venue.desk.instrument(params).symbol)
+    exchange.matching.cancel_all(account, named_instrument(exchange, params).symbol)
     return {"code": 200, "msg": "The operation of cancel all open order is done."}
 
 
-def countdown(venue: Venue, account: Account, params: Params) -> Any:
+def countdown(exchange: Exchange, account: Account, params: Params) -> Any:
     """The dead-man switch."""
-    symbol = venue.desk.instrument(params).symbol
+    symbol = named_instrument(exchange, params).symbol
     milliseconds = min(whole(params, "countdownTime"), _COUNTDOWN_MAX_MS)
     if milliseconds == 0:
         account.countdowns.pop(symbol, None)
     else:
-        account.countdowns[symbol] = venue.clock.stamp_ms(venue.market.now_ns) + milliseconds
+        account.countdowns[symbol] = exchange.matching.now_ms + milliseconds
     return {"symbol": symbol, "countdownTime": str(milliseconds)}
 
 
-def batch(act: Callable[..., Any]) -> Callable[[Venue, Account, Params], Any]:
+def batch(act: Callable[..., Any]) -> Callable[[Exchange, Account, Params], Any]:
     """Several orders in one request: each succeeds or fails by itself."""
 
-    def run(venue: Venue, account: Account, params: Params) -> Any:
+    def run(exchange: Exchange, account: Account, params: Params) -> Any:
         orders = _list(params, "batchOrders")
         if not 0 < len(orders) <= _BATCH_MAX:
-            raise ApiError(-4082, "Invalid number of batch place orders.")
-        venue.gate.count_order(account, ten_s=_BATCH_MAX, minute=1)
+            raise refusal(-4082, "Invalid number of batch place orders.")
+        exchange.limits.count_order(account, ten_s=_BATCH_MAX, minute=1)
         replies: list[Any] = []
         for one in orders:
             if not isinstance(one, dict):
-                raise ApiError(-4083, "Fail to place batch orders.")
+                raise refusal(-4083, "Fail to place batch orders.")
             try:
-                replies.append(act(venue, account, {k: _word(v) for k, v in one.items()}, counts=False))
-            except ApiError as error:
-                replies.append(error.body())
+                replies.append(act(exchange, account, {k: _word(v) for k, v in one.items()}, counts=False))
+            except RefusedError as refused:
+                replies.append(error_of(refused).body())
         return replies
 
     return run
 
 
-def batch_cancel(venue: Venue, account: Account, params: Params) -> Any:
+def batch_cancel(exchange: Exchange, account: Account, params: Params) -> Any:
     """The end of several orders."""
     symbol = text(params, "symbol")
     if params.get("orderIdList"):
@@ -105,13 +108,13 @@ def batch_cancel(venue: Venue, account: Account, params: Params) -> Any:
     else:
         ids = [{"origClientOrderId": str(one)} for one in _list(params, "origClientOrderIdList")]
     if not 0 < len(ids) <= _BATCH_CANCEL_MAX:
-        raise ApiError(-4082, "Invalid number of batch cancel orders.")
+        raise refusal(-4082, "Invalid number of batch cancel orders.")
     replies: list[Any] = []
     for one in ids:
         try:
-            replies.append(cancel(venue, account, {"symbol": symbol} | one))
-        except ApiError as error:
-            replies.append(error.body())
+            replies.append(cancel(exchange, account, {"symbol": symbol} | one))
+        except RefusedError as refused:
+            replies.append(error_of(refused).body())
     return replies
 
 
@@ -129,41 +132,41 @@ def _word(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def start_listen_key(venue: Venue, account: Account, _params: Params) -> Any:
+def start_listen_key(exchange: Exchange, account: Account, _params: Params) -> Any:
     """A listen key."""
-    return {"listenKey": venue.users.start(account)}
+    return {"listenKey": keys_of(exchange).start(account)}
 
 
-def keep_listen_key(venue: Venue, account: Account, _params: Params) -> Any:
+def keep_listen_key(exchange: Exchange, account: Account, _params: Params) -> Any:
     """Let it live longer."""
-    return {"listenKey": venue.users.keep(account)}
+    return {"listenKey": keys_of(exchange).keep(account)}
 
 
-def stop_listen_key(venue: Venue, account: Account, _params: Params) -> Any:
+def stop_listen_key(exchange: Exchange, account: Account, _params: Params) -> Any:
     """Its end."""
-    venue.users.stop(account)
+    keys_of(exchange).stop(account)
     return {}
 
 
-def set_hedge(_venue: Venue, account: Account, params: Params) -> Any:
+def set_hedge(_exchange: Exchange, account: Account, params: Params) -> Any:
     """Long and short positions apart, or not."""
     wanted = text(params, "dualSidePosition").lower() == "true"
     if wanted == account.hedge:
-        raise ApiError(-4059, "No need to change position side.")
+        raise refusal(-4059, "No need to change position side.")
     if account.open_orders:
-        raise ApiError(-4067, "Position side cannot be changed if there exists open orders.")
+        raise refusal(-4067, "Position side cannot be changed if there exists open orders.")
     if any(position.lots for position in account.positions.values()):
-        raise ApiError(-4068, "Position side cannot be changed if there exists position.")
+        raise refusal(-4068, "Position side cannot be changed if there exists position.")
     account.hedge = wanted
     return {"code": 200, "msg": "success"}
 
 
-def set_leverage(venue: Venue, account: Account, params: Params) -> Any:
+def set_leverage(exchange: Exchange, account: Account, params: Params) -> Any:
     """The leverage of the account."""
-    symbol = venue.desk.instrument(params).symbol
+    symbol = named_instrument(exchange, params).symbol
     leverage = whole(params, "leverage")
     if not 1 <= leverage <= 125:
-        raise ApiError(-4028, f"Leverage {leverage} is not valid.")
+        raise refusal(-4028, f"Leverage {leverage} is not valid.")
     account.leverage = leverage
     return {"leverage": leverage, "maxNotionalValue": "1000000000", "symbol": symbol}
 
@@ -172,65 +175,63 @@ def _open_orders_weight(params: Params) -> int:
     return 1 if params.get("symbol") else 40
 
 
-PLACE: Final = Operation(place, SIGNED, 0, changes=True)
-MODIFY: Final = Operation(modify, SIGNED, 0, changes=True)
-CANCEL: Final = Operation(cancel, SIGNED, 1, changes=True)
+PLACE: Final = Operation(place, SIGNED, 0, changes=True, what="place")
+MODIFY: Final = Operation(modify, SIGNED, 0, changes=True, what="modify")
+CANCEL: Final = Operation(cancel, SIGNED, 1, changes=True, what="cancel")
 QUERY: Final = Operation(queries.order, SIGNED, 1)
 BALANCE: Final = Operation(queries.balance, SIGNED, 5)
 ACCOUNT: Final = Operation(queries.account, SIGNED, 5)
 POSITIONS: Final = Operation(queries.positions, SIGNED, 5)
-DEPTH: Final = Operation(market_queries.depth, NOTHING, market_queries.depth_weight)
-TICKER: Final = Operation(market_queries.book_ticker, NOTHING, 2)
-PRICE: Final = Operation(market_queries.price, NOTHING, 1)
+DEPTH: Final = Operation(queries.depth, NOTHING, queries.depth_weight)
+TICKER: Final = Operation(queries.book_ticker, NOTHING, 2)
+PRICE: Final = Operation(queries.price, NOTHING, 1)
 START_KEY: Final = Operation(start_listen_key, KEY, 1)
 KEEP_KEY: Final = Operation(keep_listen_key, KEY, 1)
 STOP_KEY: Final = Operation(stop_listen_key, KEY, 1)
 
 REST: Final[dict[tuple[str, str], Operation]] = {
-    ("GET", "/fapi/v1/ping"): Operation(lambda _v, _a, _p: {}, NOTHING, 1),
-    ("GET", "/fapi/v1/time"): Operation(lambda v, _a, _p: {"serverTime": v.clock.server_ms()}, NOTHING, 1),
-    ("GET", "/fapi/v1/exchangeInfo"): Operation(market_queries.exchange_info, NOTHING, 1),
-    ("GET", "/fapi/v1/depth"): DEPTH,
-    ("GET", "/fapi/v1/ticker/bookTicker"): TICKER,
-    ("GET", "/fapi/v1/ticker/price"): PRICE,
-    ("GET", "/fapi/v2/ticker/price"): PRICE,
-    ("GET", "/fapi/v1/premiumIndex"): Operation(market_queries.premium_index, NOTHING, 1),
-    ("POST", "/fapi/v1/order"): PLACE,
-    ("PUT", "/fapi/v1/order"): MODIFY,
-    ("DELETE", "/fapi/v1/order"): CANCEL,
-    ("GET", "/fapi/v1/order"): QUERY,
-    ("POST", "/fapi/v1/order/test"): Operation(queries.test_order, SIGNED, 1),
-    ("POST", "/fapi/v1/batchOrders"): Operation(batch(place), SIGNED, 5, changes=True),
-    ("PUT", "/fapi/v1/batchOrders"): Operation(batch(modify), SIGNED, 5, changes=True),
-    ("DELETE", "/fapi/v1/batchOrders"): Operation(batch_cancel, SIGNED, 1, changes=True),
-    ("DELETE", "/fapi/v1/allOpenOrders"): Operation(cancel_all, SIGNED, 1, changes=True),
-    ("POST", "/fapi/v1/countdownCancelAll"): Operation(countdown, SIGNED, 10),
-    ("GET", "/fapi/v1/openOrder"): Operation(queries.open_order, SIGNED, 1),
-    ("GET", "/fapi/v1/openOrders"): Operation(queries.open_orders, SIGNED, _open_orders_weight),
-    ("GET", "/fapi/v1/allOrders"): Operation(queries.all_orders, SIGNED, 5),
-    ("GET", "/fapi/v1/userTrades"): Operation(queries.user_trades, SIGNED, 5),
-    ("POST", "/fapi/v1/listenKey"): START_KEY,
-    ("PUT", "/fapi/v1/listenKey"): KEEP_KEY,
-    ("DELETE", "/fapi/v1/listenKey"): STOP_KEY,
-    ("GET", "/fapi/v2/positionRisk"): POSITIONS,
-    ("GET", "/fapi/v3/positionRisk"): POSITIONS,
-    ("GET", "/fapi/v2/balance"): BALANCE,
-    ("GET", "/fapi/v3/balance"): BALANCE,
-    ("GET", "/fapi/v2/account"): ACCOUNT,
-    ("GET", "/fapi/v3/account"): ACCOUNT,
-    ("GET", "/fapi/v1/accountConfig"): Operation(queries.account_config, SIGNED, 5),
-    ("GET", "/fapi/v1/symbolConfig"): Operation(queries.symbol_config, SIGNED, 5),
-    ("GET", "/fapi/v1/commissionRate"): Operation(queries.commission_rate, SIGNED, 20),
-    ("GET", "/fapi/v1/rateLimit/order"): Operation(queries.order_limits, SIGNED, 1),
-    ("GET", "/fapi/v1/leverageBracket"): Operation(queries.leverage_bracket, SIGNED, 1),
-    ("POST", "/fapi/v1/leverage"): Operation(set_leverage, SIGNED, 1),
-    ("GET", "/fapi/v1/positionSide/dual"): Operation(queries.hedge, SIGNED, 30),
-    ("POST", "/fapi/v1/positionSide/dual"): Operation(set_hedge, SIGNED, 1),
-    ("GET", "/fapi/v1/multiAssetsMargin"): Operation(
-        lambda _v, _a, _p: {"multiAssetsMargin": False}, SIGNED, 30
-    ),
+    ("GET", "/v1/ping"): Operation(lambda _e, _a, _p: {}, NOTHING, 1),
+    ("GET", "/v1/time"): Operation(lambda e, _a, _p: {"serverTime": e.clock.server_ms()}, NOTHING, 1),
+    ("GET", "/v1/exchangeInfo"): Operation(queries.exchange_info, NOTHING, 1),
+    ("GET", "/v1/depth"): DEPTH,
+    ("GET", "/v1/ticker/bookTicker"): TICKER,
+    ("GET", "/v1/ticker/price"): PRICE,
+    ("GET", "/v2/ticker/price"): PRICE,
+    ("GET", "/v1/premiumIndex"): Operation(queries.premium_index, NOTHING, 1),
+    ("POST", "/v1/order"): PLACE,
+    ("PUT", "/v1/order"): MODIFY,
+    ("DELETE", "/v1/order"): CANCEL,
+    ("GET", "/v1/order"): QUERY,
+    ("POST", "/v1/order/test"): Operation(queries.test_order, SIGNED, 1),
+    ("POST", "/v1/batchOrders"): Operation(batch(place), SIGNED, 5, changes=True),
+    ("PUT", "/v1/batchOrders"): Operation(batch(modify), SIGNED, 5, changes=True),
+    ("DELETE", "/v1/batchOrders"): Operation(batch_cancel, SIGNED, 1, changes=True),
+    ("DELETE", "/v1/allOpenOrders"): Operation(cancel_all, SIGNED, 1, changes=True),
+    ("POST", "/v1/countdownCancelAll"): Operation(countdown, SIGNED, 10),
+    ("GET", "/v1/openOrder"): Operation(queries.open_order, SIGNED, 1),
+    ("GET", "/v1/openOrders"): Operation(queries.open_orders, SIGNED, _open_orders_weight),
+    ("GET", "/v1/allOrders"): Operation(queries.all_orders, SIGNED, 5),
+    ("GET", "/v1/userTrades"): Operation(queries.user_trades, SIGNED, 5),
+    ("POST", "/v1/listenKey"): START_KEY,
+    ("PUT", "/v1/listenKey"): KEEP_KEY,
+    ("DELETE", "/v1/listenKey"): STOP_KEY,
+    ("GET", "/v2/positionRisk"): POSITIONS,
+    ("GET", "/v3/positionRisk"): POSITIONS,
+    ("GET", "/v2/balance"): BALANCE,
+    ("GET", "/v3/balance"): BALANCE,
+    ("GET", "/v2/account"): ACCOUNT,
+    ("GET", "/v3/account"): ACCOUNT,
+    ("GET", "/v1/accountConfig"): Operation(queries.account_config, SIGNED, 5),
+    ("GET", "/v1/symbolConfig"): Operation(queries.symbol_config, SIGNED, 5),
+    ("GET", "/v1/commissionRate"): Operation(queries.commission_rate, SIGNED, 20),
+    ("GET", "/v1/rateLimit/order"): Operation(queries.order_limits, SIGNED, 1),
+    ("GET", "/v1/leverageBracket"): Operation(queries.leverage_bracket, SIGNED, 1),
+    ("POST", "/v1/leverage"): Operation(set_leverage, SIGNED, 1),
+    ("GET", "/v1/positionSide/dual"): Operation(queries.hedge, SIGNED, 30),
+    ("POST", "/v1/positionSide/dual"): Operation(set_hedge, SIGNED, 1),
+    ("GET", "/v1/multiAssetsMargin"): Operation(lambda _e, _a, _p: {"multiAssetsMargin": False}, SIGNED, 30),
 }
-"""Method and path of REST."""
+"""Method and path of REST, below the prefix of the product."""
 
 WS_API: Final[dict[str, Operation]] = {
     "order.place": PLACE,

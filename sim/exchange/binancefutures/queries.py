@@ -1,69 +1,183 @@
-"""What an account can be asked without changing it."""
+"""What can be asked without changing anything: of the market, and of an account."""
 
 from typing import Any, Final
 
-from sim.exchange.binancefutures import shapes
-from sim.exchange.binancefutures.accounts import Account, Order, Position
-from sim.exchange.binancefutures.checks import Params, wanted, whole
-from sim.exchange.binancefutures.errors import ApiError, no_such_order
-from sim.exchange.binancefutures.market_queries import one_or_all, symbols_of
-from sim.exchange.binancefutures.numbers import RATE, show, show_money
-from sim.exchange.binancefutures.venue import Venue
+from sim.exchange.accounts import Account, Order, Position, Wallet
+from sim.exchange.binancefutures import payloads
+from sim.exchange.binancefutures.errors import refusal
+from sim.exchange.binancefutures.feeds import BinanceFeed
+from sim.exchange.binancefutures.orders import named_instrument, named_order, read_order, whole
+from sim.exchange.core import Exchange
+from sim.exchange.instruments import RATE, show
+from sim.exchange.processing import Params
+from sim.exchange.refusals import RefusedError, Why
 
+DEPTH_WEIGHTS: Final = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}
 _PAGE_DEFAULT: Final = 500
 _PAGE_MAX: Final = 1000
 _WEEK_MS: Final = 7 * 86_400_000
 _KEPT_MS: Final = 3 * 86_400_000
 _NEVER_MS: Final = 1 << 60
+_UNLIMITED: Final = 1_000_000_000
 
 
-def test_order(venue: Venue, account: Account, params: Params) -> Any:
+def symbols_of(exchange: Exchange, params: Params) -> list[str]:
+    """The instruments that a query means: the one that it names, or all."""
+    symbol = params.get("symbol")
+    if not symbol:
+        return list(exchange.instruments)
+    if symbol not in exchange.instruments:
+        raise RefusedError(Why.UNKNOWN_SYMBOL)
+    return [symbol]
+
+
+def one_or_all(params: Params, rows: list[Any]) -> Any:
+    """One row where an instrument was named, else all."""
+    return rows[0] if params.get("symbol") else rows
+
+
+def rate_limit(kind: str, interval: str, number: int, limit: int) -> dict[str, Any]:
+    """A limit as the exchange states it; with `count` it is how far it is used."""
+    return {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit}
+
+
+def exchange_info(exchange: Exchange, _account: None, _params: Params) -> Any:
+    """Instruments, filters and limits."""
+    settings = exchange.limits.settings
+    return {
+        "timezone": "UTC",
+        "serverTime": exchange.clock.server_ms(),
+        "futuresType": "U_MARGINED",
+        "rateLimits": [
+            rate_limit("REQUEST_WEIGHT", "MINUTE", 1, settings.weight_1m or _UNLIMITED),
+            rate_limit("ORDERS", "MINUTE", 1, settings.orders_1m or _UNLIMITED),
+            rate_limit("ORDERS", "SECOND", 10, settings.orders_10s or _UNLIMITED),
+        ],
+        "exchangeFilters": [],
+        "assets": [
+            {"asset": quote, "marginAvailable": True, "autoAssetExchange": "0"}
+            for quote in dict.fromkeys(one.quote for one in exchange.instruments.values())
+        ],
+        "symbols": [payloads.instrument_query(one) for one in exchange.instruments.values()],
+    }
+
+
+def book_ticker(exchange: Exchange, _account: None, params: Params) -> Any:
+    """The best prices."""
+    rows = []
+    for symbol in symbols_of(exchange, params):
+        i = exchange.instruments[symbol]
+        feed = exchange.feeds[i.number]
+        bid, ask = feed.best()
+        rows.append(
+            {
+                "symbol": symbol,
+                "bidPrice": i.price(bid[0]),
+                "bidQty": i.qty(bid[1]),
+                "askPrice": i.price(ask[0]),
+                "askQty": i.qty(ask[1]),
+                "time": feed.time_ms,
+                "lastUpdateId": feed.last_id,
+            }
+        )
+    return one_or_all(params, rows)
+
+
+def price(exchange: Exchange, _account: None, params: Params) -> Any:
+    """The last price."""
+    rows = []
+    for symbol in symbols_of(exchange, params):
+        i = exchange.instruments[symbol]
+        feed = exchange.feeds[i.number]
+        rows.append(
+            {"symbol": symbol, "price": i.price(feed.last_tick or feed.mark_tick()), "time": feed.time_ms}
+        )
+    return one_or_all(params, rows)
+
+
+def premium_index(exchange: Exchange, _account: None, params: Params) -> Any:
+    """The mark price: here the middle of the best prices."""
+    rows = []
+    for symbol in symbols_of(exchange, params):
+        i = exchange.instruments[symbol]
+        mark = i.price(exchange.feeds[i.number].mark_tick())
+        now_ms = exchange.clock.server_ms()
+        rows.append(
+            {
+                "symbol": symbol,
+                "markPrice": mark,
+                "indexPrice": mark,
+                "estimatedSettlePrice": mark,
+                "lastFundingRate": "0.00010000",
+                "interestRate": "0.00010000",
+                "nextFundingTime": (now_ms // 28_800_000 + 1) * 28_800_000,
+                "time": now_ms,
+            }
+        )
+    return one_or_all(params, rows)
+
+
+def depth(exchange: Exchange, _account: None, params: Params) -> Any:
+    """The book."""
+    feed = exchange.feeds[named_instrument(exchange, params).number]
+    limit = whole(params, "limit", 500)
+    if limit not in DEPTH_WEIGHTS:
+        raise refusal(-4021, f"{limit} is not valid depth limit.")
+    assert isinstance(feed, BinanceFeed)
+    return feed.snapshot(limit, exchange.clock.server_ms())
+
+
+def depth_weight(params: Params) -> int:
+    """What the book costs, by its depth."""
+    return DEPTH_WEIGHTS.get(whole(params, "limit", 500), 2)
+
+
+# Of an account.
+
+
+def test_order(exchange: Exchange, account: Account, params: Params) -> Any:
     """Check an order and do nothing."""
-    now_ms = venue.clock.server_ms()
-    wanted(params, account, venue.desk.instrument(params), venue.market, now_ms)
+    read_order(exchange, account, params)
     return {}
 
 
-def order(venue: Venue, account: Account, params: Params) -> Any:
+def order(exchange: Exchange, account: Account, params: Params) -> Any:
     """One order, open or over."""
-    found = _find(venue, account, params, only_open=False)
+    found = _find(exchange, account, params, only_open=False)
     if not found.is_open and not found.executed_lots:
-        if venue.clock.server_ms() - found.updated_ms > _KEPT_MS:
-            raise no_such_order()
-    return shapes.order_query(found)
+        if exchange.clock.server_ms() - found.updated_ms > _KEPT_MS:
+            raise RefusedError(Why.UNKNOWN_ORDER)
+    return payloads.order_query(found)
 
 
-def open_order(venue: Venue, account: Account, params: Params) -> Any:
+def open_order(exchange: Exchange, account: Account, params: Params) -> Any:
     """One open order."""
-    return shapes.order_query(_find(venue, account, params, only_open=True))
+    return payloads.order_query(_find(exchange, account, params, only_open=True))
 
 
-def _find(venue: Venue, account: Account, params: Params, *, only_open: bool) -> Order:
-    instrument = venue.desk.instrument(params)
-    if not params.get("orderId") and not params.get("origClientOrderId"):
-        raise ApiError(-1102, "Either orderId or origClientOrderId must be sent.")
-    found = account.find(params.get("orderId") or None, params.get("origClientOrderId"), only_open=only_open)
-    if found is None or found.instrument is not instrument or _is_unseen(venue, found):
-        raise no_such_order()
+def _find(exchange: Exchange, account: Account, params: Params, *, only_open: bool) -> Order:
+    found = named_order(exchange, account, params, only_open=only_open)
+    if found is None or _is_unseen(exchange, found):
+        raise RefusedError(Why.UNKNOWN_ORDER)
     return found
 
 
-def _is_unseen(venue: Venue, order: Order) -> bool:
+def _is_unseen(exchange: Exchange, order: Order) -> bool:
     """What queries read may be behind the matching engine."""
-    chaos = venue.chaos
+    chaos = exchange.chaos
     if chaos.settings.young_unseen <= 0.0:
         return False
-    age_ms = venue.clock.stamp_ms(venue.market.now_ns) - order.created_ms
+    age_ms = exchange.matching.now_ms - order.created_ms
     return age_ms < chaos.settings.late_ms and chaos.strikes("young_unseen")
 
 
-def open_orders(venue: Venue, account: Account, params: Params) -> Any:
+def open_orders(exchange: Exchange, account: Account, params: Params) -> Any:
     """All open orders, of an instrument or of all."""
-    symbols = frozenset(symbols_of(venue, params))
+    symbols = frozenset(symbols_of(exchange, params))
     return [
-        shapes.order_query(one)
+        payloads.order_query(one)
         for one in account.open_orders.values()
-        if one.instrument.symbol in symbols and not _is_unseen(venue, one)
+        if one.instrument.symbol in symbols and not _is_unseen(exchange, one)
     ]
 
 
@@ -71,19 +185,19 @@ def _page(params: Params) -> tuple[int, int, int]:
     """Limit, start and end time."""
     limit = whole(params, "limit", _PAGE_DEFAULT)
     if not 0 < limit <= _PAGE_MAX:
-        raise ApiError(-1130, "Data sent for parameter 'limit' is not valid.")
+        raise refusal(-1130, "Data sent for parameter 'limit' is not valid.")
     start_ms = whole(params, "startTime", -1 if "startTime" not in params else None)
     end_ms = whole(params, "endTime", _NEVER_MS if "endTime" not in params else None)
     if start_ms >= 0 and end_ms != _NEVER_MS and end_ms - start_ms > _WEEK_MS:
-        raise ApiError(-4166, "Search window is restricted to recent 7 days only.")
+        raise refusal(-4166, "Search window is restricted to recent 7 days only.")
     if start_ms >= 0 and end_ms == _NEVER_MS:
         end_ms = start_ms + _WEEK_MS
     return limit, start_ms, end_ms
 
 
-def all_orders(venue: Venue, account: Account, params: Params) -> Any:
+def all_orders(exchange: Exchange, account: Account, params: Params) -> Any:
     """Orders, open or over, by id."""
-    symbols = symbols_of(venue, params)
+    symbols = symbols_of(exchange, params)
     limit, start_ms, end_ms = _page(params)
     first_id = whole(params, "orderId", 0)
     found = [
@@ -95,107 +209,72 @@ def all_orders(venue: Venue, account: Account, params: Params) -> Any:
     ]
     # From an id or a time on the first ones; without either the last ones.
     chosen = found[:limit] if first_id or start_ms >= 0 else found[-limit:]
-    return [shapes.order_query(one) for one in chosen]
+    return [payloads.order_query(one) for one in chosen]
 
 
-def user_trades(venue: Venue, account: Account, params: Params) -> Any:
+def user_trades(exchange: Exchange, account: Account, params: Params) -> Any:
     """Executions, by id."""
-    symbols = symbols_of(venue, params)
+    symbols = symbols_of(exchange, params)
     limit, start_ms, end_ms = _page(params)
     first_id = whole(params, "fromId", 0)
     if first_id and (start_ms >= 0 or params.get("endTime")):
-        raise ApiError(-1128, "Combination of optional parameters invalid.")
+        raise refusal(-1128, "Combination of optional parameters invalid.")
     order_id = whole(params, "orderId", 0)
     found = [
         one
         for one in account.trades
-        if one.instrument.symbol in symbols
+        if one.order.instrument.symbol in symbols
         and one.trade_id >= first_id
-        and (not order_id or one.order_id == order_id)
+        and (not order_id or one.order.order_id == order_id)
         and start_ms <= one.time_ms <= end_ms
     ]
     chosen = found[:limit] if first_id or start_ms >= 0 else found[-limit:]
-    return [shapes.trade_query(one) for one in chosen]
+    return [payloads.trade_query(one) for one in chosen]
 
 
-def _profit(venue: Venue, account: Account) -> int:
-    return sum(one.profit(_mark(venue, one)) for one in account.positions.values())
+def _profit(exchange: Exchange, account: Account, wallet: Wallet) -> int:
+    return sum(
+        one.profit(_mark(exchange, one))
+        for one in account.positions.values()
+        if one.instrument.margin_asset == wallet.asset
+    )
 
 
-def _mark(venue: Venue, position: Position) -> int:
-    return venue.feeds[position.instrument.number].mark_tick()
+def _mark(exchange: Exchange, position: Position) -> int:
+    return exchange.feeds[position.instrument.number].mark_tick()
 
 
-def _quote(venue: Venue) -> str:
-    return venue.all_instruments[0].quote
-
-
-def balance(venue: Venue, account: Account, _params: Params) -> Any:
+def balance(exchange: Exchange, account: Account, _params: Params) -> Any:
     """The balances."""
-    return [shapes.balance_query(account, _quote(venue), _profit(venue, account))]
+    return [
+        payloads.balance_query(account, one, _profit(exchange, account, one))
+        for one in account.wallets.values()
+    ]
 
 
-def positions(venue: Venue, account: Account, params: Params) -> Any:
+def _position(exchange: Exchange, account: Account, position: Position) -> dict[str, Any]:
+    return payloads.position_query(position, _mark(exchange, position), account.leverage)
+
+
+def positions(exchange: Exchange, account: Account, params: Params) -> Any:
     """Positions, of instruments that have one or have orders."""
-    symbols = symbols_of(venue, params)
+    symbols = symbols_of(exchange, params)
     with_orders = {one.instrument.symbol for one in account.open_orders.values()}
     return [
-        shapes.position_query(one, _mark(venue, one), account.leverage)
+        _position(exchange, account, one)
         for one in account.positions.values()
         if one.instrument.symbol in symbols and (one.lots or one.instrument.symbol in with_orders)
     ]
 
 
-def account(venue: Venue, account: Account, _params: Params) -> Any:
+def account(exchange: Exchange, account: Account, _params: Params) -> Any:
     """Balances and positions."""
-    profit = _profit(venue, account)
-    asset = shapes.balance_query(account, _quote(venue), profit)
-    rows = [
-        shapes.position_query(one, _mark(venue, one), account.leverage)
-        for one in account.positions.values()
-        if one.lots
-    ]
-    return {
-        "totalInitialMargin": "0.00000000",
-        "totalMaintMargin": "0.00000000",
-        "totalWalletBalance": asset["balance"],
-        "totalUnrealizedProfit": show_money(profit),
-        "totalMarginBalance": show_money(account.balance + profit),
-        "totalPositionInitialMargin": "0.00000000",
-        "totalOpenOrderInitialMargin": show_money(account.open_money // account.leverage),
-        "totalCrossWalletBalance": asset["balance"],
-        "totalCrossUnPnl": show_money(profit),
-        "availableBalance": asset["availableBalance"],
-        "maxWithdrawAmount": asset["availableBalance"],
-        "assets": [
-            {
-                "asset": asset["asset"],
-                "walletBalance": asset["balance"],
-                "unrealizedProfit": show_money(profit),
-                "marginBalance": show_money(account.balance + profit),
-                "availableBalance": asset["availableBalance"],
-                "updateTime": account.balance_ms,
-            }
-        ],
-        "positions": [
-            {
-                "symbol": row["symbol"],
-                "positionSide": row["positionSide"],
-                "positionAmt": row["positionAmt"],
-                "unrealizedProfit": row["unRealizedProfit"],
-                "isolatedMargin": "0",
-                "notional": row["notional"],
-                "isolatedWallet": "0",
-                "initialMargin": row["initialMargin"],
-                "maintMargin": row["maintMargin"],
-                "updateTime": row["updateTime"],
-            }
-            for row in rows
-        ],
-    }
+    rows = [_position(exchange, account, one) for one in account.positions.values() if one.lots]
+    wallet = account.main
+    return payloads.account_query(account, wallet, _profit(exchange, account, wallet), rows)
 
 
-def account_config(_venue: Venue, account: Account, _params: Params) -> Any:
+def account_config(_exchange: Exchange, account: Account, _params: Params) -> Any:
     """How the account trades."""
     return {
         "feeTier": 0,
@@ -209,7 +288,7 @@ def account_config(_venue: Venue, account: Account, _params: Params) -> Any:
     }
 
 
-def symbol_config(venue: Venue, account: Account, params: Params) -> Any:
+def symbol_config(exchange: Exchange, account: Account, params: Params) -> Any:
     """How the account trades an instrument."""
     return [
         {
@@ -219,13 +298,13 @@ def symbol_config(venue: Venue, account: Account, params: Params) -> Any:
             "leverage": account.leverage,
             "maxNotionalValue": "1000000000",
         }
-        for symbol in symbols_of(venue, params)
+        for symbol in symbols_of(exchange, params)
     ]
 
 
-def commission_rate(venue: Venue, _account: Account, params: Params) -> Any:
+def commission_rate(exchange: Exchange, _account: Account, params: Params) -> Any:
     """Fees."""
-    i = venue.desk.instrument(params)
+    i = named_instrument(exchange, params)
     digits = len(str(RATE)) - 1
     return {
         "symbol": i.symbol,
@@ -235,29 +314,16 @@ def commission_rate(venue: Venue, _account: Account, params: Params) -> Any:
     }
 
 
-def order_limits(venue: Venue, account: Account, _params: Params) -> Any:
+def order_limits(exchange: Exchange, account: Account, _params: Params) -> Any:
     """Order limits, and how far they are used."""
-    counts = venue.gate.order_counts(account)
-    limits = venue.gate.limits
+    counts, settings = exchange.limits.order_counts(account), exchange.limits.settings
     return [
-        {
-            "rateLimitType": "ORDERS",
-            "interval": "SECOND",
-            "intervalNum": 10,
-            "limit": limits.orders_10s or 1_000_000_000,
-            "count": counts["10S"],
-        },
-        {
-            "rateLimitType": "ORDERS",
-            "interval": "MINUTE",
-            "intervalNum": 1,
-            "limit": limits.orders_1m or 1_000_000_000,
-            "count": counts["1M"],
-        },
+        rate_limit("ORDERS", "SECOND", 10, settings.orders_10s or _UNLIMITED) | {"count": counts[0]},
+        rate_limit("ORDERS", "MINUTE", 1, settings.orders_1m or _UNLIMITED) | {"count": counts[1]},
     ]
 
 
-def leverage_bracket(venue: Venue, _account: Account, params: Params) -> Any:
+def leverage_bracket(exchange: Exchange, _account: Account, params: Params) -> Any:
     """One bracket for all."""
     bracket = {
         "bracket": 1,
@@ -267,10 +333,10 @@ def leverage_bracket(venue: Venue, _account: Account, params: Params) -> Any:
         "maintMarginRatio": 0.025,
         "cum": 0.0,
     }
-    rows = [{"symbol": symbol, "brackets": [bracket]} for symbol in symbols_of(venue, params)]
+    rows = [{"symbol": symbol, "brackets": [bracket]} for symbol in symbols_of(exchange, params)]
     return one_or_all(params, rows)
 
 
-def hedge(_venue: Venue, account: Account, _params: Params) -> Any:
+def hedge(_exchange: Exchange, account: Account, _params: Params) -> Any:
     """Whether long and short positions are apart."""
     return {"dualSidePosition": account.hedge}

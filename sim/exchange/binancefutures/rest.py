@@ -1,105 +1,79 @@
-"""REST: a request's bytes to an operation, and its outcome to a reply's bytes."""
+"""REST: a request to an operation, and its outcome to a reply."""
 
+import re
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
-import msgspec
-from aiohttp import web
+from sim.exchange.accounts import Account
+from sim.exchange.auth import Stamp
+from sim.exchange.binancefutures.api import REST
+from sim.exchange.binancefutures.errors import Error, error_of, missing, refusal
+from sim.exchange.core import Exchange
+from sim.exchange.processing import NOTHING, SIGNED, Operation, Params, perform
+from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.venue import HttpReply, HttpRequest
 
-from sim.exchange.binancefutures.accounts import Account
-from sim.exchange.binancefutures.api import KEY, NOTHING, REST, SIGNED, Operation
-from sim.exchange.binancefutures.checks import Params
-from sim.exchange.binancefutures.errors import ApiError, bad_signature, missing
-from sim.exchange.binancefutures.outages import PAGE, PageError
-from sim.exchange.binancefutures.processing import ReplyLostError, Stamp, perform
-from sim.exchange.binancefutures.venue import Venue
-
-_encode = msgspec.json.Encoder().encode
-
-
-class RestServer:
-    """Answers requests.
-
-    Args:
-        venue: The exchange.
-    """
-
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
-
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request."""
-        address, name = request.remote or "?", f"{request.method} {request.path}"
-        operation = REST.get((request.method, request.path))
-        if operation is None:
-            return _reply(
-                404, {"code": -5000, "msg": f"Path {request.path}, Method {request.method} is invalid"}, {}
-            )
-        account: Account | None = None
-        headers: dict[str, str] = {}
-        try:
-            query = request.rel_url.raw_query_string
-            body = await _body(request)
-            params = _params(query, body)
-            # What is refused for its weight is counted too.
-            weight = operation.weight if isinstance(operation.weight, int) else operation.weight(params)
-            headers["X-MBX-USED-WEIGHT-1M"] = str(self._venue.gate.used(address) + weight)
-            self._venue.gate.charge(address, weight)
-            stamp = None
-            if operation.needs != NOTHING:
-                account = self._venue.gate.by_key(request.headers.get("X-MBX-APIKEY", ""))
-            if operation.needs == SIGNED and account is not None:
-                stamp = self._check(account, query, body, params)
-            account_needed = account if operation.needs in (KEY, SIGNED) else None
-            result = await perform(self._venue, operation, account_needed, params, address, stamp, name)
-            return _reply(200, result, headers | self._order_counts(operation, account))
-        except ApiError as error:
-            return _reply(
-                error.status, error.body(), headers | self._order_counts(operation, account) | error.headers
-            )
-        except PageError as page:
-            return web.Response(body=PAGE, status=page.status, content_type="text/html")
-        except ReplyLostError:
-            if request.transport is not None:
-                request.transport.abort()
-            return web.Response(status=500)
-
-    def _order_counts(self, operation: Operation, account: Account | None) -> dict[str, str]:
-        """What an account has used, on replies to orders only."""
-        if account is None or not operation.changes:
-            return {}
-        counts = self._venue.gate.order_counts(account)
-        return {"X-MBX-ORDER-COUNT-10S": str(counts["10S"]), "X-MBX-ORDER-COUNT-1M": str(counts["1M"])}
-
-    def _check(self, account: Account, query: str, body: str, params: Params) -> Stamp:
-        """Signature and time of a signed request."""
-        payload, signature = signed_part(query, body)
-        if not params.get("timestamp"):
-            raise missing("timestamp")
-        self._venue.gate.verify(account, payload, signature)
-        return Stamp(*self._venue.gate.check_time(params["timestamp"], params.get("recvWindow", "")))
+WINDOW_DEFAULT_MS: Final = 5000
+_WHOLE: Final = re.compile(r"[0-9]{1,16}")
 
 
-async def _body(request: web.BaseRequest) -> str:
-    if not request.can_read_body:
-        return ""
+async def answer(exchange: Exchange, prefix: str, request: HttpRequest) -> HttpReply:
+    """Answer one request; its path is below the product's prefix."""
+    name = f"{request.method} {request.path}"
+    operation = None
+    if request.path.startswith(prefix):
+        operation = REST.get((request.method, request.path.removeprefix(prefix)))
+    if operation is None:
+        msg = f"Path {request.path}, Method {request.method} is invalid"
+        return HttpReply(404, Error(-5000, msg, 404, 0).body())
+    account: Account | None = None
+    headers: dict[str, str] = {}
     try:
-        # Of a megabyte at most (aiohttp's default).
-        return (await request.read()).decode("latin-1")
-    except web.HTTPRequestEntityTooLarge:
-        raise ApiError(-1101, "Too many parameters; the request is too large.", 413) from None
+        if request.body is None:
+            raise refusal(-1101, "Too many parameters; the request is too large.", 413)
+        # Those of the query win.
+        pairs = parse_qsl(request.body, keep_blank_values=True)
+        params = dict(pairs + parse_qsl(request.query, keep_blank_values=True))
+        # What is refused for its weight is counted too.
+        weight = operation.weight_of(params)
+        headers["X-MBX-USED-WEIGHT-1M"] = str(exchange.limits.used(request.address) + weight)
+        exchange.limits.charge(request.address, weight)
+        stamp = None
+        if operation.needs != NOTHING:
+            account = exchange.auth.account(request.headers.get("X-MBX-APIKEY", ""))
+        if operation.needs == SIGNED and account is not None:
+            stamp = _check(exchange, account, request, params)
+        result = await perform(exchange, operation, account, params, request.address, stamp, name)
+        return HttpReply(200, result, headers | _order_counts(exchange, operation, account))
+    except RefusedError as refused:
+        error = error_of(refused)
+        retry = {"Retry-After": str(error.retry_s)} if error.retry_s else {}
+        headers |= _order_counts(exchange, operation, account) | retry
+        return HttpReply(error.status, error.body(), headers)
 
 
-def _params(query: str, body: str) -> Params:
-    """Parameters of the query and of a form body; those of the query win."""
-    pairs = parse_qsl(body, keep_blank_values=True) + parse_qsl(query, keep_blank_values=True)
-    return dict(pairs)
+def _order_counts(exchange: Exchange, operation: Operation, account: Account | None) -> dict[str, str]:
+    """What an account has used, on replies to orders only."""
+    if account is None or not operation.changes:
+        return {}
+    ten_s, minute = exchange.limits.order_counts(account)
+    return {"X-MBX-ORDER-COUNT-10S": str(ten_s), "X-MBX-ORDER-COUNT-1M": str(minute)}
+
+
+def _check(exchange: Exchange, account: Account, request: HttpRequest, params: Params) -> Stamp:
+    """Signature and time of a signed request."""
+    payload, signature = signed_part(request.query, request.body or "")
+    if not params.get("timestamp"):
+        raise missing("timestamp")
+    exchange.auth.verify(account, payload, signature)
+    return exchange.auth.check_time(stamp_of(params))
 
 
 def signed_part(query: str, body: str) -> tuple[bytes, str]:
     """What was signed, as it was sent, and the signature, which must be the last parameter of query or body.
 
     Raises:
-        ApiError: There is none, or it stands elsewhere.
+        RefusedError: There is none, or it stands elsewhere.
     """
     for name, part in (("body", body), ("query", query)):
         at = part.rfind("signature=")
@@ -107,14 +81,32 @@ def signed_part(query: str, body: str) -> tuple[bytes, str]:
             continue
         value = part[at + len("signature=") :]
         if "&" in value:
-            raise bad_signature()
+            raise RefusedError(Why.BAD_SIGNATURE)
         rest = part[: max(at - 1, 0)]
         payload = query + rest if name == "body" else rest + body
         return payload.encode("latin-1"), unquote(value)
-    raise missing("signature")
+    raise RefusedError(Why.NO_SIGNATURE)
 
 
-def _reply(status: int, content: object, headers: dict[str, str]) -> web.Response:
-    return web.Response(
-        body=_encode(content), status=status, headers=headers, content_type="application/json"
-    )
+def sorted_payload(params: Params) -> bytes:
+    """What a request of the WebSocket API signs: all parameters by name, without the signature."""
+    return "&".join(f"{k}={params[k]}" for k in sorted(params) if k != "signature").encode()
+
+
+def stamp_of(params: Params) -> Stamp:
+    """Time and window of a signed request, which has a time.
+
+    Raises:
+        RefusedError: They are not numbers.
+    """
+    timestamp, window = params["timestamp"], params.get("recvWindow", "")
+    if not _WHOLE.fullmatch(timestamp):
+        raise missing("timestamp")
+    if window and not _WHOLE.fullmatch(window):
+        raise missing("recvWindow")
+    return Stamp(int(timestamp), int(window) if window else WINDOW_DEFAULT_MS)
+
+
+def word(value: Any) -> str:
+    """A value of JSON as the text that it would be in a query."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

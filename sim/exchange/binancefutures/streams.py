@@ -5,37 +5,54 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
-from hftd.clock import monotonic_ns
-from sim.exchange.binancefutures.topics import MARKET, PRIVATE, PUBLIC, Listener
-from sim.exchange.binancefutures.users import UserListener
-from sim.exchange.binancefutures.venue import Venue
-from sim.exchange.connection import Connection
+from sim.exchange.binancefutures.listen_keys import is_listen_key
+from sim.exchange.connection import Connection, texts
+from sim.exchange.core import Exchange
+from sim.exchange.streams import Listener
 
+PUBLIC: Final = "public"
+MARKET: Final = "market"
+PRIVATE: Final = "private"
+_PUBLIC_KINDS: Final = re.compile(
+    r"(?:bookTicker|trade|depth(?:5|10|20)?(?:@(?:0|100|250|500)ms)?|rpiDepth@500ms)"
+)
 _PATH: Final = re.compile(r"(?:/(public|market|private))?/(ws|stream)(?:/(.*))?")
-_SECOND_NS: Final = 1_000_000_000
 _METHODS: Final = ("SUBSCRIBE", "UNSUBSCRIBE")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+
+
+def class_of(name: str) -> str:
+    """The class of a stream: that of the paths which serve it."""
+    if name == "!bookTicker":
+        return PUBLIC
+    _, _, kind = name.partition("@")
+    return PUBLIC if _PUBLIC_KINDS.fullmatch(kind) else MARKET
+
+
+def wrapped(name: str, payload: bytes) -> bytes:
+    """A message of a combined stream."""
+    return b'{"stream":"' + name.encode() + b'","data":' + payload + b"}"
 
 
 class StreamServer:
     """Serves the streams' connections.
 
     Args:
-        venue: The exchange.
+        exchange: The exchange.
+        unrouted: What the older paths serve: PUBLIC streams, `all`, or nothing (`closed`).
     """
 
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
+    def __init__(self, exchange: Exchange, unrouted: str) -> None:
+        self._exchange = exchange
+        self._unrouted = unrouted
 
     def serves(self, path: str) -> bool:
         """Whether a path is one of streams."""
         found = _PATH.fullmatch(path)
-        if found is None:
-            return False
-        return found[1] is not None or self._venue.config.exchange.unrouted != "closed"
+        return found is not None and (found[1] is not None or self._unrouted != "closed")
 
     async def serve(
         self, socket: web.WebSocketResponse, connection: Connection, request: web.BaseRequest
@@ -45,25 +62,30 @@ class StreamServer:
         assert found is not None
         route, form, rest = found[1], found[2], found[3] or ""
         connection.kind = route or "unrouted"
-        listener = Listener(connection, self._classes(route), combined=form == "stream")
-        connection.on_end.append(lambda: self._venue.topics.drop(listener))
+        serves = frozenset((route,)) if route else self._classes()
+        listener = Listener(connection, lambda name: class_of(name) in serves)
+        hears_users = PRIVATE in serves
+        listener.wrap = wrapped if form == "stream" else None
+        connection.on_end.append(lambda: self._exchange.streams.drop(listener))
         pairs = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)
         names = [name for name in rest.split("/") if name]
         names += [name for key, value in pairs if key == "streams" for name in value.split("/") if name]
         for name in names:
-            if self._venue.users.is_listen_key(name):
+            if not is_listen_key(name):
+                self._exchange.streams.subscribe(listener, name)
+            elif hears_users:
                 self._listen(listener, name, frozenset())
-            else:
-                self._venue.topics.subscribe(listener, name)
-        self._listen_to_pairs(listener, pairs)
-        await self._read(socket, connection, listener)
+        if hears_users:
+            self._listen_to_pairs(listener, pairs)
+        await texts(
+            socket,
+            connection,
+            lambda text: connection.send(_encode(self._answer(listener, hears_users, text))),
+            self._exchange.config.limits.stream_messages_1s,
+        )
 
-    def _classes(self, route: str | None) -> frozenset[str]:
-        if route is not None:
-            return frozenset((route,))
-        if self._venue.config.exchange.unrouted == "all":
-            return frozenset((PUBLIC, MARKET, PRIVATE))
-        return frozenset((PUBLIC,))
+    def _classes(self) -> frozenset[str]:
+        return frozenset((PUBLIC, MARKET, PRIVATE) if self._unrouted == "all" else (PUBLIC,))
 
     def _listen_to_pairs(self, listener: Listener, pairs: list[tuple[str, str]]) -> None:
         """`listenKey=..&events=A/B&listenKey=..`: each list of events is of the key before it."""
@@ -77,30 +99,10 @@ class StreamServer:
             self._listen(listener, key, frozenset(one for one in events.split("/") if one))
 
     def _listen(self, listener: Listener, key: str, events: frozenset[str]) -> None:
-        if PRIVATE in listener.serves:
-            listener.connection.kind = PRIVATE
-            self._venue.users.listen(key, UserListener(listener.connection, events, listener.combined))
+        listener.connection.kind = PRIVATE
+        self._exchange.users.listen(key, listener, events)
 
-    async def _read(self, socket: web.WebSocketResponse, connection: Connection, listener: Listener) -> None:
-        window, count = 0, 0
-        limit = self._venue.config.limits.stream_messages_1s
-        async for message in socket:
-            second = monotonic_ns() // _SECOND_NS
-            window, count = (second, 1) if second != window else (window, count + 1)
-            if limit and count > limit:
-                connection.close(1008, "Too many requests")
-                return
-            if message.type is WSMsgType.TEXT:
-                connection.received += 1
-                connection.send(_encode(self._answer(listener, message.data)))
-            elif message.type is WSMsgType.PING:
-                connection.pong(bytes(message.data))
-            elif message.type is WSMsgType.PONG:
-                connection.on_pong()
-            else:
-                connection.close(1003)
-
-    def _answer(self, listener: Listener, text: str) -> dict[str, Any]:
+    def _answer(self, listener: Listener, hears_users: bool, text: str) -> dict[str, Any]:
         try:
             asked: Any = _decode(text)
         except msgspec.DecodeError as error:
@@ -113,7 +115,9 @@ class StreamServer:
         if method in _METHODS:
             if not isinstance(params, list) or not all(isinstance(name, str) for name in params):
                 return {"code": 2, "msg": "Invalid request: params must be an array of strings", "id": number}
-            return {"result": self._subscribe(listener, method, params), "id": number}
+            for name in params:
+                self._subscribe(listener, hears_users, method, name)
+            return {"result": None, "id": number}
         if method == "LIST_SUBSCRIPTIONS":
             return {"result": list(listener.names), "id": number}
         if method in ("SET_PROPERTY", "GET_PROPERTY"):
@@ -124,22 +128,23 @@ class StreamServer:
             "`LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`",
         }
 
-    def _subscribe(self, listener: Listener, method: str, names: list[str]) -> None:
-        for name in names:
-            if method == "UNSUBSCRIBE":
-                self._venue.topics.unsubscribe(listener, name)
-            elif self._venue.users.is_listen_key(name):
+    def _subscribe(self, listener: Listener, hears_users: bool, method: str, name: str) -> None:
+        streams = self._exchange.streams
+        if method == "UNSUBSCRIBE":
+            streams.unsubscribe(listener, name)
+        elif is_listen_key(name):
+            if hears_users:
                 self._listen(listener, name, frozenset())
-            elif len(listener.names) < self._venue.config.limits.streams_max:
-                self._venue.topics.subscribe(listener, name)
+        elif len(listener.names) < self._exchange.config.limits.streams_max:
+            streams.subscribe(listener, name)
 
     @staticmethod
     def _property(listener: Listener, method: str, params: Any, number: Any) -> dict[str, Any]:
         if not isinstance(params, list) or not params or params[0] != "combined":
             return {"code": 2, "msg": "Invalid request: unknown property", "id": number}
         if method == "GET_PROPERTY":
-            return {"result": listener.combined, "id": number}
+            return {"result": listener.wrap is not None, "id": number}
         if len(params) != 2 or not isinstance(params[1], bool):
             return {"code": 2, "msg": "Invalid request: property must be a boolean", "id": number}
-        listener.combined = params[1]
+        listener.wrap = wrapped if params[1] else None
         return {"result": None, "id": number}

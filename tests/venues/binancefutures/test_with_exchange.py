@@ -14,7 +14,8 @@ from daemon.session.trading import TradingConfig
 from daemon.venues.binancefutures.session import trading_of
 from daemon.venues.binancefutures.signing import make_signer
 from hftd import constants as c
-from sim.exchange.chaos_config import ChaosSection
+from sim.exchange.binancefutures.venue import BinanceFutures
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import (
     AccountSection,
     ExchangeConfig,
@@ -24,7 +25,7 @@ from sim.exchange.config import (
     ServerSection,
     SymbolSection,
 )
-from sim.exchange.local import LocalExchange
+from sim.exchange.server import LocalExchange
 
 from .conftest import API_KEY, SECRET
 from .scripted import Core, until
@@ -49,6 +50,7 @@ async def exchange_and_trading(*, pem="", chaos=None, limits=None, server=None, 
             "public_key": public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         }
     exchange = LocalExchange(
+        BinanceFutures,
         ExchangeConfig(
             symbols=[SymbolSection(symbol="BTCUSDT", tick_size="0.10", lot_size="0.001")],
             accounts=[AccountSection(name="a", api_key=API_KEY, **account)],
@@ -57,13 +59,13 @@ async def exchange_and_trading(*, pem="", chaos=None, limits=None, server=None, 
             ),
             exchange=server or ServerSection(),
             limits=limits or LimitsSection(),
-        )
+        ),
     )
     core = Core()
     settings = {"backoff_s": 0.01, "backoff_max_s": 0.1, "send": SendLimits(reply_timeout_s=1.0)} | config
     async with exchange, aiohttp.ClientSession() as session:
         trading = trading_of(
-            TradingConfig(exchange.ws_api_url, **settings),
+            TradingConfig(exchange.urls["ws_api"], **settings),
             exchange.rest_url,
             f"{exchange.stream_url}/private",
             make_signer(API_KEY, pem or SECRET),
@@ -337,7 +339,7 @@ async def test_cancel_all_and_the_countdown_end_all_orders():
 @pytest.mark.parametrize("seed", range(3))
 async def test_after_a_storm_what_was_told_and_asked_is_the_exchanges_truth(seed):
     """Every order is found or known not to be there, and every fill is known, whatever went wrong on the way."""
-    from sim.exchange.chaos_config import storm
+    from sim.exchange.chaos import storm
 
     async with exchange_and_trading() as (exchange, trading, core):
         exchange.set_chaos(storm(seed))

@@ -13,8 +13,8 @@ from hftd.layout import request_dtype, update_dtype
 from hftd.types import CANCELED, INVALID_MIN, NEW
 from sim.asset import AssetModel
 from sim.engine.build import Engine
-from sim.exchange import kernel
-from sim.exchange.tape import NEVER, RESET, Level, Message, Tape
+from sim.exchange.playback import kernel
+from sim.exchange.playback.tape import NEVER, RESET, Level, Message, Tape
 
 UPDATES_MAX: Final = 1024
 LEVELS_MAX: Final = 1 << 20

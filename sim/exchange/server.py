@@ -1,44 +1,45 @@
 """The local exchange: its sockets, and the clock that drives it.
 
 config = ExchangeConfig(symbols=[...], accounts=[...])
-async with LocalExchange(config, rows={"BTCUSDT": rows}) as exchange:
-    exchange.rest_url, exchange.stream_url, exchange.ws_api_url
+async with LocalExchange(find_venue(name), config, rows={"BTCUSDT": rows}) as exchange:
+    exchange.rest_url, exchange.stream_url, exchange.urls
     exchange.truth(api_key)
 """
 
 import asyncio
-import contextlib
 from pathlib import Path
 from typing import Any, Final, Self
 
+import msgspec
 import structlog
 from aiohttp import web
 from numpy.typing import NDArray
 
 from hftd.clock import monotonic_ns, wall_ns
 from hftd.errors import HftdError, UsageError
-from sim.exchange.binancefutures.rest import RestServer
-from sim.exchange.binancefutures.streams import StreamServer
-from sim.exchange.binancefutures.venue import Venue
-from sim.exchange.binancefutures.wsapi import HANDSHAKE_WEIGHT, WsApiServer
-from sim.exchange.chaos_config import ChaosSection
-from sim.exchange.clock import ExchangeClock
+from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import ExchangeConfig
 from sim.exchange.connection import Connection
 from sim.exchange.control import ControlServer
+from sim.exchange.core import Exchange
+from sim.exchange.mishaps import PAGE, PageError
+from sim.exchange.playback.clock import ExchangeClock
+from sim.exchange.processing import ReplyLostError
+from sim.exchange.venue import HttpRequest, LocalVenue
 
-WS_API_PATH: Final = "/ws-fapi/v1"
 MESSAGE_MAX: Final = 1 << 20
 _LOOK_S_MAX: Final = 0.01
 _NS: Final = 1_000_000_000
+_encode = msgspec.json.Encoder().encode
 
 _log = structlog.get_logger(__name__)
 
 
 class LocalExchange:
-    """A Binance USD-M Futures exchange on loopback.
+    """An exchange on loopback.
 
     Args:
+        venue: Whose protocol it speaks.
         config: Its configuration.
         base: The folder that its paths count from.
         dates: The days to play.
@@ -51,6 +52,7 @@ class LocalExchange:
 
     def __init__(
         self,
+        venue: type[LocalVenue],
         config: ExchangeConfig,
         *,
         base: Path | str = ".",
@@ -59,9 +61,10 @@ class LocalExchange:
         clock: ExchangeClock | None = None,
     ) -> None:
         self.config = config
-        self.venue = Venue(config, Path(base), dates or [], rows, clock)
-        self.clock = self.venue.clock
-        self.chaos = self.venue.chaos
+        self.core = Exchange(venue, config, Path(base), dates or [], rows, clock)
+        self.venue = self.core.venue
+        self.clock = self.core.clock
+        self.chaos = self.core.chaos
         self.error: HftdError | None = None
         self.over = asyncio.Event()
         """Set when the market's data is over; the market then stands still."""
@@ -69,9 +72,6 @@ class LocalExchange:
         """Set when the data can't be read on; `error` says why."""
         self.connections: dict[int, Connection] = {}
         self._connections_made = 0
-        self._rest = RestServer(self.venue)
-        self._streams = StreamServer(self.venue)
-        self._ws_api = WsApiServer(self.venue)
         self._control = ControlServer(self)
         self._runner: web.ServerRunner | None = None
         self._control_runner: web.ServerRunner | None = None
@@ -90,13 +90,14 @@ class LocalExchange:
 
     @property
     def stream_url(self) -> str:
-        """Where the streams are; `/public/ws` and so on are added."""
+        """Where WebSocket connections go; the venue's paths are added."""
         return f"ws://{self.config.exchange.host}:{self._port}"
 
     @property
-    def ws_api_url(self) -> str:
-        """Where the WebSocket API is."""
-        return f"ws://{self.config.exchange.host}:{self._port}{WS_API_PATH}"
+    def urls(self) -> dict[str, str]:
+        """Where what is, by name."""
+        sockets = {name: f"{self.stream_url}{path}" for name, path in self.venue.sockets.items()}
+        return {"rest": self.rest_url, "streams": self.stream_url} | sockets
 
     @property
     def control_url(self) -> str:
@@ -121,7 +122,7 @@ class LocalExchange:
         self._control_runner = web.ServerRunner(web.Server(self._control.handle), shutdown_timeout=0.0)  # pyright: ignore[reportArgumentType]
         self._control_port = await self._listen(self._control_runner, self._control_port)
         await self.connect()
-        self.venue.start()
+        self.core.start()
         self._tick()
         self._step_clock()
 
@@ -143,7 +144,7 @@ class LocalExchange:
         for timer in [*self._timers, self._timer]:
             if timer is not None:
                 timer.cancel()
-        self._ws_api.stop()
+        self.venue.stop()
         await self.disconnect()
         if self._control_runner is not None:
             await self._control_runner.cleanup()
@@ -166,29 +167,29 @@ class LocalExchange:
     def _tick(self) -> None:
         """Let the market go on; then look again when something may have happened."""
         try:
-            self.venue.pump()
-            self.venue.users.on_time()
+            self.core.pump()
+            self.venue.on_time()
             self._keep_alive()
         except HftdError as error:
             _log.error("the market can't go on", reason=str(error))
             self.error = error
             self.failed.set()
             return
-        if self.venue.market.is_over:
+        if self.core.market.is_over:
             self.over.set()
         least_s = self.config.exchange.tick_ms / 1000.0
         delay_s = min(
-            max(self.clock.seconds_until(self.venue.market.next_ns), least_s), max(_LOOK_S_MAX, least_s)
+            max(self.clock.seconds_until(self.core.market.next_ns), least_s), max(_LOOK_S_MAX, least_s)
         )
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._tick)
 
     def move_to(self, market_ns: int) -> None:
         """Let the market go on to a time, where its clock does not go by itself (`speed = 0`)."""
         self.clock.move_to(market_ns)
-        self.venue.pump()
+        self.core.pump()
 
     def _keep_alive(self) -> None:
-        """Send pings, and drop who does not answer them."""
+        """Send pings where the venue does, and drop who gives no sign of life."""
         now_ns = monotonic_ns()
         if now_ns < self._next_ping_ns:
             return
@@ -198,7 +199,7 @@ class LocalExchange:
             if now_ns - connection.last_pong_ns > limits.pong_s * _NS:
                 self.chaos.count("no pong")
                 connection.close(1008, "Pong timeout")
-            else:
+            elif self.venue.pings:
                 connection.ping(str(wall_ns() // 1_000_000).encode())
 
     def _step_clock(self) -> None:
@@ -223,16 +224,12 @@ class LocalExchange:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() != "websocket":
-            return await self._rest.handle(request)
-        is_api = request.path == WS_API_PATH
-        if not is_api and not self._streams.serves(request.path):
+            return await self._http(request)
+        server = self.venue.socket(request.path)
+        if server is None:
             return web.Response(status=404)
         if self.chaos.strikes("refused_connection"):
             return web.Response(status=503)
-        if is_api:
-            # Counted, and not refused: requests on the connection are.
-            with contextlib.suppress(Exception):
-                self.venue.gate.charge(request.remote or "?", HANDSHAKE_WEIGHT, "ws-api")
         socket = web.WebSocketResponse(
             autoping=False, compress=False, max_msg_size=MESSAGE_MAX, writer_limit=1 << 30
         )
@@ -249,11 +246,34 @@ class LocalExchange:
         connection.on_end.append(lambda: self._forget(connection))
         connection.start_mishaps(limits.life_s)
         try:
-            server = self._ws_api if is_api else self._streams
             await server.serve(socket, connection, request)
         finally:
             connection.ended()
         return socket
+
+    async def _http(self, request: web.BaseRequest) -> web.StreamResponse:
+        asked = HttpRequest(
+            request.method,
+            request.path,
+            request.rel_url.raw_query_string,
+            await _body(request),
+            request.headers,
+            request.remote or "?",
+        )
+        try:
+            reply = await self.venue.http(asked)
+        except PageError as page:
+            return web.Response(body=PAGE, status=page.status, content_type="text/html")
+        except ReplyLostError:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=500)
+        return web.Response(
+            body=_encode(reply.content),
+            status=reply.status,
+            headers=reply.headers,
+            content_type="application/json",
+        )
 
     def _forget(self, connection: Connection) -> None:
         self.connections.pop(connection.number, None)
@@ -261,12 +281,12 @@ class LocalExchange:
     # For tests and the control page.
 
     def truth(self, api_key: str) -> dict[str, Any]:
-        """All orders, trades, positions and balances of an account, in whole ticks, lots and 1e-8 of the quote.
+        """All orders, trades, positions and balances of an account, in whole ticks, lots and 1e-8 of money.
 
         Raises:
             UsageError: There is no such account.
         """
-        for account in self.venue.accounts:
+        for account in self.core.accounts:
             if account.api_key == api_key:
                 return account.truth()
         raise UsageError("there is no account with that API key")
@@ -277,7 +297,7 @@ class LocalExchange:
         self._step_clock()
 
     def close_connections(self, kind: str = "", *, tear: bool = False) -> int:
-        """Close connections: `public`, `market`, `private`, `unrouted`, `ws-api`, or all. Returns how many."""
+        """Close connections of a kind (the venue's word), or all. Returns how many."""
         chosen = [one for one in self.connections.values() if not kind or one.kind == kind]
         for connection in chosen:
             if tear:
@@ -287,13 +307,23 @@ class LocalExchange:
         return len(chosen)
 
     def expire_listen_keys(self, api_key: str = "") -> None:
-        """Let listen keys expire, of an account or of all."""
-        for account in self.venue.accounts:
+        """Let what user events are heard by expire, of an account or of all."""
+        for account in self.core.accounts:
             if not api_key or account.api_key == api_key:
-                self.venue.users.expire(account)
+                self.venue.expire(account)
 
     def force_gap(self, symbol: str = "", messages: int = 1) -> None:
         """Leave out the next depth messages."""
-        for feed in self.venue.feeds:
+        for feed in self.core.feeds:
             if not symbol or feed.instrument.symbol == symbol:
                 feed.gaps += messages
+
+
+async def _body(request: web.BaseRequest) -> str | None:
+    if not request.can_read_body:
+        return ""
+    try:
+        # Of a megabyte at most (aiohttp's default).
+        return (await request.read()).decode("latin-1")
+    except web.HTTPRequestEntityTooLarge:
+        return None

@@ -1,12 +1,25 @@
-"""Endpoints that fail while the others work: errors, pages of a gateway, answers that are slow, old or lost."""
+"""What goes wrong by chaos or by hand beside the wire: endpoints, and what happens to instruments and accounts.
+
+Endpoints fail while others work: errors, pages of a gateway, answers that are slow, old or lost. Instruments get other
+steps, are halted; positions are closed by force, or by somebody's own hand.
+"""
+
+from __future__ import annotations
 
 import fnmatch
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
-from sim.exchange.binancefutures.errors import ApiError
+from sim.exchange.accounts import Account, Order
 from sim.exchange.chaos import Chaos
+from sim.exchange.instruments import Instrument
+from sim.exchange.refusals import RefusedError, Why
+
+if TYPE_CHECKING:
+    from sim.exchange.core import Exchange
 
 Kind = Literal["error", "html", "slow", "stale", "lost"]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -21,22 +34,10 @@ PAGE: Final = (
 )
 """What stands before the exchange says this in its stead."""
 
-# What chaos lets fail, and how.
-_ENDPOINTS: Final = (
-    "GET /fapi/*/openOrders",
-    "GET /fapi/*/userTrades",
-    "GET /fapi/*/positionRisk",
-    "GET /fapi/*/order",
-    "GET /fapi/*/exchangeInfo",
-    "GET /fapi/*/depth",
-    "GET /fapi/*/time",
-    "GET *",
-    "* /fapi/*/listenKey",
-    "* /fapi/*/countdownCancelAll",
-    "order.status",
-    "order.cancel",
-    "order.modify",
-)
+STEPS: Final = (1, 1, 2, 5, 10)
+"""Of a grid's step."""
+SETTLEMENT: Final = "settlement"
+"""How positions are closed of an instrument that is delisted; each venue has it."""
 _KINDS: Final = ("error", "error", "html", "page", "slow", "stale", "lost")
 
 
@@ -44,14 +45,14 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True):
     """One endpoint, and how it fails.
 
     Attributes:
-        path: A pattern of `GET /fapi/v1/openOrders` or of the WebSocket API's `order.place`; `*` is anything.
+        path: A pattern of a request's name: its method and path, or as a WebSocket names it; `*` is anything.
         kind: `error`: refused, and not done; `html`: a gateway's page with `status`; `slow`: done `ms` later; `stale`:
             what was answered first is answered again; `lost`: done, and never answered.
         seconds: How long; 0: until it is mended.
         times: How often; 0: always.
         share: Of the requests.
         status: HTTP's.
-        code: The exchange's.
+        code: The exchange's; 0: that of a service that is not available.
         msg: Its words.
         ms: How much slower.
         params: The parameters that a request must have, as text: `symbol=BTCUSDT&type=MARKET`.
@@ -63,8 +64,8 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True):
     times: Annotated[int, msgspec.Meta(ge=0)] = 0
     share: _Share = 1.0
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 503
-    code: int = -1000
-    msg: str = "Service Unavailable."
+    code: int = 0
+    msg: str = ""
     ms: Annotated[float, msgspec.Meta(ge=0, le=600_000)] = 1000.0
     params: str = ""
     until_ms: int = 0
@@ -95,9 +96,11 @@ class Outages:
 
     Args:
         chaos: Lets some fail now and then.
+        endpoints: Patterns of those.
     """
 
-    def __init__(self, chaos: Chaos) -> None:
+    def __init__(self, chaos: Chaos, endpoints: Sequence[str]) -> None:
+        self._endpoints = endpoints
         self.rules: list[Rule] = []
         self._chaos = chaos
         self._now_ms = 0
@@ -133,7 +136,7 @@ class Outages:
             self._chaos.count("outages")
             self.add(
                 Rule(
-                    chosen.choice(_ENDPOINTS),
+                    chosen.choice(self._endpoints),
                     "html" if kind == "page" else kind,
                     seconds=min(for_s, 10.0 * self._chaos.settings.outage_for_s),
                     status=200 if kind == "page" else chosen.choice((500, 502, 503, 504)),
@@ -166,11 +169,84 @@ def refuse(rule: Rule) -> None:
     """Raise what a rule says, if it lets a request fail before it is done.
 
     Raises:
-        ApiError: It is refused.
+        RefusedError: It is refused.
         PageError: It is answered by something else.
     """
     if rule.kind == "error":
-        headers = {"Retry-After": "1"} if rule.status in (418, 429) else None
-        raise ApiError(rule.code, rule.msg, rule.status, headers)
+        retry = {"retry_s": 1} if rule.status in (418, 429) else {}
+        raise RefusedError(Why.OTHER, code=rule.code, msg=rule.msg, status=rule.status, **retry)
     if rule.kind == "html":
         raise PageError(rule.status)
+
+
+class Mishaps:
+    """Lets them happen, by the settings and the numbers of chaos.
+
+    Args:
+        exchange: The exchange.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._chaos = exchange.chaos
+        self._halted: dict[str, int] = {}
+
+    def on_time(self, now_ms: int) -> None:
+        """Look what is due."""
+        exchange, chaos = self._exchange, self._chaos
+        for symbol, until_ms in list(self._halted.items()):
+            if now_ms >= until_ms:
+                del self._halted[symbol]
+                if exchange.instrument(symbol).is_listed:
+                    exchange.change(symbol, {"status": ""})
+        listed = list(exchange.instruments.values())
+        if not listed:
+            return
+        if chaos.is_due("steps_s", now_ms):
+            self.change_steps(chaos.of("steps").choice(listed))
+        if chaos.is_due("halt_s", now_ms):
+            self.halt(chaos.of("halt").choice(listed), now_ms)
+        if chaos.is_due("forced_s", now_ms):
+            numbers = chaos.of("forced")
+            why = numbers.choice([one for one in exchange.venue.forced if one != SETTLEMENT])
+            share = numbers.choice((0.1, 0.5, 1.0))
+            if exchange.matching.force_close(
+                numbers.choice(exchange.accounts), numbers.choice(listed), why, share
+            ):
+                chaos.count(f"closed by force: {why}")
+        if chaos.is_due("by_hand_s", now_ms):
+            numbers = chaos.of("by_hand")
+            self.close_by_hand(
+                numbers.choice(exchange.accounts), numbers.choice(listed), numbers.choice((0.3, 1.0))
+            )
+        if chaos.is_due("shared_s", now_ms):
+            exchange.limits.use_up(chaos.of("shared").randrange(1, max(chaos.settings.shared_weight, 1) + 1))
+            chaos.count("weight used by others")
+
+    def change_steps(self, instrument: Instrument) -> None:
+        """Finer or coarser steps, on the grid of the market."""
+        numbers, s = self._chaos.of("steps"), instrument.section
+        tick = Decimal(s.grid_tick or s.tick_size) * numbers.choice(STEPS)
+        lot = Decimal(s.grid_lot or s.lot_size) * numbers.choice(STEPS)
+        self._exchange.change(
+            instrument.symbol, {"tick_size": f"{tick:f}", "lot_size": f"{lot:f}", "min_qty": f"{lot:f}"}
+        )
+        self._chaos.count("steps changed")
+
+    def halt(self, instrument: Instrument, now_ms: int) -> None:
+        """A status in which not all orders are taken, for a while."""
+        numbers, mean_s = self._chaos.of("halt"), self._chaos.settings.halt_for_s
+        self._exchange.change(instrument.symbol, {"status": numbers.choice(self._exchange.venue.halts)})
+        self._halted[instrument.symbol] = now_ms + int(numbers.expovariate(1.0 / max(mean_s, 0.001)) * 1000)
+        self._chaos.count("halts")
+
+    def close_by_hand(self, account: Account, instrument: Instrument, share: float = 1.0) -> Order | None:
+        """The account's owner closes a part of its position in an instrument at the market."""
+        name = f"web_{self._exchange.clock.server_ms()}_{len(account.orders)}"
+        try:
+            order = self._exchange.matching.close_by_hand(account, instrument, name, share)
+        except RefusedError:
+            return None
+        if order is not None:
+            self._chaos.count("closed by hand")
+        return order

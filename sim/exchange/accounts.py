@@ -1,12 +1,16 @@
-"""Accounts: balances and positions, orders and trades. All of it in whole ticks, lots and units of money."""
+"""Accounts: wallets and positions, orders and trades. All of it in whole ticks, lots and units of money.
 
+States, kinds and times in force are the framework's own words, and stand in `truth` as they are here; a venue writes
+them as its exchange does.
+"""
+
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from sim.exchange.binancefutures.instruments import Instrument
-from sim.exchange.binancefutures.numbers import MONEY_DIGITS, divide, parse
 from sim.exchange.config import AccountSection
+from sim.exchange.instruments import MONEY_DIGITS, Instrument, divide, parse
 
 BUY: Final = 1
 SELL: Final = -1
@@ -17,15 +21,44 @@ OPEN_STATES: Final = frozenset(("NEW", "PARTIALLY_FILLED"))
 HISTORY_MAX: Final = 2_000_000
 
 
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as it was asked for, checked for what it says of itself.
+
+    Attributes:
+        kind: LIMIT or MARKET; of those that the exchange makes itself whatever it calls them.
+        tif: GTC, GTD, IOC, FOK, or GTX for post-only.
+        position_side: BOTH; LONG or SHORT in an account that holds them apart.
+        client_id: Empty: the exchange gives it one.
+        stp: What ends where it would meet orders of its own account: EXPIRE_TAKER, EXPIRE_MAKER, EXPIRE_BOTH, or NONE.
+        expire_ms: When a GTD order ends.
+        echo: What the venue says of the order again, and nobody else looks at.
+    """
+
+    instrument: Instrument
+    side: int
+    kind: str
+    tif: str
+    tick: int
+    lots: int
+    position_side: str = "BOTH"
+    reduce_only: bool = False
+    client_id: str = ""
+    stp: str = "NONE"
+    expire_ms: int = 0
+    echo: Mapping[str, Any] = {}
+
+
 class Order(msgspec.Struct):
     """An order.
 
     Attributes:
-        lots: As ordered, or as last modified.
-        money: What its executions are worth.
+        asked: As it was asked for.
+        tick: As ordered, or as last modified.
+        lots: Likewise.
         engine_id: Under which it stands in the market; another one after each modification.
-        expire_ms: When a GTD order ends.
-        reason: Why it expired: the event's `er`.
+        worth: What its executions are worth, in parts of a unit of money (`Instrument.worth`).
+        reserved: What its account has set aside for what is not executed.
+        reason: Why it expired: one of `matching`'s words.
         held_lots: Executed by the market, and not a whole step yet.
     """
 
@@ -33,25 +66,30 @@ class Order(msgspec.Struct):
     client_id: str
     account: "Account"
     instrument: Instrument
+    asked: NewOrder
     side: int
-    kind: str
-    tif: str
     tick: int
     lots: int
-    position_side: str
-    reduce_only: bool
-    stp: str
-    price_match: str
-    expire_ms: int
     created_ms: int
     updated_ms: int
     engine_id: int
     executed_lots: int = 0
-    money: int = 0
+    worth: int = 0
+    reserved: int = 0
     status: str = "NEW"
     modifies: int = 0
-    reason: str = "0"
+    reason: str = ""
     held_lots: int = 0
+
+    @property
+    def kind(self) -> str:
+        """LIMIT, MARKET, or what the exchange calls its own."""
+        return self.asked.kind
+
+    @property
+    def tif(self) -> str:
+        """GTC, GTD, IOC, FOK or GTX."""
+        return self.asked.tif
 
     @property
     def is_open(self) -> bool:
@@ -68,15 +106,12 @@ class Trade(msgspec.Struct):
     """An execution of an order.
 
     Attributes:
+        money: What it is worth, in the margin asset, as fee and profit are.
         market_ns: When it happened, by the market's time.
     """
 
     trade_id: int
-    order_id: int
-    client_id: str
-    instrument: Instrument
-    side: int
-    position_side: str
+    order: Order
     tick: int
     lots: int
     money: int
@@ -93,6 +128,7 @@ class Request(msgspec.Struct, frozen=True):
     Attributes:
         what: `place` or `modify`.
         only_reduces: Whether it may only reduce a position.
+        order_id: The exchange's, where that names an order.
     """
 
     what: str
@@ -103,6 +139,7 @@ class Request(msgspec.Struct, frozen=True):
     price: str
     qty: str
     only_reduces: bool
+    order_id: str = ""
 
 
 class Position(msgspec.Struct):
@@ -110,7 +147,7 @@ class Position(msgspec.Struct):
 
     Attributes:
         lots: Negative for a short one.
-        cost: What it was entered for.
+        cost: What it was entered for, in parts of a unit of money (`Instrument.worth`).
         realized: The profit of what was closed, without fees.
     """
 
@@ -123,20 +160,20 @@ class Position(msgspec.Struct):
 
     def book(self, side: int, tick: int, lots: int) -> int:
         """An execution changes it. Returns the profit that it realized."""
-        notional = self.instrument.notional
+        worth = self.instrument.worth
         held = abs(self.lots)
         if self.lots * side >= 0:
             self.lots += side * lots
-            self.cost += notional(tick, lots)
+            self.cost += worth(tick, lots)
             return 0
         closed = min(held, lots)
         cost = divide(self.cost * closed, held)
-        realized = (notional(tick, closed) - cost) * -side
+        realized = self.instrument.gain(cost, worth(tick, closed), -side)
         self.cost -= cost
         self.lots += side * closed
         if lots > closed:
             self.lots = side * (lots - closed)
-            self.cost = notional(tick, lots - closed)
+            self.cost = worth(tick, lots - closed)
         self.realized += realized
         return realized
 
@@ -146,8 +183,24 @@ class Position(msgspec.Struct):
 
     def profit(self, tick: int) -> int:
         """What it has won at a price and not realized."""
-        value = self.instrument.notional(tick, abs(self.lots))
-        return (value - self.cost) * (1 if self.lots > 0 else -1) if self.lots else 0
+        worth = self.instrument.worth(tick, abs(self.lots))
+        return self.instrument.gain(self.cost, worth, 1 if self.lots > 0 else -1) if self.lots else 0
+
+
+class Wallet(msgspec.Struct):
+    """What an account has of an asset.
+
+    Attributes:
+        reserved: What its open orders are worth.
+    """
+
+    asset: str
+    start_balance: int
+    balance: int
+    fees: int = 0
+    realized: int = 0
+    reserved: int = 0
+    updated_ms: int = 0
 
 
 class Account:
@@ -156,34 +209,43 @@ class Account:
     Args:
         number: Its lane in the market.
         section: Its configuration.
+        assets: The margin assets of all instruments; the first is that of the account's `balance`.
     """
 
-    def __init__(self, number: int, section: AccountSection) -> None:
+    def __init__(self, number: int, section: AccountSection, assets: list[str]) -> None:
         self.number = number
         self.section = section
         self.name = section.name
         self.api_key = section.api_key
         self.hedge = section.hedge
         self.leverage = section.leverage
-        self.start_balance = self.balance = parse(section.balance, MONEY_DIGITS)
-        self.fees = 0
-        self.realized = 0
+        self.wallets: dict[str, Wallet] = {}
+        for asset in assets:
+            amount = parse(section.balances.get(asset, section.balance), MONEY_DIGITS)
+            self.wallets[asset] = Wallet(asset, amount, amount)
         self.positions: dict[tuple[str, str], Position] = {}
         self.orders: dict[int, Order] = {}
         self.open_orders: dict[int, Order] = {}
         self.open_by_client_id: dict[str, Order] = {}
         self.last_by_client_id: dict[str, Order] = {}
         self.trades: list[Trade] = []
-        self.open_money = 0
-        self.balance_ms = 0
-        self.listen_key = ""
-        self.listen_key_until_ms = 0
-        self.order_times: dict[str, tuple[int, int]] = {}
+        self.user_key = ""
+        """Under which its user events go out now; empty: nobody can hear them."""
         self.countdowns: dict[str, int] = {}
+        """When a dead-man switch cancels the orders in a symbol, or, of "", all of them."""
         self.counters: dict[str, int] = {}
         self.requests: list[Request] = []
 
-    def asked(self, request: "Request") -> None:
+    @property
+    def main(self) -> Wallet:
+        """The first wallet."""
+        return next(iter(self.wallets.values()))
+
+    def wallet(self, instrument: Instrument) -> Wallet:
+        """That of an instrument's margin asset."""
+        return self.wallets[instrument.margin_asset]
+
+    def asked(self, request: Request) -> None:
         """An order or a modification has come, whatever becomes of it."""
         self.requests.append(request)
         if len(self.requests) > HISTORY_MAX:
@@ -201,13 +263,25 @@ class Account:
             found = self.positions[instrument.symbol, side] = Position(instrument, side)
         return found
 
+    def held(self, instrument: Instrument, side: str) -> int:
+        """The lots of a position; 0 where there is none."""
+        found = self.positions.get((instrument.symbol, side))
+        return found.lots if found is not None else 0
+
+    def reserve(self, order: Order) -> None:
+        """Set aside what the rest of an order is worth; nothing for one that is over."""
+        is_open = order.order_id in self.open_orders
+        wanted = order.instrument.notional(order.tick, order.leaves_lots) if is_open else 0
+        self.wallet(order.instrument).reserved += wanted - order.reserved
+        order.reserved = wanted
+
     def opened(self, order: Order) -> None:
         """A new order is in the market, or was."""
         self.orders[order.order_id] = order
         self.last_by_client_id[order.client_id] = order
         self.open_orders[order.order_id] = order
         self.open_by_client_id[order.client_id] = order
-        self.open_money += order.instrument.notional(order.tick, order.lots)
+        self.reserve(order)
         if len(self.orders) > HISTORY_MAX:
             self._forget()
 
@@ -215,14 +289,31 @@ class Account:
         """An order is over."""
         if self.open_orders.pop(order.order_id, None) is not None:
             self.open_by_client_id.pop(order.client_id, None)
-            self.open_money -= order.instrument.notional(order.tick, order.leaves_lots)
+            self.reserve(order)
 
-    def traded(self, trade: Trade) -> None:
-        """An execution."""
+    def executed(self, order: Order, trade: Trade) -> Position:
+        """An execution of an order, without its fee and its profit, which are computed here. Returns the position."""
+        instrument, wallet = order.instrument, self.wallet(order.instrument)
+        worth = instrument.worth(trade.tick, trade.lots)
+        order.executed_lots += trade.lots
+        order.worth += worth
+        order.updated_ms = trade.time_ms
+        order.status = "PARTIALLY_FILLED" if order.leaves_lots else "FILLED"
+        self.reserve(order)
+        position = self.position(instrument, order.asked.position_side)
+        trade.money = instrument.money(worth)
+        trade.realized = position.book(order.side, trade.tick, trade.lots)
+        trade.fee = instrument.fee(worth, instrument.maker_rate if trade.maker else instrument.taker_rate)
+        wallet.fees += trade.fee
+        wallet.realized += trade.realized
+        wallet.balance += trade.realized - trade.fee
+        position.updated_ms = wallet.updated_ms = trade.time_ms
+        self.count("trades")
         self.trades.append(trade)
         if len(self.trades) > HISTORY_MAX:
             del self.trades[: HISTORY_MAX // 10]
             self.count("trades forgotten")
+        return position
 
     def find(self, order_id: str | None, client_id: str | None, *, only_open: bool) -> Order | None:
         """An order by the exchange's id or, if there is none, by the client's."""
@@ -243,21 +334,21 @@ class Account:
                     del self.last_by_client_id[order.client_id]
 
     def truth(self) -> dict[str, Any]:
-        """All of it, for tests: whole ticks, lots and units of 1e-8."""
+        """All of it, for tests: whole ticks, lots and units of 1e-8 of the margin asset."""
+        wallets = [msgspec.structs.asdict(one) for one in self.wallets.values()]
         return {
             "name": self.name,
             "api_key": self.api_key,
-            "balance": self.balance,
-            "start_balance": self.start_balance,
-            "fees": self.fees,
-            "realized": self.realized,
+            # Of the first wallet: most venues have one.
+            **{key: wallets[0][key] for key in ("balance", "start_balance", "fees", "realized")},
+            "wallets": wallets,
             "positions": [
                 {
                     "symbol": p.instrument.symbol,
                     "side": p.side,
                     "lots": p.lots,
                     "qty": p.instrument.qty(p.lots),
-                    "cost": p.cost,
+                    "cost": p.instrument.money(p.cost),
                     "entry_price": p.entry_price(),
                     "realized": p.realized,
                 }
@@ -272,45 +363,31 @@ class Account:
 
 
 def _order_truth(order: Order) -> dict[str, Any]:
-    return {
-        "order_id": order.order_id,
-        "client_id": order.client_id,
-        "symbol": order.instrument.symbol,
-        "side": order.side,
+    i = order.instrument
+    names = ("order_id", "client_id", "side", "tick", "lots", "executed_lots")
+    names += ("status", "modifies", "created_ms", "updated_ms")
+    return {name: getattr(order, name) for name in names} | {
+        "symbol": i.symbol,
         "type": order.kind,
         "time_in_force": order.tif,
-        "position_side": order.position_side,
-        "reduce_only": order.reduce_only,
-        "tick": order.tick,
-        "lots": order.lots,
-        "price": order.instrument.price(order.tick),
-        "qty": order.instrument.qty(order.lots),
-        "executed_lots": order.executed_lots,
-        "executed_qty": order.instrument.qty(order.executed_lots),
-        "money": order.money,
-        "status": order.status,
-        "modifies": order.modifies,
-        "created_ms": order.created_ms,
-        "updated_ms": order.updated_ms,
+        "position_side": order.asked.position_side,
+        "reduce_only": order.asked.reduce_only,
+        "price": i.price(order.tick),
+        "qty": i.qty(order.lots),
+        "executed_qty": i.qty(order.executed_lots),
+        "money": i.money(order.worth),
     }
 
 
 def _trade_truth(trade: Trade) -> dict[str, Any]:
-    return {
-        "trade_id": trade.trade_id,
-        "order_id": trade.order_id,
-        "client_id": trade.client_id,
-        "symbol": trade.instrument.symbol,
-        "side": trade.side,
-        "position_side": trade.position_side,
-        "tick": trade.tick,
-        "lots": trade.lots,
-        "price": trade.instrument.price(trade.tick),
-        "qty": trade.instrument.qty(trade.lots),
-        "money": trade.money,
-        "fee": trade.fee,
-        "realized": trade.realized,
-        "maker": trade.maker,
-        "time_ms": trade.time_ms,
-        "market_ns": trade.market_ns,
+    order, i = trade.order, trade.order.instrument
+    names = ("trade_id", "tick", "lots", "money", "fee", "realized", "maker", "time_ms", "market_ns")
+    return {name: getattr(trade, name) for name in names} | {
+        "order_id": order.order_id,
+        "client_id": order.client_id,
+        "symbol": i.symbol,
+        "side": order.side,
+        "position_side": order.asked.position_side,
+        "price": i.price(trade.tick),
+        "qty": i.qty(trade.lots),
     }

@@ -1,50 +1,38 @@
-"""The desk: orders come in, are matched, are executed and end; the accounts and the users' events follow."""
+"""Matching: orders come in, are matched, are executed and end; the accounts and the users' events follow."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, Protocol
 
 from hftd.types import EXPIRED, FOK, GTC, GTX, IOC, LIMIT, MARKET
-from sim.exchange.binancefutures.accounts import Account, Order, Position, Trade
-from sim.exchange.binancefutures.checks import (
-    Params,
-    Wanted,
-    check_modified_notional,
-    check_price,
-    check_qty,
-    check_tick,
-    number,
-    side_of,
-    text,
-    wanted,
-)
-from sim.exchange.binancefutures.errors import ApiError, bad_symbol, no_such_order, unknown_order_cancel
-from sim.exchange.binancefutures.instruments import Instrument
-from sim.exchange.binancefutures.room import check_match, check_room, crosses, own_orders_met
-from sim.exchange.clock import ExchangeClock
-from sim.exchange.market import Market, Update
+from sim.exchange.accounts import Account, NewOrder, Order, Position, Trade
+from sim.exchange.instruments import ALL_ORDERS, Instrument
+from sim.exchange.margin import check_band, check_margin, check_match, crosses, own_orders_met
+from sim.exchange.playback.clock import ExchangeClock
+from sim.exchange.playback.market import Market, Update
+from sim.exchange.refusals import RefusedError, Why
 
 _ENGINE_TIF: Final = {"GTC": GTC, "GTD": GTC, "GTX": GTX, "FOK": FOK, "IOC": IOC}
 _ENGINE_KIND: Final = {"LIMIT": LIMIT, "MARKET": MARKET}
 
 # Why an order expired.
-BY_SELF_TRADE: Final = "1"
-BY_IOC: Final = "2"
-BY_REDUCE_ONLY: Final = "4"
-BY_LIQUIDATION: Final = "5"
-BY_TIME: Final = "6"
-BY_DELISTING: Final = "7"
-BY_MARKET: Final = "9"
+BY_SELF_TRADE: Final = "self-trade"
+BY_IOC: Final = "immediate-or-cancel"
+BY_REDUCE_ONLY: Final = "reduce-only"
+BY_LIQUIDATION: Final = "liquidation"
+BY_TIME: Final = "time"
+BY_DELISTING: Final = "delisting"
+BY_MARKET: Final = "market"
 
 
 class Forced(NamedTuple):
-    """How the exchange closes a position by itself.
+    """How an exchange closes a position by itself.
 
     Attributes:
-        client_id: Of its order; `{}` stands for a number. That of an auto-deleveraging has none: all have the same.
+        client_id: Of its order; `{}` stands for a number. Without it all have the same.
         kind: The order's type.
         status: The order's at first.
-        what: Of its executions: `x` of the event.
+        what: Of its executions: what the user's event says.
         ends_orders: Why the account's open orders in the instrument expire first; empty: they stay.
     """
 
@@ -53,14 +41,6 @@ class Forced(NamedTuple):
     status: str
     what: str
     ends_orders: str
-
-
-FORCED: Final = {
-    "liquidation": Forced("autoclose-{}", "LIQUIDATION", "NEW", "CALCULATED", BY_LIQUIDATION),
-    "insurance": Forced("autoclose-{}", "LIQUIDATION", "NEW_INSURANCE", "CALCULATED", BY_LIQUIDATION),
-    "adl": Forced("adl_autoclose", "LIMIT", "NEW_ADL", "CALCULATED", ""),
-    "settlement": Forced("settlement_autoclose-{}", "MARKET", "NEW", "TRADE", BY_DELISTING),
-}
 
 
 class Events(Protocol):
@@ -73,10 +53,6 @@ class Events(Protocol):
     def on_account(self, account: Account, position: Position, ts_ns: int) -> None:
         """A balance and a position."""
         ...
-
-
-def _count_nothing(_account: Account) -> None:
-    """Where nobody counts orders."""
 
 
 class Fill(NamedTuple):
@@ -99,14 +75,15 @@ def _whole_steps(order: Order, lots: int) -> int:
     return done
 
 
-class Desk:
-    """Takes requests for orders, gives them to the market, and books what comes of it.
+class Matching:
+    """Takes orders that a venue has read, gives them to the market, and books what comes of it.
 
     Args:
-        instruments: By symbol, those that are listed; may change.
         accounts: In the order of their lanes.
         clock: The exchange's.
         events: Is told.
+        count_order: Counts an order of an account; refuses one too many.
+        forced: How the exchange closes positions by itself.
         modifies_max: Modifications of one order.
         seed: Of the holes between order ids.
         symbols: Of all instruments, listed or not.
@@ -114,20 +91,21 @@ class Desk:
 
     def __init__(
         self,
-        instruments: dict[str, Instrument],
         accounts: list[Account],
         clock: ExchangeClock,
         events: Events,
+        count_order: Callable[[Account], None],
+        forced: Mapping[str, Forced],
         modifies_max: int,
         seed: int,
         symbols: list[str],
     ) -> None:
-        self.instruments = instruments
-        """Those that are listed."""
         self.accounts = accounts
         self.market: Market | None = None
         self._clock = clock
         self._events = events
+        self._count_order = count_order
+        self._forced_by = forced
         self._modifies_max = modifies_max
         self._random = random.Random(f"{seed}/orders")  # noqa: S311 - it must repeat
         self._engine_orders: dict[int, Order] = {}
@@ -136,43 +114,31 @@ class Desk:
         self._last_order_id = 8_389_765_000_000_000
         self._last_trade_ids = dict.fromkeys(symbols, 6_000_000_000)
         self._timed: dict[int, Order] = {}
-        self.count_order: Callable[[Account], None] = _count_nothing
 
     # Requests.
 
-    def instrument(self, params: Params) -> Instrument:
-        """The instrument that a request names."""
-        found = self.instruments.get(text(params, "symbol"))
-        if found is None:
-            raise bad_symbol()
-        return found
-
-    def place(self, account: Account, params: Params, *, counts: bool = True) -> Order:
+    def place(self, account: Account, new: NewOrder, *, counts: bool = True) -> Order:
         """A new order; returns it as it stands when it has met the market. One of a batch was counted with it."""
         market = self._market()
-        now_ms = self._clock.stamp_ms(market.now_ns)
-        want = wanted(params, account, self.instrument(params), market, now_ms)
-        if want.client_id and want.client_id in account.open_by_client_id:
-            raise ApiError(-4116, "ClientOrderId is duplicated.")
+        if new.client_id and new.client_id in account.open_by_client_id:
+            raise RefusedError(Why.DOUBLED_CLIENT_ID)
         if counts:
-            self.count_order(account)
-        check_room(account, want, market)
-        check_match(account, want, market)
-        order = self._order(account, want, now_ms)
+            self._count_order(account)
+        check_margin(account, new, market)
+        check_match(account, new, market)
+        order = self._order(account, new)
         blocked = self._prevent_self_trade(order, market)
-        trades_with = [] if order.stp != "NONE" or order.reduce_only else own_orders_met(order, market)
+        meets_own = new.stp == "NONE" and not new.reduce_only
+        trades_with = own_orders_met(order, market) if meets_own else []
         updates: list[Update] = []
         if not blocked and not trades_with:
             updates = self._send(order)
-            if want.tif == "FOK" and not any(update.executed for update in updates):
+            if new.tif == "FOK" and not any(update.executed for update in updates):
                 del self._engine_orders[order.engine_id]
-                raise ApiError(
-                    -5021,
-                    "Due to the order could not be filled immediately, the FOK order has been rejected.",
-                )
+                raise RefusedError(Why.NOT_FILLED)
         account.opened(order)
         account.count("orders")
-        if order.expire_ms:
+        if new.expire_ms:
             self._timed[order.order_id] = order
         self._events.on_order(order, "NEW", market.now_ns)
         if blocked:
@@ -184,29 +150,29 @@ class Desk:
         self.on_updates(updates)
         return order
 
-    def modify(self, account: Account, params: Params, *, counts: bool = True) -> Order:
-        """Another price and quantity; the order goes to the end of the queue, or ends if nothing of it would remain."""
-        market = self._market()
-        instrument = self.instrument(params)
-        order = self._find(account, params, instrument)
-        if order is None:
-            raise no_such_order()
-        side_of(params)
-        if instrument.section.status != "TRADING":
-            raise ApiError(-5024, "Symbol is not in trading status. Order amendment is not permitted.")
+    def check_amendable(self, order: Order) -> None:
+        """Whether an order may be modified at all, before it is looked at how.
+
+        Raises:
+            RefusedError: It may not.
+        """
+        if order.instrument.takes != ALL_ORDERS:
+            raise RefusedError(Why.NO_AMENDS)
         if order.kind != "LIMIT":
-            raise ApiError(-5025, "Only limit order is supported.")
-        lots = check_qty(instrument, number(params, "quantity", instrument.qty_digits), "LIMIT")
-        tick = check_tick(instrument, number(params, "price", instrument.price_digits))
-        check_price(instrument, order.side, tick, market)
-        if not order.reduce_only:
-            check_modified_notional(instrument, tick, lots)
+            raise RefusedError(Why.NOT_LIMIT)
+
+    def amend(self, order: Order, tick: int, lots: int, *, counts: bool = True) -> None:
+        """Another price and quantity; the order goes to the end of the queue, or ends if nothing of it would remain."""
+        market, account, instrument = self._market(), order.account, order.instrument
+        check_band(market, instrument, order.side, tick)
+        if not order.asked.reduce_only:
+            instrument.check_value(tick, lots, Why.AMENDED_VALUE_LOW)
         if tick == order.tick and lots == order.lots:
-            raise ApiError(-5027, "No need to modify the order.")
+            raise RefusedError(Why.NOT_CHANGED)
         if order.modifies >= self._modifies_max:
-            raise ApiError(-5026, "Exceed maximum modify order limit.")
+            raise RefusedError(Why.TOO_MANY_AMENDS)
         if counts:
-            self.count_order(account)
+            self._count_order(account)
         account.count("modifies")
         ends = lots <= order.executed_lots or (
             order.tif == "GTX" and crosses(market, instrument, order.side, tick)
@@ -214,24 +180,45 @@ class Desk:
         self._withdraw(order)
         if ends:
             self._end(order, "CANCELED", "CANCELED", market.now_ns)
-            return order
-        account.open_money += instrument.notional(tick, lots - order.executed_lots)
-        account.open_money -= instrument.notional(order.tick, order.leaves_lots)
+            return
         order.tick, order.lots = tick, lots
+        account.reserve(order)
         order.modifies += 1
-        order.updated_ms = self._clock.stamp_ms(market.now_ns)
+        order.updated_ms = self.now_ms
         updates = self._send(order)
         self._events.on_order(order, "AMENDMENT", market.now_ns)
         self.on_updates(updates)
-        return order
 
-    def cancel(self, account: Account, params: Params) -> Order:
-        """The end of an order."""
-        order = self._find(account, params, self.instrument(params))
-        if order is None:
-            raise unknown_order_cancel()
-        self.end(order)
-        return order
+    def close_by_hand(
+        self, account: Account, instrument: Instrument, client_id: str, share: float
+    ) -> Order | None:
+        """The account's owner closes a part of its position at the market; None where there is nothing to close.
+
+        Raises:
+            RefusedError: The rules are the same for him.
+        """
+        held = account.held(instrument, "BOTH")
+        step = instrument.step_lots
+        lots = int(abs(held) * share) // step * step
+        if not lots:
+            return None
+        instrument.check_takes(only_reduces=True)
+        instrument.check_lots(lots * instrument.grid_lot_units, at_market=True)
+        return self.place(
+            account,
+            NewOrder(
+                instrument=instrument,
+                side=-1 if held > 0 else 1,
+                kind="MARKET",
+                tif="GTC",
+                tick=0,
+                lots=lots,
+                reduce_only=True,
+                client_id=client_id,
+                stp="EXPIRE_MAKER",
+            ),
+            counts=False,
+        )
 
     def force_close(self, account: Account, instrument: Instrument, why: str, share: float = 1.0) -> int:
         """The exchange closes an account's positions in an instrument, at the middle of the best prices.
@@ -239,13 +226,13 @@ class Desk:
         Args:
             account: Whose.
             instrument: In what.
-            why: One of `FORCED`.
+            why: One of the venue's ways.
             share: How much of each position, in whole steps; at least one.
 
         Returns:
             How many orders it took.
         """
-        forced, market = FORCED[why], self._market()
+        forced, market = self._forced_by[why], self._market()
         if forced.ends_orders:
             for order in self._open_in(account, instrument.symbol):
                 self.end(order, what="EXPIRED", reason=forced.ends_orders)
@@ -255,26 +242,18 @@ class Desk:
         for position in held if tick > 0 else ():
             step, all_lots = instrument.step_lots, abs(position.lots)
             lots = max(int(all_lots * share) // step * step, min(step, all_lots)) if share < 1.0 else all_lots
-            now_ms = self._clock.stamp_ms(market.now_ns)
             self._forced += 1
-            name = forced.client_id.format(now_ms * 1_000_000 + self._forced)
-            side = -1 if position.lots > 0 else 1
-            want = Wanted(
-                instrument,
-                side,
-                forced.kind,
-                "IOC",
-                tick,
-                lots,
-                position.side,
-                False,
-                name,
-                "NONE",
-                "NONE",
-                0,
-                False,
+            new = NewOrder(
+                instrument=instrument,
+                side=-1 if position.lots > 0 else 1,
+                kind=forced.kind,
+                tif="IOC",
+                tick=tick,
+                lots=lots,
+                position_side=position.side,
+                client_id=forced.client_id.format(self.now_ms * 1_000_000 + self._forced),
             )
-            order = self._order(account, want, now_ms)
+            order = self._order(account, new)
             account.opened(order)
             order.status = forced.status
             self._events.on_order(order, "NEW", market.now_ns)
@@ -285,35 +264,28 @@ class Desk:
         return len(held)
 
     def _open_in(self, account: Account, symbol: str) -> list[Order]:
-        return [order for order in account.open_orders.values() if order.instrument.symbol == symbol]
+        return [one for one in account.open_orders.values() if not symbol or one.instrument.symbol == symbol]
 
     def cancel_all(self, account: Account, symbol: str) -> int:
-        """The end of all orders in an instrument. Returns how many there were."""
+        """The end of all orders in an instrument, or, of "", of all. Returns how many there were."""
         orders = self._open_in(account, symbol)
         for order in orders:
             self.end(order)
         return len(orders)
 
-    def end(self, order: Order, *, what: str = "CANCELED", reason: str = "0") -> None:
+    def end(self, order: Order, *, what: str = "CANCELED", reason: str = "") -> None:
         """Take an open order out of the market, and say so."""
         self._withdraw(order)
         self._end(order, what, what, self._market().now_ns, reason)
 
-    def _find(self, account: Account, params: Params, instrument: Instrument) -> Order | None:
-        """The open order that a request names."""
-        if not params.get("orderId") and not params.get("origClientOrderId"):
-            raise ApiError(-1102, "Either orderId or origClientOrderId must be sent.")
-        order = account.find(params.get("orderId") or None, params.get("origClientOrderId"), only_open=True)
-        return order if order is not None and order.instrument is instrument else None
-
     def _prevent_self_trade(self, order: Order, market: Market) -> bool:
         """What the order would meet of its own account ends, or the order does. Returns whether the order does."""
         met = own_orders_met(order, market)
-        if met and order.stp in ("EXPIRE_MAKER", "EXPIRE_BOTH"):
+        if met and order.asked.stp in ("EXPIRE_MAKER", "EXPIRE_BOTH"):
             for other in met:
                 self._withdraw(other)
                 self._end(other, "EXPIRED_IN_MATCH", "EXPIRED", market.now_ns, BY_SELF_TRADE)
-        return bool(met) and order.stp in ("EXPIRE_TAKER", "EXPIRE_BOTH")
+        return bool(met) and order.asked.stp in ("EXPIRE_TAKER", "EXPIRE_BOTH")
 
     def _trade_with_own(self, order: Order, met: list[Order]) -> None:
         """An order that does not mind trades with its own account: one trade id, for both sides."""
@@ -336,27 +308,22 @@ class Desk:
 
     # The market.
 
-    def _order(self, account: Account, want: Wanted, now_ms: int) -> Order:
+    def _order(self, account: Account, new: NewOrder) -> Order:
         self._last_order_id += 1 + self._random.randrange(1000)
         order_id = self._last_order_id
         self._last_engine_id += 1
+        client_id = new.client_id or f"x-{order_id:x}{self._random.getrandbits(40):010x}"
         return Order(
             order_id,
-            want.client_id or f"x-{order_id:x}{self._random.getrandbits(40):010x}",
+            client_id,
             account,
-            want.instrument,
-            want.side,
-            want.kind,
-            want.tif,
-            want.tick,
-            want.lots,
-            want.position_side,
-            want.reduce_only,
-            want.stp,
-            want.price_match,
-            want.expire_ms,
-            now_ms,
-            now_ms,
+            new.instrument,
+            new,
+            new.side,
+            new.tick,
+            new.lots,
+            self.now_ms,
+            self.now_ms,
             self._last_engine_id,
         )
 
@@ -398,40 +365,10 @@ class Desk:
                 self._end(order, "EXPIRED", "EXPIRED", update.ts_ns, reason)
 
     def _execute(self, order: Order, fill: Fill, what: str = "TRADE") -> None:
-        account, instrument = order.account, order.instrument
-        tick, lots = fill.tick, fill.lots
+        account, lots = order.account, fill.lots
         now_ms = self._clock.stamp_ms(fill.ts_ns)
-        account.open_money -= instrument.notional(order.tick, lots)
-        money = instrument.notional(tick, lots)
-        order.executed_lots += lots
-        order.money += money
-        order.updated_ms = now_ms
-        order.status = "PARTIALLY_FILLED" if order.leaves_lots else "FILLED"
-        position = account.position(instrument, order.position_side)
-        realized = position.book(order.side, tick, lots)
-        position.updated_ms = account.balance_ms = now_ms
-        fee = instrument.fee(money, instrument.maker_rate if fill.maker else instrument.taker_rate)
-        account.fees += fee
-        account.realized += realized
-        account.balance += realized - fee
-        account.count("trades")
-        trade = Trade(
-            fill.trade_id,
-            order.order_id,
-            order.client_id,
-            instrument,
-            order.side,
-            order.position_side,
-            tick,
-            lots,
-            money,
-            fee,
-            realized,
-            fill.maker,
-            now_ms,
-            fill.ts_ns,
-        )
-        account.traded(trade)
+        trade = Trade(fill.trade_id, order, fill.tick, lots, 0, 0, 0, fill.maker, now_ms, fill.ts_ns)
+        position = account.executed(order, trade)
         if order.status == "FILLED":
             self._forget(order)
         self._events.on_order(order, what, fill.ts_ns, trade)
@@ -443,7 +380,7 @@ class Desk:
         """Orders that only reduce can't be larger than what is left: the newest go first."""
         room = abs(position.lots)
         for order in list(account.open_orders.values()):
-            if not order.reduce_only or order.instrument is not position.instrument:
+            if not order.asked.reduce_only or order.instrument is not position.instrument:
                 continue
             if order.side * position.lots < 0 and order.leaves_lots <= room:
                 room -= order.leaves_lots
@@ -451,7 +388,7 @@ class Desk:
             self._withdraw(order)
             self._end(order, "EXPIRED", "EXPIRED", ts_ns, BY_REDUCE_ONLY)
 
-    def _end(self, order: Order, status: str, what: str, ts_ns: int, reason: str = "0") -> None:
+    def _end(self, order: Order, status: str, what: str, ts_ns: int, reason: str = "") -> None:
         order.status = status
         order.reason = reason
         order.updated_ms = self._clock.stamp_ms(ts_ns)
@@ -467,8 +404,8 @@ class Desk:
 
     def on_time(self) -> None:
         """Orders whose time is over, and dead-man switches that were not refreshed."""
-        now_ms = self._clock.stamp_ms(self._market().now_ns)
-        for order in [one for one in self._timed.values() if one.expire_ms <= now_ms]:
+        now_ms = self.now_ms
+        for order in [one for one in self._timed.values() if one.asked.expire_ms <= now_ms]:
             self.end(order, what="EXPIRED", reason=BY_TIME)
         for account in self.accounts:
             for symbol, deadline_ms in list(account.countdowns.items()):
@@ -476,6 +413,11 @@ class Desk:
                     del account.countdowns[symbol]
                     account.count("countdowns fired")
                     self.cancel_all(account, symbol)
+
+    @property
+    def now_ms(self) -> int:
+        """The exchange's time of the moment up to which the market has gone."""
+        return self._clock.stamp_ms(self._market().now_ns)
 
     def _market(self) -> Market:
         assert self.market is not None

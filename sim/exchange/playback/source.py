@@ -11,29 +11,31 @@ from sim.archive import find_files
 from sim.archive.files import find_snapshot
 from sim.asset import AssetModel, as_rows
 from sim.engine.layout import EXCHANGE_PARTIAL_FILLS, EXCHANGE_WHOLE_FILLS
-from sim.exchange.binancefutures.instruments import Instrument
 from sim.exchange.config import ExchangeConfig
+from sim.exchange.instruments import Instrument
 from sim.run import queue_model
 
 
 def models_of(
     config: ExchangeConfig,
+    venue: str,
     instruments: dict[str, Instrument],
     base: Path,
     dates: list[str],
     rows: dict[str, NDArray[Any]] | None,
 ) -> list[AssetModel]:
-    """The instruments as the engine knows them, with their data.
+    """The instruments as the engine knows them, with their data; the channel is the venue's name if there is none.
 
     Raises:
         DataError: There is none.
     """
+    channel = config.market.channel or venue
     if rows is None and config.market.generate is not None:
-        rows = _generated(config, instruments)
+        rows = _generated(config, instruments, channel)
     models: list[AssetModel] = []
     for section in config.symbols:
         instrument = instruments[section.symbol]
-        place = {"channel": config.market.channel, "symbol": section.symbol, "base": base}
+        place = {"channel": channel, "symbol": section.symbol, "base": base}
         model = AssetModel(
             name=section.symbol,
             tick_size=instrument.grid_tick,
@@ -57,7 +59,9 @@ def models_of(
     return models
 
 
-def _generated(config: ExchangeConfig, instruments: dict[str, Instrument]) -> dict[str, NDArray[Any]]:
+def _generated(
+    config: ExchangeConfig, instruments: dict[str, Instrument], channel: str
+) -> dict[str, NDArray[Any]]:
     from sim.generate import MarketInstrument, generate_day
 
     wanted = config.market.generate
@@ -66,7 +70,7 @@ def _generated(config: ExchangeConfig, instruments: dict[str, Instrument]) -> di
         wanted.seed,
         [
             MarketInstrument(
-                config.market.channel,
+                channel,
                 symbol,
                 one.tick_size,
                 one.lot_size,

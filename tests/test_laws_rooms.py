@@ -1,0 +1,101 @@
+"""Facts, machines, oracles: which room may know which."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from sim.exchange.venue import venue_names
+from tests.laws import ROOT, imports, sources
+
+EXCHANGE = ROOT / "sim" / "exchange"
+EXCHANGES = re.compile(r"binance|bybit|okx|coinbase|hyperliquid|kraken|deribit|mexc", re.IGNORECASE)
+# What the local exchange judges: the connector, and what it knows of exchanges.
+JUDGED = ("daemon", "hftd.venues")
+
+
+def imports_below(source: str, forbidden: tuple[str, ...]) -> list[str]:
+    """Imports of modules of these names, or of what is below them; with `from a import b`, of `a.b` too."""
+    found = list(imports(source))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            found += [(node.lineno, f"{base}.{alias.name}") for alias in node.names]
+    broken = {
+        f"line {line}: imports {name}"
+        for line, name in found
+        if any(name == one or name.startswith(one + ".") for one in forbidden) or name.startswith(".")
+    }
+    return sorted(broken)
+
+
+def names_of_exchanges(source: str) -> list[str]:
+    """Exchanges that code or documentation names; comments are left alone."""
+    lines = ast.unparse(ast.parse(source)).splitlines()
+    return [found[0] for line in lines if (found := EXCHANGES.search(line))]
+
+
+def framework() -> list[Path]:
+    """The local exchange without its venues."""
+    venues = [EXCHANGE / name for name in venue_names()]
+    return [path for path in sources("sim/exchange") if not any(path.is_relative_to(one) for one in venues)]
+
+
+def test_the_local_exchanges_framework_imports_no_venue():
+    forbidden = tuple(f"sim.exchange.{name}" for name in venue_names())
+    assert forbidden
+    broken = {path.name: imports_below(path.read_text(), forbidden) for path in framework()}
+    assert {name: found for name, found in broken.items() if found} == {}
+
+
+def test_the_local_exchanges_framework_knows_no_exchange_by_name():
+    broken = {path.name: names_of_exchanges(path.read_text()) for path in framework()}
+    assert {name: found for name, found in broken.items() if found} == {}
+
+
+def test_the_local_exchange_imports_nothing_of_what_it_judges():
+    broken = {str(path): imports_below(path.read_text(), JUDGED) for path in sources("sim/exchange")}
+    assert {name: found for name, found in broken.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import sim.exchange.one",
+        "import sim.exchange.one.venue as v",
+        "from sim.exchange import core, one",
+        "from sim.exchange.one import venue",
+        "from sim.exchange.one.venue import VENUE",
+        "def f():\n    from sim.exchange.one import venue",
+        "importlib.import_module('sim.exchange.one.venue')",
+        "from .one import venue",
+    ],
+)
+def test_an_import_of_a_venue_is_found(source: str):
+    assert len(imports_below(source, ("sim.exchange.one",))) >= 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import sim.exchange", "from sim.exchange import core", "from sim.exchange.ones import x", "import one"],
+)
+def test_an_import_of_something_else_is_left_alone(source: str):
+    assert imports_below(source, ("sim.exchange.one",)) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "bybit = 1",
+        "x = 'wss://fstream.binance.com'",
+        "def f():\n    '''As OKX does it.'''",
+        "class KrakenFeed: ...",
+    ],
+)
+def test_an_exchange_that_is_named_is_found(source: str):
+    assert len(names_of_exchanges(source)) == 1
+
+
+def test_comments_may_name_an_exchange():
+    assert names_of_exchanges("x = 1  # as Binance has it") == []
