@@ -60,11 +60,6 @@ def show(value: int, digits: int) -> str:
     return f"{sign}{whole}.{fraction:0{digits}d}"
 
 
-def show_money(value: int) -> str:
-    """Money as text."""
-    return show(value, MONEY_DIGITS)
-
-
 def units_of(step: str) -> tuple[int, int]:
     """A step such as "0.10" as its digits behind the point and its size in units of the last: (2, 10)."""
     digits = len(step.partition(".")[2])
