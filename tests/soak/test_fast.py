@@ -16,7 +16,7 @@ ONLY = {
     sabotage.CountsSelfTradesOnce: ("self-trades", "by hand"),
 }
 """What a sabotage needs to show."""
-SEEDS = {sabotage.LeavesAnOrder: 4}
+SEEDS = {sabotage.LeavesAnOrder: 3}
 """In which it does."""
 MANY = int(os.environ.get("HFTD_SOAK_SEEDS", "200"))
 """Seeds in the slow test."""
