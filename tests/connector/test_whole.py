@@ -39,10 +39,12 @@ async def test_a_bot_places_changes_and_cancels_and_takes_and_its_account_is_the
 
         balance, fee, num_trades = await in_thread(trade)
         truth = whole.exchange.truth(KEY)
-        (execution,) = truth["trades"]
-        assert num_trades == 1
-        assert balance == pytest.approx(-float(execution["price"]) * 0.01)
-        assert fee == pytest.approx(float(execution["price"]) * 0.01 * 0.0005)
+        # One, or several where the best level held less.
+        executions = truth["trades"]
+        assert num_trades == len(executions) > 0
+        value = sum(float(one["price"]) * float(one["qty"]) for one in executions)
+        assert balance == pytest.approx(-value)
+        assert fee == pytest.approx(value * 0.0005)
         assert truth["open_orders"] == []
 
 

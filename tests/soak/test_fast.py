@@ -18,7 +18,7 @@ ONLY = {
 """What a sabotage needs to show."""
 SEEDS = {sabotage.LeavesAnOrder: 3}
 """In which it does."""
-MANY = int(os.environ.get("HFTD_SOAK_SEEDS", "200"))
+MANY = int(os.environ.get("HFTD_SOAK_SEEDS", "120"))
 """Seeds in the slow test."""
 
 
