@@ -430,10 +430,18 @@ def entry(signature: str | tuple[Any, ...], nogil: bool = False) -> Callable[[Ca
 def inline(function: _Function) -> _Function:
     """`njit` for a function that is only called from kernels and strategies: compiled into its callers.
 
-    It has no entry from Python, which would take a quarter of the time to compile. Called from there it runs as plain
-    Python, as it was written.
+    It has no entry from Python, which would take a quarter of the time to compile. One that is called from there all
+    the same is compiled a second time, with an entry.
     """
     from numba import njit
+
+    def with_entry(*_: Any, **__: Any) -> Any:
+        nonlocal callable_one
+        if callable_one is None:
+            callable_one = njit(nogil=True)(function)
+        return callable_one
+
+    callable_one: Any = None
 
     # Its types do not know of all its options.
     compiler: Any = njit
@@ -441,5 +449,5 @@ def inline(function: _Function) -> _Function:
     # What numba's dispatcher does for a call from Python: it looks for an entry among those that were inserted, and
     # compiles one if there is none.
     made._insert = lambda *_, **__: None
-    made._compile_for_args = lambda *_, **__: function
+    made._compile_for_args = with_entry
     return made
