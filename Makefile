@@ -11,7 +11,7 @@ help:
 	@echo "make demo       generate a market, replay it to a bot over shared memory, show the result"
 	@echo "make demo-live  trade live on a local exchange, in good and in bad weather; compare all accounts"
 	@echo "make test       run the test suite"
-	@echo "make test-thorough, test-slow, test-rest  the tests that are marked thorough, slow, either"
+	@echo "make test-thorough, test-slow, test-rest  the tests that are marked thorough, slow, both"
 	@echo "make soak       the chaos soak in virtual time: SEEDS=1000 FROM=1"
 	@echo "make soak-real  the chaos soak with processes that are killed: SEEDS=20"
 	@echo "make lint       ruff and pyright"
@@ -40,15 +40,14 @@ test: .venv
 
 test-thorough: .venv
 	$(BIN)/python -m tests.compiled --all
-	$(BIN)/python -m pytest -m thorough -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "thorough and not slow" -n 2 --dist loadfile
 
 test-slow: .venv
 	@# 5 says that no test is marked slow, which is no failure.
 	$(BIN)/python -m pytest -m slow || test $$? -eq 5
 
-test-rest: .venv
-	$(BIN)/python -m tests.compiled --all
-	$(BIN)/python -m pytest -m "thorough or slow" -n 2 --dist loadfile
+# Slow tests measure and wait: one at a time.
+test-rest: test-thorough test-slow
 
 soak: .venv
 	$(BIN)/python -m tests.soak --seeds $(SEEDS) --from $(FROM)
