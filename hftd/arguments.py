@@ -19,7 +19,7 @@ def number(given: Any, what: str) -> float:
     """A float64, which may be NaN or infinite.
 
     Raises:
-        OrderError: It is no number.
+        OrderError: The text is not a number.
     """
     value: Any = given
     if not isinstance(given, _NUMBERS) or isinstance(given, np.complexfloating):

@@ -50,7 +50,7 @@ def as_event_rows(rows: Any, what: str = "the rows") -> NDArray[Any]:
     """An array of events as compiled code reads it.
 
     Raises:
-        DataError: It is none.
+        DataError: The value is not valid.
     """
     if not isinstance(rows, np.ndarray) or rows.dtype != event_dtype or rows.ndim != 1:
         kind = (

@@ -15,7 +15,7 @@ def number(given: Any, what: str) -> float:
     """A number, which may still be one that makes no sense there.
 
     Raises:
-        OrderError: It is none.
+        OrderError: The value is not valid.
     """
     if not isinstance(given, int | float | np.number | np.bool_):
         raise OrderError(f"{what} is {given!r}, but must be a number")
@@ -26,7 +26,7 @@ def finite(given: Any, what: str) -> float:
     """A number that is neither infinite nor NaN.
 
     Raises:
-        OrderError: It is none.
+        OrderError: The value is not valid.
     """
     value = number(given, what)
     if not np.isfinite(value):
@@ -38,7 +38,7 @@ def positive(given: Any, what: str) -> float:
     """A finite number above 0.
 
     Raises:
-        OrderError: It is none.
+        OrderError: The value is not valid.
     """
     value = number(given, what)
     if not (value > 0.0 and np.isfinite(value)):
@@ -50,7 +50,7 @@ def whole(given: Any, what: str, below: int = _MAX_WHOLE) -> int:
     """A whole number whose amount is below a bound; a fraction is cut.
 
     Raises:
-        OrderError: It is none.
+        OrderError: The value is not valid.
     """
     if not abs(number(given, what)) < below:
         raise OrderError(f"{what} is {given!r}", hint=f"it must be below {below:,}")

@@ -58,7 +58,7 @@ def price_of(steps: Steps, text: str) -> tuple[int, float]:
     Orders of before a change of the tick keep their prices and are matched at them.
 
     Raises:
-        NumberError: It is no number.
+        NumberError: The text is not a number.
     """
     try:
         return steps.tick.count(text), 0.0
@@ -71,7 +71,7 @@ def lots_of(steps: Steps, text: str) -> int:
 
     Raises:
         OddItemError: It is on no lot.
-        NumberError: It is no number.
+        NumberError: The text is not a number.
     """
     try:
         return steps.lot.count(text)
@@ -83,7 +83,7 @@ def whole_lots_of(steps: Steps, text: str) -> int:
     """A quantity in lots, what is left over not counted.
 
     Raises:
-        NumberError: It is no number.
+        NumberError: The text is not a number.
     """
     try:
         return steps.lot.count(text)

@@ -228,7 +228,7 @@ class OrderFacts(Protocol):
         """An answer on the socket.
 
         Raises:
-            WireError: It is none.
+            WireError: The bytes are not what was expected.
         """
         ...
 
@@ -240,7 +240,7 @@ class OrderFacts(Protocol):
         """An order.
 
         Raises:
-            WireError: It is none.
+            WireError: The bytes are not what was expected.
         """
         ...
 
@@ -423,12 +423,12 @@ class MarketFacts(Protocol):
         """The answer to `ask_snapshot` and `ask_levels`.
 
         Raises:
-            WireError: It is none.
+            WireError: The bytes are not what was expected.
         """
         ...
 
     def best_of(self, snapshot: Any) -> tuple[float, float]:
-        """The best prices of a snapshot, bid and ask; NaN where there are none.
+        """The best prices of a snapshot, bid and ask; NaN for an empty side.
 
         Raises:
             WireError: They are no numbers.
@@ -439,7 +439,7 @@ class MarketFacts(Protocol):
         """When the latest trade was, from the answer to `ask_trades`; -1 without one.
 
         Raises:
-            WireError: It is none.
+            WireError: The bytes are not what was expected.
         """
         ...
 

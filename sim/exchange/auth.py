@@ -111,7 +111,7 @@ def read_public_key(text: str) -> bytes:
     """The 32 bytes of an Ed25519 key: PEM, or base64.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The value is not valid.
     """
     lines = [line.strip() for line in text.strip().splitlines()]
     try:

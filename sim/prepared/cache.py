@@ -102,7 +102,7 @@ def asked_bytes() -> int | None:
     """What `$HFTD_PREPARED_MAX_GB` says; None if it is not set, or empty.
 
     Raises:
-        UsageError: It is no number.
+        UsageError: The text is not a number.
     """
     text = os.environ.get("HFTD_PREPARED_MAX_GB", "").strip()
     if not text:

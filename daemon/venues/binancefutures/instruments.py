@@ -92,7 +92,7 @@ def read_exchange_info(body: bytes) -> ExchangeInfo:
     """Read the answer of exchangeInfo. One symbol that makes no sense does not spoil the others.
 
     Raises:
-        WireError: It is none.
+        WireError: The bytes are not what was expected.
     """
     try:
         info = _info.decode(body)

@@ -172,7 +172,7 @@ def read_order(data: bytes | msgspec.Raw, steps: Mapping[str, Steps], source: st
     """Read one order of a reply.
 
     Raises:
-        WireError: It is none.
+        WireError: The bytes are not what was expected.
     """
     try:
         order = _order.decode(data)

@@ -154,7 +154,7 @@ def read_snapshot(body: bytes) -> Snapshot:
     """Read the answer of ``GET /fapi/v1/depth``.
 
     Raises:
-        WireError: It is none.
+        WireError: The bytes are not what was expected.
     """
     try:
         return _decode_snapshot(body)
@@ -163,7 +163,7 @@ def read_snapshot(body: bytes) -> Snapshot:
 
 
 def best_of(snapshot: Snapshot) -> tuple[float, float]:
-    """The best prices of a snapshot, bid and ask; NaN where there are none.
+    """The best prices of a snapshot, bid and ask; NaN for an empty side.
 
     Raises:
         WireError: They are no numbers.
@@ -182,7 +182,7 @@ def read_last_trade_ms(body: bytes) -> int:
     """When the latest of some trades was, from the answer of ``GET /fapi/v1/trades``; -1 without one.
 
     Raises:
-        WireError: It is none.
+        WireError: The bytes are not what was expected.
     """
     try:
         return max((one.time for one in _decode_trades(body)), default=-1)
