@@ -54,7 +54,7 @@ class Whole:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something holds."""
-        deadline_ns = monotonic_ns() + 30_000_000_000
+        deadline_ns = monotonic_ns() + 60_000_000_000
         while not condition():
             assert monotonic_ns() < deadline_ns, "it never came to be"
             if self.serving.done():

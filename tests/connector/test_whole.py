@@ -248,17 +248,18 @@ async def test_after_any_weather_the_book_is_the_exchanges_level_for_level(tmp_p
         close_s=2.0,
         tear_s=3.0,
     )
+    # A book with many gaps waits 10 s for each further snapshot: calm weather lasts longer than two such waits.
     exchange = exchange_config(
-        exchange=ServerSection(speed=3.0),
-        market=MarketSection(generate=GenerateSection(seed=seed, duration_s=36.0, updates_per_s=200.0)),
+        exchange=ServerSection(speed=2.0),
+        market=MarketSection(generate=GenerateSection(seed=seed, duration_s=72.0, updates_per_s=200.0)),
         chaos=weather,
     )
     config = {"best_prices": best_prices}
     async with running(tmp_path, exchange=exchange, config=config, has_keys=False) as whole:
         await asyncio.sleep(4.0)
         whole.exchange.set_chaos(ChaosSection())
-        await asyncio.wait_for(whole.exchange.over.wait(), 30)
         market = whole.connector.bots.books.markets()[0]
+        await asyncio.wait_for(whole.exchange.over.wait(), 60)
         await whole.until(lambda: market.is_valid)
         async with aiohttp.ClientSession() as http:
             url = f"{whole.exchange.rest_url}/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
