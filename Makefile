@@ -37,7 +37,7 @@ demo-live: .venv
 
 test: .venv
 	$(BIN)/python -m tests.compiled
-	$(BIN)/python -m pytest -m "not slow and not thorough" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not thorough" -n 2 --dist loadfile --hypothesis-profile quick
 
 # Compiled code is not seen by it, and is tested by its results.
 coverage: .venv
@@ -47,7 +47,7 @@ coverage: .venv
 
 test-thorough: .venv
 	$(BIN)/python -m tests.compiled --all
-	$(BIN)/python -m pytest -m "thorough and not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "(thorough or hypothesis) and not slow" -n 2 --dist loadfile
 
 test-slow: .venv
 	@# 5 says that no test is marked slow, which is no failure.

@@ -3,7 +3,11 @@ import signal
 import tempfile
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
+
+# What `make test` runs; the other runs draw as many examples as hypothesis does by itself.
+hypothesis.settings.register_profile("quick", max_examples=25)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As shells start what goes to the background; the tests, and the processes that they start, are to be interrupted.
