@@ -13,8 +13,8 @@ from daemon.orders.messages import Place
 from daemon.session.facts import Handlers
 from daemon.session.sending import SendLimits
 from daemon.session.trading import TradingConfig
+from daemon.venues.binance.signing import HmacSigner
 from daemon.venues.binancefutures.session import trading_of
-from daemon.venues.binancefutures.signing import HmacSigner
 from hftd.clock import wall_ns
 from hftd.constants import BUY, GTX, LIMIT
 

@@ -9,7 +9,7 @@ from daemon.orders.messages import CONFIRMED, UNKNOWN, Outcome, Query, Report
 from daemon.session.catalog import steps_of
 from daemon.session.errors import WireError
 from daemon.session.incoming import outcome_of_reply
-from daemon.venues.binancefutures.account import (
+from daemon.venues.binance.account import (
     execution_of,
     read_balances,
     read_commission,
@@ -19,9 +19,8 @@ from daemon.venues.binancefutures.account import (
     read_server_time,
     read_trades,
 )
-from daemon.venues.binancefutures.facts import ORDERS
-from daemon.venues.binancefutures.instruments import read_exchange_info
-from daemon.venues.binancefutures.orders import (
+from daemon.venues.binance.instruments import read_exchange_info
+from daemon.venues.binance.orders import (
     outcome_of_error,
     outcome_of_order,
     read_error,
@@ -29,7 +28,8 @@ from daemon.venues.binancefutures.orders import (
     read_reply,
     read_reply_id,
 )
-from daemon.venues.binancefutures.user import read_event
+from daemon.venues.binance.user import read_event
+from daemon.venues.binancefutures.facts import ORDERS
 
 from .conftest import BTC, ETH
 from .test_account import INFO

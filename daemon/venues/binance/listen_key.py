@@ -12,8 +12,9 @@ from daemon.session.errors import ExchangeError
 from daemon.session.order_socket import WebSocket
 from daemon.session.rest import Rest
 from daemon.session.user_stream import AccessOverError
-from daemon.venues.binancefutures.account import read_listen_key
-from daemon.venues.binancefutures.codes import LISTEN_KEY_CODE
+from daemon.venues.binance.account import read_listen_key
+from daemon.venues.binance.codes import LISTEN_KEY_CODE
+from daemon.venues.binance.product import Product
 
 REFRESH_S: Final = 1800.0
 """How often it is extended."""
@@ -25,13 +26,14 @@ class ListenKey:
     Args:
         rest: Where it comes from.
         url: To which ``/ws/<listen key>`` is appended, such as ``wss://fstream.binance.com/private``.
-        path: Of REST.
+        product: Whose it is.
     """
 
-    def __init__(self, rest: Rest, url: str, path: str) -> None:
+    def __init__(self, rest: Rest, url: str, product: Product) -> None:
         self._rest = rest
         self._url = url.rstrip("/")
-        self._path = path
+        self._path = f"{product.prefix}/v1/listenKey"
+        self._tells_key = product.tells_listen_key
         self._key = ""
 
     @property
@@ -52,8 +54,11 @@ class ListenKey:
     async def extend(self) -> None:
         """Extend the key."""
         try:
-            await self._rest.ask(self._path, auth="key", method="PUT", priority=Priority.ORDERS)
+            body = await self._rest.ask(self._path, auth="key", method="PUT", priority=Priority.ORDERS)
         except ExchangeError as error:
             if error.code == LISTEN_KEY_CODE:
                 raise AccessOverError("the listen key is over") from None
             raise
+        if self._tells_key and read_listen_key(body) != self._key:
+            # A socket of another key is open, and silent.
+            raise AccessOverError("the exchange has another listen key now")
