@@ -4,11 +4,12 @@ It lives 60 minutes from its last extension. A POST while one lives gives the sa
 connector, and another one of the account, have the same key, and nobody closes it.
 """
 
+import contextlib
 from typing import Final
 
 from daemon.connector.limiter import Priority
 from daemon.redaction import hide
-from daemon.session.errors import ExchangeError
+from daemon.session.errors import ExchangeError, WireError
 from daemon.session.order_socket import WebSocket
 from daemon.session.rest import Rest
 from daemon.session.user_stream import AccessOverError
@@ -59,6 +60,9 @@ class ListenKey:
             if error.code == LISTEN_KEY_CODE:
                 raise AccessOverError("the listen key is over") from None
             raise
-        if self._tells_key and read_listen_key(body) != self._key:
-            # A socket of another key is open, and silent.
-            raise AccessOverError("the exchange has another listen key now")
+        if self._tells_key:
+            # An answer without a key is an extension all the same.
+            with contextlib.suppress(WireError):
+                if read_listen_key(body) != self._key:
+                    # A socket of another key is open, and silent.
+                    raise AccessOverError("the exchange has another listen key now")
