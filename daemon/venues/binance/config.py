@@ -1,7 +1,7 @@
 """What the configurations of the family's members have in common."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 from yarl import URL
@@ -11,6 +11,9 @@ from hftd.config import quoted
 
 Route = Literal["public", "market", "private"]
 """Classes of streams: books and trades; what the exchange says of contracts; the account's events."""
+
+EXCHANGE: Final = (".binance.com", ".binancefuture.com")
+"""How names of the exchange's hosts end."""
 
 
 class BinanceConfig(ConnectorConfig, frozen=True):
@@ -33,6 +36,8 @@ class BinanceConfig(ConnectorConfig, frozen=True):
 
     ws_apis: ClassVar[Mapping[str, str]] = {}
     """Where orders go by WebSocket, by the host of REST."""
+    not_ours: ClassVar[tuple[str, ...]] = ()
+    """What names of the exchange's hosts and their paths have in them where they are another member's."""
 
     stream_url: str = ""
     api_url: str = ""
@@ -55,6 +60,16 @@ class BinanceConfig(ConnectorConfig, frozen=True):
             text = getattr(self, key)
             if text or key != "ws_api_url":
                 _check_url(key, text, schemes)
+                self._check_member(key, text)
+
+    def _check_member(self, key: str, text: str) -> None:
+        """An address that was copied from another member's configuration would be answered, and answer wrongly."""
+        url = URL(text)
+        named = f"{url.host}{url.path}"
+        if (url.host or "").endswith(EXCHANGE) and (found := [one for one in self.not_ours if one in named]):
+            raise ValueError(
+                f"`{key}` is an address of another product (it has {found[0]!r} in it), is {quoted(text)}"
+            )
 
     def _streams_base(self) -> str:
         text = self.stream_url.rstrip("/")

@@ -24,6 +24,7 @@ class BinanceCoinMConfig(BinanceConfig, frozen=True):
         "dapi-mm.binance.com": "wss://ws-dapi-mm.binance.com/ws-dapi/v1",
         "testnet.binancefuture.com": "wss://testnet.binancefuture.com/ws-dapi/v1",
     }
+    not_ours: ClassVar[tuple[str, ...]] = ("fapi", "fstream")
 
     stream_url: str = "wss://dstream.binancefuture.com/ws"
     api_url: str = "https://testnet.binancefuture.com"

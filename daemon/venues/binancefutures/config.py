@@ -24,6 +24,7 @@ class BinanceFuturesConfig(BinanceConfig, frozen=True):
         "testnet.binancefuture.com": "wss://testnet.binancefuture.com/ws-fapi/v1",
         "demo-fapi.binance.com": "wss://testnet.binancefuture.com/ws-fapi/v1",
     }
+    not_ours: ClassVar[tuple[str, ...]] = ("dapi", "dstream")
 
     stream_url: str = "wss://fstream.binancefuture.com/ws"
     api_url: str = "https://testnet.binancefuture.com"

@@ -22,6 +22,7 @@ from daemon.venues.binance.signing import HmacSigner, query
 from daemon.venues.binance.user import read_event
 from daemon.venues.binancecoinm.config import BinanceCoinMConfig
 from daemon.venues.binancecoinm.facts import COINM, ORDERS, REST, MarketFacts
+from daemon.venues.binancefutures.config import BinanceFuturesConfig
 from daemon.venues.binancefutures.facts import ORDERS as USDM_ORDERS
 from hftd import constants as c
 from hftd.config import load
@@ -281,6 +282,17 @@ def test_the_first_change_may_end_at_the_snapshot_or_span_it(last_id, before):
 # ---- configuration
 
 
+def test_addresses_of_coin_m_are_none_of_usd_m():
+    for key, address in (
+        ("api_url", "https://dapi.binance.com"),
+        ("stream_url", "wss://dstream.binance.com/ws"),
+        ("ws_api_url", "wss://testnet.binancefuture.com/ws-dapi/v1"),
+    ):
+        with pytest.raises(ValueError, match=f"`{key}` is an address of another product"):
+            BinanceFuturesConfig(**{key: address})
+    assert BinanceFuturesConfig(api_url="https://example.com/dapi").rest_url(), "somebody's own gateway"
+
+
 def test_the_venues_are_found_by_their_folders_and_what_a_family_shares_is_no_venue():
     assert {"binancecoinm", "binancefutures"} <= set(venue_names()) and "binance" not in venue_names()
     assert find_venue("binancecoinm").config_type is BinanceCoinMConfig
@@ -304,7 +316,6 @@ def test_the_configuration_that_comes_along_is_the_testnets_and_streams_are_on_o
         ("https://dapi.binance.com", "wss://ws-dapi.binance.com/ws-dapi/v1"),
         ("https://dapi-mm.binance.com", "wss://ws-dapi-mm.binance.com/ws-dapi/v1"),
         ("https://demo-dapi.binance.com", ""),
-        ("https://fapi.binance.com", ""),
     ],
 )
 def test_orders_go_where_the_host_of_rest_belongs(api_url, orders_url):
@@ -333,6 +344,12 @@ def test_each_class_of_streams_can_have_a_path_before_it():
         ('routes = "old"', "routes"),
         ('depth = "250ms"', "depth"),
         ("countdown_s = -1", "countdown_s"),
+        ('api_url = "https://fapi.binance.com"', "`api_url` is an address of another product"),
+        ('stream_url = "wss://fstream.binance.com/ws"', "`stream_url` is an address of another product"),
+        (
+            'ws_api_url = "wss://testnet.binancefuture.com/ws-fapi/v1"',
+            "`ws_api_url` is an address of another",
+        ),
     ],
 )
 def test_a_wrong_key_of_the_configuration_is_one_message_with_its_line(line, words, tmp_path):

@@ -1,6 +1,7 @@
 """Whatever bytes come in, a parser gives values or one error of its own, never anything else."""
 
 import json
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -195,6 +196,7 @@ def test_any_reply_ends_a_command_in_one_of_its_three_ways(data):
 def test_any_answer_over_rest_is_read_or_an_error(data):
     for reader in (
         read_exchange_info,
+        partial(read_exchange_info, is_inverse=True),
         read_server_time,
         read_balances,
         read_commission,
