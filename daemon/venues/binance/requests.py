@@ -18,7 +18,7 @@ from daemon.session.catalog import Steps
 from daemon.session.errors import RequestError
 from daemon.session.facts import Signer
 from daemon.session.rest import RECV_WINDOW_MS
-from daemon.venues.binancefutures.codes import SIDE_TEXTS, TIME_IN_FORCE_TEXTS
+from daemon.venues.binance.codes import SIDE_TEXTS, TIME_IN_FORCE_TEXTS
 from hftd.constants import MARKET
 
 CLIENT_ID: Final = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}", re.ASCII)
@@ -137,7 +137,7 @@ _REST_METHODS: Final = {Place: "POST", Amend: "PUT", Withdraw: "DELETE", Query: 
 
 
 def rest_request(command: Command, steps: Steps) -> tuple[str, list[tuple[str, str]]]:
-    """The same over REST: the method of ``/fapi/v1/order`` and its parameters, not yet signed.
+    """The same over REST: the method of ``order`` and its parameters, not yet signed.
 
     Raises:
         RequestError: The command holds what can't be sent.

@@ -7,13 +7,13 @@ import msgspec
 import structlog
 
 from daemon.connector.limiter import Priority
-from daemon.orders.messages import BY_QUERY, UNTOLD, Execution, Holding, Report
+from daemon.orders.messages import BY_QUERY, DELISTED, NOT_TRADING, UNTOLD, Execution, Holding, Report
 from daemon.session.catalog import Catalog, ExchangeInfo, SetAside, Steps
 from daemon.session.errors import ExchangeError, Odd, WireError
 from daemon.session.facts import Balance, Commission
 from daemon.session.questions import OrderNames, none_is_counted
 from daemon.session.rest import Rest
-from daemon.venues.binancefutures.account import (
+from daemon.venues.binance.account import (
     TradeText,
     execution_of,
     read_balances,
@@ -22,9 +22,10 @@ from daemon.venues.binancefutures.account import (
     read_is_hedge_mode,
     read_trades,
 )
-from daemon.venues.binancefutures.codes import KEY_CODES, NO_SUCH_ORDER_CODES, NO_SUCH_SYMBOL_CODE, SIDES
-from daemon.venues.binancefutures.instruments import read_exchange_info
-from daemon.venues.binancefutures.orders import read_client_id, read_order, read_orders
+from daemon.venues.binance.codes import KEY_CODES, NO_SUCH_ORDER_CODES, NO_SUCH_SYMBOL_CODE, SIDES
+from daemon.venues.binance.instruments import read_exchange_info
+from daemon.venues.binance.orders import read_client_id, read_order, read_orders
+from daemon.venues.binance.product import Product
 from hftd.clock import running_ns
 from hftd.errors import ConfigError, HftdError
 
@@ -94,6 +95,7 @@ class Queries:
         rest: Where they are asked.
         steps: The symbols that are known; filled by `instruments`.
         prefix: Of our client ids.
+        product: Whose they are.
 
     Attributes:
         catalog: The instruments.
@@ -102,8 +104,10 @@ class Queries:
         on_unread_order: Told symbol, client id and the exchange's id of an open order of ours that can't be read.
     """
 
-    def __init__(self, rest: Rest, steps: dict[str, Steps], prefix: str) -> None:
+    def __init__(self, rest: Rest, steps: dict[str, Steps], prefix: str, product: Product) -> None:
         self._rest = rest
+        self._product = product
+        self._v1 = f"{product.prefix}/v1"
         self._steps: Mapping[str, Steps] = steps
         self.catalog = Catalog(steps)
         self.set_aside = SetAside(self.catalog)
@@ -115,7 +119,8 @@ class Queries:
 
     async def instruments(self) -> ExchangeInfo:
         """The instruments, as the catalog has them, and the exchange's limits."""
-        info = read_exchange_info(await self._rest.ask("/fapi/v1/exchangeInfo", auth="none", timeout_s=30.0))
+        body = await self._rest.ask(f"{self._v1}/exchangeInfo", auth="none", timeout_s=30.0)
+        info = read_exchange_info(body, is_inverse=self._product.is_inverse)
         if info.unread:
             _log.warning(
                 "symbols that can't be read are left out", count=len(info.unread), first=info.unread[0]
@@ -126,7 +131,7 @@ class Queries:
 
     async def open_orders(self) -> list[Report]:
         """All open orders of the account, others' too. Those that can't be taken over are set aside."""
-        reports, odd = read_orders(await self._rest.ask("/fapi/v1/openOrders", weight=40), self._steps)
+        reports, odd = read_orders(await self._rest.ask(f"{self._v1}/openOrders", weight=40), self._steps)
         ours = [one for one in odd if self.is_ours(one.client_id)]
         self.set_aside.listed(
             "open order", [msgspec.structs.replace(one, blocks=one.blocks or one in ours) for one in odd]
@@ -142,7 +147,7 @@ class Queries:
         name = ("origClientOrderId", client_id) if client_id else ("orderId", exch_order_id)
         try:
             body = await self._rest.ask(
-                "/fapi/v1/order", [("symbol", symbol), name], priority=Priority.ORDERS
+                f"{self._v1}/order", [("symbol", symbol), name], priority=Priority.ORDERS
             )
         except ExchangeError as error:
             if error.code in NO_SUCH_ORDER_CODES:
@@ -164,7 +169,7 @@ class Queries:
         odd: list[Odd] = []
 
         async def page(params: list[tuple[str, object]]) -> list[TradeText]:
-            body = await self._rest.ask("/fapi/v1/userTrades", [("symbol", symbol), *params], weight=5)
+            body = await self._rest.ask(f"{self._v1}/userTrades", [("symbol", symbol), *params], weight=5)
             return read_trades(body, odd)
 
         now_ms = self._rest.exchange_ms(running_ns())
@@ -205,7 +210,7 @@ class Queries:
         """An order's client id, empty if the exchange does not find it. Nothing else of it need be readable."""
         try:
             return read_client_id(
-                await self._rest.ask("/fapi/v1/order", [("symbol", symbol), ("orderId", exch_order_id)])
+                await self._rest.ask(f"{self._v1}/order", [("symbol", symbol), ("orderId", exch_order_id)])
             )
         except ExchangeError as error:
             if error.code in NO_SUCH_ORDER_CODES:
@@ -215,26 +220,38 @@ class Queries:
     async def holdings(self) -> list[Holding]:
         """The positions; a symbol that is not listed is flat. Those that can't be taken over are set aside."""
         odd: list[Odd] = []
-        holdings = read_holdings(await self._rest.ask("/fapi/v3/positionRisk", weight=5), self._steps, odd)
+        path, weight = self._product.positions
+        found = {
+            one.symbol: one
+            for one in read_holdings(await self._rest.ask(path, weight=weight), self._steps, odd)
+        }
+        if self._product.hides_positions:
+            # One that is in delivery, say, is still held: it must not be taken for flat.
+            known = self.catalog.instruments.values()
+            assets = {one.base for one in known if one.trouble in (NOT_TRADING, DELISTED)}
+            for asset in sorted(assets):
+                body = await self._rest.ask(path, [("marginAsset", asset)], weight=weight)
+                found.update((one.symbol, one) for one in read_holdings(body, self._steps, odd))
         self.set_aside.listed("position", odd)
-        return holdings
+        return list(found.values())
 
     async def balances(self) -> list[Balance]:
         """The balances of all assets."""
         odd: list[Odd] = []
-        balances = read_balances(await self._rest.ask("/fapi/v3/balance", weight=5), odd)
+        path, weight = self._product.balances
+        balances = read_balances(await self._rest.ask(path, weight=weight), odd)
         self.set_aside.listed("balance", odd)
         return balances
 
     async def commission(self, symbol: str) -> Commission:
         """The account's fee rates in a symbol."""
         return read_commission(
-            await self._rest.ask("/fapi/v1/commissionRate", [("symbol", symbol)], weight=20)
+            await self._rest.ask(f"{self._v1}/commissionRate", [("symbol", symbol)], weight=20)
         )
 
     async def prepare(self) -> None:
         """See whether the account can be traded: hftd keeps one position an instrument."""
-        body = await self._rest.ask("/fapi/v1/positionSide/dual", weight=30)
+        body = await self._rest.ask(f"{self._v1}/positionSide/dual", weight=30)
         if read_is_hedge_mode(body):
             raise ConfigError(
                 "the account is in hedge mode",
@@ -252,13 +269,13 @@ class Queries:
             WireError, ExchangeError, NotSentError, FateUnknownError: Not known to be done.
         """
         await self._rest.ask(
-            "/fapi/v1/allOpenOrders", [("symbol", symbol)], method="DELETE", priority=Priority.URGENT
+            f"{self._v1}/allOpenOrders", [("symbol", symbol)], method="DELETE", priority=Priority.URGENT
         )
 
     async def countdown(self, symbol: str, ms: int) -> None:
         """Have the exchange cancel all orders in a symbol unless it hears again within so long; 0 switches it off."""
         await self._rest.ask(
-            "/fapi/v1/countdownCancelAll",
+            f"{self._v1}/countdownCancelAll",
             [("symbol", symbol), ("countdownTime", ms)],
             weight=10,
             method="POST",

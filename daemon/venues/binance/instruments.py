@@ -1,4 +1,4 @@
-"""Instruments and limits: ``GET /fapi/v1/exchangeInfo``.
+"""Instruments and limits: ``GET exchangeInfo``.
 
 ::
 
@@ -6,6 +6,11 @@
      "symbols":[{"symbol":"BTCUSDT","contractType":"PERPETUAL","status":"TRADING","baseAsset":"BTC",
        "quoteAsset":"USDT","filters":[{"filterType":"PRICE_FILTER","tickSize":"0.10", ...},
          {"filterType":"LOT_SIZE","stepSize":"0.001","minQty":"0.001","maxQty":"1000"}, ...]}]}
+
+Inverse contracts (COIN-M) have ``contractStatus`` instead of ``status``, and ``contractSize``, so much of the quote::
+
+    {"symbol":"BTCUSD_PERP","pair":"BTCUSD","contractStatus":"TRADING","contractSize":100,"marginAsset":"BTC",
+     "baseAsset":"BTC","quoteAsset":"USD","filters":[...]}
 
 ``pricePrecision`` and ``quantityPrecision`` are not the steps, and are not read. What happens to a contract is said as
 it happens on the stream ``!contractInfo``::
@@ -37,6 +42,9 @@ Count = Annotated[int, msgspec.Meta(ge=-1, le=2**31 - 1)]
 Code = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
 
+_Size = Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+
+
 class RateLimitText(msgspec.Struct, frozen=True):
     """A limit as exchangeInfo and the WebSocket API's replies give it; `count` is what was used of it."""
 
@@ -61,6 +69,9 @@ class _Symbol(msgspec.Struct, frozen=True):
     status: str = ""
     baseAsset: str = ""  # noqa: N815
     quoteAsset: str = ""  # noqa: N815
+    marginAsset: str = ""  # noqa: N815
+    contractStatus: str = ""  # noqa: N815
+    contractSize: _Size | None = None  # noqa: N815
     filters: list[_Filter] = []
 
 
@@ -74,12 +85,12 @@ class _OnlySymbol(msgspec.Struct, frozen=True):
 
 
 class Contract(msgspec.Struct, frozen=True):
-    """What ``!contractInfo`` says of a contract; `st` 2 are those of another exchange, COIN-M."""
+    """What ``!contractInfo`` says of a contract; `st` is 1 for USD-M, 2 for COIN-M, 0 if it does not say."""
 
     e: str = ""
     s: str = ""
     cs: str = ""
-    st: int = 1
+    st: int = 0
 
 
 _info = msgspec.json.Decoder(_ExchangeInfo)
@@ -88,8 +99,12 @@ _rate_limit = msgspec.json.Decoder(RateLimitText)
 _only_symbol = msgspec.json.Decoder(_OnlySymbol)
 
 
-def read_exchange_info(body: bytes) -> ExchangeInfo:
+def read_exchange_info(body: bytes, *, is_inverse: bool = False) -> ExchangeInfo:
     """Read the answer of exchangeInfo. One symbol that makes no sense does not spoil the others.
+
+    Args:
+        body: The answer.
+        is_inverse: It describes inverse contracts.
 
     Raises:
         WireError: The bytes are not what was expected.
@@ -103,7 +118,7 @@ def read_exchange_info(body: bytes) -> ExchangeInfo:
     odd: dict[str, str] = {}
     for raw in info.symbols:
         try:
-            instruments.append(_instrument(len(instruments), _symbol.decode(raw)))
+            instruments.append(_instrument(len(instruments), _symbol.decode(raw), is_inverse))
         except (*DECODE_ERRORS, NumberError, WireError) as error:
             unread.append(str(error))
             odd[_symbol_of(raw)] = str(error)
@@ -127,14 +142,20 @@ def _symbol_of(raw: msgspec.Raw) -> str:
         return ""
 
 
-def _instrument(number: int, symbol: _Symbol) -> Instrument:
-    name = symbol.symbol
+def _instrument(number: int, symbol: _Symbol, is_inverse: bool) -> Instrument:
+    name, size = symbol.symbol, 1.0
+    status = symbol.contractStatus if is_inverse else symbol.status
     if not _SYMBOL.fullmatch(name):
         raise WireError(f"the symbol {name[:80]!r} has characters that can't be sent")
     filters = {one.filterType: one for one in symbol.filters}
     prices, quantities = filters.get("PRICE_FILTER"), filters.get("LOT_SIZE")
     if prices is None or quantities is None:
         raise WireError(f"{name} has no PRICE_FILTER or no LOT_SIZE")
+    if is_inverse:
+        # What an order is worth hangs on it: without it there is none.
+        if symbol.contractSize is None or symbol.marginAsset != symbol.baseAsset:
+            raise WireError(f"{name} has no contractSize, or is not margined in its base")
+        size = symbol.contractSize
     tick, lot = Step(decimal_of(prices.tickSize)), Step(decimal_of(quantities.stepSize))
     market = filters.get("MARKET_LOT_SIZE")
     notional = filters.get("MIN_NOTIONAL")
@@ -147,11 +168,13 @@ def _instrument(number: int, symbol: _Symbol) -> Instrument:
         max_qty_lots=_lots(lot, quantities.maxQty),
         market_max_qty_lots=_lots(lot, market.maxQty) if market else 0,
         min_notional=float_of(notional.notional) if notional else 0.0,
-        is_trading=symbol.status == TRADING,
+        contract_size=size,
+        inverse=is_inverse,
+        is_trading=status == TRADING,
         base=symbol.baseAsset,
         quote=symbol.quoteAsset,
-        trouble="" if symbol.status == TRADING else NOT_TRADING,
-        why="" if symbol.status == TRADING else status_text(symbol.status),
+        trouble="" if status == TRADING else NOT_TRADING,
+        why="" if status == TRADING else status_text(status),
     )
 
 
@@ -189,16 +212,16 @@ def _interval_ns(one: RateLimitText) -> int:
     return _SECONDS.get(one.interval, 0) * one.intervalNum * 1_000_000_000
 
 
-def counts_of_reply(limits: Sequence[RateLimitText]) -> dict[str, int]:
+def counts_of_reply(limits: Sequence[RateLimitText], ws_pool: str = "ws_") -> dict[str, int]:
     """What the exchange counted, by the limiter's names, from a WebSocket API reply.
 
-    Its request weight is a pool of its own, ``ws_weight_1m``.
+    Request weight is in the pool of that prefix, ``ws_weight_1m``. A count of -1, as COIN-M has it, says nothing.
     """
     counts: dict[str, int] = {}
     for one in limits:
         name = limit_name(one.rateLimitType, one.interval, one.intervalNum)
         if name and one.count >= 0:
-            counts[f"ws_{name}" if name.startswith("weight") else name] = one.count
+            counts[f"{ws_pool}{name}" if name.startswith("weight") else name] = one.count
     return counts
 
 

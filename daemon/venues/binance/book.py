@@ -1,4 +1,4 @@
-"""How diffs and snapshots of Binance USD-M Futures make one book; pure: numbers in, what to do out.
+"""How diffs and snapshots of Binance's futures make one book; pure: numbers in, what to do out.
 
 The exchange's rules, numbered as it numbers them:
 

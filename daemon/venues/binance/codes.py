@@ -4,6 +4,7 @@ A request was *refused* if the exchange says so and surely did nothing. Everythi
 that it does not know, and every answer that comes from in front of it, is *unknown* and has to be asked about.
 """
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -71,13 +72,14 @@ REASONS: Final = MappingProxyType(
 """REASON_* of the codes that have one; the others are REASON_EXCHANGE."""
 
 
-def verdict(status: int, code: int, message: str) -> tuple[str, int]:
+def verdict(status: int, code: int, message: str, reasons: Mapping[int, int] = REASONS) -> tuple[str, int]:
     """What an answer other than a success means for a request that changes something.
 
     Args:
         status: HTTP's, or the `status` of a WebSocket API reply.
         code: The exchange's, 0 if the answer had none.
         message: Its text.
+        reasons: REASON_* by code.
 
     Returns:
         REFUSED and a REASON_*, or UNKNOWN and 0.
@@ -87,7 +89,7 @@ def verdict(status: int, code: int, message: str) -> tuple[str, int]:
         return REFUSED, c.REASON_EXCHANGE
     if code in UNKNOWN_CODES:
         return UNKNOWN, 0
-    reason = REASONS.get(code)
+    reason = reasons.get(code)
     if reason is not None:
         return REFUSED, reason
     if status in TOO_MANY_STATUSES:

@@ -1,4 +1,4 @@
-"""Market data of Binance USD-M Futures: bytes to values.
+"""Market data of Binance's futures: bytes to values.
 
 Combined streams wrap each event with its stream's name::
 
@@ -10,7 +10,7 @@ Combined streams wrap each event with its stream's name::
         "t":5266583935,"p":"61800.30","q":"0.006","X":"MARKET","m":false}}
 
 The answer to a SUBSCRIBE is ``{"result":null,"id":1}``, a mistake ``{"code":2,"msg":"Invalid request: ..."}`` (or with
-``"error":{"code":..,"msg":..}``). ``GET /fapi/v1/depth`` answers
+``"error":{"code":..,"msg":..}``). ``GET depth`` answers
 ``{"lastUpdateId":5123107852948,"E":1723161256501,"T":1723161256493,"bids":[["61800.20","2.909"]],"asks":[]}``.
 
 Fields that are not read may be there or not. Prices and quantities stay texts of the message: the compiled code of
@@ -151,7 +151,7 @@ def _read_other(message: bytes, error: Exception) -> ControlReply | UnknownEvent
 
 
 def read_snapshot(body: bytes) -> Snapshot:
-    """Read the answer of ``GET /fapi/v1/depth``.
+    """Read the answer of ``GET depth``.
 
     Raises:
         WireError: The bytes are not what was expected.
@@ -179,7 +179,7 @@ def best_of(snapshot: Snapshot) -> tuple[float, float]:
 
 
 def read_last_trade_ms(body: bytes) -> int:
-    """When the latest of some trades was, from the answer of ``GET /fapi/v1/trades``; -1 without one.
+    """When the latest of some trades was, from the answer of ``GET trades``; -1 without one.
 
     Raises:
         WireError: The bytes are not what was expected.

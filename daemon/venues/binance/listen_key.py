@@ -4,16 +4,18 @@ It lives 60 minutes from its last extension. A POST while one lives gives the sa
 connector, and another one of the account, have the same key, and nobody closes it.
 """
 
+import contextlib
 from typing import Final
 
 from daemon.connector.limiter import Priority
 from daemon.redaction import hide
-from daemon.session.errors import ExchangeError
+from daemon.session.errors import ExchangeError, WireError
 from daemon.session.order_socket import WebSocket
 from daemon.session.rest import Rest
 from daemon.session.user_stream import AccessOverError
-from daemon.venues.binancefutures.account import read_listen_key
-from daemon.venues.binancefutures.codes import LISTEN_KEY_CODE
+from daemon.venues.binance.account import read_listen_key
+from daemon.venues.binance.codes import LISTEN_KEY_CODE
+from daemon.venues.binance.product import Product
 
 REFRESH_S: Final = 1800.0
 """How often it is extended."""
@@ -25,13 +27,14 @@ class ListenKey:
     Args:
         rest: Where it comes from.
         url: To which ``/ws/<listen key>`` is appended, such as ``wss://fstream.binance.com/private``.
-        path: Of REST.
+        product: Whose it is.
     """
 
-    def __init__(self, rest: Rest, url: str, path: str) -> None:
+    def __init__(self, rest: Rest, url: str, product: Product) -> None:
         self._rest = rest
         self._url = url.rstrip("/")
-        self._path = path
+        self._path = f"{product.prefix}/v1/listenKey"
+        self._tells_key = product.tells_listen_key
         self._key = ""
 
     @property
@@ -52,8 +55,14 @@ class ListenKey:
     async def extend(self) -> None:
         """Extend the key."""
         try:
-            await self._rest.ask(self._path, auth="key", method="PUT", priority=Priority.ORDERS)
+            body = await self._rest.ask(self._path, auth="key", method="PUT", priority=Priority.ORDERS)
         except ExchangeError as error:
             if error.code == LISTEN_KEY_CODE:
                 raise AccessOverError("the listen key is over") from None
             raise
+        if self._tells_key:
+            # An answer without a key is an extension all the same.
+            with contextlib.suppress(WireError):
+                if read_listen_key(body) != self._key:
+                    # A socket of another key is open, and silent.
+                    raise AccessOverError("the exchange has another listen key now")

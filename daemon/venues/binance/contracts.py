@@ -13,7 +13,7 @@ import structlog
 
 from daemon.connector.supervise import Backoff, ConnectionBrokenError, Supervision, supervised
 from daemon.session.errors import DECODE_ERRORS
-from daemon.venues.binancefutures.instruments import Contract
+from daemon.venues.binance.instruments import Contract
 
 STREAM: Final = "!contractInfo"
 HEARTBEAT_S: Final = 60.0
@@ -32,13 +32,13 @@ class _Message(msgspec.Struct):
 _decode: Final = msgspec.json.Decoder(_Message).decode
 
 
-def read_contract(message: bytes | str) -> Contract | None:
-    """What a message says of a contract; None if it is about something else, or of COIN-M."""
+def read_contract(message: bytes | str, st: int = 1) -> Contract | None:
+    """What a message says of a contract; None if it is about something else, or of another member than `st`."""
     try:
         contract = _decode(message).data
     except DECODE_ERRORS:
         return None
-    if contract is None or contract.e != "contractInfo" or contract.st == 2:
+    if contract is None or contract.e != "contractInfo" or contract.st not in (0, st):
         return None
     return contract
 
@@ -50,15 +50,22 @@ class ContractStream:
         url: Of combined streams.
         http: For the connection.
         on_contract: Told what it says.
+        st: The number of the member of the family.
         seed: Of the jitter.
     """
 
     def __init__(
-        self, url: str, http: aiohttp.ClientSession, on_contract: Callable[[Contract], None], seed: int
+        self,
+        url: str,
+        http: aiohttp.ClientSession,
+        on_contract: Callable[[Contract], None],
+        st: int,
+        seed: int,
     ) -> None:
         self._url = url
         self._http = http
         self._on_contract = on_contract
+        self._st = st
         self._seed = seed
         self.events = 0
         self.supervision = Supervision("contracts")
@@ -81,7 +88,7 @@ class ContractStream:
 
     def take(self, message: bytes | str) -> None:
         """A message of the stream."""
-        contract = read_contract(message)
+        contract = read_contract(message, self._st)
         if contract is None:
             return
         self.events += 1

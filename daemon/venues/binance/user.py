@@ -26,9 +26,9 @@ from daemon.session.catalog import Steps, known_steps, lots_of, price_of
 from daemon.session.errors import DECODE_ERRORS, Odd, WireError
 from daemon.session.facts import AccessExpired, Balance, Event, Other
 from daemon.session.steps import NumberError, float_of
-from daemon.venues.binancefutures.account import position_of
-from daemon.venues.binancefutures.codes import EXPIRY_REASONS, SIDES, STATUSES, TIMES_IN_FORCE, is_forced
-from daemon.venues.binancefutures.instruments import Id, Ms
+from daemon.venues.binance.account import position_of
+from daemon.venues.binance.codes import EXPIRY_REASONS, SIDES, STATUSES, TIMES_IN_FORCE, is_forced
+from daemon.venues.binance.instruments import Id, Ms
 from hftd import constants as c
 
 _MS_NS: Final = 1_000_000

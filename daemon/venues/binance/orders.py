@@ -29,8 +29,8 @@ from daemon.session.catalog import Steps, known_steps, lots_of, price_of, whole_
 from daemon.session.errors import DECODE_ERRORS, Odd, OddItemError, WireError
 from daemon.session.facts import Error
 from daemon.session.steps import NumberError
-from daemon.venues.binancefutures.codes import HINTS, SIDES, STATUSES, TIMES_IN_FORCE, verdict
-from daemon.venues.binancefutures.instruments import Code, Id, Ms, RateLimitText, counts_of_reply
+from daemon.venues.binance.codes import HINTS, REASONS, SIDES, STATUSES, TIMES_IN_FORCE, verdict
+from daemon.venues.binance.instruments import Code, Id, Ms, RateLimitText, counts_of_reply
 from hftd.constants import LIMIT, MARKET, NEW, PARTIALLY_FILLED
 
 _MS_NS: Final = 1_000_000
@@ -90,6 +90,14 @@ class Reply(msgspec.Struct, frozen=True):
         return counts_of_reply(self.rateLimits) if self.rateLimits else {}
 
 
+class SharedReply(Reply, frozen=True):
+    """One of a member whose request weight is one pool for REST and the WebSocket API."""
+
+    def counts(self) -> dict[str, int]:
+        """What the exchange counted, by the limiter's names."""
+        return counts_of_reply(self.rateLimits, "")
+
+
 class _Only(msgspec.Struct, frozen=True):
     id: int | str | None = None
 
@@ -101,6 +109,7 @@ class _OnlyNames(msgspec.Struct, frozen=True):
 
 
 _reply = msgspec.json.Decoder(Reply)
+_shared_reply = msgspec.json.Decoder(SharedReply)
 _only_names = msgspec.json.Decoder(_OnlyNames)
 _only_id = msgspec.json.Decoder(_Only)
 _order = msgspec.json.Decoder(OrderText)
@@ -109,14 +118,18 @@ _error_data = msgspec.json.Decoder(_ErrorData)
 _error = msgspec.json.Decoder(ErrorText)
 
 
-def read_reply(data: bytes) -> Reply:
+def read_reply(data: bytes, *, is_shared: bool = False) -> Reply:
     """Read a WebSocket API message.
+
+    Args:
+        data: The message.
+        is_shared: Its request weight counts in the pool of REST.
 
     Raises:
         WireError: It is no reply.
     """
     try:
-        return _reply.decode(data)
+        return (_shared_reply if is_shared else _reply).decode(data)
     except DECODE_ERRORS as error:
         raise WireError(f"a WebSocket API reply: {error}") from None
 
@@ -252,7 +265,14 @@ def outcome_of_order(command: Command, data: bytes | msgspec.Raw, steps: Mapping
     return Outcome(command.request, CONFIRMED, 0, "", report, report.exch_ns)
 
 
-def outcome_of_error(command: Command, status: int, error: Error | None, text: str = "") -> Outcome:
+def outcome_of_error(
+    command: Command,
+    status: int,
+    error: Error | None,
+    text: str = "",
+    reasons: Mapping[int, int] = REASONS,
+    hints: Mapping[int, str] = HINTS,
+) -> Outcome:
     """The outcome of a command that was answered with an error.
 
     Args:
@@ -260,8 +280,10 @@ def outcome_of_error(command: Command, status: int, error: Error | None, text: s
         status: HTTP's, or the reply's.
         error: The exchange's own, None if the answer came from in front of it.
         text: What the answer said otherwise.
+        reasons: REASON_* by code.
+        hints: What a person can do, by code.
     """
     code, message = (error.code, error.msg) if error else (0, text)
-    kind, reason = verdict(status, code, message)
+    kind, reason = verdict(status, code, message, reasons)
     words = f"{status} {code} {message[:200]}"
-    return Outcome(command.request, kind, reason, words, code=code, hint=HINTS.get(code, ""))
+    return Outcome(command.request, kind, reason, words, code=code, hint=hints.get(code, ""))

@@ -22,8 +22,8 @@ from daemon.session.catalog import Steps, known_steps, lots_of, price_of
 from daemon.session.errors import DECODE_ERRORS, Odd, OddItemError, WireError
 from daemon.session.facts import Balance, Commission
 from daemon.session.steps import NumberError, float_of
-from daemon.venues.binancefutures.codes import SIDES, is_forced
-from daemon.venues.binancefutures.instruments import Id, Ms
+from daemon.venues.binance.codes import SIDES, is_forced
+from daemon.venues.binance.instruments import Id, Ms
 
 _MS_NS: Final = 1_000_000
 _LISTEN_KEY: Final = re.compile(r"[A-Za-z0-9._-]{1,256}", re.ASCII)
