@@ -36,7 +36,7 @@ from daemon.venues.binancefutures.signing import HmacSigner
 from hftd.constants import REASON_DISCONNECTED
 from hftd.errors import HftdError
 from sim.exchange.binance.listen_keys import keys_of
-from sim.exchange.binance.queries import exchange_info
+from sim.exchange.binancefutures.api import exchange_info
 from tests.soak.books import Step, steps_of
 from tests.soak.schedule import MS, SECOND, Pause, Schedule
 from tests.soak.venue import KEY, SECRET, SYMBOL, Exchange, Rest, Wire

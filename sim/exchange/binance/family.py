@@ -85,7 +85,6 @@ class Binance:
     weight_told: ClassVar[bool] = True
     ws_pool: ClassVar[str] = "ws-api"
     bad_json: ClassVar[tuple[int, str]] = (-1135, "JSON Request is invalid.")
-    sister: ClassVar[str] = ""
 
     def __init__(self, exchange: Exchange) -> None:
         found = exchange.config.exchange
@@ -148,11 +147,12 @@ class Binance:
         """`!contractInfo` tells of listings, delistings and statuses; of steps and filters it does not."""
         names = instrument.symbol, self.says.pair(instrument)
         contract, delivery_ms = self.says.contract(instrument)
-        self._publish_contract(*names, contract, delivery_ms, status, self.number)
+        self.publish_contract(*names, contract, delivery_ms, status, self.number)
 
-    def _publish_contract(
+    def publish_contract(
         self, symbol: str, pair: str, contract: str, delivery_ms: int, status: str, number: int
     ) -> None:
+        """Say on `!contractInfo` what a contract of a product is."""
         self.exchange.streams.publish(
             "!contractInfo",
             f'{{"e":"contractInfo","E":{self.exchange.clock.server_ms()},"s":"{symbol}","ps":"{pair}"'

@@ -5,7 +5,7 @@ Of an event with the ids U..u, a best bid or ask that came with it has an id ins
 """
 
 import random
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from sim.exchange.binance.product import product_of
 from sim.exchange.core import Exchange
@@ -27,7 +27,12 @@ class BinanceFeed(Feed):
         exchange: The exchange.
         instrument: The instrument.
         market: Where its book is.
+
+    Attributes:
+        tells_rpi: Whether aggTrade tells the quantity that no retail order is part of.
     """
+
+    tells_rpi: ClassVar[bool] = True
 
     def __init__(self, exchange: Exchange, instrument: Instrument, market: Market) -> None:
         super().__init__(instrument, market, exchange.streams, exchange.chaos)
@@ -75,9 +80,10 @@ class BinanceFeed(Feed):
                 f',"X":"MARKET","m":{maker},"st":{self._product}}}',
             )
         if self.streams.heard(self._topic["aggTrade"]):
+            no_rpi = f',"nq":"{qty}"' if self.tells_rpi else ""
             self._publish(
                 self._topic["aggTrade"],
-                f'{{"e":"aggTrade","E":{now_ms},"s":"{s}","a":{self._agg_id},"p":"{price}","q":"{qty}"{self.without_rpi(qty)}'
+                f'{{"e":"aggTrade","E":{now_ms},"s":"{s}","a":{self._agg_id},"p":"{price}","q":"{qty}"{no_rpi}'
                 f',"f":{self._trade_id},"l":{self._trade_id},"T":{time_ms},"m":{maker},"st":{self._product}}}',
             )
 
@@ -189,10 +195,6 @@ class BinanceFeed(Feed):
             )
 
     # What products say differently: parts of messages.
-
-    def without_rpi(self, qty: str) -> str:
-        """Of aggTrade: the quantity that no retail order is part of."""
-        return f',"nq":"{qty}"'
 
     def mark_text(self, mark: str) -> str:
         """Of the mark price: the mean and the estimated settlement price."""

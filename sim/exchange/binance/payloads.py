@@ -94,10 +94,6 @@ class Payloads:
     def _pair_as(self, name: str, instrument: Instrument) -> dict[str, Any]:
         return {name: self.pair(instrument)} if self.names_pairs else {}
 
-    def info_query(self, instruments: list[Instrument]) -> dict[str, Any]:
-        """What exchangeInfo has besides limits and instruments."""
-        raise NotImplementedError
-
     def instrument_query(self, instrument: Instrument) -> dict[str, Any]:
         """An instrument as exchangeInfo has it."""
         i, s = instrument, instrument.section
@@ -169,6 +165,7 @@ class Payloads:
             "origType": order.kind,
             "priceMatch": order.asked.echo.get("priceMatch", "NONE"),
             "selfTradePreventionMode": order.asked.stp,
+            "goodTillDate": order.asked.expire_ms,
             "updateTime": order.updated_ms,
         }
 
@@ -176,9 +173,18 @@ class Payloads:
         """An order as queries have it."""
         return self.order_reply(order) | {
             "avgPrice": order.instrument.average(order.worth, order.executed_lots),
+            "cumQuote": self.cum_quote(order),
             "goodTillDate": order.asked.expire_ms,
             "time": order.created_ms,
         }
+
+    def cum_quote(self, order: Order) -> str:
+        """What is executed of an order, in the quote."""
+        return money(order.instrument.money(order.worth))
+
+    def quote_qty(self, trade: Trade) -> str:
+        """What an execution is worth, in the quote."""
+        return money(trade.money)
 
     def trade_query(self, trade: Trade) -> dict[str, Any]:
         """A trade as userTrades has it."""
@@ -191,6 +197,7 @@ class Payloads:
             "price": i.price(trade.tick),
             "qty": i.qty(trade.lots),
             "realizedPnl": money(trade.realized),
+            "quoteQty": self.quote_qty(trade),
             "commission": money(trade.fee),
             "commissionAsset": i.margin_asset,
             "time": trade.time_ms,
@@ -241,8 +248,11 @@ class Payloads:
             "cp": False,
             "rp": money(trade.realized) if trade else "0",
             "pP": False,
+            "si": 0,
+            "ss": 0,
             "V": order.asked.stp,
             "pm": order.asked.echo.get("priceMatch", "NONE"),
+            "gtd": order.asked.expire_ms,
             "er": _EXPIRED_BY[order.reason],
         }
 

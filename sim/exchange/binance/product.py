@@ -33,7 +33,6 @@ class Product(Protocol):
         weight_told: Whether the WebSocket API tells the weight used on replies to orders; else it is -1 of -1.
         ws_pool: From which pool the WebSocket API's weights are taken.
         bad_json: Code and words of what is no JSON on the WebSocket API.
-        sister: A symbol of the other product, whose events come on `!contractInfo` too; empty: they do not.
     """
 
     prefix: ClassVar[str]
@@ -51,7 +50,6 @@ class Product(Protocol):
     weight_told: ClassVar[bool]
     ws_pool: ClassVar[str]
     bad_json: ClassVar[tuple[int, str]]
-    sister: ClassVar[str]
 
 
 def product_of(exchange: Exchange) -> Product:

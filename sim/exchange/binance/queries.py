@@ -47,14 +47,12 @@ def exchange_info(exchange: Exchange, _account: None, _params: Params) -> Any:
     ]
     if product.limits_10s:
         limits.append(rate_limit("ORDERS", "SECOND", 10, settings.orders_10s or _UNLIMITED))
-    instruments = list(exchange.instruments.values())
     return {
         "timezone": "UTC",
         "serverTime": exchange.clock.server_ms(),
         "rateLimits": limits,
         "exchangeFilters": [],
-        **product.says.info_query(instruments),
-        "symbols": [product.says.instrument_query(one) for one in instruments],
+        "symbols": [product.says.instrument_query(one) for one in exchange.instruments.values()],
     }
 
 

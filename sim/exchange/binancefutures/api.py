@@ -8,10 +8,19 @@ from sim.exchange.binance.orders import read_order
 from sim.exchange.binance.queries import one_or_all, position_row, profit_of, rate_limit, symbols_of
 from sim.exchange.binancefutures.payloads import UsdmPayloads
 from sim.exchange.core import Exchange
-from sim.exchange.processing import KEY, SIGNED, Operation, Params
+from sim.exchange.processing import KEY, NOTHING, SIGNED, Operation, Params
 
 SAYS: Final = UsdmPayloads()
 _UNLIMITED: Final = 1_000_000_000
+
+
+def exchange_info(exchange: Exchange, account: None, params: Params) -> Any:
+    """With the margin assets."""
+    quotes = dict.fromkeys(one.quote for one in exchange.instruments.values())
+    return queries.exchange_info(exchange, account, params) | {
+        "futuresType": "U_MARGINED",
+        "assets": [{"asset": quote, "marginAvailable": True, "autoAssetExchange": "0"} for quote in quotes],
+    }
 
 
 def test_order(exchange: Exchange, account: Account, params: Params) -> Any:
@@ -105,6 +114,7 @@ _BALANCE: Final = Operation(queries.balance, SIGNED, 5)
 _ACCOUNT: Final = Operation(account, SIGNED, 5)
 
 REST: Final = api.REST | {
+    ("GET", "/v1/exchangeInfo"): Operation(exchange_info, NOTHING, 1),
     ("GET", "/v2/ticker/price"): api.PRICE,
     ("POST", "/v1/order/test"): Operation(test_order, SIGNED, 1),
     ("PUT", "/v1/listenKey"): Operation(keep_listen_key, KEY, 1),

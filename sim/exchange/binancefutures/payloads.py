@@ -18,12 +18,6 @@ class UsdmPayloads(Payloads):
 
     cap: ClassVar[dict[str, Any]] = {"maxNotionalValue": "1000000000"}
 
-    def info_query(self, instruments: list[Instrument]) -> dict[str, Any]:
-        """The margin assets."""
-        quotes = dict.fromkeys(one.quote for one in instruments)
-        assets = [{"asset": quote, "marginAvailable": True, "autoAssetExchange": "0"} for quote in quotes]
-        return {"futuresType": "U_MARGINED", "assets": assets}
-
     def instrument_query(self, instrument: Instrument) -> dict[str, Any]:
         """With filters of values."""
         query = super().instrument_query(instrument)
@@ -35,23 +29,10 @@ class UsdmPayloads(Payloads):
         ]
         return query
 
-    def order_reply(self, order: Order) -> dict[str, Any]:
-        """With its end."""
-        return super().order_reply(order) | {"goodTillDate": order.asked.expire_ms}
-
-    def order_query(self, order: Order) -> dict[str, Any]:
-        """With the value of what is executed."""
-        return super().order_query(order) | {"cumQuote": money(order.instrument.money(order.worth))}
-
-    def trade_query(self, trade: Trade) -> dict[str, Any]:
-        """With its value."""
-        return super().trade_query(trade) | {"quoteQty": money(trade.money)}
-
     def order_event(self, order: Order, what: str, trade: Trade | None, time_ms: int) -> dict[str, Any]:
         """The fee only of an execution."""
         fee = {"N": order.instrument.margin_asset, "n": money(trade.fee)} if trade is not None else {}
-        event = super().order_event(order, what, trade, time_ms)
-        return event | {"si": 0, "ss": 0, "gtd": order.asked.expire_ms} | fee
+        return super().order_event(order, what, trade, time_ms) | fee
 
     def order_events(
         self, order: Order, what: str, trade: Trade | None, time_ms: int, now_ms: int
