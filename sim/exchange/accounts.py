@@ -31,6 +31,8 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
         client_id: Empty: the exchange gives it one.
         stp: What ends where it would meet orders of its own account: EXPIRE_TAKER, EXPIRE_MAKER, EXPIRE_BOTH, or NONE.
         expire_ms: When a GTD order ends.
+        expires_unfit: Where a post-only order would take, or a fill-or-kill order can't be filled, it is taken and
+            expires; else it is refused.
         echo: What the venue says of the order again, and nobody else looks at.
     """
 
@@ -45,6 +47,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     client_id: str = ""
     stp: str = "NONE"
     expire_ms: int = 0
+    expires_unfit: bool = False
     echo: Mapping[str, Any] = {}
 
 

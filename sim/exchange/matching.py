@@ -133,7 +133,8 @@ class Matching:
         updates: list[Update] = []
         if not blocked and not trades_with:
             updates = self._send(order)
-            if new.tif == "FOK" and not any(update.executed for update in updates):
+            done = any(update.executed for update in updates)
+            if new.tif == "FOK" and not done and not new.expires_unfit:
                 del self._engine_orders[order.engine_id]
                 raise RefusedError(Why.NOT_FILLED)
         account.opened(order)

@@ -34,7 +34,7 @@ from hftd.channel import status, wire
 from hftd.channel.asking import ask
 from hftd.clock import monotonic_ns
 from hftd.errors import HftdError
-from sim.exchange.binancefutures.queries import exchange_info
+from sim.exchange.binancefutures.api import exchange_info
 from sim.exchange.binancefutures.venue import BinanceFutures
 from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import (

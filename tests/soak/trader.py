@@ -35,8 +35,8 @@ from daemon.venues.binance.signing import HmacSigner
 from daemon.venues.binancefutures.facts import ORDERS, USDM
 from hftd.constants import REASON_DISCONNECTED
 from hftd.errors import HftdError
-from sim.exchange.binancefutures.listen_keys import keys_of
-from sim.exchange.binancefutures.queries import exchange_info
+from sim.exchange.binance.listen_keys import keys_of
+from sim.exchange.binancefutures.api import exchange_info
 from tests.soak.books import Step, steps_of
 from tests.soak.schedule import MS, SECOND, Pause, Schedule
 from tests.soak.venue import KEY, SECRET, SYMBOL, Exchange, Rest, Wire

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from sim.exchange.binancefutures.listen_keys import is_listen_key
+from sim.exchange.binance.listen_keys import is_listen_key
 from sim.exchange.connection import Connection, texts
 from sim.exchange.core import Exchange
 from sim.exchange.streams import Listener
@@ -43,11 +43,13 @@ class StreamServer:
     Args:
         exchange: The exchange.
         unrouted: What the older paths serve: PUBLIC streams, `all`, or nothing (`closed`).
+        routed: What the paths of a class serve: that `class`, or `all`.
     """
 
-    def __init__(self, exchange: Exchange, unrouted: str) -> None:
+    def __init__(self, exchange: Exchange, unrouted: str, routed: str) -> None:
         self._exchange = exchange
         self._unrouted = unrouted
+        self._routed = routed
 
     def serves(self, path: str) -> bool:
         """Whether a path is one of streams."""
@@ -62,7 +64,7 @@ class StreamServer:
         assert found is not None
         route, form, rest = found[1], found[2], found[3] or ""
         connection.kind = route or "unrouted"
-        serves = frozenset((route,)) if route else self._classes()
+        serves = self._classes(route)
         listener = Listener(connection, lambda name: class_of(name) in serves)
         hears_users = PRIVATE in serves
         listener.wrap = wrapped if form == "stream" else None
@@ -84,8 +86,10 @@ class StreamServer:
             self._exchange.config.limits.stream_messages_1s,
         )
 
-    def _classes(self) -> frozenset[str]:
-        return frozenset((PUBLIC, MARKET, PRIVATE) if self._unrouted == "all" else (PUBLIC,))
+    def _classes(self, route: str | None) -> frozenset[str]:
+        if (self._routed if route else self._unrouted) == "all":
+            return frozenset((PUBLIC, MARKET, PRIVATE))
+        return frozenset((route or PUBLIC,))
 
     def _listen_to_pairs(self, listener: Listener, pairs: list[tuple[str, str]]) -> None:
         """`listenKey=..&events=A/B&listenKey=..`: each list of events is of the key before it."""

@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl, unquote
 
 from sim.exchange.accounts import Account
 from sim.exchange.auth import Stamp
-from sim.exchange.binancefutures.api import REST
-from sim.exchange.binancefutures.errors import Error, error_of, missing, refusal
+from sim.exchange.binance.errors import Error, error_of, missing, refusal
+from sim.exchange.binance.product import product_of
 from sim.exchange.core import Exchange
 from sim.exchange.processing import NOTHING, SIGNED, Operation, Params, perform
 from sim.exchange.refusals import RefusedError, Why
@@ -17,12 +17,13 @@ WINDOW_DEFAULT_MS: Final = 5000
 _WHOLE: Final = re.compile(r"[0-9]{1,16}")
 
 
-async def answer(exchange: Exchange, prefix: str, request: HttpRequest) -> HttpReply:
+async def answer(exchange: Exchange, request: HttpRequest) -> HttpReply:
     """Answer one request; its path is below the product's prefix."""
+    product = product_of(exchange)
     name = f"{request.method} {request.path}"
     operation = None
-    if request.path.startswith(prefix):
-        operation = REST.get((request.method, request.path.removeprefix(prefix)))
+    if request.path.startswith(product.prefix):
+        operation = product.rest.get((request.method, request.path.removeprefix(product.prefix)))
     if operation is None:
         msg = f"Path {request.path}, Method {request.method} is invalid"
         return HttpReply(404, Error(-5000, msg, 404, 0).body())
@@ -46,7 +47,7 @@ async def answer(exchange: Exchange, prefix: str, request: HttpRequest) -> HttpR
         result = await perform(exchange, operation, account, params, request.address, stamp, name)
         return HttpReply(200, result, headers | _order_counts(exchange, operation, account))
     except RefusedError as refused:
-        error = error_of(refused)
+        error = error_of(refused, product.codes)
         retry = {"Retry-After": str(error.retry_s)} if error.retry_s else {}
         headers |= _order_counts(exchange, operation, account) | retry
         return HttpReply(error.status, error.body(), headers)

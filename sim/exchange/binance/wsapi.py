@@ -9,10 +9,10 @@ from aiohttp import web
 
 from sim.exchange.accounts import Account
 from sim.exchange.auth import Stamp
-from sim.exchange.binancefutures.api import WS_API
-from sim.exchange.binancefutures.errors import error_of, missing, refusal
-from sim.exchange.binancefutures.queries import rate_limit
-from sim.exchange.binancefutures.rest import sorted_payload, stamp_of, word
+from sim.exchange.binance.errors import error_of, missing, refusal
+from sim.exchange.binance.product import Product, product_of
+from sim.exchange.binance.queries import rate_limit
+from sim.exchange.binance.rest import sorted_payload, stamp_of, word
 from sim.exchange.connection import Connection, Tasks, texts
 from sim.exchange.core import Exchange
 from sim.exchange.mishaps import PageError
@@ -50,6 +50,10 @@ class WsApi:
         self._exchange = exchange
         self._tasks = tasks
 
+    @property
+    def _product(self) -> Product:
+        return product_of(self._exchange)
+
     async def serve(
         self, socket: web.WebSocketResponse, connection: Connection, request: web.BaseRequest
     ) -> None:
@@ -58,7 +62,7 @@ class WsApi:
         address = request.remote or "?"
         # Counted, and not refused: requests on the connection are.
         with contextlib.suppress(RefusedError):
-            self._exchange.limits.charge(address, HANDSHAKE_WEIGHT, "ws-api")
+            self._exchange.limits.charge(address, HANDSHAKE_WEIGHT, self._product.ws_pool)
         query = parse_qs(request.rel_url.raw_query_string)
         shows_limits = query.get("returnRateLimits", ["true"])[0] != "false"
         session = Session(connection, address, shows_limits, self._exchange.clock.server_ms())
@@ -69,7 +73,9 @@ class WsApi:
         try:
             asked: Any = _decode(text)
         except msgspec.DecodeError:
-            asked = None
+            code, msg = self._product.bad_json
+            self._refuse(session, None, refusal(code, msg))
+            return
         number = None
         try:
             if not isinstance(asked, dict):
@@ -91,11 +97,11 @@ class WsApi:
 
     async def _do(self, session: Session, number: Any, method: str, params: Params) -> None:
         account: Account | None = None
-        operation = WS_API.get(method)
+        operation = self._product.ws_methods.get(method)
         orders = operation is not None and operation.changes
         try:
             if method.startswith("session."):
-                self._exchange.limits.charge(session.address, 2, "ws-api")
+                self._exchange.limits.charge(session.address, 2, self._product.ws_pool)
                 result = self._session(session, method, params)
             elif operation is None:
                 raise _unknown_method(method)
@@ -119,8 +125,9 @@ class WsApi:
         self, session: Session, operation: Operation, params: Params, method: str
     ) -> tuple[Account | None, Any]:
         exchange, weight = self._exchange, operation.weight_of(params)
-        exchange.limits.charge(session.address, weight, "ws-api")
-        if operation.changes:
+        pool = self._product.ws_pool
+        exchange.limits.charge(session.address, weight, pool)
+        if operation.changes and pool != "rest":
             exchange.limits.charge(session.address, weight, "rest")
         account: Account | None = None
         stamp: Stamp | None = None
@@ -180,7 +187,7 @@ class WsApi:
         *,
         orders: bool = False,
     ) -> None:
-        error = error_of(refused)
+        error = error_of(refused, self._product.codes)
         body = error.body()
         if error.retry_s:
             now_ms = self._exchange.clock.server_ms()
@@ -204,17 +211,18 @@ class WsApi:
             session.connection.send(payload)
 
     def _rate_limits(self, address: str, account: Account | None) -> list[dict[str, Any]]:
-        limits, settings = self._exchange.limits, self._exchange.limits.settings
-        used = limits.used(address, "ws-api")
-        weight = rate_limit("REQUEST_WEIGHT", "MINUTE", 1, settings.ws_api_weight_1m) | {"count": used}
+        limits, settings, product = self._exchange.limits, self._exchange.limits.settings, self._product
+        limit = settings.weight_1m if product.ws_pool == "rest" else settings.ws_api_weight_1m
+        used = limits.used(address, product.ws_pool)
         if account is None:
-            return [weight]
+            return [rate_limit("REQUEST_WEIGHT", "MINUTE", 1, limit) | {"count": used}]
         ten_s, minute = limits.order_counts(account)
-        return [
-            rate_limit("ORDERS", "SECOND", 10, settings.orders_10s) | {"count": ten_s},
-            rate_limit("ORDERS", "MINUTE", 1, settings.orders_1m) | {"count": minute},
-            weight,
-        ]
+        told = [rate_limit("ORDERS", "MINUTE", 1, settings.orders_1m) | {"count": minute}]
+        if product.limits_10s:
+            told.insert(0, rate_limit("ORDERS", "SECOND", 10, settings.orders_10s) | {"count": ten_s})
+        if product.weight_told:
+            return [*told, rate_limit("REQUEST_WEIGHT", "MINUTE", 1, limit) | {"count": used}]
+        return [rate_limit("REQUEST_WEIGHT", "MINUTE", 1, -1) | {"count": -1}, *told]
 
 
 def _unknown_method(method: str) -> RefusedError:

@@ -4,7 +4,8 @@ import random
 from typing import Final
 
 from sim.exchange.accounts import Account
-from sim.exchange.binancefutures.errors import refusal
+from sim.exchange.binance.errors import refusal
+from sim.exchange.binance.product import product_of
 from sim.exchange.core import Exchange
 from sim.exchange.refusals import RefusedError
 
@@ -13,9 +14,7 @@ _LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 def keys_of(exchange: Exchange) -> "ListenKeys":
     """Those of an exchange."""
-    keys = getattr(exchange.venue, "keys", None)
-    assert isinstance(keys, ListenKeys)
-    return keys
+    return product_of(exchange).keys
 
 
 def is_listen_key(text: str) -> bool:

@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sim.exchange.accounts import BUY, SELL, Account, NewOrder, Order, Request
-from sim.exchange.binancefutures.errors import missing, refusal, unneeded
+from sim.exchange.binance.errors import missing, refusal, unneeded
+from sim.exchange.binance.product import product_of
 from sim.exchange.instruments import (
     ALL_ORDERS,
     NO_ORDERS,
@@ -196,6 +197,7 @@ def read_order(exchange: Exchange, account: Account, params: Params) -> NewOrder
         client_id=client_id,
         stp=stp,
         expire_ms=expire_ms,
+        expires_unfit=product_of(exchange).expires_unfit,
         echo={"priceMatch": match},
     )
 

@@ -1,5 +1,6 @@
 """The exchange's errors: code, message, HTTP status."""
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from sim.exchange.refusals import RefusedError, Why
@@ -67,7 +68,7 @@ CODES: Final[dict[Why, tuple[int, str, int]]] = {
     Why.TOO_MANY_AMENDS: (-5026, "Exceed maximum modify order limit.", 400),
     Why.AMEND_PENDING: (-5043, "A pending modification already exists for this order.", 400),
 }
-"""Of all reasons but those that bring their own."""
+"""Of all reasons but those that bring their own; products say some of them in other numbers."""
 
 
 class Error(NamedTuple):
@@ -88,14 +89,14 @@ class Error(NamedTuple):
         return {"code": self.code, "msg": self.msg}
 
 
-def error_of(refused: RefusedError) -> Error:
-    """How the exchange says it."""
+def error_of(refused: RefusedError, codes: Mapping[Why, tuple[int, str, int]] = CODES) -> Error:
+    """How the exchange says it, by a product's codes."""
     facts = refused.facts
     if refused.why is Why.OTHER:
-        code, msg, _ = CODES[Why.UNAVAILABLE]
+        code, msg, _ = codes[Why.UNAVAILABLE]
         code, msg, status = facts["code"] or code, facts["msg"] or msg, facts["status"]
     else:
-        code, msg, status = CODES[refused.why]
+        code, msg, status = codes[refused.why]
         msg = msg.format(**facts)
     return Error(code, msg, status, facts.get("retry_s", 0))
 

@@ -5,8 +5,9 @@ Of an event with the ids U..u, a best bid or ask that came with it has an id ins
 """
 
 import random
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+from sim.exchange.binance.product import product_of
 from sim.exchange.core import Exchange
 from sim.exchange.instruments import Instrument
 from sim.exchange.playback.clock import MS, ExchangeClock
@@ -26,10 +27,18 @@ class BinanceFeed(Feed):
         exchange: The exchange.
         instrument: The instrument.
         market: Where its book is.
+
+    Attributes:
+        tells_rpi: Whether aggTrade tells the quantity that no retail order is part of.
     """
+
+    tells_rpi: ClassVar[bool] = True
 
     def __init__(self, exchange: Exchange, instrument: Instrument, market: Market) -> None:
         super().__init__(instrument, market, exchange.streams, exchange.chaos)
+        product = product_of(exchange)
+        self._pair = product.says.pair(instrument)
+        self._product = product.number
         self._ids = exchange.next_id
         seed = exchange.config.exchange.ids_seed
         self._random = random.Random(f"{seed}/{instrument.symbol}/ids")  # noqa: S311 - it must repeat
@@ -68,13 +77,14 @@ class BinanceFeed(Feed):
             self._publish(
                 self._topic["trade"],
                 f'{{"e":"trade","E":{now_ms},"T":{time_ms},"s":"{s}","t":{self._trade_id},"p":"{price}","q":"{qty}"'
-                f',"X":"MARKET","m":{maker},"st":1}}',
+                f',"X":"MARKET","m":{maker},"st":{self._product}}}',
             )
         if self.streams.heard(self._topic["aggTrade"]):
+            no_rpi = f',"nq":"{qty}"' if self.tells_rpi else ""
             self._publish(
                 self._topic["aggTrade"],
-                f'{{"e":"aggTrade","E":{now_ms},"s":"{s}","a":{self._agg_id},"p":"{price}","q":"{qty}","nq":"{qty}"'
-                f',"f":{self._trade_id},"l":{self._trade_id},"T":{time_ms},"m":{maker},"st":1}}',
+                f'{{"e":"aggTrade","E":{now_ms},"s":"{s}","a":{self._agg_id},"p":"{price}","q":"{qty}"{no_rpi}'
+                f',"f":{self._trade_id},"l":{self._trade_id},"T":{time_ms},"m":{maker},"st":{self._product}}}',
             )
 
     def on_best(self, bid: Level, ask: Level, time_ms: int, now_ms: int) -> None:
@@ -90,8 +100,8 @@ class BinanceFeed(Feed):
         i = self.instrument
         self._publish(
             topic,
-            f'{{"e":"bookTicker","u":{u},"s":"{i.symbol}","ps":"{i.symbol}","b":"{i.price(bid[0])}","B":"{i.qty(bid[1])}"'
-            f',"a":"{i.price(ask[0])}","A":"{i.qty(ask[1])}","T":{time_ms},"E":{now_ms},"st":1}}',
+            f'{{"e":"bookTicker","u":{u},"s":"{i.symbol}","ps":"{self._pair}","b":"{i.price(bid[0])}","B":"{i.qty(bid[1])}"'
+            f',"a":"{i.price(ask[0])}","A":"{i.qty(ask[1])}","T":{time_ms},"E":{now_ms},"st":{self._product}}}',
         )
 
     def on_depth(self, bids: list[Level], asks: list[Level], time_ms: int, now_ms: int) -> None:
@@ -127,8 +137,8 @@ class BinanceFeed(Feed):
         s = self.instrument.symbol
         first, last, previous = ids
         return (
-            f'{{"e":"depthUpdate","E":{now_ms},"T":{time_ms},"s":"{s}","ps":"{s}","U":{first},"u":{last}'
-            f',"pu":{previous},"b":{self._levels_text(bids)},"a":{self._levels_text(asks)},"st":1}}'
+            f'{{"e":"depthUpdate","E":{now_ms},"T":{time_ms},"s":"{s}","ps":"{self._pair}","U":{first},"u":{last}'
+            f',"pu":{previous},"b":{self._levels_text(bids)},"a":{self._levels_text(asks)},"st":{self._product}}}'
         )
 
     def _levels_text(self, levels: list[Level]) -> str:
@@ -180,9 +190,19 @@ class BinanceFeed(Feed):
             paid_ms = (sent_ms // _FUNDING_MS + 1) * _FUNDING_MS
             self._publish(
                 topic,
-                f'{{"e":"markPriceUpdate","E":{sent_ms},"s":"{s}","p":"{mark}","ap":"{mark}","P":"{mark}","i":"{mark}"'
-                f',"r":"0.00010000","T":{paid_ms},"st":1}}',
+                f'{{"e":"markPriceUpdate","E":{sent_ms},"s":"{s}","p":"{mark}",{self.mark_text(mark)},"i":"{mark}"'
+                f',{self.funding_text(paid_ms)},"st":{self._product}}}',
             )
+
+    # What products say differently: parts of messages.
+
+    def mark_text(self, mark: str) -> str:
+        """Of the mark price: the mean and the estimated settlement price."""
+        return f'"ap":"{mark}","P":"{mark}"'
+
+    def funding_text(self, paid_ms: int) -> str:
+        """Of the mark price: the rate, and when it is paid."""
+        return f'"r":"0.00010000","T":{paid_ms}'
 
     def _collecting(self, speed_ms: int) -> list[str]:
         suffixes = [f"@{speed_ms}ms"] if speed_ms != 250 else ["", "@250ms"]
