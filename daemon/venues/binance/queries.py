@@ -226,8 +226,8 @@ class Queries:
             for one in read_holdings(await self._rest.ask(path, weight=weight), self._steps, odd)
         }
         if self._product.hides_positions:
-            # All that are trading are listed, flat ones too. Another one may be in delivery, say, and still held: it must
-            # not be taken for flat. What exchangeInfo lists no more has been delivered.
+            # All that are trading are listed, flat ones too. Another one may be in delivery, say, and still held: it
+            # must not be taken for flat. What exchangeInfo lists no more has been delivered.
             known = self.catalog.instruments.values()
             assets = {one.base for one in known if one.symbol not in found and one.trouble != DELISTED}
             for asset in sorted(assets):
