@@ -16,7 +16,7 @@ class Product(msgspec.Struct, frozen=True):
         is_inverse: Its contracts are so much of the quote, settled in the base, and exchangeInfo describes them so.
         positions: Path and weight of the question for positions.
         balances: Path and weight of the question for balances.
-        hides_positions: Asked for all positions, it leaves out contracts that are not trading.
+        hides_positions: Asked for all positions, it lists every contract that is trading, and leaves out the others.
         ws_pool: The limiter's names of what its WebSocket API counts begin with it: of request weight, in a pool of its
             own; empty: it counts in that of REST.
         tells_listen_key: The answer to an extension of the listen key holds the key.

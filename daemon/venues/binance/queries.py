@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from daemon.connector.limiter import Priority
-from daemon.orders.messages import BY_QUERY, DELISTED, NOT_TRADING, UNTOLD, Execution, Holding, Report
+from daemon.orders.messages import BY_QUERY, DELISTED, UNTOLD, Execution, Holding, Report
 from daemon.session.catalog import Catalog, ExchangeInfo, SetAside, Steps
 from daemon.session.errors import ExchangeError, Odd, WireError
 from daemon.session.facts import Balance, Commission
@@ -226,9 +226,10 @@ class Queries:
             for one in read_holdings(await self._rest.ask(path, weight=weight), self._steps, odd)
         }
         if self._product.hides_positions:
-            # One that is in delivery, say, is still held: it must not be taken for flat.
+            # All that are trading are listed, flat ones too. Another one may be in delivery, say, and still held: it
+            # must not be taken for flat. What exchangeInfo lists no more has been delivered.
             known = self.catalog.instruments.values()
-            assets = {one.base for one in known if one.trouble in (NOT_TRADING, DELISTED)}
+            assets = {one.base for one in known if one.symbol not in found and one.trouble != DELISTED}
             for asset in sorted(assets):
                 body = await self._rest.ask(path, [("marginAsset", asset)], weight=weight)
                 found.update((one.symbol, one) for one in read_holdings(body, self._steps, odd))

@@ -160,22 +160,33 @@ async def test_the_dead_man_switch_is_set_by_symbol_and_answered_in_text():
         assert trading.counts["countdown_failures"] == 0
 
 
-async def test_a_position_in_a_contract_that_is_not_trading_is_asked_for_by_its_coin():
+async def test_a_position_in_a_contract_that_is_not_listed_as_trading_is_asked_for_by_its_coin():
     venue = CoinM()
-    asked = []
+    asked, flat = [], [position("ETHUSD_261225", "0")]
 
     def positions(request):
         asked.append(dict(request.query).get("marginAsset"))
         if asked[-1] == "ETH":
             return [position("ETHUSD_261225", "5")]
-        return [position("BTCUSD_PERP", "-7")]
+        return [position("BTCUSD_PERP", "-7"), *flat]
 
     venue.rest_answers["GET positionRisk"] = positions
     async with trading_with(venue) as (trading, _core):
-        assert [one.symbol for one in await trading.holdings()] == ["BTCUSD_PERP"]
+        assert {one.symbol: one.qty_lots for one in await trading.holdings()} == {
+            "BTCUSD_PERP": -7,
+            "ETHUSD_261225": 0,
+        }
         assert asked == [None], "all contracts trade: one question has them all"
+        flat.clear()
+        held = {one.symbol: one.qty_lots for one in await trading.holdings()}
+        assert asked == [None, None, "ETH"], "whatever is known of its status so far"
+        assert held == {"BTCUSD_PERP": -7, "ETHUSD_261225": 5}
         venue.info = INFO | {"symbols": [INFO["symbols"][0], QUARTER | {"contractStatus": "DELIVERING"}]}
         await trading.instruments()
         held = {one.symbol: one.qty_lots for one in await trading.holdings()}
-        assert asked == [None, None, "ETH"]
+        assert asked == [None, None, "ETH", None, "ETH"]
         assert held == {"BTCUSD_PERP": -7, "ETHUSD_261225": 5}
+        venue.info = INFO | {"symbols": [INFO["symbols"][0]]}
+        await trading.instruments()
+        await trading.holdings()
+        assert asked[-1] is None, "it has been delivered"
