@@ -61,7 +61,11 @@ class Other(msgspec.Struct, frozen=True):
     name: str
 
 
-Event = Report | Holding | Balance | AccessExpired | Other
+class Pong(msgspec.Struct, frozen=True):
+    """The answer to a ping of ours, where it is a message like others: that it came is all that it says."""
+
+
+Event = Report | Holding | Balance | AccessExpired | Other | Pong
 """What a user data stream says."""
 
 
@@ -224,7 +228,7 @@ class OrderFacts(Protocol):
         """The request that logs a socket on."""
         ...
 
-    def read_reply(self, data: bytes) -> Reply:
+    def read_reply(self, data: bytes) -> Reply | Pong:
         """An answer on the socket.
 
         Raises:
@@ -329,6 +333,15 @@ class Trade(Protocol):
     """Empty for a trade of the market; others are counted and not published."""
 
 
+class StreamBook(Protocol):
+    """A whole book that comes in the stream itself; levels are still texts."""
+
+    exch_ms: int
+    last_id: int
+    bids: msgspec.Raw
+    asks: msgspec.Raw
+
+
 class Snapshot(Protocol):
     """A whole book; levels are still texts."""
 
@@ -339,7 +352,7 @@ class Snapshot(Protocol):
 
 
 class StreamMessage(Protocol):
-    """An event with its stream's name."""
+    """An event with its stream's name, or several trades."""
 
     stream: str
     data: Any
@@ -400,7 +413,7 @@ class MarketFacts(Protocol):
         ...
 
     def read(self, message: bytes) -> Any:
-        """A message of the connection: a StreamMessage, ControlReply or UnknownEvent.
+        """A message of the connection: a StreamMessage, ControlReply, UnknownEvent or Pong.
 
         Raises:
             WireError: It can't be read.

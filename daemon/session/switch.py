@@ -1,0 +1,96 @@
+"""A dead-man switch of the whole account: the exchange cancels everything when it hears nothing of us for long.
+
+It is set once over REST, and fires when the private connections that take part in it are gone or silent. So whoever is
+well holds its connection, and whoever is not lets go of it: the user data stream is closed, and stays closed, until the
+connector is well again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
+
+import structlog
+
+from daemon.connector.supervise import Backoff
+from daemon.session.errors import EXPECTED, ExchangeError
+from daemon.warnings import Warn
+
+LOOK_S: Final = 0.25
+EVERY_S: Final = 600.0
+"""How often it is set again: somebody else may have changed it."""
+
+_log = structlog.get_logger("hftd.connector")
+
+
+class AccountSwitch:
+    """See the module.
+
+    Args:
+        put: Sets the switch at the exchange, to so many seconds.
+        window_s: To how many.
+        is_joined: Whether the user data stream takes part in it.
+        key: Of the configuration, for the warning.
+        seed: Of waits.
+    """
+
+    def __init__(
+        self,
+        put: Callable[[int], Awaitable[None]],
+        window_s: int,
+        *,
+        is_joined: Callable[[], bool],
+        key: str,
+        seed: int,
+    ) -> None:
+        self._put = put
+        self._window_s = window_s
+        self._is_joined = is_joined
+        self._key = key
+        self._backoff = Backoff(1.0, 60.0, seed)
+        self._why = "it has not been set yet"
+        self._is_refused = False
+        self.is_set = False
+
+    def may_hold(self, is_healthy: bool) -> bool:
+        """Whether the connection that holds the switch back may be open."""
+        return is_healthy or not self.is_set
+
+    async def run(self, is_up: Callable[[], bool]) -> None:
+        """Set it whenever the user data stream has come up, and now and then; until cancelled."""
+        while True:
+            while not is_up():  # noqa: ASYNC110 - several things make it so
+                await asyncio.sleep(LOOK_S)
+            try:
+                await self._put(self._window_s)
+            except EXPECTED as error:
+                self.is_set = False
+                self._is_refused = isinstance(error, ExchangeError)
+                self._why = str(error)
+                wait_s = self._backoff.next_s(error)
+                if self._backoff.failures == 1:
+                    _log.warning("the account's dead-man switch was not set", why=self._why)
+                await asyncio.sleep(EVERY_S if self._is_refused and self._backoff.failures > 3 else wait_s)
+                continue
+            self._backoff.reset()
+            self._is_refused = False
+            if not self.is_set:
+                _log.info("the account's dead-man switch is set", window_s=self._window_s)
+            self.is_set = True
+            for _ in range(int(EVERY_S / LOOK_S)):
+                await asyncio.sleep(LOOK_S)
+                if not is_up():
+                    break
+
+    def warnings(self) -> Iterator[Warn]:
+        """What needs a person."""
+        if self.is_set and self._is_joined():
+            return
+        if self.is_set:
+            why = "the account's events come without it"
+        else:
+            why = f"the exchange refuses it ({self._why})" if self._is_refused else self._why
+        yield Warn(
+            "dead_man_switch",
+            f"the account's dead-man switch is off: {why}; open orders stay if this connector dies. "
+            f"If the account can't have one, set {self._key} = 0",
+        )
