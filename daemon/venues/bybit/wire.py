@@ -54,14 +54,17 @@ class Delta(msgspec.Struct, gc=False):
 
 
 class Trade(msgspec.Struct, gc=False):
-    """A trade; S is the taker's side. Block trades, and those of orders that no book shows, touch no book."""
+    """A trade; S is the taker's side. A block trade was agreed elsewhere: no order of the book was touched.
+
+    One with an order of retail price improvement is a trade, as `hftd convert` has it: who had the same price or a
+    better one in the book was before that order.
+    """
 
     exch_ms: Ms = field(name="T")
     price: msgspec.Raw = field(name="p")
     qty: msgspec.Raw = field(name="v")
     side: str = field(name="S")
     is_block: bool = field(name="BT", default=False)
-    is_rpi: bool = field(name="RPI", default=False)
 
     @property
     def is_sell(self) -> bool:
@@ -73,7 +76,7 @@ class Trade(msgspec.Struct, gc=False):
         """Empty for one of the market."""
         if self.is_block:
             return "block"
-        return "rpi" if self.is_rpi else "" if self.side in ("Buy", "Sell") else "without a side"
+        return "" if self.side in ("Buy", "Sell") else "without a side"
 
 
 class Best(msgspec.Struct, gc=False):

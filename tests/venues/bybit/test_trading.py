@@ -194,7 +194,7 @@ async def test_a_private_socket_whose_pings_are_not_answered_is_made_anew():
     venue = Venue()
     venue.is_mute = True
     heartbeat = Heartbeat(lambda number: f'{{"req_id":"{number}","op":"ping"}}', every_s=0.1, pong_s=0.05)
-    async with trading_with(venue, heartbeat=heartbeat, wait=False) as (trading, core):
+    async with trading_with(venue, heartbeat=heartbeat, wait=False) as (_trading, core):
         await until(lambda: len(venue.privates) >= 2, "another socket")
         assert "private" in venue.pings
         venue.is_mute = False
@@ -206,7 +206,7 @@ async def test_the_accounts_switch_is_set_and_let_fire_by_a_connector_that_is_no
     healthy = [True]
     async with trading_with(venue, keys={"dcp_window_s": 10}.items(), is_healthy=lambda: healthy[0]) as (
         trading,
-        core,
+        _core,
     ):
         path = "/v5/order/disconnected-cancel-all"
         await until(lambda: (path, {"product": "DERIVATIVES", "timeWindow": 10}) in venue.asked, "the switch")
