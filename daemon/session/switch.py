@@ -46,7 +46,7 @@ class AccountSwitch:
         self._window_s = window_s
         self._is_joined = is_joined
         self._key = key
-        self._backoff = Backoff(1.0, 60.0, seed)
+        self._backoff = Backoff(1.0, EVERY_S, seed)
         self._why = "it has not been set yet"
         self._is_refused = False
         self.is_set = False
@@ -66,20 +66,20 @@ class AccountSwitch:
                 self.is_set = False
                 self._is_refused = isinstance(error, ExchangeError)
                 self._why = str(error)
-                wait_s = self._backoff.next_s(error)
-                if self._backoff.failures == 1:
+                if not self._backoff.failures:
                     _log.warning("the account's dead-man switch was not set", why=self._why)
-                await asyncio.sleep(EVERY_S if self._is_refused and self._backoff.failures > 3 else wait_s)
+                await self._backoff.pause(error)
                 continue
             self._backoff.reset()
             self._is_refused = False
             if not self.is_set:
                 _log.info("the account's dead-man switch is set", window_s=self._window_s)
             self.is_set = True
+            await asyncio.sleep(LOOK_S)
             for _ in range(int(EVERY_S / LOOK_S)):
-                await asyncio.sleep(LOOK_S)
                 if not is_up():
                     break
+                await asyncio.sleep(LOOK_S)
 
     def warnings(self) -> Iterator[Warn]:
         """What needs a person."""

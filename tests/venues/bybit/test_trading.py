@@ -1,4 +1,4 @@
-"""What a user may rely on: an order's fate is what the exchange tells of it, whatever an answer said, and in any order."""
+"""What a user may rely on: an order's fate is what the exchange tells of it, whatever answers say."""
 
 import asyncio
 
