@@ -324,10 +324,13 @@ class Sender:
         if len(self._rest_tasks) >= self._limits.rest_max:
             self.refuse(command, REASON_RATE_LIMIT, "too many requests are unanswered")
             return
-        before = self._rest_last.get(command.client_id)
+        # A question that goes this way always holds up nothing, least of all a cancel.
+        is_apart = type(command) is Query and self._manners.asks_by_rest
+        before = None if is_apart else self._rest_last.get(command.client_id)
         task = asyncio.create_task(self._order_over_rest(command, before))
         self._rest_tasks[task] = command
-        self._rest_last[command.client_id] = task
+        if not is_apart:
+            self._rest_last[command.client_id] = task
         self.is_detour = True
         task.add_done_callback(self._rest_done)
 

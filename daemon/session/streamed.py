@@ -6,8 +6,8 @@ which it begins with a book again; if none comes, once more, ever more seldom.
 
 What comes between a gap and the next book is dropped: the book has all of it.
 
-Limits: `A_MINUTE` times within a minute a stream is subscribed anew; then its book stays not valid until the minute is
-over.
+Limits: `A_MINUTE` times within a minute a stream is subscribed anew at once; a book with more gaps than that waits
+before each one.
 """
 
 from collections import deque
@@ -26,6 +26,7 @@ FIRST_WAIT_S: Final = 4.0
 """A book that is not there after this, though its stream says something, is asked for again."""
 WAIT_MAX_S: Final = 60.0
 A_MINUTE: Final = 6
+MANY_WAIT_S: Final = 10.0
 _MINUTE_NS: Final = 60_000_000_000
 _MS_NS: Final = 1_000_000
 _Rows = NDArray[Any]
@@ -123,8 +124,9 @@ class Streamed:
             return
         feed.wants_snapshot = True
         times = self._asked_ns.setdefault(feed.number, deque(maxlen=A_MINUTE))
-        if len(times) == A_MINUTE and now_ns - times[0] < _MINUTE_NS:
-            self._due_ns[feed.number] = times[0] + _MINUTE_NS
+        has_waited = feed.number in self._due_ns
+        if not has_waited and len(times) == A_MINUTE and now_ns - times[0] < _MINUTE_NS:
+            self._due_ns[feed.number] = now_ns + int(MANY_WAIT_S * 1e9)
             return
         times.append(now_ns)
         self._wait(feed)

@@ -30,6 +30,7 @@ from daemon.venues.bybit.requests import CATEGORY, OPEN_PATH
 from daemon.venues.bybit.signing import Verbatim
 from daemon.venues.bybit.user import fill_key
 from hftd.clock import running_ns
+from hftd.constants import NEW, PARTIALLY_FILLED
 from hftd.errors import ConfigError
 
 COINS: Final = ("USDT", "USDC")
@@ -129,7 +130,9 @@ class Queries:
         for coin in COINS:
             for item in await self._all(OPEN_PATH, [("settleCoin", coin)], "open orders", 50):
                 try:
-                    reports.append(read_order(item, self._steps, BY_QUERY))
+                    report = read_order(item, self._steps, BY_QUERY)
+                    if report.status in (NEW, PARTIALLY_FILLED):
+                        reports.append(report)
                 except WireError as error:
                     odd.append(odd_order(item, error))
         ours = [one for one in odd if self.is_ours(one.client_id)]

@@ -187,6 +187,8 @@ class Venue:
         answer = self.rest.get(path)
         if answer is not None:
             result = answer(params)
+            if asyncio.iscoroutine(result):
+                result = await result
             if isinstance(result, web.StreamResponse):
                 return result
             if "retCode" in result:

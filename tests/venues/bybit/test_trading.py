@@ -75,6 +75,22 @@ async def test_what_is_received_and_never_told_is_asked_about_over_rest():
         assert core.outcome(2).report.client_id == order.client_id
 
 
+async def test_a_cancel_does_not_wait_for_a_question_about_its_order():
+    venue = Venue()
+    asked = asyncio.Event()
+
+    async def never(_params):
+        asked.set()
+        await asyncio.sleep(30.0)
+
+    venue.rest["/v5/order/realtime"] = never
+    async with trading_with(venue) as (trading, _core):
+        trading.send(Query(1, IDS.make("bot", 1), "", "BTCUSDT"))
+        await asked.wait()
+        trading.send(Withdraw(2, IDS.make("bot", 1), "", "BTCUSDT"))
+        await until(lambda: "order.cancel" in [op for op, _ in venue.requests], "the cancel", 0.4)
+
+
 async def test_an_order_that_is_over_is_found_in_the_history_and_one_of_neither_list_is_not_known():
     venue = Venue()
     async with trading_with(venue) as (trading, core):
