@@ -1,8 +1,8 @@
 """A dead-man switch of the whole account: the exchange cancels everything when it hears nothing of us for long.
 
 It is set once over REST, and fires when the private connections that take part in it are gone or silent. So whoever is
-well holds its connection, and whoever is not lets go of it: the user data stream is closed, and stays closed, until the
-connector is well again.
+well holds its connection, and whoever is not lets go of it: once it has been sick for `PATIENCE_S`, in which its own
+cancels may get out, the user data stream is closed, and stays closed, until the connector is well again.
 """
 
 import asyncio
@@ -14,8 +14,10 @@ import structlog
 from daemon.connector.supervise import Backoff
 from daemon.session.errors import EXPECTED, ExchangeError
 from daemon.warnings import Warn
+from hftd.clock import monotonic_ns
 
 LOOK_S: Final = 0.25
+PATIENCE_S: Final = 5.0
 EVERY_S: Final = 600.0
 """How often it is set again: somebody else may have changed it."""
 
@@ -49,11 +51,17 @@ class AccountSwitch:
         self._backoff = Backoff(1.0, EVERY_S, seed)
         self._why = "it has not been set yet"
         self._is_refused = False
+        self._sick_ns = 0  # since when (monotonic); 0: it is well
         self.is_set = False
 
     def may_hold(self, is_healthy: bool) -> bool:
-        """Whether the connection that holds the switch back may be open."""
-        return is_healthy or not self.is_set
+        """Whether the connection that holds the switch back may be open; asked several times a second."""
+        if is_healthy or not self.is_set:
+            self._sick_ns = 0
+            return True
+        now_ns = monotonic_ns()
+        self._sick_ns = self._sick_ns or now_ns
+        return now_ns - self._sick_ns < PATIENCE_S * 1e9
 
     async def run(self, is_up: Callable[[], bool]) -> None:
         """Set it whenever the user data stream has come up, and now and then; until cancelled."""
@@ -63,8 +71,9 @@ class AccountSwitch:
             try:
                 await self._put(self._window_s)
             except EXPECTED as error:
-                self.is_set = False
                 self._is_refused = isinstance(error, ExchangeError)
+                # Without an answer it is as it was.
+                self.is_set = self.is_set and not self._is_refused
                 self._why = str(error)
                 if not self._backoff.failures:
                     _log.warning("the account's dead-man switch was not set", why=self._why)

@@ -217,7 +217,8 @@ async def test_a_private_socket_whose_pings_are_not_answered_is_made_anew():
         await until(lambda: core.connections[-1:] == [True], "the connection")
 
 
-async def test_the_accounts_switch_is_set_and_let_fire_by_a_connector_that_is_not_well():
+async def test_the_accounts_switch_is_set_and_let_fire_by_a_connector_that_is_not_well(monkeypatch):
+    monkeypatch.setattr("daemon.session.switch.PATIENCE_S", 0.2)
     venue = Venue()
     healthy = [True]
     async with trading_with(venue, keys={"dcp_window_s": 10}.items(), is_healthy=lambda: healthy[0]) as (
