@@ -1,6 +1,7 @@
 """What a user may rely on: bytes are read as the exchange means them, and nothing else is made of others."""
 
 import contextlib
+import base64
 import json
 
 import msgspec
@@ -22,9 +23,17 @@ from daemon.venues.bybit.book import BookSync
 from daemon.venues.bybit.config import BybitConfig
 from daemon.venues.bybit.facts import ORDERS, REST, MarketFacts
 from daemon.venues.bybit.requests import Requests, rest_request
-from daemon.venues.bybit.signing import HmacSigner, Verbatim, login, query, signed_headers
+from daemon.venues.bybit.signing import (
+    HmacSigner,
+    Verbatim,
+    login,
+    make_signer,
+    query,
+    signed_headers,
+)
 from daemon.venues.bybit.user import read_event
 from hftd import constants as c
+from hftd.errors import ConfigError
 from tests.laws import ROOT
 
 from .conftest import BTC, ETH
@@ -67,6 +76,23 @@ def test_a_login_is_signed_over_its_end_and_a_signed_body_is_the_one_that_is_sen
     assert (sent.query, sent.body) == ("", b'{"category":"linear","positionIdx":0}')
     assert sent.headers["X-BAPI-SIGN"] == SIGNER.sign('5XXXXXXXXXX9{"category":"linear","positionIdx":0}')
     assert "bybit-secret" not in repr(SIGNER)
+
+
+def test_a_private_key_of_rsa_signs_and_one_of_another_kind_is_refused_without_a_word_of_it():
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
+
+    def pem_of(key):
+        return key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode()
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    signature = base64.b64decode(make_signer("XXXXXXXXXX", pem_of(key)).sign("a text"))
+    key.public_key().verify(signature, b"a text", padding.PKCS1v15(), hashes.SHA256())
+    with pytest.raises(ConfigError, match="another kind"):
+        make_signer("XXXXXXXXXX", pem_of(ed25519.Ed25519PrivateKey.generate()))
 
 
 def test_a_cursor_goes_back_as_it_came_and_everything_else_is_encoded():

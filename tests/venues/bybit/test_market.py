@@ -220,3 +220,54 @@ async def test_recorded_bytes_through_the_connector_are_the_converted_archive_ro
         assert not len(different), (
             f"{name} of row {different[0]}: {rows[different[0]]}, {expected[different[0]]}"
         )
+
+
+async def test_a_book_that_is_silent_is_asked_about_and_made_anew_if_the_exchanges_moves_on(monkeypatch):
+    monkeypatch.setattr("daemon.session.liveness.GRACE_S", 0.05)
+    venue = Venue()
+    venue.after_subscribe = begins_with(book(10, "snapshot"))
+    bids = [["99.9", "1"]]
+    venue.rest["/v5/market/orderbook"] = lambda _params: {
+        "s": "BTCUSDT",
+        "b": bids,
+        "a": [],
+        "seq": 99,
+        "ts": 1,
+    }
+    async with connected(venue, stale_after_s=0.2) as client:
+        client.follow(BTC)
+        await client.until_valid()
+
+        async def chatter():
+            while True:
+                await venue.publics[-1].send_json(trades("100.0"))
+                await asyncio.sleep(0.05)
+
+        task = asyncio.create_task(chatter())
+        try:
+            # It stays as it is, whatever its cross sequence is: the market is quiet.
+            await client.until(lambda: client.session.statistics()["silent_quiet"] >= 2)
+            assert client.states == [BOOK_VALID]
+            bids[0] = ["99.8", "1"]
+            await client.until(lambda: client.states == [BOOK_VALID, BOOK_INVALID, BOOK_VALID])
+            assert client.session.statistics()["silent_dead"] == 1
+        finally:
+            task.cancel()
+
+
+async def test_a_book_with_very_many_gaps_waits_before_each_new_one(monkeypatch):
+    monkeypatch.setattr("daemon.session.streamed.MANY_WAIT_S", 0.3)
+    venue = Venue()
+    venue.after_subscribe = begins_with(book(10, "snapshot"))
+    async with connected(venue) as client:
+        client.follow(BTC)
+        await client.until_valid()
+        for number in range(1, 7):
+            await venue.publics[-1].send_json(book(20))
+            await client.until(lambda: client.states.count(BOOK_VALID) == number + 1)  # noqa: B023
+        await venue.publics[-1].send_json(book(20))
+        await asyncio.sleep(0.2)
+        assert client.states[-1] == BOOK_INVALID
+        await asyncio.sleep(0.2)
+        await venue.publics[-1].send_json(book(21))
+        await client.until_valid()

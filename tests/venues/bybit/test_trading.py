@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Amend, Query, Withdraw
 from daemon.orders.wire_ids import to_plain
 from daemon.session.manners import Heartbeat
@@ -17,7 +19,7 @@ from hftd.constants import (
 )
 from hftd.errors import ConfigError
 
-from .scripted import IDS, Venue, fill, place, row, trading_with, until
+from .scripted import API_KEY, IDS, Venue, fill, place, row, trading_with, until
 
 
 async def test_an_acknowledged_order_is_confirmed_by_the_private_stream_alone():
@@ -286,3 +288,37 @@ async def test_lists_end_with_an_empty_page_and_one_that_goes_in_circles_is_an_e
             assert "circles" in str(error)
         else:
             raise AssertionError("a list without an end was taken for a whole one")
+
+
+@pytest.mark.parametrize("refused", ["login", "topics"])
+async def test_a_login_or_topics_that_are_refused_are_no_connection_and_are_tried_again(refused):
+    venue = Venue()
+    if refused == "login":
+        venue.is_login_good = False
+    else:
+        venue.bad_topics = {"order.linear"}
+    async with trading_with(venue, wait=False) as (trading, core):
+        await until(lambda: len(venue.privates) >= 2, "another try")
+        assert core.connections == []
+        assert "refused" in trading.user_supervision.last_error
+        assert API_KEY not in trading.user_supervision.last_error
+        venue.is_login_good, venue.bad_topics = True, set()
+        await until(lambda: core.connections == [True], "the connection")
+
+
+async def test_fills_have_pages_and_come_oldest_first_and_once():
+    venue = Venue()
+    args = {"symbol": "BTCUSDT", "orderLinkId": to_plain(IDS.make("bot", 1))}
+    fills = [fill(args, f"e{n}", execTime=str(venue.now_ms - n * 1000)) for n in range(5)]
+    pages = {"": (fills[:2], "1"), "1": (fills[1:4], "2"), "2": (fills[4:], "3"), "3": ([], "")}
+
+    def page(params):
+        items, cursor = pages[params.get("cursor", "")]
+        return {"list": items, "nextPageCursor": cursor}
+
+    venue.rest["/v5/execution/list"] = page
+    async with trading_with(venue) as (trading, _core):
+        found = await trading.executions("BTCUSDT", (venue.now_ms - 10_000) * 10**6)
+        assert [one.trade_id for one in found] == ["e4", "e3", "e2", "e1", "e0"]
+        assert len({one.client_id for one in found}) == 1
+        assert IDS.read(found[0].client_id).order_id == 1
