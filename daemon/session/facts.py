@@ -83,7 +83,11 @@ class Error(msgspec.Struct, frozen=True):
 
 
 class Reply(Protocol):
-    """An answer on the socket that orders go out on."""
+    """An answer on the socket that orders go out on.
+
+    Two more members may be there: `allowed`, by the limiter's names, where an answer states what the account is
+    allowed; and `is_last`, True of a socket that takes nothing new and is to be replaced.
+    """
 
     @property
     def id(self) -> int | str | None:
@@ -126,7 +130,12 @@ class Signed(msgspec.Struct, frozen=True):
 
 
 class RestFacts(Protocol):
-    """How REST is spoken."""
+    """How REST is spoken.
+
+    Two more members may be there: `again_codes`, refusals of a question that is asked again soon (too many of a kind);
+    and, of an exchange that counts by paths, `limits_of_call(path, headers)`, which gives (the limiter's name, what the
+    account is allowed, what it has used) for each limit that an answer states.
+    """
 
     weight: str
     """The limit that questions count in."""

@@ -254,10 +254,12 @@ class MarketSession:
 
     async def _read(self, socket: "aiohttp.ClientWebSocketResponse[Any]") -> None:
         receive, text = socket.receive, aiohttp.WSMsgType.TEXT
+        is_beating = self._heartbeat is not None
         while True:
             message = await receive()
             if message.type is text:
-                self._received_ns = monotonic_ns()
+                if is_beating:
+                    self._received_ns = monotonic_ns()
                 self._on_message(message.data, stamp_ns())
             elif message.type is aiohttp.WSMsgType.PING:
                 await socket.pong(message.data)

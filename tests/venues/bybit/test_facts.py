@@ -1,7 +1,7 @@
 """What a user may rely on: bytes are read as the exchange means them, and nothing else is made of others."""
 
-import contextlib
 import base64
+import contextlib
 import json
 
 import msgspec
