@@ -31,6 +31,8 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
         client_id: Empty: the exchange gives it one.
         stp: What ends where it would meet orders of its own account: EXPIRE_TAKER, EXPIRE_MAKER, EXPIRE_BOTH, or NONE.
         expire_ms: When a GTD order ends.
+        ends_late: What would take though it is post-only, or can't be filled whole though it must be, is accepted and
+            ends at once, with its reason; else it is refused.
         echo: What the venue says of the order again, and nobody else looks at.
     """
 
@@ -45,6 +47,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     client_id: str = ""
     stp: str = "NONE"
     expire_ms: int = 0
+    ends_late: bool = False
     echo: Mapping[str, Any] = {}
 
 
@@ -60,6 +63,9 @@ class Order(msgspec.Struct):
         reserved: What its account has set aside for what is not executed.
         reason: Why it expired: one of `matching`'s words.
         held_lots: Executed by the market, and not a whole step yet.
+        fees: Of its executions.
+        realized: Their profit.
+        by_switch: Whether a dead-man switch cancelled it.
     """
 
     order_id: int
@@ -80,6 +86,9 @@ class Order(msgspec.Struct):
     modifies: int = 0
     reason: str = ""
     held_lots: int = 0
+    fees: int = 0
+    realized: int = 0
+    by_switch: bool = False
 
     @property
     def kind(self) -> str:
@@ -233,6 +242,8 @@ class Account:
         """Under which its user events go out now; empty: nobody can hear them."""
         self.countdowns: dict[str, int] = {}
         """When a dead-man switch cancels the orders in a symbol, or, of "", all of them."""
+        self.switch_s = 0
+        """How long those of its connections that a dead-man switch watches may be silent; 0: there is no switch."""
         self.counters: dict[str, int] = {}
         self.requests: list[Request] = []
 
@@ -304,6 +315,8 @@ class Account:
         trade.money = instrument.money(worth)
         trade.realized = position.book(order.side, trade.tick, trade.lots)
         trade.fee = instrument.fee(worth, instrument.maker_rate if trade.maker else instrument.taker_rate)
+        order.fees += trade.fee
+        order.realized += trade.realized
         wallet.fees += trade.fee
         wallet.realized += trade.realized
         wallet.balance += trade.realized - trade.fee

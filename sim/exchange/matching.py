@@ -23,6 +23,9 @@ BY_LIQUIDATION: Final = "liquidation"
 BY_TIME: Final = "time"
 BY_DELISTING: Final = "delisting"
 BY_MARKET: Final = "market"
+# Only orders that end late have these (`NewOrder.ends_late`).
+BY_POST_ONLY: Final = "post-only"
+BY_FOK: Final = "fill-or-kill"
 
 
 class Forced(NamedTuple):
@@ -125,8 +128,14 @@ class Matching:
         if counts:
             self._count_order(account)
         check_margin(account, new, market)
-        check_match(account, new, market)
+        takes = new.ends_late and new.tif == "GTX" and crosses(market, new.instrument, new.side, new.tick)
+        if not takes:
+            check_match(account, new, market)
         order = self._order(account, new)
+        if takes:
+            self._open(order)
+            self._end(order, "EXPIRED", "EXPIRED", market.now_ns, BY_POST_ONLY)
+            return order
         blocked = self._prevent_self_trade(order, market)
         meets_own = new.stp == "NONE" and not new.reduce_only
         trades_with = own_orders_met(order, market) if meets_own else []
@@ -135,12 +144,12 @@ class Matching:
             updates = self._send(order)
             if new.tif == "FOK" and not any(update.executed for update in updates):
                 del self._engine_orders[order.engine_id]
-                raise RefusedError(Why.NOT_FILLED)
-        account.opened(order)
-        account.count("orders")
-        if new.expire_ms:
-            self._timed[order.order_id] = order
-        self._events.on_order(order, "NEW", market.now_ns)
+                if not new.ends_late:
+                    raise RefusedError(Why.NOT_FILLED)
+                self._open(order)
+                self._end(order, "EXPIRED", "EXPIRED", market.now_ns, BY_FOK)
+                return order
+        self._open(order)
         if blocked:
             self._end(order, "EXPIRED_IN_MATCH", "EXPIRED", market.now_ns, BY_SELF_TRADE)
         if trades_with:
@@ -149,6 +158,13 @@ class Matching:
                 updates = self._send(order)
         self.on_updates(updates)
         return order
+
+    def _open(self, order: Order) -> None:
+        order.account.opened(order)
+        order.account.count("orders")
+        if order.asked.expire_ms:
+            self._timed[order.order_id] = order
+        self._events.on_order(order, "NEW", self._market().now_ns)
 
     def check_amendable(self, order: Order) -> None:
         """Whether an order may be modified at all, before it is looked at how.
@@ -174,12 +190,11 @@ class Matching:
         if counts:
             self._count_order(account)
         account.count("modifies")
-        ends = lots <= order.executed_lots or (
-            order.tif == "GTX" and crosses(market, instrument, order.side, tick)
-        )
+        takes = order.tif == "GTX" and crosses(market, instrument, order.side, tick)
         self._withdraw(order)
-        if ends:
-            self._end(order, "CANCELED", "CANCELED", market.now_ns)
+        if takes or lots <= order.executed_lots:
+            reason = BY_POST_ONLY if takes and order.asked.ends_late else ""
+            self._end(order, "CANCELED", "CANCELED", market.now_ns, reason)
             return
         order.tick, order.lots = tick, lots
         account.reserve(order)
@@ -266,12 +281,18 @@ class Matching:
     def _open_in(self, account: Account, symbol: str) -> list[Order]:
         return [one for one in account.open_orders.values() if not symbol or one.instrument.symbol == symbol]
 
-    def cancel_all(self, account: Account, symbol: str) -> int:
+    def cancel_all(self, account: Account, symbol: str, *, by_switch: bool = False) -> int:
         """The end of all orders in an instrument, or, of "", of all. Returns how many there were."""
         orders = self._open_in(account, symbol)
         for order in orders:
+            order.by_switch = by_switch
             self.end(order)
         return len(orders)
+
+    def sign_of_life(self, account: Account) -> None:
+        """A dead-man switch that watches an account's connections (`Account.switch_s`) begins its countdown again."""
+        if account.switch_s:
+            account.countdowns[""] = self.now_ms + 1000 * account.switch_s
 
     def end(self, order: Order, *, what: str = "CANCELED", reason: str = "") -> None:
         """Take an open order out of the market, and say so."""
@@ -382,6 +403,8 @@ class Matching:
         for order in list(account.open_orders.values()):
             if not order.asked.reduce_only or order.instrument is not position.instrument:
                 continue
+            if order.asked.position_side != position.side:
+                continue
             if order.side * position.lots < 0 and order.leaves_lots <= room:
                 room -= order.leaves_lots
                 continue
@@ -412,7 +435,7 @@ class Matching:
                 if now_ms >= deadline_ms:
                     del account.countdowns[symbol]
                     account.count("countdowns fired")
-                    self.cancel_all(account, symbol)
+                    self.cancel_all(account, symbol, by_switch=True)
 
     @property
     def now_ms(self) -> int:
