@@ -31,8 +31,8 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
         client_id: Empty: the exchange gives it one.
         stp: What ends where it would meet orders of its own account: EXPIRE_TAKER, EXPIRE_MAKER, EXPIRE_BOTH, or NONE.
         expire_ms: When a GTD order ends.
-        ends_late: What would take though it is post-only, or can't be filled whole though it must be, is accepted and
-            ends at once, with its reason; else it is refused.
+        expires_unfit: Where a post-only order would take, or a fill-or-kill order can't be filled, it is taken and
+            expires; else it is refused.
         echo: What the venue says of the order again, and nobody else looks at.
     """
 
@@ -47,7 +47,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     client_id: str = ""
     stp: str = "NONE"
     expire_ms: int = 0
-    ends_late: bool = False
+    expires_unfit: bool = False
     echo: Mapping[str, Any] = {}
 
 
@@ -65,7 +65,8 @@ class Order(msgspec.Struct):
         held_lots: Executed by the market, and not a whole step yet.
         fees: Of its executions.
         realized: Their profit.
-        by_switch: Whether a dead-man switch cancelled it.
+        ended_by: What ended it in its owner's stead: `switch`, or `amendment`, of a post-only order that would then
+            take.
     """
 
     order_id: int
@@ -88,7 +89,7 @@ class Order(msgspec.Struct):
     held_lots: int = 0
     fees: int = 0
     realized: int = 0
-    by_switch: bool = False
+    ended_by: str = ""
 
     @property
     def kind(self) -> str:

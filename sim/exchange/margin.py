@@ -43,7 +43,7 @@ def check_match(account: Account, new: NewOrder, market: Market) -> None:
     Raises:
         RefusedError: It would take, or there is not so much to close.
     """
-    if new.tif == "GTX" and crosses(market, new.instrument, new.side, new.tick):
+    if new.tif == "GTX" and not new.expires_unfit and crosses(market, new.instrument, new.side, new.tick):
         raise RefusedError(Why.WOULD_TAKE)
     closes = new.reduce_only
     if account.hedge:

@@ -23,9 +23,6 @@ BY_LIQUIDATION: Final = "liquidation"
 BY_TIME: Final = "time"
 BY_DELISTING: Final = "delisting"
 BY_MARKET: Final = "market"
-# Only orders that end late have these (`NewOrder.ends_late`).
-BY_POST_ONLY: Final = "post-only"
-BY_FOK: Final = "fill-or-kill"
 
 
 class Forced(NamedTuple):
@@ -128,28 +125,23 @@ class Matching:
         if counts:
             self._count_order(account)
         check_margin(account, new, market)
-        takes = new.ends_late and new.tif == "GTX" and crosses(market, new.instrument, new.side, new.tick)
-        if not takes:
-            check_match(account, new, market)
+        check_match(account, new, market)
         order = self._order(account, new)
-        if takes:
-            self._open(order)
-            self._end(order, "EXPIRED", "EXPIRED", market.now_ns, BY_POST_ONLY)
-            return order
         blocked = self._prevent_self_trade(order, market)
         meets_own = new.stp == "NONE" and not new.reduce_only
         trades_with = own_orders_met(order, market) if meets_own else []
         updates: list[Update] = []
         if not blocked and not trades_with:
             updates = self._send(order)
-            if new.tif == "FOK" and not any(update.executed for update in updates):
+            done = any(update.executed for update in updates)
+            if new.tif == "FOK" and not done and not new.expires_unfit:
                 del self._engine_orders[order.engine_id]
-                if not new.ends_late:
-                    raise RefusedError(Why.NOT_FILLED)
-                self._open(order)
-                self._end(order, "EXPIRED", "EXPIRED", market.now_ns, BY_FOK)
-                return order
-        self._open(order)
+                raise RefusedError(Why.NOT_FILLED)
+        account.opened(order)
+        account.count("orders")
+        if new.expire_ms:
+            self._timed[order.order_id] = order
+        self._events.on_order(order, "NEW", market.now_ns)
         if blocked:
             self._end(order, "EXPIRED_IN_MATCH", "EXPIRED", market.now_ns, BY_SELF_TRADE)
         if trades_with:
@@ -158,13 +150,6 @@ class Matching:
                 updates = self._send(order)
         self.on_updates(updates)
         return order
-
-    def _open(self, order: Order) -> None:
-        order.account.opened(order)
-        order.account.count("orders")
-        if order.asked.expire_ms:
-            self._timed[order.order_id] = order
-        self._events.on_order(order, "NEW", self._market().now_ns)
 
     def check_amendable(self, order: Order) -> None:
         """Whether an order may be modified at all, before it is looked at how.
@@ -193,8 +178,8 @@ class Matching:
         takes = order.tif == "GTX" and crosses(market, instrument, order.side, tick)
         self._withdraw(order)
         if takes or lots <= order.executed_lots:
-            reason = BY_POST_ONLY if takes and order.asked.ends_late else ""
-            self._end(order, "CANCELED", "CANCELED", market.now_ns, reason)
+            order.ended_by = "amendment" if takes else ""
+            self._end(order, "CANCELED", "CANCELED", market.now_ns)
             return
         order.tick, order.lots = tick, lots
         account.reserve(order)
@@ -285,7 +270,7 @@ class Matching:
         """The end of all orders in an instrument, or, of "", of all. Returns how many there were."""
         orders = self._open_in(account, symbol)
         for order in orders:
-            order.by_switch = by_switch
+            order.ended_by = "switch" if by_switch else ""
             self.end(order)
         return len(orders)
 

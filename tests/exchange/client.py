@@ -10,8 +10,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from sim.exchange.binancecoinm.venue import BinanceCoinm, CoinmConfig, CoinmServer, CoinmSymbol
 from sim.exchange.binancefutures.venue import BinanceFutures, BinanceServer
 from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import (
@@ -40,6 +42,7 @@ ACCOUNTS = [
     AccountSection(name="two", api_key=OTHER_KEY, secret=OTHER_SECRET, balance="100000", leverage=5),
 ]
 PUBLIC = "/public/stream?streams="
+CONTRACT = CoinmSymbol(maker_fee="0.0002", taker_fee="0.0005", min_price="100")
 
 
 def book(
@@ -77,6 +80,18 @@ def config(
     )
 
 
+def coinm(chaos: ChaosSection | None = None, **server: Any) -> CoinmConfig:
+    """The same of inverse contracts."""
+    accounts = [replace(one, balance="10") for one in ACCOUNTS]
+    return CoinmConfig(
+        symbols=[CONTRACT],
+        accounts=accounts,
+        limits=LimitsSection(stream_messages_1s=0),
+        chaos=chaos or ChaosSection(inside_snapshot=0.0),
+        exchange=CoinmServer(**({"speed": 0.0} | server)),
+    )
+
+
 class Client:
     """Speaks to the exchange as an account."""
 
@@ -87,6 +102,8 @@ class Client:
         self.session = session
         self.key, self.secret = key, secret
         self.headers: dict[str, str] = {}
+        self.prefix = getattr(exchange.core.venue, "prefix", "/fapi")
+        self.symbol = exchange.core.config.symbols[0].symbol
 
     def sign(self, params: dict[str, Any]) -> str:
         query = urlencode({"timestamp": self.exchange.clock.server_ms()} | params)
@@ -106,7 +123,7 @@ class Client:
             return reply.status, await reply.json()
 
     async def call(self, method: str, path: str, **params: Any) -> tuple[int, Any]:
-        return await self.raw(method, f"/fapi/{path}", self.sign(params))
+        return await self.raw(method, f"{self.prefix}/{path}", self.sign(params))
 
     async def good(self, method: str, path: str, **params: Any) -> Any:
         status, content = await self.call(method, path, **params)
@@ -120,11 +137,11 @@ class Client:
 
     def order(self, **params: Any) -> dict[str, Any]:
         defaults = {
-            "symbol": "BTCUSDT",
+            "symbol": self.symbol,
             "side": "BUY",
             "type": "LIMIT",
             "timeInForce": "GTC",
-            "quantity": "0.010",
+            "quantity": "0.010" if self.prefix == "/fapi" else "10",
         }
         merged = defaults | {"price": "999.0"} | params
         return {name: value for name, value in merged.items() if value is not None}
@@ -136,14 +153,14 @@ class Client:
         return await self.code("POST", "v1/order", **self.order(**params))
 
     async def cancel(self, client_id: str) -> Any:
-        return await self.good("DELETE", "v1/order", symbol="BTCUSDT", origClientOrderId=client_id)
+        return await self.good("DELETE", "v1/order", symbol=self.symbol, origClientOrderId=client_id)
 
     async def modify(self, client_id: str, price: str, quantity: str, **params: Any) -> Any:
         return await self.good("PUT", "v1/order", **self.modified(client_id, price, quantity, **params))
 
     def modified(self, client_id: str, price: str, quantity: str, **params: Any) -> dict[str, Any]:
         return {
-            "symbol": "BTCUSDT",
+            "symbol": self.symbol,
             "side": "BUY",
             "origClientOrderId": client_id,
             "price": price,
@@ -207,9 +224,10 @@ async def running(
     settings: ExchangeConfig | None = None, data: NDArray[Any] | None = None
 ) -> AsyncIterator[tuple[LocalExchange, Client]]:
     """A running exchange and a client of its first account."""
-    exchange = LocalExchange(
-        BinanceFutures, settings or config(), rows={"BTCUSDT": market() if data is None else data}
-    )
+    settings = settings or config()
+    venue = BinanceCoinm if isinstance(settings, CoinmConfig) else BinanceFutures
+    symbol = settings.symbols[0].symbol
+    exchange = LocalExchange(venue, settings, rows={symbol: market() if data is None else data})
     async with exchange, aiohttp.ClientSession() as session:
         yield exchange, Client(exchange, session)
 

@@ -7,10 +7,13 @@ from urllib.parse import unquote
 import pytest
 from msgspec.structs import replace
 
+from hftd.config import load
+from sim.exchange.bybit.config import BybitConfig, BybitServer
 from sim.exchange.bybit.ids import number_of, order_uuid
 from sim.exchange.bybit.payloads import trim
 from tests.exchange.bybit_client import BybitClient, bybit, hex_of, running_bybit
 from tests.exchange.client import KEY, SYMBOL, at, market
+from tests.laws import ROOT
 
 
 @pytest.mark.parametrize(
@@ -264,3 +267,8 @@ async def test_a_path_that_there_is_not_is_said():
         assert (await client.get("order/realtime", category="spot", symbol="BTCUSDT"))["retCode"] == 10001
         reply = await client.raw("POST", "order/create", "no json", client.signed("no json"))
         assert reply["retCode"] == 10001
+
+
+def test_the_configuration_of_the_project_is_good():
+    settings = load(ROOT / "configs" / "exchange-bybit.toml", BybitConfig)
+    assert settings.exchange == BybitServer(port=9080, control_port=9081)

@@ -19,7 +19,7 @@ from daemon.orders.manager import OrderManager
 from daemon.orders.messages import SET_ASIDE
 from daemon.orders.store import REMEMBER_NS
 from hftd.constants import CANCELED, EXPIRED, FILLED, NEW, PARTIALLY_FILLED, REJECTED
-from sim.exchange.binancefutures.orders import FORCED
+from sim.exchange.binance.orders import FORCED
 
 MONEY = 1e8
 STATES = {

@@ -14,10 +14,10 @@ from daemon.venues.binancefutures.facts import REST
 from sim.exchange import core
 from sim.exchange.accounts import Account
 from sim.exchange.auth import Stamp
+from sim.exchange.binance.errors import error_of, refusal
+from sim.exchange.binance.wsapi import Session, WsApi
 from sim.exchange.binancefutures import api
-from sim.exchange.binancefutures.errors import error_of, refusal
 from sim.exchange.binancefutures.venue import BinanceFutures
-from sim.exchange.binancefutures.wsapi import Session, WsApi
 from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import (
     AccountSection,

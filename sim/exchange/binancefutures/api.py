@@ -1,254 +1,144 @@
-"""What can be asked of the exchange, whichever way it is asked: REST or WebSocket API."""
+"""What can be asked of USD-M alone, and all that can: by REST, and by the WebSocket API."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
-from sim.exchange.accounts import Account, Order
-from sim.exchange.binancefutures import payloads, queries
-from sim.exchange.binancefutures.errors import error_of, missing, refusal
-from sim.exchange.binancefutures.listen_keys import keys_of
-from sim.exchange.binancefutures.orders import (
-    named_instrument,
-    named_order,
-    read_amendment,
-    read_order,
-    text,
-    whole,
-)
+from sim.exchange.accounts import Account
+from sim.exchange.binance import api, queries
+from sim.exchange.binance.orders import read_order
+from sim.exchange.binance.queries import one_or_all, position_row, profit_of, rate_limit, symbols_of
+from sim.exchange.binancefutures.payloads import UsdmPayloads
 from sim.exchange.core import Exchange
 from sim.exchange.processing import KEY, NOTHING, SIGNED, Operation, Params
-from sim.exchange.refusals import RefusedError
 
-_COUNTDOWN_MAX_MS: Final = 1 << 40
-_BATCH_MAX: Final = 5
-_BATCH_CANCEL_MAX: Final = 10
+SAYS: Final = UsdmPayloads()
+_UNLIMITED: Final = 1_000_000_000
 
 
-def place_order(exchange: Exchange, account: Account, params: Params, *, counts: bool = True) -> Order:
-    """A new order."""
-    return exchange.matching.place(account, read_order(exchange, account, params), counts=counts)
+def exchange_info(exchange: Exchange, account: None, params: Params) -> Any:
+    """With the margin assets."""
+    quotes = dict.fromkeys(one.quote for one in exchange.instruments.values())
+    return queries.exchange_info(exchange, account, params) | {
+        "futuresType": "U_MARGINED",
+        "assets": [{"asset": quote, "marginAvailable": True, "autoAssetExchange": "0"} for quote in quotes],
+    }
 
 
-def cancel_order(exchange: Exchange, account: Account, params: Params) -> Order:
-    """The end of an order."""
-    order = named_order(exchange, account, params)
-    if order is None:
-        raise refusal(-2011, "Unknown order sent.")
-    exchange.matching.end(order)
-    return order
-
-
-def place(exchange: Exchange, account: Account, params: Params, *, counts: bool = True) -> Any:
-    """A new order, answered as it was, or as it has become where its outcome is waited for."""
-    order = place_order(exchange, account, params, counts=counts)
-    reply = payloads.order_reply(order)
-    waits = params.get("newOrderRespType") == "RESULT" and (
-        order.kind == "MARKET" or order.tif in ("IOC", "FOK")
-    )
-    return reply if waits or order.status == "EXPIRED_IN_MATCH" else payloads.ack(reply)
-
-
-def modify(exchange: Exchange, account: Account, params: Params, *, counts: bool = True) -> Any:
-    """Another price and quantity."""
-    order, tick, lots = read_amendment(exchange, account, params)
-    exchange.matching.amend(order, tick, lots, counts=counts)
-    return payloads.order_reply(order)
-
-
-def cancel(exchange: Exchange, account: Account, params: Params) -> Any:
-    """The end of an order."""
-    return payloads.order_reply(cancel_order(exchange, account, params))
-
-
-def cancel_all(exchange: Exchange, account: Account, params: Params) -> Any:
-    """The end of all orders in an instrument."""
-    exchange.matching.cancel_all(account, named_instrument(exchange, params).symbol)
-    return {"code": 200, "msg": "The operation of cancel all open order is done."}
-
-
-def countdown(exchange: Exchange, account: Account, params: Params) -> Any:
-    """The dead-man switch."""
-    symbol = named_instrument(exchange, params).symbol
-    milliseconds = min(whole(params, "countdownTime"), _COUNTDOWN_MAX_MS)
-    if milliseconds == 0:
-        account.countdowns.pop(symbol, None)
-    else:
-        account.countdowns[symbol] = exchange.matching.now_ms + milliseconds
-    return {"symbol": symbol, "countdownTime": str(milliseconds)}
-
-
-def batch(act: Callable[..., Any]) -> Callable[[Exchange, Account, Params], Any]:
-    """Several orders in one request: each succeeds or fails by itself."""
-
-    def run(exchange: Exchange, account: Account, params: Params) -> Any:
-        orders = _list(params, "batchOrders")
-        if not 0 < len(orders) <= _BATCH_MAX:
-            raise refusal(-4082, "Invalid number of batch place orders.")
-        exchange.limits.count_order(account, ten_s=_BATCH_MAX, minute=1)
-        replies: list[Any] = []
-        for one in orders:
-            if not isinstance(one, dict):
-                raise refusal(-4083, "Fail to place batch orders.")
-            try:
-                replies.append(act(exchange, account, {k: _word(v) for k, v in one.items()}, counts=False))
-            except RefusedError as refused:
-                replies.append(error_of(refused).body())
-        return replies
-
-    return run
-
-
-def batch_cancel(exchange: Exchange, account: Account, params: Params) -> Any:
-    """The end of several orders."""
-    symbol = text(params, "symbol")
-    if params.get("orderIdList"):
-        ids = [{"orderId": str(one)} for one in _list(params, "orderIdList")]
-    else:
-        ids = [{"origClientOrderId": str(one)} for one in _list(params, "origClientOrderIdList")]
-    if not 0 < len(ids) <= _BATCH_CANCEL_MAX:
-        raise refusal(-4082, "Invalid number of batch cancel orders.")
-    replies: list[Any] = []
-    for one in ids:
-        try:
-            replies.append(cancel(exchange, account, {"symbol": symbol} | one))
-        except RefusedError as refused:
-            replies.append(error_of(refused).body())
-    return replies
-
-
-def _list(params: Params, name: str) -> list[Any]:
-    try:
-        found = msgspec.json.decode(text(params, name))
-    except msgspec.DecodeError:
-        raise missing(name) from None
-    if not isinstance(found, list):
-        raise missing(name)
-    return found
-
-
-def _word(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def start_listen_key(exchange: Exchange, account: Account, _params: Params) -> Any:
-    """A listen key."""
-    return {"listenKey": keys_of(exchange).start(account)}
-
-
-def keep_listen_key(exchange: Exchange, account: Account, _params: Params) -> Any:
-    """Let it live longer."""
-    return {"listenKey": keys_of(exchange).keep(account)}
-
-
-def stop_listen_key(exchange: Exchange, account: Account, _params: Params) -> Any:
-    """Its end."""
-    keys_of(exchange).stop(account)
+def test_order(exchange: Exchange, account: Account, params: Params) -> Any:
+    """Check an order and do nothing."""
+    read_order(exchange, account, params)
     return {}
 
 
-def set_hedge(_exchange: Exchange, account: Account, params: Params) -> Any:
-    """Long and short positions apart, or not."""
-    wanted = text(params, "dualSidePosition").lower() == "true"
-    if wanted == account.hedge:
-        raise refusal(-4059, "No need to change position side.")
-    if account.open_orders:
-        raise refusal(-4067, "Position side cannot be changed if there exists open orders.")
-    if any(position.lots for position in account.positions.values()):
-        raise refusal(-4068, "Position side cannot be changed if there exists position.")
-    account.hedge = wanted
-    return {"code": 200, "msg": "success"}
+def positions(exchange: Exchange, account: Account, params: Params) -> Any:
+    """Positions, of instruments that have one or have orders."""
+    symbols = symbols_of(exchange, params)
+    with_orders = {one.instrument.symbol for one in account.open_orders.values()}
+    return [
+        position_row(exchange, account, one)
+        for one in account.positions.values()
+        if one.instrument.symbol in symbols and (one.lots or one.instrument.symbol in with_orders)
+    ]
 
 
-def set_leverage(exchange: Exchange, account: Account, params: Params) -> Any:
-    """The leverage of the account."""
-    symbol = named_instrument(exchange, params).symbol
-    leverage = whole(params, "leverage")
-    if not 1 <= leverage <= 125:
-        raise refusal(-4028, f"Leverage {leverage} is not valid.")
-    account.leverage = leverage
-    return {"leverage": leverage, "maxNotionalValue": "1000000000", "symbol": symbol}
+def account(exchange: Exchange, account: Account, _params: Params) -> Any:
+    """Balances and positions."""
+    rows = [position_row(exchange, account, one) for one in account.positions.values() if one.lots]
+    wallet = account.main
+    return SAYS.account_query(account, wallet, profit_of(exchange, account, wallet), rows)
 
 
-def _open_orders_weight(params: Params) -> int:
-    return 1 if params.get("symbol") else 40
+def account_config(_exchange: Exchange, account: Account, _params: Params) -> Any:
+    """How the account trades."""
+    return {
+        "feeTier": 0,
+        "canTrade": True,
+        "canDeposit": True,
+        "canWithdraw": True,
+        "dualSidePosition": account.hedge,
+        "updateTime": 0,
+        "multiAssetsMargin": False,
+        "tradeGroupId": -1,
+    }
 
 
-PLACE: Final = Operation(place, SIGNED, 0, changes=True, what="place")
-MODIFY: Final = Operation(modify, SIGNED, 0, changes=True, what="modify")
-CANCEL: Final = Operation(cancel, SIGNED, 1, changes=True, what="cancel")
-QUERY: Final = Operation(queries.order, SIGNED, 1)
-BALANCE: Final = Operation(queries.balance, SIGNED, 5)
-ACCOUNT: Final = Operation(queries.account, SIGNED, 5)
-POSITIONS: Final = Operation(queries.positions, SIGNED, 5)
-DEPTH: Final = Operation(queries.depth, NOTHING, queries.depth_weight)
-TICKER: Final = Operation(queries.book_ticker, NOTHING, 2)
-PRICE: Final = Operation(queries.price, NOTHING, 1)
-START_KEY: Final = Operation(start_listen_key, KEY, 1)
-KEEP_KEY: Final = Operation(keep_listen_key, KEY, 1)
-STOP_KEY: Final = Operation(stop_listen_key, KEY, 1)
+def symbol_config(exchange: Exchange, account: Account, params: Params) -> Any:
+    """How the account trades an instrument."""
+    return [
+        {
+            "symbol": symbol,
+            "marginType": "CROSSED",
+            "isAutoAddMargin": False,
+            "leverage": account.leverage,
+            "maxNotionalValue": "1000000000",
+        }
+        for symbol in symbols_of(exchange, params)
+    ]
 
-REST: Final[dict[tuple[str, str], Operation]] = {
-    ("GET", "/v1/ping"): Operation(lambda _e, _a, _p: {}, NOTHING, 1),
-    ("GET", "/v1/time"): Operation(lambda e, _a, _p: {"serverTime": e.clock.server_ms()}, NOTHING, 1),
-    ("GET", "/v1/exchangeInfo"): Operation(queries.exchange_info, NOTHING, 1),
-    ("GET", "/v1/depth"): DEPTH,
-    ("GET", "/v1/ticker/bookTicker"): TICKER,
-    ("GET", "/v1/ticker/price"): PRICE,
-    ("GET", "/v2/ticker/price"): PRICE,
-    ("GET", "/v1/premiumIndex"): Operation(queries.premium_index, NOTHING, 1),
-    ("POST", "/v1/order"): PLACE,
-    ("PUT", "/v1/order"): MODIFY,
-    ("DELETE", "/v1/order"): CANCEL,
-    ("GET", "/v1/order"): QUERY,
-    ("POST", "/v1/order/test"): Operation(queries.test_order, SIGNED, 1),
-    ("POST", "/v1/batchOrders"): Operation(batch(place), SIGNED, 5, changes=True),
-    ("PUT", "/v1/batchOrders"): Operation(batch(modify), SIGNED, 5, changes=True),
-    ("DELETE", "/v1/batchOrders"): Operation(batch_cancel, SIGNED, 1, changes=True),
-    ("DELETE", "/v1/allOpenOrders"): Operation(cancel_all, SIGNED, 1, changes=True),
-    ("POST", "/v1/countdownCancelAll"): Operation(countdown, SIGNED, 10),
-    ("GET", "/v1/openOrder"): Operation(queries.open_order, SIGNED, 1),
-    ("GET", "/v1/openOrders"): Operation(queries.open_orders, SIGNED, _open_orders_weight),
-    ("GET", "/v1/allOrders"): Operation(queries.all_orders, SIGNED, 5),
-    ("GET", "/v1/userTrades"): Operation(queries.user_trades, SIGNED, 5),
-    ("POST", "/v1/listenKey"): START_KEY,
-    ("PUT", "/v1/listenKey"): KEEP_KEY,
-    ("DELETE", "/v1/listenKey"): STOP_KEY,
-    ("GET", "/v2/positionRisk"): POSITIONS,
-    ("GET", "/v3/positionRisk"): POSITIONS,
-    ("GET", "/v2/balance"): BALANCE,
-    ("GET", "/v3/balance"): BALANCE,
-    ("GET", "/v2/account"): ACCOUNT,
-    ("GET", "/v3/account"): ACCOUNT,
-    ("GET", "/v1/accountConfig"): Operation(queries.account_config, SIGNED, 5),
-    ("GET", "/v1/symbolConfig"): Operation(queries.symbol_config, SIGNED, 5),
-    ("GET", "/v1/commissionRate"): Operation(queries.commission_rate, SIGNED, 20),
-    ("GET", "/v1/rateLimit/order"): Operation(queries.order_limits, SIGNED, 1),
-    ("GET", "/v1/leverageBracket"): Operation(queries.leverage_bracket, SIGNED, 1),
-    ("POST", "/v1/leverage"): Operation(set_leverage, SIGNED, 1),
-    ("GET", "/v1/positionSide/dual"): Operation(queries.hedge, SIGNED, 30),
-    ("POST", "/v1/positionSide/dual"): Operation(set_hedge, SIGNED, 1),
+
+def order_limits(exchange: Exchange, account: Account, _params: Params) -> Any:
+    """Order limits, and how far they are used."""
+    counts, settings = exchange.limits.order_counts(account), exchange.limits.settings
+    return [
+        rate_limit("ORDERS", "SECOND", 10, settings.orders_10s or _UNLIMITED) | {"count": counts[0]},
+        rate_limit("ORDERS", "MINUTE", 1, settings.orders_1m or _UNLIMITED) | {"count": counts[1]},
+    ]
+
+
+def leverage_bracket(exchange: Exchange, _account: Account, params: Params) -> Any:
+    """One bracket for all."""
+    bracket = {
+        "bracket": 1,
+        "initialLeverage": 125,
+        "notionalCap": 1_000_000_000,
+        "notionalFloor": 0,
+        "maintMarginRatio": 0.025,
+        "cum": 0.0,
+    }
+    rows = [{"symbol": symbol, "brackets": [bracket]} for symbol in symbols_of(exchange, params)]
+    return one_or_all(exchange, params, rows)
+
+
+def keep_listen_key(exchange: Exchange, account: Account, params: Params) -> Any:
+    """Let a listen key live longer; REST does not say it again."""
+    api.keep_listen_key(exchange, account, params)
+    return {}
+
+
+def commission_rate(exchange: Exchange, account: Account, params: Params) -> Any:
+    """Fees."""
+    return queries.commission_rate(exchange, account, params) | {"rpiCommissionRate": "0.00000000"}
+
+
+_POSITIONS: Final = Operation(positions, SIGNED, 5)
+_BALANCE: Final = Operation(queries.balance, SIGNED, 5)
+_ACCOUNT: Final = Operation(account, SIGNED, 5)
+
+REST: Final = api.REST | {
+    ("GET", "/v1/exchangeInfo"): Operation(exchange_info, NOTHING, 1),
+    ("GET", "/v2/ticker/price"): api.PRICE,
+    ("POST", "/v1/order/test"): Operation(test_order, SIGNED, 1),
+    ("PUT", "/v1/listenKey"): Operation(keep_listen_key, KEY, 1),
+    ("GET", "/v2/positionRisk"): _POSITIONS,
+    ("GET", "/v3/positionRisk"): _POSITIONS,
+    ("GET", "/v2/balance"): _BALANCE,
+    ("GET", "/v3/balance"): _BALANCE,
+    ("GET", "/v2/account"): _ACCOUNT,
+    ("GET", "/v3/account"): _ACCOUNT,
+    ("GET", "/v1/accountConfig"): Operation(account_config, SIGNED, 5),
+    ("GET", "/v1/symbolConfig"): Operation(symbol_config, SIGNED, 5),
+    ("GET", "/v1/commissionRate"): Operation(commission_rate, SIGNED, 20),
+    ("GET", "/v1/rateLimit/order"): Operation(order_limits, SIGNED, 1),
+    ("GET", "/v1/leverageBracket"): Operation(leverage_bracket, SIGNED, 1),
     ("GET", "/v1/multiAssetsMargin"): Operation(lambda _e, _a, _p: {"multiAssetsMargin": False}, SIGNED, 30),
 }
-"""Method and path of REST, below the prefix of the product."""
-
-WS_API: Final[dict[str, Operation]] = {
-    "order.place": PLACE,
-    "order.modify": MODIFY,
-    "order.cancel": CANCEL,
-    "order.status": QUERY,
-    "account.position": POSITIONS,
-    "v2/account.position": POSITIONS,
-    "account.balance": BALANCE,
-    "v2/account.balance": BALANCE,
-    "account.status": ACCOUNT,
-    "v2/account.status": ACCOUNT,
-    "depth": DEPTH,
-    "ticker.book": TICKER,
-    "ticker.price": PRICE,
-    "userDataStream.start": START_KEY,
-    "userDataStream.ping": KEEP_KEY,
-    "userDataStream.stop": STOP_KEY,
+WS_METHODS: Final = api.WS_METHODS | {
+    "account.position": _POSITIONS,
+    "v2/account.position": _POSITIONS,
+    "account.balance": _BALANCE,
+    "v2/account.balance": _BALANCE,
+    "account.status": _ACCOUNT,
+    "v2/account.status": _ACCOUNT,
+    "depth": api.DEPTH,
+    "ticker.book": api.TICKER,
+    "ticker.price": api.PRICE,
 }
-"""Methods of the WebSocket API; those of the session are its own."""

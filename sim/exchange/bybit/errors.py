@@ -45,7 +45,7 @@ CODES: Final[dict[Why, tuple[int, str, int]]] = {
     Why.DOUBLED_CLIENT_ID: (110072, "OrderLinkedID is duplicate", 200),
     Why.TOO_MANY_OPEN: (110020, "Not allowed to have more than 500 active orders", 200),
     Why.NO_MARGIN: (110007, "ab not enough for new order", 200),
-    # Orders end late (`NewOrder.ends_late`): these two are said by the stream.
+    # Such orders are taken and end (`NewOrder.expires_unfit`): these two are said by the stream.
     Why.WOULD_TAKE: (10001, "EC_PostOnlyWillTakeLiquidity", 200),
     Why.NOT_FILLED: (10001, "EC_NoEnoughQtyToFill", 200),
     Why.NOT_REDUCING: (110017, "current position is zero, cannot fix reduce-only order qty", 200),

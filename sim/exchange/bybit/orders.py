@@ -183,7 +183,7 @@ def read_order(exchange: Exchange, account: Account, params: Params) -> NewOrder
         reduce_only=reduce_only,
         client_id=link_id,
         stp=STPS[_choice(params, "smpType", STPS, "None")],
-        ends_late=True,
+        expires_unfit=True,
         echo={"price": "" if is_limit else _market_price(exchange, instrument, side)},
     )
 

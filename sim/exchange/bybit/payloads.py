@@ -10,11 +10,9 @@ from sim.exchange.bybit.orders import CATEGORY, POSITION_SIDES, STPS, TIFS
 from sim.exchange.instruments import MONEY_DIGITS, RATE, Instrument, show
 from sim.exchange.matching import (
     BY_DELISTING,
-    BY_FOK,
     BY_IOC,
     BY_LIQUIDATION,
     BY_MARKET,
-    BY_POST_ONLY,
     BY_REDUCE_ONLY,
     BY_SELF_TRADE,
 )
@@ -33,12 +31,11 @@ _STATUS: Final = {"NEW": "New", "PARTIALLY_FILLED": "PartiallyFilled", "FILLED":
 _KIND: Final = {"LIMIT": "Limit", "MARKET": "Market"}
 _TIF: Final = {ours: theirs for theirs, ours in TIFS.items()}
 _STP: Final = {ours: theirs for theirs, ours in STPS.items()}
+_UNFIT: Final = {"GTX": "EC_PostOnlyWillTakeLiquidity", "FOK": "EC_NoEnoughQtyToFill"}
 _ENDED_BY: Final = {
     BY_SELF_TRADE: ("EC_BySelfMatch", "CancelBySmp"),
     BY_IOC: _UNMADE,
     BY_MARKET: _UNMADE,
-    BY_FOK: ("EC_NoEnoughQtyToFill", "UNKNOWN"),
-    BY_POST_ONLY: ("EC_PostOnlyWillTakeLiquidity", "UNKNOWN"),
     BY_REDUCE_ONLY: ("EC_NoError", "CancelByReduceOnly"),
     BY_LIQUIDATION: ("EC_NoError", "CancelAllBeforeLiq"),
     BY_DELISTING: ("EC_NoError", "CancelBySettle"),
@@ -79,11 +76,15 @@ def why_ended(order: Order) -> tuple[str, str]:
     """The reason for which an order ended, and by whom."""
     if order.is_open or order.status == "FILLED":
         return "EC_NoError", "UNKNOWN"
+    if order.reason == BY_IOC and order.tif in _UNFIT:
+        return _UNFIT[order.tif], "UNKNOWN"
     if order.reason in (BY_IOC, BY_MARKET) and order.executed_lots:
         return "EC_CancelForNoFullFill", "UNKNOWN"
+    if order.ended_by == "amendment":
+        return _UNFIT["GTX"], "UNKNOWN"
     if order.reason in _ENDED_BY:
         return _ENDED_BY[order.reason]
-    if order.by_switch:
+    if order.ended_by == "switch":
         return "EC_PerCancelRequest", "CancelByDCP"
     return (
         ("EC_PerCancelRequest", "CancelByUser")

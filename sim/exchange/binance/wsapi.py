@@ -1,0 +1,229 @@
+"""The WebSocket API: requests with an id, on one connection, answered when they are done."""
+
+import contextlib
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import msgspec
+from aiohttp import web
+
+from sim.exchange.accounts import Account
+from sim.exchange.auth import Stamp
+from sim.exchange.binance.errors import error_of, missing, refusal
+from sim.exchange.binance.product import Product, product_of
+from sim.exchange.binance.queries import rate_limit
+from sim.exchange.binance.rest import sorted_payload, stamp_of, word
+from sim.exchange.connection import Connection, Tasks, texts
+from sim.exchange.core import Exchange
+from sim.exchange.mishaps import PageError
+from sim.exchange.processing import NOTHING, SIGNED, Operation, Params, ReplyLostError, perform
+from sim.exchange.refusals import RefusedError, Why
+
+HANDSHAKE_WEIGHT: Final = 5
+_PENDING_MAX: Final = 10_000
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+class Session:
+    """What a connection of the WebSocket API has of its own."""
+
+    def __init__(self, connection: Connection, address: str, shows_limits: bool, connected_ms: int) -> None:
+        self.connection = connection
+        self.address = address
+        self.shows_limits = shows_limits
+        self.account: Account | None = None
+        self.logged_on_ms = 0
+        self.connected_ms = connected_ms
+        self.pending = 0
+
+
+class WsApi:
+    """Answers the WebSocket API's connections.
+
+    Args:
+        exchange: The exchange.
+        tasks: Does what is asked.
+    """
+
+    def __init__(self, exchange: Exchange, tasks: Tasks) -> None:
+        self._exchange = exchange
+        self._tasks = tasks
+
+    @property
+    def _product(self) -> Product:
+        return product_of(self._exchange)
+
+    async def serve(
+        self, socket: web.WebSocketResponse, connection: Connection, request: web.BaseRequest
+    ) -> None:
+        """Answer one connection until it ends."""
+        connection.kind = "ws-api"
+        address = request.remote or "?"
+        # Counted, and not refused: requests on the connection are.
+        with contextlib.suppress(RefusedError):
+            self._exchange.limits.charge(address, HANDSHAKE_WEIGHT, self._product.ws_pool)
+        query = parse_qs(request.rel_url.raw_query_string)
+        shows_limits = query.get("returnRateLimits", ["true"])[0] != "false"
+        session = Session(connection, address, shows_limits, self._exchange.clock.server_ms())
+        await texts(socket, connection, lambda text: self.on_text(session, text))
+
+    def on_text(self, session: Session, text: str) -> None:
+        """A message has come."""
+        try:
+            asked: Any = _decode(text)
+        except msgspec.DecodeError:
+            code, msg = self._product.bad_json
+            self._refuse(session, None, refusal(code, msg))
+            return
+        number = None
+        try:
+            if not isinstance(asked, dict):
+                raise refusal(-1135, "JSON Request is invalid.")
+            given, method, raw = asked.get("id"), asked.get("method"), asked.get("params") or {}
+            if not isinstance(given, (int, str, type(None))) or (isinstance(given, str) and len(given) > 36):
+                raise refusal(-1135, "'id' is invalid.")
+            number = given
+            if not isinstance(method, str) or not isinstance(raw, dict):
+                raise refusal(-1135, "'method' or 'params' is invalid.")
+            if session.pending >= _PENDING_MAX:
+                raise refusal(-1003, "Too many requests in flight.", 429)
+        except RefusedError as refused:
+            self._refuse(session, number, refused)
+            return
+        params = {str(key): word(value) for key, value in raw.items()}
+        session.pending += 1
+        self._tasks.begin(self._do(session, number, method, params))
+
+    async def _do(self, session: Session, number: Any, method: str, params: Params) -> None:
+        account: Account | None = None
+        operation = self._product.ws_methods.get(method)
+        orders = operation is not None and operation.changes
+        try:
+            if method.startswith("session."):
+                self._exchange.limits.charge(session.address, 2, self._product.ws_pool)
+                result = self._session(session, method, params)
+            elif operation is None:
+                raise _unknown_method(method)
+            else:
+                account, result = await self._perform(session, operation, params, method)
+        except RefusedError as refused:
+            self._refuse(session, number, refused, account or session.account, orders=orders)
+            return
+        except PageError as page:
+            error = refusal(-1000, "An unknown error occurred while processing the request.", page.status)
+            self._refuse(session, number, error, account or session.account, orders=orders)
+            return
+        except ReplyLostError:
+            return
+        finally:
+            session.pending -= 1
+        reply: dict[str, Any] = {"id": number, "status": 200, "result": result}
+        self._reply(session, reply, account, orders=orders, hidden=params.get("returnRateLimits") == "false")
+
+    async def _perform(
+        self, session: Session, operation: Operation, params: Params, method: str
+    ) -> tuple[Account | None, Any]:
+        exchange, weight = self._exchange, operation.weight_of(params)
+        pool = self._product.ws_pool
+        exchange.limits.charge(session.address, weight, pool)
+        if operation.changes and pool != "rest":
+            exchange.limits.charge(session.address, weight, "rest")
+        account: Account | None = None
+        stamp: Stamp | None = None
+        if operation.needs != NOTHING:
+            account = self._who(session, params)
+        if operation.needs == SIGNED and account is not None:
+            stamp = self._check(session, account, params)
+        result = await perform(exchange, operation, account, params, session.address, stamp, method)
+        return account, result
+
+    def _who(self, session: Session, params: Params) -> Account:
+        """The account of the key that the request names, or of the session."""
+        if params.get("apiKey"):
+            return self._exchange.auth.account(params["apiKey"])
+        if session.account is None:
+            raise RefusedError(Why.NO_KEY)
+        return session.account
+
+    def _check(self, session: Session, account: Account, params: Params) -> Stamp:
+        if not params.get("timestamp"):
+            raise missing("timestamp")
+        auth = self._exchange.auth
+        if params.get("signature") or params.get("apiKey") or session.account is None:
+            auth.verify(account, sorted_payload(params), params.get("signature", ""))
+        return auth.check_time(stamp_of(params))
+
+    def _session(self, session: Session, method: str, params: Params) -> Any:
+        """Log on and off."""
+        auth, clock = self._exchange.auth, self._exchange.clock
+        if method == "session.logon":
+            account = auth.account(params.get("apiKey", ""))
+            if not params.get("timestamp"):
+                raise missing("timestamp")
+            auth.verify(account, sorted_payload(params), params.get("signature", ""), ed25519_only=True)
+            auth.check_time(stamp_of(params))
+            session.account = account
+            session.logged_on_ms = clock.server_ms()
+        elif method == "session.logout":
+            session.account = None
+        elif method != "session.status":
+            raise _unknown_method(method)
+        account = session.account
+        return {
+            "apiKey": account.api_key if account else None,
+            "authorizedSince": session.logged_on_ms if account else None,
+            "connectedSince": session.connected_ms,
+            "returnRateLimits": session.shows_limits,
+            "serverTime": clock.server_ms(),
+        }
+
+    def _refuse(
+        self,
+        session: Session,
+        number: Any,
+        refused: RefusedError,
+        account: Account | None = None,
+        *,
+        orders: bool = False,
+    ) -> None:
+        error = error_of(refused, self._product.codes)
+        body = error.body()
+        if error.retry_s:
+            now_ms = self._exchange.clock.server_ms()
+            body["data"] = {"serverTime": now_ms, "retryAfter": now_ms + 1000 * error.retry_s}
+        self._reply(session, {"id": number, "status": error.status, "error": body}, account, orders=orders)
+
+    def _reply(
+        self,
+        session: Session,
+        reply: dict[str, Any],
+        account: Account | None,
+        *,
+        orders: bool,
+        hidden: bool = False,
+    ) -> None:
+        if session.shows_limits and not hidden:
+            reply["rateLimits"] = self._rate_limits(session.address, account if orders else None)
+        payload = _encode(reply)
+        session.connection.send(payload)
+        if self._exchange.chaos.strikes("reply_doubled"):
+            session.connection.send(payload)
+
+    def _rate_limits(self, address: str, account: Account | None) -> list[dict[str, Any]]:
+        limits, settings, product = self._exchange.limits, self._exchange.limits.settings, self._product
+        limit = settings.weight_1m if product.ws_pool == "rest" else settings.ws_api_weight_1m
+        used = limits.used(address, product.ws_pool)
+        if account is None:
+            return [rate_limit("REQUEST_WEIGHT", "MINUTE", 1, limit) | {"count": used}]
+        ten_s, minute = limits.order_counts(account)
+        told = [rate_limit("ORDERS", "MINUTE", 1, settings.orders_1m) | {"count": minute}]
+        if product.limits_10s:
+            told.insert(0, rate_limit("ORDERS", "SECOND", 10, settings.orders_10s) | {"count": ten_s})
+        if product.weight_told:
+            return [*told, rate_limit("REQUEST_WEIGHT", "MINUTE", 1, limit) | {"count": used}]
+        return [rate_limit("REQUEST_WEIGHT", "MINUTE", 1, -1) | {"count": -1}, *told]
+
+
+def _unknown_method(method: str) -> RefusedError:
+    return refusal(-1130, f"Unknown method '{method}'.")
