@@ -183,48 +183,25 @@ class BybitFeed(Feed):
 
     def snapshot(self, limit: int, now_ms: int) -> dict[str, Any]:
         """The book as REST gives it; its `u` is that of the largest window."""
-        return {
-            "s": self.instrument.symbol,
-            "b": self.texts(self.levels(1, limit)),
-            "a": self.texts(self.levels(-1, limit)),
-            "ts": now_ms,
-            "u": self._windows[1000].number,
-            "seq": self.last_id,
-            "cts": self.time_ms,
-        }
+        bids, asks = (self.texts(self.levels(side, limit)) for side in (1, -1))
+        ids = {"u": self._windows[1000].number, "seq": self.last_id, "ts": now_ms, "cts": self.time_ms}
+        return {"s": self.instrument.symbol, "b": bids, "a": asks} | ids
 
     # Tickers.
 
     def ticker(self) -> dict[str, Any]:
         """All of a ticker."""
-        i = self.instrument
-        mark = i.price(self.mark_tick())
-        last = i.price(self.last_tick or self.mark_tick())
-        bid, ask = self.best()
-        return {
-            "symbol": i.symbol,
-            "tickDirection": self._direction,
-            "price24hPcnt": "0",
-            "lastPrice": last,
-            "prevPrice24h": last,
-            "highPrice24h": last,
-            "lowPrice24h": last,
-            "prevPrice1h": last,
-            "markPrice": mark,
-            "indexPrice": mark,
-            "openInterest": "0",
-            "openInterestValue": "0",
-            "turnover24h": "0",
-            "volume24h": "0",
-            "nextFundingTime": str((self._clock.server_ms() // _FUNDING_MS + 1) * _FUNDING_MS),
-            "fundingRate": "0.0001",
-            "fundingIntervalHour": "8",
-            "fundingCap": "0.005",
-            "bid1Price": i.price(bid[0]),
-            "bid1Size": trim(i.qty(bid[1])),
-            "ask1Price": i.price(ask[0]),
-            "ask1Size": trim(i.qty(ask[1])),
-        }
+        i, mark_tick = self.instrument, self.mark_tick()
+        mark, last = i.price(mark_tick), i.price(self.last_tick or mark_tick)
+        (bid, bid_lots), (ask, ask_lots) = self.best()
+        paid_ms = (self._clock.server_ms() // _FUNDING_MS + 1) * _FUNDING_MS
+        lasts = ("lastPrice", "prevPrice24h", "prevPrice1h", "highPrice24h", "lowPrice24h")
+        zeros = ("price24hPcnt", "openInterest", "openInterestValue", "turnover24h", "volume24h")
+        said = {"symbol": i.symbol, "tickDirection": self._direction, "markPrice": mark, "indexPrice": mark}
+        said |= dict.fromkeys(lasts, last) | dict.fromkeys(zeros, "0")
+        said |= {"nextFundingTime": str(paid_ms), "fundingRate": "0.0001", "fundingIntervalHour": "8"}
+        said |= {"fundingCap": "0.005", "bid1Price": i.price(bid), "bid1Size": trim(i.qty(bid_lots))}
+        return said | {"ask1Price": i.price(ask), "ask1Size": trim(i.qty(ask_lots))}
 
     def _written_ticker(self, kind: str, data: dict[str, Any]) -> bytes:
         topic = f"tickers.{self.instrument.symbol}"

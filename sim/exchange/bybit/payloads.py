@@ -48,13 +48,32 @@ _UNSET: Final = {"triggerDirection": 0, "closeOnTrigger": False, "smpGroup": 0} 
     "parentOrderLinkId": "",
 }
 """Of all orders: what they do not have here."""
-
-
 _PLAIN: Final = {"riskId": 1, "tradeMode": 0, "positionStatus": "Normal", "isReduceOnly": False} | {
     **dict.fromkeys(("liqPrice", "positionMM", "takeProfit", "stopLoss", "breakEvenPrice"), ""),
     **dict.fromkeys(("adlRankIndicator", "autoAddMargin"), 0),
 }
 """Of all positions."""
+_COIN: Final = {
+    "availableToWithdraw": "",
+    "marginCollateral": True,
+    "collateralSwitch": True,
+} | dict.fromkeys(("locked", "totalPositionMM", "borrowAmount", "accruedInterest", "bonus"), "0")
+"""Of all coins."""
+_PERPETUAL: Final = {
+    "contractType": "LinearPerpetual",
+    "launchTime": str(ONBOARD_MS),
+    "deliveryTime": "0",
+    "deliveryFeeRate": "",
+    "upperFundingRate": "0.00375",
+    "lowerFundingRate": "-0.00375",
+    "fundingInterval": 480,
+    "isPreListing": False,
+    "preListingInfo": None,
+    "unifiedMarginTrade": True,
+    "copyTrading": "none",
+    "symbolType": "",
+}
+"""Of all instruments."""
 
 
 def trim(number: str) -> str:
@@ -95,38 +114,46 @@ def why_ended(order: Order) -> tuple[str, str]:
 
 def order_row(exchange: Exchange, order: Order) -> dict[str, Any]:
     """An order as queries have it; the stream adds its category."""
-    i = order.instrument
+    i, asked = order.instrument, order.asked
     reason, by = why_ended(order)
     leaves = order.leaves_lots if order.is_open else 0
     last_tick = exchange.feeds[i.number].last_tick
-    return _UNSET | {
-        "symbol": i.symbol,
-        "orderId": order_uuid(order.order_id),
-        "orderLinkId": order.asked.client_id,
-        "side": _SIDE[order.side],
-        "positionIdx": position_idx(order.asked.position_side),
-        "orderStatus": _STATUS.get(order.status, "Cancelled"),
-        "cancelType": by,
-        "rejectReason": reason,
-        "timeInForce": _TIF[order.tif],
-        "price": trim(order.asked.echo.get("price") or i.price(order.tick)),
-        "qty": trim(i.qty(order.lots)),
-        "avgPrice": trim(i.average(order.worth, order.executed_lots)) if order.executed_lots else "",
-        "leavesQty": trim(i.qty(leaves)),
-        "leavesValue": money(i.notional(order.tick, leaves)),
-        "cumExecQty": trim(i.qty(order.executed_lots)),
-        "cumExecValue": money(i.money(order.worth)),
-        "cumExecFee": money(order.fees),
-        "orderType": _KIND[order.kind],
-        "lastPriceOnCreated": trim(i.price(last_tick)) if last_tick else "",
-        "reduceOnly": order.asked.reduce_only,
-        "smpType": _STP[order.asked.stp],
-        "createType": "CreateByUser" if order.asked.echo else "CreateByClosing",
-        "createdTime": str(order.created_ms),
-        "updatedTime": str(order.updated_ms),
-        "closedPnl": money(order.realized),
-        "cumFeeDetail": {i.margin_asset: money(order.fees)} if order.executed_lots else {},
-    }
+    ids = {"symbol": i.symbol, "orderId": order_uuid(order.order_id), "orderLinkId": asked.client_id}
+    kind = {"side": _SIDE[order.side], "orderType": _KIND[order.kind], "timeInForce": _TIF[order.tif]}
+    mode = {"positionIdx": position_idx(asked.position_side), "reduceOnly": asked.reduce_only}
+    made = {"smpType": _STP[asked.stp], "createType": _maker_of(order)}
+    state = {"orderStatus": _STATUS.get(order.status, "Cancelled"), "cancelType": by, "rejectReason": reason}
+    return (
+        _UNSET
+        | ids
+        | kind
+        | mode
+        | made
+        | state
+        | {
+            "price": _price_of(order),
+            "qty": trim(i.qty(order.lots)),
+            "avgPrice": trim(i.average(order.worth, order.executed_lots)) if order.executed_lots else "",
+            "leavesQty": trim(i.qty(leaves)),
+            "leavesValue": money(i.notional(order.tick, leaves)),
+            "cumExecQty": trim(i.qty(order.executed_lots)),
+            "cumExecValue": money(i.money(order.worth)),
+            "cumExecFee": money(order.fees),
+            "cumFeeDetail": {i.margin_asset: money(order.fees)} if order.executed_lots else {},
+            "closedPnl": money(order.realized),
+            "lastPriceOnCreated": trim(i.price(last_tick)) if last_tick else "",
+            "createdTime": str(order.created_ms),
+            "updatedTime": str(order.updated_ms),
+        }
+    )
+
+
+def _price_of(order: Order) -> str:
+    return trim(order.asked.echo.get("price") or order.instrument.price(order.tick))
+
+
+def _maker_of(order: Order) -> str:
+    return "CreateByUser" if order.asked.echo else "CreateByClosing"
 
 
 def order_query(exchange: Exchange, order: Order) -> dict[str, Any]:
@@ -138,40 +165,41 @@ def order_query(exchange: Exchange, order: Order) -> dict[str, Any]:
 def execution_row(exchange: Exchange, trade: Trade, leaves_lots: int = 0) -> dict[str, Any]:
     """An execution as queries have it; the stream adds its category."""
     order, i = trade.order, trade.order.instrument
-    feed = exchange.feeds[i.number]
-    closes = trade.realized != 0
-    return {
-        "symbol": i.symbol,
-        "closedSize": trim(i.qty(trade.lots)) if closes else "0",
-        "execFee": money(trade.fee),
-        "execId": execution_uuid(trade.trade_id, order.order_id),
-        "execPrice": trim(i.price(trade.tick)),
-        "execQty": trim(i.qty(trade.lots)),
-        "execType": "Trade",
-        "execValue": money(trade.money),
-        "feeRate": money(i.maker_rate if trade.maker else i.taker_rate),
+    feed, qty = exchange.feeds[i.number], trim(i.qty(trade.lots))
+    rate = i.maker_rate if trade.maker else i.taker_rate
+    ids = {"symbol": i.symbol, "orderId": order_uuid(order.order_id), "orderLinkId": order.asked.client_id}
+    kind = {"side": _SIDE[order.side], "orderType": _KIND[order.kind], "stopOrderType": "UNKNOWN"}
+    plain = {
         "tradeIv": "",
         "markIv": "",
-        "markPrice": trim(i.price(feed.mark_tick())),
         "indexPrice": "",
-        "leavesQty": trim(i.qty(leaves_lots)),
-        "orderId": order_uuid(order.order_id),
-        "orderLinkId": order.asked.client_id,
-        "orderPrice": trim(order.asked.echo.get("price") or i.price(order.tick)),
-        "orderQty": trim(i.qty(order.lots)),
-        "orderType": _KIND[order.kind],
-        "stopOrderType": "UNKNOWN",
-        "side": _SIDE[order.side],
-        "execTime": str(trade.time_ms),
         "isLeverage": "0",
-        "isMaker": trade.maker,
-        "seq": feed.last_id,
         "marketUnit": "",
-        "execPnl": money(trade.realized),
-        "createType": "CreateByUser" if order.asked.echo else "CreateByClosing",
         "extraFees": [],
-        "feeCurrency": i.margin_asset,
     }
+    done = {"execId": execution_uuid(trade.trade_id, order.order_id), "execType": "Trade", "execQty": qty}
+    fees = {"execFee": money(trade.fee), "feeRate": money(rate), "feeCurrency": i.margin_asset}
+    return (
+        plain
+        | ids
+        | kind
+        | done
+        | fees
+        | {
+            "execPrice": trim(i.price(trade.tick)),
+            "execValue": money(trade.money),
+            "execPnl": money(trade.realized),
+            "execTime": str(trade.time_ms),
+            "closedSize": qty if trade.realized else "0",
+            "leavesQty": trim(i.qty(leaves_lots)),
+            "markPrice": trim(i.price(feed.mark_tick())),
+            "orderPrice": _price_of(order),
+            "orderQty": trim(i.qty(order.lots)),
+            "isMaker": trade.maker,
+            "seq": feed.last_id,
+            "createType": _maker_of(order),
+        }
+    )
 
 
 def _fast(row: dict[str, Any]) -> dict[str, Any]:
@@ -183,27 +211,29 @@ def _fast(row: dict[str, Any]) -> dict[str, Any]:
 def position_row(exchange: Exchange, account: Account, position: Position, price_name: str) -> dict[str, Any]:
     """A position; its average price has one name in queries and another in the stream."""
     i = position.instrument
-    feed = exchange.feeds[i.number]
-    mark = feed.mark_tick()
-    side = (position.lots > 0) - (position.lots < 0)
-    value, fresh = i.money(position.cost), position.updated_ms == 0
-    return _PLAIN | {
-        "positionIdx": position_idx(position.side),
-        "symbol": i.symbol,
-        "side": _SIDE[side],
-        "size": trim(i.qty(abs(position.lots))),
-        price_name: trim(position.entry_price()),
-        "positionValue": money(value) if value else "",
-        "leverage": str(account.leverage),
-        "markPrice": trim(i.price(mark)),
-        "positionIM": money(value // account.leverage),
-        "unrealisedPnl": money(position.profit(mark)),
-        "curRealisedPnl": money(position.realized),
-        "cumRealisedPnl": money(position.realized),
-        "seq": -1 if fresh else feed.last_id,
-        "createdTime": str(position.updated_ms),
-        "updatedTime": str(position.updated_ms),
-    }
+    feed, value = exchange.feeds[i.number], i.money(position.cost)
+    mark, realized = feed.mark_tick(), money(position.realized)
+    side, changed = (position.lots > 0) - (position.lots < 0), str(position.updated_ms)
+    ids = {"positionIdx": position_idx(position.side), "symbol": i.symbol, "side": _SIDE[side]}
+    return (
+        _PLAIN
+        | ids
+        | {
+            "size": trim(i.qty(abs(position.lots))),
+            price_name: trim(position.entry_price()),
+            "positionValue": money(value) if value else "",
+            "leverage": str(account.leverage),
+            "markPrice": trim(i.price(mark)),
+            "positionIM": money(value // account.leverage),
+            "unrealisedPnl": money(position.profit(mark)),
+            "curRealisedPnl": realized,
+            "cumRealisedPnl": realized,
+            # Of one that was never held, it says so.
+            "seq": feed.last_id if position.updated_ms else -1,
+            "createdTime": changed,
+            "updatedTime": changed,
+        }
+    )
 
 
 def wallet_row(exchange: Exchange, account: Account, coins: set[str]) -> dict[str, Any]:
@@ -216,35 +246,26 @@ def wallet_row(exchange: Exchange, account: Account, coins: set[str]) -> dict[st
         in_orders = wallet.reserved // account.leverage
         in_positions = sum(one.instrument.money(one.cost) for one in held) // account.leverage
         total, profit, margin = total + wallet.balance, profit + won, margin + in_orders + in_positions
-        if coins and wallet.asset not in coins:
-            continue
-        rows.append(
-            dict.fromkeys(("locked", "totalPositionMM", "borrowAmount", "accruedInterest", "bonus"), "0")
-            | {
-                "coin": wallet.asset,
-                "walletBalance": money(wallet.balance),
-                "equity": money(wallet.balance + won),
-                "usdValue": money(wallet.balance + won),
-                "totalOrderIM": money(in_orders),
-                "totalPositionIM": money(in_positions),
-                "unrealisedPnl": money(won),
-                "cumRealisedPnl": money(wallet.realized - wallet.fees),
-                "availableToWithdraw": "",
-                "marginCollateral": True,
-                "collateralSwitch": True,
-            }
-        )
-    return {
+        worth = money(wallet.balance + won)
+        row = {
+            "coin": wallet.asset,
+            "walletBalance": money(wallet.balance),
+            "equity": worth,
+            "usdValue": worth,
+        }
+        row |= {"totalOrderIM": money(in_orders), "totalPositionIM": money(in_positions)}
+        row |= {"unrealisedPnl": money(won), "cumRealisedPnl": money(wallet.realized - wallet.fees)}
+        if not coins or wallet.asset in coins:
+            rows.append(_COIN | row)
+    zeros = dict.fromkeys(("accountIMRate", "accountMMRate", "totalMaintenanceMargin"), "0")
+    return zeros | {
         "accountType": "UNIFIED",
-        "accountIMRate": "0",
-        "accountMMRate": "0",
         "totalEquity": money(total + profit),
         "totalWalletBalance": money(total),
         "totalMarginBalance": money(total + profit),
         "totalAvailableBalance": money(total + min(profit, 0) - margin),
         "totalPerpUPL": money(profit),
         "totalInitialMargin": money(margin),
-        "totalMaintenanceMargin": "0",
         "coin": rows,
     }
 
@@ -252,41 +273,24 @@ def wallet_row(exchange: Exchange, account: Account, coins: set[str]) -> dict[st
 def instrument_row(instrument: Instrument) -> dict[str, Any]:
     """An instrument as the list of instruments has it."""
     i, s = instrument, instrument.section
-    return {
-        "symbol": i.symbol,
-        "symbolId": i.number + 1,
-        "contractType": "LinearPerpetual",
-        "status": i.status,
-        "baseCoin": i.base,
-        "quoteCoin": i.quote,
-        "launchTime": str(ONBOARD_MS),
-        "deliveryTime": "0",
-        "deliveryFeeRate": "",
-        "priceScale": str(i.price_digits),
-        "leverageFilter": {"minLeverage": "1", "maxLeverage": "100.00", "leverageStep": "0.01"},
-        "priceFilter": {"minPrice": s.min_price, "maxPrice": s.max_price, "tickSize": s.tick_size},
-        "lotSizeFilter": {
-            "maxOrderQty": s.max_qty,
-            "minOrderQty": s.min_qty,
-            "qtyStep": s.lot_size,
-            "postOnlyMaxOrderQty": s.max_qty,
-            "maxMktOrderQty": s.market_max_qty,
-            "minNotionalValue": s.min_notional,
-        },
-        "unifiedMarginTrade": True,
-        "fundingInterval": 480,
-        "settleCoin": i.margin_asset,
-        "copyTrading": "none",
-        "upperFundingRate": "0.00375",
-        "lowerFundingRate": "-0.00375",
-        "isPreListing": False,
-        "preListingInfo": None,
-        "riskParameters": {
-            "priceLimitRatioX": money(i.multiplier_up - RATE),
-            "priceLimitRatioY": money(2 * (i.multiplier_up - RATE)),
-        },
-        "symbolType": "",
-    }
+    band = i.multiplier_up - RATE
+    lots = {"qtyStep": s.lot_size, "minOrderQty": s.min_qty, "maxOrderQty": s.max_qty}
+    lots |= {"postOnlyMaxOrderQty": s.max_qty, "maxMktOrderQty": s.market_max_qty}
+    coins = {"baseCoin": i.base, "quoteCoin": i.quote, "settleCoin": i.margin_asset}
+    return (
+        _PERPETUAL
+        | coins
+        | {
+            "symbol": i.symbol,
+            "symbolId": i.number + 1,
+            "status": i.status,
+            "priceScale": str(i.price_digits),
+            "leverageFilter": {"minLeverage": "1", "maxLeverage": "100.00", "leverageStep": "0.01"},
+            "priceFilter": {"minPrice": s.min_price, "maxPrice": s.max_price, "tickSize": s.tick_size},
+            "lotSizeFilter": lots | {"minNotionalValue": s.min_notional},
+            "riskParameters": {"priceLimitRatioX": money(band), "priceLimitRatioY": money(2 * band)},
+        }
+    )
 
 
 def _said(topic: str, i: Instrument, seq: int, row: dict[str, Any], now_ms: int) -> Event:

@@ -78,20 +78,9 @@ def recent_trades(exchange: Exchange, _account: None, params: Params) -> Any:
     """The last trades, the newest first."""
     i = named_instrument(exchange, params)
     trades = feed_of(exchange, i).recent[-(whole(params, "limit", 500, 1000) or 500) :]
-    rows = [
-        {
-            "execId": one["i"],
-            "symbol": i.symbol,
-            "price": one["p"],
-            "size": one["v"],
-            "side": one["S"],
-            "time": str(one["T"]),
-            "isBlockTrade": False,
-            "isRPITrade": False,
-            "seq": str(one["seq"]),
-        }
-        for one in reversed(trades)
-    ]
+    names = {"execId": "i", "price": "p", "size": "v", "side": "S", "time": "T", "seq": "seq"}
+    flags = {"symbol": i.symbol, "isBlockTrade": False, "isRPITrade": False}
+    rows = [flags | {name: str(one[key]) for name, key in names.items()} for one in reversed(trades)]
     return {"category": CATEGORY, "list": rows}
 
 
@@ -245,30 +234,19 @@ def fee_rate(exchange: Exchange, _account: Account, params: Params) -> Any:
     """Rates of an instrument, or of all."""
     meant = _meant(exchange, params, needed=False)
     rows = [
-        {
-            "symbol": one.symbol,
-            "baseCoin": "",
-            "makerFeeRate": payloads.money(one.maker_rate),
-            "takerFeeRate": payloads.money(one.taker_rate),
-        }
+        {"symbol": one.symbol, "baseCoin": "", "makerFeeRate": maker, "takerFeeRate": taker}
         for one in exchange.instruments.values()
         if meant(one)
+        for maker, taker in [(payloads.money(one.maker_rate), payloads.money(one.taker_rate))]
     ]
     return {"category": CATEGORY, "list": rows}
 
 
 def account_info(_exchange: Exchange, account: Account, _params: Params) -> Any:
     """Modes."""
-    return {
-        "marginMode": "REGULAR_MARGIN",
-        "updatedTime": str(payloads.ONBOARD_MS),
-        "unifiedMarginStatus": 5,
-        "dcpStatus": "ON" if account.switch_s else "OFF",
-        "timeWindow": account.switch_s or 10,
-        "smpGroup": 0,
-        "isMasterTrader": False,
-        "spotHedgingStatus": "OFF",
-    }
+    switch = {"dcpStatus": "ON" if account.switch_s else "OFF", "timeWindow": account.switch_s or 10}
+    modes = {"marginMode": "REGULAR_MARGIN", "unifiedMarginStatus": 5, "spotHedgingStatus": "OFF"}
+    return modes | switch | {"smpGroup": 0, "isMasterTrader": False, "updatedTime": str(payloads.ONBOARD_MS)}
 
 
 def dcp_info(_exchange: Exchange, account: Account, _params: Params) -> Any:
@@ -279,16 +257,13 @@ def dcp_info(_exchange: Exchange, account: Account, _params: Params) -> Any:
 
 def key_info(_exchange: Exchange, account: Account, _params: Params) -> Any:
     """What the key may do."""
-    return {
-        "id": str(account.number + 1),
-        "note": account.name,
-        "apiKey": account.api_key,
+    number, may = account.number + 1, {"ContractTrade": ["Order", "Position"], "Wallet": []}
+    key = {"id": str(number), "userID": number, "note": account.name, "apiKey": account.api_key, "uta": 1}
+    return key | {
         "readOnly": 0,
-        "permissions": {"ContractTrade": ["Order", "Position"], "Wallet": []},
+        "permissions": may,
         "ips": ["*"],
         "type": 1,
-        "uta": 1,
-        "userID": account.number + 1,
         "expiredAt": "",
         "createdAt": "",
     }
