@@ -148,7 +148,8 @@ async def test_a_book_that_restarts_begins_with_a_snapshot_whose_number_is_1():
     ):
         stream = await client.public(BOOK)
         await stream.next()
-        exchange.restart_feeds("BTCUSDT")
+        async with client.session.post(exchange.control_url + "/restart?symbol=BTCUSDT") as reply:
+            assert reply.status == 200
         said = await stream.next()
         assert (said["type"], said["data"]["u"]) == ("snapshot", 1)
         exchange.move_to(at(100))
@@ -198,6 +199,9 @@ async def test_an_account_hears_nothing_before_it_has_said_who_it_is():
         for wrong in (client.auth(key="nobody"), client.auth(secret="x"), client.auth(in_ms=0)):
             assert not (await stream.ask(**wrong))["success"]
         assert (await stream.ask(**client.auth()))["success"]
+        for unknown in ("orders", "wallet.linear", "dcp.linear", "order.spot", "publicTrade.BTCUSDT"):
+            said = await stream.ask(op="subscribe", args=[unknown])
+            assert said["ret_msg"] == f"error:handler not found,topic:{unknown}"
         # A topic of all categories and that of a single one exclude each other.
         assert not (await stream.ask(op="subscribe", args=["order", "order.linear"]))["success"]
         assert (await stream.ask(op="subscribe", args=["order.linear"], req_id="x"))["req_id"] == "x"

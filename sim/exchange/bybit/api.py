@@ -174,7 +174,6 @@ def _switch_mode(_exchange: Exchange, account: Account, params: Params) -> Any:
     if account.open_orders:
         raise refusal(110028, "You have existing open orders, so the position mode cannot be switched.")
     account.hedge = wanted
-    account.positions.clear()
     return {}
 
 
@@ -256,11 +255,11 @@ def limit_headers(
     exchange: Exchange, account: Account | None, route: Route, error: Error | None
 ) -> dict[str, str]:
     """What a reply says of the limit; one that is refused for it says when to come again."""
-    limit = limit_of(exchange, route)
-    if account is None or not limit:
+    limit, is_over = limit_of(exchange, route), error is not None and error.code == 10006
+    if account is None or not (limit or is_over):
         return {}
     left = exchange.limits.allowance(account.api_key, route.family, SECOND_MS, limit)
-    if error is not None and error.code == 10006:
+    if is_over:
         left = Allowance(limit, 0, (exchange.clock.server_ms() // SECOND_MS + 1) * SECOND_MS)
     names = ("X-Bapi-Limit", "X-Bapi-Limit-Status", "X-Bapi-Limit-Reset-Timestamp")
     return {name: str(value) for name, value in zip(names, left, strict=True)}

@@ -21,7 +21,9 @@ from sim.exchange.streams import Listener
 
 TOPICS_MAX: Final = 21_000
 """Characters of all topics of a connection."""
-_USER: Final = re.compile(r"(order|execution|execution\.fast|position|wallet|greeks|dcp)(\.linear|\.future)?")
+_USER: Final = re.compile(
+    r"(order|execution|execution\.fast|position)(?:\.linear)?|(wallet|greeks|dcp\.future|dcp\.spot|dcp\.option)"
+)
 _SWITCH: Final = "dcp.future"
 _ACTIVE: Final = re.compile(r"([0-9]{1,3})(s|m)")
 _OPS: Final = ("subscribe", "unsubscribe")
@@ -144,7 +146,7 @@ class Client:
             if found is None or not (self._is_private or found[2] in self._exchange.instruments):
                 return f"error:handler not found,topic:{topic}"
             # A topic of all categories and that of a single one exclude each other.
-            name = found[1] if self._is_private else topic
+            name = found[1] or found[2] if self._is_private else topic
             if topic in self._topics or name in seen:
                 return f"error:already subscribed,topic:{topic}"
             seen.add(name)
@@ -164,9 +166,10 @@ class Client:
         found = _USER.fullmatch(topic)
         if found is None or self._account is None or exchange.chaos.strikes("silent_subscription"):
             return
-        was, becomes = f'"topic":"{found[1]}"'.encode(), f'"topic":"{topic}"'.encode()
+        kind = found[1] or found[2]
+        was, becomes = f'"topic":"{kind}"'.encode(), f'"topic":"{topic}"'.encode()
         listener.wrap = lambda _key, body: body.replace(was, becomes, 1)
-        exchange.users.listen(self._account.user_key, listener, frozenset((found[1],)))
+        exchange.users.listen(self._account.user_key, listener, frozenset((kind,)))
 
     def _unsubscribe(self, listener: Listener) -> None:
         self._exchange.streams.drop(listener)
