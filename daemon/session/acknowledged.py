@@ -82,7 +82,7 @@ class Acknowledged:
         self._by_order.setdefault(_name(command), []).append(waiting)
 
     def answered(self, outcome: Outcome, now_ns: int) -> Outcome | None:
-        """An answer, or that there is none. Returns the outcome that it is; None if it is none, or comes late."""
+        """An answer, or the lack of one. Returns the command's outcome; None for a receipt, and for what comes late."""
         waiting = self._waiting.get(outcome.request)
         if outcome.kind != RECEIVED:
             if waiting is not None:

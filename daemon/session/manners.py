@@ -19,7 +19,7 @@ exchange's facts to `daemon.session.acknowledged`, and no further."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """A connection that is kept alive by the client, with messages of the exchange's own.
+    """A connection that is kept alive by the client, with messages that the exchange defines.
 
     Attributes:
         message: The ping, given its number; a text or JSON.

@@ -106,7 +106,7 @@ class Trading:
         offset: Of the exchange's clock, which the market side shares.
         is_healthy: While it says False, the exchange's countdown is not refreshed, and cancels our orders.
         manners: How the exchange behaves.
-        switch: A dead-man switch of the account's own, in place of countdowns.
+        switch: A dead-man switch of the whole account, in place of countdowns.
     """
 
     def __init__(

@@ -106,7 +106,7 @@ def test_keys_of_three_parts_come_as_those_of_two_and_none_may_be_missing(path, 
     with pytest.raises(ConfigError) as failure:
         load_connector(path, ThreeParts, "three", {})
     assert SECRET not in str(failure.value)
-    # Where there is no third part, one that is in the environment is none of ours.
+    # Where there is no third part, the environment's is not taken.
     path.write_text(f'api_key = "{KEY}"\nsecret = "{SECRET}"\n')
     assert not read(path, HFTD_PASSPHRASE="third-77")[1].passphrase
 

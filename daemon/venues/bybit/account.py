@@ -114,7 +114,7 @@ def is_hedge_mode(items: list[msgspec.Raw]) -> bool:
 
 
 def position_of(item: msgspec.Raw, steps: Mapping[str, Steps], sent_ms: int = 0) -> Holding | None:
-    """A position; None for what is none: the empty sides of hedge mode, or nothing of a symbol that is not known.
+    """A position; None for what is left out: the empty sides of hedge mode, nothing of a symbol that is not known.
 
     Raises:
         OddItemError: It can't be taken over.

@@ -191,7 +191,7 @@ def ms_of(text: str) -> int:
     """A time in Unix milliseconds, from its text.
 
     Raises:
-        NumberError: It is none.
+        NumberError: It is not a time.
     """
     if not text:
         return 0

@@ -233,7 +233,7 @@ class Queries:
         raise WireError(f"cancel-all: orders were open in {symbol} after {CANCEL_ROUNDS} rounds")
 
     async def countdown(self, symbol: str, ms: int) -> None:
-        """There is none by symbol."""
+        """Not offered: the switch is the account's, see `put_switch`."""
         del symbol, ms
         raise NotSentError("the exchange has no dead-man switch by symbol")
 
