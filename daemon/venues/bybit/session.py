@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import aiohttp
+import msgspec
 
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.limiter import Limiter
@@ -94,6 +95,12 @@ def trading_of(
     access = Login(LoginFacts(window_s > 0), venue.user_url(), signer, offset.corrected_ms)
     switch = None
     if window_s:
+        # The switch fires when nothing comes from here for the window, and two of three pings may be late.
+        heartbeat = msgspec.structs.replace(
+            heartbeat,
+            every_s=min(heartbeat.every_s, window_s / 3),
+            pong_s=min(heartbeat.pong_s, window_s / 3),
+        )
         switch = AccountSwitch(
             queries.put_switch,
             window_s,
