@@ -243,6 +243,8 @@ class Account:
         """Under which its user events go out now; empty: nobody can hear them."""
         self.countdowns: dict[str, int] = {}
         """When a dead-man switch cancels the orders in a symbol, or, of "", all of them."""
+        self.is_watched = False
+        """Whether a connection has ever asked to be watched by the account's dead-man switch."""
         self.switch_s = 0
         """How long those of its connections that a dead-man switch watches may be silent; 0: there is no switch."""
         self.counters: dict[str, int] = {}

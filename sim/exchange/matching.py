@@ -276,6 +276,7 @@ class Matching:
 
     def sign_of_life(self, account: Account) -> None:
         """A dead-man switch that watches an account's connections (`Account.switch_s`) begins its countdown again."""
+        account.is_watched = True
         if account.switch_s:
             account.countdowns[""] = self.now_ms + 1000 * account.switch_s
 

@@ -137,13 +137,15 @@ def _cancel_all(exchange: Exchange, account: Account, params: Params) -> Any:
 # Settings.
 
 
-def _set_switch(_exchange: Exchange, account: Account, params: Params) -> Any:
+def _set_switch(exchange: Exchange, account: Account, params: Params) -> Any:
     """The dead-man switch; that of other products than derivatives switches nothing here."""
     window_s = whole(params, "timeWindow", 0)
     if not _SWITCH_S[0] <= window_s <= _SWITCH_S[1]:
         raise wrong("timeWindow invalid")
     if params.get("product", "OPTIONS") == "DERIVATIVES":
         account.switch_s = window_s
+        if account.is_watched:
+            exchange.matching.sign_of_life(account)
     return {}
 
 
