@@ -7,6 +7,7 @@ import msgspec
 from yarl import URL
 
 from daemon.connector.config import ConnectorConfig, Positive
+from daemon.connector.urls import check_url
 from hftd.config import quoted
 
 Route = Literal["public", "market", "private"]
@@ -59,7 +60,7 @@ class BinanceConfig(ConnectorConfig, frozen=True):
         ):
             text = getattr(self, key)
             if text or key != "ws_api_url":
-                _check_url(key, text, schemes)
+                check_url(key, text, schemes)
                 self._check_member(key, text)
 
     def _check_member(self, key: str, text: str) -> None:
@@ -102,20 +103,3 @@ class BinanceConfig(ConnectorConfig, frozen=True):
     def orders_url(self) -> str:
         """Where orders go by WebSocket; empty if it is not known for this host."""
         return self.ws_api_url or self.ws_apis.get(URL(self.api_url).host or "", "")
-
-
-def _check_url(key: str, text: str, schemes: tuple[str, ...]) -> None:
-    wanted = " or ".join(f"{scheme}://" for scheme in schemes)
-    try:
-        url = URL(text)
-        port = url.port
-    except ValueError:
-        raise ValueError(f"`{key}` is no URL: {quoted(text)}") from None
-    if url.scheme not in schemes or not url.host or port is None:
-        raise ValueError(f"`{key}` must begin with {wanted} and name a host, is {quoted(text)}")
-    if url.scheme in ("ws", "http") and url.host not in ("localhost", "127.0.0.1", "::1"):
-        raise ValueError(
-            f"`{key}` must be encrypted ({schemes[0]}://) unless it is this machine, is {quoted(text)}"
-        )
-    if url.user or url.password:
-        raise ValueError(f"`{key}` must not hold a user or password")
