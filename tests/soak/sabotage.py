@@ -8,9 +8,7 @@ from daemon.orders.journal import Row, Traded
 from daemon.orders.machine import Order
 from daemon.orders.messages import CONFIRMED, Command, Execution, Outcome, Place, Report, Withdraw
 from daemon.session.catalog import steps_of
-from daemon.venues.binance.instruments import read_exchange_info
 from hftd.constants import CANCELED
-from sim.exchange.binancefutures.api import exchange_info
 from tests.soak.trader import DyingJournal, Trader
 
 
@@ -140,8 +138,7 @@ class WritesInNewSteps(Trader):
     """When the exchange's steps change, requests are written in the new ones, and orders are kept in the old."""
 
     def _describe(self) -> None:
-        info = exchange_info(self.exchange.core, None, {})  # type: ignore[arg-type]
-        self.steps.update(steps_of(read_exchange_info(msgspec.json.encode(info)).instruments))
+        self.steps.update(steps_of(self._info().instruments))
 
 
 class CountsSelfTradesOnce(Trader):
