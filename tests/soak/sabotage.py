@@ -47,6 +47,21 @@ class CountsTwice(Trader):
             super()._on_report(msgspec.structs.replace(report, execution=again))
 
 
+class PaysAUnitMore(Trader):
+    """One fee is taken for one unit of the coin's last digit more."""
+
+    paid = False
+
+    def _on_report(self, report: Report) -> None:
+        one = report.execution
+        if one is not None and one.fee and not type(self).paid and report.client_id.startswith("soak:"):
+            type(self).paid = True
+            report = msgspec.structs.replace(
+                report, execution=msgspec.structs.replace(one, fee=one.fee + 1e-8)
+            )
+        super()._on_report(report)
+
+
 class ForgetsAnOrder(Trader):
     """A finished order is no more known."""
 
@@ -164,6 +179,7 @@ __all__ = [
     "ForgetsAnOrder",
     "LeavesAnOrder",
     "LosesAFill",
+    "PaysAUnitMore",
     "SendsOtherPrices",
     "SkipsRecords",
     "TellsNoBot",
