@@ -139,9 +139,13 @@ _DELIVERED = "BTCUSD_240927"
 COINM = SoakProduct(
     name="binancecoinm",
     local=BinanceCoinm,
-    # Errors that both products have come by either's numbers.
+    # Errors that both products have come by either's numbers, and what is said of positions in halted contracts is not
+    # documented.
     server=lambda seed, offset_ms: CoinmServer(
-        speed=0.0, clock_offset_ms=offset_ms, numbers="own" if seed % 3 else "sister"
+        speed=0.0,
+        clock_offset_ms=offset_ms,
+        numbers="own" if seed % 3 else "sister",
+        hides="all" if seed // 2 % 2 == 0 else "unnamed",
     ),
     product=coinm.COINM,
     rest=coinm.REST,

@@ -398,7 +398,7 @@ class Trader:
             holdings = await self.queries.holdings()
             executions: list[Execution] = []
             ledgers = self.manager.store.ledgers
-            first = {one.symbol for one in holdings if not ledgers[one.symbol].has_holding}
+            first = {one.symbol for one in holdings if one.is_told and not ledgers[one.symbol].has_holding}
             for symbol in sorted({*self.manager.symbols(), *first}):
                 since_ns = self.manager.executions_since_ns(symbol)
                 executions += await self.queries.executions(symbol, since_ns, self.manager.is_counted)
