@@ -245,7 +245,8 @@ class Reconciler:
     def _symbols(self, holdings: Sequence[Holding]) -> tuple[list[str], list[str]]:
         """The symbols whose fills must be known before the account is, and others; most urgent first."""
         store = self._orders.store
-        positions = {one.symbol: one.qty_lots for one in holdings}
+        positions = {one.symbol: one.qty_lots for one in holdings if one.is_told}
+        untold = {one.symbol for one in holdings if not one.is_told}
         incomplete = {store.orders[client_id].symbol for client_id in store.gaps}
         trading = {order.symbol for order in store.alive.values()}
         must: list[str] = []
@@ -257,7 +258,9 @@ class Reconciler:
             ledger = store.ledgers.get(symbol)
             if ledger is None:
                 quiet.append(symbol)
-            elif symbol in incomplete or positions.get(symbol, 0) != ledger.account_lots:
+            elif symbol in incomplete or (
+                symbol not in untold and positions.get(symbol, 0) != ledger.account_lots
+            ):
                 must.append(symbol)
             elif symbol in trading or (
                 ledger.counted_ns and ledger.counted_ns >= self._asked_ns.get(symbol, 0)

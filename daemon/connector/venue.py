@@ -122,7 +122,7 @@ class Session(Protocol):
         ...
 
     async def holdings(self) -> Sequence[Holding]:
-        """All positions."""
+        """All positions; a symbol that is not among them is flat."""
         ...
 
     async def run(self) -> None:

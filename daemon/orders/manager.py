@@ -280,7 +280,7 @@ class OrderManager:
         Args:
             open_orders: All open orders of the account.
             executions: Of all `symbols()` in which something can have changed, since `executions_since_ns`.
-            holdings: Of all instruments with a position.
+            holdings: Of all instruments with a position, or whose position is not told; all others are flat.
             asked_ns: When the first of these was asked for, on our clock.
             now_ns: Now.
             unasked: Instruments whose executions could not be fetched: nothing of them is concluded.

@@ -220,9 +220,14 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Holding(msgspec.Struct, frozen=True, array_like=True):
-    """The account's position in an instrument, as the exchange says it; `qty_lots` is negative when short."""
+    """The account's position in an instrument, as the exchange says it; `qty_lots` is negative when short.
+
+    Attributes:
+        is_told: False: it says nothing of the instrument, not even that there is no position; the rest means nothing.
+    """
 
     symbol: str
     qty_lots: int
     entry_price: float
     exch_ns: int
+    is_told: bool = True

@@ -387,7 +387,7 @@ class Reconciler:
     def _compare_all(
         self, holdings: Sequence[Holding], unknown: set[str], asked_ns: int, now_ns: int
     ) -> list[Difference]:
-        """Positions; an instrument that is not among them is flat."""
+        """Positions; an instrument that is not among them is flat, and one that is not told of whatever it was."""
         found = {holding.symbol: holding for holding in holdings}
         differences: list[Difference] = []
         gaps = unknown | {self._store.orders[client_id].symbol for client_id in self._store.gaps}
@@ -395,6 +395,8 @@ class Reconciler:
             holding = found.get(symbol)
             if ledger.counted_ns >= asked_ns or symbol in gaps:
                 # An execution came meanwhile, or is to come.
+                continue
+            if holding is not None and not holding.is_told:
                 continue
             if holding is None and not ledger.has_holding and ledger.account_lots == 0:
                 ledger.has_holding = True

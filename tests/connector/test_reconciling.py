@@ -62,7 +62,9 @@ class World:
         return []
 
     async def holdings(self):
-        return [Holding(symbol, lots, 0.0, 0) for symbol, lots in self.held.items()]
+        return [
+            Holding(symbol, lots or 0, 0.0, 0, is_told=lots is not None) for symbol, lots in self.held.items()
+        ]
 
     async def executions(self, symbol, since_ns, _is_counted):
         self.asked.append((symbol, since_ns))
@@ -192,6 +194,17 @@ async def test_symbols_whose_position_differs_are_asked_about_first_and_what_mus
     assert {symbol for symbol, _ in world.asked} >= set(symbols[100:200])
     # Though they differ for ever.
     assert len(world.asked) <= 80 * 4
+
+
+async def test_a_symbol_whose_position_is_not_told_is_no_more_urgent_than_others(world_of):
+    symbols = [f"S{k:03}" for k in range(300)]
+    world = world_of(symbols, held=[(one, None) for one in symbols[100:200]])
+    for one in symbols[100:200]:
+        world.ledgers[one].account_lots = 5
+        world.ledgers[one].has_holding = False
+    await world.reconciler._try()
+    assert len(world.asked) == QUIET_MAX
+    assert world.given == [frozenset()]
 
 
 async def test_one_symbol_that_can_not_be_asked_about_does_not_hold_up_the_others(world_of):

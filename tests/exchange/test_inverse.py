@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sim.exchange.accounts import Account, NewOrder, Order, Position, Trade
 from sim.exchange.config import AccountSection, SymbolSection
 from sim.exchange.instruments import ALL_ORDERS, Instrument
-from tests.exchange.client import KEY, SECRET, at, config, market, running
+from tests.exchange.client import KEY, SECRET, at, coinm, config, market, running
 
 MONEY = 10**8
 SECTION = SymbolSection(
@@ -161,3 +161,16 @@ async def test_an_account_of_coins_is_told_in_coins():
         assert (position["entryPrice"], position["marginAsset"]) == ("999.00000000", "BTC")
         (balance,) = await client.good("GET", "v3/balance")
         assert (balance["asset"], balance["balance"]) == ("BTC", "1.00002002")
+
+
+@pytest.mark.parametrize(("hides", "by_asset"), [("unnamed", ["0"]), ("all", [])])
+async def test_positions_in_contracts_that_do_not_trade_are_told_to_who_names_their_coin(
+    hides: str, by_asset: list[str]
+):
+    async with running(coinm(hides=hides)) as (exchange, client):
+        assert len(await client.good("GET", "v1/positionRisk")) == 1
+        exchange.core.change(client.symbol, {"status": "TRADING_HALT"})
+        assert await client.good("GET", "v1/positionRisk") == []
+        found = await client.good("GET", "v1/positionRisk", marginAsset="BTC")
+        assert [one["positionAmt"] for one in found] == by_asset
+        assert await client.good("GET", "v1/positionRisk", marginAsset="ETH") == []

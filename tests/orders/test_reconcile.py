@@ -264,6 +264,22 @@ def test_a_position_that_differs_is_published_when_it_stays_so(world):
     assert world.reconcile().is_settled
 
 
+def test_a_position_that_the_exchange_says_nothing_of_stays_what_it_was(world):
+    place(world, lots=4)
+    world.reconcile()
+    world.exchange.fill(world.exchange.open_orders()[0], 4)
+    world.flush()
+    untold = Holding(SYMBOL, 0, 0.0, 0, is_told=False)
+    for _ in range(3):
+        world.advance(10 * SECOND)
+        result = world.manager.reconcile([], [], [untold], world.now_ns - 1, world.now_ns)
+        assert result.differences == ()
+        assert result.is_settled
+    ledger = world.manager.store.ledgers[SYMBOL]
+    assert ledger.books["a"].position_lots == ledger.account_lots == 4
+    assert world.manager.counters.forced_closes == 0
+
+
 def test_a_position_that_was_there_before_is_no_difference(world):
     world.exchange.position_lots = 9
     world.manager.on_holding(Holding(SYMBOL, 9, 100.0, BEGIN_NS), world.now_ns)

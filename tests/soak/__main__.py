@@ -1,6 +1,7 @@
 """The chaos soak on demand.
 
 python -m tests.soak --seeds 1000 --from 1              in virtual time, all processors
+python -m tests.soak --venue binancecoinm              another exchange, in virtual time
 python -m tests.soak --level real --seeds 20            with real processes and kill -9
 python -m tests.soak --from 42 --seeds 1                a seed that failed, again
 python -m tests.soak --only steps --only kills           no other mishaps than these
@@ -18,6 +19,7 @@ import structlog
 
 from tests.soak.fast import ACTIVE_S, Result
 from tests.soak.many import run_seeds
+from tests.soak.products import PRODUCTS, USDM
 from tests.soak.real import MISHAPS, SOME, USUAL, run_real
 from tests.soak.weather import FAST
 
@@ -49,6 +51,7 @@ def main() -> int:
     """Run seeds; 1 if one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--level", choices=("fast", "real"), default="fast")
+    parser.add_argument("--venue", choices=tuple(PRODUCTS), default=USDM.name, help="fast: the exchange")
     parser.add_argument("--seeds", type=int, default=200, help="how many")
     parser.add_argument("--from", type=int, default=1, dest="first", help="the first one")
     parser.add_argument(
@@ -68,6 +71,8 @@ def main() -> int:
     )
     parser.add_argument("--long", action="store_true", help="say something of good seeds too")
     given = parser.parse_args()
+    if given.level == "real" and given.venue != USDM.name:
+        parser.error(f"--level real is for {USDM.name} alone")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     seeds = range(given.first, given.first + given.seeds)
     begin = time.perf_counter()
@@ -79,7 +84,10 @@ def main() -> int:
         failed = []
         messages = 0
         for done, result in enumerate(
-            run_seeds(seeds, given.jobs or os.cpu_count() or 1, given.seconds, tuple(given.only)), 1
+            run_seeds(
+                seeds, given.jobs or os.cpu_count() or 1, given.seconds, tuple(given.only), given.venue
+            ),
+            1,
         ):
             _show(result, "fast", given.long)
             messages += result.messages

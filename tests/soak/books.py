@@ -20,6 +20,7 @@ from daemon.orders.messages import SET_ASIDE
 from daemon.orders.store import REMEMBER_NS
 from hftd.constants import CANCELED, EXPIRED, FILLED, NEW, PARTIALLY_FILLED, REJECTED
 from sim.exchange.binance.orders import FORCED
+from sim.exchange.binancecoinm.venue import BinanceCoinm
 
 MONEY = 1e8
 STATES = {
@@ -31,7 +32,9 @@ STATES = {
     "EXPIRED_IN_MATCH": EXPIRED,
     "REJECTED": REJECTED,
 }
-_FORCED_IDS = tuple(one.client_id.partition("{")[0] for one in FORCED.values())
+_FORCED_IDS = tuple(
+    one.client_id.partition("{")[0] for one in (*FORCED.values(), *BinanceCoinm.forced.values())
+)
 
 
 class Step(NamedTuple):
@@ -51,6 +54,16 @@ class Asked(NamedTuple):
     qty: Decimal
 
 
+class Tolerance(NamedTuple):
+    """How near sums of money must come, in the asset in which they are settled."""
+
+    fee: float = 1e-6
+    balance: float = 1e-4
+
+
+LINEAR = Tolerance()
+
+
 @dataclass
 class Totals:
     """What a bot has traded in an instrument."""
@@ -60,6 +73,7 @@ class Totals:
     trades: int = 0
     fee: float = 0.0
     balance: float = 0.0
+    value: float = 0.0
 
 
 @dataclass
@@ -70,6 +84,8 @@ class Truth:
         raw: `Account.truth()`, or what the control page's `/truth` says.
         prefix: Of the orders that are ours.
         bots: Their names.
+        inverse: By instrument, of those that are settled in their base: how much of the quote a contract is.
+        tolerance: Of money.
 
     Attributes:
         rounded: By instrument, how far finished orders may be rounded, if steps changed.
@@ -87,6 +103,8 @@ class Truth:
     others: dict[str, Decimal] = field(default_factory=dict)
     rounded: dict[str, Decimal] = field(default_factory=dict)
     forced: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    inverse: Mapping[str, Decimal] = field(default_factory=dict)
+    tolerance: Tolerance = LINEAR
 
     def __post_init__(self) -> None:
         names = {bot_hash(name): name for name in self.bots}
@@ -116,7 +134,9 @@ class Truth:
             total.volume += abs(qty)
             total.trades += 1
             total.fee += trade["fee"] / MONEY
-            total.balance -= trade["side"] * trade["money"] / MONEY
+            money = self._money(trade)
+            total.balance -= trade["side"] * money
+            total.value += money
         for one in self.raw["positions"]:
             self.positions[one["symbol"]] = self.positions.get(one["symbol"], Decimal(0)) + Decimal(
                 one["qty"]
@@ -131,6 +151,15 @@ class Truth:
             one["order_id"] for one in self.raw["orders"] if one["status"] in ("NEW", "PARTIALLY_FILLED")
         }
         assert listed == set(self.raw["open_orders"])
+
+    def _money(self, trade: Mapping[str, Any]) -> float:
+        """What a trade is worth: of an inverse contract without the exchange's rounding, which must be to a unit."""
+        size = self.inverse.get(trade["symbol"])
+        if size is None:
+            return trade["money"] / MONEY
+        worth = size * Decimal(trade["qty"]) / Decimal(trade["price"])
+        assert abs(worth * int(MONEY) - trade["money"]) <= Decimal("0.5"), trade
+        return float(worth)
 
     def _read(self, client_id: str) -> Any:
         return ClientIds(self.prefix, 0).read(client_id)
@@ -274,6 +303,7 @@ def compare_book(
     true: Totals,
     forced: tuple[Decimal, Decimal] | None,
     booked: Decimal | None = None,
+    tolerance: Tolerance = LINEAR,
 ) -> None:
     """A bot's position and money.
 
@@ -285,6 +315,7 @@ def compare_book(
         true: By the bot's own trades.
         forced: How much the exchange sold and bought of its own accord, None if it did not.
         booked: What of that the journal says was the bot's.
+        tolerance: Of money.
     """
     position = book.position_lots * step.lot
     if forced is not None:
@@ -298,8 +329,9 @@ def compare_book(
     faults.expect(f"{name} position", position, true.qty)
     faults.expect(f"{name} trades", book.num_trades, true.trades)
     faults.expect(f"{name} volume", book.volume_lots * step.lot, true.volume)
-    faults.near(f"{name} fee", book.fee, true.fee, 1e-6)
-    faults.near(f"{name} balance", book.balance, true.balance, 1e-4)
+    faults.near(f"{name} fee", book.fee, true.fee, tolerance.fee)
+    faults.near(f"{name} balance", book.balance, true.balance, tolerance.balance)
+    faults.near(f"{name} value", book.trading_value, true.value, tolerance.balance)
 
 
 def long_finished(path: Path, now_ns: int) -> set[str]:
@@ -341,6 +373,7 @@ def compare_manager(
                 steps[symbol],
                 truth.total(name, symbol),
                 truth.forced.get(symbol),
+                tolerance=truth.tolerance,
             )
     for name in truth.bots:
         counted = [one for one in store.alive.values() if one.bot == name]
@@ -394,6 +427,7 @@ def compare_journal(faults: Faults, truth: Truth, path: Path, now: Mapping[str, 
                 truth.total(name, symbol),
                 truth.forced.get(symbol),
                 booked.get((name, symbol), Decimal(0)),
+                truth.tolerance,
             )
     faults.expect("journal: executions", sorted(trades), sorted(truth.trades))
     for key, (row, step) in trades.items():

@@ -11,7 +11,6 @@ from sim.exchange.refusals import RefusedError
 from tests.orders.world import BotModel, LocalOrder
 from tests.soak.books import Asked, Step
 from tests.soak.schedule import MS
-from tests.soak.venue import LATER, TRADED
 
 if TYPE_CHECKING:
     from tests.soak.fast import Soak
@@ -38,7 +37,7 @@ class RandomBot:
 
     def forget(self) -> None:
         """What it knew is gone."""
-        self.models = {symbol: BotModel(self.name) for symbol in TRADED}
+        self.models = {symbol: BotModel(self.name) for symbol in self.soak.product.traded}
 
     def ask(self, message: Any) -> None:
         """A request."""
@@ -54,7 +53,9 @@ class RandomBot:
     def attach(self) -> None:
         """A lease, as the bot's library takes it up: what it is told, then inquiries after what it left."""
         soak, trader = self.soak, self.soak.trader
-        steps = {symbol: trader.counts_in[symbol] for symbol in TRADED if symbol in trader.counts_in}
+        steps = {
+            symbol: trader.counts_in[symbol] for symbol in soak.product.traded if symbol in trader.counts_in
+        }
         if self.steps and steps != self.steps:
             # It is written for other steps: somebody has to start it anew.
             self.forget()
@@ -114,7 +115,7 @@ class RandomBot:
     def _submit(self, rng: random.Random, symbol: str, order_id: int) -> None:
         soak, model = self.soak, self.models[symbol]
         side = rng.choice((BUY, SELL))
-        if abs(model.state.position) > 3.0:
+        if abs(model.state.position) > soak.product.position_max:
             side = SELL if model.state.position > 0 else BUY
         bid, ask = self._touch(symbol)
         kind, tif = rng.choice(
@@ -156,7 +157,7 @@ class Stranger:
         soak.schedule.after(int(rng.expovariate(1.0 / (300 * MS))), self.act)
         exchange = soak.exchange
         exchange.go()
-        symbol = rng.choice((*TRADED, LATER))
+        symbol = rng.choice((*soak.product.traded, soak.product.later))
         if symbol not in exchange.core.instruments:
             return
         if self.placed and rng.random() < 0.4:

@@ -34,7 +34,7 @@ from hftd.constants import (
 from hftd.types import event_dtype
 from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import LatencySection
-from sim.exchange.mishaps import STEPS, Rule
+from sim.exchange.mishaps import Rule
 from sim.generate import MarketInstrument, generate_day
 from tests.orders.world import LocalOrder
 from tests.soak.books import (
@@ -47,9 +47,10 @@ from tests.soak.books import (
     long_finished,
 )
 from tests.soak.bots import POLICIES, RandomBot, Stranger
+from tests.soak.products import PRODUCTS, USDM
 from tests.soak.schedule import MS, SECOND, Schedule
 from tests.soak.trader import PREFIX, DyingJournal, Killed, Trader
-from tests.soak.venue import LATER, OTHER, PRICES, SYMBOL, SYMBOLS, TRADED, Exchange
+from tests.soak.venue import Exchange
 from tests.soak.weather import chosen, refusal, weather
 
 MARKETS = 2
@@ -58,24 +59,25 @@ ACTIVE_S = 12
 SETTLE_S = 120
 MARKET_GOES_ON_S = 5
 """When nothing goes wrong any more, the market goes on so long, and then stands still."""
-UPDATES_PER_S = {SYMBOL: 50.0, OTHER: 20.0, LATER: 5.0}
 
 
-@functools.lru_cache(MARKETS)
-def market(number: int, active_s: float = ACTIVE_S) -> dict[str, Any]:
+@functools.lru_cache(MARKETS * len(PRODUCTS))
+def market(venue: str, number: int, active_s: float) -> dict[str, Any]:
     """Rows of lively markets."""
+    product = PRODUCTS[venue]
     instruments = [
         MarketInstrument(
             "soak",
             one.symbol,
             float(one.tick_size),
             float(one.lot_size),
-            PRICES[one.symbol],
-            trades_per_s=UPDATES_PER_S[one.symbol] / 10.0,
-            updates_per_s=UPDATES_PER_S[one.symbol],
-            touch_qty=0.3,
+            product.prices[one.symbol],
+            trades_per_s=product.updates_per_s[one.symbol] / 10.0,
+            updates_per_s=product.updates_per_s[one.symbol],
+            touch_qty=product.touch_qty,
+            trade_qty=product.trade_qty,
         )
-        for one in SYMBOLS
+        for one in product.symbols
     ]
     days = generate_day(1000 + number, instruments, "20240808", active_s + MARKET_GOES_ON_S + 1.0)
     return {symbol: np.ascontiguousarray(rows, event_dtype) for symbol, rows in days.items()}
@@ -91,29 +93,6 @@ KINDS = {
     "forced closes": ("resume",),
 }
 """What a mishap does, now and then; those that are not here come otherwise."""
-GIVEN = {
-    one.symbol: {
-        name: str(getattr(one, name))
-        for name in (
-            "max_orders",
-            "min_notional",
-            "max_qty",
-            "market_max_qty",
-            "multiplier_up",
-            "multiplier_down",
-        )
-    }
-    for one in SYMBOLS
-}
-"""The filters at first."""
-FINEST = {
-    one.symbol: {
-        "tick_size": one.grid_tick or one.tick_size,
-        "lot_size": one.grid_lot or one.lot_size,
-        "min_qty": one.grid_lot or one.lot_size,
-    }
-    for one in SYMBOLS
-}
 
 
 @dataclass
@@ -149,6 +128,7 @@ class Soak:
         seed: Of everything.
         folder: For the journal.
         active_s: How long bots trade and everything goes wrong, in the test's seconds.
+        venue: The exchange, of `products.PRODUCTS`.
         only: The mishaps (of `weather.FAST`) that there are, instead of those of the seed.
         trader_type: The connector; tests put a faulty one here.
         journal_type: Likewise.
@@ -160,11 +140,13 @@ class Soak:
         folder: Path,
         *,
         active_s: float = ACTIVE_S,
+        venue: str = USDM.name,
         only: Collection[str] = (),
         trader_type: type[Trader] = Trader,
         journal_type: type[Journal] = DyingJournal,
     ) -> None:
         self.seed = seed
+        self.product = PRODUCTS[venue]
         self.rng = rng = random.Random(f"soak {seed}")
         self.path = folder / "orders.journal"
         self.is_calm = False
@@ -177,14 +159,20 @@ class Soak:
         self._journal_type = journal_type
         if hasattr(journal_type, "is_calm"):
             journal_type.is_calm = staticmethod(lambda: self.is_calm)
-        rows = market(seed % MARKETS, active_s)
+        rows = market(venue, seed % MARKETS, active_s)
         self.schedule = Schedule(min(int(one["exch_ts"].min()) for one in rows.values()))
         self._end_ns = self.now_ns + int(active_s * SECOND)
         entry = rng.choice(((0.0, 0.0), (0.1, 3.0), (1.0, 40.0)))
         event = rng.choice(((0.0, 0.0), (0.0, 5.0), (0.0, 80.0)))
         latency = LatencySection(entry_ms=entry, reply_ms=rng.choice((entry, event)), event_ms=event)
         self.exchange = Exchange(
-            self.schedule, rows, weather(seed, rng, self.mishaps), latency, rng.choice((0, 0, -700, 450))
+            self.schedule,
+            rows,
+            weather(seed, rng, self.mishaps),
+            latency,
+            self.product,
+            seed,
+            rng.choice((0, 0, -700, 450)),
         )
         self._weather = self.exchange.core.chaos.settings
 
@@ -290,7 +278,7 @@ class Soak:
         )
         if what == "refusals":
             self.chaos["refusals"] += 1
-            self.exchange.core.outages.add(msgspec.convert(refusal(rng), Rule))
+            self.exchange.core.outages.add(msgspec.convert(refusal(rng, self.product.refusals), Rule))
         elif what == "filters":
             self._change_filters()
         elif what == "resume" and not trader.is_dead:
@@ -318,14 +306,12 @@ class Soak:
 
     def _change_filters(self) -> None:
         """An instrument takes fewer, larger or only some orders."""
-        symbol = self.rng.choice(TRADED)
+        symbol = self.rng.choice(self.product.traded)
         changes = self.rng.choice(
             (
                 {"max_orders": str(self.rng.randrange(1, 20))},
-                {"min_notional": "500"},
-                {"max_qty": "0.03", "market_max_qty": "0.02"},
-                {"multiplier_up": "1.0001", "multiplier_down": "0.9999"},
-                GIVEN[symbol],
+                *self.product.narrow,
+                self.product.given[symbol],
             )
         )
         if symbol in self.exchange.core.instruments:
@@ -334,12 +320,12 @@ class Soak:
 
     def _list(self) -> None:
         """An instrument comes, or goes."""
-        venue = self.exchange.core
+        venue, later = self.exchange.core, self.product.later
         self.chaos["listings"] += 1
-        if LATER in venue.instruments:
-            venue.delist(LATER)
+        if later in venue.instruments:
+            venue.delist(later)
         else:
-            venue.list_again(LATER)
+            venue.list_again(later)
 
     def _kill_bot(self, bot: RandomBot) -> None:
         if not bot.is_alive:
@@ -389,10 +375,10 @@ class Soak:
         venue.outages.mend()
         self.schedule.after(MARKET_GOES_ON_S * SECOND, venue.market.end)
         has_odd_steps = bool(self.mishaps & {"steps", "listings"})
-        for symbol in TRADED:
+        for symbol in self.product.traded:
             # What was traded in odd steps is a whole number of the finest.
-            finest = FINEST[symbol] if has_odd_steps else {}
-            venue.change(symbol, GIVEN[symbol] | finest | {"status": "TRADING"})
+            finest = self.product.finest[symbol] if has_odd_steps else {}
+            venue.change(symbol, self.product.given[symbol] | finest | {"status": "TRADING"})
         if not self.trader.is_dead:
             self.guard(lambda: self.trader.manager.resume(self.local_ns))
         if has_odd_steps:
@@ -441,11 +427,15 @@ class Soak:
 
     def _compare(self, result: Result, when: str) -> None:
         faults = Faults()
-        truth = Truth(self.exchange.account.truth(), PREFIX, tuple(self.bots))
-        if "steps" in self.mishaps:
-            truth.rounded = {
-                symbol: 2 * max(STEPS) * Decimal(FINEST[symbol]["lot_size"]) for symbol in TRADED
-            }
+        product = self.product
+        truth = Truth(
+            self.exchange.account.truth(),
+            PREFIX,
+            tuple(self.bots),
+            rounded=product.rounded() if "steps" in self.mishaps else {},
+            inverse=product.inverse,
+            tolerance=product.tolerance,
+        )
         manager = self.trader.manager
         # By the clock that was furthest ahead.
         forgotten = self._forgotten = long_finished(self.path, self.now_ns + self._most_ahead_ns)
@@ -515,8 +505,9 @@ class Soak:
         else:
             faults.expect(f"{name}: position", round(state.position / float(step.lot)) * step.lot, total.qty)
             faults.expect(f"{name}: trades", state.num_trades, total.trades)
-            faults.near(f"{name}: fee", state.fee, total.fee, 1e-6)
-            faults.near(f"{name}: balance", state.balance, total.balance, 1e-4)
+            faults.near(f"{name}: fee", state.fee, total.fee, truth.tolerance.fee)
+            faults.near(f"{name}: balance", state.balance, total.balance, truth.tolerance.balance)
+            faults.near(f"{name}: value", state.trading_value, total.value, truth.tolerance.balance)
         for order_id, local in bot.models[symbol].orders.items():
             self._compare_local(faults, truth, bot, symbol, order_id, local)
 

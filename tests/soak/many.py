@@ -7,20 +7,25 @@ from collections.abc import Iterable, Iterator
 import structlog
 
 from tests.soak.fast import ACTIVE_S, Result, run_seed
+from tests.soak.products import USDM
 
 
-def _run(asked: tuple[int, float, tuple[str, ...]]) -> Result:
+def _run(asked: tuple[int, float, tuple[str, ...], str]) -> Result:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    seed, active_s, only = asked
+    seed, active_s, only, venue = asked
     try:
-        return run_seed(seed, active_s=active_s, only=only)
+        return run_seed(seed, active_s=active_s, only=only, venue=venue)
     except Exception:
         return Result(seed, [traceback.format_exc()])
 
 
 def run_seeds(
-    seeds: Iterable[int], jobs: int, active_s: float = ACTIVE_S, only: tuple[str, ...] = ()
+    seeds: Iterable[int],
+    jobs: int,
+    active_s: float = ACTIVE_S,
+    only: tuple[str, ...] = (),
+    venue: str = USDM.name,
 ) -> Iterator[Result]:
     """Each seed's result, as they come."""
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(_run, [(seed, active_s, only) for seed in seeds])
+        yield from pool.imap_unordered(_run, [(seed, active_s, only, venue) for seed in seeds])

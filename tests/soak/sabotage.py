@@ -8,9 +8,7 @@ from daemon.orders.journal import Row, Traded
 from daemon.orders.machine import Order
 from daemon.orders.messages import CONFIRMED, Command, Execution, Outcome, Place, Report, Withdraw
 from daemon.session.catalog import steps_of
-from daemon.venues.binance.instruments import read_exchange_info
 from hftd.constants import CANCELED
-from sim.exchange.binancefutures.api import exchange_info
 from tests.soak.trader import DyingJournal, Trader
 
 
@@ -47,6 +45,21 @@ class CountsTwice(Trader):
             type(self).doubled = True
             again = msgspec.structs.replace(report.execution, trade_id=f"9{report.execution.trade_id}")
             super()._on_report(msgspec.structs.replace(report, execution=again))
+
+
+class PaysAUnitMore(Trader):
+    """One fee is taken for one unit of the coin's last digit more."""
+
+    paid = False
+
+    def _on_report(self, report: Report) -> None:
+        one = report.execution
+        if one is not None and one.fee and not type(self).paid and report.client_id.startswith("soak:"):
+            type(self).paid = True
+            report = msgspec.structs.replace(
+                report, execution=msgspec.structs.replace(one, fee=one.fee + 1e-8)
+            )
+        super()._on_report(report)
 
 
 class ForgetsAnOrder(Trader):
@@ -140,8 +153,7 @@ class WritesInNewSteps(Trader):
     """When the exchange's steps change, requests are written in the new ones, and orders are kept in the old."""
 
     def _describe(self) -> None:
-        info = exchange_info(self.exchange.core, None, {})  # type: ignore[arg-type]
-        self.steps.update(steps_of(read_exchange_info(msgspec.json.encode(info)).instruments))
+        self.steps.update(steps_of(self._info().instruments))
 
 
 class CountsSelfTradesOnce(Trader):
@@ -167,6 +179,7 @@ __all__ = [
     "ForgetsAnOrder",
     "LeavesAnOrder",
     "LosesAFill",
+    "PaysAUnitMore",
     "SendsOtherPrices",
     "SkipsRecords",
     "TellsNoBot",

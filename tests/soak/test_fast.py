@@ -8,9 +8,10 @@ import structlog
 from tests.soak import sabotage
 from tests.soak.fast import run_seed
 from tests.soak.many import run_seeds
+from tests.soak.products import COINM, USDM
 from tests.soak.weather import ALWAYS, SOME
 
-QUICK = range(1, 5)
+QUICK = [(USDM, 1), (USDM, 2), (USDM, 3), (COINM, 1)]
 ONLY = {
     sabotage.WritesInNewSteps: ("steps",),
     sabotage.CountsSelfTradesOnce: ("self-trades", "by hand"),
@@ -19,7 +20,8 @@ ONLY = {
 SEEDS = {sabotage.LeavesAnOrder: 3}
 """In which it does."""
 MANY = int(os.environ.get("HFTD_SOAK_SEEDS", "120"))
-"""Seeds in the slow test."""
+"""Seeds in the slow test, of all exchanges."""
+SHARES = [(USDM, MANY - MANY // 4), (COINM, MANY // 4)]
 
 
 @pytest.fixture(autouse=True)
@@ -30,16 +32,16 @@ def is_quiet():
     structlog.reset_defaults()
 
 
-def check(result) -> None:
-    again = f"python -m tests.soak --from {result.seed} --seeds 1"
+def check(result, venue=USDM) -> None:
+    again = f"python -m tests.soak --venue {venue.name} --from {result.seed} --seeds 1"
     assert result.is_good, f"seed {result.seed} ({again}):\n" + "\n".join(result.faults)
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", QUICK)
-def test_connector_bots_journal_and_exchange_agree_after_everything_went_wrong(seed):
-    result = run_seed(seed)
-    check(result)
+@pytest.mark.parametrize(("venue", "seed"), QUICK, ids=[f"{one.name}-{seed}" for one, seed in QUICK])
+def test_connector_bots_journal_and_exchange_agree_after_everything_went_wrong(venue, seed):
+    result = run_seed(seed, venue=venue.name)
+    check(result, venue)
     assert result.chaos["connector killed"] > 0
     assert result.chaos["bot killed"] > 0
     assert result.messages > 3_000
@@ -49,11 +51,13 @@ def test_connector_bots_journal_and_exchange_agree_after_everything_went_wrong(s
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_they_agree_for_hundreds_of_seeds():
+@pytest.mark.parametrize(("venue", "seeds"), SHARES, ids=[one.name for one, _ in SHARES])
+def test_they_agree_for_hundreds_of_seeds(venue, seeds):
     faults = []
-    for result in run_seeds(range(1000, 1000 + MANY), os.cpu_count() or 1):
+    for result in run_seeds(range(1000, 1000 + seeds), os.cpu_count() or 1, venue=venue.name):
         faults += [f"seed {result.seed}: {one}" for one in result.faults]
-    assert not faults, "python -m tests.soak --from SEED --seeds 1 repeats one:\n" + "\n".join(faults)
+    again = f"python -m tests.soak --venue {venue.name} --from SEED --seeds 1"
+    assert not faults, f"{again} repeats one:\n" + "\n".join(faults)
 
 
 @pytest.mark.timeout(300)
@@ -95,3 +99,9 @@ def test_a_connector_that_does_one_thing_wrong_is_found_out(wrong, said):
     part = "journal_type" if issubclass(wrong, sabotage.DyingJournal) else "trader_type"
     result = run_seed(SEEDS.get(wrong, 6), only=ONLY.get(wrong, ALWAYS), **{part: sabotage.fresh(wrong)})
     assert any(said in fault for fault in result.faults), result.faults
+
+
+@pytest.mark.timeout(300)
+def test_a_coin_s_last_digit_is_missed():
+    result = run_seed(6, only=ALWAYS, venue=COINM.name, trader_type=sabotage.fresh(sabotage.PaysAUnitMore))
+    assert any("fee" in fault for fault in result.faults), result.faults

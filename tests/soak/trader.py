@@ -25,21 +25,19 @@ from daemon.orders.messages import (
     Place,
     Report,
 )
+from daemon.session.catalog import ExchangeInfo
 from daemon.session.facts import Handlers
 from daemon.session.incoming import Incoming
 from daemon.venues.binance.instruments import read_exchange_info
-from daemon.venues.binance.orders import read_reply
 from daemon.venues.binance.queries import Queries
 from daemon.venues.binance.requests import Requests
 from daemon.venues.binance.signing import HmacSigner
-from daemon.venues.binancefutures.facts import ORDERS, USDM
 from hftd.constants import REASON_DISCONNECTED
 from hftd.errors import HftdError
 from sim.exchange.binance.listen_keys import keys_of
-from sim.exchange.binancefutures.api import exchange_info
 from tests.soak.books import Step, steps_of
 from tests.soak.schedule import MS, SECOND, Pause, Schedule
-from tests.soak.venue import KEY, SECRET, SYMBOL, Exchange, Rest, Wire
+from tests.soak.venue import KEY, SECRET, Exchange, Rest, Wire
 
 PREFIX = "soak"
 REPLY_TIMEOUT_NS = 5 * SECOND
@@ -117,7 +115,7 @@ class Trader:
         )
         self.rest = Rest(exchange, rng, self._latency_ns, lambda: not is_calm(), self._pause)
         self.steps: dict = {}
-        self.queries = Queries(self.rest, self.steps, PREFIX, USDM)  # type: ignore[arg-type]
+        self.queries = Queries(self.rest, self.steps, PREFIX, exchange.product.product)  # type: ignore[arg-type]
         handlers = Handlers(
             self._on_outcome,
             self._on_report,
@@ -135,7 +133,7 @@ class Trader:
         signer = HmacSigner(KEY, SECRET)
         self._requests = Requests(signer, has_session=False)
         self.incoming = Incoming(
-            ORDERS,
+            exchange.product.orders,
             handlers,
             Limiter([]),
             self._offset,
@@ -211,8 +209,12 @@ class Trader:
         self._look()
 
     def _read(self) -> list[Instrument]:
-        info = exchange_info(self.exchange.core, None, {})  # type: ignore[arg-type]
-        return self.queries.catalog.take(read_exchange_info(msgspec.json.encode(info)))
+        return self.queries.catalog.take(self._info())
+
+    def _info(self) -> ExchangeInfo:
+        product = self.exchange.product
+        body = msgspec.json.encode(product.exchange_info(self.exchange.core))
+        return read_exchange_info(body, is_inverse=product.product.is_inverse)
 
     def _describe(self) -> None:
         """As `daemon.connector.service` does it."""
@@ -346,7 +348,7 @@ class Trader:
     def _on_reply(self, data: bytes) -> None:
         if self.is_dead:
             return
-        reply = read_reply(data)
+        reply = self.exchange.product.orders.read_reply(data)
         owed = self._in_flight.pop(reply.id, None)  # type: ignore[arg-type]
         if owed is None:
             self.incoming.on_late(reply)
@@ -396,7 +398,7 @@ class Trader:
             holdings = await self.queries.holdings()
             executions: list[Execution] = []
             ledgers = self.manager.store.ledgers
-            first = {one.symbol for one in holdings if not ledgers[one.symbol].has_holding}
+            first = {one.symbol for one in holdings if one.is_told and not ledgers[one.symbol].has_holding}
             for symbol in sorted({*self.manager.symbols(), *first}):
                 since_ns = self.manager.executions_since_ns(symbol)
                 executions += await self.queries.executions(symbol, since_ns, self.manager.is_counted)
@@ -420,4 +422,4 @@ class Trader:
         return self.is_up and not self._in_flight and not self.manager.courier.in_flight
 
 
-__all__ = ["PREFIX", "SYMBOL", "Killed", "Trader"]
+__all__ = ["PREFIX", "Killed", "Trader"]

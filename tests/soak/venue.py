@@ -1,7 +1,7 @@
 """The local exchange without sockets: its own requests, matching, replies and user events, on a `Schedule`."""
 
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,58 +10,31 @@ import msgspec
 from numpy.typing import NDArray
 
 from daemon.session.errors import ExchangeError, FateUnknownError
-from daemon.venues.binancefutures.facts import REST
 from sim.exchange import core
 from sim.exchange.accounts import Account
 from sim.exchange.auth import Stamp
 from sim.exchange.binance.errors import error_of, refusal
+from sim.exchange.binance.product import product_of
 from sim.exchange.binance.wsapi import Session, WsApi
-from sim.exchange.binancefutures import api
-from sim.exchange.binancefutures.venue import BinanceFutures
 from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import (
     AccountSection,
     ExchangeConfig,
     LatencySection,
     LimitsSection,
-    ServerSection,
-    SymbolSection,
 )
 from sim.exchange.connection import Tasks
 from sim.exchange.mishaps import PAGE, PageError
 from sim.exchange.playback.clock import ExchangeClock
 from sim.exchange.processing import ReplyLostError, perform
-from sim.exchange.refusals import RefusedError
+from sim.exchange.refusals import RefusedError, Why
 from sim.exchange.streams import Listener
+from tests.soak.products import USDM, SoakProduct
 from tests.soak.schedule import MS, SECOND, Schedule
 
 KEY, SECRET = "k" * 64, "s" * 64
-SYMBOL, OTHER, LATER = "BTCUSDT", "ETHUSDT", "XRPUSDT"
-TRADED = (SYMBOL, OTHER)
-"""In which bots trade; in the one that is listed later nobody does but by hand."""
-SYMBOLS = [
-    SymbolSection(
-        symbol=SYMBOL,
-        tick_size="0.1",
-        lot_size="0.001",
-        grid_tick="0.01",
-        grid_lot="0.0001",
-        max_orders=10_000,
-    ),
-    SymbolSection(
-        symbol=OTHER, base="ETH", tick_size="0.01", lot_size="0.001", max_orders=10_000, min_notional="20"
-    ),
-    SymbolSection(
-        symbol=LATER,
-        base="XRP",
-        tick_size="0.001",
-        lot_size="0.1",
-        min_qty="0.1",
-        listed=False,
-        min_notional="5",
-    ),
-]
-PRICES = {SYMBOL: 20_000.0, OTHER: 2_000.0, LATER: 200.0}
+SYMBOL = USDM.traded[0]
+"""Of the soak with processes."""
 TRIES = 3
 _encode = msgspec.json.Encoder().encode
 
@@ -171,6 +144,8 @@ class Exchange:
         rows: The market.
         chaos: How it misbehaves.
         latency: Its own.
+        product: Which one it is.
+        seed: Of what a product leaves open.
         offset_ms: By how much its clock is off.
     """
 
@@ -180,21 +155,24 @@ class Exchange:
         rows: dict[str, NDArray[Any]],
         chaos: ChaosSection,
         latency: LatencySection,
+        product: SoakProduct,
+        seed: int,
         offset_ms: int = 0,
     ) -> None:
         self.schedule = schedule
+        self.product = product
         config = ExchangeConfig(
-            symbols=SYMBOLS,
+            symbols=product.symbols,
             accounts=[
                 AccountSection(name="one", api_key=KEY, secret=SECRET, balance="100000000", leverage=100)
             ],
             limits=LimitsSection(weight_1m=0, ws_api_weight_1m=0, orders_10s=0, orders_1m=0),
-            exchange=ServerSection(speed=0.0, clock_offset_ms=offset_ms),
+            exchange=product.server(seed, offset_ms),
             chaos=chaos,
             latency=latency,
         )
         self.clock = ExchangeClock(0.0, offset_ms=offset_ms, wall=lambda: schedule.now_ns)
-        self.core = core.Exchange(BinanceFutures, config, Path(), [], rows, self.clock)
+        self.core = core.Exchange(product.local, config, Path(), [], rows, self.clock)
         self._api = WsApi(self.core, _Tasks(schedule))
         self.account: Account = self.core.accounts[0]
         self.market_messages = 0
@@ -220,6 +198,11 @@ class Exchange:
         """The market goes on to now."""
         self.clock.move_to(self.schedule.now_ns)
         self.core.pump()
+
+    @property
+    def codes(self) -> Mapping[Why, tuple[int, str, int]]:
+        """The numbers of its errors."""
+        return product_of(self.core).codes
 
     def best(self, symbol: str) -> tuple[Decimal, Decimal]:
         """The best prices."""
@@ -261,12 +244,12 @@ class Exchange:
             RefusedError: It is refused.
             ReplyLostError: There is no answer.
         """
-        now_ms = self.clock.server_ms()
+        now_ms, product = self.clock.server_ms(), self.product.local
         self.go()
         try:
             result = await perform(
                 self.core,
-                api.REST[method, path.removeprefix(BinanceFutures.prefix)],
+                product.rest[method, path.removeprefix(product.prefix)],
                 self.account,
                 params,
                 "local",
@@ -299,7 +282,7 @@ class Rest:
         is_lossy: Callable[[], bool],
         pause: Callable[[int], Coroutine[Any, Any, None]],
     ) -> None:
-        self.facts = REST
+        self.facts = exchange.product.rest
         self._exchange = exchange
         self._rng = rng
         self._latency_ns = latency_ns
@@ -337,7 +320,7 @@ class Rest:
                 if last:
                     raise FateUnknownError(path) from None
             except RefusedError as refused:
-                error = error_of(refused)
+                error = error_of(refused, self._exchange.codes)
                 await self._pause(self._latency_ns())
                 may_help = error.status in (429, 418, 503) or error.code in (-1000, -1001, -1006, -1007)
                 if last or not may_help:

@@ -226,13 +226,16 @@ class Queries:
             for one in read_holdings(await self._rest.ask(path, weight=weight), self._steps, odd)
         }
         if self._product.hides_positions:
-            # All that are trading are listed, flat ones too. Another one may be in delivery, say, and still held: it
-            # must not be taken for flat. What exchangeInfo lists no more has been delivered.
-            known = self.catalog.instruments.values()
-            assets = {one.base for one in known if one.symbol not in found and one.trouble != DELISTED}
+            # All that are trading are listed, flat ones too. Another one may be halted or in delivery, and still held:
+            # it must not be taken for flat. What exchangeInfo lists no more has been delivered.
+            known = [one for one in self.catalog.instruments.values() if one.trouble != DELISTED]
+            assets = {one.base for one in known if one.symbol not in found}
             for asset in sorted(assets):
                 body = await self._rest.ask(path, [("marginAsset", asset)], weight=weight)
                 found.update((one.symbol, one) for one in read_holdings(body, self._steps, odd))
+            # Whether a question by coin tells of all is said nowhere.
+            for one in known:
+                found.setdefault(one.symbol, Holding(one.symbol, 0, 0.0, 0, is_told=False))
         self.set_aside.listed("position", odd)
         return list(found.values())
 

@@ -8,18 +8,21 @@ from sim.exchange.binance.errors import refusal
 from sim.exchange.binance.queries import position_row, profit_of, symbols_of
 from sim.exchange.binancecoinm.payloads import CoinmPayloads
 from sim.exchange.core import Exchange
-from sim.exchange.instruments import ALL_ORDERS
+from sim.exchange.instruments import ALL_ORDERS, NO_ORDERS
 from sim.exchange.processing import NOTHING, SIGNED, Operation, Params
 
 SAYS: Final = CoinmPayloads()
 
 
 def _positions(exchange: Exchange, account: Account, params: Params) -> list[dict[str, Any]]:
-    """Positions in all contracts that trade, flat ones too; without hedging one for each."""
+    """Positions in all contracts of what is named, or in all that trade; flat ones too, one each without hedging."""
+    venue: Any = exchange.venue
+    is_named = params.get("marginAsset") or params.get("pair")
+    takes = NO_ORDERS if is_named and not venue.hides_all else ALL_ORDERS
     found = []
     for symbol in symbols_of(exchange, params):
         instrument = exchange.instruments[symbol]
-        if instrument.takes == ALL_ORDERS and params.get("marginAsset") in (
+        if instrument.takes >= takes and params.get("marginAsset") in (
             None,
             "",
             instrument.margin_asset,

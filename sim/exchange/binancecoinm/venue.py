@@ -37,10 +37,13 @@ class CoinmServer(BinanceServer, frozen=True):
     Attributes:
         unrouted: See `BinanceServer`.
         numbers: Which numbers errors have that both products have: COIN-M's `own`, or those of USD-M (`sister`).
+        hides: Positions in contracts that do not trade are left out where neither an asset nor a pair is named
+            (`unnamed`), or whatever is asked (`all`).
     """
 
     unrouted: Literal["public", "all", "closed"] = "all"
     numbers: Literal["own", "sister"] = "own"
+    hides: Literal["unnamed", "all"] = "unnamed"
 
 
 class CoinmSymbol(SymbolSection, frozen=True):
@@ -139,8 +142,9 @@ class BinanceCoinm(Binance):
 
     def __init__(self, exchange: Any) -> None:
         super().__init__(exchange)
-        own = not isinstance(self.server, CoinmServer) or self.server.numbers == "own"
-        self.codes = _OWN_CODES if own else CODES
+        server = self.server if isinstance(self.server, CoinmServer) else CoinmServer()
+        self.codes = _OWN_CODES if server.numbers == "own" else CODES
+        self.hides_all = server.hides == "all"
 
     def on_status(self, instrument: Instrument, status: str) -> None:
         """The stream is one of both products: something of the other's comes with it, by a name that is not here."""

@@ -190,3 +190,17 @@ async def test_a_position_in_a_contract_that_is_not_listed_as_trading_is_asked_f
         await trading.instruments()
         await trading.holdings()
         assert asked[-1] is None, "it has been delivered"
+
+
+async def test_a_position_in_a_contract_that_neither_answer_lists_is_not_told():
+    venue = CoinM()
+    venue.rest_answers["GET positionRisk"] = lambda request: (
+        [] if "marginAsset" in request.query else [position("BTCUSD_PERP", "-7")]
+    )
+    async with trading_with(venue) as (trading, _core):
+        told = {one.symbol: one.is_told for one in await trading.holdings()}
+        assert told == {"BTCUSD_PERP": True, "ETHUSD_261225": False}
+        venue.info = INFO | {"symbols": [INFO["symbols"][0]]}
+        await trading.instruments()
+        told = {one.symbol: one.is_told for one in await trading.holdings()}
+        assert told == {"BTCUSD_PERP": True}, "what has been delivered is flat"
