@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 SEEDS ?= 1000
 FROM ?= 1
 
-.PHONY: help demo demo-live test test-thorough test-slow test-rest soak soak-real lint format bench clean
+.PHONY: help demo demo-live test coverage test-thorough test-slow test-rest soak soak-real lint format bench clean
 
 help:
 	@echo "make demo       generate a market, replay it to a bot over shared memory, show the result"
 	@echo "make demo-live  trade live on a local exchange, in good and in bad weather; compare all accounts"
 	@echo "make test       run the test suite"
+	@echo "make coverage   the same with line coverage, in the terminal and in build/coverage"
 	@echo "make test-thorough, test-slow, test-rest  the tests that are marked thorough, slow, both"
 	@echo "make soak       the chaos soak in virtual time: SEEDS=1000 FROM=1"
 	@echo "make soak-real  the chaos soak with processes that are killed: SEEDS=20"
@@ -18,14 +19,14 @@ help:
 	@echo "make bench      the benchmarks, beside the reference engine"
 	@echo "make .venv      only make the environment"
 
-# The environment is made again when pyproject.toml changes.
+# The environment is made again when pyproject.toml or constraints.txt changes.
 .venv: $(VENV)/.made
-$(VENV)/.made: pyproject.toml
+$(VENV)/.made: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("hftd needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 " + "$(MAKECMDGOALS)") if sys.version_info < (3, 11) else None'
 	@echo "making the environment in $(VENV), once; downloading takes a minute or more"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . --group dev
 	@touch $@
 
 demo: .venv
@@ -36,11 +37,17 @@ demo-live: .venv
 
 test: .venv
 	$(BIN)/python -m tests.compiled
-	$(BIN)/python -m pytest -m "not slow and not thorough" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not thorough" -n 2 --dist loadfile --hypothesis-profile quick
+
+# Compiled code is not seen by it, and is tested by its results.
+coverage: .venv
+	$(BIN)/python -m tests.compiled
+	$(BIN)/python -m pytest -m "not slow and not thorough" -n 2 --dist loadfile --cov --cov-report=html:build/coverage \
+		--cov-report=term:skip-covered
 
 test-thorough: .venv
 	$(BIN)/python -m tests.compiled --all
-	$(BIN)/python -m pytest -m "thorough and not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "(thorough or hypothesis) and not slow" -n 2 --dist loadfile
 
 test-slow: .venv
 	@# 5 says that no test is marked slow, which is no failure.

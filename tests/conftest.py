@@ -3,7 +3,15 @@ import signal
 import tempfile
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
+
+# The first example may compile for seconds. `make test` takes the quick profile.
+# Other runs draw as many examples as hypothesis does by itself.
+hypothesis.settings.register_profile("quick", max_examples=25, deadline=None)
+if hypothesis.settings.get_current_profile_name() != "quick":
+    hypothesis.settings.register_profile("whole", deadline=None)
+    hypothesis.settings.load_profile("whole")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As shells start what goes to the background; the tests, and the processes that they start, are to be interrupted.

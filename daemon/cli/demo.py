@@ -106,7 +106,10 @@ def _configs(folder: Path, names: tuple[str, str]) -> tuple[Path, Path]:
     """The two configurations in `folder`; the originals are copied there if they are missing."""
     import daemon
 
-    originals = Path(daemon.__file__ or "").resolve().parent.parent / "configs"
+    package = Path(daemon.__file__ or "").resolve().parent
+    # In a wheel they are inside of the package, in a clone beside it.
+    inside = package / "configs"
+    originals = inside if inside.is_dir() else package.parent / "configs"
     for name in names:
         path, original = folder / name, originals / name
         if path.is_file():

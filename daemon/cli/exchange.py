@@ -12,6 +12,9 @@ Examples:
   hftd exchange --venue binancefutures --date 20240808
   hftd exchange --venue binancefutures --generate 7       a market from a seed
   hftd exchange --venue binancefutures --generate 7 --chaos 42
+  hftd exchange --venue bybit --generate 7
+
+Without --config, exchange-VENUE.toml comes before exchange.toml.
 
 It listens on loopback until it is interrupted. The control page shows
 accounts, orders and connections, and has the strings to pull.
@@ -55,7 +58,7 @@ def command(
     if (date is None) == (generate is None):
         raise click.UsageError("Give either --date or --generate.")
     speaks = find_venue(venue)
-    path = find_config(config, "exchange.toml")
+    path = find_config(config, f"exchange-{venue}.toml", "exchange.toml")
     exchange_config = adjusted(
         load(path, speaks.config_type),
         generate=generate,

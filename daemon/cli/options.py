@@ -67,22 +67,22 @@ def config_option(name: str) -> Any:
     )
 
 
-def find_config(given: Path | None, name: str) -> Path:
-    """The configuration that was given, or the default one.
+def find_config(given: Path | None, *names: str) -> Path:
+    """The configuration that was given, or the default one: of several names the first that there is.
 
     Raises:
         ConfigError: None was given and there is none at the default places; the message names them.
     """
     if given is not None:
         return given
-    places = [Path(name), Path("configs") / name]
+    places = [place for name in names for place in (Path(name), Path("configs") / name)]
     for place in places:
         if place.is_file():
             return place
     raise ConfigError(
         f"no configuration was given, and there is no {' or '.join(str(place) for place in places)}",
         where=str(Path.cwd()),
-        hint=f"give one by --config {name}, or go to the folder that has it",
+        hint=f"give one by --config {names[-1]}, or go to the folder that has it",
     )
 
 

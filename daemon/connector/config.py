@@ -4,7 +4,7 @@ A venue adds its own keys by a subclass of `ConnectorConfig` (see docs/new-excha
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -69,10 +69,15 @@ _Config = TypeVar("_Config", bound=ConnectorConfig)
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """The account's key and secret; both empty if market data is all that is wanted."""
+    """The account's key and secret; both empty if market data is all that is wanted.
+
+    Attributes:
+        passphrase: The third part, of an exchange whose configuration has the key `passphrase`.
+    """
 
     api_key: Secret = Secret()
     secret: Secret = Secret()
+    passphrase: Secret = Secret()
 
     @property
     def are_there(self) -> bool:
@@ -100,11 +105,12 @@ def load_connector(
     Raises:
         ConfigError: The file is wrong, or it holds a secret and others may read it, or one secret of two is missing.
     """
+    parts = [key for key in SECRET_KEYS if key in type.__struct_fields__]
     try:
         config = load(path, type)
     except ConfigError as error:
-        raise _without_secrets(error) from None
-    secrets = find_secrets({key: getattr(config, key) for key in SECRET_KEYS}, path, connector, environ)
+        raise _without_secrets(error, parts) from None
+    secrets = find_secrets({key: getattr(config, key) for key in parts}, path, connector, environ)
     found = Credentials(**secrets)
     if bool(found.api_key) != bool(found.secret):
         lacking = "secret" if found.api_key else "api_key"
@@ -113,15 +119,21 @@ def load_connector(
             where=str(path),
             hint="give both to trade, or none for market data alone",
         )
-    return msgspec.structs.replace(config, api_key="", secret=""), found
+    if found.are_there and not all(getattr(found, key) for key in parts):
+        raise ConfigError(
+            "there are api_key and secret, but no passphrase",
+            where=str(path),
+            hint="give the passphrase that was set when the key was made",
+        )
+    return msgspec.structs.replace(config, **dict.fromkeys(parts, "")), found
 
 
-def _without_secrets(error: ConfigError) -> ConfigError:
+def _without_secrets(error: ConfigError, keys: Sequence[str]) -> ConfigError:
     """The error without lines or values of the file that might be a secret."""
     what, hint = error.what, error.hint
     if hint.startswith("the line is: "):
         hint = "the line is not shown: it may hold a secret"
-    for key in SECRET_KEYS:
+    for key in keys:
         if f"`{key}`" in what:
             what = f"`{key}` must be a string"
     return ConfigError(what, where=error.where, hint=hint)

@@ -202,6 +202,12 @@ class Limiter:
         self.lowered += 1
         return True
 
+    def allow(self, name: str, limit: int) -> None:
+        """The exchange has said what this account is allowed, be that more or less; reserves go with it."""
+        window = self._windows.get(name)
+        if window is not None and 0 < limit != window.rate.limit:
+            window.rate = window.rate.lowered(limit)
+
     def limit_of(self, name: str) -> RateLimit | None:
         """A limit as it is now; None if no limit has this name."""
         window = self._windows.get(name)

@@ -108,6 +108,23 @@ def _snapshot(bids, asks, rows, capacity, exch_ts, local_ts, per_price, found):
     return count + more
 
 
+@entry((BYTES, BYTES, _I64, _I64, _I64, _I64, _F64, _I64))
+def _whole(bids, asks, rows, capacity, exch_ts, local_ts, per_price, found):
+    if capacity < 1:
+        return NO_ROOM
+    write_row(rows, _BOTH | DEPTH_CLEAR_EVENT, exch_ts, local_ts, 0.0, 0.0)
+    count = 1
+    for is_ask in range(2):
+        text, side = (asks, SELL_EVENT) if is_ask else (bids, BUY_EVENT)
+        ev = _BOTH | DEPTH_SNAPSHOT_EVENT | side
+        more = _side(text, rows + count * ROW_BYTES, capacity - count, ev, exch_ts, local_ts)
+        if more < 0:
+            return more
+        count += more
+    _count_off(rows, count, per_price, found)
+    return count
+
+
 @inline
 def _number(text):
     """A number, quoted or not, and whether the text is one."""
@@ -157,6 +174,7 @@ class RowWriter:
         self._make_room(ROWS_AT_FIRST)
         self._depth = _depth.direct
         self._snapshot = _snapshot.direct
+        self._whole = _whole.direct
         self._one = _one.direct
         self._best = _best.direct
 
@@ -204,6 +222,12 @@ class RowWriter:
     ) -> NDArray[Any] | None:
         """The book: each side a clear as far as it reaches, then its levels."""
         return self._levels(self._snapshot, bids, asks, exch_ns, local_ns, per_price)
+
+    def whole(
+        self, bids: msgspec.Raw, asks: msgspec.Raw, exch_ns: int, local_ns: int, per_price: float = 0.0
+    ) -> NDArray[Any] | None:
+        """The book where nothing is known of what is behind its last levels: a clear of all of it, then its levels."""
+        return self._levels(self._whole, bids, asks, exch_ns, local_ns, per_price)
 
     def trade(
         self, price: msgspec.Raw, qty: msgspec.Raw, side: int, exch_ns: int, local_ns: int

@@ -3,6 +3,8 @@
 In this order: the environment (``HFTD_API_KEY``, ``HFTD_SECRET``), systemd's credentials
 (``$CREDENTIALS_DIRECTORY/api_key``, ``.../secret``, or one file with the connector's name that has both as TOML),
 the configuration file. A file that holds a secret must be readable by its owner only.
+
+An exchange whose keys have a third part has `passphrase` in its configuration, and ``HFTD_PASSPHRASE``.
 """
 
 import contextlib
@@ -18,8 +20,9 @@ from typing import Any, Final, NoReturn
 from daemon.redaction import hide
 from hftd.errors import ConfigError
 
-SECRET_KEYS: Final = ("api_key", "secret")
-VARIABLES: Final = {"api_key": "HFTD_API_KEY", "secret": "HFTD_SECRET"}
+KEY_PARTS: Final = ("api_key", "secret")
+SECRET_KEYS: Final = (*KEY_PARTS, "passphrase")
+VARIABLES: Final = {"api_key": "HFTD_API_KEY", "secret": "HFTD_SECRET", "passphrase": "HFTD_PASSPHRASE"}
 SIZE_MAX_BYTES: Final = 1 << 16
 _PR_SET_DUMPABLE: Final = 4
 _ENV_START, _ENV_END = 49, 50  # fields of /proc/PID/stat, the first one after the name being 2
@@ -116,7 +119,7 @@ def check_only_owner_reads(path: Path, why: str) -> None:
         raise ConfigError(
             f"{why}, but others than its owner may read or write it (mode {mode:04o})",
             where=str(path),
-            hint=f"chmod 600 {path}, or hand the secrets over as {' and '.join(VARIABLES.values())}",
+            hint=f"chmod 600 {path}, or hand the secrets over as {' and '.join(VARIABLES[key] for key in KEY_PARTS)}",
         )
     if found.st_uid not in (os.geteuid(), 0):
         raise ConfigError(
@@ -132,7 +135,7 @@ def find_secrets(
     """The secrets by key, each from the first place that has it; an empty one is none.
 
     Args:
-        in_file: What the configuration itself has.
+        in_file: What the configuration itself has, by each key that it knows.
         path: The configuration, which is checked if it has one.
         connector: The connector's name, as that of a credential.
         environ: The environment.
@@ -144,7 +147,7 @@ def find_secrets(
         check_only_owner_reads(path, "this file holds a secret")
     from_systemd = _credentials(environ.get("CREDENTIALS_DIRECTORY", ""), connector)
     found: dict[str, Secret] = {}
-    for key in SECRET_KEYS:
+    for key in in_file:
         text = environ.get(VARIABLES[key], "") or from_systemd.get(key, "") or in_file.get(key, "")
         found[key] = Secret(text.strip())
     return found

@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import aiohttp
@@ -195,10 +196,11 @@ class Venue(Protocol):
 
 
 def venue_names() -> list[str]:
-    """The exchanges that there are."""
+    """The exchanges that there are: the folders with a `session.py`; what a family shares has none."""
     import daemon.venues
 
-    return sorted(found.name for found in pkgutil.iter_modules(daemon.venues.__path__) if found.ispkg)
+    found = (one.name for one in pkgutil.iter_modules(daemon.venues.__path__) if one.ispkg)
+    return sorted(name for name in found if find_spec(f"daemon.venues.{name}.session") is not None)
 
 
 def find_venue(name: str) -> Venue:

@@ -61,7 +61,11 @@ class Other(msgspec.Struct, frozen=True):
     name: str
 
 
-Event = Report | Holding | Balance | AccessExpired | Other
+class Pong(msgspec.Struct, frozen=True):
+    """The answer to a ping of ours, where it is a message like others: that it came is all that it says."""
+
+
+Event = Report | Holding | Balance | AccessExpired | Other | Pong
 """What a user data stream says."""
 
 
@@ -79,7 +83,11 @@ class Error(msgspec.Struct, frozen=True):
 
 
 class Reply(Protocol):
-    """An answer on the socket that orders go out on."""
+    """An answer on the socket that orders go out on.
+
+    Two more members may be there: `allowed`, by the limiter's names, where an answer states what the account is
+    allowed; and `is_last`, True of a socket that takes nothing new and is to be replaced.
+    """
 
     @property
     def id(self) -> int | str | None:
@@ -122,7 +130,12 @@ class Signed(msgspec.Struct, frozen=True):
 
 
 class RestFacts(Protocol):
-    """How REST is spoken."""
+    """How REST is spoken.
+
+    Two more members may be there: `again_codes`, refusals of a question that is asked again soon (too many of a kind);
+    and, of an exchange that counts by paths, `limits_of_call(path, headers)`, which gives (the limiter's name, what the
+    account is allowed, what it has used) for each limit that an answer states.
+    """
 
     weight: str
     """The limit that questions count in."""
@@ -224,7 +237,7 @@ class OrderFacts(Protocol):
         """The request that logs a socket on."""
         ...
 
-    def read_reply(self, data: bytes) -> Reply:
+    def read_reply(self, data: bytes) -> Reply | Pong:
         """An answer on the socket.
 
         Raises:
@@ -329,6 +342,15 @@ class Trade(Protocol):
     """Empty for a trade of the market; others are counted and not published."""
 
 
+class StreamBook(Protocol):
+    """A whole book that comes in the stream itself; levels are still texts."""
+
+    exch_ms: int
+    last_id: int
+    bids: msgspec.Raw
+    asks: msgspec.Raw
+
+
 class Snapshot(Protocol):
     """A whole book; levels are still texts."""
 
@@ -339,7 +361,7 @@ class Snapshot(Protocol):
 
 
 class StreamMessage(Protocol):
-    """An event with its stream's name."""
+    """An event with its stream's name, or several trades."""
 
     stream: str
     data: Any
@@ -400,7 +422,7 @@ class MarketFacts(Protocol):
         ...
 
     def read(self, message: bytes) -> Any:
-        """A message of the connection: a StreamMessage, ControlReply or UnknownEvent.
+        """A message of the connection: a StreamMessage, ControlReply, UnknownEvent or Pong.
 
         Raises:
             WireError: It can't be read.

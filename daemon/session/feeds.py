@@ -33,6 +33,7 @@ class Feed:
         trade_ns: When the last one of trades came.
         best: The last best prices; None before the first.
         trade_ms: The last trade's time at the exchange.
+        asked: When the depth stream had been heard last when the exchange was asked about it, and its levels then.
         invalid_ns: Since when the book is not valid (monotonic), and `why`.
     """
 
@@ -51,6 +52,7 @@ class Feed:
         self.trade_ns = 0
         self.best: Best | None = None
         self.trade_ms = 0
+        self.asked: tuple[int, bytes] = (-1, b"")
         self.invalid_ns = monotonic_ns()
         self.why = "it has not been synchronised yet"
         self.messages = 0

@@ -11,9 +11,11 @@ from daemon.connector.limiter import Limiter
 from daemon.connector.offset import ClockOffset
 from daemon.orders.messages import BY_REPLY, CONFIRMED, UNKNOWN, Command, Holding, Outcome, Report
 from daemon.redaction import redact
+from daemon.session.acknowledged import Acknowledged
 from daemon.session.catalog import SetAside, Steps
 from daemon.session.errors import Odd, OddItemError, WireError
-from daemon.session.facts import AccessExpired, Balance, Error, Handlers, OrderFacts, Reply
+from daemon.session.facts import AccessExpired, Balance, Error, Handlers, OrderFacts, Other, Reply
+from daemon.session.manners import RECEIVED, Manners
 from daemon.session.questions import OrderNames
 from daemon.session.rest import Rest
 from daemon.warnings import Warn
@@ -22,6 +24,7 @@ from hftd.clock import monotonic_ns, running_ns
 LOGGED_BYTES_MAX: Final = 2000
 FIRST_EVENT_S: Final = 10.0
 """An order that is confirmed shows on the user data stream within this, or the stream is taken for dead."""
+_NOTHING: Final[Mapping[str, int]] = {}
 _RECENT_NS: Final = 1_000_000_000
 MARGIN_CALL: Final = "MARGIN_CALL"
 MARGIN_SHOWN_NS: Final = 900_000_000_000
@@ -45,6 +48,7 @@ class Incoming:
         on_clock_error: The exchange did not like a request's time.
         on_key_expired: The user data stream has to be opened anew.
         set_aside: Takes what can't be taken over; None: it is unreadable like other nonsense.
+        manners: How the exchange behaves.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Incoming:
         on_clock_error: Callable[[], None],
         on_key_expired: Callable[[], None],
         set_aside: SetAside | None = None,
+        manners: Manners = Manners(),  # noqa: B008 - frozen
     ) -> None:
         self._facts = facts
         self._handlers = handlers
@@ -78,6 +83,9 @@ class Incoming:
         self.order_limits: dict[str, int] = {}
         """The exchange's limits on orders, by the limiter's names."""
         self.counts: Counter[str] = Counter()
+        self.acknowledged = (
+            Acknowledged(self._settled, manners.state_wait_s) if manners.is_ack_receipt else None
+        )
         self.margin_call_ns = 0
         """When the exchange last warned of a liquidation (running time); 0 for never."""
 
@@ -85,7 +93,7 @@ class Incoming:
 
     def on_reply(self, command: Command, reply: Reply) -> None:
         """A command's answer on the socket for orders."""
-        self._limiter.seen(reply.counts(), running_ns())
+        self._take_counts(reply)
         if (error := reply.failure()) is not None:
             self._on_error(reply.status, error)
         try:
@@ -95,8 +103,27 @@ class Incoming:
             self.counts["failed_events"] += 1
             _log.exception("an outcome could not be handled", request=command.request)
 
+    def _take_counts(self, reply: Reply) -> None:
+        allowed: Mapping[str, int] = getattr(reply, "allowed", _NOTHING)
+        for name, limit in allowed.items():
+            self._limiter.allow(name, limit)
+        self._limiter.seen(reply.counts(), running_ns())
+
     def on_outcome(self, outcome: Outcome) -> None:
-        """A command's end, from wherever."""
+        """A command's end, from wherever; or that it has arrived, where that is all that an answer says."""
+        if self.acknowledged is None:
+            self._settled(outcome)
+            return
+        now_ns = monotonic_ns()
+        if outcome.kind == RECEIVED:
+            self.counts[RECEIVED] += 1
+            if not self._unheard_ns and now_ns - self._event_ns > _RECENT_NS:
+                self._unheard_ns = now_ns
+        settled = self.acknowledged.answered(outcome, now_ns)
+        if settled is not None:
+            self._settled(settled)
+
+    def _settled(self, outcome: Outcome) -> None:
         report = outcome.report
         if report is not None and outcome.kind == CONFIRMED:
             self._names.learn(report.symbol, report.exch_order_id, report.client_id)
@@ -123,7 +150,7 @@ class Incoming:
     def on_late(self, reply: Reply) -> None:
         """An answer to what is not waited for: an order in it is a fact all the same."""
         self.counts["late_replies"] += 1
-        self._limiter.seen(reply.counts(), running_ns())
+        self._take_counts(reply)
         error = reply.failure()
         if reply.status != 200 or error is not None:
             error = error or Error(0)
@@ -134,6 +161,9 @@ class Incoming:
                 code=error.code,
                 words=self.redacted(error.msg),
             )
+            return
+        if self.acknowledged is not None:
+            # A receipt says nothing of an order.
             return
         try:
             self._handlers.on_report(self._facts.read_order(reply.result, self._steps, BY_REPLY))
@@ -182,6 +212,8 @@ class Incoming:
                     self._names.learn(event.symbol, event.exch_order_id, event.client_id)
                     if event.is_off_grid:
                         self._off_grid()
+                    if self.acknowledged is not None:
+                        self.acknowledged.heard(event)
                     handlers.on_report(event)
                 elif isinstance(event, Holding):
                     handlers.on_holding(event)
@@ -190,7 +222,7 @@ class Incoming:
                 elif isinstance(event, AccessExpired):
                     self.counts["listen_key_expired"] += 1
                     self._on_key_expired()
-                else:
+                elif isinstance(event, Other):
                     self.counts["other_events"] += 1
                     if event.name == MARGIN_CALL:
                         self.margin_call_ns = running_ns()

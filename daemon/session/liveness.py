@@ -107,6 +107,8 @@ class Liveness:
         again: Subscribes streams anew.
         resync: The book is lost: make it anew, given why.
         set_valid: The book is doubted (False, given why), or found right after it was (True).
+        is_streamed: Books come whole in the streams: what the exchange's book is as of says nothing of them, so two
+            answers are compared, between which nothing was heard.
         seed: Of the waits.
     """
 
@@ -120,9 +122,11 @@ class Liveness:
         again: Callable[[tuple[str, ...]], None],
         resync: Callable[[Feed, str], None],
         set_valid: Callable[[Feed, bool, str], None],
+        is_streamed: bool = False,
         seed: int,
     ) -> None:
         self._facts = facts
+        self._is_streamed = is_streamed
         self._rest = rest
         self._oddities = oddities
         self._stale_ns = int(stale_s * 1e9)
@@ -274,6 +278,10 @@ class Liveness:
             asked.path, asked.params, weight=asked.weight, auth="none", tries=1, timeout_s=TIMEOUT_S
         )
         snapshot = self._facts.read_snapshot(body)
+        if self._is_streamed:
+            heard_ns, levels = feed.depth_ns, bytes(snapshot.bids) + bytes(snapshot.asks)
+            (known_ns, known), feed.asked = feed.asked, (heard_ns, levels)
+            return known_ns == heard_ns and known != levels
         bid, ask = self._facts.best_of(snapshot)
         best = feed.best
         # Prices that are older than the book say nothing of it.

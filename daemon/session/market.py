@@ -33,14 +33,17 @@ from daemon.session.facts import (
     ControlReply,
     Depth,
     MarketFacts,
+    Pong,
     Snapshot,
     Trade,
     UnknownEvent,
 )
 from daemon.session.feeds import BEST, DIFF, Feed
 from daemon.session.liveness import Liveness
+from daemon.session.manners import Heartbeat, beat
 from daemon.session.rest import Rest
 from daemon.session.snapshots import Snapshots
+from daemon.session.streamed import Streamed
 from daemon.session.subscriptions import Subscriptions
 from daemon.warnings import Warn
 from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
@@ -68,6 +71,9 @@ class MarketSession:
         on_book_state: Given an instrument's number and BOOK_VALID or BOOK_INVALID, when that changes.
         on_off_grid: Told that prices on no tick have come: the exchange's description may be another by now.
         life_s: The exchange closes a connection after so long; ours end a little before.
+        heartbeat: How the connection is kept alive; None: by pings of the protocol.
+        book_type: Of a whole book in the stream: the first message of a depth stream is one, and no snapshot is asked
+            for; None: snapshots come by REST.
         seed: Of all jitter.
     """
 
@@ -83,9 +89,12 @@ class MarketSession:
         on_rows: Callable[[int, NDArray[Any], bool], None],
         on_book_state: Callable[[int, int], None],
         on_off_grid: Callable[[], None] = lambda: None,
+        heartbeat: Heartbeat | None = None,
+        book_type: type | None = None,
         seed: int,
     ) -> None:
         self._facts = facts
+        self._heartbeat = heartbeat
         self._read_message = facts.read
         self._url = url
         self._life_s = life_s
@@ -103,6 +112,7 @@ class MarketSession:
         self._streams: dict[str, Feed] = {}
         self._subscriptions = Subscriptions(facts, config.first_message_s)
         self._last_ns = 0
+        self._received_ns = 0  # the last message of any kind
         self._up_ns = 0
         self._broken_why = ""
         self.messages = 0
@@ -118,7 +128,21 @@ class MarketSession:
             again=self._subscriptions.again,
             resync=self._resync,
             set_valid=self._set_valid,
+            is_streamed=book_type is not None,
             seed=seed + 2,
+        )
+        self._book_type = book_type
+        self._streamed = (
+            None
+            if book_type is None
+            else Streamed(
+                self._writer,
+                on_rows=on_rows,
+                set_valid=self._set_valid,
+                sort_out=self._sort_out,
+                again=self._subscriptions.again,
+                seed=seed + 3,
+            )
         )
         self._backoff = Backoff(0.5, 30.0, seed)
 
@@ -214,6 +238,8 @@ class MarketSession:
                 self._watch(socket),
                 self._snapshots.run(),
             ]
+            if self._heartbeat is not None:
+                parts.append(beat(self._heartbeat, socket, lambda: self._received_ns))
             await first_to_end(*parts)
 
     def _on_down(self, why: str) -> None:
@@ -222,13 +248,18 @@ class MarketSession:
             feed.hear_nothing()
             self._set_valid(feed, False, why)
         self._snapshots.clear()
+        if self._streamed is not None:
+            self._streamed.clear()
         self._liveness.clear()
 
     async def _read(self, socket: "aiohttp.ClientWebSocketResponse[Any]") -> None:
         receive, text = socket.receive, aiohttp.WSMsgType.TEXT
+        is_beating = self._heartbeat is not None
         while True:
             message = await receive()
             if message.type is text:
+                if is_beating:
+                    self._received_ns = monotonic_ns()
                 self._on_message(message.data, stamp_ns())
             elif message.type is aiohttp.WSMsgType.PING:
                 await socket.pong(message.data)
@@ -254,7 +285,7 @@ class MarketSession:
             silent_ns = now_ns - self._last_ns
             if self._feeds and silent_ns >= stale_ns and self._last_ns != self._up_ns:
                 raise ConnectionBrokenError(f"the feed is stale: nothing came for {silent_ns / 1e9:.1f} s")
-            if silent_ns >= stale_ns // 2 and not pinged:
+            if silent_ns >= stale_ns // 2 and not pinged and self._heartbeat is None:
                 await socket.ping()
             pinged = silent_ns >= stale_ns // 2
             self._check_first_messages(now_ns)
@@ -297,6 +328,8 @@ class MarketSession:
         if type(read) is UnknownEvent or type(read) is ControlReply:
             self._on_other(read, message)
             return
+        if type(read) is Pong:
+            return
         feed = self._streams.get(read.stream)
         if feed is None:
             self.oddities.note("not subscribed", read.stream, message)
@@ -307,10 +340,19 @@ class MarketSession:
         data = read.data
         kind = type(data)
         depth_type, best_type = self._types
-        if kind is depth_type:
+        if self._streamed is not None and (kind is depth_type or kind is self._book_type):
+            feed.depth_ns = self._last_ns
+            if kind is depth_type:
+                done = self._streamed.on_depth(feed, data, local_ns)
+            else:
+                done = self._streamed.on_book(feed, data, local_ns)
+        elif kind is depth_type:
             done = self._on_depth(feed, data, local_ns)
         elif kind is best_type:
             done = self._on_best(feed, data, local_ns)
+        elif kind is list:
+            unread = [one for one in data if not self._on_trade(feed, one, local_ns)]
+            done = not unread
         else:
             done = self._on_trade(feed, data, local_ns)
         if not done:
@@ -432,7 +474,9 @@ class MarketSession:
             self._tell_state(feed, why)
 
     def _want_snapshot(self, feed: Feed) -> None:
-        if not feed.wants_snapshot:
+        if self._streamed is not None:
+            self._streamed.want(feed)
+        elif not feed.wants_snapshot:
             feed.wants_snapshot = True
             self._snapshots.ask(feed)
 

@@ -12,7 +12,8 @@ from daemon.connector.supervise import ConnectionBrokenError
 from daemon.orders.messages import Command
 from daemon.redaction import redact
 from daemon.session.errors import WireError
-from daemon.session.facts import OrderFacts, Reply, RestFacts, Signer
+from daemon.session.facts import OrderFacts, Pong, Reply, RestFacts, Signer
+from daemon.session.manners import Heartbeat, beaten
 from daemon.session.rest import TOO_MANY_STATUSES
 from hftd.clock import monotonic_ns, running_ns
 
@@ -48,7 +49,11 @@ class Listener(Protocol):
 
 
 async def open_websocket(
-    session: aiohttp.ClientSession, url: str, heartbeat_s: float, secrets: tuple[str, ...], facts: RestFacts
+    session: aiohttp.ClientSession,
+    url: str,
+    heartbeat_s: float | None,
+    secrets: tuple[str, ...],
+    facts: RestFacts,
 ) -> WebSocket:
     """Connect; the text of what fails holds no secret.
 
@@ -89,6 +94,8 @@ class OrderSocket:
         self.is_open = True
         self._closing_why = ""
         self._reader: asyncio.Task[str] | None = None
+        self._beating: asyncio.Task[None] | None = None
+        self._to_be_replaced = asyncio.Event()
 
     @classmethod
     async def connect(
@@ -102,13 +109,15 @@ class OrderSocket:
         corrected_ms: Callable[[int], int],
         *,
         heartbeat_s: float = 15.0,
+        heartbeat: Heartbeat | None = None,
     ) -> "OrderSocket":
-        """Connect, and log on if the key can.
+        """Connect, and log on if the key can. A `heartbeat` takes the place of the protocol's pings.
 
         Raises:
             ConnectionBrokenError: There is no connection, or it was not let in.
         """
-        websocket = await open_websocket(session, url, heartbeat_s, (signer.api_key,), rest_facts)
+        ping_s = heartbeat_s if heartbeat is None else None
+        websocket = await open_websocket(session, url, ping_s, (signer.api_key,), rest_facts)
         socket = cls(websocket, listener, facts)
         try:
             if signer.has_session:
@@ -117,6 +126,10 @@ class OrderSocket:
             await websocket.close()
             raise
         socket._reader = asyncio.create_task(socket._read(), name="order socket")
+        if heartbeat is not None:
+            socket._beating = asyncio.create_task(
+                beaten(heartbeat, websocket, lambda: socket.received_ns, socket.abort)
+            )
         return socket
 
     async def _log_on(self, signer: Signer, corrected_ms: Callable[[int], int]) -> None:
@@ -135,6 +148,8 @@ class OrderSocket:
             reply = self._facts.read_reply(message.data)
         except WireError as error:
             raise ConnectionBrokenError(f"logon: {error}") from None
+        if isinstance(reply, Pong):
+            raise ConnectionBrokenError("the logon was answered with a pong")
         if reply.id != self._facts.logon_id or reply.status != 200:
             error = reply.failure()
             code, words = (error.code, error.msg) if error else (0, "")
@@ -189,6 +204,8 @@ class OrderSocket:
                     owed = in_flight.pop(request, None) if isinstance(request, int) else None
                     listener.on_unreadable(owed[0] if owed else None, data, error)
                     continue
+                if isinstance(reply, Pong):
+                    continue
                 owed = in_flight.pop(reply.id, None) if isinstance(reply.id, int) else None
                 if owed is None:
                     listener.on_late(reply)
@@ -196,6 +213,8 @@ class OrderSocket:
                     listener.on_reply(owed[0], reply)
         finally:
             self.is_open = False
+            if self._beating is not None:
+                self._beating.cancel()
             left = [command for command, _ in in_flight.values()]
             in_flight.clear()
             listener.on_closed(self, left, why)
@@ -217,6 +236,10 @@ class OrderSocket:
         """Whether something about an order is still to be answered."""
         return any(command.client_id == client_id for command, _ in self.in_flight.values())
 
+    def retire(self) -> None:
+        """The exchange takes nothing new on this one, and answers what it owes: another one is to be made."""
+        self._to_be_replaced.set()
+
     def abort(self, why: str) -> None:
         """End the connection without waiting."""
         if self.is_open and not self._closing_why:
@@ -231,8 +254,12 @@ class OrderSocket:
             ConnectionBrokenError: It ended.
         """
         assert self._reader is not None
-        done, _ = await asyncio.wait([self._reader], timeout=life_s)
-        if not done:
+        replaced = asyncio.create_task(self._to_be_replaced.wait())
+        try:
+            await asyncio.wait([self._reader, replaced], timeout=life_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            replaced.cancel()
+        if not self._reader.done():
             return False
         if self._reader.cancelled():
             raise ConnectionBrokenError(self._closing_why or "ended")

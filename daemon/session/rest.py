@@ -151,6 +151,7 @@ class Rest:
             ) as response:
                 body = await _read(response)
                 self.is_reachable = True
+                self._take_limits(path, response.headers)
                 return self._answer(response.status, response.headers, body)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             self.failures += 1
@@ -162,6 +163,14 @@ class Rest:
             # Without the cause: its text may hold the query string.
             self.failures += 1
             raise FateUnknownError(f"{method} {path}: no answer ({type(error).__name__})") from None
+
+    def _take_limits(self, path: str, headers: Mapping[str, str]) -> None:
+        """What the account is allowed at a path, and has used, where the exchange counts by paths."""
+        limits_of = getattr(self.facts, "limits_of_call", None)
+        if limits_of is not None:
+            for name, limit, used in limits_of(path, headers):
+                self._limiter.allow(name, limit)
+                self._limiter.seen({name: used}, running_ns())
 
     def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
         now_ns, facts = running_ns(), self.facts
@@ -246,6 +255,7 @@ class Rest:
             error, facts = answer.error or Error(0, answer.text), self.facts
             may_help = (
                 answer.status in TOO_MANY_STATUSES
+                or error.code in getattr(facts, "again_codes", ())
                 or facts.verdict(answer.status, error.code, error.msg)[0] == UNKNOWN
             )
             if error.code in facts.clock_codes:

@@ -26,7 +26,8 @@ from daemon.connector.offset import ClockOffset
 from daemon.orders.messages import REFUSED, UNKNOWN, Amend, Command, Outcome, Place, Query, Withdraw
 from daemon.session.catalog import Steps
 from daemon.session.errors import FateUnknownError, NotSentError, RequestError
-from daemon.session.facts import OrderFacts, Writer
+from daemon.session.facts import OrderFacts, Params, Writer
+from daemon.session.manners import Manners
 from daemon.session.order_socket import OrderSocket
 from daemon.session.rest import Rest
 from hftd.clock import monotonic_ns, running_ns
@@ -71,6 +72,7 @@ class Sender:
         on_outcome: Told each command's outcome, once, maybe from within `send`.
         limits: What may pile up.
         uses_rest: Whether REST stands in where the WebSocket API is down.
+        manners: How the exchange behaves.
     """
 
     def __init__(
@@ -84,9 +86,13 @@ class Sender:
         *,
         limits: SendLimits,
         uses_rest: bool,
+        manners: Manners = Manners(),  # noqa: B008 - frozen
     ) -> None:
         self._facts = facts
+        self._manners = manners
         self._cost_order, self._cost_cancel = facts.cost_order, facts.cost_cancel
+        self._cost_amend = manners.cost_amend or facts.cost_order
+        self._cost_query = manners.cost_query or facts.cost_cancel
         self._rest = rest
         self._limiter = limiter
         self._offset = offset
@@ -163,16 +169,21 @@ class Sender:
             return
         now_ns = running_ns()
         kind = type(command)
-        if kind is Place or kind is Amend:
+        if kind is Place:
             wait_ns = self._limiter.take(self._cost_order, now_ns)
+        elif kind is Amend:
+            wait_ns = self._limiter.take(self._cost_amend, now_ns)
         elif kind is Withdraw:
             wait_ns = self._limiter.take(self._cost_cancel, now_ns, Priority.URGENT, is_apart=True)
         else:
-            wait_ns = self._limiter.take(self._cost_cancel, now_ns)
+            wait_ns = self._limiter.take(self._cost_query, now_ns)
         if wait_ns:
             self._later(command, wait_ns)
             return
         assert self._socket is not None
+        if kind is Query and self._manners.asks_by_rest:
+            self._send_rest(command)
+            return
         self._write(self._socket, command, now_ns)
 
     def rehearse(self, command: Command) -> None:
@@ -212,13 +223,16 @@ class Sender:
         if type(command) is Withdraw:
             wait_ns = 1 if self._urgent else self._take_cancel(now_ns)
         elif type(command) is Query:
-            wait_ns = self._limiter.take(self._cost_cancel, now_ns)
+            wait_ns = self._limiter.take(self._cost_query, now_ns)
         else:
-            wait_ns = 1 if self._queue else self._limiter.take(self._cost_order, now_ns)
+            wait_ns = 1 if self._queue else self._limiter.take(self._cost_of(command), now_ns)
         if wait_ns:
             self._later(command, wait_ns)
         else:
             self._route(command, now_ns)
+
+    def _cost_of(self, command: Command) -> Mapping[str, int]:
+        return self._cost_amend if type(command) is Amend else self._cost_order
 
     def _take_cancel(self, now_ns: int) -> int:
         return self._limiter.take(
@@ -228,7 +242,7 @@ class Sender:
     def _route(self, command: Command, now_ns: int) -> None:
         """Send a command whose tokens are taken, by the way that its order's earlier ones went."""
         client_id = command.client_id
-        if client_id in self._rest_last:
+        if client_id in self._rest_last or (type(command) is Query and self._manners.asks_by_rest):
             self._send_rest(command)
             return
         for socket in self._replaced:
@@ -278,7 +292,7 @@ class Sender:
                 if queue is self._urgent:
                     left_ns = self._take_cancel(now_ns)
                 else:
-                    left_ns = self._limiter.take(self._cost_order, now_ns)
+                    left_ns = self._limiter.take(self._cost_of(command), now_ns)
                 if left_ns:
                     left_ns = min(left_ns, max(1_000_000, give_up_ns - monotonic_ns()))
                     wait_ns = min(wait_ns, left_ns) if wait_ns else left_ns
@@ -310,10 +324,13 @@ class Sender:
         if len(self._rest_tasks) >= self._limits.rest_max:
             self.refuse(command, REASON_RATE_LIMIT, "too many requests are unanswered")
             return
-        before = self._rest_last.get(command.client_id)
+        # A question that goes this way always holds up nothing, least of all a cancel.
+        is_apart = type(command) is Query and self._manners.asks_by_rest
+        before = None if is_apart else self._rest_last.get(command.client_id)
         task = asyncio.create_task(self._order_over_rest(command, before))
         self._rest_tasks[task] = command
-        self._rest_last[command.client_id] = task
+        if not is_apart:
+            self._rest_last[command.client_id] = task
         self.is_detour = True
         task.add_done_callback(self._rest_done)
 
@@ -334,13 +351,13 @@ class Sender:
             self.refuse(command, REASON_NEVER_SENT, "the connector ended")
             raise
         try:
-            method, path, params = self._facts.rest_request(command, self._steps[command.symbol])
-        except (RequestError, KeyError) as error:
+            outcome = await self._over_rest(command, self._facts.rest_request)
+            for elsewhere in self._manners.elsewhere:
+                if type(command) is not Query or outcome.reason != REASON_UNKNOWN_ORDER:
+                    break
+                outcome = await self._over_rest(command, elsewhere)
+        except RequestError as error:
             self.refuse(command, REASON_NEVER_SENT, f"it can't be written: {error}")
-            return
-        self.sent_rest += 1
-        try:
-            answer = await self._rest.call(method, path, params, timeout_s=self._limits.reply_timeout_s)
         except NotSentError as error:
             self.refuse(command, REASON_DISCONNECTED, str(error))
         except FateUnknownError as error:
@@ -349,12 +366,21 @@ class Sender:
             self._unknown(command, "the connector ended")
             raise
         else:
-            if answer.is_success:
-                self._on_outcome(self._facts.outcome_of_order(command, answer.body, self._steps))
-            else:
-                self._on_outcome(
-                    self._facts.outcome_of_error(command, answer.status, answer.error, answer.text)
-                )
+            self._on_outcome(outcome)
+
+    async def _over_rest(
+        self, command: Command, write: Callable[[Command, Steps], tuple[str, str, Params]]
+    ) -> Outcome:
+        facts = self._facts
+        try:
+            method, path, params = write(command, self._steps[command.symbol])
+        except KeyError as error:
+            raise RequestError(str(error)) from None
+        self.sent_rest += 1
+        answer = await self._rest.call(method, path, params, timeout_s=self._limits.reply_timeout_s)
+        if answer.is_success:
+            return facts.outcome_of_order(command, answer.body, self._steps)
+        return facts.outcome_of_error(command, answer.status, answer.error, answer.text)
 
     # ---- the end of waiting
 

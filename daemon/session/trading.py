@@ -18,10 +18,12 @@ from daemon.session.countdown import Countdowns
 from daemon.session.errors import EXPECTED, ExchangeError, WireError
 from daemon.session.facts import Balance, Commission, Handlers, OrderFacts, Reply, Signer
 from daemon.session.incoming import Incoming
+from daemon.session.manners import Manners
 from daemon.session.order_socket import LogonError, OrderSocket
 from daemon.session.questions import Questions, none_is_counted
 from daemon.session.rest import RECV_WINDOW_MS, Rest
 from daemon.session.sending import Sender, SendLimits
+from daemon.session.switch import AccountSwitch
 from daemon.session.user_stream import Access, UserStream
 from daemon.warnings import Warn
 from hftd.clock import monotonic_ns, running_ns
@@ -103,6 +105,8 @@ class Trading:
         limiter: Of the address and account, which the market side shares.
         offset: Of the exchange's clock, which the market side shares.
         is_healthy: While it says False, the exchange's countdown is not refreshed, and cancels our orders.
+        manners: How the exchange behaves.
+        switch: A dead-man switch of the whole account, in place of countdowns.
     """
 
     def __init__(
@@ -120,8 +124,12 @@ class Trading:
         limiter: Limiter,
         offset: ClockOffset,
         is_healthy: Callable[[], bool] = lambda: True,
+        manners: Manners = Manners(),  # noqa: B008 - frozen
+        switch: AccountSwitch | None = None,
     ) -> None:
         self._config = config
+        self._manners = manners
+        self._switch = switch
         self._facts = facts
         self._signer = signer
         self._session = session
@@ -150,6 +158,7 @@ class Trading:
             on_clock_error=self._clock_wanted.set,
             on_key_expired=lambda: self._user.abort("the access has expired"),
             set_aside=queries.set_aside,
+            manners=manners,
         )
         uses_rest = config.order_path == "rest" or config.is_rest_fallback
         self._sender = Sender(
@@ -161,6 +170,7 @@ class Trading:
             self._incoming.on_outcome,
             limits=config.send,
             uses_rest=uses_rest,
+            manners=manners,
         )
         life_s = planned_life_s(config.life_s, config.seed)
         self._user = UserStream(
@@ -171,6 +181,8 @@ class Trading:
             self._see_up,
             life_s=life_s,
             refresh_s=config.extend_every_s,
+            heartbeat=manners.heartbeat,
+            may_open=lambda: switch is None or switch.may_hold(self._is_healthy()),
             seed=config.seed + 4,
         )
         self._life_s = life_s
@@ -214,6 +226,8 @@ class Trading:
                 group.create_task(self._keep_clock())
                 if config.countdown_s > 0:
                     group.create_task(self._countdowns.run())
+                if self._switch is not None:
+                    group.create_task(self._switch.run(lambda: self._user.is_up))
         finally:
             self._is_ready = False
             self._set_up(False)
@@ -268,6 +282,7 @@ class Trading:
                 signer,
                 self,
                 self._offset.corrected_ms,
+                heartbeat=self._manners.heartbeat,
             )
         except LogonError as error:
             if error.code in self._rest.facts.clock_codes:
@@ -287,6 +302,10 @@ class Trading:
             await asyncio.sleep(SWEEP_S)
             now_ns = monotonic_ns()
             self._sender.sweep(now_ns)
+            if (acknowledged := self._incoming.acknowledged) is not None:
+                acknowledged.sweep(now_ns)
+            if self._switch is not None and not self._switch.may_hold(self._is_healthy()):
+                self._user.abort("the connector is not well: the account's dead-man switch is let fire")
             if self._incoming.is_user_stream_silent(now_ns):
                 self._user.abort("an order was confirmed, and the user data stream says nothing of it")
             self._see_up()
@@ -358,6 +377,8 @@ class Trading:
             if symbol not in self._countdowns.watched and not self._begin_to_watch(command):
                 return
             self._countdowns.placed.add(symbol)
+        if (acknowledged := self._incoming.acknowledged) is not None:
+            acknowledged.sent(command, monotonic_ns())
         self._sender.send(command)
 
     def _begin_to_watch(self, place: Place) -> bool:
@@ -393,6 +414,8 @@ class Trading:
         """A command's answer."""
         if reply.status == 401 and self._signer.has_session and (socket := self._sender.socket) is not None:
             self._sender.drop(socket, "the session is over")
+        if getattr(reply, "is_last", False) and (socket := self._sender.socket) is not None:
+            socket.retire()
         self._incoming.on_reply(command, reply)
 
     def on_late(self, reply: Reply) -> None:
@@ -487,13 +510,26 @@ class Trading:
         """What needs a person."""
         yield from self._queries.set_aside.warnings()
         yield from self._countdowns.warnings()
+        if self._switch is not None:
+            yield from self._switch.warnings()
         yield from self._incoming.warnings(running_ns())
 
     def statistics(self) -> dict[str, int]:
         """Counters, for ``hftd status``."""
         sender = self._sender
+        acknowledged = self._incoming.acknowledged
+        waiting = (
+            {}
+            if acknowledged is None
+            else {
+                "told_before_answer": acknowledged.told_first,
+                "received_and_untold": acknowledged.untold,
+                "received_and_waiting": len(acknowledged),
+            }
+        )
         return {
             **self.counts,
+            **waiting,
             **{
                 f"set_aside_{what.replace(' ', '_')}": n for what, n in self._queries.set_aside.counts.items()
             },

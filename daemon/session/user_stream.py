@@ -1,7 +1,7 @@
 """The user data stream: the connections that an account's events come in on."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import aiohttp
@@ -10,6 +10,7 @@ import structlog
 from daemon.connector.supervise import Backoff, ConnectionBrokenError, Supervision
 from daemon.session.errors import ExchangeError, FateUnknownError, NotSentError, WireError
 from daemon.session.facts import RestFacts
+from daemon.session.manners import Heartbeat, beaten
 from daemon.session.order_socket import WebSocket, open_websocket
 from hftd.clock import monotonic_ns, running_ns
 from hftd.errors import HftdError
@@ -42,8 +43,10 @@ class Access(Protocol):
         """
         ...
 
-    async def enter(self, socket: WebSocket) -> None:
+    async def enter(self, socket: WebSocket) -> Sequence[bytes] | None:
         """Say on a new connection what has to be said before it tells anything.
+
+        Returns what has come meanwhile and is for others.
 
         Raises:
             ConnectionBrokenError: One is not let in.
@@ -72,6 +75,8 @@ class UserStream:
         life_s: A connection is replaced after this.
         refresh_s: How often the access is extended.
         heartbeat_s: How often a quiet connection is pinged.
+        heartbeat: What takes the place of the protocol's pings.
+        may_open: While it says False, no connection is made.
         seed: Of the waits.
     """
 
@@ -86,6 +91,8 @@ class UserStream:
         life_s: float,
         refresh_s: float,
         heartbeat_s: float = 15.0,
+        heartbeat: Heartbeat | None = None,
+        may_open: Callable[[], bool] = lambda: True,
         seed: int = 0,
     ) -> None:
         self._session = session
@@ -95,7 +102,9 @@ class UserStream:
         self._on_up = on_up
         self._life_s = life_s
         self._refresh_s = refresh_s
-        self._heartbeat_s = heartbeat_s
+        self._heartbeat_s = heartbeat_s if heartbeat is None else None
+        self._heartbeat = heartbeat
+        self._may_open = may_open
         self._backoff = Backoff(min(AGAIN_S, refresh_s) / 4, min(AGAIN_S, refresh_s), seed)
         self._reader: asyncio.Task[str] | None = None
         self._closing: set[asyncio.Task[None]] = set()  # at most one a planned end, each for OVERLAP_S
@@ -129,6 +138,8 @@ class UserStream:
         Raises:
             ConnectionBrokenError: It ended otherwise, or could not be made.
         """
+        if not self._may_open():
+            raise ConnectionBrokenError("the connector is not well, and the dead-man switch is to fire")
         try:
             url = await self._access.url()
         except (ExchangeError, NotSentError, FateUnknownError, WireError) as error:
@@ -139,12 +150,12 @@ class UserStream:
             self._session, url, self._heartbeat_s, self._access.secrets, self._facts
         )
         try:
-            await self._access.enter(websocket)
+            early = await self._access.enter(websocket)
         except BaseException:
             await websocket.close()
             raise
         old, self._broken_why = self._reader, ""
-        self._reader = reader = asyncio.create_task(self._read(websocket), name="user stream")
+        self._reader = reader = asyncio.create_task(self._read(websocket, early or ()), name="user stream")
         if old is not None and not old.done():
             self._retire(old)
         else:
@@ -181,15 +192,34 @@ class UserStream:
             return error
         return None
 
-    async def _read(self, websocket: WebSocket) -> str:
+    async def _read(self, websocket: WebSocket, early: Sequence[bytes]) -> str:
+        self.received_ns = monotonic_ns()
+        read_ns = [self.received_ns]
+        dead: list[str] = []
+
+        reader = asyncio.current_task()
+
+        def die(why: str) -> None:
+            dead.append(why)
+            if reader is not None:
+                reader.cancel()
+
+        beating = asyncio.create_task(beaten(self._heartbeat, websocket, lambda: read_ns[0], die))
         try:
+            for data in early:
+                self._on_message(data)
             while True:
                 message = await websocket.receive()
                 if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                     return f"closed by the exchange ({websocket.close_code})"
-                self.received_ns = monotonic_ns()
+                self.received_ns = read_ns[0] = monotonic_ns()
                 self._on_message(message.data)
+        except asyncio.CancelledError:
+            if not dead:
+                raise
+            return dead[0]
         finally:
+            beating.cancel()
             await websocket.close()
 
     def abort(self, why: str) -> None:

@@ -9,26 +9,11 @@ Lines as a recorder writes them, combined or raw streams, told apart line by lin
     1723161256609369665 {"lastUpdateId":1007198635033,"E":1723161257835,"T":1723161257823,
         "symbol":"BTCUSD_PERP","pair":"BTCUSD","bids":[["61804.7","35"]],"asks":[]}
 
-Quantities are contracts. What becomes of the messages: :mod:`sim.convert.binance`.
+Quantities are contracts. The lines are those of USD-M, and so is what reads them; what becomes of the messages:
+:mod:`sim.convert.binance`.
 """
 
-# pyright: basic
-
-from hftd.jit import kernel
-from sim.convert.binance import KINDS, read_message
-from sim.convert.binancebook import own_at
-from sim.convert.scan import end_message, next_message, start_block
-from sim.convert.state import state_at
+from sim.convert.binance import KINDS
+from sim.convert.binancefutures import read_lines
 
 __all__ = ["KINDS", "read_lines"]
-
-
-@kernel("int64(int64)")
-def read_lines(state):
-    """Read the lines of the block that the state at this address describes; see `next_message`."""
-    s = state_at(state)
-    own = own_at(s.own)
-    start_block(s)
-    while next_message(s):
-        end_message(s, read_message(s, own, s.local_ts, False))
-    return s.code

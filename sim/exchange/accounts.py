@@ -63,6 +63,10 @@ class Order(msgspec.Struct):
         reserved: What its account has set aside for what is not executed.
         reason: Why it expired: one of `matching`'s words.
         held_lots: Executed by the market, and not a whole step yet.
+        fees: Of its executions.
+        realized: Their profit.
+        ended_by: What ended it in its owner's stead: `switch`, or `amendment`, of a post-only order that would then
+            take.
     """
 
     order_id: int
@@ -83,6 +87,9 @@ class Order(msgspec.Struct):
     modifies: int = 0
     reason: str = ""
     held_lots: int = 0
+    fees: int = 0
+    realized: int = 0
+    ended_by: str = ""
 
     @property
     def kind(self) -> str:
@@ -236,6 +243,10 @@ class Account:
         """Under which its user events go out now; empty: nobody can hear them."""
         self.countdowns: dict[str, int] = {}
         """When a dead-man switch cancels the orders in a symbol, or, of "", all of them."""
+        self.is_watched = False
+        """Whether a connection has ever asked to be watched by the account's dead-man switch."""
+        self.switch_s = 0
+        """How long those of its connections that a dead-man switch watches may be silent; 0: there is no switch."""
         self.counters: dict[str, int] = {}
         self.requests: list[Request] = []
 
@@ -307,6 +318,8 @@ class Account:
         trade.money = instrument.money(worth)
         trade.realized = position.book(order.side, trade.tick, trade.lots)
         trade.fee = instrument.fee(worth, instrument.maker_rate if trade.maker else instrument.taker_rate)
+        order.fees += trade.fee
+        order.realized += trade.realized
         wallet.fees += trade.fee
         wallet.realized += trade.realized
         wallet.balance += trade.realized - trade.fee

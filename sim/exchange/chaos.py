@@ -39,6 +39,7 @@ class ChaosSection(Section, frozen=True):
         ban: 418.
         ban_s: How long that ban is.
         feed_gap: Depth messages that are left out.
+        feed_restart_s: Between restarts of an instrument's book, where that begins with a snapshot in the stream.
         feed_doubled: Feed messages that come twice.
         feed_late: Depth messages that are held back with all that follow on that connection, up to `late_ms`.
         unknown_level: Depth messages that delete a level which was never there.
@@ -85,6 +86,7 @@ class ChaosSection(Section, frozen=True):
     ban: _Share = 0.0
     ban_s: _Seconds = 2.0
     feed_gap: _Share = 0.0
+    feed_restart_s: _Seconds = 0.0
     feed_doubled: _Share = 0.0
     feed_late: _Share = 0.0
     unknown_level: _Share = 0.0
@@ -134,6 +136,7 @@ def storm(seed: int) -> ChaosSection:
         ban=0.0002,
         ban_s=1.0,
         feed_gap=0.002,
+        feed_restart_s=30.0,
         feed_doubled=0.002,
         feed_late=0.01,
         unknown_level=0.05,

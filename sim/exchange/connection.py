@@ -62,6 +62,8 @@ class Connection:
         self.dropped = 0
         self.opened_ns = monotonic_ns()
         self.last_pong_ns = self.opened_ns
+        self.quiet_s = 0.0
+        """How long it may give no sign of life; 0: as `[limits]` says."""
         self.on_end: list[Callable[[], None]] = []
         self._socket = socket
         self._transport = transport

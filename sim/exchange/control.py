@@ -31,6 +31,7 @@ POST /close?kind=K&tear=1         close connections of a kind, as /status names 
 POST /clock?offset_ms=N           set the exchange's clock off
 POST /expire?api_key=KEY          let what its user events are heard by expire; without api_key all
 POST /gap?symbol=S&messages=N     leave out depth messages
+POST /restart?symbol=S             books begin anew, where they begin with a snapshot in the stream; without symbol all
 POST /chaos?seed=N                everything at once; seed=off: nothing; or settings as a JSON body
 POST /ban?seconds=N               ban 127.0.0.1 (418); /unban lifts all bans
 POST /limits?weight_1m=N          other limits: weight_1m, ws_api_weight_1m, orders_10s, orders_1m, bans_after, ban_s
@@ -99,6 +100,8 @@ class ControlServer:
                 exchange.expire_listen_keys(query.get("api_key", ""))
             case "/gap":
                 exchange.force_gap(query.get("symbol", ""), int(query.get("messages", "1")))
+            case "/restart":
+                exchange.restart_feeds(query.get("symbol", ""))
             case "/chaos":
                 exchange.set_chaos(_chaos(query, body))
             case "/ban":

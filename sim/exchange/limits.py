@@ -1,6 +1,6 @@
 """Limits: weights of requests by address, order counts by account, bans."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from sim.exchange.accounts import Account
 from sim.exchange.config import LimitsSection
@@ -12,6 +12,20 @@ MINUTE_MS: Final = 60_000
 LOOPBACK: Final = "127.0.0.1"
 _BAN_MAX_S: Final = 3 * 86_400.0
 _POOLS: Final = ("rest", "ws-api")
+
+
+class Allowance(NamedTuple):
+    """What somebody may still use of something.
+
+    Attributes:
+        limit: In a window.
+        left: In the running one.
+        reset_ms: When there is something left: now, or at the end of the window.
+    """
+
+    limit: int
+    left: int
+    reset_ms: int
 
 
 class _Address:
@@ -47,6 +61,21 @@ class Limits:
         count = self.count(who, what, window_ms) + amount
         self._windows[who, what, window_ms] = self._clock.server_ms() // window_ms, count
         return count
+
+    def allowance(self, who: str, what: str, window_ms: int, limit: int) -> Allowance:
+        """What is left."""
+        left, now_ms = limit - self.count(who, what, window_ms), self._clock.server_ms()
+        return Allowance(limit, max(left, 0), now_ms if left > 0 else (now_ms // window_ms + 1) * window_ms)
+
+    def allow(self, who: str, what: str, window_ms: int, limit: int) -> None:
+        """Count a use where there is one left; one that is refused is not counted. A limit of 0 is none.
+
+        Raises:
+            RefusedError: There is nothing left.
+        """
+        if limit and self.count(who, what, window_ms) >= limit:
+            raise RefusedError(Why.TOO_MANY_ORDERS)
+        self.use(who, what, window_ms)
 
     # Weights.
 

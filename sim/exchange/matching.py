@@ -175,11 +175,10 @@ class Matching:
         if counts:
             self._count_order(account)
         account.count("modifies")
-        ends = lots <= order.executed_lots or (
-            order.tif == "GTX" and crosses(market, instrument, order.side, tick)
-        )
+        takes = order.tif == "GTX" and crosses(market, instrument, order.side, tick)
         self._withdraw(order)
-        if ends:
+        if takes or lots <= order.executed_lots:
+            order.ended_by = "amendment" if takes else ""
             self._end(order, "CANCELED", "CANCELED", market.now_ns)
             return
         order.tick, order.lots = tick, lots
@@ -267,12 +266,19 @@ class Matching:
     def _open_in(self, account: Account, symbol: str) -> list[Order]:
         return [one for one in account.open_orders.values() if not symbol or one.instrument.symbol == symbol]
 
-    def cancel_all(self, account: Account, symbol: str) -> int:
+    def cancel_all(self, account: Account, symbol: str, *, by_switch: bool = False) -> int:
         """The end of all orders in an instrument, or, of "", of all. Returns how many there were."""
         orders = self._open_in(account, symbol)
         for order in orders:
+            order.ended_by = "switch" if by_switch else ""
             self.end(order)
         return len(orders)
+
+    def sign_of_life(self, account: Account) -> None:
+        """A dead-man switch that watches an account's connections (`Account.switch_s`) begins its countdown again."""
+        account.is_watched = True
+        if account.switch_s:
+            account.countdowns[""] = self.now_ms + 1000 * account.switch_s
 
     def end(self, order: Order, *, what: str = "CANCELED", reason: str = "") -> None:
         """Take an open order out of the market, and say so."""
@@ -383,6 +389,8 @@ class Matching:
         for order in list(account.open_orders.values()):
             if not order.asked.reduce_only or order.instrument is not position.instrument:
                 continue
+            if order.asked.position_side != position.side:
+                continue
             if order.side * position.lots < 0 and order.leaves_lots <= room:
                 room -= order.leaves_lots
                 continue
@@ -413,7 +421,7 @@ class Matching:
                 if now_ms >= deadline_ms:
                     del account.countdowns[symbol]
                     account.count("countdowns fired")
-                    self.cancel_all(account, symbol)
+                    self.cancel_all(account, symbol, by_switch=True)
 
     @property
     def now_ms(self) -> int:

@@ -219,6 +219,10 @@ class Mishaps:
             self.close_by_hand(
                 numbers.choice(exchange.accounts), numbers.choice(listed), numbers.choice((0.3, 1.0))
             )
+        if chaos.is_due("feed_restart_s", now_ms):
+            begins = chaos.of("feed_restart").choice(listed)
+            if exchange.feeds[begins.number].restart():
+                chaos.count("feed restarts")
         if chaos.is_due("shared_s", now_ms):
             exchange.limits.use_up(chaos.of("shared").randrange(1, max(chaos.settings.shared_weight, 1) + 1))
             chaos.count("weight used by others")

@@ -196,7 +196,7 @@ class LocalExchange:
         limits = self.config.limits
         self._next_ping_ns = now_ns + int(limits.ping_s * _NS)
         for connection in list(self.connections.values()):
-            if now_ns - connection.last_pong_ns > limits.pong_s * _NS:
+            if now_ns - connection.last_pong_ns > (connection.quiet_s or limits.pong_s) * _NS:
                 self.chaos.count("no pong")
                 connection.close(1008, "Pong timeout")
             elif self.venue.pings:
@@ -279,6 +279,12 @@ class LocalExchange:
         self.connections.pop(connection.number, None)
 
     # For tests and the control page.
+
+    def restart_feeds(self, symbol: str = "") -> None:
+        """Let books begin anew, as a restart of the exchange's service does it."""
+        for feed in self.core.feeds:
+            if not symbol or feed.instrument.symbol == symbol:
+                feed.restart()
 
     def truth(self, api_key: str) -> dict[str, Any]:
         """All orders, trades, positions and balances of an account, in whole ticks, lots and 1e-8 of money.

@@ -179,6 +179,11 @@ class UserStreams:
         self._listeners.setdefault(key, []).append(entry)
         listener.connection.on_end.append(lambda: self._drop(key, entry))
 
+    def leave(self, key: str, listener: Listener) -> None:
+        """A connection wants them no more."""
+        for entry in [one for one in self._listeners.get(key, []) if one[0] is listener]:
+            self._drop(key, entry)
+
     def _drop(self, key: str, entry: tuple[Listener, frozenset[str]]) -> None:
         listeners = self._listeners.get(key, [])
         if entry in listeners:
@@ -270,6 +275,10 @@ class Feed:
         self.market = market
         self._touch = _NOTHING
         self._bbo = ((0, 0), (0, 0))
+
+    def restart(self) -> bool:
+        """The book's streams begin anew, where the exchange has them begin with a snapshot; whether it does."""
+        return False
 
     # What a venue says; times are the exchange's, of the event and of now, in milliseconds.
 

@@ -8,15 +8,10 @@ from typing import Any
 
 import pytest
 import uvloop
-from hypothesis import settings
 
 from hftd.channel.memory import BotPage
 from hftd.channel.server import ChannelServer
 from tests.channel.daemons import Daemon, open_fds
-
-# The first example may compile for seconds.
-settings.register_profile("channel", deadline=None)
-settings.load_profile("channel")
 
 
 @pytest.fixture

@@ -107,6 +107,7 @@ def whole(records: int) -> dict[str, int]:
     return {"records": records, "laps": 0, "torn": 0, "gaps": 0, "status": MESSAGE}
 
 
+@pytest.mark.thorough
 def test_three_consumers_of_a_lossless_ring_read_a_million_records_whole_and_in_order(markets: Any):
     market = markets(1 << 20, lossless=True)
     records = 1_000_000

@@ -282,6 +282,8 @@ def test_a_daemon_that_is_killed_is_noticed_and_its_name_can_be_taken_over(run_d
         assert any(line == "ready\n" for line in process.stdout)
         return process
 
+    with ExitStack() as stack:
+        start(stack)  # what starts processes stays open
     before = open_fds()
     with ExitStack() as stack, BotPage.make() as page:
         first = start(stack)

@@ -86,6 +86,31 @@ def test_one_of_two_secrets_is_no_use_and_is_said(path):
     assert SECRET not in str(failure.value)
 
 
+class ThreeParts(ConnectorConfig, frozen=True):
+    """Of an exchange whose keys have a third part."""
+
+    passphrase: str = ""
+
+
+def test_keys_of_three_parts_come_as_those_of_two_and_none_may_be_missing(path, tmp_path):
+    with pytest.raises(ConfigError, match="no passphrase"):
+        load_connector(path, ThreeParts, "three", {})
+    _, found = load_connector(path, ThreeParts, "three", {"HFTD_PASSPHRASE": "third-77"})
+    assert (found.secret.reveal(), found.passphrase.reveal()) == (SECRET, "third-77")
+    path.write_text(f'api_key = "{KEY}"\nsecret = "{SECRET}"\npassphrase = "third-77"\n')
+    config, found = load_connector(path, ThreeParts, "three", {})
+    assert found.passphrase.reveal() == "third-77"
+    assert config.passphrase == ""
+    assert "third-77" not in repr(found)
+    path.write_text(f'api_key = "{KEY}"\nsecret = "{SECRET}"\npassphrase = 77\n')
+    with pytest.raises(ConfigError) as failure:
+        load_connector(path, ThreeParts, "three", {})
+    assert SECRET not in str(failure.value)
+    # Where there is no third part, the environment's is not taken.
+    path.write_text(f'api_key = "{KEY}"\nsecret = "{SECRET}"\n')
+    assert not read(path, HFTD_PASSPHRASE="third-77")[1].passphrase
+
+
 def test_a_secret_shows_in_no_text_that_is_made_of_it():
     secret = Secret(SECRET)
     for text in (

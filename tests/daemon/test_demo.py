@@ -101,6 +101,7 @@ def test_missing_configurations_are_copied_and_the_users_own_are_kept(folder, mo
         ("bot raises", ["hftd bot failed with exit code 1", "ZeroDivisionError"]),
     ],
 )
+@pytest.mark.thorough
 def test_a_failure_of_a_process_is_shown_with_its_own_words_and_ends_the_other(
     no_leftovers, hftd, fake, words
 ):
@@ -112,7 +113,12 @@ def test_a_failure_of_a_process_is_shown_with_its_own_words_and_ends_the_other(
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.thorough),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.thorough),
+    ],
 )
 def test_a_signal_ends_both_processes(no_leftovers, environment, folder, number, code):
     demo = subprocess.Popen(

@@ -35,10 +35,12 @@ def test_random_strategies_see_the_same_on_both_engines(reference):
     assert failures(reference, range(SEEDS)) == ""
 
 
+@pytest.mark.thorough
 def test_random_strategies_see_the_same_in_a_range_of_interest(reference):
     assert failures(reference, range(1_000_000, 1_000_000 + SEEDS // 3), roi=True) == ""
 
 
+@pytest.mark.thorough
 def test_random_strategies_see_the_same_with_partial_fills(reference):
     assert failures(reference, range(3_000_000, 3_000_000 + SEEDS), partial=True) == ""
     roi = range(4_000_000, 4_000_000 + SEEDS // 3)

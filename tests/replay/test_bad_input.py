@@ -57,10 +57,10 @@ def negative_qty(rows: Rows) -> Rows:
     ("change", "words"),
     [
         (unsorted, "goes back in time by local_ts"),
-        (unsorted_exch, "goes back in time by exch_ts"),
-        (nan_price, "a price or quantity that is not a number"),
+        pytest.param(unsorted_exch, "goes back in time by exch_ts", marks=pytest.mark.thorough),
+        pytest.param(nan_price, "a price or quantity that is not a number", marks=pytest.mark.thorough),
         (huge_price_seen_by_bots_only, "a price or quantity that is not a number"),
-        (negative_qty, "a negative quantity"),
+        pytest.param(negative_qty, "a negative quantity", marks=pytest.mark.thorough),
     ],
 )
 def test_a_row_that_is_wrong_in_the_middle_of_a_run_is_named(

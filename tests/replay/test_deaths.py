@@ -24,6 +24,7 @@ def test_a_bot_that_is_killed_leaves_the_others_as_if_it_had_not_been_there(scen
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.thorough
 def test_a_bot_that_is_told_to_stop_leaves_in_order_and_shows_what_it_came_to(scene: Scene, number: int):
     scene.victim.signal(number)
     assert scene.victim.wait() == 0, scene.victim.stderr
@@ -56,6 +57,7 @@ def test_a_replay_takes_the_name_of_one_that_was_killed(scene: Scene, bench: Ben
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.thorough
 def test_a_replay_that_is_told_to_stop_tells_its_bots(scene: Scene, number: int):
     scene.replay.signal(number)
     assert scene.replay.wait() == 0, scene.replay.stderr
@@ -111,6 +113,7 @@ def test_a_strategy_that_never_lets_time_pass_ends_when_told_three_times(bench: 
         ("fails_plain", "it raised KeyError: 'missing' ("),
     ],
 )
+@pytest.mark.thorough
 def test_a_strategy_that_raises_is_told_in_its_own_words_and_the_others_go_on(
     bench: Bench, strategy: str, words: str
 ):
@@ -128,6 +131,7 @@ def test_a_strategy_that_raises_is_told_in_its_own_words_and_the_others_go_on(
     assert bench.left_behind() == []
 
 
+@pytest.mark.thorough
 def test_a_bot_that_is_stopped_is_named_and_holds_the_run_up_until_it_goes_on(scene: Scene):
     scene.victim.signal(signal.SIGSTOP)
     scene.go_on()

@@ -109,6 +109,7 @@ def test_ranges_of_interest_and_feed_offsets_mean_the_same_over_channels(bench: 
     bench.check_equal(config, every, part)
 
 
+@pytest.mark.thorough
 def test_a_run_that_starts_from_a_snapshot_starts_from_it_over_channels_too(bench: Bench):
     def snapshot(rows: np.ndarray) -> np.ndarray:
         return rows[rows["ev"] & 0xFF == 4]

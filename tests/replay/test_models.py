@@ -46,6 +46,7 @@ def test_partial_fills_and_all_kinds_of_contracts_and_fees_equal_the_backtest(be
         assert [asset["inverse"] for asset in assets] == [True, False]
 
 
+@pytest.mark.thorough
 def test_models_of_ones_own_equal_the_backtest(bench: Bench):
     def named(name: str, more: str = "") -> str:
         return f'{{ model = "custom", name = "{EXAMPLES}:{name}"{more} }}'

@@ -28,7 +28,12 @@ def book_at(rows: np.ndarray, now_ns: int) -> tuple[dict[int, float], dict[int, 
 
 
 @pytest.mark.parametrize(
-    "after_ns", [2_000_000_000, pytest.param(15_000_000_000, marks=pytest.mark.slow), 31_000_000_000]
+    "after_ns",
+    [
+        2_000_000_000,
+        pytest.param(15_000_000_000, marks=pytest.mark.slow),
+        pytest.param(31_000_000_000, marks=pytest.mark.thorough),
+    ],
 )
 def test_a_late_bot_finds_the_book_of_the_moment_and_only_its_own_orders(bench: Bench, after_ns: int):
     scene = Scene(bench, after_ns=after_ns, date=DAYS)

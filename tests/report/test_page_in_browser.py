@@ -131,6 +131,7 @@ EMPTIED = {
 
 
 @pytest.mark.parametrize(("width", "dark"), SIZES)
+@pytest.mark.thorough
 async def test_a_plot_whose_data_was_emptied_is_found(run, tmp_path, width, dark):
     html = report(run, resample="1s").html
     plots = data_of(html)

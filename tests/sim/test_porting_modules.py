@@ -166,6 +166,7 @@ def test_archives_of_version_1_become_rows_as_there(reference, tmp_path):
         migration2.convert(str(tmp_path / "v2.npz"))
 
 
+@pytest.mark.thorough
 def test_whole_books_become_the_differences_that_they_become_there(reference):
     theirs = importlib.import_module("hftbacktest.data.utils.difforderbooksnapshot").DiffOrderBookSnapshot
     rng = np.random.default_rng(1)

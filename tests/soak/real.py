@@ -29,7 +29,7 @@ import msgspec
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
 from daemon.orders.manager import OrderManager
-from daemon.venues.binancefutures.instruments import read_exchange_info
+from daemon.venues.binance.instruments import read_exchange_info
 from hftd.channel import status, wire
 from hftd.channel.asking import ask
 from hftd.clock import monotonic_ns

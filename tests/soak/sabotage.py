@@ -8,7 +8,7 @@ from daemon.orders.journal import Row, Traded
 from daemon.orders.machine import Order
 from daemon.orders.messages import CONFIRMED, Command, Execution, Outcome, Place, Report, Withdraw
 from daemon.session.catalog import steps_of
-from daemon.venues.binancefutures.instruments import read_exchange_info
+from daemon.venues.binance.instruments import read_exchange_info
 from hftd.constants import CANCELED
 from sim.exchange.binancefutures.api import exchange_info
 from tests.soak.trader import DyingJournal, Trader

@@ -89,6 +89,6 @@ class Schedule:
             mock.patch("sim.exchange.processing._pause", pause),
             mock.patch(f"{reads}.running_ns", lambda: self.local_ns),
             mock.patch(f"{reads}.monotonic_ns", lambda: self.local_ns),
-            mock.patch("daemon.venues.binancefutures.queries.running_ns", lambda: self.local_ns),
+            mock.patch("daemon.venues.binance.queries.running_ns", lambda: self.local_ns),
         ):
             yield

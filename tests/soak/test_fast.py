@@ -66,6 +66,7 @@ def test_a_seed_repeats_to_the_last_byte():
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mishap", SOME)
+@pytest.mark.thorough
 def test_each_mishap_happens_and_can_be_tried_alone(mishap):
     # Some need somebody who trades by hand, or a bot that holds something.
     result = run_seed(3, only=(mishap,))

@@ -27,12 +27,12 @@ from daemon.orders.messages import (
 )
 from daemon.session.facts import Handlers
 from daemon.session.incoming import Incoming
-from daemon.venues.binancefutures.facts import ORDERS
-from daemon.venues.binancefutures.instruments import read_exchange_info
-from daemon.venues.binancefutures.orders import read_reply
-from daemon.venues.binancefutures.queries import Queries
-from daemon.venues.binancefutures.requests import Requests
-from daemon.venues.binancefutures.signing import HmacSigner
+from daemon.venues.binance.instruments import read_exchange_info
+from daemon.venues.binance.orders import read_reply
+from daemon.venues.binance.queries import Queries
+from daemon.venues.binance.requests import Requests
+from daemon.venues.binance.signing import HmacSigner
+from daemon.venues.binancefutures.facts import ORDERS, USDM
 from hftd.constants import REASON_DISCONNECTED
 from hftd.errors import HftdError
 from sim.exchange.binance.listen_keys import keys_of
@@ -117,7 +117,7 @@ class Trader:
         )
         self.rest = Rest(exchange, rng, self._latency_ns, lambda: not is_calm(), self._pause)
         self.steps: dict = {}
-        self.queries = Queries(self.rest, self.steps, PREFIX)  # type: ignore[arg-type]
+        self.queries = Queries(self.rest, self.steps, PREFIX, USDM)  # type: ignore[arg-type]
         handlers = Handlers(
             self._on_outcome,
             self._on_report,

@@ -1,212 +1,28 @@
-"""What the machines are told of Binance USD-M Futures; see `daemon.session.facts`."""
+"""What the machines are told of Binance USD-M Futures; the family has the rest."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Final, Literal
+from functools import partial
+from typing import Final
 
-import msgspec
+from daemon.venues.binance import codes, facts
+from daemon.venues.binance.facts import limits_of
+from daemon.venues.binance.product import Product
 
-from daemon.connector.limiter import RateLimit
-from daemon.orders.messages import Command, Outcome, Report
-from daemon.session.catalog import Steps
-from daemon.session.errors import Odd
-from daemon.session.facts import Auth, Error, Event, Params, Question, Signed, Signer
-from daemon.venues.binancefutures import codes, orders, user, wire
-from daemon.venues.binancefutures.account import read_server_time
-from daemon.venues.binancefutures.book import BookSync
-from daemon.venues.binancefutures.instruments import counts_of_headers
-from daemon.venues.binancefutures.requests import Requests, rest_request
-from daemon.venues.binancefutures.signing import query, session_logon, signed_query
+USDM: Final = Product(
+    prefix="/fapi",
+    st=1,
+    is_inverse=False,
+    positions=("/fapi/v3/positionRisk", 5),
+    balances=("/fapi/v3/balance", 5),
+    hides_positions=False,
+    ws_pool="ws_",
+    tells_listen_key=False,
+    clock_codes=codes.CLOCK_CODES,
+    instrument_codes=codes.INSTRUMENT_CODES,
+    reasons=codes.REASONS,
+    hints=codes.HINTS,
+    limits=tuple(limits_of("weight_1m", 2400, 60_000_000_000)),
+)
 
-BAN_S: Final = MappingProxyType({429: 5.0, 418: 120.0})
-"""How long to be quiet if the answer does not say."""
-_ALLOWED: Final = re.compile(r"current limit.{0,80}? is (\d{1,7}) request")
-"""How the exchange says what it allows in a minute when that was too much."""
-URGENT_SHARE: Final = 4
-"""One part in so many of the request weight is for cancels alone: 600 of 2400, at once."""
-ORDERS_SHARE: Final = 20
-"""And one in so many for questions about single orders."""
-SNAPSHOT_LEVELS: Final = 1000
-SNAPSHOT_WEIGHT: Final = 20
-LEVELS: Final = 5
-LEVELS_WEIGHT: Final = 2
-TRADES_WEIGHT: Final = 5
-_PARTS: Final = MappingProxyType({"depth": "depth", "bookTicker": "best", "trade": "trade"})
-
-
-def limits_of(name: str, limit: int, interval_ns: int) -> Iterator[RateLimit]:
-    """A limit of the exchange, with what is kept of it for whom.
-
-    Request weight is one pool for REST and another for the WebSocket API.
-    """
-    if not name.startswith("weight"):
-        yield RateLimit(name, limit, interval_ns)
-        return
-    for one in (name, f"ws_{name}"):
-        yield RateLimit(one, limit, interval_ns, limit // URGENT_SHARE, limit // ORDERS_SHARE)
-
-
-class RestFacts:
-    """REST."""
-
-    weight = "weight_1m"
-    time_path = "/fapi/v1/time"
-    clock_codes = codes.CLOCK_CODES
-    read_server_time = staticmethod(read_server_time)
-    counts_of_headers = staticmethod(counts_of_headers)
-    verdict = staticmethod(codes.verdict)
-
-    def signed(
-        self,
-        method: str,
-        path: str,
-        params: Params,
-        auth: Auth,
-        signer: Signer | None,
-        now_ms: int,
-        window_ms: int,
-    ) -> Signed:
-        """All parameters stand in the query, the key in a header."""
-        del method, path
-        if auth == "none":
-            return Signed(query(params), {})
-        assert signer is not None
-        headers = {"X-MBX-APIKEY": signer.api_key}
-        if auth == "key":
-            return Signed(query(params), headers)
-        return Signed(signed_query(params, signer, now_ms, window_ms), headers)
-
-    def error_of(self, status: int, body: bytes) -> Error | None:
-        """The error in an answer."""
-        if status == 200:
-            return None
-        return orders.read_error(body) or Error(0, body[:200].decode("utf-8", "replace"))
-
-    def quiet_s(self, status: int, error: Error | None, headers: Mapping[str, str], now_ms: int) -> float:
-        """Too many orders is about orders alone: cancels must still pass."""
-        if status not in BAN_S or (error is not None and error.code == codes.TOO_MANY_ORDERS_CODE):
-            return 0.0
-        if error is not None and error.retry_after_ms:
-            return max(0.0, (error.retry_after_ms - now_ms) / 1000)
-        return retry_after_s(headers, status)
-
-    def allowed(self, words: str) -> int:
-        """What an error's words say that is allowed in a minute."""
-        said = _ALLOWED.search(words)
-        return int(said[1]) if said is not None else 0
-
-
-def retry_after_s(headers: Mapping[str, str], status: int) -> float:
-    """For how long an answer of this status, 429 or 418, wants to hear nothing."""
-    text = headers.get("Retry-After", "")
-    if text.isascii() and text.isdigit() and len(text) < 9:
-        return float(text)
-    return BAN_S[status]
-
-
-class OrderFacts:
-    """Orders: the WebSocket API, REST, and the user data stream."""
-
-    cost_order: Mapping[str, int] = MappingProxyType({"orders_10s": 1, "orders_1m": 1})
-    cost_cancel: Mapping[str, int] = MappingProxyType({"weight_1m": 1, "ws_weight_1m": 1})
-    """On the WebSocket API it counts in both pools."""
-    instrument_codes = codes.INSTRUMENT_CODES
-    too_many_orders_code = codes.TOO_MANY_ORDERS_CODE
-    logon_id = "logon"
-    read_reply = staticmethod(orders.read_reply)
-    read_reply_id = staticmethod(orders.read_reply_id)
-    outcome_of_error = staticmethod(orders.outcome_of_error)
-
-    def limits_of(self, name: str, limit: int, interval_ns: int) -> Sequence[RateLimit]:
-        """See `limits_of`."""
-        return list(limits_of(name, limit, interval_ns))
-
-    def writer(self, signer: Signer, window_ms: int) -> Requests:
-        """Writes WebSocket API requests."""
-        return Requests(signer, has_session=signer.has_session, recv_window_ms=window_ms)
-
-    def rest_request(self, command: Command, steps: Steps) -> tuple[str, str, Params]:
-        """A command over REST."""
-        method, params = rest_request(command, steps)
-        return method, "/fapi/v1/order", params
-
-    def outcome_of_order(self, command: Command, data: Any, steps: Mapping[str, Steps]) -> Outcome:
-        """A command that was answered with an order."""
-        return orders.outcome_of_order(command, data, steps)
-
-    def logon(self, signer: Signer, timestamp_ms: int) -> bytes:
-        """With Ed25519 keys only."""
-        return session_logon(self.logon_id, signer, timestamp_ms)
-
-    def read_order(self, data: Any, steps: Mapping[str, Steps], source: str) -> Report:
-        """An order."""
-        return orders.read_order(data, steps, source)
-
-    def read_event(self, data: bytes, steps: Mapping[str, Steps], odd: list[Odd] | None) -> Sequence[Event]:
-        """A message of the user data stream."""
-        return user.read_event(data, steps, odd)
-
-    def odd_of_event(self, data: bytes, why: str) -> tuple[list[Odd], str]:
-        """What of it is to be set aside."""
-        return user.odd_of_event(data, why)
-
-
-class MarketFacts:
-    """Market data: combined streams.
-
-    Args:
-        depth: How often the book's changes come, "0ms" or "100ms".
-        best_prices: "fused" into the book, "events" beside it, or "none".
-    """
-
-    streams_max = 1024
-    streams_a_message = 100
-    controls_a_second = 5.0
-    """The exchange takes ten messages a second, pings and pongs included."""
-    depth_type = wire.DepthUpdate
-    best_type = wire.BookTicker
-    trade_type = wire.Trade
-    sync = BookSync
-    read = staticmethod(wire.read_stream)
-    read_snapshot = staticmethod(wire.read_snapshot)
-    best_of = staticmethod(wire.best_of)
-    read_last_trade_ms = staticmethod(wire.read_last_trade_ms)
-
-    def __init__(self, depth: str, best_prices: str) -> None:
-        self._depth = depth
-        self._has_best = best_prices != "none"
-        self.best_is_book = best_prices == "fused"
-        self.best_kinds: tuple[int, int] = wire.TO_BE_FUSED if self.best_is_book else wire.AS_EVENTS
-
-    def streams(self, symbol: str) -> tuple[str, ...]:
-        """The streams of a symbol, the depth's first."""
-        name = symbol.lower()
-        streams = (f"{name}@depth@{self._depth}", f"{name}@trade")
-        return (*streams, f"{name}@bookTicker") if self._has_best else streams
-
-    def part_of(self, stream: str) -> str:
-        """Which part of a market a stream is."""
-        return _PARTS.get(stream.partition("@")[2].partition("@")[0], stream)
-
-    def control(
-        self, method: Literal["SUBSCRIBE", "UNSUBSCRIBE"], streams: Sequence[str], number: int
-    ) -> str:
-        """A subscription."""
-        return msgspec.json.encode({"method": method, "params": list(streams), "id": number}).decode()
-
-    def ask_snapshot(self, symbol: str) -> Question:
-        """The whole book."""
-        return Question("/fapi/v1/depth", (("symbol", symbol), ("limit", SNAPSHOT_LEVELS)), SNAPSHOT_WEIGHT)
-
-    def ask_levels(self, symbol: str) -> Question:
-        """A few levels."""
-        return Question("/fapi/v1/depth", (("symbol", symbol), ("limit", LEVELS)), LEVELS_WEIGHT)
-
-    def ask_trades(self, symbol: str) -> Question:
-        """The latest trade."""
-        return Question("/fapi/v1/trades", (("symbol", symbol), ("limit", 1)), TRADES_WEIGHT)
-
-
-REST: Final = RestFacts()
-ORDERS: Final = OrderFacts()
+REST: Final = facts.RestFacts(USDM)
+ORDERS: Final = facts.OrderFacts(USDM)
+MarketFacts: Final = partial(facts.MarketFacts, USDM)

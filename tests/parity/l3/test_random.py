@@ -70,6 +70,7 @@ def test_what_a_bot_sees_is_equal_where_the_reference_is_right(reference):
     assert fills > 5 * SEEDS
 
 
+@pytest.mark.thorough
 def test_the_same_with_orders_that_cross_the_market(reference):
     wrong, _equal, different, fills = compare(reference, random_cases(range(SEEDS), crossing=0.05))
     assert wrong == []

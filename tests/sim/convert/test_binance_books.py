@@ -115,6 +115,7 @@ def assert_same_books(lines, rows, shift_ns):
         assert levels == expected, f"message {number}"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", CAPTURES)
 def test_the_book_of_a_real_capture_is_that_of_its_raw_messages_and_never_crossed(
     real_capture, tmp_path, name

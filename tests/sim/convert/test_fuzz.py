@@ -142,7 +142,12 @@ def assert_sound(folder, venue, content, **options):
     check_events(rows)
 
 
-@pytest.mark.parametrize("kind", list(INPUTS))
+def thorough_unless_futures(value, venue):
+    """Each other converter takes long to compile."""
+    return pytest.param(value, marks=() if venue == "binancefutures" else pytest.mark.thorough)
+
+
+@pytest.mark.parametrize("kind", [thorough_unless_futures(kind, INPUTS[kind][0]) for kind in INPUTS])
 @settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_accidents_to_lines_are_counted_or_refused(tmp_path_factory, kind, data):
@@ -152,7 +157,7 @@ def test_accidents_to_lines_are_counted_or_refused(tmp_path_factory, kind, data)
     assert_sound(tmp_path_factory.mktemp("f"), venue, content, symbol=symbol)
 
 
-@pytest.mark.parametrize("venue", ["binancefutures", "binancespot", "binancecoinm", "binancehistory"])
+@pytest.mark.parametrize("venue", [thorough_unless_futures(venue, venue) for venue in dict(INPUTS.values())])
 @settings(deadline=None, max_examples=80)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused_with_one_error(tmp_path_factory, venue, content):

@@ -64,6 +64,7 @@ def kill_at_random(tmp_path, times, seed):
     assert output.read_bytes() == whole[0]
 
 
+@pytest.mark.thorough
 def test_a_conversion_that_is_killed_leaves_the_old_archive_or_a_whole_one(tmp_path):
     kill_at_random(tmp_path, 4, seed=1)
 

@@ -159,6 +159,7 @@ def test_the_error_says_what_the_file_is_and_what_reads_it(tmp_path, venue, name
     assert name in error.value.where
 
 
+@pytest.mark.thorough
 def test_a_capture_of_another_exchange_among_others_is_not_passed_over(tmp_path):
     files = {
         "a": b"".join(hyperliquid(1, 20)),
@@ -172,6 +173,7 @@ def test_a_capture_of_another_exchange_among_others_is_not_passed_over(tmp_path)
 SPOT = b"id,timestamp,price,volume,side\n1,1733011200519,97000.5,0.01,sell\n"
 
 
+@pytest.mark.thorough
 def test_the_symbol_of_bybits_spot_trades_is_that_of_the_files_name(tmp_path):
     report, rows = converted(
         tmp_path, "bybithistory", {"DOGEUSDT_2024-12-01.csv": SPOT}, latency_ns=1, symbol="DOGEUSDT"
@@ -191,6 +193,7 @@ def test_the_symbol_of_bybits_spot_trades_is_that_of_the_files_name(tmp_path):
     assert any("say which symbol it has" in note for note in report.notes)
 
 
+@pytest.mark.thorough
 def test_trades_of_two_markets_of_one_symbol_are_refused(tmp_path):
     derivatives = TRADES_HEADER + b"1733011200.519,BTCUSDT,Sell,1,97010.5,PlusTick,a,1,1,1\n"
     files = {"BTCUSDT2024-12-01.csv": derivatives, "BTCUSDT_2024-12-01.csv": SPOT}

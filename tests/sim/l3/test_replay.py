@@ -72,7 +72,9 @@ def data():
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("exchange", ["no_partial_fill", "partial_fill"])
+@pytest.mark.parametrize(
+    "exchange", ["no_partial_fill", pytest.param("partial_fill", marks=pytest.mark.thorough)]
+)
 def test_replay_and_bot_give_the_result_of_the_backtest(tmp_path, data, exchange):
     write_events(tmp_path / f"orders_ES_{DATE}.npz", data[0])
     write_events(tmp_path / f"snapshot_{DATE}.npz", data[1])

@@ -49,6 +49,7 @@ def day(tmp_path, folder):
     return on_disk(tmp_path / "day.npz", some_day())
 
 
+@pytest.mark.thorough
 def test_processes_that_start_at_once_all_get_the_same_and_make_it_once(day, folder):
     expected = hashlib.sha256(result_of(maker_on(some_day()))).hexdigest()
     processes = [start("run", 100, day) for _ in range(4)]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import numpy as np
@@ -13,10 +13,14 @@ from daemon.connector.books import Books
 from daemon.connector.limiter import Limiter, RateLimit
 from daemon.connector.offset import ClockOffset
 from daemon.orders.messages import Instrument
+from daemon.session.facts import RestFacts
 from daemon.session.market import MarketSession
 from daemon.session.rest import Rest
+from daemon.venues.binance.config import BinanceConfig
+from daemon.venues.binancecoinm import facts as coinm
+from daemon.venues.binancecoinm.config import BinanceCoinMConfig
+from daemon.venues.binancefutures import facts as usdm
 from daemon.venues.binancefutures.config import BinanceFuturesConfig
-from daemon.venues.binancefutures.facts import REST, MarketFacts
 from hftd.channel import wire
 from hftd.channel.endpoint import MarketTap
 from hftd.channel.layout import MODE_SYSTEM
@@ -26,6 +30,23 @@ from hftd.types import event_dtype
 
 BTCUSDT = Instrument(0, "BTCUSDT", Decimal("0.1"), Decimal("0.001"))
 ETHUSDT = Instrument(1, "ETHUSDT", Decimal("0.01"), Decimal("0.001"))
+BTCUSD = Instrument(
+    0, "BTCUSD_PERP", Decimal("0.1"), Decimal(1), contract_size=100.0, inverse=True, base="BTC", quote="USD"
+)
+
+
+class Member(NamedTuple):
+    """A member of the family, as tests of its market data need it."""
+
+    venue: str
+    config_type: type[BinanceConfig]
+    rest: RestFacts
+    market: Callable[[str, str], Any]
+    instrument: Instrument
+
+
+USDM = Member("binancefutures", BinanceFuturesConfig, usdm.REST, usdm.MarketFacts, BTCUSDT)
+COINM = Member("binancecoinm", BinanceCoinMConfig, coinm.REST, coinm.MarketFacts, BTCUSD)
 
 
 class Client:
@@ -81,10 +102,10 @@ class Client:
 
 @asynccontextmanager
 async def connected(
-    keys: dict[str, Any], *, ring_bytes: int = 1 << 24, seed: int = 1
+    keys: dict[str, Any], *, member: Member = USDM, ring_bytes: int = 1 << 24, seed: int = 1
 ) -> AsyncIterator[Client]:
     """A market session that runs, behind a channel's ring that is tapped."""
-    config = BinanceFuturesConfig(**keys)
+    config = member.config_type(**keys)
     with ClockPage.make(7, MODE_SYSTEM) as clock, MarketRing.make(ring_bytes, lossless=False) as ring:
         publisher = MarketPublisher(ring, clock)
         best: list[tuple[int, int, int, bool]] = []
@@ -96,11 +117,11 @@ async def connected(
         limiter = Limiter([RateLimit("weight_1m", 2400, 60_000_000_000)])
         async with aiohttp.ClientSession() as http:
             session = MarketSession(
-                MarketFacts(config.depth, config.best_prices),
+                member.market(config.depth, config.best_prices),
                 config.market_url(),
                 config,
                 http,
-                Rest(http, REST, config.rest_url(), None, limiter, ClockOffset()),
+                Rest(http, member.rest, config.rest_url(), None, limiter, ClockOffset()),
                 life_s=config.connection_life_s,
                 on_rows=books.on_rows,
                 on_book_state=books.on_book_state,

@@ -9,10 +9,10 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 
 class MarketServer:
-    """Streams and snapshots of Binance USD-M Futures, as a test has them.
+    """Streams and snapshots of Binance's futures, as a test has them.
 
     Attributes:
-        snapshots: What `GET /fapi/v1/depth` answers, one after the other, the last one again and again; bytes, or an
+        snapshots: What `GET depth` answers, one after the other, the last one again and again; bytes, or an
             HTTP status with headers.
         on_subscribe: Called with the streams of each SUBSCRIBE before it is acknowledged.
         book_of: What it answers for a symbol, instead of `snapshots`.
@@ -24,7 +24,7 @@ class MarketServer:
         requests: Paths and queries of REST requests.
     """
 
-    def __init__(self, routed: bool = True) -> None:
+    def __init__(self, routed: bool = True, prefix: str = "/fapi") -> None:
         self.snapshots: list[bytes | tuple[int, dict[str, str]]] = []
         self.on_subscribe: Callable[[list[str]], None] = lambda _streams: None
         self.is_mute = False
@@ -39,13 +39,14 @@ class MarketServer:
         self.socket: web.WebSocketResponse | None = None
         self.changed = asyncio.Condition()
         self._routed = routed
+        self._prefix = prefix
         self.port = 0
 
     async def __aenter__(self) -> Self:
         app = web.Application()
         path = "/public/stream" if self._routed else "/stream"
         app.router.add_get(path, self._stream)
-        app.router.add_get("/fapi/v1/depth", self._depth)
+        app.router.add_get(f"{self._prefix}/v1/depth", self._depth)
         self._runner = web.AppRunner(app, shutdown_timeout=0.2)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -61,11 +62,10 @@ class MarketServer:
     @property
     def keys(self) -> dict[str, Any]:
         """The configuration that leads here."""
-        return {
-            "stream_url": f"ws://127.0.0.1:{self.port}/ws",
-            "api_url": f"http://127.0.0.1:{self.port}",
-            "routes": "2026" if self._routed else "old",
-        }
+        keys = {"stream_url": f"ws://127.0.0.1:{self.port}/ws", "api_url": f"http://127.0.0.1:{self.port}"}
+        if self._prefix == "/fapi":
+            return {**keys, "routes": "2026" if self._routed else "old"}
+        return {**keys, "public_path": "/public"} if self._routed else keys
 
     async def _stream(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(autoping=False, max_msg_size=0)
@@ -164,7 +164,7 @@ def trade(t: int, price: str = "100.0", **more: Any) -> bytes:
 
 
 def snapshot(last_id: int, bids: list[Any], asks: list[Any]) -> bytes:
-    """The answer of `GET /fapi/v1/depth`."""
+    """The answer of `GET depth`."""
     return json.dumps(
         {"lastUpdateId": last_id, "E": 1000 + last_id, "T": 1000 + last_id, "bids": bids, "asks": asks}
     ).encode()

@@ -13,8 +13,8 @@ from daemon.orders.messages import Place
 from daemon.session.facts import Handlers
 from daemon.session.sending import SendLimits
 from daemon.session.trading import TradingConfig
+from daemon.venues.binance.signing import HmacSigner
 from daemon.venues.binancefutures.session import trading_of
-from daemon.venues.binancefutures.signing import HmacSigner
 from hftd.clock import wall_ns
 from hftd.constants import BUY, GTX, LIMIT
 
@@ -35,7 +35,12 @@ def order_of(params, **changes):
 
 
 class Venue:
-    """The server. `answers` maps a method of the WebSocket API, or "POST /fapi/v1/order", to what answers it."""
+    """The server. `answers` maps a method of the WebSocket API, or "POST order", to what answers it."""
+
+    prefix = "/fapi"
+    user_path = "/private"
+    info = INFO
+    trading_of = staticmethod(trading_of)
 
     def __init__(self):
         self.requests = []  # (method, params), of orders in the order of their arrival
@@ -56,9 +61,9 @@ class Venue:
 
     def app(self):
         app = web.Application()
-        app.router.add_get("/ws-fapi/v1", self._ws_api)
-        app.router.add_get("/private/ws/{key}", self._user)
-        app.router.add_route("*", "/fapi/{version}/{name:.*}", self._rest)
+        app.router.add_get("/ws-api", self._ws_api)
+        app.router.add_get(f"{self.user_path}/ws/{{key}}", self._user)
+        app.router.add_route("*", f"{self.prefix}/{{version}}/{{name:.*}}", self._rest)
         return app
 
     async def _ws_api(self, request):
@@ -123,7 +128,7 @@ class Venue:
             self.times_asked += 1
             return web.json_response({"serverTime": wall_ns() // 10**6 + self.clock_offset_ms})
         if name == "exchangeInfo":
-            return web.json_response(INFO)
+            return web.json_response(self.info)
         if name == "positionSide/dual":
             return web.json_response({"dualSidePosition": self.is_hedge})
         if name == "listenKey":
@@ -193,10 +198,10 @@ async def trading_with(
     core = Core()
     settings = {"backoff_s": 0.01, "backoff_max_s": 0.05, "send": SendLimits(reply_timeout_s=0.5)} | config
     async with aiohttp.ClientSession() as session:
-        trading = trading_of(
-            TradingConfig(f"ws://{host}/ws-fapi/v1", **settings),
+        trading = venue.trading_of(
+            TradingConfig(f"ws://{host}/ws-api", **settings),
             f"http://{host}",
-            f"ws://{host}/private",
+            f"ws://{host}{venue.user_path}",
             signer or HmacSigner(API_KEY, SECRET),
             session,
             core.handlers(),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from daemon.orders.messages import UNTOLD, Execution, Holding, Instrument
 from daemon.session.errors import ExchangeError, WireError
 from daemon.session.facts import Balance
-from daemon.venues.binancefutures.account import (
+from daemon.venues.binance.account import (
     TradeText,
     execution_of,
     read_balances,
@@ -19,8 +19,9 @@ from daemon.venues.binancefutures.account import (
     read_server_time,
     read_trades,
 )
-from daemon.venues.binancefutures.instruments import counts_of_headers, read_exchange_info
-from daemon.venues.binancefutures.queries import TRADES_LIMIT, Queries, all_trades
+from daemon.venues.binance.instruments import counts_of_headers, read_exchange_info
+from daemon.venues.binance.queries import TRADES_LIMIT, Queries, all_trades
+from daemon.venues.binancefutures.facts import USDM
 from hftd.clock import wall_ns
 from hftd.constants import SELL
 from hftd.errors import HftdError
@@ -260,11 +261,13 @@ async def test_a_fill_whose_order_is_too_young_to_be_found_is_asked_about_again(
                  "price": "1", "origQty": "1", "executedQty": "1", "side": "BUY"}
             ).encode()  # fmt: skip
 
-    queries = Queries(Scripted(), steps, "hftd")
+    queries = Queries(Scripted(), steps, "hftd", USDM)
     since_ns = wall_ns() - 120 * 10**9
     assert [one.client_id for one in await queries.executions("BTCUSDT", since_ns)] == ["", UNTOLD]
     found["is"] = True
     assert [one.client_id for one in await queries.executions("BTCUSDT", since_ns)] == ["", "ours"]
     assert asked == ["1", "2", "2"], "an old one that is not found is never found"
-    await Queries(Scripted(), steps, "hftd").executions("BTCUSDT", since_ns, lambda *trade: trade[1] == "1")
+    await Queries(Scripted(), steps, "hftd", USDM).executions(
+        "BTCUSDT", since_ns, lambda *trade: trade[1] == "1"
+    )
     assert asked[3:] == ["2"], "whose a fill is that is counted already need not be known"

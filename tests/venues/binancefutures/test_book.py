@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.venues.binancefutures.book import APPLY, DROP, GAP, HOLD, BookSync
+from daemon.venues.binance.book import APPLY, DROP, GAP, HOLD, BookSync
 
 
 class Exchange:

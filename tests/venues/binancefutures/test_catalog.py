@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from daemon.orders.messages import BY_STREAM, DELISTED, NOT_TRADING, SET_ASIDE, STEPS_CHANGED
 from daemon.session.catalog import Catalog, SetAside
 from daemon.session.errors import Odd, OddItemError, WireError
-from daemon.venues.binancefutures.account import execution_of, read_balances, read_holdings, read_trades
-from daemon.venues.binancefutures.contracts import read_contract
-from daemon.venues.binancefutures.instruments import Contract, read_exchange_info, status_text
-from daemon.venues.binancefutures.orders import read_order, read_orders
-from daemon.venues.binancefutures.user import read_event
+from daemon.venues.binance.account import execution_of, read_balances, read_holdings, read_trades
+from daemon.venues.binance.contracts import read_contract
+from daemon.venues.binance.instruments import Contract, read_exchange_info, status_text
+from daemon.venues.binance.orders import read_order, read_orders
+from daemon.venues.binance.user import read_event
 
 from .test_orders import ORDER
 from .test_user import FILL, event_of

@@ -1,6 +1,7 @@
 """Whatever bytes come in, a parser gives values or one error of its own, never anything else."""
 
 import json
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from daemon.orders.messages import CONFIRMED, UNKNOWN, Outcome, Query, Report
 from daemon.session.catalog import steps_of
 from daemon.session.errors import WireError
 from daemon.session.incoming import outcome_of_reply
-from daemon.venues.binancefutures.account import (
+from daemon.venues.binance.account import (
     execution_of,
     read_balances,
     read_commission,
@@ -19,9 +20,8 @@ from daemon.venues.binancefutures.account import (
     read_server_time,
     read_trades,
 )
-from daemon.venues.binancefutures.facts import ORDERS
-from daemon.venues.binancefutures.instruments import read_exchange_info
-from daemon.venues.binancefutures.orders import (
+from daemon.venues.binance.instruments import read_exchange_info
+from daemon.venues.binance.orders import (
     outcome_of_error,
     outcome_of_order,
     read_error,
@@ -29,7 +29,8 @@ from daemon.venues.binancefutures.orders import (
     read_reply,
     read_reply_id,
 )
-from daemon.venues.binancefutures.user import read_event
+from daemon.venues.binance.user import read_event
+from daemon.venues.binancefutures.facts import ORDERS
 
 from .conftest import BTC, ETH
 from .test_account import INFO
@@ -195,6 +196,7 @@ def test_any_reply_ends_a_command_in_one_of_its_three_ways(data):
 def test_any_answer_over_rest_is_read_or_an_error(data):
     for reader in (
         read_exchange_info,
+        partial(read_exchange_info, is_inverse=True),
         read_server_time,
         read_balances,
         read_commission,

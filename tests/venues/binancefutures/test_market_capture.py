@@ -19,10 +19,15 @@ from hftd.types import (
 )
 from sim.convert import Options, convert
 from sim.fuse import FuseMarketDepth
-from tests.venues.binancefutures.market_client import connected
+from tests.venues.binancefutures.market_client import COINM, USDM, Member, connected
 from tests.venues.binancefutures.market_server import MarketServer
+from tests.venues.conftest import data
 
 LINES = 20_000
+CAPTURES = {
+    "binancefutures": "binancefutures_btcusdt_20240808.gz",
+    "binancecoinm": "binancecoinm_btcusd_perp_20240808.gz",
+}
 FIELDS = [name for name in event_dtype.names or () if name != "local_ts"]
 
 
@@ -45,27 +50,31 @@ def as_applied(messages: list[bytes], at: int) -> list[bytes]:
     return [*passed, messages[at], *held, *messages[at + 1 :]]
 
 
-def converted(messages: list[bytes], folder: Path, *, book_ticker: bool) -> np.ndarray:
+def converted(member: Member, messages: list[bytes], folder: Path, *, book_ticker: bool) -> np.ndarray:
     """The archive of these messages, as its local side sees it."""
     capture, archive = folder / "capture.gz", folder / "archive.npz"
     with gzip.open(capture, "wb", 1) as file:
         file.writelines(
             b"%d %s\n" % (1_800_000_000_000_000_000 + k, message) for k, message in enumerate(messages)
         )
-    convert([capture], archive, options=Options(book_ticker=book_ticker, level=0))
+    options = Options(book_ticker=book_ticker, level=0)
+    convert([capture], archive, venue=member.venue, options=options)
     rows = np.load(archive)["data"]
     rows = rows[(rows["ev"] & LOCAL_EVENT) != 0]
     rows["ev"] |= np.uint64(EXCH_EVENT)
     return rows
 
 
-async def published(messages: list[bytes], at: int, best_prices: str) -> np.ndarray:
+async def published(member: Member, messages: list[bytes], at: int, best_prices: str) -> np.ndarray:
     """What a tap of the channel sees of these messages, sent over a WebSocket."""
-    async with MarketServer() as server:
+    is_usdm = member is USDM
+    async with MarketServer(routed=is_usdm, prefix="/fapi" if is_usdm else "/dapi") as server:
         server.snapshots = [messages[at]]
-        async with connected({**server.keys, "best_prices": best_prices}, ring_bytes=1 << 26) as client:
-            client.follow()
-            await server.until(lambda: "btcusdt@trade" in server.subscribed)
+        keys = {**server.keys, "best_prices": best_prices}
+        async with connected(keys, member=member, ring_bytes=1 << 26) as client:
+            client.follow(member.instrument)
+            trades = f"{member.instrument.symbol.lower()}@trade"
+            await server.until(lambda: trades in server.subscribed)
             await server.send(*messages[:at])
             await client.until_valid()
             await server.send(*messages[at + 1 :])
@@ -85,9 +94,14 @@ def assert_equal(rows: np.ndarray, expected: np.ndarray) -> None:
     assert (np.diff(rows["local_ts"]) >= 0).all()
 
 
+@pytest.fixture(scope="module", params=[USDM, COINM], ids=lambda member: member.venue)
+def member(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def messages(futures_capture):
-    return messages_of(futures_capture)
+def messages(member):
+    return messages_of(data(CAPTURES[member.venue]))
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +111,11 @@ def at(messages):
 
 @pytest.mark.parametrize("best_prices", ["none", "events"])
 async def test_a_capture_through_the_connector_is_the_converted_archive_row_for_row(
-    messages, at, best_prices, tmp_path
+    member, messages, at, best_prices, tmp_path
 ):
     wanted = messages if best_prices == "events" else [m for m in messages if b"bookTicker" not in m]
     at = next(k for k, message in enumerate(wanted) if b"lastUpdateId" in message)
-    rows = await published(wanted, at, best_prices)
+    rows = await published(member, wanted, at, best_prices)
     order = as_applied(wanted, at)
     if best_prices == "events":
         # Events of best prices pass at once, whatever the book's state.
@@ -110,17 +124,17 @@ async def test_a_capture_through_the_connector_is_the_converted_archive_row_for_
             *[m for m in order if m == wanted[at] or (m in wanted[:at] and b"depthUpdate" in m)],
             *wanted[at + 1 :],
         ]
-    assert_equal(rows, converted(order, tmp_path, book_ticker=best_prices == "events"))
+    assert_equal(rows, converted(member, order, tmp_path, book_ticker=best_prices == "events"))
 
 
-async def test_best_prices_are_fused_into_the_book_as_in_a_backtest(messages, at, tmp_path):
-    rows = await published(messages, at, "fused")
-    archive = converted(as_applied(messages, at), tmp_path, book_ticker=True)
+async def test_best_prices_are_fused_into_the_book_as_in_a_backtest(member, messages, at, tmp_path):
+    rows = await published(member, messages, at, "fused")
+    archive = converted(member, as_applied(messages, at), tmp_path, book_ticker=True)
     kinds = archive["ev"] & np.uint64(KIND_MASK)
     for kind, side in ((BEST_BID, BUY_EVENT), (BEST_ASK, SELL_EVENT)):
         flags = np.uint64(EXCH_EVENT | LOCAL_EVENT | DEPTH_BBO_EVENT | side)
         archive["ev"][kinds == kind] = flags
-    fuser = FuseMarketDepth(0.1, 0.001)
+    fuser = FuseMarketDepth(0.1, float(member.instrument.lot_size))
     kinds = archive["ev"] & np.uint64(KIND_MASK)
     is_trade = kinds == 2
     # Rows of the book are fused; trades stay where they are between them.

@@ -6,8 +6,7 @@ from daemon.orders.messages import BY_QUERY, BY_REPLY, CONFIRMED, REFUSED, UNKNO
 from daemon.session.errors import WireError
 from daemon.session.facts import Error
 from daemon.session.incoming import outcome_of_reply
-from daemon.venues.binancefutures.facts import ORDERS
-from daemon.venues.binancefutures.orders import (
+from daemon.venues.binance.orders import (
     outcome_of_error,
     outcome_of_order,
     read_error,
@@ -15,6 +14,7 @@ from daemon.venues.binancefutures.orders import (
     read_reply,
     read_reply_id,
 )
+from daemon.venues.binancefutures.facts import ORDERS
 from hftd import constants as c
 
 ORDER = {

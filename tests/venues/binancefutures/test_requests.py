@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from daemon.orders.messages import Amend, Place, Query, Withdraw
 from daemon.session.catalog import steps_of
 from daemon.session.errors import RequestError
-from daemon.venues.binancefutures.requests import Requests, rest_request
-from daemon.venues.binancefutures.signing import HmacSigner
+from daemon.venues.binance.requests import Requests, rest_request
+from daemon.venues.binance.signing import HmacSigner
 from hftd.constants import BUY, FOK, GTC, GTX, IOC, LIMIT, MARKET, SELL
 
 from .conftest import API_KEY, BTC, SECRET

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from daemon.redaction import redact
-from daemon.venues.binancefutures.signing import (
+from daemon.venues.binance.signing import (
     Ed25519Signer,
     HmacSigner,
     make_signer,

@@ -9,7 +9,7 @@ from aiohttp import web
 from daemon.orders.messages import CONFIRMED, UNTOLD
 from daemon.session import incoming
 from daemon.session import trading as trading_module
-from daemon.venues.binancefutures.signing import make_signer
+from daemon.venues.binance.signing import make_signer
 from hftd import constants as c
 from hftd.clock import running_ns
 from hftd.errors import ConfigError

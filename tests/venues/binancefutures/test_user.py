@@ -5,7 +5,7 @@ import pytest
 from daemon.orders.messages import BY_STREAM, Execution, Holding
 from daemon.session.errors import WireError
 from daemon.session.facts import AccessExpired, Balance, Other
-from daemon.venues.binancefutures.user import read_event
+from daemon.venues.binance.user import read_event
 from hftd import constants as c
 
 ORDER = {

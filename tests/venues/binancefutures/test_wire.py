@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from daemon.connector.rows import RowWriter
 from daemon.session.errors import WireError
-from daemon.venues.binancefutures import wire
+from daemon.venues.binance import wire
 from hftd.types import BUY_EVENT, DEPTH_EVENT, EXCH_EVENT, LOCAL_EVENT, SELL_EVENT
 from tests.venues.binancefutures.market_server import best, depth, snapshot, trade
 

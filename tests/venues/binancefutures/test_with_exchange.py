@@ -11,8 +11,8 @@ from daemon.connector.offset import ClockOffset
 from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Amend, Place, Query, Withdraw
 from daemon.session.sending import SendLimits
 from daemon.session.trading import TradingConfig
+from daemon.venues.binance.signing import make_signer
 from daemon.venues.binancefutures.session import trading_of
-from daemon.venues.binancefutures.signing import make_signer
 from hftd import constants as c
 from sim.exchange.binancefutures.venue import BinanceFutures
 from sim.exchange.chaos import ChaosSection

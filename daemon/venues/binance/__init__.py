@@ -1,0 +1,1 @@
+"""Binance's futures family: what its members have in common. It is no venue itself."""

@@ -1,0 +1,83 @@
+"""What `bybit.toml` says beside what every connector's configuration has."""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from yarl import URL
+
+from daemon.connector.config import ConnectorConfig, Positive
+from daemon.connector.urls import check_url
+
+_WITHOUT_ORDERS: Final = ("stream-demo",)
+"""Hosts that take no orders by WebSocket."""
+_KINDS: Final = ("testnet", "demo")
+
+
+class BybitConfig(ConnectorConfig, frozen=True):
+    """Configuration of Bybit's linear contracts; the testnet unless told otherwise.
+
+    Attributes:
+        stream_url: Of market data, and of the account's events and orders; the host alone.
+        private_url: Of the account's events, where that is another host (demo); empty: `stream_url`.
+        api_url: Of REST.
+        order_entry: How orders are sent: by "websocket", with REST where that is down, or by "rest" alone.
+        depth: How many levels of a book are followed: 50 come each 20 ms, 200 each 100 ms, 1000 each 200 ms.
+        symbols: Followed from the start; others when a bot asks for them.
+        recv_window_ms: How late a signed request may reach the exchange.
+        dcp_window_s: The exchange cancels all of the account's orders in derivatives, others' too, when it does not
+            hear from the account for so long, 3 to 300; 0: never. For accounts that it grants this to.
+        state_wait_s: An order that the exchange has received, and that its events do not tell of within this, is
+            asked about.
+        connection_life_s: Connections are made anew after so long.
+    """
+
+    stream_url: str = "wss://stream-testnet.bybit.com"
+    private_url: str = ""
+    api_url: str = "https://api-testnet.bybit.com"
+    order_entry: Literal["websocket", "rest"] = "websocket"
+    depth: Literal[50, 200, 1000] = 50
+    symbols: tuple[str, ...] = ()
+    recv_window_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 5_000
+    dcp_window_s: Annotated[int, msgspec.Meta(ge=0, le=300)] = 10
+    state_wait_s: Positive = 1.0
+    connection_life_s: Positive = 86_400.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_url("stream_url", self.stream_url, ("wss", "ws"))
+        check_url("api_url", self.api_url, ("https", "http"))
+        if self.private_url:
+            check_url("private_url", self.private_url, ("wss", "ws"))
+        if 0 < self.dcp_window_s < 3:
+            raise ValueError(f"`dcp_window_s` must be 0 or 3 to 300, is {self.dcp_window_s}")
+        host = URL(self.private_url or self.stream_url).host or ""
+        if self.order_entry == "websocket" and host.startswith(_WITHOUT_ORDERS):
+            raise ValueError('`order_entry` must be "rest": this host takes no orders by WebSocket')
+        # An account's orders in one environment, and the prices of another, are not to be mixed.
+        api_host = URL(self.api_url).host or ""
+        for kind in _KINDS:
+            if (kind in host) != (kind in api_host):
+                raise ValueError(
+                    f"`api_url` and `{'private_url' if self.private_url else 'stream_url'}` must be of one "
+                    f"environment, and only one of them is of the {kind}"
+                )
+
+    def market_url(self) -> str:
+        """Where market data is."""
+        return f"{_host(self.stream_url)}/v5/public/linear"
+
+    def user_url(self) -> str:
+        """Where the account's events are."""
+        return f"{_host(self.private_url or self.stream_url)}/v5/private"
+
+    def orders_url(self) -> str:
+        """Where orders go by WebSocket."""
+        return f"{_host(self.private_url or self.stream_url)}/v5/trade"
+
+    def rest_url(self) -> str:
+        """Where REST is, without a slash at its end."""
+        return self.api_url.rstrip("/")
+
+
+def _host(url: str) -> str:
+    return url.partition("/v5")[0].rstrip("/")
