@@ -4,14 +4,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from sim.exchange.binancecoinm.venue import BinanceCoinm
+from hftd.config import load
+from sim.exchange.binancecoinm.venue import BinanceCoinm, CoinmConfig, CoinmServer, CoinmSymbol
 from sim.exchange.config import GenerateSection
 from sim.exchange.core import Exchange
 from sim.exchange.instruments import ALL_ORDERS, Instrument
 from tests.exchange.client import CONTRACT, OTHER_KEY, OTHER_SECRET, Client, at, coinm, market, running
+from tests.laws import ROOT
 
 MOVES = market(("bid", 10, 999.5, 2.0), ("ask", 20, 1000.5, 3.0), ("trade", 30, 1000.0, 1.0))
 
@@ -20,6 +23,23 @@ async def by_request(client: Client, **params: Any) -> Any:
     """What an order placed by the WebSocket API is answered with."""
     api = await client.ws_api()
     return await api.ask(id=1, method="order.place", params=client.ws_params(**client.order(**params)))
+
+
+def test_the_configuration_of_the_project_is_good():
+    settings = load(ROOT / "configs" / "exchange-binancecoinm.toml", CoinmConfig)
+    assert [(one.symbol, one.lot_size, one.inverse) for one in settings.symbols] == [
+        ("BTCUSD_PERP", "1", True)
+    ]
+    assert settings.exchange == CoinmServer(port=9080, control_port=9081)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [{"symbol": "BTCUSDT"}, {"lot_size": "0.1"}, {"contract_size": "0.5"}, {"inverse": False}],
+)
+def test_contracts_that_can_not_be_are_said(section: dict[str, Any]):
+    with pytest.raises(msgspec.ValidationError, match=next(iter(section))):
+        msgspec.convert(section, CoinmSymbol)
 
 
 async def test_replies_name_the_pair_and_do_not_pad_prices():
