@@ -223,7 +223,11 @@ class Instrument:
         return show(units, MONEY_DIGITS)
 
     def fee(self, worth: int, rate: int) -> int:
-        """The fee of an execution, rounded to a unit of money."""
+        """The fee of an execution, in units of money: rounded; of an inverse contract cut off."""
+        if self.is_inverse:
+            # So it is in the exchange's own example: of 1 contract of 100 at 8,800, 0.04 % are 0.00000454.
+            size = abs(worth * rate) // (RATE * self._fine)
+            return size if rate >= 0 else -size
         return divide(worth * rate, RATE * self._fine)
 
     # What an order must be like.

@@ -128,7 +128,7 @@ def test_a_wallet_is_its_start_with_profits_and_without_fees_and_nothing_stays_r
         account.closed(order)
         assert wallet.reserved == 0
     assert wallet.balance == wallet.start_balance + wallet.realized - wallet.fees
-    assert abs(wallet.fees - fees) <= Fraction(len(orders), 2) + Fraction(1, 1000)
+    assert abs(wallet.fees - fees) <= len(orders) + Fraction(1, 1000)
     assert account.wallets["ETH"].balance == 7 * MONEY and account.main is wallet
     told = account.truth()
     assert told["balance"] == wallet.balance and [one["asset"] for one in told["wallets"]] == ["BTC", "ETH"]

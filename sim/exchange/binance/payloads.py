@@ -74,9 +74,10 @@ class Payloads:
     def contract(self, instrument: Instrument) -> tuple[str, int]:
         """The contract's type, and when it is delivered, in milliseconds: at 08:00 UTC of the date in its name."""
         date = instrument.symbol.partition("_")[2]
-        if not date.isdigit():
+        try:
+            day = datetime.datetime.strptime(f"{date} 08", "%y%m%d %H").replace(tzinfo=datetime.UTC)
+        except ValueError:
             return PERPETUAL, DELIVERY_MS
-        day = datetime.datetime.strptime(f"{date} 08", "%y%m%d %H").replace(tzinfo=datetime.UTC)
         return "CURRENT_QUARTER", int(day.timestamp()) * 1000
 
     def names(self, instrument: Instrument) -> dict[str, Any]:

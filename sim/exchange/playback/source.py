@@ -66,6 +66,12 @@ def _generated(
 
     wanted = config.market.generate
     assert wanted is not None
+
+    def contracts(instrument: Instrument, qty: float) -> float:
+        """As many contracts as are worth that quantity of the base, for an inverse one."""
+        size = float(instrument.section.contract_size)
+        return qty * wanted.start_price / size if instrument.is_inverse else qty
+
     return generate_day(
         wanted.seed,
         [
@@ -77,6 +83,8 @@ def _generated(
                 wanted.start_price,
                 trades_per_s=wanted.trades_per_s,
                 updates_per_s=wanted.updates_per_s,
+                touch_qty=contracts(one, MarketInstrument.touch_qty),
+                trade_qty=contracts(one, MarketInstrument.trade_qty),
             )
             for symbol, one in instruments.items()
         ],
