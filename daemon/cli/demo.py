@@ -3,30 +3,37 @@
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from daemon.cli.options import FILE
 from hftd.errors import ConfigError, UsageError
 
+if TYPE_CHECKING:
+    from sim.generate import MarketInstrument
+
 _CONFIGS = ("replay.toml", "bot.toml")
-_LIVE_CONFIGS = ("replay.toml", "bot-live.toml")
 _CHAOS = 42
+_VENUE = "binancefutures"
 _EPILOG = """\b
 Examples:
   hftd demo                make demo does the same
   hftd demo --seed 7       another market
   hftd demo --live         make demo-live does the same
+  hftd demo --live --venue binancecoinm
 
 It takes ./configs/replay.toml and ./configs/bot.toml, which you may edit
 (copies of the originals are put there if they are missing), and writes the
 market's archives to where they say, ./data.
 
 With --live a local exchange plays that market, a connector trades on it as on
-the real one, and the bot of ./configs/bot-live.toml trades on the connector;
-then the same while the exchange misbehaves. Exit code 1: bot, connector and
-exchange do not agree on the account to the last unit.
+the real one, and the bot of ./configs/bot-live.toml (on another --venue that
+of ./configs/bot-live-VENUE.toml) trades on the connector; then the same while
+the exchange misbehaves. Exit code 1: bot, connector and exchange do not agree
+on the account to the last unit.
 """
 
 
@@ -40,6 +47,7 @@ exchange do not agree on the account to the last unit.
     help="For the result, its picture and its page. Default: demo, with --live demo-live.",
 )
 @click.option("--live", is_flag=True, help="With a local exchange and a connector, as live.")
+@click.option("--venue", default=_VENUE, show_default=True, help="The exchange, with --live.")
 @click.option(
     "--seconds",
     type=click.FloatRange(1, 300),
@@ -50,26 +58,35 @@ exchange do not agree on the account to the last unit.
 @click.option(
     "--chaos", type=int, default=_CHAOS, show_default=True, help="The seed of the misbehaviour, with --live."
 )
-def command(seed: int | None, folder: Path | None, live: bool, seconds: float, chaos: int) -> int:
+def command(seed: int | None, folder: Path | None, live: bool, venue: str, seconds: float, chaos: int) -> int:
     """Generate a market, replay it to a bot over shared memory, show what it earned; or trade on it live."""
     if live:
-        return _live(seed, folder or Path("demo-live"), seconds, chaos)
+        return _live(venue, seed, folder or Path("demo-live"), seconds, chaos)
     _replay(1 if seed is None else seed, folder or Path("demo"))
     return 0
 
 
-def _live(seed: int | None, folder: Path, seconds: float, chaos: int) -> int:
+def _live(venue_name: str, seed: int | None, folder: Path, seconds: float, chaos: int) -> int:
     from daemon.cli.demo_live import is_there, market_of, run
     from daemon.cli.demo_run import stage
+    from daemon.cli.live_venues import live_venue
     from hftd.clock import monotonic_ns
 
     start_ns = monotonic_ns()
-    replay_path, bot_path = _configs(Path("configs"), _LIVE_CONFIGS)
-    market, instrument = market_of(replay_path, bot_path)
+    venue = live_venue(venue_name)
+    replay_path, bot_path = _configs(Path("configs"), ("replay.toml", venue.bot))
+    market, instrument = market_of(venue, replay_path, bot_path)
     _make(folder)
-    stage(1, "A market", "a generated day of BTCUSDT, the one of `hftd demo`")
+    is_demos = venue.name == _VENUE
+    stage(
+        1, "A market", f"a generated day of {market.symbol}{', the one of `hftd demo`' if is_demos else ''}"
+    )
     if seed is not None or not is_there(market):
-        _generate(replay_path, 1 if seed is None else seed)
+        seed = 1 if seed is None else seed
+        if is_demos:
+            _generate(replay_path, seed)
+        else:
+            _write(venue.markets, seed, market.data, str(Path(market.data).with_name("latency_{date}.npz")))
     agree = run(market, instrument, folder, seconds, chaos)
     click.echo(f"All of it took {(monotonic_ns() - start_ns) / 1e9:.1f} s.")
     return 0 if agree else 1
@@ -131,11 +148,9 @@ def _make(folder: Path) -> None:
 
 
 def _generate(replay_path: Path, seed: int) -> None:
-    from daemon.cli.compiling import watching
-    from daemon.cli.progress import Share
     from hftd.config import load, resolve
     from sim.config import InterpolatedLatency, ReplayConfig
-    from sim.generate import DEMO, DEMO_DATE, write_day
+    from sim.generate import DEMO
 
     config = load(replay_path, ReplayConfig)
     known = [(one.channel, one.symbol) for one in DEMO]
@@ -152,14 +167,23 @@ def _generate(replay_path: Path, seed: int) -> None:
     latencies = [asset.order_latency for _, asset in assets]
     files = [latency.files for latency in latencies if isinstance(latency, InterpolatedLatency)]
     latency_pattern = files[0] if files else data.replace("{symbol}", "latency")
+    _write(DEMO, seed, str(resolve(base, data)), str(resolve(base, latency_pattern)))
+
+
+def _write(markets: "Sequence[MarketInstrument]", seed: int, pattern: str, latency_pattern: str) -> None:
+    """Generate a day of some markets, and say which files that made."""
+    from daemon.cli.compiling import watching
+    from daemon.cli.progress import Share
+    from sim.generate import DEMO_DATE, write_day
+
     with watching("plain"), Share("generating") as progress:
         written = write_day(
             Path(),
-            DEMO,
+            markets,
             seed=seed,
             date=DEMO_DATE,
-            pattern=str(resolve(base, data)),
-            latency_pattern=str(resolve(base, latency_pattern)),
+            pattern=pattern,
+            latency_pattern=latency_pattern,
             progress=lambda share: progress(share, 1.0),
         )
     for path in written:

@@ -12,27 +12,28 @@ from daemon.cli.console import Console
 from daemon.cli.demo_run import stage
 from daemon.cli.live_check import Row, compare
 from daemon.cli.live_run import Market, Played, play
+from daemon.cli.live_venues import LiveVenue
 from daemon.cli.picture import draw
 from daemon.cli.results import show_bot
 from hftd.bot.config import BotConfig, InstrumentSection
 from hftd.config import load, resolve
 from hftd.errors import ConfigError
 from sim.config import ReplayConfig
-from sim.generate import DEMO, DEMO_DATE
+from sim.generate import DEMO_DATE
 
 _PIPE_WIDTH = 200
 _STAGES = 4
 _MISHAPS_SHOWN = 8
 
 
-def market_of(replay_path: Path, bot_path: Path) -> tuple[Market, InstrumentSection]:
+def market_of(venue: LiveVenue, replay_path: Path, bot_path: Path) -> tuple[Market, InstrumentSection]:
     """What is played to whom.
 
     Raises:
         ConfigError: The bot does not trade the demo's instrument alone.
     """
     replay, bot = load(replay_path, ReplayConfig), load(bot_path, BotConfig)
-    played = DEMO[0]
+    played = venue.markets[0]
     if len(bot.instruments) != 1 or bot.instruments[0].symbol != played.symbol:
         raise ConfigError(
             f"the demo's exchange has {played.symbol} alone",
@@ -41,6 +42,7 @@ def market_of(replay_path: Path, bot_path: Path) -> tuple[Market, InstrumentSect
         )
     instrument = bot.instruments[0]
     market = Market(
+        venue=venue,
         channel=played.channel,
         data=str(resolve(replay_path.parent, replay.replay.data).absolute()),
         symbol=played.symbol,
@@ -59,7 +61,7 @@ def is_there(market: Market) -> bool:
 
 def run(market: Market, instrument: InstrumentSection, folder: Path, seconds: float, chaos: int) -> bool:
     """Trade in good and in bad weather, show both. Returns whether all parties agree on both."""
-    text = "speaks Binance's protocol, plays the day; a connector trades its account; a bot trades on the connector"
+    text = f"speaks {market.venue.says}, plays the day; a connector trades its account; a bot trades on the connector"
     stage(2, "An exchange", text, of=_STAGES)
     good = _one(market, folder / "calm", seconds, None)
     text = f"the same with --chaos {chaos}: replies lost, late and doubled, connections torn, gaps, bans, a wrong clock"

@@ -1,9 +1,12 @@
 """Whether bot, connector and exchange agree on an account, to the last unit.
 
-All of it is compared in whole lots and in whole units of 1e-8 of the quote currency, the exchange's own.
+All of it is compared in whole lots and in whole units of 1e-8 of the margin asset, the exchange's own: the quote
+currency, or the coin of an inverse contract. There the exchange rounds each profit to such a unit, and bot and
+connector do not, so wallets may be apart by one unit for each execution.
 """
 
 from collections import Counter
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -21,7 +24,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         position: In lots, negative for a short one.
         executions: How many there were.
         volume: Their lots added up.
-        value: Their values added up, in 1e-8 of the quote currency.
+        value: Their values added up, in 1e-8 of the margin asset.
         cash: What was received less what was paid, without fees, likewise.
         fees: Likewise; negative for rebates.
     """
@@ -56,15 +59,27 @@ def of_values(values: Any, lot_size: float) -> Account:
     )
 
 
-def of_truth(truth: dict[str, Any], symbol: str) -> Account:
-    """The account as the local exchange's control page tells it."""
+def of_truth(truth: dict[str, Any], symbol: str, inverse_size: float = 0.0) -> Account:
+    """The account as the local exchange's control page tells it.
+
+    Args:
+        truth: What it tells.
+        symbol: Of the instrument.
+        inverse_size: The size of an inverse contract, whose values are added up before they are rounded; else 0.
+    """
     trades = [trade for trade in truth["trades"] if trade["symbol"] == symbol]
+    values = [
+        Fraction(inverse_size) * Fraction(trade["qty"]) / Fraction(trade["price"]) * _UNITS
+        if inverse_size
+        else trade["money"]
+        for trade in trades
+    ]
     return Account(
         position=sum(one["lots"] for one in truth["positions"] if one["symbol"] == symbol),
         executions=len(trades),
         volume=sum(trade["lots"] for trade in trades),
-        value=sum(trade["money"] for trade in trades),
-        cash=sum(-trade["side"] * trade["money"] for trade in trades),
+        value=round(sum(values)),
+        cash=round(sum(-trade["side"] * value for trade, value in zip(trades, values, strict=True))),
         fees=sum(trade["fee"] for trade in trades),
     )
 
@@ -107,11 +122,12 @@ def compare(
         tick_size: Of the instrument.
         lot_size: Likewise.
     """
-    symbol = result.assets[0].symbol
+    asset = result.assets[0]
+    symbol = asset.symbol
     bot, connector, exchange = (
         of_values(result.assets[0], lot_size),
         of_values(known, lot_size),
-        of_truth(truth, symbol),
+        of_truth(truth, symbol, asset.contract_size if asset.inverse else 0.0),
     )
     sizes = {"position": lot_size, "volume": lot_size, "value": 0.0, "cash": 0.0, "fees": 0.0}
     rows: list[Row] = []
@@ -128,9 +144,12 @@ def compare(
     held = sum(
         (1 if one["lots"] > 0 else -1) * one["cost"] for one in truth["positions"] if one["symbol"] == symbol
     )
-    wallets = [truth["start_balance"] + one.cash + held - one.fees for one in (bot, connector)]
+    # What an inverse contract is worth in coin falls as its price rises.
+    sign, apart = (-1, exchange.executions) if asset.inverse else (1, 0)
+    wallets = [truth["start_balance"] + sign * (one.cash + held) - one.fees for one in (bot, connector)]
     wallets.append(truth["balance"])
-    rows.append(_row("wallet", [_money(value) for value in wallets], agrees=len(set(wallets)) == 1))
+    agrees = max(wallets) - min(wallets) <= apart
+    rows.append(_row("wallet", [_money(value) for value in wallets], agrees=agrees))
     theirs, ours = _fills(truth, symbol), _bot_fills(result, tick_size, lot_size)
     apart = (theirs - ours).total() + (ours - theirs).total()
     said = ["one by one the same" if not apart else f"{apart:,} are not the same", "", ""]

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from daemon.cli.demo_run import READY_MAX_S, check, ticks
+from daemon.cli.live_venues import LiveVenue
 from daemon.cli.processes import Child, Children, exiting_on_sigterm
 from daemon.cli.progress import Share
 from hftd.bot.result import BotResult, from_json
@@ -43,15 +44,13 @@ data = {data}
 
 [[symbols]]
 symbol = {symbol}
-tick_size = "0.1"
-lot_size = "0.001"
-maker_fee = "0.0002"
-taker_fee = "0.0005"
+{contract}
 
 [[accounts]]
 name = "demo"
 api_key = "{key}"
 secret = "{secret}"
+{account}
 
 [latency]
 entry_ms = [1.0, 2.0]
@@ -60,7 +59,7 @@ event_ms = [0.5, 1.0]
 feed_ms = [0.5, 1.0]
 """
 _CONNECTOR = """\
-# Written by `hftd demo --live`: see configs/binancefutures.toml for what each key means.
+# Written by `hftd demo --live`: see configs/{venue}.toml for what each key means.
 stream_url = {streams}
 api_url = {rest}
 ws_api_url = {ws_api}
@@ -71,8 +70,8 @@ first_message_s = 3.0
 reconcile_every_s = 5.0
 
 [limits]
-max_order_qty = 0.1
-max_position = 0.5
+max_order_qty = {order_qty}
+max_position = {position}
 max_open_orders = 50
 """
 
@@ -81,6 +80,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     """What the exchange plays, and where the bot's configuration is.
 
     Attributes:
+        venue: The exchange.
         channel: Of the archive, as in its pattern.
         data: The archive's pattern.
         symbol: The instrument.
@@ -90,6 +90,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
         bot: The bot's name.
     """
 
+    venue: LiveVenue
     channel: str
     data: str
     symbol: str
@@ -148,7 +149,8 @@ def play(market: Market, folder: Path, seconds: float, chaos: int | None) -> Pla
 
 def _write_exchange(path: Path, market: Market) -> None:
     quoted = {key: _toml(value) for key, value in (("channel", market.channel), ("symbol", market.symbol))}
-    path.write_text(_EXCHANGE.format(**quoted, data=_toml(market.data), key=KEY, secret=SECRET))
+    said = {"contract": market.venue.contract, "account": market.venue.account}
+    path.write_text(_EXCHANGE.format(**quoted, **said, data=_toml(market.data), key=KEY, secret=SECRET))
 
 
 def _toml(text: str) -> str:
@@ -197,7 +199,7 @@ class _Stack:
 
     def _start_exchange(self, chaos: int | None) -> Child:
         market = self._market
-        arguments = ["--venue", "binancefutures", "--date", market.date, "--json"]
+        arguments = ["--venue", market.venue.name, "--date", market.date, "--json"]
         arguments += ["--config", str(self._folder / "exchange.toml")]
         arguments += ["--chaos", str(chaos)] if chaos is not None else []
         exchange = self._children.start("exchange", "exchange", *arguments)
@@ -207,12 +209,18 @@ class _Stack:
         urls = msgspec.json.decode(exchange.stdout, type=dict[str, str])
         self._control = urls["control"]
         texts = {name: _toml(urls[name]) for name in ("streams", "rest", "ws_api")}
-        (self._folder / "binancefutures.toml").write_text(_CONNECTOR.format(**texts))
+        venue = market.venue
+        limits = {"order_qty": venue.order_qty, "position": venue.position}
+        self._connector_path().write_text(_CONNECTOR.format(**texts, **limits, venue=venue.name))
         return exchange
+
+    def _connector_path(self) -> Path:
+        """The connector's configuration, named after the exchange."""
+        return self._folder / f"{self._market.venue.name}.toml"
 
     def _start_connector(self) -> Child:
         name = self._market.connector
-        arguments = ["--config", str(self._folder / "binancefutures.toml"), "--name", name, "--log", "people"]
+        arguments = ["--config", str(self._connector_path()), "--name", name, "--log", "people"]
         keys = {"HFTD_API_KEY": KEY, "HFTD_SECRET": SECRET}
         connector = self._children.start("connector", "connector", *arguments, **keys)
         socket = self._runtime / f"{name}.sock"

@@ -101,3 +101,53 @@ def test_a_fill_at_another_price_is_seen_though_the_sums_are_the_same():
     truth = deepcopy(TRUTH)
     truth["trades"][0]["tick"] += 1
     assert differing(truth=truth) == {"fills"}
+
+
+def inverse(balance):
+    """10 contracts of 100 dollars bought at 20,000.0 and 5 of them sold at 22,000.0, and the coins left; what differs."""
+    symbol, size = "BTCUSD_PERP", 100.0
+    trades = [
+        {
+            "symbol": symbol,
+            "side": 1,
+            "tick": 200_000,
+            "lots": 10,
+            "maker": True,
+            "money": 5_000_000,
+            "fee": 2000,
+        },
+        {
+            "symbol": symbol,
+            "side": -1,
+            "tick": 220_000,
+            "lots": 5,
+            "maker": False,
+            "money": 2_272_727,
+            "fee": 1136,
+        },
+    ]
+    for trade, price in zip(trades, ("20000.0", "22000.0"), strict=True):
+        trade |= {"qty": str(trade["lots"]), "price": price}
+    truth = {
+        "start_balance": 10_00000000,
+        "balance": balance,
+        "positions": [{"symbol": symbol, "lots": 5, "cost": 2_500_000}],
+        "open_orders": [],
+        "trades": trades,
+    }
+    bought, sold = size * 10 / 20_000, size * 5 / 22_000
+    values = {"position": 5.0, "balance": sold - bought, "fee": 0.00003136, "num_trades": 2}
+    values |= {"trading_volume": 15.0, "trading_value": bought + sold}
+    made = a_result()
+    fills = made.fills.copy()
+    fills["qty"] = (10, 5)
+    asset = replace(made.assets[0], symbol=symbol, contract_size=size, inverse=True, **values)
+    result, known = replace(made, assets=[asset], fills=fills), status.Position(symbol=symbol, **values)
+    return {row.what for row in compare(result, known, 0, truth, TICK, 1.0) if not row.agrees}
+
+
+def test_accounts_in_inverse_contracts_agree_in_coin_but_for_the_rounding_of_each_profit():
+    # 0.025 less 0.0227272727 coins won, and the fees.
+    balance = 10_00000000 + 227_273 - 3136
+    assert inverse(balance) == inverse(balance + 2) == set()
+    assert inverse(balance + 3) == {"wallet"}

@@ -1,0 +1,86 @@
+"""The exchanges of `hftd demo --live`: what is traded on each, and what its configurations say besides addresses."""
+
+from typing import Final
+
+import msgspec
+
+from hftd.errors import UsageError
+from sim.generate import DEMO, MarketInstrument
+
+
+class LiveVenue(msgspec.Struct, frozen=True, kw_only=True):
+    """A local exchange and the connector to it.
+
+    Attributes:
+        name: Of both: `hftd exchange --venue`, `hftd connector --connector`.
+        says: Whose protocol it speaks, for people.
+        markets: What the demo generates for it; the first is traded.
+        bot: The bot's configuration, in the folder of configurations.
+        contract: Keys of the exchange's `[[symbols]]` besides the symbol.
+        account: Keys of its `[[accounts]]` besides the keys.
+        order_qty: The connector's limit of an order.
+        position: Of the position.
+    """
+
+    name: str
+    says: str
+    markets: tuple[MarketInstrument, ...]
+    bot: str
+    contract: str
+    account: str
+    order_qty: float
+    position: float
+
+
+_FEES: Final = 'maker_fee = "0.0002"\ntaker_fee = "0.0005"'
+# As many contracts of 100 dollars as the demo's first market has coins.
+_CONTRACTS: Final = DEMO[0].start_price / 100.0
+
+VENUES: Final = {
+    one.name: one
+    for one in (
+        LiveVenue(
+            name="binancefutures",
+            says="Binance's protocol",
+            markets=DEMO,
+            bot="bot-live.toml",
+            contract=f'tick_size = "0.1"\nlot_size = "0.001"\n{_FEES}',
+            account="",
+            order_qty=0.1,
+            position=0.5,
+        ),
+        LiveVenue(
+            name="binancecoinm",
+            says="Binance's protocol of inverse contracts",
+            markets=(
+                MarketInstrument(
+                    "democoinm",
+                    "BTCUSD_PERP",
+                    0.1,
+                    1.0,
+                    DEMO[0].start_price,
+                    touch_qty=DEMO[0].touch_qty * _CONTRACTS,
+                    trade_qty=DEMO[0].trade_qty * _CONTRACTS,
+                ),
+            ),
+            bot="bot-live-binancecoinm.toml",
+            contract=_FEES,
+            account='balance = "100"',
+            order_qty=50.0,
+            position=200.0,
+        ),
+    )
+}
+
+
+def live_venue(name: str) -> LiveVenue:
+    """A venue of the demo by its name.
+
+    Raises:
+        UsageError: The demo has none of that name.
+    """
+    if name not in VENUES:
+        raise UsageError(
+            f"the demo does not trade on {name!r}", hint=f"--venue can be {', '.join(sorted(VENUES))}"
+        )
+    return VENUES[name]
