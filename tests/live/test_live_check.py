@@ -104,7 +104,7 @@ def test_a_fill_at_another_price_is_seen_though_the_sums_are_the_same():
 
 
 def inverse(balance):
-    """10 contracts of 100 dollars bought at 20,000.0 and 5 of them sold at 22,000.0, and the coins left; what differs."""
+    """10 contracts of 100 dollars bought at 20,000.0, 5 of them sold at 22,000.0, and the coins left; what differs."""
     symbol, size = "BTCUSD_PERP", 100.0
     trades = [
         {
