@@ -231,7 +231,9 @@ class Connector:
         """Have other connectors of the account know that this one runs, and know of them."""
         journal = str(self._journal.path) if self._journal else ""
         folder = self._directory or runtime_dir(create=True)
-        presence = self._presence = Presence(folder, account, self.name, journal, self.config.order_prefix)
+        presence = self._presence = Presence(
+            folder, f"{self.venue.name}-{account}", self.name, journal, self.config.order_prefix
+        )
         presence.begin(identity)
         store, strays = self.orders.store, self.orders.strays
         store.own |= presence.former()

@@ -7,7 +7,7 @@ import msgspec
 from yarl import URL
 
 from daemon.connector.config import ConnectorConfig, Positive
-from daemon.connector.urls import check_url
+from daemon.connector.urls import check_environment, check_url
 from hftd.config import quoted
 
 Route = Literal["public", "market", "private"]
@@ -62,6 +62,9 @@ class BinanceConfig(ConnectorConfig, frozen=True):
             if text or key != "ws_api_url":
                 check_url(key, text, schemes)
                 self._check_member(key, text)
+        check_environment(
+            {"api_url": self.api_url, "stream_url": self.stream_url, "ws_api_url": self.ws_api_url}, _kind_of
+        )
 
     def _check_member(self, key: str, text: str) -> None:
         """An address that was copied from another member's configuration would be answered, and answer wrongly."""
@@ -103,3 +106,10 @@ class BinanceConfig(ConnectorConfig, frozen=True):
     def orders_url(self) -> str:
         """Where orders go by WebSocket; empty if it is not known for this host."""
         return self.ws_api_url or self.ws_apis.get(URL(self.api_url).host or "", "")
+
+
+def _kind_of(host: str) -> str:
+    """Which environment a host is of; the old testnet and the demo are one."""
+    if host.endswith("binancefuture.com") or host.startswith("demo-"):
+        return "the testnet"
+    return "the mainnet" if host.endswith(".binance.com") else ""

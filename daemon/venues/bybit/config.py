@@ -6,11 +6,12 @@ import msgspec
 from yarl import URL
 
 from daemon.connector.config import ConnectorConfig, Positive
-from daemon.connector.urls import check_url
+from daemon.connector.urls import check_environment, check_url
 
 _WITHOUT_ORDERS: Final = ("stream-demo",)
 """Hosts that take no orders by WebSocket."""
-_KINDS: Final = ("testnet", "demo")
+_SITES: Final = ("bybit.tr", "bybit.kz", "bybit.id", "bybitgeorgia.ge", "manepa.jp")
+"""Regional sites with streams of their own; the others' streams are those of the main site."""
 
 
 class BybitConfig(ConnectorConfig, frozen=True):
@@ -53,14 +54,13 @@ class BybitConfig(ConnectorConfig, frozen=True):
         host = URL(self.private_url or self.stream_url).host or ""
         if self.order_entry == "websocket" and host.startswith(_WITHOUT_ORDERS):
             raise ValueError('`order_entry` must be "rest": this host takes no orders by WebSocket')
-        # An account's orders in one environment, and the prices of another, are not to be mixed.
-        api_host = URL(self.api_url).host or ""
-        for kind in _KINDS:
-            if (kind in host) != (kind in api_host):
-                raise ValueError(
-                    f"`api_url` and `{'private_url' if self.private_url else 'stream_url'}` must be of one "
-                    f"environment, and only one of them is of the {kind}"
-                )
+        orders = self.private_url or self.stream_url
+        check_environment(
+            {"api_url": self.api_url, "private_url" if self.private_url else "stream_url": orders}, _kind_of
+        )
+        # The demo trades by the prices of the mainnet.
+        wanted = self.api_url.replace("-demo", "")
+        check_environment({"api_url": wanted, "stream_url": self.stream_url}, _kind_of)
 
     def market_url(self) -> str:
         """Where market data is."""
@@ -81,3 +81,14 @@ class BybitConfig(ConnectorConfig, frozen=True):
 
 def _host(url: str) -> str:
     return url.partition("/v5")[0].rstrip("/")
+
+
+def _kind_of(host: str) -> str:
+    """Which environment a host is of, as far as its name tells."""
+    if not any(site in host for site in ("bybit", "bytick", "manepa")):
+        return ""
+    if "-testnet" in host:
+        return "the testnet"
+    if "-demo" in host:
+        return "the demo"
+    return next((site for site in _SITES if host.endswith(site)), "the mainnet")

@@ -282,6 +282,26 @@ def test_the_first_change_may_end_at_the_snapshot_or_span_it(last_id, before):
 # ---- configuration
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"api_url": "https://dapi.binance.com"},
+        {"stream_url": "wss://dstream.binance.com/ws"},
+        {"ws_api_url": "wss://ws-dapi.binance.com/ws-dapi/v1"},
+        {"stream_url": "ws://127.0.0.1:9080"},
+    ],
+)
+def test_addresses_of_two_environments_are_refused(keys):
+    with pytest.raises(ValueError, match="must be of one environment"):
+        BinanceCoinMConfig(**keys)
+    mainnet = {
+        "api_url": "https://dapi.binance.com",
+        "stream_url": "wss://dstream.binance.com/ws",
+        "ws_api_url": "wss://ws-dapi.binance.com/ws-dapi/v1",
+    }
+    BinanceCoinMConfig(**mainnet)
+
+
 def test_addresses_of_coin_m_are_none_of_usd_m():
     for key, address in (
         ("api_url", "https://dapi.binance.com"),
@@ -319,11 +339,13 @@ def test_the_configuration_that_comes_along_is_the_testnets_and_streams_are_on_o
     ],
 )
 def test_orders_go_where_the_host_of_rest_belongs(api_url, orders_url):
-    assert BinanceCoinMConfig(api_url=api_url).orders_url() == orders_url
+    stream_url = api_url.replace("https", "wss").replace("dapi", "dstream")
+    assert BinanceCoinMConfig(api_url=api_url, stream_url=stream_url).orders_url() == orders_url
 
 
 def test_each_class_of_streams_can_have_a_path_before_it():
     config = BinanceCoinMConfig(
+        api_url="https://dapi.binance.com",
         stream_url="wss://dstream.binance.com/ws",
         public_path="/public",
         market_path="/market",

@@ -353,6 +353,23 @@ def test_the_configuration_that_comes_along_is_the_testnets_and_the_connector_fi
     ("keys", "said"),
     [
         ({"api_url": "https://api.bybit.com"}, "one environment"),
+        ({"stream_url": "ws://127.0.0.1:9080"}, "one environment"),
+        (
+            {"private_url": "wss://stream.bybit.com", "api_url": "https://api.bybit.com"},
+            "one environment.*stream-testnet",
+        ),
+        (
+            {"stream_url": "wss://stream.bybit.kz", "api_url": "https://api.bybit.com"},
+            "one environment.*bybit.kz",
+        ),
+        (
+            {
+                "stream_url": "wss://stream-demo.bybit.com",
+                "api_url": "https://api-demo.bybit.com",
+                "order_entry": "rest",
+            },
+            "one environment",
+        ),
         ({"dcp_window_s": 2}, "dcp_window_s"),
         ({"stream_url": "ws://stream.bybit.com"}, "encrypted"),
         (
@@ -368,6 +385,25 @@ def test_the_configuration_that_comes_along_is_the_testnets_and_the_connector_fi
 def test_addresses_that_do_not_belong_together_are_refused(keys, said):
     with pytest.raises(ValueError, match=said):
         BybitConfig(**keys)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"stream_url": "wss://stream.bybit.com", "api_url": "https://api.bytick.com"},
+        {"stream_url": "wss://stream.bybit.com", "api_url": "https://api.bybit.nl"},
+        {"stream_url": "wss://stream.bybit.kz", "api_url": "https://api.bybit.kz"},
+        {"stream_url": "wss://makers.example.com", "api_url": "https://api.bybit.com"},
+        {
+            "stream_url": "wss://stream.bybit.com",
+            "private_url": "wss://stream-demo.bybit.com",
+            "api_url": "https://api-demo.bybit.com",
+            "order_entry": "rest",
+        },
+    ],
+)
+def test_addresses_that_belong_together_are_taken(keys):
+    BybitConfig(**keys)
 
 
 def test_a_question_is_answered_by_the_order_itself():
