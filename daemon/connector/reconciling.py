@@ -78,6 +78,7 @@ class Reconciler:
         self._refused: dict[
             str, tuple[Backoff, int, str]
         ] = {}  # symbols that can't be asked: not before, and why
+        self._untold: set[str] = set()  # symbols of whose positions the exchange says nothing
         self._why = ""
         self.done = 0
         self.failures = 0
@@ -169,6 +170,7 @@ class Reconciler:
         asked_ns = running_ns()
         open_orders = await self._session.open_orders()
         holdings = await self._session.holdings()
+        self._untold = {one.symbol for one in holdings if not one.is_told}
         executions, asked, unasked = await self._executions(holdings)
         before_ns = self._since_ns()
         found = self._orders.reconcile(
@@ -246,7 +248,6 @@ class Reconciler:
         """The symbols whose fills must be known before the account is, and others; most urgent first."""
         store = self._orders.store
         positions = {one.symbol: one.qty_lots for one in holdings if one.is_told}
-        untold = {one.symbol for one in holdings if not one.is_told}
         incomplete = {store.orders[client_id].symbol for client_id in store.gaps}
         trading = {order.symbol for order in store.alive.values()}
         must: list[str] = []
@@ -259,7 +260,7 @@ class Reconciler:
             if ledger is None:
                 quiet.append(symbol)
             elif symbol in incomplete or (
-                symbol not in untold and positions.get(symbol, 0) != ledger.account_lots
+                symbol not in self._untold and positions.get(symbol, 0) != ledger.account_lots
             ):
                 must.append(symbol)
             elif symbol in trading or (
@@ -286,5 +287,14 @@ class Reconciler:
                     "executions_not_fetched",
                     f"{symbol}: could not fetch its executions {backoff.failures} times in a row, so its position is "
                     f"not compared: {why}",
+                    symbol,
+                )
+        for symbol in sorted(self._untold):
+            ledger = self._orders.store.ledgers.get(symbol)
+            if ledger is not None and ledger.account_lots:
+                yield Warn(
+                    "position_not_told",
+                    f"{symbol}: the exchange says nothing of its position, so {ledger.account_lots} lots here are not "
+                    "compared with it: look it up there",
                     symbol,
                 )

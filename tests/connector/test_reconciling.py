@@ -207,6 +207,16 @@ async def test_a_symbol_whose_position_is_not_told_is_no_more_urgent_than_others
     assert world.given == [frozenset()]
 
 
+async def test_a_position_that_the_exchange_says_nothing_of_is_a_warning_while_there_is_one_here(world_of):
+    world = world_of(["A", "B"], held=[("A", None), ("B", None)])
+    world.ledgers["A"].account_lots = 3
+    await world.reconciler._once()
+    assert [(one.key, one.symbol) for one in world.reconciler.warnings()] == [("position_not_told", "A")]
+    world.held = {"A": 3, "B": 0}
+    await world.reconciler._once()
+    assert list(world.reconciler.warnings()) == []
+
+
 async def test_one_symbol_that_can_not_be_asked_about_does_not_hold_up_the_others(world_of):
     world = world_of(["A", "B"], held=[("A", 5), ("B", 5)])
     world.refused = {"A"}
