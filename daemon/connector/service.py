@@ -193,7 +193,13 @@ class Connector:
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 why = why_not(error)
                 wait_s = backoff.next_s(error)
-            _log.warning("the exchange's instruments are not to be had", why=why, again_in_s=round(wait_s, 3))
+            _log.warning(
+                "the exchange's instruments are not to be had",
+                why=why,
+                where=getattr(self.config, "api_url", ""),
+                hint="is the address right, and is it this exchange's?",
+                again_in_s=round(wait_s, 3),
+            )
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._stopping.wait()
