@@ -128,6 +128,7 @@ def test_two_recorders_give_the_book_and_each_trade_once(tmp_path, venue):
     assert any("each trade counts once" in note for note in report.notes)
 
 
+@pytest.mark.thorough
 def test_lines_that_go_back_in_time_are_played_in_the_order_of_their_times(tmp_path, monkeypatch):
     monkeypatch.setattr(lines_module, "RUN_SIZE", 20_000)
     lines = hyperliquidmarket.capture(2, 200)

@@ -129,6 +129,7 @@ def test_the_book_of_a_real_capture_is_that_of_its_raw_messages_and_never_crosse
     assert_same_books(lines, read_events(output), report.clock_correction_ns)
 
 
+@pytest.mark.thorough
 def test_as_hftbacktest_has_it_a_late_snapshot_sets_levels_back(real_capture, tmp_path):
     path = real_capture(CAPTURES[0])
     options = Options(hftbacktest_rows=True)

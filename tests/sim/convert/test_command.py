@@ -62,6 +62,7 @@ def test_the_rate_of_a_small_input_is_in_kilobytes_and_does_not_count_compiling(
     assert "312 MB/s" in stream.getvalue()
 
 
+@pytest.mark.thorough
 def test_a_wrong_input_is_one_message_and_exit_code_2(tmp_path):
     (tmp_path / "klines.csv").write_text("open_time,open\n1,2\n")
     done = run("binancehistory", tmp_path / "klines.csv", tmp_path / "day.npz")

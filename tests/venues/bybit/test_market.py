@@ -198,6 +198,7 @@ def converted(messages, folder):
     return rows
 
 
+@pytest.mark.thorough
 async def test_recorded_bytes_through_the_connector_are_the_converted_archive_row_for_row(
     recordings, tmp_path
 ):
