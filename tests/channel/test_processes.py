@@ -117,6 +117,7 @@ def test_three_consumers_of_a_lossless_ring_read_a_million_records_whole_and_in_
     assert [worker.result() for worker in workers] == [whole(records)] * 3
 
 
+@pytest.mark.thorough
 def test_a_consumer_that_is_stopped_holds_a_lossless_producer_up_and_loses_nothing(markets: Any):
     market = markets(1 << 20, lossless=True)
     records = 300_000

@@ -9,6 +9,7 @@ from tests.parity.engines import ours, theirs
 pytestmark = pytest.mark.parity
 
 
+@pytest.mark.thorough
 def test_the_fills_of_a_life_come_to_the_reference_s_account(reference):
     trades = 0
     for seed in range(5_000_000, 5_000_060):

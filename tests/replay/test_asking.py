@@ -31,6 +31,7 @@ def test_the_status_of_a_replay_shows_its_bots_with_their_orders_and_positions(b
     scene.ends_well()
 
 
+@pytest.mark.thorough
 def test_a_tapped_replay_is_the_archive_again(bench: Bench):
     config = bench.replay_config(futures(), bots=["maker"])
     replay = bench.replay(config)

@@ -191,6 +191,7 @@ def test_a_bot_that_is_started_first_says_what_it_waits_for_and_ctrl_c_ends_it(b
         (futures(lot_size=0.5), ["the bot's lot_size is 0.5, but the run's is 0.001"]),
     ],
 )
+@pytest.mark.thorough
 def test_an_instrument_that_the_run_has_not_is_refused_with_what_it_has(bench: Bench, instrument, words):
     replay = bench.replay(bench.replay_config(futures()))
     is_told(bench.start("bot", "--config", bench.bot_config("one", instrument)), 3, *words)
@@ -213,6 +214,7 @@ def test_a_second_bot_of_the_same_name_is_refused_and_the_first_goes_on(bench: B
     bench.compare(config, (path, first))
 
 
+@pytest.mark.thorough
 def test_a_bot_that_writes_nonsense_is_sent_away_and_the_others_go_on(bench: Bench):
     scene = Scene(bench)
     hostile = bench.python("-m", "tests.replay.hostile", "fut", "BTCUSDT")

@@ -13,6 +13,7 @@ def fills_of(path):
         return archive["fills"]
 
 
+@pytest.mark.thorough
 def test_partial_fills_and_all_kinds_of_contracts_and_fees_equal_the_backtest(bench: Bench):
     partial = {"exchange": '"partial_fill"'}
     inverse = {"asset": '"inverse"', "contract_size": 100.0}

@@ -80,6 +80,7 @@ def test_with_a_speed_the_run_follows_the_wall_clock_and_bots_trade(bench: Bench
     assert bench.left_behind() == []
 
 
+@pytest.mark.thorough
 def test_with_a_speed_whatever_a_strategy_can_do_works(bench: Bench):
     config = bench.replay_config(futures(), bots=["a", "b"])
     replay = bench.replay(config, "--speed", "12")

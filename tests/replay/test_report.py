@@ -8,6 +8,7 @@ from sim.report import report
 from tests.replay.harness import MAKER, Bench, futures, spot
 
 
+@pytest.mark.thorough
 def test_a_report_of_a_replay_and_its_bot_is_that_of_the_backtest(bench: Bench):
     snapshot = np.zeros(2, event_dtype)
     snapshot["ev"] = DEPTH_SNAPSHOT_EVENT | np.array([BUY_EVENT, SELL_EVENT], np.uint64)

@@ -50,6 +50,7 @@ def test_the_book_of_the_capture_is_the_sum_of_its_orders(capture):
 
 
 @pytest.mark.parity
+@pytest.mark.thorough
 def test_a_bot_on_the_capture_sees_the_same_on_both_engines(reference, capture):
     def cases(seeds):
         ticks = np.round(capture["px"] / TICK_SIZE).astype(int).tolist()

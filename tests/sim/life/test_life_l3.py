@@ -115,6 +115,7 @@ def on_engine(case, whole, *, recorded=True):
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(0, 1 << 30), st.booleans(), st.sampled_from([0.0, 0.05]), st.sampled_from([0.0, 0.02]))
+@pytest.mark.thorough
 def test_a_life_among_single_orders_tells_exact_places_and_why_it_filled(seed, whole, crossing, clears):
     case = runs.make(seed, crossing=crossing, clears=clears, bad=0.02)
     (seen, account), hbt = on_engine(copy.deepcopy(case), whole)
