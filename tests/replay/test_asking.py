@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from hftd.types import LOCAL_EVENT
 from tests.replay.harness import DATE, MAKER, Bench, Scene, futures, wait_until

@@ -1,6 +1,7 @@
 """A replay, a bot on it and a report of both: the figures are those of the backtest."""
 
 import numpy as np
+import pytest
 
 from hftd.runfile import read_run
 from hftd.types import BUY_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT, event_dtype
