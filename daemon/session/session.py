@@ -21,7 +21,7 @@ from daemon.orders.messages import (
 )
 from daemon.session.catalog import Catalog
 from daemon.session.errors import EXPECTED
-from daemon.session.facts import OrderFacts
+from daemon.session.facts import Handlers, OrderFacts
 from daemon.session.market import MarketSession
 from daemon.session.questions import Questions
 from daemon.session.rest import Rest
@@ -104,6 +104,20 @@ class AccountSession:
         """Instruments are described anew."""
         self._hold(instruments)
         self._listener.on_instruments(instruments)
+
+    def handlers(self) -> Handlers:
+        """Whom the trading side tells: the listener, and this session of what changes about instruments."""
+        listener = self._listener
+        return Handlers(
+            on_outcome=listener.on_outcome,
+            on_report=listener.on_report,
+            on_holding=listener.on_holding,
+            on_connection=listener.on_connection,
+            on_instruments=self.on_instruments,
+            on_instruments_wanted=listener.on_instruments_wanted,
+            on_unread_order=listener.on_unread_order,
+            is_ours=listener.is_ours,
+        )
 
     def subscribe(self, instrument: Instrument) -> None:
         """Follow an instrument's market."""
