@@ -1,5 +1,6 @@
 """The live demo's processes: a local exchange, a connector and a bot, and what each of them has to say at the end."""
 
+import contextlib
 import os
 import tempfile
 import urllib.request
@@ -304,17 +305,29 @@ class _Stack:
             if name == "bot" or line.startswith("compil"):
                 click.echo(f"  {name:<9} | {line}", err=True)
 
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Ask a process; if it ended instead of answering, that is the error."""
+        try:
+            yield
+        except HftdError:
+            sleep(_LOOK_S)
+            check(self._children.all)
+            raise
+
     def _status(self) -> status.DaemonStatus:
+        name, runtime = self._market.connector, self._runtime
         deadline_ns = monotonic_ns() + int(_STATUS_S * 1e9)
-        return ask(
-            self._market.connector, wire.ASK_STATUS, status.DaemonStatus, deadline_ns, directory=self._runtime
-        )[1]
+        with self._answering():
+            return ask(name, wire.ASK_STATUS, status.DaemonStatus, deadline_ns, directory=runtime)[1]
 
     def _read(self, path: str) -> dict[str, Any]:
-        return self._control_page("GET", path)
+        with self._answering():
+            return self._control_page("GET", path)
 
     def _pull(self, path: str) -> None:
-        self._control_page("POST", path)
+        with self._answering():
+            self._control_page("POST", path)
 
     def _control_page(self, method: str, path: str) -> dict[str, Any]:
         request = urllib.request.Request(self._control + path, method=method)  # noqa: S310 - the exchange's own page
