@@ -17,7 +17,7 @@ from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.manager import OrderManager
 from daemon.orders.messages import REFUSED, Command, Instrument, Outcome
-from daemon.orders.store import REMEMBER_NS
+from daemon.orders.state import REMEMBER_NS
 from hftd.channel import wire
 from hftd.clock import running_ns
 from hftd.constants import BUY, IOC, LIMIT

@@ -22,8 +22,8 @@ import numpy as np
 from daemon.orders.client_ids import bot_hash
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
-from daemon.orders.machine import Order
 from daemon.orders.manager import OrderManager, Update
+from daemon.orders.order import Order
 from hftd.constants import (
     FILLED,
     NEW,
@@ -411,7 +411,7 @@ class Soak:
     def _unsettled(self) -> str:
         manager = self.trader.manager
         ending = [one.row for one in manager.store.bots.values() if one.is_closing or one.away_since_ns]
-        return f"{manager.courier.in_flight}, {ending}, gaps {manager.store.gaps}, up {self.trader.is_up}"
+        return f"{manager.commands.in_flight}, {ending}, gaps {manager.store.gaps}, up {self.trader.is_up}"
 
     def _last_ends(self, result: Result) -> None:
         """All bots die; what they leave is what they asked for."""

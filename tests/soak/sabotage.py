@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from daemon.orders.journal import Row, Traded
-from daemon.orders.machine import Order
 from daemon.orders.messages import CONFIRMED, Cancel, Command, Execution, Outcome, Report, Submit
+from daemon.orders.order import Order
 from daemon.session.catalog import steps_of
 from hftd.constants import CANCELED
 from tests.soak.trader import DyingJournal, Trader

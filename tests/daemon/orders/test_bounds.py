@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders import store as stores
-from daemon.orders.account import FEE_ONLY, KNOWN_TRADE, NEW_TRADE, OLD_TRADE, Ledger, Trades
+from daemon.orders import state as stores
 from daemon.orders.journal import Journal
 from daemon.orders.messages import Execution, Instrument
+from daemon.orders.positions import FEE_ONLY, KNOWN_TRADE, NEW_TRADE, OLD_TRADE, Ledger, Trades
 from hftd.constants import BUY, SELL
 from tests.daemon.orders.model import INSTRUMENT, SYMBOL
 from tests.daemon.orders.test_life_cycles import place
@@ -34,8 +34,8 @@ def test_an_hours_worth_of_orders_leaves_little_behind(world, monkeypatch):
     assert len(manager.store.orders) <= 101
     assert len(manager.store.by_id) <= 101
     assert manager.store.alive == {}
-    assert len(manager.courier.in_flight) == 0
-    assert len(manager.courier._timers) < 50
+    assert len(manager.commands.in_flight) == 0
+    assert len(manager.commands._timers) < 50
     assert manager.store.gaps == {}
     assert len(manager.store._finished) <= 101
     assert manager._out == manager._out.__class__()

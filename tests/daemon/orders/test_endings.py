@@ -3,9 +3,8 @@ import random
 import msgspec
 import pytest
 
-from daemon.orders.ending import CLOSING_PER_S, ORPHAN_NS
+from daemon.orders.lease_end import CLOSING_PER_S, ORPHAN_NS
 from daemon.orders.limits import BotLimits
-from daemon.orders.machine import UNSURE, Order
 from daemon.orders.messages import (
     BY_STREAM,
     CONFIRMED,
@@ -16,6 +15,7 @@ from daemon.orders.messages import (
     Report,
     Submit,
 )
+from daemon.orders.order import UNSURE, Order
 from hftd.constants import (
     CANCELED,
     EXPIRED,
@@ -249,7 +249,7 @@ def test_trouble_in_one_instrument_does_not_hold_up_another():
     world.manager.add_instrument(other)
     ledger = world.manager.store.ledgers["ETHUSDT"]
     ledger.book("a").position_lots = ledger.account_lots = 50
-    stuck = Order("x", "a", 9, "ETHUSDT", 1, 0, 0, False, 1000, 1, 0, world.now_ns, place=UNSURE)
+    stuck = Order("x", "a", 9, "ETHUSDT", 1, 0, 0, False, 1000, 1, 0, world.now_ns, submit_phase=UNSURE)
     world.manager.store.add(stuck)
     world.manager.detach("a", world.now_ns)
     world.flush()

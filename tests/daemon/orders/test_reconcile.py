@@ -329,7 +329,7 @@ def test_each_connection_wants_a_reconciliation(world):
 def test_symbols_of_a_restored_journal_are_named_before_they_are_known(kept):
     from daemon.orders.client_ids import ClientIds
     from daemon.orders.journal import Journal
-    from daemon.orders.store import Store
+    from daemon.orders.state import Store
 
     place(kept)
     kept.manager.store.journal.close()

@@ -329,10 +329,10 @@ class World:
             self.flush()
             result = self.reconcile()
             self.flush()
-            calm = calm + 1 if result.is_settled and not self.manager.courier.in_flight else 0
+            calm = calm + 1 if result.is_settled and not self.manager.commands.in_flight else 0
             if calm >= 12:
                 return
-        raise AssertionError(f"it does not settle: {result}, {self.manager.courier.in_flight}")
+        raise AssertionError(f"it does not settle: {result}, {self.manager.commands.in_flight}")
 
     # --- What must hold -----------------------------------------------------------------------------------------
 

@@ -15,20 +15,22 @@ from typing import Final
 import msgspec
 import structlog
 
-from daemon.orders.account import BotBook, Forced, Ledger, Trades
-from daemon.orders.bot import Bot
 from daemon.orders.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
 from daemon.orders.journal import Begin, BotRow, Halt, Journal, Row, Settled, Steps, Traded
-from daemon.orders.machine import NEVER, SENT, UNSURE, Order
+from daemon.orders.limits import BotLimits, CompiledLimits, RateGate
 from daemon.orders.messages import SET_ASIDE, Instrument
-from daemon.orders.rescaling import rescale, scaled
-from daemon.orders.restored import retime
+from daemon.orders.order import NEVER, SENT, UNSURE, Order, rescale, retime, scaled
+from daemon.orders.positions import BotBook, Forced, Ledger, Trades
 from hftd.channel import wire
 from hftd.constants import BUY
 from hftd.errors import DataError, RefusedError
 
-__all__ = ["REMEMBER_NS", "Bot", "Store", "is_placeholder"]
-
+GAP_NS: Final = 500_000_000
+"""How long a missing execution is waited for before a reconciliation is wanted."""
+AGAIN_NS: Final = 1_000_000_000
+"""Between two reconciliations for the same missing execution."""
+OVERLAP_NS: Final = 60_000_000_000
+"""Executions are asked for from so long before the last reconciliation: clocks differ, and the lists lag."""
 REMEMBER_NS: Final = 600_000_000_000
 MAX_REMEMBERED: Final = 20_000
 MAX_BOTS_KNOWN: Final = 1024
@@ -37,8 +39,72 @@ MAX_BOTS_KNOWN: Final = 1024
 _log = structlog.get_logger("hftd.orders")
 
 
+class Flattening:
+    """How far closing a bot's position in one instrument has got.
+
+    Attributes:
+        since_ns: When it began, in this process.
+        due_ns: When the next order may be sent.
+        tries: Orders in a row that closed nothing.
+        why: What stands in the way, empty if nothing does.
+        is_refused: The exchange said that there is nothing to reduce.
+        is_void: The account has nothing to reduce: no order of this bot can close its position.
+        is_counted: It was counted as not flattened.
+    """
+
+    __slots__ = ("due_ns", "is_counted", "is_refused", "is_void", "since_ns", "tries", "why")
+
+    def __init__(self, now_ns: int) -> None:
+        self.since_ns = now_ns
+        self.due_ns = now_ns
+        self.tries = 0
+        self.why = ""
+        self.is_refused = False
+        self.is_void = False
+        self.is_counted = False
+
+
+class Bot:
+    """A bot that is attached, or left something behind.
+
+    Attributes:
+        row: What the journal keeps of it.
+        away_since_ns: Since when it has had no lease though it should; 0 if that is not so.
+        limits: Its limits by symbol, made ready.
+        gate: Its order rate.
+        alive: Its orders that are not finished.
+        flattening: By symbol, how far closing its position has got.
+        forced: By symbol, what the exchange last closed of its position, until a person has seen to it.
+    """
+
+    def __init__(self, row: BotRow) -> None:
+        self.row = row
+        self.name = row.name
+        self.is_attached = False
+        self.away_since_ns = 0
+        self.limits = BotLimits()
+        self.by_symbol: dict[str, CompiledLimits] = {}
+        self.gate = RateGate(None)
+        self.symbols: list[str] = []
+        self.since_ns = -1
+        self.flattening: dict[str, Flattening] = {}
+        self.forced: dict[str, Forced] = {}
+        self.alive: dict[str, Order] = {}
+        self.requests = 0
+        self.updates = 0
+        self.refused = 0
+        self.fills = 0
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether its positions are to be closed, and one at least can be."""
+        return self.row.is_ending and not (
+            self.flattening and all(one.is_void for one in self.flattening.values())
+        )
+
+
 class Store:
-    """See the module.
+    """All of it; see the module.
 
     Args:
         ids: Makes and reads client ids.
@@ -66,6 +132,10 @@ class Store:
         self.halt_reason = ""
         self.orders_sent = 0
         self.gaps: dict[str, int] = {}
+        """Orders whose executions are missing, by client id, and since when."""
+        self.wanted_ns = NEVER
+        """When a reconciliation is wanted for anything but a gap."""
+        self._reconciled_ns = 0
         self.is_restored = False
         self.own = {ids.identity}
         """The numbers of this connector in its orders' ids: this one, and those that it had."""
@@ -190,6 +260,40 @@ class Store:
                 self.steps_changed(ledger)
         self.settled_ns = settled_ns
         self._rows.append(Settled(settled_ns))
+
+    # --- Executions that are missing, and when to reconcile -------------------------------------------------------
+
+    def want(self, due_ns: int) -> None:
+        """Ask for a reconciliation, then or earlier."""
+        self.wanted_ns = min(self.wanted_ns, due_ns)
+
+    def reconciling(self, now_ns: int) -> None:
+        """A reconciliation begins: none is wanted any more."""
+        self.wanted_ns = NEVER
+        self._reconciled_ns = now_ns
+
+    @property
+    def reconcile_due_ns(self) -> int:
+        """When one is wanted; the oldest gap stands first."""
+        if not self.gaps:
+            return self.wanted_ns
+        gap_ns = next(iter(self.gaps.values())) + GAP_NS
+        return min(self.wanted_ns, max(gap_ns, self._reconciled_ns + AGAIN_NS))
+
+    def note_gap(self, order: Order, now_ns: int) -> None:
+        """Whether executions of an order are missing."""
+        if order.gap_lots > 0:
+            self.gaps.setdefault(order.client_id, now_ns)
+        elif self.gaps:
+            self.gaps.pop(order.client_id, None)
+
+    def since_ns(self, symbol: str) -> int:
+        """From which exchange time on executions of an instrument are needed."""
+        ledger = self.ledgers.get(symbol)
+        unsettled_ns = ledger.unsettled_ns if ledger else 0
+        return max(0, min(self.settled_ns, unsettled_ns or self.settled_ns) - OVERLAP_NS)
+
+    # --- Other changes --------------------------------------------------------------------------------------------
 
     def forced(self, book: BotBook, row: Forced) -> None:
         """The exchange closed a part of a bot's position; its book is changed already."""
@@ -499,7 +603,7 @@ class Store:
 
     def _restore(self, order: Order) -> None:
         """An order as the journal has it: what was under way is now unsure."""
-        order.place_request = order.cancel_request = order.query_request = 0
+        order.submit_request = order.cancel_request = order.query_request = 0
         order.cancel_tries = order.query_tries = 0
         order.cancel_due_ns = order.query_due_ns = order.timer_ns = order.hold_until_ns = NEVER
         order.exposed_lots = 0
@@ -516,12 +620,12 @@ class Store:
             self._finished.append((order.finished_ns, order.client_id))
             self.weigh(order)
             return
-        if order.place == SENT:
-            order.place = UNSURE
-        if order.amend is not None:
-            order.amend.phase = UNSURE
+        if order.submit_phase == SENT:
+            order.submit_phase = UNSURE
+        if order.modify is not None:
+            order.modify.phase = UNSURE
         if order.gap_lots > 0:
-            self.gaps[order.client_id] = order.placed_ns
+            self.gaps[order.client_id] = order.submitted_ns
         if order.is_unsure:
             order.query_due_ns = 0
         self._open(order)
