@@ -42,7 +42,8 @@ class Instrument(msgspec.Struct, frozen=True):
         symbol: The exchange's name of it, in the exchange's spelling.
         tick_size: Price step; `price = price_tick * tick_size`.
         lot_size: Quantity step.
-        min_qty_lots: Of an order; likewise `max_qty_lots` (0: no limit).
+        min_qty_lots: The least quantity of an order.
+        max_qty_lots: The largest quantity of an order; 0: no limit.
         min_notional: Smallest price * quantity of an order, in the quote currency; 0 for none.
         contract_size: Of one unit of quantity; `inverse` contracts are worth contract_size / price.
         is_trading: False while no orders are taken in it, by the exchange or by this process.
@@ -131,7 +132,7 @@ UNTOLD: Final = "?"
 """`Execution.client_id` where the exchange does not say it yet, and has to be asked again."""
 
 
-class Execution(msgspec.Struct, frozen=True, array_like=True):
+class Execution(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """One fill. Counted once by (symbol, trade_id, side): both sides of a self-trade have one trade id.
 
     Attributes:
@@ -157,14 +158,15 @@ class Execution(msgspec.Struct, frozen=True, array_like=True):
     is_forced: bool = False
 
 
-class Report(msgspec.Struct, frozen=True, array_like=True):
+class Report(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """What the exchange says of one order.
 
     Attributes:
         source: BY_REPLY, BY_STREAM or BY_QUERY.
         client_id: The order's id; one that is not ours is somebody else's order, which is left alone.
         status: NEW, PARTIALLY_FILLED, FILLED, CANCELED, EXPIRED or REJECTED.
-        price_tick: The order's price now; likewise `qty_lots`, its total quantity.
+        price_tick: The order's price now.
+        qty_lots: Its total quantity now.
         cum_lots: Executed so far.
         exch_ns: When the exchange made it so.
         execution: The fill that this report is about, if it is about one.

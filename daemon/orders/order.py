@@ -64,7 +64,7 @@ REVIVED: Final = 16
 """It was given up, and is alive."""
 
 
-class Modification(msgspec.Struct, array_like=True):
+class Modification(msgspec.Struct, array_like=True, kw_only=True):
     """A modification under way.
 
     Attributes:
@@ -84,7 +84,7 @@ class Modification(msgspec.Struct, array_like=True):
     phase: int = SENT
 
 
-class Order(msgspec.Struct, array_like=True, tag="order"):
+class Order(msgspec.Struct, array_like=True, kw_only=True, tag="order"):
     """All that is known of one order; the journal keeps it as it is.
 
     Attributes:

@@ -222,5 +222,12 @@ def hello_of(
 ) -> wire.Hello:
     """A bot's Hello from this process."""
     return wire.Hello(
-        wire.PROTOCOL_VERSION, name, os.getpid(), wanted, on_end, pull_quotes, limits, watchdog_s
+        version=wire.PROTOCOL_VERSION,
+        bot=name,
+        pid=os.getpid(),
+        instruments=wanted,
+        on_end=on_end,
+        pull_quotes=pull_quotes,
+        limits=limits,
+        watchdog_s=watchdog_s,
     )

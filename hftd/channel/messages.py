@@ -9,83 +9,44 @@ record at an address and returns whether the bytes were that message, whole, wit
 
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
+from hftd.channel import wire
 from hftd.channel.layout import MAX_ROWS
 from hftd.compiled import msgpack
 from hftd.compiled.jit import inline
 from hftd.compiled.native import load_f64, load_i64, store_f64, store_i64
 from hftd.rows import ROW_BYTES
 
-FEED: Final = 1
-STATUS: Final = 2
-ORDER_UPDATE: Final = 3
-STATE: Final = 4
-SPLICE: Final = 5
-NOTICE: Final = 6
-SUBMIT: Final = 16
-MODIFY: Final = 17
-CANCEL: Final = 18
-RESYNC: Final = 19
-INQUIRE: Final = 20
 
-_STATE_FIELDS = [
-    ("position", "f8"),
-    ("balance", "f8"),
-    ("fee", "f8"),
-    ("num_trades", "i8"),
-    ("trading_volume", "f8"),
-    ("trading_value", "f8"),
-]
-status_dtype = np.dtype([("instrument", "i8"), ("state", "i8")])
-order_update_dtype = np.dtype(
-    [
-        ("instrument", "i8"),
-        ("order_id", "u8"),
-        ("status", "i8"),
-        ("req", "i8"),
-        ("side", "i8"),
-        ("order_type", "i8"),
-        ("time_in_force", "i8"),
-        ("maker", "i8"),
-        ("price_tick", "i8"),
-        ("qty", "f8"),
-        ("leaves_qty", "f8"),
-        ("exec_qty", "f8"),
-        ("exec_price_tick", "i8"),
-        ("exch_ts", "i8"),
-        ("local_ts", "i8"),
-        ("recv_ts", "i8"),
-        ("executed", "i8"),
-        *_STATE_FIELDS,
-        ("reason", "i8"),
-    ]
-)
-state_dtype = np.dtype([("instrument", "i8"), *_STATE_FIELDS])
-splice_dtype = np.dtype([("position", "i8")])
-submit_dtype = np.dtype(
-    [
-        ("instrument", "i8"),
-        ("order_id", "u8"),
-        ("side", "i8"),
-        ("order_type", "i8"),
-        ("time_in_force", "i8"),
-        ("price_tick", "i8"),
-        ("qty", "f8"),
-        ("local_ts", "i8"),
-    ]
-)
-modify_dtype = np.dtype(
-    [
-        ("instrument", "i8"),
-        ("order_id", "u8"),
-        ("price_tick", "i8"),
-        ("qty", "f8"),
-        ("local_ts", "i8"),
-    ]
-)
-cancel_dtype = np.dtype([("instrument", "i8"), ("order_id", "u8"), ("local_ts", "i8")])
-inquire_dtype = cancel_dtype
+def _tag(kind: type[msgspec.Struct]) -> int:
+    tag = kind.__struct_config__.tag
+    assert isinstance(tag, int)
+    return tag
+
+
+# The first element of each message, and the record of its fields.
+FEED: Final = _tag(wire.Feed)
+STATUS: Final = _tag(wire.Status)
+ORDER_UPDATE: Final = _tag(wire.OrderUpdate)
+STATE: Final = _tag(wire.State)
+SPLICE: Final = _tag(wire.Splice)
+NOTICE: Final = _tag(wire.Notice)
+SUBMIT: Final = _tag(wire.Submit)
+MODIFY: Final = _tag(wire.Modify)
+CANCEL: Final = _tag(wire.Cancel)
+RESYNC: Final = _tag(wire.Resync)
+INQUIRE: Final = _tag(wire.Inquire)
+
+status_dtype = np.dtype(wire.columns(wire.Status))
+order_update_dtype = np.dtype(wire.columns(wire.OrderUpdate))
+state_dtype = np.dtype(wire.columns(wire.State))
+splice_dtype = np.dtype(wire.columns(wire.Splice))
+submit_dtype = np.dtype(wire.columns(wire.Submit))
+modify_dtype = np.dtype(wire.columns(wire.Modify))
+cancel_dtype = np.dtype(wire.columns(wire.Cancel))
+inquire_dtype = np.dtype(wire.columns(wire.Inquire))
 
 FIELDS_MESSAGE_BYTES: Final = 3 + 1 + 9 * len(order_update_dtype)
 """No message but Feed is longer: claim that much of scratch before writing one."""
@@ -193,11 +154,14 @@ def read_tag(address, end):
     return tag
 
 
+_NOTICE_ELEMENTS = 1 + len(wire.Notice.__struct_fields__)
+
+
 @inline
 def read_notice(address, end):
     """Whether this is a Notice, and its instrument; its words are for Python."""
     elements, at = msgpack.read_array(address, end)
-    if at == 0 or elements != 8:
+    if at == 0 or elements != _NOTICE_ELEMENTS:
         return False, 0
     tag, at = msgpack.read_int(at, end)
     if at == 0 or tag != NOTICE:

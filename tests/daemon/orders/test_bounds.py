@@ -97,7 +97,19 @@ def test_an_execution_is_new_once_and_its_fee_once(messages):
 
 
 def execution(side: int, price_tick: int, lots: int, fee: float = 0.0, asset: str = "") -> Execution:
-    return Execution(SYMBOL, "1", "", "", side, price_tick, lots, True, fee, asset, 0)
+    return Execution(
+        symbol=SYMBOL,
+        trade_id="1",
+        client_id="",
+        exch_order_id="",
+        side=side,
+        price_tick=price_tick,
+        qty_lots=lots,
+        is_maker=True,
+        fee=fee,
+        fee_asset=asset,
+        exch_ns=0,
+    )
 
 
 def test_a_linear_book_is_reckoned_as_the_simulator_does():
@@ -115,7 +127,14 @@ def test_a_linear_book_is_reckoned_as_the_simulator_does():
 
 def test_an_inverse_book_is_reckoned_as_the_simulator_does():
     instrument = Instrument(
-        1, SYMBOL, Decimal("0.1"), Decimal(1), contract_size=100.0, inverse=True, base="BTC", quote="USD"
+        number=1,
+        symbol=SYMBOL,
+        tick_size=Decimal("0.1"),
+        lot_size=Decimal(1),
+        contract_size=100.0,
+        inverse=True,
+        base="BTC",
+        quote="USD",
     )
     ledger = Ledger(instrument)
     book = ledger.book("a")

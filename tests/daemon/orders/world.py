@@ -52,7 +52,15 @@ class BotModel:
         self.orders: dict[int, LocalOrder] = {}
         self.updates: list[wire.OrderUpdate | wire.State] = []
         self.notices: list[wire.Notice] = []
-        self.state = wire.State(NUMBER, 0.0, 0.0, 0.0, 0, 0.0, 0.0)
+        self.state = wire.State(
+            instrument=NUMBER,
+            position=0.0,
+            balance=0.0,
+            fee=0.0,
+            num_trades=0,
+            trading_volume=0.0,
+            trading_value=0.0,
+        )
         self.forgets = False
 
     def apply(self, update: Update) -> None:
@@ -70,13 +78,13 @@ class BotModel:
                 "an execution that does not count"
             )
             self.state = wire.State(
-                update.instrument,
-                update.position,
-                update.balance,
-                update.fee,
-                update.num_trades,
-                update.trading_volume,
-                update.trading_value,
+                instrument=update.instrument,
+                position=update.position,
+                balance=update.balance,
+                fee=update.fee,
+                num_trades=update.num_trades,
+                trading_volume=update.trading_volume,
+                trading_value=update.trading_value,
             )
         order = self.orders.get(update.order_id)
         if order is None:
@@ -225,7 +233,16 @@ class World:
         )
         self.ask(
             name,
-            wire.Submit(NUMBER, order_id, side, order_type, time_in_force, price_tick, qty, self.now_ns),
+            wire.Submit(
+                instrument=NUMBER,
+                order_id=order_id,
+                side=side,
+                order_type=order_type,
+                time_in_force=time_in_force,
+                price_tick=price_tick,
+                qty=qty,
+                local_ts=self.now_ns,
+            ),
         )
         return True
 
@@ -240,7 +257,16 @@ class World:
             REPLACED,
             self.now_ns,
         )
-        self.ask(name, wire.Modify(NUMBER, order_id, price_tick, lots / 1000, self.now_ns))
+        self.ask(
+            name,
+            wire.Modify(
+                instrument=NUMBER,
+                order_id=order_id,
+                price_tick=price_tick,
+                qty=lots / 1000,
+                local_ts=self.now_ns,
+            ),
+        )
         return True
 
     def cancel(self, name: str, order_id: int) -> bool:
