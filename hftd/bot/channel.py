@@ -30,7 +30,7 @@ STEADY_NS: Final = 10_000_000_000
 """A lease that holds for so long ends an outage: the next one has its full time again."""
 
 
-class Leg:
+class BotChannel:
     """One channel of a bot.
 
     Args:
@@ -118,7 +118,7 @@ class Leg:
 
     @property
     def error(self) -> int:
-        """LINK_* of what the strategy's thread found broken."""
+        """CHANNEL_* of what the strategy's thread found broken."""
         return int(self._row["error"][0])
 
     @property

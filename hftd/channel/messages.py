@@ -17,7 +17,7 @@ from hftd.channel.layout import MAX_ROWS
 from hftd.compiled import msgpack
 from hftd.compiled.jit import inline
 from hftd.compiled.native import load_f64, load_i64, store_f64, store_i64
-from hftd.rows import ROW_BYTES
+from hftd.rows import ROW_BYTES, Address
 
 
 def _tag(kind: type[msgspec.Struct]) -> int:
@@ -53,7 +53,9 @@ FIELDS_MESSAGE_BYTES: Final = 3 + 1 + 9 * len(order_update_dtype)
 
 
 @inline
-def read_fields(address, end, record, tag, count, floats, unsigned):
+def read_fields(
+    address: Address, end: Address, record: Address, tag: int, count: int, floats: int, unsigned: int
+):
     """Read a message of `count` fields into the words at `record`; False if it is not that message, whole.
 
     Bit k of `floats` and of `unsigned` says that field k is a float64, or a uint64 kept in an int64's bits.
@@ -83,7 +85,7 @@ def read_fields(address, end, record, tag, count, floats, unsigned):
 
 
 @inline
-def write_fields(address, record, tag, count, floats, unsigned):
+def write_fields(address: Address, record: Address, tag: int, count: int, floats: int, unsigned: int):
     """Write the message whose fields are the words at `record`; returns its length in bytes."""
     at = msgpack.write_int(msgpack.write_array(address, count + 1), tag)
     for k in range(count):
@@ -105,7 +107,7 @@ def _mask(dtype: np.dtype[Any], kind: str) -> int:
 def _reader(name: str, dtype: np.dtype[Any], tag: int) -> Any:
     count, floats, unsigned = len(dtype), _mask(dtype, "f"), _mask(dtype, "u")
 
-    def read(address, end, record):
+    def read(address: Address, end: Address, record: Address):
         return read_fields(address, end, record, tag, count, floats, unsigned)
 
     read.__name__ = name
@@ -116,7 +118,7 @@ def message_writer(name: str, dtype: np.dtype[Any], tag: int) -> Any:
     """A function `write(address, record) -> length` for the message with that number and these fields."""
     count, floats, unsigned = len(dtype), _mask(dtype, "f"), _mask(dtype, "u")
 
-    def write(address, record):
+    def write(address: Address, record: Address):
         return write_fields(address, record, tag, count, floats, unsigned)
 
     write.__name__ = name
@@ -143,7 +145,7 @@ write_inquire = message_writer("write_inquire", inquire_dtype, INQUIRE)
 
 
 @inline
-def read_tag(address, end):
+def read_tag(address: Address, end: Address):
     """The number of the message that begins at an address, or -1 if there is none."""
     elements, at = msgpack.read_array(address, end)
     if at == 0 or elements == 0:
@@ -158,7 +160,7 @@ _NOTICE_ELEMENTS = 1 + len(wire.Notice.__struct_fields__)
 
 
 @inline
-def read_notice(address, end):
+def read_notice(address: Address, end: Address):
     """Whether this is a Notice, and its instrument; its words are for Python."""
     elements, at = msgpack.read_array(address, end)
     if at == 0 or elements != _NOTICE_ELEMENTS:
@@ -171,7 +173,7 @@ def read_notice(address, end):
 
 
 @inline
-def read_feed(address, end):
+def read_feed(address: Address, end: Address):
     """(ok, instrument, address of the rows, number of rows) of a Feed; the rows stay where they are."""
     elements, at = msgpack.read_array(address, end)
     if at == 0 or elements != 3:
@@ -189,14 +191,14 @@ def read_feed(address, end):
 
 
 @inline
-def feed_length(instrument, rows):
+def feed_length(instrument: int, rows: int):
     """The bytes of a Feed with so many rows."""
     size = rows * ROW_BYTES
     return 2 + msgpack.int_size(instrument) + msgpack.bin_header_size(size) + size
 
 
 @inline
-def write_feed_header(address, instrument, rows):
+def write_feed_header(address: Address, instrument: int, rows: int):
     """Write a Feed but for its rows; returns the address where the caller puts them."""
     at = msgpack.write_int(msgpack.write_array(address, 3), FEED)
     at = msgpack.write_int(at, instrument)
@@ -204,7 +206,7 @@ def write_feed_header(address, instrument, rows):
 
 
 @inline
-def read_resync(address, end):
+def read_resync(address: Address, end: Address):
     """Whether this is a Resync."""
     return (
         end - address == 2 and read_tag(address, end) == RESYNC and msgpack.read_array(address, end)[0] == 1
@@ -212,6 +214,6 @@ def read_resync(address, end):
 
 
 @inline
-def write_resync(address):
+def write_resync(address: Address):
     """Write a Resync; returns its length."""
     return msgpack.write_int(msgpack.write_array(address, 1), RESYNC) - address

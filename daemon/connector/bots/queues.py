@@ -27,13 +27,14 @@ from hftd.clock import monotonic_ns
 from hftd.compiled.jit import entry
 from hftd.compiled.native import copy_bytes, load_i64
 from hftd.errors import HftdError, ProtocolError
+from hftd.rows import Address
 
 _I64: Final = types.int64
 _PAIR: Final = 16  # bytes: the address of the request queue's descriptor, the address of `daemon_asleep`
 
 
 @entry((_I64, _I64, _I64, BYTES))
-def _answer(queue, clock, page, message):
+def _answer(queue: Address, clock: Address, page: Address, message: bytes):
     """1 if the message is in the bot's queue, 0 if that is full, -1 if the bot broke it."""
     address = queue_claim(queue, len(message))
     if address <= 0:
@@ -46,7 +47,7 @@ def _answer(queue, clock, page, message):
 
 
 @entry((_I64, _I64, _I64))
-def _next_ready(table, start, count):
+def _next_ready(table: Address, start: int, count: int):
     """The first bot from `start` on whose request queue is not empty (or is broken); -1 if there is none."""
     for k in range(start, count):
         if queue_peek(load_i64(table + k * _PAIR))[0] != NOTHING:
@@ -55,7 +56,7 @@ def _next_ready(table, start, count):
 
 
 @entry((_I64, _I64))
-def _arm(table, count):
+def _arm(table: Address, count: int):
     """Ask all bots to ring. Then look at their queues once more."""
     for k in range(count):
         doorbell_arm(load_i64(table + k * _PAIR + 8))
@@ -63,7 +64,7 @@ def _arm(table, count):
 
 
 @entry((_I64, _I64))
-def _disarm(table, count):
+def _disarm(table: Address, count: int):
     for k in range(count):
         doorbell_disarm(load_i64(table + k * _PAIR + 8))
     return 0

@@ -44,12 +44,12 @@ PROGRAM = """
 import json, os
 import numpy as np
 from hftd.bot import link as kernels
-from hftd.bot.layout import link_dtype
+from hftd.bot.layout import backend_dtype
 from hftd.clock import boot_ns, monotonic_ns, wall_ns
 from hftd.hbt.layout import WAIT_TIME, session_dtype
 
 page, clock = np.zeros(1 << 12, np.int64), np.zeros(1 << 12, np.int64)
-link, session = np.zeros(1, link_dtype), np.zeros(1, session_dtype)
+link, session = np.zeros(1, backend_dtype), np.zeros(1, session_dtype)
 link["page"], link["clock"], link["cpus"] = page.ctypes.data, clock.ctypes.data, 8
 session["backend"], session["fn_drain"] = link.ctypes.data, kernels.drain.address
 address = session.ctypes.data

@@ -70,7 +70,7 @@ def test_a_refused_order_tells_its_reason_to_the_strategy_and_the_error_hook(pla
 def test_a_forced_close_is_told_to_the_error_and_the_alert_hook_and_at_the_end_of_the_run():
     errors: list[hooks.ErrorNote] = []
     alerts: list[Alert] = []
-    teller = hooks.Teller(hooks.Hooks(error=errors.append, alert=alerts.append), [("BTCUSDT", 0.1)])
+    teller = hooks.HookCaller(hooks.Hooks(error=errors.append, alert=alerts.append), [("BTCUSDT", 0.1)])
     words = "the exchange sold 0.04 of its position (adl_autoclose), which is 0.06 now"
     notice = wire.Notice(
         instrument=0,
