@@ -1,5 +1,6 @@
 """Outcomes that are not known, cancels that do not get through, orders that were given up."""
 
+import msgspec
 import pytest
 
 from daemon.orders.commands import GRACE_NS, OUTCOME_NS
@@ -281,21 +282,8 @@ def test_executions_decide_that_an_order_is_filled_before_the_exchange_says_so(w
     world.event(0)
     assert told(world) == [RESTS, ALL]
     assert world.bots["a"].orders[1].status == FILLED
-    world.manager.on_report(
-        world.exchange.events[0].__class__(
-            *[getattr(world.exchange.events[0], name) for name in ("source", "client_id", "exch_order_id")],
-            "BTCUSDT",
-            1,
-            0,
-            0,
-            NEW,
-            1000,
-            4,
-            0,
-            world.exchange.events[0].exch_ns,
-        ),
-        world.now_ns,
-    )
+    stale = msgspec.structs.replace(world.exchange.events[0], status=NEW, cum_lots=0, execution=None)
+    world.manager.on_report(stale, world.now_ns)
     assert not world.manager.store.alive, "a reply of before the fills"
     world.flush()
     assert told(world) == [RESTS, ALL]
