@@ -153,7 +153,10 @@ class RestFacts(Protocol):
         now_ms: int,
         window_ms: int,
     ) -> Signed:
-        """A request, ready to be sent."""
+        """A request, ready to be sent.
+
+        `now_ms` is a nonce where the exchange wants those (`daemon.session.rest`), and 0 if nothing is signed.
+        """
         ...
 
     def read_server_time(self, body: bytes) -> int:
@@ -188,7 +191,7 @@ class Writer(Protocol):
     """Writes commands as requests of a socket."""
 
     def request(self, command: Command, steps: Steps, timestamp_ms: int) -> bytes:
-        """The request's bytes.
+        """The request's bytes, which are written at once; `timestamp_ms` is a nonce where the exchange wants those.
 
         Raises:
             RequestError: The command holds what can't be sent.
