@@ -383,6 +383,24 @@ class UnknownEvent(msgspec.Struct):
     name: str
 
 
+Level = tuple[str, str]
+"""A price and a quantity in the digits in which they came."""
+
+
+class Checksum(msgspec.Struct, frozen=True):
+    """A CRC-32 of a book, over the digits in which it came; messages of books and changes have it as `checksum`.
+
+    Attributes:
+        levels: Of each side, the best first.
+        text: Of bids and asks, what the checksum is of.
+        depth: Levels beyond so many of a side are not told of any more, and left out; 0: there is no such window.
+    """
+
+    levels: int
+    text: Callable[[Sequence[Level], Sequence[Level]], str]
+    depth: int = 0
+
+
 class Question(msgspec.Struct, frozen=True):
     """A question over REST."""
 
@@ -392,7 +410,11 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class MarketFacts(Protocol):
-    """How market data is spoken."""
+    """How market data is spoken.
+
+    One more member may be there: `checksum`, a `Checksum`. Then `StreamBook` and `Depth` have an attribute `checksum`,
+    which is None in a message without one.
+    """
 
     streams_max: int
     """Of one connection."""
