@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from hftd import failures
 from hftd.compiled.arena import Arena
+from hftd.compiled.layout import recorder_dtype
 from hftd.errors import DataError, OrderError
 from hftd.hbt import arguments, session
-from hftd.hbt.layout import recorder_dtype
 from hftd.hbt.types import recorder_type
 from hftd.hbt.typing import python_class
 from hftd.hbt.views import view

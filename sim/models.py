@@ -183,9 +183,9 @@ def compile_model(model: Any) -> Compiled:
     """
     import numba
 
-    from hftd.hbt.layout import request_dtype
-    from sim.engine.layout import market_dtype, own_order_dtype
+    from hftd.compiled.layout import request_dtype
     from sim.model.guard import guarded
+    from sim.model.layout import market_dtype, own_order_dtype
 
     kind = type(model).__name__
     row = _state_row(model.state, kind)

@@ -15,7 +15,6 @@ from hftd.hbt.local import AssetSpec
 from sim import models as own_models
 from sim.archive import find_files
 from sim.archive.files import find_snapshot
-from sim.asset import AssetModel, OrderLatency
 from sim.backtest import Backtest
 from sim.config import (
     AssetSection,
@@ -38,7 +37,8 @@ from sim.config import (
     SeparateLatency,
     ValueFee,
 )
-from sim.engine.layout import (
+from sim.feed.asset import AssetModel, OrderLatency
+from sim.model.layout import (
     ASSET_INVERSE,
     ASSET_LINEAR,
     EXCHANGE_PARTIAL_FILLS,

@@ -12,9 +12,16 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from hftd.compiled.layout import (
+    asset_dtype,
+    offset_of,
+    order_dtype,
+    orders_dtype,
+    recorder_dtype,
+    session_dtype,
+)
 from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
 from hftd.hbt.attributes import level_qty
-from hftd.hbt.layout import asset_dtype, offset_of, order_dtype, orders_dtype, recorder_dtype, session_dtype
 from hftd.hbt.types import (
     F64,
     I64,

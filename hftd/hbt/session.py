@@ -5,7 +5,7 @@ A backend (the engine in a backtest, the channels in a bot) provides three funct
 - `begin(session)`: called once, before time first passes or an order is first sent; sets the clock. Returns 0 or 1
   (no data).
 - `advance(session, until_ns, wait, asset_no, order_id)`: lets time pass until then, or until what `wait` names
-  (`WAIT_*` of :mod:`hftd.hbt.layout`); applies to the local side all that arrives meanwhile, and sets the clock.
+  (`WAIT_*` of :mod:`hftd.compiled.layout`); applies to the local side all that arrives meanwhile, and sets the clock.
 - `send(session, asset_no, order, kind)`: hands on the request NEW, CANCELED or REPLACED for a local order.
 
 Each returns 0 or a code of :mod:`hftd.types`.
@@ -14,9 +14,7 @@ Each returns 0 or a code of :mod:`hftd.types`.
 # pyright: basic
 
 from hftd.compiled.jit import Kernel, inline, kernel
-from hftd.compiled.native import call_code, record_at, round_away, store_i64
-from hftd.compiled.row_access import is_tick
-from hftd.hbt.layout import (
+from hftd.compiled.layout import (
     WAIT_FEED,
     WAIT_FEED_OR_RESPONSE,
     WAIT_RESPONSE,
@@ -25,6 +23,8 @@ from hftd.hbt.layout import (
     recorder_dtype,
     session_dtype,
 )
+from hftd.compiled.native import call_code, record_at, round_away, store_i64
+from hftd.compiled.row_access import is_tick
 from hftd.hbt.orders import asset_at, clear_inactive, find_order, new_order, order_at, remove_order
 from hftd.rows import LOTS_MAX
 from hftd.types import (

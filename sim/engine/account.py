@@ -5,7 +5,9 @@
 from hftd.compiled.jit import inline
 from hftd.compiled.native import record_at
 from hftd.types import ERR_DATA
-from sim.engine.layout import (
+from sim.model.custom import custom_fee
+from sim.model.latency import exchange_at, lane_at
+from sim.model.layout import (
     ASSET_LINEAR,
     FEE_CUSTOM,
     FEE_ON_QTY,
@@ -14,8 +16,6 @@ from sim.engine.layout import (
     lane_dtype,
     offset_of,
 )
-from sim.model.custom import custom_fee
-from sim.model.latency import exchange_at, lane_at
 from sim.model.queue import own_order_at
 
 LANE_TO_EXCH = offset_of(lane_dtype, "to_exch")

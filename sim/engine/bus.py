@@ -4,7 +4,7 @@
 
 from hftd.compiled.jit import inline
 from hftd.compiled.native import load_i64, record_at
-from sim.engine.layout import MAX_ANSWERS, MAX_REQUESTS, NEVER, bus_dtype
+from sim.model.layout import MAX_ANSWERS, MAX_REQUESTS, NEVER, bus_dtype
 
 bus_at = record_at(bus_dtype)
 REQUESTS_MASK = MAX_REQUESTS - 1

@@ -13,6 +13,7 @@ fills what the queue and the opposite book give.
 from hftd.book.book import ask_above, ask_qty, bid_below, bid_qty, book_at
 from hftd.compiled.jit import inline
 from hftd.compiled.native import copy_bytes, load_i64, round_away
+from hftd.compiled.order_index import index_find
 from hftd.hbt.life import (
     CAUSE_NEW_PLACE,
     CAUSE_TAKEN,
@@ -25,7 +26,6 @@ from hftd.hbt.life import (
     LIFE_REQUEST_MODIFY,
     LIFE_REQUEST_NEW,
 )
-from hftd.hbt.orders import index_find
 from hftd.rows import TS_MAX
 from hftd.types import (
     BUY,
@@ -54,15 +54,6 @@ from hftd.types import (
 )
 from sim.engine.account import LANE_INDEX, LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, bus_at, bus_pop, bus_push
-from sim.engine.layout import (
-    EXCHANGE_WHOLE_FILLS,
-    MODIFY_TOTAL,
-    NEVER,
-    REQUEST_BYTES,
-    WAY_CANCEL,
-    WAY_MODIFY,
-    WAY_NEW,
-)
 from sim.engine.life import NO_EVENT, OF_THE_LEVEL, note_order, note_request
 from sim.engine.own import (
     BOOK,
@@ -78,6 +69,15 @@ from sim.engine.own import (
 )
 from sim.model.custom import custom_admits, lots_of
 from sim.model.latency import LANE_BYTES, after, entry_latency_ns, exchange_at, response_latency_ns
+from sim.model.layout import (
+    EXCHANGE_WHOLE_FILLS,
+    MODIFY_TOTAL,
+    NEVER,
+    REQUEST_BYTES,
+    WAY_CANCEL,
+    WAY_MODIFY,
+    WAY_NEW,
+)
 from sim.model.queue import own_order_at
 
 # --- Requests -------------------------------------------------------------------------------------------------------

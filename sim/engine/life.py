@@ -13,9 +13,9 @@ what was told last, whoever made it.
 from hftd.book.book import ask_qty, bid_qty, book_at
 from hftd.book.market_orders import find_market_order, is_takers_fill, market_order_at, row_tick
 from hftd.compiled.jit import inline, kernel
+from hftd.compiled.layout import offset_of, request_dtype, update_dtype
 from hftd.compiled.native import call_code, load_i64, record_at, round_away
 from hftd.compiled.row_access import ev_of, order_id_of
-from hftd.hbt.layout import offset_of, request_dtype, update_dtype
 from hftd.hbt.life import (
     CAUSE_BOOK,
     CAUSE_CAP,
@@ -44,7 +44,8 @@ from hftd.types import (
     REJECTED,
     REPLACED,
 )
-from sim.engine.layout import (
+from sim.model.custom import exchange_at
+from sim.model.layout import (
     QUEUE_CUSTOM,
     QUEUE_RISK_ADVERSE,
     exchange_dtype,
@@ -52,7 +53,6 @@ from sim.engine.layout import (
     life_rows_dtype,
     noting_dtype,
 )
-from sim.model.custom import exchange_at
 from sim.model.queue import own_order_at
 
 row_at = record_at(life_dtype)

@@ -11,7 +11,7 @@ from hftd.hbt.views import view
 from hftd.types import INVALID_MIN
 from sim.engine import life
 from sim.engine.build import Engine
-from sim.engine.layout import life_rows_dtype, noting_dtype
+from sim.model.layout import life_rows_dtype, noting_dtype
 
 MAX_LIFE_ROWS = 1 << 21
 """Rows kept for each asset of each bot, if no other number is given: 285 MB. Further ones are counted."""

@@ -48,10 +48,10 @@ from hftd.types import (
     REASON_EXPIRED,
     SELL,
 )
-from sim.engine.layout import EXCHANGE_WHOLE_FILLS
 from sim.engine.life import after_market_row, before_market_row, skip_market_rows
 from sim.engine.own import BOOK, fill_crossed, fill_reached, first_at_or_above, free, leave, respond
 from sim.model.latency import LANE_BYTES, exchange_at, lane_at
+from sim.model.layout import EXCHANGE_WHOLE_FILLS
 from sim.model.queue import own_order_at
 
 

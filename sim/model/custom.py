@@ -8,7 +8,7 @@ What the functions are and mean stands in :mod:`sim.models`.
 from hftd.compiled.jit import inline
 from hftd.compiled.native import call_code, call_float, load_i64, record_at, round_away
 from hftd.types import ERR_DATA
-from sim.engine.layout import (
+from sim.model.layout import (
     LATENCY_FAILED,
     MODEL_FUNCTIONS,
     QTY_FAILED,

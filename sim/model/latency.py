@@ -6,10 +6,12 @@ Entry latency below zero is a refusal on the way: the notice arrives after its a
 # pyright: basic
 
 from hftd.compiled.jit import inline
+from hftd.compiled.layout import request_dtype
 from hftd.compiled.native import load_i64, record_at, store_i64
-from hftd.hbt.layout import request_dtype
 from hftd.rows import TS_MAX
-from sim.engine.layout import (
+from sim.model.custom import custom_entry_ns, custom_response_ns
+from sim.model.custom import exchange_at as exchange_at
+from sim.model.layout import (
     LATENCY_CONSTANT,
     LATENCY_CUSTOM,
     WAY_RESPONSE,
@@ -18,8 +20,6 @@ from sim.engine.layout import (
     latency_model_dtype,
     offset_of,
 )
-from sim.model.custom import custom_entry_ns, custom_response_ns
-from sim.model.custom import exchange_at as exchange_at
 
 request_at = record_at(request_dtype)
 lane_at = record_at(lane_dtype)

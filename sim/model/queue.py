@@ -13,15 +13,6 @@ import math
 
 from hftd.compiled.jit import inline
 from hftd.compiled.native import record_at
-from sim.engine.layout import (
-    QUEUE_CUSTOM,
-    QUEUE_LOG,
-    QUEUE_LOG2,
-    QUEUE_POWER,
-    QUEUE_POWER2,
-    QUEUE_RISK_ADVERSE,
-    own_order_dtype,
-)
 from sim.model.custom import (
     custom_depth,
     custom_enter,
@@ -29,6 +20,15 @@ from sim.model.custom import (
     custom_trade,
     exchange_at,
     lots_of,
+)
+from sim.model.layout import (
+    QUEUE_CUSTOM,
+    QUEUE_LOG,
+    QUEUE_LOG2,
+    QUEUE_POWER,
+    QUEUE_POWER2,
+    QUEUE_RISK_ADVERSE,
+    own_order_dtype,
 )
 
 own_order_at = record_at(own_order_dtype)

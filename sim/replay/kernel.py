@@ -24,10 +24,10 @@ from hftd.rows import ROW_BYTES
 from hftd.types import ERR_RING_FULL, LOCAL_EVENT
 from sim.engine.account import LANE_TO_LOCAL
 from sim.engine.bus import UPDATES_MASK, bus_at
-from sim.engine.layout import NEVER
 from sim.engine.run import STREAM, engine_at, exchange_address, next_exchange_ts, refill
 from sim.feed.prepare import stream_at
 from sim.model.latency import exchange_at
+from sim.model.layout import NEVER
 from sim.replay.layout import ATTENTION, BOT_BYTES, bot_at, play_at
 from sim.replay.requests import lane_of, publish_updates, read_requests
 from sim.replay.rows import next_local_ts, publish_rows

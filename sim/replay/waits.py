@@ -27,9 +27,9 @@ from hftd.compiled.jit import inline
 from hftd.compiled.native import call_code, load_acquire, load_i64, pause, store_i64
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import bus_at
-from sim.engine.layout import NEVER
 from sim.engine.run import engine_at, exchange_address, matching_response_ts, next_exchange_ts
 from sim.model.latency import exchange_at
+from sim.model.layout import NEVER
 from sim.replay.layout import ATTENTION, BOT_BYTES, bot_at, play_at
 from sim.replay.requests import lane_of, read_requests
 from sim.replay.rows import next_local_ts

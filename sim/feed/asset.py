@@ -17,7 +17,8 @@ from hftd.hbt.local import AssetSpec, Contract
 from hftd.types import event_dtype, latency_dtype
 from sim import given
 from sim.config import MAX_LATENCY_NS
-from sim.engine.layout import (
+from sim.feed.columns import Prepared
+from sim.model.layout import (
     ASSET_INVERSE,
     ASSET_LINEAR,
     EXCHANGE_PARTIAL_FILLS,
@@ -37,7 +38,6 @@ from sim.engine.layout import (
     QUEUE_POWER3,
     QUEUE_RISK_ADVERSE,
 )
-from sim.feed.columns import Prepared
 from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
 
 Source = str | Path | NDArray[Any]
