@@ -105,7 +105,7 @@ class Recorder:
         record_size = arguments.whole(record_size, "the recorder's size")
         if num_assets < 1 or not 1 <= record_size * num_assets <= MAX_ROWS:
             raise OrderError(
-                f"a recorder of {record_size} rows for {num_assets} assets is none",
+                f"a recorder of {record_size} rows for {num_assets} assets can't be made",
                 hint=f"both are at least 1, and together they are {MAX_ROWS:,} rows at most",
             )
         self._memory = RecorderMemory(num_assets, record_size)

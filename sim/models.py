@@ -1,4 +1,4 @@
-"""Models of one's own: njit functions that the engine calls where it has models.
+"""Custom models: njit functions that the engine calls where it has models.
 
 Each takes the model's `state` first: a NumPy record of any dtype that the user gives (fields are read and written by
 name; arrays inside it too), which lives as long as the backtest and is shared by the model's functions. `order` is the

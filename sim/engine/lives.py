@@ -41,7 +41,7 @@ class Lives:
         rows_max: The most rows that are kept for each asset of each bot. Memory is taken as they come.
 
     Raises:
-        UsageError: `rows_max` is none.
+        UsageError: `rows_max` is not a positive whole number.
     """
 
     def __init__(self, engine: Engine, rows_max: int = MAX_LIFE_ROWS) -> None:

@@ -5,7 +5,7 @@ its place needs no model: it moves forward as orders ahead of it are cancelled, 
 of a market order says whether the taker would have met the own order first. Own buys (sells are their mirror) fill:
 
 - when a market order is filled that stands behind them at their price, or at a worse price than theirs; a fill that
-  the feed tells of the taker's side (:func:`hftd.book.market_orders.is_takers_fill`) is none of these;
+  the feed tells of the taker's side (:func:`hftd.book.market_orders.is_takers_fill`) is neither;
 - when a market sell order is added at their price or below, or moves there, or shows again there because the bids
   that crossed it are gone.
 

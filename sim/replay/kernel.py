@@ -47,7 +47,7 @@ SLICE_OVER = 0
 ALL_OVER = 1  # every bot was told that the data is over
 DATA_ERROR = 2
 BOT_BROKEN = 3  # `broken` says which
-BOT_FLOODED = 4  # likewise: more answers are on their way to it than have room
+BOT_FLOODED = 4  # `broken` says to which: more answers are on their way to it than have room
 
 _SPEED_NAP_NS = 200_000
 """With a speed, how long the loop naps while nothing happens."""
