@@ -8,6 +8,7 @@ Open addressing; a slot is stored plus one, so an empty entry is zero, as new me
 from hftd.compiled.jit import inline
 from hftd.compiled.layout import MAX_ORDERS, index_dtype
 from hftd.compiled.native import high_bits, load_i64, record_at, store_i64, wrapping_product
+from hftd.rows import Address
 
 index_at = record_at(index_dtype)
 
@@ -20,7 +21,7 @@ _GOLDEN = -7046029254386353131
 
 
 @inline
-def _home(order_id, bits):
+def _home(order_id: int, bits: int):
     return high_bits(wrapping_product(order_id, _GOLDEN), bits)
 
 
@@ -41,7 +42,7 @@ def index_find(index, order_id):
 
 
 @inline
-def _index_put(entries, bits, order_id, slot):
+def _index_put(entries: Address, bits: int, order_id: int, slot: int) -> None:
     mask = (1 << bits) - 1
     i = _home(order_id, bits)
     while load_i64(entries + 16 * i + 8) != 0:

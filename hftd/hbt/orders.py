@@ -27,6 +27,7 @@ from hftd.compiled.native import (
     store_i64,
 )
 from hftd.compiled.order_index import index_find, index_insert, index_remove
+from hftd.rows import Address, Ns, Tick
 from hftd.types import (
     CANCELED,
     EXPIRED,
@@ -58,7 +59,7 @@ _STATE_BYTES = state_values_dtype.itemsize
 
 
 @inline
-def find_order(asset, order_id):
+def find_order(asset: Address, order_id: int):
     """The address of an order's record, 0 if the bot does not know the id."""
     slot = index_find(asset + ORDERS + INDEX, order_id)
     if slot < 0:
@@ -67,7 +68,7 @@ def find_order(asset, order_id):
 
 
 @inline
-def add_order(asset, order_id):
+def add_order(asset: Address, order_id: int):
     """A record for a new order at the list's end, its fields unset but the id; 0 if there is no room."""
     orders = orders_at(asset + ORDERS)
     if orders.count == MAX_ORDERS:
@@ -96,7 +97,7 @@ def add_order(asset, order_id):
 
 
 @inline
-def remove_order(asset, address):
+def remove_order(asset: Address, address: Address) -> None:
     """Forget an order: take it out of the index and the list, and keep its record for a new one."""
     orders = orders_at(asset + ORDERS)
     order = order_at(address)
@@ -122,13 +123,13 @@ def remove_order(asset, address):
 
 
 @inline
-def is_inactive(status):
+def is_inactive(status: int):
     """Whether nothing can happen to an order any more."""
     return status == EXPIRED or status == FILLED or status == CANCELED
 
 
 @inline
-def clear_inactive(asset):
+def clear_inactive(asset: Address) -> None:
     """Drop the orders that are expired, filled or canceled."""
     orders = orders_at(asset + ORDERS)
     address = orders.first
@@ -140,14 +141,14 @@ def clear_inactive(asset):
 
 
 @inline
-def _set_status(asset, address, status):
+def _set_status(asset: Address, address: Address, status: int) -> None:
     order = order_at(address)
     orders_at(asset + ORDERS).inactive += int(is_inactive(status)) - int(is_inactive(order.status))
     order.status = status
 
 
 @inline
-def _take_over(asset, address, update):
+def _take_over(asset: Address, address: Address, update: Address) -> None:
     """The order becomes what the exchange says it is."""
     order = order_at(address)
     u = update_at(update)
@@ -168,7 +169,7 @@ def _take_over(asset, address, update):
 
 
 @inline
-def _note_fill(asset, update):
+def _note_fill(asset: Address, update: Address) -> None:
     a = asset_at(asset)
     if a.fills_len >= a.fills_cap:
         a.fills_dropped += 1
@@ -188,7 +189,7 @@ def _note_fill(asset, update):
 
 
 @inline
-def _note_latency(asset, update):
+def _note_latency(asset: Address, update: Address) -> None:
     """The answer to a request: how long its ways took."""
     a = asset_at(asset)
     if a.latencies_len >= a.latencies_cap:
@@ -204,7 +205,7 @@ def _note_latency(asset, update):
 
 
 @inline
-def apply_update(asset, update):
+def apply_update(asset: Address, update: Address) -> None:
     """What an answer from the exchange side (an `update_dtype` record) does to the local side."""
     a = asset_at(asset)
     u = update_at(update)
@@ -246,7 +247,16 @@ def apply_update(asset, update):
 
 
 @inline
-def new_order(asset, order_id, side, price_tick, qty, time_in_force, order_type, now_ns):
+def new_order(
+    asset: Address,
+    order_id: int,
+    side: int,
+    price_tick: Tick,
+    qty: float,
+    time_in_force: int,
+    order_type: int,
+    now_ns: Ns,
+):
     """A local order whose request is about to be sent; its address, or 0 if there is no room."""
     address = add_order(asset, order_id)
     if address == 0:
@@ -273,7 +283,7 @@ def new_order(asset, order_id, side, price_tick, qty, time_in_force, order_type,
 
 
 @inline
-def zero_state(asset):
+def zero_state(asset: Address) -> None:
     """The account of an asset that was not traded yet."""
     for i in range(_STATE_BYTES // 8):
         store_f64(asset + _STATE + 8 * i, 0.0)

@@ -20,7 +20,7 @@ from hftd.compiled.jit import inline, kernel
 from hftd.compiled.native import call_code, load_acquire, load_i64, store_release
 from hftd.compiled.row_access import ev_of
 from hftd.hbt.feed import apply_book_row
-from hftd.rows import ROW_BYTES
+from hftd.rows import ROW_BYTES, Address, Ns
 from hftd.types import ERR_RING_FULL, LOCAL_EVENT
 from sim.engine.account import LANE_TO_LOCAL
 from sim.engine.bus import UPDATES_MASK, bus_at
@@ -54,7 +54,7 @@ _SPEED_NAP_NS = 200_000
 
 
 @inline
-def _publish(play):
+def _publish(play: Address):
     """Publish all that may be seen up to the limit. Returns 1 if it is, 0 if a bot must read first, -1 if broken."""
     p = play_at(play)
     # In the order in which one moment's events reach a bot: asset by asset, data before answers.
@@ -72,7 +72,7 @@ def _publish(play):
 
 
 @inline
-def _flooded_bot(play):
+def _flooded_bot(play: Address):
     """A bot to which more answers are on their way than have room, -1 if there is none. Its orders are its own
     matter: the others go on.
     """
@@ -92,7 +92,7 @@ def _flooded_bot(play):
 
 
 @kernel("int64(int64, int64)")
-def play(state, slice_ns):
+def play(state: Address, slice_ns: Ns) -> int:
     """Go on with the run for a slice of real time, or until the other thread wants attention."""
     p = play_at(state)
     e = engine_at(p.engine)
@@ -166,7 +166,7 @@ def play(state, slice_ns):
 
 
 @kernel("int64(int64)")
-def start(state):
+def start(state: Address) -> int:
     """Open the first files and set the clock to the earliest event. Returns 0, 1 if there is none, or an error."""
     p = play_at(state)
     e = engine_at(p.engine)
@@ -191,7 +191,7 @@ def start(state):
 
 
 @kernel("int64(int64, int64, int64)")
-def follow_book(book, row, end):
+def follow_book(book: Address, row: Address, end: Address) -> int:
     """Apply the local side's rows between two addresses to a book."""
     count = 0
     while row < end:
