@@ -206,7 +206,7 @@ class Connector:
         return None
 
     def _open_orders(self, instruments: list[Instrument]) -> None:
-        key = self._credentials.api_key.reveal()
+        key = self._credentials.account
         # Of the key, since testnet and mainnet never share one, and several hosts may serve one account.
         account = hashlib.sha256(key.encode()).hexdigest()[:16]
         fresh = secrets.randbelow(MAX_IDENTITY) + 1
@@ -224,6 +224,7 @@ class Connector:
             journal=self._journal,
             emit=self.bots.emit,
             send=self.session.send,
+            order_id_max=self.session.order_id_max,
             to_exchange=self.session.exchange_ns,
         )
         if self.trades:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import structlog
 
-from daemon.orders.client_ids import ClientIds
+from daemon.orders.client_ids import MAX_ORDER_ID, ClientIds
 from daemon.orders.courier import PLACE, Courier
 from daemon.orders.ending import Endings
 from daemon.orders.forced import ForcedCloses
@@ -78,6 +78,7 @@ class OrderManager:
         send: Hands a command to the venue.
         identity: This connector's number in its orders' ids, and with it `run` from `Journal.begin`; 0: ids of the old
             form.
+        order_id_max: Larger ids of bots' orders do not fit the exchange's ids.
         to_exchange: Gives a moment of our clock by the exchange's, as well as that is known. Up to when executions are
             counted, and from when they are asked for, is by the exchange's clock; all else here is by ours.
     """
@@ -92,6 +93,7 @@ class OrderManager:
         emit: Callable[[str, Update], None],
         send: Callable[[Command], None],
         identity: int = 0,
+        order_id_max: int = MAX_ORDER_ID,
         to_exchange: Callable[[int], int] = lambda now_ns: now_ns,
     ) -> None:
         self._emit = emit
@@ -102,7 +104,7 @@ class OrderManager:
         self._reused = 0
         self._look_after_ns = 0
         self.counters = Counters()
-        self.store = Store(ClientIds(prefix, run, identity), journal, to_exchange)
+        self.store = Store(ClientIds(prefix, run, identity, order_id_max), journal, to_exchange)
         self.courier = Courier(self.store, self._out)
         self.teller = Teller(self.store, self._out)
         self.refusals = Refusals()
