@@ -44,7 +44,7 @@ from daemon.orders.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import BotLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Holding, Instrument, Outcome, Report
+from daemon.orders.messages import Funds, Holding, Instrument, Outcome, Report, Transfer
 from daemon.warnings import LOOK_EVERY_S, Warnings
 from hftd.channel import wire
 from hftd.cleanup import run_all
@@ -422,6 +422,10 @@ class Connector:
     def on_holding(self, holding: Holding) -> None:
         """The account's position."""
         self.orders.on_holding(holding, running_ns())
+
+    def on_funds(self, funds: Funds | Transfer) -> None:
+        """A balance of a spot account."""
+        self.orders.on_funds(funds, running_ns())
 
     def on_instruments(self, instruments: Sequence[Instrument]) -> None:
         """Instruments that are described anew."""

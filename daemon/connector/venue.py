@@ -10,7 +10,16 @@ import aiohttp
 from numpy.typing import NDArray
 
 from daemon.connector.config import ConnectorConfig, Credentials
-from daemon.orders.messages import Command, Execution, Holding, Instrument, Outcome, Report
+from daemon.orders.messages import (
+    Command,
+    Execution,
+    Funds,
+    Holding,
+    Instrument,
+    Outcome,
+    Report,
+    Transfer,
+)
 from daemon.warnings import Warn
 from hftd.control.status import Connection, Used
 from hftd.errors import ConfigError, HftdError
@@ -41,6 +50,10 @@ class Listener(Protocol):
 
     def on_holding(self, holding: Holding) -> None:
         """The account's position in an instrument."""
+        ...
+
+    def on_funds(self, funds: Funds | Transfer) -> None:
+        """What a spot account has of an asset, or that it was changed by what is no execution."""
         ...
 
     def on_connection(self, is_up: bool) -> None:
@@ -129,6 +142,10 @@ class Session(Protocol):
 
     async def holdings(self) -> Sequence[Holding]:
         """All positions; a symbol that is not among them is flat."""
+        ...
+
+    async def funds(self) -> Sequence[Funds] | None:
+        """All balances of a spot account; an asset that is not among them is not there. None: it has positions."""
         ...
 
     async def run(self) -> None:

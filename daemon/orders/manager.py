@@ -29,12 +29,14 @@ from daemon.orders.messages import (
     STEPS_CHANGED,
     Command,
     Execution,
+    Funds,
     Holding,
     Instrument,
     Modify,
     Outcome,
     Report,
     Submit,
+    Transfer,
 )
 from daemon.orders.news import News
 from daemon.orders.reconcile import Reconciler, Reconciliation
@@ -231,6 +233,11 @@ class OrderManager:
         self._reconciler.on_holding(holding, now_ns)
         self._let_out(now_ns)
 
+    def on_funds(self, funds: Funds | Transfer, now_ns: int) -> None:
+        """What a spot account has of an asset, or that it was changed by what is no execution."""
+        self._reconciler.on_funds(funds, now_ns)
+        self._let_out(now_ns)
+
     def on_connection(self, is_up: bool, now_ns: int) -> None:
         """Whether commands can be sent; False at the start. Call `reconcile` after each True."""
         self._begin(now_ns)
@@ -277,6 +284,7 @@ class OrderManager:
         now_ns: int,
         *,
         unasked: Collection[str] = (),
+        funds: Sequence[Funds] | None = None,
     ) -> Reconciliation:
         """Take over what the exchange says of the whole account.
 
@@ -287,8 +295,11 @@ class OrderManager:
             asked_ns: When the first of these was asked for, on our clock.
             now_ns: Now.
             unasked: Instruments whose executions could not be fetched: nothing of them is concluded.
+            funds: All balances of a spot account; None where there are positions instead.
         """
-        result = self._reconciler.reconcile(open_orders, executions, holdings, asked_ns, now_ns, unasked)
+        result = self._reconciler.reconcile(
+            open_orders, executions, holdings, asked_ns, now_ns, unasked, funds
+        )
         self._let_out(now_ns)
         return result
 
@@ -345,6 +356,7 @@ class OrderManager:
     def warnings(self) -> Iterator[Warn]:
         """What needs a person."""
         yield from warnings_of(self.store, self.refusals, self._policy, self._now_ns)
+        yield from self.store.wallet.warnings(self._now_ns)
         yield from self.strays.warnings()
 
     def unfinished(self) -> int:

@@ -50,6 +50,7 @@ class Instrument(msgspec.Struct, frozen=True):
         is_trading: False while no orders are taken in it, by the exchange or by this process.
         trouble: Why not, as the key of a warning: `STEPS_CHANGED`, `NOT_TRADING`, `DELISTED` or `SET_ASIDE`.
         why: The same for people, behind the symbol and a colon.
+        is_spot: What is traded is held as balances of `base` and `quote`, and not as a position.
     """
 
     number: int
@@ -68,6 +69,7 @@ class Instrument(msgspec.Struct, frozen=True):
     quote: str = ""
     trouble: str = ""
     why: str = ""
+    is_spot: bool = False
 
 
 class Submit(msgspec.Struct, frozen=True, array_like=True, tag="submit"):
@@ -234,3 +236,20 @@ class Holding(msgspec.Struct, frozen=True, array_like=True):
     entry_price: float
     exch_ns: int
     is_told: bool = True
+
+
+class Funds(msgspec.Struct, frozen=True, array_like=True):
+    """What a spot account has of an asset, in its units; orders lock what they would pay with."""
+
+    asset: str
+    free: Decimal
+    locked: Decimal
+    exch_ns: int
+
+
+class Transfer(msgspec.Struct, frozen=True, array_like=True):
+    """A deposit, a withdrawal, or whatever else changed a spot account's balance and is no execution."""
+
+    asset: str
+    amount: Decimal
+    exch_ns: int

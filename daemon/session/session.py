@@ -15,6 +15,7 @@ from daemon.orders.messages import (
     STEPS_CHANGED,
     Command,
     Execution,
+    Funds,
     Holding,
     Instrument,
     Outcome,
@@ -119,6 +120,7 @@ class AccountSession:
             on_outcome=listener.on_outcome,
             on_report=listener.on_report,
             on_holding=listener.on_holding,
+            on_funds=listener.on_funds,
             on_connection=listener.on_connection,
             on_instruments=self.on_instruments,
             on_instruments_wanted=listener.on_instruments_wanted,
@@ -156,6 +158,10 @@ class AccountSession:
     async def holdings(self) -> Sequence[Holding]:
         """All positions."""
         return await self.trading.holdings() if self.trading else ()
+
+    async def funds(self) -> Sequence[Funds] | None:
+        """All balances of a spot account; None where there are positions instead."""
+        return await self.trading.funds() if self.trading else None
 
     async def run(self) -> None:
         """Keep all connections up until cancelled."""
