@@ -19,8 +19,8 @@ import structlog
 
 from tests.soak.fast import ACTIVE_S, Result
 from tests.soak.many import run_seeds
-from tests.soak.products import PRODUCTS, USDM
 from tests.soak.real import MISHAPS, SOME, USUAL, run_real
+from tests.soak.venues import PRODUCTS, USDM
 from tests.soak.weather import FAST
 
 

@@ -33,7 +33,8 @@ from hftd.channel.endpoint import QueueReader
 from hftd.channel.layout import MODE_SYSTEM, REQUEST_BYTES, RESPONSE_BYTES
 from hftd.channel.memory import ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
-from tests.soak.venue import KEY, SECRET, SYMBOL
+from tests.soak.venue import KEY, SECRET
+SYMBOL='BTCUSDT'
 
 CHANNEL = "soak"
 STRATEGY = "tests.soak.strategies:wild"

@@ -54,7 +54,8 @@ from tests.soak.books import MONEY, Faults, Step, Truth, compare_journal, compar
 from tests.soak.bots import POLICIES
 from tests.soak.fast import Result
 from tests.soak.processes import Forks, Process
-from tests.soak.venue import KEY, SECRET, SYMBOL
+from tests.soak.venue import KEY, SECRET
+SYMBOL='BTCUSDT'
 from tests.soak.weather import weather_of_processes
 
 PREFIX = "soak"

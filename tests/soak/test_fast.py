@@ -8,7 +8,7 @@ import structlog
 from tests.soak import sabotage
 from tests.soak.fast import run_seed
 from tests.soak.many import run_seeds
-from tests.soak.products import COINM, USDM
+from tests.soak.venues import COINM, USDM
 from tests.soak.weather import ALWAYS, SOME
 
 QUICK = [(USDM, 1), (USDM, 2), (USDM, 3), (COINM, 1)]
