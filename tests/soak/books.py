@@ -131,7 +131,7 @@ class Truth:
             total.volume += abs(qty)
             total.trades += 1
             total.fee += trade["fee"] / MONEY
-            money = self._money(trade)
+            money = self.money(trade)
             total.balance -= trade["side"] * money
             total.value += money
         for one in self.raw["positions"]:
@@ -149,7 +149,7 @@ class Truth:
         }
         assert listed == set(self.raw["open_orders"])
 
-    def _money(self, trade: Mapping[str, Any]) -> float:
+    def money(self, trade: Mapping[str, Any]) -> float:
         """What a trade is worth: of an inverse contract without the exchange's rounding, which must be to a unit."""
         size = self.inverse.get(trade["symbol"])
         if size is None:

@@ -34,7 +34,8 @@ from hftd.channel.layout import MODE_SYSTEM, REQUEST_BYTES, RESPONSE_BYTES
 from hftd.channel.memory import ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
 from tests.soak.venue import KEY, SECRET
-SYMBOL='BTCUSDT'
+
+SYMBOL = "BTCUSDT"
 
 CHANNEL = "soak"
 STRATEGY = "tests.soak.strategies:wild"

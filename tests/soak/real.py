@@ -55,7 +55,8 @@ from tests.soak.bots import POLICIES
 from tests.soak.fast import Result
 from tests.soak.processes import Forks, Process
 from tests.soak.venue import KEY, SECRET
-SYMBOL='BTCUSDT'
+
+SYMBOL = "BTCUSDT"
 from tests.soak.weather import weather_of_processes
 
 PREFIX = "soak"

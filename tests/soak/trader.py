@@ -22,6 +22,7 @@ from daemon.orders.messages import (
     Report,
 )
 from daemon.session.catalog import ExchangeInfo
+from daemon.session.errors import EXPECTED
 from daemon.session.facts import Handlers
 from daemon.session.incoming import Incoming
 from hftd.errors import HftdError
@@ -134,6 +135,7 @@ class Trader:
             manners=exchange.product.manners,
         )
         self._suspended_until_ns = 0
+        self.instruments: list[Instrument] = []
         self.orders = OrderLink(self)
         self.user = UserLink(self)
         self._due_ns = 0
@@ -192,7 +194,12 @@ class Trader:
         self._offset.sample(self.now_ns - way_ns, self.exchange.clock.server_ms(), self.now_ns + way_ns)
 
     def _start(self) -> None:
-        self.instruments = self._read()
+        try:
+            self.instruments = self._read()
+        except EXPECTED:
+            # All are halted, and not listed.
+            self.schedule.after(SECOND, self.when_awake(self._start))
+            return
         for one in self.instruments:
             self.manager.add_instrument(one)
         self.schedule.after(REFRESH_NS, self._refresh)
@@ -211,7 +218,7 @@ class Trader:
         """As `daemon.connector.service` does it."""
         try:
             found = self._read()
-        except HftdError:
+        except EXPECTED:
             return
         self.queries.set_aside.look_again()
         self._take_over(found)

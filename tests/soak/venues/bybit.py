@@ -150,8 +150,8 @@ BYBIT = BybitProduct(
     rest=facts.RestFacts(),
     orders=facts.OrderFacts(),
     # Limits by the second belong to processes.
-    server=lambda seed, offset_ms: BybitServer(
-        speed=0.0, clock_offset_ms=offset_ms, orders_1s=0, queries_1s=0, endless_cursor=seed % 2 == 0
+    server=lambda _seed, offset_ms: BybitServer(
+        speed=0.0, clock_offset_ms=offset_ms, orders_1s=0, queries_1s=0
     ),
     symbols=[
         SymbolSection(
