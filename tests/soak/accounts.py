@@ -41,7 +41,7 @@ class ProcessBooks:
     def _qty(self, value: float) -> Decimal:
         return round(value / float(self._lot)) * self._lot
 
-    async def status(self, *, is_ended: bool) -> list[str]:
+    async def compare(self, *, is_ended: bool) -> list[str]:
         """What `hftd status` says, and the journal."""
         soak, symbol = self._soak, self._symbol
         told = await soak.told(2.0)

@@ -25,7 +25,7 @@ from sim.exchange.bybit.ids import execution_uuid
 from sim.exchange.bybit.sockets import Client
 from sim.exchange.bybit.trade import Session, TradeServer
 from sim.exchange.bybit.venue import Bybit
-from sim.exchange.config import SymbolSection
+from sim.exchange.config import ServerSection, SymbolSection
 from sim.exchange.connection import Tasks
 from sim.exchange.core import Exchange
 from sim.exchange.matching import BY_IOC, BY_MARKET, BY_SELF_TRADE
@@ -126,6 +126,10 @@ class BybitProduct(SoakProduct):
             # An amendment names no side.
             one["side"] = one["side"].upper() or ("BUY" if one["what"] == "modify" else "")
         return raw
+
+    def server_of_processes(self, seed: int) -> ServerSection:
+        """Each reply says how many orders a second the account may send."""
+        return BybitServer(orders_1s=100, queries_1s=0)
 
     def silences(self, symbol: str) -> tuple[str, ...]:
         """All of a symbol, its book, the account's events."""

@@ -158,6 +158,10 @@ class SoakProduct:
 
     # Processes.
 
+    def server_of_processes(self, seed: int) -> ServerSection:
+        """The local one's `[exchange]` with sockets."""
+        return self.server(seed, 0)
+
     def urls(self, exchange: LocalExchange) -> dict[str, str]:
         """Where the connector finds it, by its configuration's keys."""
         return {"stream_url": exchange.stream_url, "api_url": exchange.rest_url}
