@@ -11,7 +11,7 @@ from daemon.session.errors import FateUnknownError
 from daemon.session.facts import Pong
 from daemon.session.order_socket import DRAIN_S, LOGON_S
 from daemon.session.rest import RECV_WINDOW_MS
-from hftd.constants import REASON_DISCONNECTED, REASON_UNKNOWN_ORDER
+from hftd.constants import REASON_DISCONNECTED, REASON_NOT_TRADING, REASON_UNKNOWN_ORDER
 from hftd.errors import HftdError
 from tests.soak.schedule import MS, SECOND
 from tests.soak.venue import KEY, SECRET, Wire
@@ -162,17 +162,24 @@ class OrderLink(Link):
         trader = self.trader
         if trader.incoming.acknowledged is not None:
             trader.incoming.acknowledged.sent(command, trader.now_ns)
+        steps = trader.steps.get(command.symbol)
+        if steps is None:
+            self._refuse(command, REASON_NOT_TRADING)
+            return
         if type(command) is Query and self._manners.asks_by_rest:
             self._in_flight[command.request] = command, trader.now_ns, None
             self.schedule.drive(self._ask(command))
             return
         wire = next((one for one in self._replaced if self._is_owed(one, command.client_id)), self.wire)
         if wire is None:
-            trader.incoming.on_outcome(Outcome(command.request, REFUSED, REASON_DISCONNECTED))
+            self._refuse(command, REASON_DISCONNECTED)
             return
-        data = self._writer.request(command, trader.steps[command.symbol], trader.corrected_ms())
+        data = self._writer.request(command, steps, trader.corrected_ms())
         self._in_flight[command.request] = command, trader.now_ns, wire
         wire.write(data)
+
+    def _refuse(self, command: Command, reason: int) -> None:
+        self.trader.incoming.on_outcome(Outcome(command.request, REFUSED, reason))
 
     def _is_owed(self, wire: Wire, client_id: str) -> bool:
         return any(one.client_id == client_id for one, _, way in self._in_flight.values() if way is wire)

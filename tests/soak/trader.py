@@ -135,7 +135,6 @@ class Trader:
             manners=exchange.product.manners,
         )
         self._suspended_until_ns = 0
-        self.instruments: list[Instrument] = []
         self.orders = OrderLink(self)
         self.user = UserLink(self)
         self._due_ns = 0
@@ -194,12 +193,7 @@ class Trader:
         self._offset.sample(self.now_ns - way_ns, self.exchange.clock.server_ms(), self.now_ns + way_ns)
 
     def _start(self) -> None:
-        try:
-            self.instruments = self._read()
-        except EXPECTED:
-            # All are halted, and not listed.
-            self.schedule.after(SECOND, self.when_awake(self._start))
-            return
+        self.instruments = self._read()
         for one in self.instruments:
             self.manager.add_instrument(one)
         self.schedule.after(REFRESH_NS, self._refresh)
