@@ -1,5 +1,6 @@
 """What a user may rely on: whatever is killed, torn, lost, late or said twice, in the end all books are the same."""
 
+import itertools
 import os
 
 import pytest
@@ -17,7 +18,11 @@ ONLY = {
     sabotage.CountsSelfTradesOnce: ("self-trades", "by hand"),
 }
 """What a sabotage needs to show."""
-SEEDS = {(sabotage.LeavesAnOrder, USDM.name): 3}
+SEEDS = {
+    (sabotage.LeavesAnOrder, USDM.name): 3,
+    (sabotage.LeavesAnOrder, BYBIT.name): 41,
+    (sabotage.SkipsRecords, BYBIT.name): 1,
+}
 """In which it does."""
 MANY = int(os.environ.get("HFTD_SOAK_SEEDS", "120"))
 """Seeds in the slow test, of all exchanges."""
@@ -69,8 +74,7 @@ def test_a_seed_repeats_to_the_last_byte():
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("mishap", SOME)
-@pytest.mark.parametrize("venue", PRODUCTS)
+@pytest.mark.parametrize(("mishap", "venue"), zip(SOME, itertools.cycle(PRODUCTS)), ids=lambda one: one)
 @pytest.mark.thorough
 def test_each_mishap_happens_and_can_be_tried_alone(mishap, venue):
     # Some need somebody who trades by hand, or a bot that holds something.
