@@ -74,7 +74,9 @@ def test_a_seed_repeats_to_the_last_byte():
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("mishap", "venue"), zip(SOME, itertools.cycle(PRODUCTS)), ids=lambda one: one)
+@pytest.mark.parametrize(
+    ("mishap", "venue"), list(zip(SOME, itertools.cycle(PRODUCTS), strict=False)), ids=lambda one: one
+)
 @pytest.mark.thorough
 def test_each_mishap_happens_and_can_be_tried_alone(mishap, venue):
     # Some need somebody who trades by hand, or a bot that holds something.

@@ -40,7 +40,7 @@ async def test_a_connector_that_counts_a_fill_twice_is_found_out(tmp_path_factor
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("number", "venue"), enumerate(PRODUCTS), ids=PRODUCTS)
+@pytest.mark.parametrize(("number", "venue"), list(enumerate(PRODUCTS)), ids=list(PRODUCTS))
 async def test_processes_that_are_killed_again_and_again_leave_books_that_agree(number, venue):
     share = -(-(MANY - number) // len(PRODUCTS))
     await check(range(100 + 4 * number, 100 + 4 * number + share), venue)
