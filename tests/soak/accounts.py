@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from hftd.channel import status
+from hftd.control import status
 from tests.soak.books import MONEY, Faults, Step, Truth, compare_journal, compare_manager
 from tests.soak.comparing import restored
 from tests.soak.processes import BotProcess

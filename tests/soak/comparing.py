@@ -15,7 +15,7 @@ from daemon.orders.limits import AccountLimits
 from daemon.orders.manager import OrderManager
 from daemon.orders.messages import Instrument
 from hftd.constants import FILLED, NEW, NONE, PARTIALLY_FILLED, REASON_FORGOTTEN
-from tests.orders.world import LocalOrder
+from tests.daemon.orders.world import LocalOrder
 from tests.soak.books import (
     PREFIX,
     Faults,

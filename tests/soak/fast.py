@@ -2,7 +2,7 @@
 
 Real: order management and its journal, the bytes of requests and replies, signatures, the local exchange with its
 matching, user events and chaos. Modelled: the sockets (`venue.Wire`), the connector's loop around them
-(`trader.Trader`) and the bots' side of an order (`tests.orders.world.BotModel`).
+(`trader.Trader`) and the bots' side of an order (`tests.daemon.orders.world.BotModel`).
 """
 
 import functools

@@ -1,6 +1,6 @@
 """The connector's connections without sockets: they break, are noticed late, and are made anew.
 
-What `daemon.session.order_socket`, `sending` and `user_stream` do with an event loop, they do on a `Schedule`.
+What `daemon.session.trading.order_socket`, `sending` and `user_stream` do with an event loop, they do on a `Schedule`.
 """
 
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from daemon.orders.messages import REFUSED, UNKNOWN, Command, Outcome, Query
 from daemon.session.errors import FateUnknownError
 from daemon.session.facts import Pong
-from daemon.session.order_socket import DRAIN_S, LOGON_S
 from daemon.session.rest import RECV_WINDOW_MS
+from daemon.session.trading.order_socket import DRAIN_S, LOGON_S
 from hftd.constants import REASON_DISCONNECTED, REASON_NOT_TRADING, REASON_UNKNOWN_ORDER
 from hftd.errors import HftdError
 from tests.soak.schedule import MS, SECOND
@@ -185,7 +185,7 @@ class OrderLink(Link):
         return any(one.client_id == client_id for one, _, way in self._in_flight.values() if way is wire)
 
     async def _ask(self, command: Query) -> None:
-        """As `daemon.session.sending` does it."""
+        """As `daemon.session.trading.sending` does it."""
         rest, facts, steps = self.trader.rest, self._facts, self.trader.steps
         outcome = Outcome(command.request, UNKNOWN, 0, "killed")
         try:

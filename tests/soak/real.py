@@ -21,9 +21,10 @@ from typing import Any
 
 import msgspec
 
-from hftd.channel import status, wire
-from hftd.channel.asking import ask
+from hftd.channel import wire
 from hftd.clock import monotonic_ns
+from hftd.control import status
+from hftd.control.asking import ask
 from hftd.errors import HftdError
 from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import (
@@ -34,7 +35,7 @@ from sim.exchange.config import (
     LimitsSection,
     MarketSection,
 )
-from sim.exchange.server import LocalExchange
+from sim.exchange.servers.server import LocalExchange
 from tests.soak import children
 from tests.soak.accounts import ProcessBooks
 from tests.soak.books import Faults

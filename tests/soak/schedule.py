@@ -88,7 +88,7 @@ class Schedule:
             if delay_ns > 0:
                 await Pause(delay_ns)
 
-        reads = "daemon.session.incoming"
+        reads = "daemon.session.trading.incoming"
         with contextlib.ExitStack() as stack:
             stack.enter_context(mock.patch("sim.exchange.processing._pause", pause))
             for clock in (

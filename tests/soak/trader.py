@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from daemon.connector.limiter import Limiter
-from daemon.connector.offset import ClockOffset
+from daemon.connector.watch.offset import ClockOffset
 from daemon.orders.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
@@ -24,7 +24,7 @@ from daemon.orders.messages import (
 from daemon.session.catalog import ExchangeInfo
 from daemon.session.errors import EXPECTED
 from daemon.session.facts import Handlers
-from daemon.session.incoming import Incoming
+from daemon.session.trading.incoming import Incoming
 from hftd.errors import HftdError
 from tests.soak.books import PREFIX, Step, steps_of
 from tests.soak.links import OrderLink, UserLink

@@ -18,10 +18,10 @@ from sim.exchange import core
 from sim.exchange.accounts import Account
 from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import AccountSection, ExchangeConfig, LatencySection, LimitsSection
-from sim.exchange.connection import Tasks
 from sim.exchange.mishaps import PAGE, PageError
 from sim.exchange.playback.clock import ExchangeClock
 from sim.exchange.processing import ReplyLostError
+from sim.exchange.servers.connection import Tasks
 from sim.exchange.venue import HttpRequest
 from tests.soak.schedule import MS, SECOND, Schedule
 from tests.soak.venues.product import SoakProduct

@@ -16,10 +16,10 @@ from sim.exchange.accounts import Account
 from sim.exchange.binance.listen_keys import keys_of
 from sim.exchange.binance.product import product_of
 from sim.exchange.binance.wsapi import Session, WsApi
-from sim.exchange.connection import Tasks
 from sim.exchange.core import Exchange
-from sim.exchange.server import LocalExchange
-from sim.exchange.streams import Listener
+from sim.exchange.servers.connection import Tasks
+from sim.exchange.servers.server import LocalExchange
+from sim.exchange.servers.streams import Listener
 from tests.soak.books import PREFIX
 from tests.soak.venues.product import Refusal, SoakProduct
 

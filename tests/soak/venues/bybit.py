@@ -9,8 +9,8 @@ import msgspec
 from daemon.orders.wire_ids import from_plain
 from daemon.session.catalog import ExchangeInfo, Steps
 from daemon.session.facts import Signer
-from daemon.session.login import LoginFacts
 from daemon.session.manners import Manners
+from daemon.session.trading.login import LoginFacts
 from daemon.venues.bybit import facts
 from daemon.venues.bybit.instruments import read_instruments, read_page
 from daemon.venues.bybit.queries import Queries
@@ -26,9 +26,9 @@ from sim.exchange.bybit.sockets import Client
 from sim.exchange.bybit.trade import Session, TradeServer
 from sim.exchange.bybit.venue import Bybit
 from sim.exchange.config import ServerSection, SymbolSection
-from sim.exchange.connection import Tasks
 from sim.exchange.core import Exchange
 from sim.exchange.matching import BY_IOC, BY_MARKET, BY_SELF_TRADE
+from sim.exchange.servers.connection import Tasks
 from tests.soak.books import PREFIX
 from tests.soak.venues.product import Refusal, SoakProduct, is_ours
 

@@ -9,14 +9,14 @@ from daemon.connector.venue import Venue
 from daemon.orders.client_ids import ClientIds
 from daemon.session.catalog import ExchangeInfo, Steps
 from daemon.session.facts import OrderFacts, RestFacts, Signer
-from daemon.session.login import LoginFacts
 from daemon.session.manners import Manners
+from daemon.session.trading.login import LoginFacts
 from sim.exchange.accounts import Account
 from sim.exchange.config import ServerSection, SymbolSection
-from sim.exchange.connection import Tasks
 from sim.exchange.core import Exchange
 from sim.exchange.mishaps import STEPS
-from sim.exchange.server import LocalExchange
+from sim.exchange.servers.connection import Tasks
+from sim.exchange.servers.server import LocalExchange
 from sim.exchange.venue import LocalVenue
 from tests.soak.books import LINEAR, PREFIX, Tolerance
 
@@ -121,7 +121,7 @@ class SoakProduct:
         raise NotImplementedError
 
     def queries(self, rest: Any, steps: dict[str, Steps]) -> Any:
-        """What the connector asks; see `daemon.session.questions.Questions`."""
+        """What the connector asks; see `daemon.session.trading.questions.Questions`."""
         raise NotImplementedError
 
     def info(self, exchange: Exchange) -> ExchangeInfo:
