@@ -18,8 +18,8 @@ from daemon.orders.messages import (
     Holding,
     Instrument,
     Outcome,
-    Place,
     Report,
+    Submit,
 )
 from daemon.session.catalog import ExchangeInfo
 from daemon.session.errors import EXPECTED
@@ -263,7 +263,7 @@ class Trader:
         if self.send_fuse == 0:
             raise Killed
         self.send_fuse -= self.send_fuse > 0
-        if type(command) is Place:
+        if type(command) is Submit:
             self._on_place(self.manager.store.orders[command.client_id])
         self.orders.send(command)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Query, Withdraw
+from daemon.orders.messages import Cancel, Query
 from hftd.constants import NONE
 from tests.daemon.orders.model import INSTRUMENT, SECOND
 from tests.daemon.orders.world import World
@@ -58,7 +58,7 @@ def test_an_order_whose_bot_did_not_come_back_is_cancelled(delisted):
     delisted.settle()
     delisted.advance(60 * SECOND)
     delisted.settle()
-    assert any(isinstance(one, Withdraw) for one in delisted.commands)
+    assert any(isinstance(one, Cancel) for one in delisted.commands)
     assert not [one for one in delisted.exchange.orders.values() if one.is_open]
     assert not delisted.manager.store.alive
 
