@@ -107,7 +107,7 @@ def connector(
         },
         product.venue.config_type,
     )
-    credentials = Credentials(Secret(KEY), Secret(SECRET))
+    credentials = Credentials(api_key=Secret(KEY), secret=Secret(SECRET))
     serve(
         lambda: Connector(CHANNEL, product.venue, config, credentials, folder / "orders.journal", seed=seed)
     )
