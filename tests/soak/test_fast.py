@@ -10,6 +10,7 @@ from tests.soak import sabotage
 from tests.soak.fast import run_seed
 from tests.soak.many import run_seeds
 from tests.soak.venues import BYBIT, COINM, PRODUCTS, USDM
+from tests.soak.venues.product import SoakProduct
 from tests.soak.weather import ALWAYS, SOME
 
 QUICK = [(USDM, 1), (USDM, 2), (COINM, 1), (BYBIT, 1)]
@@ -37,7 +38,7 @@ def is_quiet():
     structlog.reset_defaults()
 
 
-def check(result, venue=USDM) -> None:
+def check(result, venue: SoakProduct = USDM) -> None:
     again = f"python -m tests.soak --venue {venue.name} --from {result.seed} --seeds 1"
     assert result.is_good, f"seed {result.seed} ({again}):\n" + "\n".join(result.faults)
 
