@@ -1,4 +1,4 @@
-"""An instrument that the exchange did not list when the connector began, and lists again: its orders are the journal's."""
+"""An instrument that was not listed when the connector began, and is listed again: the journal has its orders."""
 
 import pytest
 
