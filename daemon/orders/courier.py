@@ -85,7 +85,16 @@ class Courier:
         order.amend = Amendment(price_tick, qty_lots, order.done_lots, local_ts, now_ns, request)
         self._out.append(
             Modify(
-                request, order.client_id, order.exch_order_id, order.symbol, order.side, price_tick, qty_lots
+                request,
+                order.client_id,
+                order.exch_order_id,
+                order.symbol,
+                order.side,
+                price_tick,
+                qty_lots,
+                order.time_in_force,
+                order.done_lots,
+                price_tick == order.price_tick and qty_lots < order.qty_lots,
             )
         )
 
