@@ -82,7 +82,11 @@ class Courier:
         """Send a modification; none is under way at the order."""
         assert order.amend is None
         request = self._number(AMEND, order, now_ns)
-        order.amend = Amendment(price_tick, qty_lots, order.done_lots, local_ts, now_ns, request)
+        is_reduction = price_tick == order.price_tick and qty_lots < order.qty_lots
+        replaces = self._store.ledgers[order.symbol].instrument.replaces and not is_reduction
+        order.amend = Amendment(
+            price_tick, qty_lots, order.done_lots, local_ts, now_ns, request, replaces=replaces
+        )
         self._out.append(
             Modify(
                 request,
@@ -94,7 +98,7 @@ class Courier:
                 qty_lots,
                 order.time_in_force,
                 order.done_lots,
-                price_tick == order.price_tick and qty_lots < order.qty_lots,
+                is_reduction,
             )
         )
 

@@ -98,12 +98,15 @@ class OrderFacts(facts.OrderFacts):
     cost_cancel: Mapping[str, int] = MappingProxyType({"weight_1m": 1})
     cost_amend: Mapping[str, int] = MappingProxyType({"orders_10s": 1, "orders_1d": 1, "weight_1m": 4})
     cost_query: Mapping[str, int] = MappingProxyType({"weight_1m": 4})
-    read_reply = staticmethod(orders.read_reply)
 
     def __init__(self, steps: Mapping[str, Steps], prevention: str = "") -> None:
         super().__init__(SPOT)
         self._steps = steps
         self._prevention = prevention
+
+    def read_reply(self, data: bytes) -> orders.Reply:
+        """A WebSocket API message."""
+        return orders.read_reply(data)
 
     def writer(self, signer: Signer, window_ms: int) -> orders.Requests:
         """Writes WebSocket API requests."""
