@@ -268,6 +268,9 @@ class News:
             self.courier.retry_query(order, now_ns)
         else:
             order.query_tries = 0
+        if order.amend is not None and order.amend.replaces:
+            # Which of the two there is, is not known yet: cancels go on at their pace.
+            return
         if order.cancel_wanted and order.cancel_request == 0 and not order.finished_ns:
             order.cancel_due_ns = min(order.cancel_due_ns, now_ns)
 

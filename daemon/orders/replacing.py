@@ -43,10 +43,9 @@ def as_one(order: Order, report: Report, asked_ns: int = 0) -> Report:
         return report
     if number != order.exch_order_id and order.exch_order_id:
         former = _former(order, number)
+        if former is not None:
+            _grow(order, former, report.cum_lots - former.cum_lots)
         if former is not None or _is_old(order, number):
-            more = 0 if former is None else max(0, report.cum_lots - former.cum_lots)
-            if former is not None:
-                _grow(order, former, more)
             # What it was, and that it has ended, is over; what it executed is not.
             return msgspec.structs.replace(report, status=NONE, qty_lots=0, cum_lots=order.cum_lots)
         _move(order, number)
@@ -83,7 +82,11 @@ def count_execution(order: Order, execution: Execution) -> None:
 
 
 def _former(order: Order, number: str) -> Former | None:
-    return next((one for one in order.former if one.exch_order_id == number), None)
+    found = next((one for one in order.former if one.exch_order_id == number), None)
+    if found is None and _is_old(order, number) and len(order.former) < FORMER_MAX:
+        # Of before this connector knew the order.
+        order.former.append(found := Former(number, 0, 0))
+    return found
 
 
 def _is_old(order: Order, number: str) -> bool:
