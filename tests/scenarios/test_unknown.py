@@ -1,0 +1,205 @@
+"""Orders of which it is not known what became of them: answers that are lost, late, doubled or out of order."""
+
+import pytest
+
+from hftd.constants import CANCELED, EXPIRED, FILLED, IOC, NEW
+from tests.scenarios.driver import scenario, sold
+
+
+@pytest.mark.parametrize("is_stream_silent", [False, True])
+@scenario()
+async def test_an_order_whose_ack_is_lost_is_found_there(s, is_stream_silent):
+    bot = s.bot()
+    if is_stream_silent:
+        await s.control("silence", stream=s.case.streams["user"], seconds=30)
+    s.fails("place")
+    bot.place(1, -5, 10)
+    await s.until(lambda: bot.orders[1].status == NEW, 30.0)
+    assert s.requests == [("place", 10)]
+    assert s.open == [(1, -5, 10)]
+
+
+@scenario()
+async def test_an_order_that_was_lost_on_its_way_is_over_and_not_sent_again(s):
+    bot = s.bot()
+    s.mute("orders")
+    bot.place(1, -5, 10)
+    await s.until(lambda: bot.orders[1].status == EXPIRED)
+    assert s.requests == []
+    s.tear("orders")
+    await s.settled()
+    bot.place(1, -6, 10)
+    await s.sleep(0.5)
+    assert s.open == [(1, -6, 10)]
+
+
+@scenario()
+async def test_an_order_whose_ack_is_lost_and_that_was_filled_at_once_is_filled_once(s):
+    bot = s.bot()
+    await s.control("silence", stream=s.case.streams["user"], seconds=5)
+    s.fails("place")
+    bot.place(1, 10, 10, tif=IOC)
+    await s.until(lambda: bot.orders[1].status == FILLED)
+    await s.sleep(20.0)
+    assert sum(bot.fills(1)) == bot.position == s.position == 10
+
+
+@scenario()
+async def test_an_order_whose_cancel_is_not_answered_is_cancelled(s):
+    bot = s.bot()
+    bot.place(1, -5, 10)
+    await s.sleep(0.1)
+    s.fails("cancel")
+    bot.cancel(1)
+    await s.until(lambda: bot.orders[1].status == CANCELED)
+    assert s.open == []
+
+
+@scenario(happens=[sold(10)])
+async def test_a_cancel_that_is_lost_on_its_way_is_sent_again(s):
+    bot = s.bot()
+    bot.place(1, -5, 10)
+    await s.sleep(0.1)
+    s.mute("orders")
+    bot.cancel(1)
+    await s.sleep(1.0)
+    assert s.open == [(1, -5, 10)]
+    s.tear("orders")
+    await s.until(lambda: s.open == [])
+    await s.until(lambda: bot.orders[1].status == CANCELED)
+
+
+@scenario(happens=[sold(4)])
+async def test_a_modification_whose_ack_is_lost_is_found_done(s):
+    bot = s.bot()
+    bot.place(1, -5, 10)
+    await s.sleep(0.1)
+    s.fails("modify")
+    bot.modify(1, -6, 20)
+    await s.until(lambda: not bot.orders[1].req)
+    assert s.open == [(1, -6, 20)]
+    assert bot.lots(1) == 20
+
+
+@scenario()
+async def test_a_modification_that_is_lost_on_its_way_leaves_the_order_as_it_was(s):
+    bot = s.bot()
+    bot.place(1, -5, 10)
+    await s.sleep(0.1)
+    s.mute("orders")
+    bot.modify(1, -6, 20)
+    await s.sleep(1.0)
+    s.tear("orders")
+    await s.until(lambda: not bot.orders[1].req)
+    assert s.open == [(1, -5, 10)]
+    assert bot.lots(1) == 10
+
+
+@scenario(sections={"chaos": {"event_doubled": 1.0, "reply_doubled": 1.0}}, happens=[sold(4), sold(6)])
+async def test_what_is_told_twice_counts_once(s):
+    bot = s.bot()
+    bot.place(1, -5, 10)
+    await s.sleep(0.2)
+    bot.modify(1, -5, 12)
+    await s.sleep(0.2)
+    await s.market(0.5)
+    await s.market(0.5)
+    assert bot.fills(1) == [4, 6]
+    assert bot.position == s.position == 10
+    bot.cancel(1)
+    await s.sleep(0.5)
+    assert bot.orders[1].status == CANCELED
+
+
+CONFUSED = {"event_shuffled": 1.0, "event_late": 1.0, "reply_late": 1.0, "late_ms": 400.0}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@scenario(happens=[sold(4), sold(3), sold(3)])
+async def test_events_that_come_in_any_order_come_to_the_same(s, seed):
+    await s.control("chaos", CONFUSED | {"seed": seed})
+    bot = s.bot()
+    bot.place(1, -5, 10)
+    bot.place(2, 10, 7, tif=IOC)
+    bot.place(3, -8, 10)
+    await s.sleep(0.3)
+    bot.cancel(3)
+    for _ in range(3):
+        await s.market(0.05)
+    await s.until(lambda: bot.position == s.position == 17)
+    await s.until(lambda: bot.orders[1].status == bot.orders[2].status == FILLED)
+    await s.until(lambda: bot.orders[3].status == CANCELED)
+    assert sum(bot.fills(1)) == 10
+
+
+@scenario(sections={"chaos": {"event_lost": 1.0}}, happens=[sold(4), sold(6)])
+async def test_fills_that_are_never_told_are_found_by_asking(s):
+    bot = s.bot()
+    bot.place(1, -5, 10)
+    await s.sleep(0.5)
+    await s.market()
+    await s.until(lambda: bot.position == 4, 120.0)
+    await s.market()
+    await s.until(lambda: bot.orders[1].status == FILLED, 120.0)
+    assert bot.position == s.position == 10
+
+
+@scenario()
+async def test_an_outcome_stays_unknown_while_the_exchange_does_not_answer_and_is_found_when_it_does(s):
+    bot = s.bot()
+    await s.control("silence", stream=s.case.streams["user"], seconds=40)
+    for one in ("one order", "query", "open orders"):
+        s.fails(one, "error", times=0, seconds=30, status=503)
+    s.fails("place")
+    bot.place(1, -5, 10)
+    await s.sleep(25.0)
+    # Neither there nor gone: nobody may say what it is.
+    assert bot.orders[1].req == NEW
+    assert s.requests == [("place", 10)]
+    await s.control("mend")
+    await s.until(lambda: bot.orders[1].status == NEW and not bot.orders[1].req)
+
+
+@scenario()
+async def test_an_order_that_the_exchange_does_long_after_it_was_asked_is_not_left_behind(s):
+    bot = s.bot()
+    s.fails("place", "slow", ms=20_000)
+    bot.place(1, -5, 10)
+    await s.until(lambda: bot.orders[1].status == EXPIRED)
+    await s.until(lambda: s.truth["orders"])
+    await s.settled()
+    assert len(s.requests) == 1
+    if s.open:
+        bot_order = bot.orders[1]
+        assert (bot_order.status, bot.lots(1)) == (NEW, 10)
+
+
+@pytest.mark.parametrize("path", ["place", "modify", "cancel"])
+@scenario()
+async def test_a_timeout_at_the_exchange_is_no_refusal(s, path):
+    bot = s.bot()
+    bot.place(1, -5, 10)
+    await s.sleep(0.1)
+    s.refuses("timed out", path)
+    if path == "place":
+        bot.place(2, -6, 10)
+    elif path == "modify":
+        bot.modify(1, -6, 20)
+    else:
+        bot.cancel(1)
+    await s.settled()
+    # It was not done; a cancel is repeated.
+    assert s.open == ([] if path == "cancel" else [(1, -5, 10)])
+    assert all(not one.req for one in bot.orders.values())
+
+
+@scenario(sections={"chaos": {"young_unseen": 1.0, "late_ms": 800.0}})
+async def test_an_order_that_a_query_does_not_find_yet_is_not_given_up(s):
+    bot = s.bot()
+    await s.control("silence", stream=s.case.streams["user"], seconds=20)
+    s.fails("place")
+    bot.place(1, -5, 10)
+    s.tear("orders")
+    await s.until(lambda: bot.orders[1].status == NEW, 60.0)
+    assert s.open == [(1, -5, 10)]
+    assert EXPIRED not in {getattr(one, "status", 0) for one in bot.said}
