@@ -32,6 +32,7 @@ from daemon.orders.journal import Journal
 from daemon.orders.limits import BotLimits
 from daemon.orders.messages import Submit
 from hftd.channel import wire
+from hftd.channel.layout import PROTOCOL_VERSION
 from hftd.clock import running_ns
 from hftd.constants import (
     BUY,
@@ -514,11 +515,11 @@ class Scenario:
 
     def halt(self) -> None:
         """As `hftd halt` does it."""
-        self.act(lambda: self.connector._answer(wire.Ask(wire.ASK_HALT)))
+        self.act(lambda: self.connector._answer(wire.Ask(PROTOCOL_VERSION, wire.ASK_HALT)))
 
     def resume(self) -> None:
         """As `hftd resume` does it."""
-        self.act(lambda: self.connector._answer(wire.Ask(wire.ASK_RESUME)))
+        self.act(lambda: self.connector._answer(wire.Ask(PROTOCOL_VERSION, wire.ASK_RESUME)))
 
     async def by_hand(self, side: str, lots: int, ticks: int | None = None, name: str = "web_1") -> Any:
         """The account's owner places an order; without a price at the market."""
@@ -551,7 +552,9 @@ class Scenario:
             self.act(lambda: self.orders.want_reconciliation(running_ns()))
             await self.until(functools.partial(self._is_reconciled, done), seconds)
             await self.sleep(1.0)
+            told = [one for bot in self.bots.values() if bot.is_attached for one in bot.orders.values()]
             is_calm = not service.report.unfinished(self.orders) and not self.orders.store.gaps
+            is_calm = is_calm and all(one.req == NONE for one in told)
             calm = calm + 1 if is_calm else 0
 
     def _is_reconciled(self, done: int) -> bool:

@@ -92,7 +92,7 @@ _BINANCE_CODES = {
     "too many orders": -1015,
     "too many requests": -1003,
     "no permission": -2015,
-    "unheard of": -9999,
+    "other": -9999,
     "timed out": -1007,
     "wrong time": -1021,
 }
@@ -181,7 +181,7 @@ BYBIT = Case(
         "too many orders": 10006,
         "too many requests": 10018,
         "no permission": 10005,
-        "unheard of": 99999,
+        "other": 110079,
         "timed out": 10000,
         "wrong time": 10002,
     },
