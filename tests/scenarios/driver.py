@@ -107,24 +107,25 @@ def level(ticks: int, lots: int) -> Row:
 
 def tape(happens: Sequence[Row], lot: float, pulses: int) -> np.ndarray[Any, Any]:
     """The market's rows: the book, and each time that something happens, a while in which little does."""
-    rows: list[tuple[int, int, int, int]] = []
-    for k in range(LEVELS):
-        away = LEVEL_TICKS * (k + 1)
-        rows.append((START_NS, DEPTH_EVENT | BUY_EVENT, -away, LEVEL_LOTS))
-        rows.append((START_NS, DEPTH_EVENT | SELL_EVENT, away, LEVEL_LOTS))
-    for k in range(len(happens) + 1):
-        at_ns = START_NS + k * APART_NS
-        if k:
-            rows += [(at_ns, *one) for one in happens[k - 1].rows]
-        rows += [
-            (at_ns + n * PULSE_NS, DEPTH_EVENT | BUY_EVENT, -200, 100 + n % 2) for n in range(1, pulses + 1)
-        ]
-    made = np.zeros(len(rows), event_dtype)
-    for one, (at_ns, event, ticks, lots) in zip(made, rows, strict=True):
-        one["ev"] = event | EXCH_EVENT | LOCAL_EVENT
-        one["exch_ts"] = one["local_ts"] = at_ns
-        one["px"], one["qty"] = float((MID + ticks) * TICK), lots * lot
-    return made
+    book = [
+        (kind, sign * LEVEL_TICKS * k, LEVEL_LOTS)
+        for k in range(1, LEVELS + 1)
+        for kind, sign in ((DEPTH_EVENT | BUY_EVENT, -1), (DEPTH_EVENT | SELL_EVENT, 1))
+    ]
+    parts = []
+    for k, now in enumerate((book, *(one.rows for one in happens))):
+        made = np.zeros(len(now) + pulses, event_dtype)
+        kind, ticks, lots = (list(one) for one in zip(*now, strict=True))
+        number = np.arange(1, pulses + 1)
+        made["ev"] = [*kind, *[DEPTH_EVENT | BUY_EVENT] * pulses]
+        made["ev"] |= EXCH_EVENT | LOCAL_EVENT
+        made["exch_ts"] = START_NS + k * APART_NS
+        made["exch_ts"][len(now) :] += number * PULSE_NS
+        made["local_ts"] = made["exch_ts"]
+        made["px"] = np.array([*ticks, *[-200] * pulses]) * float(TICK) + float(MID * TICK)
+        made["qty"] = np.array([*lots, *(100 + number % 2)]) * lot
+        parts.append(made)
+    return np.concatenate(parts)
 
 
 class Bot:
@@ -286,7 +287,7 @@ class Scenario:
         folder: Path,
         *,
         happens: Sequence[Row] = (),
-        pulses: int = 60,
+        pulses: int = 600,
         config: dict[str, Any] | None = None,
         sections: dict[str, dict[str, Any]] | None = None,
     ) -> None:
@@ -606,8 +607,7 @@ class Scenario:
     @property
     def warnings(self) -> set[str]:
         """The keys of what the connector warns of."""
-        self.act(lambda: self.connector.warnings.look(self.loop.clock.passed_ns))
-        return {one.key for one in service.report.status_of(self.connector).alerts}
+        return {one.key for one in self.connector.warnings.look(self.loop.clock.passed_ns)}
 
     @property
     def requests(self) -> list[tuple[str, int]]:
