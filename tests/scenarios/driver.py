@@ -455,14 +455,22 @@ class Scenario:
         for name in names or self.bots:
             self.bots[name].attach()
 
+    async def stop(self) -> None:
+        """As by a SIGTERM."""
+        program, connector, task = self.programs[-1]
+        for bot in self.bots.values():
+            if bot.is_attached:
+                bot.detach()
+        program.run(connector.stop)
+        await asyncio.wait([task], timeout=60.0)
+        task.result()
+
     async def end(self) -> None:
         """Let the connector leave in order, and wind up what was killed."""
         for program, connector, task in self.programs:
             if program.is_dead:
                 connector._leave = _nothing  # type: ignore[method-assign]
                 self.loop.resume(program)
-                for end in program.ends:
-                    end.is_mute = True
                 task.cancel()
             else:
                 program.run(connector.stop)
@@ -603,6 +611,12 @@ class Scenario:
     def position(self) -> int:
         """The account's position at the exchange, in lots."""
         return sum(one["lots"] for one in self.truth["positions"] if one["symbol"] == self.case.symbol)
+
+    @property
+    def best(self) -> tuple[int, int]:
+        """The connector's best bid and ask, in ticks from the middle."""
+        ledger = self.orders.store.by_number[self.number]
+        return ledger.best_bid_tick - MID, ledger.best_ask_tick - MID
 
     @property
     def warnings(self) -> set[str]:

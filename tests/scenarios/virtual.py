@@ -146,6 +146,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def resume(self, program: Program) -> None:
         """Let a program that was killed go on, so that it can be wound up."""
         program.is_dead = False
+        for end in program.ends:
+            end.is_mute = True
+            self.call_soon(end._end, None, context=end._context)
         self._ready.extend(program.parked)
         program.parked.clear()
 
