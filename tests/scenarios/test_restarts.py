@@ -1,4 +1,4 @@
-"""The connector is killed, at each moment, and starts again; bots come and go, and what they leave ends as they said."""
+"""The connector is killed, and starts again; bots come and go, and what they leave ends as they said."""
 
 import pytest
 
@@ -126,6 +126,9 @@ async def test_an_open_order_is_adopted_without_its_journal(s, is_bot_back):
         assert s.open == [(1, -5, 10)]
         bot.cancel(1)
     await s.until(lambda: s.open == [], 120.0)
+    if not is_bot_back:
+        # Whose it was is known when the bot has said its name.
+        bot.attach()
 
 
 @pytest.mark.parametrize("on_end", ["cancel", "keep", "flatten"])

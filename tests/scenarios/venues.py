@@ -77,7 +77,7 @@ def _binance_by_hand(side: str, qty: str, price: str, name: str) -> dict[str, st
 
 def _bybit_by_hand(side: str, qty: str, price: str, name: str) -> dict[str, str]:
     kind = {"orderType": "Limit", "timeInForce": "GTC", "price": price} if price else {"orderType": "Market"}
-    return {"side": side.title(), "qty": qty, "orderLinkId": name} | kind
+    return {"category": "linear", "side": side.title(), "qty": qty, "orderLinkId": name} | kind
 
 
 _BINANCE_WS = {
