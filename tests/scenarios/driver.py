@@ -73,6 +73,8 @@ from tests.soak.books import (
 KEY, SECRET = "k" * 64, "s" * 64
 PREFIX = "soak"
 """Of the orders' ids, as the soak's books read them."""
+FORCED_IDS = ("autoclose-", "adl_autoclose", "settlement_autoclose-", "delivery_autoclose-")
+"""How the ids of the exchange's own orders begin."""
 MID = 600_000
 TICK = Decimal("0.1")
 LEVELS, LEVEL_TICKS, LEVEL_LOTS = 5, 10, 50
@@ -394,6 +396,14 @@ class Scenario:
         return task
 
     @property
+    def is_connected(self) -> bool:
+        """Whether orders can be sent, by whatever way."""
+        connector = self.connector
+        return (
+            hasattr(connector, "reconciler") and connector.bots.is_connected and connector.reconciler.done > 0
+        )
+
+    @property
     def is_ready(self) -> bool:
         """Whether the connector can trade, and its book is valid."""
         connector = self.connector
@@ -401,11 +411,11 @@ class Scenario:
             return False
         self.number = connector.bots.instrument(self.case.symbol).number
         market = connector.bots.books.get(self.number)
-        if connector.trades and not (connector.bots.is_connected and connector.reconciler.done):
+        if connector.trades and not self.is_connected:
             return False
         if connector.trades and connector.session.trading._sender.socket is None:
-            # Orders could go by REST.
-            return False
+            # Orders would go by REST.
+            return getattr(connector.config, "order_entry", "") == "rest"
         return market is not None and market.is_valid
 
     def _emit(self, name: str, update: Any) -> None:
@@ -473,6 +483,8 @@ class Scenario:
     async def end(self) -> None:
         """Let the connector leave in order, and wind up what was killed."""
         for program, connector, task in self.programs:
+            if task.done():
+                continue
             if program.is_dead:
                 connector._leave = _nothing  # type: ignore[method-assign]
                 self.loop.resume(program)
@@ -580,18 +592,19 @@ class Scenario:
     def truth(self) -> dict[str, Any]:
         """All that the exchange knows of the account."""
         found = self.exchange.truth(KEY)
+        own = {one["order_id"] for one in found["orders"] if one["type"] not in ("LIMIT", "MARKET")}
         for kind in ("orders", "trades", "requests"):
-            found[kind] = [one | {"client_id": self._id_of(one)} for one in found[kind]]
+            for one in found[kind]:
+                one["client_id"] = self.case.read_id(one["client_id"])
+                if one["order_id"] in own:
+                    # The exchange's; one says that in the order's id, the other in its kind.
+                    one["client_id"] = f"{FORCED_IDS[0]}{one['order_id']}"
         for one in found["trades"]:
             one["trade_id"] = self.case.read_trade(one["trade_id"], one["order_id"])
         sides = {one["client_id"]: _SIDES[one["side"]] for one in found["orders"]}
         for one in found["requests"]:
             one["side"] = one["side"].upper() or sides.get(one["client_id"], "")
         return found
-
-    def _id_of(self, one: dict[str, Any]) -> str:
-        """An order's id as it is known here; one without is the exchange's own."""
-        return self.case.read_id(one["client_id"]) or f"autoclose-{one['order_id']}"
 
     @property
     def trades(self) -> list[Any]:
@@ -636,8 +649,15 @@ class Scenario:
     def check(self) -> None:
         """Exchange, order management, journal and bots agree, to the last unit."""
         faults = Faults()
+        whose: dict[str, Any] = {"prefix": PREFIX}
+        if "forced_ids" in Truth.__dataclass_fields__:
+            whose = {"forced_ids": FORCED_IDS}
         truth = Truth(
-            self.truth, PREFIX, tuple(self.bots), inverse=self.case.inverse, tolerance=self.case.tolerance
+            raw=self.truth,
+            bots=tuple(self.bots),
+            inverse=self.case.inverse,
+            tolerance=self.case.tolerance,
+            **whose,
         )
         forgotten = long_finished(self.path, running_ns())
         compare_manager(faults, truth, self.orders, "connector", forgotten)

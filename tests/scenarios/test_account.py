@@ -147,6 +147,12 @@ async def test_other_steps_end_the_orders_and_are_traded_after_a_restart(s, step
     assert (bot.orders[2].status, bot.orders[2].reason) == (EXPIRED, REASON_NOT_TRADING)
     assert s.requests == [("place", 10)]
     assert "steps_changed" in s.warnings
+    given = {"tick_size": "0.1", "lot_size": s.case.lot}
+    await s.control("change", symbol=s.case.symbol, **{key: given[key] for key in steps})
+    await s.restart()
+    bot.place(3, -5, 10)
+    await s.sleep(0.5)
+    assert s.open == [(1, -5, 10)]
 
 
 @scenario()
@@ -203,10 +209,8 @@ async def test_a_position_turns_from_long_to_short_with_the_right_money(s):
     assert bot.position == s.position == 45
 
 
-@scenario(config=lambda case: {"order_entry": "rest"}, is_started=False, happens=[sold(4)])
+@scenario(config=lambda case: {"order_entry": "rest"}, happens=[sold(4)])
 async def test_orders_go_by_rest_alone_as_well(s):
-    await s.launch()
-    await s.until(lambda: s.is_connected)
     bot = s.bot()
     bot.place(1, -5, 10)
     await s.sleep(0.3)
