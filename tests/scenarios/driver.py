@@ -427,8 +427,9 @@ class Scenario:
 
         def sent(command: Any) -> None:
             if type(command) is Submit:
-                order = self.orders.store.orders[command.client_id]
-                self.latest[order.bot, order.order_id] = command.client_id
+                order = self.orders.store.orders.get(command.client_id)
+                if order is not None:
+                    self.latest[order.bot, order.order_id] = command.client_id
             self.commands.append(command)
             self._burn("before a send", command)
             send(command)

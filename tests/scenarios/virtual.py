@@ -18,6 +18,8 @@ import hftd.clock
 BEGIN_NS = 1_790_000_000_000_000_000
 LATENCY_S = 0.001
 """Of a connection, each way."""
+NEXT_S = 0.000001
+"""What is sent at once arrives one after the other."""
 STUCK = 1_000_000
 """So many callbacks without time passing are an endless loop."""
 
@@ -244,6 +246,7 @@ class _End(asyncio.Transport):
         self._is_paused = False
         self._kept: deque[bytes | None] = deque()
         self.is_mute = False
+        self._due_s = 0.0
 
     def get_protocol(self) -> Any:
         return self._protocol
@@ -276,9 +279,12 @@ class _End(asyncio.Transport):
         pass
 
     def _deliver(self, data: bytes | None) -> None:
-        peer = self.peer
-        # One that is due at the same time as another comes after it.
-        self._loop.call_at(self._loop.time() + LATENCY_S, peer._come, data, context=peer._context)
+        self._later(self.peer._come, data)
+
+    def _later(self, act: Callable[..., None], what: Any) -> None:
+        """At the other end, after all that was sent before."""
+        self._due_s = max(self._loop.time() + LATENCY_S, self._due_s + NEXT_S)
+        self._loop.call_at(self._due_s, act, what, context=self.peer._context)
 
     def _come(self, data: bytes | None) -> None:
         if self._is_over:
@@ -316,9 +322,7 @@ class _End(asyncio.Transport):
     def reset(self) -> None:
         """The other end hears that this one is gone."""
         self._is_closing = True
-        peer = self.peer
-        error = ConnectionResetError(104, "Connection reset by peer")
-        self._loop.call_at(self._loop.time() + LATENCY_S, peer._end, error, context=peer._context)
+        self._later(self.peer._end, ConnectionResetError(104, "Connection reset by peer"))
 
     def _end(self, error: Exception | None) -> None:
         if not self._is_over:
