@@ -1,8 +1,7 @@
 """One account, whole: the local exchange, the connector, and bots that say what they want; on a virtual machine.
 
 What a scenario does is said in ticks from the middle (600,000 ticks) and in lots, so that it holds on each exchange.
-The book stands still, 50 lots each 10 ticks; what else happens in the market is said by the scenario, and comes when
-it says so (`Scenario.market`).
+What happens in the market is said by the scenario, and comes when it says so (`Scenario.market`).
 """
 
 import asyncio
@@ -18,7 +17,6 @@ from typing import Any
 from unittest import mock
 
 import msgspec
-import numpy as np
 
 import daemon.connector.bots.bots
 import daemon.connector.service as service
@@ -27,216 +25,24 @@ from daemon.connector.config import Credentials
 from daemon.connector.secrets import Secret
 from daemon.connector.service import Connector
 from daemon.connector.venue import find_venue
-from daemon.orders.client_ids import bot_hash
 from daemon.orders.journal import Journal
 from daemon.orders.limits import BotLimits
 from daemon.orders.messages import Submit
 from hftd.channel import wire
 from hftd.channel.layout import PROTOCOL_VERSION
 from hftd.clock import running_ns
-from hftd.constants import (
-    BUY,
-    BUY_EVENT,
-    CANCELED,
-    DEPTH_EVENT,
-    EXCH_EVENT,
-    EXPIRED,
-    FILLED,
-    GTC,
-    LIMIT,
-    LOCAL_EVENT,
-    NEW,
-    NONE,
-    PARTIALLY_FILLED,
-    REPLACED,
-    SELL_EVENT,
-    TRADE_EVENT,
-)
-from hftd.types import event_dtype
+from hftd.constants import NONE
 from sim.exchange import venue as exchanges
 from sim.exchange.mishaps import Rule
 from sim.exchange.servers.server import LocalExchange
-from tests.daemon.orders.world import BotModel, LocalOrder
+from tests.scenarios.bot import Bot
+from tests.scenarios.checks import FORCED_IDS, PREFIX, Checks
+from tests.scenarios.market import APART_NS, MID, SIDES, START_NS, TICK, Row, bought, level, sold, tape
 from tests.scenarios.venues import Case
 from tests.scenarios.virtual import Killed, Program, VirtualLoop, run
-from tests.soak.books import (
-    Asked,
-    Faults,
-    Truth,
-    compare_journal,
-    compare_manager,
-    compare_requests,
-    long_finished,
-    steps_of,
-)
+from tests.soak.books import Asked
 
 KEY, SECRET = "k" * 64, "s" * 64
-PREFIX = "soak"
-"""Of the orders' ids, as the soak's books read them."""
-FORCED_IDS = ("autoclose-", "adl_autoclose", "settlement_autoclose-", "delivery_autoclose-")
-"""How the ids of the exchange's own orders begin."""
-MID = 600_000
-TICK = Decimal("0.1")
-LEVELS, LEVEL_TICKS, LEVEL_LOTS = 5, 10, 50
-START_NS = 1_723_075_200_000_000_000
-APART_NS = 3_600_000_000_000
-"""Between what happens in the market, by its own time; the scenario says when the next one comes."""
-PULSE_NS = 500_000_000
-"""So often something changes far from the middle."""
-_SIDES = {1: "BUY", -1: "SELL"}
-
-
-class Row:
-    """What happens in the market at once: rows of one time."""
-
-    def __init__(self, *rows: tuple[int, int, int]) -> None:
-        self.rows = rows
-
-
-def sold(lots: int, ticks: int = -5) -> Row:
-    """Somebody sells at a price between the best ones, or beyond."""
-    return Row((TRADE_EVENT | SELL_EVENT, ticks, lots))
-
-
-def bought(lots: int, ticks: int = 5) -> Row:
-    """Somebody buys."""
-    return Row((TRADE_EVENT | BUY_EVENT, ticks, lots))
-
-
-def level(ticks: int, lots: int) -> Row:
-    """A level becomes that large; below the middle it is a bid."""
-    return Row((DEPTH_EVENT | (BUY_EVENT if ticks < 0 else SELL_EVENT), ticks, lots))
-
-
-def tape(happens: Sequence[Row], lot: float, pulses: int) -> np.ndarray[Any, Any]:
-    """The market's rows: the book, and each time that something happens, a while in which little does."""
-    book = [
-        (kind, sign * LEVEL_TICKS * k, LEVEL_LOTS)
-        for k in range(1, LEVELS + 1)
-        for kind, sign in ((DEPTH_EVENT | BUY_EVENT, -1), (DEPTH_EVENT | SELL_EVENT, 1))
-    ]
-    parts = []
-    for k, now in enumerate((book, *(one.rows for one in happens))):
-        made = np.zeros(len(now) + pulses, event_dtype)
-        kind, ticks, lots = (list(one) for one in zip(*now, strict=True))
-        number = np.arange(1, pulses + 1)
-        made["ev"] = [*kind, *[DEPTH_EVENT | BUY_EVENT] * pulses]
-        made["ev"] |= EXCH_EVENT | LOCAL_EVENT
-        made["exch_ts"] = START_NS + k * APART_NS
-        made["exch_ts"][len(now) :] += number * PULSE_NS
-        made["local_ts"] = made["exch_ts"]
-        made["px"] = np.array([*ticks, *[-200] * pulses]) * float(TICK) + float(MID * TICK)
-        made["qty"] = np.array([*lots, *(100 + number % 2)]) * lot
-        parts.append(made)
-    return np.concatenate(parts)
-
-
-class Bot:
-    """A bot: what it asks for, and what it was told."""
-
-    def __init__(self, scenario: "Scenario", name: str, on_end: str, limits: BotLimits) -> None:
-        self.name = name
-        self.on_end = on_end
-        self.limits = limits
-        self.model = BotModel(name)
-        self.said: list[Any] = []
-        self.is_attached = False
-        self._scenario = scenario
-
-    @property
-    def orders(self) -> dict[int, LocalOrder]:
-        """What it believes of its orders, by their numbers."""
-        return self.model.orders
-
-    def attach(self) -> None:
-        """Take up a lease, and ask about the orders that it holds for open."""
-        s = self._scenario
-        held = [(number, one) for number, one in self.orders.items() if not one.is_inactive]
-
-        def run() -> None:
-            orders = s.connector.orders
-            for update in orders.attach(self.name, [s.number], self.limits, self.on_end, running_ns()):
-                self.apply(update)
-            self.is_attached = True
-            for number, one in held:
-                orders.request(self.name, wire.Inquire(s.number, number, one.local_ts), running_ns())
-
-        s.act(run)
-
-    def detach(self) -> None:
-        """Its lease is over."""
-        s = self._scenario
-        self.is_attached = False
-        s.act(lambda: s.connector.orders.detach(self.name, running_ns()))
-
-    def apply(self, update: Any) -> None:
-        """It is told something."""
-        self.said.append(update)
-        self.model.apply(update)
-
-    def _ask(self, message: Any) -> None:
-        s = self._scenario
-        s.act(lambda: s.connector.orders.request(self.name, message, running_ns()))
-
-    def _note(self, number: int, what: str, side: int, ticks: int, lots: int) -> None:
-        s = self._scenario
-        for one in _SIDES.values() if side == 0 else (_SIDES[side],):
-            price = (MID + ticks) * TICK if ticks > -MID else Decimal(0)
-            asked = Asked(what, s.case.symbol, one, price, lots * s.lot)
-            s.asked.setdefault((self.name, number), []).append(asked)
-
-    def place(
-        self,
-        number: int,
-        ticks: int = -5,
-        lots: int = 10,
-        *,
-        side: int = BUY,
-        tif: int = GTC,
-        kind: int = LIMIT,
-    ) -> None:
-        """A new order."""
-        s = self._scenario
-        known = self.orders.get(number)
-        assert known is None or known.is_inactive, "the bot's library refuses that"
-        is_limit = kind == LIMIT
-        tick, qty, now_ns = MID + ticks if is_limit else 0, lots * float(s.lot), running_ns()
-        s.latest.pop((self.name, number), None)
-        self.orders[number] = LocalOrder(now_ns, req=NEW, price_tick=tick, qty=qty, leaves_qty=qty)
-        self._note(number, "place", side, ticks if is_limit else -MID, lots)
-        self._ask(wire.Submit(s.number, number, side, kind, tif, tick, qty, now_ns))
-
-    def modify(self, number: int, ticks: int, lots: int) -> None:
-        """A new price, and how much is to remain."""
-        s, order = self._scenario, self.orders[number]
-        order.prior = order.price_tick, order.qty
-        order.price_tick, order.qty = MID + ticks, lots * float(s.lot)
-        order.req, order.local_ts = REPLACED, running_ns()
-        self._note(number, "modify", 0, ticks, lots)
-        self._ask(wire.Modify(s.number, number, order.price_tick, order.qty, order.local_ts))
-
-    def cancel(self, number: int) -> None:
-        """The end of an order."""
-        s, order = self._scenario, self.orders[number]
-        order.req, order.local_ts = CANCELED, running_ns()
-        self._ask(wire.Cancel(s.number, number, order.local_ts))
-
-    def lots(self, number: int) -> int:
-        """What remains of an order, as it believes."""
-        return round(self.orders[number].leaves_qty / float(self._scenario.lot))
-
-    @property
-    def position(self) -> int:
-        """In lots, as it believes."""
-        return round(self.model.state.position / float(self._scenario.lot))
-
-    def fills(self, number: int) -> list[int]:
-        """The lots of each execution of an order that it was told of."""
-        return [
-            round(one.exec_qty / float(self._scenario.lot))
-            for one in self.said
-            if isinstance(one, wire.OrderUpdate) and one.order_id == number and one.executed
-        ]
 
 
 class _Server:
@@ -602,7 +408,7 @@ class Scenario:
                     one["client_id"] = f"{FORCED_IDS[0]}{one['order_id']}"
         for one in found["trades"]:
             one["trade_id"] = self.case.read_trade(one["trade_id"], one["order_id"])
-        sides = {one["client_id"]: _SIDES[one["side"]] for one in found["orders"]}
+        sides = {one["client_id"]: SIDES[one["side"]] for one in found["orders"]}
         for one in found["requests"]:
             one["side"] = one["side"].upper() or sides.get(one["client_id"], "")
         return found
@@ -649,70 +455,9 @@ class Scenario:
 
     def check(self) -> None:
         """Exchange, order management, journal and bots agree, to the last unit."""
-        faults = Faults()
-        whose: dict[str, Any] = {"prefix": PREFIX}
-        if "forced_ids" in Truth.__dataclass_fields__:
-            whose = {"forced_ids": FORCED_IDS}
-        truth = Truth(
-            raw=self.truth,
-            bots=tuple(self.bots),
-            inverse=self.case.inverse,
-            tolerance=self.case.tolerance,
-            **whose,
-        )
-        forgotten = long_finished(self.path, running_ns())
-        compare_manager(faults, truth, self.orders, "connector", forgotten)
-        compare_journal(faults, truth, self.path, steps_of(self.orders))
-        compare_requests(faults, truth, self.asked)
-        self._check_sent(faults)
-        for bot in self.bots.values():
-            if bot.is_attached:
-                self._check_bot(faults, truth, bot)
+        faults = Checks(self).faults
         assert not faults.found, "\n".join(faults.found)
         assert not self._failures()
-
-    def _check_sent(self, faults: Faults) -> None:
-        """No order came to the exchange twice."""
-        placed = [one["client_id"] for one in self.truth["orders"]]
-        faults.expect("orders of one id", len(placed), len(set(placed)))
-
-    def _check_bot(self, faults: Faults, truth: Truth, bot: Bot) -> None:
-        name, state = f"bot {bot.name}", bot.model.state
-        total, symbol = truth.total(bot.name, self.case.symbol), self.case.symbol
-        if symbol in truth.forced:
-            book = self.orders.store.ledgers[symbol].books.get(bot.name)
-            faults.expect(f"{name}: position", bot.position, book.position_lots if book else 0)
-        else:
-            faults.expect(f"{name}: position", bot.position * self.lot, total.qty)
-            faults.expect(f"{name}: trades", state.num_trades, total.trades)
-            faults.near(f"{name}: fee", state.fee, total.fee, truth.tolerance.fee)
-            faults.near(f"{name}: balance", state.balance, total.balance, truth.tolerance.balance)
-            faults.near(f"{name}: value", state.trading_value, total.value, truth.tolerance.balance)
-        for number, local in bot.orders.items():
-            self._check_order(faults, truth, bot, number, local)
-        ids = self.orders.store.ids
-        for client_id, order in truth.open.items():
-            found = ids.read(client_id)
-            if found is not None and found.bot == bot_hash(bot.name):
-                known = bot.orders.get(found.order_id)
-                if known is None or known.is_inactive:
-                    faults.say(f"{name} does not know its open order {order}: {known}")
-
-    def _check_order(self, faults: Faults, truth: Truth, bot: Bot, number: int, local: LocalOrder) -> None:
-        what, true = (
-            f"bot {bot.name}: order {number}",
-            truth.orders.get(self.latest.get((bot.name, number), "")),
-        )
-        faults.expect(f"{what} request under way", local.req, NONE)
-        if true is None:
-            faults.expect(f"{what} is over", local.is_inactive, True)
-        elif true["status"] in ("NEW", "PARTIALLY_FILLED"):
-            faults.expect(f"{what} is open", local.status in (NEW, PARTIALLY_FILLED), True)
-            faults.expect(f"{what} leaves", bot.lots(number), true["lots"] - true["executed_lots"])
-            faults.expect(f"{what} price", local.price_tick, true["tick"])
-        else:
-            faults.expect(f"{what} is filled", local.status == FILLED, true["status"] == "FILLED")
-            faults.expect(f"{what} is over", local.status in (FILLED, CANCELED, EXPIRED), True)
 
     def _failures(self) -> list[Any]:
         """What failed on the loop, but for the kills."""
