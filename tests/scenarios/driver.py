@@ -37,7 +37,19 @@ from sim.exchange.mishaps import Rule
 from sim.exchange.servers.server import LocalExchange
 from tests.scenarios.bot import Bot
 from tests.scenarios.checks import FORCED_IDS, PREFIX, Checks
-from tests.scenarios.market import APART_NS, MID, SIDES, START_NS, TICK, Row, bought, level, sold, tape
+from tests.scenarios.market import (
+    APART_NS,
+    BETWEEN,
+    MID,
+    SIDES,
+    START_NS,
+    TICK,
+    Row,
+    bought,
+    level,
+    sold,
+    tape,
+)
 from tests.scenarios.venues import Case
 from tests.scenarios.virtual import Killed, Program, VirtualLoop, run
 from tests.soak.books import Asked
@@ -84,7 +96,8 @@ class Scenario:
         loop: The machine.
         folder: For the journal.
         happens: In the market, one after the other.
-        pulses: How often something changes in between, each time.
+        seconds: How long the market lives on after that.
+        between: How long it does between two of these.
         config: Of the connector.
         sections: Of the local exchange's configuration, each with its keys.
     """
@@ -96,7 +109,8 @@ class Scenario:
         folder: Path,
         *,
         happens: Sequence[Row] = (),
-        pulses: int = 600,
+        seconds: int = 300,
+        between: int = BETWEEN,
         config: dict[str, Any] | None = None,
         sections: dict[str, dict[str, Any]] | None = None,
     ) -> None:
@@ -118,9 +132,10 @@ class Scenario:
         self._happened = 0
         self._happens = len(happens)
         self.venue: Any = exchanges.find_venue(case.name)
-        self._exchange_of(happens, pulses, dict(sections or {}))
+        rows = tape(happens, float(self.lot), seconds, between)
+        self._exchange_of(rows, tape((), float(self.lot), seconds), dict(sections or {}))
 
-    def _exchange_of(self, happens: Sequence[Row], pulses: int, sections: dict[str, dict[str, Any]]) -> None:
+    def _exchange_of(self, rows: Any, others: Any, sections: dict[str, Any]) -> None:
         case = self.case
         symbol_keys = {"tick_size": str(TICK), "lot_size": case.lot, "min_qty": case.lot}
         account = {"name": "one", "api_key": KEY, "secret": SECRET, "balance": case.balance}
@@ -131,9 +146,9 @@ class Scenario:
             "exchange": {"tick_ms": 200.0} | sections.get("exchange", {}),
         } | {name: keys for name, keys in sections.items() if name != "exchange"}
         config = msgspec.convert(content, self.venue.config_type)
-        rows = {case.symbols[0]: tape(happens, float(self.lot), pulses)}
-        rows[case.symbols[1]] = tape((), float(self.lot), pulses)
-        self.exchange = LocalExchange(self.venue, config, rows=rows)
+        self.exchange = LocalExchange(
+            self.venue, config, rows={case.symbols[0]: rows, case.symbols[1]: others}
+        )
 
     # Processes.
 

@@ -15,8 +15,10 @@ LEVELS, LEVEL_TICKS, LEVEL_LOTS = 5, 10, 50
 START_NS = 1_723_075_200_000_000_000
 APART_NS = 3_600_000_000_000
 """Between what happens in the market, by its own time; the scenario says when the next one comes."""
-PULSE_NS = 500_000_000
+PULSE_NS = 1_000_000_000
 """So often something changes far from the middle."""
+BETWEEN = 30
+"""For so many seconds, before the next thing happens."""
 SIDES = {1: "BUY", -1: "SELL"}
 
 
@@ -42,8 +44,15 @@ def level(ticks: int, lots: int) -> Row:
     return Row((DEPTH_EVENT | (BUY_EVENT if ticks < 0 else SELL_EVENT), ticks, lots))
 
 
-def tape(happens: Sequence[Row], lot: float, pulses: int) -> np.ndarray[Any, Any]:
-    """The market's rows: the book, and each time that something happens, a while in which little does."""
+def tape(happens: Sequence[Row], lot: float, seconds: int, between: int = BETWEEN) -> np.ndarray[Any, Any]:
+    """The market's rows: the book, and each time that something happens, a while in which little does.
+
+    Args:
+        happens: What, one after the other.
+        lot: The quantity's step.
+        seconds: How long the last of these whiles is.
+        between: How long the others are.
+    """
     book = [
         (kind, sign * LEVEL_TICKS * k, LEVEL_LOTS)
         for k in range(1, LEVELS + 1)
@@ -51,6 +60,7 @@ def tape(happens: Sequence[Row], lot: float, pulses: int) -> np.ndarray[Any, Any
     ]
     parts = []
     for k, now in enumerate((book, *(one.rows for one in happens))):
+        pulses = seconds if k == len(happens) else between
         made = np.zeros(len(now) + pulses, event_dtype)
         kind, ticks, lots = (list(one) for one in zip(*now, strict=True))
         number = np.arange(1, pulses + 1)

@@ -126,7 +126,7 @@ async def test_a_book_that_falls_silent_is_not_taken_for_a_quiet_one(s):
     await s.until(lambda: s.is_ready and s.best == (-8, 10))
 
 
-@scenario(pulses=1500)
+@scenario(seconds=750)
 async def test_in_a_ban_nothing_is_asked_and_after_it_all_is_well(s):
     bot = s.bot()
     bot.place(1, -5, 10)
