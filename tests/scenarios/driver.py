@@ -375,6 +375,11 @@ class Scenario:
         words = self.case.by_hand(side, f"{lots * self.lot:f}", price, name)
         return await self.control("order", symbol=self.case.symbol, api_key=KEY, **words)
 
+    def worth(self, ticks: int) -> float:
+        """What a lot is worth at a price, in the quote."""
+        contract = self.case.inverse.get(self.case.symbol)
+        return float(self.lot * (contract if contract is not None else (MID + ticks) * TICK))
+
     # Time.
 
     async def sleep(self, seconds: float) -> None:
@@ -457,6 +462,21 @@ class Scenario:
         """The connector's best bid and ask, in ticks from the middle."""
         ledger = self.orders.store.by_number[self.number]
         return ledger.best_bid_tick - MID, ledger.best_ask_tick - MID
+
+    @property
+    def book(self) -> list[tuple[int, int]]:
+        """The connector's book: ticks from the middle, and lots."""
+        market = self.connector.bots.books.get(self.number)
+        rows = market.as_rows(0)[1:] if market is not None else ()
+        return sorted(
+            (round(row["px"] / float(TICK)) - MID, round(row["qty"] / float(self.lot))) for row in rows
+        )
+
+    @property
+    def true_book(self) -> list[tuple[int, int]]:
+        """The exchange's."""
+        market = self.exchange.core.market
+        return sorted((tick - MID, lots) for side in (1, -1) for tick, lots in market.levels(0, side, 1000))
 
     @property
     def warnings(self) -> set[str]:

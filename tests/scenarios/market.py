@@ -51,7 +51,7 @@ def tape(happens: Sequence[Row], lot: float, seconds: int, between: int = BETWEE
         happens: What, one after the other.
         lot: The quantity's step.
         seconds: How long the last of these whiles is.
-        between: How long the others are.
+        between: How long the others are, but for the first.
     """
     book = [
         (kind, sign * LEVEL_TICKS * k, LEVEL_LOTS)
@@ -60,7 +60,7 @@ def tape(happens: Sequence[Row], lot: float, seconds: int, between: int = BETWEE
     ]
     parts = []
     for k, now in enumerate((book, *(one.rows for one in happens))):
-        pulses = seconds if k == len(happens) else between
+        pulses = seconds if k == len(happens) else between if k else BETWEEN
         made = np.zeros(len(now) + pulses, event_dtype)
         kind, ticks, lots = (list(one) for one in zip(*now, strict=True))
         number = np.arange(1, pulses + 1)

@@ -1,5 +1,7 @@
 """Connections that break, fall silent or are refused; and the exchange's dead-man switch."""
 
+import random
+
 import pytest
 
 from daemon.orders.limits import BotLimits
@@ -78,6 +80,20 @@ async def test_connections_that_the_exchange_closes_in_order_come_again(s):
     await s.until(lambda: s.open == [])
 
 
+@scenario(config=lambda case: {"connection_life_s": 40.0}, sections={"limits": {"life_s": 40.0}})
+async def test_the_exchanges_end_of_a_connections_life_is_forestalled(s):
+    bot = s.bot()
+    for number in range(1, 31):
+        bot.place(number, -5, 10)
+        await s.sleep(2.0)
+        assert bot.orders[number].status == NEW
+        bot.cancel(number)
+        await s.sleep(2.0)
+        assert bot.orders[number].status == CANCELED
+    assert s.connector.session.trading.orders_supervision.failures == 0
+    assert s.connector.session.trading.user_supervision.failures == 0
+
+
 @scenario(happens=[sold(4)])
 async def test_fills_of_while_the_network_was_down_are_found(s):
     bot = s.bot()
@@ -99,6 +115,38 @@ async def test_a_gap_in_the_book_is_noticed_and_the_book_is_right_again(s):
     await s.market(3.0)
     await s.until(lambda: s.is_ready and s.best == (-8, 10))
     assert sum(s.connector.session.market_counters(s.number)[one] for one in ("gaps", "resyncs")) > 0
+
+
+WEATHER = {
+    "feed_gap": 0.03,
+    "feed_doubled": 0.05,
+    "feed_late": 0.02,
+    "feed_restart_s": 3.0,
+    "unknown_level": 0.1,
+    "stale_snapshot": 0.3,
+    "inside_snapshot": 0.5,
+    "refused_connection": 0.2,
+    "close_s": 3.0,
+    "tear_s": 4.0,
+}
+
+
+def _changes(seed):
+    numbers = random.Random(seed)
+    sides = [numbers.choice((-1, 1)) for _ in range(300)]
+    return [level(side * numbers.randrange(6, 60), numbers.choice((0, 20, 50, 80))) for side in sides]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@scenario(happens=_changes(7), between=0, config=lambda case: {"has_keys": False}, is_checked=False)
+async def test_after_any_weather_the_book_is_the_exchanges_level_for_level(s, seed):
+    await s.control("chaos", WEATHER | {"seed": seed})
+    for number in range(300):
+        await s.market(0.03)
+        if number == 250:
+            await s.control("chaos", {"seed": seed})
+    # A book with many gaps waits 10 s for each further snapshot.
+    await s.until(lambda: s.is_ready and s.book == s.true_book, 120.0)
 
 
 @pytest.mark.parametrize("does_pull", [True, False])

@@ -10,6 +10,7 @@ from hftd.constants import (
     REASON_EXCHANGE,
     REASON_FILTER,
     REASON_HALTED,
+    REASON_LIMIT_NOTIONAL,
     REASON_LIMIT_POSITION,
     REASON_MARGIN,
     REASON_PERMISSION,
@@ -125,6 +126,16 @@ async def test_a_limit_of_the_bots_refuses_before_the_exchange_is_asked(s):
 
 
 @scenario()
+async def test_a_limit_of_value_counts_what_a_contract_is_worth(s):
+    bot = s.bot(limits=BotLimits(max_order_notional=10.5 * s.worth(-5)))
+    bot.place(1, -5, 10)
+    bot.place(2, -5, 11)
+    await s.sleep(0.2)
+    assert bot.orders[2].reason == REASON_LIMIT_NOTIONAL
+    assert s.requests == [("place", 10)]
+
+
+@scenario()
 async def test_a_halt_cancels_all_and_refuses_until_the_owner_resumes(s):
     bot = s.bot()
     bot.place(1, -5, 10)
@@ -166,6 +177,9 @@ async def test_a_halt_outlives_a_kill(s):
 async def test_without_a_key_there_is_market_data_and_orders_are_refused(s):
     bot = s.bot()
     bot.place(1, -5, 10)
-    await s.sleep(0.2)
+    await s.sleep(2.0)
     assert bot.orders[1].status == EXPIRED
     assert s.requests == []
+    # What is recorded should have the right time all the same.
+    await s.control("clock", offset_ms=-45_000)
+    await s.until(lambda: "clock_off" in s.warnings, 90.0)

@@ -1,8 +1,10 @@
 """Orders of which it is not known what became of them: answers that are lost, late, doubled or out of order."""
 
+import random
+
 import pytest
 
-from hftd.constants import CANCELED, EXPIRED, FILLED, IOC, NEW
+from hftd.constants import CANCELED, EXPIRED, FILLED, IOC, NEW, PARTIALLY_FILLED
 from tests.scenarios.driver import scenario, sold
 
 
@@ -198,6 +200,32 @@ async def test_a_timeout_at_the_exchange_is_no_refusal(s, path):
     # It was not done; a cancel is repeated.
     assert s.open == ([] if path == "cancel" else [(1, -5, 10)])
     assert all(not one.req for one in bot.orders.values())
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@scenario(happens=[sold(3, -k % 4 - 4) for k in range(30)], between=0)
+async def test_in_a_storm_no_order_is_lost_or_doubled(s, seed):
+    await s.control("chaos", seed=seed)
+    bot = s.bot()
+    numbers = random.Random(seed)
+    for number in range(1, 91):
+        if number % 3 == 0:
+            bot.place(number, 20, 1 + number % 5, tif=IOC)
+        else:
+            bot.place(number, -4 - number % 4, 1 + number % 5)
+        quiet = [n for n, one in bot.orders.items() if one.status in (NEW, PARTIALLY_FILLED) and not one.req]
+        if quiet and number % 2:
+            chosen = numbers.choice(quiet)
+            if numbers.random() < 0.5:
+                bot.cancel(chosen)
+            else:
+                bot.modify(chosen, -4 - numbers.randrange(4), numbers.randrange(1, 9))
+        await (s.market(0.05) if number % 3 == 0 else s.sleep(0.1))
+    await s.control("chaos", seed="off")
+    await s.control("mend")
+    await s.control("speak")
+    await s.control("unban")
+    await s.settled(900.0)
 
 
 @scenario(sections={"chaos": {"young_unseen": 1.0, "late_ms": 800.0}})
