@@ -147,6 +147,7 @@ async def test_after_any_weather_the_book_is_the_exchanges_level_for_level(s, se
             await s.control("chaos", {"seed": seed})
     # A book with many gaps waits 10 s for each further snapshot.
     await s.until(lambda: s.is_ready and s.book == s.true_book, 120.0)
+    assert s.connector.session.market_counters(s.number)["resyncs"] > 1
 
 
 @pytest.mark.parametrize("does_pull", [True, False])

@@ -204,7 +204,7 @@ async def test_a_timeout_at_the_exchange_is_no_refusal(s, path):
 
 @pytest.mark.parametrize("seed", [1, 2])
 @scenario(happens=[sold(3, -k % 4 - 4) for k in range(30)], between=0)
-async def test_in_a_storm_no_order_is_lost_or_doubled(s, seed):
+async def test_in_a_storm_with_kills_no_order_is_lost_or_doubled(s, seed):
     await s.control("chaos", seed=seed)
     bot = s.bot()
     numbers = random.Random(seed)
@@ -221,6 +221,8 @@ async def test_in_a_storm_no_order_is_lost_or_doubled(s, seed):
             else:
                 bot.modify(chosen, -4 - numbers.randrange(4), numbers.randrange(1, 9))
         await (s.market(0.05) if number % 3 == 0 else s.sleep(0.1))
+        if number % 40 == 0:
+            await s.restart()
     await s.control("chaos", seed="off")
     await s.control("mend")
     await s.control("speak")
