@@ -5,29 +5,17 @@ What happens in the market is said by the scenario, and comes when it says so (`
 """
 
 import asyncio
-import contextlib
 import functools
 import inspect
-import random
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import msgspec
 
-import daemon.connector.bots.bots
-import daemon.connector.service as service
-import daemon.connector.watch.loop_lag
-from daemon.connector.config import Credentials
-from daemon.connector.secrets import Secret
-from daemon.connector.service import Connector
-from daemon.connector.venue import find_venue
-from daemon.orders.journal import Journal
+from daemon.connector import report
 from daemon.orders.limits import BotLimits
-from daemon.orders.messages import Submit
 from hftd.channel import wire
 from hftd.channel.layout import PROTOCOL_VERSION
 from hftd.clock import running_ns
@@ -36,7 +24,7 @@ from sim.exchange import venue as exchanges
 from sim.exchange.mishaps import Rule
 from sim.exchange.servers.server import LocalExchange
 from tests.scenarios.bot import Bot
-from tests.scenarios.checks import FORCED_IDS, PREFIX, Checks
+from tests.scenarios.checks import FORCED_IDS, Checks
 from tests.scenarios.market import (
     APART_NS,
     BETWEEN,
@@ -50,45 +38,12 @@ from tests.scenarios.market import (
     sold,
     tape,
 )
+from tests.scenarios.processes import KEY, SECRET, Processes, machine
 from tests.scenarios.venues import Case
-from tests.scenarios.virtual import Killed, Program, VirtualLoop, run
-from tests.soak.books import Asked
-
-KEY, SECRET = "k" * 64, "s" * 64
+from tests.scenarios.virtual import VirtualLoop, run
 
 
-class _Server:
-    """In the place of `ChannelServer`: bots are called, not written to."""
-
-    def __init__(self, *_: Any) -> None:
-        pass
-
-    async def start(self) -> None:
-        pass
-
-    def drop(self, bot: str, reason: str) -> None:
-        raise AssertionError(f"{bot}: {reason}")
-
-    def close(self, reason: str) -> None:
-        pass
-
-
-class _Venue:
-    """A venue whose sessions can be looked into."""
-
-    def __init__(self, scenario: "Scenario", venue: Any) -> None:
-        self._scenario = scenario
-        self._venue = venue
-        self.name = venue.name
-        self.symbols = venue.symbols
-
-    def session(self, *args: Any) -> Any:
-        made = self._venue.session(*args)
-        made.send = self._scenario.sends(made.send)
-        return made
-
-
-class Scenario:
+class Scenario(Processes):
     """See the module.
 
     Args:
@@ -114,21 +69,7 @@ class Scenario:
         config: dict[str, Any] | None = None,
         sections: dict[str, dict[str, Any]] | None = None,
     ) -> None:
-        self.case = case
-        self.loop = loop
-        self.path = folder / "orders.journal"
-        self.lot = Decimal(case.lot)
-        self.bots: dict[str, Bot] = {}
-        self.asked: dict[tuple[str, int], list[Asked]] = {}
-        self.latest: dict[tuple[str, int], str] = {}
-        self.commands: list[Any] = []
-        self.fuse = ""
-        """At which moment the connector is killed: before or after a `send`, after an `outcome` or a `report`."""
-        self.fuse_type: type | None = None
-        self.programs: list[tuple[Program, Connector, asyncio.Task[None]]] = []
-        self.number = 0
-        self._folder = folder
-        self._config = config or {}
+        super().__init__(case, loop, folder, dict(config or {}))
         self._happened = 0
         self._happens = len(happens)
         self.venue: Any = exchanges.find_venue(case.name)
@@ -149,174 +90,6 @@ class Scenario:
         self.exchange = LocalExchange(
             self.venue, config, rows={case.symbols[0]: rows, case.symbols[1]: others}
         )
-
-    # Processes.
-
-    @property
-    def connector(self) -> Connector:
-        """The one that runs, or ran last."""
-        return self.programs[-1][1]
-
-    @property
-    def program(self) -> Program:
-        """Its process."""
-        return self.programs[-1][0]
-
-    @property
-    def orders(self) -> Any:
-        """Its order management."""
-        return self.connector.orders
-
-    def act(self, act: Callable[[], Any]) -> Any:
-        """Do something in the connector's process; it may be killed in it."""
-        if self.program.is_dead:
-            return None
-        with contextlib.suppress(Killed):
-            return self.program.run(act)
-
-    async def start(self, **config: Any) -> None:
-        """Start the connector, and wait until it can trade."""
-        task = await self.launch(**config)
-        await self.until(lambda: task.done() or self.is_ready, 60.0)
-        if task.done():
-            task.result()
-
-    async def launch(self, **config: Any) -> "asyncio.Task[None]":
-        """Start the connector."""
-        program = Program()
-        case = self.case
-        self._config |= config
-        settings = {
-            "symbols": (case.symbol,),
-            "order_prefix": PREFIX,
-            **case.where(self.exchange),
-            **self._config,
-        }
-        has_keys = settings.pop("has_keys", True)
-        credentials = settings.pop("credentials", Credentials(Secret(KEY), Secret(SECRET)))
-        journal = self.path if has_keys else None
-
-        def make() -> Connector:
-            made = Connector(
-                case.name,
-                _Venue(self, find_venue(case.name)),
-                case.config(**settings),
-                credentials if has_keys else Credentials(),
-                journal,
-                seed=len(self.programs) + 1,
-                directory=self._folder,
-            )
-            made.bots.emit = self._emit  # type: ignore[method-assign]
-            made.on_outcome = self._burns("outcome", made.on_outcome)  # type: ignore[method-assign]
-            made.on_report = self._burns("report", made.on_report)  # type: ignore[method-assign]
-            return made
-
-        connector = program.run(make)
-        task = self.loop.create_task(connector.run(), context=program.context)
-        self.programs.append((program, connector, task))
-        return task
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether orders can be sent, by whatever way."""
-        connector = self.connector
-        return (
-            hasattr(connector, "reconciler") and connector.bots.is_connected and connector.reconciler.done > 0
-        )
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether the connector can trade, and its book is valid."""
-        connector = self.connector
-        if not hasattr(connector, "server"):
-            return False
-        self.number = connector.bots.instrument(self.case.symbol).number
-        market = connector.bots.books.get(self.number)
-        if connector.trades and not self.is_connected:
-            return False
-        if connector.trades and connector.session.trading._sender.socket is None:
-            # Orders would go by REST.
-            return getattr(connector.config, "order_entry", "") == "rest"
-        return market is not None and market.is_valid
-
-    def _emit(self, name: str, update: Any) -> None:
-        if not self.program.is_dead:
-            self.bots[name].apply(update)
-
-    def sends(self, send: Callable[[Any], None]) -> Callable[[Any], None]:
-        """What order management sends by."""
-
-        def sent(command: Any) -> None:
-            if type(command) is Submit:
-                order = self.orders.store.orders.get(command.client_id)
-                if order is not None:
-                    self.latest[order.bot, order.order_id] = command.client_id
-            self.commands.append(command)
-            self._burn("before a send", command)
-            send(command)
-            self._burn("after a send", command)
-
-        return sent
-
-    def _burns(self, moment: str, act: Callable[[Any], None]) -> Callable[[Any], None]:
-        def burnt(message: Any) -> None:
-            self._burn(f"before a {moment}", message)
-            act(message)
-            self._burn(f"after a {moment}", message)
-
-        return burnt
-
-    def _burn(self, moment: str, message: Any) -> None:
-        if self.fuse == moment and (self.fuse_type is None or isinstance(message, self.fuse_type)):
-            self.fuse = ""
-            self.kill()
-            raise Killed
-
-    def kill(self) -> None:
-        """As by a kill -9."""
-        program, connector, _ = self.programs[-1]
-        if program.is_dead:
-            return
-        program.kill()
-        for bot in self.bots.values():
-            bot.is_attached = False
-        # The kernel closes its files, and with them their locks.
-        for one in (connector._journal, connector._presence):
-            if one is not None:
-                one.close()
-
-    async def restart(self, *names: str, **config: Any) -> None:
-        """Start it again after a kill; bots that are named, else all, come back."""
-        self.kill()
-        await self.start(**config)
-        for name in names or self.bots:
-            self.bots[name].attach()
-
-    async def stop(self) -> None:
-        """As by a SIGTERM."""
-        program, connector, task = self.programs[-1]
-        for bot in self.bots.values():
-            if bot.is_attached:
-                bot.detach()
-        program.run(connector.stop)
-        await asyncio.wait([task], timeout=60.0)
-        task.result()
-
-    async def end(self) -> None:
-        """Let the connector leave in order, and wind up what was killed."""
-        for program, connector, task in self.programs:
-            if task.done():
-                continue
-            if program.is_dead:
-                connector._leave = _nothing  # type: ignore[method-assign]
-                self.loop.resume(program)
-                task.cancel()
-            else:
-                program.run(connector.stop)
-            await asyncio.wait([task], timeout=60.0)
-            if not program.was_killed and not task.cancelled():
-                task.result()
-            assert task.done(), "the connector does not end"
 
     # Bots and the market.
 
@@ -386,14 +159,6 @@ class Scenario:
         """Let time pass."""
         await asyncio.sleep(seconds)
 
-    async def until(self, condition: Callable[[], Any], seconds: float = 60.0) -> None:
-        """Wait until something holds."""
-        wait_s, end_s = 0.0005, self.loop.time() + seconds
-        while not condition():
-            assert self.loop.time() < end_s, f"it never came to be ({self._failures()})"
-            await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * 1.2, 0.2)
-
     async def settled(self, seconds: float = 120.0) -> None:
         """Wait until nothing is under way, and the account was compared after that."""
         await self.until(lambda: self.is_ready, seconds)
@@ -406,7 +171,7 @@ class Scenario:
             await self.until(functools.partial(self._is_reconciled, done), seconds)
             await self.sleep(1.0)
             told = [one for bot in self.bots.values() if bot.is_attached for one in bot.orders.values()]
-            is_calm = not service.report.unfinished(self.orders) and not self.orders.store.gaps
+            is_calm = not report.unfinished(self.orders) and not self.orders.store.gaps
             is_calm = is_calm and all(one.req == NONE for one in told)
             calm = calm + 1 if is_calm else 0
 
@@ -492,37 +257,7 @@ class Scenario:
         """Exchange, order management, journal and bots agree, to the last unit."""
         faults = Checks(self).faults
         assert not faults.found, "\n".join(faults.found)
-        assert not self._failures()
-
-    def _failures(self) -> list[Any]:
-        """What failed on the loop, but for the kills."""
-        return [one for one in self.loop.failures if not isinstance(one.get("exception"), Killed)]
-
-
-async def _nothing(*_: Any) -> None:
-    """In the place of what a killed process can't do."""
-
-
-@contextlib.contextmanager
-def machine() -> Any:
-    """What is not this machine's is set aside: the channel's socket, the memory's collector, chance."""
-    numbers = random.Random(7)
-    chance = SimpleNamespace(
-        randbits=numbers.getrandbits, randbelow=lambda most: numbers.randrange(most), token_hex=None
-    )
-    with (
-        mock.patch.object(service, "ChannelServer", _Server),
-        mock.patch.object(service, "gc", SimpleNamespace(collect=_idle, freeze=_idle)),
-        mock.patch.object(service, "secrets", chance),
-        mock.patch.object(daemon.connector.bots.bots, "LOOK_S", 1.0),
-        mock.patch.object(daemon.connector.watch.loop_lag, "EVERY_S", 10.0),
-        mock.patch.object(Journal, "sync", _idle),
-    ):
-        yield
-
-
-def _idle(*_: Any) -> None:
-    """Nothing is to be done."""
+        assert not self.failures()
 
 
 def scenario(**given: Any) -> Callable[[Callable[..., Any]], Callable[..., None]]:
@@ -568,4 +303,4 @@ def scenario(**given: Any) -> Callable[[Callable[..., Any]], Callable[..., None]
     return of
 
 
-__all__ = ["MID", "Bot", "Row", "Scenario", "bought", "level", "scenario", "sold"]
+__all__ = ["KEY", "MID", "Bot", "Row", "Scenario", "bought", "level", "scenario", "sold"]

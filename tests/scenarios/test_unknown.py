@@ -222,7 +222,7 @@ async def test_in_a_storm_with_kills_no_order_is_lost_or_doubled(s, seed):
                 bot.modify(chosen, -4 - numbers.randrange(4), numbers.randrange(1, 9))
         await (s.market(0.05) if number % 3 == 0 else s.sleep(0.1))
         if number % 40 == 0:
-            await s.restart()
+            await s.restart(needs_book=False)
     await s.control("chaos", seed="off")
     await s.control("mend")
     await s.control("speak")
