@@ -144,7 +144,7 @@ class Processes:
             **self._config,
         }
         has_keys = settings.pop("has_keys", True)
-        credentials = settings.pop("credentials", Credentials(Secret(KEY), Secret(SECRET)))
+        credentials = settings.pop("credentials", Credentials(api_key=Secret(KEY), secret=Secret(SECRET)))
         journal = self.path if has_keys else None
 
         def make() -> Connector:

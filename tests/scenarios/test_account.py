@@ -177,7 +177,7 @@ async def test_a_key_that_loses_its_rights_is_said_and_nothing_is_lost(s):
 @scenario(is_started=False, is_checked=False)
 async def test_a_wrong_key_or_secret_is_said_at_the_start(s, key, secret):
     with pytest.raises(HftdError) as found:
-        await s.start(credentials=Credentials(Secret(key), Secret(secret)))
+        await s.start(credentials=Credentials(api_key=Secret(key), secret=Secret(secret)))
     assert "key" in str(found.value)
     assert secret not in str(found.value)
 
@@ -230,7 +230,7 @@ async def test_a_restart_by_another_key_of_another_account_is_refused(s):
     await s.sleep(0.3)
     s.kill()
     with pytest.raises(HftdError, match="another account"):
-        await s.start(credentials=Credentials(Secret("y" * 64), Secret("z" * 64)))
-    await s.restart(credentials=Credentials(Secret(KEY), Secret("s" * 64)))
+        await s.start(credentials=Credentials(api_key=Secret("y" * 64), secret=Secret("z" * 64)))
+    await s.restart(credentials=Credentials(api_key=Secret(KEY), secret=Secret("s" * 64)))
     await s.settled()
     assert s.open == [(1, -5, 10)]
