@@ -112,6 +112,7 @@ class Commands:
         """Send a modification; none is under way at the order."""
         assert order.modify is None
         request = self._number(MODIFY, order, now_ns)
+        is_reduction = price_tick == order.price_tick and qty_lots < order.qty_lots
         order.modify = Modification(
             price_tick=price_tick,
             qty_lots=qty_lots,
@@ -119,6 +120,7 @@ class Commands:
             local_ts=local_ts,
             sent_ns=now_ns,
             request=request,
+            replaces=self._store.ledgers[order.symbol].instrument.replaces and not is_reduction,
         )
         self._out.append(
             Modify(
@@ -129,6 +131,9 @@ class Commands:
                 side=order.side,
                 price_tick=price_tick,
                 qty_lots=qty_lots,
+                time_in_force=order.time_in_force,
+                done_lots=order.done_lots,
+                is_reduction=is_reduction,
             )
         )
 
@@ -260,11 +265,15 @@ class Commands:
         """Commands can be sent again: what waited for it is due."""
         self.is_up = True
         for order in list(self._store.alive.values()):
-            if order.cancel_wanted and order.cancel_request == 0:
-                order.cancel_due_ns = min(order.cancel_due_ns, now_ns)
-            if order.is_unsure:
-                self.ask(order, now_ns)
-            self.work(order, now_ns)
+            self.work_off(order, now_ns)
+
+    def work_off(self, order: Order, now_ns: int) -> None:
+        """Send what waited about an order until something could be sent."""
+        if order.cancel_wanted and order.cancel_request == 0:
+            order.cancel_due_ns = min(order.cancel_due_ns, now_ns)
+        if order.is_unsure:
+            self.ask(order, now_ns)
+        self.work(order, now_ns)
 
     def confirm_submit(self, order: Order, now_ns: int) -> None:
         """The order is at the exchange: a cancel that it did not find is sent again."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import structlog
 
-from daemon.orders.client_ids import ClientIds
+from daemon.orders.client_ids import MAX_ORDER_ID, ClientIds
 from daemon.orders.commands import SUBMIT, Commands, Strays
 from daemon.orders.journal import Journal
 from daemon.orders.lease_end import LeaseEnds
@@ -28,12 +28,14 @@ from daemon.orders.messages import (
     STEPS_CHANGED,
     Command,
     Execution,
+    Funds,
     Holding,
     Instrument,
     Modify,
     Outcome,
     Report,
     Submit,
+    Transfer,
 )
 from daemon.orders.positions import ForcedCloses
 from daemon.orders.reconcile import AccountReconciler, Reconciliation
@@ -76,6 +78,7 @@ class OrderManager:
         send: Hands a command to the venue.
         identity: This connector's number in its orders' ids, and with it `run` from `Journal.begin`; 0: ids of the old
             form.
+        order_id_max: Larger ids of bots' orders do not fit the exchange's ids.
         to_exchange: Gives a moment of our clock by the exchange's, as well as that is known. Up to when executions are
             counted, and from when they are asked for, is by the exchange's clock; all else here is by ours.
     """
@@ -90,6 +93,7 @@ class OrderManager:
         emit: Callable[[str, Update], None],
         send: Callable[[Command], None],
         identity: int = 0,
+        order_id_max: int = MAX_ORDER_ID,
         to_exchange: Callable[[int], int] = lambda now_ns: now_ns,
     ) -> None:
         self._emit = emit
@@ -100,7 +104,7 @@ class OrderManager:
         self._reused = 0
         self._look_after_ns = 0
         self.counters = Counters()
-        self.store = Store(ClientIds(prefix, run, identity), journal, to_exchange)
+        self.store = Store(ClientIds(prefix, run, identity, order_id_max), journal, to_exchange)
         self.commands = Commands(self.store, self._out)
         self.updates = Updates(self.store, self._out)
         self.refusals = Refusals()
@@ -138,12 +142,19 @@ class OrderManager:
         """Instruments are described anew.
 
         The orders of one whose steps have changed are cancelled: bots and exchange do not mean the same by its prices
-        and quantities any more.
+        and quantities any more. What the journal has of one that was not listed until now is seen to like all else when
+        the exchange can be reached.
         """
+        listed = [one.symbol for one in instruments if one.symbol not in self.store.ledgers]
         for one in instruments:
             self.add_instrument(one)
             if one.trouble == STEPS_CHANGED:
                 self._lease_ends.cancel_all(one.symbol, REASON_NOT_TRADING, now_ns)
+        if self.commands.is_up and not set(listed).isdisjoint(self.symbols()):
+            self.store.want(now_ns)
+            for order in [one for one in self.store.alive.values() if one.symbol in listed]:
+                self._lease_ends.adopted(order, now_ns)
+                self.commands.work_off(order, now_ns)
         self._let_out(now_ns)
 
     def symbols(self) -> list[str]:
@@ -235,6 +246,11 @@ class OrderManager:
         self._reconciler.on_holding(holding, now_ns)
         self._let_out(now_ns)
 
+    def on_funds(self, funds: Funds | Transfer, now_ns: int) -> None:
+        """What a spot account has of an asset, or that it was changed by what is no execution."""
+        self._reconciler.on_funds(funds, now_ns)
+        self._let_out(now_ns)
+
     def on_connection(self, is_up: bool, now_ns: int) -> None:
         """Whether commands can be sent; False at the start. Call `reconcile` after each True."""
         self._begin(now_ns)
@@ -281,6 +297,7 @@ class OrderManager:
         now_ns: int,
         *,
         unasked: Collection[str] = (),
+        funds: Sequence[Funds] | None = None,
     ) -> Reconciliation:
         """Take over what the exchange says of the whole account.
 
@@ -291,8 +308,11 @@ class OrderManager:
             asked_ns: When the first of these was asked for, on our clock.
             now_ns: Now.
             unasked: Instruments whose executions could not be fetched: nothing of them is concluded.
+            funds: All balances of a spot account; None where there are positions instead.
         """
-        result = self._reconciler.reconcile(open_orders, executions, holdings, asked_ns, now_ns, unasked)
+        result = self._reconciler.reconcile(
+            open_orders, executions, holdings, asked_ns, now_ns, unasked, funds
+        )
         self._let_out(now_ns)
         return result
 
@@ -349,6 +369,7 @@ class OrderManager:
     def warnings(self) -> Iterator[Warn]:
         """What needs a person."""
         yield from warnings_of(self.store, self.refusals, self._policy, self._now_ns)
+        yield from self.store.wallet.warnings(self._now_ns)
         yield from self.strays.warnings()
 
     def unfinished(self) -> int:

@@ -64,6 +64,19 @@ REVIVED: Final = 16
 """It was given up, and is alive."""
 
 
+class Former(msgspec.Struct, array_like=True):
+    """One of the exchange's orders that a modification has replaced.
+
+    Attributes:
+        cum_lots: What it executed, as the exchange says.
+        executed_lots: What it executed, as counted from executions.
+    """
+
+    exch_order_id: str
+    cum_lots: int
+    executed_lots: int
+
+
 class Modification(msgspec.Struct, array_like=True, kw_only=True):
     """A modification under way.
 
@@ -73,6 +86,7 @@ class Modification(msgspec.Struct, array_like=True, kw_only=True):
         sent_ns: Our time of it.
         request: The command's number.
         phase: SENT or UNSURE.
+        replaces: It ends the exchange's order and makes another one (`replacing.py`).
     """
 
     price_tick: int
@@ -82,6 +96,7 @@ class Modification(msgspec.Struct, array_like=True, kw_only=True):
     sent_ns: int
     request: int
     phase: int = SENT
+    replaces: bool = False
 
 
 class Order(msgspec.Struct, array_like=True, kw_only=True, tag="order"):
@@ -112,6 +127,7 @@ class Order(msgspec.Struct, array_like=True, kw_only=True, tag="order"):
         cancel_ts: The time of the bot's request for that, 0 if it was not the bot's.
         reason: Why it ended, or is being cancelled.
         exposed_lots: What limits count for it.
+        former: The exchange's orders that modifications replaced (`replacing.py`).
     """
 
     client_id: str
@@ -161,6 +177,7 @@ class Order(msgspec.Struct, array_like=True, kw_only=True, tag="order"):
     hold_until_ns: int = NEVER
     exposed_lots: int = 0
     timer_ns: int = NEVER
+    former: list[Former] = []
 
     @property
     def is_finished(self) -> bool:
@@ -477,6 +494,9 @@ def rescale(order: Order, tick: Fraction, lot: Fraction) -> None:
         order.modify.price_tick = round(order.modify.price_tick * tick)
         order.modify.qty_lots = round(order.modify.qty_lots * lot)
         order.modify.base_lots = round(order.modify.base_lots * lot)
+    for former in order.former:
+        former.cum_lots = round(former.cum_lots * lot)
+        former.executed_lots = round(former.executed_lots * lot)
 
 
 def retime(order: Order, now_ns: int) -> None:

@@ -4,6 +4,13 @@ A bot's book is what its own fills made: position, balance, fees and totals, by 
 (`sim/engine/account.py`): the balance begins at 0, falls by the amount of a buy and holds no fees. The amount is
 contract size times price times quantity; of an inverse contract contract size times quantity divided by price.
 
+In a spot instrument a bot's position is the base asset that its own orders traded. A fee that is taken in the base
+leaves a part of a lot: `position_lots` are the whole lots that are surely there, `dust` what is there beyond, and the
+bot is told both together. Such a fee counts in `fee` by its value at the execution's price, and `balance` grows by as
+much, as if the base had been sold for it: so position is what the base has changed by, balance less fee what the quote
+has, and equity is right at any price. A fee in a third asset counts by its value in the quote where that asset's book
+in the quote is followed and valid, and else stays apart, in `other_fees`.
+
 The account's position is the exchange's. What it has beyond its bots' positions belongs to no bot: it was there before,
 or somebody traded by hand.
 
@@ -25,11 +32,13 @@ is a warning as long as it lasts.
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
 
+from daemon.orders.balances import Wallet
 from daemon.orders.messages import Execution, Instrument, Report
 from hftd.channel import wire
 from hftd.constants import BUY, INVALID_MAX, INVALID_MIN, REASON_LIQUIDATION, REASON_NONE, SELL
@@ -70,6 +79,8 @@ class BotBook(msgspec.Struct, array_like=True, tag="book"):
         trading_value: The amounts of the executions, both sides.
         buy_lots: What its open orders may still buy.
         sell_lots: What its open orders may still sell.
+        dust: Of a spot instrument's base beyond the whole lots, at least 0 and less than one lot.
+        other_fees: Fees in assets that have no value here, by asset.
     """
 
     bot: str
@@ -82,6 +93,8 @@ class BotBook(msgspec.Struct, array_like=True, tag="book"):
     trading_value: float = 0.0
     buy_lots: int = 0
     sell_lots: int = 0
+    dust: Decimal = Decimal(0)
+    other_fees: dict[str, float] = {}
 
 
 class Traded(msgspec.Struct, array_like=True, tag="traded"):
@@ -151,6 +164,7 @@ class Ledger:
         extremes: By bot and side, the price of its open order that is the first to be met; kept by `BotRequests`.
         unsettled_ns: Its executions are all counted only up to then; 0: up to when the account's are.
         foreign_fees: Fees in assets that the books can't hold, by asset.
+        wallet: The account's balances, of a spot instrument.
     """
 
     def __init__(self, instrument: Instrument) -> None:
@@ -167,6 +181,7 @@ class Ledger:
         self.differs_since_ns = 0
         self.unsettled_ns = 0
         self.foreign_fees: dict[str, float] = {}
+        self.wallet: Wallet | None = None
         self.extremes: dict[tuple[str, int], int | None] = {}
         # The book, as far as limits need it.
         self.best_bid_tick = 0
@@ -214,6 +229,8 @@ class Ledger:
         self.account_lots += side * lots
         self.last_execution_ns = max(self.last_execution_ns, execution.exch_ns)
         self.last_tick = execution.price_tick
+        if self.wallet is not None:
+            self.wallet.count(self, execution, has_fee, now_ns)
         if book is None:
             self.other_lots += side * lots
             return
@@ -229,22 +246,55 @@ class Ledger:
         book.volume_lots += lots
         book.trading_value += amount
         if has_fee:
-            self.count_fee(book, execution)
+            self._book_fee(book, execution)
 
-    def count_fee(self, book: BotBook, execution: Execution) -> None:
-        """Count an execution's fee; one in another asset than the instrument settles in is kept apart."""
-        asset = execution.fee_asset
-        if asset and self.settles_in and asset != self.settles_in:
-            if execution.fee != 0.0:
-                self.foreign_fees[asset] = self.foreign_fees.get(asset, 0.0) + execution.fee
+    def count_fee(self, book: BotBook, execution: Execution, now_ns: int) -> None:
+        """Count the fee of an execution that was counted without it."""
+        if self.wallet is not None:
+            self.wallet.count_fee(self, execution, now_ns)
+        self._book_fee(book, execution)
+
+    def _book_fee(self, book: BotBook, execution: Execution) -> None:
+        """Book a fee; one in an asset without a value here is kept apart."""
+        asset, fee = execution.fee_asset, execution.fee
+        if not asset or not self.settles_in or asset == self.settles_in:
+            book.fee += fee
+        elif fee == 0.0:
+            return
+        elif self.wallet is not None and asset == self.instrument.base:
+            value = fee * (execution.price or self.price(execution.price_tick))
+            book.fee += value
+            book.balance += value
+            before = book.position_lots
+            amount = before * Decimal(self.instrument.lot_size) + book.dust - Decimal(str(fee))
+            book.position_lots, book.dust = self.split(amount)
+            self.account_lots += book.position_lots - before
+        elif self.wallet is not None and (rate := self.wallet.rate(asset, self.settles_in)):
+            book.fee += fee * rate
         else:
-            book.fee += execution.fee
+            self.foreign_fees[asset] = self.foreign_fees.get(asset, 0.0) + fee
+            book.other_fees[asset] = book.other_fees.get(asset, 0.0) + fee
+
+    def split(self, amount: Decimal) -> tuple[int, Decimal]:
+        """An amount of the base as whole lots, and what is beyond them: at least 0, less than one lot."""
+        lot = Decimal(self.instrument.lot_size)
+        lots = int(amount // lot)
+        if lots * lot > amount:
+            # Decimals divide toward zero.
+            lots -= 1
+        return lots, amount - lots * lot
+
+    def position(self, book: BotBook) -> float:
+        """A bot's position as it is told."""
+        if not book.dust:
+            return self.qty(book.position_lots)
+        return float(book.position_lots * Decimal(self.instrument.lot_size) + book.dust)
 
     def state(self, book: BotBook) -> wire.State:
         """A bot's account as it is told."""
         return wire.State(
             instrument=self.number,
-            position=self.qty(book.position_lots),
+            position=self.position(book),
             balance=book.balance,
             fee=book.fee,
             num_trades=book.num_trades,
@@ -439,11 +489,12 @@ class ForcedCloses:
                 self._splits.popitem(last=False)
         self._happened(ledger, [book.bot for book, _ in parts], now_ns)
 
-    def fee(self, ledger: Ledger, execution: Execution) -> None:
+    def fee(self, ledger: Ledger, execution: Execution, now_ns: int) -> None:
         """The fee of one that was counted by its short form."""
         for name, share in self._splits.pop((execution.symbol, execution.trade_id), ()):
             book = ledger.book(name)
-            ledger.count_fee(book, msgspec.structs.replace(execution, fee=execution.fee * share))
+            own = msgspec.structs.replace(execution, fee=execution.fee * share)
+            ledger.count_fee(book, own, now_ns)
             self._store.book_changed(book)
             self._updates.account(name, ledger)
         self._store.traded(None, Traded.of(execution, True))

@@ -6,6 +6,7 @@ a change of the order (`order.py`), and `_changed` is the one place that acts on
 
 from typing import Final
 
+import msgspec
 import structlog
 
 from daemon.orders.commands import CANCEL, GRACE_NS, MODIFY, QUERY, SUBMIT, Commands, Strays
@@ -32,6 +33,7 @@ from daemon.orders.order import (
     refuse_submit,
 )
 from daemon.orders.positions import FEE_ONLY, NEW_TRADE, OLD_TRADE, ForcedCloses
+from daemon.orders.replacing import as_one, count_execution
 from daemon.orders.snapshot import ORDINARY, Counters, Refusals
 from daemon.orders.state import Store
 from daemon.orders.updates import Updates
@@ -167,10 +169,14 @@ class Reports:
         modify = order.modify
         is_open = modify is not None and modify.request == outcome.request
         report = outcome.report
+        if outcome.former is not None and outcome.kind == CONFIRMED:
+            # Another one took its place: what it executed counts, and not its end.
+            self.take_report(msgspec.structs.replace(outcome.former, status=NONE), now_ns)
         if report is not None:
             if is_open and modify is not None and outcome.kind == CONFIRMED and _is_alive(report):
                 # What the exchange made of it.
-                modify.price_tick, modify.qty_lots = report.price_tick, report.qty_lots
+                seen = as_one(order, report) if self._replaces(order) else report
+                modify.price_tick, modify.qty_lots = seen.price_tick, seen.qty_lots
             self.take_report(report, now_ns)
             is_open = is_open and order.modify is modify
         if outcome.kind == CONFIRMED:
@@ -179,7 +185,12 @@ class Reports:
         elif outcome.kind == REFUSED:
             if is_open:
                 self._refuse_modify(order, outcome.reason, outcome.exch_ns, now_ns)
-            if not order.finished_ns and (not is_open or outcome.reason not in _HARMLESS):
+            if outcome.former is not None:
+                # It was cancelled, and another one was not made.
+                order.reason = order.reason or outcome.reason
+                self.take_report(outcome.former, now_ns)
+            is_harmless = is_open and outcome.reason in _HARMLESS and not self._replaces(order)
+            if not order.finished_ns and not is_harmless:
                 # What is refused may have ended the order, and what came through is contradicted.
                 self.commands.ask(order, now_ns)
         elif is_open and modify is not None:
@@ -249,8 +260,15 @@ class Reports:
             self.commands.retry_query(order, now_ns)
         else:
             order.query_tries = 0
+        if order.modify is not None and order.modify.replaces:
+            # Which of the two there is, is not known yet: cancels go on at their pace.
+            return
         if order.cancel_wanted and order.cancel_request == 0 and not order.finished_ns:
             order.cancel_due_ns = min(order.cancel_due_ns, now_ns)
+
+    def _replaces(self, order: Order) -> bool:
+        """Whether modifications of the order end it at the exchange, and make another one."""
+        return self.store.ledgers[order.symbol].instrument.replaces
 
     # --- What follows -------------------------------------------------------------------------------------------
 
@@ -267,6 +285,8 @@ class Reports:
         if modify is not None and asked_ns and modify.sent_ns >= asked_ns:
             # Asked before it was sent, so it says nothing of it.
             asked_ns = 0
+        if self._replaces(order):
+            report = as_one(order, report, asked_ns)
         changed = apply_report(order, report, now_ns, asked_ns)
         if execution is None or self._execute(
             order, execution, report.has_fee, changed, now_ns, modify
@@ -293,7 +313,7 @@ class Reports:
         ledger = store.ledgers[order.symbol]
         book = ledger.book(order.bot)
         if known == FEE_ONLY:
-            ledger.count_fee(book, execution)
+            ledger.count_fee(book, execution, now_ns)
             store.traded(book, Traded.of(execution, True, order.client_id))
             self._changed(order, changed, now_ns, modify)
             self.updates.state(order)
@@ -303,6 +323,8 @@ class Reports:
             return known
         ledger.count(book, execution, has_fee, now_ns)
         store.traded(book, Traded.of(execution, has_fee, order.client_id))
+        if ledger.instrument.replaces:
+            count_execution(order, execution)
         more = apply_execution(order, execution.qty_lots, execution.price_tick, execution.is_maker, now_ns)
         # The execution is told before what comes of it, and makes a first NEW needless.
         self._changed(order, (changed | more) & ~LIVE, now_ns, modify, execution)
@@ -415,7 +437,7 @@ class Reports:
             if known == NEW_TRADE:
                 self.forced.execution(ledger, execution, has_fee, now_ns)
             else:
-                self.forced.fee(ledger, execution)
+                self.forced.fee(ledger, execution, now_ns)
             return known == NEW_TRADE
         book = None
         if ours is not None:
@@ -426,7 +448,7 @@ class Reports:
         if known == NEW_TRADE:
             ledger.count(book, execution, has_fee, now_ns)
         elif book is not None:
-            ledger.count_fee(book, execution)
+            ledger.count_fee(book, execution, now_ns)
         store.traded(
             book,
             Traded.of(execution, has_fee),

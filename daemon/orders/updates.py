@@ -107,7 +107,7 @@ class Updates:
         bot = self._store.bots.get(name)
         if bot is not None and bot.is_attached and ledger.symbol in bot.by_symbol:
             said = words[: wire.MAX_NOTICE_CHARS]
-            position = ledger.qty(ledger.book(name).position_lots)
+            position = ledger.position(ledger.book(name))
             self._put(
                 name,
                 wire.Notice(
@@ -199,7 +199,7 @@ class Updates:
             local_ts=order.local_ts if local_ts is None else local_ts,
             recv_ts=now_ns,
             executed=executed,
-            position=qty(book.position_lots),
+            position=ledger.position(book),
             balance=book.balance,
             fee=book.fee,
             num_trades=book.num_trades,

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from daemon.connector.config import load_connector
 from daemon.connector.venue import find_venue
-from daemon.orders.client_ids import PLAIN, ClientIds, from_plain, to_plain
+from daemon.orders.client_ids import ClientIds
 from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Cancel, Modify, Query, Submit
+from daemon.orders.wire_ids import PLAIN, from_plain, to_plain
 from daemon.session.catalog import steps_of
 from daemon.session.errors import WireError
 from daemon.session.facts import ControlReply, Other, Pong, UnknownEvent
@@ -179,7 +180,7 @@ def reply(data, command):
         (110017, REFUSED, c.REASON_REDUCE_ONLY),
         (110072, REFUSED, c.REASON_DUPLICATE),
         (10001, REFUSED, c.REASON_FILTER),
-        (10002, REFUSED, c.REASON_PERMISSION),
+        (10002, REFUSED, c.REASON_EXCHANGE),
         (10006, REFUSED, c.REASON_RATE_LIMIT),
         (10019, REFUSED, c.REASON_DISCONNECTED),
         (10000, UNKNOWN, 0),
