@@ -79,6 +79,8 @@ class OrderManager:
         identity: This connector's number in its orders' ids, and with it `run` from `Journal.begin`; 0: ids of the old
             form.
         order_id_max: Larger ids of bots' orders do not fit the exchange's ids.
+        by_totals: The exchange tells no executions with ids, but what each order has executed in all
+            (`Report.totals`). Its modifications must leave an order what it is (`Instrument.replaces`).
         to_exchange: Gives a moment of our clock by the exchange's, as well as that is known. Up to when executions are
             counted, and from when they are asked for, is by the exchange's clock; all else here is by ours.
     """
@@ -94,6 +96,7 @@ class OrderManager:
         send: Callable[[Command], None],
         identity: int = 0,
         order_id_max: int = MAX_ORDER_ID,
+        by_totals: bool = False,
         to_exchange: Callable[[int], int] = lambda now_ns: now_ns,
     ) -> None:
         self._emit = emit
@@ -105,6 +108,7 @@ class OrderManager:
         self._look_after_ns = 0
         self.counters = Counters()
         self.store = Store(ClientIds(prefix, run, identity, order_id_max), journal, to_exchange)
+        self.store.by_totals = by_totals
         self.commands = Commands(self.store, self._out)
         self.updates = Updates(self.store, self._out)
         self.refusals = Refusals()

@@ -172,6 +172,21 @@ class Execution(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     is_forced: bool = False
 
 
+class Totals(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What an order has executed in all, where the exchange tells no single executions with ids.
+
+    Attributes:
+        avg_price: Of all that is executed.
+        fee: Paid for it in `fee_asset`; negative for a rebate.
+        is_maker: Whether the last of it made the market, as far as that is known.
+    """
+
+    avg_price: float
+    fee: float = 0.0
+    fee_asset: str = ""
+    is_maker: bool = False
+
+
 class Report(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """What the exchange says of one order.
 
@@ -189,6 +204,8 @@ class Report(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         is_off_grid: Its price, or the fill's, is on no tick; `price_tick` is the nearest.
         forced_lots: What the exchange's own order closed just now, if that is told without the id of a trade
             (`execution` is None then); at `forced_price`.
+        totals: With `cum_lots`, in place of executions: these are the differences to what was told before. None where
+            the exchange tells executions by their ids.
     """
 
     source: str
@@ -209,6 +226,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     is_off_grid: bool = False
     forced_lots: int = 0
     forced_price: float = 0.0
+    totals: Totals | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):

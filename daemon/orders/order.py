@@ -128,6 +128,8 @@ class Order(msgspec.Struct, array_like=True, kw_only=True, tag="order"):
         reason: Why it ended, or is being cancelled.
         exposed_lots: What limits count for it.
         former: The exchange's orders that modifications replaced (`replacing.py`).
+        value: Lots times price of what was counted by totals (`Report.totals`).
+        fee: Fees counted by totals.
     """
 
     client_id: str
@@ -178,6 +180,8 @@ class Order(msgspec.Struct, array_like=True, kw_only=True, tag="order"):
     exposed_lots: int = 0
     timer_ns: int = NEVER
     former: list[Former] = []
+    value: float = 0.0
+    fee: float = 0.0
 
     @property
     def is_finished(self) -> bool:
@@ -384,8 +388,24 @@ def confirm_modify(order: Order, exch_ns: int, now_ns: int) -> int:
     return MODIFIED | CHANGED
 
 
-def apply_execution(order: Order, qty_lots: int, price_tick: int, is_maker: bool, now_ns: int) -> int:
+def apply_execution(
+    order: Order,
+    qty_lots: int,
+    price_tick: int,
+    is_maker: bool,
+    now_ns: int,
+    *,
+    may_be_written_off: bool = True,
+) -> int:
     """Count an execution of the order, one that was not counted before.
+
+    Args:
+        order: The order, changed in place.
+        qty_lots: What was executed.
+        price_tick: Its price.
+        is_maker: Whether it made the market.
+        now_ns: Now.
+        may_be_written_off: Whether it may be one of those that were written off.
 
     Returns:
         CHANGED, with FINISHED if it was the last, with REVIVED if the order was given up.
@@ -394,7 +414,7 @@ def apply_execution(order: Order, qty_lots: int, price_tick: int, is_maker: bool
     order.exec_lots = qty_lots
     order.exec_price_tick = price_tick
     order.maker = int(is_maker)
-    if order.written_off_lots:
+    if order.written_off_lots and may_be_written_off:
         order.written_off_lots -= min(order.written_off_lots, qty_lots)
     if order.executed_lots > order.cum_lots:
         order.cum_lots = order.executed_lots
@@ -494,6 +514,7 @@ def rescale(order: Order, tick: Fraction, lot: Fraction) -> None:
         order.modify.price_tick = round(order.modify.price_tick * tick)
         order.modify.qty_lots = round(order.modify.qty_lots * lot)
         order.modify.base_lots = round(order.modify.base_lots * lot)
+    order.value *= float(lot)
     for former in order.former:
         former.cum_lots = round(former.cum_lots * lot)
         former.executed_lots = round(former.executed_lots * lot)

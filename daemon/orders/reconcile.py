@@ -210,6 +210,9 @@ class AccountReconciler:
             self._settle_adopted(store.orders[client_id], now_ns)
         self._write_off(asked_ns, now_ns, unknown)
         unknown |= deferred
+        if store.by_totals:
+            # What these have executed is known when they are told of, and not by a list of executions.
+            unknown |= {order.symbol for order in store.alive.values() if order.client_id not in listed}
         differences = self._compare_all(holdings, unknown, asked_ns, now_ns)
         if funds is not None:
             self._compare_funds(funds, unknown, asked_ns, now_ns)
@@ -263,6 +266,12 @@ class AccountReconciler:
             terms_exch_ns=report.exch_ns,
             exch_order_id=report.exch_order_id,
         )
+        if report.totals is not None:
+            # What it executed in its former life was counted then, or never will be.
+            order.cum_lots = order.written_off_lots = order.base_lots = report.cum_lots
+            order.value = report.totals.avg_price * report.cum_lots
+            order.fee = report.totals.fee
+            self._counters.written_off_lots += report.cum_lots
         store.add(order)
         self._counters.adopted += 1
         _log.warning("an order of ours was unknown, and is adopted", client_id=report.client_id, bot=bot)

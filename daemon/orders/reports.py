@@ -12,7 +12,7 @@ import structlog
 from daemon.orders.commands import CANCEL, GRACE_NS, MODIFY, QUERY, SUBMIT, Commands, Strays
 from daemon.orders.journal import Traded
 from daemon.orders.lease_end import LeaseEnds
-from daemon.orders.messages import CONFIRMED, REFUSED, Execution, Outcome, Report
+from daemon.orders.messages import CONFIRMED, REFUSED, Execution, Outcome, Report, Totals
 from daemon.orders.order import (
     CHANGED,
     DONE,
@@ -287,11 +287,51 @@ class Reports:
             asked_ns = 0
         if self._replaces(order):
             report = as_one(order, report, asked_ns)
+        if report.totals is not None:
+            execution = self._count_totals(order, report, report.totals, now_ns)
         changed = apply_report(order, report, now_ns, asked_ns)
         if execution is None or self._execute(
             order, execution, report.has_fee, changed, now_ns, modify
         ) not in (NEW_TRADE, FEE_ONLY):
             self._changed(order, changed, now_ns, modify)
+
+    def _count_totals(self, order: Order, report: Report, totals: Totals, now_ns: int) -> Execution | None:
+        """The execution that the totals tell of beyond what was counted, if there is one.
+
+        Reports that come again or late tell of less, or of nothing; the same quantity with another fee is a fee that
+        was not known yet.
+        """
+        lots = report.cum_lots - order.done_lots
+        fee = totals.fee - order.fee
+        if lots < 0 or (lots == 0 and (fee == 0.0 or report.exch_ns < order.exch_ns)):
+            return None
+        ledger = self.store.ledgers[order.symbol]
+        value = totals.avg_price * report.cum_lots - order.value
+        price = value / lots if lots and value > 0.0 else totals.avg_price
+        execution = Execution(
+            symbol=order.symbol,
+            trade_id=f"{order.client_id}#{report.cum_lots}",
+            client_id=order.client_id,
+            exch_order_id=report.exch_order_id,
+            side=order.side,
+            price_tick=round(price * ledger.tick_den / ledger.tick_num),
+            qty_lots=lots,
+            is_maker=totals.is_maker,
+            fee=fee,
+            fee_asset=totals.fee_asset,
+            exch_ns=report.exch_ns,
+            price=price,
+        )
+        order.fee = totals.fee
+        if lots:
+            order.value = totals.avg_price * report.cum_lots
+            return execution
+        book = ledger.book(order.bot)
+        ledger.count_fee(book, execution, now_ns)
+        self.store.book_changed(book)
+        self.store.touch(order)
+        self.updates.state(order)
+        return None
 
     def _execute(
         self,
@@ -325,7 +365,14 @@ class Reports:
         store.traded(book, Traded.of(execution, has_fee, order.client_id))
         if ledger.instrument.replaces:
             count_execution(order, execution)
-        more = apply_execution(order, execution.qty_lots, execution.price_tick, execution.is_maker, now_ns)
+        more = apply_execution(
+            order,
+            execution.qty_lots,
+            execution.price_tick,
+            execution.is_maker,
+            now_ns,
+            may_be_written_off=not store.by_totals,
+        )
         # The execution is told before what comes of it, and makes a first NEW needless.
         self._changed(order, (changed | more) & ~LIVE, now_ns, modify, execution)
         if changed & LIVE:

@@ -132,6 +132,8 @@ class Store:
         self.forgotten_ts = 0
         self.birth_ns = 0
         self.halt_reason = ""
+        self.by_totals = False
+        """The exchange tells no executions with ids, but what each order has executed in all."""
         self.orders_sent = 0
         self.gaps: dict[str, int] = {}
         """Orders whose executions are missing, by client id, and since when."""
