@@ -113,6 +113,9 @@ class Commands:
         assert order.modify is None
         request = self._number(MODIFY, order, now_ns)
         is_reduction = price_tick == order.price_tick and qty_lots < order.qty_lots
+        instrument = self._store.ledgers[order.symbol].instrument
+        replaces = instrument.replaces and not is_reduction
+        new_client_id = self._store.make_id(order) if replaces and instrument.renames else ""
         order.modify = Modification(
             price_tick=price_tick,
             qty_lots=qty_lots,
@@ -120,12 +123,13 @@ class Commands:
             local_ts=local_ts,
             sent_ns=now_ns,
             request=request,
-            replaces=self._store.ledgers[order.symbol].instrument.replaces and not is_reduction,
+            replaces=replaces,
+            client_id=new_client_id,
         )
         self._out.append(
             Modify(
                 request=request,
-                client_id=order.client_id,
+                client_id=order.name,
                 exch_order_id=order.exch_order_id,
                 symbol=order.symbol,
                 side=order.side,
@@ -134,8 +138,21 @@ class Commands:
                 time_in_force=order.time_in_force,
                 done_lots=order.done_lots,
                 is_reduction=is_reduction,
+                new_client_id=new_client_id,
             )
         )
+
+    @staticmethod
+    def names(order: Order, tries: int) -> tuple[str, str]:
+        """Client id and exchange id by which a command is to find an order.
+
+        While another one with a client id of its own may be taking its place, that one and the old one are tried in
+        turn.
+        """
+        modify = order.modify
+        if modify is not None and modify.client_id and not tries & 1:
+            return modify.client_id, ""
+        return order.name, order.exch_order_id
 
     def want_cancel(self, order: Order, now_ns: int) -> None:
         """See to it that an order ends; sent at once, and again until it has."""
@@ -166,7 +183,7 @@ class Commands:
                 order.cancel_sent_ns = now_ns
                 order.cancel_request = self._number(CANCEL, order, now_ns)
                 self._out.append(
-                    Cancel(order.cancel_request, order.client_id, order.exch_order_id, order.symbol)
+                    Cancel(order.cancel_request, *self.names(order, order.cancel_tries), order.symbol)
                 )
             if self.is_up and order.query_due_ns <= now_ns and order.query_request == 0:
                 order.query_due_ns = NEVER
@@ -174,7 +191,7 @@ class Commands:
                 order.query_request = self._number(QUERY, order, now_ns)
                 self.queries += 1
                 self._out.append(
-                    Query(order.query_request, order.client_id, order.exch_order_id, order.symbol)
+                    Query(order.query_request, *self.names(order, order.query_tries), order.symbol)
                 )
         self.arm(order)
 

@@ -178,7 +178,7 @@ class OrderManager:
 
     def on_stray(self, symbol: str, client_id: str, exch_order_id: str, now_ns: int) -> None:
         """An open order of ours that can't be taken over as it is: it is cancelled."""
-        order = self.store.orders.get(client_id)
+        order = self.store.find(client_id)
         if order is not None and not order.finished_ns:
             self.commands.want_cancel(order, now_ns)
         elif self.store.is_ours(client_id):

@@ -53,6 +53,7 @@ class Instrument(msgspec.Struct, frozen=True):
         why: The same for people, behind the symbol and a colon.
         replaces: A modification other than a reduction (`Modify.is_reduction`) ends the order at the exchange and makes
             another one of the same client id, with another id of the exchange's.
+        renames: The other one has another client id as well, `Modify.new_client_id`.
         is_spot: What is traded is held as balances of `base` and `quote`, and not as a position.
     """
 
@@ -74,6 +75,7 @@ class Instrument(msgspec.Struct, frozen=True):
     why: str = ""
     is_spot: bool = False
     replaces: bool = False
+    renames: bool = False
 
 
 class Submit(msgspec.Struct, frozen=True, array_like=True, tag="submit"):
@@ -105,6 +107,7 @@ class Modify(msgspec.Struct, frozen=True, array_like=True, tag="modify"):
         time_in_force: The order's, where it has to be made anew.
         done_lots: Of the quantity, what is known to be executed.
         is_reduction: Nothing but the quantity changes, and to less: where the exchange can, the order keeps its place.
+        new_client_id: What the other order is called (`Instrument.renames`); else empty.
     """
 
     request: int
@@ -117,6 +120,7 @@ class Modify(msgspec.Struct, frozen=True, array_like=True, tag="modify"):
     time_in_force: int = 0
     done_lots: int = 0
     is_reduction: bool = False
+    new_client_id: str = ""
 
 
 class Cancel(msgspec.Struct, frozen=True, array_like=True, tag="cancel"):

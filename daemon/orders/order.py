@@ -87,6 +87,7 @@ class Modification(msgspec.Struct, array_like=True, kw_only=True):
         request: The command's number.
         phase: SENT or UNSURE.
         replaces: It ends the exchange's order and makes another one (`replacing.py`).
+        client_id: What that one is called; empty: the same.
     """
 
     price_tick: int
@@ -97,6 +98,7 @@ class Modification(msgspec.Struct, array_like=True, kw_only=True):
     request: int
     phase: int = SENT
     replaces: bool = False
+    client_id: str = ""
 
 
 class Order(msgspec.Struct, array_like=True, kw_only=True, tag="order"):
@@ -128,6 +130,8 @@ class Order(msgspec.Struct, array_like=True, kw_only=True, tag="order"):
         reason: Why it ended, or is being cancelled.
         exposed_lots: What limits count for it.
         former: The exchange's orders that modifications replaced (`replacing.py`).
+        live_id: Its client id at the exchange, if that is not `client_id` any more.
+        other_ids: All client ids that it has, had or may get beside `client_id`.
         value: Lots times price of what was counted by totals (`Report.totals`).
         fee: Fees counted by totals.
     """
@@ -182,6 +186,8 @@ class Order(msgspec.Struct, array_like=True, kw_only=True, tag="order"):
     former: list[Former] = []
     value: float = 0.0
     fee: float = 0.0
+    live_id: str = ""
+    other_ids: list[str] = []
 
     @property
     def is_finished(self) -> bool:
@@ -193,6 +199,11 @@ class Order(msgspec.Struct, array_like=True, kw_only=True, tag="order"):
         """Whether it must be asked what became of a request."""
         modify = self.modify
         return self.submit_phase == UNSURE or (modify is not None and modify.phase == UNSURE)
+
+    @property
+    def name(self) -> str:
+        """Its client id at the exchange."""
+        return self.live_id or self.client_id
 
     @property
     def is_submitting(self) -> bool:

@@ -190,11 +190,14 @@ class AccountReconciler:
         foreign: list[Report] = []
         for report in open_orders:
             listed.add(report.client_id)
-            if report.client_id not in store.orders:
-                if not self._adopt(report, asked_ns):
-                    foreign.append(report)
-                    continue
+            order = store.find(report.client_id)
+            if order is not None:
+                listed.add(order.client_id)
+            elif self._adopt(report, asked_ns):
                 adopted.append(report.client_id)
+            else:
+                foreign.append(report)
+                continue
             self._reports.take_report(report, now_ns, asked_ns)
         self._strays.forget_unlisted(listed, asked_ns)
         self._strays.listed([one for one in foreign if not store.is_ours(one.client_id)], now_ns)
@@ -300,7 +303,7 @@ class AccountReconciler:
         missed = 0
         deferred: set[str] = set()
         for execution in sorted(executions, key=lambda one: one.exch_ns):
-            order = store.orders.get(execution.client_id) or by_exchange.get(
+            order = store.find(execution.client_id) or by_exchange.get(
                 (execution.symbol, execution.exch_order_id)
             )
             if order is not None:

@@ -1,8 +1,8 @@
 """Orders that a modification ends and makes anew: one order for bots and limits, several in a row at the exchange.
 
-They have one client id; each has an id of the exchange's, a total and an executed quantity of its own. What the
-exchange says of one of them becomes here what it means for the whole: quantities of those before are added, and the end
-of one that was replaced is no end.
+They have one client id, or each its own (`Instrument.renames`); each has an id of the exchange's, a total and an
+executed quantity of its own. What the exchange says of one of them becomes here what it means for the whole:
+quantities of those before are added, and the end of one that was replaced is no end.
 
 A cancellation that the exchange tells by itself while a replacement is under way may be its first half. It is held
 back: the answer says what became of both halves, and else a question does. A question that finds nothing but the old
@@ -48,7 +48,7 @@ def as_one(order: Order, report: Report, asked_ns: int = 0) -> Report:
         if former is not None or _is_old(order, number):
             # What it was, and that it has ended, is over; what it executed is not.
             return msgspec.structs.replace(report, status=NONE, qty_lots=0, cum_lots=order.cum_lots)
-        _move(order, number)
+        _move(order, number, report.client_id)
         if order.finished_ns and order.sure == SURE and report.status in (NEW, PARTIALLY_FILLED):
             # It was taken to have ended with the one before.
             order.sure = BY_ABSENCE
@@ -64,6 +64,9 @@ def _is_held(order: Order, report: Report, asked_ns: int) -> bool:
     if report.status != CANCELED or modify is None or not modify.replaces:
         return False
     if report.source == BY_QUERY:
+        if modify.client_id:
+            # The other one is asked for by its own client id.
+            return True
         return asked_ns - modify.sent_ns < GRACE_NS
     return report.source == BY_STREAM
 
@@ -78,7 +81,7 @@ def count_execution(order: Order, execution: Execution) -> None:
         former.executed_lots += execution.qty_lots
         _grow(order, former, former.executed_lots - former.cum_lots)
     elif order.exch_order_id and not _is_old(order, number):
-        _move(order, number)
+        _move(order, number, execution.client_id)
 
 
 def _former(order: Order, number: str) -> Former | None:
@@ -106,8 +109,10 @@ def _grow(order: Order, former: Former, lots: int) -> None:
             order.modify.base_lots += lots
 
 
-def _move(order: Order, number: str) -> None:
+def _move(order: Order, number: str, client_id: str) -> None:
     """There is another one in its place."""
+    if client_id in order.other_ids:
+        order.live_id = client_id
     former = order.former
     former.append(
         Former(

@@ -179,7 +179,18 @@ class Reports:
                 modify.price_tick, modify.qty_lots = seen.price_tick, seen.qty_lots
             self.take_report(report, now_ns)
             is_open = is_open and order.modify is modify
-        if outcome.kind == CONFIRMED:
+        if (
+            is_open
+            and modify is not None
+            and modify.replaces
+            and outcome.kind == CONFIRMED
+            and report is None
+        ):
+            # Which order there is now is not told.
+            modify.phase = UNSURE
+            self.store.touch(order)
+            self.commands.ask(order, now_ns)
+        elif outcome.kind == CONFIRMED:
             if is_open and not order.finished_ns:
                 self._changed(order, confirm_modify(order, outcome.exch_ns, now_ns), now_ns, modify)
         elif outcome.kind == REFUSED:
@@ -233,11 +244,19 @@ class Reports:
             self.take_report(outcome.report, now_ns, asked_ns)
         if order.finished_ns:
             return
+        is_unknown = outcome.kind == REFUSED and outcome.reason == REASON_UNKNOWN_ORDER
+        modify = order.modify
         if outcome.kind == CONFIRMED and outcome.report is not None:
             self._settle(order, asked_ns, now_ns)
+        elif modify is not None and modify.client_id:
+            # What is to take its place and what stands there are asked for in turn (`Commands.names`).
+            was_new = not order.query_tries & 1
+            self.commands.retry_query(order, now_ns)
+            if is_unknown and was_new and modify.phase == UNSURE and asked_ns - modify.sent_ns >= GRACE_NS:
+                self._refuse_modify(order, REASON_NEVER_SENT, 0, now_ns)
+                self.commands.ask(order, now_ns)
         elif (
-            outcome.kind == REFUSED
-            and outcome.reason == REASON_UNKNOWN_ORDER
+            is_unknown
             and asked_ns - max(order.submitted_ns, order.seen_ns) >= GRACE_NS
             and (order.status == NONE or order.query_tries >= SURE_TRIES)
         ):
@@ -252,7 +271,8 @@ class Reports:
         """The exchange has answered how an order is; whether everything about it is known now."""
         modify = order.modify
         if modify is not None and modify.phase == UNSURE:
-            if asked_ns - modify.sent_ns >= GRACE_NS:
+            # What is to take its place is asked for by its own client id, if it has one.
+            if asked_ns - modify.sent_ns >= GRACE_NS and not modify.client_id:
                 self._refuse_modify(order, REASON_NEVER_SENT, 0, now_ns)
             else:
                 self.commands.retry_query(order, now_ns)
@@ -274,7 +294,7 @@ class Reports:
 
     def take_report(self, report: Report, now_ns: int, asked_ns: int = 0) -> None:
         """What the exchange says of an order, by itself or (`asked_ns`) asked for."""
-        order = self.store.orders.get(report.client_id)
+        order = self.store.find(report.client_id)
         execution = report.execution
         if order is None:
             self._unknown(report, now_ns)

@@ -120,6 +120,8 @@ class Store:
         self.journal = journal
         self.to_exchange = to_exchange
         self.orders: dict[str, Order] = {}
+        self.other_ids: dict[str, Order] = {}
+        """Orders by the client ids that they have beside the first one."""
         self.alive: dict[str, Order] = {}
         self.by_id: dict[tuple[str, str, int], Order] = {}
         self.ledgers: dict[str, Ledger] = {}
@@ -176,23 +178,38 @@ class Store:
         is_own = found.identity in self.own if found.identity else self.adopts_old
         return found if is_own else None
 
+    def find(self, client_id: str) -> Order | None:
+        """An order by any of its client ids."""
+        return self.orders.get(client_id) or self.other_ids.get(client_id)
+
     def is_ours(self, client_id: str) -> bool:
         """Whether an order is this connector's."""
-        return client_id in self.orders or self.read_own(client_id) is not None
+        return self.find(client_id) is not None or self.read_own(client_id) is not None
 
     # --- What changes -------------------------------------------------------------------------------------------
 
     def add(self, order: Order) -> None:
         """A new order."""
+        self._note_run()
+        self.orders[order.client_id] = order
+        self.by_id[order.bot, order.symbol, order.order_id] = order
+        self._open(order)
+        self.touch(order)
+
+    def make_id(self, order: Order) -> str:
+        """Another client id for an order, of what is to take its place."""
+        client_id = self.ids.make(order.bot, order.order_id)
+        self._note_run()
+        order.other_ids.append(client_id)
+        self.other_ids[client_id] = order
+        return client_id
+
+    def _note_run(self) -> None:
         if self.ids.run != self._run:
             self._run = self.ids.run
             self._rows.append(self._begin())
             if self.journal is not None:
                 self.journal.keep(self.ids.identity, self._run)
-        self.orders[order.client_id] = order
-        self.by_id[order.bot, order.symbol, order.order_id] = order
-        self._open(order)
-        self.touch(order)
 
     def _open(self, order: Order) -> None:
         self.alive[order.client_id] = order
@@ -387,6 +404,8 @@ class Store:
             if order is None or order.finished_ns != finished_ns:
                 continue
             del self.orders[client_id]
+            for other in order.other_ids:
+                self.other_ids.pop(other, None)
             self.forgotten_ts = max(self.forgotten_ts, order.local_ts)
             self.gaps.pop(client_id, None)
             self._dirty_orders.pop(client_id, None)
@@ -632,6 +651,8 @@ class Store:
         if self.birth_ns:
             retime(order, self.birth_ns)
         self.orders[order.client_id] = order
+        for other in order.other_ids:
+            self.other_ids[other] = order
         # They come in the order in which they were made: of those with one id, the bot means the last.
         self.by_id[order.bot, order.symbol, order.order_id] = order
         if order.finished_ns:

@@ -98,6 +98,10 @@ class Exchange:
     def exch_ns(self) -> int:
         return self.now_ns // MS * MS
 
+    def named(self, client_id: str) -> TrueOrder | None:
+        """An order by the client id that its first one had."""
+        return self.orders.get(client_id)
+
     # --- What it says -------------------------------------------------------------------------------------------
 
     def report(

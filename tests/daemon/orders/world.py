@@ -386,11 +386,11 @@ class World:
         """Manager, bots and exchange agree."""
         store = self.manager.store
         for true in self.exchange.orders.values():
-            known = store.orders.get(true.client_id)
+            known = store.find(true.client_id)
             if store.ids.read(true.client_id) is None:
                 continue
             if true.is_open:
-                assert known is not None and true.client_id in store.alive, true
+                assert known is not None and known.client_id in store.alive, true
                 assert (known.price_tick, known.qty_lots) == (true.price_tick, true.qty_lots)
             if known is not None:
                 assert bool(known.finished_ns) is not true.is_open, (true, known)
@@ -399,7 +399,8 @@ class World:
                 if is_exact:
                     assert known.executed_lots == true.cum_lots, (true, known)
                     assert known.written_off_lots == 0
-        assert set(store.alive) == {one.client_id for one in self.exchange.open_orders()}
+        open_orders = [store.find(one.client_id) for one in self.exchange.open_orders()]
+        assert set(store.alive) == {one.client_id for one in open_orders if one is not None}
         assert store.ledgers[SYMBOL].account_lots == self.exchange.position_lots
         for bot in self.bots.values():
             self._check_bot(bot, is_exact)
@@ -434,7 +435,7 @@ class World:
     def _check_local(self, bot: BotModel, order_id: int, local: LocalOrder) -> None:
         assert local.req == NONE, (order_id, local)
         client_id = self.latest.get((bot.name, order_id))
-        true = self.exchange.orders.get(client_id or "")
+        true = self.exchange.named(client_id or "")
         if true is None:
             assert local.is_inactive, (order_id, local)
             return
