@@ -43,7 +43,7 @@ async def test_a_request_under_way_when_its_connection_breaks_is_found_out(s, wh
     assert len(s.requests) <= 2
 
 
-@scenario(happens=[sold(4), sold(6)])
+@scenario(happens=[sold(4), sold(6)], between=120)
 async def test_fills_that_a_silent_user_stream_does_not_tell_are_found(s):
     bot = s.bot()
     bot.place(1, -5, 10)
