@@ -22,10 +22,9 @@ from daemon.orders.messages import Submit
 from hftd.channel.memory import MarketRing
 from sim.exchange.servers.server import LocalExchange
 from tests.scenarios.bot import Bot
-from tests.scenarios.checks import PREFIX
 from tests.scenarios.venues import Case
 from tests.scenarios.virtual import Killed, Program, VirtualLoop
-from tests.soak.books import Asked
+from tests.soak.books import PREFIX, Asked
 
 KEY, SECRET = "k" * 64, "s" * 64
 RING_BYTES = 1 << 18
@@ -234,6 +233,12 @@ class Processes:
         for one in (connector._journal, connector._presence):
             if one is not None:
                 one.close()
+
+    async def stand_still(self, seconds: float) -> None:
+        """As by a SIGSTOP, and a SIGCONT after a while."""
+        self.program.is_stopped = True
+        await asyncio.sleep(seconds)
+        self.loop.go_on(self.program)
 
     async def restart(self, *names: str, **config: Any) -> None:
         """Start it again after a kill; bots that are named, else all, come back."""
