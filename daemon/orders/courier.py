@@ -82,10 +82,23 @@ class Courier:
         """Send a modification; none is under way at the order."""
         assert order.amend is None
         request = self._number(AMEND, order, now_ns)
-        order.amend = Amendment(price_tick, qty_lots, order.done_lots, local_ts, now_ns, request)
+        is_reduction = price_tick == order.price_tick and qty_lots < order.qty_lots
+        replaces = self._store.ledgers[order.symbol].instrument.replaces and not is_reduction
+        order.amend = Amendment(
+            price_tick, qty_lots, order.done_lots, local_ts, now_ns, request, replaces=replaces
+        )
         self._out.append(
             Modify(
-                request, order.client_id, order.exch_order_id, order.symbol, order.side, price_tick, qty_lots
+                request,
+                order.client_id,
+                order.exch_order_id,
+                order.symbol,
+                order.side,
+                price_tick,
+                qty_lots,
+                order.time_in_force,
+                order.done_lots,
+                is_reduction,
             )
         )
 
