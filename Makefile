@@ -3,18 +3,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 SEEDS ?= 1000
+VENUE ?= binancefutures
 FROM ?= 1
+VENUE ?= binancefutures
 
 .PHONY: help demo demo-live test coverage test-thorough test-slow test-rest soak soak-real lint format bench clean
 
 help:
 	@echo "make demo       generate a market, replay it to a bot over shared memory, show the result"
-	@echo "make demo-live  trade live on a local exchange, in good and in bad weather; compare all accounts"
+	@echo "make demo-live  trade live on a local exchange, in good and in bad weather; compare all accounts:"
+	@echo "                VENUE=binancefutures, binancecoinm or bybit"
 	@echo "make test       run the test suite"
 	@echo "make coverage   the same with line coverage, in the terminal and in build/coverage"
 	@echo "make test-thorough, test-slow, test-rest  the tests that are marked thorough, slow, both"
-	@echo "make soak       the chaos soak in virtual time: SEEDS=1000 FROM=1"
-	@echo "make soak-real  the chaos soak with processes that are killed: SEEDS=20"
+	@echo "make soak       the chaos soak in virtual time: SEEDS=1000 FROM=1 VENUE=bybit"
+	@echo "make soak-real  the chaos soak with processes that are killed: SEEDS=20 VENUE=bybit"
 	@echo "make lint       ruff and pyright"
 	@echo "make bench      the benchmarks, beside the reference engine"
 	@echo "make .venv      only make the environment"
@@ -33,7 +36,7 @@ demo: .venv
 	@$(BIN)/hftd demo
 
 demo-live: .venv
-	@$(BIN)/hftd demo --live
+	@$(BIN)/hftd demo --live --venue $(VENUE)
 
 test: .venv
 	$(BIN)/python -m tests.compiled
@@ -57,10 +60,10 @@ test-slow: .venv
 test-rest: test-thorough test-slow
 
 soak: .venv
-	$(BIN)/python -m tests.soak --seeds $(SEEDS) --from $(FROM)
+	$(BIN)/python -m tests.soak --venue $(VENUE) --seeds $(SEEDS) --from $(FROM)
 
 soak-real: .venv
-	$(BIN)/python -m tests.soak --level real --seeds $(SEEDS) --from $(FROM)
+	$(BIN)/python -m tests.soak --level real --venue $(VENUE) --seeds $(SEEDS) --from $(FROM)
 
 lint: .venv
 	$(BIN)/ruff check .

@@ -35,6 +35,7 @@ from daemon.connector.reasons import why_not
 from daemon.connector.reconciling import Reconciler
 from daemon.connector.supervise import Backoff
 from daemon.connector.venue import Session, Venue
+from daemon.connector.waiting import Waiting
 from daemon.connector.warm_up import Rehearsal
 from daemon.connector.watch.clock_watch import ClockWatch, read_clocks
 from daemon.connector.watch.health import Health
@@ -181,6 +182,13 @@ class Connector:
 
     async def _instruments(self) -> list[Instrument] | None:
         """What the exchange has; None if it is to end before that is known."""
+        waiting = Waiting(self.name, self.venue.name, self._directory)
+        try:
+            return await self._wait_for_instruments(waiting)
+        finally:
+            waiting.close()
+
+    async def _wait_for_instruments(self, waiting: Waiting) -> list[Instrument] | None:
         backoff = Backoff(0.5, 30.0, self._seed + 1)
         while not self._stopping.is_set():
             try:
@@ -200,13 +208,14 @@ class Connector:
                 hint="is the address right, and is it this exchange's?",
                 again_in_s=round(wait_s, 3),
             )
+            await waiting.failed(why)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._stopping.wait()
         return None
 
     def _open_orders(self, instruments: list[Instrument]) -> None:
-        key = self._credentials.api_key.reveal()
+        key = self._credentials.account
         # Of the key, since testnet and mainnet never share one, and several hosts may serve one account.
         account = hashlib.sha256(key.encode()).hexdigest()[:16]
         fresh = secrets.randbelow(MAX_IDENTITY) + 1
@@ -214,7 +223,9 @@ class Connector:
         if self._journal_path is not None:
             self._journal_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._journal = Journal.open(self._journal_path)
-            self._journal.claim(account, is_same=self._is_same_account)
+            # Exchanges of a family may take one key. Journals of before that was noted name the account alone.
+            is_same = self._is_same_account or self._journal.account == account
+            self._journal.claim(f"{self.venue.name}-{account}", is_same=is_same)
             identity, run = self._journal.begin(fresh)
         self.orders = OrderManager(
             prefix=self.config.order_prefix,
@@ -224,6 +235,7 @@ class Connector:
             journal=self._journal,
             emit=self.bots.emit,
             send=self.session.send,
+            order_id_max=self.session.order_id_max,
             to_exchange=self.session.exchange_ns,
         )
         if self.trades:

@@ -82,7 +82,13 @@ class Listener(Protocol):
 
 
 class Session(Protocol):
-    """One account at one exchange: market data and, with credentials, orders."""
+    """One account at one exchange: market data and, with credentials, orders.
+
+    Attributes:
+        order_id_max: The largest id of a bot's order that the exchange's client ids tell.
+    """
+
+    order_id_max: int
 
     async def instruments(self) -> list[Instrument]:
         """What can be traded, numbered from 0.

@@ -230,11 +230,15 @@ class Courier:
         """Commands can be sent again: what waited for it is due."""
         self.is_up = True
         for order in list(self._store.alive.values()):
-            if order.cancel_wanted and order.cancel_request == 0:
-                order.cancel_due_ns = min(order.cancel_due_ns, now_ns)
-            if order.is_unsure:
-                self.ask(order, now_ns)
-            self.work(order, now_ns)
+            self.work_off(order, now_ns)
+
+    def work_off(self, order: Order, now_ns: int) -> None:
+        """Send what waited about an order until something could be sent."""
+        if order.cancel_wanted and order.cancel_request == 0:
+            order.cancel_due_ns = min(order.cancel_due_ns, now_ns)
+        if order.is_unsure:
+            self.ask(order, now_ns)
+        self.work(order, now_ns)
 
     def confirm_place(self, order: Order, now_ns: int) -> None:
         """The order is at the exchange: a withdrawal that it did not find is sent again."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import structlog
 
-from daemon.orders.client_ids import ClientIds
+from daemon.orders.client_ids import MAX_ORDER_ID, ClientIds
 from daemon.orders.courier import PLACE, Courier
 from daemon.orders.ending import Endings
 from daemon.orders.forced import ForcedCloses
@@ -80,6 +80,7 @@ class OrderManager:
         send: Hands a command to the venue.
         identity: This connector's number in its orders' ids, and with it `run` from `Journal.begin`; 0: ids of the old
             form.
+        order_id_max: Larger ids of bots' orders do not fit the exchange's ids.
         to_exchange: Gives a moment of our clock by the exchange's, as well as that is known. Up to when executions are
             counted, and from when they are asked for, is by the exchange's clock; all else here is by ours.
     """
@@ -94,6 +95,7 @@ class OrderManager:
         emit: Callable[[str, Update], None],
         send: Callable[[Command], None],
         identity: int = 0,
+        order_id_max: int = MAX_ORDER_ID,
         to_exchange: Callable[[int], int] = lambda now_ns: now_ns,
     ) -> None:
         self._emit = emit
@@ -104,7 +106,7 @@ class OrderManager:
         self._reused = 0
         self._look_after_ns = 0
         self.counters = Counters()
-        self.store = Store(ClientIds(prefix, run, identity), journal, to_exchange)
+        self.store = Store(ClientIds(prefix, run, identity, order_id_max), journal, to_exchange)
         self.courier = Courier(self.store, self._out)
         self.teller = Teller(self.store, self._out)
         self.refusals = Refusals()
@@ -134,12 +136,19 @@ class OrderManager:
         """Instruments are described anew.
 
         The orders of one whose steps have changed are cancelled: bots and exchange do not mean the same by its prices
-        and quantities any more.
+        and quantities any more. What the journal has of one that was not listed until now is seen to like all else when
+        the exchange can be reached.
         """
+        listed = [one.symbol for one in instruments if one.symbol not in self.store.ledgers]
         for one in instruments:
             self.add_instrument(one)
             if one.trouble == STEPS_CHANGED:
                 self._endings.cancel_all(one.symbol, REASON_NOT_TRADING, now_ns)
+        if self.courier.is_up and not set(listed).isdisjoint(self.symbols()):
+            self._reconciler.want(now_ns)
+            for order in [one for one in self.store.alive.values() if one.symbol in listed]:
+                self._endings.adopted(order, now_ns)
+                self.courier.work_off(order, now_ns)
         self._let_out(now_ns)
 
     def symbols(self) -> list[str]:

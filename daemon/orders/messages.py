@@ -44,6 +44,8 @@ class Instrument(msgspec.Struct, frozen=True):
         lot_size: Quantity step.
         min_qty_lots: Of an order; likewise `max_qty_lots` (0: no limit).
         min_notional: Smallest price * quantity of an order, in the quote currency; 0 for none.
+        price_figures: So many significant figures a price may have that is no whole number; 0: as many as it likes.
+            The tick is then the finest that any price has, and a power of ten.
         contract_size: Of one unit of quantity; `inverse` contracts are worth contract_size / price.
         is_trading: False while no orders are taken in it, by the exchange or by this process.
         trouble: Why not, as the key of a warning: `STEPS_CHANGED`, `NOT_TRADING`, `DELISTED` or `SET_ASIDE`.
@@ -61,6 +63,7 @@ class Instrument(msgspec.Struct, frozen=True):
     max_qty_lots: int = 0
     market_max_qty_lots: int = 0
     min_notional: float = 0.0
+    price_figures: int = 0
     contract_size: float = 1.0
     inverse: bool = False
     is_trading: bool = True

@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from daemon.orders.account import FEE_ONLY, NEW_TRADE, OLD_TRADE, Ledger
+from daemon.orders.client_ids import UNTOLD_ORDER
 from daemon.orders.journal import Traded
 from daemon.orders.machine import DONE, NEVER, SENT, Order, write_off
 from daemon.orders.messages import (
@@ -333,6 +334,10 @@ class Reconciler:
             )
             return False
         if report.status not in (NEW, PARTIALLY_FILLED):
+            return False
+        if ours.order_id == UNTOLD_ORDER:
+            why = "no journal knows it, and its id does not tell which order of its bot it is"
+            self._strays.add(report.symbol, report.client_id, report.exch_order_id, why, asked_ns)
             return False
         bot = store.bot(store.bot_of_hash(ours.bot)).name
         order = Order(

@@ -157,7 +157,10 @@ class RestFacts(Protocol):
         now_ms: int,
         window_ms: int,
     ) -> Signed:
-        """A request, ready to be sent."""
+        """A request, ready to be sent.
+
+        `now_ms` is a nonce where the exchange wants those (`daemon.session.rest`), and 0 if nothing is signed.
+        """
         ...
 
     def read_server_time(self, body: bytes) -> int:
@@ -192,7 +195,7 @@ class Writer(Protocol):
     """Writes commands as requests of a socket."""
 
     def request(self, command: Command, steps: Steps, timestamp_ms: int) -> bytes:
-        """The request's bytes.
+        """The request's bytes, which are written at once; `timestamp_ms` is a nonce where the exchange wants those.
 
         Raises:
             RequestError: The command holds what can't be sent.
@@ -384,6 +387,24 @@ class UnknownEvent(msgspec.Struct):
     name: str
 
 
+Level = tuple[str, str]
+"""A price and a quantity in the digits in which they came."""
+
+
+class Checksum(msgspec.Struct, frozen=True):
+    """A CRC-32 of a book, over the digits in which it came; messages of books and changes have it as `checksum`.
+
+    Attributes:
+        levels: Of each side, the best first.
+        text: Of bids and asks, what the checksum is of.
+        depth: Levels beyond so many of a side are not told of any more, and left out; 0: there is no such window.
+    """
+
+    levels: int
+    text: Callable[[Sequence[Level], Sequence[Level]], str]
+    depth: int = 0
+
+
 class Question(msgspec.Struct, frozen=True):
     """A question over REST."""
 
@@ -395,8 +416,10 @@ class Question(msgspec.Struct, frozen=True):
 class MarketFacts(Protocol):
     """How market data is spoken.
 
-    One more member may be there: `time_unit_ns`, if the times of the stream are in another unit than milliseconds. A
-    message or snapshot without a time has 0: its rows carry the latest time of the exchange that came before.
+    Two more members may be there. `time_unit_ns`, if the times of the stream are in another unit than milliseconds; a
+    message or snapshot without a time has 0, and its rows carry the latest time of the exchange that came before. And
+    `checksum`, a `Checksum`; then `StreamBook` and `Depth` have an attribute `checksum`, which is None in a message
+    without one.
     """
 
     streams_max: int

@@ -9,6 +9,7 @@ from daemon.connector.limiter import Limiter
 from daemon.connector.supervise import Backoff, Supervision, first_to_end
 from daemon.connector.venue import Listener
 from daemon.connector.watch.offset import ClockOffset
+from daemon.orders.client_ids import MAX_ORDER_ID
 from daemon.orders.messages import (
     REFUSED,
     STEPS_CHANGED,
@@ -50,7 +51,13 @@ class AccountSession:
         listener: Whom to tell.
         others: What else runs.
         seed: Of waits.
+
+    Attributes:
+        order_id_max: The largest id of a bot's order that fits the exchange's client ids, see
+            `daemon.orders.wire_ids.Packed`.
     """
+
+    order_id_max: int = MAX_ORDER_ID
 
     def __init__(
         self,

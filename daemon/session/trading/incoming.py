@@ -9,6 +9,7 @@ import structlog
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.watch.offset import ClockOffset
+from daemon.connector.watch.unreadable import Lines
 from daemon.orders.messages import (
     BY_REPLY,
     CONFIRMED,
@@ -93,6 +94,7 @@ class Incoming:
         self._set_aside = set_aside
         self._event_ns = 0  # when the last user event came (monotonic)
         self._unheard_ns = 0  # since when an event is waited for; 0 for not
+        self._lines = Lines(_log)
         self.order_limits: dict[str, int] = {}
         """The exchange's limits on orders, by the limiter's names."""
         self.counts: Counter[str] = Counter()
@@ -168,12 +170,13 @@ class Incoming:
         if reply.status != 200 or error is not None:
             error = error or Error(0)
             self._on_error(reply.status, error)
-            _log.warning(
-                "an error that answers nothing",
-                status=reply.status,
-                code=error.code,
-                words=self.redacted(error.msg),
-            )
+            if self._lines.may_log():
+                _log.warning(
+                    "an error that answers nothing",
+                    status=reply.status,
+                    code=error.code,
+                    words=self.redacted(error.msg),
+                )
             return
         if self.acknowledged is not None:
             # A receipt says nothing of an order.
@@ -273,6 +276,8 @@ class Incoming:
 
     def _unreadable(self, what: str, data: bytes, error: WireError) -> None:
         self.counts["unreadable"] += 1
+        if not self._lines.may_log():
+            return
         # Redacted before it is cut: half a secret is one too.
         text = self.redacted(data.decode("utf-8", "backslashreplace"))[:LOGGED_BYTES_MAX]
         _log.error(

@@ -64,9 +64,11 @@ REASONS: Final = MappingProxyType(
         -4116: c.REASON_DUPLICATE,
         **dict.fromkeys((-1016, -1121, -4108, -4140, -4192, -4418, -5024), c.REASON_NOT_TRADING),
         **dict.fromkeys(
-            (-1002, -1021, -1022, -2014, -2015, -4061, -4400, -4401, -4411, -4531, -5028),
+            (-1002, -1022, -2014, -2015, -4061, -4400, -4401, -4411, -4531),
             c.REASON_PERMISSION,
         ),
+        # It came too late, or too early: nothing is wrong with what was asked, nor with who asked.
+        **dict.fromkeys(CLOCK_CODES, c.REASON_EXCHANGE),
     }
 )
 """REASON_* of the codes that have one; the others are REASON_EXCHANGE."""

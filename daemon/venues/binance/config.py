@@ -36,6 +36,7 @@ class FamilyConfig(ConnectorConfig, frozen=True):
     """Where orders go by WebSocket, by the host of REST."""
     not_ours: ClassVar[tuple[str, ...]] = ()
     """What names of the exchange's hosts and their paths have in them where they are another member's."""
+    elsewhere: ClassVar[Mapping[str, str]] = {"dcp_window_s": "the dead-man switch is `countdown_s` here"}
 
     stream_url: str = ""
     api_url: str = ""

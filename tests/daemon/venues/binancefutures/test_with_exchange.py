@@ -182,7 +182,7 @@ async def test_a_clock_that_is_off_is_learnt_before_the_first_order_and_after_a_
         assert (await settled(core, 1))[0].kind == CONFIRMED
         exchange.clock.offset_ms = 45_000
         trading.send(place(2, "hftd-2"))
-        assert (await settled(core, 2))[0].reason == c.REASON_PERMISSION
+        assert (await settled(core, 2))[0].reason == c.REASON_EXCHANGE
         await until(lambda: trading._offset.offset_ns > 0, "another sample")
         trading.send(place(3, "hftd-3"))
         assert (await settled(core, 3))[0].kind == CONFIRMED
