@@ -171,7 +171,8 @@ class ControlServer:
                     return venue.describe_order(order) if order is not None else {"closed": 0}
                 case "/balance":
                     wallet = account.wallets[query.get("asset", account.main.asset)]
-                    wallet.balance = parse(query["balance"], MONEY_DIGITS)
+                    was, wallet.balance = wallet.balance, parse(query["balance"], MONEY_DIGITS)
+                    venue.on_balance(account, wallet, wallet.balance - was)
                     return {"balance": wallet.balance}
         except RefusedError as refused:
             code, msg = venue.refusal(refused)
