@@ -234,7 +234,7 @@ class Account:
     Args:
         number: Its lane in the market.
         section: Its configuration.
-        assets: Those of all instruments (`Instrument.assets`).
+        assets: Those of all instruments (`Instrument.assets`); it has a wallet of each, and of what its section names.
     """
 
     def __init__(self, number: int, section: AccountSection, assets: list[str]) -> None:
@@ -245,7 +245,7 @@ class Account:
         self.hedge = section.hedge
         self.leverage = section.leverage
         self.wallets: dict[str, Wallet] = {}
-        for asset in dict.fromkeys([*assets, *filter(None, [section.fee_asset])]):
+        for asset in dict.fromkeys([*assets, *section.balances, *filter(None, [section.fee_asset])]):
             amount = parse(section.balances.get(asset, section.balance), MONEY_DIGITS)
             self.wallets[asset] = Wallet(asset, amount, amount)
         self.positions: dict[tuple[str, str], Position] = {}

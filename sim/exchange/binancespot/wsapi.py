@@ -87,8 +87,8 @@ class SpotWsApi(WsApi):
         head = b'{"subscriptionId":' + str(number).encode() + b',"event":'
         listener.wrap = lambda _, payload: head + payload + b"}"
         listener.finish = in_microseconds if session.fine else None
-        life_ms = int(exchange.chaos.next_s("listen_key_s") * 1000)
-        until_ms = exchange.now_ms + life_ms if life_ms else 0
+        life_s = exchange.chaos.next_s("listen_key_s")
+        until_ms = exchange.now_ms + max(int(life_s * 1000), 1) if life_s > 0.0 else 0
         found = Subscription(session, number, account, listener, by_logon, until_ms)
         self._subscriptions.append(found)
         exchange.users.listen(account.user_key, listener)
