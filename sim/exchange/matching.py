@@ -202,12 +202,11 @@ class Matching:
         self.on_updates(updates)
 
     def reduce(self, order: Order, lots: int, client_id: str) -> None:
-        """A smaller quantity, and another client id; the order keeps its place in the queue."""
+        """A quantity that is not larger, and another client id; the order keeps its place in the queue."""
         market, account = self._market(), order.account
+        assert lots <= order.lots
         if lots == order.lots:
             raise RefusedError(Why.NOT_CHANGED)
-        if lots > order.lots:
-            raise RefusedError(Why.NOT_SMALLER)
         if lots <= order.executed_lots + order.held_lots:
             raise RefusedError(Why.QTY_LOW)
         if order.modifies >= self._modifies_max:

@@ -76,8 +76,6 @@ class Why(Enum):
     NOT_LIMIT = auto()
     """Only limit orders are modified."""
     NOT_CHANGED = auto()
-    NOT_SMALLER = auto()
-    """Only a smaller quantity keeps its place."""
     TOO_MANY_AMENDS = auto()
     AMEND_PENDING = auto()
     """Another modification of the order is under way."""

@@ -148,6 +148,8 @@ def amend(exchange: Exchange, account: Account, params: Params) -> Any:
     order = open_order(exchange, account, params, -2038)
     exchange.matching.check_amendable(order)
     lots = lots_of(params, "newQty", order.instrument)
+    if lots > order.lots:
+        raise refusal(-2038, "Order amend (quantity increase) is not supported.")
     check_value(order.instrument, order.tick, lots)
     name = client_id_of(params) or exchange.matching.new_client_id(order.order_id)
     exchange.matching.reduce(order, lots, name)

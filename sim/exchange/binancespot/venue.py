@@ -43,7 +43,6 @@ _FILTERS: Final = {
 }
 _AMENDS: Final = {
     Why.NOT_CHANGED: "The requested action would change no state; rejecting.",
-    Why.NOT_SMALLER: "Order amend (quantity increase) is not supported.",
     Why.NO_AMENDS: "Market is closed.",
     Why.AMEND_PENDING: "Another amend of this order is under way.",
     Why.NOT_LIMIT: "Order amend is not supported for this order type.",
