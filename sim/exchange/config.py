@@ -246,6 +246,7 @@ class LimitsSection(Section, frozen=True):
         ping_s: How often the server sends a ping.
         pong_s: How long it waits for the pong.
         life_s: How long a connection lives: 24 h.
+        notice_s: How long before the end of its life a connection is told of it, where the venue does so.
         listen_key_s: How long a listen key lives.
         outbox_bytes: How far a client may fall behind before its connection is closed.
         modifies_max: Of one order.
@@ -264,6 +265,7 @@ class LimitsSection(Section, frozen=True):
     ping_s: _Positive = 180.0
     pong_s: _Positive = 600.0
     life_s: _Positive = 86_400.0
+    notice_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     listen_key_s: _Positive = 3600.0
     outbox_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 64 << 20
     modifies_max: _Count = 10_000

@@ -260,3 +260,16 @@ async def test_a_stream_connection_takes_five_messages_a_second():
             await stream.socket.send_json({"id": number, "method": "LIST_SUBSCRIPTIONS"})
         assert len([one for one in await stream.all(1.0) if one]) < 12
         assert stream.socket.closed
+
+
+async def test_connections_are_told_before_they_are_closed_as_planned():
+    settings = spot()
+    settings = replace(settings, limits=replace(settings.limits, notice_s=0.05))
+    async with trading(settings) as (exchange, client):
+        raw, combined = await client.stream("/ws"), await client.stream("/stream")
+        api = await client.ws_api()
+        assert exchange.close_connections(planned=True) == 3
+        assert (await raw.next())["e"] == "serverShutdown"
+        assert (said := await combined.next())["stream"] == "!serverShutdown" and "E" in said["data"]
+        assert (await api.next())["event"]["e"] == "serverShutdown"
+        assert [await one.next() for one in (raw, combined, api)] == [None, None, None]

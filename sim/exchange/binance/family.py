@@ -94,6 +94,7 @@ class Binance:
     has_routes: ClassVar[bool] = True
     must_encode: ClassVar[bool] = False
     fine_times: ClassVar[bool] = False
+    tells_shutdown: ClassVar[bool] = False
     page_window: ClassVar[tuple[int, int, str]] = (
         7 * DAY_MS,
         -4166,

@@ -61,6 +61,7 @@ class Product(Protocol):
         has_routes: Whether there are paths for each class of streams.
         must_encode: Whether what is signed must be percent-encoded, in REST.
         fine_times: Whether requests may say times in microseconds, and ask for them.
+        tells_shutdown: Whether connections are told that they will be closed.
         page_window: How long a time pages may be of, and how a longer one is refused.
     """
 
@@ -85,6 +86,7 @@ class Product(Protocol):
     has_routes: ClassVar[bool]
     must_encode: ClassVar[bool]
     fine_times: ClassVar[bool]
+    tells_shutdown: ClassVar[bool]
     page_window: ClassVar[tuple[int, int, str]]
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from sim.exchange.binance.listen_keys import is_listen_key
 from sim.exchange.binance.product import product_of
-from sim.exchange.binance.times import in_microseconds
+from sim.exchange.binance.times import in_microseconds, shutdown_event
 from sim.exchange.connection import Connection, texts
 from sim.exchange.core import Exchange
 from sim.exchange.streams import Listener
@@ -75,6 +75,9 @@ class StreamServer:
         pairs = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)
         if product_of(self._exchange).fine_times and ("timeUnit", "MICROSECOND") in pairs:
             listener.finish = in_microseconds
+        if product_of(self._exchange).tells_shutdown:
+            clock = self._exchange.clock
+            connection.notice = lambda: listener.written("!serverShutdown", shutdown_event(clock.server_ms()))
         names = [name for name in rest.split("/") if name]
         names += [name for key, value in pairs if key == "streams" for name in value.split("/") if name]
         for name in names:

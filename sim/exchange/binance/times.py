@@ -1,4 +1,7 @@
-"""Times in microseconds, where a client asks for them: the exchange's clock goes in whole milliseconds."""
+"""Times in microseconds, where a client asks for them, and the event of the end of a connection's time.
+
+The exchange's clock goes in whole milliseconds.
+"""
 
 import re
 from typing import Final
@@ -22,6 +25,11 @@ def unit_of(fine_times: bool, asked: str) -> bool:
     if name != "MICROSECOND":
         raise refusal(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
     return True
+
+
+def shutdown_event(now_ms: int) -> bytes:
+    """What connections are told before they are closed."""
+    return b'{"e":"serverShutdown","E":%d}' % now_ms
 
 
 def in_microseconds(payload: bytes) -> bytes:

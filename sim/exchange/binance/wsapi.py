@@ -13,7 +13,7 @@ from sim.exchange.binance.errors import error_of, missing, refusal
 from sim.exchange.binance.product import Product, product_of
 from sim.exchange.binance.queries import rate_limit
 from sim.exchange.binance.rest import long_count, sorted_payload, stamp_of, word
-from sim.exchange.binance.times import in_microseconds
+from sim.exchange.binance.times import in_microseconds, shutdown_event
 from sim.exchange.connection import Connection, Tasks, texts
 from sim.exchange.core import Exchange
 from sim.exchange.mishaps import PageError
@@ -63,6 +63,9 @@ class WsApi:
     ) -> None:
         """Answer one connection until it ends."""
         connection.kind = "ws-api"
+        if self._product.tells_shutdown:
+            clock = self._exchange.clock
+            connection.notice = lambda: b'{"event":' + shutdown_event(clock.server_ms()) + b"}"
         address = request.remote or "?"
         # Counted, and not refused: requests on the connection are.
         with contextlib.suppress(RefusedError):

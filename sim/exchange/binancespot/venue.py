@@ -98,6 +98,7 @@ class SpotLimits(LimitsSection, frozen=True):
     stream_messages_1s: Annotated[int, msgspec.Meta(ge=0)] = 5
     ping_s: Annotated[float, msgspec.Meta(gt=0)] = 20.0
     pong_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    notice_s: Annotated[float, msgspec.Meta(ge=0)] = 10.0
     modifies_max: Annotated[int, msgspec.Meta(ge=0)] = 10
 
 
@@ -148,6 +149,7 @@ class BinanceSpot(Binance):
     has_routes: ClassVar[bool] = False
     must_encode: ClassVar[bool] = True
     fine_times: ClassVar[bool] = True
+    tells_shutdown: ClassVar[bool] = True
     page_window: ClassVar[tuple[int, int, str]] = (
         DAY_MS,
         -1127,
