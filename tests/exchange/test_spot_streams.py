@@ -213,7 +213,8 @@ async def test_a_logon_lets_orders_and_events_go_without_signatures_until_the_lo
         payload = f"apiKey={KEY}&timestamp={now_ms}".encode()
         signature = base64.b64encode(eddsa.new(key, "rfc8032").sign(payload)).decode()
         logon: dict[str, Any] = {"apiKey": KEY, "timestamp": now_ms, "signature": signature}
-        assert (await api.ask(id=2, method="session.logon", params=logon))["result"]["apiKey"] == KEY
+        logged_on = (await api.ask(id=2, method="session.logon", params=logon))["result"]
+        assert (logged_on["apiKey"], logged_on["userDataStream"]) == (KEY, False)
         assert (await api.ask(id=3, method="userDataStream.subscribe"))["result"] == {"subscriptionId": 0}
         assert (await api.ask(id=4, method="session.status"))["result"]["userDataStream"] is True
         order = client.order(newClientOrderId="a1", timestamp=now_ms)

@@ -1,7 +1,8 @@
 """The WebSocket API: requests with an id, on one connection, answered when they are done."""
 
 import contextlib
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
 from urllib.parse import parse_qs
 
 import msgspec
@@ -50,6 +51,9 @@ class WsApi:
         tasks: Does what is asked.
     """
 
+    facts: ClassVar[Mapping[str, Any]] = {}
+    """What a product says besides of a session that has only begun."""
+
     def __init__(self, exchange: Exchange, tasks: Tasks) -> None:
         self._exchange = exchange
         self._tasks = tasks
@@ -73,6 +77,7 @@ class WsApi:
         query = parse_qs(request.rel_url.raw_query_string)
         shows_limits = query.get("returnRateLimits", ["true"])[0] != "false"
         session = Session(connection, address, shows_limits, self._exchange.clock.server_ms())
+        session.facts |= self.facts
         session.fine = self._product.fine_times and query.get("timeUnit", [""])[0] == "MICROSECOND"
         await texts(socket, connection, lambda text: self.on_text(session, text))
 

@@ -61,6 +61,11 @@ class SpotServer(BinanceServer, frozen=True):
 
     unrouted: Literal["public", "all", "closed"] = "all"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.routed, self.unfit) != ("class", "refused"):
+            raise ValueError("`routed` and `unfit` are settings of futures: leave them out")
+
 
 class SpotSymbol(SymbolSection, frozen=True):
     """One of `[[symbols]]`; what orders may be worth at most stands in `max_notional`, 0 is no limit."""

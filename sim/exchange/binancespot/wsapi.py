@@ -1,8 +1,8 @@
 """User data by subscription on a connection of the WebSocket API: by its logon, or signed, of several accounts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -45,6 +45,8 @@ def user_key(account: Account) -> str:
 
 class SpotWsApi(WsApi):
     """See `WsApi`."""
+
+    facts: ClassVar[Mapping[str, Any]] = {"userDataStream": False}
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
