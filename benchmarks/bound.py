@@ -11,12 +11,12 @@ import numpy as np
 from benchmarks.market import Market
 from benchmarks.sides import OURS, open_side
 from hftd.clock import monotonic_ns
-from hftd.jit import entry, inline
-from hftd.native import copy_bytes, load_f64, load_i64, store_f64, store_i64
+from hftd.compiled.jit import entry, inline
+from hftd.compiled.native import copy_bytes, load_f64, load_i64, store_f64, store_i64
 from hftd.types import INVALID_MAX
 from sim.engine.layout import SEG_ASKS, SEG_BIDS, segment_dtype
-from sim.engine.prepare import stream_at
 from sim.engine.run import STREAM, refill
+from sim.feed.prepare import stream_at
 
 _SEGMENT = segment_dtype.itemsize
 _TS = 0

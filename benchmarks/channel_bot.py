@@ -28,9 +28,9 @@ from hftd.channel.ring import (
 )
 from hftd.channel.wait import bell_ring, bell_seen, bell_wait
 from hftd.clock import steady_ns
-from hftd.jit import entry
-from hftd.native import copy_bytes, load_acquire, load_i64, pause, store_i64, store_release
-from hftd.row_access import local_ts_of, px_of
+from hftd.compiled.jit import entry
+from hftd.compiled.native import copy_bytes, load_acquire, load_i64, pause, store_i64, store_release
+from hftd.compiled.row_access import local_ts_of, px_of
 from hftd.rows import ROW_BYTES
 
 WAIT_NS = 10_000_000_000

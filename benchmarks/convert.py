@@ -20,7 +20,7 @@ from benchmarks.convert_cases import Case, cases, data
 from benchmarks.processes import ROOT, environment
 from benchmarks.table import Row, conditions, machine, ratios, shown, spread, text_table
 from hftd.clock import monotonic_ns
-from hftd.jit import on_compiled
+from hftd.compiled.jit import on_compiled
 from sim.archive import check_events, read_events
 from sim.convert import convert
 

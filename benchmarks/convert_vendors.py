@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.convert import OURS, REFERENCE, seconds_of
 from benchmarks.table import Row, conditions, machine, ratios, shown, spread, text_table
-from hftd.jit import on_compiled
+from hftd.compiled.jit import on_compiled
 from sim.archive import read_events
 from sim.convert import convert
 

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
-from hftd.channel import status
+from hftd.control import status
 
 WARNINGS_MAX: Final = 200
 """So many are kept at a time; the others are counted in one of their own."""

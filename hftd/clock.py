@@ -7,7 +7,7 @@ Everything else is given the time. Which clock is for what (`tests/test_laws.py`
 - **since boot** (`boot_ns`; compiled `lasting_ns`): the same where time in which the machine slept counts: a bot's
   waits, and how long a request has waited.
 - **running** (`running_ns`): what is due, limited or remembered in order management, and what is compared with the
-  exchange's time, after the measured offset is added to it (`daemon.connector.offset`).
+  exchange's time, after the measured offset is added to it (`daemon.connector.watch.offset`).
 - **stamps** (`stamp_ns`; compiled `hftd.bot.local_time`): when something was seen or sent (`local_ts`, a strategy's
   `current_timestamp`): the system's time, except that it never goes back.
 - **wall** (`wall_ns`; compiled `system_ns`): what people or files are told, and to see whether the clock was set. Never

@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd import arguments, failures, session
-from hftd.arena import Arena
+from hftd import failures
+from hftd.compiled.arena import Arena
 from hftd.errors import DataError, OrderError
-from hftd.hbt_numba import python_class
-from hftd.hbt_types import recorder_type
-from hftd.layout import recorder_dtype
+from hftd.hbt import arguments, session
+from hftd.hbt.layout import recorder_dtype
+from hftd.hbt.types import recorder_type
+from hftd.hbt.typing import python_class
+from hftd.hbt.views import view
 from hftd.types import record_dtype
-from hftd.views import view
 
 MAX_ROWS = 1 << 36
 """More have no place among a process's addresses."""

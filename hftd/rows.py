@@ -10,7 +10,7 @@
     56  fval      f8   the kind's own; converters keep the bits of a trade's id in it
 
 This module has values only and imports neither numpy nor numba: the command line starts without them. What reads and
-writes rows in compiled code is :mod:`hftd.row_access`; `event_dtype` of :mod:`hftd.types` is made from `FIELDS`.
+writes rows in compiled code is :mod:`hftd.compiled.row_access`; `event_dtype` of :mod:`hftd.types` is made from `FIELDS`.
 """
 
 from typing import Final, TypeAlias

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hftd.recorder import Recorder
     from sim.asset import BacktestAsset
     from sim.backtest import Backtest, HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
-    from sim.engine.columns import Prepared
+    from sim.feed.columns import Prepared
     from sim.fuse import FuseMarketDepth
     from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
 else:
@@ -30,7 +30,7 @@ else:
             "CustomQueue": "sim.models",
             "FuseMarketDepth": "sim.fuse",
             "HashMapMarketDepthBacktest": "sim.backtest",
-            "Prepared": "sim.engine.columns",
+            "Prepared": "sim.feed.columns",
             "ROIVectorMarketDepthBacktest": "sim.backtest",
             "Recorder": "hftd.recorder",
             "DiffOrderBookSnapshot": "sim.data.utils.difforderbooksnapshot",

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.errors import DataError, OrderError
-from hftd.local import AssetSpec, Contract
+from hftd.hbt.local import AssetSpec, Contract
 from hftd.types import event_dtype, latency_dtype
 from sim import given
 from sim.config import MAX_LATENCY_NS
-from sim.engine.columns import Prepared
 from sim.engine.layout import (
     ASSET_INVERSE,
     ASSET_LINEAR,
@@ -38,6 +37,7 @@ from sim.engine.layout import (
     QUEUE_POWER3,
     QUEUE_RISK_ADVERSE,
 )
+from sim.feed.columns import Prepared
 from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
 
 Source = str | Path | NDArray[Any]
@@ -349,7 +349,7 @@ class BacktestAsset:
     def l3_fifo_queue_model(self) -> Self:
         """The feed is the market's single orders (kinds 10 to 13), and own orders stand among them by arrival.
 
-        Rows of levels (kinds 1 and 4) change nothing then. The rules: :mod:`hftd.market_orders` for the book,
+        Rows of levels (kinds 1 and 4) change nothing then. The rules: :mod:`hftd.book.market_orders` for the book,
         :mod:`sim.engine.orders` for fills, whole and partial.
         """
         return self._queue(QUEUE_L3_FIFO)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from hftd import failures
 from hftd.errors import OrderError, UsageError
-from hftd.hbt import Hbt
-from hftd.layout import asset_dtype, book_dtype, offset_of
-from hftd.local import AssetSpec, fill_book, fill_market_orders
+from hftd.hbt.hbt import Hbt
+from hftd.hbt.layout import asset_dtype, book_dtype, offset_of
+from hftd.hbt.local import AssetSpec, fill_book, fill_market_orders
 from hftd.types import INVALID_MAX
 from sim.asset import AssetModel, BacktestAsset
 from sim.engine import run
@@ -93,7 +93,7 @@ class Backtest(Hbt):
         self._lives.open_lanes(0, 0)
 
     def life(self) -> NDArray[Any]:
-        """What happened to the orders so far, shape (n,), `hftd.life.life_dtype`, by time.
+        """What happened to the orders so far, shape (n,), `hftd.hbt.life.life_dtype`, by time.
 
         Raises:
             UsageError: It is not recorded.

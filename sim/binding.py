@@ -6,9 +6,9 @@ class, and an annotation of a jitclass's field: `depth: HashMapMarketDepth`, or 
 
 from numba.extending import as_numba_type
 
-from hftd.hbt_types import hbt_type
+from hftd.hbt.types import hbt_type
+from hftd.hbt.views import Depth, Orders, Values
 from hftd.types import BUY_EVENT, DEPTH_EVENT, SELL_EVENT, event_dtype, state_values_dtype
-from hftd.views import Depth, Orders, Values
 from sim.backtest import Backtest
 from sim.fuse import FuseMarketDepth
 from sim.order import Order, Order_, order_dtype

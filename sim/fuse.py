@@ -1,7 +1,7 @@
 """Best bids and offers (kind 5) fused with conflated depth into the most granular depth rows.
 
 `FuseMarketDepth` is HftBacktest's tool for one stream of rows, as a converter has them; `fuse` takes whole archives,
-and is what `BacktestAsset.fuse_bbo` does with what it loads. The rules stand in :mod:`hftd.fuse`.
+and is what `BacktestAsset.fuse_bbo` does with what it loads. The rules stand in :mod:`hftd.book.fuse`.
 """
 
 from typing import Any
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hftd.book.fuse import fuse_archive, fuse_events
+from hftd.book.fused_books import ROOM_ROWS, FusedBooks, as_event_rows
 from hftd.errors import UsageError
-from hftd.fuse import fuse_archive, fuse_events
-from hftd.fused_books import ROOM_ROWS, FusedBooks, as_event_rows
 from hftd.rows import BEST_ASK, BEST_BID
 from hftd.types import BUY_EVENT, DEPTH_BBO_EVENT, EXCH_EVENT, KIND_MASK, LOCAL_EVENT, SELL_EVENT, event_dtype
 

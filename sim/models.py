@@ -8,7 +8,7 @@ exec_price_tick, maker, and user0 to user3 for the model's own use), `request` a
 rows_seen, best_bid_tick, best_ask_tick, tick_size, lot_size).
 
 The functions are compiled for these arguments once, kept compiled, and called through their address; they run at the
-engine's speed. One that raises ends the run with an error (:mod:`sim.engine.guard`).
+engine's speed. One that raises ends the run with an error (:mod:`sim.model.guard`).
 """
 
 import copy
@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hftd.compiled.jit import cache_dir, from_cache, source_hash
 from hftd.errors import StrategyError
-from hftd.jit import cache_dir, from_cache, source_hash
 
 Function = Callable[..., Any]
 State = NDArray[Any] | None
@@ -183,9 +183,9 @@ def compile_model(model: Any) -> Compiled:
     """
     import numba
 
-    from hftd.layout import request_dtype
-    from sim.engine.guard import guarded
+    from hftd.hbt.layout import request_dtype
     from sim.engine.layout import market_dtype, own_order_dtype
+    from sim.model.guard import guarded
 
     kind = type(model).__name__
     row = _state_row(model.state, kind)

@@ -19,8 +19,8 @@ from hftd.constants import (
     REJECTED,
     SELL,
 )
-from hftd.layout import order_dtype
-from hftd.views import Order
+from hftd.hbt.layout import order_dtype
+from hftd.hbt.views import Order
 
 UNSUPPORTED: Final = 255
 Order_ = Order

@@ -11,7 +11,7 @@ from hftd.bot.result import BotResult
 from hftd.bot.runner import run_strategy
 from hftd.bot.strategy import load_strategy
 from hftd.errors import OrderError, UsageError
-from hftd.local import AssetSpec
+from hftd.hbt.local import AssetSpec
 from sim import models as own_models
 from sim.archive import find_files
 from sim.archive.files import find_snapshot
@@ -241,7 +241,7 @@ def backtest(
     if bot.hooks.alert:
         # Orders and errors are a matter of channels: their hooks are called in a replay and live.
         from hftd.bot.hooks import Hooks, load_hooks
-        from hftd.bot.minder import Minder
+        from hftd.bot.supervisor import Minder
 
         hooks = Hooks(alert=load_hooks(bot.hooks, bot_base).alert)
         minder = Minder(hbt, hooks, [(one.symbol, one.tick_size) for one in bot.instruments])

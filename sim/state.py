@@ -1,7 +1,7 @@
 """An asset's account, by the names that scripts written for HftBacktest look for."""
 
+from hftd.hbt.views import StateValues
 from hftd.types import state_values_dtype
-from hftd.views import StateValues
 
 StateValues_ = StateValues
 

@@ -9,11 +9,11 @@ import multiprocessing
 import pkgutil
 import sys
 
-from hftd import jit
+from hftd.compiled import jit
 from tests.sim.convert.conftest import OTHERS
 
 PACKAGES = "hftd", "sim", "daemon"
-ENGINES = "sim.engine.", "sim.replay.", "sim.exchange.", "hftd.fuse"
+ENGINES = "sim.engine.", "sim.replay.", "sim.exchange.", "hftd.book.fuse"
 
 
 def compile_all(is_engines: bool, is_others: bool) -> None:

@@ -100,7 +100,7 @@ def _server() -> socket.socket:
 
 def _load() -> None:
     """Import what the processes of hftd import, and load their compiled code."""
-    from hftd import jit
+    from hftd.compiled import jit
 
     for one in {**jit.kernels, **jit.entries}.values():
         if not one.function.__module__.startswith("sim.convert"):
@@ -141,7 +141,7 @@ def _serve(wire: socket.socket) -> dict[str, Any]:
 
 def _become(request: dict[str, Any]) -> str:
     """Take over what a new process is given; the module to run."""
-    from hftd.jit import cache_dir
+    from hftd.compiled.jit import cache_dir
 
     module, *arguments = request["arguments"]
     os.environ.clear()

@@ -94,15 +94,15 @@ CLOCK_USERS = {
     # What may be set: only to tell it, to compare it with the others, or with the times of files.
     "system_ns": ("hftd/bot/local_time.py",),
     "wall_ns": (
-        "daemon/cli/connector.py",
-        "daemon/connector/bots.py",
-        "daemon/connector/clock_watch.py",
+        "daemon/cli/commands/connector.py",
+        "daemon/connector/bots/bots.py",
+        "daemon/connector/watch/clock_watch.py",
         "daemon/session/session.py",
-        "sim/exchange/server.py",
-        "sim/prepared/known.py",
+        "sim/exchange/servers/server.py",
+        "sim/feed/known.py",
     ),
     # Blocks its thread: nowhere in what has an event loop.
-    "sleep": ("hftd/bot/", "hftd/channel/control.py", "daemon/cli/", "sim/prepared/"),
+    "sleep": ("hftd/bot/", "hftd/control/protocol.py", "daemon/cli/", "sim/feed/"),
 }
 """By name, the folders and files that may use a clock of `hftd.clock`, whose table says what each is for."""
 

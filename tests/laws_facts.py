@@ -4,7 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from hftd import row_access, rows
+from hftd import rows
+from hftd.compiled import row_access
 
 ROWS_HOME = {"hftd/rows.py"}
 """Where the facts of a row stand."""

@@ -66,7 +66,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        return importlib.import_module(f"daemon.cli.{cmd_name}").command
+        return importlib.import_module(f"daemon.cli.commands.{cmd_name}").command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

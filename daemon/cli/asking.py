@@ -4,10 +4,11 @@ from typing import Final
 
 import msgspec
 
-from hftd.channel import status, wire
-from hftd.channel.asking import ask
-from hftd.channel.control import running_channels
+from hftd.channel import wire
 from hftd.clock import monotonic_ns
+from hftd.control import status
+from hftd.control.asking import ask
+from hftd.control.protocol import running_channels
 from hftd.errors import ChannelError, HftdError
 
 ANSWER_SECONDS: Final = 3.0

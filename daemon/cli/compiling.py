@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-from hftd import jit
 from hftd.clock import monotonic_ns
+from hftd.compiled import jit
 
 _LINE_EVERY_NS = 3_000_000_000
 _CLEAR = "\r\x1b[2K"

@@ -9,7 +9,7 @@ from typing import Any, Self, TextIO
 
 import msgspec
 
-from daemon.cli import text
+from daemon.cli.show import text
 from hftd.clock import monotonic_ns
 from hftd.progress import Silent
 

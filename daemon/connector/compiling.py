@@ -2,11 +2,12 @@
 
 from types import ModuleType
 
-from daemon.connector import books, links, rows
-from hftd.book import write_levels
+from daemon.connector.bots import links
+from daemon.connector.market import books, rows
+from hftd.book.book import write_levels
+from hftd.book.fuse import fuse_events
 from hftd.channel import endpoint, publisher
-from hftd.fuse import fuse_events
-from hftd.jit import Entry, Kernel
+from hftd.compiled.jit import Entry, Kernel
 
 _MODULES: tuple[ModuleType, ...] = (books, endpoint, links, publisher, rows)
 

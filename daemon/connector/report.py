@@ -11,14 +11,14 @@ from daemon import log_writer
 from daemon.orders.manager import OrderManager
 from daemon.orders.messages import STEPS_CHANGED
 from daemon.warnings import Recent, Warn
-from hftd.channel import status
 from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS, MARKET_TAIL
 from hftd.clock import boot_ns, monotonic_ns, running_ns
+from hftd.control import status
 from hftd.types import INVALID_MAX, INVALID_MIN
 from hftd.version import __version__
 
 if TYPE_CHECKING:
-    from daemon.connector.books import FollowedMarket
+    from daemon.connector.market.books import FollowedMarket
     from daemon.connector.service import Connector
 
 DOWN_S: Final = 5.0

@@ -26,20 +26,20 @@ import uvloop
 from numpy.typing import NDArray
 
 from daemon.connector import report
-from daemon.connector.bots import Bots
-from daemon.connector.clock_watch import ClockWatch, read_clocks
+from daemon.connector.bots.bots import Bots
 from daemon.connector.compiling import compile_all
 from daemon.connector.config import ConnectorConfig, Credentials
-from daemon.connector.health import Health
 from daemon.connector.identities import Presence
-from daemon.connector.loop_lag import LoopLag
-from daemon.connector.merging import merge
-from daemon.connector.mishaps import Mishaps
+from daemon.connector.market.merging import merge
 from daemon.connector.reasons import why_not
 from daemon.connector.reconciling import Reconciler
-from daemon.connector.rehearsal import Rehearsal
 from daemon.connector.supervise import Backoff
 from daemon.connector.venue import Session, Venue
+from daemon.connector.warm_up import Rehearsal
+from daemon.connector.watch.clock_watch import ClockWatch, read_clocks
+from daemon.connector.watch.health import Health
+from daemon.connector.watch.loop_lag import LoopLag
+from daemon.connector.watch.mishaps import Mishaps
 from daemon.orders.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import BotLimits
@@ -47,11 +47,11 @@ from daemon.orders.manager import OrderManager
 from daemon.orders.messages import Holding, Instrument, Outcome, Report
 from daemon.warnings import LOOK_EVERY_S, Warnings
 from hftd.channel import wire
-from hftd.channel.asking import Reply
-from hftd.channel.control import runtime_dir
-from hftd.channel.server import ChannelServer
 from hftd.cleanup import run_all
 from hftd.clock import monotonic_ns, running_ns
+from hftd.control.asking import Reply
+from hftd.control.protocol import runtime_dir
+from hftd.control.server import ChannelServer
 from hftd.errors import ConfigError, HftdError, RefusedError, UsageError
 
 TICK_MAX_S: Final = 0.1
@@ -439,7 +439,7 @@ class Connector:
         return self.orders.is_ours(client_id)
 
     def is_healthy(self) -> bool:
-        """Whether it does its work: see `daemon.connector.health`."""
+        """Whether it does its work: see `daemon.connector.watch.health`."""
         return not self.health.trouble
 
     def on_connection(self, is_up: bool) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.orders.messages import Command, Execution, Holding, Instrument, Outcome, Report
 from daemon.warnings import Warn
-from hftd.channel.status import Connection, Used
+from hftd.control.status import Connection, Used
 from hftd.errors import ConfigError, HftdError
 
 

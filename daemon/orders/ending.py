@@ -25,7 +25,7 @@ from daemon.orders.refusals import Refusals
 from daemon.orders.requests import Requests
 from daemon.orders.snapshot import Counters, is_stuck, whose
 from daemon.orders.store import Store, is_placeholder
-from hftd.channel import status, wire
+from hftd.channel import wire
 from hftd.constants import (
     BUY,
     IOC,
@@ -37,6 +37,7 @@ from hftd.constants import (
     REJECTED,
     SELL,
 )
+from hftd.control import status
 
 ORPHAN_NS: Final = 10_000_000_000
 FLATTEN_PAUSE_NS: Final = 1_000_000_000

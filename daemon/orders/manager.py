@@ -45,8 +45,9 @@ from daemon.orders.store import REMEMBER_NS, Store
 from daemon.orders.strays import Strays
 from daemon.orders.telling import Sent, Teller, Update
 from daemon.warnings import Warn
-from hftd.channel import status, wire
+from hftd.channel import wire
 from hftd.constants import REASON_NEVER_SENT, REASON_NOT_TRADING
+from hftd.control import status
 from hftd.errors import RefusedError
 
 __all__ = ["OrderManager", "Update"]

@@ -11,7 +11,6 @@ import structlog
 
 from daemon.orders.messages import Outcome
 from daemon.warnings import Warn
-from hftd.channel import status
 from hftd.constants import (
     REASON_DISCONNECTED,
     REASON_DUPLICATE,
@@ -24,6 +23,7 @@ from hftd.constants import (
     REASON_UNKNOWN_ORDER,
     reason_name,
 )
+from hftd.control import status
 
 KINDS_MAX: Final = 500
 LOGGED_A_MINUTE: Final = 60

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from daemon.warnings import Warn
-from hftd.channel import status
 from hftd.constants import BUY, NONE, PARTIALLY_FILLED
+from hftd.control import status
 
 if TYPE_CHECKING:
     from daemon.orders.account import Ledger

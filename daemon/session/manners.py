@@ -15,7 +15,7 @@ from hftd.clock import monotonic_ns
 
 RECEIVED: Final = "received"
 """`Outcome.kind` of an answer that says that a command has arrived, and nothing of what became of it. It goes from an
-exchange's facts to `daemon.session.acknowledged`, and no further."""
+exchange's facts to `daemon.session.trading.acknowledged`, and no further."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True):

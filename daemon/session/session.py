@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from daemon.connector.limiter import Limiter
-from daemon.connector.offset import ClockOffset
 from daemon.connector.supervise import Backoff, Supervision, first_to_end
 from daemon.connector.venue import Listener
+from daemon.connector.watch.offset import ClockOffset
 from daemon.orders.messages import (
     REFUSED,
     STEPS_CHANGED,
@@ -22,14 +22,14 @@ from daemon.orders.messages import (
 from daemon.session.catalog import Catalog
 from daemon.session.errors import EXPECTED
 from daemon.session.facts import Handlers, OrderFacts
-from daemon.session.market import MarketSession
-from daemon.session.questions import Questions
+from daemon.session.market.stream import MarketSession
 from daemon.session.rest import Rest
-from daemon.session.trading import CLOCK_AGAIN_S, Trading
+from daemon.session.trading.account import CLOCK_AGAIN_S, Trading
+from daemon.session.trading.questions import Questions
 from daemon.warnings import Warn
-from hftd.channel.status import Connection, Used
 from hftd.clock import running_ns, wall_ns
 from hftd.constants import REASON_DISCONNECTED
+from hftd.control.status import Connection, Used
 
 CLOCK_EVERY_S: Final = 60.0
 """How often the exchange's time is asked for without credentials."""

@@ -2,6 +2,7 @@
 
 # pyright: basic
 
+from hftd.bot.hook_queue import leave_note
 from hftd.bot.layout import (
     ASSET_BYTES,
     LINK_BROKEN,
@@ -14,7 +15,6 @@ from hftd.bot.layout import (
     session_at,
 )
 from hftd.bot.local_time import local_now
-from hftd.bot.notes import leave_note
 from hftd.bot.returning import mark, spliced
 from hftd.channel.layout import (
     BOT_LAPPED,
@@ -44,10 +44,11 @@ from hftd.channel.messages import (
 from hftd.channel.queue import queue_claim, queue_commit, queue_peek, queue_release
 from hftd.channel.ring import market_copy, market_next
 from hftd.channel.wait import doorbell_ring
+from hftd.compiled.jit import inline
+from hftd.compiled.native import copy_bytes, load_i64, stack_bytes, store_i64, store_release
 from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
-from hftd.feed import BOOK, apply_book_row, apply_rows
-from hftd.jit import inline
-from hftd.layout import (
+from hftd.hbt.feed import BOOK, apply_book_row, apply_rows
+from hftd.hbt.layout import (
     ARRIVED_FEED,
     ARRIVED_RESPONSE,
     BY_BOT,
@@ -56,8 +57,7 @@ from hftd.layout import (
     offset_of,
     update_dtype,
 )
-from hftd.native import copy_bytes, load_i64, stack_bytes, store_i64, store_release
-from hftd.orders import apply_update, asset_at, update_at
+from hftd.hbt.orders import apply_update, asset_at, update_at
 from hftd.rows import ROW_BYTES
 from hftd.types import state_values_dtype
 

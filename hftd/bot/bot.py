@@ -7,13 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from hftd.bot import link as kernels
+from hftd.bot import backend as kernels
+from hftd.bot.channel import ATTACH_SECONDS, Leg, hello_of
 from hftd.bot.compiling import CompilingNote
 from hftd.bot.config import WATCHDOG_S
 from hftd.bot.layout import LINK_NONSENSE, SCRATCH_BYTES, channel_dtype, link_dtype
-from hftd.bot.leg import ATTACH_SECONDS, Leg, hello_of
 from hftd.channel import wire
-from hftd.channel.control import Attachment
 from hftd.channel.endpoint import ring_bell
 from hftd.channel.layout import (
     BOT_LAPPED,
@@ -27,9 +26,10 @@ from hftd.channel.layout import (
 )
 from hftd.channel.memory import BotPage
 from hftd.clock import boot_ns, monotonic_ns, sleep, stamp_ns
+from hftd.control.protocol import Attachment
 from hftd.errors import ChannelError, LeaseLostError, ProtocolError, UsageError
-from hftd.hbt import Hbt
-from hftd.local import AssetSpec, Contract, fill_market_orders
+from hftd.hbt.hbt import Hbt
+from hftd.hbt.local import AssetSpec, Contract, fill_market_orders
 
 _abandoned: "list[Bot]" = []
 """Bots whose strategies did not return: what they use is never freed."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hftd.bot.config import HooksSection
-from hftd.bot.notes import Alert, Note, Notes
+from hftd.bot.hook_queue import Alert, Note, Notes
 from hftd.channel import wire
 from hftd.clock import stamp_ns
 from hftd.constants import ALERT_FORCED_CLOSE, EXPIRED, REASON_NONE, REJECTED, reason_name

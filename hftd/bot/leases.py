@@ -3,7 +3,7 @@
 from hftd.bot import hooks
 from hftd.bot.bot import Bot
 from hftd.bot.hooks import ErrorNote, Hooks
-from hftd.bot.minder import Minder
+from hftd.bot.supervisor import Minder
 from hftd.channel.endpoint import ring_bell
 from hftd.channel.layout import BOT_LAPPED
 from hftd.clock import monotonic_ns

@@ -3,7 +3,7 @@
 # pyright: basic
 
 from hftd.clock import LOCAL_LAG, lasting_ns, system_ns
-from hftd.jit import inline
+from hftd.compiled.jit import inline
 
 
 @inline

@@ -80,7 +80,7 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
         orders: The requests that were sent, if they are recorded: shape (r,), `request_row_dtype`.
         warnings: What was odd, such as market data that was lost.
         lost: Why the bot lost a channel, empty if it did not.
-        life: What happened to each order, if a backtest recorded it: shape (q,), `hftd.life.life_dtype`; else None.
+        life: What happened to each order, if a backtest recorded it: shape (q,), `hftd.hbt.life.life_dtype`; else None.
         life_dropped: Rows of it that had no room.
     """
 

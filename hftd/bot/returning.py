@@ -11,10 +11,10 @@ from hftd.bot.layout import ASSET_BYTES, CHANNEL_BYTES, DOWN, STAGED, channel_at
 from hftd.channel.messages import FIELDS_MESSAGE_BYTES, write_inquire
 from hftd.channel.queue import queue_claim, queue_commit
 from hftd.channel.wait import doorbell_ring
-from hftd.jit import inline, kernel
-from hftd.layout import BY_BOT, BY_DAEMON, order_dtype
-from hftd.native import copy_bytes, load_acquire, load_i64, stack_bytes, store_i64, store_release
-from hftd.orders import ORDERS, asset_at, find_order, is_inactive, order_at, orders_at
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.native import copy_bytes, load_acquire, load_i64, stack_bytes, store_i64, store_release
+from hftd.hbt.layout import BY_BOT, BY_DAEMON, order_dtype
+from hftd.hbt.orders import ORDERS, asset_at, find_order, is_inactive, order_at, orders_at
 from hftd.types import NONE
 
 _ORDER_BYTES = order_dtype.itemsize

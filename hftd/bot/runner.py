@@ -19,13 +19,13 @@ from hftd.bot.result import AssetResult, BotResult
 from hftd.bot.strategy import Strategy, load_strategy
 from hftd.clock import monotonic_ns, sleep
 from hftd.errors import HftdError, LeaseLostError, NoSuchChannelError, StrategyError
-from hftd.hbt import Hbt
-from hftd.local import Contract
+from hftd.hbt.hbt import Hbt
+from hftd.hbt.local import Contract
 from hftd.log import LazyLogger
 from hftd.recorder import Recorder
 
 if TYPE_CHECKING:
-    from hftd.bot.minder import Minder
+    from hftd.bot.supervisor import Minder
 
 _MAX_RECORDS = 1 << 22
 _LOOK_SECONDS = 0.05
@@ -246,7 +246,7 @@ def _await_channels(names: set[str], patience_s: float) -> None:
     Raises:
         NoSuchChannelError: One did not come.
     """
-    from hftd.channel.control import no_such_channel, socket_path, who_listens
+    from hftd.control.protocol import no_such_channel, socket_path, who_listens
 
     deadline_ns = monotonic_ns() + int(patience_s * 1e9)
     is_said = False

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hftd.compiled.jit import cache_dir, caching_in, rarely_collected, source_hash, uninterrupted
 from hftd.errors import StrategyError
-from hftd.jit import cache_dir, caching_in, rarely_collected, source_hash, uninterrupted
 
 _MAX_RECORDS = 1 << 22
 
@@ -79,8 +79,8 @@ class Strategy:
             StrategyError: It can't be compiled.
         """
         if self.is_compiled:
-            from hftd.hbt import Hbt
-            from hftd.local import AssetSpec
+            from hftd.hbt.hbt import Hbt
+            from hftd.hbt.local import AssetSpec
             from hftd.recorder import RecorderMemory
 
             # Of these only the types count.

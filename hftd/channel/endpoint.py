@@ -20,9 +20,9 @@ from hftd.channel.memory import Link, MarketRing
 from hftd.channel.queue import queue_claim, queue_commit, queue_peek, queue_release
 from hftd.channel.ring import market_copy, market_tail
 from hftd.channel.wait import bell_ring, doorbell_arm, doorbell_ring
+from hftd.compiled.jit import entry
+from hftd.compiled.native import copy_bytes, load_i64, store_i64
 from hftd.errors import ProtocolError
-from hftd.jit import entry
-from hftd.native import copy_bytes, load_i64, store_i64
 
 BYTES = types.Bytes(types.uint8, 1, "C")
 """Python's bytes, in the signature of an `entry`."""

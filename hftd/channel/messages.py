@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from hftd.channel import msgpack
 from hftd.channel.layout import MAX_ROWS
-from hftd.jit import inline
-from hftd.native import load_f64, load_i64, store_f64, store_i64
+from hftd.compiled import msgpack
+from hftd.compiled.jit import inline
+from hftd.compiled.native import load_f64, load_i64, store_f64, store_i64
 from hftd.rows import ROW_BYTES
 
 FEED: Final = 1

@@ -19,9 +19,9 @@ from hftd.channel.memory import BotPage, ClockPage, MarketRing
 from hftd.channel.messages import feed_length, write_feed_header
 from hftd.channel.ring import market_claim, market_commit, market_count_rows, message_limit, next_stamp
 from hftd.channel.wait import bell_ring
+from hftd.compiled.jit import entry, inline
+from hftd.compiled.native import copy_bytes, load_i64
 from hftd.errors import ProtocolError, UsageError
-from hftd.jit import entry, inline
-from hftd.native import copy_bytes, load_i64
 from hftd.rows import ROW_BYTES
 from hftd.types import event_dtype
 

@@ -23,8 +23,8 @@ from hftd.channel.layout import (
     NOTHING,
 )
 from hftd.channel.ring import frame_size, message_limit, write_filler, write_header
-from hftd.jit import inline
-from hftd.native import load_acquire, load_i64, load_u32, store_i64, store_release
+from hftd.compiled.jit import inline
+from hftd.compiled.native import load_acquire, load_i64, load_u32, store_i64, store_release
 
 queue_dtype = np.dtype(
     [

@@ -35,8 +35,8 @@ from hftd.channel.layout import (
     MESSAGE,
     NOTHING,
 )
-from hftd.jit import inline
-from hftd.native import (
+from hftd.compiled.jit import inline
+from hftd.compiled.native import (
     copy_bytes,
     fence_acquire,
     fence_release,

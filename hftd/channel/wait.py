@@ -30,8 +30,8 @@ from hftd.channel.layout import (
     BOT_WAKE,
 )
 from hftd.clock import steady_ns
-from hftd.jit import inline
-from hftd.native import (
+from hftd.compiled.jit import inline
+from hftd.compiled.native import (
     add_u32,
     fence,
     load_acquire,

@@ -279,7 +279,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, tag=37):
 
     Attributes:
         ok: False if it was done in part only; the body says what is missing.
-        body: JSON of the Struct in :mod:`hftd.channel.status` that belongs to the question. A body beyond
+        body: JSON of the Struct in :mod:`hftd.control.status` that belongs to the question. A body beyond
             `MAX_BODY_BYTES` travels as a sealed memfd beside the message, whose body is empty then.
     """
 

@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.native import load_i64, store_i64
+from hftd.compiled.row_access import ev_of, exch_ts_of, local_ts_of, px_of, qty_of
 from hftd.errors import CURE, DataError
-from hftd.jit import inline, kernel
-from hftd.native import load_i64, store_i64
-from hftd.row_access import ev_of, exch_ts_of, local_ts_of, px_of, qty_of
 from hftd.rows import QTY_MAX, ROW_BYTES, TICK_MAX, TS_MAX
 from hftd.types import (
     ADD_ORDER_EVENT,

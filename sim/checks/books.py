@@ -6,18 +6,22 @@ engine's does, and nothing would be seen of it afterwards.
 
 # pyright: basic
 
-from hftd.book import book_at, clear_asks, clear_bids, level_qty, set_ask, set_bid
-from hftd.jit import inline, kernel
-from hftd.layout import offset_of
-from hftd.market_orders import (
-    INDEX,
-    apply_order_row,
-    market_orders_at,
-    side_of,
+from hftd.book.book import book_at, clear_asks, clear_bids, level_qty, set_ask, set_bid
+from hftd.book.market_orders import INDEX, apply_order_row, market_orders_at, side_of
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.native import load_i64, record_at, round_away, store_i64
+from hftd.compiled.row_access import (
+    copy_row,
+    ev_of,
+    exch_ts_of,
+    is_sound,
+    local_ts_of,
+    order_id_of,
+    px_of,
+    qty_of,
 )
-from hftd.native import load_i64, record_at, round_away, store_i64
-from hftd.orders import index_find
-from hftd.row_access import copy_row, ev_of, exch_ts_of, is_sound, local_ts_of, order_id_of, px_of, qty_of
+from hftd.hbt.layout import offset_of
+from hftd.hbt.orders import index_find
 from hftd.rows import ROW_BYTES
 from hftd.types import (
     ADD_ORDER_EVENT,

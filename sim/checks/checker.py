@@ -6,11 +6,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd.arena import Arena
+from hftd.compiled.arena import Arena
 from hftd.errors import UsageError
-from hftd.layout import book_dtype, index_dtype
-from hftd.local import AssetSpec, fill_book, fill_market_orders
-from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
+from hftd.hbt.layout import book_dtype, index_dtype
+from hftd.hbt.local import AssetSpec, fill_book, fill_market_orders
+from hftd.hbt.orders import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.types import INVALID_MAX, INVALID_MIN
 from sim.checks import layout
 from sim.checks.books import end_books, follow_books
@@ -178,7 +178,7 @@ class Checker:
     def _forget_halves(self) -> None:
         halves, index = self.halves[0], self._index[0]
         if halves["used"]:
-            from hftd.views import view
+            from hftd.hbt.views import view
 
             view(int(index["entries"]), np.dtype(np.int64), 2 << int(index["bits"]))[:] = 0
             index["count"] = 0

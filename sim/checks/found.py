@@ -2,9 +2,9 @@
 
 # pyright: basic
 
-from hftd.jit import inline
-from hftd.native import copy_bytes, load_i64, record_at, store_f64, store_i64
-from hftd.row_access import copy_row
+from hftd.compiled.jit import inline
+from hftd.compiled.native import copy_bytes, load_i64, record_at, store_f64, store_i64
+from hftd.compiled.row_access import copy_row
 from sim.checks.layout import (
     BIN_BITS,
     BINS,

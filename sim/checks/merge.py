@@ -11,9 +11,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd.jit import inline, kernel
-from hftd.native import load_i64, store_i64
-from hftd.row_access import copy_row, ev_of, exch_ts_of, is_sound, is_time, local_ts_of, px_of, qty_of, set_ev
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.native import load_i64, store_i64
+from hftd.compiled.row_access import (
+    copy_row,
+    ev_of,
+    exch_ts_of,
+    is_sound,
+    is_time,
+    local_ts_of,
+    px_of,
+    qty_of,
+    set_ev,
+)
 from hftd.rows import ROW_BYTES
 from hftd.types import EXCH_EVENT, KIND_MASK, LOCAL_EVENT, event_dtype
 from sim.checks.rows import is_priced

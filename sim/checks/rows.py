@@ -2,9 +2,9 @@
 
 # pyright: basic
 
-from hftd.jit import inline, kernel
-from hftd.native import load_i64, record_at, stack_bytes, store_i64
-from hftd.row_access import ev_of, exch_ts_of, is_tick, is_time, local_ts_of, px_of, qty_of
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.native import load_i64, record_at, stack_bytes, store_i64
+from hftd.compiled.row_access import ev_of, exch_ts_of, is_tick, is_time, local_ts_of, px_of, qty_of
 from hftd.rows import QTY_MAX, ROW_BYTES
 from hftd.types import (
     ADD_ORDER_EVENT,

@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd import jit
 from hftd.clock import monotonic_ns
+from hftd.compiled import jit
 from hftd.errors import UsageError
 from hftd.types import DEPTH_CLEAR_EVENT, INVALID_MAX, INVALID_MIN
 from sim.archive.stream import EventReader
@@ -335,8 +335,8 @@ def _notes(checker: Checker, spans: list[FileRows]) -> list[str]:
 
 
 def _dropped_levels(checker: Checker) -> int:
-    from hftd.layout import book_dtype
-    from hftd.views import view
+    from hftd.hbt.layout import book_dtype
+    from hftd.hbt.views import view
 
     pair = view(int(checker.books["bids"][0]), book_dtype, 2)
     return int(pair["far_dropped"].sum())

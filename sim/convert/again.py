@@ -17,10 +17,10 @@ from typing import BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hftd.compiled.jit import kernel
+from hftd.compiled.native import load_i64, store_i64
+from hftd.compiled.row_access import ev_of
 from hftd.errors import DataError
-from hftd.jit import kernel
-from hftd.native import load_i64, store_i64
-from hftd.row_access import ev_of
 from hftd.rows import FVAL, ROW_BYTES
 from hftd.types import KIND_MASK, TRADE_EVENT
 from sim.archive.temps import open_spool

@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 
 from hftd.clock import monotonic_ns
+from hftd.compiled.jit import kernels
 from hftd.errors import DataError, UsageError
-from hftd.jit import kernels
 from hftd.types import TRADE_EVENT, event_dtype
 from sim.archive.write import LEVEL, ArchiveWriter
 from sim.convert import state as scanning

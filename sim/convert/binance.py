@@ -22,9 +22,9 @@ from typing import Final
 
 import numpy as np
 
-from hftd.jit import inline
-from hftd.native import load_i64, load_u8
-from hftd.row_access import ev_of, px_of, set_px
+from hftd.compiled.jit import inline
+from hftd.compiled.native import load_i64, load_u8
+from hftd.compiled.row_access import ev_of, px_of, set_px
 from hftd.rows import BEST_ASK, BEST_BID, FUNDING_RATE, INDEX_PRICE, MARK_PRICE, ROW_BYTES, TS_MAX
 from hftd.types import (
     BUY_EVENT,

@@ -18,10 +18,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from hftd.compiled.jit import inline
+from hftd.compiled.native import load_f64, load_i64, record_at, store_f64, store_i64
+from hftd.compiled.row_access import ev_of, move_row, px_of, qty_of
 from hftd.errors import DataError
-from hftd.jit import inline
-from hftd.native import load_f64, load_i64, record_at, store_f64, store_i64
-from hftd.row_access import ev_of, move_row, px_of, qty_of
 from hftd.rows import ROW_BYTES
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, KIND_MASK
 from sim.convert.message import add_row

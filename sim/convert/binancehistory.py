@@ -30,10 +30,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.json_numbers import integer
+from hftd.compiled.native import record_at
 from hftd.errors import DataError
-from hftd.jit import inline, kernel
-from hftd.json_numbers import integer
-from hftd.native import record_at
 from hftd.types import (
     BUY_EVENT,
     DEPTH_BBO_EVENT,

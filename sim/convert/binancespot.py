@@ -16,7 +16,7 @@ snapshots, as its messages are alike; record it as a combined stream.
 
 # pyright: basic
 
-from hftd.jit import kernel
+from hftd.compiled.jit import kernel
 from sim.convert.binance import KINDS, read_message
 from sim.convert.binancebook import own_at
 from sim.convert.scan import end_message, next_message, start_block

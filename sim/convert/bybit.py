@@ -28,9 +28,9 @@ numba compiles this; see :mod:`sim.convert.scan` and :mod:`sim.convert.message`.
 
 from typing import Any, Final
 
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.native import load_u8
 from hftd.errors import DataError
-from hftd.jit import inline, kernel
-from hftd.native import load_u8
 from hftd.rows import BEST_ASK, BEST_BID, FUNDING_RATE, INDEX_PRICE, MARK_PRICE
 from hftd.types import (
     BUY_EVENT,

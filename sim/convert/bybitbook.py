@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from hftd.jit import inline
-from hftd.json_numbers import integer
-from hftd.native import load_u8, record_at
-from hftd.row_access import move_row, qty_of
+from hftd.compiled.jit import inline
+from hftd.compiled.json_numbers import integer
+from hftd.compiled.native import load_u8, record_at
+from hftd.compiled.row_access import move_row, qty_of
 from hftd.rows import BEST_ASK, BEST_BID, ROW_BYTES
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
 from sim.convert.items import add_arrays, ms_of

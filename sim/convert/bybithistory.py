@@ -26,10 +26,10 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.json_numbers import integer
+from hftd.compiled.native import load_u8
 from hftd.errors import DataError
-from hftd.jit import inline, kernel
-from hftd.json_numbers import integer
-from hftd.native import load_u8
 from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
 from sim.convert import bybit
 from sim.convert.arrange import LOOK_SIZE, NEVER, Start

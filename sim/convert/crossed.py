@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from hftd.jit import inline, kernel
-from hftd.native import load_i64, record_at, store_i64
-from hftd.row_access import ev_of, exch_ts_of, local_ts_of, px_of, qty_of
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.native import load_i64, record_at, store_i64
+from hftd.compiled.row_access import ev_of, exch_ts_of, local_ts_of, px_of, qty_of
 from hftd.rows import ROW_BYTES
 from hftd.types import (
     BUY_EVENT,

@@ -26,10 +26,10 @@ from typing import Any, Final
 
 import msgspec
 
+from hftd.compiled.jit import inline
+from hftd.compiled.json_numbers import integer
+from hftd.compiled.native import load_u8, store_i64
 from hftd.errors import DataError
-from hftd.jit import inline
-from hftd.json_numbers import integer
-from hftd.native import load_u8, store_i64
 from hftd.rows import TS_MAX
 from sim.convert.arrange import NEVER, time_ns
 from sim.convert.message import hashed, text_key, text_of

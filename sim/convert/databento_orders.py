@@ -2,8 +2,8 @@
 
 # pyright: basic
 
-from hftd.jit import inline
-from hftd.native import load_i64, load_u8, load_u32, store_i64
+from hftd.compiled.jit import inline
+from hftd.compiled.native import load_i64, load_u8, load_u32, store_i64
 from hftd.rows import IVAL, ROW_BYTES
 from hftd.types import (
     ADD_ORDER_EVENT,

@@ -4,8 +4,8 @@
 
 from typing import Final
 
-from hftd.jit import inline, kernel
-from hftd.native import load_i64, load_u8, load_u32, stack_bytes, store_i64, store_u8
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.native import load_i64, load_u8, load_u32, stack_bytes, store_i64, store_u8
 from hftd.types import DEPTH_CLEAR_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, TRADE_EVENT
 from sim.convert.databento_orders import order_record
 from sim.convert.databento_rows import (

@@ -24,9 +24,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from hftd.jit import inline, kernel
-from hftd.json_levels import value_end
-from hftd.native import load_u8, record_at
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.json_levels import value_end
+from hftd.compiled.native import load_u8, record_at
 from hftd.rows import BEST_ASK, BEST_BID
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT, TRADE_EVENT
 from sim.convert.items import (

@@ -8,10 +8,10 @@ first.
 
 from typing import Final
 
-from hftd.jit import inline
-from hftd.json_levels import skip_blanks, write_levels
-from hftd.native import load_u8
-from hftd.row_access import qty_of
+from hftd.compiled.jit import inline
+from hftd.compiled.json_levels import skip_blanks, write_levels
+from hftd.compiled.native import load_u8
+from hftd.compiled.row_access import qty_of
 from hftd.rows import ROW_BYTES, TS_MAX
 from sim.convert.message import add_row, field, integer_of, number_of, read_fields
 

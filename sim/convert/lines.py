@@ -20,10 +20,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.json_numbers import integer
+from hftd.compiled.native import copy_bytes, load_i64, load_u8, store_i64
 from hftd.errors import DataError
-from hftd.jit import inline, kernel
-from hftd.json_numbers import integer
-from hftd.native import copy_bytes, load_i64, load_u8, store_i64
 from hftd.rows import TS_MAX
 from sim.archive.temps import open_spool
 from sim.convert.scan import find_byte

@@ -18,9 +18,9 @@ Known levels stand in memory from the worst to the best, so that changes at the 
 
 from typing import Final
 
-from hftd.jit import inline
-from hftd.json_numbers import decimal
-from hftd.native import load_i64, load_u32, move_bytes, stack_bytes, store_i64, store_u8
+from hftd.compiled.jit import inline
+from hftd.compiled.json_numbers import decimal
+from hftd.compiled.native import load_i64, load_u32, move_bytes, stack_bytes, store_i64, store_u8
 from hftd.rows import EXACT_MAX
 from hftd.types import BUY_EVENT, DEPTH_EVENT, SELL_EVENT
 from sim.convert.message import add_row

@@ -1,4 +1,4 @@
-"""The fields of a JSON message and its price levels, in code that numba compiles; see :mod:`hftd.json_levels`.
+"""The fields of a JSON message and its price levels, in code that numba compiles; see :mod:`hftd.compiled.json_levels`.
 
 Nothing is built: one pass over a message notes where each value of the outer object, and of the objects
 directly in it, begins and ends; a venue then takes the few that it needs. Text may be read up to one byte
@@ -9,11 +9,11 @@ behind its end.
 
 from typing import Final
 
-from hftd.jit import inline
-from hftd.json_levels import skip_blanks, string_end, value_end, write_levels
-from hftd.json_numbers import decimal, integer
-from hftd.native import high_bits, load_i64, load_u8, store_i64, wrapping_product
-from hftd.row_access import qty_of, write_row
+from hftd.compiled.jit import inline
+from hftd.compiled.json_levels import skip_blanks, string_end, value_end, write_levels
+from hftd.compiled.json_numbers import decimal, integer
+from hftd.compiled.native import high_bits, load_i64, load_u8, store_i64, wrapping_product
+from hftd.compiled.row_access import qty_of, write_row
 from hftd.rows import EXCH_TS, FVAL, PX, QTY, ROW_BYTES
 from sim.convert.state import FIELDS_MAX, name_key
 

@@ -34,8 +34,8 @@ numba compiles this; see :mod:`sim.convert.scan` and :mod:`sim.convert.message`.
 
 from typing import Any, Final
 
-from hftd.jit import inline, kernel
-from hftd.native import load_u8
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.native import load_u8
 from hftd.rows import BEST_ASK, BEST_BID, FUNDING_RATE, INDEX_PRICE, MARK_PRICE
 from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
 from sim.convert.items import first_item, is_array_end, is_item, ms_of, next_item, read_item

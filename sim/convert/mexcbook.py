@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from hftd.jit import inline
-from hftd.native import load_f64, load_i64, load_u8, record_at, store_f64, store_i64
-from hftd.row_access import ev_of, px_of, qty_of
+from hftd.compiled.jit import inline
+from hftd.compiled.native import load_f64, load_i64, load_u8, record_at, store_f64, store_i64
+from hftd.compiled.row_access import ev_of, px_of, qty_of
 from hftd.rows import ROW_BYTES
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
 from sim.convert.items import add_arrays, add_objects, first_item

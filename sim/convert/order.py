@@ -21,9 +21,9 @@ from typing import Final, Self
 
 import numpy as np
 
-from hftd.jit import inline, kernel
-from hftd.native import load_i64, load_u8, store_i64
-from hftd.row_access import copy_row, ev_of, exch_ts_of, local_ts_of, set_ev, set_local_ts
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.native import load_i64, load_u8, store_i64
+from hftd.compiled.row_access import copy_row, ev_of, exch_ts_of, local_ts_of, set_ev, set_local_ts
 from hftd.rows import EXCH_TS, FVAL, LOCAL_TS, ROW_BYTES
 from hftd.types import EXCH_EVENT, KIND_MASK, LOCAL_EVENT, TRADE_EVENT, event_dtype
 from sim.convert.spool import Spool

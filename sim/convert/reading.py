@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 
 from hftd.clock import monotonic_ns
+from hftd.compiled.jit import Kernel
 from hftd.errors import DataError
-from hftd.jit import Kernel
 from hftd.rows import ROW_BYTES
 from hftd.types import event_dtype
 from sim.convert import state as scanning

@@ -13,11 +13,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from hftd.jit import inline
-from hftd.json_levels import skip_blanks, value_end
-from hftd.json_numbers import integer
-from hftd.native import load_i64, load_u8, store_i64, store_u8
-from hftd.row_access import exch_ts_of, is_price, is_qty, is_time, local_ts_of, px_of, qty_of
+from hftd.compiled.jit import inline
+from hftd.compiled.json_levels import skip_blanks, value_end
+from hftd.compiled.json_numbers import integer
+from hftd.compiled.native import load_i64, load_u8, store_i64, store_u8
+from hftd.compiled.row_access import exch_ts_of, is_price, is_qty, is_time, local_ts_of, px_of, qty_of
 from hftd.rows import ROW_BYTES, TS_MAX
 from sim.convert.message import hashed, read_fields, text_of
 from sim.convert.state import (

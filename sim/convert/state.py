@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from hftd.native import record_at
+from hftd.compiled.native import record_at
 
 UPDATES_MAX: Final = 2048
 """So many ids of updates are remembered, to tell one that comes once more from one that is only late."""

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from hftd.jit import kernel
-from hftd.native import load_i64, store_i64
-from hftd.row_access import ev_of, exch_ts_of, local_ts_of, set_ev
+from hftd.compiled.jit import kernel
+from hftd.compiled.native import load_i64, store_i64
+from hftd.compiled.row_access import ev_of, exch_ts_of, local_ts_of, set_ev
 from hftd.rows import ROW_BYTES, TS_MAX
 from hftd.types import KIND_MASK
 

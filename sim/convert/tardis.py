@@ -31,9 +31,9 @@ numba compiles this; see :mod:`sim.convert.csv`.
 from pathlib import Path
 from typing import Any, Final
 
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.native import load_i64
 from hftd.errors import DataError
-from hftd.jit import inline, kernel
-from hftd.native import load_i64
 from hftd.types import (
     BUY_EVENT,
     DEPTH_BBO_EVENT,

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from hftd.jit import inline
-from hftd.native import load_f64, record_at, store_f64
-from hftd.row_access import px_of, qty_of, set_px
+from hftd.compiled.jit import inline
+from hftd.compiled.native import load_f64, record_at, store_f64
+from hftd.compiled.row_access import px_of, qty_of, set_px
 from hftd.rows import ROW_BYTES
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, DEPTH_EVENT, SELL_EVENT
 from sim.convert.message import add_row

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hftd.compiled.jit import kernel
+from hftd.compiled.native import load_i64
+from hftd.compiled.row_access import copy_row, ev_of, exch_ts_of, local_ts_of, set_ev
 from hftd.errors import CURE, DataError
-from hftd.jit import kernel
-from hftd.native import load_i64
-from hftd.row_access import copy_row, ev_of, exch_ts_of, local_ts_of, set_ev
 from hftd.rows import ROW_BYTES
 from hftd.types import EXCH_EVENT, LOCAL_EVENT, event_dtype
 from sim.asset import as_rows

@@ -2,11 +2,9 @@
 
 # pyright: basic
 
-from hftd.jit import inline
-from hftd.native import record_at
+from hftd.compiled.jit import inline
+from hftd.compiled.native import record_at
 from hftd.types import ERR_DATA
-from sim.engine.custom import custom_fee
-from sim.engine.latency import exchange_at, lane_at
 from sim.engine.layout import (
     ASSET_LINEAR,
     FEE_CUSTOM,
@@ -16,7 +14,9 @@ from sim.engine.layout import (
     lane_dtype,
     offset_of,
 )
-from sim.engine.queue import own_order_at
+from sim.model.custom import custom_fee
+from sim.model.latency import exchange_at, lane_at
+from sim.model.queue import own_order_at
 
 LANE_TO_EXCH = offset_of(lane_dtype, "to_exch")
 LANE_TO_LOCAL = offset_of(lane_dtype, "to_local")

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd import feed
-from hftd.arena import Arena
+from hftd.compiled.arena import Arena
 from hftd.errors import CURE, DataError, HftdError, StrategyError
-from hftd.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
-from hftd.local import fill_book, fill_market_orders
-from hftd.orders import FIRST_INDEX_BITS, INDEX_BYTES
+from hftd.hbt import feed
+from hftd.hbt.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
+from hftd.hbt.local import fill_book, fill_market_orders
+from hftd.hbt.orders import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.types import (
     DEPTH_EVENT,
     DEPTH_SNAPSHOT_EVENT,
@@ -26,9 +26,7 @@ from hftd.types import (
     KIND_MASK,
 )
 from sim.asset import AssetModel
-from sim.engine import orders, prepare, run
-from sim.engine.columns import Prepared, kinds_of, set_buffers
-from sim.engine.feeding import Feed, load_rows
+from sim.engine import orders, run
 from sim.engine.layout import (
     CHUNK_ROWS,
     LATENCY_CUSTOM,
@@ -44,8 +42,11 @@ from sim.engine.layout import (
     own_order_dtype,
     stream_dtype,
 )
+from sim.feed import prepare
+from sim.feed.columns import Prepared, kinds_of, set_buffers
+from sim.feed.feeding import Feed, load_rows
+from sim.feed.layout import BLOCK_ROWS
 from sim.models import Compiled, compile_model
-from sim.prepared.layout import BLOCK_ROWS
 
 _BOOK = offset_of(exchange_dtype, "book")
 _STREAM = offset_of(exchange_dtype, "stream")

@@ -2,8 +2,8 @@
 
 # pyright: basic
 
-from hftd.jit import inline
-from hftd.native import load_i64, record_at
+from hftd.compiled.jit import inline
+from hftd.compiled.native import load_i64, record_at
 from sim.engine.layout import MAX_ANSWERS, MAX_REQUESTS, NEVER, bus_dtype
 
 bus_at = record_at(bus_dtype)

@@ -10,9 +10,10 @@ fills what the queue and the opposite book give.
 
 # pyright: basic
 
-from hftd.book import ask_above, ask_qty, bid_below, bid_qty, book_at
-from hftd.jit import inline
-from hftd.life import (
+from hftd.book.book import ask_above, ask_qty, bid_below, bid_qty, book_at
+from hftd.compiled.jit import inline
+from hftd.compiled.native import copy_bytes, load_i64, round_away
+from hftd.hbt.life import (
     CAUSE_NEW_PLACE,
     CAUSE_TAKEN,
     LIFE_ACCEPTED,
@@ -24,8 +25,7 @@ from hftd.life import (
     LIFE_REQUEST_MODIFY,
     LIFE_REQUEST_NEW,
 )
-from hftd.native import copy_bytes, load_i64, round_away
-from hftd.orders import index_find
+from hftd.hbt.orders import index_find
 from hftd.rows import TS_MAX
 from hftd.types import (
     BUY,
@@ -54,8 +54,6 @@ from hftd.types import (
 )
 from sim.engine.account import LANE_INDEX, LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, bus_at, bus_pop, bus_push
-from sim.engine.custom import custom_admits, lots_of
-from sim.engine.latency import LANE_BYTES, after, entry_latency_ns, exchange_at, response_latency_ns
 from sim.engine.layout import (
     EXCHANGE_WHOLE_FILLS,
     MODIFY_TOTAL,
@@ -78,7 +76,9 @@ from sim.engine.own import (
     rest,
     take_record,
 )
-from sim.engine.queue import own_order_at
+from sim.model.custom import custom_admits, lots_of
+from sim.model.latency import LANE_BYTES, after, entry_latency_ns, exchange_at, response_latency_ns
+from sim.model.queue import own_order_at
 
 # --- Requests -------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from hftd.layout import book_dtype, index_dtype, offset_of, request_dtype, update_dtype  # noqa: F401
+from hftd.hbt.layout import book_dtype, index_dtype, offset_of, request_dtype, update_dtype  # noqa: F401
 from hftd.types import INVALID_MAX, INVALID_MIN, state_values_dtype
 
 MAX_REQUESTS = 1 << 16
@@ -113,7 +113,7 @@ own_order_dtype = np.dtype(
         ("exec_price_tick", "i8"),
         ("exec_qty", "f8"),
         ("maker", "i8"),
-        ("arrival", "i8"),  # its place among single orders, see `hftd.layout.market_order_dtype`
+        ("arrival", "i8"),  # its place among single orders, see `hftd.hbt.layout.market_order_dtype`
         # For a user's models.
         ("user0", "f8"),
         ("user1", "f8"),
@@ -213,7 +213,7 @@ lane_dtype = np.dtype(
 
 life_rows_dtype = np.dtype(
     [
-        ("rows", "i8"),  # of `hftd.life.life_dtype`, by address
+        ("rows", "i8"),  # of `hftd.hbt.life.life_dtype`, by address
         ("count", "i8"),
         ("cap", "i8"),
         ("dropped", "i8"),
@@ -250,7 +250,7 @@ MODEL_FUNCTIONS = ("enter", "trade", "depth", "reached", "fee", "entry", "respon
 """The functions of a user's models."""
 LATENCY_FAILED = INVALID_MIN
 QTY_FAILED = -math.inf
-"""What :mod:`sim.engine.guard` gives for the latency and the quantity of a function that failed."""
+"""What :mod:`sim.model.guard` gives for the latency and the quantity of a function that failed."""
 
 exchange_dtype = np.dtype(
     [

@@ -1,4 +1,4 @@
-"""The life of orders, noted as it happens (`hftd.life` says what the rows mean).
+"""The life of orders, noted as it happens (`hftd.hbt.life` says what the rows mean).
 
 An exchange's side that notes has a record of `noting_dtype`, and each of its lanes the rows of one bot. Where nothing
 is noted that is one look at a word that is 0, at each event of an own order; the rest stands behind addresses, so it
@@ -10,10 +10,13 @@ what was told last, whoever made it.
 
 # pyright: basic
 
-from hftd.book import ask_qty, bid_qty, book_at
-from hftd.jit import inline, kernel
-from hftd.layout import offset_of, request_dtype, update_dtype
-from hftd.life import (
+from hftd.book.book import ask_qty, bid_qty, book_at
+from hftd.book.market_orders import find_market_order, is_takers_fill, market_order_at, row_tick
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.native import call_code, load_i64, record_at, round_away
+from hftd.compiled.row_access import ev_of, order_id_of
+from hftd.hbt.layout import offset_of, request_dtype, update_dtype
+from hftd.hbt.life import (
     CAUSE_BOOK,
     CAUSE_CAP,
     CAUSE_DEPTH,
@@ -27,9 +30,6 @@ from hftd.life import (
     LIFE_REJECTED,
     life_dtype,
 )
-from hftd.market_orders import find_market_order, is_takers_fill, market_order_at, row_tick
-from hftd.native import call_code, load_i64, record_at, round_away
-from hftd.row_access import ev_of, order_id_of
 from hftd.types import (
     BUY,
     CANCEL_ORDER_EVENT,
@@ -44,7 +44,6 @@ from hftd.types import (
     REJECTED,
     REPLACED,
 )
-from sim.engine.custom import exchange_at
 from sim.engine.layout import (
     QUEUE_CUSTOM,
     QUEUE_RISK_ADVERSE,
@@ -53,7 +52,8 @@ from sim.engine.layout import (
     life_rows_dtype,
     noting_dtype,
 )
-from sim.engine.queue import own_order_at
+from sim.model.custom import exchange_at
+from sim.model.queue import own_order_at
 
 row_at = record_at(life_dtype)
 rows_at = record_at(life_rows_dtype)

@@ -6,15 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.errors import UsageError
-from hftd.life import (
-    LIFE_ANSWER,
-    LIFE_REQUEST_CANCEL,
-    LIFE_REQUEST_MODIFY,
-    LIFE_REQUEST_NEW,
-    life_dtype,
-)
+from hftd.hbt.life import LIFE_ANSWER, LIFE_REQUEST_CANCEL, LIFE_REQUEST_MODIFY, LIFE_REQUEST_NEW, life_dtype
+from hftd.hbt.views import view
 from hftd.types import INVALID_MIN
-from hftd.views import view
 from sim.engine import life
 from sim.engine.build import Engine
 from sim.engine.layout import life_rows_dtype, noting_dtype

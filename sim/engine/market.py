@@ -7,33 +7,16 @@ orders stand in registers, and leave for the general functions when a row touche
 
 # pyright: basic
 
-from hftd.book import (
-    ask_above,
-    bid_below,
-    book_at,
-    clear_asks,
-    clear_bids,
-    clear_book,
-    set_ask,
-    set_bid,
-)
-from hftd.jit import inline
-from hftd.layout import asset_dtype, offset_of
-from hftd.life import CAUSE_CROSSED
-from hftd.market_orders import market_orders_at
-from hftd.native import (
-    call_code,
-    load_f64,
-    load_i64,
-    prefetch_read,
-    prefetch_write,
-    store_f64,
-)
-from hftd.orders import asset_at
-from hftd.row_access import copy_row, local_ts_of, px_of, set_local_ts
+from hftd.book.book import ask_above, bid_below, book_at, clear_asks, clear_bids, clear_book, set_ask, set_bid
+from hftd.book.market_orders import market_orders_at
+from hftd.compiled.jit import inline
+from hftd.compiled.native import call_code, load_f64, load_i64, prefetch_read, prefetch_write, store_f64
+from hftd.compiled.row_access import copy_row, local_ts_of, px_of, set_local_ts
+from hftd.hbt.layout import asset_dtype, offset_of
+from hftd.hbt.life import CAUSE_CROSSED
+from hftd.hbt.orders import asset_at
 from hftd.rows import ROW_BYTES
 from hftd.types import INVALID_MAX, INVALID_MIN
-from sim.engine.latency import exchange_at
 from sim.engine.layout import (
     SEG_ASKS,
     SEG_BIDS,
@@ -58,6 +41,7 @@ from sim.engine.reach import (
     fill_sells_upto,
     sell_trade,
 )
+from sim.model.latency import exchange_at
 
 ASSET_BOOK = offset_of(asset_dtype, "book")
 _SEGMENT = segment_dtype.itemsize

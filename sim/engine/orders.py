@@ -5,7 +5,7 @@ its place needs no model: it moves forward as orders ahead of it are cancelled, 
 of a market order says whether the taker would have met the own order first. Own buys (sells are their mirror) fill:
 
 - when a market order is filled that stands behind them at their price, or at a worse price than theirs; a fill that
-  the feed tells of the taker's side (:func:`hftd.market_orders.is_takers_fill`) is none of these;
+  the feed tells of the taker's side (:func:`hftd.book.market_orders.is_takers_fill`) is none of these;
 - when a market sell order is added at their price or below, or moves there, or shows again there because the bids
   that crossed it are gone.
 
@@ -20,10 +20,8 @@ expire, for nobody knows their places any more.
 
 # pyright: basic
 
-from hftd.book import ask_qty, bid_qty, book_at
-from hftd.jit import inline, kernel
-from hftd.life import CAUSE_CROSSED, CAUSE_REACHED, CAUSE_TRADED_THROUGH, LIFE_EXPIRED
-from hftd.market_orders import (
+from hftd.book.book import ask_qty, bid_qty, book_at
+from hftd.book.market_orders import (
     find_market_order,
     is_takers_fill,
     market_order_at,
@@ -32,8 +30,10 @@ from hftd.market_orders import (
     row_tick,
     side_of,
 )
-from hftd.native import call_code, load_i64, round_away
-from hftd.row_access import ev_of, order_id_of, qty_of
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.native import call_code, load_i64, round_away
+from hftd.compiled.row_access import ev_of, order_id_of, qty_of
+from hftd.hbt.life import CAUSE_CROSSED, CAUSE_REACHED, CAUSE_TRADED_THROUGH, LIFE_EXPIRED
 from hftd.rows import ROW_BYTES
 from hftd.types import (
     BUY,
@@ -48,11 +48,11 @@ from hftd.types import (
     REASON_EXPIRED,
     SELL,
 )
-from sim.engine.latency import LANE_BYTES, exchange_at, lane_at
 from sim.engine.layout import EXCHANGE_WHOLE_FILLS
 from sim.engine.life import after_market_row, before_market_row, skip_market_rows
 from sim.engine.own import BOOK, fill_crossed, fill_reached, first_at_or_above, free, leave, respond
-from sim.engine.queue import own_order_at
+from sim.model.latency import LANE_BYTES, exchange_at, lane_at
+from sim.model.queue import own_order_at
 
 
 @inline

@@ -6,13 +6,13 @@ order.
 
 # pyright: basic
 
-from hftd.book import ask_qty, bid_qty
-from hftd.jit import inline
-from hftd.layout import MAX_ORDERS, request_dtype, update_dtype
-from hftd.life import CAUSE_FILL, CAUSE_NONE, LIFE_FILL, LIFE_REJECTED
-from hftd.market_orders import next_arrival
-from hftd.native import copy_bytes, load_i64, move_bytes, record_at, round_away, store_i64
-from hftd.orders import index_insert, index_remove
+from hftd.book.book import ask_qty, bid_qty
+from hftd.book.market_orders import next_arrival
+from hftd.compiled.jit import inline
+from hftd.compiled.native import copy_bytes, load_i64, move_bytes, record_at, round_away, store_i64
+from hftd.hbt.layout import MAX_ORDERS, request_dtype, update_dtype
+from hftd.hbt.life import CAUSE_FILL, CAUSE_NONE, LIFE_FILL, LIFE_REJECTED
+from hftd.hbt.orders import index_insert, index_remove
 from hftd.types import (
     BUY,
     ERR_RING_FULL,
@@ -25,8 +25,6 @@ from hftd.types import (
 )
 from sim.engine.account import LANE_INDEX, LANE_STATE, LANE_TO_LOCAL, book_execution
 from sim.engine.bus import UPDATES_MASK, bus_at, bus_is_full, bus_push
-from sim.engine.custom import custom_cross_qty, lots_of
-from sim.engine.latency import after, exchange_at, lane_at, response_latency_ns
 from sim.engine.layout import (
     EXCHANGE_WHOLE_FILLS,
     UPDATE_BYTES,
@@ -35,7 +33,9 @@ from sim.engine.layout import (
     own_order_dtype,
 )
 from sim.engine.life import NO_EVENT, note_order, note_queue, note_request
-from sim.engine.queue import own_order_at, queue_enter
+from sim.model.custom import custom_cross_qty, lots_of
+from sim.model.latency import after, exchange_at, lane_at, response_latency_ns
+from sim.model.queue import own_order_at, queue_enter
 
 request_at = record_at(request_dtype)
 update_at = record_at(update_dtype)

@@ -5,13 +5,13 @@ Own orders at one price stand by queue place; the recorded market takes no notic
 
 # pyright: basic
 
-from hftd.jit import inline
-from hftd.life import CAUSE_REACHED, CAUSE_TRADE, CAUSE_TRADED_THROUGH
-from hftd.native import load_i64
-from sim.engine.latency import LANE_BYTES, exchange_at, lane_at
+from hftd.compiled.jit import inline
+from hftd.compiled.native import load_i64
+from hftd.hbt.life import CAUSE_REACHED, CAUSE_TRADE, CAUSE_TRADED_THROUGH
 from sim.engine.life import note_level, note_queue
 from sim.engine.own import fill_crossed, fill_reached, fill_resting, first_at_or_above
-from sim.engine.queue import own_order_at, queue_depth, queue_reached_lots, queue_trade
+from sim.model.latency import LANE_BYTES, exchange_at, lane_at
+from sim.model.queue import own_order_at, queue_depth, queue_reached_lots, queue_trade
 
 
 @inline

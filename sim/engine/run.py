@@ -8,8 +8,9 @@ exchange before the strategy has woken.
 
 # pyright: basic
 
-from hftd.jit import inline, kernel
-from hftd.layout import (
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.native import call_code, load_i64, record_at, stack_bytes
+from hftd.hbt.layout import (
     ARRIVED_FEED,
     ARRIVED_RESPONSE,
     WAIT_FEED,
@@ -19,13 +20,11 @@ from hftd.layout import (
     request_dtype,
     session_dtype,
 )
-from hftd.native import call_code, load_i64, record_at, stack_bytes
-from hftd.orders import apply_update, asset_at, order_at, update_at
+from hftd.hbt.orders import apply_update, asset_at, order_at, update_at
 from hftd.types import END_OF_DATA, ERR_DATA, ERR_RING_FULL, INVALID_MIN, MARKET_FEED, ORDER_RESPONSE
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, UPDATES_MASK, bus_at, bus_is_full, bus_pop
 from sim.engine.exchange import handle_requests, push_request
-from sim.engine.latency import exchange_at
 from sim.engine.layout import (
     NEVER,
     REQUEST_BYTES,
@@ -39,7 +38,8 @@ from sim.engine.layout import (
 from sim.engine.life import note_answer
 from sim.engine.market import ASSET_BOOK, exchange_segment, local_segment, look_ahead
 from sim.engine.own import BOOK
-from sim.engine.prepare import stream_at
+from sim.feed.prepare import stream_at
+from sim.model.latency import exchange_at
 
 engine_at = record_at(engine_dtype)
 session_at = record_at(session_dtype)
@@ -263,7 +263,7 @@ def begin(session):
 
 @kernel("int64(int64, int64, int64, int64, int64)")
 def advance(session, until_ns, wait, asset_no, order_id):
-    """As `hftd.session` says."""
+    """As `hftd.hbt.session` says."""
     s = session_at(session)
     engine = s.backend
     e = engine_at(engine)

@@ -22,7 +22,7 @@ from sim.exchange.playback.clock import ExchangeClock
 from sim.exchange.playback.market import Market
 from sim.exchange.playback.source import models_of
 from sim.exchange.playback.tape import Message
-from sim.exchange.streams import USER, Feed, Streams, UserStreams
+from sim.exchange.servers.streams import USER, Feed, Streams, UserStreams
 from sim.exchange.venue import LocalVenue
 
 _IDS_START = 5_123_107_831_900

@@ -16,12 +16,12 @@ from aiohttp import web
 from hftd.errors import UsageError
 from sim.exchange.accounts import Account, Order, Position, Request, Trade, Wallet
 from sim.exchange.config import ExchangeConfig
-from sim.exchange.connection import Connection
 from sim.exchange.instruments import Instrument
 from sim.exchange.matching import Forced
 from sim.exchange.playback.market import Market
 from sim.exchange.refusals import RefusedError
-from sim.exchange.streams import Event, Feed
+from sim.exchange.servers.connection import Connection
+from sim.exchange.servers.streams import Event, Feed
 
 if TYPE_CHECKING:
     from sim.exchange.core import Exchange

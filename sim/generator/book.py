@@ -7,7 +7,7 @@ since the last depth message, `dirty` a mark on each of those.
 
 import numpy as np
 
-from hftd.jit import inline
+from hftd.compiled.jit import inline
 from sim.generator.chance import exponential, heavy, uniform
 from sim.generator.layout import CHANGED_MAX, DEPTH, WINDOW
 

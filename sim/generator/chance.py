@@ -10,7 +10,7 @@ import hashlib
 
 import numpy as np
 
-from hftd.jit import inline
+from hftd.compiled.jit import inline
 
 _LN2 = 0.6931471805599453
 _TO_UNIT = 2.0**-53

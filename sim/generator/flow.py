@@ -17,7 +17,7 @@ distance from the touch: Cont, Stoikov, Talreja, "A stochastic model for order b
 import numpy as np
 from numba import njit
 
-from hftd.jit import caching_in, inline, kernels_dir
+from hftd.compiled.jit import caching_in, inline, kernels_dir
 from sim.generator.book import (
     fill_book,
     improve,

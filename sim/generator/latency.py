@@ -4,7 +4,7 @@
 import numpy as np
 from numba import njit
 
-from hftd.jit import caching_in, kernels_dir
+from hftd.compiled.jit import caching_in, kernels_dir
 from hftd.types import KIND_MASK, TRADE_EVENT
 from sim.generator.chance import exponential, uniform
 

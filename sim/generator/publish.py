@@ -7,7 +7,7 @@ crossed even between two of its rows. All of an instrument comes over one connec
 on both clocks.
 """
 
-from hftd.jit import inline
+from hftd.compiled.jit import inline
 from hftd.types import (
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd.arena import Arena
-from hftd.book_rows import book_rows
-from hftd.layout import book_dtype
-from hftd.local import fill_book, fill_market_orders, market_orders
+from hftd.book.rows import book_rows
+from hftd.compiled.arena import Arena
+from hftd.hbt.layout import book_dtype
+from hftd.hbt.local import fill_book, fill_market_orders, market_orders
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY_EVENT,

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import uvloop
 
-from hftd.channel.server import ChannelServer
 from hftd.clock import monotonic_ns
+from hftd.control.server import ChannelServer
 from hftd.errors import HftdError
 from hftd.progress import Progress
 from sim.config import ReplayConfig
@@ -161,7 +161,7 @@ def run(
         dates: Days as `YYYYMMDD`.
         speed: How many times as fast as it was; None for lockstep.
         progress: Whoever watches.
-        life: A run's file for what happens to each order of the bots, see `hftd.life`.
+        life: A run's file for what happens to each order of the bots, see `hftd.hbt.life`.
         life_rows: How many rows of it are kept for each asset of a bot.
 
     Raises:

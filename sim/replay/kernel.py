@@ -16,18 +16,18 @@ needs to go on stands in the state.
 from hftd.channel.layout import CLOCK_NOW_NS
 from hftd.channel.wait import doorbell_wait
 from hftd.clock import steady_ns
-from hftd.feed import apply_book_row
-from hftd.jit import inline, kernel
-from hftd.native import call_code, load_acquire, load_i64, store_release
-from hftd.row_access import ev_of
+from hftd.compiled.jit import inline, kernel
+from hftd.compiled.native import call_code, load_acquire, load_i64, store_release
+from hftd.compiled.row_access import ev_of
+from hftd.hbt.feed import apply_book_row
 from hftd.rows import ROW_BYTES
 from hftd.types import ERR_RING_FULL, LOCAL_EVENT
 from sim.engine.account import LANE_TO_LOCAL
 from sim.engine.bus import UPDATES_MASK, bus_at
-from sim.engine.latency import exchange_at
 from sim.engine.layout import NEVER
-from sim.engine.prepare import stream_at
 from sim.engine.run import STREAM, engine_at, exchange_address, next_exchange_ts, refill
+from sim.feed.prepare import stream_at
+from sim.model.latency import exchange_at
 from sim.replay.layout import ATTENTION, BOT_BYTES, bot_at, play_at
 from sim.replay.requests import lane_of, publish_updates, read_requests
 from sim.replay.rows import next_local_ts, publish_rows

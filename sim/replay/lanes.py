@@ -2,11 +2,11 @@
 
 # pyright: basic
 
-from hftd.jit import kernel
-from hftd.native import store_i64
+from hftd.compiled.jit import kernel
+from hftd.compiled.native import store_i64
 from sim.engine.exchange import drop_lane
-from sim.engine.latency import LANE_BYTES, LANE_ROWS, exchange_at
 from sim.engine.run import engine_at, exchange_address
+from sim.model.latency import LANE_BYTES, LANE_ROWS, exchange_at
 
 
 @kernel("int64(int64, int64)")

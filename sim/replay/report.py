@@ -4,11 +4,11 @@ from typing import Final
 
 import numpy as np
 
-from hftd.channel import status
 from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS, MARKET_TAIL
+from hftd.control import status
+from hftd.hbt.views import view
 from hftd.types import BUY, INVALID_MAX, INVALID_MIN, PARTIALLY_FILLED
 from hftd.version import __version__
-from hftd.views import view
 from sim.engine.layout import own_order_dtype
 from sim.replay.stage import BotRun, Stage
 

@@ -23,19 +23,19 @@ from hftd.channel.messages import (
 )
 from hftd.channel.queue import queue_claim, queue_commit, queue_peek, queue_release
 from hftd.channel.ring import next_stamp
-from hftd.jit import inline
-from hftd.layout import offset_of, request_dtype
-from hftd.native import copy_bytes, load_f64, load_i64, record_at, stack_bytes
-from hftd.orders import update_at
-from hftd.row_access import is_qty, is_tick
+from hftd.compiled.jit import inline
+from hftd.compiled.native import copy_bytes, load_f64, load_i64, record_at, stack_bytes
+from hftd.compiled.row_access import is_qty, is_tick
+from hftd.hbt.layout import offset_of, request_dtype
+from hftd.hbt.orders import update_at
 from hftd.types import CANCELED, NEW, REPLACED
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, UPDATES_MASK, bus_at, bus_is_full, bus_pop
 from sim.engine.exchange import push_request
-from sim.engine.latency import LANE_BYTES, exchange_at
 from sim.engine.layout import NEVER, UPDATE_BYTES
 from sim.engine.life import note_answer
 from sim.engine.run import engine_at, exchange_address
+from sim.model.latency import LANE_BYTES, exchange_at
 from sim.replay.layout import BOT_BYTES, bot_at, play_at
 
 request_at = record_at(request_dtype)

@@ -2,13 +2,13 @@
 
 # pyright: basic
 
-from hftd.book import book_at
+from hftd.book.book import book_at
 from hftd.channel.layout import LINK_MARKET_CURSOR, MARKET_CAPACITY, MARKET_TAIL, MAX_ROWS
 from hftd.channel.messages import feed_length, write_feed_header
 from hftd.channel.ring import market_claim, market_commit, market_count_rows, market_need, next_stamp
-from hftd.jit import inline
-from hftd.native import call_code, copy_bytes, load_acquire, load_i64, store_i64
-from hftd.row_access import ev_of, local_ts_of, px_of, qty_of, set_local_ts
+from hftd.compiled.jit import inline
+from hftd.compiled.native import call_code, copy_bytes, load_acquire, load_i64, store_i64
+from hftd.compiled.row_access import ev_of, local_ts_of, px_of, qty_of, set_local_ts
 from hftd.rows import ROW_BYTES, Address, Ns
 from hftd.types import (
     ADD_ORDER_EVENT,
@@ -30,8 +30,8 @@ from sim.engine.layout import (
     PREPARE_OK,
     PREPARE_UNSORTED,
 )
-from sim.engine.prepare import is_time_shifted, stream_at, what_is_wrong
 from sim.engine.run import STREAM_BYTES, engine_at, exchange_address
+from sim.feed.prepare import is_time_shifted, stream_at, what_is_wrong
 from sim.replay.layout import BOT_BYTES, bot_at, play_at
 
 

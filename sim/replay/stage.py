@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd.arena import Arena
 from hftd.channel import wire
-from hftd.channel.asking import Reply
 from hftd.channel.endpoint import Doorbells, QueueWriter
 from hftd.channel.layout import (
     CLOCK_PARTIES,
@@ -31,7 +29,9 @@ from hftd.channel.layout import (
     RESPONSE_BYTES,
 )
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
-from hftd.channel.server import Grant
+from hftd.compiled.arena import Arena
+from hftd.control.asking import Reply
+from hftd.control.server import Grant
 from hftd.errors import DataError, HftdError, RefusedError
 from sim.engine.build import Engine
 from sim.engine.lives import Lives

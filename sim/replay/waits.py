@@ -23,13 +23,13 @@ from hftd.channel.wait import (
     wait_grant,
 )
 from hftd.clock import steady_ns
-from hftd.jit import inline
-from hftd.native import call_code, load_acquire, load_i64, pause, store_i64
+from hftd.compiled.jit import inline
+from hftd.compiled.native import call_code, load_acquire, load_i64, pause, store_i64
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import bus_at
-from sim.engine.latency import exchange_at
 from sim.engine.layout import NEVER
 from sim.engine.run import engine_at, exchange_address, matching_response_ts, next_exchange_ts
+from sim.model.latency import exchange_at
 from sim.replay.layout import ATTENTION, BOT_BYTES, bot_at, play_at
 from sim.replay.requests import lane_of, read_requests
 from sim.replay.rows import next_local_ts

@@ -1,4 +1,50 @@
-"""`hftd.stats` under the name that scripts written for HftBacktest look for."""
+"""Statistics of recorded runs, by the names of HftBacktest's `stats`."""
 
-from hftd.stats import *  # noqa: F403 (its `__all__`)
-from hftd.stats import __all__ as __all__
+from sim.stats.metrics import (
+    SR,
+    AnnualRet,
+    DailyNumberOfTrades,
+    DailyTradingValue,
+    DailyTradingVolume,
+    MaxDrawdown,
+    MaxLeverage,
+    MaxPositionValue,
+    MeanPositionValue,
+    MedianPositionValue,
+    Metric,
+    NumberOfTrades,
+    Ret,
+    ReturnOverMDD,
+    ReturnOverTrade,
+    Sortino,
+    TradingValue,
+    TradingVolume,
+)
+from sim.stats.record import InverseAssetRecord, LinearAssetRecord, Record, Stats
+from sim.stats.summary import Summary
+
+__all__ = [
+    "SR",
+    "AnnualRet",
+    "DailyNumberOfTrades",
+    "DailyTradingValue",
+    "DailyTradingVolume",
+    "InverseAssetRecord",
+    "LinearAssetRecord",
+    "MaxDrawdown",
+    "MaxLeverage",
+    "MaxPositionValue",
+    "MeanPositionValue",
+    "MedianPositionValue",
+    "Metric",
+    "NumberOfTrades",
+    "Record",
+    "Ret",
+    "ReturnOverMDD",
+    "ReturnOverTrade",
+    "Sortino",
+    "Stats",
+    "Summary",
+    "TradingValue",
+    "TradingVolume",
+]

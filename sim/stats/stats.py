@@ -1,5 +1,5 @@
-"""The records of `hftd.stats` under the name that scripts written for HftBacktest look for."""
+"""The records of `sim.stats` under the name that scripts written for HftBacktest look for."""
 
-from hftd.stats import InverseAssetRecord, LinearAssetRecord, Record, Stats
+from sim.stats import InverseAssetRecord, LinearAssetRecord, Record, Stats
 
 __all__ = ["InverseAssetRecord", "LinearAssetRecord", "Record", "Stats"]

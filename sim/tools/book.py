@@ -7,15 +7,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd.arena import Arena
-from hftd.book import write_levels
+from hftd.book.book import write_levels
+from hftd.compiled.arena import Arena
+from hftd.compiled.jit import kernel
+from hftd.compiled.native import load_f64, load_i64, store_i64
+from hftd.compiled.row_access import ev_of, is_sound, is_time, px_of, qty_of
 from hftd.errors import DataError
-from hftd.feed import apply_book_row
-from hftd.jit import kernel
-from hftd.layout import book_dtype
-from hftd.local import AssetSpec, fill_book, fill_market_orders, left_out_of_market_orders, market_orders
-from hftd.native import load_f64, load_i64, store_i64
-from hftd.row_access import ev_of, is_sound, is_time, px_of, qty_of
+from hftd.hbt.feed import apply_book_row
+from hftd.hbt.layout import book_dtype
+from hftd.hbt.local import AssetSpec, fill_book, fill_market_orders, left_out_of_market_orders, market_orders
+from hftd.hbt.views import level_dtype, view
 from hftd.rows import EXCH_TS, LOCAL_TS, ROW_BYTES
 from hftd.types import (
     ADD_ORDER_EVENT,
@@ -31,7 +32,6 @@ from hftd.types import (
     SELL_EVENT,
     event_dtype,
 )
-from hftd.views import level_dtype, view
 from sim.archive.check import find_no_level
 from sim.checks.rows import is_priced
 
@@ -117,7 +117,7 @@ class ArchiveBook:
         Raises:
             DataError: A row can't be a level, or levels are given where the book is made from orders.
         """
-        from hftd.feed import load_book
+        from hftd.hbt.feed import load_book
 
         kinds = rows["ev"] & np.uint64(KIND_MASK)
         if self.by_order and np.isin(kinds, (DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT)).any():

@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd.jit import kernel
-from hftd.native import load_i64, store_i64
-from hftd.row_access import ev_of, local_ts_of
+from hftd.compiled.jit import kernel
+from hftd.compiled.native import load_i64, store_i64
+from hftd.compiled.row_access import ev_of, local_ts_of
 from hftd.rows import ROW_BYTES
 from hftd.types import KIND_MASK, LOCAL_EVENT, TRADE_EVENT
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hftd import feed
-from hftd.arena import Arena
-from hftd.layout import book_dtype
-from hftd.local import AssetSpec, fill_book
+from hftd.compiled.arena import Arena
+from hftd.hbt import feed
+from hftd.hbt.layout import book_dtype
+from hftd.hbt.local import AssetSpec, fill_book
+from hftd.hbt.views import Depth
 from hftd.types import (
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
@@ -23,7 +24,6 @@ from hftd.types import (
     SELL_EVENT,
     event_dtype,
 )
-from hftd.views import Depth
 from sim.asset import BacktestAsset
 from sim.backtest import Backtest
 from tests.parity.model import Book

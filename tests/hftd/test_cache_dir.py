@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hftd.compiled.jit import cache_dir, why_unsafe
 from hftd.errors import ConfigError
-from hftd.jit import cache_dir, why_unsafe
 
 NOBODY = 65_534
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from hftd.jit import from_cache, uninterrupted
+from hftd.compiled.jit import from_cache, uninterrupted
 
 
 def test_an_interrupt_waits_until_what_is_compiled_is_done(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hftd.json_numbers import parse_decimal
+from hftd.compiled.json_numbers import parse_decimal
 
 
 def same_bits(a: float, b: float) -> bool:

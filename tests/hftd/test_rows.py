@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hftd import feed, row_access
-from hftd.arena import Arena
-from hftd.jit import kernel
-from hftd.layout import book_dtype
-from hftd.local import AssetSpec, fill_book
+from hftd.compiled import row_access
+from hftd.compiled.arena import Arena
+from hftd.compiled.jit import kernel
+from hftd.hbt import feed
+from hftd.hbt.layout import book_dtype
+from hftd.hbt.local import AssetSpec, fill_book
+from hftd.hbt.views import Depth
 from hftd.rows import QTY_MAX, TICK_MAX, TS_MAX
 from hftd.types import BUY_EVENT, DEPTH_EVENT, LOCAL_EVENT, event_dtype
-from hftd.views import Depth
 
 
 @kernel("int64(int64, int64)")

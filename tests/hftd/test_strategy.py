@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hftd.bot.strategy import load_strategy
+from hftd.compiled.jit import cache_dir
 from hftd.errors import StrategyError
-from hftd.jit import cache_dir
 from tests.sim.engine.market import backtest, levels, rows
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -188,7 +188,7 @@ RUN = """
 import json, sys
 from pathlib import Path
 from hftd.bot.strategy import load_strategy
-from hftd.jit import on_compiled
+from hftd.compiled.jit import on_compiled
 from tests.sim.engine.market import START, backtest, levels, rows
 
 slow = []
@@ -256,7 +256,7 @@ def test_a_broken_cache_is_made_again(tmp_path, process):
 
 
 def test_a_kernel_whose_cache_is_torn_is_compiled_again(tmp_path, monkeypatch):
-    program = "from hftd.book import far_qty; print(far_qty.address > 0)"
+    program = "from hftd.book.book import far_qty; print(far_qty.address > 0)"
     environment = {**os.environ, "HFTD_CACHE_DIR": str(tmp_path)}
 
     def run():
@@ -274,7 +274,7 @@ def test_a_kernel_whose_cache_is_torn_is_compiled_again(tmp_path, monkeypatch):
 def test_a_function_that_is_compiled_into_others_can_be_called_from_python_before_and_after():
     import numba
 
-    from hftd.jit import inline
+    from hftd.compiled.jit import inline
 
     @inline
     def one_more(x):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from daemon.cli.live_check import compare
-from hftd.channel import status
+from daemon.cli.run.live_check import compare
+from hftd.control import status
 from hftd.types import fill_dtype
 from tests.results import make_result
 

@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from daemon.cli.comparing import Comparison, pair_up
 from hftd.bot.result import load_records
 from hftd.clock import wall_ns
 from sim.generate import DEMO, generate_day
+from sim.results.compare import Comparison, pair_up
 from tests.live.stack import ROOT, Stack
 
 RASTER_NS = 200_000_000

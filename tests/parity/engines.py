@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hftd.types import GTC, LIMIT, latency_dtype
 from sim.asset import BacktestAsset
 from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
-from sim.engine.columns import Prepared
+from sim.feed.columns import Prepared
 from tests.parity.unclamped import unclamped_queue
 
 Rows = NDArray[Any]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hftd import life
+from hftd.hbt import life
 from tests.parity import random_runs
 from tests.parity.engines import ours, theirs
 

@@ -20,7 +20,7 @@ from hftd.types import (
     event_dtype,
 )
 from sim import FuseMarketDepth, HashMapMarketDepthBacktest
-from sim.engine.columns import Prepared
+from sim.feed.columns import Prepared
 from sim.fuse import bbo_rows, fuse
 from tests.sim.market import BOTH, LOT_SIZE, START_NS, TICK_SIZE, asset_of, event_rows
 

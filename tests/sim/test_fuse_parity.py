@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from hftd.fused_levels import NO_KEY, level_above, level_of
+from hftd.book.fused_levels import NO_KEY, level_above, level_of
 from hftd.types import (
     BUY_EVENT,
     DEPTH_BBO_EVENT,

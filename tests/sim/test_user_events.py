@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from numba import njit
 
+from hftd.compiled.jit import kernel
 from hftd.errors import OrderError
-from hftd.feed import apply_rows
-from hftd.hbt import Hbt
-from hftd.jit import kernel
-from hftd.local import AssetSpec
+from hftd.hbt.feed import apply_rows
+from hftd.hbt.hbt import Hbt
+from hftd.hbt.local import AssetSpec
 from hftd.types import ALL_ASSETS, KIND_MASK, LOCAL_EVENT, USER_DEFINED_EVENT
 from sim import HashMapMarketDepthBacktest
 from tests.sim.market import LOT_SIZE, TICK_SIZE, asset_of, random_market

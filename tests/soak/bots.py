@@ -8,7 +8,7 @@ from daemon.orders.limits import BotLimits
 from hftd.channel import wire
 from hftd.constants import BUY, CANCELED, FOK, GTC, GTX, IOC, LIMIT, MARKET, NEW, NONE, REPLACED, SELL
 from sim.exchange.refusals import RefusedError
-from tests.orders.world import BotModel, LocalOrder
+from tests.daemon.orders.world import BotModel, LocalOrder
 from tests.soak.books import Asked, Step
 from tests.soak.schedule import MS
 

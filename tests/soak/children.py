@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 
 from daemon.cli.logs import log_events
+from daemon.connector.bots.links import LinkTable
 from daemon.connector.compiling import compile_all
 from daemon.connector.config import Credentials
-from daemon.connector.links import LinkTable
 from daemon.connector.secrets import Secret
 from daemon.connector.service import Connector
 from daemon.connector.service import run as serve

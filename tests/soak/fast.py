@@ -2,7 +2,7 @@
 
 Real: order management and its journal, the bytes of requests and replies, signatures, the local exchange with its
 matching, user events and chaos. Modelled: the sockets (`venue.Wire`), the connector's loop around them
-(`trader.Trader`) and the bots' side of an order (`tests.orders.world.BotModel`).
+(`trader.Trader`) and the bots' side of an order (`tests.daemon.orders.world.BotModel`).
 """
 
 import functools
@@ -36,7 +36,7 @@ from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import LatencySection
 from sim.exchange.mishaps import Rule
 from sim.generate import MarketInstrument, generate_day
-from tests.orders.world import LocalOrder
+from tests.daemon.orders.world import LocalOrder
 from tests.soak.books import (
     Asked,
     Faults,

@@ -30,9 +30,10 @@ from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
 from daemon.orders.manager import OrderManager
 from daemon.venues.binance.instruments import read_exchange_info
-from hftd.channel import status, wire
-from hftd.channel.asking import ask
+from hftd.channel import wire
 from hftd.clock import monotonic_ns
+from hftd.control import status
+from hftd.control.asking import ask
 from hftd.errors import HftdError
 from sim.exchange.binancefutures.api import exchange_info
 from sim.exchange.binancefutures.venue import BinanceFutures
@@ -48,7 +49,7 @@ from sim.exchange.config import (
     SymbolSection,
 )
 from sim.exchange.mishaps import Rule
-from sim.exchange.server import LocalExchange
+from sim.exchange.servers.server import LocalExchange
 from tests.soak import children
 from tests.soak.books import MONEY, Faults, Step, Truth, compare_journal, compare_manager
 from tests.soak.bots import POLICIES

@@ -84,7 +84,7 @@ class Schedule:
             if delay_ns > 0:
                 await Pause(delay_ns)
 
-        reads = "daemon.session.incoming"
+        reads = "daemon.session.trading.incoming"
         with (
             mock.patch("sim.exchange.processing._pause", pause),
             mock.patch(f"{reads}.running_ns", lambda: self.local_ns),

@@ -3,7 +3,7 @@
 from numba import njit
 
 from hftd import BUY, CONNECTED, FOK, GTC, GTX, IOC, LIMIT, MARKET
-from hftd.native import load_i64
+from hftd.compiled.native import load_i64
 
 
 @njit(nogil=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from daemon.connector.limiter import Limiter
-from daemon.connector.offset import ClockOffset
+from daemon.connector.watch.offset import ClockOffset
 from daemon.orders.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
@@ -27,7 +27,7 @@ from daemon.orders.messages import (
 )
 from daemon.session.catalog import ExchangeInfo
 from daemon.session.facts import Handlers
-from daemon.session.incoming import Incoming
+from daemon.session.trading.incoming import Incoming
 from daemon.venues.binance.instruments import read_exchange_info
 from daemon.venues.binance.queries import Queries
 from daemon.venues.binance.requests import Requests

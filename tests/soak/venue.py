@@ -23,12 +23,12 @@ from sim.exchange.config import (
     LatencySection,
     LimitsSection,
 )
-from sim.exchange.connection import Tasks
 from sim.exchange.mishaps import PAGE, PageError
 from sim.exchange.playback.clock import ExchangeClock
 from sim.exchange.processing import ReplyLostError, perform
 from sim.exchange.refusals import RefusedError, Why
-from sim.exchange.streams import Listener
+from sim.exchange.servers.connection import Tasks
+from sim.exchange.servers.streams import Listener
 from tests.soak.products import USDM, SoakProduct
 from tests.soak.schedule import MS, SECOND, Schedule
 

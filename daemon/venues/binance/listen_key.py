@@ -10,9 +10,9 @@ from typing import Final
 from daemon.connector.limiter import Priority
 from daemon.redaction import hide
 from daemon.session.errors import ExchangeError, WireError
-from daemon.session.order_socket import WebSocket
 from daemon.session.rest import Rest
-from daemon.session.user_stream import AccessOverError
+from daemon.session.trading.order_socket import WebSocket
+from daemon.session.trading.user_stream import AccessOverError
 from daemon.venues.binance.account import read_listen_key
 from daemon.venues.binance.codes import LISTEN_KEY_CODE
 from daemon.venues.binance.product import Product
@@ -22,7 +22,7 @@ REFRESH_S: Final = 1800.0
 
 
 class ListenKey:
-    """Access by a listen key; see `daemon.session.user_stream.Access`.
+    """Access by a listen key; see `daemon.session.trading.user_stream.Access`.
 
     Args:
         rest: Where it comes from.

@@ -11,8 +11,8 @@ from daemon.orders.messages import BY_QUERY, DELISTED, UNTOLD, Execution, Holdin
 from daemon.session.catalog import Catalog, ExchangeInfo, SetAside, Steps
 from daemon.session.errors import ExchangeError, Odd, WireError
 from daemon.session.facts import Balance, Commission
-from daemon.session.questions import OrderNames, none_is_counted
 from daemon.session.rest import Rest
+from daemon.session.trading.questions import OrderNames, none_is_counted
 from daemon.venues.binance.account import (
     TradeText,
     execution_of,

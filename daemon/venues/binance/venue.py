@@ -7,14 +7,14 @@ import aiohttp
 
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.limiter import Limiter
-from daemon.connector.offset import ClockOffset
 from daemon.connector.venue import Listener
+from daemon.connector.watch.offset import ClockOffset
 from daemon.session.catalog import Steps
 from daemon.session.facts import Handlers, Signer
-from daemon.session.market import MarketSession
+from daemon.session.market.stream import MarketSession
 from daemon.session.rest import Rest
 from daemon.session.session import AccountSession
-from daemon.session.trading import Trading, TradingConfig
+from daemon.session.trading.account import Trading, TradingConfig
 from daemon.venues.binance.config import BinanceConfig
 from daemon.venues.binance.contracts import ContractStream
 from daemon.venues.binance.facts import MarketFacts, OrderFacts, RestFacts

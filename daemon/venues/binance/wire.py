@@ -14,7 +14,7 @@ The answer to a SUBSCRIBE is ``{"result":null,"id":1}``, a mistake ``{"code":2,"
 ``{"lastUpdateId":5123107852948,"E":1723161256501,"T":1723161256493,"bids":[["61800.20","2.909"]],"asks":[]}``.
 
 Fields that are not read may be there or not. Prices and quantities stay texts of the message: the compiled code of
-:mod:`daemon.connector.rows` reads them.
+:mod:`daemon.connector.market.rows` reads them.
 """
 
 from typing import Annotated, Final

@@ -11,8 +11,8 @@ from daemon.orders.messages import Command, Outcome, Report
 from daemon.session.catalog import Steps
 from daemon.session.errors import Odd
 from daemon.session.facts import Auth, Error, Event, Params, Question, Signed, Signer
-from daemon.session.login import Entrance
 from daemon.session.manners import Heartbeat
+from daemon.session.trading.login import Entrance
 from daemon.venues.bybit import codes, orders, user, wire
 from daemon.venues.bybit.account import read_server_time
 from daemon.venues.bybit.book import BookSync

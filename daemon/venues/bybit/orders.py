@@ -6,7 +6,7 @@
      "t1"},"retExtInfo":{},"header":{"X-Bapi-Limit":"10","X-Bapi-Limit-Status":"9", ..},"connId":".."}
     {"retCode":0,"retMsg":"OK","result":{"orderId":"373b..","orderLinkId":"t1"},"time":1737695187735}
 
-Such an answer says that the request has arrived, and no more: see `daemon.session.acknowledged`.
+Such an answer says that the request has arrived, and no more: see `daemon.session.trading.acknowledged`.
 """
 
 from collections.abc import Mapping

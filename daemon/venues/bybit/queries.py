@@ -12,8 +12,8 @@ from daemon.session.catalog import Catalog, ExchangeInfo, SetAside, Steps
 from daemon.session.errors import DECODE_ERRORS, ExchangeError, NotSentError, Odd, WireError
 from daemon.session.facts import Balance, Commission
 from daemon.session.paging import all_pages
-from daemon.session.questions import OrderNames, none_is_counted
 from daemon.session.rest import Rest
+from daemon.session.trading.questions import OrderNames, none_is_counted
 from daemon.venues.bybit.account import (
     ExecutionText,
     execution_of,
@@ -45,7 +45,7 @@ _log = structlog.get_logger("hftd.connector")
 
 
 class Queries:
-    """The account's questions; see `daemon.session.questions.Questions`.
+    """The account's questions; see `daemon.session.trading.questions.Questions`.
 
     Args:
         rest: Where they are asked.

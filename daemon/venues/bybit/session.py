@@ -8,17 +8,17 @@ import msgspec
 
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.limiter import Limiter
-from daemon.connector.offset import ClockOffset
 from daemon.connector.venue import Listener
+from daemon.connector.watch.offset import ClockOffset
 from daemon.session.catalog import Steps
 from daemon.session.facts import Handlers, Signer
-from daemon.session.login import Login
 from daemon.session.manners import Heartbeat, Manners
-from daemon.session.market import MarketSession
+from daemon.session.market.stream import MarketSession
 from daemon.session.rest import Rest
 from daemon.session.session import AccountSession
-from daemon.session.switch import AccountSwitch
-from daemon.session.trading import Trading, TradingConfig
+from daemon.session.trading.account import Trading, TradingConfig
+from daemon.session.trading.login import Login
+from daemon.session.trading.switch import AccountSwitch
 from daemon.venues.bybit.config import BybitConfig
 from daemon.venues.bybit.facts import (
     HEARTBEAT,

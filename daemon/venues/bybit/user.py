@@ -26,8 +26,8 @@ from daemon.orders.messages import BY_STREAM, Execution, Report
 from daemon.session.catalog import Steps
 from daemon.session.errors import DECODE_ERRORS, Odd, WireError
 from daemon.session.facts import Balance, Event, Other, Pong
-from daemon.session.login import Entrance
 from daemon.session.steps import NumberError
+from daemon.session.trading.login import Entrance
 from daemon.venues.bybit.account import ExecutionText, execution_of, position_of, read_coins
 from daemon.venues.bybit.codes import NO_TRADES
 from daemon.venues.bybit.instruments import symbol_of

@@ -9,7 +9,7 @@
 
 `cts` is the matching engine's time, as a trade's `T`; a book without it has `ts`, when the gateway sent it. The answer
 to a subscription, and to a ping, is ``{"success":true,"ret_msg":"","conn_id":"..","req_id":"1","op":"subscribe"}``.
-Fields come in any order. Prices and quantities stay texts, which the code of :mod:`daemon.connector.rows` reads.
+Fields come in any order. Prices and quantities stay texts, which the code of :mod:`daemon.connector.market.rows` reads.
 """
 
 from typing import Annotated, Any, Final

@@ -44,7 +44,7 @@ def create_last_snapshot(
         files: Any = sources
         rows, _ = snapshot(files, output, tick_size=tick_size, lot_size=lot_size, initial=initial_snapshot)  # pyright: ignore[reportArgumentType]
         return rows
-    from sim.engine.feeding import load_rows
+    from sim.feed.feeding import load_rows
 
     arrays = [load_rows(one) for one in sources]
     by_order = Guess(arrays[0]).by_order if len(arrays[0]) else False

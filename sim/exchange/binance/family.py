@@ -16,14 +16,14 @@ from sim.exchange.binance.rest import answer
 from sim.exchange.binance.streams import StreamServer
 from sim.exchange.binance.wsapi import WsApi
 from sim.exchange.config import ExchangeConfig, ServerSection
-from sim.exchange.connection import Tasks
 from sim.exchange.core import Exchange
 from sim.exchange.instruments import Instrument
 from sim.exchange.limits import DAY_MS
 from sim.exchange.matching import Forced
 from sim.exchange.processing import Operation
 from sim.exchange.refusals import RefusedError, Why
-from sim.exchange.streams import Event
+from sim.exchange.servers.connection import Tasks
+from sim.exchange.servers.streams import Event
 from sim.exchange.venue import SocketServer
 
 

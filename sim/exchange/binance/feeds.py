@@ -14,7 +14,7 @@ from sim.exchange.instruments import Instrument
 from sim.exchange.playback.clock import MS, ExchangeClock
 from sim.exchange.playback.market import Market
 from sim.exchange.playback.tape import Level
-from sim.exchange.streams import Collected, Feed
+from sim.exchange.servers.streams import Collected, Feed
 
 _STALE_MS: Final = 2000
 _FUNDING_MS: Final = 8 * 3_600_000

@@ -17,7 +17,7 @@ from sim.exchange.matching import (
     BY_SELF_TRADE,
     BY_TIME,
 )
-from sim.exchange.streams import Event
+from sim.exchange.servers.streams import Event
 
 PERPETUAL: Final = "PERPETUAL"
 DELIVERY_MS: Final = 4133404800000

@@ -10,9 +10,9 @@ from aiohttp import web
 from sim.exchange.binance.listen_keys import is_listen_key
 from sim.exchange.binance.product import product_of
 from sim.exchange.binance.times import in_microseconds, shutdown_event
-from sim.exchange.connection import Connection, texts
 from sim.exchange.core import Exchange
-from sim.exchange.streams import Listener
+from sim.exchange.servers.connection import Connection, texts
+from sim.exchange.servers.streams import Listener
 
 PUBLIC: Final = "public"
 MARKET: Final = "market"

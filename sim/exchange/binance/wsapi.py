@@ -15,11 +15,11 @@ from sim.exchange.binance.product import Product, product_of
 from sim.exchange.binance.queries import rate_limit
 from sim.exchange.binance.rest import long_count, sorted_payload, stamp_of, word
 from sim.exchange.binance.times import in_microseconds, shutdown_event
-from sim.exchange.connection import Connection, Tasks, texts
 from sim.exchange.core import Exchange
 from sim.exchange.mishaps import PageError
 from sim.exchange.processing import NOTHING, SIGNED, Operation, Params, ReplyLostError, perform
 from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.servers.connection import Connection, Tasks, texts
 
 _PENDING_MAX: Final = 10_000
 _encode = msgspec.json.Encoder().encode

@@ -23,7 +23,7 @@ from sim.exchange.limits import DAY_MS
 from sim.exchange.matching import BY_DELISTING, Forced
 from sim.exchange.processing import Operation
 from sim.exchange.refusals import Why
-from sim.exchange.streams import Event
+from sim.exchange.servers.streams import Event
 from sim.exchange.venue import LocalVenue
 
 _FILTER: Final = "Filter failure: "

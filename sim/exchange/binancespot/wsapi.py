@@ -14,7 +14,7 @@ from sim.exchange.binance.wsapi import Session, WsApi
 from sim.exchange.core import Exchange
 from sim.exchange.processing import KEY, NOTHING, SIGNED, Operation, Params
 from sim.exchange.refusals import RefusedError, Why
-from sim.exchange.streams import Listener
+from sim.exchange.servers.streams import Listener
 
 SUBSCRIPTIONS_MAX: Final = 1000
 """Of one connection, counted from its beginning."""

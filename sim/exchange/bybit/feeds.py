@@ -20,7 +20,7 @@ from sim.exchange.instruments import Instrument
 from sim.exchange.playback.clock import ExchangeClock
 from sim.exchange.playback.market import Market
 from sim.exchange.playback.tape import BBO, TRADE, Level, Message
-from sim.exchange.streams import Feed
+from sim.exchange.servers.streams import Feed
 from sim.exchange.windows import Window
 
 if TYPE_CHECKING:

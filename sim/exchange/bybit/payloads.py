@@ -16,7 +16,7 @@ from sim.exchange.matching import (
     BY_REDUCE_ONLY,
     BY_SELF_TRADE,
 )
-from sim.exchange.streams import Event
+from sim.exchange.servers.streams import Event
 
 if TYPE_CHECKING:
     from sim.exchange.core import Exchange

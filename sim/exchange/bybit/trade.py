@@ -14,11 +14,11 @@ from sim.exchange.bybit.errors import Error, error_of, refusal, wrong
 from sim.exchange.bybit.orders import words_of
 from sim.exchange.bybit.rest import stamp_of
 from sim.exchange.bybit.sockets import active_s, authenticate, connection_id
-from sim.exchange.connection import Connection, Tasks, texts
 from sim.exchange.core import Exchange
 from sim.exchange.mishaps import PageError
 from sim.exchange.processing import Params, ReplyLostError, perform
 from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.servers.connection import Connection, Tasks, texts
 
 _PENDING_MAX: Final = 10_000
 _IDS_MAX: Final = 1_000_000

@@ -14,11 +14,11 @@ from sim.exchange.bybit.rest import answer
 from sim.exchange.bybit.sockets import TopicServer
 from sim.exchange.bybit.trade import TradeServer
 from sim.exchange.config import ExchangeConfig
-from sim.exchange.connection import Tasks
 from sim.exchange.core import Exchange
 from sim.exchange.instruments import Instrument
 from sim.exchange.matching import Forced
 from sim.exchange.refusals import RefusedError
+from sim.exchange.servers.connection import Tasks
 from sim.exchange.venue import LocalVenue, SocketServer
 
 

@@ -2,17 +2,17 @@
 
 # pyright: basic
 
-from hftd.book import ask_above, ask_qty, bid_below, bid_qty, book_at
-from hftd.jit import kernel
-from hftd.layout import request_dtype
-from hftd.native import call_code, copy_bytes, record_at, round_away, store_i64
+from hftd.book.book import ask_above, ask_qty, bid_below, bid_qty, book_at
+from hftd.compiled.jit import kernel
+from hftd.compiled.native import call_code, copy_bytes, record_at, round_away, store_i64
+from hftd.hbt.layout import request_dtype
 from hftd.types import INVALID_MAX, INVALID_MIN
 from sim.engine.account import LANE_TO_LOCAL
 from sim.engine.bus import UPDATES_MASK, bus_at, bus_pop
 from sim.engine.exchange import BOOK, LANE_BYTES, push_request
-from sim.engine.latency import exchange_at
 from sim.engine.layout import NEVER, UPDATE_BYTES
 from sim.engine.run import STREAM, engine_at, exchange_address, refill
+from sim.model.latency import exchange_at
 
 request_at = record_at(request_dtype)
 

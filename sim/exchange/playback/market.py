@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from hftd.layout import request_dtype, update_dtype
+from hftd.hbt.layout import request_dtype, update_dtype
 from hftd.types import CANCELED, INVALID_MIN, NEW, REPLACED
 from sim.asset import AssetModel
 from sim.engine.build import Engine

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 from msgspec import structs
 
-from daemon.cli.conversion import show_conversion
-from daemon.cli.convert import _OPTIONS, _VENUES, command
+from daemon.cli.commands.convert import _OPTIONS, _VENUES, command
+from daemon.cli.show.conversion import show_conversion
 from sim.archive import read_events
 from sim.convert import VENUES, Options, base, convert
 from tests import forks

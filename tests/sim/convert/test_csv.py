@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hftd.compiled.jit import kernel
 from hftd.errors import DataError
-from hftd.jit import kernel
 from hftd.types import TRADE_EVENT, event_dtype
 from sim.convert.csv import Table, column, is_text, next_line, open_table, time_us_ns
 from sim.convert.message import add_row, number_of, text_key

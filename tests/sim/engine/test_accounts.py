@@ -7,7 +7,7 @@ import pytest
 from numba import njit
 
 from hftd.errors import DataError, OrderError
-from hftd.local import Contract
+from hftd.hbt.local import Contract
 from hftd.types import GTC, GTX, LIMIT
 from sim import CustomFee
 from sim.asset import BacktestAsset

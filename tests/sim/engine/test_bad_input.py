@@ -208,7 +208,7 @@ def test_a_mistake_of_ours_while_a_file_is_opened_is_raised_and_no_file_left_out
     def fails(*_):
         raise KeyError("ours")
 
-    monkeypatch.setattr("sim.engine.feeding.Source", fails)
+    monkeypatch.setattr("sim.feed.feeding.Source", fails)
     made = asset(rows(*levels(), END))
     np.savez(tmp_path / "a.npz", data=rows(*levels()))
     made.model.data = [str(tmp_path / "a.npz"), *made.model.data]

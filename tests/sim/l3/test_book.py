@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hftd import feed
-from hftd.arena import Arena
-from hftd.book import write_levels
-from hftd.layout import MAX_MARKET_ORDERS, book_dtype
-from hftd.local import AssetSpec, fill_book, fill_market_orders, left_out_of_market_orders, market_orders
+from hftd.book.book import write_levels
+from hftd.compiled.arena import Arena
+from hftd.hbt import feed
+from hftd.hbt.layout import MAX_MARKET_ORDERS, book_dtype
+from hftd.hbt.local import AssetSpec, fill_book, fill_market_orders, left_out_of_market_orders, market_orders
+from hftd.hbt.views import level_dtype
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY_EVENT,
@@ -23,7 +24,6 @@ from hftd.types import (
     SELL_EVENT,
     event_dtype,
 )
-from hftd.views import level_dtype
 from tests.sim.l3.market import BOTH, TICK_SIZE, Market
 from tests.sim.l3.model import Model
 

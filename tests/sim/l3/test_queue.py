@@ -26,7 +26,7 @@ from hftd.types import (
     event_dtype,
 )
 from sim import BacktestAsset, HashMapMarketDepthBacktest
-from sim.engine.columns import Prepared
+from sim.feed.columns import Prepared
 from tests.sim.l3 import runs
 from tests.sim.l3.market import BOTH, LOT_SIZE, TICK_SIZE
 from tests.sim.l3.story import buy, describe, rows, sell, upto

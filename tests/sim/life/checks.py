@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from hftd import life
-from hftd.explain import group
+from hftd.hbt import life
 from hftd.types import BUY, FILLED, NONE, REJECTED
+from sim.results.explain import group
 
 LOCAL = (life.LIFE_REQUEST_NEW, life.LIFE_REQUEST_MODIFY, life.LIFE_REQUEST_CANCEL, life.LIFE_ANSWER)
 RESTS = (life.LIFE_ACCEPTED, life.LIFE_QUEUE)

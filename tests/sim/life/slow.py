@@ -7,7 +7,7 @@ nothing with the engine but the constants, and looks at every order for every ro
 import math
 from dataclasses import dataclass
 
-from hftd import life
+from hftd.hbt import life
 from hftd.types import (
     BUY_EVENT,
     EXCH_EVENT,

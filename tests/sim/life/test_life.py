@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hftd import life
 from hftd.errors import UsageError
+from hftd.hbt import life
 from hftd.types import END_OF_DATA
 from tests.parity import random_runs
 from tests.parity.engines import ours

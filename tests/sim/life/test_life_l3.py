@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hftd import life
+from hftd.hbt import life
 from hftd.types import BUY, FILL_EVENT, KIND_MASK, NEW, PARTIALLY_FILLED
 from sim import BacktestAsset, HashMapMarketDepthBacktest
 from tests.sim.l3 import runs

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numba import njit
 
-from hftd import life
 from hftd.errors import UsageError
+from hftd.hbt import life
 from hftd.types import (
     FILLED,
     GTX,

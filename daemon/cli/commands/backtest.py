@@ -1,0 +1,95 @@
+"""`hftd backtest`."""
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from daemon.cli.importing import importing
+from daemon.cli.options import (
+    FILE,
+    config_option,
+    date_option,
+    find_config,
+    json_option,
+    latency_option,
+    life_rows_option,
+    progress_option,
+    record_option,
+)
+
+_EPILOG = """\b
+Examples:
+  hftd backtest --bot configs/bot.toml --date 20220831
+  hftd backtest --bot configs/grid.toml --date 20220831 --record grid.npz
+  hftd backtest --bot configs/grid.toml --date 20220831 \\
+    --record grid.npz --explain
+
+\b
+The result is that of `hftd replay` and `hftd bot` on the same
+configurations, bit for bit.
+"""
+
+
+@click.command("backtest", epilog=_EPILOG)
+@config_option("replay.toml")
+@click.option("--bot", "bot", type=FILE, required=True, metavar="bot.toml", help="The bot's configuration.")
+@date_option
+@json_option
+@record_option
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Put the life of each order into OUT.npz: why it filled, as `hftd explain OUT.npz` tells.",
+)
+@life_rows_option
+@latency_option
+@progress_option
+def command(
+    config: Path | None,
+    bot: Path,
+    date: str,
+    as_json: bool,
+    record: Path | None,
+    explain: bool,
+    life_rows: int,
+    latency: Path | None,
+    progress_mode: str,
+) -> None:
+    """Run a replay and a bot in one process, for research and sweeps."""
+    # Nothing is imported here that the strategy does not need: a backtest is to start fast.
+    with importing():
+        from daemon.cli.compiling import watching
+        from daemon.connector.secrets import forget_environment
+        from hftd.bot.config import BotConfig
+        from hftd.bot.result import check_output
+        from hftd.config import load
+        from hftd.errors import UsageError
+        from sim.config import ReplayConfig
+        from sim.run import backtest
+
+    if explain and record is None:
+        raise UsageError(
+            "--explain has no file to write into", hint="add --record RUN.npz, then `hftd explain RUN.npz`"
+        )
+    # Whatever runs in here, a strategy or a model, has no business with the keys of an account.
+    forget_environment()
+    path = find_config(config, "replay.toml")
+    replay_config = load(path, ReplayConfig)
+    bot_config = load(bot, BotConfig)
+    if record is not None:
+        check_output(record)
+    if latency is not None:
+        check_output(latency)
+    from sim.archive import parse_dates
+
+    dates = parse_dates(date)
+    with watching(progress_mode):
+        result = backtest(
+            replay_config, path.parent, bot_config, bot.parent, dates, life_rows if explain else 0
+        )
+    from daemon.cli.run.output import put_out
+    from daemon.cli.run.run_meta import backtest_meta
+
+    meta = partial(backtest_meta, replay_config, path.parent, bot_config, dates, result)
+    put_out(result, as_json=as_json, record=record, latency=latency, meta=meta)

@@ -1,0 +1,82 @@
+"""`hftd bot`."""
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from daemon.cli.importing import importing
+from daemon.cli.options import (
+    config_option,
+    find_config,
+    json_option,
+    latency_option,
+    progress_option,
+    record_option,
+)
+
+_EPILOG = """\b
+Examples:
+  hftd bot
+  hftd bot --config configs/grid.toml --record grid.npz
+  hftd bot --json | jq '.assets[].equity'
+
+The channels must be there: start `hftd replay --date 20220831` first. Ctrl-C
+tells the strategy that it is over; its open orders end as [bot] end says.
+"""
+
+
+def _log_to_stderr() -> None:
+    """Once there is something to say: stdout is for results."""
+    from daemon.cli.logs import log_to
+
+    log_to(partial(click.echo, err=True))
+
+
+@click.command("bot", epilog=_EPILOG)
+@config_option("bot.toml")
+@json_option
+@record_option
+@latency_option
+@progress_option
+def command(
+    config: Path | None, as_json: bool, record: Path | None, latency: Path | None, progress_mode: str
+) -> None:
+    """Run a compiled strategy on channels and show what it came to."""
+    # Nothing is imported here that the strategy does not need: a bot is to start fast.
+    with importing():
+        from daemon.cli.compiling import watching
+        from daemon.cli.logs import take_stderr
+        from daemon.connector.secrets import forget_environment
+        from hftd.bot.config import BotConfig
+        from hftd.bot.result import check_output
+        from hftd.bot.runner import run
+        from hftd.config import load
+        from hftd.log import set_up_with
+
+    # Whatever runs in here, a strategy or a model, has no business with the keys of an account.
+    forget_environment()
+    path = find_config(config, "bot.toml")
+    bot_config = load(path, BotConfig)
+    if record is not None:
+        check_output(record)
+    if latency is not None:
+        check_output(latency)
+    take_stderr()
+    set_up_with(_log_to_stderr)
+    with watching(progress_mode):
+        result = run(bot_config, path.parent)
+    from daemon.cli.run.output import put_out
+    from daemon.cli.run.run_meta import bot_meta
+
+    put_out(
+        result, as_json=as_json, record=record, latency=latency, meta=lambda: bot_meta(bot_config, result)
+    )
+    if result.lost:
+        from hftd.errors import LeaseLostError
+
+        raise LeaseLostError(
+            f"the bot lost its {result.lost}",
+            where=f"bot {result.name}",
+            hint="the result is that of the run up to then; see what the daemon says",
+        )

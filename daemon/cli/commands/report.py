@@ -1,0 +1,140 @@
+"""`hftd report`."""
+
+from pathlib import Path
+
+import click
+
+from daemon.cli.options import FILE, json_option, progress_option
+
+_EPILOG = """\b
+Examples:
+  hftd backtest --bot bot.toml --date 20220831 --record run.npz
+  hftd report run.npz                              writes run.html
+  hftd report mm.npz grid.npz -o both.html         side by side
+  hftd report run.npz --book-size 10000 --json | jq '.runs[0].all.figures'
+  hftd report bot.npz --life life.npz              of hftd replay --life
+  hftd report two.npz --data BTCUSDT=a.npz,b.npz --data ETHUSDT=c.npz
+
+\b
+The page needs no network. Prices after fills are those of the archives that
+the run was played from, if they are still there.
+"""
+
+
+@click.command("report", epilog=_EPILOG)
+@click.argument("runs", type=FILE, nargs=-1, required=True, metavar="RUN.npz...")
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    metavar="OUT.html",
+    help="The page. Default: RUN.html, or no page with --json.",
+)
+@click.option(
+    "--resample",
+    default="10s",
+    show_default=True,
+    metavar="TIME",
+    help="The sampling of ratios: 1s, 1m, 1h ...",
+)
+@click.option("--book-size", type=float, metavar="MONEY", help="Capital that figures are divided by.")
+@click.option(
+    "--split",
+    type=click.Choice(["day", "hour", "month", "none"]),
+    default="day",
+    show_default=True,
+    help="The rows of the table of periods.",
+)
+@click.option(
+    "--days-per-year",
+    type=float,
+    default=365,
+    show_default=True,
+    metavar="DAYS",
+    help="Trading days of a year, for annual figures.",
+)
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="[SYMBOL=]FILE,...",
+    help="Archives to take prices after fills from, in order, in place of those that the run names.",
+)
+@click.option(
+    "--life",
+    type=FILE,
+    multiple=True,
+    metavar="LIFE.npz",
+    help="Of a bot's run on a replay: what `hftd replay --life` wrote.",
+)
+@click.option("--title", metavar="TEXT", help="The page's title. Default: the runs' names.")
+@json_option
+@progress_option
+def command(
+    runs: tuple[Path, ...],
+    output: Path | None,
+    resample: str,
+    book_size: float | None,
+    split: str,
+    days_per_year: float,
+    data: tuple[str, ...],
+    life: tuple[Path, ...],
+    title: str | None,
+    as_json: bool,
+    progress_mode: str,
+) -> None:
+    """Make one page of figures and plots of runs, or of several side by side."""
+    from daemon.cli.compiling import watching
+    from daemon.cli.progress import Share
+    from hftd.bot.result import check_output
+    from sim.results.report import report
+
+    archives = _archives(data)
+    if output is None and not as_json:
+        output = Path(runs[0].with_suffix(".html").name)
+    if output is not None:
+        check_output(output)
+        if any(output.exists() and run.exists() and output.samefile(run) for run in (*runs, *life)):
+            raise click.UsageError(f"the page would replace the run {output}")
+    # The bar owns the terminal's line: what is compiled is said above it.
+    compiling_mode = "plain" if progress_mode == "auto" else progress_mode
+    with watching(compiling_mode), Share("reading archives", mode=progress_mode, passing=True) as progress:
+        made = report(
+            runs,
+            output,
+            resample=resample,
+            book_size=book_size,
+            split=split,
+            trading_days_per_year=days_per_year,
+            data=archives,
+            life=life,
+            title=title,
+            progress=progress,
+        )
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.encode(made.to_dict()))
+        return
+    from daemon.cli.show.report_table import show_report
+
+    show_report(made)
+    click.echo(f"the page is {output}", err=True)
+
+
+def _archives(given: tuple[str, ...]) -> list[Path] | dict[str, list[Path]] | None:
+    """What `--data` names: archives of one asset, or of each by its name; None if nothing."""
+    named: dict[str, list[Path]] = {}
+    for text in given:
+        symbol, files = "", text
+        # A file may have = or a comma in its name.
+        if "=" in text and not Path(text).is_file():
+            symbol, _, files = text.partition("=")
+            if not symbol:
+                raise click.UsageError(f"--data {text}: the symbol before = is missing")
+        paths = [files] if Path(files).is_file() else files.split(",")
+        if not all(paths):
+            raise click.UsageError(f"--data {text}: a file is missing, as in --data BTCUSDT=a.npz,b.npz")
+        named.setdefault(symbol, []).extend(map(Path, paths))
+    if "" in named and len(named) > 1:
+        raise click.UsageError(f"--data {named[''][0]}: say of this one too whose it is, as in SYMBOL=FILE")
+    return named.get("", named or None)

@@ -1,0 +1,75 @@
+"""`hftd tap`."""
+
+from pathlib import Path
+
+import click
+
+from daemon.cli.options import FILE
+
+_KINDS = ("depth", "trade", "clear", "snapshot", "bbo", "order", "user", "status")
+_EPILOG = """\b
+Examples:
+  hftd tap bf
+  hftd tap bf --symbol BTCUSDT --kind trade --count 100
+  hftd tap bf --kind depth,trade --json | jq -c .
+  hftd tap bf --symbol BTCUSDT --save btcusdt.npz        until Ctrl-C
+
+A tap reads the market ring that the bots read; nobody waits for it, so a slow
+one may miss messages: it says how often, and ends with exit code 1. Orders go
+through rings of each bot's own, and are seen by `hftd status`.
+"""
+
+
+class _Kinds(click.ParamType):
+    """Names, separated by commas."""
+
+    name = "kinds"
+
+    def convert(
+        self,
+        value: str | frozenset[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> frozenset[str]:
+        """Check them."""
+        names = frozenset(filter(None, value.split(","))) if isinstance(value, str) else value
+        for name in names - set(_KINDS):
+            self.fail(f"'{name}' is none of {', '.join(_KINDS)}.", param, ctx)
+        return names
+
+
+@click.command("tap", epilog=_EPILOG)
+@click.argument("name")
+@click.option("--symbol", "symbols", multiple=True, help="Only this instrument; may be given again.")
+@click.option("--kind", "kinds", type=_Kinds(), default="", help=f"Only these: {', '.join(_KINDS)}.")
+@click.option("--count", type=click.IntRange(min=1), help="End after so many rows; otherwise with Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document a row, each on a line.")
+@click.option(
+    "--save",
+    type=FILE,
+    metavar="OUT.npz",
+    help="Write the rows of one instrument as an archive that `hftd replay` takes, instead of showing them.",
+)
+def command(
+    name: str,
+    symbols: tuple[str, ...],
+    kinds: frozenset[str],
+    count: int | None,
+    as_json: bool,
+    save: Path | None,
+) -> int:
+    """Show a channel's market data as it passes, or save it as an archive."""
+    from daemon.cli.run.tapping import Choice, Saver, Shower, tap
+    from daemon.cli.show import text
+    from hftd.bot.result import check_output
+
+    if save is not None:
+        check_output(save)
+    choice = Choice(symbols, kinds, count)
+    with Saver(save) if save is not None else Shower(as_json) as out:
+        end = tap(name, choice, out)
+    what = f"{end.rows:,} rows" + (f" in {save}" if save is not None else "")
+    click.echo(f"{what}; {end.why}", err=True)
+    if end.lapped:
+        click.echo(f"the market went by unseen {text.count(end.lapped, 'time')}: rows are missing", err=True)
+    return 1 if end.lapped else 0

@@ -1,0 +1,1 @@
+"""What commands run: processes, demos, local exchanges."""

@@ -1,0 +1,1 @@
+"""The bots of a connector: who is attached, and what they ask."""

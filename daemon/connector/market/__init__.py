@@ -1,0 +1,1 @@
+"""Market data from the exchange's texts to the channel."""

@@ -1,0 +1,1 @@
+"""Whether the connector, its clock and its event loop are well."""

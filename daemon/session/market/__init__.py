@@ -1,0 +1,1 @@
+"""Market data of one connection: streams, snapshots, and whether silence means anything."""

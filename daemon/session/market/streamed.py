@@ -1,0 +1,141 @@
+"""Books whose snapshots come in the stream itself.
+
+The first message of a depth stream is a whole book, and so may any later one be: it takes the place of all that was
+before. There is nothing to join and nothing to ask for. After a gap the stream is unsubscribed and subscribed, upon
+which it begins with a book again; if none comes, once more, ever more seldom.
+
+What comes between a gap and the next book is dropped: the book has all of it.
+
+Limits: `A_MINUTE` times within a minute a stream is subscribed anew at once; a book with more gaps than that waits
+before each one.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from daemon.connector.market.rows import RowWriter
+from daemon.connector.supervise import Backoff
+from daemon.session.facts import APPLY, GAP, Depth, StreamBook
+from daemon.session.market.feeds import Feed
+from hftd.clock import monotonic_ns
+
+FIRST_WAIT_S: Final = 4.0
+"""A book that is not there after this, though its stream says something, is asked for again."""
+WAIT_MAX_S: Final = 60.0
+A_MINUTE: Final = 6
+MANY_WAIT_S: Final = 10.0
+_MINUTE_NS: Final = 60_000_000_000
+_MS_NS: Final = 1_000_000
+_Rows = NDArray[Any]
+
+
+class Streamed:
+    """The books of one connection.
+
+    Args:
+        writer: Makes rows.
+        on_rows: Given an instrument's number, rows, and that they are of the book.
+        set_valid: The book is, or is not, what the exchange's is, and why not.
+        sort_out: Leaves out rows whose price is on no tick.
+        again: Unsubscribes streams and subscribes them anew.
+        seed: Of the waits.
+    """
+
+    def __init__(
+        self,
+        writer: RowWriter,
+        *,
+        on_rows: Callable[[int, _Rows, bool], None],
+        set_valid: Callable[[Feed, bool, str], None],
+        sort_out: Callable[[Feed, _Rows, Callable[[_Rows], _Rows]], _Rows],
+        again: Callable[[tuple[str, ...]], None],
+        seed: int,
+    ) -> None:
+        self._writer = writer
+        self._on_rows = on_rows
+        self._set_valid = set_valid
+        self._sort_out = sort_out
+        self._again = again
+        self._seed = seed
+        self._backoffs: dict[int, Backoff] = {}
+        self._due_ns: dict[int, int] = {}  # until when a book is waited for
+        self._asked_ns: dict[int, deque[int]] = {}
+
+    def clear(self) -> None:
+        """The connection is gone."""
+        self._due_ns.clear()
+
+    def on_book(self, feed: Feed, data: StreamBook, local_ns: int) -> bool:
+        """A whole book. False if it can't be read: the book is not valid then."""
+        rows = self._writer.whole(data.bids, data.asks, data.exch_ms * _MS_NS, local_ns, feed.grid.per_price)
+        if rows is None:
+            self._lose(feed, "a book that can't be read")
+            return False
+        has_off = self._writer.off_grid > 0
+        feed.sync.snapshot(data.last_id)
+        feed.wants_snapshot = False
+        self._due_ns.pop(feed.number, None)
+        if (backoff := self._backoffs.get(feed.number)) is not None:
+            backoff.reset()
+        if has_off or feed.grid.is_off:
+            rows = self._sort_out(feed, rows, feed.grid.on_snapshot)
+        self._on_rows(feed.number, rows, True)
+        self._set_valid(feed, True, "")
+        return True
+
+    def on_depth(self, feed: Feed, data: Depth, local_ns: int) -> bool:
+        """A change of the book. False if it can't be read: the book is not valid then."""
+        rows = self._writer.depth(data.bids, data.asks, data.exch_ms * _MS_NS, local_ns, feed.grid.per_price)
+        if rows is None:
+            self._lose(feed, "a change that can't be read")
+            return False
+        has_off = self._writer.off_grid > 0
+        action = feed.sync.diff(data.last_id, data.previous_id)
+        if action == APPLY:
+            if has_off:
+                rows = self._sort_out(feed, rows, feed.grid.on_levels)
+            self._on_rows(feed.number, rows, True)
+            if not feed.is_valid:
+                # It was doubted, and nothing is missing.
+                self._set_valid(feed, True, "")
+        elif action == GAP:
+            feed.gaps += 1
+            self._lose(feed, f"a gap before update {data.last_id}")
+        elif monotonic_ns() >= self._due_ns.get(feed.number, 0):
+            # There is no book yet, or none came after the stream was subscribed anew.
+            if feed.number in self._due_ns:
+                self.want(feed)
+            else:
+                self._wait(feed)
+        return True
+
+    def _lose(self, feed: Feed, why: str) -> None:
+        feed.sync.lose()
+        self._set_valid(feed, False, why)
+        self.want(feed)
+
+    def want(self, feed: Feed) -> None:
+        """Get a book, unless one is on its way."""
+        now_ns = monotonic_ns()
+        if now_ns < self._due_ns.get(feed.number, 0):
+            return
+        feed.wants_snapshot = True
+        times = self._asked_ns.setdefault(feed.number, deque(maxlen=A_MINUTE))
+        has_waited = feed.number in self._due_ns
+        if not has_waited and len(times) == A_MINUTE and now_ns - times[0] < _MINUTE_NS:
+            self._due_ns[feed.number] = now_ns + int(MANY_WAIT_S * 1e9)
+            return
+        times.append(now_ns)
+        self._wait(feed)
+        self._again(feed.streams[:1])
+
+    def _wait(self, feed: Feed) -> None:
+        backoff = self._backoffs.get(feed.number)
+        if backoff is None:
+            backoff = self._backoffs[feed.number] = Backoff(
+                FIRST_WAIT_S, WAIT_MAX_S, self._seed + feed.number
+            )
+        self._due_ns[feed.number] = monotonic_ns() + int(backoff.next_s() * 1e9)

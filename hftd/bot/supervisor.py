@@ -1,0 +1,65 @@
+"""What the main thread does while a strategy runs in its own: hooks, and (:mod:`hftd.bot.leases`) a bot's leases.
+
+The runner asks a minder what to wait for, and calls `mind` when it comes.
+"""
+
+from typing import Final
+
+from hftd.bot.hooks import Hooks, Teller
+from hftd.hbt.hbt import Hbt
+
+LOOK_NS: Final = 1_000_000_000
+"""The longest time without a look."""
+
+
+class Minder:
+    """Calls the hooks of a run.
+
+    Args:
+        hbt: What the strategy runs on.
+        hooks: What is to be called.
+        instruments: (symbol, tick size) of each asset.
+        has_daemons: Daemons may have something to say, hooks or not.
+    """
+
+    def __init__(
+        self, hbt: Hbt, hooks: Hooks, instruments: list[tuple[str, float]], *, has_daemons: bool = False
+    ) -> None:
+        self._teller = Teller(hooks, instruments) if hooks.any or has_daemons else None
+        if self._teller is not None:
+            hbt.leave_notes(self._teller.notes)
+
+    def descriptors(self) -> list[int]:
+        """What is readable when `mind` is to be called."""
+        return [self._teller.notes.fd] if self._teller else []
+
+    def wait_ns(self) -> int:
+        """After which time it is to be called anyway. Between this and `mind` the notes' bell is armed."""
+        if self._teller is None:
+            return LOOK_NS
+        self._teller.notes.sleep()
+        # What came before the bell was armed did not ring it.
+        return LOOK_NS if self._teller.tell(1) else 0
+
+    def mind(self) -> str:
+        """Do what is to be done. Returns why the run must end, empty if it need not."""
+        if self._teller is not None:
+            self._teller.notes.awake()
+            self._teller.tell()
+        return ""
+
+    def hung(self) -> str:
+        """Why the strategy was taken for hung, empty if it was not."""
+        return ""
+
+    def give_up(self) -> None:
+        """The strategy was taken for hung, and does not return."""
+
+    def finish(self) -> list[str]:
+        """The strategy is done: tell what is left. Returns what the user should know."""
+        if self._teller is None:
+            return []
+        self._teller.tell(1 << 20)
+        found = self._teller.warnings()
+        self._teller.notes.close()
+        return found

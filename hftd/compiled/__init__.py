@@ -1,0 +1,1 @@
+"""What compiled code stands on: compiling, raw memory, atomics, JSON and msgpack."""

@@ -1,0 +1,424 @@
+"""The daemon's side of the control plane, on asyncio: it listens, hands leases out, and notices their end.
+
+Limits: `MAX_BOTS` leases; `MAX_PENDING` connections that said nothing yet, of which for a newcomer the oldest of the
+process that has most gives way, and `HELLO_SECONDS` for their Hello or Ask; `MAX_WAITING` Hellos and questions that
+wait for their turn, one a turn of the loop; `MAX_TAPS` tools that look at the market. A halt and a resume wait for
+nobody, so nobody can keep them out. A lease ends with its socket, with a Bye, or with anything else that the bot sends.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import stat
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol, Self
+
+import structlog
+
+from hftd.channel import wire
+from hftd.channel.layout import MAX_BOTS
+from hftd.channel.memory import BotPage
+from hftd.cleanup import run_all
+from hftd.clock import monotonic_ns
+from hftd.config import quoted
+from hftd.control import peers
+from hftd.control.admission import check_hello, lock_directory
+from hftd.control.asking import Reply, send_reply
+from hftd.control.protocol import (
+    REFUSED_VERSION,
+    Peer,
+    VersionError,
+    check_name,
+    close_all,
+    new_socket,
+    receive_message,
+    runtime_dir,
+    send_message,
+    socket_path,
+    who_listens,
+)
+from hftd.control.reception import HELLO_SECONDS, MAX_PENDING, Caller, Reception, ServerStatistics
+from hftd.errors import ChannelError, ConfigError, HftdError, ProtocolError, RefusedError
+
+MAX_WAITING: Final = 256
+MAX_TAPS: Final = 16
+_BACKLOG: Final = 1024
+_LINES_A_SECOND: Final = 10
+"""Of the log, about connections that are refused."""
+_REASON_CHARACTERS: Final = 200
+"""That are kept of what a bot says for its reason."""
+
+__all__ = ["HELLO_SECONDS", "MAX_PENDING", "ChannelServer", "Grant", "Handler", "ServerStatistics"]
+
+_log = structlog.get_logger("hftd.channel")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a handler gives a bot.
+
+    Attributes:
+        welcome: The answer.
+        fds: Clock page, market ring, link, doorbell, in this order. They are copied; the handler keeps its
+            own.
+    """
+
+    welcome: wire.Welcome
+    fds: Sequence[int]
+
+
+class Handler(Protocol):
+    """What a daemon does about bots and questions. All are called in the loop's thread, and must not wait."""
+
+    def attach(self, hello: wire.Hello, bot_page: BotPage) -> Grant:
+        """A bot asks for a lease; the page stays mapped until `detach` returns.
+
+        Raises:
+            HftdError: It is refused, for this reason, best a RefusedError.
+        """
+        ...
+
+    def detach(self, bot: str, reason: str) -> None:
+        """The lease of the bot of that name is over: apply its end policy, free its memory."""
+        ...
+
+    def answer(self, ask: wire.Ask) -> Reply:
+        """A tool asks; `ask.what` is one of `wire.QUESTIONS`.
+
+        Raises:
+            HftdError: It is refused, for this reason, best a RefusedError.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class _Lease:
+    hello: wire.Hello
+    page: BotPage
+    peer: Peer
+    connected: socket.socket
+
+
+@dataclass(slots=True)
+class _Said:
+    """A caller's first message, and the descriptors that came with it."""
+
+    caller: Caller
+    message: wire.Control
+    fds: list[int]
+
+
+class ChannelServer:
+    """Serves one channel's name; use it as `async with ChannelServer(name, handler):`.
+
+    Args:
+        name: The channel's name.
+        handler: What decides about bots.
+        directory: The runtime directory, if it is another than `runtime_dir()`.
+    """
+
+    def __init__(self, name: str, handler: Handler, directory: Path | None = None) -> None:
+        self.name = check_name(name)
+        self.statistics = ServerStatistics()
+        self._handler = handler
+        self._directory = directory
+        self._path = Path()
+        self._inode = 0
+        self._listener: socket.socket | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: deque[_Said] = deque()
+        self._is_turn_due = False
+        self._lines = 0
+        self._lines_since_ns = 0
+        self._leases: dict[int, _Lease] = {}
+        self._taps: dict[int, socket.socket] = {}
+        self._reception: Reception | None = None
+
+    @property
+    def pending(self) -> dict[int, Caller]:
+        """Connections that said nothing yet."""
+        return self._reception.pending if self._reception is not None else {}
+
+    @property
+    def bots(self) -> list[str]:
+        """The names of the bots that have a lease."""
+        return [lease.hello.bot for lease in self._leases.values()]
+
+    async def start(self) -> None:
+        """Listen, taking over the socket file of a dead daemon.
+
+        Raises:
+            ChannelError: A live daemon has the name.
+            ConfigError: The runtime directory or the path can't be used.
+        """
+        assert self._listener is None, "started twice"
+        directory = self._directory or runtime_dir(create=True)
+        self._path = socket_path(self.name, directory)
+        self._loop = asyncio.get_running_loop()
+        # Two daemons that start at once: the directory's lock is held while one looks, unlinks and listens.
+        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            await lock_directory(lock, directory)
+            self._listener = self._listen()
+        finally:
+            os.close(lock)
+        self._reception = Reception(
+            self.name, self._loop, self._listener, self.statistics, self._first_word, self._refuse
+        )
+
+    def _listen(self) -> socket.socket:
+        path = self._path
+        if other := who_listens(path):
+            who = f" by pid {other.pid}" if other.pid else ""
+            raise ChannelError(
+                f"the channel {self.name!r} is served already{who}",
+                where=str(path),
+                hint="stop that daemon, or give this channel another name, here and in the bots' configurations",
+            )
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                raise ConfigError(
+                    "this is no socket, and is left alone",
+                    where=str(path),
+                    hint="choose another name, or remove it",
+                )
+            path.unlink()
+            _log.info("took over the socket of a daemon that died", channel=self.name)
+        listener = new_socket()
+        try:
+            listener.setblocking(False)
+            listener.bind(os.fspath(path))
+            # Nobody can connect before `listen`, so there is no moment with another mode.
+            peers.open_to_group(path)
+            self._inode = path.stat().st_ino
+            listener.listen(_BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    def _first_word(self, caller: Caller, message: wire.Control, fds: list[int]) -> None:
+        said = _Said(caller, message, fds)
+        if isinstance(message, wire.Ask) and message.what in (wire.ASK_HALT, wire.ASK_RESUME):
+            self._serve(said)
+        elif len(self._waiting) >= MAX_WAITING:
+            close_all(fds)
+            self._refuse(caller, ChannelError(f"{MAX_WAITING} others wait for the daemon", hint="try again"))
+        else:
+            self._waiting.append(said)
+            self._want_turn()
+
+    def _want_turn(self) -> None:
+        if self._waiting and not self._is_turn_due:
+            assert self._loop is not None
+            self._is_turn_due = True
+            self._loop.call_soon(self._serve_next)
+
+    def _serve_next(self) -> None:
+        """One Hello or question a turn: each may take a millisecond or two, and the market does not wait."""
+        self._is_turn_due = False
+        try:
+            if self._waiting:
+                self._serve(self._waiting.popleft())
+        finally:
+            self._want_turn()
+
+    def _serve(self, said: _Said) -> None:
+        message = said.message
+        try:
+            if isinstance(message, wire.Ask):
+                self._reply(said.caller, message)
+            else:
+                self._greet(said.caller, message, said.fds)
+        except HftdError as error:
+            self._refuse(said.caller, error)
+        except Exception:
+            _log.exception("a handler failed", channel=self.name, message=type(message).__name__)
+            self._refuse(
+                said.caller, HftdError("the daemon failed to attach or answer", hint="its log says why")
+            )
+        finally:
+            close_all(said.fds)
+
+    def _greet(self, caller: Caller, message: wire.Control, fds: list[int]) -> None:
+        if not isinstance(message, wire.Hello) or len(fds) != 1:
+            self.statistics.nonsense += 1
+            raise ProtocolError(
+                f"the first message is a {type(message).__name__} with {len(fds)} descriptors",
+                hint="a connection begins with a Hello and one bot page",
+            )
+        check_hello(message)
+        self._check_room(message)
+        page = BotPage.open(fds.pop())
+        try:
+            grant = self._handler.attach(message, page)
+        except BaseException:
+            page.close()
+            raise
+        fd = caller.connected.fileno()
+        self._leases[fd] = _Lease(message, page, caller.peer, caller.connected)
+        self.statistics.attached += 1
+        try:
+            send_message(caller.connected, grant.welcome, grant.fds)
+            assert self._loop is not None
+            self._loop.add_reader(fd, self._mind, fd)
+        except Exception as error:
+            self._end(fd, f"its connection broke before the Welcome: {error}")
+            return
+        _log.info("bot attached", channel=self.name, bot=message.bot, pid=caller.peer.pid)
+
+    def _reply(self, caller: Caller, ask: wire.Ask) -> None:
+        is_tap = ask.what == wire.ASK_TAP
+        if ask.what not in wire.QUESTIONS:
+            raise RefusedError(
+                f"there is no question {quoted(ask.what)}", hint=f"ask {', '.join(wire.QUESTIONS)}"
+            )
+        if ask.what in wire.COMMANDS and not peers.is_owner(caller.peer.uid):
+            raise RefusedError(
+                f"to {ask.what} is for the daemon's own user",
+                hint=f"run it as user {os.getuid()}, or as root",
+            )
+        if is_tap and len(self._taps) >= MAX_TAPS:
+            raise RefusedError(f"{MAX_TAPS} taps look at the channel already", hint="end one of them first")
+        try:
+            send_reply(caller.connected, self._handler.answer(ask))
+        except OSError:
+            caller.connected.close()
+            return
+        self.statistics.asked += 1
+        if not is_tap:
+            caller.connected.close()
+            return
+        # It stays, so that either side sees the other's end; whatever it says is its end.
+        fd = caller.connected.fileno()
+        self._taps[fd] = caller.connected
+        assert self._loop is not None
+        self._loop.add_reader(fd, self._end_tap, fd)
+
+    def _end_tap(self, fd: int) -> None:
+        assert self._loop is not None
+        self._loop.remove_reader(fd)
+        self._taps.pop(fd).close()
+
+    def _check_room(self, hello: wire.Hello) -> None:
+        for fd, lease in list(self._leases.items()):
+            if lease.hello.bot == hello.bot:
+                # Perhaps it died a moment ago, and its end waits in the loop behind this Hello.
+                self._mind(fd)
+                if fd in self._leases:
+                    raise ChannelError(
+                        f"a bot named {hello.bot!r} is attached already (pid {lease.peer.pid})",
+                        hint="give each bot of a channel its own name",
+                    )
+        if len(self._leases) >= MAX_BOTS:
+            raise ChannelError(f"the channel has {MAX_BOTS} bots already", hint="end one of them first")
+
+    def _refuse(self, caller: Caller, error: HftdError) -> None:
+        code = REFUSED_VERSION if isinstance(error, VersionError) else type(error).__name__
+        what = error.what
+        if isinstance(error, VersionError):
+            # "This side" and "the other side" are told from the bot's place.
+            what = f"the daemon says: {what}"
+        self.statistics.refused += 1
+        with contextlib.suppress(OSError):
+            send_message(caller.connected, wire.Refused(code, what, error.hint))
+        caller.connected.close()
+        now_ns = monotonic_ns()
+        if now_ns - self._lines_since_ns > 1_000_000_000:
+            self._lines, self._lines_since_ns = 0, now_ns
+        self._lines += 1
+        if self._lines <= _LINES_A_SECOND:
+            _log.warning("refused", channel=self.name, pid=caller.peer.pid, what=error.what)
+
+    def _mind(self, fd: int) -> None:
+        """A lease's socket has something to say; whatever it is, it is the end."""
+        try:
+            message, fds = receive_message(self._leases[fd].connected)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._end(fd, f"its connection broke: {error.strerror}")
+            return
+        except ProtocolError as error:
+            self.statistics.nonsense += 1
+            self._end(fd, f"it sent nonsense: {error.what}")
+            return
+        close_all(fds)
+        match message:
+            case None:
+                self._end(fd, "it is gone")
+            case wire.Bye(reason=reason):
+                self._end(fd, reason[:_REASON_CHARACTERS])
+            case _:
+                self.statistics.nonsense += 1
+                self._end(fd, f"it sent a {type(message).__name__} in the middle of its lease")
+
+    def drop(self, bot: str, reason: str) -> None:
+        """Take a bot's lease away; without such a bot it does nothing."""
+        for fd, lease in list(self._leases.items()):
+            if lease.hello.bot == bot:
+                with contextlib.suppress(OSError):
+                    send_message(lease.connected, wire.Bye(reason))
+                self._end(fd, reason)
+
+    def _end(self, fd: int, reason: str) -> None:
+        """A lease is over. What the handler does about it comes before all that might fail."""
+        assert self._loop is not None
+        lease = self._leases.pop(fd)
+        bot = lease.hello.bot
+        self.statistics.detached += 1
+        loop = self._loop
+        # The end policy before all else, so that nothing keeps the bot's orders in the market.
+        errors = run_all(
+            lambda: self._handler.detach(bot, reason),
+            lambda: loop.remove_reader(fd),
+            lease.connected.close,
+            lease.page.close,
+        )
+        _log.info("bot detached", channel=self.name, bot=bot, pid=lease.peer.pid, reason=reason)
+        for error in errors:
+            _log.error("a handler failed to detach a bot", channel=self.name, bot=bot, exc_info=error)
+
+    def close(self, reason: str = "the daemon ends") -> None:
+        """End all leases, stop listening, remove the socket file; again does nothing."""
+        if self._listener is None:
+            return
+        assert self._loop is not None
+        reception = self._reception
+        assert reception is not None
+        listener, self._listener = self._listener, None
+        # The leases first: nothing that fails here keeps a bot's orders in the market.
+        errors = run_all(
+            *(partial(self.drop, bot, reason) for bot in self.bots),
+            reception.close,
+            self._unlink,
+            listener.close,
+            self._close_waiting,
+            *(partial(self._end_tap, fd) for fd in list(self._taps)),
+        )
+        for error in errors:
+            _log.error("a part of the channel did not end", channel=self.name, exc_info=error)
+
+    def _unlink(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            # Not a successor's, who took the path over from us.
+            if self._path.lstat().st_ino == self._inode:
+                self._path.unlink()
+
+    def _close_waiting(self) -> None:
+        while self._waiting:
+            said = self._waiting.popleft()
+            close_all(said.fds)
+            said.caller.connected.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""The local exchange's sockets: what is asked, what is streamed, and the control page."""

@@ -1,6 +1,0 @@
-"""Reports of runs: figures, and one page of HTML that opens anywhere."""
-
-from sim.report.report import Report, report
-from sim.report.shapes import Options
-
-__all__ = ["Options", "Report", "report"]

@@ -1,0 +1,1 @@
+"""What a run came to: reports, why orders filled, and two runs side by side."""

@@ -1,0 +1,48 @@
+"""What a user may rely on: what a polling connector rehearses is seen by nobody, and leaves nothing behind."""
+
+from decimal import Decimal
+
+import pytest
+
+from daemon.connector.warm_up import Rehearsal
+from daemon.orders.messages import Instrument, Place
+from tests.daemon.connector.harness import running
+
+
+@pytest.fixture
+def instrument():
+    return Instrument(
+        number=7,
+        symbol="BTCUSDT",
+        tick_size=Decimal("0.1"),
+        lot_size=Decimal("0.001"),
+        min_qty_lots=100,
+        min_notional=100.0,
+        is_trading=False,
+    )
+
+
+def test_each_rehearsal_goes_all_the_way_and_nothing_of_it_is_kept(instrument):
+    performed = []
+    rehearsal = Rehearsal(instrument, performed.append)
+    for _ in range(500):
+        rehearsal.run()
+    assert [type(command) for command in performed] == [Place] * 500
+    store = rehearsal._manager.store
+    assert not store.orders
+    assert not store.alive
+    assert not store.by_id
+    assert not rehearsal._manager.courier.in_flight
+    rehearsal.close()
+
+
+async def test_what_is_rehearsed_reaches_neither_the_exchange_nor_its_limits(tmp_path):
+    async with running(tmp_path, config={"spin": True}) as whole:
+        await whole.until_valid()
+        # By hand: a bot's thread that compiles beside a polling loop would take long.
+        for _ in range(200):
+            whole.connector.bots._rehearse()
+        used = {one.name: one.used for one in whole.connector.session.limits()}
+        assert used["orders_10s"] == 0
+        assert whole.connector.session.counters()["sent_ws"] == 0
+        assert whole.connector.orders.store.orders_sent == 0

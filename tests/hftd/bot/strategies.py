@@ -1,0 +1,141 @@
+"""What the tests of live bots run. A bot writes what it saw into arrays that the test gave it."""
+
+from numba import njit
+
+from hftd import (
+    BUY,
+    CONNECTED,
+    FILLED,
+    GTC,
+    GTX,
+    LIMIT,
+    MARKET,
+)
+from tests.hftd.bot import told
+
+SECOND = 1_000_000_000
+
+
+@njit
+def watch(hbt):
+    """Note each change of what it knows: alerts tell the test. A trade is the end."""
+    book = way = 0
+    while len(hbt.last_trades(0)) == 0:
+        if hbt.elapse(5_000_000) != 0:
+            return
+        if hbt.book_state(0) != book:
+            book = hbt.book_state(0)
+            hbt.alert(0, 1, float(book))
+        if hbt.connection(0) != way:
+            way = hbt.connection(0)
+            hbt.alert(0, 2, float(way))
+
+
+@njit
+def rest_and_wait(hbt, orders=3, seconds=60.0):
+    """Rest some orders, tell when they are in, and wait; tell what they became when the daemon is back."""
+    for i in range(orders):
+        hbt.submit_buy_order(0, 100 + i, 99.0 - 0.1 * i, 1.0, GTC, LIMIT, True)
+    hbt.alert(0, 10, 0.0)
+    end = hbt.current_timestamp + int(seconds * SECOND)
+    refused = False
+    while hbt.current_timestamp < end:
+        if hbt.elapse(5_000_000) != 0:
+            return
+        if hbt.connection(0) != CONNECTED and not refused:
+            refused = True
+            code = hbt.submit_buy_order(0, 900, 99.0, 1.0, GTC, LIMIT, False)
+            hbt.alert(0, 11, float(code))
+        if hbt.connection(0) == CONNECTED and refused:
+            break
+    hbt.elapse(300_000_000)
+    for i in range(orders):
+        order = hbt.orders(0).get(100 + i)
+        hbt.alert(0, 100 + i, float(order.status))
+    hbt.submit_buy_order(0, 901, 98.0, 1.0, GTC, LIMIT, True)
+    hbt.alert(0, 12, float(hbt.orders(0).get(901).status))
+
+
+@njit
+def trade(hbt):
+    """A little of everything that has an answer."""
+    hbt.submit_buy_order(0, 1, 100.2, 0.5, GTC, MARKET, True)
+    hbt.submit_buy_order(0, 2, 100.2, 0.5, GTX, LIMIT, True)
+    hbt.alert(0, 20, float(hbt.orders(0).get(2).reason))
+    hbt.submit_buy_order(0, 3, 99.0, 0.5, GTC, LIMIT, True)
+    hbt.modify(0, 3, 98.0, 0.4, True)
+    hbt.cancel(0, 3, True)
+    hbt.submit_sell_order(0, 4, 100.0, 0.2, GTC, MARKET, True)
+    state = hbt.state_values(0)
+    hbt.alert(0, 21, state.position)
+    hbt.alert(0, 22, state.balance)
+    hbt.alert(0, 23, float(state.num_trades))
+    hbt.alert(0, 24, state.fee)
+    hbt.alert(0, 25, state.trading_volume)
+    hbt.alert(0, 26, state.trading_value)
+    latency = hbt.order_latency(0)
+    if latency is not None:
+        hbt.alert(0, 27, float(latency[2] - latency[0]))
+    hbt.alert(
+        0, 28, 1.0 if hbt.orders(0).get(1).status == FILLED and hbt.orders(0).get(1).side == BUY else 0.0
+    )
+
+
+@njit
+def waits(hbt):
+    """Time outs on the system's clock; then what comes."""
+    start = hbt.current_timestamp
+    hbt.alert(0, 30, float(hbt.wait_next_feed(True, 50_000_000)))
+    hbt.alert(0, 31, float(hbt.current_timestamp - start))
+    start = hbt.current_timestamp
+    hbt.alert(0, 32, float(hbt.wait_order_response(0, 77, 50_000_000)))
+    hbt.alert(0, 33, float(hbt.current_timestamp - start))
+    hbt.alert(0, 34, 0.0)
+    hbt.alert(0, 35, float(hbt.wait_next_feed(False, 30 * SECOND)))
+    latency = hbt.feed_latency(0)
+    if latency is not None:
+        hbt.alert(0, 36, float(latency[1] - latency[0]))
+    hbt.submit_buy_order(0, 1, 99.0, 0.5, GTC, LIMIT, False)
+    hbt.alert(0, 37, float(hbt.wait_next_feed(True, 30 * SECOND)))
+    hbt.alert(0, 38, float(hbt.wait_next_feed(False, 30 * SECOND)))
+    hbt.alert(0, 39, float(len(hbt.last_trades(0))))
+    hbt.alert(0, 40, hbt.last_trades(0)[0].qty)
+
+
+@njit
+def look(hbt):
+    """What is there before anything happens."""
+    hbt.alert(0, 50, hbt.position(0))
+    hbt.alert(0, 51, float(len(hbt.orders(0))))
+    hbt.alert(0, 52, hbt.depth(0).best_bid)
+    hbt.alert(0, 53, 1.0 if hbt.depth(0).is_valid else 0.0)
+    hbt.alert(0, 54, float(hbt.connection(0)))
+    values = hbt.orders(0).values()
+    while values.has_next():
+        order = values.get()
+        hbt.alert(0, 55, order.leaves_qty)
+
+
+def lag(hbt):
+    """Let the market go by, until the test opens the gate."""
+    hbt.alert(0, 60, 0.0)
+    told.gate.wait(90)
+    hbt.elapse(500_000_000)
+    hbt.alert(0, 61, hbt.depth(0).bid_qty_at_tick(1000))
+    hbt.alert(0, 62, hbt.depth(0).is_valid)
+
+
+@njit
+def chatter(hbt, count=100_000):
+    for i in range(count):
+        hbt.alert(0, i, 0.0)
+
+
+def hang(hbt):
+    """Wait once, then for nothing that lets time pass until the test lets it go on; then wait again."""
+    hbt.elapse(10_000_000)
+    hbt.alert(0, 70, 0.0)
+    told.gate.wait()
+    code = hbt.elapse(3600 * SECOND)
+    hbt.alert(0, 71, float(code))
+    told.gone_on.set()
