@@ -11,7 +11,7 @@ from collections import deque
 from typing import Final
 
 from daemon.orders.machine import DONE, NEVER, SENT, UNSURE, Amendment, Order
-from daemon.orders.messages import Amend, Place, Query, Withdraw
+from daemon.orders.messages import Cancel, Modify, Query, Submit
 from daemon.orders.store import Store
 from daemon.orders.telling import Sent
 
@@ -65,7 +65,7 @@ class Courier:
         """Send a new order."""
         order.place_request = self._number(PLACE, order, order.placed_ns)
         self._out.append(
-            Place(
+            Submit(
                 order.place_request,
                 order.client_id,
                 order.symbol,
@@ -84,7 +84,7 @@ class Courier:
         request = self._number(AMEND, order, now_ns)
         order.amend = Amendment(price_tick, qty_lots, order.done_lots, local_ts, now_ns, request)
         self._out.append(
-            Amend(
+            Modify(
                 request, order.client_id, order.exch_order_id, order.symbol, order.side, price_tick, qty_lots
             )
         )
@@ -118,7 +118,7 @@ class Courier:
                 order.cancel_sent_ns = now_ns
                 order.cancel_request = self._number(WITHDRAW, order, now_ns)
                 self._out.append(
-                    Withdraw(order.cancel_request, order.client_id, order.exch_order_id, order.symbol)
+                    Cancel(order.cancel_request, order.client_id, order.exch_order_id, order.symbol)
                 )
             if self.is_up and order.query_due_ns <= now_ns and order.query_request == 0:
                 order.query_due_ns = NEVER

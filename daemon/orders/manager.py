@@ -2,7 +2,7 @@
 
 ::
 
-    bots ── request ──►  OrderManager ── Place, Amend, Withdraw, Query ──►  venue
+    bots ── request ──►  OrderManager ── Submit, Modify, Cancel, Query ──►  venue
          ◄── emit ─────   │  │  │  │  ◄── Outcome, Report, Holding ───────
                           │  │  │  └── Requests, Endings: what bots want      (requests.py, ending.py)
                           │  │  └───── News, Reconciler: what the venue says  (news.py, reconcile.py)
@@ -27,14 +27,14 @@ from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.messages import (
     REFUSED,
     STEPS_CHANGED,
-    Amend,
     Command,
     Execution,
     Holding,
     Instrument,
+    Modify,
     Outcome,
-    Place,
     Report,
+    Submit,
 )
 from daemon.orders.news import News
 from daemon.orders.reconcile import Reconciler, Reconciliation
@@ -405,8 +405,8 @@ class OrderManager:
         """Nothing new is sent that is not written: the account is halted, and what waits is refused."""
         self.counters.journal_errors += 1
         _log.error("the journal can't be written, no orders are taken", error=error.strerror)
-        waiting = [item for item in self._out if isinstance(item, Place | Amend)]
-        kept = [item for item in self._out if not isinstance(item, Place | Amend)]
+        waiting = [item for item in self._out if isinstance(item, Submit | Modify)]
+        kept = [item for item in self._out if not isinstance(item, Submit | Modify)]
         self._out.clear()
         self._out.extend(kept)
         for command in waiting:

@@ -67,7 +67,7 @@ class Instrument(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True, tag="place"):
+class Submit(msgspec.Struct, frozen=True, array_like=True, tag="submit"):
     """Send a new order.
 
     Attributes:
@@ -87,7 +87,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True, tag="place"):
     reduce_only: bool = False
 
 
-class Amend(msgspec.Struct, frozen=True, array_like=True, tag="amend"):
+class Modify(msgspec.Struct, frozen=True, array_like=True, tag="modify"):
     """Change an open order's price and quantity.
 
     Attributes:
@@ -104,7 +104,7 @@ class Amend(msgspec.Struct, frozen=True, array_like=True, tag="amend"):
     qty_lots: int
 
 
-class Withdraw(msgspec.Struct, frozen=True, array_like=True, tag="withdraw"):
+class Cancel(msgspec.Struct, frozen=True, array_like=True, tag="cancel"):
     """Cancel an open order."""
 
     request: int
@@ -124,7 +124,7 @@ class Query(msgspec.Struct, frozen=True, array_like=True, tag="query"):
     symbol: str
 
 
-Command = Place | Amend | Withdraw | Query
+Command = Submit | Modify | Cancel | Query
 
 
 UNTOLD: Final = "?"

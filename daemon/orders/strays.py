@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from daemon.orders.client_ids import read_any
-from daemon.orders.messages import CONFIRMED, REFUSED, Outcome, Report, Withdraw
+from daemon.orders.messages import CONFIRMED, REFUSED, Cancel, Outcome, Report
 from daemon.warnings import Warn
 from hftd.constants import REASON_UNKNOWN_ORDER
 
@@ -171,7 +171,7 @@ class Strays:
             stray.request = self._courier.next_request()
             self.requests[stray.request] = stray
             stray.due_ns = now_ns + OUTCOME_NS
-            self._out.append(Withdraw(stray.request, stray.client_id, stray.exch_order_id, stray.symbol))
+            self._out.append(Cancel(stray.request, stray.client_id, stray.exch_order_id, stray.symbol))
 
     def take(self, outcome: Outcome, now_ns: int) -> None:
         """How one of `requests` ended."""

@@ -6,7 +6,7 @@ import msgspec
 
 from daemon.orders.journal import Row, Traded
 from daemon.orders.machine import Order
-from daemon.orders.messages import CONFIRMED, Command, Execution, Outcome, Place, Report, Withdraw
+from daemon.orders.messages import CONFIRMED, Cancel, Command, Execution, Outcome, Report, Submit
 from daemon.session.catalog import steps_of
 from hftd.constants import CANCELED
 from tests.soak.trader import DyingJournal, Trader
@@ -84,7 +84,7 @@ class LeavesAnOrder(Trader):
 
     def send(self, command: Command) -> None:
         cls = type(self)
-        if type(command) is Withdraw and self._is_calm() and not cls.left:
+        if type(command) is Cancel and self._is_calm() and not cls.left:
             # One that the exchange has.
             order = self.manager.store.orders[command.client_id]
             cls.left = command.client_id if order.exch_order_id else ""
@@ -144,7 +144,7 @@ class SendsOtherPrices(Trader):
     """Prices are rounded on their way to the exchange."""
 
     def send(self, command: Command) -> None:
-        if type(command) is Place and command.price_tick % 10 == 7:
+        if type(command) is Submit and command.price_tick % 10 == 7:
             command = msgspec.structs.replace(command, price_tick=command.price_tick - 2)
         super().send(command)
 

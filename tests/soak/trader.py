@@ -22,8 +22,8 @@ from daemon.orders.messages import (
     Holding,
     Instrument,
     Outcome,
-    Place,
     Report,
+    Submit,
 )
 from daemon.session.catalog import ExchangeInfo
 from daemon.session.facts import Handlers
@@ -318,7 +318,7 @@ class Trader:
         if self.send_fuse == 0:
             raise Killed
         self.send_fuse -= self.send_fuse > 0
-        if type(command) is Place:
+        if type(command) is Submit:
             self._on_place(self.manager.store.orders[command.client_id])
         wire = self._orders
         if wire is None:

@@ -12,7 +12,7 @@ import structlog
 from daemon.connector.limiter import Limiter
 from daemon.connector.supervise import Backoff, Supervision, planned_life_s, supervised
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.messages import Command, Execution, Holding, Instrument, Place, Report
+from daemon.orders.messages import Command, Execution, Holding, Instrument, Report, Submit
 from daemon.session.catalog import Catalog, Steps
 from daemon.session.errors import EXPECTED, ExchangeError, WireError
 from daemon.session.facts import Balance, Commission, Handlers, OrderFacts, Reply, Signer
@@ -372,7 +372,7 @@ class Trading:
         if not self._is_ready:
             self._sender.refuse(command, REASON_DISCONNECTED, "not connected yet, or no more")
             return
-        if type(command) is Place:
+        if type(command) is Submit:
             symbol = command.symbol
             if symbol not in self._countdowns.watched and not self._begin_to_watch(command):
                 return
@@ -381,7 +381,7 @@ class Trading:
             acknowledged.sent(command, monotonic_ns())
         self._sender.send(command)
 
-    def _begin_to_watch(self, place: Place) -> bool:
+    def _begin_to_watch(self, place: Submit) -> bool:
         """A first order in a symbol; False if it was refused, since its countdown could not be kept.
 
         What only closes a position, or can't rest, needs none.
@@ -492,7 +492,7 @@ class Trading:
         return await self._queries.commission(symbol)
 
     async def cancel_all(self, symbol: str) -> None:
-        """Cancel every open order of the account in a symbol, others' too. Ours alone: a Withdraw each."""
+        """Cancel every open order of the account in a symbol, others' too. Ours alone: a Cancel each."""
         await self._queries.cancel_all(symbol)
 
     async def countdown(self, symbol: str, ms: int) -> None:

@@ -16,7 +16,17 @@ Limits: `WAITING_MAX` commands; with more the oldest are UNKNOWN.
 from collections.abc import Callable
 from typing import Final
 
-from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Amend, Command, Outcome, Place, Query, Report
+from daemon.orders.messages import (
+    CONFIRMED,
+    REFUSED,
+    UNKNOWN,
+    Command,
+    Modify,
+    Outcome,
+    Query,
+    Report,
+    Submit,
+)
 from daemon.session.manners import RECEIVED
 from hftd.constants import (
     CANCELED,
@@ -110,10 +120,10 @@ class Acknowledged:
     @staticmethod
     def _tells(waiting: _Waiting, report: Report) -> bool:
         command = waiting.command
-        if isinstance(command, Place):
+        if isinstance(command, Submit):
             return True
         is_end = report.status in _ENDS
-        if not isinstance(command, Amend):
+        if not isinstance(command, Modify):
             return is_end
         if is_end:
             waiting.end = report
@@ -158,7 +168,7 @@ def _name(command: Command) -> str:
 
 def _outcome(command: Command, report: Report) -> Outcome:
     """What a report makes of a command."""
-    if isinstance(command, Place) and report.cum_lots == 0 and report.execution is None:
+    if isinstance(command, Submit) and report.cum_lots == 0 and report.execution is None:
         if report.reason in _AT_ONCE and report.status in _ENDS:
             return Outcome(command.request, REFUSED, report.reason, "", report, report.exch_ns)
         if report.status == REJECTED:

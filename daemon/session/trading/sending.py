@@ -23,7 +23,7 @@ import structlog
 
 from daemon.connector.limiter import Limiter, Priority, RateLimit
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.messages import REFUSED, UNKNOWN, Amend, Command, Outcome, Place, Query, Withdraw
+from daemon.orders.messages import REFUSED, UNKNOWN, Cancel, Command, Modify, Outcome, Query, Submit
 from daemon.session.catalog import Steps
 from daemon.session.errors import FateUnknownError, NotSentError, RequestError
 from daemon.session.facts import OrderFacts, Params, Writer
@@ -169,11 +169,11 @@ class Sender:
             return
         now_ns = running_ns()
         kind = type(command)
-        if kind is Place:
+        if kind is Submit:
             wait_ns = self._limiter.take(self._cost_order, now_ns)
-        elif kind is Amend:
+        elif kind is Modify:
             wait_ns = self._limiter.take(self._cost_amend, now_ns)
-        elif kind is Withdraw:
+        elif kind is Cancel:
             wait_ns = self._limiter.take(self._cost_cancel, now_ns, Priority.URGENT, is_apart=True)
         else:
             wait_ns = self._limiter.take(self._cost_query, now_ns)
@@ -217,10 +217,10 @@ class Sender:
             self._route(command, now_ns)
 
     def _send_around(self, command: Command) -> None:
-        if type(command) is Withdraw and self._take_back(command):
+        if type(command) is Cancel and self._take_back(command):
             return
         now_ns = running_ns()
-        if type(command) is Withdraw:
+        if type(command) is Cancel:
             wait_ns = 1 if self._urgent else self._take_cancel(now_ns)
         elif type(command) is Query:
             wait_ns = self._limiter.take(self._cost_query, now_ns)
@@ -232,7 +232,7 @@ class Sender:
             self._route(command, now_ns)
 
     def _cost_of(self, command: Command) -> Mapping[str, int]:
-        return self._cost_amend if type(command) is Amend else self._cost_order
+        return self._cost_amend if type(command) is Modify else self._cost_order
 
     def _take_cancel(self, now_ns: int) -> int:
         return self._limiter.take(
@@ -259,7 +259,7 @@ class Sender:
     # ---- the queue
 
     def _later(self, command: Command, wait_ns: int) -> None:
-        queue = self._urgent if type(command) is Withdraw else self._queue
+        queue = self._urgent if type(command) is Cancel else self._queue
         # A question waits with who asks it, and is asked again.
         if (
             type(command) is Query
@@ -303,12 +303,12 @@ class Sender:
             self._wake = asyncio.get_running_loop().call_later(wait_ns / 1e9, self._work_off)
         self._see_detour()
 
-    def _take_back(self, cancel: Withdraw) -> bool:
+    def _take_back(self, cancel: Cancel) -> bool:
         """Take an order's commands out of the queue. True if its place was there: there is nothing to cancel then."""
         had_place = False
         for item in [one for one in self._queue if one[0].client_id == cancel.client_id]:
             self._queue.remove(item)
-            had_place = had_place or type(item[0]) is Place
+            had_place = had_place or type(item[0]) is Submit
             self.refuse(item[0], REASON_NEVER_SENT, "it was cancelled before it was sent")
         self._see_detour()
         if had_place:

@@ -17,13 +17,13 @@ from daemon.orders.messages import (
     BY_REPLY,
     CONFIRMED,
     UNKNOWN,
-    Amend,
+    Cancel,
     Command,
+    Modify,
     Outcome,
-    Place,
     Query,
     Report,
-    Withdraw,
+    Submit,
 )
 from daemon.session.catalog import Steps, known_steps, lots_of, price_of, whole_lots_of
 from daemon.session.errors import DECODE_ERRORS, Odd, OddItemError, WireError
@@ -254,13 +254,13 @@ def outcome_of_order(command: Command, data: bytes | msgspec.Raw, steps: Mapping
     except WireError as error:
         return Outcome(command.request, UNKNOWN, 0, str(error))
     is_named = report.client_id == command.client_id
-    if isinstance(command, Amend | Withdraw | Query) and not command.client_id:
+    if isinstance(command, Modify | Cancel | Query) and not command.client_id:
         is_named = report.exch_order_id == command.exch_order_id
     if not is_named or report.symbol != command.symbol:
         return Outcome(
             command.request, UNKNOWN, 0, f"the answer is about another order, {report.client_id!r}"
         )
-    if report.is_off_grid and isinstance(command, Place | Amend):
+    if report.is_off_grid and isinstance(command, Submit | Modify):
         return Outcome(command.request, UNKNOWN, 0, "the answer has a price that was not asked for")
     return Outcome(command.request, CONFIRMED, 0, "", report, report.exch_ns)
 

@@ -13,7 +13,7 @@ escaped: client ids and symbols are checked, the rest is digits and words.
 import re
 from typing import Final
 
-from daemon.orders.messages import Amend, Command, Place, Query, Withdraw
+from daemon.orders.messages import Cancel, Command, Modify, Query, Submit
 from daemon.session.catalog import Steps
 from daemon.session.errors import RequestError
 from daemon.session.facts import Signer
@@ -44,12 +44,12 @@ class Requests:
         Raises:
             RequestError: The command holds what can't be sent.
         """
-        if type(command) is Place:
+        if type(command) is Submit:
             return self._place(command, steps, timestamp_ms)
-        if type(command) is Amend:
+        if type(command) is Modify:
             return self._amend(command, steps, timestamp_ms)
-        assert isinstance(command, Withdraw | Query)
-        method = "order.cancel" if type(command) is Withdraw else "order.status"
+        assert isinstance(command, Cancel | Query)
+        method = "order.cancel" if type(command) is Cancel else "order.status"
         name, quoted, plain = _order_name(command)
         params = (
             f'{self._key_json}"{name}":{quoted},"recvWindow":{self._window},"symbol":"{command.symbol}",'
@@ -65,7 +65,7 @@ class Requests:
             f'{{"id":{command.request},"method":"{method}","params":{{{params},"signature":"{signature}"}}}}'
         ).encode()
 
-    def _place(self, command: Place, steps: Steps, timestamp_ms: int) -> bytes:
+    def _place(self, command: Submit, steps: Steps, timestamp_ms: int) -> bytes:
         client_id = command.client_id
         if not CLIENT_ID.fullmatch(client_id):
             raise RequestError(f"{client_id!r} is no client order id")
@@ -96,7 +96,7 @@ class Requests:
             f'{{"id":{command.request},"method":"order.place","params":{{{params},"signature":"{signature}"}}}}'
         ).encode()
 
-    def _amend(self, command: Amend, steps: Steps, timestamp_ms: int) -> bytes:
+    def _amend(self, command: Modify, steps: Steps, timestamp_ms: int) -> bytes:
         name, quoted, plain = _order_name(command)
         price, quantity = steps.tick.text(command.price_tick), steps.lot.text(command.qty_lots)
         side = SIDE_TEXTS[command.side]
@@ -118,7 +118,7 @@ class Requests:
 _REDUCE_ONLY: Final = ("&reduceOnly=true", ',"reduceOnly":"true"')
 
 
-def _order_name(command: Amend | Withdraw | Query) -> tuple[str, str, str]:
+def _order_name(command: Modify | Cancel | Query) -> tuple[str, str, str]:
     """How a request names an order: parameter, value in JSON, value as it is signed.
 
     By our id where there is one: it is known before the exchange has answered.
@@ -133,7 +133,7 @@ def _order_name(command: Amend | Withdraw | Query) -> tuple[str, str, str]:
     return "orderId", order_id, order_id
 
 
-_REST_METHODS: Final = {Place: "POST", Amend: "PUT", Withdraw: "DELETE", Query: "GET"}
+_REST_METHODS: Final = {Submit: "POST", Modify: "PUT", Cancel: "DELETE", Query: "GET"}
 
 
 def rest_request(command: Command, steps: Steps) -> tuple[str, list[tuple[str, str]]]:
@@ -144,7 +144,7 @@ def rest_request(command: Command, steps: Steps) -> tuple[str, list[tuple[str, s
     """
     method = _REST_METHODS[type(command)]
     params = [("symbol", command.symbol)]
-    if isinstance(command, Place):
+    if isinstance(command, Submit):
         if not CLIENT_ID.fullmatch(command.client_id):
             raise RequestError(f"{command.client_id!r} is no client order id")
         is_market = command.order_type == MARKET
@@ -159,7 +159,7 @@ def rest_request(command: Command, steps: Steps) -> tuple[str, list[tuple[str, s
         return method, params
     name, _, plain = _order_name(command)
     params.append((name, plain))
-    if isinstance(command, Amend):
+    if isinstance(command, Modify):
         params += [("side", SIDE_TEXTS[command.side]), ("quantity", steps.lot.text(command.qty_lots))]
         params.append(("price", steps.tick.text(command.price_tick)))
     return method, params

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from daemon.orders.messages import Amend, Command, Place, Query, Withdraw
+from daemon.orders.messages import Cancel, Command, Modify, Query, Submit
 from daemon.orders.wire_ids import PLAIN, to_plain
 from daemon.session.catalog import Steps
 from daemon.session.errors import RequestError
@@ -23,8 +23,8 @@ from daemon.venues.bybit.codes import SIDE_TEXTS, TIME_IN_FORCE_TEXTS
 from hftd.constants import MARKET
 
 CATEGORY: Final = "linear"
-OPS: Final = {Place: "order.create", Amend: "order.amend", Withdraw: "order.cancel"}
-PATHS: Final = {Place: "/v5/order/create", Amend: "/v5/order/amend", Withdraw: "/v5/order/cancel"}
+OPS: Final = {Submit: "order.create", Modify: "order.amend", Cancel: "order.cancel"}
+PATHS: Final = {Submit: "/v5/order/create", Modify: "/v5/order/amend", Cancel: "/v5/order/cancel"}
 OPEN_PATH: Final = "/v5/order/realtime"
 CLOSED_PATH: Final = "/v5/order/history"
 _ORDER_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
@@ -73,7 +73,7 @@ def rest_question_of_closed(command: Command, steps: Steps) -> tuple[str, str, l
 
 def _fields(command: Command, steps: Steps) -> dict[str, Any]:
     fields: dict[str, Any] = {"category": CATEGORY, "symbol": command.symbol}
-    if isinstance(command, Place):
+    if isinstance(command, Submit):
         fields |= {"side": SIDE_TEXTS[command.side], "qty": steps.lot.text(command.qty_lots)}
         if command.order_type == MARKET:
             fields["orderType"] = "Market"
@@ -93,7 +93,7 @@ def _fields(command: Command, steps: Steps) -> dict[str, Any]:
         fields["orderId"] = command.exch_order_id
     else:
         raise RequestError(f"{command.exch_order_id!r} is no order id of the exchange, and there is no other")
-    if isinstance(command, Amend):
+    if isinstance(command, Modify):
         fields |= {"qty": steps.lot.text(command.qty_lots), "price": steps.tick.text(command.price_tick)}
     return fields
 

@@ -12,7 +12,7 @@ import pytest
 from daemon.connector.bots.bots import BURST, LATE_NS, Bots
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Command, Instrument, Place, Withdraw
+from daemon.orders.messages import Cancel, Command, Instrument, Submit
 from hftd.channel import wire
 from hftd.channel.endpoint import MarketTap, QueueReader, QueueWriter, ring_doorbell
 from hftd.channel.layout import PROTOCOL_VERSION
@@ -226,7 +226,7 @@ async def test_requests_of_several_bots_are_taken_in_each_ones_order_and_none_is
         await until(lambda: sum(one.requests for one in channel.bots.attached) == 2100)
         prefix_of = {}
         for command in channel.sent:
-            assert isinstance(command, Place)
+            assert isinstance(command, Submit)
             prefix_of.setdefault(command.client_id[:8], []).append(command.client_id)
         assert len(prefix_of) == 3
 
@@ -238,7 +238,7 @@ async def test_a_bot_that_dies_right_after_a_submit_has_its_order_known_and_ende
         bot.ask(wire.Submit(0, 1, BUY, LIMIT, GTC, 1000, 0.1, wall_ns()), ring=False)
         bot.close()
         await until(lambda: not channel.bots.attached)
-        assert [type(command) for command in channel.sent][:1] == [Place]
+        assert [type(command) for command in channel.sent][:1] == [Submit]
         assert channel.orders.store.alive
         assert all(order.cancel_wanted for order in channel.orders.store.alive.values())
 
@@ -360,7 +360,7 @@ async def test_what_waited_while_the_connector_stood_still_is_not_sent_any_more_
         bot.ask(wire.Modify(0, 1, 1001, 0.1, then), ring=False)
         bot.ask(wire.Cancel(0, 1, then))
         await until(lambda: len(channel.sent) == 2)
-        assert [type(command) for command in channel.sent] == [Place, Withdraw]
+        assert [type(command) for command in channel.sent] == [Submit, Cancel]
         refused = [message for message in bot.told() if isinstance(message, wire.OrderUpdate)]
         assert [(one.order_id, one.req, one.reason) for one in refused] == [
             (2, REJECTED, REASON_NEVER_SENT),

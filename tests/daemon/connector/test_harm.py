@@ -9,7 +9,7 @@ import time
 import pytest
 
 from daemon.connector.bots.bots import BURST, COMPILING_NS
-from daemon.orders.messages import Place
+from daemon.orders.messages import Submit
 from hftd.channel import wire
 from hftd.channel.layout import BOT_COMPILING, BOT_OVER, BOT_STEPS
 from hftd.clock import wall_ns
@@ -39,7 +39,7 @@ async def test_a_message_that_can_not_be_decoded_ends_its_bots_lease_and_nothing
         # Its page is not mapped any more, and is not rung.
         channel.publish((BUY_EVENT, 99.9, 1.0))
         other.submit(1)
-        await until(lambda: any(type(command) is Place for command in channel.sent[1:]))
+        await until(lambda: any(type(command) is Submit for command in channel.sent[1:]))
         await come("evil")
         assert channel.bots.warnings() == []
 

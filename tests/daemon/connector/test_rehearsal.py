@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from daemon.connector.warm_up import Rehearsal
-from daemon.orders.messages import Instrument, Place
+from daemon.orders.messages import Instrument, Submit
 from tests.daemon.connector.harness import running
 
 
@@ -27,7 +27,7 @@ def test_each_rehearsal_goes_all_the_way_and_nothing_of_it_is_kept(instrument):
     rehearsal = Rehearsal(instrument, performed.append)
     for _ in range(500):
         rehearsal.run()
-    assert [type(command) for command in performed] == [Place] * 500
+    assert [type(command) for command in performed] == [Submit] * 500
     store = rehearsal._manager.store
     assert not store.orders
     assert not store.alive

@@ -11,16 +11,16 @@ from daemon.orders.messages import (
     BY_STREAM,
     CONFIRMED,
     REFUSED,
-    Amend,
+    Cancel,
     Command,
     Execution,
     Holding,
     Instrument,
+    Modify,
     Outcome,
-    Place,
     Query,
     Report,
-    Withdraw,
+    Submit,
 )
 from hftd.constants import (
     BUY,
@@ -129,7 +129,7 @@ class Exchange:
     def handle(self, command: Command, sent_ns: int) -> Outcome:
         if not isinstance(command, Query) and self.now_ns - sent_ns > RECV_WINDOW_NS:
             return Outcome(command.request, REFUSED, REASON_PERMISSION)
-        if isinstance(command, Place):
+        if isinstance(command, Submit):
             return self._place(command)
         order = self.orders.get(command.client_id)
         if isinstance(command, Query):
@@ -138,7 +138,7 @@ class Exchange:
             return Outcome(command.request, CONFIRMED, report=self.report(order, BY_QUERY))
         if order is None or not order.is_open:
             return Outcome(command.request, REFUSED, REASON_UNKNOWN_ORDER, exch_ns=self.exch_ns)
-        if isinstance(command, Withdraw):
+        if isinstance(command, Cancel):
             self._end(order, CANCELED)
             return self._confirm(command, order)
         return self._amend(command, order)
@@ -146,7 +146,7 @@ class Exchange:
     def _confirm(self, command: Command, order: TrueOrder) -> Outcome:
         return Outcome(command.request, CONFIRMED, report=self.report(order, BY_REPLY), exch_ns=self.exch_ns)
 
-    def _place(self, command: Place) -> Outcome:
+    def _place(self, command: Submit) -> Outcome:
         if command.client_id in self.orders:
             return Outcome(command.request, REFUSED, REASON_DUPLICATE)
         if self.next_crosses and command.time_in_force == GTX:
@@ -175,7 +175,7 @@ class Exchange:
                 self._end(order, EXPIRED)
         return accepted
 
-    def _amend(self, command: Amend, order: TrueOrder) -> Outcome:
+    def _amend(self, command: Modify, order: TrueOrder) -> Outcome:
         if self.next_crosses and order.time_in_force == GTX:
             self._end(order, CANCELED)
             return Outcome(command.request, REFUSED, REASON_POST_ONLY, exch_ns=self.exch_ns)

@@ -10,11 +10,11 @@ from daemon.orders.messages import (
     BY_STREAM,
     CONFIRMED,
     REFUSED,
+    Cancel,
     Execution,
     Outcome,
-    Place,
     Report,
-    Withdraw,
+    Submit,
 )
 from hftd.constants import (
     CANCELED,
@@ -36,8 +36,8 @@ from tests.daemon.orders.test_life_cycles import GONE, RESTS, last, place, told
 from tests.daemon.orders.world import NUMBER, SECOND, World
 
 
-def flattening(world: World) -> list[Place]:
-    return [one for one in world.commands if isinstance(one, Place) and one.reduce_only]
+def flattening(world: World) -> list[Submit]:
+    return [one for one in world.commands if isinstance(one, Submit) and one.reduce_only]
 
 
 def with_position(**options) -> World:
@@ -68,7 +68,7 @@ def test_the_end_of_a_lease_cancels_the_bots_orders_and_no_others():
 def test_an_order_that_is_on_its_way_when_the_lease_ends_is_not_left_behind(world):
     world.submit("a", 1)
     world.manager.detach("a", world.now_ns)
-    assert [type(one[0]) for one in world.requests] == [Place, Withdraw]
+    assert [type(one[0]) for one in world.requests] == [Submit, Cancel]
     world.arrive(1)
     world.settle()
     assert world.exchange.open_orders() == []
@@ -138,7 +138,7 @@ def seconds_of_closing(world: World, seconds: int) -> list[int]:
     sent: list[int] = []
     for second in range(seconds):
         world.tick()
-        sent += [second] * sum(isinstance(one[0], Place) for one in world.requests)
+        sent += [second] * sum(isinstance(one[0], Submit) for one in world.requests)
         while world.requests:
             world.arrive(take_lots=0)
         world.flush()
@@ -184,7 +184,7 @@ def test_flatten_goes_in_pieces_that_the_exchange_takes():
 
 def refuse_closing(world: World, reason: int, words: str, code: int) -> None:
     command = world.requests.pop()[0]
-    assert isinstance(command, Place) and command.reduce_only
+    assert isinstance(command, Submit) and command.reduce_only
     outcome = Outcome(command.request, REFUSED, reason, words, code=code)
     world.manager.on_outcome(outcome, world.now_ns)
 
@@ -284,7 +284,7 @@ def test_however_the_exchange_refuses_and_fills_in_part_all_instruments_end_flat
         assert len(world.requests) <= CLOSING_PER_S
         while world.requests:
             command = world.requests.pop()[0]
-            assert isinstance(command, Place) and command.reduce_only
+            assert isinstance(command, Submit) and command.reduce_only
             if rng.random() < (0.7 if second < 300 else 0.1):
                 reason = rng.choice((REASON_REDUCE_ONLY, REASON_FILTER, REASON_RATE_LIMIT, REASON_NEVER_SENT))
                 manager.on_outcome(Outcome(command.request, REFUSED, reason, "no", code=-1), world.now_ns)
@@ -344,7 +344,7 @@ def test_a_bot_that_does_not_come_back_after_a_crash_has_its_orders_cancelled(ke
     kept.manager.on_connection(True, kept.now_ns)
     kept.advance(ORPHAN_NS - 1)
     kept.tick()
-    assert not any(isinstance(one[0], Withdraw) for one in kept.requests)
+    assert not any(isinstance(one[0], Cancel) for one in kept.requests)
     kept.advance(1)
     kept.tick()
     kept.flush()
@@ -380,7 +380,7 @@ def test_quotes_are_pulled_while_the_book_is_not_valid_if_the_bot_asked_for_that
     world.manager.on_book(NUMBER, 999, 1001, True, world.now_ns)
     assert world.requests == []
     world.manager.on_book(NUMBER, 999, 1001, False, world.now_ns)
-    assert [type(one[0]) for one in world.requests] == [Withdraw]
+    assert [type(one[0]) for one in world.requests] == [Cancel]
     world.flush()
     assert last(world).status == CANCELED
     assert last(world).reason == REASON_BOOK_NOT_VALID

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from daemon.orders.account import BotBook, Ledger
 from daemon.orders.forced import split
 from daemon.orders.limits import AccountLimits
-from daemon.orders.messages import BY_STREAM, Execution, Holding, Place, Report
+from daemon.orders.messages import BY_STREAM, Execution, Holding, Report, Submit
 from hftd.channel import wire
 from hftd.constants import (
     ALERT_FORCED_CLOSE,
@@ -160,7 +160,7 @@ def test_after_it_orders_that_only_reduce_pass_and_others_are_refused_until_some
     world.submit("a", 5, side=SELL, price_tick=1010, lots=7)
     assert last(world).reason == REASON_LIQUIDATION
     world.submit("a", 6, side=SELL, price_tick=1010, lots=6)
-    assert isinstance(world.requests[-1][0], Place)
+    assert isinstance(world.requests[-1][0], Submit)
     world.flush()
     world.submit("a", 7, side=SELL, price_tick=1010, lots=1)
     assert last(world).reason == REASON_LIQUIDATION, "what is open on that side counts"
@@ -168,7 +168,7 @@ def test_after_it_orders_that_only_reduce_pass_and_others_are_refused_until_some
     assert last(world).reason == REASON_LIQUIDATION
     world.manager.resume(world.now_ns)
     world.submit("a", 9, side=BUY, lots=1)
-    assert isinstance(world.requests[-1][0], Place)
+    assert isinstance(world.requests[-1][0], Submit)
     assert not any(one.key == "forced_close" for one in world.manager.warnings())
 
 
@@ -217,7 +217,7 @@ def test_a_bot_that_is_being_flattened_does_not_sell_what_the_exchange_has_sold(
     for _ in range(5):
         world.tick()
         world.advance(SECOND)
-    assert not any(isinstance(one, Place) and one.reduce_only for one in world.commands)
+    assert not any(isinstance(one, Submit) and one.reduce_only for one in world.commands)
     assert not world.manager.store.bots["a"].row.is_ending
 
 

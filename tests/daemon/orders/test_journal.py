@@ -246,8 +246,8 @@ def test_a_journal_that_can_not_be_written_halts_and_sends_nothing_new(kept):
     journal = kept.manager.store.journal
     good, journal._fd = journal._fd, os.open("/dev/full", os.O_WRONLY)
     kept.submit("a", 2)
-    assert kept.requests[0][0].__class__.__name__ == "Withdraw", "the open order goes"
-    assert all(one[0].__class__.__name__ != "Place" for one in kept.requests)
+    assert kept.requests[0][0].__class__.__name__ == "Cancel", "the open order goes"
+    assert all(one[0].__class__.__name__ != "Submit" for one in kept.requests)
     assert kept.bots["a"].orders[2].status == 2
     assert kept.manager.snapshot(kept.now_ns).is_halted
     kept.flush()

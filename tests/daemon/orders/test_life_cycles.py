@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon.orders.messages import BY_QUERY, CONFIRMED, UNKNOWN, Amend, Outcome, Place, Query, Withdraw
+from daemon.orders.messages import BY_QUERY, CONFIRMED, UNKNOWN, Cancel, Modify, Outcome, Query, Submit
 from hftd.channel import wire
 from hftd.constants import (
     BUY,
@@ -210,7 +210,7 @@ def test_g_the_reply_to_a_modification_comes_before_or_after_the_event(world, re
     place(world)
     modify_ts = world.now_ns
     world.modify("a", 1, 1001, 6)
-    assert world.commands[-1] == Amend(2, world.commands[0].client_id, "1000", "BTCUSDT", BUY, 1001, 6)
+    assert world.commands[-1] == Modify(2, world.commands[0].client_id, "1000", "BTCUSDT", BUY, 1001, 6)
     world.arrive()
     (world.reply if reply_first else world.event)()
     assert told(world) == [RESTS, RESTS]
@@ -358,11 +358,11 @@ def test_an_order_is_journalled_before_it_is_sent(kept):
     kept.manager._send = lambda command: seen.append((command, journal.path.read_bytes()))
     kept.submit("a", 1)
     command, data = seen[0]
-    assert isinstance(command, Place)
+    assert isinstance(command, Submit)
     assert command.client_id.encode() in data
     kept.manager.on_outcome(Outcome(command.request, CONFIRMED), kept.now_ns)
     kept.cancel("a", 1)
-    assert isinstance(seen[1][0], Withdraw)
+    assert isinstance(seen[1][0], Cancel)
     assert len(seen[1][1]) > len(data)
 
 

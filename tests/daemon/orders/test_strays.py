@@ -10,7 +10,7 @@ from daemon.orders.client_ids import ClientIds
 from daemon.orders.journal import Journal, Traded
 from daemon.orders.limits import AccountLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import BY_STREAM, REFUSED, STEPS_CHANGED, UNKNOWN, Outcome, Place, Withdraw
+from daemon.orders.messages import BY_STREAM, REFUSED, STEPS_CHANGED, UNKNOWN, Cancel, Outcome, Submit
 from daemon.orders.strays import Kin
 from hftd.constants import BUY, CANCELED, REASON_NOT_TRADING, SELL
 from tests.daemon.orders.model import INSTRUMENT, SECOND, SYMBOL
@@ -208,10 +208,10 @@ def test_a_cancel_of_a_stray_is_repeated_with_longer_and_longer_pauses():
         world.advance(SECOND // 10)
         world.tick()
         for command, _, _ in world.requests:
-            assert type(command) is Withdraw
+            assert type(command) is Cancel
             world.manager.on_outcome(Outcome(command.request, UNKNOWN), world.now_ns)
         world.requests.clear()
-    sent = sum(type(one) is Withdraw for one in world.commands)
+    sent = sum(type(one) is Cancel for one in world.commands)
     assert 5 <= sent <= 12
 
 
@@ -231,7 +231,7 @@ def test_a_stray_that_is_listed_again_and_again_keeps_its_pauses():
             world.manager.on_outcome(Outcome(command.request, REFUSED, REASON_NOT_TRADING), world.now_ns)
         world.requests.clear()
         world.advance(SECOND // 2)
-    assert 5 <= sum(type(one) is Withdraw for one in world.commands) <= 10
+    assert 5 <= sum(type(one) is Cancel for one in world.commands) <= 10
 
 
 # --- Instruments that change ----------------------------------------------------------------------------------------
@@ -243,12 +243,12 @@ def test_when_an_instruments_steps_change_its_orders_are_cancelled_and_new_ones_
     world.manager.on_instruments([changed], world.now_ns)
     world.flush()
     assert world.exchange.open_orders() == []
-    places = sum(isinstance(one, Place) for one in world.commands)
+    places = sum(isinstance(one, Submit) for one in world.commands)
     world.submit("a", 2)
     world.flush()
     assert world.bots["a"].orders[2].is_inactive
     assert world.bots["a"].updates[-1].reason == REASON_NOT_TRADING
-    assert sum(isinstance(one, Place) for one in world.commands) == places
+    assert sum(isinstance(one, Submit) for one in world.commands) == places
     world.manager.store.ledgers[SYMBOL].has_holding = True
     assert world.reconcile().differences == ()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from daemon.orders.courier import GRACE_NS, OUTCOME_NS
-from daemon.orders.messages import REFUSED, UNKNOWN, Outcome, Query, Withdraw
+from daemon.orders.messages import REFUSED, UNKNOWN, Cancel, Outcome, Query
 from daemon.orders.store import REMEMBER_NS
 from hftd.channel import wire
 from hftd.constants import (
@@ -114,13 +114,13 @@ def test_a_cancel_while_the_place_is_on_its_way_goes_at_once_and_again_when_the_
     world.submit("a", 1)
     world.bots["a"].orders[1].req = NONE
     world.cancel("a", 1)
-    assert isinstance(world.requests[1][0], Withdraw)
+    assert isinstance(world.requests[1][0], Cancel)
     world.arrive(1)  # it overtook the place: no such order
     world.reply()
     world.arrive(0)
     world.exchange.events.clear()
     world.reply()
-    assert isinstance(world.requests[-1][0], Withdraw), "sent again, at once"
+    assert isinstance(world.requests[-1][0], Cancel), "sent again, at once"
     world.settle()
     assert told(world)[-1] == GONE
     world.check()
@@ -134,14 +134,14 @@ def test_a_cancel_is_repeated_until_the_order_is_finished(world, kind, reason):
     place(world)
     world.cancel("a", 1)
     for _ in range(4):
-        world.requests = [one for one in world.requests if not isinstance(one[0], Withdraw)]
-        withdraw = [one for one in world.commands if isinstance(one, Withdraw)][-1]
+        world.requests = [one for one in world.requests if not isinstance(one[0], Cancel)]
+        withdraw = [one for one in world.commands if isinstance(one, Cancel)][-1]
         world.manager.on_outcome(Outcome(withdraw.request, kind, reason), world.now_ns)
         assert told(world) == [RESTS], "an order that lives is not told to be gone"
         for _ in range(6):
             world.advance(SECOND)
             world.tick()
-    assert count(world, Withdraw) == 5
+    assert count(world, Cancel) == 5
     world.settle()
     assert told(world) == [RESTS, GONE]
     assert world.exchange.open_orders() == []
@@ -165,7 +165,7 @@ def test_a_cancel_for_which_there_is_no_way_goes_when_there_is_one(world):
     world.manager.on_outcome(Outcome(withdraw.request, REFUSED, REASON_DISCONNECTED), world.now_ns)
     assert world.requests == []
     world.manager.on_connection(True, world.now_ns)
-    assert isinstance(world.requests[0][0], Withdraw)
+    assert isinstance(world.requests[0][0], Cancel)
     world.flush()
     assert told(world) == [RESTS, GONE]
 
@@ -400,7 +400,7 @@ def test_a_short_fill_of_an_order_that_was_given_up_counts_and_brings_it_back(wo
     world.exchange.fill(world.exchange.open_orders()[0], 2)
     world.event(1)  # TRADE_LITE alone
     assert told(world)[:2] == [NO, PART]
-    assert isinstance(world.commands[-1], Withdraw)
+    assert isinstance(world.commands[-1], Cancel)
     world.settle()
     assert world.exchange.open_orders() == []
     world.check()

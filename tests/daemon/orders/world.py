@@ -9,7 +9,7 @@ import msgspec
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.manager import OrderManager, Update
-from daemon.orders.messages import UNKNOWN, Command, Outcome, Place, Report
+from daemon.orders.messages import UNKNOWN, Command, Outcome, Report, Submit
 from hftd.channel import wire
 from hftd.constants import (
     CANCELED,
@@ -186,7 +186,7 @@ class World:
             raise Killed
         self.commands.append(command)
         self.requests.append((command, self.now_ns, self.lives))
-        if isinstance(command, Place):
+        if isinstance(command, Submit):
             order = self.manager.store.orders[command.client_id]
             self.latest[order.bot, order.order_id] = command.client_id
 

@@ -8,20 +8,20 @@ from daemon.orders.messages import (
     CONFIRMED,
     REFUSED,
     UNKNOWN,
-    Amend,
+    Cancel,
+    Modify,
     Outcome,
-    Place,
     Report,
-    Withdraw,
+    Submit,
 )
 from daemon.session.manners import RECEIVED
 from daemon.session.trading.acknowledged import FORGET_S, WAITING_MAX, Acknowledged
 from hftd.constants import BUY, CANCELED, FILLED, GTC, LIMIT, NEW, REASON_UNKNOWN_ORDER
 
 COMMANDS = (
-    Place(1, "a", "X", BUY, LIMIT, GTC, 10, 5),
-    Amend(2, "a", "", "X", BUY, 11, 6),
-    Withdraw(3, "a", "", "X"),
+    Submit(1, "a", "X", BUY, LIMIT, GTC, 10, 5),
+    Modify(2, "a", "", "X", BUY, 11, 6),
+    Cancel(3, "a", "", "X"),
 )
 SECOND_NS = 10**9
 
@@ -82,6 +82,6 @@ def test_what_waits_has_a_limit():
     outcomes = []
     waiting = Acknowledged(outcomes.append, 1.0)
     for number in range(WAITING_MAX + 2):
-        waiting.sent(Withdraw(number, f"c{number}", "", "X"), 0)
+        waiting.sent(Cancel(number, f"c{number}", "", "X"), 0)
     assert [one.request for one in outcomes] == [0, 1]
     assert len(waiting) == WAITING_MAX

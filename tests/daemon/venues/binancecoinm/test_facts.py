@@ -10,7 +10,7 @@ from daemon.connector.limiter import Limiter
 from daemon.connector.venue import find_venue, venue_names
 from daemon.orders.account import Ledger
 from daemon.orders.limits import AccountLimits, CompiledLimits
-from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Amend, Execution, Holding, Place
+from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Execution, Holding, Modify, Submit
 from daemon.session.errors import WireError
 from daemon.session.facts import Balance, Error
 from daemon.venues.binance.account import execution_of, read_holdings, read_trades
@@ -31,8 +31,8 @@ from tests.laws import ROOT
 
 from .made import INFO, ORDER, PERP, POSITION, QUARTER, STEPS, SYMBOL, UNTOLD_LIMITS, position, user_order
 
-PLACE = Place(7, "a1", "BTCUSD_PERP", c.BUY, c.LIMIT, c.GTX, 431_870, 100)
-AMEND = Amend(7, "a1", "", "BTCUSD_PERP", c.BUY, 431_870, 100)
+PLACE = Submit(7, "a1", "BTCUSD_PERP", c.BUY, c.LIMIT, c.GTX, 431_870, 100)
+AMEND = Modify(7, "a1", "", "BTCUSD_PERP", c.BUY, 431_870, 100)
 
 
 def instruments(*symbols):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from daemon.orders.messages import BY_REPLY, CONFIRMED, REFUSED, Place, Withdraw
+from daemon.orders.messages import BY_REPLY, CONFIRMED, REFUSED, Cancel, Submit
 from daemon.session.catalog import steps_of
 from daemon.session.facts import ControlReply, UnknownEvent
 from daemon.session.trading.incoming import outcome_of_reply
@@ -153,10 +153,10 @@ def test_the_answers_over_web_socket_of_the_documentation_are_read(examples):
     for name in ("new_order", "cancel_order", "modify_order", "query_order"):
         reply = ORDERS.read_reply(body(answers[name]))
         order = answers[name]["result"]
-        command = Withdraw(1, order["clientOrderId"], "", order["symbol"])
+        command = Cancel(1, order["clientOrderId"], "", order["symbol"])
         assert outcome_of_reply(ORDERS, command, reply, STEPS).kind == CONFIRMED
         assert reply.counts() == {"weight_1m": 6}
     refused = {"id": "1", "status": 400, "error": {"code": -2019, "msg": "Margin is insufficient."}}
-    place = Place(1, "a1", "BTCUSD_PERP", c.BUY, c.LIMIT, c.GTC, 1, 1)
+    place = Submit(1, "a1", "BTCUSD_PERP", c.BUY, c.LIMIT, c.GTC, 1, 1)
     outcome = outcome_of_reply(ORDERS, place, ORDERS.read_reply(body(refused)), STEPS)
     assert (outcome.kind, outcome.reason) == (REFUSED, c.REASON_MARGIN)

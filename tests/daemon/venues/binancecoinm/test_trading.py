@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from daemon.orders.messages import BY_REPLY, CONFIRMED, REFUSED, UNKNOWN, Amend, Place
+from daemon.orders.messages import BY_REPLY, CONFIRMED, REFUSED, UNKNOWN, Modify, Submit
 from daemon.session.trading import incoming
 from daemon.venues.binancecoinm.session import trading_of
 from hftd import constants as c
@@ -49,7 +49,7 @@ class CoinM(Venue):
 
 
 def place(request, client_id="a1", tif=c.GTX):
-    return Place(request, client_id, "BTCUSD_PERP", c.BUY, c.LIMIT, tif, 431_870, 100)
+    return Submit(request, client_id, "BTCUSD_PERP", c.BUY, c.LIMIT, tif, 431_870, 100)
 
 
 async def ended(core, request):
@@ -121,7 +121,7 @@ async def test_a_change_has_both_values_and_may_be_answered_with_an_order_that_i
     async with trading_with(venue) as (trading, core):
         trading.send(place(1))
         await ended(core, 1)
-        trading.send(Amend(2, "a1", "", "BTCUSD_PERP", c.BUY, 431_880, 30))
+        trading.send(Modify(2, "a1", "", "BTCUSD_PERP", c.BUY, 431_880, 30))
         outcome = await ended(core, 2)
         sent = venue.requests[-1][1]
         assert (sent["price"], sent["quantity"], sent["side"]) == ("43188.0", "30", "BUY")

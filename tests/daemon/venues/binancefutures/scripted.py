@@ -9,7 +9,7 @@ from aiohttp import web
 
 from daemon.connector.limiter import Limiter, RateLimit
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.messages import Place
+from daemon.orders.messages import Submit
 from daemon.session.facts import Handlers
 from daemon.session.trading.account import TradingConfig
 from daemon.session.trading.sending import SendLimits
@@ -26,7 +26,7 @@ SECOND_NS = 10**9
 
 
 def place(request, client_id="a1", symbol="BTCUSDT"):
-    return Place(request, client_id, symbol, BUY, LIMIT, GTX, 431870, 100)
+    return Submit(request, client_id, symbol, BUY, LIMIT, GTX, 431870, 100)
 
 
 def order_of(params, **changes):

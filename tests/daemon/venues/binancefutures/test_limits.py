@@ -7,7 +7,7 @@ import structlog
 from aiohttp import web
 
 from daemon.connector.limiter import Limiter, Priority, RateLimit
-from daemon.orders.messages import CONFIRMED, REFUSED, Place, Query, Withdraw
+from daemon.orders.messages import CONFIRMED, REFUSED, Cancel, Query, Submit
 from daemon.session.errors import BannedError, FateUnknownError, NotSentError
 from daemon.session.trading.countdown import FIRST_S, WEIGHT, Countdowns
 from daemon.venues.binancefutures.facts import limits_of
@@ -22,7 +22,7 @@ LIMITS = [("weight_1m", 2400, MINUTE_NS, 600, 120), ("ws_weight_1m", 2400, MINUT
 
 
 def withdraw(request, client_id="a1"):
-    return Withdraw(request, client_id, "", "BTCUSDT")
+    return Cancel(request, client_id, "", "BTCUSDT")
 
 
 def ban(seconds=120):
@@ -290,7 +290,7 @@ async def test_a_first_order_in_one_more_symbol_than_can_be_kept_is_refused_with
         assert (core.outcome(3).kind, core.outcome(3).reason) == (REFUSED, c.REASON_RATE_LIMIT)
         assert "dead-man switch of 2" in core.outcome(3).message
         # What only closes a position is never in the way of that.
-        closing = Place(4, "a4", "S001USDT", c.SELL, c.MARKET, c.GTC, 0, 100, reduce_only=True)
+        closing = Submit(4, "a4", "S001USDT", c.SELL, c.MARKET, c.GTC, 0, 100, reduce_only=True)
         trading.send(closing)
         await until(lambda: core.outcome(4), "the outcome")
         assert core.outcome(4).kind == CONFIRMED

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from daemon.orders.messages import BY_QUERY, BY_REPLY, CONFIRMED, REFUSED, UNKNOWN, Place, Query, Withdraw
+from daemon.orders.messages import BY_QUERY, BY_REPLY, CONFIRMED, REFUSED, UNKNOWN, Cancel, Query, Submit
 from daemon.session.errors import WireError
 from daemon.session.facts import Error
 from daemon.session.trading.incoming import outcome_of_reply
@@ -41,7 +41,7 @@ ORDER = {
     "goodTillDate": 0,
     "updateTime": 1702555534435,
 }
-PLACE = Place(7, "a1", "BTCUSDT", c.BUY, c.LIMIT, c.GTC, 431870, 100)
+PLACE = Submit(7, "a1", "BTCUSDT", c.BUY, c.LIMIT, c.GTC, 431870, 100)
 
 
 def reply_of(**changes):
@@ -184,7 +184,7 @@ def test_a_refused_cancel_is_read_from_a_reply(steps):
     reply = reply_of(
         status=400, result=None, error={"code": -2011, "msg": "Unknown order sent.", "data": {"x": 1}}
     )
-    outcome = outcome_of_reply(ORDERS, Withdraw(7, "a1", "", "BTCUSDT"), reply, steps)
+    outcome = outcome_of_reply(ORDERS, Cancel(7, "a1", "", "BTCUSDT"), reply, steps)
     assert (outcome.kind, outcome.reason) == (REFUSED, c.REASON_UNKNOWN_ORDER)
 
 

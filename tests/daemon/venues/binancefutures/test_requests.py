@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders.messages import Amend, Place, Query, Withdraw
+from daemon.orders.messages import Cancel, Modify, Query, Submit
 from daemon.session.catalog import steps_of
 from daemon.session.errors import RequestError
 from daemon.venues.binance.requests import Requests, rest_request
@@ -17,7 +17,7 @@ SIGNER = HmacSigner(API_KEY, SECRET)
 STEPS = steps_of([BTC])["BTCUSDT"]
 client_ids = st.from_regex(r"[.A-Z:/a-z0-9_-]{1,36}", fullmatch=True)
 places = st.builds(
-    Place,
+    Submit,
     st.integers(0, 2**31),
     client_ids,
     st.just("BTCUSDT"),
@@ -29,7 +29,7 @@ places = st.builds(
     st.booleans(),
 )
 amends = st.builds(
-    Amend,
+    Modify,
     st.integers(0, 2**31),
     client_ids,
     st.just("7"),
@@ -46,7 +46,7 @@ others = st.one_of(
         st.just("325078477"),
         st.just("BTCUSDT"),
     )
-    for kind in (Withdraw, Query)
+    for kind in (Cancel, Query)
 )
 commands = st.one_of(places, amends, others)
 
@@ -81,11 +81,11 @@ def test_rest_says_the_same_as_the_websocket(command):
     del params["timestamp"], params["recvWindow"]
     method, pairs = rest_request(command, STEPS)
     assert dict(pairs) == {name: str(value) for name, value in params.items()}
-    assert method == {Place: "POST", Amend: "PUT", Withdraw: "DELETE", Query: "GET"}[type(command)]
+    assert method == {Submit: "POST", Modify: "PUT", Cancel: "DELETE", Query: "GET"}[type(command)]
 
 
 def test_a_post_only_order_as_the_exchange_wants_it():
-    place = Place(7, "a1", "BTCUSDT", BUY, LIMIT, GTX, 431870, 100)
+    place = Submit(7, "a1", "BTCUSDT", BUY, LIMIT, GTX, 431870, 100)
     assert Requests(SIGNER, has_session=True).request(place, STEPS, 1702555533821) == (
         b'{"id":7,"method":"order.place","params":{"newClientOrderId":"a1","price":"43187.0","quantity":"0.100",'
         b'"recvWindow":5000,"side":"BUY","symbol":"BTCUSDT","timeInForce":"GTX","timestamp":1702555533821,'
@@ -94,7 +94,7 @@ def test_a_post_only_order_as_the_exchange_wants_it():
 
 
 def test_a_market_order_has_no_price_and_no_time_in_force():
-    place = Place(8, "a1", "BTCUSDT", SELL, MARKET, GTC, 0, 2, True)
+    place = Submit(8, "a1", "BTCUSDT", SELL, MARKET, GTC, 0, 2, True)
     params = json.loads(Requests(SIGNER, has_session=True).request(place, STEPS, 5))["params"]
     assert params == {
         "newClientOrderId": "a1",
@@ -110,11 +110,11 @@ def test_a_market_order_has_no_price_and_no_time_in_force():
 
 def test_methods_and_names_of_orders():
     requests = Requests(SIGNER, has_session=True)
-    by_ours = json.loads(requests.request(Withdraw(1, "a1", "77", "BTCUSDT"), STEPS, 5))
+    by_ours = json.loads(requests.request(Cancel(1, "a1", "77", "BTCUSDT"), STEPS, 5))
     assert (by_ours["method"], by_ours["params"]["origClientOrderId"]) == ("order.cancel", "a1")
     by_theirs = json.loads(requests.request(Query(1, "", "77", "BTCUSDT"), STEPS, 5))
     assert (by_theirs["method"], by_theirs["params"]["orderId"]) == ("order.status", 77)
-    amend = json.loads(requests.request(Amend(1, "a1", "", "BTCUSDT", BUY, 10, 20), STEPS, 5))
+    amend = json.loads(requests.request(Modify(1, "a1", "", "BTCUSDT", BUY, 10, 20), STEPS, 5))
     assert (amend["method"], amend["params"]["price"], amend["params"]["quantity"]) == (
         "order.modify",
         "1.0",
@@ -124,10 +124,10 @@ def test_methods_and_names_of_orders():
 
 @pytest.mark.parametrize("client_id", ["", 'a"', "a b", "a\n", "ä", "a" * 37, "a,b"])
 def test_what_is_no_client_id_is_never_sent(client_id):
-    place = Place(7, client_id, "BTCUSDT", BUY, LIMIT, GTX, 1, 1)
+    place = Submit(7, client_id, "BTCUSDT", BUY, LIMIT, GTX, 1, 1)
     with pytest.raises(RequestError):
         Requests(SIGNER, has_session=True).request(place, STEPS, 5)
     with pytest.raises(RequestError):
         rest_request(place, STEPS)
     with pytest.raises(RequestError):
-        Requests(SIGNER, has_session=True).request(Withdraw(1, client_id, 'x"', "BTCUSDT"), STEPS, 5)
+        Requests(SIGNER, has_session=True).request(Cancel(1, client_id, 'x"', "BTCUSDT"), STEPS, 5)

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Amend, Query, Withdraw
+from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Cancel, Modify, Query
 from daemon.session.trading.sending import SendLimits
 from hftd import constants as c
 
@@ -20,9 +20,9 @@ async def test_place_change_query_and_cancel_are_confirmed_over_the_websocket():
     async with trading_with(venue) as (trading, core):
         for command in (
             place(1),
-            Amend(2, "a1", "", "BTCUSDT", c.BUY, 431880, 100),
+            Modify(2, "a1", "", "BTCUSDT", c.BUY, 431880, 100),
             Query(3, "a1", "", "BTCUSDT"),
-            Withdraw(4, "a1", "", "BTCUSDT"),
+            Cancel(4, "a1", "", "BTCUSDT"),
         ):
             trading.send(command)
         outcomes = await settled(core, 1, 2, 3, 4)
@@ -87,7 +87,7 @@ async def test_a_connection_that_breaks_makes_all_that_it_owes_unknown():
     async with trading_with(venue) as (trading, core):
         trading.send(place(1))
         trading.send(place(2, "a2"))
-        trading.send(Withdraw(3, "b", "", "BTCUSDT"))
+        trading.send(Cancel(3, "b", "", "BTCUSDT"))
         assert [one.kind for one in await settled(core, 1, 2, 3)] == [UNKNOWN] * 3
         await until(lambda: len(venue.sockets) == 2, "another socket")
         await asyncio.sleep(0.1)
@@ -104,8 +104,8 @@ async def test_without_the_websocket_orders_go_over_rest_one_orders_commands_in_
     venue.rest_answers["POST order"] = slow
     async with trading_with(venue) as (trading, core):
         trading.send(place(1))
-        trading.send(Withdraw(2, "a1", "", "BTCUSDT"))
-        trading.send(Withdraw(3, "other", "", "BTCUSDT"))
+        trading.send(Cancel(2, "a1", "", "BTCUSDT"))
+        trading.send(Cancel(3, "other", "", "BTCUSDT"))
         assert [one.kind for one in await settled(core, 1, 2, 3)] == [CONFIRMED] * 3
         assert [method for method, _ in venue.requests] == ["POST order", "DELETE order", "DELETE order"]
         assert [
@@ -127,7 +127,7 @@ async def test_an_orders_cancel_stays_behind_its_place_when_the_websocket_comes_
         await until(lambda: venue.requests, "the place")
         venue.is_ws_refused = False
         await until(lambda: trading._sender.socket is not None, "the socket")
-        trading.send(Withdraw(2, "a1", "", "BTCUSDT"))
+        trading.send(Cancel(2, "a1", "", "BTCUSDT"))
         trading.send(place(3, "a3"))
         await settled(core, 3)
         assert [method for method, _ in venue.requests] == ["POST order", "order.place"]
@@ -161,8 +161,8 @@ async def test_a_rest_connection_that_breaks_after_the_send_is_unknown_and_never
         venue.rest_answers[f"{method} order"] = hang_up
         command = {
             "POST": place(1),
-            "PUT": Amend(1, "a1", "", "BTCUSDT", c.BUY, 1, 1),
-            "DELETE": Withdraw(1, "a1", "", "BTCUSDT"),
+            "PUT": Modify(1, "a1", "", "BTCUSDT", c.BUY, 1, 1),
+            "DELETE": Cancel(1, "a1", "", "BTCUSDT"),
         }[method]
         trading.send(command)
         assert (await settled(core, 1))[0].kind == UNKNOWN
@@ -230,7 +230,7 @@ async def test_beyond_the_limits_orders_wait_a_little_and_cancels_pass():
         trading._limiter.set_limit(RateLimit("orders_10s", 2, 300_000_000))
         for request in range(1, 4):
             trading.send(place(request, f"a{request}"))
-        trading.send(Withdraw(9, "other", "", "BTCUSDT"))
+        trading.send(Cancel(9, "other", "", "BTCUSDT"))
         assert core.outcome(3) is None
         await settled(core, 1, 2, 9)
         assert [method for method, _ in venue.requests] == ["order.place", "order.place", "order.cancel"]
@@ -270,11 +270,11 @@ async def test_a_cancel_takes_an_unsent_place_out_of_the_queue():
         trading._limiter.set_limit(RateLimit("orders_10s", 1, 300_000_000))
         trading.send(place(1))
         trading.send(place(2, "a2"))
-        trading.send(Withdraw(3, "a2", "", "BTCUSDT"))
+        trading.send(Cancel(3, "a2", "", "BTCUSDT"))
         assert (core.outcome(2).kind, core.outcome(2).reason) == (REFUSED, c.REASON_NEVER_SENT)
         assert (core.outcome(3).kind, core.outcome(3).reason) == (REFUSED, c.REASON_UNKNOWN_ORDER)
-        trading.send(Amend(4, "a1", "", "BTCUSDT", c.BUY, 1, 1))
-        trading.send(Withdraw(5, "a1", "", "BTCUSDT"))
+        trading.send(Modify(4, "a1", "", "BTCUSDT", c.BUY, 1, 1))
+        trading.send(Cancel(5, "a1", "", "BTCUSDT"))
         assert core.outcome(4).reason == c.REASON_NEVER_SENT
         assert (await settled(core, 5))[0].kind == CONFIRMED
 
@@ -291,7 +291,7 @@ async def test_a_ban_said_on_the_websocket_stops_everything_until_it_is_over():
     async with trading_with(venue) as (trading, core):
         trading.send(place(1))
         assert (await settled(core, 1))[0].reason == c.REASON_RATE_LIMIT
-        trading.send(Withdraw(2, "a", "", "BTCUSDT"))
+        trading.send(Cancel(2, "a", "", "BTCUSDT"))
         assert core.outcome(2).reason == c.REASON_RATE_LIMIT
         assert len(venue.requests) == 1
 
@@ -308,7 +308,7 @@ async def test_too_many_orders_stop_orders_and_let_cancels_pass():
         await settled(core, 1)
         trading.send(place(2))
         assert core.outcome(2).reason == c.REASON_RATE_LIMIT
-        trading.send(Withdraw(3, "a", "", "BTCUSDT"))
+        trading.send(Cancel(3, "a", "", "BTCUSDT"))
         assert (await settled(core, 3))[0].kind == CONFIRMED
 
 
@@ -327,7 +327,7 @@ async def test_an_error_of_the_time_window_samples_the_clock_again(code):
         assert (await settled(core, 1))[0].reason == c.REASON_PERMISSION
         await until(lambda: venue.times_asked > before, "another sample")
         await until(lambda: trading._offset.offset_ns > 80 * SECOND_NS, "the new offset")
-        trading.send(Withdraw(2, "a", "", "BTCUSDT"))
+        trading.send(Cancel(2, "a", "", "BTCUSDT"))
         await settled(core, 2)
         from hftd.clock import wall_ns
 
@@ -346,7 +346,7 @@ async def test_a_connection_is_replaced_before_the_exchange_ends_it_without_losi
         trading.send(place(1))
         await until(lambda: len(venue.sockets) >= 2 and trading._sender._replaced, "another socket")
         # Its cancel stays on the socket that its place is on, another's goes on the new one.
-        trading.send(Withdraw(2, "a1", "", "BTCUSDT"))
+        trading.send(Cancel(2, "a1", "", "BTCUSDT"))
         await venue.sockets[0].send_json(venue.acknowledge(held[0]))
         assert [one.kind for one in await settled(core, 1, 2)] == [CONFIRMED] * 2
         await until(lambda: venue.sockets[0].closed, "the old socket's end")
@@ -370,7 +370,7 @@ async def test_nonsense_on_the_socket_is_counted_and_logged_and_the_rest_goes_on
         trading.send(place(1))
         assert (await settled(core, 1))[0].kind == UNKNOWN
         assert trading.counts["unreadable"] == 8
-        trading.send(Withdraw(2, "a", "", "BTCUSDT"))
+        trading.send(Cancel(2, "a", "", "BTCUSDT"))
         assert (await settled(core, 2))[0].kind == CONFIRMED
         assert len(venue.sockets) == 1
 

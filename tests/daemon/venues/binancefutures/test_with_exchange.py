@@ -8,7 +8,7 @@ import pytest
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Amend, Place, Query, Withdraw
+from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Cancel, Modify, Query, Submit
 from daemon.session.trading.account import TradingConfig
 from daemon.session.trading.sending import SendLimits
 from daemon.venues.binance.signing import make_signer
@@ -88,7 +88,7 @@ async def exchange_and_trading(*, pem="", chaos=None, limits=None, server=None, 
 
 
 def place(request, client_id, *, price_tick=590000, qty=10, tif=c.GTC, side=c.BUY, kind=c.LIMIT):
-    return Place(request, client_id, "BTCUSDT", side, kind, tif, 0 if kind == c.MARKET else price_tick, qty)
+    return Submit(request, client_id, "BTCUSDT", side, kind, tif, 0 if kind == c.MARKET else price_tick, qty)
 
 
 async def settled(core, *requests):
@@ -116,13 +116,13 @@ async def test_an_order_lives_as_the_exchange_says(config):
     async with exchange_and_trading(**config) as (_exchange, trading, core):
         trading.send(place(1, "hftd-1", tif=c.GTX))
         (placed,) = await settled(core, 1)
-        trading.send(Amend(2, "hftd-1", placed.report.exch_order_id, "BTCUSDT", c.BUY, 590010, 20))
+        trading.send(Modify(2, "hftd-1", placed.report.exch_order_id, "BTCUSDT", c.BUY, 590010, 20))
         (amended,) = await settled(core, 2)
         assert (amended.report.price_tick, amended.report.qty_lots) == (590010, 20)
         assert [one.client_id for one in await trading.open_orders()] == ["hftd-1"]
         trading.send(Query(3, "hftd-1", "", "BTCUSDT"))
         trading.send(Query(4, "never", "", "BTCUSDT"))
-        trading.send(Withdraw(5, "hftd-1", "", "BTCUSDT"))
+        trading.send(Cancel(5, "hftd-1", "", "BTCUSDT"))
         asked, missing, cancelled = await settled(core, 3, 4, 5)
         assert asked.report.status in NEW and cancelled.report.status == c.CANCELED
         assert (missing.kind, missing.reason) == (REFUSED, c.REASON_UNKNOWN_ORDER)
@@ -157,11 +157,11 @@ async def test_refusals_carry_their_reasons():
         trading.send(place(1, "post", price_tick=610000, tif=c.GTX))
         trading.send(place(2, "fok", tif=c.FOK))
         trading.send(place(3, "notional", qty=1, price_tick=400))
-        trading.send(Place(4, "reduce", "BTCUSDT", c.SELL, c.MARKET, c.GTC, 0, 5, True))
+        trading.send(Submit(4, "reduce", "BTCUSDT", c.SELL, c.MARKET, c.GTC, 0, 5, True))
         trading.send(place(5, "same"))
         trading.send(place(6, "same"))
         trading.send(place(7, "much", qty=10**6, kind=c.MARKET))
-        trading.send(Withdraw(8, "nobody", "", "BTCUSDT"))
+        trading.send(Cancel(8, "nobody", "", "BTCUSDT"))
         outcomes = await settled(core, *range(1, 9))
         assert [one.reason for one in outcomes] == [
             c.REASON_POST_ONLY,
@@ -255,7 +255,7 @@ async def test_torn_connections_make_unknown_what_they_owe_and_are_made_again():
         await until(lambda: core.connections[-1] and core.connections.count(True) >= 2, "the reconnect")
         assert len(await trading.open_orders()) == 10
         for request in range(11, 21):
-            trading.send(Withdraw(request, f"hftd-{request - 10}", "", "BTCUSDT"))
+            trading.send(Cancel(request, f"hftd-{request - 10}", "", "BTCUSDT"))
         assert {one.kind for one in await settled(core, *range(11, 21))} == {CONFIRMED}
         assert await trading.open_orders() == []
 
@@ -266,7 +266,7 @@ async def test_an_exchange_that_goes_away_is_waited_for():
         await settled(core, 1)
         await exchange.disconnect()
         await until(lambda: core.connections[-1] is False, "the disconnection")
-        trading.send(Withdraw(2, "hftd-1", "", "BTCUSDT"))
+        trading.send(Cancel(2, "hftd-1", "", "BTCUSDT"))
         assert ((await settled(core, 2))[0].kind) in (REFUSED, UNKNOWN)
         await exchange.connect()
         await until(lambda: core.connections[-1] is True, "the reconnect")
@@ -316,7 +316,7 @@ async def test_the_limits_of_the_exchange_are_kept_and_its_counts_believed():
         assert [one.kind for one in outcomes] == [CONFIRMED] * 20 + [REFUSED] * 20
         assert len(orders_of(exchange)) == 20
         assert trading._limiter.statistics(2**62)["orders_10s"]["used_max"] == 20
-        trading.send(Withdraw(41, "hftd-1", "", "BTCUSDT"))
+        trading.send(Cancel(41, "hftd-1", "", "BTCUSDT"))
         assert (await settled(core, 41))[0].kind == CONFIRMED
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from daemon.connector.limiter import Limiter
 from daemon.connector.watch.offset import ClockOffset
 from daemon.orders.client_ids import ClientIds
-from daemon.orders.messages import Place
+from daemon.orders.messages import Submit
 from daemon.session.facts import Handlers
 from daemon.session.trading.account import TradingConfig
 from daemon.session.trading.sending import SendLimits
@@ -26,7 +26,7 @@ IDS = ClientIds("mm", 7, 123456)
 
 
 def place(request, client_id="", tif=GTX, symbol="BTCUSDT"):
-    return Place(request, client_id or IDS.make("bot", request), symbol, BUY, LIMIT, tif, 431870, 100)
+    return Submit(request, client_id or IDS.make("bot", request), symbol, BUY, LIMIT, tif, 431870, 100)
 
 
 def row(args, status="New", **changes):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from daemon.connector.config import load_connector
 from daemon.connector.venue import find_venue
 from daemon.orders.client_ids import ClientIds
-from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Amend, Place, Query, Withdraw
+from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Cancel, Modify, Query, Submit
 from daemon.orders.wire_ids import PLAIN, from_plain, to_plain
 from daemon.session.catalog import steps_of
 from daemon.session.errors import WireError
@@ -129,7 +129,7 @@ def request_of(command):
 
 def test_commands_are_written_as_the_trade_socket_takes_them():
     name = IDS.make("bot", 3)
-    place = Place(7, name, "BTCUSDT", c.SELL, c.LIMIT, c.GTX, 431870, 100, True)
+    place = Submit(7, name, "BTCUSDT", c.SELL, c.LIMIT, c.GTX, 431870, 100, True)
     assert request_of(place) == {
         "reqId": "1711001595207-7",
         "header": {"X-BAPI-TIMESTAMP": "1711001595207", "X-BAPI-RECV-WINDOW": "5000"},
@@ -149,16 +149,16 @@ def test_commands_are_written_as_the_trade_socket_takes_them():
             }
         ],
     }
-    market = request_of(Place(8, name, "BTCUSDT", c.BUY, c.MARKET, c.GTC, 0, 5))["args"][0]
+    market = request_of(Submit(8, name, "BTCUSDT", c.BUY, c.MARKET, c.GTC, 0, 5))["args"][0]
     assert market["orderType"] == "Market"
     assert not {"price", "timeInForce"} & set(market)
-    amend = request_of(Amend(9, "", "id-1", "BTCUSDT", c.BUY, 431880, 200))
+    amend = request_of(Modify(9, "", "id-1", "BTCUSDT", c.BUY, 431880, 200))
     assert (amend["op"], amend["args"][0]["orderId"], amend["args"][0]["qty"]) == (
         "order.amend",
         "id-1",
         "0.200",
     )
-    assert request_of(Withdraw(10, name, "id-1", "BTCUSDT"))["args"][0]["orderLinkId"] == to_plain(name)
+    assert request_of(Cancel(10, name, "id-1", "BTCUSDT"))["args"][0]["orderLinkId"] == to_plain(name)
     assert rest_request(Query(11, name, "", "BTCUSDT"), KNOWN["BTCUSDT"])[:2] == ("GET", "/v5/order/realtime")
 
 
@@ -199,7 +199,7 @@ def test_what_the_exchange_says_no_to_is_refused_and_what_it_does_not_know_is_un
         "data": {},
         "connId": "c",
     }
-    outcome = reply(data, Place(7, "a", "BTCUSDT", c.BUY, c.LIMIT, c.GTC, 1, 1))
+    outcome = reply(data, Submit(7, "a", "BTCUSDT", c.BUY, c.LIMIT, c.GTC, 1, 1))
     assert (outcome.request, outcome.kind, outcome.reason) == (7, kind, reason)
 
 
@@ -209,7 +209,7 @@ def test_answers_from_in_front_of_the_exchange_are_unknown(status):
 
 
 def test_an_answer_without_an_error_is_a_receipt_and_one_about_another_order_is_unknown():
-    command = Place(7, "a", "BTCUSDT", c.BUY, c.LIMIT, c.GTC, 1, 1)
+    command = Submit(7, "a", "BTCUSDT", c.BUY, c.LIMIT, c.GTC, 1, 1)
     data = {"reqId": "5-7", "retCode": 0, "op": "order.create", "data": {"orderId": "1", "orderLinkId": "a"}}
     assert reply(data, command).kind == RECEIVED
     assert reply(data | {"data": {"orderLinkId": "b"}}, command).kind == UNKNOWN

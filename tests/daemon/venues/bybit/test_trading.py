@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Amend, Query, Withdraw
+from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Cancel, Modify, Query
 from daemon.orders.wire_ids import to_plain
 from daemon.session.manners import Heartbeat
 from hftd.constants import (
@@ -89,7 +89,7 @@ async def test_a_cancel_does_not_wait_for_a_question_about_its_order():
     async with trading_with(venue) as (trading, _core):
         trading.send(Query(1, IDS.make("bot", 1), "", "BTCUSDT"))
         await asked.wait()
-        trading.send(Withdraw(2, IDS.make("bot", 1), "", "BTCUSDT"))
+        trading.send(Cancel(2, IDS.make("bot", 1), "", "BTCUSDT"))
         await until(lambda: "order.cancel" in [op for op, _ in venue.requests], "the cancel", 0.4)
 
 
@@ -144,7 +144,7 @@ async def test_a_change_is_confirmed_by_its_price_and_quantity_and_a_cancel_by_t
         await until(lambda: venue.requests, "the order")
         args = venue.requests[0][1]
         await venue.tell("order.linear", row(args))
-        trading.send(Amend(2, order.client_id, "", "BTCUSDT", order.side, 431880, 200))
+        trading.send(Modify(2, order.client_id, "", "BTCUSDT", order.side, 431880, 200))
         await until(lambda: len(venue.requests) == 2, "the change")
         assert venue.requests[1][1] | {"price": "43188.0", "qty": "0.200"} == venue.requests[1][1]
         await venue.tell("order.linear", row(args))  # what was before it
@@ -152,7 +152,7 @@ async def test_a_change_is_confirmed_by_its_price_and_quantity_and_a_cancel_by_t
         assert core.outcome(2) is None
         await venue.tell("order.linear", row(args, price="43188.0", qty="0.200"))
         await until(lambda: core.outcome(2), "the change")
-        trading.send(Withdraw(3, order.client_id, "", "BTCUSDT"))
+        trading.send(Cancel(3, order.client_id, "", "BTCUSDT"))
         await until(lambda: len(venue.requests) == 3, "the cancel")
         assert core.outcome(3) is None
         await venue.tell("order.linear", row(args, "Cancelled", rejectReason="EC_PerCancelRequest"))
