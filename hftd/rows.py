@@ -2,7 +2,7 @@
 
      0  ev        u8   flags: 31 the exchange sees it, 30 the bot sees it, 29 buy, 28 sell; the low byte is the kind
      8  exch_ts   i8   when it happened, in nanoseconds since the Unix epoch
-    16  local_ts  i8   when the bot receives it, likewise
+    16  local_ts  i8   when the bot receives it, in the same unit
     24  px        f8   a price
     32  qty       f8   a quantity
     40  order_id  u8   of rows of single orders
@@ -10,7 +10,8 @@
     56  fval      f8   the kind's own; converters keep the bits of a trade's id in it
 
 This module has values only and imports neither numpy nor numba: the command line starts without them. What reads and
-writes rows in compiled code is :mod:`hftd.compiled.row_access`; `event_dtype` of :mod:`hftd.types` is made from `FIELDS`.
+writes rows in compiled code is :mod:`hftd.compiled.row_access`; `event_dtype` of :mod:`hftd.types` is made of
+`FIELDS`.
 """
 
 from typing import Final, TypeAlias

@@ -13,7 +13,7 @@ from hftd.compiled import jit
 from tests.sim.convert.conftest import OTHERS
 
 PACKAGES = "hftd", "sim", "daemon"
-ENGINES = "sim.engine.", "sim.replay.", "sim.exchange.", "hftd.book.fuse"
+ENGINES = "sim.engine.", "sim.feed.", "sim.model.", "sim.replay.", "sim.exchange.", "hftd.book.fuse"
 
 
 def compile_all(is_engines: bool, is_others: bool) -> None:

@@ -142,6 +142,7 @@ class MarketSession:
                 sort_out=self._sort_out,
                 again=self._subscriptions.again,
                 seed=seed + 3,
+                checksum=getattr(facts, "checksum", None),
             )
         )
         self._backoff = Backoff(0.5, 30.0, seed)
@@ -182,6 +183,8 @@ class MarketSession:
         """Counters, for `hftd status`."""
         liveness = self._liveness
         found = {f"odd: {kind}": count for kind, count in self.oddities.counts.items()}
+        if self._streamed is not None and self._streamed.mismatches:
+            found["checksum_mismatches"] = self._streamed.mismatches
         return found | {
             "market_bytes": self.bytes,
             "retries: market": self._backoff.count,

@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def environment(folder):
     """The environment of a process that runs `python -m daemon.cli` with the stand-ins."""
-    paths = [str(ROOT / "tests" / "daemon" / "fakes"), str(ROOT)]
+    paths = [str(ROOT / "tests" / "daemon" / "cli" / "fakes"), str(ROOT)]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
 
 

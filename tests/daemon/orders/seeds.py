@@ -1,6 +1,6 @@
 """Random worlds by seed: the rules of `test_interleavings`, drawn with weights that make long, busy runs.
 
-`python -m tests.daemon.orders.seeds FIRST LAST` runs a range of them and prints the shortest that fails; a seed repeats.
+`python -m tests.daemon.orders.seeds FIRST LAST` runs a range and prints the shortest that fails; a seed repeats.
 """
 
 import random

@@ -18,7 +18,7 @@ from hftd.clock import monotonic_ns, sleep
 from tests.forks import Forked
 
 ROOT = Path(__file__).resolve().parents[3]
-STRATEGIES = ROOT / "tests" / "replay" / "strategies.py"
+STRATEGIES = ROOT / "tests" / "sim" / "replay" / "strategies.py"
 DATE = "20220831"
 MAKER = "strategies.market_making:market_making"
 COLD_S = 600

@@ -1,4 +1,4 @@
-"""Bots that write what they should not; each says how its daemon answered. Run as `python -m tests.sim.replay.hostile`."""
+"""Bots that write what they should not; each says how its daemon answered: `python -m tests.sim.replay.hostile`."""
 
 import json
 import os
