@@ -416,10 +416,10 @@ class Question(msgspec.Struct, frozen=True):
 class MarketFacts(Protocol):
     """How market data is spoken.
 
-    Two more members may be there. `time_unit_ns`, if the times of the stream are in another unit than milliseconds; a
-    message or snapshot without a time has 0, and its rows carry the latest time of the exchange that came before. And
-    `checksum`, a `Checksum`; then `StreamBook` and `Depth` have an attribute `checksum`, which is None in a message
-    without one.
+    Two more members may be there: `checksum`, a `Checksum`, with which `StreamBook` and `Depth` have an attribute
+    `checksum`, None in a message without one; and `time_unit_ns`, if the times of the stream are in another unit than
+    milliseconds. A message or snapshot without a time has 0: its rows carry the latest time of the exchange that came
+    before.
     """
 
     streams_max: int
