@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from daemon.orders.bot import Bot, Flattening
 from daemon.orders.client_ids import bot_hash
 from daemon.orders.commands import Commands
 from daemon.orders.journal import BotRow
@@ -22,7 +23,7 @@ from daemon.orders.order import NEVER, Order
 from daemon.orders.positions import Ledger
 from daemon.orders.requests import BotRequests
 from daemon.orders.snapshot import Counters, Refusals, is_stuck, whose
-from daemon.orders.state import Bot, Flattening, Store, is_placeholder
+from daemon.orders.state import Store, is_placeholder
 from hftd.channel import wire
 from hftd.constants import (
     BUY,

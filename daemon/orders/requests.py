@@ -7,6 +7,7 @@ closed in part; what the limits of bot and account forbid; what would meet anoth
 
 from typing import Final
 
+from daemon.orders.bot import Bot
 from daemon.orders.commands import Commands
 from daemon.orders.limits import (
     AccountLimits,
@@ -19,7 +20,7 @@ from daemon.orders.limits import (
 from daemon.orders.order import DONE, Order
 from daemon.orders.positions import Ledger
 from daemon.orders.snapshot import Counters, Refusals
-from daemon.orders.state import REMEMBER_NS, Bot, Store
+from daemon.orders.state import REMEMBER_NS, Store
 from daemon.orders.updates import Update, Updates
 from hftd.channel import wire
 from hftd.constants import (

@@ -30,11 +30,12 @@ from hftd.constants import (
 from hftd.control import status
 
 if TYPE_CHECKING:
+    from daemon.orders.bot import Bot, Flattening
     from daemon.orders.commands import Commands
     from daemon.orders.order import Order
     from daemon.orders.positions import Ledger
     from daemon.orders.requests import BotRequests
-    from daemon.orders.state import Bot, Flattening, Store
+    from daemon.orders.state import Store
 
 MAX_ORDERS_SHOWN = 100
 """Of each bot; the others are counted."""

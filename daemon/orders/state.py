@@ -16,9 +16,9 @@ import msgspec
 import structlog
 
 from daemon.orders.balances import Wallet
+from daemon.orders.bot import Bot
 from daemon.orders.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
 from daemon.orders.journal import Begin, BotRow, Halt, Journal, Row, Settled, Steps, Traded
-from daemon.orders.limits import BotLimits, CompiledLimits, RateGate
 from daemon.orders.messages import SET_ASIDE, Instrument
 from daemon.orders.order import NEVER, SENT, UNSURE, Order, rescale, retime, scaled
 from daemon.orders.positions import BotBook, Forced, Ledger, Trades
@@ -38,70 +38,6 @@ MAX_BOTS_KNOWN: Final = 1024
 """Bots that the journal remembers; those without orders and positions are forgotten first."""
 
 _log = structlog.get_logger("hftd.orders")
-
-
-class Flattening:
-    """How far closing a bot's position in one instrument has got.
-
-    Attributes:
-        since_ns: When it began, in this process.
-        due_ns: When the next order may be sent.
-        tries: Orders in a row that closed nothing.
-        why: What stands in the way, empty if nothing does.
-        is_refused: The exchange said that there is nothing to reduce.
-        is_void: The account has nothing to reduce: no order of this bot can close its position.
-        is_counted: It was counted as not flattened.
-    """
-
-    __slots__ = ("due_ns", "is_counted", "is_refused", "is_void", "since_ns", "tries", "why")
-
-    def __init__(self, now_ns: int) -> None:
-        self.since_ns = now_ns
-        self.due_ns = now_ns
-        self.tries = 0
-        self.why = ""
-        self.is_refused = False
-        self.is_void = False
-        self.is_counted = False
-
-
-class Bot:
-    """A bot that is attached, or left something behind.
-
-    Attributes:
-        row: What the journal keeps of it.
-        away_since_ns: Since when it has had no lease though it should; 0 if that is not so.
-        limits: Its limits by symbol, made ready.
-        gate: Its order rate.
-        alive: Its orders that are not finished.
-        flattening: By symbol, how far closing its position has got.
-        forced: By symbol, what the exchange last closed of its position, until a person has seen to it.
-    """
-
-    def __init__(self, row: BotRow) -> None:
-        self.row = row
-        self.name = row.name
-        self.is_attached = False
-        self.away_since_ns = 0
-        self.limits = BotLimits()
-        self.by_symbol: dict[str, CompiledLimits] = {}
-        self.gate = RateGate(None)
-        self.symbols: list[str] = []
-        self.since_ns = -1
-        self.flattening: dict[str, Flattening] = {}
-        self.forced: dict[str, Forced] = {}
-        self.alive: dict[str, Order] = {}
-        self.requests = 0
-        self.updates = 0
-        self.refused = 0
-        self.fills = 0
-
-    @property
-    def is_closing(self) -> bool:
-        """Whether its positions are to be closed, and one at least can be."""
-        return self.row.is_ending and not (
-            self.flattening and all(one.is_void for one in self.flattening.values())
-        )
 
 
 class Store:
