@@ -45,7 +45,16 @@ from daemon.orders.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import BotLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Funds, Holding, Instrument, Outcome, Report, Transfer
+from daemon.orders.messages import (
+    DELISTED,
+    NOT_TRADING,
+    Funds,
+    Holding,
+    Instrument,
+    Outcome,
+    Report,
+    Transfer,
+)
 from daemon.warnings import LOOK_EVERY_S, Warnings
 from hftd.channel import wire
 from hftd.cleanup import run_all
@@ -67,7 +76,8 @@ INSTRUMENTS_PAUSE_S: Final = 2.0
 nothing had, up to `INSTRUMENTS_PAUSE_MAX_S`."""
 INSTRUMENTS_PAUSE_MAX_S: Final = 300.0
 INSTRUMENTS_LAG_S: Final = 60.0
-"""After so long they are asked for once more, if something said that they have changed and they had not."""
+"""After so long they are asked for once more, if something said that they have changed and they had not, or if one that
+is followed takes no orders."""
 
 _log = structlog.get_logger("hftd.connector")
 
@@ -236,6 +246,7 @@ class Connector:
             emit=self.bots.emit,
             send=self.session.send,
             order_id_max=self.session.order_id_max,
+            by_totals=self.session.by_totals,
             to_exchange=self.session.exchange_ns,
         )
         if self.trades:
@@ -397,7 +408,16 @@ class Connector:
                 else:
                     # What the exchange describes may lag behind what it does.
                     wait_s = min(INSTRUMENTS_LAG_S, wait_s)
+                if self._is_one_halted():
+                    # Not every exchange says when it goes on.
+                    wait_s = min(INSTRUMENTS_LAG_S, wait_s)
             await asyncio.sleep(pauses.next_s(failure))
+
+    def _is_one_halted(self) -> bool:
+        """Whether an instrument that is followed takes no orders for now."""
+        known = self.bots.instruments
+        followed = (known.get(market.instrument.symbol) for market in self.bots.books.markets())
+        return any(one is not None and one.trouble in (NOT_TRADING, DELISTED) for one in followed)
 
     def _take_over(self, instruments: Sequence[Instrument]) -> bool:
         """New descriptions of instruments; whether something was new.

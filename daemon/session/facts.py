@@ -55,6 +55,10 @@ class AccessExpired(msgspec.Struct, frozen=True):
     """The user data stream's key or login is over: the stream may stay open, and says nothing more."""
 
 
+class Leaving(msgspec.Struct, frozen=True):
+    """The exchange is about to end this connection, and still speaks on it: another one is to be made at once."""
+
+
 class Other(msgspec.Struct, frozen=True):
     """An event that says nothing about plain orders, positions or balances."""
 
@@ -65,7 +69,7 @@ class Pong(msgspec.Struct, frozen=True):
     """The answer to a ping of ours, where it is a message like others: that it came is all that it says."""
 
 
-Event = Report | Holding | Funds | Transfer | Balance | AccessExpired | Other | Pong
+Event = Report | Holding | Funds | Transfer | Balance | AccessExpired | Leaving | Other | Pong
 """What a user data stream says."""
 
 
@@ -412,8 +416,10 @@ class Question(msgspec.Struct, frozen=True):
 class MarketFacts(Protocol):
     """How market data is spoken.
 
-    One more member may be there: `checksum`, a `Checksum`. Then `StreamBook` and `Depth` have an attribute `checksum`,
-    which is None in a message without one.
+    Two more members may be there: `checksum`, a `Checksum`, with which `StreamBook` and `Depth` have an attribute
+    `checksum`, None in a message without one; and `time_unit_ns`, if the times of the stream are in another unit than
+    milliseconds. A message or snapshot without a time has 0: its rows carry the latest time of the exchange that came
+    before.
     """
 
     streams_max: int
@@ -447,7 +453,7 @@ class MarketFacts(Protocol):
         ...
 
     def read(self, message: bytes) -> Any:
-        """A message of the connection: a StreamMessage, ControlReply, UnknownEvent or Pong.
+        """A message of the connection: a StreamMessage, ControlReply, UnknownEvent, Leaving or Pong.
 
         Raises:
             WireError: It can't be read.

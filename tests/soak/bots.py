@@ -96,7 +96,11 @@ class RandomBot:
             order.prior = order.price_tick, order.qty
             order.price_tick, order.qty, order.req, order.local_ts = tick, qty, REPLACED, self.soak.local_ns
             self._note(symbol, order_id, "modify", None, tick, qty)
-            self.ask(wire.Modify(number, order_id, tick, qty, order.local_ts))
+            self.ask(
+                wire.Modify(
+                    instrument=number, order_id=order_id, price_tick=tick, qty=qty, local_ts=order.local_ts
+                )
+            )
 
     def _touch(self, symbol: str) -> tuple[int, int]:
         """The best prices in the bot's ticks."""
@@ -138,7 +142,18 @@ class RandomBot:
         local_ns = soak.local_ns
         model.orders[order_id] = LocalOrder(local_ns, req=NEW, price_tick=tick, qty=qty, leaves_qty=qty)
         self._note(symbol, order_id, "place", side, 0 if kind == MARKET else tick, qty)
-        self.ask(wire.Submit(self.numbers[symbol], order_id, side, kind, tif, tick, qty, local_ns))
+        self.ask(
+            wire.Submit(
+                instrument=self.numbers[symbol],
+                order_id=order_id,
+                side=side,
+                order_type=kind,
+                time_in_force=tif,
+                price_tick=tick,
+                qty=qty,
+                local_ts=local_ns,
+            )
+        )
 
 
 class Stranger:
@@ -164,14 +179,14 @@ class Stranger:
             symbol, name = rng.choice(self.placed)
             if name in exchange.account.open_by_client_id:
                 self.cancelled.add(name)
-                exchange.core.venue.cancel(exchange.account, {"symbol": symbol, "origClientOrderId": name})
+                exchange.core.venue.cancel(exchange.account, soak.product.by_hand_again(symbol, name))
             return
-        side, mode = rng.choice(("BUY", "SELL")), "EXPIRE_TAKER"
+        side, takes_own = rng.choice(("BUY", "SELL")), False
         bid, ask = exchange.best(symbol)
         tick = exchange.tick(symbol)
         price = bid - rng.randrange(-1, 30) * tick if side == "BUY" else ask + rng.randrange(-1, 30) * tick
         if "self-trades" in soak.mishaps and rng.random() < 0.5:
-            mode = "NONE"
+            takes_own = True
             inside = [
                 one
                 for one in exchange.open_orders(symbol)
@@ -182,19 +197,9 @@ class Stranger:
                 side, price = "SELL" if met.side > 0 else "BUY", Decimal(met.price)
         name = f"web_{len(self.placed)}"
         try:
-            exchange.core.venue.place(
-                exchange.account,
-                {
-                    "symbol": symbol,
-                    "side": side,
-                    "type": "LIMIT",
-                    "timeInForce": "GTC",
-                    "quantity": f"{rng.randrange(5, 40) * exchange.lot(symbol):f}",
-                    "price": f"{price // tick * tick:f}",
-                    "newClientOrderId": name,
-                    "selfTradePreventionMode": mode,
-                },
-            )
+            qty, price = f"{rng.randrange(5, 40) * exchange.lot(symbol):f}", f"{price // tick * tick:f}"
+            asked = soak.product.by_hand(symbol, name, side, qty, price, takes_own=takes_own)
+            exchange.core.venue.place(exchange.account, asked)
         except RefusedError:
             # The rules are the same for him.
             return

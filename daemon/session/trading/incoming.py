@@ -24,7 +24,7 @@ from daemon.orders.messages import (
 from daemon.redaction import redact
 from daemon.session.catalog import SetAside, Steps
 from daemon.session.errors import Odd, OddItemError, WireError
-from daemon.session.facts import AccessExpired, Balance, Error, Handlers, OrderFacts, Other, Reply
+from daemon.session.facts import AccessExpired, Balance, Error, Handlers, Leaving, OrderFacts, Other, Reply
 from daemon.session.manners import RECEIVED, Manners
 from daemon.session.rest import Rest
 from daemon.session.trading.acknowledged import Acknowledged
@@ -58,6 +58,7 @@ class Incoming:
         secrets: What must not be in the log.
         on_clock_error: The exchange did not like a request's time.
         on_key_expired: The user data stream has to be opened anew.
+        on_leaving: The exchange is about to end its connection.
         set_aside: Takes what can't be taken over; None: it is unreadable like other nonsense.
         manners: How the exchange behaves.
     """
@@ -75,6 +76,7 @@ class Incoming:
         secrets: Callable[[], tuple[str, ...]],
         on_clock_error: Callable[[], None],
         on_key_expired: Callable[[], None],
+        on_leaving: Callable[[], None] = lambda: None,
         set_aside: SetAside | None = None,
         manners: Manners = Manners(),  # noqa: B008 - frozen
     ) -> None:
@@ -88,6 +90,7 @@ class Incoming:
         self._secrets = secrets
         self._on_clock_error = on_clock_error
         self._on_key_expired = on_key_expired
+        self._on_leaving = on_leaving
         self._set_aside = set_aside
         self._event_ns = 0  # when the last user event came (monotonic)
         self._unheard_ns = 0  # since when an event is waited for; 0 for not
@@ -237,6 +240,9 @@ class Incoming:
                 elif isinstance(event, AccessExpired):
                     self.counts["listen_key_expired"] += 1
                     self._on_key_expired()
+                elif isinstance(event, Leaving):
+                    self.counts["planned_ends"] += 1
+                    self._on_leaving()
                 elif isinstance(event, Other):
                     self.counts["other_events"] += 1
                     if event.name == MARGIN_CALL:

@@ -163,11 +163,14 @@ STATUSES: Final = MappingProxyType(
         "EXPIRED": c.EXPIRED,
         "EXPIRED_IN_MATCH": c.EXPIRED,
         "REJECTED": c.REJECTED,
+        "PENDING_NEW": c.NEW,
         "NEW_INSURANCE": c.NEW,
         "NEW_ADL": c.NEW,
     }
 )
 
+POST_ONLY_TYPE: Final = "LIMIT_MAKER"
+"""A type of order where others have a time in force."""
 SIDES: Final = MappingProxyType({"BUY": c.BUY, "SELL": c.SELL})
 SIDE_TEXTS: Final = MappingProxyType({c.BUY: "BUY", c.SELL: "SELL"})
 TIMES_IN_FORCE: Final = MappingProxyType(
