@@ -164,7 +164,7 @@ class BybitSession(AccountSession):
             on_off_grid=listener.on_instruments_wanted,
             seed=seed,
         )
-        questions = Queries(rest, {}, config.order_prefix)
+        questions = Queries(rest, {}, config.order_prefix, config.symbols)
         super().__init__(ORDERS, rest, market, None, questions, limiter, offset, listener, (), seed + 8)
         if credentials.are_there:
             self.trading = trading_of(
