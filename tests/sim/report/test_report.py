@@ -17,7 +17,7 @@ from daemon.cli.failing import run as run_command
 from hftd.errors import DataError, UsageError
 from hftd.runfile import AssetMeta, RunMeta, read_run, write_run
 from sim.results.report import report
-from sim.results.report.decimate import BUCKETS, chosen
+from sim.results.report.plots import BUCKETS, chosen
 from sim.stats import LinearAssetRecord
 from tests.sim.report.pages import data_of, without_plotly
 from tests.sim.report.runs import INTERVAL_NS, made_up, recorded
