@@ -82,7 +82,7 @@ class Meter:
 
 
 class Lines(Shown):
-    """Plain lines, for a stderr that is no terminal: one each few seconds, and one for each stage."""
+    """Plain lines, for a stderr that is not a terminal: one each few seconds, and one for each stage."""
 
     def __init__(self, stream: TextIO | None = None, *, every_ns: int = LINE_EVERY_NS) -> None:
         self.stream = stream

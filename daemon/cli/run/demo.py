@@ -110,7 +110,7 @@ def generate(replay_path: Path, seed: int) -> None:
             raise ConfigError(
                 f"the demo has no market for {asset.symbol} on {channel}",
                 where=str(replay_path),
-                hint=f"it generates {generated}; to replay data of your own use hftd replay",
+                hint=f"it generates {generated}; to replay your data use hftd replay",
             )
     base, data = replay_path.parent, config.replay.data
     latencies = [asset.order_latency for _, asset in assets]
@@ -169,7 +169,7 @@ def make_page(folder: Path) -> str:
     """Make the report page of what `play` left in the folder, `report.html`, by a process of its own.
 
     Returns:
-        Why there is none; empty if there is one.
+        Why it could not be made; empty if it was.
     """
     page = folder / "report.html"
     page.unlink(missing_ok=True)

@@ -49,6 +49,7 @@ def _asset(asset: AssetResult, result: BotResult, number: int) -> list[Panel]:
     position = Panel(label="position", note_size=13)
     price = Panel(label="mid price and fills", x_label="time (UTC)", note_size=13, legend_alpha=0.85)
     records = thin(result.records[:, number], _POINTS_MAX)
+    fills = result.fills[result.fills["asset_no"] == number]
     zero = Rule(0, alpha=0.5)
     if len(records):
         at = records["timestamp"]
@@ -56,13 +57,14 @@ def _asset(asset: AssetResult, result: BotResult, number: int) -> list[Panel]:
         worth = [contract.equity(*(float(row[name]) for name in _EQUITY)) for row in records]
         equity.parts = [Curve(at, worth, _BLUE, width=1.2), zero]
         position.parts = [Curve(at, records["position"], _BLUE, step=True, width=1), zero]
-        price.parts = [Curve(at, records["price"], _GREY, "mid", width=0.9, behind=True)]
+        price.parts = [
+            Curve(at, records["price"], _GREY, "mid" if len(fills) else "", width=0.9, behind=True)
+        ]
         if len(records) == 1:
             # One moment has no extent that an axis could be divided by.
             price.x_range = at[0] - 1_000_000_000, at[0] + 1_000_000_000
     else:
         equity.note = position.note = "no records"
-    fills = result.fills[result.fills["asset_no"] == number]
     shown = thin(fills, _FILLS_MAX)
     if not len(fills):
         price.note = "no fills" if len(records) else "no records and no fills"

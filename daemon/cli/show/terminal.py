@@ -112,7 +112,7 @@ def _wide(table: Table) -> RichTable:
             Text(name),
             justify="right" if column.startswith("=") else "left",
             no_wrap=not folds,
-            overflow="ellipsis" if table.is_boxed else "fold",
+            overflow="fold" if folds and not table.is_boxed else "ellipsis",
         )
     for row in table.rows:
         if row:

@@ -23,7 +23,7 @@ class FillsByCause(msgspec.Struct, frozen=True, kw_only=True):
         fee: What they cost; negative if rebates were more.
         front_qty: What was ahead when the order came to its place, on average; None for those that took.
         seconds_mean: From then to the fill, on the exchange's clock; None for those that took.
-        seconds_median: Likewise.
+        seconds_median: The median of that time.
         edge: How much better than the mid price, on average by quantity: positive where it was bought below it or sold
             above. The mid is that of the exchange's book with the event that filled. None if a side was empty.
     """

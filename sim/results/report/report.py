@@ -133,9 +133,9 @@ def report(
     if book_size is not None and not (book_size > 0 and math.isfinite(book_size)):
         raise UsageError(f"the book size must be a positive number, is {book_size:g}")
     if not (trading_days_per_year > 0 and math.isfinite(trading_days_per_year)):
-        raise UsageError(f"a year of {trading_days_per_year:g} trading days is none")
+        raise UsageError(f"`trading_days_per_year` must be a positive number, is {trading_days_per_year:g}")
     if split not in SPLITS:
-        raise UsageError(f"{split!r} is no way to split a run", hint=f"there are {', '.join(SPLITS)}")
+        raise UsageError(f"`split` must be one of {', '.join(SPLITS)}, is {split!r}")
     options = Options(
         resample=resample, book_size=book_size, split=split, trading_days_per_year=trading_days_per_year
     )

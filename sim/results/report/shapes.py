@@ -138,7 +138,7 @@ def periods(frame: Frame, how: str) -> list[Period]:
         UsageError: There would be more than `PERIODS_MAX` rows, or `how` is something else.
     """
     if how not in SPLITS:
-        raise UsageError(f"{how!r} is no way to split a run", hint=f"there are {', '.join(SPLITS)}")
+        raise UsageError(f"`split` must be one of {', '.join(SPLITS)}, is {how!r}")
     if how == "none" or not len(frame):
         return []
     names = frame["timestamp"].astype(f"datetime64[{_UNITS[how]}]")

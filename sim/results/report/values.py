@@ -145,7 +145,7 @@ def check_values(run: RunFile, number: int, done: Executions) -> None:
         done: Its executions.
 
     Raises:
-        DataError: A value is infinite or beyond `VALUE_MAX`, or is none where there must be one; or the price of an
+        DataError: A value is infinite or beyond `VALUE_MAX`, or missing where it is needed; or the price of an
             inverse contract is 0.
     """
     meta, rows = run.asset(number), run.records[number]

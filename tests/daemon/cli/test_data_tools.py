@@ -239,7 +239,7 @@ def test_a_snapshot_at_a_time_of_day(call, day, tmp_path):
     assert json.loads(out)["last_ts"] <= START_NS + 3_000_000_000
     code, _, err = call("snapshot", day, tmp_path / "early.npz", "--at", "noon")
     assert code == 2
-    assert "is no time" in err
+    assert "is not a time" in err
 
 
 def test_latencies_of_a_feed_are_a_table_and_an_archive(call, day, tmp_path):

@@ -333,7 +333,7 @@ def test_the_command_says_what_is_wrong(tmp_path, monkeypatch, capfd):
         (["none.npz"], "no such file"),
         (["r.npz", "-o", "nowhere/x.html"], "mkdir -p nowhere"),
         (["r.npz", "-o", "r.npz"], "would replace the run"),
-        (["r.npz", "--resample", "x"], "no duration"),
+        (["r.npz", "--resample", "x"], "not a duration"),
         (["r.npz", "--data", "none.npz"], "no such archive"),
         (["r.npz", "--data", "Y=r.npz"], "no run has an asset 'Y'"),
         (["r.npz", "--data", "=r.npz"], "the symbol before = is missing"),
