@@ -11,9 +11,9 @@ from hftd.lazy import lazy_names
 from hftd.types import *  # noqa: F403 (its `__all__`)
 
 if TYPE_CHECKING:
-    from hftd.recorder import Recorder
-    from sim.asset import BacktestAsset
+    from hftd.hbt.recorder import Recorder
     from sim.backtest import Backtest, HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+    from sim.feed.asset import BacktestAsset
     from sim.feed.columns import Prepared
     from sim.fuse import FuseMarketDepth
     from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
@@ -23,7 +23,7 @@ else:
         __name__,
         {
             "Backtest": "sim.backtest",
-            "BacktestAsset": "sim.asset",
+            "BacktestAsset": "sim.feed.asset",
             "CustomExchange": "sim.models",
             "CustomFee": "sim.models",
             "CustomLatency": "sim.models",
@@ -32,7 +32,7 @@ else:
             "HashMapMarketDepthBacktest": "sim.backtest",
             "Prepared": "sim.feed.columns",
             "ROIVectorMarketDepthBacktest": "sim.backtest",
-            "Recorder": "hftd.recorder",
+            "Recorder": "hftd.hbt.recorder",
             "DiffOrderBookSnapshot": "sim.data.utils.difforderbooksnapshot",
             "HashMapMarketDepth": "sim.binding",
             "ROIVectorMarketDepth": "sim.binding",

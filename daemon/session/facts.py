@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, Protocol
 import msgspec
 
 from daemon.connector.limiter import RateLimit
-from daemon.orders.messages import Command, Holding, Instrument, Outcome, Report
+from daemon.orders.messages import Command, Funds, Holding, Instrument, Outcome, Report, Transfer
 from daemon.session.catalog import Steps
 from daemon.session.errors import Odd
 
@@ -55,6 +55,10 @@ class AccessExpired(msgspec.Struct, frozen=True):
     """The user data stream's key or login is over: the stream may stay open, and says nothing more."""
 
 
+class Leaving(msgspec.Struct, frozen=True):
+    """The exchange is about to end this connection, and still speaks on it: another one is to be made at once."""
+
+
 class Other(msgspec.Struct, frozen=True):
     """An event that says nothing about plain orders, positions or balances."""
 
@@ -65,7 +69,7 @@ class Pong(msgspec.Struct, frozen=True):
     """The answer to a ping of ours, where it is a message like others: that it came is all that it says."""
 
 
-Event = Report | Holding | Balance | AccessExpired | Other | Pong
+Event = Report | Holding | Funds | Transfer | Balance | AccessExpired | Leaving | Other | Pong
 """What a user data stream says."""
 
 
@@ -153,7 +157,10 @@ class RestFacts(Protocol):
         now_ms: int,
         window_ms: int,
     ) -> Signed:
-        """A request, ready to be sent."""
+        """A request, ready to be sent.
+
+        `now_ms` is a nonce where the exchange wants those (`daemon.session.rest`), and 0 if nothing is signed.
+        """
         ...
 
     def read_server_time(self, body: bytes) -> int:
@@ -188,7 +195,7 @@ class Writer(Protocol):
     """Writes commands as requests of a socket."""
 
     def request(self, command: Command, steps: Steps, timestamp_ms: int) -> bytes:
-        """The request's bytes.
+        """The request's bytes, which are written at once; `timestamp_ms` is a nonce where the exchange wants those.
 
         Raises:
             RequestError: The command holds what can't be sent.
@@ -380,6 +387,24 @@ class UnknownEvent(msgspec.Struct):
     name: str
 
 
+Level = tuple[str, str]
+"""A price and a quantity in the digits in which they came."""
+
+
+class Checksum(msgspec.Struct, frozen=True):
+    """A CRC-32 of a book, over the digits in which it came; messages of books and changes have it as `checksum`.
+
+    Attributes:
+        levels: Of each side, the best first.
+        text: Of bids and asks, what the checksum is of.
+        depth: Levels beyond so many of a side are not told of any more, and left out; 0: there is no such window.
+    """
+
+    levels: int
+    text: Callable[[Sequence[Level], Sequence[Level]], str]
+    depth: int = 0
+
+
 class Question(msgspec.Struct, frozen=True):
     """A question over REST."""
 
@@ -389,7 +414,13 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class MarketFacts(Protocol):
-    """How market data is spoken."""
+    """How market data is spoken.
+
+    Two more members may be there: `checksum`, a `Checksum`, with which `StreamBook` and `Depth` have an attribute
+    `checksum`, None in a message without one; and `time_unit_ns`, if the times of the stream are in another unit than
+    milliseconds. A message or snapshot without a time has 0: its rows carry the latest time of the exchange that came
+    before.
+    """
 
     streams_max: int
     """Of one connection."""
@@ -422,7 +453,7 @@ class MarketFacts(Protocol):
         ...
 
     def read(self, message: bytes) -> Any:
-        """A message of the connection: a StreamMessage, ControlReply, UnknownEvent or Pong.
+        """A message of the connection: a StreamMessage, ControlReply, UnknownEvent, Leaving or Pong.
 
         Raises:
             WireError: It can't be read.
@@ -473,6 +504,10 @@ def _ignored(_balance: Balance) -> None:
     """Balances are not wanted."""
 
 
+def _unspent(_funds: Funds | Transfer) -> None:
+    """There are no balances instead of positions."""
+
+
 def _unheard(_instruments: Sequence[Instrument]) -> None:
     """Changes of instruments are not wanted."""
 
@@ -495,6 +530,7 @@ class Handlers(msgspec.Struct, frozen=True):
         on_connection: Whether orders can be sent and their fates are heard. After each True, what was missed has to
             be asked for. False at the start.
         on_balance: A balance.
+        on_funds: What a spot account has of an asset, or that it was changed by what is no execution.
         on_instruments: Instruments that are described anew, or not traded any more, or again.
         on_instruments_wanted: Something says that the instruments' list has news; it is to be asked for.
         on_unread_order: Symbol, client id and exchange's id of an open order of ours that can't be taken over.
@@ -506,6 +542,7 @@ class Handlers(msgspec.Struct, frozen=True):
     on_holding: Callable[[Holding], None]
     on_connection: Callable[[bool], None]
     on_balance: Callable[[Balance], None] = _ignored
+    on_funds: Callable[[Funds | Transfer], None] = _unspent
     on_instruments: Callable[[Sequence[Instrument]], None] = _unheard
     on_instruments_wanted: Callable[[], None] = _unasked
     on_unread_order: Callable[[str, str, str], None] = _unguarded

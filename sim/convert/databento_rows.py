@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 
 from hftd.compiled.jit import inline
+from hftd.compiled.layout import offset_of
 from hftd.compiled.native import load_i64, record_at, store_i64
 from hftd.compiled.row_access import exch_ts_of, local_ts_of
-from hftd.hbt.layout import offset_of
 from hftd.rows import EV, IVAL, LOCAL_TS, ORDER_ID, PX, QTY, ROW_BYTES
 from hftd.types import BUY_EVENT, SELL_EVENT
 from sim.convert.mbp import SIDE_BYTES, price_of

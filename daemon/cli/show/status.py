@@ -42,6 +42,8 @@ def _daemon(daemon: status.DaemonStatus) -> Iterator[Part]:
         yield from _bots(daemon)
     if any(bot.positions for bot in daemon.bots) or daemon.account:
         yield _positions(daemon)
+    if daemon.balances:
+        yield _balances(daemon.balances)
     limits = [("account", used) for used in daemon.limits]
     limits += [(bot.name, used) for bot in daemon.bots for used in bot.limits]
     if limits:
@@ -186,6 +188,13 @@ def _positions(daemon: status.DaemonStatus) -> Table:
         # Of the account the position alone is known: others may trade in it as well.
         rows.append(["account", one.symbol, text.exact([one.position])[0], *[text.NOTHING] * 4])
     return Table(("whose", "symbol", "=position", "=balance", "=fee", "=trades", "=volume"), rows)
+
+
+def _balances(balances: list[status.Balance]) -> Table:
+    rows: Rows = []
+    for one in balances:
+        rows.append([one.asset, *(text.exact([value])[0] for value in (one.total, one.free, one.locked))])
+    return Table(("asset", "=balance", "=free", "=locked"), rows)
 
 
 def _limits(limits: list[tuple[str, status.Used]]) -> Table:

@@ -32,6 +32,7 @@ from daemon.session.facts import (
     Best,
     ControlReply,
     Depth,
+    Leaving,
     MarketFacts,
     Pong,
     Snapshot,
@@ -107,6 +108,8 @@ class MarketSession:
         self._kinds = facts.best_kinds
         self._best_is_book = facts.best_is_book
         self._types = facts.depth_type, facts.best_type
+        self._unit_ns: int = getattr(facts, "time_unit_ns", _MS_NS)
+        self._latest_ns = 0  # the latest time of the exchange that a message had
         self._writer = RowWriter()
         self._feeds: dict[int, Feed] = {}
         self._streams: dict[str, Feed] = {}
@@ -115,6 +118,7 @@ class MarketSession:
         self._received_ns = 0  # the last message of any kind
         self._up_ns = 0
         self._broken_why = ""
+        self._is_leaving = False
         self.messages = 0
         self.bytes = 0
         self.oddities = Oddities(_log)
@@ -142,6 +146,7 @@ class MarketSession:
                 sort_out=self._sort_out,
                 again=self._subscriptions.again,
                 seed=seed + 3,
+                checksum=getattr(facts, "checksum", None),
             )
         )
         self._backoff = Backoff(0.5, 30.0, seed)
@@ -182,6 +187,8 @@ class MarketSession:
         """Counters, for `hftd status`."""
         liveness = self._liveness
         found = {f"odd: {kind}": count for kind, count in self.oddities.counts.items()}
+        if self._streamed is not None and self._streamed.mismatches:
+            found["checksum_mismatches"] = self._streamed.mismatches
         return found | {
             "market_bytes": self.bytes,
             "retries: market": self._backoff.count,
@@ -228,6 +235,7 @@ class MarketSession:
         ) as socket:
             self._last_ns = self._up_ns = monotonic_ns()
             self._broken_why = ""
+            self._is_leaving = False
             self.supervision.up()
             _log.info("connected", url=self._url, instruments=len(self._feeds))
             self._subscriptions.clear()
@@ -280,7 +288,7 @@ class MarketSession:
             now_ns = monotonic_ns()
             if self._broken_why:
                 raise ConnectionBrokenError(self._broken_why)
-            if now_ns - self._up_ns >= life_ns:
+            if self._is_leaving or now_ns - self._up_ns >= life_ns:
                 return
             silent_ns = now_ns - self._last_ns
             if self._feeds and silent_ns >= stale_ns and self._last_ns != self._up_ns:
@@ -330,6 +338,9 @@ class MarketSession:
             return
         if type(read) is Pong:
             return
+        if type(read) is Leaving:
+            self._is_leaving = True
+            return
         feed = self._streams.get(read.stream)
         if feed is None:
             self.oddities.note("not subscribed", read.stream, message)
@@ -370,7 +381,8 @@ class MarketSession:
             self.oddities.note("refused", f"the exchange refused a subscription: {read.problem}", message)
 
     def _on_depth(self, feed: Feed, data: Depth, local_ns: int) -> bool:
-        rows = self._writer.depth(data.bids, data.asks, data.exch_ms * _MS_NS, local_ns, feed.grid.per_price)
+        exch_ns = self._time_ns(data.exch_ms)
+        rows = self._writer.depth(data.bids, data.asks, exch_ns, local_ns, feed.grid.per_price)
         if rows is None:
             # What it would have changed is not known: the next diff won't follow.
             return False
@@ -396,12 +408,23 @@ class MarketSession:
             self._want_snapshot(feed)
         return True
 
+    def _time_ns(self, exch_time: int) -> int:
+        """An exchange's time; of a message without one, the latest that came before."""
+        exch_ns = exch_time * self._unit_ns
+        if exch_ns > self._latest_ns:
+            self._latest_ns = exch_ns
+        return exch_ns or self._latest_ns
+
     def _on_best(self, feed: Feed, data: Best, local_ns: int) -> bool:
+        exch_ns = self._time_ns(data.exch_ms)
+        if not exch_ns:
+            # No message had a time yet. Another one comes with the next change.
+            return True
         rows = self._writer.best(
             (data.bid, data.bid_qty),
             (data.ask, data.ask_qty),
             self._kinds,
-            data.exch_ms * _MS_NS,
+            exch_ns,
             local_ns,
             feed.grid.per_price,
         )
@@ -422,12 +445,13 @@ class MarketSession:
 
     def _on_trade(self, feed: Feed, data: Trade, local_ns: int) -> bool:
         feed.trade_ns = self._last_ns
-        feed.trade_ms = data.exch_ms
+        exch_ns = self._time_ns(data.exch_ms)
+        feed.trade_ms = exch_ns // _MS_NS
         if data.kind:
             self.oddities.count(f"trades {data.kind[:40]}")
             return True
         side = SELL_EVENT if data.is_sell else BUY_EVENT
-        rows = self._writer.trade(data.price, data.qty, side, data.exch_ms * _MS_NS, local_ns)
+        rows = self._writer.trade(data.price, data.qty, side, exch_ns, local_ns)
         if rows is None:
             return False
         self._on_rows(feed.number, rows, False)
@@ -488,9 +512,8 @@ class MarketSession:
     def _on_snapshot(self, feed: Feed, snapshot: Snapshot) -> bool:
         """A snapshot came; False if another one is needed."""
         local_ns = stamp_ns()
-        rows = self._writer.snapshot(
-            snapshot.bids, snapshot.asks, snapshot.exch_ms * _MS_NS, local_ns, feed.grid.per_price
-        )
+        exch_ns = snapshot.exch_ms * _MS_NS or self._latest_ns
+        rows = self._writer.snapshot(snapshot.bids, snapshot.asks, exch_ns, local_ns, feed.grid.per_price)
         has_off = self._writer.off_grid > 0
         if rows is None:
             self.oddities.note(

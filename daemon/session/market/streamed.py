@@ -4,7 +4,8 @@ The first message of a depth stream is a whole book, and so may any later one be
 before. There is nothing to join and nothing to ask for. After a gap the stream is unsubscribed and subscribed, upon
 which it begins with a book again; if none comes, once more, ever more seldom.
 
-What comes between a gap and the next book is dropped: the book has all of it.
+What comes between a gap and the next book is dropped: the book has all of it. Where messages have a checksum, one that
+is not right is a gap: nothing of its message is published.
 
 Limits: `A_MINUTE` times within a minute a stream is subscribed anew at once; a book with more gaps than that waits
 before each one.
@@ -14,11 +15,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
 from numpy.typing import NDArray
 
 from daemon.connector.market.rows import RowWriter
 from daemon.connector.supervise import Backoff
-from daemon.session.facts import APPLY, GAP, Depth, StreamBook
+from daemon.session.facts import APPLY, GAP, Checksum, Depth, StreamBook
+from daemon.session.market.digits import Digits
 from daemon.session.market.feeds import Feed
 from hftd.clock import monotonic_ns
 
@@ -30,6 +33,7 @@ MANY_WAIT_S: Final = 10.0
 _MINUTE_NS: Final = 60_000_000_000
 _MS_NS: Final = 1_000_000
 _Rows = NDArray[Any]
+_Levels = tuple[msgspec.Raw, msgspec.Raw]
 
 
 class Streamed:
@@ -42,6 +46,10 @@ class Streamed:
         sort_out: Leaves out rows whose price is on no tick.
         again: Unsubscribes streams and subscribes them anew.
         seed: Of the waits.
+        checksum: How checksums are reckoned; None without.
+
+    Attributes:
+        mismatches: Checksums that were not right.
     """
 
     def __init__(
@@ -53,7 +61,11 @@ class Streamed:
         sort_out: Callable[[Feed, _Rows, Callable[[_Rows], _Rows]], _Rows],
         again: Callable[[tuple[str, ...]], None],
         seed: int,
+        checksum: Checksum | None = None,
     ) -> None:
+        self._checksum = checksum
+        self._digits: dict[int, Digits] = {}
+        self.mismatches = 0
         self._writer = writer
         self._on_rows = on_rows
         self._set_valid = set_valid
@@ -75,6 +87,9 @@ class Streamed:
             self._lose(feed, "a book that can't be read")
             return False
         has_off = self._writer.off_grid > 0
+        is_right, gone = self._check(feed, data, True)
+        if not is_right:
+            return True
         feed.sync.snapshot(data.last_id)
         feed.wants_snapshot = False
         self._due_ns.pop(feed.number, None)
@@ -83,6 +98,7 @@ class Streamed:
         if has_off or feed.grid.is_off:
             rows = self._sort_out(feed, rows, feed.grid.on_snapshot)
         self._on_rows(feed.number, rows, True)
+        self._leave_out(feed, data, gone, local_ns)
         self._set_valid(feed, True, "")
         return True
 
@@ -95,9 +111,13 @@ class Streamed:
         has_off = self._writer.off_grid > 0
         action = feed.sync.diff(data.last_id, data.previous_id)
         if action == APPLY:
+            is_right, gone = self._check(feed, data, False)
+            if not is_right:
+                return True
             if has_off:
                 rows = self._sort_out(feed, rows, feed.grid.on_levels)
             self._on_rows(feed.number, rows, True)
+            self._leave_out(feed, data, gone, local_ns)
             if not feed.is_valid:
                 # It was doubted, and nothing is missing.
                 self._set_valid(feed, True, "")
@@ -111,6 +131,30 @@ class Streamed:
             else:
                 self._wait(feed)
         return True
+
+    def _check(self, feed: Feed, data: Any, is_whole: bool) -> tuple[bool, _Levels | None]:
+        """Whether a message's checksum is right, and the levels that have left the exchange's window with it."""
+        if self._checksum is None:
+            return True, None
+        digits = self._digits.get(feed.number)
+        if digits is None:
+            digits = self._digits[feed.number] = Digits(self._checksum)
+        try:
+            gone = digits.take(data.bids, data.asks, is_whole=is_whole)
+        except ValueError:
+            self._lose(feed, f"levels of update {data.last_id} that are none")
+            return False, None
+        if data.checksum is None or digits.is_right(data.checksum):
+            return True, gone
+        self.mismatches += 1
+        self._lose(feed, f"the checksum of update {data.last_id} is another")
+        return False, None
+
+    def _leave_out(self, feed: Feed, data: Any, gone: _Levels | None, local_ns: int) -> None:
+        if gone is not None:
+            rows = self._writer.depth(*gone, data.exch_ms * _MS_NS, local_ns)
+            assert rows is not None
+            self._on_rows(feed.number, rows, True)
 
     def _lose(self, feed: Feed, why: str) -> None:
         feed.sync.lose()

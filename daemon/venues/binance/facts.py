@@ -56,7 +56,7 @@ class RestFacts:
     counts_of_headers = staticmethod(counts_of_headers)
 
     def __init__(self, product: Product) -> None:
-        self.time_path = f"{product.prefix}/v1/time"
+        self.time_path = f"{product.rest}/time"
         self.clock_codes = product.clock_codes
         self._reasons = product.reasons
 
@@ -125,7 +125,7 @@ class OrderFacts:
     def __init__(self, product: Product) -> None:
         self.instrument_codes = product.instrument_codes
         self._product = product
-        self._path = f"{product.prefix}/v1/order"
+        self._path = f"{product.rest}/order"
 
     def read_reply(self, data: bytes) -> orders.Reply:
         """A WebSocket API message."""
@@ -193,7 +193,7 @@ class MarketFacts:
     read_last_trade_ms = staticmethod(wire.read_last_trade_ms)
 
     def __init__(self, product: Product, depth: str, best_prices: str) -> None:
-        self._v1 = f"{product.prefix}/v1"
+        self._v1 = product.rest
         self._depth = depth
         self._has_best = best_prices != "none"
         self.best_is_book = best_prices == "fused"

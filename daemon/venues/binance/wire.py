@@ -130,10 +130,15 @@ def read_stream(message: bytes) -> StreamMessage | ControlReply | UnknownEvent:
     try:
         return _decode(message)
     except DECODE_ERRORS as error:
-        return _read_other(message, error)
+        return read_other(message, error)
 
 
-def _read_other(message: bytes, error: Exception) -> ControlReply | UnknownEvent:
+def read_other(message: bytes, error: Exception) -> ControlReply | UnknownEvent:
+    """What a message is that is no event of a market.
+
+    Raises:
+        WireError: It is one, and can't be read, or it is nothing that is known.
+    """
     try:
         other = _decode_anything(message)
     except DECODE_ERRORS:
