@@ -23,6 +23,7 @@ from hftd.channel.wait import bell_ring, doorbell_arm, doorbell_ring
 from hftd.compiled.jit import entry
 from hftd.compiled.native import copy_bytes, load_i64, store_i64
 from hftd.errors import ProtocolError
+from hftd.rows import Address, Ns
 
 BYTES = types.Bytes(types.uint8, 1, "C")
 """Python's bytes, in the signature of an `entry`."""
@@ -46,7 +47,7 @@ def address_of(typingctx, buffer):
 
 
 @entry((types.int64, types.int64, BYTES))
-def _send(queue, stamp, message):
+def _send(queue: Address, stamp: Ns, message: bytes):
     address = queue_claim(queue, len(message))
     if address <= 0:
         return address
@@ -56,7 +57,7 @@ def _send(queue, stamp, message):
 
 
 @entry("int64(int64, int64, int64)")
-def _receive(queue, scratch, out):
+def _receive(queue: Address, scratch: Address, out: Address):
     status, address, length, stamp = queue_peek(queue)
     if status == MESSAGE:
         # Copied before it is looked at: the other side can write it at any moment.
@@ -68,7 +69,7 @@ def _receive(queue, scratch, out):
 
 
 @entry("int64(int64, int64, int64)")
-def _tap(ring, scratch, out):
+def _tap(ring: Address, scratch: Address, out: Address):
     status, address, length, stamp, after = market_copy(ring, load_i64(out), scratch)
     store_i64(out, after)
     store_i64(out + 8, address - scratch)
@@ -78,24 +79,24 @@ def _tap(ring, scratch, out):
 
 
 @entry("int64(int64)")
-def _tail(ring):
+def _tail(ring: Address):
     return market_tail(ring)
 
 
 @entry("void(int64)")
-def ring_bell(bot_page):
+def ring_bell(bot_page: Address):
     """Wake the bot whose page is at this address."""
     bell_ring(bot_page)
 
 
 @entry("void(int64, int64)")
-def ring_doorbell(fd, asleep_address):
+def ring_doorbell(fd: int, asleep_address: Address):
     """Wake the daemon if it sleeps; after requests were sent."""
     doorbell_ring(fd, asleep_address)
 
 
 @entry("void(int64)")
-def _arm(asleep_address):
+def _arm(asleep_address: Address):
     doorbell_arm(asleep_address)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from sim.exchange.config import AccountSection
-from sim.exchange.instruments import MONEY_DIGITS, Instrument, divide, parse
+from sim.exchange.instruments import MONEY_DIGITS, RATE, Instrument, divide, parse
 
 BUY: Final = 1
 SELL: Final = -1
@@ -67,6 +67,10 @@ class Order(msgspec.Struct):
         realized: Their profit.
         ended_by: What ended it in its owner's stead: `switch`, or `amendment`, of a post-only order that would then
             take.
+        request_id: What the request that ended it is called, where such requests have ids of their own.
+        former_id: The client id that it had before it was changed.
+        sent_lots: Executed when it was last put into the market.
+        prevented_by: The account's other order that a self-trade was prevented with.
     """
 
     order_id: int
@@ -90,6 +94,10 @@ class Order(msgspec.Struct):
     fees: int = 0
     realized: int = 0
     ended_by: str = ""
+    request_id: str = ""
+    former_id: str = ""
+    sent_lots: int = 0
+    prevented_by: "Order | None" = None
 
     @property
     def kind(self) -> str:
@@ -116,7 +124,8 @@ class Trade(msgspec.Struct):
     """An execution of an order.
 
     Attributes:
-        money: What it is worth, in the margin asset, as fee and profit are.
+        money: What it is worth, in the margin asset, as fee and profit are; of a spot instrument in the quote.
+        fee_asset: In which the fee is, where it is not the margin asset.
         market_ns: When it happened, by the market's time.
     """
 
@@ -130,6 +139,7 @@ class Trade(msgspec.Struct):
     maker: bool
     time_ms: int
     market_ns: int
+    fee_asset: str = ""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -201,7 +211,7 @@ class Wallet(msgspec.Struct):
     """What an account has of an asset.
 
     Attributes:
-        reserved: What its open orders are worth.
+        reserved: What its open orders are worth; of spot instruments it is locked.
     """
 
     asset: str
@@ -212,6 +222,11 @@ class Wallet(msgspec.Struct):
     reserved: int = 0
     updated_ms: int = 0
 
+    @property
+    def free(self) -> int:
+        """What is not locked; only of an account of spot instruments is it what can be spent."""
+        return max(self.balance - self.reserved, 0)
+
 
 class Account:
     """An account and all it has ever done.
@@ -219,7 +234,7 @@ class Account:
     Args:
         number: Its lane in the market.
         section: Its configuration.
-        assets: The margin assets of all instruments; the first is that of the account's `balance`.
+        assets: Those of all instruments (`Instrument.assets`); it has a wallet of each, and of what its section names.
     """
 
     def __init__(self, number: int, section: AccountSection, assets: list[str]) -> None:
@@ -230,7 +245,7 @@ class Account:
         self.hedge = section.hedge
         self.leverage = section.leverage
         self.wallets: dict[str, Wallet] = {}
-        for asset in assets:
+        for asset in dict.fromkeys([*assets, *section.balances, *filter(None, [section.fee_asset])]):
             amount = parse(section.balances.get(asset, section.balance), MONEY_DIGITS)
             self.wallets[asset] = Wallet(asset, amount, amount)
         self.positions: dict[tuple[str, str], Position] = {}
@@ -259,6 +274,11 @@ class Account:
         """That of an instrument's margin asset."""
         return self.wallets[instrument.margin_asset]
 
+    def paying(self, instrument: Instrument, side: int) -> Wallet:
+        """What an order sets its value aside of: of a spot instrument a seller pays with the base."""
+        sells = instrument.is_spot and side < 0
+        return self.wallets[instrument.base if sells else instrument.margin_asset]
+
     def asked(self, request: Request) -> None:
         """An order or a modification has come, whatever becomes of it."""
         self.requests.append(request)
@@ -285,8 +305,8 @@ class Account:
     def reserve(self, order: Order) -> None:
         """Set aside what the rest of an order is worth; nothing for one that is over."""
         is_open = order.order_id in self.open_orders
-        wanted = order.instrument.notional(order.tick, order.leaves_lots) if is_open else 0
-        self.wallet(order.instrument).reserved += wanted - order.reserved
+        wanted = price_of(order.instrument, order.side, order.tick, order.leaves_lots) if is_open else 0
+        self.paying(order.instrument, order.side).reserved += wanted - order.reserved
         order.reserved = wanted
 
     def opened(self, order: Order) -> None:
@@ -305,31 +325,66 @@ class Account:
             self.open_by_client_id.pop(order.client_id, None)
             self.reserve(order)
 
-    def executed(self, order: Order, trade: Trade) -> Position:
-        """An execution of an order, without its fee and its profit, which are computed here. Returns the position."""
-        instrument, wallet = order.instrument, self.wallet(order.instrument)
+    def rename(self, order: Order, client_id: str) -> None:
+        """An open order is called otherwise from now on."""
+        order.former_id = order.client_id
+        self.open_by_client_id.pop(order.client_id, None)
+        order.client_id = client_id
+        self.open_by_client_id[client_id] = self.last_by_client_id[client_id] = order
+
+    def executed(self, order: Order, trade: Trade) -> Position | None:
+        """An execution of an order, without its fee and its profit, which are computed here.
+
+        Returns:
+            The position, which there is none of in spot instruments.
+        """
+        instrument = order.instrument
         worth = instrument.worth(trade.tick, trade.lots)
         order.executed_lots += trade.lots
         order.worth += worth
         order.updated_ms = trade.time_ms
         order.status = "PARTIALLY_FILLED" if order.leaves_lots else "FILLED"
         self.reserve(order)
-        position = self.position(instrument, order.asked.position_side)
         trade.money = instrument.money(worth)
-        trade.realized = position.book(order.side, trade.tick, trade.lots)
-        trade.fee = instrument.fee(worth, instrument.maker_rate if trade.maker else instrument.taker_rate)
+        position = self._exchanged(order, trade) if instrument.is_spot else self._held(order, trade, worth)
         order.fees += trade.fee
         order.realized += trade.realized
-        wallet.fees += trade.fee
-        wallet.realized += trade.realized
-        wallet.balance += trade.realized - trade.fee
-        position.updated_ms = wallet.updated_ms = trade.time_ms
         self.count("trades")
         self.trades.append(trade)
         if len(self.trades) > HISTORY_MAX:
             del self.trades[: HISTORY_MAX // 10]
             self.count("trades forgotten")
         return position
+
+    def _held(self, order: Order, trade: Trade, worth: int) -> Position:
+        """An execution in a contract changes a position."""
+        instrument, wallet = order.instrument, self.wallet(order.instrument)
+        position = self.position(instrument, order.asked.position_side)
+        trade.realized = position.book(order.side, trade.tick, trade.lots)
+        trade.fee = instrument.fee(worth, instrument.maker_rate if trade.maker else instrument.taker_rate)
+        wallet.fees += trade.fee
+        wallet.realized += trade.realized
+        wallet.balance += trade.realized - trade.fee
+        position.updated_ms = wallet.updated_ms = trade.time_ms
+        return position
+
+    def _exchanged(self, order: Order, trade: Trade) -> None:
+        """An execution in a spot instrument changes balances."""
+        instrument, side = order.instrument, order.side
+        base, quote = self.wallets[instrument.base], self.wallets[instrument.quote]
+        amount = instrument.base_amount(trade.lots)
+        base.balance += side * amount
+        quote.balance -= side * trade.money
+        rate = instrument.maker_rate if trade.maker else instrument.taker_rate
+        paid = self.wallets.get(self.section.fee_asset)
+        fee = instrument.fee_in_asset(trade.money, rate) if paid is not None else None
+        if paid is None or fee is None or fee > paid.free:
+            paid, received = (base, amount) if side > 0 else (quote, trade.money)
+            fee = divide(received * rate, RATE)
+        trade.fee, trade.fee_asset = fee, paid.asset
+        paid.balance -= fee
+        paid.fees += fee
+        base.updated_ms = quote.updated_ms = paid.updated_ms = trade.time_ms
 
     def find(self, order_id: str | None, client_id: str | None, *, only_open: bool) -> Order | None:
         """An order by the exchange's id or, if there is none, by the client's."""
@@ -378,6 +433,13 @@ class Account:
         }
 
 
+def price_of(instrument: Instrument, side: int, tick: int, lots: int) -> int:
+    """What an order sets aside: its value, or, of one that sells a spot instrument, what it sells."""
+    if instrument.is_spot and side < 0:
+        return instrument.base_amount(lots)
+    return instrument.notional(tick, lots)
+
+
 def _order_truth(order: Order) -> dict[str, Any]:
     i = order.instrument
     names = ("order_id", "client_id", "side", "tick", "lots", "executed_lots")
@@ -406,4 +468,5 @@ def _trade_truth(trade: Trade) -> dict[str, Any]:
         "position_side": order.asked.position_side,
         "price": i.price(trade.tick),
         "qty": i.qty(trade.lots),
+        "fee_asset": trade.fee_asset or i.margin_asset,
     }

@@ -107,6 +107,11 @@ class SymbolSection(Section, frozen=True):
         contract_size: What a quantity of 1 is: so much of the base, or of the quote for an inverse contract.
         inverse: Whether it is paid, margined and settled in the base: a contract is worth `contract_size` over price.
         min_price: Of an order; likewise the other filters.
+        spot: Whether it is no contract: orders are paid from the balances of base and quote, nothing is borrowed, and
+            fees are taken from what is received.
+        fee_asset_price: What an account's `fee_asset` costs in the quote of a spot instrument; 0: fees are not paid in
+            it.
+        fee_asset_discount: The part of a fee that is saved where it is paid in that asset.
         maker_fee: A part of the value, negative for a rebate.
         taker_fee: Likewise.
         max_orders: Open at a time, for each account.
@@ -127,6 +132,9 @@ class SymbolSection(Section, frozen=True):
     status: str = ""
     contract_size: str = "1"
     inverse: bool = False
+    spot: bool = False
+    fee_asset_price: str = "0"
+    fee_asset_discount: str = "0.25"
     min_price: str = "0"
     max_price: str = "4529764"
     min_qty: str = "0.001"
@@ -147,7 +155,11 @@ class SymbolSection(Section, frozen=True):
         super().__post_init__()
         _check_decimal(self, "tick_size", "lot_size", "min_price", "max_price", "min_qty", "max_qty")
         _check_decimal(self, "market_max_qty", "min_notional", "multiplier_up", "multiplier_down")
-        _check_decimal(self, "contract_size")
+        _check_decimal(self, "contract_size", "fee_asset_price", "fee_asset_discount")
+        if float(self.fee_asset_discount) > 1:
+            raise ValueError(f"`fee_asset_discount` must be at most 1, is {self.fee_asset_discount}")
+        if self.spot and (self.inverse or float(self.contract_size) != 1):
+            raise ValueError("a `spot` instrument is no contract: `inverse` must be false, `contract_size` 1")
         for key in ("maker_fee", "taker_fee"):
             if not _SIGNED.fullmatch(getattr(self, key)):
                 raise ValueError(
@@ -188,8 +200,9 @@ class AccountSection(Section, frozen=True):
         api_key: The key.
         secret: For HMAC signatures.
         public_key: For Ed25519 signatures: PEM, or the 32 bytes in base64.
-        balance: In each margin asset.
-        balances: By margin asset, where it is another one.
+        balance: In each margin asset; of spot instruments in base and quote.
+        balances: By asset, where it is another one.
+        fee_asset: In which the fees of spot trades are paid while there is enough of it; empty: from what is received.
         leverage: Of all instruments.
         hedge: Whether it holds long and short positions apart.
     """
@@ -200,6 +213,7 @@ class AccountSection(Section, frozen=True):
     public_key: str = ""
     balance: str = "1000000"
     balances: dict[str, str] = msgspec.field(default_factory=dict)
+    fee_asset: str = ""
     leverage: Annotated[int, msgspec.Meta(ge=1, le=125)] = 20
     hedge: bool = False
 
@@ -223,6 +237,8 @@ class LimitsSection(Section, frozen=True):
         ws_api_weight_1m: That of the WebSocket API.
         orders_10s: Orders in ten seconds, for each account.
         orders_1m: Orders a minute.
+        orders_1d: Orders a day.
+        fills_give_back: Whether an order that is executed is counted no more.
         bans_after: How many requests beyond the limit are refused with 429 before there is a ban (418).
         ban_s: How long a ban is; the next is twice as long.
         stream_messages_1s: Messages that a client may send on a stream connection in a second.
@@ -230,6 +246,7 @@ class LimitsSection(Section, frozen=True):
         ping_s: How often the server sends a ping.
         pong_s: How long it waits for the pong.
         life_s: How long a connection lives: 24 h.
+        notice_s: How long before the end of its life a connection is told of it, where the venue does so.
         listen_key_s: How long a listen key lives.
         outbox_bytes: How far a client may fall behind before its connection is closed.
         modifies_max: Of one order.
@@ -239,6 +256,8 @@ class LimitsSection(Section, frozen=True):
     ws_api_weight_1m: _Count = 2400
     orders_10s: _Count = 300
     orders_1m: _Count = 1200
+    orders_1d: _Count = 0
+    fills_give_back: bool = False
     bans_after: _Count = 20
     ban_s: _Positive = 120.0
     stream_messages_1s: _Count = 10
@@ -246,6 +265,7 @@ class LimitsSection(Section, frozen=True):
     ping_s: _Positive = 180.0
     pong_s: _Positive = 600.0
     life_s: _Positive = 86_400.0
+    notice_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     listen_key_s: _Positive = 3600.0
     outbox_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 64 << 20
     modifies_max: _Count = 10_000

@@ -81,7 +81,7 @@ class Exchange:
             raise UsageError(str(error)) from None
         self.instruments = {one.symbol: one for one in self.all_instruments if one.is_listed}
         """Those that are listed."""
-        assets = list(dict.fromkeys(one.margin_asset for one in self.all_instruments))
+        assets = list(dict.fromkeys(asset for one in self.all_instruments for asset in one.assets))
         self.accounts = [Account(number, section, assets) for number, section in enumerate(config.accounts)]
         self.limits = Limits(config.limits, self.clock)
         self.auth = Authentication(self.clock, self.accounts)
@@ -105,7 +105,7 @@ class Exchange:
             self.accounts,
             self.clock,
             self.users,
-            self.limits.count_order,
+            self.limits,
             venue.forced,
             config.limits.modifies_max,
             server.ids_seed,

@@ -104,6 +104,7 @@ class Instrument:
         self.base = section.base
         self.quote = section.quote
         self.is_inverse = section.inverse
+        self.is_spot = section.spot
         self.margin_asset = section.base if section.inverse else section.quote
         self.is_listed = section.listed
         self._statuses = statuses
@@ -128,6 +129,8 @@ class Instrument:
         self._divisor = 10**self._size_digits * self.grid_tick_units
         self.maker_rate = rate_of(section.maker_fee)
         self.taker_rate = rate_of(section.taker_fee)
+        self.fee_asset_price = rate_of(section.fee_asset_price)
+        self.fee_asset_share = RATE - rate_of(section.fee_asset_discount)
         self.set(section)
 
     def set(self, section: SymbolSection) -> None:
@@ -199,6 +202,15 @@ class Instrument:
         """A sum of such values in whole units of money."""
         return worth if self._fine == 1 else divide(worth, self._fine)
 
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """What accounts have balances of: the margin asset, or quote and base."""
+        return (self.quote, self.base) if self.is_spot else (self.margin_asset,)
+
+    def base_amount(self, lots: int) -> int:
+        """A quantity of a spot instrument in units of money of the base."""
+        return lots * self.grid_lot_units * 10 ** (MONEY_DIGITS - self.qty_digits)
+
     def notional(self, tick: int, lots: int) -> int:
         """The value of a quantity at a price, in units of money."""
         return self.money(self.worth(tick, lots))
@@ -229,6 +241,12 @@ class Instrument:
             size = abs(worth * rate) // (RATE * self._fine)
             return size if rate >= 0 else -size
         return divide(worth * rate, RATE * self._fine)
+
+    def fee_in_asset(self, money: int, rate: int) -> int | None:
+        """The fee of a spot trade in the asset for fees, of its value in the quote; None: it can't be paid in that."""
+        if not self.fee_asset_price:
+            return None
+        return divide(money * rate * self.fee_asset_share, RATE * self.fee_asset_price)
 
     # What an order must be like.
 

@@ -9,6 +9,7 @@ from sim.exchange.refusals import RefusedError, Why
 
 TEN_SECONDS_MS: Final = 10_000
 MINUTE_MS: Final = 60_000
+DAY_MS: Final = 86_400_000
 LOOPBACK: Final = "127.0.0.1"
 _BAN_MAX_S: Final = 3 * 86_400.0
 _POOLS: Final = ("rest", "ws-api")
@@ -101,6 +102,10 @@ class Limits:
             raise RefusedError(Why.OVER_LIMIT, who=address, limit=limit, retry_s=retry_s)
         return used
 
+    def refund(self, address: str, weight: int, pool: str = "rest") -> None:
+        """A request that was charged is not counted after all."""
+        self.use(address, pool, MINUTE_MS, -min(weight, self.used(address, pool)))
+
     def ban(self, address: str, seconds: float) -> None:
         """Ban an address."""
         for pool in _POOLS:
@@ -150,8 +155,20 @@ class Limits:
             settings.orders_1m and done_1m + minute > settings.orders_1m
         ):
             raise RefusedError(Why.TOO_MANY_ORDERS)
-        self.use(account.api_key, "orders", TEN_SECONDS_MS, ten_s)
-        self.use(account.api_key, "orders", MINUTE_MS, minute)
+        if settings.orders_1d and self.count(account.api_key, "orders", DAY_MS) + minute > settings.orders_1d:
+            raise RefusedError(Why.TOO_MANY_ORDERS)
+        self._count_orders(account, ten_s, minute)
+
+    def give_back(self, account: Account) -> None:
+        """An order is executed for the first time: where fills give back, it is counted no more."""
+        if self.settings.fills_give_back:
+            self._count_orders(account, -1, -1)
+
+    def _count_orders(self, account: Account, ten_s: int, minute: int) -> None:
+        for window_ms, amount in ((TEN_SECONDS_MS, ten_s), (MINUTE_MS, minute), (DAY_MS, minute)):
+            # Not what was counted in a window that is over.
+            amount = max(amount, -self.count(account.api_key, "orders", window_ms))
+            self.use(account.api_key, "orders", window_ms, amount)
 
     def order_counts(self, account: Account) -> tuple[int, int]:
         """How many orders an account has sent in the running ten seconds and in the running minute."""

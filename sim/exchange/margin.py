@@ -1,9 +1,12 @@
 """The checks of an order that need its account and the market: margin, price band, post-only, reduce-only."""
 
-from sim.exchange.accounts import Account, NewOrder, Order
+from sim.exchange.accounts import Account, NewOrder, Order, price_of
 from sim.exchange.instruments import Instrument
 from sim.exchange.playback.market import Market
 from sim.exchange.refusals import RefusedError, Why
+
+_LEVELS_MAX = 5000
+"""Of the book that a market order is reckoned with."""
 
 
 def check_margin(account: Account, new: NewOrder, market: Market) -> None:
@@ -18,6 +21,9 @@ def check_margin(account: Account, new: NewOrder, market: Market) -> None:
         count = sum(order.instrument is instrument for order in account.open_orders.values())
         if count >= limit:
             raise RefusedError(Why.TOO_MANY_OPEN)
+    if instrument.is_spot:
+        _check_funds(account, new, market)
+        return
     held = account.held(instrument, new.position_side)
     if new.reduce_only or (held * new.side < 0 and new.lots <= abs(held)):
         return
@@ -35,6 +41,40 @@ def check_margin(account: Account, new: NewOrder, market: Market) -> None:
     )
     if used + instrument.notional(tick, new.lots) > wallet.balance * account.leverage:
         raise RefusedError(Why.NO_MARGIN)
+
+
+def _check_funds(account: Account, new: NewOrder, market: Market) -> None:
+    """A spot order needs what it pays with: there is no leverage, and nothing is sold that is not there."""
+    instrument = new.instrument
+    needed = price_of(instrument, new.side, new.tick, new.lots)
+    if new.kind == "MARKET" and new.side > 0:
+        needed = cost_at_market(market, instrument, new.lots)
+    if needed > account.paying(instrument, new.side).free:
+        raise RefusedError(Why.NO_MARGIN)
+
+
+def cost_at_market(market: Market, instrument: Instrument, lots: int) -> int:
+    """What it costs to buy so much at once; of what the book does not have, nothing."""
+    cost, wanted = 0, lots
+    for tick, there in market.levels(instrument.number, -1, _LEVELS_MAX):
+        taken = min(wanted, there)
+        cost += instrument.notional(tick, taken)
+        wanted -= taken
+        if not wanted:
+            break
+    return cost
+
+
+def bought_for(market: Market, instrument: Instrument, side: int, money: int) -> int:
+    """How many lots, in whole steps, a market order buys or sells for an amount of the quote."""
+    lots = 0
+    for tick, there in market.levels(instrument.number, -side, _LEVELS_MAX):
+        taken = min(there, money // instrument.worth(tick, 1))
+        lots += taken
+        money -= instrument.worth(tick, taken)
+        if taken < there:
+            break
+    return lots - lots % instrument.step_lots
 
 
 def check_match(account: Account, new: NewOrder, market: Market) -> None:

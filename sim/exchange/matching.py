@@ -1,7 +1,7 @@
 """Matching: orders come in, are matched, are executed and end; the accounts and the users' events follow."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 
 from hftd.types import EXPIRED, FOK, GTC, GTX, IOC, LIMIT, MARKET
@@ -55,6 +55,18 @@ class Events(Protocol):
         ...
 
 
+class OrderLimits(Protocol):
+    """Counts an account's orders."""
+
+    def count_order(self, account: Account) -> None:
+        """Count one; refuses one too many."""
+        ...
+
+    def give_back(self, account: Account) -> None:
+        """An order is executed for the first time."""
+        ...
+
+
 class Fill(NamedTuple):
     """An execution, as the market has it: `ts_ns` is the market's time."""
 
@@ -82,7 +94,7 @@ class Matching:
         accounts: In the order of their lanes.
         clock: The exchange's.
         events: Is told.
-        count_order: Counts an order of an account; refuses one too many.
+        limits: Counts an account's orders.
         forced: How the exchange closes positions by itself.
         modifies_max: Modifications of one order.
         seed: Of the holes between order ids.
@@ -94,7 +106,7 @@ class Matching:
         accounts: list[Account],
         clock: ExchangeClock,
         events: Events,
-        count_order: Callable[[Account], None],
+        limits: OrderLimits,
         forced: Mapping[str, Forced],
         modifies_max: int,
         seed: int,
@@ -104,7 +116,7 @@ class Matching:
         self.market: Market | None = None
         self._clock = clock
         self._events = events
-        self._count_order = count_order
+        self._limits = limits
         self._forced_by = forced
         self._modifies_max = modifies_max
         self._random = random.Random(f"{seed}/orders")  # noqa: S311 - it must repeat
@@ -123,7 +135,7 @@ class Matching:
         if new.client_id and new.client_id in account.open_by_client_id:
             raise RefusedError(Why.DOUBLED_CLIENT_ID)
         if counts:
-            self._count_order(account)
+            self._limits.count_order(account)
         check_margin(account, new, market)
         check_match(account, new, market)
         order = self._order(account, new)
@@ -173,7 +185,7 @@ class Matching:
         if order.modifies >= self._modifies_max:
             raise RefusedError(Why.TOO_MANY_AMENDS)
         if counts:
-            self._count_order(account)
+            self._limits.count_order(account)
         account.count("modifies")
         takes = order.tif == "GTX" and crosses(market, instrument, order.side, tick)
         self._withdraw(order)
@@ -188,6 +200,29 @@ class Matching:
         updates = self._send(order)
         self._events.on_order(order, "AMENDMENT", market.now_ns)
         self.on_updates(updates)
+
+    def reduce(self, order: Order, lots: int, client_id: str) -> None:
+        """A quantity that is not larger, and another client id; the order keeps its place in the queue."""
+        market, account = self._market(), order.account
+        assert lots <= order.lots
+        if lots == order.lots:
+            raise RefusedError(Why.NOT_CHANGED)
+        if lots <= order.executed_lots + order.held_lots:
+            raise RefusedError(Why.QTY_LOW)
+        if order.modifies >= self._modifies_max:
+            raise RefusedError(Why.TOO_MANY_AMENDS)
+        if account.open_by_client_id.get(client_id, order) is not order:
+            raise RefusedError(Why.DOUBLED_CLIENT_ID)
+        account.count("modifies")
+        order.lots = lots
+        order.modifies += 1
+        order.updated_ms = self.now_ms
+        account.rename(order, client_id)
+        account.reserve(order)
+        # What the market has of it began when it was last sent.
+        asked = lots - order.sent_lots
+        market.reduce(order.instrument.number, account.number, order.engine_id, order.tick, asked)
+        self._events.on_order(order, "AMENDMENT", market.now_ns)
 
     def close_by_hand(
         self, account: Account, instrument: Instrument, client_id: str, share: float
@@ -291,7 +326,9 @@ class Matching:
         if met and order.asked.stp in ("EXPIRE_MAKER", "EXPIRE_BOTH"):
             for other in met:
                 self._withdraw(other)
+                other.prevented_by = order
                 self._end(other, "EXPIRED_IN_MATCH", "EXPIRED", market.now_ns, BY_SELF_TRADE)
+        order.prevented_by = met[0] if met else None
         return bool(met) and order.asked.stp in ("EXPIRE_TAKER", "EXPIRE_BOTH")
 
     def _trade_with_own(self, order: Order, met: list[Order]) -> None:
@@ -319,10 +356,9 @@ class Matching:
         self._last_order_id += 1 + self._random.randrange(1000)
         order_id = self._last_order_id
         self._last_engine_id += 1
-        client_id = new.client_id or f"x-{order_id:x}{self._random.getrandbits(40):010x}"
         return Order(
             order_id,
-            client_id,
+            new.client_id or self.new_client_id(order_id),
             account,
             new.instrument,
             new,
@@ -334,8 +370,13 @@ class Matching:
             self._last_engine_id,
         )
 
+    def new_client_id(self, order_id: int) -> str:
+        """What the exchange calls what its client has not named."""
+        return f"x-{order_id:x}{self._random.getrandbits(40):010x}"
+
     def _send(self, order: Order) -> list[Update]:
         self._engine_orders[order.engine_id] = order
+        order.sent_lots = order.executed_lots
         kind = _ENGINE_KIND[order.kind]
         return self._market().place(
             order.instrument.number,
@@ -375,10 +416,14 @@ class Matching:
         account, lots = order.account, fill.lots
         now_ms = self._clock.stamp_ms(fill.ts_ns)
         trade = Trade(fill.trade_id, order, fill.tick, lots, 0, 0, 0, fill.maker, now_ms, fill.ts_ns)
+        if not order.executed_lots:
+            self._limits.give_back(account)
         position = account.executed(order, trade)
         if order.status == "FILLED":
             self._forget(order)
         self._events.on_order(order, what, fill.ts_ns, trade)
+        if position is None:
+            return
         self._events.on_account(account, position, fill.ts_ns)
         if abs(position.lots) < abs(position.lots - order.side * lots):
             self._displace(account, position, fill.ts_ns)

@@ -206,9 +206,10 @@ class Mishaps:
             self.change_steps(chaos.of("steps").choice(listed))
         if chaos.is_due("halt_s", now_ms):
             self.halt(chaos.of("halt").choice(listed), now_ms)
-        if chaos.is_due("forced_s", now_ms):
+        ways = [one for one in exchange.venue.forced if one != SETTLEMENT]
+        if ways and chaos.is_due("forced_s", now_ms):
             numbers = chaos.of("forced")
-            why = numbers.choice([one for one in exchange.venue.forced if one != SETTLEMENT])
+            why = numbers.choice(ways)
             share = numbers.choice((0.1, 0.5, 1.0))
             if exchange.matching.force_close(
                 numbers.choice(exchange.accounts), numbers.choice(listed), why, share

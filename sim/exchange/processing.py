@@ -33,6 +33,7 @@ class Operation(NamedTuple):
         weight: What it costs, or what that is with some parameters.
         changes: Whether it reaches the matching engine: it takes its time, and can be lost on the way.
         what: `place`, `modify` or `cancel`, of one order; else empty.
+        is_free: Whether it costs nothing once it is done: its weight is only counted where it is refused.
     """
 
     run: Callable[[Any, Any, Params], Any]
@@ -40,6 +41,7 @@ class Operation(NamedTuple):
     weight: int | Callable[[Params], int]
     changes: bool = False
     what: str = ""
+    is_free: bool = False
 
     def weight_of(self, params: Params) -> int:
         """What it costs with some parameters."""

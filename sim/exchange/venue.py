@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 from aiohttp import web
 
 from hftd.errors import UsageError
-from sim.exchange.accounts import Account, Order, Position, Request, Trade
+from sim.exchange.accounts import Account, Order, Position, Request, Trade, Wallet
 from sim.exchange.config import ExchangeConfig
 from sim.exchange.instruments import Instrument
 from sim.exchange.matching import Forced
@@ -144,6 +144,10 @@ class LocalVenue(Protocol):
         self, account: Account, position: Position, time_ms: int, now_ms: int
     ) -> Iterable[Event]:
         """What users are told of the balance and the position that an execution changed."""
+        ...
+
+    def on_balance(self, account: Account, wallet: Wallet, change: int) -> None:
+        """A balance is changed by hand, as by a deposit."""
         ...
 
     def on_status(self, instrument: Instrument, status: str) -> None:

@@ -13,6 +13,7 @@ Examples:
   hftd exchange --venue binancefutures --generate 7       a market from a seed
   hftd exchange --venue binancefutures --generate 7 --chaos 42
   hftd exchange --venue binancecoinm --generate 7
+  hftd exchange --venue binancespot --generate 7
   hftd exchange --venue bybit --generate 7
 
 Without --config, exchange-VENUE.toml comes before exchange.toml.

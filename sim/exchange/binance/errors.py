@@ -77,16 +77,19 @@ class Error(NamedTuple):
     Attributes:
         status: HTTP's.
         retry_s: When to come again; 0: it is not said.
+        data: What is said besides, if anything.
     """
 
     code: int
     msg: str
     status: int
     retry_s: int
+    data: Any = None
 
     def body(self) -> dict[str, Any]:
         """As the reply has it."""
-        return {"code": self.code, "msg": self.msg}
+        more = {"data": self.data} if self.data is not None else {}
+        return {"code": self.code, "msg": self.msg} | more
 
 
 def error_of(refused: RefusedError, codes: Mapping[Why, tuple[int, str, int]] = CODES) -> Error:
@@ -98,12 +101,12 @@ def error_of(refused: RefusedError, codes: Mapping[Why, tuple[int, str, int]] = 
     else:
         code, msg, status = codes[refused.why]
         msg = msg.format(**facts)
-    return Error(code, msg, status, facts.get("retry_s", 0))
+    return Error(code, msg, status, facts.get("retry_s", 0), facts.get("data"))
 
 
-def refusal(code: int, msg: str, status: int = 400) -> RefusedError:
+def refusal(code: int, msg: str, status: int = 400, **facts: Any) -> RefusedError:
     """One that no other exchange has."""
-    return RefusedError(Why.OTHER, code=code, msg=msg, status=status)
+    return RefusedError(Why.OTHER, code=code, msg=msg, status=status, **facts)
 
 
 def missing(name: str) -> RefusedError:

@@ -4,19 +4,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from sim.exchange.accounts import Account, Order, Position, Request, Trade
+from sim.exchange.accounts import Account, Order, Position, Request, Trade, Wallet
 from sim.exchange.binance import api
 from sim.exchange.binance.errors import CODES, error_of
 from sim.exchange.binance.feeds import BinanceFeed
 from sim.exchange.binance.listen_keys import ListenKeys
 from sim.exchange.binance.orders import FORCED, STATUSES, request_of
 from sim.exchange.binance.payloads import ONBOARD_MS, Payloads
+from sim.exchange.binance.product import A_MINUTE, OrderWindow
 from sim.exchange.binance.rest import answer
 from sim.exchange.binance.streams import StreamServer
 from sim.exchange.binance.wsapi import WsApi
 from sim.exchange.config import ExchangeConfig, ServerSection
 from sim.exchange.core import Exchange
 from sim.exchange.instruments import Instrument
+from sim.exchange.limits import DAY_MS
 from sim.exchange.matching import Forced
 from sim.exchange.processing import Operation
 from sim.exchange.refusals import RefusedError, Why
@@ -78,13 +80,26 @@ class Binance:
     ws_methods: ClassVar[Mapping[str, Operation]]
     codes: Mapping[Why, tuple[int, str, int]] = CODES
     feed_type: ClassVar[type[BinanceFeed]] = BinanceFeed
+    ws_api_type: ClassVar[type[WsApi]] = WsApi
     lists_one: ClassVar[bool] = False
     orders_page: ClassVar[tuple[int, int]] = (500, 1000)
     trades_page: ClassVar[tuple[int, int]] = (500, 1000)
     limits_10s: ClassVar[bool] = True
+    long_window: ClassVar[OrderWindow] = A_MINUTE
     weight_told: ClassVar[bool] = True
     ws_pool: ClassVar[str] = "ws-api"
+    connect_weight: ClassVar[int] = 5
     bad_json: ClassVar[tuple[int, str]] = (-1135, "JSON Request is invalid.")
+    wraps_faults: ClassVar[bool] = False
+    has_routes: ClassVar[bool] = True
+    must_encode: ClassVar[bool] = False
+    fine_times: ClassVar[bool] = False
+    tells_shutdown: ClassVar[bool] = False
+    page_window: ClassVar[tuple[int, int, str]] = (
+        7 * DAY_MS,
+        -4166,
+        "Search window is restricted to recent 7 days only.",
+    )
 
     def __init__(self, exchange: Exchange) -> None:
         found = exchange.config.exchange
@@ -93,7 +108,7 @@ class Binance:
         self.expires_unfit = self.server.unfit == "expired"
         self.keys = ListenKeys(exchange)
         self.tasks = Tasks()
-        self.ws_api = WsApi(exchange, self.tasks)
+        self.ws_api = self.ws_api_type(exchange, self.tasks)
         self._streams = StreamServer(exchange, self.server.unrouted, self.server.routed)
         self.http = partial(answer, exchange)
         self.place = partial(api.place_order, exchange)
@@ -142,6 +157,9 @@ class Binance:
         mark_tick = self.exchange.feeds[position.instrument.number].mark_tick()
         event = self.says.account_event(account, position, mark_tick, time_ms, now_ms)
         return [("ACCOUNT_UPDATE", event)]
+
+    def on_balance(self, account: Account, wallet: Wallet, change: int) -> None:
+        """Nothing is said of it: the next execution tells the balance."""
 
     def on_status(self, instrument: Instrument, status: str) -> None:
         """`!contractInfo` tells of listings, delistings and statuses; of steps and filters it does not."""

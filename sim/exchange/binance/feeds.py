@@ -5,6 +5,7 @@ Of an event with the ids U..u, a best bid or ask that came with it has an id ins
 """
 
 import random
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
 from sim.exchange.binance.product import product_of
@@ -15,7 +16,6 @@ from sim.exchange.playback.market import Market
 from sim.exchange.playback.tape import Level
 from sim.exchange.servers.streams import Collected, Feed
 
-SPEEDS_MS: Final = (100, 250, 500)
 _STALE_MS: Final = 2000
 _FUNDING_MS: Final = 8 * 3_600_000
 
@@ -30,24 +30,32 @@ class BinanceFeed(Feed):
 
     Attributes:
         tells_rpi: Whether aggTrade tells the quantity that no retail order is part of.
+        speeds: How often streams say what they collect, in milliseconds, and what their names then end with.
+        raw_depth: The kind of the stream that has each event of the book by itself.
     """
 
     tells_rpi: ClassVar[bool] = True
+    speeds: ClassVar[Mapping[int, tuple[str, ...]]] = {
+        100: ("@100ms",),
+        250: ("", "@250ms"),
+        500: ("@500ms",),
+    }
+    raw_depth: ClassVar[str] = "depth@0ms"
 
     def __init__(self, exchange: Exchange, instrument: Instrument, market: Market) -> None:
         super().__init__(instrument, market, exchange.streams, exchange.chaos)
         product = product_of(exchange)
         self._pair = product.says.pair(instrument)
         self._product = product.number
-        self._ids = exchange.next_id
+        self._ids = self.ids_of(exchange)
         seed = exchange.config.exchange.ids_seed
         self._random = random.Random(f"{seed}/{instrument.symbol}/ids")  # noqa: S311 - it must repeat
         self._name = instrument.symbol.lower()
         self._topic = {
-            kind: f"{self._name}@{kind}" for kind in ("depth@0ms", "bookTicker", "trade", "aggTrade")
+            kind: f"{self._name}@{kind}" for kind in (self.raw_depth, "bookTicker", "trade", "aggTrade")
         }
         self.last_id = self._ids(1)
-        self._next_first = self._after_last()
+        self._next_first = self.after_last()
         self._bbo_since = False
         self._trade_id = 5_266_583_934
         self._agg_id = 5_933_013
@@ -60,7 +68,11 @@ class BinanceFeed(Feed):
         super().play(market)
         self._old = None
 
-    def _after_last(self) -> int:
+    def ids_of(self, exchange: Exchange) -> Callable[[int], int]:
+        """Gives the id that is so many further than the last one: all instruments have ids of one counter."""
+        return exchange.next_id
+
+    def after_last(self) -> int:
         """The first id of the next event: nearly always with a hole before it."""
         hole = 0 if self._random.random() < 0.03 else 1 + self._random.randrange(60)
         return self.last_id + 1 + hole
@@ -71,21 +83,14 @@ class BinanceFeed(Feed):
         """See `Feed`."""
         self._trade_id += 1
         self._agg_id += 1
-        s, price, qty = self.instrument.symbol, self.instrument.price(tick), self.instrument.qty(lots)
+        ((price, qty),) = self.texts([(tick, lots)])
         maker = "false" if side > 0 else "true"
         if self.streams.heard(self._topic["trade"]):
-            self._publish(
-                self._topic["trade"],
-                f'{{"e":"trade","E":{now_ms},"T":{time_ms},"s":"{s}","t":{self._trade_id},"p":"{price}","q":"{qty}"'
-                f',"X":"MARKET","m":{maker},"st":{self._product}}}',
-            )
+            text = self.trade_text(self._trade_id, price, qty, maker, time_ms, now_ms)
+            self._publish(self._topic["trade"], text)
         if self.streams.heard(self._topic["aggTrade"]):
-            no_rpi = f',"nq":"{qty}"' if self.tells_rpi else ""
-            self._publish(
-                self._topic["aggTrade"],
-                f'{{"e":"aggTrade","E":{now_ms},"s":"{s}","a":{self._agg_id},"p":"{price}","q":"{qty}"{no_rpi}'
-                f',"f":{self._trade_id},"l":{self._trade_id},"T":{time_ms},"m":{maker},"st":{self._product}}}',
-            )
+            text = self.agg_trade_text(self._agg_id, self._trade_id, price, qty, maker, time_ms, now_ms)
+            self._publish(self._topic["aggTrade"], text)
 
     def on_best(self, bid: Level, ask: Level, time_ms: int, now_ms: int) -> None:
         """See `Feed`."""
@@ -97,12 +102,9 @@ class BinanceFeed(Feed):
         topic = self._topic["bookTicker"]
         if not self.streams.heard(topic):
             return
-        i = self.instrument
-        self._publish(
-            topic,
-            f'{{"e":"bookTicker","u":{u},"s":"{i.symbol}","ps":"{self._pair}","b":"{i.price(bid[0])}","B":"{i.qty(bid[1])}"'
-            f',"a":"{i.price(ask[0])}","A":"{i.qty(ask[1])}","T":{time_ms},"E":{now_ms},"st":{self._product}}}',
-        )
+        (bid_price, bid_qty), (ask_price, ask_qty) = self.texts([bid, ask])
+        best = f'"b":"{bid_price}","B":"{bid_qty}","a":"{ask_price}","A":"{ask_qty}"'
+        self._publish(topic, self.best_text(u, best, time_ms, now_ms))
 
     def on_depth(self, bids: list[Level], asks: list[Level], time_ms: int, now_ms: int) -> None:
         """See `Feed`."""
@@ -110,11 +112,11 @@ class BinanceFeed(Feed):
         self.last_id = self._ids(1 + len(bids) + len(asks) + self._random.randrange(40))
         if self.last_id < first:
             self.last_id = self._ids(first - self.last_id + self._random.randrange(40))
-        self._next_first = self._after_last()
+        self._next_first = self.after_last()
         self._bbo_since = False
         for collected in self._collected.values():
             collected.add(first, self.last_id, bids, asks, time_ms)
-        topic = self._topic["depth@0ms"]
+        topic = self._topic[self.raw_depth]
         if self.streams.heard(topic):
             self._publish_depth(topic, (first, self.last_id, previous), bids, asks, time_ms, now_ms)
 
@@ -129,17 +131,8 @@ class BinanceFeed(Feed):
     ) -> None:
         spoiled = self.spoiled(bids)
         if spoiled is not None:
-            self._publish(topic, self._depth_text(ids, spoiled, asks, time_ms, now_ms))
-
-    def _depth_text(
-        self, ids: tuple[int, int, int], bids: list[Level], asks: list[Level], time_ms: int, now_ms: int
-    ) -> str:
-        s = self.instrument.symbol
-        first, last, previous = ids
-        return (
-            f'{{"e":"depthUpdate","E":{now_ms},"T":{time_ms},"s":"{s}","ps":"{self._pair}","U":{first},"u":{last}'
-            f',"pu":{previous},"b":{self._levels_text(bids)},"a":{self._levels_text(asks)},"st":{self._product}}}'
-        )
+            sides = self._levels_text(spoiled), self._levels_text(asks)
+            self._publish(topic, self.depth_text(ids, *sides, time_ms, now_ms))
 
     def _levels_text(self, levels: list[Level]) -> str:
         return "[" + ",".join([f'["{price}","{qty}"]' for price, qty in self.texts(levels)]) + "]"
@@ -152,8 +145,8 @@ class BinanceFeed(Feed):
     def on_time(self, market_ns: int, clock: ExchangeClock) -> None:
         """Publish what was collected, at each full interval, and the mark price."""
         now_ms = market_ns // MS
-        for speed_ms in SPEEDS_MS:
-            topics = self._collecting(speed_ms)
+        for speed_ms, suffixes in self.speeds.items():
+            topics = self._collecting(suffixes)
             if not topics:
                 self._collected.pop(speed_ms, None)
                 continue
@@ -173,8 +166,8 @@ class BinanceFeed(Feed):
                     self._publish_depth(topic, ids, bids, asks, time_ms, sent_ms)
                 else:
                     count = int(topic.split("@")[1].removeprefix("depth"))
-                    best = self.levels(1, count), self.levels(-1, count)
-                    self._publish(topic, self._depth_text(ids, *best, time_ms, sent_ms))
+                    best = [self._levels_text(self.levels(side, count)) for side in (1, -1)]
+                    self._publish(topic, self.best_levels_text(ids, best[0], best[1], time_ms, sent_ms))
         self._publish_mark(now_ms, clock)
 
     def _publish_mark(self, now_ms: int, clock: ExchangeClock) -> None:
@@ -194,7 +187,47 @@ class BinanceFeed(Feed):
                 f',{self.funding_text(paid_ms)},"st":{self._product}}}',
             )
 
-    # What products say differently: parts of messages.
+    # What products say differently: messages, and parts of them.
+
+    def trade_text(self, number: int, price: str, qty: str, maker: str, time_ms: int, now_ms: int) -> str:
+        """A trade."""
+        s = self.instrument.symbol
+        return (
+            f'{{"e":"trade","E":{now_ms},"T":{time_ms},"s":"{s}","t":{number},"p":"{price}","q":"{qty}"'
+            f',"X":"MARKET","m":{maker},"st":{self._product}}}'
+        )
+
+    def agg_trade_text(
+        self, number: int, trade: int, price: str, qty: str, maker: str, time_ms: int, now_ms: int
+    ) -> str:
+        """A trade, as the stream says it that takes those of one order together."""
+        s, no_rpi = self.instrument.symbol, f',"nq":"{qty}"' if self.tells_rpi else ""
+        return (
+            f'{{"e":"aggTrade","E":{now_ms},"s":"{s}","a":{number},"p":"{price}","q":"{qty}"{no_rpi}'
+            f',"f":{trade},"l":{trade},"T":{time_ms},"m":{maker},"st":{self._product}}}'
+        )
+
+    def best_text(self, number: int, best: str, time_ms: int, now_ms: int) -> str:
+        """The best prices; `best` is the part with prices and quantities."""
+        return (
+            f'{{"e":"bookTicker","u":{number},"s":"{self.instrument.symbol}","ps":"{self._pair}",{best}'
+            f',"T":{time_ms},"E":{now_ms},"st":{self._product}}}'
+        )
+
+    def depth_text(self, ids: tuple[int, int, int], bids: str, asks: str, time_ms: int, now_ms: int) -> str:
+        """Levels that changed; the ids are the first, the last and the one before."""
+        s = self.instrument.symbol
+        first, last, previous = ids
+        return (
+            f'{{"e":"depthUpdate","E":{now_ms},"T":{time_ms},"s":"{s}","ps":"{self._pair}","U":{first},"u":{last}'
+            f',"pu":{previous},"b":{bids},"a":{asks},"st":{self._product}}}'
+        )
+
+    def best_levels_text(
+        self, ids: tuple[int, int, int], bids: str, asks: str, time_ms: int, now_ms: int
+    ) -> str:
+        """The best levels of a book."""
+        return self.depth_text(ids, bids, asks, time_ms, now_ms)
 
     def mark_text(self, mark: str) -> str:
         """Of the mark price: the mean and the estimated settlement price."""
@@ -204,8 +237,7 @@ class BinanceFeed(Feed):
         """Of the mark price: the rate, and when it is paid."""
         return f'"r":"0.00010000","T":{paid_ms}'
 
-    def _collecting(self, speed_ms: int) -> list[str]:
-        suffixes = [f"@{speed_ms}ms"] if speed_ms != 250 else ["", "@250ms"]
+    def _collecting(self, suffixes: tuple[str, ...]) -> list[str]:
         found = []
         for suffix in suffixes:
             for kind in ("depth", "depth5", "depth10", "depth20"):

@@ -13,10 +13,9 @@ from sim.exchange.processing import Params
 from sim.exchange.refusals import RefusedError, Why
 
 DEPTH_WEIGHTS: Final = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}
-_WEEK_MS: Final = 7 * 86_400_000
 _KEPT_MS: Final = 3 * 86_400_000
 _NEVER_MS: Final = 1 << 60
-_UNLIMITED: Final = 1_000_000_000
+UNLIMITED: Final = 1_000_000_000
 
 
 def symbols_of(exchange: Exchange, params: Params) -> list[str]:
@@ -41,12 +40,13 @@ def rate_limit(kind: str, interval: str, number: int, limit: int) -> dict[str, A
 def exchange_info(exchange: Exchange, _account: None, _params: Params) -> Any:
     """Instruments, filters and limits."""
     settings, product = exchange.limits.settings, product_of(exchange)
+    long = product.long_window
     limits = [
-        rate_limit("REQUEST_WEIGHT", "MINUTE", 1, settings.weight_1m or _UNLIMITED),
-        rate_limit("ORDERS", "MINUTE", 1, settings.orders_1m or _UNLIMITED),
+        rate_limit("REQUEST_WEIGHT", "MINUTE", 1, settings.weight_1m or UNLIMITED),
+        rate_limit("ORDERS", long.interval, 1, getattr(settings, long.setting) or UNLIMITED),
     ]
     if product.limits_10s:
-        limits.append(rate_limit("ORDERS", "SECOND", 10, settings.orders_10s or _UNLIMITED))
+        limits.append(rate_limit("ORDERS", "SECOND", 10, settings.orders_10s or UNLIMITED))
     return {
         "timezone": "UTC",
         "serverTime": exchange.clock.server_ms(),
@@ -174,24 +174,25 @@ def open_orders(exchange: Exchange, account: Account, params: Params) -> Any:
     ]
 
 
-def _page(params: Params, page: tuple[int, int]) -> tuple[int, int, int]:
+def _page(exchange: Exchange, params: Params, page: tuple[int, int]) -> tuple[int, int, int]:
     """Limit, start and end time."""
+    most_ms, code, msg = product_of(exchange).page_window
     limit = whole(params, "limit", page[0])
     if not 0 < limit <= page[1]:
         raise refusal(-1130, "Data sent for parameter 'limit' is not valid.")
     start_ms = whole(params, "startTime", -1 if "startTime" not in params else None)
     end_ms = whole(params, "endTime", _NEVER_MS if "endTime" not in params else None)
-    if start_ms >= 0 and end_ms != _NEVER_MS and end_ms - start_ms > _WEEK_MS:
-        raise refusal(-4166, "Search window is restricted to recent 7 days only.")
+    if start_ms >= 0 and end_ms != _NEVER_MS and end_ms - start_ms > most_ms:
+        raise refusal(code, msg)
     if start_ms >= 0 and end_ms == _NEVER_MS:
-        end_ms = start_ms + _WEEK_MS
+        end_ms = start_ms + most_ms
     return limit, start_ms, end_ms
 
 
 def all_orders(exchange: Exchange, account: Account, params: Params) -> Any:
     """Orders, open or over, by id."""
     symbols = symbols_of(exchange, params)
-    limit, start_ms, end_ms = _page(params, product_of(exchange).orders_page)
+    limit, start_ms, end_ms = _page(exchange, params, product_of(exchange).orders_page)
     first_id = whole(params, "orderId", 0)
     if first_id and params.get("pair"):
         raise refusal(-1128, "Combination of optional parameters invalid.")
@@ -210,7 +211,7 @@ def all_orders(exchange: Exchange, account: Account, params: Params) -> Any:
 def user_trades(exchange: Exchange, account: Account, params: Params) -> Any:
     """Executions, by id."""
     symbols = symbols_of(exchange, params)
-    limit, start_ms, end_ms = _page(params, product_of(exchange).trades_page)
+    limit, start_ms, end_ms = _page(exchange, params, product_of(exchange).trades_page)
     first_id = whole(params, "fromId", 0)
     if first_id and (start_ms >= 0 or params.get("endTime") or params.get("pair")):
         raise refusal(-1128, "Combination of optional parameters invalid.")

@@ -4,10 +4,13 @@ import re
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
+import msgspec
+
 from sim.exchange.accounts import Account
 from sim.exchange.auth import Stamp
 from sim.exchange.binance.errors import Error, error_of, missing, refusal
 from sim.exchange.binance.product import product_of
+from sim.exchange.binance.times import in_microseconds, unit_of
 from sim.exchange.core import Exchange
 from sim.exchange.processing import NOTHING, SIGNED, Operation, Params, perform
 from sim.exchange.refusals import RefusedError, Why
@@ -15,6 +18,11 @@ from sim.exchange.venue import HttpReply, HttpRequest
 
 WINDOW_DEFAULT_MS: Final = 5000
 _WHOLE: Final = re.compile(r"[0-9]{1,16}")
+_ENCODED: Final = re.compile(rb"[A-Za-z0-9\-._~%=&+!'()*]*")
+"""What nothing else may stand beside in what is signed: all other characters are percent-encoded."""
+_MICROSECONDS_FROM: Final = 10**15
+"""A time of so much is in microseconds."""
+_encode = msgspec.json.Encoder().encode
 
 
 async def answer(exchange: Exchange, request: HttpRequest) -> HttpReply:
@@ -36,6 +44,7 @@ async def answer(exchange: Exchange, request: HttpRequest) -> HttpReply:
         pairs = parse_qsl(request.body, keep_blank_values=True)
         params = dict(pairs + parse_qsl(request.query, keep_blank_values=True))
         # What is refused for its weight is counted too.
+        unit = unit_of(product.fine_times, request.headers.get("X-MBX-TIME-UNIT", ""))
         weight = operation.weight_of(params)
         headers["X-MBX-USED-WEIGHT-1M"] = str(exchange.limits.used(request.address) + weight)
         exchange.limits.charge(request.address, weight)
@@ -45,6 +54,11 @@ async def answer(exchange: Exchange, request: HttpRequest) -> HttpReply:
         if operation.needs == SIGNED and account is not None:
             stamp = _check(exchange, account, request, params)
         result = await perform(exchange, operation, account, params, request.address, stamp, name)
+        if operation.is_free:
+            exchange.limits.refund(request.address, weight)
+            headers["X-MBX-USED-WEIGHT-1M"] = str(exchange.limits.used(request.address))
+        if unit:
+            result = msgspec.Raw(in_microseconds(_encode(result)))
         return HttpReply(200, result, headers | _order_counts(exchange, operation, account))
     except RefusedError as refused:
         error = error_of(refused, product.codes)
@@ -57,8 +71,14 @@ def _order_counts(exchange: Exchange, operation: Operation, account: Account | N
     """What an account has used, on replies to orders only."""
     if account is None or not operation.changes:
         return {}
-    ten_s, minute = exchange.limits.order_counts(account)
-    return {"X-MBX-ORDER-COUNT-10S": str(ten_s), "X-MBX-ORDER-COUNT-1M": str(minute)}
+    long = product_of(exchange).long_window
+    counts = {"10S": exchange.limits.order_counts(account)[0], long.header: long_count(exchange, account)}
+    return {f"X-MBX-ORDER-COUNT-{name}": str(count) for name, count in counts.items()}
+
+
+def long_count(exchange: Exchange, account: Account) -> int:
+    """How many orders of an account are counted in the product's longer window."""
+    return exchange.limits.count(account.api_key, "orders", product_of(exchange).long_window.window_ms)
 
 
 def _check(exchange: Exchange, account: Account, request: HttpRequest, params: Params) -> Stamp:
@@ -66,8 +86,11 @@ def _check(exchange: Exchange, account: Account, request: HttpRequest, params: P
     payload, signature = signed_part(request.query, request.body or "")
     if not params.get("timestamp"):
         raise missing("timestamp")
+    product = product_of(exchange)
+    if product.must_encode and not _ENCODED.fullmatch(payload):
+        raise RefusedError(Why.BAD_SIGNATURE)
     exchange.auth.verify(account, payload, signature)
-    return exchange.auth.check_time(stamp_of(params))
+    return exchange.auth.check_time(stamp_of(params, fine=product.fine_times))
 
 
 def signed_part(query: str, body: str) -> tuple[bytes, str]:
@@ -94,8 +117,8 @@ def sorted_payload(params: Params) -> bytes:
     return "&".join(f"{k}={params[k]}" for k in sorted(params) if k != "signature").encode()
 
 
-def stamp_of(params: Params) -> Stamp:
-    """Time and window of a signed request, which has a time.
+def stamp_of(params: Params, *, fine: bool = False) -> Stamp:
+    """Time and window of a signed request, which has a time; where times are fine it may be in microseconds.
 
     Raises:
         RefusedError: They are not numbers.
@@ -103,9 +126,14 @@ def stamp_of(params: Params) -> Stamp:
     timestamp, window = params["timestamp"], params.get("recvWindow", "")
     if not _WHOLE.fullmatch(timestamp):
         raise missing("timestamp")
+    if fine and re.fullmatch(r"[0-9]{1,5}\.[0-9]{1,3}", window):
+        window = window.partition(".")[0]
     if window and not _WHOLE.fullmatch(window):
         raise missing("recvWindow")
-    return Stamp(int(timestamp), int(window) if window else WINDOW_DEFAULT_MS)
+    time_ms = int(timestamp)
+    if fine and time_ms >= _MICROSECONDS_FROM:
+        time_ms //= 1000
+    return Stamp(time_ms, int(window) if window else WINDOW_DEFAULT_MS)
 
 
 def word(value: Any) -> str:

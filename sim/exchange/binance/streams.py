@@ -8,6 +8,8 @@ import msgspec
 from aiohttp import web
 
 from sim.exchange.binance.listen_keys import is_listen_key
+from sim.exchange.binance.product import product_of
+from sim.exchange.binance.times import in_microseconds, shutdown_event
 from sim.exchange.core import Exchange
 from sim.exchange.servers.connection import Connection, texts
 from sim.exchange.servers.streams import Listener
@@ -54,7 +56,8 @@ class StreamServer:
     def serves(self, path: str) -> bool:
         """Whether a path is one of streams."""
         found = _PATH.fullmatch(path)
-        return found is not None and (found[1] is not None or self._unrouted != "closed")
+        routes = product_of(self._exchange).has_routes
+        return found is not None and (routes if found[1] else self._unrouted != "closed")
 
     async def serve(
         self, socket: web.WebSocketResponse, connection: Connection, request: web.BaseRequest
@@ -70,6 +73,11 @@ class StreamServer:
         listener.wrap = wrapped if form == "stream" else None
         connection.on_end.append(lambda: self._exchange.streams.drop(listener))
         pairs = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)
+        if product_of(self._exchange).fine_times and ("timeUnit", "MICROSECOND") in pairs:
+            listener.finish = in_microseconds
+        if product_of(self._exchange).tells_shutdown:
+            clock = self._exchange.clock
+            connection.notice = lambda: listener.written("!serverShutdown", shutdown_event(clock.server_ms()))
         names = [name for name in rest.split("/") if name]
         names += [name for key, value in pairs if key == "streams" for name in value.split("/") if name]
         for name in names:
@@ -110,7 +118,15 @@ class StreamServer:
         try:
             asked: Any = _decode(text)
         except msgspec.DecodeError as error:
-            return {"code": 3, "msg": f"Invalid JSON: {error}"}
+            asked, found = None, {"code": 3, "msg": f"Invalid JSON: {error}"}
+        else:
+            found = self._done(listener, hears_users, asked)
+        if "code" not in found or not product_of(self._exchange).wraps_faults:
+            return found
+        number = asked.get("id") if isinstance(asked, dict) else None
+        return {"error": {name: found[name] for name in ("code", "msg")}, "id": number}
+
+    def _done(self, listener: Listener, hears_users: bool, asked: Any) -> dict[str, Any]:
         if not isinstance(asked, dict) or "method" not in asked:
             return {"code": 2, "msg": "Invalid request: missing field `method`"}
         number, method, params = asked.get("id"), asked["method"], asked.get("params", [])

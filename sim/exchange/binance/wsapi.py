@@ -1,7 +1,8 @@
 """The WebSocket API: requests with an id, on one connection, answered when they are done."""
 
 import contextlib
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
 from urllib.parse import parse_qs
 
 import msgspec
@@ -12,14 +13,14 @@ from sim.exchange.auth import Stamp
 from sim.exchange.binance.errors import error_of, missing, refusal
 from sim.exchange.binance.product import Product, product_of
 from sim.exchange.binance.queries import rate_limit
-from sim.exchange.binance.rest import sorted_payload, stamp_of, word
+from sim.exchange.binance.rest import long_count, sorted_payload, stamp_of, word
+from sim.exchange.binance.times import in_microseconds, shutdown_event
 from sim.exchange.core import Exchange
 from sim.exchange.mishaps import PageError
 from sim.exchange.processing import NOTHING, SIGNED, Operation, Params, ReplyLostError, perform
 from sim.exchange.refusals import RefusedError, Why
 from sim.exchange.servers.connection import Connection, Tasks, texts
 
-HANDSHAKE_WEIGHT: Final = 5
 _PENDING_MAX: Final = 10_000
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -36,6 +37,10 @@ class Session:
         self.logged_on_ms = 0
         self.connected_ms = connected_ms
         self.pending = 0
+        self.fine = False
+        """Whether times are told in microseconds."""
+        self.facts: dict[str, Any] = {}
+        """What a product says of it besides."""
 
 
 class WsApi:
@@ -45,6 +50,9 @@ class WsApi:
         exchange: The exchange.
         tasks: Does what is asked.
     """
+
+    facts: ClassVar[Mapping[str, Any]] = {}
+    """What a product says besides of a session that has only begun."""
 
     def __init__(self, exchange: Exchange, tasks: Tasks) -> None:
         self._exchange = exchange
@@ -59,13 +67,18 @@ class WsApi:
     ) -> None:
         """Answer one connection until it ends."""
         connection.kind = "ws-api"
+        if self._product.tells_shutdown:
+            clock = self._exchange.clock
+            connection.notice = lambda: b'{"event":' + shutdown_event(clock.server_ms()) + b"}"
         address = request.remote or "?"
         # Counted, and not refused: requests on the connection are.
         with contextlib.suppress(RefusedError):
-            self._exchange.limits.charge(address, HANDSHAKE_WEIGHT, self._product.ws_pool)
+            self._exchange.limits.charge(address, self._product.connect_weight, self._product.ws_pool)
         query = parse_qs(request.rel_url.raw_query_string)
         shows_limits = query.get("returnRateLimits", ["true"])[0] != "false"
         session = Session(connection, address, shows_limits, self._exchange.clock.server_ms())
+        session.facts |= self.facts
+        session.fine = self._product.fine_times and query.get("timeUnit", [""])[0] == "MICROSECOND"
         await texts(socket, connection, lambda text: self.on_text(session, text))
 
     def on_text(self, session: Session, text: str) -> None:
@@ -100,7 +113,10 @@ class WsApi:
         operation = self._product.ws_methods.get(method)
         orders = operation is not None and operation.changes
         try:
-            if method.startswith("session."):
+            own = self.of_session(session, method)
+            if own is not None:
+                account, result = await self._perform(session, own, params, method)
+            elif method.startswith("session."):
                 self._exchange.limits.charge(session.address, 2, self._product.ws_pool)
                 result = self._session(session, method, params)
             elif operation is None:
@@ -121,6 +137,9 @@ class WsApi:
         reply: dict[str, Any] = {"id": number, "status": 200, "result": result}
         self._reply(session, reply, account, orders=orders, hidden=params.get("returnRateLimits") == "false")
 
+    def of_session(self, session: Session, method: str) -> Operation | None:
+        """What a product has besides that concerns the connection."""
+
     async def _perform(
         self, session: Session, operation: Operation, params: Params, method: str
     ) -> tuple[Account | None, Any]:
@@ -136,6 +155,8 @@ class WsApi:
         if operation.needs == SIGNED and account is not None:
             stamp = self._check(session, account, params)
         result = await perform(exchange, operation, account, params, session.address, stamp, method)
+        if operation.is_free:
+            exchange.limits.refund(session.address, weight, pool)
         return account, result
 
     def _who(self, session: Session, params: Params) -> Account:
@@ -152,7 +173,7 @@ class WsApi:
         auth = self._exchange.auth
         if params.get("signature") or params.get("apiKey") or session.account is None:
             auth.verify(account, sorted_payload(params), params.get("signature", ""))
-        return auth.check_time(stamp_of(params))
+        return auth.check_time(stamp_of(params, fine=self._product.fine_times))
 
     def _session(self, session: Session, method: str, params: Params) -> Any:
         """Log on and off."""
@@ -162,11 +183,12 @@ class WsApi:
             if not params.get("timestamp"):
                 raise missing("timestamp")
             auth.verify(account, sorted_payload(params), params.get("signature", ""), ed25519_only=True)
-            auth.check_time(stamp_of(params))
+            auth.check_time(stamp_of(params, fine=self._product.fine_times))
             session.account = account
             session.logged_on_ms = clock.server_ms()
         elif method == "session.logout":
             session.account = None
+            self.on_logout(session)
         elif method != "session.status":
             raise _unknown_method(method)
         account = session.account
@@ -176,7 +198,10 @@ class WsApi:
             "connectedSince": session.connected_ms,
             "returnRateLimits": session.shows_limits,
             "serverTime": clock.server_ms(),
-        }
+        } | session.facts
+
+    def on_logout(self, session: Session) -> None:
+        """What ends with a logon."""
 
     def _refuse(
         self,
@@ -205,7 +230,7 @@ class WsApi:
     ) -> None:
         if session.shows_limits and not hidden:
             reply["rateLimits"] = self._rate_limits(session.address, account if orders else None)
-        payload = _encode(reply)
+        payload = in_microseconds(_encode(reply)) if session.fine else _encode(reply)
         session.connection.send(payload)
         if self._exchange.chaos.strikes("reply_doubled"):
             session.connection.send(payload)
@@ -216,8 +241,9 @@ class WsApi:
         used = limits.used(address, product.ws_pool)
         if account is None:
             return [rate_limit("REQUEST_WEIGHT", "MINUTE", 1, limit) | {"count": used}]
-        ten_s, minute = limits.order_counts(account)
-        told = [rate_limit("ORDERS", "MINUTE", 1, settings.orders_1m) | {"count": minute}]
+        ten_s, long = limits.order_counts(account)[0], product.long_window
+        count = {"count": long_count(self._exchange, account)}
+        told = [rate_limit("ORDERS", long.interval, 1, getattr(settings, long.setting)) | count]
         if product.limits_10s:
             told.insert(0, rate_limit("ORDERS", "SECOND", 10, settings.orders_10s) | {"count": ten_s})
         if product.weight_told:

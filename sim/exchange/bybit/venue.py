@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
-from sim.exchange.accounts import Account
+from sim.exchange.accounts import Account, Wallet
 from sim.exchange.bybit import api, payloads
 from sim.exchange.bybit.config import BybitConfig
 from sim.exchange.bybit.errors import error_of
@@ -83,6 +83,9 @@ class Bybit:
     def pattern_of(self, stream: str) -> str:
         """Topics end with their instrument."""
         return f"*.{stream.rpartition('.')[2]}"
+
+    def on_balance(self, account: Account, wallet: Wallet, change: int) -> None:
+        """Nothing is said of it: the next execution tells the balance."""
 
     def on_status(self, instrument: Instrument, status: str) -> None:
         """Nothing is said of it: clients look at the list of instruments."""

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from hftd.compiled.layout import request_dtype, update_dtype
-from hftd.types import CANCELED, INVALID_MIN, NEW
+from hftd.types import CANCELED, INVALID_MIN, NEW, REPLACED
 from sim.engine.build import Engine
 from sim.exchange.playback import kernel
 from sim.exchange.playback.tape import NEVER, RESET, Level, Message, Tape
@@ -202,6 +202,11 @@ class Market:
     def cancel(self, asset_no: int, lane_no: int, order_id: int) -> list[Update]:
         """Take an order out of the market."""
         return self._do(asset_no, lane_no, (CANCELED, asset_no, order_id, 0, 0, 0, 0), 0.0)
+
+    def reduce(self, asset_no: int, lane_no: int, order_id: int, tick: int, lots: int) -> list[Update]:
+        """A smaller quantity of an order, counted from when it was placed; it keeps its place in the queue."""
+        qty = lots * self.lot_sizes[asset_no]
+        return self._do(asset_no, lane_no, (REPLACED, asset_no, order_id, 0, 0, 0, tick), qty)
 
     def _do(self, asset_no: int, lane_no: int, fields: tuple[int, ...], qty: float) -> list[Update]:
         now_ns = min(self.now_ns, self._end_ns)

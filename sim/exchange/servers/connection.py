@@ -65,6 +65,9 @@ class Connection:
         self.quiet_s = 0.0
         """How long it may give no sign of life; 0: as `[limits]` says."""
         self.on_end: list[Callable[[], None]] = []
+        self.notice: Callable[[], bytes] | None = None
+        """What is said before a close that is planned."""
+        self._notice_s = 0.0
         self._socket = socket
         self._transport = transport
         self._chaos = chaos
@@ -155,9 +158,10 @@ class Connection:
         self._hold_until_ns = max(self._hold_until_ns, monotonic_ns() + int(seconds * _NS))
         self._loop.call_later(seconds, self._flush)
 
-    def start_mishaps(self, life_s: float) -> None:
+    def start_mishaps(self, life_s: float, notice_s: float = 0.0) -> None:
         """Close it at the end of its life, and let happen to it what chaos says."""
-        self._after(life_s, lambda: self.close(WSCloseCode.GOING_AWAY))
+        self._notice_s = notice_s
+        self._after(life_s, self.retire)
         for name, act in (("close_s", self._closed_by_chaos), ("tear_s", self._torn_by_chaos)):
             seconds = self._chaos.next_s(name)
             if seconds > 0.0:
@@ -169,7 +173,7 @@ class Connection:
 
     def _closed_by_chaos(self) -> None:
         self._chaos.count("closes")
-        self.close(WSCloseCode.GOING_AWAY)
+        self.retire()
 
     def _torn_by_chaos(self) -> None:
         self._chaos.count("tears")
@@ -186,6 +190,14 @@ class Connection:
         self._stall()
 
     # The end.
+
+    def retire(self) -> None:
+        """Close it as planned: where the venue says so before, a while after that."""
+        if self.notice is None or self.is_closed:
+            self.close(WSCloseCode.GOING_AWAY)
+            return
+        self.send(self.notice())
+        self._after(self._notice_s, lambda: self.close(WSCloseCode.GOING_AWAY))
 
     def close(self, code: int = WSCloseCode.GOING_AWAY, reason: str = "") -> None:
         """Say goodbye and close; what is late is lost."""

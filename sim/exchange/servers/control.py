@@ -27,7 +27,8 @@ _HELP: Final = """\
 GET  /                            this page
 GET  /status                      everything but the accounts' histories
 GET  /truth?api_key=KEY           all orders, trades, positions and balances of an account
-POST /close?kind=K&tear=1         close connections of a kind, as /status names it; without kind all
+POST /close?kind=K&tear=1         close connections of a kind, as /status names it; without kind all; planned=1: as at
+                                  the end of their life, which some venues tell of before
 POST /clock?offset_ms=N           set the exchange's clock off
 POST /expire?api_key=KEY          let what its user events are heard by expire; without api_key all
 POST /gap?symbol=S&messages=N     leave out depth messages
@@ -92,7 +93,8 @@ class ControlServer:
         exchange, core = self._exchange, self._exchange.core
         match path:
             case "/close":
-                closed = exchange.close_connections(query.get("kind", ""), tear=query.get("tear", "0") == "1")
+                tear, planned = query.get("tear", "0") == "1", query.get("planned", "0") == "1"
+                closed = exchange.close_connections(query.get("kind", ""), tear=tear, planned=planned)
                 return {"closed": closed}
             case "/clock":
                 exchange.clock.offset_ms = int(query["offset_ms"])
@@ -171,7 +173,8 @@ class ControlServer:
                     return venue.describe_order(order) if order is not None else {"closed": 0}
                 case "/balance":
                     wallet = account.wallets[query.get("asset", account.main.asset)]
-                    wallet.balance = parse(query["balance"], MONEY_DIGITS)
+                    was, wallet.balance = wallet.balance, parse(query["balance"], MONEY_DIGITS)
+                    venue.on_balance(account, wallet, wallet.balance - was)
                     return {"balance": wallet.balance}
         except RefusedError as refused:
             code, msg = venue.refusal(refused)

@@ -244,7 +244,7 @@ class LocalExchange:
         )
         self.connections[connection.number] = connection
         connection.on_end.append(lambda: self._forget(connection))
-        connection.start_mishaps(limits.life_s)
+        connection.start_mishaps(limits.life_s, limits.notice_s)
         try:
             await server.serve(socket, connection, request)
         finally:
@@ -302,12 +302,14 @@ class LocalExchange:
         self.chaos.set(settings)
         self._step_clock()
 
-    def close_connections(self, kind: str = "", *, tear: bool = False) -> int:
-        """Close connections of a kind (the venue's word), or all. Returns how many."""
+    def close_connections(self, kind: str = "", *, tear: bool = False, planned: bool = False) -> int:
+        """Close connections of a kind (the venue's word), or all, as planned or at once. Returns how many."""
         chosen = [one for one in self.connections.values() if not kind or one.kind == kind]
         for connection in chosen:
             if tear:
                 connection.tear()
+            elif planned:
+                connection.retire()
             else:
                 connection.close()
         return len(chosen)

@@ -41,6 +41,14 @@ class Listener:
         self.names: dict[str, None] = {}
         self.wrap: Callable[[str, bytes], bytes] | None = None
         """What becomes of a message before it is sent, by the name of its stream."""
+        self.finish: Callable[[bytes], bytes] | None = None
+        """What becomes of it then."""
+
+    def written(self, name: str, payload: bytes) -> bytes:
+        """A message as it is sent."""
+        if self.wrap is not None:
+            payload = self.wrap(name, payload)
+        return payload if self.finish is None else self.finish(payload)
 
 
 class Streams:
@@ -128,7 +136,7 @@ class Streams:
         chaos = self._chaos
         delay_ns = self._delay_ns()
         for listener in list(listeners):
-            message = payload if listener.wrap is None else listener.wrap(name, payload)
+            message = listener.written(name, payload)
             late_ns = delay_ns + chaos.late_ns("feed_late")
             listener.connection.send(message, late_ns)
             if chaos.strikes("feed_doubled"):
@@ -203,6 +211,11 @@ class UserStreams:
             times = self._clock.stamp_ms(ts_ns), self._clock.server_ms()
             self._emit(account, listeners, self._of_account(account, position, *times))
 
+    def say(self, account: Account, events: Iterable[Event]) -> None:
+        """Say something of an account that is neither an order nor a position."""
+        if listeners := self._heard(account):
+            self._emit(account, listeners, events)
+
     def tell(self, account: Account, content: Any) -> None:
         """Say something to all who listen to an account, whatever else happens."""
         body = self._encoder.encode(content)
@@ -238,10 +251,8 @@ class UserStreams:
             self._send(listener, key, body, delay_ns + again_ns, "*")
 
     def _send(self, listener: Listener, key: str, body: bytes, delay_ns: int, queue: str) -> None:
-        if listener.wrap is not None:
-            body = listener.wrap(key, body)
         self.events_sent += 1
-        listener.connection.send(body, delay_ns, queue)
+        listener.connection.send(listener.written(key, body), delay_ns, queue)
 
 
 class Feed:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import msgspec
 from aiohttp import web
 
-from sim.exchange.accounts import Account, NewOrder, Order, Position, Request, Trade
+from sim.exchange.accounts import Account, NewOrder, Order, Position, Request, Trade, Wallet
 from sim.exchange.config import ExchangeConfig
 from sim.exchange.core import Exchange
 from sim.exchange.instruments import ALL_ORDERS, NO_ORDERS, Instrument, parse
@@ -124,6 +124,8 @@ class Other:
 
     def account_events(self, account: Account, position: Position, time_ms: int, now_ms: int) -> list[Event]:
         return [("wallet", {"topic": "wallet", "balance": account.wallet(position.instrument).balance})]
+
+    def on_balance(self, account: Account, wallet: Wallet, change: int) -> None: ...
 
     def on_status(self, instrument: Instrument, status: str) -> None: ...
 

@@ -15,21 +15,23 @@ from typing import Final
 import msgspec
 import structlog
 
-from daemon.orders.account import BotBook, Forced, Ledger, Trades
 from daemon.orders.balances import Wallet
-from daemon.orders.bot import Bot
 from daemon.orders.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
 from daemon.orders.journal import Begin, BotRow, Halt, Journal, Row, Settled, Steps, Traded
-from daemon.orders.machine import NEVER, SENT, UNSURE, Order
+from daemon.orders.limits import BotLimits, CompiledLimits, RateGate
 from daemon.orders.messages import SET_ASIDE, Instrument
-from daemon.orders.rescaling import rescale, scaled
-from daemon.orders.restored import retime
+from daemon.orders.order import NEVER, SENT, UNSURE, Order, rescale, retime, scaled
+from daemon.orders.positions import BotBook, Forced, Ledger, Trades
 from hftd.channel import wire
 from hftd.constants import BUY
 from hftd.errors import DataError, RefusedError
 
-__all__ = ["REMEMBER_NS", "Bot", "Store", "is_placeholder"]
-
+GAP_NS: Final = 500_000_000
+"""How long a missing execution is waited for before a reconciliation is wanted."""
+AGAIN_NS: Final = 1_000_000_000
+"""Between two reconciliations for the same missing execution."""
+OVERLAP_NS: Final = 60_000_000_000
+"""Executions are asked for from so long before the last reconciliation: clocks differ, and the lists lag."""
 REMEMBER_NS: Final = 600_000_000_000
 MAX_REMEMBERED: Final = 20_000
 MAX_BOTS_KNOWN: Final = 1024
@@ -38,8 +40,72 @@ MAX_BOTS_KNOWN: Final = 1024
 _log = structlog.get_logger("hftd.orders")
 
 
+class Flattening:
+    """How far closing a bot's position in one instrument has got.
+
+    Attributes:
+        since_ns: When it began, in this process.
+        due_ns: When the next order may be sent.
+        tries: Orders in a row that closed nothing.
+        why: What stands in the way, empty if nothing does.
+        is_refused: The exchange said that there is nothing to reduce.
+        is_void: The account has nothing to reduce: no order of this bot can close its position.
+        is_counted: It was counted as not flattened.
+    """
+
+    __slots__ = ("due_ns", "is_counted", "is_refused", "is_void", "since_ns", "tries", "why")
+
+    def __init__(self, now_ns: int) -> None:
+        self.since_ns = now_ns
+        self.due_ns = now_ns
+        self.tries = 0
+        self.why = ""
+        self.is_refused = False
+        self.is_void = False
+        self.is_counted = False
+
+
+class Bot:
+    """A bot that is attached, or left something behind.
+
+    Attributes:
+        row: What the journal keeps of it.
+        away_since_ns: Since when it has had no lease though it should; 0 if that is not so.
+        limits: Its limits by symbol, made ready.
+        gate: Its order rate.
+        alive: Its orders that are not finished.
+        flattening: By symbol, how far closing its position has got.
+        forced: By symbol, what the exchange last closed of its position, until a person has seen to it.
+    """
+
+    def __init__(self, row: BotRow) -> None:
+        self.row = row
+        self.name = row.name
+        self.is_attached = False
+        self.away_since_ns = 0
+        self.limits = BotLimits()
+        self.by_symbol: dict[str, CompiledLimits] = {}
+        self.gate = RateGate(None)
+        self.symbols: list[str] = []
+        self.since_ns = -1
+        self.flattening: dict[str, Flattening] = {}
+        self.forced: dict[str, Forced] = {}
+        self.alive: dict[str, Order] = {}
+        self.requests = 0
+        self.updates = 0
+        self.refused = 0
+        self.fills = 0
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether its positions are to be closed, and one at least can be."""
+        return self.row.is_ending and not (
+            self.flattening and all(one.is_void for one in self.flattening.values())
+        )
+
+
 class Store:
-    """See the module.
+    """All of it; see the module.
 
     Args:
         ids: Makes and reads client ids.
@@ -54,6 +120,8 @@ class Store:
         self.journal = journal
         self.to_exchange = to_exchange
         self.orders: dict[str, Order] = {}
+        self.other_ids: dict[str, Order] = {}
+        """Orders by the client ids that they have beside the first one."""
         self.alive: dict[str, Order] = {}
         self.by_id: dict[tuple[str, str, int], Order] = {}
         self.ledgers: dict[str, Ledger] = {}
@@ -66,8 +134,14 @@ class Store:
         self.forgotten_ts = 0
         self.birth_ns = 0
         self.halt_reason = ""
+        self.by_totals = False
+        """The exchange tells no executions with ids, but what each order has executed in all."""
         self.orders_sent = 0
         self.gaps: dict[str, int] = {}
+        """Orders whose executions are missing, by client id, and since when."""
+        self.wanted_ns = NEVER
+        """When a reconciliation is wanted for anything but a gap."""
+        self._reconciled_ns = 0
         self.is_restored = False
         self.own = {ids.identity}
         """The numbers of this connector in its orders' ids: this one, and those that it had."""
@@ -104,23 +178,38 @@ class Store:
         is_own = found.identity in self.own if found.identity else self.adopts_old
         return found if is_own else None
 
+    def find(self, client_id: str) -> Order | None:
+        """An order by any of its client ids."""
+        return self.orders.get(client_id) or self.other_ids.get(client_id)
+
     def is_ours(self, client_id: str) -> bool:
         """Whether an order is this connector's."""
-        return client_id in self.orders or self.read_own(client_id) is not None
+        return self.find(client_id) is not None or self.read_own(client_id) is not None
 
     # --- What changes -------------------------------------------------------------------------------------------
 
     def add(self, order: Order) -> None:
         """A new order."""
+        self._note_run()
+        self.orders[order.client_id] = order
+        self.by_id[order.bot, order.symbol, order.order_id] = order
+        self._open(order)
+        self.touch(order)
+
+    def make_id(self, order: Order) -> str:
+        """Another client id for an order, of what is to take its place."""
+        client_id = self.ids.make(order.bot, order.order_id)
+        self._note_run()
+        order.other_ids.append(client_id)
+        self.other_ids[client_id] = order
+        return client_id
+
+    def _note_run(self) -> None:
         if self.ids.run != self._run:
             self._run = self.ids.run
             self._rows.append(self._begin())
             if self.journal is not None:
                 self.journal.keep(self.ids.identity, self._run)
-        self.orders[order.client_id] = order
-        self.by_id[order.bot, order.symbol, order.order_id] = order
-        self._open(order)
-        self.touch(order)
 
     def _open(self, order: Order) -> None:
         self.alive[order.client_id] = order
@@ -194,6 +283,40 @@ class Store:
                 self.steps_changed(ledger)
         self.settled_ns = settled_ns
         self._rows.append(Settled(settled_ns))
+
+    # --- Executions that are missing, and when to reconcile -------------------------------------------------------
+
+    def want(self, due_ns: int) -> None:
+        """Ask for a reconciliation, then or earlier."""
+        self.wanted_ns = min(self.wanted_ns, due_ns)
+
+    def reconciling(self, now_ns: int) -> None:
+        """A reconciliation begins: none is wanted any more."""
+        self.wanted_ns = NEVER
+        self._reconciled_ns = now_ns
+
+    @property
+    def reconcile_due_ns(self) -> int:
+        """When one is wanted; the oldest gap stands first."""
+        if not self.gaps:
+            return self.wanted_ns
+        gap_ns = next(iter(self.gaps.values())) + GAP_NS
+        return min(self.wanted_ns, max(gap_ns, self._reconciled_ns + AGAIN_NS))
+
+    def note_gap(self, order: Order, now_ns: int) -> None:
+        """Whether executions of an order are missing."""
+        if order.gap_lots > 0:
+            self.gaps.setdefault(order.client_id, now_ns)
+        elif self.gaps:
+            self.gaps.pop(order.client_id, None)
+
+    def since_ns(self, symbol: str) -> int:
+        """From which exchange time on executions of an instrument are needed."""
+        ledger = self.ledgers.get(symbol)
+        unsettled_ns = ledger.unsettled_ns if ledger else 0
+        return max(0, min(self.settled_ns, unsettled_ns or self.settled_ns) - OVERLAP_NS)
+
+    # --- Other changes --------------------------------------------------------------------------------------------
 
     def forced(self, book: BotBook, row: Forced) -> None:
         """The exchange closed a part of a bot's position; its book is changed already."""
@@ -281,6 +404,8 @@ class Store:
             if order is None or order.finished_ns != finished_ns:
                 continue
             del self.orders[client_id]
+            for other in order.other_ids:
+                self.other_ids.pop(other, None)
             self.forgotten_ts = max(self.forgotten_ts, order.local_ts)
             self.gaps.pop(client_id, None)
             self._dirty_orders.pop(client_id, None)
@@ -519,13 +644,15 @@ class Store:
 
     def _restore(self, order: Order) -> None:
         """An order as the journal has it: what was under way is now unsure."""
-        order.place_request = order.cancel_request = order.query_request = 0
+        order.submit_request = order.cancel_request = order.query_request = 0
         order.cancel_tries = order.query_tries = 0
         order.cancel_due_ns = order.query_due_ns = order.timer_ns = order.hold_until_ns = NEVER
         order.exposed_lots = 0
         if self.birth_ns:
             retime(order, self.birth_ns)
         self.orders[order.client_id] = order
+        for other in order.other_ids:
+            self.other_ids[other] = order
         # They come in the order in which they were made: of those with one id, the bot means the last.
         self.by_id[order.bot, order.symbol, order.order_id] = order
         if order.finished_ns:
@@ -536,12 +663,12 @@ class Store:
             self._finished.append((order.finished_ns, order.client_id))
             self.weigh(order)
             return
-        if order.place == SENT:
-            order.place = UNSURE
-        if order.amend is not None:
-            order.amend.phase = UNSURE
+        if order.submit_phase == SENT:
+            order.submit_phase = UNSURE
+        if order.modify is not None:
+            order.modify.phase = UNSURE
         if order.gap_lots > 0:
-            self.gaps[order.client_id] = order.placed_ns
+            self.gaps[order.client_id] = order.submitted_ns
         if order.is_unsure:
             order.query_due_ns = 0
         self._open(order)

@@ -9,10 +9,10 @@ An order whose id the bot has used again since is not named to it any more: of s
 
 from collections import deque
 
-from daemon.orders.account import Ledger
-from daemon.orders.machine import Order, ended_by_amend
 from daemon.orders.messages import Command
-from daemon.orders.store import Store
+from daemon.orders.order import Order, ended_by_modify
+from daemon.orders.positions import Ledger
+from daemon.orders.state import Store
 from hftd.channel import wire
 from hftd.constants import (
     CANCELED,
@@ -31,7 +31,7 @@ Sent = tuple[str, Update] | Command
 """What leaves order management: an update for a bot, or a command."""
 
 
-class Teller:
+class Updates:
     """Makes the updates for bots, and queues them for those that are attached.
 
     Args:
@@ -39,7 +39,7 @@ class Teller:
         out: Where they go.
     """
 
-    def __init__(self, store: Store, out: "deque[Sent]") -> None:
+    def __init__(self, store: Store, out: deque[Sent]) -> None:
         self._store = store
         self._out = out
 
@@ -108,7 +108,18 @@ class Teller:
         if bot is not None and bot.is_attached and ledger.symbol in bot.by_symbol:
             said = words[: wire.MAX_NOTICE_CHARS]
             position = ledger.position(ledger.book(name))
-            self._put(name, wire.Notice(ledger.number, kind, order_id, reason, code, position, said))
+            self._put(
+                name,
+                wire.Notice(
+                    instrument=ledger.number,
+                    kind=kind,
+                    order_id=order_id,
+                    reason=reason,
+                    code=code,
+                    position=position,
+                    words=said,
+                ),
+            )
 
     def end(self, order: Order, now_ns: int) -> None:
         """An order is finished, and no execution of it is missing. Requests that it left open are refused."""
@@ -116,10 +127,10 @@ class Teller:
             return
         order.told = True
         status, local_ts, reason = order.status, order.local_ts, order.reason
-        if ended_by_amend(order) and order.amend is not None:
+        if ended_by_modify(order) and order.modify is not None:
             # The simulator lets a post-only order expire that a modification would have made taking.
-            status, local_ts, reason = EXPIRED, order.amend.local_ts, REASON_POST_ONLY
-            order.amend = None
+            status, local_ts, reason = EXPIRED, order.modify.local_ts, REASON_POST_ONLY
+            order.modify = None
         elif status == CANCELED and order.cancel_ts:
             local_ts = order.cancel_ts
             order.cancel_ts = 0
@@ -132,11 +143,11 @@ class Teller:
         self._refuse_pending(order, now_ns)
 
     def _refuse_pending(self, order: Order, now_ns: int) -> None:
-        amend, cancel_ts = order.amend, order.cancel_ts
-        order.amend = None
+        modify, cancel_ts = order.modify, order.cancel_ts
+        order.modify = None
         order.cancel_ts = 0
-        if amend is not None:
-            self.refusal(order, amend.local_ts, REASON_UNKNOWN_ORDER, now_ns)
+        if modify is not None:
+            self.refusal(order, modify.local_ts, REASON_UNKNOWN_ORDER, now_ns)
         if cancel_ts and order.status != CANCELED:
             self.refusal(order, cancel_ts, REASON_UNKNOWN_ORDER, now_ns)
 
@@ -171,30 +182,30 @@ class Teller:
         book = ledger.books[order.bot]
         qty = ledger.qty
         return wire.OrderUpdate(
-            ledger.number,
-            order.order_id,
-            status,
-            req,
-            order.side,
-            order.order_type,
-            order.time_in_force,
-            order.maker,
-            order.price_tick,
-            qty(order.qty_lots - order.base_lots),
-            0.0 if status == FILLED else qty(order.leaves_lots),
-            qty(order.exec_lots),
-            order.exec_price_tick,
-            order.exch_ns if exch_ns is None else exch_ns,
-            order.local_ts if local_ts is None else local_ts,
-            now_ns,
-            executed,
-            ledger.position(book),
-            book.balance,
-            book.fee,
-            book.num_trades,
-            qty(book.volume_lots),
-            book.trading_value,
-            reason,
+            instrument=ledger.number,
+            order_id=order.order_id,
+            status=status,
+            req=req,
+            side=order.side,
+            order_type=order.order_type,
+            time_in_force=order.time_in_force,
+            maker=order.maker,
+            price_tick=order.price_tick,
+            qty=qty(order.qty_lots - order.base_lots),
+            leaves_qty=0.0 if status == FILLED else qty(order.leaves_lots),
+            exec_qty=qty(order.exec_lots),
+            exec_price_tick=order.exec_price_tick,
+            exch_ts=order.exch_ns if exch_ns is None else exch_ns,
+            local_ts=order.local_ts if local_ts is None else local_ts,
+            recv_ts=now_ns,
+            executed=executed,
+            position=ledger.position(book),
+            balance=book.balance,
+            fee=book.fee,
+            num_trades=book.num_trades,
+            trading_volume=qty(book.volume_lots),
+            trading_value=book.trading_value,
+            reason=reason,
         )
 
     def no_order(
@@ -211,34 +222,32 @@ class Teller:
         known.refused += 1
         book = ledger.book(bot)
         submit = message if isinstance(message, wire.Submit) else None
-        placed = message if isinstance(message, wire.Submit | wire.Modify) else None
+        sent = message if isinstance(message, wire.Submit | wire.Modify) else None
         state = ledger.state(book)
-        self._put(
-            bot,
-            wire.OrderUpdate(
-                message.instrument,
-                message.order_id,
-                status,
-                REJECTED,
-                submit.side if submit else 0,
-                submit.order_type if submit else 0,
-                submit.time_in_force if submit else 0,
-                0,
-                placed.price_tick if placed else 0,
-                placed.qty if placed else 0.0,
-                0.0,
-                0.0,
-                0,
-                0,
-                message.local_ts,
-                now_ns,
-                0,
-                state.position,
-                state.balance,
-                state.fee,
-                state.num_trades,
-                state.trading_volume,
-                state.trading_value,
-                reason,
-            ),
+        update = wire.OrderUpdate(
+            instrument=message.instrument,
+            order_id=message.order_id,
+            status=status,
+            req=REJECTED,
+            side=submit.side if submit else 0,
+            order_type=submit.order_type if submit else 0,
+            time_in_force=submit.time_in_force if submit else 0,
+            maker=0,
+            price_tick=sent.price_tick if sent else 0,
+            qty=sent.qty if sent else 0.0,
+            leaves_qty=0.0,
+            exec_qty=0.0,
+            exec_price_tick=0,
+            exch_ts=0,
+            local_ts=message.local_ts,
+            recv_ts=now_ns,
+            executed=0,
+            position=state.position,
+            balance=state.balance,
+            fee=state.fee,
+            num_trades=state.num_trades,
+            trading_volume=state.trading_volume,
+            trading_value=state.trading_value,
+            reason=reason,
         )
+        self._put(bot, update)

@@ -14,17 +14,15 @@ from typing import Final
 
 import structlog
 
-from daemon.orders.account import Ledger
-from daemon.orders.bot import Bot, Flattening
 from daemon.orders.client_ids import bot_hash
-from daemon.orders.courier import Courier
+from daemon.orders.commands import Commands
 from daemon.orders.journal import BotRow
 from daemon.orders.limits import BotLimits, RateGate
-from daemon.orders.machine import NEVER, Order
-from daemon.orders.refusals import Refusals
-from daemon.orders.requests import Requests
-from daemon.orders.snapshot import Counters, is_stuck, whose
-from daemon.orders.store import Store, is_placeholder
+from daemon.orders.order import NEVER, Order
+from daemon.orders.positions import Ledger
+from daemon.orders.requests import BotRequests
+from daemon.orders.snapshot import Counters, Refusals, is_stuck, whose
+from daemon.orders.state import Bot, Flattening, Store, is_placeholder
 from hftd.channel import wire
 from hftd.constants import (
     BUY,
@@ -51,14 +49,14 @@ FLATTEN_IDS: Final = 1 << 63
 _log = structlog.get_logger("hftd.orders")
 
 
-class Endings:
+class LeaseEnds:
     """See the module."""
 
     def __init__(
-        self, store: Store, courier: Courier, requests: Requests, counters: Counters, refusals: Refusals
+        self, store: Store, commands: Commands, requests: BotRequests, counters: Counters, refusals: Refusals
     ) -> None:
         self._store = store
-        self._courier = courier
+        self._commands = commands
         self._requests = requests
         self._counters = counters
         self._refusals = refusals
@@ -109,7 +107,7 @@ class Endings:
     def _cancel(self, order: Order, reason: int, now_ns: int) -> None:
         if not order.cancel_wanted:
             order.reason = reason
-        self._courier.want_cancel(order, now_ns)
+        self._commands.want_cancel(order, now_ns)
         self._store.touch(order)
 
     def adopted(self, order: Order, now_ns: int) -> None:
@@ -224,7 +222,7 @@ class Endings:
             return again_ns
         if flattening.due_ns > now_ns:
             return flattening.due_ns
-        if not self._courier.is_up or store.halt_reason:
+        if not self._commands.is_up or store.halt_reason:
             if not flattening.tries:
                 flattening.why = "halted" if store.halt_reason else "orders can't be sent"
             return again_ns
@@ -240,17 +238,17 @@ class Endings:
         most = instrument.market_max_qty_lots or instrument.max_qty_lots or qty_lots
         qty_lots = min(qty_lots, most)
         message = wire.Submit(
-            ledger.number,
-            FLATTEN_IDS | self._store.ids.made,
-            SELL if lots > 0 else BUY,
-            MARKET,
-            IOC,
-            0,
-            ledger.qty(qty_lots),
-            now_ns,
+            instrument=ledger.number,
+            order_id=FLATTEN_IDS | self._store.ids.made,
+            side=SELL if lots > 0 else BUY,
+            order_type=MARKET,
+            time_in_force=IOC,
+            price_tick=0,
+            qty=ledger.qty(qty_lots),
+            local_ts=now_ns,
         )
         _log.info("closing a bot's position", bot=bot.name, symbol=ledger.symbol, lots=-lots)
-        self._requests.place(bot, ledger, message, qty_lots, now_ns, reduce_only=True)
+        self._requests.send(bot, ledger, message, qty_lots, now_ns, reduce_only=True)
 
     def unfinished(self) -> int:
         """How many bots have a position that is being closed, and can be."""

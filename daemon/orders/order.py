@@ -2,7 +2,7 @@
 
 ::
 
-             place ──► NONE ──────► NEW ──► PARTIALLY_FILLED ──┬─► FILLED
+            submit ──► NONE ──────► NEW ──► PARTIALLY_FILLED ──┬─► FILLED
                         │            └──────────┬──────────────┤
                         │ refused               └──────────────┴─► CANCELED, EXPIRED
                         └─► REJECTED, EXPIRED
@@ -10,18 +10,18 @@
 A status only goes to the right, executed quantities only grow, and a price and quantity are replaced only by ones that
 are newer at the exchange. So reports come to the same in any order and any number of times.
 
-Three requests may be under way at an order at once: one amend, one withdrawal, one query (and the place itself). Each
-ends confirmed, refused or unknown; what is unknown is asked for. The one thing that brings a finished order back is
-evidence that it had been given up wrongly: refused or never found, and yet it shows up (`REVIVED`).
+Three requests may be under way at an order at once: one modification, one cancel, one query (and the submit itself).
+Each ends confirmed, refused or unknown; what is unknown is asked for. The one thing that brings a finished order back
+is evidence that it had been given up wrongly: refused or never found, and yet it shows up (`REVIVED`).
 """
 
+from fractions import Fraction
 from typing import Final
 
 import msgspec
 
 from daemon.orders.messages import Report
 from hftd.constants import (
-    BUY,
     CANCELED,
     EXPIRED,
     FILLED,
@@ -37,6 +37,7 @@ from hftd.constants import (
     REASON_POST_ONLY,
     REJECTED,
 )
+from hftd.errors import DataError
 
 NEVER: Final = (1 << 63) - 1
 """A time that does not come."""
@@ -56,8 +57,8 @@ BY_ABSENCE: Final = 2
 CHANGED: Final = 1
 LIVE: Final = 2
 """It is known to be at the exchange, for the first time."""
-AMENDED: Final = 4
-"""Its price and quantity are new: the amend's, or somebody else's."""
+MODIFIED: Final = 4
+"""Its price and quantity are new: the modification's, or somebody else's."""
 FINISHED: Final = 8
 REVIVED: Final = 16
 """It was given up, and is alive."""
@@ -67,7 +68,8 @@ class Former(msgspec.Struct, array_like=True):
     """One of the exchange's orders that a modification has replaced.
 
     Attributes:
-        cum_lots: What it executed, as the exchange says; `executed_lots` as counted from executions.
+        cum_lots: What it executed, as the exchange says.
+        executed_lots: What it executed, as counted from executions.
     """
 
     exch_order_id: str
@@ -75,8 +77,8 @@ class Former(msgspec.Struct, array_like=True):
     executed_lots: int
 
 
-class Amendment(msgspec.Struct, array_like=True):
-    """An amend under way.
+class Modification(msgspec.Struct, array_like=True, kw_only=True):
+    """A modification under way.
 
     Attributes:
         base_lots: What was executed when it was made; `qty_lots`, the total, counts from there on for the bot.
@@ -85,6 +87,7 @@ class Amendment(msgspec.Struct, array_like=True):
         request: The command's number.
         phase: SENT or UNSURE.
         replaces: It ends the exchange's order and makes another one (`replacing.py`).
+        client_id: What that one is called; empty: the same.
     """
 
     price_tick: int
@@ -95,23 +98,27 @@ class Amendment(msgspec.Struct, array_like=True):
     request: int
     phase: int = SENT
     replaces: bool = False
+    client_id: str = ""
 
 
-class Order(msgspec.Struct, array_like=True, tag="order"):
+class Order(msgspec.Struct, array_like=True, kw_only=True, tag="order"):
     """All that is known of one order; the journal keeps it as it is.
 
     Attributes:
         bot: Whose it is; `order_id` is the bot's own id for it.
-        price_tick: At the exchange, as far as is known; likewise `qty_lots`, the total quantity.
+        price_tick: Its price at the exchange, as far as is known.
+        qty_lots: Its total quantity there.
         local_ts: The time of the bot's request that its updates answer.
-        placed_ns: When it was sent, on our clock.
-        place: SENT, UNSURE or DONE.
+        submitted_ns: When it was sent, on our clock.
+        submit_phase: SENT, UNSURE or DONE.
         cum_lots: Executed, as the exchange says. It never goes back.
         executed_lots: Executed, as counted from executions. Less than `cum_lots` while some are on their way.
         written_off_lots: Executed, but no execution was to be had.
         base_lots: What was executed before the last modification: a bot's quantities count from there.
         stays_partial: It was partly filled before a modification that kept its place.
-        exec_lots: Of the last execution; likewise `exec_price_tick` and `maker`.
+        exec_lots: Lots of the last execution.
+        exec_price_tick: Its price.
+        maker: 1 if it made the market, 0 if it took.
         exch_ns: The newest time that the exchange said of it.
         terms_exch_ns: When its price and quantity became what they are; `terms_ns` when we heard it.
         seen_ns: When the exchange last said that it exists, on our clock.
@@ -121,8 +128,12 @@ class Order(msgspec.Struct, array_like=True, tag="order"):
         cancel_wanted: It is to be cancelled, and will be, however often it takes.
         cancel_ts: The time of the bot's request for that, 0 if it was not the bot's.
         reason: Why it ended, or is being cancelled.
-            exposed_lots: What limits count for it.
+        exposed_lots: What limits count for it.
         former: The exchange's orders that modifications replaced (`replacing.py`).
+        live_id: Its client id at the exchange, if that is not `client_id` any more.
+        other_ids: All client ids that it has, had or may get beside `client_id`.
+        value: Lots times price of what was counted by totals (`Report.totals`).
+        fee: Fees counted by totals.
     """
 
     client_id: str
@@ -136,8 +147,8 @@ class Order(msgspec.Struct, array_like=True, tag="order"):
     price_tick: int
     qty_lots: int
     local_ts: int
-    placed_ns: int
-    place: int = SENT
+    submitted_ns: int
+    submit_phase: int = SENT
     status: int = NONE
     cum_lots: int = 0
     executed_lots: int = 0
@@ -158,9 +169,9 @@ class Order(msgspec.Struct, array_like=True, tag="order"):
     cancel_wanted: bool = False
     cancel_ts: int = 0
     reason: int = 0
-    amend: Amendment | None = None
+    modify: Modification | None = None
     # What is under way in this process only; a restart begins it anew.
-    place_request: int = 0
+    submit_request: int = 0
     cancel_request: int = 0
     cancel_sent_ns: int = 0
     cancel_tries: int = 0
@@ -173,6 +184,10 @@ class Order(msgspec.Struct, array_like=True, tag="order"):
     exposed_lots: int = 0
     timer_ns: int = NEVER
     former: list[Former] = []
+    value: float = 0.0
+    fee: float = 0.0
+    live_id: str = ""
+    other_ids: list[str] = []
 
     @property
     def is_finished(self) -> bool:
@@ -182,8 +197,18 @@ class Order(msgspec.Struct, array_like=True, tag="order"):
     @property
     def is_unsure(self) -> bool:
         """Whether it must be asked what became of a request."""
-        amend = self.amend
-        return self.place == UNSURE or (amend is not None and amend.phase == UNSURE)
+        modify = self.modify
+        return self.submit_phase == UNSURE or (modify is not None and modify.phase == UNSURE)
+
+    @property
+    def name(self) -> str:
+        """Its client id at the exchange."""
+        return self.live_id or self.client_id
+
+    @property
+    def is_submitting(self) -> bool:
+        """Whether it is not known yet what became of its submit."""
+        return self.submit_phase != DONE
 
     @property
     def gap_lots(self) -> int:
@@ -211,8 +236,8 @@ class Order(msgspec.Struct, array_like=True, tag="order"):
         if self.finished_ns:
             return max(0, self.gap_lots)
         total = self.qty_lots
-        if self.amend is not None and self.amend.qty_lots > total:
-            total = self.amend.qty_lots
+        if self.modify is not None and self.modify.qty_lots > total:
+            total = self.modify.qty_lots
         return max(0, total - self.done_lots)
 
     @property
@@ -233,7 +258,7 @@ def _finish(order: Order, status: int, sure: int, now_ns: int) -> int:
     order.status = status
     order.sure = sure
     order.finished_ns = now_ns
-    order.place = DONE
+    order.submit_phase = DONE
     order.cancel_due_ns = NEVER
     order.query_due_ns = NEVER
     order.query_tries = 0
@@ -260,7 +285,7 @@ def apply_report(order: Order, report: Report, now_ns: int, asked_ns: int = 0) -
         asked_ns: When it was asked for, if it is an answer; 0 otherwise.
 
     Returns:
-        What changed: CHANGED, LIVE, AMENDED, FINISHED, REVIVED.
+        What changed: CHANGED, LIVE, MODIFIED, FINISHED, REVIVED.
     """
     changed = 0
     if report.exch_order_id and not order.exch_order_id:
@@ -288,8 +313,8 @@ def _note_live(order: Order, status: int, now_ns: int) -> int:
     """It is at the exchange."""
     if order.finished_ns:
         return 0
-    if order.place != DONE:
-        order.place = DONE
+    if order.submit_phase != DONE:
+        order.submit_phase = DONE
     if order.status == NONE:
         order.status = status
         order.terms_ns = now_ns
@@ -341,41 +366,57 @@ def _apply_terms(order: Order, report: Report, now_ns: int, asked_ns: int) -> in
     is_old = 0 < report.exch_ns < order.terms_exch_ns
     if is_old:
         return 0
-    amend = order.amend
+    modify = order.modify
     if price_tick == order.price_tick and qty_lots == order.qty_lots:
         return 0
-    if amend is not None and price_tick == amend.price_tick and qty_lots == amend.qty_lots:
-        return confirm_amend(order, report.exch_ns, now_ns)
+    if modify is not None and price_tick == modify.price_tick and qty_lots == modify.qty_lots:
+        return confirm_modify(order, report.exch_ns, now_ns)
     if report.exch_ns > order.terms_exch_ns or asked_ns > order.terms_ns > 0:
-        # Neither ours nor asked for by us: somebody changed it by hand, or an amend that was given up got through.
+        # Neither ours nor asked for by us: somebody changed it by hand, or a modification that was given up came true.
         order.price_tick = price_tick
         order.qty_lots = qty_lots
         order.terms_exch_ns = report.exch_ns
         order.terms_ns = now_ns
-        return AMENDED | CHANGED
+        return MODIFIED | CHANGED
     return 0
 
 
-def confirm_amend(order: Order, exch_ns: int, now_ns: int) -> int:
-    """The amend under way took place."""
-    amend = order.amend
-    assert amend is not None
-    remainder = amend.qty_lots - amend.base_lots
-    keeps_place = amend.price_tick == order.price_tick and remainder <= order.leaves_lots
+def confirm_modify(order: Order, exch_ns: int, now_ns: int) -> int:
+    """The modification under way took place."""
+    modify = order.modify
+    assert modify is not None
+    remainder = modify.qty_lots - modify.base_lots
+    keeps_place = modify.price_tick == order.price_tick and remainder <= order.leaves_lots
     order.stays_partial = keeps_place and order.shown_status == PARTIALLY_FILLED
     if not keeps_place:
-        order.local_ts = amend.local_ts
-    order.price_tick = amend.price_tick
-    order.qty_lots = amend.qty_lots
-    order.base_lots = amend.base_lots
+        order.local_ts = modify.local_ts
+    order.price_tick = modify.price_tick
+    order.qty_lots = modify.qty_lots
+    order.base_lots = modify.base_lots
     order.terms_exch_ns = max(order.terms_exch_ns, exch_ns)
     order.terms_ns = now_ns
-    order.amend = None
-    return AMENDED | CHANGED
+    order.modify = None
+    return MODIFIED | CHANGED
 
 
-def apply_execution(order: Order, qty_lots: int, price_tick: int, is_maker: bool, now_ns: int) -> int:
+def apply_execution(
+    order: Order,
+    qty_lots: int,
+    price_tick: int,
+    is_maker: bool,
+    now_ns: int,
+    *,
+    may_be_written_off: bool = True,
+) -> int:
     """Count an execution of the order, one that was not counted before.
+
+    Args:
+        order: The order, changed in place.
+        qty_lots: What was executed.
+        price_tick: Its price.
+        is_maker: Whether it made the market.
+        now_ns: Now.
+        may_be_written_off: Whether it may be one of those that were written off.
 
     Returns:
         CHANGED, with FINISHED if it was the last, with REVIVED if the order was given up.
@@ -384,7 +425,7 @@ def apply_execution(order: Order, qty_lots: int, price_tick: int, is_maker: bool
     order.exec_lots = qty_lots
     order.exec_price_tick = price_tick
     order.maker = int(is_maker)
-    if order.written_off_lots:
+    if order.written_off_lots and may_be_written_off:
         order.written_off_lots -= min(order.written_off_lots, qty_lots)
     if order.executed_lots > order.cum_lots:
         order.cum_lots = order.executed_lots
@@ -394,28 +435,28 @@ def apply_execution(order: Order, qty_lots: int, price_tick: int, is_maker: bool
     if not order.finished_ns:
         if order.status in (NONE, NEW):
             order.status = PARTIALLY_FILLED
-        order.place = DONE
+        order.submit_phase = DONE
         changed |= check_filled(order, now_ns)
     return changed
 
 
 def check_filled(order: Order, now_ns: int) -> int:
-    """Whether its executions fill it, before the exchange says so. An amend under way may make it larger."""
-    if order.finished_ns or order.amend is not None or order.executed_lots == 0:
+    """Whether its executions fill it, before the exchange says so. A modification under way may make it larger."""
+    if order.finished_ns or order.modify is not None or order.executed_lots == 0:
         return 0
     if order.done_lots < order.qty_lots:
         return 0
     return _finish(order, FILLED, BY_EXECUTIONS, now_ns)
 
 
-def confirm_place(order: Order, exch_ns: int, now_ns: int) -> int:
+def confirm_submit(order: Order, exch_ns: int, now_ns: int) -> int:
     """The place was confirmed, without a report."""
     if order.exch_ns < exch_ns:
         order.exch_ns = exch_ns
     return _note_live(order, NEW, now_ns)
 
 
-def refuse_place(order: Order, reason: int, exch_ns: int, now_ns: int) -> int:
+def refuse_submit(order: Order, reason: int, exch_ns: int, now_ns: int) -> int:
     """The place was refused. An order that is known to live is not ended by that."""
     if order.finished_ns or order.status != NONE:
         return 0
@@ -441,17 +482,65 @@ def write_off(order: Order) -> int:
     return lots
 
 
-def ended_by_amend(order: Order) -> bool:
+def ended_by_modify(order: Order) -> bool:
     """Whether a cancellation was the exchange's answer to a modification of a post-only order."""
     return (
         order.status == CANCELED
-        and order.amend is not None
+        and order.modify is not None
         and order.time_in_force == GTX
         and not order.cancel_wanted
-        and order.amend.qty_lots > order.cum_lots
+        and order.modify.qty_lots > order.cum_lots
     )
 
 
-def signed(order: Order, lots: int) -> int:
-    """Lots with the order's side."""
-    return lots if order.side == BUY else -lots
+# --- What a former process wrote ----------------------------------------------------------------------------------
+
+_TIMES: Final = ("submitted_ns", "seen_ns", "terms_ns", "finished_ns", "cancel_sent_ns", "query_sent_ns")
+
+
+def scaled(lots: int, factor: Fraction, symbol: str) -> int:
+    """Lots in other lots.
+
+    Raises:
+        DataError: They are no whole number of those.
+    """
+    scaled = lots * factor
+    if scaled.denominator != 1:
+        raise DataError(
+            f"the journal holds {lots} lots of {symbol} that are no whole number of its lots of today: the exchange "
+            "has changed its lot_size. It is left as it is, and orders in the symbol are refused; close the position "
+            "at the exchange, end the connector and move the journal away",
+            where=symbol,
+        )
+    return int(scaled)
+
+
+def rescale(order: Order, tick: Fraction, lot: Fraction) -> None:
+    """An order in other steps. What does not fit is rounded, and put right by the exchange's own answer."""
+    order.price_tick = round(order.price_tick * tick)
+    order.exec_price_tick = round(order.exec_price_tick * tick)
+    for name in ("qty_lots", "cum_lots", "executed_lots", "written_off_lots", "base_lots", "exec_lots"):
+        setattr(order, name, round(getattr(order, name) * lot))
+    if order.modify is not None:
+        order.modify.price_tick = round(order.modify.price_tick * tick)
+        order.modify.qty_lots = round(order.modify.qty_lots * lot)
+        order.modify.base_lots = round(order.modify.base_lots * lot)
+    order.value *= float(lot)
+    for former in order.former:
+        former.cum_lots = round(former.cum_lots * lot)
+        former.executed_lots = round(former.executed_lots * lot)
+
+
+def retime(order: Order, now_ns: int) -> None:
+    """The clock may have been set between the two: nothing lies ahead, and no time of grace has passed.
+
+    Args:
+        order: As the journal has it.
+        now_ns: The first moment of this process.
+    """
+    for name in _TIMES:
+        setattr(order, name, min(getattr(order, name), now_ns))
+    if not order.finished_ns:
+        order.seen_ns = now_ns
+        if order.modify is not None:
+            order.modify.sent_ns = now_ns
