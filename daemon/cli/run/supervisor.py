@@ -1,4 +1,4 @@
-"""Child processes of a command: their lines in one queue, and none of them left behind."""
+"""Child processes of a command: what they say, how they fail, and none of them left behind."""
 
 import contextlib
 import os
@@ -6,12 +6,19 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import IO, Self
+
+from hftd.clock import monotonic_ns
+from hftd.errors import HftdError
+
+READY_MAX_S = 300
+"""A daemon compiles at its first start; longer than this it can't take."""
 
 _LINES_WAITING_MAX = 1000
 """More lines wait in the child's pipe, and the child with them."""
@@ -104,13 +111,22 @@ class Child:
 
 
 class Children:
-    """Child processes that end with this block, the last one first."""
+    """Child processes that end with this block, the last one first.
 
-    def __init__(self, environment: dict[str, str], folder: Path) -> None:
-        self._environment = environment
-        self._folder = folder
-        self._lines: queue.Queue[tuple[str, str]] = queue.Queue(_LINES_WAITING_MAX)
+    Args:
+        runtime: Their runtime directory, where their stdout is kept too.
+
+    Attributes:
+        all: Those that were started.
+        on_line: Told of each line of their stderr, with the child's name.
+    """
+
+    def __init__(self, runtime: Path) -> None:
+        self.runtime = runtime
         self.all: list[Child] = []
+        self.on_line: Callable[[str, str], None] = lambda _name, _line: None
+        self._environment = os.environ | {"HFTD_RUNTIME_DIR": str(runtime)}
+        self._lines: queue.Queue[tuple[str, str]] = queue.Queue(_LINES_WAITING_MAX)
 
     def __enter__(self) -> Self:
         return self
@@ -122,22 +138,65 @@ class Children:
         for child in reversed(self.all):
             child.stop()
 
-    def start(self, name: str, *arguments: str, **environment: str) -> Child:
-        """Start one more, with what it alone has in its environment."""
-        child = Child(name, list(arguments), self._environment | environment, self._folder, self._lines)
-        self.all.append(child)
-        return child
-
-    def next_line(self, timeout_s: float) -> tuple[str, str] | None:
-        """The next line of any child as (name, line); None if there is none in that time."""
-        try:
-            return self._lines.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
-
     def _drain(self) -> None:
         while True:
             self._lines.get()
+
+    def start(self, name: str, *arguments: str, **environment: str) -> Child:
+        """Start one more, with what it alone has in its environment."""
+        child = Child(name, list(arguments), self._environment | environment, self.runtime, self._lines)
+        self.all.append(child)
+        return child
+
+    def relay(self, timeout_s: float) -> bool:
+        """Hand on the lines that are there, waiting for the first one; whether there were any."""
+        for number in range(_LINES_WAITING_MAX):
+            try:
+                name, line = self._lines.get(timeout=0.0 if number else timeout_s)
+            except queue.Empty:
+                return number > 0
+            self.on_line(name, line)
+        return True
+
+    def check(self) -> None:
+        """Raise if one has failed; if several did, for the first: the others' failures follow from it."""
+        if not any(child.code for child in self.all):
+            return
+        for child in self.all:
+            child.wait(1.0)
+        failed = next(child for child in self.all if child.code)
+        code = failed.code or 0
+        how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
+        said = failed.last_lines() or "(nothing)"
+        what = f"hftd {failed.name} {how}; its last words:\n\n{said}\n"
+        raise HftdError(what, where=f"hftd {' '.join(failed.arguments)}")
+
+    def until(self, limit_s: float, what: str, where: str, timeout_s: float = 0.05) -> Iterator[None]:
+        """Again and again while none has failed, for so long at most; `what` is the error then."""
+        for _ in ticks(limit_s):
+            self.relay(timeout_s)
+            self.check()
+            yield
+        raise HftdError(f"{what} in {limit_s:.0f} s", where=where)
+
+
+def ticks(limit_s: float) -> Iterator[None]:
+    """Again and again until so many seconds have passed."""
+    end_ns = monotonic_ns() + int(limit_s * 1e9)
+    while monotonic_ns() < end_ns:
+        yield
+
+
+@contextlib.contextmanager
+def supervised() -> Iterator[Children]:
+    """Children with a runtime directory of their own, which is gone with them."""
+    # In the system's temporary folder: the path of a Unix socket must be short.
+    with (
+        tempfile.TemporaryDirectory(prefix="hftd-demo-") as runtime,
+        exiting_on_sigterm(),
+        Children(Path(runtime)) as children,
+    ):
+        yield children
 
 
 @contextlib.contextmanager

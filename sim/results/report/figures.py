@@ -1,6 +1,7 @@
-"""How the figures of a report are called, shown and explained, in the order in which they stand."""
+"""The figures of a report: how they are called, shown and explained, and the table of them."""
 
-from typing import Final, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, Literal, NamedTuple
 
 Unit = Literal["money", "ratio", "percent", "count", "qty", "bps", "times"]
 
@@ -94,6 +95,8 @@ LABELS: Final = (
     ),
 )  # fmt: skip
 
+NOTHING: Final = "\u2013"
+"""Stands where there is no value."""
 TILES: Final = (
     "NetPnl",
     "SR",
@@ -132,7 +135,7 @@ def currency(is_inverse: bool) -> str:
 def shown(label: Label, value: float | None, book_size: float | None) -> str:
     """A value as the page shows it; a dash where there is none."""
     if value is None:
-        return "\u2013"
+        return NOTHING
     unit = label.by_capital if label.by_capital and book_size is not None else label.unit
     if unit == "percent":
         return f"{_number(value * 100)} %"
@@ -161,3 +164,58 @@ def _number(value: float) -> str:
     while size * 10 ** (digits - 3) < 1:
         digits += 1
     return f"{value:.{digits}f}".rstrip("0").rstrip(".")
+
+
+class Row(NamedTuple):
+    """A figure of several assets or runs.
+
+    Attributes:
+        name: What it is called.
+        tip: What it is.
+        cells: Its value for each of them, and why there is none, empty where there is one.
+    """
+
+    name: str
+    tip: str
+    cells: list[tuple[str, str]]
+
+
+class Figures(NamedTuple):
+    """The table of figures: on a terminal and on the page.
+
+    Attributes:
+        names: Of the columns.
+        currencies: What the money of each column is counted in.
+        groups: The rows below each heading.
+        reasons: Why figures have no value, in one list.
+    """
+
+    names: list[str]
+    currencies: list[str]
+    groups: dict[str, list[Row]]
+    reasons: list[str]
+
+
+def figures(columns: Sequence[tuple[str, Any]], options: Any, *, is_short: bool) -> Figures:
+    """The table of figures.
+
+    Args:
+        columns: Names, and an `AssetReport` each.
+        options: How they were computed.
+        is_short: Whether a run shorter than `SHORT_DAYS` is shown.
+    """
+    groups: dict[str, list[Row]] = {}
+    reasons: set[str] = set()
+    for label in LABELS:
+        cells: list[tuple[str, str]] = []
+        for _, section in columns:
+            value, why = section.figures.get(label.key), section.why.get(label.key, "")
+            cells.append(
+                (shown(label, value, options.book_size), (why or "there is none") if value is None else "")
+            )
+            if label.key in section.why:
+                reasons.add(f"{label.text}: {why}")
+        row = Row(named(label, options.resample, is_short=is_short), label.explanation, cells)
+        groups.setdefault(label.group, []).append(row)
+    names, currencies = [name for name, _ in columns], [section.currency for _, section in columns]
+    return Figures(names, currencies, groups, sorted(reasons))
