@@ -87,6 +87,8 @@ class Courier:
         order.amend = Amendment(
             price_tick, qty_lots, order.done_lots, local_ts, now_ns, request, replaces=replaces
         )
+        # What orders executed that this one replaced is no part of the exchange's order.
+        past = sum(one.cum_lots for one in order.former)
         self._out.append(
             Modify(
                 request,
@@ -95,9 +97,9 @@ class Courier:
                 order.symbol,
                 order.side,
                 price_tick,
-                qty_lots,
+                qty_lots - past,
                 order.time_in_force,
-                order.done_lots,
+                order.done_lots - past,
                 is_reduction,
             )
         )
