@@ -1,7 +1,7 @@
 """Two orders of one stream of rows, each sorted by its clock, made one that is valid for both.
 
-As :mod:`sim.convert.order` does for rows that are all in memory, but on queues that are filled bit by bit: where the
-next row of both orders is the same, it stays whole; else the earlier one goes first, and has the flag of its clock.
+As :mod:`sim.convert.rows.order` does for rows that are all in memory, but on queues that are filled bit by bit: where
+the next row of both orders is the same, it stays whole; else the earlier one goes first, and has the flag of its clock.
 """
 
 # pyright: basic

@@ -10,7 +10,7 @@ from daemon.cli.show import text
 from daemon.cli.show.console import Console
 
 if TYPE_CHECKING:
-    from sim.convert.crossed import Crossed
+    from sim.convert.rows.crossed import Crossed
     from sim.convert.report import Report
 
 _SHOWN_MAX = 5

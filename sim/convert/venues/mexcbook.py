@@ -1,0 +1,210 @@
+"""The books of MEXC: differences, and whole books of the first levels; in code that numba compiles.
+
+Where there are whole books only, each is compared with the one before, see :mod:`sim.convert.reader.wholebook`. Beside
+differences a whole book only starts them: at first and after a gap, the sides are cleared as far as it reaches
+and its levels are set. Differences that it has already are left out then. An answer to a request for the book
+always starts; the levels that changed while it was on its way are set again behind it.
+"""
+
+# pyright: basic
+
+from typing import Any, Final
+
+import numpy as np
+
+from hftd.compiled.jit import inline
+from hftd.compiled.native import load_f64, load_i64, load_u8, record_at, store_f64, store_i64
+from hftd.compiled.row_access import ev_of, px_of, qty_of
+from hftd.rows import ROW_BYTES
+from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
+from sim.convert.reader.items import add_arrays, add_objects, first_item
+from sim.convert.reader.message import add_row, field, text_key, text_of
+from sim.convert.reader.messages import follow, is_chosen_text, later_of, was_there
+from sim.convert.reader.state import (
+    BOOK_SIZE,
+    CLOCK_JUMP_NS,
+    FIELD,
+    OTHER_SYMBOL,
+    PARTIAL_DEPTH,
+    SUPERSEDED,
+)
+from sim.convert.reader.wholebook import LEVELS_MAX, add_clear, book_dtype, clear_as_far, take_book
+
+_BIDS: Final = text_key("bids")
+_ASKS: Final = text_key("asks")
+_PRICE: Final = text_key("p")
+_QTY: Final = text_key("v")
+
+RECENT_MAX: Final = 4096
+"""So many changes of levels are remembered: those of some seconds."""
+
+own_dtype = np.dtype(
+    [
+        ("book", book_dtype),
+        ("snapshot_id", "i8"),
+        ("has_differences", "i8"),
+        ("needs_book", "i8"),
+        ("is_as_hftbacktest", "i8"),
+        ("last_exch_ts", "i8"),
+        ("recent_count", "i8"),
+        ("recent", "i8", (RECENT_MAX * 4,)),
+    ],
+    align=True,
+)
+"""The book before; the version of the last whole book; whether there are differences, and whether they lack one; the
+levels that changed last, each as the row's ev, price and quantity, and the version."""
+
+_own_fields: Any = own_dtype.fields
+_RECENT: Final[int] = _own_fields["recent"][1]
+
+own_at = record_at(own_dtype)
+
+
+@inline
+def _side(s, start, stop, ev, exch_ts, local_ts):
+    """Append the levels of an array of arrays or of objects (0: there is none); how many, -1 if something is wrong."""
+    if start == 0:
+        return 0
+    p = first_item(start, stop)
+    if p and load_u8(p) == 123:
+        return add_objects(s, start, stop, _PRICE, _QTY, ev, exch_ts, local_ts)
+    return add_arrays(s, start, stop, ev, exch_ts, local_ts)
+
+
+@inline
+def place_of(s, number):
+    """Where the field's value begins and ends; zeros if there is none."""
+    if number < 0:
+        return 0, 0
+    return text_of(s, number)
+
+
+@inline
+def is_ours(s, start, stop):
+    """Count the symbol; a message without one belongs to the one that is taken."""
+    return start == 0 or is_chosen_text(s, start, stop)
+
+
+@inline
+def _recent_at(s, number):
+    return s.own + _RECENT + (number % RECENT_MAX) * 32
+
+
+@inline
+def _remember(s, own, row, version, exch_ts):
+    """Keep the changes of the rows from `row` on."""
+    for number in range(row, s.row_count):
+        at = s.rows + number * ROW_BYTES
+        slot = _recent_at(s, own.recent_count)
+        store_i64(slot, ev_of(at))
+        store_f64(slot + 8, px_of(at))
+        store_f64(slot + 16, qty_of(at))
+        store_i64(slot + 24, version)
+        own.recent_count += 1
+    own.last_exch_ts = later_of(own.last_exch_ts, exch_ts)
+
+
+@inline
+def _set_again(s, own, version, exch_ts, local_ts):
+    """Append rows for what changed behind a version; whether all of that is remembered."""
+    first = max(own.recent_count - RECENT_MAX, 0)
+    # One wrong time does not move the book.
+    if own.last_exch_ts <= exch_ts + CLOCK_JUMP_NS:
+        exch_ts = max(exch_ts, own.last_exch_ts)
+    for number in range(first, own.recent_count):
+        slot = _recent_at(s, number)
+        if load_i64(slot + 24) > version:
+            add_row(s, load_i64(slot), exch_ts, local_ts, load_f64(slot + 8), load_f64(slot + 16))
+    return first == 0 or load_i64(_recent_at(s, first) + 24) <= version
+
+
+@inline
+def differences(s, own, data, symbol, version, begin, exch_ts, local_ts):
+    """Append the rows of changed levels; `version` is the book's afterwards, `begin` that of the first change."""
+    symbol_start, symbol_stop = place_of(s, symbol)
+    bids, bids_stop = place_of(s, field(s, _BIDS, data))
+    asks, asks_stop = place_of(s, field(s, _ASKS, data))
+    row = s.row_count
+    if exch_ts < 0 or (bids == 0 and asks == 0):
+        return FIELD
+    if _side(s, bids, bids_stop, DEPTH_EVENT | BUY_EVENT, exch_ts, local_ts) < 0:
+        return FIELD
+    if _side(s, asks, asks_stop, DEPTH_EVENT | SELL_EVENT, exch_ts, local_ts) < 0:
+        return FIELD
+    if not is_ours(s, symbol_start, symbol_stop):
+        return OTHER_SYMBOL
+    own.has_differences = 1
+    if version >= 0:
+        if version <= own.snapshot_id and not own.is_as_hftbacktest:
+            return SUPERSEDED
+        if not own.is_as_hftbacktest and was_there(s, version, exch_ts, local_ts):
+            return SUPERSEDED
+        # One that begins before the whole book and ends behind it follows it.
+        previous = max((begin if begin >= 0 else version) - 1, own.snapshot_id)
+        gaps = s.gap_count
+        follow(s, previous, version, local_ts)
+        if s.gap_count > gaps:
+            own.needs_book = 1
+        _remember(s, own, row, version, exch_ts)
+    s.used[DEPTH_EVENT] += 1
+    return 0
+
+
+@inline
+def _whole_rows(s, bids, bids_stop, asks, asks_stop, clears, exch_ts, local_ts):
+    """Append a whole book behind `clears` (0: none, 1: one of all, 2: each side's as far as it reaches)."""
+    row = 0
+    if clears == 1:
+        add_clear(s, 0, exch_ts, local_ts)
+    if clears == 2:
+        row = add_clear(s, BUY_EVENT, exch_ts, local_ts)
+    bid_count = _side(s, bids, bids_stop, DEPTH_SNAPSHOT_EVENT | BUY_EVENT, exch_ts, local_ts)
+    if clears == 2 and bid_count >= 0:
+        clear_as_far(s, row, bid_count)
+    if clears == 2:
+        row = add_clear(s, SELL_EVENT, exch_ts, local_ts)
+    ask_count = _side(s, asks, asks_stop, DEPTH_SNAPSHOT_EVENT | SELL_EVENT, exch_ts, local_ts)
+    if clears == 2 and ask_count >= 0:
+        clear_as_far(s, row, ask_count)
+    return bid_count, ask_count
+
+
+@inline
+def whole_book(s, own, data, symbol, version, is_answer, exch_ts, local_ts):
+    """Append the rows of a whole book of the first levels; `is_answer`: to a request, which names no symbol."""
+    symbol_start, symbol_stop = place_of(s, symbol)
+    bids, bids_stop = place_of(s, field(s, _BIDS, data))
+    asks, asks_stop = place_of(s, field(s, _ASKS, data))
+    if exch_ts < 0 or bids == 0 or asks == 0:
+        return FIELD
+    starts = is_answer or own.has_differences
+    is_plain = own.is_as_hftbacktest and not is_answer
+    row = s.row_count
+    clears = 0 if is_plain else 2 if starts else 1
+    bid_count, ask_count = _whole_rows(s, bids, bids_stop, asks, asks_stop, clears, exch_ts, local_ts)
+    if bid_count < 0 or ask_count < 0:
+        return FIELD
+    if bid_count > LEVELS_MAX or ask_count > LEVELS_MAX:
+        return BOOK_SIZE
+    if not is_ours(s, symbol_start, symbol_stop):
+        return OTHER_SYMBOL
+    if is_plain:
+        s.used[DEPTH_SNAPSHOT_EVENT] += 1
+        return 0
+    if starts and not is_answer and (not own.needs_book or version < s.update_id):
+        return PARTIAL_DEPTH
+    if starts:
+        s.snapshot_row = row if is_answer else -1
+    else:
+        if 0 <= version < own.snapshot_id and exch_ts <= s.update_ts + CLOCK_JUMP_NS:
+            # Of another connection, which is behind.
+            return SUPERSEDED
+        s.update_ts = exch_ts
+        take_book(s, s.own, row, bid_count, ask_count, exch_ts, local_ts)
+    own.needs_book = 0
+    if is_answer and version < s.update_id and not _set_again(s, own, version, exch_ts, local_ts):
+        own.needs_book = 1
+    own.snapshot_id = version
+    s.update_id = max(s.update_id, version)
+    s.used[DEPTH_SNAPSHOT_EVENT] += 1
+    return 0
