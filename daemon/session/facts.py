@@ -9,6 +9,7 @@ from daemon.connector.limiter import RateLimit
 from daemon.orders.messages import Command, Holding, Instrument, Outcome, Report
 from daemon.session.catalog import Steps
 from daemon.session.errors import Odd
+from hftd.venues.reader import MarketReader
 
 Auth = Literal["none", "key", "signed"]
 """What a request needs: nothing, the key alone, or a signature."""
@@ -309,64 +310,6 @@ class Sync(Protocol):
         ...
 
 
-class Depth(Protocol):
-    """A change of a book; levels are still texts."""
-
-    exch_ms: int
-    last_id: int
-    previous_id: int
-    bids: msgspec.Raw
-    asks: msgspec.Raw
-
-
-class Best(Protocol):
-    """Best prices as of an update; still texts."""
-
-    exch_ms: int
-    last_id: int
-    bid: msgspec.Raw
-    bid_qty: msgspec.Raw
-    ask: msgspec.Raw
-    ask_qty: msgspec.Raw
-
-
-class Trade(Protocol):
-    """A trade."""
-
-    exch_ms: int
-    price: msgspec.Raw
-    qty: msgspec.Raw
-    is_sell: bool
-    """Whether the taker sold."""
-    kind: str
-    """Empty for a trade of the market; others are counted and not published."""
-
-
-class StreamBook(Protocol):
-    """A whole book that comes in the stream itself; levels are still texts."""
-
-    exch_ms: int
-    last_id: int
-    bids: msgspec.Raw
-    asks: msgspec.Raw
-
-
-class Snapshot(Protocol):
-    """A whole book; levels are still texts."""
-
-    exch_ms: int
-    last_id: int
-    bids: msgspec.Raw
-    asks: msgspec.Raw
-
-
-class StreamMessage(Protocol):
-    """An event with its stream's name, or several trades."""
-
-    stream: str
-    data: Any
-
-
 class ControlReply(msgspec.Struct):
     """The answer to a subscription; `problem` is empty if all is well."""
 
@@ -395,11 +338,6 @@ class MarketFacts(Protocol):
     """Of one connection."""
     streams_a_message: int
     controls_a_second: float
-    depth_type: type
-    best_type: type
-    trade_type: type
-    best_kinds: tuple[int, int]
-    """The kinds of rows of a best bid and ask."""
     best_is_book: bool
     """Whether best prices are part of the book."""
 
@@ -421,8 +359,12 @@ class MarketFacts(Protocol):
         """The sequence of a book."""
         ...
 
-    def read(self, message: bytes) -> Any:
-        """A message of the connection: a StreamMessage, ControlReply, UnknownEvent or Pong.
+    def reader(self) -> MarketReader:
+        """Reads what has rows: changes of books, books, best prices and trades; of a connection, or answers."""
+        ...
+
+    def read_other(self, message: bytes) -> ControlReply | UnknownEvent | Pong:
+        """A message of the connection that has no rows.
 
         Raises:
             WireError: It can't be read.
@@ -439,22 +381,6 @@ class MarketFacts(Protocol):
 
     def ask_trades(self, symbol: str) -> Question:
         """The question for the latest trade."""
-        ...
-
-    def read_snapshot(self, body: bytes) -> Snapshot:
-        """The answer to `ask_snapshot` and `ask_levels`.
-
-        Raises:
-            WireError: The bytes are not what was expected.
-        """
-        ...
-
-    def best_of(self, snapshot: Any) -> tuple[float, float]:
-        """The best prices of a snapshot, bid and ask; NaN for an empty side.
-
-        Raises:
-            WireError: They are no numbers.
-        """
         ...
 
     def read_last_trade_ms(self, body: bytes) -> int:

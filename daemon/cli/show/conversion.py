@@ -10,8 +10,8 @@ from daemon.cli.show import text
 from daemon.cli.show.console import Console
 
 if TYPE_CHECKING:
-    from sim.convert.rows.crossed import Crossed
     from sim.convert.report import Report
+    from sim.convert.rows.crossed import Crossed
 
 _SHOWN_MAX = 5
 _PIPE_WIDTH = 400

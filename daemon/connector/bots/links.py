@@ -7,13 +7,13 @@ from typing import Final
 import numpy as np
 from numba import types
 
-from hftd.channel.endpoint import BYTES, address_of
 from hftd.channel.layout import MAX_BOTS, NOTHING
 from hftd.channel.queue import queue_claim, queue_commit, queue_peek
 from hftd.channel.ring import next_stamp
 from hftd.channel.wait import bell_ring, doorbell_arm, doorbell_disarm
 from hftd.compiled.jit import entry
 from hftd.compiled.native import copy_bytes, load_i64
+from hftd.compiled.text import BYTES, address_of
 
 _I64: Final = types.int64
 _PAIR: Final = 16  # bytes: the address of the request queue's descriptor, the address of `daemon_asleep`

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from daemon.connector.market.rows import RowWriter
 from daemon.connector.supervise import Backoff
-from daemon.session.facts import APPLY, GAP, Depth, StreamBook
+from daemon.session.facts import APPLY, GAP
 from daemon.session.market.feeds import Feed
 from hftd.clock import monotonic_ns
+from hftd.venues.reader import BOOK, MarketReader, Message
 
 FIRST_WAIT_S: Final = 4.0
 """A book that is not there after this, though its stream says something, is asked for again."""
@@ -28,7 +28,6 @@ WAIT_MAX_S: Final = 60.0
 A_MINUTE: Final = 6
 MANY_WAIT_S: Final = 10.0
 _MINUTE_NS: Final = 60_000_000_000
-_MS_NS: Final = 1_000_000
 _Rows = NDArray[Any]
 
 
@@ -36,7 +35,7 @@ class Streamed:
     """The books of one connection.
 
     Args:
-        writer: Makes rows.
+        reader: Has read the messages.
         on_rows: Given an instrument's number, rows, and that they are of the book.
         set_valid: The book is, or is not, what the exchange's is, and why not.
         sort_out: Leaves out rows whose price is on no tick.
@@ -46,7 +45,7 @@ class Streamed:
 
     def __init__(
         self,
-        writer: RowWriter,
+        reader: MarketReader,
         *,
         on_rows: Callable[[int, _Rows, bool], None],
         set_valid: Callable[[Feed, bool, str], None],
@@ -54,7 +53,7 @@ class Streamed:
         again: Callable[[tuple[str, ...]], None],
         seed: int,
     ) -> None:
-        self._writer = writer
+        self._off_grid = reader.off_grid
         self._on_rows = on_rows
         self._set_valid = set_valid
         self._sort_out = sort_out
@@ -68,14 +67,21 @@ class Streamed:
         """The connection is gone."""
         self._due_ns.clear()
 
-    def on_book(self, feed: Feed, data: StreamBook, local_ns: int) -> bool:
-        """A whole book. False if it can't be read: the book is not valid then."""
-        rows = self._writer.whole(data.bids, data.asks, data.exch_ms * _MS_NS, local_ns, feed.grid.per_price)
+    def on_message(self, feed: Feed, read: Message) -> bool:
+        """A whole book, or a change of it. False if it can't be read: the book is not valid then."""
+        rows = read.rows
         if rows is None:
-            self._lose(feed, "a book that can't be read")
+            self._lose(feed, f"a {'book' if read.kind == BOOK else 'change'} that can't be read")
             return False
-        has_off = self._writer.off_grid > 0
-        feed.sync.snapshot(data.last_id)
+        has_off = self._off_grid(len(rows), feed.grid.per_price) > 0
+        if read.kind == BOOK:
+            self._on_book(feed, rows, read.last_id, has_off)
+        else:
+            self._on_depth(feed, rows, read, has_off)
+        return True
+
+    def _on_book(self, feed: Feed, rows: _Rows, last_id: int, has_off: bool) -> None:
+        feed.sync.snapshot(last_id)
         feed.wants_snapshot = False
         self._due_ns.pop(feed.number, None)
         if (backoff := self._backoffs.get(feed.number)) is not None:
@@ -84,16 +90,9 @@ class Streamed:
             rows = self._sort_out(feed, rows, feed.grid.on_snapshot)
         self._on_rows(feed.number, rows, True)
         self._set_valid(feed, True, "")
-        return True
 
-    def on_depth(self, feed: Feed, data: Depth, local_ns: int) -> bool:
-        """A change of the book. False if it can't be read: the book is not valid then."""
-        rows = self._writer.depth(data.bids, data.asks, data.exch_ms * _MS_NS, local_ns, feed.grid.per_price)
-        if rows is None:
-            self._lose(feed, "a change that can't be read")
-            return False
-        has_off = self._writer.off_grid > 0
-        action = feed.sync.diff(data.last_id, data.previous_id)
+    def _on_depth(self, feed: Feed, rows: _Rows, read: Message, has_off: bool) -> None:
+        action = feed.sync.diff(read.last_id, read.previous_id)
         if action == APPLY:
             if has_off:
                 rows = self._sort_out(feed, rows, feed.grid.on_levels)
@@ -103,14 +102,13 @@ class Streamed:
                 self._set_valid(feed, True, "")
         elif action == GAP:
             feed.gaps += 1
-            self._lose(feed, f"a gap before update {data.last_id}")
+            self._lose(feed, f"a gap before update {read.last_id}")
         elif monotonic_ns() >= self._due_ns.get(feed.number, 0):
             # There is no book yet, or none came after the stream was subscribed anew.
             if feed.number in self._due_ns:
                 self.want(feed)
             else:
                 self._wait(feed)
-        return True
 
     def _lose(self, feed: Feed, why: str) -> None:
         feed.sync.lose()

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from hftd.compiled.jit import inline, kernel
 from hftd.compiled.json_numbers import integer
 from hftd.compiled.native import copy_bytes, load_i64, load_u8, store_i64
+from hftd.compiled.text import find_byte
 from hftd.errors import DataError
 from hftd.rows import TS_MAX
 from sim.archive.temps import open_spool
-from sim.convert.reader.messages import find_byte
 
 RUN_SIZE: Final = 32 << 20
 """About so many bytes of lines are sorted at once."""

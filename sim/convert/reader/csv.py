@@ -26,19 +26,18 @@ from typing import Any, Final
 import msgspec
 
 from hftd.compiled.jit import inline
+from hftd.compiled.json_fields import FIELDS_MAX, hashed, text_key, text_of
 from hftd.compiled.json_numbers import integer
 from hftd.compiled.native import load_u8, store_i64
 from hftd.errors import DataError
 from hftd.rows import TS_MAX
 from sim.convert.files.arrange import NEVER, time_ns
-from sim.convert.reader.message import hashed, text_key, text_of
 from sim.convert.reader.messages import end_message, find_byte
 from sim.convert.reader.state import (
     BLANK,
     COLUMNS,
     COLUMNS_MAX,
     DONE,
-    FIELDS_MAX,
     HEADER_AGAIN,
     OPENING,
     QUOTES,

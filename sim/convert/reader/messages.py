@@ -4,29 +4,21 @@ A line that is not whole is refused as a whole: rows of half a line never get in
 """
 
 # pyright: basic
-# ruff: noqa: ARG001 (numba calls intrinsics with arguments that they may not need)
-
-from typing import Any
-
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from hftd.compiled.jit import inline
+from hftd.compiled.json_fields import hashed, read_fields, text_of
 from hftd.compiled.json_levels import skip_blanks, value_end
 from hftd.compiled.json_numbers import integer
 from hftd.compiled.native import load_i64, load_u8, store_i64, store_u8
 from hftd.compiled.row_access import exch_ts_of, is_price, is_qty, is_time, local_ts_of, px_of, qty_of
+from hftd.compiled.text import find_byte
 from hftd.rows import ROW_BYTES, TS_MAX
-from sim.convert.reader.message import hashed, read_fields, text_of
+from hftd.venues.message import CLOCK_JUMP_NS, FIELD, NUMBER
 from sim.convert.reader.state import (
     BLANK,
-    CLOCK_JUMP_NS,
     DONE,
     EVENTS,
     EXCHANGES,
-    FIELD,
     JSON,
     NAME_BYTES,
     NAME_SIZE,
@@ -43,25 +35,6 @@ from sim.convert.reader.state import (
     UNREADABLE_MAX,
     UPDATES_MAX,
 )
-
-
-def _find_byte_typed(typingctx, address, byte, size):
-    """The address of the first such byte, or 0."""
-
-    def codegen(context, builder, signature, args):
-        pointer = ir.IntType(8).as_pointer()
-        i64 = ir.IntType(64)
-        function_type = ir.FunctionType(pointer, [pointer, ir.IntType(32), i64])
-        function = cgutils.get_or_insert_function(builder.module, function_type, "memchr")
-        found = builder.call(
-            function, [builder.inttoptr(args[0], pointer), builder.trunc(args[1], ir.IntType(32)), args[2]]
-        )
-        return builder.ptrtoint(found, i64)
-
-    return types.int64(types.int64, types.int64, types.int64), codegen
-
-
-find_byte: Any = intrinsic(_find_byte_typed)
 
 
 @inline
@@ -174,12 +147,6 @@ def follow(s, previous_id, update_id, local_ts):
         else:
             s.repeat_count += 1
     s.update_id = update_id
-
-
-@inline
-def later_of(time, other):
-    """The later of two times, unless they are too far from each other: then the other, as one of them is wrong."""
-    return max(time, other) if abs(time - other) <= CLOCK_JUMP_NS else other
 
 
 @inline
@@ -313,7 +280,7 @@ def _is_playable(s):
 @inline
 def end_message(s, reason):
     """Keep the rows that were added for the message if the reason is 0, else drop them and count the line."""
-    if reason == 0 and not _is_playable(s):
+    if reason == NUMBER or (reason == 0 and not _is_playable(s)):
         reason = FIELD
     if reason == 0:
         s.lines_used += 1

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from hftd.compiled.json_fields import FIELD_BYTES, FIELDS_MAX, name_key
 from hftd.compiled.native import record_at
+from hftd.venues.message import FIELD, MATCH_TIME, NO_TIME, NOT_A_TRADE, SENT_TIME
 
 UPDATES_MAX: Final = 2048
 """So many ids of updates are remembered, to tell one that comes once more from one that is only late."""
-FIELDS_MAX: Final = 256
-"""Fields of one message; a message with more counts as unreadable."""
 NAMES_MAX: Final = 512
 """Different names of events, errors and books that are counted apart; the rest counts as "others"."""
 NAMES_ROOM: Final = 1 << 16
@@ -23,15 +23,12 @@ NAMES_INDEX: Final = 1 << 18
 NAME_SIZE: Final = 64
 """Bytes of a name that are kept; longer names are told apart by their length and a hash too."""
 NAME_BYTES: Final = 32 + NAME_SIZE
-CLOCK_JUMP_NS: Final = 10_000_000_000
-"""A time that is further from those around it is a wrong one, or time has begun anew: others are not moved to it."""
 PLACES_MAX: Final = 16
 """Places of trouble that are kept; all are counted."""
 
 # What became of a line: 0, or why it gave no rows. Those below UNREADABLE_MAX are damage.
 TIMESTAMP: Final = 1
 JSON: Final = 2
-FIELD: Final = 3
 LENGTH: Final = 4
 TORN_END: Final = 5
 COLUMNS: Final = 6
@@ -44,11 +41,8 @@ RECORD: Final = 12
 ACTION: Final = 13
 NO_PRICE: Final = 14
 LEVEL_ORDER: Final = 15
-MATCH_TIME: Final = 16
-SENT_TIME: Final = 17
 UNREADABLE_MAX: Final = 20
 BLANK: Final = 20
-NOT_A_TRADE: Final = 21
 ERROR_OBJECT: Final = 22
 UNKNOWN: Final = 23
 NOT_ASKED: Final = 24
@@ -63,7 +57,6 @@ OTHER_BOOK: Final = 32
 SUPERSEDED: Final = 33
 BLOCK_TRADE: Final = 34
 TRADE_AGAIN: Final = 35
-NO_TIME: Final = 36
 BEFORE_SNAPSHOT: Final = 37
 LIQUIDATION: Final = 38
 REASONS: Final = {
@@ -170,6 +163,7 @@ state_dtype = np.dtype(
         ("updates_count", "i8"),
         ("updates", "i8", (UPDATES_MAX,)),
         ("takes_again", "i8"),
+        ("flags", "i8"),
         ("gap_count", "i8"),
         ("repeat_count", "i8"),
         ("gap_places", "i8"),
@@ -194,18 +188,6 @@ state_dtype = np.dtype(
 
 state_at = record_at(state_dtype)
 
-_FNV_START: Final = 0x811C9DC5
-_FNV_PRIME: Final = 0x01000193
-_U32_MAX: Final = 0xFFFFFFFF
-
-
-def name_key(text: bytes) -> int:
-    """FNV-1a of 32 bits of a name, below its length: what `hashed` of :mod:`sim.convert.reader.message` gives."""
-    value = _FNV_START
-    for byte in text:
-        value = ((value ^ byte) * _FNV_PRIME) & _U32_MAX
-    return (len(text) << 32) | value
-
 
 def name_slot(category: int, key: int) -> int:
     """Where the index of names is looked into first."""
@@ -228,7 +210,7 @@ class Scan:
         self.spelling: dict[tuple[int, str], str] = {}
         self.damage: list[str] = []
         self.kept: Any = None
-        self._fields = np.zeros((FIELDS_MAX, 4), np.int64)
+        self._fields = np.zeros((FIELDS_MAX, FIELD_BYTES // 8), np.int64)
         self._own = np.zeros(1, np.int64)
         self.names = np.zeros(NAMES_ROOM, name_dtype)
         self._index = np.zeros(NAMES_INDEX, np.int64)

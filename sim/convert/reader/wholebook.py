@@ -14,10 +14,10 @@ import numpy as np
 
 from hftd.compiled.jit import inline
 from hftd.compiled.native import load_f64, record_at, store_f64
-from hftd.compiled.row_access import px_of, qty_of, set_px
+from hftd.compiled.row_access import px_of, qty_of
 from hftd.rows import ROW_BYTES
-from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, DEPTH_EVENT, SELL_EVENT
-from sim.convert.reader.message import add_row
+from hftd.types import BUY_EVENT, DEPTH_EVENT, SELL_EVENT
+from hftd.venues.message import add_row
 
 LEVELS_MAX: Final = 1000
 """Levels of a side; a book with more is unreadable. The deepest that an exchange sends has 1,000."""
@@ -153,20 +153,3 @@ def take_book(s, book, row, bids, asks, exch_ts, local_ts):
             exch_ts,
             local_ts,
         )
-
-
-@inline
-def add_clear(s, side, exch_ts, local_ts):
-    """Append a clear of a side (0: of both, to the last level); returns the number of its row."""
-    add_row(s, DEPTH_CLEAR_EVENT | side, exch_ts, local_ts, 0.0, 0.0)
-    return s.row_count - 1
-
-
-@inline
-def clear_as_far(s, row, count):
-    """Let the clear at `row` reach as far as the `count` levels behind it; without levels it goes away."""
-    if count == 0:
-        s.row_count = row
-        return
-    last = s.rows + (s.row_count - 1) * ROW_BYTES
-    set_px(s.rows + row * ROW_BYTES, px_of(last))

@@ -24,8 +24,8 @@ from hftd.compiled.row_access import ev_of, move_row, px_of, qty_of
 from hftd.errors import DataError
 from hftd.rows import ROW_BYTES
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, KIND_MASK
-from sim.convert.reader.message import add_row
-from sim.convert.reader.state import CLOCK_JUMP_NS, Scan
+from hftd.venues.message import CLOCK_JUMP_NS, add_row
+from sim.convert.reader.state import Scan
 
 RECENT_MAX: Final = 4096
 """So many changes of levels are remembered: those of some seconds."""

@@ -15,18 +15,8 @@ Quantities are contracts. The lines are those of USD-M, and so is what reads the
 
 from typing import Final
 
-from sim.convert.reader.state import CLOCK_JUMP_NS
-from sim.convert.reader.venue import Venue
-from sim.convert.venues.binance import KINDS
-from sim.convert.venues.binancebook import COINM, check_of, set_up
+from sim.convert.venues.binance import venue_of
+from sim.convert.venues.binancebook import COINM
 from sim.convert.venues.binancefutures import read_lines
 
-VENUE: Final = Venue(
-    "binancecoinm",
-    read_lines,
-    KINDS,
-    set_up=set_up,
-    check=check_of(COINM),
-    back_ns=CLOCK_JUMP_NS,
-    takes=("hftbacktest_rows",),
-)
+VENUE: Final = venue_of(COINM, read_lines)

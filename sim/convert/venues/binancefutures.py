@@ -19,10 +19,9 @@ from typing import Final
 
 from hftd.compiled.jit import kernel
 from sim.convert.reader.messages import end_message, next_message, start_block
-from sim.convert.reader.state import CLOCK_JUMP_NS, state_at
-from sim.convert.reader.venue import Venue
-from sim.convert.venues.binance import KINDS, read_message
-from sim.convert.venues.binancebook import USDM, check_of, own_at, set_up
+from sim.convert.reader.state import state_at
+from sim.convert.venues.binance import read_message, venue_of
+from sim.convert.venues.binancebook import USDM, own_at
 
 
 @kernel("int64(int64)")
@@ -36,12 +35,4 @@ def read_lines(state):
     return s.code
 
 
-VENUE: Final = Venue(
-    "binancefutures",
-    read_lines,
-    KINDS,
-    set_up=set_up,
-    check=check_of(USDM),
-    back_ns=CLOCK_JUMP_NS,
-    takes=("hftbacktest_rows",),
-)
+VENUE: Final = venue_of(USDM, read_lines)

@@ -31,6 +31,7 @@ from typing import Any, Final
 import numpy as np
 
 from hftd.compiled.jit import inline, kernel
+from hftd.compiled.json_fields import hashed, integer_of, number_of, text_key, text_of
 from hftd.compiled.json_numbers import integer
 from hftd.compiled.native import record_at
 from hftd.errors import DataError
@@ -43,10 +44,10 @@ from hftd.types import (
     SELL_EVENT,
     TRADE_EVENT,
 )
+from hftd.venues.message import FIELD, add_row, set_trade_id
 from sim.convert.files.arrange import Start
 from sim.convert.files.text import Part
 from sim.convert.reader.csv import Table, column, next_line, open_table, said_latency, table_start
-from sim.convert.reader.message import add_row, hashed, integer_of, number_of, set_trade_id, text_key, text_of
 from sim.convert.reader.messages import (
     count_name,
     end_message,
@@ -55,16 +56,7 @@ from sim.convert.reader.messages import (
     is_chosen_name,
     start_block,
 )
-from sim.convert.reader.state import (
-    EVENTS,
-    FIELD,
-    OTHER_SYMBOL,
-    SYMBOLS,
-    TIME_UNIT,
-    UNKNOWN,
-    Scan,
-    state_at,
-)
+from sim.convert.reader.state import EVENTS, OTHER_SYMBOL, SYMBOLS, TIME_UNIT, UNKNOWN, Scan, state_at
 from sim.convert.reader.venue import Venue
 
 KINDS: Final[dict[int, str]] = {}

@@ -6,43 +6,28 @@ message, `seq` never falls. Books of one level come as snapshots only, and are c
 
 # pyright: basic
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from hftd.compiled.jit import inline
+from hftd.compiled.json_fields import field, text_key
 from hftd.compiled.json_numbers import integer
-from hftd.compiled.native import load_u8, record_at
+from hftd.compiled.native import record_at
 from hftd.compiled.row_access import move_row, qty_of
-from hftd.rows import BEST_ASK, BEST_BID, ROW_BYTES
-from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
-from sim.convert.reader.items import add_arrays, ms_of
-from sim.convert.reader.message import field, hashed, integer_of, text_key, text_of
+from hftd.rows import BEST_ASK, BEST_BID, ROW_BYTES, Address, Ns
+from hftd.types import DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT
+from hftd.venues.bybit.market import add_book, add_side, book_ids, book_sides, dot_behind
+from hftd.venues.message import CLOCK_JUMP_NS, FIELD
 from sim.convert.reader.messages import count_name, follow, is_chosen_text, note_late, was_there
-from sim.convert.reader.state import (
-    BOOK_SIZE,
-    BOOKS,
-    CLOCK_JUMP_NS,
-    FIELD,
-    OTHER_BOOK,
-    OTHER_SYMBOL,
-    SUPERSEDED,
-)
-from sim.convert.reader.wholebook import LEVELS_MAX, add_clear, book_dtype, clear_as_far, take_book
+from sim.convert.reader.state import BOOK_SIZE, BOOKS, OTHER_BOOK, OTHER_SYMBOL, SUPERSEDED
+from sim.convert.reader.wholebook import LEVELS_MAX, book_dtype, take_book
+
+_DATA: Final = text_key("data")
 
 HELD_MAX_NS: Final = 1_000_000_000
 """A message is held back by no more than that behind the one before."""
 
-_TYPE: Final = text_key("type")
-_DATA: Final = text_key("data")
-_SENT: Final = text_key("ts")
-_MATCHED: Final = text_key("cts")
-_BIDS: Final = text_key("b")
-_ASKS: Final = text_key("a")
-_UPDATE_ID: Final = text_key("u")
-_CROSS_SEQ: Final = text_key("seq")
-_SNAPSHOT: Final = text_key("snapshot")
-_DELTA: Final = text_key("delta")
 
 own_dtype = np.dtype(
     [
@@ -69,14 +54,6 @@ was behind `cts`; messages that were held back, and those with a wrong time; the
 history: the number of the file name's symbol (-1: none), and trades of both markets."""
 
 own_at = record_at(own_dtype)
-
-
-@inline
-def dot_behind(p, stop):
-    """The address of the next dot, or the end."""
-    while p < stop and load_u8(p) != 46:
-        p += 1
-    return p
 
 
 @inline
@@ -107,44 +84,6 @@ def _held_back(own, local_ts):
     """
     ahead_ns = own.book_local_ts - local_ts
     return own.book_local_ts if 0 < ahead_ns <= HELD_MAX_NS else local_ts
-
-
-@inline
-def _levels(s, number, ev, exch_ts, local_ts):
-    """Append the levels of a field; how many, -1 if they are none. A side that did not change may be missing."""
-    if number < 0:
-        return 0
-    start, stop = text_of(s, number)
-    return add_arrays(s, start, stop, ev, exch_ts, local_ts)
-
-
-@inline
-def _side(s, number, side, kind, exch_ts, local_ts, with_clear):
-    """Append a side's levels, behind a clear as far as they reach if asked; how many, -1 if they are none."""
-    row = add_clear(s, side, exch_ts, local_ts) if with_clear else 0
-    count = _levels(s, number, kind | side, exch_ts, local_ts)
-    if with_clear and count >= 0:
-        clear_as_far(s, row, count)
-    return count
-
-
-@inline
-def _book_rows(s, own, data, is_snapshot, exch_ts, local_ts):
-    """Append the rows of a book's message; how many bids and asks, -1 if something in it is wrong."""
-    kind = DEPTH_SNAPSHOT_EVENT if is_snapshot else DEPTH_EVENT
-    with_clears = is_snapshot and own.is_as_hftbacktest != 0
-    if is_snapshot and not with_clears:
-        add_clear(s, 0, exch_ts, local_ts)
-    bid_levels, ask_levels = field(s, _BIDS, data), field(s, _ASKS, data)
-    if bid_levels < 0 and ask_levels < 0:
-        return -1, -1
-    if own.asks_first:
-        asks = _side(s, ask_levels, SELL_EVENT, kind, exch_ts, local_ts, with_clears)
-        bids = _side(s, bid_levels, BUY_EVENT, kind, exch_ts, local_ts, with_clears)
-    else:
-        bids = _side(s, bid_levels, BUY_EVENT, kind, exch_ts, local_ts, with_clears)
-        asks = _side(s, ask_levels, SELL_EVENT, kind, exch_ts, local_ts, with_clears)
-    return bids, asks
 
 
 @inline
@@ -201,9 +140,9 @@ def _best_rows(s, row):
 def _best(s, data, exch_ts, local_ts):
     """`orderbook.1` as user events."""
     row = s.row_count
-    bid_levels, ask_levels = field(s, _BIDS, data), field(s, _ASKS, data)
-    bids = _levels(s, bid_levels, BEST_BID, exch_ts, local_ts)
-    asks = _levels(s, ask_levels, BEST_ASK, exch_ts, local_ts)
+    bid_field, ask_field = book_sides(s, data)
+    bids = add_side(s, bid_field, BEST_BID, exch_ts, local_ts)
+    asks = add_side(s, ask_field, BEST_ASK, exch_ts, local_ts)
     if bids < 0 or asks < 0:
         return FIELD
     _best_rows(s, row)
@@ -212,23 +151,16 @@ def _best(s, data, exch_ts, local_ts):
 
 
 @inline
-def book_message(s, own, start, stop, local_ts):
+def book_message(s: Any, own: Any, is_snapshot: bool, start: Address, stop: Address, local_ts: Ns) -> int:
     """A message of the topic `orderbook.<depth>.<symbol>`, of which `start` is behind the first dot."""
     dot = dot_behind(start, stop)
     depth = integer(start, dot)
-    data, kind = field(s, _DATA, -1), field(s, _TYPE, -1)
-    sent_ns = ms_of(s, field(s, _SENT, -1))
-    if depth <= 0 or dot == stop or data < 0 or kind < 0 or sent_ns < 0:
+    data = field(s, _DATA, -1)
+    update_id, seq, matched_ns, sent_ns = book_ids(s)
+    if depth <= 0 or dot == stop or data < 0 or sent_ns < 0:
         return FIELD
-    kind_start, kind_stop = text_of(s, kind)
-    name = hashed(kind_start, kind_stop)
-    if name != _SNAPSHOT and name != _DELTA:
-        return FIELD
-    update_id = integer_of(s, field(s, _UPDATE_ID, data))
-    seq = integer_of(s, field(s, _CROSS_SEQ, data))
     # 1: the service began anew, and so does the book.
-    is_snapshot = name == _SNAPSHOT or (update_id == 1 and not own.is_as_hftbacktest)
-    matched_ns = ms_of(s, field(s, _MATCHED, -1))
+    is_snapshot = is_snapshot or (update_id == 1 and not own.is_as_hftbacktest)
     bad_times = own.bad_times
     if s.has_no_time and not own.is_as_hftbacktest:
         matched_ns, sent_ns = _true_times(own, matched_ns, sent_ns)
@@ -247,9 +179,11 @@ def book_message(s, own, start, stop, local_ts):
         count_name(s, BOOKS, start, dot)
         return OTHER_BOOK
     row = s.row_count
-    bids, asks = _book_rows(s, own, data, is_snapshot, exch_ts, local_ts)
-    if bids < 0 or asks < 0:
-        return FIELD
+    reason, bids, asks = add_book(
+        s, data, is_snapshot, own.is_as_hftbacktest != 0, own.asks_first != 0, exch_ts, local_ts
+    )
+    if reason:
+        return reason
     is_compared = depth == 1 and is_snapshot and not own.is_as_hftbacktest
     if is_compared and (bids > LEVELS_MAX or asks > LEVELS_MAX):
         return BOOK_SIZE

@@ -27,16 +27,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from hftd.compiled.jit import inline, kernel
+from hftd.compiled.json_fields import hashed, number_of, text_key, text_of
 from hftd.compiled.json_numbers import integer
 from hftd.compiled.native import load_u8
 from hftd.errors import DataError
 from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
+from hftd.venues.message import FIELD, add_row, set_trade_text_id
 from sim.convert.files.arrange import LOOK_SIZE, NEVER, Start
 from sim.convert.files.text import Part
 from sim.convert.reader.csv import Table, column, next_line, open_table, said_latency, table_start
-from sim.convert.reader.message import add_row, hashed, number_of, set_trade_text_id, text_key, text_of
 from sim.convert.reader.messages import end_message, is_chosen, is_chosen_name, next_message, start_block
-from sim.convert.reader.state import FIELD, OPENING, OTHER_SYMBOL, SYMBOLS, TIME_UNIT, Scan, state_at
+from sim.convert.reader.state import OPENING, OTHER_SYMBOL, SYMBOLS, TIME_UNIT, Scan, state_at
 from sim.convert.reader.venue import Venue
 from sim.convert.venues import bybit
 from sim.convert.venues.bybit import read_message

@@ -10,8 +10,8 @@ Lines as a recorder writes them::
         {"px":"105055.0","sz":"3.0","n":5},{"px":"105056.0","sz":"6.3","n":13}]}}
 
 `l2Book` is the whole book of the first levels each time, see :mod:`sim.convert.reader.wholebook`; rows carry the
-exchange's time of the message or of the trade. `side` is the aggressor's: `A` sold, `B` bought. After a subscription the
-last trades come once more; by their `tid` and time, those that were there are left out.
+exchange's time of the message or of the trade. `side` is the aggressor's: `A` sold, `B` bought. After a subscription
+the last trades come once more; by their `tid` and time, those that were there are left out.
 
 User events: 103 best bid, 104 best ask, of `bbo`.
 
@@ -25,28 +25,37 @@ from typing import Any, Final
 import numpy as np
 
 from hftd.compiled.jit import inline, kernel
+from hftd.compiled.json_fields import (
+    field,
+    first_item,
+    hashed,
+    is_array_end,
+    is_item,
+    next_item,
+    number_of,
+    read_item,
+    text_key,
+    text_of,
+)
 from hftd.compiled.json_levels import value_end
 from hftd.compiled.native import load_u8, record_at
 from hftd.rows import BEST_ASK, BEST_BID
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT, TRADE_EVENT
-from sim.convert.reader.items import (
+from hftd.venues.message import (
+    CLOCK_JUMP_NS,
+    FIELD,
+    add_clear,
     add_objects,
-    first_item,
-    is_array_end,
-    is_item,
+    add_row,
     ms_of,
-    next_item,
-    read_item,
+    set_trade_text_id,
 )
-from sim.convert.reader.message import add_row, field, hashed, number_of, set_trade_text_id, text_key, text_of
 from sim.convert.reader.messages import count_name, end_message, is_chosen_text, next_message, start_block
 from sim.convert.reader.state import (
     BOOK_SIZE,
-    CLOCK_JUMP_NS,
     ERROR_OBJECT,
     ERRORS,
     EVENTS,
-    FIELD,
     NOT_ASKED,
     OTHER_SYMBOL,
     SUPERSEDED,
@@ -55,7 +64,7 @@ from sim.convert.reader.state import (
     state_at,
 )
 from sim.convert.reader.venue import Venue
-from sim.convert.reader.wholebook import LEVELS_MAX, ROWS_EXTRA, add_clear, book_dtype, take_book
+from sim.convert.reader.wholebook import LEVELS_MAX, ROWS_EXTRA, book_dtype, take_book
 
 KINDS: Final = {BEST_BID: "best bid", BEST_ASK: "best ask"}
 """What this venue's user events are."""

@@ -35,26 +35,28 @@ numba compiles this; see :mod:`sim.convert.reader.messages` and :mod:`sim.conver
 from typing import Any, Final
 
 from hftd.compiled.jit import inline, kernel
-from hftd.compiled.native import load_u8
-from hftd.rows import BEST_ASK, BEST_BID, FUNDING_RATE, INDEX_PRICE, MARK_PRICE
-from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
-from sim.convert.reader.items import first_item, is_array_end, is_item, ms_of, next_item, read_item
-from sim.convert.reader.message import (
-    add_row,
+from hftd.compiled.json_fields import (
     field,
+    first_item,
     hashed,
     integer_of,
+    is_array_end,
+    is_item,
+    next_item,
     number_of,
-    set_trade_text_id,
+    read_item,
     text_key,
     text_of,
 )
+from hftd.compiled.native import load_u8
+from hftd.rows import BEST_ASK, BEST_BID, FUNDING_RATE, INDEX_PRICE, MARK_PRICE
+from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
+from hftd.venues.message import FIELD, add_row, ms_of, set_trade_text_id
 from sim.convert.reader.messages import count_name, end_message, next_message, start_block
 from sim.convert.reader.state import (
     ERROR_OBJECT,
     ERRORS,
     EVENTS,
-    FIELD,
     NOT_ASKED,
     OTHER_SYMBOL,
     UNKNOWN,

@@ -13,22 +13,24 @@ from typing import Any, Final
 import numpy as np
 
 from hftd.compiled.jit import inline
+from hftd.compiled.json_fields import field, first_item, text_key, text_of
 from hftd.compiled.native import load_f64, load_i64, load_u8, record_at, store_f64, store_i64
 from hftd.compiled.row_access import ev_of, px_of, qty_of
 from hftd.rows import ROW_BYTES
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
-from sim.convert.reader.items import add_arrays, add_objects, first_item
-from sim.convert.reader.message import add_row, field, text_key, text_of
-from sim.convert.reader.messages import follow, is_chosen_text, later_of, was_there
-from sim.convert.reader.state import (
-    BOOK_SIZE,
+from hftd.venues.message import (
     CLOCK_JUMP_NS,
     FIELD,
-    OTHER_SYMBOL,
-    PARTIAL_DEPTH,
-    SUPERSEDED,
+    add_arrays,
+    add_clear,
+    add_objects,
+    add_row,
+    clear_as_far,
+    later_of,
 )
-from sim.convert.reader.wholebook import LEVELS_MAX, add_clear, book_dtype, clear_as_far, take_book
+from sim.convert.reader.messages import follow, is_chosen_text, was_there
+from sim.convert.reader.state import BOOK_SIZE, OTHER_SYMBOL, PARTIAL_DEPTH, SUPERSEDED
+from sim.convert.reader.wholebook import LEVELS_MAX, book_dtype, take_book
 
 _BIDS: Final = text_key("bids")
 _ASKS: Final = text_key("asks")

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hftd.compiled.jit import inline, kernel
+from hftd.compiled.json_fields import number_of, text_key, text_of
 from hftd.compiled.native import load_i64
 from hftd.errors import DataError
 from hftd.types import (
@@ -41,16 +42,15 @@ from hftd.types import (
     SELL_EVENT,
     TRADE_EVENT,
 )
+from hftd.venues.message import FIELD, add_row, later_of, set_trade_text_id
 from sim.convert.files.arrange import Start
 from sim.convert.files.text import Part
 from sim.convert.reader.csv import Table, column, is_text, next_line, open_table, table_start, time_us_ns
-from sim.convert.reader.message import add_row, number_of, set_trade_text_id, text_key, text_of
-from sim.convert.reader.messages import count_name, end_message, is_chosen, later_of, start_block
+from sim.convert.reader.messages import count_name, end_message, is_chosen, start_block
 from sim.convert.reader.state import (
     BEFORE_SNAPSHOT,
     DONE,
     EXCHANGES,
-    FIELD,
     LIQUIDATION,
     OTHER_EXCHANGE,
     OTHER_SYMBOL,

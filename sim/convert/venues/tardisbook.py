@@ -14,8 +14,8 @@ from hftd.compiled.native import copy_bytes, load_f64, load_i64, move_bytes, rec
 from hftd.compiled.row_access import is_price, is_qty
 from hftd.hbt.layout import offset_of
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
-from sim.convert.reader.message import add_row
-from sim.convert.reader.state import FIELD, LEVELS, ROWS_FULL, SNAPSHOT_LEFT_OUT
+from hftd.venues.message import FIELD, add_row
+from sim.convert.reader.state import LEVELS, ROWS_FULL, SNAPSHOT_LEFT_OUT
 
 _PROCESS, _IGNORE_START, _IGNORE = range(3)
 MODES: Final = {"process": _PROCESS, "ignore_sod": _IGNORE_START, "ignore": _IGNORE}

@@ -23,7 +23,7 @@ from hftd.compiled.json_numbers import decimal
 from hftd.compiled.native import load_i64, load_u32, move_bytes, stack_bytes, store_i64, store_u8
 from hftd.rows import EXACT_MAX
 from hftd.types import BUY_EVENT, DEPTH_EVENT, SELL_EVENT
-from sim.convert.reader.message import add_row
+from hftd.venues.message import add_row
 
 UNDEFINED: Final = 0x7FFF_FFFF_FFFF_FFFF
 """The price of a level that is not there."""

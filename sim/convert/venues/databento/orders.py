@@ -14,8 +14,7 @@ from hftd.types import (
     MODIFY_ORDER_EVENT,
     TRADE_EVENT,
 )
-from sim.convert.reader.message import add_row
-from sim.convert.reader.messages import later_of
+from hftd.venues.message import add_row, later_of
 from sim.convert.reader.state import ACTION, NO_CHANGE, NO_PRICE, SIDE, TIME_UNIT
 from sim.convert.venues.databento.mbp import UNDEFINED
 from sim.convert.venues.databento.own_rows import (

@@ -10,12 +10,13 @@ from typing import Final
 import numpy as np
 
 from hftd.compiled.jit import inline
+from hftd.compiled.json_fields import mixed_id
 from hftd.compiled.native import load_i64, record_at, store_i64
 from hftd.compiled.row_access import exch_ts_of, local_ts_of
 from hftd.hbt.layout import offset_of
 from hftd.rows import EV, IVAL, LOCAL_TS, ORDER_ID, PX, QTY, ROW_BYTES
 from hftd.types import BUY_EVENT, SELL_EVENT
-from sim.convert.reader.message import add_row, mixed_id, set_trade_id
+from hftd.venues.message import add_row, set_trade_id
 from sim.convert.venues.databento.mbp import SIDE_BYTES, price_of
 from sim.convert.venues.databento.resting import RESTING_BYTES
 

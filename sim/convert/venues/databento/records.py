@@ -7,8 +7,8 @@ from typing import Final
 from hftd.compiled.jit import inline, kernel
 from hftd.compiled.native import load_i64, load_u8, load_u32, stack_bytes, store_i64, store_u8
 from hftd.types import DEPTH_CLEAR_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, TRADE_EVENT
-from sim.convert.reader.message import add_row
-from sim.convert.reader.messages import count_name, end_message, later_of, start_block
+from hftd.venues.message import add_row, later_of
+from sim.convert.reader.messages import count_name, end_message, start_block
 from sim.convert.reader.state import (
     ACTION,
     DONE,
