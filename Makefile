@@ -4,12 +4,14 @@ BIN := $(VENV)/bin
 
 SEEDS ?= 1000
 FROM ?= 1
+VENUE ?= binancefutures
 
 .PHONY: help demo demo-live test coverage test-thorough test-slow test-rest soak soak-real lint format bench clean
 
 help:
 	@echo "make demo       generate a market, replay it to a bot over shared memory, show the result"
-	@echo "make demo-live  trade live on a local exchange, in good and in bad weather; compare all accounts"
+	@echo "make demo-live  trade live on a local exchange, in good and in bad weather; compare all accounts:"
+	@echo "                VENUE=binancefutures, binancecoinm or bybit"
 	@echo "make test       run the test suite"
 	@echo "make coverage   the same with line coverage, in the terminal and in build/coverage"
 	@echo "make test-thorough, test-slow, test-rest  the tests that are marked thorough, slow, both"
@@ -33,7 +35,7 @@ demo: .venv
 	@$(BIN)/hftd demo
 
 demo-live: .venv
-	@$(BIN)/hftd demo --live
+	@$(BIN)/hftd demo --live --venue $(VENUE)
 
 test: .venv
 	$(BIN)/python -m tests.compiled

@@ -14,9 +14,9 @@ from hftd.clock import monotonic_ns
 from hftd.compiled.jit import entry, inline
 from hftd.compiled.native import copy_bytes, load_f64, load_i64, store_f64, store_i64
 from hftd.types import INVALID_MAX
-from sim.engine.layout import SEG_ASKS, SEG_BIDS, segment_dtype
 from sim.engine.run import STREAM, refill
 from sim.feed.prepare import stream_at
+from sim.model.layout import SEG_ASKS, SEG_BIDS, segment_dtype
 
 _SEGMENT = segment_dtype.itemsize
 _TS = 0

@@ -1,7 +1,7 @@
 """What assets and models cost: `python -m benchmarks.models [--json] [--repeat 5] [--times 20]`.
 
 The market maker at steps of 10 ms on columns that were prepared before, so that nothing but the run is compared: ten
-assets beside one of them, by the cost of a row, and models of one's own beside the same models built in.
+assets beside one of them, by the cost of a row, and custom models beside the same models built in.
 """
 
 # pyright: basic
@@ -103,10 +103,10 @@ def _latency() -> CustomLatency:
 
 
 OWN: dict[str, Any] = {
-    "a queue model of one's own": lambda asset: asset.custom_queue_model(_queue()),
-    "a fee of one's own": lambda asset: asset.custom_fee_model(_fees()),
-    "a latency of one's own": lambda asset: asset.custom_order_latency(_latency()),
-    "all three of one's own": lambda asset: (
+    "a custom queue model": lambda asset: asset.custom_queue_model(_queue()),
+    "a custom fee": lambda asset: asset.custom_fee_model(_fees()),
+    "a custom latency": lambda asset: asset.custom_order_latency(_latency()),
+    "all three custom": lambda asset: (
         asset.custom_queue_model(_queue()).custom_fee_model(_fees()).custom_order_latency(_latency())
     ),
 }

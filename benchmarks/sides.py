@@ -55,8 +55,8 @@ def _prepared(market: Market) -> Any:
 def open_side(side: str, market: Market) -> Any:
     """An `hbt` at the beginning of the market."""
     if is_ours(side):
-        from sim.asset import BacktestAsset
         from sim.backtest import HashMapMarketDepthBacktest
+        from sim.feed.asset import BacktestAsset
 
         data = _prepared(market) if side == PREPARED else market.rows
         return HashMapMarketDepthBacktest([_described(BacktestAsset(), market, data)])

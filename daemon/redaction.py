@@ -18,7 +18,7 @@ _SHORTEST: Final = 8
 _HIDDEN: Final = "***"
 
 _NAMED: Final = re.compile(
-    r"""((?:signature|listen_?key|api_?key|x-mbx-apikey|secret)["']?\\?["']?\s*[:=,]\s*b?\\?["']?)[A-Za-z0-9+/=%_.-]{8,}""",
+    r"""((?:signature|listen_?key|api_?key|x-mbx-apikey|secret|passphrase|wallet_?key)["']?\\?["']?\s*[:=,]\s*b?\\?["']?)[A-Za-z0-9+/=%_.-]{8,}""",
     re.IGNORECASE,
 )
 _PEM: Final = re.compile(r"-----BEGIN[^-]*PRIVATE KEY-----.*?(?:-----END[^-]*PRIVATE KEY-----|\Z)", re.DOTALL)
@@ -34,7 +34,8 @@ def hide(secret: str) -> None:
         text = line.strip()
         if len(text) < _SHORTEST or text.startswith("-----"):
             continue
-        for form in (text, quote(text, safe="")):
+        # Of hexadecimal digits also without what stands before them.
+        for form in (text.removeprefix("0x"), quote(text, safe="")):
             if form not in _known:
                 _known.append(form)
 

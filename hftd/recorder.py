@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from hftd import failures
 from hftd.compiled.arena import Arena
+from hftd.compiled.layout import recorder_dtype
 from hftd.errors import DataError, OrderError
 from hftd.hbt import arguments, session
-from hftd.hbt.layout import recorder_dtype
 from hftd.hbt.types import recorder_type
 from hftd.hbt.typing import python_class
 from hftd.hbt.views import view
@@ -105,7 +105,7 @@ class Recorder:
         record_size = arguments.whole(record_size, "the recorder's size")
         if num_assets < 1 or not 1 <= record_size * num_assets <= MAX_ROWS:
             raise OrderError(
-                f"a recorder of {record_size} rows for {num_assets} assets is none",
+                f"a recorder of {record_size} rows for {num_assets} assets can't be made",
                 hint=f"both are at least 1, and together they are {MAX_ROWS:,} rows at most",
             )
         self._memory = RecorderMemory(num_assets, record_size)

@@ -2,7 +2,7 @@
 
      0  ev        u8   flags: 31 the exchange sees it, 30 the bot sees it, 29 buy, 28 sell; the low byte is the kind
      8  exch_ts   i8   when it happened, in nanoseconds since the Unix epoch
-    16  local_ts  i8   when the bot receives it, likewise
+    16  local_ts  i8   when the bot receives it, in the same unit
     24  px        f8   a price
     32  qty       f8   a quantity
     40  order_id  u8   of rows of single orders

@@ -58,12 +58,12 @@ class AssetMeta(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         symbol: Its name.
         channel: The channel that carried it; empty if there was none.
-        tick_size: The price's step; 0 if it isn't known, and likewise `lot_size`.
-        lot_size: The quantity's step.
+        tick_size: The price's step; 0 if it isn't known.
+        lot_size: The quantity's step; 0 if it isn't known.
         contract_size: Units of the underlying in one contract; of an inverse one, its sum of the quote currency.
         is_inverse: Whether it is settled in the base currency.
         maker_fee: What an execution that made liquidity costs, in the terms of `fee_model`; None if not known.
-        taker_fee: Likewise of one that took it.
+        taker_fee: What one that took liquidity costs, in the same terms.
         fee_model: "value", "quantity", "flat" or "custom"; empty if not known.
         data: The archives that were played, in order; absolute paths.
         feed_latency_offset_ns: What was added to the local times of these.
@@ -239,14 +239,14 @@ def read_run(path: Path | str) -> RunFile:
     except _BROKEN as error:
         what = str(error) or type(error).__name__
         raise DataError(
-            f"this is no file of a run, or it is broken: {what}",
+            f"this is not a run file, or it is damaged: {what}",
             where=str(path),
             hint="`hftd backtest --record RUN.npz`, `hftd bot --record RUN.npz` and Recorder.to_npz write such files",
         ) from None
     meta = _meta(arrays.pop("meta"), path) if "meta" in arrays else None
     life = arrays.pop("life", None)
     if life is not None and (life.dtype.names is None or life.ndim != 1):
-        raise DataError("`life` is no table of rows", where=str(path))
+        raise DataError("`life` is not a table of rows", where=str(path))
     tables = {
         name: _checked(name, arrays.pop(name), dtype, path)
         for name, dtype in TABLES.items()

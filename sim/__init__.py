@@ -12,8 +12,8 @@ from hftd.types import *  # noqa: F403 (its `__all__`)
 
 if TYPE_CHECKING:
     from hftd.recorder import Recorder
-    from sim.asset import BacktestAsset
     from sim.backtest import Backtest, HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+    from sim.feed.asset import BacktestAsset
     from sim.feed.columns import Prepared
     from sim.fuse import FuseMarketDepth
     from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
@@ -23,7 +23,7 @@ else:
         __name__,
         {
             "Backtest": "sim.backtest",
-            "BacktestAsset": "sim.asset",
+            "BacktestAsset": "sim.feed.asset",
             "CustomExchange": "sim.models",
             "CustomFee": "sim.models",
             "CustomLatency": "sim.models",

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from hftd import failures
+from hftd.compiled.layout import asset_dtype, book_dtype, offset_of
 from hftd.errors import OrderError, UsageError
 from hftd.hbt.hbt import Hbt
-from hftd.hbt.layout import asset_dtype, book_dtype, offset_of
 from hftd.hbt.local import AssetSpec, fill_book, fill_market_orders
 from hftd.types import INVALID_MAX
-from sim.asset import AssetModel, BacktestAsset
 from sim.engine import run
 from sim.engine.build import Engine
+from sim.feed.asset import AssetModel, BacktestAsset
 
 if TYPE_CHECKING:
     from sim.engine.lives import Lives

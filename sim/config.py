@@ -82,7 +82,7 @@ class SeparateLatency(Section, frozen=True, tag="separate", tag_field="model"):
 
 
 class _Custom(Section, frozen=True):
-    """A model of one's own, see :mod:`sim.models`.
+    """A custom model, see :mod:`sim.models`.
 
     Attributes:
         name: `"path/to/models.py:name"` or `"module:name"` of the model, or of a function that makes one; paths are
@@ -102,7 +102,7 @@ class _Custom(Section, frozen=True):
 
 
 class CustomLatency(_Custom, frozen=True, tag="custom", tag_field="model"):
-    """A latency of one's own."""
+    """A custom latency."""
 
 
 class RiskAverseQueue(Section, frozen=True, tag="risk_averse", tag_field="model"):
@@ -136,7 +136,7 @@ class LogQueue2(Section, frozen=True, tag="log2", tag_field="model"):
 
 
 class CustomQueue(_Custom, frozen=True, tag="custom", tag_field="model"):
-    """A queue model of one's own."""
+    """A custom queue model."""
 
 
 class L3FifoQueue(Section, frozen=True, tag="l3_fifo", tag_field="model"):
@@ -178,14 +178,14 @@ class FlatFee(Section, frozen=True, tag="flat", tag_field="model"):
 
 
 class CustomFee(_Custom, frozen=True, tag="custom", tag_field="model"):
-    """A fee model of one's own; `buyer` and `seller` are on the value besides."""
+    """A custom fee model; `buyer` and `seller` are on the value besides."""
 
     buyer: float = 0.0
     seller: float = 0.0
 
 
 class CustomExchange(_Custom, frozen=True, tag="custom", tag_field="model"):
-    """An exchange with rules of one's own.
+    """An exchange with custom rules.
 
     Attributes:
         partial_fill: Whether fills may be partial.

@@ -40,7 +40,7 @@ class FuseMarketDepth:
 
         Raises:
             DataError: The row can't be fused.
-            UsageError: The index is none of the rows', or this was closed.
+            UsageError: There is no row of that index, or this was closed.
         """
         rows = as_event_rows(ev)
         if not 0 <= index < len(rows):

@@ -69,7 +69,7 @@ def source(given: Any, what: str) -> Any:
 
 
 def model(given: Any, kind: type[_Model]) -> _Model:
-    """A model of one's own.
+    """A custom model.
 
     Raises:
         OrderError: It is of another class.

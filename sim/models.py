@@ -1,4 +1,4 @@
-"""Models of one's own: njit functions that the engine calls where it has models.
+"""Custom models: njit functions that the engine calls where it has models.
 
 Each takes the model's `state` first: a NumPy record of any dtype that the user gives (fields are read and written by
 name; arrays inside it too), which lives as long as the backtest and is shared by the model's functions. `order` is the
@@ -183,9 +183,9 @@ def compile_model(model: Any) -> Compiled:
     """
     import numba
 
-    from hftd.hbt.layout import request_dtype
-    from sim.engine.layout import market_dtype, own_order_dtype
+    from hftd.compiled.layout import request_dtype
     from sim.model.guard import guarded
+    from sim.model.layout import market_dtype, own_order_dtype
 
     kind = type(model).__name__
     row = _state_row(model.state, kind)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from hftd.compiled.layout import order_dtype
 from hftd.constants import (
     BUY,
     CANCELED,
@@ -19,7 +20,6 @@ from hftd.constants import (
     REJECTED,
     SELL,
 )
-from hftd.hbt.layout import order_dtype
 from hftd.hbt.views import Order
 
 UNSUPPORTED: Final = 255

@@ -15,7 +15,6 @@ from hftd.hbt.local import AssetSpec
 from sim import models as own_models
 from sim.archive import find_files
 from sim.archive.files import find_snapshot
-from sim.asset import AssetModel, OrderLatency
 from sim.backtest import Backtest
 from sim.config import (
     AssetSection,
@@ -38,7 +37,8 @@ from sim.config import (
     SeparateLatency,
     ValueFee,
 )
-from sim.engine.layout import (
+from sim.feed.asset import AssetModel, OrderLatency
+from sim.model.layout import (
     ASSET_INVERSE,
     ASSET_LINEAR,
     EXCHANGE_PARTIAL_FILLS,
@@ -93,7 +93,7 @@ _FEES = {ValueFee: FEE_ON_VALUE, QtyFee: FEE_ON_QTY, FlatFee: FEE_FLAT, CustomFe
 
 
 def _set_custom(model: AssetModel, section: AssetSection, base: Path) -> None:
-    """Load the models of one's own."""
+    """Load the custom models."""
     for key, named, kind, field in (
         ("order_latency", section.order_latency, CustomLatency, "custom_latency"),
         ("queue", section.queue, CustomQueue, "custom_queue"),
@@ -132,7 +132,7 @@ def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAss
 
     Raises:
         DataError: A file is missing.
-        StrategyError: A model of one's own can't be loaded.
+        StrategyError: A custom model can't be loaded.
     """
     found: list[RunAsset] = []
     for channel in config.channels:

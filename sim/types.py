@@ -5,7 +5,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from hftd import types
-from hftd.hbt.layout import order_dtype as order_dtype
+from hftd.compiled.layout import order_dtype as order_dtype
 from hftd.types import *  # noqa: F403 (its `__all__`)
 
 EVENT_ARRAY = NDArray[Any]

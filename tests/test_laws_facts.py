@@ -1,6 +1,6 @@
 import pytest
 
-from hftd.hbt.layout import offset_of
+from hftd.compiled.layout import offset_of
 from hftd.rows import FIELDS
 from hftd.types import event_dtype
 from tests.laws import PACKAGES, ROOT, sources

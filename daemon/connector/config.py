@@ -4,13 +4,13 @@ A venue adds its own keys by a subclass of `ConnectorConfig` (see docs/new-excha
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 
-from daemon.connector.secrets import SECRET_KEYS, Secret, find_secrets
+from daemon.connector.secrets import PARTS, Secret, find_secrets, listed, variable_of
 from daemon.orders.client_ids import PREFIX
 from daemon.orders.limits import AccountLimits, BotLimits
 from hftd.config import Section, load, quoted
@@ -35,6 +35,10 @@ class ConnectorConfig(Section, frozen=True):
         reconcile_every_s: How often open orders, fills and positions are compared with the exchange's.
     """
 
+    parts: ClassVar[tuple[str, ...]] = ("api_key", "secret")
+    """What the exchange's credentials consist of, in words of `daemon.connector.secrets.PARTS`; each is a key of the
+    configuration as well. The first one tells accounts apart."""
+
     order_prefix: str = "hftd"
     api_key: str = ""
     secret: str = ""
@@ -55,34 +59,44 @@ class ConnectorConfig(Section, frozen=True):
 
     def __repr__(self) -> str:
         shown = (
-            f"{key}={'***' if key in SECRET_KEYS else repr(getattr(self, key))}"
-            for key in self.__struct_fields__
+            f"{key}={'***' if key in PARTS else repr(getattr(self, key))}" for key in self.__struct_fields__
         )
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def __rich_repr__(self) -> Any:
         for key in self.__struct_fields__:
-            yield key, "***" if key in SECRET_KEYS else getattr(self, key)
+            yield key, "***" if key in PARTS else getattr(self, key)
 
 
 _Config = TypeVar("_Config", bound=ConnectorConfig)
 
 
-class Credentials(msgspec.Struct, frozen=True):
-    """The account's key and secret; both empty if market data is all that is wanted.
+class Credentials:
+    """The parts of an account's credentials; none if market data is all that is wanted.
 
-    Attributes:
-        passphrase: The third part, of an exchange whose configuration has the key `passphrase`.
+    Args:
+        parts: By name, in the order in which the configuration declares them.
     """
 
-    api_key: Secret = Secret()
-    secret: Secret = Secret()
-    passphrase: Secret = Secret()
+    def __init__(self, **parts: Secret) -> None:
+        self._parts = parts
+
+    def __repr__(self) -> str:
+        return f"Credentials({', '.join(self._parts)})"
+
+    def reveal(self, part: str) -> str:
+        """A part's text."""
+        return self._parts[part].reveal()
+
+    @property
+    def account(self) -> str:
+        """The text that tells accounts apart; empty without credentials."""
+        return next((one.reveal() for one in self._parts.values()), "")
 
     @property
     def are_there(self) -> bool:
         """Whether orders can be sent."""
-        return bool(self.api_key) and bool(self.secret)
+        return bool(self._parts) and all(self._parts.values())
 
 
 def load_connector(
@@ -103,37 +117,39 @@ def load_connector(
         The configuration without its secrets, and the secrets.
 
     Raises:
-        ConfigError: The file is wrong, or it holds a secret and others may read it, or one secret of two is missing.
+        ConfigError: The file is wrong, or it holds a secret and others may read it, or one part of the credentials is
+            missing and another one is there.
     """
-    parts = [key for key in SECRET_KEYS if key in type.__struct_fields__]
+    parts = type.parts
     try:
         config = load(path, type)
     except ConfigError as error:
-        raise _without_secrets(error, parts) from None
+        raise _without_secrets(error) from None
+    for key in PARTS:
+        if key not in parts and getattr(config, key, ""):
+            raise ConfigError(
+                f"`{key}` is not used by this exchange, whose credentials are {listed(parts)}",
+                where=str(path),
+            )
     secrets = find_secrets({key: getattr(config, key) for key in parts}, path, connector, environ)
-    found = Credentials(**secrets)
-    if bool(found.api_key) != bool(found.secret):
-        lacking = "secret" if found.api_key else "api_key"
+    lacking = [key for key, secret in secrets.items() if not secret]
+    if lacking and len(lacking) < len(parts):
+        there = listed(key for key in parts if key not in lacking)
+        hints = (f"{key} ({PARTS[key]}) as {variable_of(key)} or in the file" for key in lacking)
         raise ConfigError(
-            f"there is one of api_key and secret, but no {lacking}",
+            f"of {listed(parts)} there is {there}, but no {listed(lacking)}",
             where=str(path),
-            hint="give both to trade, or none for market data alone",
+            hint=f"to trade give {listed(hints)}; for market data alone give none of them",
         )
-    if found.are_there and not all(getattr(found, key) for key in parts):
-        raise ConfigError(
-            "there are api_key and secret, but no passphrase",
-            where=str(path),
-            hint="give the passphrase that was set when the key was made",
-        )
-    return msgspec.structs.replace(config, **dict.fromkeys(parts, "")), found
+    return msgspec.structs.replace(config, **dict.fromkeys(parts, "")), Credentials(**secrets)
 
 
-def _without_secrets(error: ConfigError, keys: Sequence[str]) -> ConfigError:
+def _without_secrets(error: ConfigError) -> ConfigError:
     """The error without lines or values of the file that might be a secret."""
     what, hint = error.what, error.hint
     if hint.startswith("the line is: "):
         hint = "the line is not shown: it may hold a secret"
-    for key in keys:
+    for key in PARTS:
         if f"`{key}`" in what:
             what = f"`{key}` must be a string"
     return ConfigError(what, where=error.where, hint=hint)

@@ -1,8 +1,8 @@
 """Asking the exchange for the whole account, and giving its answer to order management, which takes it over.
 
-What is asked: all open orders and all positions, and the fills of those symbols that can have changed. Whoever has
-neither orders nor fills, and the position that was expected, is asked about in turn, a few each time. A reconciliation
-therefore costs no more for an account with many symbols (`ASKED_MAX`).
+What is asked: all open orders, all positions or balances, and the fills of those symbols that can have changed. Whoever
+has neither orders nor fills, and the position that was expected, is asked about in turn, a few each time. A
+reconciliation therefore costs no more for an account with many symbols (`ASKED_MAX`).
 
 When: after each connect, now and then, and when order management wants it. After one that failed the next one waits,
 by a back-off, whoever wants it.
@@ -171,10 +171,11 @@ class Reconciler:
         open_orders = await self._session.open_orders()
         holdings = await self._session.holdings()
         self._untold = {one.symbol for one in holdings if not one.is_told}
+        funds = await self._session.funds()
         executions, asked, unasked = await self._executions(holdings)
         before_ns = self._since_ns()
         found = self._orders.reconcile(
-            open_orders, executions, holdings, asked_ns, running_ns(), unasked=unasked
+            open_orders, executions, holdings, asked_ns, running_ns(), unasked=unasked, funds=funds
         )
         # Not before: what was fetched and not taken over has to be fetched again.
         self._asked_ns |= dict.fromkeys(asked, asked_ns)
@@ -260,7 +261,9 @@ class Reconciler:
             if ledger is None:
                 quiet.append(symbol)
             elif symbol in incomplete or (
-                symbol not in self._untold and positions.get(symbol, 0) != ledger.account_lots
+                ledger.wallet.differs(ledger)
+                if ledger.wallet is not None
+                else symbol not in self._untold and positions.get(symbol, 0) != ledger.account_lots
             ):
                 must.append(symbol)
             elif symbol in trading or (

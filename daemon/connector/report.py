@@ -95,6 +95,7 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
         channels=[channel],
         bots=[_with_link(connector, bot) for bot in known.bots],
         account=known.account,
+        balances=known.balances,
         limits=[*known.limits, *session.limits()],
         connections=session.connections(),
         foreign_orders=known.foreign_orders,

@@ -1,10 +1,9 @@
 """A connector's secrets: where they come from, and a type that does not show them.
 
-In this order: the environment (``HFTD_API_KEY``, ``HFTD_SECRET``), systemd's credentials
-(``$CREDENTIALS_DIRECTORY/api_key``, ``.../secret``, or one file with the connector's name that has both as TOML),
-the configuration file. A file that holds a secret must be readable by its owner only.
-
-An exchange whose keys have a third part has `passphrase` in its configuration, and ``HFTD_PASSPHRASE``.
+What an exchange's credentials consist of, its configuration declares (`ConnectorConfig.parts`) in words of `PARTS`.
+Each part is looked for in this order: the environment (``HFTD_API_KEY``, ``HFTD_SECRET``: ``HFTD_`` and the part's
+name), systemd's credentials (``$CREDENTIALS_DIRECTORY/api_key``, ``.../secret``, or one file with the connector's name
+that has all as TOML), the configuration file. A file that holds a secret must be readable by its owner only.
 """
 
 import contextlib
@@ -12,17 +11,25 @@ import ctypes
 import os
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hmac import compare_digest
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
 from daemon.redaction import hide
 from hftd.errors import ConfigError
 
-KEY_PARTS: Final = ("api_key", "secret")
-SECRET_KEYS: Final = (*KEY_PARTS, "passphrase")
-VARIABLES: Final = {"api_key": "HFTD_API_KEY", "secret": "HFTD_SECRET", "passphrase": "HFTD_PASSPHRASE"}
+PARTS: Final = MappingProxyType(
+    {
+        "api_key": "the key, as the exchange shows it",
+        "secret": "what belongs to the key: a secret text, or a private key in PEM",
+        "passphrase": "what was set when the key was made",
+        "account": "the address of the account",
+        "wallet_key": "the private key of a wallet that may trade for the account, as 64 hexadecimal digits",
+    }
+)
+"""What credentials can consist of: the names of keys in configurations, and what each is."""
 SIZE_MAX_BYTES: Final = 1 << 16
 _PR_SET_DUMPABLE: Final = 4
 _ENV_START, _ENV_END = 49, 50  # fields of /proc/PID/stat, the first one after the name being 2
@@ -64,6 +71,11 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
 
+def variable_of(part: str) -> str:
+    """The environment variable of a part of credentials."""
+    return f"HFTD_{part.upper()}"
+
+
 def close_process() -> bool:
     """Let no other process of this user look into this one: no core dumps, no debugger, no /proc/PID/environ or mem.
 
@@ -80,7 +92,7 @@ def forget_environment() -> None:
     """
     import posix
 
-    names = [name.encode() for name in VARIABLES.values()]
+    names = [variable_of(part).encode() for part in PARTS]
     with contextlib.suppress(OSError, ValueError, IndexError):
         _wipe_initial_environment(names)
     for name in names:
@@ -104,8 +116,13 @@ def _wipe_initial_environment(names: list[bytes]) -> None:
         at += len(entry) + 1
 
 
-def check_only_owner_reads(path: Path, why: str) -> None:
+def check_only_owner_reads(path: Path, why: str, parts: Iterable[str] = ("api_key", "secret")) -> None:
     """Refuse a file that others than its owner may read or write.
+
+    Args:
+        path: The file.
+        why: It must not be so.
+        parts: What may be handed over in the environment instead.
 
     Raises:
         ConfigError: They may.
@@ -119,7 +136,7 @@ def check_only_owner_reads(path: Path, why: str) -> None:
         raise ConfigError(
             f"{why}, but others than its owner may read or write it (mode {mode:04o})",
             where=str(path),
-            hint=f"chmod 600 {path}, or hand the secrets over as {' and '.join(VARIABLES[key] for key in KEY_PARTS)}",
+            hint=f"chmod 600 {path}, or hand the secrets over as {listed(map(variable_of, parts))}",
         )
     if found.st_uid not in (os.geteuid(), 0):
         raise ConfigError(
@@ -143,30 +160,36 @@ def find_secrets(
     Raises:
         ConfigError: A file that holds a secret may be read by others, or a credential can't be read.
     """
-    if any(in_file.get(key) for key in SECRET_KEYS):
-        check_only_owner_reads(path, "this file holds a secret")
-    from_systemd = _credentials(environ.get("CREDENTIALS_DIRECTORY", ""), connector)
+    if any(in_file.values()):
+        check_only_owner_reads(path, "this file holds a secret", in_file)
+    from_systemd = _credentials(environ.get("CREDENTIALS_DIRECTORY", ""), connector, in_file)
     found: dict[str, Secret] = {}
     for key in in_file:
-        text = environ.get(VARIABLES[key], "") or from_systemd.get(key, "") or in_file.get(key, "")
+        text = environ.get(variable_of(key), "") or from_systemd.get(key, "") or in_file.get(key, "")
         found[key] = Secret(text.strip())
     return found
 
 
-def _credentials(directory: str, connector: str) -> dict[str, str]:
+def listed(names: Iterable[str]) -> str:
+    """Names for a sentence: ``a, b and c``."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _credentials(directory: str, connector: str, parts: Iterable[str]) -> dict[str, str]:
     if not directory:
         return {}
     found: dict[str, str] = {}
     if (one := Path(directory) / connector).is_file():
-        found.update(_toml_credential(one))
-    for key in SECRET_KEYS:
+        found.update(_toml_credential(one, parts))
+    for key in parts:
         path = Path(directory) / key
         if path.is_file():
             found[key] = _read(path)
     return found
 
 
-def _toml_credential(path: Path) -> dict[str, str]:
+def _toml_credential(path: Path, parts: Iterable[str]) -> dict[str, str]:
     try:
         data: dict[str, Any] = tomllib.loads(_read(path))
     except tomllib.TOMLDecodeError:
@@ -174,12 +197,12 @@ def _toml_credential(path: Path) -> dict[str, str]:
         raise ConfigError(
             "the credential is no valid TOML",
             where=str(path),
-            hint='it has lines api_key = "..." and secret = "..."',
+            hint="it has lines " + listed(f'{part} = "..."' for part in parts),
         ) from None
-    unknown = [key for key in data if key not in SECRET_KEYS]
+    unknown = [key for key in data if key not in parts]
     if unknown or not all(isinstance(value, str) for value in data.values()):
         raise ConfigError(
-            "the credential has other than the texts api_key and secret",
+            f"the credential has other than the texts {listed(parts)}",
             where=str(path),
             hint="remove the rest",
         )

@@ -44,7 +44,7 @@ from daemon.orders.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import BotLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Holding, Instrument, Outcome, Report
+from daemon.orders.messages import Funds, Holding, Instrument, Outcome, Report, Transfer
 from daemon.warnings import LOOK_EVERY_S, Warnings
 from hftd.channel import wire
 from hftd.cleanup import run_all
@@ -206,7 +206,7 @@ class Connector:
         return None
 
     def _open_orders(self, instruments: list[Instrument]) -> None:
-        key = self._credentials.api_key.reveal()
+        key = self._credentials.account
         # Of the key, since testnet and mainnet never share one, and several hosts may serve one account.
         account = hashlib.sha256(key.encode()).hexdigest()[:16]
         fresh = secrets.randbelow(MAX_IDENTITY) + 1
@@ -224,6 +224,7 @@ class Connector:
             journal=self._journal,
             emit=self.bots.emit,
             send=self.session.send,
+            order_id_max=self.session.order_id_max,
             to_exchange=self.session.exchange_ns,
         )
         if self.trades:
@@ -421,6 +422,10 @@ class Connector:
     def on_holding(self, holding: Holding) -> None:
         """The account's position."""
         self.orders.on_holding(holding, running_ns())
+
+    def on_funds(self, funds: Funds | Transfer) -> None:
+        """A balance of a spot account."""
+        self.orders.on_funds(funds, running_ns())
 
     def on_instruments(self, instruments: Sequence[Instrument]) -> None:
         """Instruments that are described anew."""

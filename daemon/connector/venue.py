@@ -10,7 +10,16 @@ import aiohttp
 from numpy.typing import NDArray
 
 from daemon.connector.config import ConnectorConfig, Credentials
-from daemon.orders.messages import Command, Execution, Holding, Instrument, Outcome, Report
+from daemon.orders.messages import (
+    Command,
+    Execution,
+    Funds,
+    Holding,
+    Instrument,
+    Outcome,
+    Report,
+    Transfer,
+)
 from daemon.warnings import Warn
 from hftd.control.status import Connection, Used
 from hftd.errors import ConfigError, HftdError
@@ -43,6 +52,10 @@ class Listener(Protocol):
         """The account's position in an instrument."""
         ...
 
+    def on_funds(self, funds: Funds | Transfer) -> None:
+        """What a spot account has of an asset, or that it was changed by what is no execution."""
+        ...
+
     def on_connection(self, is_up: bool) -> None:
         """Whether orders can be sent and what becomes of them is heard; False at first."""
         ...
@@ -69,7 +82,13 @@ class Listener(Protocol):
 
 
 class Session(Protocol):
-    """One account at one exchange: market data and, with credentials, orders."""
+    """One account at one exchange: market data and, with credentials, orders.
+
+    Attributes:
+        order_id_max: The largest id of a bot's order that the exchange's client ids tell.
+    """
+
+    order_id_max: int
 
     async def instruments(self) -> list[Instrument]:
         """What can be traded, numbered from 0.
@@ -123,6 +142,10 @@ class Session(Protocol):
 
     async def holdings(self) -> Sequence[Holding]:
         """All positions; a symbol that is not among them is flat."""
+        ...
+
+    async def funds(self) -> Sequence[Funds] | None:
+        """All balances of a spot account; an asset that is not among them is not there. None: it has positions."""
         ...
 
     async def run(self) -> None:

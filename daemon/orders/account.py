@@ -4,16 +4,25 @@ A bot's book is what its own fills made: position, balance, fees and totals, by 
 (`sim/engine/account.py`): the balance begins at 0, falls by the amount of a buy and holds no fees. The amount is
 contract size times price times quantity; of an inverse contract contract size times quantity divided by price.
 
+In a spot instrument a bot's position is the base asset that its own orders traded. A fee that is taken in the base
+leaves a part of a lot: `position_lots` are the whole lots that are surely there, `dust` what is there beyond, and the
+bot is told both together. Such a fee counts in `fee` by its value at the execution's price, and `balance` grows by as
+much, as if the base had been sold for it: so position is what the base has changed by, balance less fee what the quote
+has, and equity is right at any price. A fee in a third asset counts by its value in the quote where that asset's book
+in the quote is followed and valid, and else stays apart, in `other_fees`.
+
 The account's position is the exchange's. What it has beyond its bots' positions belongs to no bot: it was there before,
 or somebody traded by hand. What the exchange closes by itself is booked to the bots (`forced.py`).
 """
 
 from collections import deque
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Final
 
 import msgspec
 
+from daemon.orders.balances import Wallet
 from daemon.orders.journal_rows import Traded
 from daemon.orders.messages import Execution, Instrument
 from hftd.channel import wire
@@ -37,6 +46,8 @@ class BotBook(msgspec.Struct, array_like=True, tag="book"):
     Attributes:
         volume_lots: Executed quantity, both sides; likewise `trading_value`, their amounts.
         buy_lots: What its open orders may still buy; likewise `sell_lots`.
+        dust: Of a spot instrument's base beyond the whole lots, at least 0 and less than one lot.
+        other_fees: Fees in assets that have no value here, by asset.
     """
 
     bot: str
@@ -49,6 +60,8 @@ class BotBook(msgspec.Struct, array_like=True, tag="book"):
     trading_value: float = 0.0
     buy_lots: int = 0
     sell_lots: int = 0
+    dust: Decimal = Decimal(0)
+    other_fees: dict[str, float] = {}
 
 
 class Forced(msgspec.Struct, array_like=True, tag="forced"):
@@ -86,6 +99,7 @@ class Ledger:
         extremes: By bot and side, the price of its open order that is the first to be met; kept by `Requests`.
         unsettled_ns: Its executions are all counted only up to then; 0: up to when the account's are.
         foreign_fees: Fees in assets that the books can't hold, by asset.
+        wallet: The account's balances, of a spot instrument.
     """
 
     def __init__(self, instrument: Instrument) -> None:
@@ -102,6 +116,7 @@ class Ledger:
         self.differs_since_ns = 0
         self.unsettled_ns = 0
         self.foreign_fees: dict[str, float] = {}
+        self.wallet: Wallet | None = None
         self.extremes: dict[tuple[str, int], int | None] = {}
         # The book, as far as limits need it.
         self.best_bid_tick = 0
@@ -149,6 +164,8 @@ class Ledger:
         self.account_lots += side * lots
         self.last_execution_ns = max(self.last_execution_ns, execution.exch_ns)
         self.last_tick = execution.price_tick
+        if self.wallet is not None:
+            self.wallet.count(self, execution, has_fee, now_ns)
         if book is None:
             self.other_lots += side * lots
             return
@@ -164,22 +181,55 @@ class Ledger:
         book.volume_lots += lots
         book.trading_value += amount
         if has_fee:
-            self.count_fee(book, execution)
+            self._book_fee(book, execution)
 
-    def count_fee(self, book: BotBook, execution: Execution) -> None:
-        """Count an execution's fee; one in another asset than the instrument settles in is kept apart."""
-        asset = execution.fee_asset
-        if asset and self.settles_in and asset != self.settles_in:
-            if execution.fee != 0.0:
-                self.foreign_fees[asset] = self.foreign_fees.get(asset, 0.0) + execution.fee
+    def count_fee(self, book: BotBook, execution: Execution, now_ns: int) -> None:
+        """Count the fee of an execution that was counted without it."""
+        if self.wallet is not None:
+            self.wallet.count_fee(self, execution, now_ns)
+        self._book_fee(book, execution)
+
+    def _book_fee(self, book: BotBook, execution: Execution) -> None:
+        """Book a fee; one in an asset without a value here is kept apart."""
+        asset, fee = execution.fee_asset, execution.fee
+        if not asset or not self.settles_in or asset == self.settles_in:
+            book.fee += fee
+        elif fee == 0.0:
+            return
+        elif self.wallet is not None and asset == self.instrument.base:
+            value = fee * (execution.price or self.price(execution.price_tick))
+            book.fee += value
+            book.balance += value
+            before = book.position_lots
+            amount = before * Decimal(self.instrument.lot_size) + book.dust - Decimal(str(fee))
+            book.position_lots, book.dust = self.split(amount)
+            self.account_lots += book.position_lots - before
+        elif self.wallet is not None and (rate := self.wallet.rate(asset, self.settles_in)):
+            book.fee += fee * rate
         else:
-            book.fee += execution.fee
+            self.foreign_fees[asset] = self.foreign_fees.get(asset, 0.0) + fee
+            book.other_fees[asset] = book.other_fees.get(asset, 0.0) + fee
+
+    def split(self, amount: Decimal) -> tuple[int, Decimal]:
+        """An amount of the base as whole lots, and what is beyond them: at least 0, less than one lot."""
+        lot = Decimal(self.instrument.lot_size)
+        lots = int(amount // lot)
+        if lots * lot > amount:
+            # Decimals divide toward zero.
+            lots -= 1
+        return lots, amount - lots * lot
+
+    def position(self, book: BotBook) -> float:
+        """A bot's position as it is told."""
+        if not book.dust:
+            return self.qty(book.position_lots)
+        return float(book.position_lots * Decimal(self.instrument.lot_size) + book.dust)
 
     def state(self, book: BotBook) -> wire.State:
         """A bot's account as it is told."""
         return wire.State(
             self.number,
-            self.qty(book.position_lots),
+            self.position(book),
             book.balance,
             book.fee,
             book.num_trades,

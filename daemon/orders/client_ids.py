@@ -17,6 +17,9 @@ knows, tell whose it is.
 
 Before connectors had a number, ids were `mm:9fK2c0aB3d7.2kZ`: the bot (30 bits, 5 digits), the run (by the clock, 5
 digits), the number in it (1 to 5 digits). They are understood, with 0 for the connector, and made where none is given.
+
+Where an exchange takes fewer signs (`daemon.orders.wire_ids`) a bot's order id may be too large to be told: then ``~``
+stands in its place. The journal knows it; of an order that it does not know, only the connector and the bot are told.
 """
 
 import re
@@ -36,6 +39,9 @@ MAX_SHORT_RUN: Final = (1 << 18) - 1
 MAX_SHORT_NUMBER: Final = (1 << 18) - 1
 """Orders of one run; then the next run begins."""
 MAX_ORDER_ID: Final = (1 << 64) - 1
+UNTOLD_ORDER: Final = -1
+"""`ClientId.order_id` of an id that does not tell it."""
+_UNTOLD: Final = "~"
 
 _RUNS_SINCE_NS: Final = 1_704_067_200_000_000_000
 """2024-01-01: runs are numbered by the second of their start."""
@@ -44,7 +50,7 @@ _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxy
 _VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)}
 _FIXED: Final = 5
 _ANY: Final = re.compile(
-    r"([A-Za-z0-9_-]{1,8}):(?:([0-9A-Za-z_-]{4})/)?([0-9A-Za-z_-]+)\.([0-9A-Za-z_-]{1,11})", re.ASCII
+    r"([A-Za-z0-9_-]{1,8}):(?:([0-9A-Za-z_-]{4})/)?([0-9A-Za-z_-]+)\.([0-9A-Za-z_-]{1,11}|~)", re.ASCII
 )
 _PAIRS: Final = tuple(high + low for high in _DIGITS for low in _DIGITS)
 
@@ -56,7 +62,7 @@ class ClientId(NamedTuple):
         bot: The hash of the bot's name (`bot_hash`).
         run: The run that made it.
         number: Of the order in that run.
-        order_id: The bot's own id, 0 to 2**64 - 1.
+        order_id: The bot's own id, 0 to 2**64 - 1, or UNTOLD_ORDER.
         identity: The connector's number, 0 in ids of the old form.
     """
 
@@ -88,12 +94,22 @@ def read_any(client_id: str) -> tuple[str, ClientId] | None:
         _decode(bot, limits[0]),
         _decode(run, limits[1]),
         _decode(number, limits[2]),
-        _decode(order_id, MAX_ORDER_ID),
+        0 if order_id == _UNTOLD else _decode(order_id, MAX_ORDER_ID),
         _decode(identity, limits[3]) if identity else 0,
     )
     if not number or min(found) < 0:
         return None
-    return prefix, found._replace(bot=found.bot & MAX_BOT)
+    order = UNTOLD_ORDER if order_id == _UNTOLD else found.order_id
+    return prefix, found._replace(bot=found.bot & MAX_BOT, order_id=order)
+
+
+def spelled(prefix: str, one: ClientId) -> str:
+    """The id that says this, with a connector's number."""
+    order_id = _UNTOLD if one.order_id == UNTOLD_ORDER else _encode(one.order_id)
+    start = (
+        f"{prefix}:{_encode_fixed(one.identity, 4)}/{_encode_fixed(one.bot, 4)}{_encode_fixed(one.run, 3)}"
+    )
+    return f"{start}{_encode(one.number)}.{order_id}"
 
 
 def run_number(now_ns: int, last_run: int = 0) -> int:
@@ -151,12 +167,14 @@ class ClientIds:
         prefix: The connector's order prefix.
         run: This run's number, above those of all earlier ones of the identity.
         identity: The connector's number; 0: ids of the old form, with a run from `run_number`.
+        order_id_max: Larger ids of bots do not fit the exchange's, and are not told.
     """
 
-    def __init__(self, prefix: str, run: int, identity: int = 0) -> None:
+    def __init__(self, prefix: str, run: int, identity: int = 0, order_id_max: int = MAX_ORDER_ID) -> None:
         self.prefix = check_prefix(prefix)
         self.run = run
         self.identity = identity
+        self._order_id_max = order_id_max
         self.made = 0
         self._start = f"{prefix}:" + (f"{_encode_fixed(identity, 4)}/" if identity else "")
         self._bots: dict[str, str] = {}
@@ -182,6 +200,8 @@ class ClientIds:
             else:
                 start = self._start + _encode_fixed(name) + _encode_fixed(run)
             self._bots[bot] = start
+        if order_id > self._order_id_max:
+            return f"{start}{_encode(self.made)}.{_UNTOLD}"
         return f"{start}{_encode(self.made)}.{_encode(order_id & MAX_ORDER_ID)}"
 
     def read(self, client_id: str) -> ClientId | None:

@@ -127,11 +127,12 @@ class ForcedCloses:
                 self._splits.popitem(last=False)
         self._happened(ledger, [book.bot for book, _ in parts], now_ns)
 
-    def fee(self, ledger: Ledger, execution: Execution) -> None:
+    def fee(self, ledger: Ledger, execution: Execution, now_ns: int) -> None:
         """The fee of one that was counted by its short form."""
         for name, share in self._splits.pop((execution.symbol, execution.trade_id), ()):
             book = ledger.book(name)
-            ledger.count_fee(book, msgspec.structs.replace(execution, fee=execution.fee * share))
+            own = msgspec.structs.replace(execution, fee=execution.fee * share)
+            ledger.count_fee(book, own, now_ns)
             self._store.book_changed(book)
             self._teller.account(name, ledger)
         self._store.traded(None, _traded(execution, True))

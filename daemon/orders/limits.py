@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from daemon.orders.account import BotBook, Ledger
+from daemon.orders.messages import Instrument
 from hftd.channel import wire
 from hftd.config import Section
 from hftd.constants import (
@@ -23,6 +24,7 @@ from hftd.constants import (
     REASON_LIMIT_PRICE,
     REASON_LIMIT_QTY,
     REASON_NOT_TRADING,
+    REASON_OFF_GRID,
     SELL,
 )
 
@@ -208,6 +210,8 @@ def check_filters(ledger: Ledger, is_market: bool, price_tick: int, lots: int, i
     instrument = ledger.instrument
     if not instrument.is_trading:
         return REASON_NOT_TRADING
+    if instrument.price_figures and not is_market and not has_figures(instrument, price_tick):
+        return REASON_OFF_GRID
     most = instrument.market_max_qty_lots if is_market else 0
     most = most or instrument.max_qty_lots
     if lots < instrument.min_qty_lots or (most and lots > most):
@@ -217,6 +221,14 @@ def check_filters(ledger: Ledger, is_market: bool, price_tick: int, lots: int, i
         if ledger.notional(price_tick, lots) < instrument.min_notional * (1 - 1e-9):
             return REASON_FILTER
     return 0
+
+
+def has_figures(instrument: Instrument, price_tick: int) -> bool:
+    """Whether a price has no more significant figures than the exchange takes; whole numbers may have any."""
+    decimals = -int(instrument.tick_size.normalize().as_tuple().exponent)
+    if decimals <= 0 or price_tick % 10**decimals == 0:
+        return True
+    return len(str(abs(price_tick)).rstrip("0")) <= instrument.price_figures
 
 
 class RateGate:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import structlog
 
-from daemon.orders.client_ids import ClientIds
+from daemon.orders.client_ids import MAX_ORDER_ID, ClientIds
 from daemon.orders.courier import PLACE, Courier
 from daemon.orders.ending import Endings
 from daemon.orders.forced import ForcedCloses
@@ -29,12 +29,14 @@ from daemon.orders.messages import (
     STEPS_CHANGED,
     Command,
     Execution,
+    Funds,
     Holding,
     Instrument,
     Modify,
     Outcome,
     Report,
     Submit,
+    Transfer,
 )
 from daemon.orders.news import News
 from daemon.orders.reconcile import Reconciler, Reconciliation
@@ -78,6 +80,7 @@ class OrderManager:
         send: Hands a command to the venue.
         identity: This connector's number in its orders' ids, and with it `run` from `Journal.begin`; 0: ids of the old
             form.
+        order_id_max: Larger ids of bots' orders do not fit the exchange's ids.
         to_exchange: Gives a moment of our clock by the exchange's, as well as that is known. Up to when executions are
             counted, and from when they are asked for, is by the exchange's clock; all else here is by ours.
     """
@@ -92,6 +95,7 @@ class OrderManager:
         emit: Callable[[str, Update], None],
         send: Callable[[Command], None],
         identity: int = 0,
+        order_id_max: int = MAX_ORDER_ID,
         to_exchange: Callable[[int], int] = lambda now_ns: now_ns,
     ) -> None:
         self._emit = emit
@@ -102,7 +106,7 @@ class OrderManager:
         self._reused = 0
         self._look_after_ns = 0
         self.counters = Counters()
-        self.store = Store(ClientIds(prefix, run, identity), journal, to_exchange)
+        self.store = Store(ClientIds(prefix, run, identity, order_id_max), journal, to_exchange)
         self.courier = Courier(self.store, self._out)
         self.teller = Teller(self.store, self._out)
         self.refusals = Refusals()
@@ -229,6 +233,11 @@ class OrderManager:
         self._reconciler.on_holding(holding, now_ns)
         self._let_out(now_ns)
 
+    def on_funds(self, funds: Funds | Transfer, now_ns: int) -> None:
+        """What a spot account has of an asset, or that it was changed by what is no execution."""
+        self._reconciler.on_funds(funds, now_ns)
+        self._let_out(now_ns)
+
     def on_connection(self, is_up: bool, now_ns: int) -> None:
         """Whether commands can be sent; False at the start. Call `reconcile` after each True."""
         self._begin(now_ns)
@@ -275,6 +284,7 @@ class OrderManager:
         now_ns: int,
         *,
         unasked: Collection[str] = (),
+        funds: Sequence[Funds] | None = None,
     ) -> Reconciliation:
         """Take over what the exchange says of the whole account.
 
@@ -285,8 +295,11 @@ class OrderManager:
             asked_ns: When the first of these was asked for, on our clock.
             now_ns: Now.
             unasked: Instruments whose executions could not be fetched: nothing of them is concluded.
+            funds: All balances of a spot account; None where there are positions instead.
         """
-        result = self._reconciler.reconcile(open_orders, executions, holdings, asked_ns, now_ns, unasked)
+        result = self._reconciler.reconcile(
+            open_orders, executions, holdings, asked_ns, now_ns, unasked, funds
+        )
         self._let_out(now_ns)
         return result
 
@@ -343,6 +356,7 @@ class OrderManager:
     def warnings(self) -> Iterator[Warn]:
         """What needs a person."""
         yield from warnings_of(self.store, self.refusals, self._policy, self._now_ns)
+        yield from self.store.wallet.warnings(self._now_ns)
         yield from self.strays.warnings()
 
     def unfinished(self) -> int:

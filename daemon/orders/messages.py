@@ -44,10 +44,13 @@ class Instrument(msgspec.Struct, frozen=True):
         lot_size: Quantity step.
         min_qty_lots: Of an order; likewise `max_qty_lots` (0: no limit).
         min_notional: Smallest price * quantity of an order, in the quote currency; 0 for none.
+        price_figures: So many significant figures a price may have that is no whole number; 0: as many as it likes.
+            The tick is then the finest that any price has, and a power of ten.
         contract_size: Of one unit of quantity; `inverse` contracts are worth contract_size / price.
         is_trading: False while no orders are taken in it, by the exchange or by this process.
         trouble: Why not, as the key of a warning: `STEPS_CHANGED`, `NOT_TRADING`, `DELISTED` or `SET_ASIDE`.
         why: The same for people, behind the symbol and a colon.
+        is_spot: What is traded is held as balances of `base` and `quote`, and not as a position.
     """
 
     number: int
@@ -58,6 +61,7 @@ class Instrument(msgspec.Struct, frozen=True):
     max_qty_lots: int = 0
     market_max_qty_lots: int = 0
     min_notional: float = 0.0
+    price_figures: int = 0
     contract_size: float = 1.0
     inverse: bool = False
     is_trading: bool = True
@@ -65,6 +69,7 @@ class Instrument(msgspec.Struct, frozen=True):
     quote: str = ""
     trouble: str = ""
     why: str = ""
+    is_spot: bool = False
 
 
 class Submit(msgspec.Struct, frozen=True, array_like=True, tag="submit"):
@@ -231,3 +236,20 @@ class Holding(msgspec.Struct, frozen=True, array_like=True):
     entry_price: float
     exch_ns: int
     is_told: bool = True
+
+
+class Funds(msgspec.Struct, frozen=True, array_like=True):
+    """What a spot account has of an asset, in its units; orders lock what they would pay with."""
+
+    asset: str
+    free: Decimal
+    locked: Decimal
+    exch_ns: int
+
+
+class Transfer(msgspec.Struct, frozen=True, array_like=True):
+    """A deposit, a withdrawal, or whatever else changed a spot account's balance and is no execution."""
+
+    asset: str
+    amount: Decimal
+    exch_ns: int

@@ -301,7 +301,7 @@ class News:
         ledger = store.ledgers[order.symbol]
         book = ledger.book(order.bot)
         if known == FEE_ONLY:
-            ledger.count_fee(book, execution)
+            ledger.count_fee(book, execution, now_ns)
             store.traded(book, _traded(execution, order.client_id, True))
             self._changed(order, changed, now_ns, amend)
             self.teller.state(order)

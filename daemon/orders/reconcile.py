@@ -20,9 +20,19 @@ import msgspec
 import structlog
 
 from daemon.orders.account import FEE_ONLY, NEW_TRADE, OLD_TRADE, Ledger
+from daemon.orders.client_ids import UNTOLD_ORDER
 from daemon.orders.journal import Traded
 from daemon.orders.machine import DONE, NEVER, SENT, Order, write_off
-from daemon.orders.messages import SET_ASIDE, STEPS_CHANGED, UNTOLD, Execution, Holding, Report
+from daemon.orders.messages import (
+    SET_ASIDE,
+    STEPS_CHANGED,
+    UNTOLD,
+    Execution,
+    Funds,
+    Holding,
+    Report,
+    Transfer,
+)
 from daemon.orders.strays import Strays
 from hftd.constants import NEW, PARTIALLY_FILLED
 
@@ -156,7 +166,7 @@ class Reconciler:
             if known == NEW_TRADE:
                 self._news.forced.execution(ledger, execution, has_fee, now_ns)
             else:
-                self._news.forced.fee(ledger, execution)
+                self._news.forced.fee(ledger, execution, now_ns)
             return known == NEW_TRADE
         book = None
         if ours is not None:
@@ -167,7 +177,7 @@ class Reconciler:
         if known == NEW_TRADE:
             ledger.count(book, execution, has_fee, now_ns)
         elif book is not None:
-            ledger.count_fee(book, execution)
+            ledger.count_fee(book, execution, now_ns)
         store.traded(
             book,
             Traded(execution.symbol, execution.trade_id, execution.exch_ns, has_fee, "", execution.side),
@@ -232,6 +242,26 @@ class Reconciler:
             self._teller.account(name, ledger)
         return Difference(ledger.symbol, expected, ledger.account_lots)
 
+    # --- Balances -------------------------------------------------------------------------------------------------
+
+    def on_funds(self, funds: Funds | Transfer, now_ns: int) -> None:
+        """The exchange says a balance by itself, or that one was changed by what is no execution."""
+        wallet = self._store.wallet
+        if isinstance(funds, Transfer):
+            wallet.on_transfer(funds)
+        else:
+            wallet.on_funds(funds, now_ns, self.want)
+
+    def _compare_funds(
+        self, funds: Sequence[Funds], unknown: Collection[str], asked_ns: int, now_ns: int
+    ) -> None:
+        """All balances; of those that missing executions may have changed nothing is concluded."""
+        store = self._store
+        symbols = {*unknown, *(store.orders[client_id].symbol for client_id in store.gaps)}
+        ledgers = [store.ledgers[symbol].instrument for symbol in symbols if symbol in store.ledgers]
+        assets = {asset for one in ledgers for asset in (one.base, one.quote)}
+        store.wallet.take(funds, asked_ns, now_ns, assets, self.want)
+
     # --- The whole ------------------------------------------------------------------------------------------------
 
     def reconcile(
@@ -242,6 +272,7 @@ class Reconciler:
         asked_ns: int,
         now_ns: int,
         unasked: Collection[str] = (),
+        funds: Sequence[Funds] | None = None,
     ) -> Reconciliation:
         """See `OrderManager.reconcile`."""
         store = self._store
@@ -274,6 +305,8 @@ class Reconciler:
         self._write_off(asked_ns, now_ns, unknown)
         unknown |= deferred
         differences = self._compare_all(holdings, unknown, asked_ns, now_ns)
+        if funds is not None:
+            self._compare_funds(funds, unknown, asked_ns, now_ns)
         store.settled(store.to_exchange(asked_ns), but=unknown)
         self._counters.foreign_orders = len(foreign)
         return Reconciliation(
@@ -301,6 +334,10 @@ class Reconciler:
             )
             return False
         if report.status not in (NEW, PARTIALLY_FILLED):
+            return False
+        if ours.order_id == UNTOLD_ORDER:
+            why = "no journal knows it, and its id does not tell which order of its bot it is"
+            self._strays.add(report.symbol, report.client_id, report.exch_order_id, why, asked_ns)
             return False
         bot = store.bot(store.bot_of_hash(ours.bot)).name
         order = Order(
@@ -393,8 +430,8 @@ class Reconciler:
         gaps = unknown | {self._store.orders[client_id].symbol for client_id in self._store.gaps}
         for symbol, ledger in self._store.ledgers.items():
             holding = found.get(symbol)
-            if ledger.counted_ns >= asked_ns or symbol in gaps:
-                # An execution came meanwhile, or is to come.
+            if ledger.counted_ns >= asked_ns or symbol in gaps or ledger.wallet is not None:
+                # An execution came meanwhile, or is to come; or there are balances instead.
                 continue
             if holding is not None and not holding.is_told:
                 continue

@@ -207,7 +207,11 @@ class Requests:
             return REASON_LIMIT_ORDERS
         if len(store.alive) >= self.limits.max_open_orders:
             return REASON_LIMIT_ORDERS
-        return self._check_risk(bot, ledger, side, tick, lots, is_market, 0, now_ns)
+        if reason := self._check_risk(bot, ledger, side, tick, lots, is_market, 0, now_ns):
+            return reason
+        if ledger.wallet is None:
+            return REASON_NONE
+        return ledger.wallet.check(ledger, side, tick, lots, is_market=is_market)
 
     def _check_ready(self, bot: Bot, ledger: Ledger) -> int:
         if self._store.halt_reason:
@@ -340,9 +344,12 @@ class Requests:
             return REASON_OFF_GRID
         if reason := check_filters(ledger, False, message.price_tick, lots, is_amend=True):
             return reason
-        return self._check_risk(
-            bot, ledger, order.side, message.price_tick, lots, False, order.exposed_lots, now_ns
-        )
+        tick = message.price_tick
+        if reason := self._check_risk(bot, ledger, order.side, tick, lots, False, order.exposed_lots, now_ns):
+            return reason
+        if ledger.wallet is None:
+            return REASON_NONE
+        return ledger.wallet.check(ledger, order.side, tick, lots, is_market=False, client_id=order.client_id)
 
     def _cancel(
         self, bot: Bot, ledger: Ledger, message: wire.Cancel, order: Order | None, now_ns: int

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_ORDERS_SHOWN = 100
 """Of each bot; the others are counted."""
+MAX_BALANCES_SHOWN = 200
 STUCK_NS = 5_000_000_000
 """A position that is to be closed and is not after so long needs a person."""
 UNKNOWN_NS = 5_000_000_000
@@ -76,6 +77,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     halt_reason: str
     bots: list[status.Bot]
     account: list[status.Position]
+    balances: list[status.Balance]
     limits: list[status.Used]
     foreign_orders: int
     counters: dict[str, int]
@@ -109,6 +111,11 @@ def take_snapshot(
         "outcome_timeouts": courier.timeouts,
         "journal_bytes": store.journal.size if store.journal else 0,
     }
+    if store.wallet.purses:
+        counted |= {
+            "balance_differences": store.wallet.differences,
+            "balance_transfers": store.wallet.transfers,
+        }
     limits = [
         status.Used(name="open orders", used=len(store.alive), limit=requests.limits.max_open_orders),
         status.Used(
@@ -126,11 +133,26 @@ def take_snapshot(
             for ledger in store.ledgers.values()
             if ledger.books or ledger.account_lots
         ],
+        balances=_balances(store),
         limits=limits,
         foreign_orders=counters.foreign_orders,
         counters=counted,
         refusals=refusals.shown(now_ns),
     )
+
+
+def _balances(store: "Store") -> list[status.Balance]:
+    """What the account has, by asset; of assets that it has nothing of, none."""
+    found = sorted((asset, purse) for asset, purse in store.wallet.purses.items() if purse.total)
+    return [
+        status.Balance(
+            asset=asset,
+            total=float(purse.total),
+            free=float(purse.free),
+            locked=float(purse.total - purse.free),
+        )
+        for asset, purse in found[:MAX_BALANCES_SHOWN]
+    ]
 
 
 def _holds(store: "Store", name: str) -> bool:
@@ -337,7 +359,7 @@ def _warnings_of_ledger(store: "Store", ledger: "Ledger") -> Iterator[Warn]:
     for asset, fee in ledger.foreign_fees.items():
         yield Warn(
             "fees_in_other_asset",
-            f"{ledger.symbol}: fees of {fee:g} {asset} are not in its bots' fees",
+            f"{ledger.symbol}: fees of {fee:g} {asset} are not in its bots' fees{_valued(ledger, asset)}",
             f"{ledger.symbol} {asset}",
         )
     if not ledger.other_lots:
@@ -351,6 +373,15 @@ def _warnings_of_ledger(store: "Store", ledger: "Ledger") -> Iterator[Warn]:
             "or of before",
             ledger.symbol,
         )
+
+
+def _valued(ledger: "Ledger", asset: str) -> str:
+    if ledger.wallet is None:
+        return ""
+    return (
+        f": {asset} had no valid book in {ledger.settles_in} here; follow {asset}{ledger.settles_in} (`symbols`) to "
+        "have them counted by their value"
+    )
 
 
 def _warnings_of_orders(store: "Store", now_ns: int) -> Iterator[Warn]:

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from daemon.orders.account import BotBook, Forced, Ledger, Trades
+from daemon.orders.balances import Wallet
 from daemon.orders.bot import Bot
 from daemon.orders.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
 from daemon.orders.journal import Begin, BotRow, Halt, Journal, Row, Settled, Steps, Traded
@@ -60,6 +61,7 @@ class Store:
         self.bots: dict[str, Bot] = {}
         self.hashes: dict[int, str] = {}
         self.trades = Trades()
+        self.wallet = Wallet()
         self.settled_ns = 0
         self.forgotten_ts = 0
         self.birth_ns = 0
@@ -129,9 +131,11 @@ class Store:
         """Count an order's exposure as it is now."""
         lots = order.exposure_lots
         more = lots - order.exposed_lots
+        ledger = self.ledgers[order.symbol]
+        if ledger.wallet is not None:
+            ledger.wallet.weigh(ledger, order)
         if more:
             order.exposed_lots = lots
-            ledger = self.ledgers[order.symbol]
             book = ledger.book(order.bot)
             if order.side == BUY:
                 book.buy_lots += more
@@ -440,6 +444,9 @@ class Store:
         ledger = self.ledgers.get(symbol)
         if ledger is None:
             ledger = self.ledgers[symbol] = Ledger(instrument)
+            # What such an account has is told as balances; there is no position to be compared.
+            ledger.wallet = self.wallet if instrument.is_spot else None
+            ledger.has_holding = instrument.is_spot
             try:
                 self._restore_rows(ledger)
             except DataError as error:
@@ -451,6 +458,8 @@ class Store:
                 instrument, is_trading=False, trouble=SET_ASIDE, why=self.unfit[symbol]
             )
         ledger.describe(instrument)
+        if ledger.wallet is not None:
+            ledger.wallet.add(ledger)
         self.by_number[instrument.number] = ledger
 
     def _restore_rows(self, ledger: Ledger) -> None:
@@ -465,7 +474,16 @@ class Store:
             ledger.unsettled_ns = steps.unsettled_ns
             other_lots = scaled(steps.other_lots, lot, symbol)
         books = [row for row in waiting if isinstance(row, BotBook)]
-        positions = [scaled(book.position_lots, lot, symbol) for book in books]
+        positions = [] if instrument.is_spot else [scaled(book.position_lots, lot, symbol) for book in books]
+        if instrument.is_spot and steps is not None:
+            # What is no whole number of today's lots is dust.
+            amounts = [book.position_lots * Decimal(steps.lot_size) + book.dust for book in books]
+            splits = [ledger.split(amount) for amount in amounts]
+            positions = [lots for lots, _ in splits]
+            for book, (_, dust) in zip(books, splits, strict=True):
+                book.dust = dust
+        elif instrument.is_spot:
+            positions = [book.position_lots for book in books]
         for row in waiting:
             if isinstance(row, Order) and row.gap_lots:
                 # What is missing of it could not be told from what was rounded.
@@ -475,13 +493,15 @@ class Store:
         self._waiting.pop(symbol, None)
         if steps is not None:
             ledger.other_lots = ledger.account_lots = other_lots
-            ledger.has_holding = steps.has_holding
+            ledger.has_holding = steps.has_holding or instrument.is_spot
         for book, position_lots in zip(books, positions, strict=True):
             if lot != 1:
                 book.position_lots = position_lots
                 book.volume_lots = round(book.volume_lots * lot)
             book.buy_lots = book.sell_lots = 0
             ledger.books[book.bot] = book
+            for asset, fee in book.other_fees.items():
+                ledger.foreign_fees[asset] = ledger.foreign_fees.get(asset, 0.0) + fee
             ledger.account_lots += book.position_lots
             self.bot(book.bot)
         for row in waiting:

@@ -107,7 +107,7 @@ class Teller:
         bot = self._store.bots.get(name)
         if bot is not None and bot.is_attached and ledger.symbol in bot.by_symbol:
             said = words[: wire.MAX_NOTICE_CHARS]
-            position = ledger.qty(ledger.book(name).position_lots)
+            position = ledger.position(ledger.book(name))
             self._put(name, wire.Notice(ledger.number, kind, order_id, reason, code, position, said))
 
     def end(self, order: Order, now_ns: int) -> None:
@@ -188,7 +188,7 @@ class Teller:
             order.local_ts if local_ts is None else local_ts,
             now_ns,
             executed,
-            qty(book.position_lots),
+            ledger.position(book),
             book.balance,
             book.fee,
             book.num_trades,

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, Protocol
 import msgspec
 
 from daemon.connector.limiter import RateLimit
-from daemon.orders.messages import Command, Holding, Instrument, Outcome, Report
+from daemon.orders.messages import Command, Funds, Holding, Instrument, Outcome, Report, Transfer
 from daemon.session.catalog import Steps
 from daemon.session.errors import Odd
 from hftd.venues.reader import MarketReader
@@ -66,7 +66,7 @@ class Pong(msgspec.Struct, frozen=True):
     """The answer to a ping of ours, where it is a message like others: that it came is all that it says."""
 
 
-Event = Report | Holding | Balance | AccessExpired | Other | Pong
+Event = Report | Holding | Funds | Transfer | Balance | AccessExpired | Other | Pong
 """What a user data stream says."""
 
 
@@ -399,6 +399,10 @@ def _ignored(_balance: Balance) -> None:
     """Balances are not wanted."""
 
 
+def _unspent(_funds: Funds | Transfer) -> None:
+    """There are no balances instead of positions."""
+
+
 def _unheard(_instruments: Sequence[Instrument]) -> None:
     """Changes of instruments are not wanted."""
 
@@ -421,6 +425,7 @@ class Handlers(msgspec.Struct, frozen=True):
         on_connection: Whether orders can be sent and their fates are heard. After each True, what was missed has to
             be asked for. False at the start.
         on_balance: A balance.
+        on_funds: What a spot account has of an asset, or that it was changed by what is no execution.
         on_instruments: Instruments that are described anew, or not traded any more, or again.
         on_instruments_wanted: Something says that the instruments' list has news; it is to be asked for.
         on_unread_order: Symbol, client id and exchange's id of an open order of ours that can't be taken over.
@@ -432,6 +437,7 @@ class Handlers(msgspec.Struct, frozen=True):
     on_holding: Callable[[Holding], None]
     on_connection: Callable[[bool], None]
     on_balance: Callable[[Balance], None] = _ignored
+    on_funds: Callable[[Funds | Transfer], None] = _unspent
     on_instruments: Callable[[Sequence[Instrument]], None] = _unheard
     on_instruments_wanted: Callable[[], None] = _unasked
     on_unread_order: Callable[[str, str, str], None] = _unguarded

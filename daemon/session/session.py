@@ -9,11 +9,13 @@ from daemon.connector.limiter import Limiter
 from daemon.connector.supervise import Backoff, Supervision, first_to_end
 from daemon.connector.venue import Listener
 from daemon.connector.watch.offset import ClockOffset
+from daemon.orders.client_ids import MAX_ORDER_ID
 from daemon.orders.messages import (
     REFUSED,
     STEPS_CHANGED,
     Command,
     Execution,
+    Funds,
     Holding,
     Instrument,
     Outcome,
@@ -49,7 +51,13 @@ class AccountSession:
         listener: Whom to tell.
         others: What else runs.
         seed: Of waits.
+
+    Attributes:
+        order_id_max: The largest id of a bot's order that fits the exchange's client ids, see
+            `daemon.orders.wire_ids.Packed`.
     """
+
+    order_id_max: int = MAX_ORDER_ID
 
     def __init__(
         self,
@@ -112,6 +120,7 @@ class AccountSession:
             on_outcome=listener.on_outcome,
             on_report=listener.on_report,
             on_holding=listener.on_holding,
+            on_funds=listener.on_funds,
             on_connection=listener.on_connection,
             on_instruments=self.on_instruments,
             on_instruments_wanted=listener.on_instruments_wanted,
@@ -149,6 +158,10 @@ class AccountSession:
     async def holdings(self) -> Sequence[Holding]:
         """All positions."""
         return await self.trading.holdings() if self.trading else ()
+
+    async def funds(self) -> Sequence[Funds] | None:
+        """All balances of a spot account; None where there are positions instead."""
+        return await self.trading.funds() if self.trading else None
 
     async def run(self) -> None:
         """Keep all connections up until cancelled."""

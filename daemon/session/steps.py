@@ -108,6 +108,14 @@ class Step:
         return f"Step({self.size})"
 
 
+def finest_tick(decimals_max: int) -> Decimal:
+    """The tick where prices are limited by significant figures (`Instrument.price_figures`) and by decimals.
+
+    It is the one of the smallest prices; larger ones leave some of its multiples out.
+    """
+    return Decimal(1).scaleb(-max(0, decimals_max))
+
+
 def decimal_of(text: str) -> Decimal:
     """A decimal text as it is.
 

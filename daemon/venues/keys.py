@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from hftd.errors import ConfigError
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_.+/=-]{1,256}", re.ASCII)
+_WALLET_KEY: Final = re.compile(r"(?:0[xX])?([0-9A-Fa-f]{64})", re.ASCII)
 _BLOCK: Final = 64  # bytes of a SHA-256 block
 
 
@@ -48,41 +49,71 @@ class HmacSigner:
 
 
 class PemSigner:
-    """A private key, PKCS 8 in PEM, without a password; signatures are in base64.
+    r"""A private key in PEM, without a password; signatures are in base64.
 
     Args:
-        kind: Ed25519, or RSA with SHA-256 and PKCS 1 v1.5.
+        pem: The key. Where it came through JSON or an environment, its lines may end with a backslash and an n.
+        kind: Ed25519; RSA with SHA-256 and PKCS 1 v1.5; EC: P-256 with SHA-256, whose signature is r and s, 32 bytes
+            each, as JSON Web Tokens have it (RFC 7518, section 3.4).
     """
 
     has_session = True
 
-    def __init__(self, api_key: str, pem: str, kind: Literal["Ed25519", "RSA"]) -> None:
+    def __init__(self, api_key: str, pem: str, kind: Literal["Ed25519", "RSA", "EC"]) -> None:
         # Imported here: a connector with an HMAC key needs none of it.
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePrivateKey
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         self.api_key = _checked(api_key)
-        hint = f"give an {kind} key as PEM (PKCS 8, no password), or the secret of an HMAC key"
+        hint = f"give the {kind} key that belongs to the API key as PEM, without a password"
         try:
-            key: Any = load_pem_private_key(pem.strip().encode(), password=None)
+            key: Any = load_pem_private_key(pem.replace("\\n", "\n").strip().encode(), password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             # Without the cause: its text may show parts of the key.
             raise ConfigError("the API secret is no readable private key", hint=hint) from None
-        if not isinstance(key, Ed25519PrivateKey if kind == "Ed25519" else RSAPrivateKey):
+        wanted = {"Ed25519": Ed25519PrivateKey, "RSA": RSAPrivateKey, "EC": EllipticCurvePrivateKey}[kind]
+        if not isinstance(key, wanted) or (kind == "EC" and not isinstance(key.curve, SECP256R1)):
             raise ConfigError("the API secret is a private key of another kind", hint=hint)
-        self._args: tuple[Any, ...] = () if kind == "Ed25519" else (PKCS1v15(), hashes.SHA256())
+        sha = hashes.SHA256()
+        self._args: tuple[Any, ...] = {"Ed25519": (), "RSA": (PKCS1v15(), sha), "EC": (ECDSA(sha),)}[kind]
         self._sign: Any = key.sign
+        self._form = _r_and_s if kind == "EC" else bytes
 
     def sign(self, payload: str) -> str:
         """The signature: 88 characters for Ed25519. REST may want it percent-encoded."""
-        return base64.b64encode(self._sign(payload.encode(), *self._args)).decode()
+        return base64.b64encode(self._form(self._sign(payload.encode(), *self._args))).decode()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(***)"
+
+
+def _r_and_s(der: bytes) -> bytes:
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+    r, s = decode_dss_signature(der)
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+def wallet_key(text: str) -> bytes:
+    """A wallet's private key, 32 bytes.
+
+    Args:
+        text: 64 hexadecimal digits, with or without 0x.
+
+    Raises:
+        ConfigError: It is something else; the message does not hold it.
+    """
+    found = _WALLET_KEY.fullmatch(text.strip())
+    if found is None:
+        raise ConfigError(
+            "the wallet key is no private key", hint="give its 64 hexadecimal digits, with or without 0x"
+        )
+    return bytes.fromhex(found[1])
 
 
 def is_pem(secret: str) -> bool:

@@ -1,4 +1,4 @@
-"""Models of one's own: a pro-rata queue, a latency that grows with the message rate, a fee tiered by volume.
+"""Custom models: a pro-rata queue, a latency that grows with the message rate, a fee tiered by volume.
 
 Run by the tests; copy what you need.
 """

@@ -7,14 +7,14 @@ The rules are those of a book made from a feed of absolute quantities (semantics
 of less than half a lot is no level; a bid at or above the best ask moves the best ask up to the next ask above it
 and leaves the levels between where they are, because the feed will say what became of them.
 
-Functions take the address of a :data:`hftd.hbt.layout.book_dtype`.
+Functions take the address of a :data:`hftd.compiled.layout.book_dtype`.
 """
 
 # pyright: basic
 
 from hftd.compiled.jit import inline, kernel
+from hftd.compiled.layout import MAX_FAR_LEVELS, WINDOW_TICKS, book_dtype
 from hftd.compiled.native import load_f64, load_i64, move_bytes, record_at, round_away, store_f64, store_i64
-from hftd.hbt.layout import MAX_FAR_LEVELS, WINDOW_TICKS, book_dtype
 from hftd.types import INVALID_MAX, INVALID_MIN
 
 book_at = record_at(book_dtype)

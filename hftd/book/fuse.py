@@ -25,6 +25,7 @@ from hftd.book.fused_levels import (
     side_at,
 )
 from hftd.compiled.jit import inline, kernel
+from hftd.compiled.layout import offset_of
 from hftd.compiled.native import load_i64, record_at, round_away, store_i64
 from hftd.compiled.row_access import (
     copy_row,
@@ -38,7 +39,6 @@ from hftd.compiled.row_access import (
     set_ev,
     write_row,
 )
-from hftd.hbt.layout import offset_of
 from hftd.rows import ROW_BYTES, Address, Ns, Tick
 from hftd.types import (
     BUY_EVENT,

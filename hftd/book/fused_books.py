@@ -20,8 +20,8 @@ from hftd.book.fuse import (
 from hftd.book.fused_levels import MAX_FAR_FUSED, NO_KEY
 from hftd.compiled.arena import Arena
 from hftd.compiled.jit import Kernel
+from hftd.compiled.layout import WINDOW_TICKS
 from hftd.errors import CURE, DataError, OrderError
-from hftd.hbt.layout import WINDOW_TICKS
 from hftd.rows import ROW_BYTES
 from hftd.types import event_dtype
 

@@ -10,8 +10,8 @@ code. Quantities and times stand in plain arrays around the first key seen, leve
 import numpy as np
 
 from hftd.compiled.jit import inline
+from hftd.compiled.layout import WINDOW_TICKS
 from hftd.compiled.native import load_f64, load_i64, move_bytes, record_at, store_f64, store_i64
-from hftd.hbt.layout import WINDOW_TICKS
 
 MAX_FAR_FUSED = 1 << 16
 """Levels more than two million ticks from the first that was seen, for each side; one more is an error."""

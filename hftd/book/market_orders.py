@@ -21,7 +21,7 @@ knows that the asks in between still stand, so they show again when the bids tha
 A row that makes no sense (an id that is not there, or that is there already, no side) is left out and counted:
 feeds that start in the middle of a day have such rows. At most `MAX_MARKET_ORDERS` orders have room.
 
-Functions take the address of a :data:`hftd.hbt.layout.book_dtype` whose `market_orders` is set.
+Functions take the address of a :data:`hftd.compiled.layout.book_dtype` whose `market_orders` is set.
 """
 
 # pyright: basic
@@ -41,10 +41,10 @@ from hftd.book.book import (
     set_bid,
 )
 from hftd.compiled.jit import inline, kernel
+from hftd.compiled.layout import MAX_MARKET_ORDERS, market_order_dtype, market_orders_dtype, offset_of
 from hftd.compiled.native import record_at, round_away, store_i64
+from hftd.compiled.order_index import index_at, index_find, index_insert, index_remove
 from hftd.compiled.row_access import ev_of, is_sound, order_id_of, px_of, qty_of
-from hftd.hbt.layout import MAX_MARKET_ORDERS, market_order_dtype, market_orders_dtype, offset_of
-from hftd.hbt.orders import index_at, index_find, index_insert, index_remove
 from hftd.rows import ROW_BYTES, Address, Tick
 from hftd.types import (
     ADD_ORDER_EVENT,

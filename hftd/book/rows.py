@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.book.book import write_levels
-from hftd.hbt.views import level_dtype
+from hftd.compiled.layout import level_dtype
 from hftd.types import (
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,

@@ -45,10 +45,7 @@ from hftd.channel.queue import queue_claim, queue_commit, queue_peek, queue_rele
 from hftd.channel.ring import market_copy, market_next
 from hftd.channel.wait import doorbell_ring
 from hftd.compiled.jit import inline
-from hftd.compiled.native import copy_bytes, load_i64, stack_bytes, store_i64, store_release
-from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
-from hftd.hbt.feed import BOOK, apply_book_row, apply_rows
-from hftd.hbt.layout import (
+from hftd.compiled.layout import (
     ARRIVED_FEED,
     ARRIVED_RESPONSE,
     BY_BOT,
@@ -57,6 +54,9 @@ from hftd.hbt.layout import (
     offset_of,
     update_dtype,
 )
+from hftd.compiled.native import copy_bytes, load_i64, stack_bytes, store_i64, store_release
+from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
+from hftd.hbt.feed import BOOK, apply_book_row, apply_rows
 from hftd.hbt.orders import apply_update, asset_at, update_at
 from hftd.rows import ROW_BYTES
 from hftd.types import state_values_dtype

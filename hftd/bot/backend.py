@@ -34,8 +34,7 @@ from hftd.channel.wait import (
     wait_granted,
 )
 from hftd.compiled.jit import inline, kernel
-from hftd.compiled.native import call_code, copy_bytes, load_i64, record_at, stack_bytes, store_i64
-from hftd.hbt.layout import (
+from hftd.compiled.layout import (
     ARRIVED_FEED,
     ARRIVED_RESPONSE,
     WAIT_FEED,
@@ -44,6 +43,7 @@ from hftd.hbt.layout import (
     offset_of,
     request_dtype,
 )
+from hftd.compiled.native import call_code, copy_bytes, load_i64, record_at, stack_bytes, store_i64
 from hftd.hbt.orders import asset_at, order_at
 from hftd.types import (
     CANCELED,

@@ -5,8 +5,8 @@
 import numpy as np
 
 from hftd.channel.layout import MAX_MESSAGE_BYTES
+from hftd.compiled.layout import asset_dtype, offset_of, session_dtype
 from hftd.compiled.native import record_at
-from hftd.hbt.layout import asset_dtype, offset_of, session_dtype
 
 MAX_INSTRUMENT = 1 << 16
 """Instrument numbers of a channel are below it."""

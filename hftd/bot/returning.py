@@ -12,8 +12,8 @@ from hftd.channel.messages import FIELDS_MESSAGE_BYTES, write_inquire
 from hftd.channel.queue import queue_claim, queue_commit
 from hftd.channel.wait import doorbell_ring
 from hftd.compiled.jit import inline, kernel
+from hftd.compiled.layout import BY_BOT, BY_DAEMON, order_dtype
 from hftd.compiled.native import copy_bytes, load_acquire, load_i64, stack_bytes, store_i64, store_release
-from hftd.hbt.layout import BY_BOT, BY_DAEMON, order_dtype
 from hftd.hbt.orders import ORDERS, asset_at, find_order, is_inactive, order_at, orders_at
 from hftd.types import NONE
 

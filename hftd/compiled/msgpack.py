@@ -18,6 +18,7 @@ from numba.extending import intrinsic
 
 from hftd.compiled.jit import inline
 from hftd.compiled.native import copy_bytes, load_i64, load_u8, load_u32, store_i64, store_u8, store_u32
+from hftd.rows import Address
 
 _I32 = ir.IntType(32)
 _I64 = ir.IntType(64)
@@ -56,7 +57,7 @@ float_of_unsigned = _convert(
 
 
 @inline
-def load_big(address, width):
+def load_big(address: Address, width: int):
     """The unsigned big-endian integer of 1, 2, 4 or 8 bytes."""
     if width == 8:
         return swap_i64(load_i64(address))
@@ -82,7 +83,7 @@ def store_big(address, value, width):
 
 
 @inline
-def _read_integer(address, end):
+def _read_integer(address: Address, end: Address):
     """(bits, whether they are a uint64 of 2**63 or more, address after) of an integer of any width."""
     if address >= end:
         return 0, False, 0
@@ -110,7 +111,7 @@ def _read_integer(address, end):
 
 
 @inline
-def read_int(address, end):
+def read_int(address: Address, end: Address):
     """(value, address after) of an integer that fits in an int64; 0 for the address if there is none."""
     value, huge, after = _read_integer(address, end)
     if huge:
@@ -119,7 +120,7 @@ def read_int(address, end):
 
 
 @inline
-def read_uint(address, end):
+def read_uint(address: Address, end: Address):
     """(bits, address after) of an integer that fits in a uint64; 0 for the address if there is none."""
     value, huge, after = _read_integer(address, end)
     if value < 0 and not huge:
@@ -128,7 +129,7 @@ def read_uint(address, end):
 
 
 @inline
-def read_float(address, end):
+def read_float(address: Address, end: Address):
     """(value, address after) of a float of either width or an integer; 0 for the address if there is none."""
     if address >= end:
         return 0.0, 0
@@ -148,7 +149,7 @@ def read_float(address, end):
 
 
 @inline
-def read_bool(address, end):
+def read_bool(address: Address, end: Address):
     """(0 or 1, address after) of a boolean; 0 for the address if there is none."""
     if address >= end:
         return 0, 0
@@ -159,7 +160,7 @@ def read_bool(address, end):
 
 
 @inline
-def read_nil(address, end):
+def read_nil(address: Address, end: Address):
     """The address after a nil, or 0."""
     if address < end and load_u8(address) == 0xC0:
         return address + 1
@@ -167,7 +168,7 @@ def read_nil(address, end):
 
 
 @inline
-def read_bin(address, end):
+def read_bin(address: Address, end: Address):
     """(address of the bytes, their number, address after) of a bin; 0 for the last if there is none."""
     if address >= end:
         return 0, 0, 0
@@ -185,7 +186,7 @@ def read_bin(address, end):
 
 
 @inline
-def read_array(address, end):
+def read_array(address: Address, end: Address):
     """(number of elements, address of the first) of an array; 0 for the address if there is none."""
     if address >= end:
         return 0, 0
@@ -270,14 +271,14 @@ def write_bool(address, value):
 
 
 @inline
-def write_nil(address):
+def write_nil(address: Address):
     """Write a nil; returns the address after it."""
     store_u8(address, 0xC0)
     return address + 1
 
 
 @inline
-def bin_header_size(length):
+def bin_header_size(length: int):
     """The bytes before a bin of that length."""
     if length <= 0xFF:
         return 2
@@ -287,7 +288,7 @@ def bin_header_size(length):
 
 
 @inline
-def write_bin_header(address, length):
+def write_bin_header(address: Address, length: int):
     """Write what stands before a bin's bytes; returns the address for them."""
     size = bin_header_size(length)
     store_u8(address, 0xC4 if size == 2 else (0xC5 if size == 3 else 0xC6))
@@ -296,7 +297,7 @@ def write_bin_header(address, length):
 
 
 @inline
-def write_bin(address, source, length):
+def write_bin(address: Address, source: Address, length: int):
     """Write bytes from another place; returns the address after them."""
     start = write_bin_header(address, length)
     copy_bytes(start, source, length)
@@ -304,7 +305,7 @@ def write_bin(address, source, length):
 
 
 @inline
-def write_array(address, count):
+def write_array(address: Address, count: int):
     """Begin an array of fewer than 65,536 elements; returns the address for the first."""
     if count <= 15:
         store_u8(address, 0x90 | count)

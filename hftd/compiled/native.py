@@ -1,7 +1,7 @@
 """Raw memory, atomics and system calls for compiled code.
 
 Everything here is called from `@njit` code. Addresses are int64. Nothing checks bounds: the callers own the
-layouts (:mod:`hftd.hbt.layout`, :mod:`hftd.channel.layout`) and stay inside them.
+layouts (:mod:`hftd.compiled.layout`, :mod:`hftd.channel.layout`) and stay inside them.
 
 Loads and stores with `acquire` and `release` pair up between processes over shared memory as in the C11 memory
 model; on x86-64 they are plain moves that the compiler must not reorder, on AArch64 `ldar` and `stlr`.

@@ -104,6 +104,15 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     trading_value: float = 0.0
 
 
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """What a spot account has of an asset, in its units; `locked` by open orders, all others' included."""
+
+    asset: str
+    total: float
+    free: float
+    locked: float = 0.0
+
+
 class Used(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a limit is used. `limit` 0: there is none."""
 
@@ -189,6 +198,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
         started_ns: On the system's clock.
         now_ns: The daemon's clock, the simulated one of a replay.
         is_halted: Whether new orders are refused (`hftd halt`), and why.
+        balances: Of a spot account.
         limits: The exchange's and the account's, used and allowed.
         foreign_orders: Open orders of the account that are not this daemon's; they are left alone.
         counters: Whatever else it counts, by name.
@@ -209,6 +219,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     channels: list[Channel] = []
     bots: list[Bot] = []
     account: list[Position] = []
+    balances: list[Balance] = []
     limits: list[Used] = []
     connections: list[Connection] = []
     foreign_orders: int = 0

@@ -48,7 +48,7 @@ def order_id(given: Any) -> int:
     """An order id as the int64 with the same bits.
 
     Raises:
-        OrderError: It is no number of 64 bits.
+        OrderError: It is not a number of 64 bits.
     """
     value = whole(given, "the order id", _HIGHEST_ID)
     return value - (1 << 64) if value > _HIGHEST else value

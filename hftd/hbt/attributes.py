@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from hftd.hbt.layout import book_dtype, offset_of, order_dtype, session_dtype
+from hftd.compiled.layout import book_dtype, offset_of, order_dtype, session_dtype
 from hftd.hbt.types import F64, I64, DepthType, HbtType, OrderType, StateValuesType, load
 from hftd.types import INVALID_MAX, INVALID_MIN, NEW, NONE, PARTIALLY_FILLED, state_values_dtype
 

@@ -9,9 +9,9 @@ kind. Rows that the local side does not see, and kinds that it does not know, ch
 from hftd.book.book import book_at, clear_asks, clear_bids, clear_book, level_qty, set_ask, set_bid
 from hftd.book.market_orders import market_orders_at
 from hftd.compiled.jit import inline, kernel
+from hftd.compiled.layout import asset_dtype, offset_of
 from hftd.compiled.native import call_code, round_away
 from hftd.compiled.row_access import copy_row, ev_of, exch_ts_of, is_sound, local_ts_of, px_of, qty_of
-from hftd.hbt.layout import asset_dtype, offset_of
 from hftd.hbt.orders import asset_at
 from hftd.rows import ROW_BYTES, Address
 from hftd.types import (

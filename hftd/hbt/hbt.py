@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.compiled.arena import Arena
+from hftd.compiled.layout import MAX_LAST_TRADES, asset_dtype, offset_of, session_dtype
 from hftd.errors import OrderError
 from hftd.hbt import arguments, session
 from hftd.hbt.latencies import clean_latencies
-from hftd.hbt.layout import MAX_LAST_TRADES, asset_dtype, offset_of, session_dtype
 from hftd.hbt.local import AssetSpec, fill_book, fill_orders, left_out_of_market_orders
 from hftd.hbt.types import hbt_type
 from hftd.hbt.typing import python_class

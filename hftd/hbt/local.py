@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from hftd.book.book import far_qty, write_levels
 from hftd.book.market_orders import apply_order_rows
 from hftd.compiled.arena import Arena
-from hftd.errors import OrderError
-from hftd.hbt.layout import (
+from hftd.compiled.layout import (
     MAX_FAR_LEVELS,
     MAX_MARKET_ORDERS,
     MAX_ORDERS,
@@ -20,7 +19,8 @@ from hftd.hbt.layout import (
     market_orders_dtype,
     order_dtype,
 )
-from hftd.hbt.orders import FIRST_INDEX_BITS, INDEX_BYTES
+from hftd.compiled.order_index import FIRST_INDEX_BITS, INDEX_BYTES
+from hftd.errors import OrderError
 from hftd.hbt.views import view
 from hftd.types import INVALID_MAX, INVALID_MIN
 

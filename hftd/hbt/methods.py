@@ -12,9 +12,16 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from hftd.compiled.layout import (
+    asset_dtype,
+    offset_of,
+    order_dtype,
+    orders_dtype,
+    recorder_dtype,
+    session_dtype,
+)
 from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
 from hftd.hbt.attributes import level_qty
-from hftd.hbt.layout import asset_dtype, offset_of, order_dtype, orders_dtype, recorder_dtype, session_dtype
 from hftd.hbt.types import (
     F64,
     I64,
@@ -67,7 +74,7 @@ def _call(path, *, dtype=session_dtype, before=(), returns: types.Type = types.i
 
 
 def _asset_part(path) -> Callable[..., Any]:
-    """The address of a part of an asset; an asset number that is none of the bot's gives asset 0's."""
+    """The address of a part of an asset; an asset number that the bot doesn't have gives asset 0's."""
     offset = offset_of(asset_dtype, path) if path else 0
 
     def lower(context, builder, address, arguments):
@@ -82,7 +89,7 @@ def _store(builder, session, field, value):
 
 
 def asset_at_number(builder, session, asset_no):
-    """The address of an asset; of asset 0 for a number that is none of the bot's, which is counted and said later."""
+    """The address of an asset; of asset 0 for a number that the bot doesn't have, which is counted and said later."""
     count = load(builder, session, offset_of(session_dtype, "num_assets"), I64)
     inside = builder.icmp_unsigned("<", asset_no, count)
     with builder.if_then(builder.not_(inside), likely=False):
@@ -143,7 +150,7 @@ def _has_next(context, builder, cursor, arguments):
 
 
 def _step(builder, cursor):
-    # Behind the last order stands one that is none: a strategy that does not ask must not bring the process down.
+    # Behind the last order stands an empty one: a strategy that does not ask must not bring the process down.
     zeros = cgutils.global_constant(
         builder, "no_order", ir.Constant(ir.ArrayType(ir.IntType(8), order_dtype.itemsize), None)
     )

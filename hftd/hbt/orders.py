@@ -11,24 +11,23 @@ before it, and a refused new order is expired.
 # pyright: basic
 
 from hftd.compiled.jit import inline
-from hftd.compiled.native import (
-    copy_bytes,
-    high_bits,
-    load_i64,
-    record_at,
-    store_f64,
-    store_i64,
-    wrapping_product,
-)
-from hftd.hbt.layout import (
+from hftd.compiled.layout import (
     MAX_ORDERS,
     asset_dtype,
-    index_dtype,
     offset_of,
     order_dtype,
     orders_dtype,
     update_dtype,
 )
+from hftd.compiled.native import (
+    copy_bytes,
+    load_i64,
+    record_at,
+    store_f64,
+    store_i64,
+)
+from hftd.compiled.order_index import index_find, index_insert, index_remove
+from hftd.rows import Address, Ns, Tick
 from hftd.types import (
     CANCELED,
     EXPIRED,
@@ -45,7 +44,6 @@ from hftd.types import (
 asset_at = record_at(asset_dtype)
 order_at = record_at(order_dtype)
 orders_at = record_at(orders_dtype)
-index_at = record_at(index_dtype)
 update_at = record_at(update_dtype)
 fill_at = record_at(fill_dtype)
 
@@ -59,91 +57,9 @@ _FILL_BYTES = fill_dtype.itemsize
 _LATENCY_BYTES = latency_dtype.itemsize
 _STATE_BYTES = state_values_dtype.itemsize
 
-FIRST_INDEX_BITS = 6
-MAX_INDEX_BITS = MAX_ORDERS.bit_length()  # at most half full
-INDEX_BYTES = 16 << MAX_INDEX_BITS
-
-# Multiplicative hashing by the golden ratio (Knuth, TAOCP 6.4): spreads sequential and strided ids alike.
-_GOLDEN = -7046029254386353131
-
 
 @inline
-def _home(order_id, bits):
-    return high_bits(wrapping_product(order_id, _GOLDEN), bits)
-
-
-@inline
-def index_find(index, order_id):
-    """The slot of an order id, or -1."""
-    x = index_at(index)
-    mask = (1 << x.bits) - 1
-    i = _home(order_id, x.bits)
-    while True:
-        entry = x.entries + 16 * i
-        slot = load_i64(entry + 8)
-        if slot == 0:
-            return -1
-        if load_i64(entry) == order_id:
-            return slot - 1
-        i = (i + 1) & mask
-
-
-@inline
-def _index_put(entries, bits, order_id, slot):
-    mask = (1 << bits) - 1
-    i = _home(order_id, bits)
-    while load_i64(entries + 16 * i + 8) != 0:
-        i = (i + 1) & mask
-    store_i64(entries + 16 * i, order_id)
-    store_i64(entries + 16 * i + 8, slot + 1)
-
-
-@inline
-def index_insert(index, order_id, slot):
-    """Add an id that is not there; the index doubles when it is half full."""
-    x = index_at(index)
-    size = 1 << x.bits
-    if 2 * (x.count + 1) > size:
-        for i in range(size):
-            entry = x.entries + 16 * i
-            used = load_i64(entry + 8)
-            if used != 0:
-                _index_put(x.spare, x.bits + 1, load_i64(entry), used - 1)
-                store_i64(entry + 8, 0)
-        x.entries, x.spare = x.spare, x.entries
-        x.bits += 1
-    _index_put(x.entries, x.bits, order_id, slot)
-    x.count += 1
-
-
-@inline
-def index_remove(index, order_id):
-    """Take an id away; the entries behind it move up, so no tombstones are left (Knuth, TAOCP 6.4 R)."""
-    x = index_at(index)
-    mask = (1 << x.bits) - 1
-    i = _home(order_id, x.bits)
-    while load_i64(x.entries + 16 * i + 8) != 0 and load_i64(x.entries + 16 * i) != order_id:
-        i = (i + 1) & mask
-    if load_i64(x.entries + 16 * i + 8) == 0:
-        return
-    hole = i
-    while True:
-        i = (i + 1) & mask
-        entry = x.entries + 16 * i
-        if load_i64(entry + 8) == 0:
-            break
-        home = _home(load_i64(entry), x.bits)
-        # It may move into the hole unless its home lies between the hole and where it is.
-        if ((i - home) & mask) >= ((i - hole) & mask):
-            store_i64(x.entries + 16 * hole, load_i64(entry))
-            store_i64(x.entries + 16 * hole + 8, load_i64(entry + 8))
-            hole = i
-    store_i64(x.entries + 16 * hole + 8, 0)
-    x.count -= 1
-
-
-@inline
-def find_order(asset, order_id):
+def find_order(asset: Address, order_id: int):
     """The address of an order's record, 0 if the bot does not know the id."""
     slot = index_find(asset + ORDERS + INDEX, order_id)
     if slot < 0:
@@ -152,7 +68,7 @@ def find_order(asset, order_id):
 
 
 @inline
-def add_order(asset, order_id):
+def add_order(asset: Address, order_id: int):
     """A record for a new order at the list's end, its fields unset but the id; 0 if there is no room."""
     orders = orders_at(asset + ORDERS)
     if orders.count == MAX_ORDERS:
@@ -181,7 +97,7 @@ def add_order(asset, order_id):
 
 
 @inline
-def remove_order(asset, address):
+def remove_order(asset: Address, address: Address) -> None:
     """Forget an order: take it out of the index and the list, and keep its record for a new one."""
     orders = orders_at(asset + ORDERS)
     order = order_at(address)
@@ -207,13 +123,13 @@ def remove_order(asset, address):
 
 
 @inline
-def is_inactive(status):
+def is_inactive(status: int):
     """Whether nothing can happen to an order any more."""
     return status == EXPIRED or status == FILLED or status == CANCELED
 
 
 @inline
-def clear_inactive(asset):
+def clear_inactive(asset: Address) -> None:
     """Drop the orders that are expired, filled or canceled."""
     orders = orders_at(asset + ORDERS)
     address = orders.first
@@ -225,14 +141,14 @@ def clear_inactive(asset):
 
 
 @inline
-def _set_status(asset, address, status):
+def _set_status(asset: Address, address: Address, status: int) -> None:
     order = order_at(address)
     orders_at(asset + ORDERS).inactive += int(is_inactive(status)) - int(is_inactive(order.status))
     order.status = status
 
 
 @inline
-def _take_over(asset, address, update):
+def _take_over(asset: Address, address: Address, update: Address) -> None:
     """The order becomes what the exchange says it is."""
     order = order_at(address)
     u = update_at(update)
@@ -253,7 +169,7 @@ def _take_over(asset, address, update):
 
 
 @inline
-def _note_fill(asset, update):
+def _note_fill(asset: Address, update: Address) -> None:
     a = asset_at(asset)
     if a.fills_len >= a.fills_cap:
         a.fills_dropped += 1
@@ -273,7 +189,7 @@ def _note_fill(asset, update):
 
 
 @inline
-def _note_latency(asset, update):
+def _note_latency(asset: Address, update: Address) -> None:
     """The answer to a request: how long its ways took."""
     a = asset_at(asset)
     if a.latencies_len >= a.latencies_cap:
@@ -289,7 +205,7 @@ def _note_latency(asset, update):
 
 
 @inline
-def apply_update(asset, update):
+def apply_update(asset: Address, update: Address) -> None:
     """What an answer from the exchange side (an `update_dtype` record) does to the local side."""
     a = asset_at(asset)
     u = update_at(update)
@@ -331,7 +247,16 @@ def apply_update(asset, update):
 
 
 @inline
-def new_order(asset, order_id, side, price_tick, qty, time_in_force, order_type, now_ns):
+def new_order(
+    asset: Address,
+    order_id: int,
+    side: int,
+    price_tick: Tick,
+    qty: float,
+    time_in_force: int,
+    order_type: int,
+    now_ns: Ns,
+):
     """A local order whose request is about to be sent; its address, or 0 if there is no room."""
     address = add_order(asset, order_id)
     if address == 0:
@@ -358,7 +283,7 @@ def new_order(asset, order_id, side, price_tick, qty, time_in_force, order_type,
 
 
 @inline
-def zero_state(asset):
+def zero_state(asset: Address) -> None:
     """The account of an asset that was not traded yet."""
     for i in range(_STATE_BYTES // 8):
         store_f64(asset + _STATE + 8 * i, 0.0)

@@ -5,7 +5,7 @@ A backend (the engine in a backtest, the channels in a bot) provides three funct
 - `begin(session)`: called once, before time first passes or an order is first sent; sets the clock. Returns 0 or 1
   (no data).
 - `advance(session, until_ns, wait, asset_no, order_id)`: lets time pass until then, or until what `wait` names
-  (`WAIT_*` of :mod:`hftd.hbt.layout`); applies to the local side all that arrives meanwhile, and sets the clock.
+  (`WAIT_*` of :mod:`hftd.compiled.layout`); applies to the local side all that arrives meanwhile, and sets the clock.
 - `send(session, asset_no, order, kind)`: hands on the request NEW, CANCELED or REPLACED for a local order.
 
 Each returns 0 or a code of :mod:`hftd.types`.
@@ -14,9 +14,7 @@ Each returns 0 or a code of :mod:`hftd.types`.
 # pyright: basic
 
 from hftd.compiled.jit import Kernel, inline, kernel
-from hftd.compiled.native import call_code, record_at, round_away, store_i64
-from hftd.compiled.row_access import is_tick
-from hftd.hbt.layout import (
+from hftd.compiled.layout import (
     WAIT_FEED,
     WAIT_FEED_OR_RESPONSE,
     WAIT_RESPONSE,
@@ -25,8 +23,10 @@ from hftd.hbt.layout import (
     recorder_dtype,
     session_dtype,
 )
+from hftd.compiled.native import call_code, record_at, round_away, store_i64
+from hftd.compiled.row_access import is_tick
 from hftd.hbt.orders import asset_at, clear_inactive, find_order, new_order, order_at, remove_order
-from hftd.rows import LOTS_MAX
+from hftd.rows import LOTS_MAX, Address, Ns
 from hftd.types import (
     ALL_ASSETS,
     CANCELED,
@@ -62,13 +62,13 @@ _REQUEST_ROW_BYTES = request_row_dtype.itemsize
 
 
 @inline
-def asset_address(session, asset_no):
+def asset_address(session: Address, asset_no: int):
     """The address of an asset of a session."""
     return session_at(session).assets + asset_no * ASSET_BYTES
 
 
 @inline
-def _after(now_ns, duration_ns):
+def _after(now_ns: Ns, duration_ns: Ns):
     """Now + duration, held at the end of time."""
     if now_ns > 0 and duration_ns > UNTIL_END_OF_DATA - now_ns:
         return UNTIL_END_OF_DATA
@@ -76,7 +76,7 @@ def _after(now_ns, duration_ns):
 
 
 @inline
-def _begin(session):
+def _begin(session: Address):
     s = session_at(session)
     if s.now_ns != INVALID_MAX:
         return 0
@@ -84,7 +84,7 @@ def _begin(session):
 
 
 @inline
-def _advance(session, until_ns, wait, asset_no, order_id):
+def _advance(session: Address, until_ns: Ns, wait: int, asset_no: int, order_id: int):
     s = session_at(session)
     if s.stop != 0:
         return END_OF_DATA
@@ -99,7 +99,7 @@ def _advance(session, until_ns, wait, asset_no, order_id):
 
 
 @inline
-def _note_request(session, asset_no, address, kind):
+def _note_request(session: Address, asset_no: int, address: Address, kind: int) -> None:
     """Keep what was sent, if it is wanted."""
     s = session_at(session)
     if s.requests_cap == 0:
@@ -122,7 +122,7 @@ def _note_request(session, asset_no, address, kind):
 
 
 @kernel("int64(int64, int64)")
-def elapse(session, duration_ns):
+def elapse(session: Address, duration_ns: Ns) -> int:
     """Let time pass. Returns 0, or `END_OF_DATA`."""
     code = _begin(session)
     if code != 0:
@@ -133,7 +133,7 @@ def elapse(session, duration_ns):
 
 
 @kernel("int64(int64, int64, int64)")
-def wait_next_feed(session, include_order_response, timeout_ns):
+def wait_next_feed(session: Address, include_order_response: int, timeout_ns: Ns) -> int:
     """Wait for market data, and for answers to orders if they are wanted. Returns what came."""
     code = _begin(session)
     if code != 0:
@@ -145,7 +145,7 @@ def wait_next_feed(session, include_order_response, timeout_ns):
 
 
 @kernel("int64(int64, int64, int64, int64)")
-def wait_order_response(session, asset_no, order_id, timeout_ns):
+def wait_order_response(session: Address, asset_no: int, order_id: int, timeout_ns: Ns) -> int:
     """Wait for the answer to an order of that id. Returns 0 on it and on timeout."""
     code = _begin(session)
     if code != 0:
@@ -159,7 +159,7 @@ def wait_order_response(session, asset_no, order_id, timeout_ns):
 
 
 @kernel("int64(int64)")
-def goto_end(session):
+def goto_end(session: Address) -> int:
     """Let time pass until the data ends."""
     code = _begin(session)
     if code != 0:
@@ -168,7 +168,17 @@ def goto_end(session):
 
 
 @kernel("int64(int64, int64, int64, int64, float64, float64, int64, int64, int64)")
-def submit(session, asset_no, order_id, side, price, qty, time_in_force, order_type, wait):
+def submit(
+    session: Address,
+    asset_no: int,
+    order_id: int,
+    side: int,
+    price: float,
+    qty: float,
+    time_in_force: int,
+    order_type: int,
+    wait: int,
+) -> int:
     """Send a new order, and wait for its answer if that is wanted."""
     s = session_at(session)
     if asset_no < 0 or asset_no >= s.num_assets:
@@ -204,7 +214,7 @@ def submit(session, asset_no, order_id, side, price, qty, time_in_force, order_t
 
 
 @kernel("int64(int64, int64, int64, float64, float64, int64)")
-def modify(session, asset_no, order_id, price, qty, wait):
+def modify(session: Address, asset_no: int, order_id: int, price: float, qty: float, wait: int) -> int:
     """Ask for another price and quantity of an order; the local order shows them until the answer comes."""
     s = session_at(session)
     if asset_no < 0 or asset_no >= s.num_assets:
@@ -242,7 +252,7 @@ def modify(session, asset_no, order_id, price, qty, wait):
 
 
 @kernel("int64(int64, int64, int64, int64)")
-def cancel(session, asset_no, order_id, wait):
+def cancel(session: Address, asset_no: int, order_id: int, wait: int) -> int:
     """Ask for the end of an order."""
     s = session_at(session)
     if asset_no < 0 or asset_no >= s.num_assets:
@@ -268,7 +278,7 @@ def cancel(session, asset_no, order_id, wait):
 
 
 @kernel("int64(int64, int64)")
-def clear_inactive_orders(session, asset_no):
+def clear_inactive_orders(session: Address, asset_no: int) -> int:
     """Forget the orders of an asset, or of all, that are expired, filled or canceled."""
     s = session_at(session)
     if asset_no == ALL_ASSETS:
@@ -282,7 +292,7 @@ def clear_inactive_orders(session, asset_no):
 
 
 @kernel("int64(int64, int64)")
-def clear_last_trades(session, asset_no):
+def clear_last_trades(session: Address, asset_no: int) -> int:
     """Empty the last trades of an asset, or of all."""
     s = session_at(session)
     if asset_no == ALL_ASSETS:
@@ -296,7 +306,7 @@ def clear_last_trades(session, asset_no):
 
 
 @kernel("int64(int64, int64)")
-def clear_user_events(session, asset_no):
+def clear_user_events(session: Address, asset_no: int) -> int:
     """Empty the user events of an asset, or of all."""
     s = session_at(session)
     if asset_no == ALL_ASSETS:
@@ -310,13 +320,13 @@ def clear_user_events(session, asset_no):
 
 
 @kernel("int64(int64, int64)")
-def find(asset, order_id):
+def find(asset: Address, order_id: int) -> int:
     """The address of an order by its id, 0 if there is none."""
     return find_order(asset, order_id)
 
 
 @kernel("int64(int64)")
-def close(session):
+def close(session: Address) -> int:
     """Note that the strategy is done."""
     session_at(session).closed = 1
     return 0

@@ -21,7 +21,7 @@ _LAYOUT = source_hash("hftd.hbt.typing")
 
 
 class AddressType(types.Type):
-    """A Numba type whose values are addresses of a record of ours."""
+    """A Numba type whose values are addresses of one of hftd's records."""
 
     def __init__(self, what: str) -> None:
         super().__init__(name=f"hftd.{what}.{_LAYOUT}")

@@ -26,9 +26,9 @@ from numba.extending import (
 )
 from numba.np.numpy_support import carray
 
+from hftd.compiled.layout import asset_dtype, book_dtype, offset_of
 from hftd.compiled.native import call_code, intrinsic
 from hftd.hbt.attributes import ATTRIBUTES
-from hftd.hbt.layout import asset_dtype, book_dtype, offset_of
 from hftd.hbt.methods import METHODS, Method, asset_at_number, find_order
 from hftd.hbt.types import ALL_TYPES, I64, DepthType, HbtType, OrdersType, load
 from hftd.types import (

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.book.book import far_qty, write_levels
+from hftd.compiled.layout import asset_dtype, book_dtype, level_dtype, offset_of, order_dtype
 from hftd.errors import OrderError
 from hftd.hbt import arguments, session
-from hftd.hbt.layout import asset_dtype, book_dtype, offset_of, order_dtype
 from hftd.hbt.types import depth_type, order_type, orders_type, state_values_type, values_type
 from hftd.hbt.typing import python_class
 from hftd.types import (
@@ -32,9 +32,6 @@ from hftd.types import (
     event_dtype,
     state_values_dtype,
 )
-
-level_dtype = np.dtype([("tick", "i8"), ("qty", "f8")])
-"""What `hftd.book.book.write_levels` writes."""
 
 _FIRST_CURSOR = offset_of(asset_dtype, "orders.cursors")
 _CURSORS = 8

@@ -9,7 +9,9 @@ engine's does, and nothing would be seen of it afterwards.
 from hftd.book.book import book_at, clear_asks, clear_bids, level_qty, set_ask, set_bid
 from hftd.book.market_orders import INDEX, apply_order_row, market_orders_at, side_of
 from hftd.compiled.jit import inline, kernel
+from hftd.compiled.layout import offset_of
 from hftd.compiled.native import load_i64, record_at, round_away, store_i64
+from hftd.compiled.order_index import index_find
 from hftd.compiled.row_access import (
     copy_row,
     ev_of,
@@ -20,8 +22,6 @@ from hftd.compiled.row_access import (
     px_of,
     qty_of,
 )
-from hftd.hbt.layout import offset_of
-from hftd.hbt.orders import index_find
 from hftd.rows import ROW_BYTES
 from hftd.types import (
     ADD_ORDER_EVENT,

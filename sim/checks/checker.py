@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.compiled.arena import Arena
+from hftd.compiled.layout import book_dtype, index_dtype
+from hftd.compiled.order_index import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.errors import UsageError
-from hftd.hbt.layout import book_dtype, index_dtype
 from hftd.hbt.local import AssetSpec, fill_book, fill_market_orders
-from hftd.hbt.orders import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.types import INVALID_MAX, INVALID_MIN
 from sim.checks import layout
 from sim.checks.books import end_books, follow_books

@@ -212,7 +212,7 @@ HALVES_MAX: Final = 1 << 16
 halves_dtype = np.dtype(
     [
         ("problems", "i8"),
-        ("index", "i8"),  # an `hftd.hbt.layout.index_dtype`
+        ("index", "i8"),  # an `hftd.compiled.layout.index_dtype`
         ("pool", "i8"),  # HALVES_MAX of place_dtype
         ("free", "i8"),  # places in the pool that are free again: their numbers
         ("frees", "i8"),

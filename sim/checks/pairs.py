@@ -4,8 +4,8 @@
 
 from hftd.compiled.jit import inline, kernel
 from hftd.compiled.native import high_bits, load_i64, record_at, store_i64, wrapping_product
+from hftd.compiled.order_index import index_find, index_insert, index_remove
 from hftd.compiled.row_access import copy_row, ev_of, exch_ts_of, local_ts_of, order_id_of
-from hftd.hbt.orders import index_find, index_insert, index_remove
 from hftd.rows import EXCH_TS, IVAL, ORDER_ID, PX, QTY, ROW_BYTES
 from hftd.types import (
     BUY_EVENT,

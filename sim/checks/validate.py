@@ -335,7 +335,7 @@ def _notes(checker: Checker, spans: list[FileRows]) -> list[str]:
 
 
 def _dropped_levels(checker: Checker) -> int:
-    from hftd.hbt.layout import book_dtype
+    from hftd.compiled.layout import book_dtype
     from hftd.hbt.views import view
 
     pair = view(int(checker.books["bids"][0]), book_dtype, 2)

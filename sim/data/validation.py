@@ -16,7 +16,7 @@ from hftd.compiled.row_access import copy_row, ev_of, exch_ts_of, local_ts_of, s
 from hftd.errors import CURE, DataError
 from hftd.rows import ROW_BYTES
 from hftd.types import EXCH_EVENT, LOCAL_EVENT, event_dtype
-from sim.asset import as_rows
+from sim.feed.asset import as_rows
 
 
 class RowOrderError(DataError, ValueError):

@@ -4,8 +4,11 @@
 
 from hftd.compiled.jit import inline
 from hftd.compiled.native import record_at
+from hftd.rows import Address
 from hftd.types import ERR_DATA
-from sim.engine.layout import (
+from sim.model.custom import custom_fee
+from sim.model.latency import exchange_at, lane_at
+from sim.model.layout import (
     ASSET_LINEAR,
     FEE_CUSTOM,
     FEE_ON_QTY,
@@ -14,8 +17,6 @@ from sim.engine.layout import (
     lane_dtype,
     offset_of,
 )
-from sim.model.custom import custom_fee
-from sim.model.latency import exchange_at, lane_at
 from sim.model.queue import own_order_at
 
 LANE_TO_EXCH = offset_of(lane_dtype, "to_exch")
@@ -26,7 +27,7 @@ bus_record_at = record_at(bus_dtype)
 
 
 @inline
-def fee_of(exchange, order, amount):
+def fee_of(exchange: Address, order: Address, amount: float):
     """The fee of an execution: on its value, on its quantity, or flat; and what its side pays on the value."""
     x = exchange_at(exchange)
     o = own_order_at(order)
@@ -44,7 +45,7 @@ def fee_of(exchange, order, amount):
 
 
 @inline
-def book_execution(exchange, order):
+def book_execution(exchange: Address, order: Address) -> None:
     """Book an order's last execution: a buy takes the amount from the balance.
 
     The amount is contract size times price times quantity for a linear asset; for an inverse one, whose contract is

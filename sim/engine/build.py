@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.compiled.arena import Arena
+from hftd.compiled.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
+from hftd.compiled.order_index import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.errors import CURE, DataError, HftdError, StrategyError
 from hftd.hbt import feed
-from hftd.hbt.layout import MAX_ORDERS, offset_of, request_dtype, update_dtype
 from hftd.hbt.local import fill_book, fill_market_orders
-from hftd.hbt.orders import FIRST_INDEX_BITS, INDEX_BYTES
 from hftd.types import (
     DEPTH_EVENT,
     DEPTH_SNAPSHOT_EVENT,
@@ -25,9 +25,13 @@ from hftd.types import (
     INVALID_MIN,
     KIND_MASK,
 )
-from sim.asset import AssetModel
 from sim.engine import orders, run
-from sim.engine.layout import (
+from sim.feed import prepare
+from sim.feed.asset import AssetModel
+from sim.feed.columns import Prepared, kinds_of, set_buffers
+from sim.feed.feeding import Feed, load_rows
+from sim.feed.layout import BLOCK_ROWS
+from sim.model.layout import (
     CHUNK_ROWS,
     LATENCY_CUSTOM,
     LATENCY_INTERPOLATED,
@@ -42,10 +46,6 @@ from sim.engine.layout import (
     own_order_dtype,
     stream_dtype,
 )
-from sim.feed import prepare
-from sim.feed.columns import Prepared, kinds_of, set_buffers
-from sim.feed.feeding import Feed, load_rows
-from sim.feed.layout import BLOCK_ROWS
 from sim.models import Compiled, compile_model
 
 _BOOK = offset_of(exchange_dtype, "book")

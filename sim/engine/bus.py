@@ -4,7 +4,8 @@
 
 from hftd.compiled.jit import inline
 from hftd.compiled.native import load_i64, record_at
-from sim.engine.layout import MAX_ANSWERS, MAX_REQUESTS, NEVER, bus_dtype
+from hftd.rows import Address, Ns
+from sim.model.layout import MAX_ANSWERS, MAX_REQUESTS, NEVER, bus_dtype
 
 bus_at = record_at(bus_dtype)
 REQUESTS_MASK = MAX_REQUESTS - 1
@@ -13,14 +14,14 @@ UPDATES_MASK = MAX_ANSWERS - 1
 
 
 @inline
-def bus_is_full(bus, mask):
+def bus_is_full(bus: Address, mask: int) -> bool:
     """Whether there is no room for another entry."""
     b = bus_at(bus)
     return b.tail - b.head > mask
 
 
 @inline
-def bus_push(bus, entry_bytes, mask, ts):
+def bus_push(bus: Address, entry_bytes: int, mask: int, ts: Ns):
     """The address of a new entry, which arrives at `ts`, or with the one before it if that arrives later."""
     b = bus_at(bus)
     # What was delivered already does not hold the later ones up.
@@ -34,7 +35,7 @@ def bus_push(bus, entry_bytes, mask, ts):
 
 
 @inline
-def bus_pop(bus, entry_bytes, mask):
+def bus_pop(bus: Address, entry_bytes: int, mask: int):
     """Take the first entry away; its memory stays as it is until the bus has gone around."""
     b = bus_at(bus)
     entry = b.entries + (b.head & mask) * entry_bytes

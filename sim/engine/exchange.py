@@ -13,6 +13,7 @@ fills what the queue and the opposite book give.
 from hftd.book.book import ask_above, ask_qty, bid_below, bid_qty, book_at
 from hftd.compiled.jit import inline
 from hftd.compiled.native import copy_bytes, load_i64, round_away
+from hftd.compiled.order_index import index_find
 from hftd.hbt.life import (
     CAUSE_NEW_PLACE,
     CAUSE_TAKEN,
@@ -25,8 +26,7 @@ from hftd.hbt.life import (
     LIFE_REQUEST_MODIFY,
     LIFE_REQUEST_NEW,
 )
-from hftd.hbt.orders import index_find
-from hftd.rows import TS_MAX
+from hftd.rows import TS_MAX, Address, Ns, Tick
 from hftd.types import (
     BUY,
     CANCELED,
@@ -54,15 +54,6 @@ from hftd.types import (
 )
 from sim.engine.account import LANE_INDEX, LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, bus_at, bus_pop, bus_push
-from sim.engine.layout import (
-    EXCHANGE_WHOLE_FILLS,
-    MODIFY_TOTAL,
-    NEVER,
-    REQUEST_BYTES,
-    WAY_CANCEL,
-    WAY_MODIFY,
-    WAY_NEW,
-)
 from sim.engine.life import NO_EVENT, OF_THE_LEVEL, note_order, note_request
 from sim.engine.own import (
     BOOK,
@@ -78,13 +69,22 @@ from sim.engine.own import (
 )
 from sim.model.custom import custom_admits, lots_of
 from sim.model.latency import LANE_BYTES, after, entry_latency_ns, exchange_at, response_latency_ns
+from sim.model.layout import (
+    EXCHANGE_WHOLE_FILLS,
+    MODIFY_TOTAL,
+    NEVER,
+    REQUEST_BYTES,
+    WAY_CANCEL,
+    WAY_MODIFY,
+    WAY_NEW,
+)
 from sim.model.queue import own_order_at
 
 # --- Requests -------------------------------------------------------------------------------------------------------
 
 
 @inline
-def _take_level(exchange, order, tick, level_qty, now_ns):
+def _take_level(exchange: Address, order: Address, tick: Tick, level_qty: float, now_ns: Ns) -> bool:
     """Execute an order against a level. Returns whether it is filled."""
     o = own_order_at(order)
     execute(exchange, order, tick, min(level_qty, o.leaves_qty), 0, CAUSE_TAKEN, tick, OF_THE_LEVEL, now_ns)
@@ -92,7 +92,7 @@ def _take_level(exchange, order, tick, level_qty, now_ns):
 
 
 @inline
-def _reachable_qty(exchange, order, best):
+def _reachable_qty(exchange: Address, order: Address, best: Tick):
     """The quantity in the opposite book up to the order's price, or enough to fill it."""
     book = exchange + BOOK
     o = own_order_at(order)
@@ -113,7 +113,7 @@ def _reachable_qty(exchange, order, best):
 
 
 @inline
-def take(exchange, order, best, now_ns):
+def take(exchange: Address, order: Address, best: Tick, now_ns: Ns) -> None:
     """An order that takes: whole at the best price, or level by level through the opposite book.
 
     With partial fills a fill-or-kill order is filled whole or expires, what an immediate-or-cancel or a market order
@@ -151,7 +151,7 @@ def take(exchange, order, best, now_ns):
 
 
 @inline
-def _accept(exchange, order, now_ns):
+def _accept(exchange: Address, order: Address, now_ns: Ns) -> None:
     """Match a new or moved order, answer it, and keep it if it rests."""
     book = book_at(exchange + BOOK)
     o = own_order_at(order)
@@ -193,7 +193,7 @@ def _accept(exchange, order, now_ns):
 
 
 @inline
-def _handle_new(exchange, lane, request, now_ns):
+def _handle_new(exchange: Address, lane: Address, request: Address, now_ns: Ns) -> None:
     r = request_at(request)
     if index_find(lane + LANE_INDEX, r.order_id) >= 0:
         recv_ts = after(now_ns, response_latency_ns(exchange, lane, now_ns))
@@ -223,7 +223,7 @@ def _handle_new(exchange, lane, request, now_ns):
 
 
 @inline
-def _end(exchange, order, request, now_ns):
+def _end(exchange: Address, order: Address, request: Address, now_ns: Ns) -> None:
     """A resting order ends because a request says so."""
     leave(exchange, order)
     o = own_order_at(order)
@@ -235,7 +235,7 @@ def _end(exchange, order, request, now_ns):
 
 
 @inline
-def _handle_cancel(exchange, lane, request, now_ns):
+def _handle_cancel(exchange: Address, lane: Address, request: Address, now_ns: Ns) -> None:
     slot = index_find(lane + LANE_INDEX, request_at(request).order_id)
     if slot < 0:
         recv_ts = after(now_ns, response_latency_ns(exchange, lane, now_ns))
@@ -245,7 +245,7 @@ def _handle_cancel(exchange, lane, request, now_ns):
 
 
 @inline
-def _handle_modify(exchange, lane, request, now_ns):
+def _handle_modify(exchange: Address, lane: Address, request: Address, now_ns: Ns) -> None:
     r = request_at(request)
     slot = index_find(lane + LANE_INDEX, r.order_id)
     if slot < 0:
@@ -285,7 +285,7 @@ def _handle_modify(exchange, lane, request, now_ns):
 
 
 @inline
-def refresh_next_request(exchange):
+def refresh_next_request(exchange: Address) -> None:
     """Look up when the next request arrives, over all lanes."""
     x = exchange_at(exchange)
     earliest = NEVER
@@ -295,7 +295,7 @@ def refresh_next_request(exchange):
 
 
 @inline
-def handle_requests(exchange, now_ns):
+def handle_requests(exchange: Address, now_ns: Ns) -> None:
     """All requests that arrive at this moment, lane by lane."""
     x = exchange_at(exchange)
     for i in range(x.num_lanes):
@@ -314,7 +314,7 @@ def handle_requests(exchange, now_ns):
 
 
 @inline
-def push_request(exchange, lane, request, not_before_ns):
+def push_request(exchange: Address, lane: Address, request: Address, not_before_ns: Ns) -> None:
     """Send a request on its way (a `request_dtype` record, copied); refused on the way, its answer comes instead.
 
     Args:
@@ -348,7 +348,7 @@ def push_request(exchange, lane, request, not_before_ns):
 
 
 @inline
-def drop_lane(exchange, lane):
+def drop_lane(exchange: Address, lane: Address) -> None:
     """A bot left: take its orders out of the market and forget what is on its way."""
     x = exchange_at(exchange)
     i = 0

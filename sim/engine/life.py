@@ -13,9 +13,9 @@ what was told last, whoever made it.
 from hftd.book.book import ask_qty, bid_qty, book_at
 from hftd.book.market_orders import find_market_order, is_takers_fill, market_order_at, row_tick
 from hftd.compiled.jit import inline, kernel
+from hftd.compiled.layout import offset_of, request_dtype, update_dtype
 from hftd.compiled.native import call_code, load_i64, record_at, round_away
 from hftd.compiled.row_access import ev_of, order_id_of
-from hftd.hbt.layout import offset_of, request_dtype, update_dtype
 from hftd.hbt.life import (
     CAUSE_BOOK,
     CAUSE_CAP,
@@ -30,6 +30,7 @@ from hftd.hbt.life import (
     LIFE_REJECTED,
     life_dtype,
 )
+from hftd.rows import Address, Ns, Tick
 from hftd.types import (
     BUY,
     CANCEL_ORDER_EVENT,
@@ -44,7 +45,8 @@ from hftd.types import (
     REJECTED,
     REPLACED,
 )
-from sim.engine.layout import (
+from sim.model.custom import exchange_at
+from sim.model.layout import (
     QUEUE_CUSTOM,
     QUEUE_RISK_ADVERSE,
     exchange_dtype,
@@ -52,7 +54,6 @@ from sim.engine.layout import (
     life_rows_dtype,
     noting_dtype,
 )
-from sim.model.custom import exchange_at
 from sim.model.queue import own_order_at
 
 row_at = record_at(life_dtype)
@@ -75,7 +76,16 @@ _HAS_NO_FRONT = -1.0
 
 
 @inline
-def note_order(exchange, order, kind, cause, reason, event_tick, event_qty, now_ns):
+def note_order(
+    exchange: Address,
+    order: Address,
+    kind: int,
+    cause: int,
+    reason: int,
+    event_tick: Tick,
+    event_qty: float,
+    now_ns: Ns,
+) -> None:
     """Something happened to an own order at the exchange."""
     life = exchange_at(exchange).life
     if life != 0:
@@ -84,7 +94,9 @@ def note_order(exchange, order, kind, cause, reason, event_tick, event_qty, now_
 
 
 @inline
-def note_queue(exchange, order, cause, event_tick, event_qty, now_ns):
+def note_queue(
+    exchange: Address, order: Address, cause: int, event_tick: Tick, event_qty: float, now_ns: Ns
+) -> None:
     """The quantity ahead of an own order may have changed."""
     life = exchange_at(exchange).life
     if life != 0:
@@ -97,7 +109,16 @@ def note_queue(exchange, order, cause, event_tick, event_qty, now_ns):
 
 
 @inline
-def note_level(exchange, order, before_qty, after_qty, explained_qty, best_bid_tick, best_ask_tick, now_ns):
+def note_level(
+    exchange: Address,
+    order: Address,
+    before_qty: float,
+    after_qty: float,
+    explained_qty: float,
+    best_bid_tick: Tick,
+    best_ask_tick: Tick,
+    now_ns: Ns,
+) -> None:
     """An own order's level changed, of which trades had explained so much; the book does not show it yet."""
     x = exchange_at(exchange)
     if x.life != 0:
@@ -114,7 +135,7 @@ def note_level(exchange, order, before_qty, after_qty, explained_qty, best_bid_t
 
 
 @inline
-def note_request(exchange, lane, request, kind, reason, ts):
+def note_request(exchange: Address, lane: Address, request: Address, kind: int, reason: int, ts: Ns) -> None:
     """A bot's request was sent, arrived or was refused."""
     life = exchange_at(exchange).life
     if life != 0:
@@ -122,7 +143,7 @@ def note_request(exchange, lane, request, kind, reason, ts):
 
 
 @inline
-def note_answer(exchange, lane, update):
+def note_answer(exchange: Address, lane: Address, update: Address) -> None:
     """A bot gets an answer."""
     life = exchange_at(exchange).life
     if life != 0:
@@ -130,7 +151,7 @@ def note_answer(exchange, lane, update):
 
 
 @inline
-def before_market_row(exchange, row):
+def before_market_row(exchange: Address, row: Address) -> None:
     """A row is about one of the market's single orders."""
     life = exchange_at(exchange).life
     if life != 0:
@@ -138,7 +159,7 @@ def before_market_row(exchange, row):
 
 
 @inline
-def after_market_row(exchange, row, now_ns):
+def after_market_row(exchange: Address, row: Address, now_ns: Ns) -> None:
     """That row was applied."""
     life = exchange_at(exchange).life
     if life != 0:
@@ -146,7 +167,7 @@ def after_market_row(exchange, row, now_ns):
 
 
 @inline
-def skip_market_rows(exchange):
+def skip_market_rows(exchange: Address) -> None:
     """Rows go by while there is no own order: what was filled before them is forgotten."""
     life = exchange_at(exchange).life
     if life != 0:
@@ -157,7 +178,7 @@ def skip_market_rows(exchange):
 
 
 @inline
-def _new_row(life):
+def _new_row(life: Address):
     """The address of another row with nothing in it, 0 if there is no room: then it is counted."""
     if life == 0:
         return 0
@@ -175,14 +196,14 @@ def _new_row(life):
 
 
 @inline
-def _price(exchange, tick):
+def _price(exchange: Address, tick: Tick):
     if tick == INVALID_MIN or tick == INVALID_MAX:
         return 0.0
     return tick * exchange_at(exchange).book.tick_size
 
 
 @inline
-def _write_order(exchange, order, kind, cause, now_ns):
+def _write_order(exchange: Address, order: Address, kind: int, cause: int, now_ns: Ns):
     """A row about an own order. Returns its address, or 0."""
     o = own_order_at(order)
     row = _new_row(_lane_at(o.lane).life)
@@ -206,7 +227,9 @@ def _write_order(exchange, order, kind, cause, now_ns):
 
 
 @inline
-def _set_market(exchange, row, level_qty, best_bid_tick, best_ask_tick):
+def _set_market(
+    exchange: Address, row: Address, level_qty: float, best_bid_tick: Tick, best_ask_tick: Tick
+) -> None:
     w = row_at(row)
     w.level_qty = level_qty
     w.best_bid = _price(exchange, best_bid_tick)
@@ -214,12 +237,21 @@ def _set_market(exchange, row, level_qty, best_bid_tick, best_ask_tick):
 
 
 @inline
-def _level_qty(exchange, side, tick):
+def _level_qty(exchange: Address, side: int, tick: Tick):
     return bid_qty(exchange + _BOOK, tick) if side == BUY else ask_qty(exchange + _BOOK, tick)
 
 
 @kernel("int64(int64, int64, int64, int64, int64, int64, float64, int64)")
-def write_order(exchange, order, kind, cause, reason, event_tick, event_qty, now_ns):
+def write_order(
+    exchange: Address,
+    order: Address,
+    kind: int,
+    cause: int,
+    reason: int,
+    event_tick: Tick,
+    event_qty: float,
+    now_ns: Ns,
+) -> int:
     """As `note_order`."""
     o = own_order_at(order)
     row = _write_order(exchange, order, kind, cause, now_ns)
@@ -243,8 +275,17 @@ def write_order(exchange, order, kind, cause, reason, event_tick, event_qty, now
 
 @inline
 def _write_queue(
-    exchange, order, front_qty, cause, event_tick, event_qty, level_qty, best_bid_tick, best_ask_tick, now_ns
-):
+    exchange: Address,
+    order: Address,
+    front_qty: float,
+    cause: int,
+    event_tick: Tick,
+    event_qty: float,
+    level_qty: float,
+    best_bid_tick: Tick,
+    best_ask_tick: Tick,
+    now_ns: Ns,
+) -> None:
     """The quantity ahead of an order is now another."""
     o = own_order_at(order)
     change = front_qty - o.told_front_qty
@@ -261,8 +302,16 @@ def _write_queue(
 
 @kernel("int64(int64, int64, int64, int64, float64, float64, int64, int64, int64)")
 def write_queue(
-    exchange, order, cause, event_tick, event_qty, level_qty, best_bid_tick, best_ask_tick, now_ns
-):
+    exchange: Address,
+    order: Address,
+    cause: int,
+    event_tick: Tick,
+    event_qty: float,
+    level_qty: float,
+    best_bid_tick: Tick,
+    best_ask_tick: Tick,
+    now_ns: Ns,
+) -> int:
     """As `note_queue`; a level's quantity below 0 is to be looked up."""
     o = own_order_at(order)
     front_qty = o.front_qty
@@ -290,7 +339,7 @@ def write_queue(
 
 
 @kernel("int64(int64, int64, int64, int64, int64, int64)")
-def write_request(exchange, lane, request, kind, reason, ts):
+def write_request(exchange: Address, lane: Address, request: Address, kind: int, reason: int, ts: Ns) -> int:
     """As `note_request`."""
     r = _request_at(request)
     row = _new_row(_lane_at(lane).life)
@@ -327,7 +376,7 @@ def write_request(exchange, lane, request, kind, reason, ts):
 
 
 @kernel("int64(int64, int64, int64)")
-def write_answer(exchange, lane, update):
+def write_answer(exchange: Address, lane: Address, update: Address) -> int:
     """As `note_answer`."""
     u = _update_at(update)
     row = _new_row(_lane_at(lane).life)
@@ -359,7 +408,7 @@ def write_answer(exchange, lane, update):
 
 
 @kernel("int64(int64, int64, int64, int64)")
-def write_market(exchange, row, is_applied, now_ns):
+def write_market(exchange: Address, row: Address, is_applied: int, now_ns: Ns) -> int:
     """As `before_market_row` and `after_market_row`: own orders behind an order that left are nearer to the front."""
     x = exchange_at(exchange)
     n = noting_at(x.life)

@@ -11,7 +11,7 @@ from hftd.hbt.views import view
 from hftd.types import INVALID_MIN
 from sim.engine import life
 from sim.engine.build import Engine
-from sim.engine.layout import life_rows_dtype, noting_dtype
+from sim.model.layout import life_rows_dtype, noting_dtype
 
 MAX_LIFE_ROWS = 1 << 21
 """Rows kept for each asset of each bot, if no other number is given: 285 MB. Further ones are counted."""
@@ -41,7 +41,7 @@ class Lives:
         rows_max: The most rows that are kept for each asset of each bot. Memory is taken as they come.
 
     Raises:
-        UsageError: `rows_max` is none.
+        UsageError: `rows_max` is not a positive whole number.
     """
 
     def __init__(self, engine: Engine, rows_max: int = MAX_LIFE_ROWS) -> None:

@@ -10,14 +10,25 @@ orders stand in registers, and leave for the general functions when a row touche
 from hftd.book.book import ask_above, bid_below, book_at, clear_asks, clear_bids, clear_book, set_ask, set_bid
 from hftd.book.market_orders import market_orders_at
 from hftd.compiled.jit import inline
+from hftd.compiled.layout import asset_dtype, offset_of
 from hftd.compiled.native import call_code, load_f64, load_i64, prefetch_read, prefetch_write, store_f64
 from hftd.compiled.row_access import copy_row, local_ts_of, px_of, set_local_ts
-from hftd.hbt.layout import asset_dtype, offset_of
 from hftd.hbt.life import CAUSE_CROSSED
 from hftd.hbt.orders import asset_at
-from hftd.rows import ROW_BYTES
+from hftd.rows import ROW_BYTES, Address, Ns
 from hftd.types import INVALID_MAX, INVALID_MIN
-from sim.engine.layout import (
+from sim.engine.life import OF_THE_LEVEL
+from sim.engine.own import BOOK
+from sim.engine.reach import (
+    ask_level_changed,
+    bid_level_changed,
+    buy_trade,
+    fill_buys_downto,
+    fill_sells_upto,
+    sell_trade,
+)
+from sim.model.latency import exchange_at
+from sim.model.layout import (
     SEG_ASKS,
     SEG_BIDS,
     SEG_BUY_TRADES,
@@ -31,17 +42,6 @@ from sim.engine.layout import (
     SEG_USER,
     segment_dtype,
 )
-from sim.engine.life import OF_THE_LEVEL
-from sim.engine.own import BOOK
-from sim.engine.reach import (
-    ask_level_changed,
-    bid_level_changed,
-    buy_trade,
-    fill_buys_downto,
-    fill_sells_upto,
-    sell_trade,
-)
-from sim.model.latency import exchange_at
 
 ASSET_BOOK = offset_of(asset_dtype, "book")
 _SEGMENT = segment_dtype.itemsize
@@ -53,7 +53,7 @@ _LOOK_AHEAD = 24
 
 
 @inline
-def apply_bids(book, tick, stop, qty):
+def apply_bids(book: Address, tick: Address, stop: Address, qty: Address) -> None:
     """Store a segment of bids (addresses of its ticks, their end, its quantities) into a book's window."""
     b = book_at(book)
     bids = b.bids - 8 * b.base_tick
@@ -84,7 +84,7 @@ def apply_bids(book, tick, stop, qty):
 
 
 @inline
-def apply_asks(book, tick, stop, qty):
+def apply_asks(book: Address, tick: Address, stop: Address, qty: Address) -> None:
     """Store a segment of asks into a book's window."""
     b = book_at(book)
     asks = b.asks - 8 * b.base_tick
@@ -115,17 +115,17 @@ def apply_asks(book, tick, stop, qty):
 
 
 @inline
-def _own_low(ticks, count):
+def _own_low(ticks: Address, count: int):
     return load_i64(ticks) if count > 0 else INVALID_MAX
 
 
 @inline
-def _own_high(ticks, count):
+def _own_high(ticks: Address, count: int):
     return load_i64(ticks + 8 * (count - 1)) if count > 0 else INVALID_MIN
 
 
 @inline
-def exchange_bids(exchange, tick, stop, qty, now_ns):
+def exchange_bids(exchange: Address, tick: Address, stop: Address, qty: Address, now_ns: Ns) -> None:
     """A segment of bids at the exchange: queue places of own buys, fills of own sells."""
     x = exchange_at(exchange)
     book = exchange + BOOK
@@ -167,7 +167,7 @@ def exchange_bids(exchange, tick, stop, qty, now_ns):
 
 
 @inline
-def exchange_asks(exchange, tick, stop, qty, now_ns):
+def exchange_asks(exchange: Address, tick: Address, stop: Address, qty: Address, now_ns: Ns) -> None:
     """A segment of asks at the exchange: queue places of own sells, fills of own buys."""
     x = exchange_at(exchange)
     book = exchange + BOOK
@@ -208,7 +208,9 @@ def exchange_asks(exchange, tick, stop, qty, now_ns):
 
 
 @inline
-def _exchange_rare(exchange, kind, segment, tick, stop, qty, now_ns):
+def _exchange_rare(
+    exchange: Address, kind: int, segment: Address, tick: Address, stop: Address, qty: Address, now_ns: Ns
+) -> None:
     """Far levels, clears, and single orders."""
     book = exchange + BOOK
     b = book_at(book)
@@ -243,7 +245,7 @@ def _exchange_rare(exchange, kind, segment, tick, stop, qty, now_ns):
 
 
 @inline
-def apply_clear(book, kind, row):
+def apply_clear(book: Address, kind: int, row: Address) -> None:
     """Take the levels away that a clear event names: those of one side up to its price, or all."""
     tick_size = book_at(book).tick_size
     if kind == SEG_CLEAR_BIDS:
@@ -255,7 +257,7 @@ def apply_clear(book, kind, row):
 
 
 @inline
-def exchange_segment(exchange, segment, ticks, qtys, now_ns):
+def exchange_segment(exchange: Address, segment: Address, ticks: Address, qtys: Address, now_ns: Ns) -> None:
     """What one segment of the market does on the exchange's side."""
     first = load_i64(segment + _SEG_FIRST)
     kind = first & 15
@@ -289,7 +291,7 @@ def exchange_segment(exchange, segment, ticks, qtys, now_ns):
 
 
 @inline
-def note_trade(asset, row, shift_ns):
+def note_trade(asset: Address, row: Address, shift_ns: Ns) -> None:
     """Keep a trade for `last_trades`, with the local time that the bot sees."""
     a = asset_at(asset)
     if a.trades_len >= a.trades_cap:
@@ -302,7 +304,7 @@ def note_trade(asset, row, shift_ns):
 
 
 @inline
-def note_user_event(asset, row, shift_ns):
+def note_user_event(asset: Address, row: Address, shift_ns: Ns) -> None:
     """Keep a user event, with the local time that the bot sees."""
     a = asset_at(asset)
     if a.user_events_len >= a.user_events_cap:
@@ -315,7 +317,7 @@ def note_user_event(asset, row, shift_ns):
 
 
 @inline
-def look_ahead(book, segment, segments_end, ticks, qtys):
+def look_ahead(book: Address, segment: Address, segments_end: Address, ticks: Address, qtys: Address) -> None:
     """Ask for the levels that the next rows of a book will touch.
 
     Between two steps of an asset come those of all others, which take its levels out of the nearest cache.
@@ -346,7 +348,9 @@ def look_ahead(book, segment, segments_end, ticks, qtys):
 
 
 @inline
-def local_segment(asset, segment, ticks, qtys, rows_base, shift_ns):
+def local_segment(
+    asset: Address, segment: Address, ticks: Address, qtys: Address, rows_base: int, shift_ns: Ns
+) -> None:
     """What one segment of the market does on the local side."""
     first = load_i64(segment + _SEG_FIRST)
     kind = first & 15

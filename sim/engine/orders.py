@@ -5,7 +5,7 @@ its place needs no model: it moves forward as orders ahead of it are cancelled, 
 of a market order says whether the taker would have met the own order first. Own buys (sells are their mirror) fill:
 
 - when a market order is filled that stands behind them at their price, or at a worse price than theirs; a fill that
-  the feed tells of the taker's side (:func:`hftd.book.market_orders.is_takers_fill`) is none of these;
+  the feed tells of the taker's side (:func:`hftd.book.market_orders.is_takers_fill`) is neither;
 - when a market sell order is added at their price or below, or moves there, or shows again there because the bids
   that crossed it are gone.
 
@@ -34,7 +34,7 @@ from hftd.compiled.jit import inline, kernel
 from hftd.compiled.native import call_code, load_i64, round_away
 from hftd.compiled.row_access import ev_of, order_id_of, qty_of
 from hftd.hbt.life import CAUSE_CROSSED, CAUSE_REACHED, CAUSE_TRADED_THROUGH, LIFE_EXPIRED
-from hftd.rows import ROW_BYTES
+from hftd.rows import ROW_BYTES, Address, Ns, Tick
 from hftd.types import (
     BUY,
     DEPTH_CLEAR_EVENT,
@@ -48,21 +48,21 @@ from hftd.types import (
     REASON_EXPIRED,
     SELL,
 )
-from sim.engine.layout import EXCHANGE_WHOLE_FILLS
 from sim.engine.life import after_market_row, before_market_row, skip_market_rows
 from sim.engine.own import BOOK, fill_crossed, fill_reached, first_at_or_above, free, leave, respond
 from sim.model.latency import LANE_BYTES, exchange_at, lane_at
+from sim.model.layout import EXCHANGE_WHOLE_FILLS
 from sim.model.queue import own_order_at
 
 
 @inline
-def apply_rows(book, rows, count):
+def apply_rows(book: Address, rows: Address, count: int) -> None:
     """Apply rows to a book that is made from single orders, by the kernel that does it everywhere."""
     call_code(market_orders_at(book_at(book).market_orders).fn_apply_rows, (book, rows, count))
 
 
 @inline
-def _hand_out(exchange, qty):
+def _hand_out(exchange: Address, qty: float) -> None:
     """So much is there for each bot's orders."""
     x = exchange_at(exchange)
     for i in range(x.num_lanes):
@@ -70,7 +70,15 @@ def _hand_out(exchange, qty):
 
 
 @inline
-def _fill(exchange, order, is_better, cause, event_tick, event_qty, now_ns):
+def _fill(
+    exchange: Address,
+    order: Address,
+    is_better: bool,
+    cause: int,
+    event_tick: Tick,
+    event_qty: float,
+    now_ns: Ns,
+):
     """Fill an order with what is there for its bot's orders; all of it with whole fills. Returns whether it is gone.
 
     Where the market goes through a better price a user's exchange says how much, if there is one.
@@ -90,7 +98,7 @@ def _fill(exchange, order, is_better, cause, event_tick, event_qty, now_ns):
 
 
 @inline
-def _cause(is_fill, is_better):
+def _cause(is_fill: bool, is_better: bool):
     """What fills an own order, for its life: what came to its price, or the fill of a market order."""
     if not is_fill:
         return CAUSE_CROSSED
@@ -98,7 +106,15 @@ def _cause(is_fill, is_better):
 
 
 @inline
-def fill_buys(exchange, above_tick, tie_tick, tie_arrival, qty, is_fill, now_ns):
+def fill_buys(
+    exchange: Address,
+    above_tick: Tick,
+    tie_tick: Tick,
+    tie_arrival: int,
+    qty: float,
+    is_fill: bool,
+    now_ns: Ns,
+) -> None:
     """Fill own buys above a tick, and at `tie_tick` those that arrived before another; the best first."""
     x = exchange_at(exchange)
     _hand_out(exchange, qty)
@@ -120,7 +136,15 @@ def fill_buys(exchange, above_tick, tie_tick, tie_arrival, qty, is_fill, now_ns)
 
 
 @inline
-def fill_sells(exchange, below_tick, tie_tick, tie_arrival, qty, is_fill, now_ns):
+def fill_sells(
+    exchange: Address,
+    below_tick: Tick,
+    tie_tick: Tick,
+    tie_arrival: int,
+    qty: float,
+    is_fill: bool,
+    now_ns: Ns,
+) -> None:
     """Fill own sells below a tick, and at `tie_tick` those that arrived before another; the best first."""
     x = exchange_at(exchange)
     _hand_out(exchange, qty)
@@ -144,7 +168,7 @@ _NO_SELL = (INVALID_MIN, INVALID_MIN, INVALID_MIN, 0.0)
 
 
 @inline
-def _after_fill(exchange, row):
+def _after_fill(exchange: Address, row: Address):
     """A market order was filled: what would its taker have met first?"""
     x = exchange_at(exchange)
     orders = x.book.market_orders
@@ -164,7 +188,7 @@ def _after_fill(exchange, row):
 
 
 @inline
-def _tick_before(book, row, kind):
+def _tick_before(book: Address, row: Address, kind: int):
     """Where the order stands that a modification is about; no tick if there is none."""
     if kind == MODIFY_ORDER_EVENT:
         address = find_market_order(book_at(book).market_orders, order_id_of(row))
@@ -174,7 +198,7 @@ def _tick_before(book, row, kind):
 
 
 @inline
-def _after_change(exchange, row, kind):
+def _after_change(exchange: Address, row: Address, kind: int):
     """Add, modify or cancel an order, or clear: own orders of the other side may trade with what came."""
     book = exchange + BOOK
     b = book_at(book)
@@ -204,7 +228,7 @@ def _after_change(exchange, row, kind):
 
 
 @inline
-def _first_to_expire(exchange, side):
+def _first_to_expire(exchange: Address, side: int):
     """An own order of a side, or of both (NONE); 0 if there is none."""
     x = exchange_at(exchange)
     if side != SELL and x.buys > 0:
@@ -215,7 +239,7 @@ def _first_to_expire(exchange, side):
 
 
 @inline
-def _expire(exchange, side, now_ns):
+def _expire(exchange: Address, side: int, now_ns: Ns) -> None:
     """The own orders of a side, or of both, expire."""
     order = _first_to_expire(exchange, side)
     while order != 0:
@@ -230,7 +254,7 @@ def _expire(exchange, side, now_ns):
 
 
 @kernel("int64(int64, int64, int64, int64)")
-def exchange_orders(exchange, row, count, now_ns):
+def exchange_orders(exchange: Address, row: Address, count: int, now_ns: Ns) -> int:
     """What rows of orders, or a clear, do on the exchange's side."""
     x = exchange_at(exchange)
     if x.buys == 0 and x.sells == 0:

@@ -9,10 +9,11 @@ order.
 from hftd.book.book import ask_qty, bid_qty
 from hftd.book.market_orders import next_arrival
 from hftd.compiled.jit import inline
+from hftd.compiled.layout import MAX_ORDERS, request_dtype, update_dtype
 from hftd.compiled.native import copy_bytes, load_i64, move_bytes, record_at, round_away, store_i64
-from hftd.hbt.layout import MAX_ORDERS, request_dtype, update_dtype
+from hftd.compiled.order_index import index_insert, index_remove
 from hftd.hbt.life import CAUSE_FILL, CAUSE_NONE, LIFE_FILL, LIFE_REJECTED
-from hftd.hbt.orders import index_insert, index_remove
+from hftd.rows import Address, Lots, Ns, Tick
 from hftd.types import (
     BUY,
     ERR_RING_FULL,
@@ -25,16 +26,10 @@ from hftd.types import (
 )
 from sim.engine.account import LANE_INDEX, LANE_STATE, LANE_TO_LOCAL, book_execution
 from sim.engine.bus import UPDATES_MASK, bus_at, bus_is_full, bus_push
-from sim.engine.layout import (
-    EXCHANGE_WHOLE_FILLS,
-    UPDATE_BYTES,
-    exchange_dtype,
-    offset_of,
-    own_order_dtype,
-)
 from sim.engine.life import NO_EVENT, note_order, note_queue, note_request
 from sim.model.custom import custom_cross_qty, lots_of
 from sim.model.latency import after, exchange_at, lane_at, response_latency_ns
+from sim.model.layout import EXCHANGE_WHOLE_FILLS, UPDATE_BYTES, exchange_dtype, offset_of, own_order_dtype
 from sim.model.queue import own_order_at, queue_enter
 
 request_at = record_at(request_dtype)
@@ -50,14 +45,14 @@ _UPDATE_STATE = offset_of(update_dtype, "state")
 
 
 @inline
-def _push_update(exchange, lane, ts):
+def _push_update(exchange: Address, lane: Address, ts: Ns):
     if bus_is_full(lane + LANE_TO_LOCAL, UPDATES_MASK):
         exchange_at(exchange).error = ERR_RING_FULL
     return bus_push(lane + LANE_TO_LOCAL, UPDATE_BYTES, UPDATES_MASK, ts)
 
 
 @inline
-def respond(exchange, order, kind, reason, now_ns):
+def respond(exchange: Address, order: Address, kind: int, reason: int, now_ns: Ns) -> None:
     """Tell the bot what happened to an order (LIFE_*), and why (REASON_*) if it ended unfilled."""
     if kind != LIFE_FILL:
         note_order(exchange, order, kind, CAUSE_NONE, reason, NO_EVENT, 0.0, now_ns)
@@ -89,7 +84,7 @@ def respond(exchange, order, kind, reason, now_ns):
 
 
 @inline
-def refuse(exchange, lane, request, reason, exch_ts, recv_ts):
+def refuse(exchange: Address, lane: Address, request: Address, reason: int, exch_ts: Ns, recv_ts: Ns) -> None:
     """Answer a request that found no order, or that did not get through (exch_ts 0)."""
     r = request_at(request)
     note_request(exchange, lane, request, LIFE_REJECTED, reason, exch_ts if exch_ts != 0 else r.local_ts)
@@ -121,7 +116,7 @@ def refuse(exchange, lane, request, reason, exch_ts, recv_ts):
 
 
 @inline
-def first_at_or_above(ticks, count, tick):
+def first_at_or_above(ticks: Address, count: int, tick: Tick):
     """The index of the first own order at or above a tick."""
     low = 0
     high = count
@@ -135,7 +130,7 @@ def first_at_or_above(ticks, count, tick):
 
 
 @inline
-def take_record(exchange):
+def take_record(exchange: Address):
     """Memory for an own order, 0 if there is none left."""
     x = exchange_at(exchange)
     if x.free != 0:
@@ -151,7 +146,7 @@ def take_record(exchange):
 
 
 @inline
-def _insert(ticks, orders, count, tick, order):
+def _insert(ticks: Address, orders: Address, count: int, tick: Tick, order: Address) -> None:
     """Behind all that stand at the tick: the newest is last in the queue."""
     i = first_at_or_above(ticks, count, tick + 1)
     move_bytes(ticks + 8 * (i + 1), ticks + 8 * i, 8 * (count - i))
@@ -161,13 +156,13 @@ def _insert(ticks, orders, count, tick, order):
 
 
 @inline
-def _remove_at(ticks, orders, count, i):
+def _remove_at(ticks: Address, orders: Address, count: int, i: int) -> None:
     move_bytes(ticks + 8 * i, ticks + 8 * (i + 1), 8 * (count - i - 1))
     move_bytes(orders + 8 * i, orders + 8 * (i + 1), 8 * (count - i - 1))
 
 
 @inline
-def rest(exchange, order, now_ns):
+def rest(exchange: Address, order: Address, now_ns: Ns) -> None:
     """Put an order into the market."""
     x = exchange_at(exchange)
     o = own_order_at(order)
@@ -188,7 +183,7 @@ def rest(exchange, order, now_ns):
 
 
 @inline
-def leave(exchange, order):
+def leave(exchange: Address, order: Address) -> None:
     """Take a resting order out of the market; its record stays with the caller."""
     x = exchange_at(exchange)
     o = own_order_at(order)
@@ -209,7 +204,7 @@ def leave(exchange, order):
 
 
 @inline
-def free(exchange, order):
+def free(exchange: Address, order: Address) -> None:
     """Give an own order's record back."""
     x = exchange_at(exchange)
     own_order_at(order).next_free = x.free
@@ -217,7 +212,17 @@ def free(exchange, order):
 
 
 @inline
-def execute(exchange, order, exec_price_tick, qty, maker, cause, event_tick, event_qty, now_ns):
+def execute(
+    exchange: Address,
+    order: Address,
+    exec_price_tick: Tick,
+    qty: float,
+    maker: int,
+    cause: int,
+    event_tick: Tick,
+    event_qty: float,
+    now_ns: Ns,
+) -> None:
     """Execute so much of an order, book it, and tell the bot.
 
     What caused it (CAUSE_*), and the price and quantity of the event that did, is for the order's life.
@@ -238,7 +243,9 @@ def execute(exchange, order, exec_price_tick, qty, maker, cause, event_tick, eve
 
 
 @inline
-def fill_resting(exchange, order, cause, event_tick, event_qty, now_ns):
+def fill_resting(
+    exchange: Address, order: Address, cause: int, event_tick: Tick, event_qty: float, now_ns: Ns
+) -> None:
     """Fill all of a resting order at its own price, as the maker."""
     leave(exchange, order)
     o = own_order_at(order)
@@ -247,7 +254,9 @@ def fill_resting(exchange, order, cause, event_tick, event_qty, now_ns):
 
 
 @inline
-def fill_reached(exchange, order, lots, cause, event_tick, event_qty, now_ns):
+def fill_reached(
+    exchange: Address, order: Address, lots: Lots, cause: int, event_tick: Tick, event_qty: float, now_ns: Ns
+) -> bool:
     """Fill a resting order that trades have reached: all of it, or what went beyond the queue ahead of it.
 
     Returns:
@@ -267,7 +276,9 @@ def fill_reached(exchange, order, lots, cause, event_tick, event_qty, now_ns):
 
 
 @inline
-def fill_crossed(exchange, order, cause, event_tick, event_qty, now_ns):
+def fill_crossed(
+    exchange: Address, order: Address, cause: int, event_tick: Tick, event_qty: float, now_ns: Ns
+) -> bool:
     """Fill so much of a resting order that the market went through as a user's exchange says.
 
     Returns:

@@ -8,6 +8,7 @@ Own orders at one price stand by queue place; the recorded market takes no notic
 from hftd.compiled.jit import inline
 from hftd.compiled.native import load_i64
 from hftd.hbt.life import CAUSE_REACHED, CAUSE_TRADE, CAUSE_TRADED_THROUGH
+from hftd.rows import Address, Ns, Tick
 from sim.engine.life import note_level, note_queue
 from sim.engine.own import fill_crossed, fill_reached, fill_resting, first_at_or_above
 from sim.model.latency import LANE_BYTES, exchange_at, lane_at
@@ -15,7 +16,9 @@ from sim.model.queue import own_order_at, queue_depth, queue_reached_lots, queue
 
 
 @inline
-def fill_sells_upto(exchange, tick, cause, event_tick, event_qty, now_ns):
+def fill_sells_upto(
+    exchange: Address, tick: Tick, cause: int, event_tick: Tick, event_qty: float, now_ns: Ns
+) -> None:
     """The best bid, or a trade, is at or above these: they fill, the lowest first."""
     x = exchange_at(exchange)
     if x.fn_cross != 0:
@@ -31,7 +34,9 @@ def fill_sells_upto(exchange, tick, cause, event_tick, event_qty, now_ns):
 
 
 @inline
-def fill_buys_downto(exchange, tick, cause, event_tick, event_qty, now_ns):
+def fill_buys_downto(
+    exchange: Address, tick: Tick, cause: int, event_tick: Tick, event_qty: float, now_ns: Ns
+) -> None:
     """The best ask, or a trade, is at or below these: they fill, the highest first."""
     x = exchange_at(exchange)
     if x.fn_cross != 0:
@@ -55,7 +60,15 @@ def fill_buys_downto(exchange, tick, cause, event_tick, event_qty, now_ns):
 
 
 @inline
-def _level_changed(exchange, order, before_qty, after_qty, best_bid_tick, best_ask_tick, now_ns):
+def _level_changed(
+    exchange: Address,
+    order: Address,
+    before_qty: float,
+    after_qty: float,
+    best_bid_tick: Tick,
+    best_ask_tick: Tick,
+    now_ns: Ns,
+) -> None:
     """The queue place of an order at a level."""
     explained_qty = own_order_at(order).cum_trade_qty
     queue_depth(exchange, order, before_qty, after_qty, now_ns)
@@ -63,7 +76,9 @@ def _level_changed(exchange, order, before_qty, after_qty, best_bid_tick, best_a
 
 
 @inline
-def bid_level_changed(exchange, tick, before_qty, after_qty, best_tick, now_ns):
+def bid_level_changed(
+    exchange: Address, tick: Tick, before_qty: float, after_qty: float, best_tick: Tick, now_ns: Ns
+) -> None:
     """Queue places of own buys at a level; the best bid is for their lives."""
     x = exchange_at(exchange)
     i = first_at_or_above(x.buy_ticks, x.buys, tick)
@@ -74,7 +89,9 @@ def bid_level_changed(exchange, tick, before_qty, after_qty, best_tick, now_ns):
 
 
 @inline
-def ask_level_changed(exchange, tick, before_qty, after_qty, best_tick, now_ns):
+def ask_level_changed(
+    exchange: Address, tick: Tick, before_qty: float, after_qty: float, best_tick: Tick, now_ns: Ns
+) -> None:
     """Queue places of own sells at a level; the best ask is for their lives."""
     x = exchange_at(exchange)
     i = first_at_or_above(x.sell_ticks, x.sells, tick)
@@ -85,7 +102,7 @@ def ask_level_changed(exchange, tick, before_qty, after_qty, best_tick, now_ns):
 
 
 @inline
-def _offer(exchange, qty):
+def _offer(exchange: Address, qty: float) -> None:
     """Each bot's orders share a trade."""
     x = exchange_at(exchange)
     for k in range(x.num_lanes):
@@ -93,7 +110,7 @@ def _offer(exchange, qty):
 
 
 @inline
-def _reach(exchange, order, tick, qty, now_ns):
+def _reach(exchange: Address, order: Address, tick: Tick, qty: float, now_ns: Ns):
     """A trade at a resting order's price. Returns whether the order is gone."""
     x = exchange_at(exchange)
     if x.share_trades == 0:
@@ -122,7 +139,7 @@ def _reach(exchange, order, tick, qty, now_ns):
 
 
 @inline
-def buy_trade(exchange, tick, qty, now_ns):
+def buy_trade(exchange: Address, tick: Tick, qty: float, now_ns: Ns) -> None:
     """A trade whose buyer took: own sells below its price fill; at its price, those that are reached."""
     x = exchange_at(exchange)
     fill_sells_upto(exchange, tick - 1, CAUSE_TRADED_THROUGH, tick, qty, now_ns)
@@ -135,7 +152,7 @@ def buy_trade(exchange, tick, qty, now_ns):
 
 
 @inline
-def sell_trade(exchange, tick, qty, now_ns):
+def sell_trade(exchange: Address, tick: Tick, qty: float, now_ns: Ns) -> None:
     """A trade whose seller took: own buys above its price fill; at its price, those that are reached."""
     x = exchange_at(exchange)
     fill_buys_downto(exchange, tick + 1, CAUSE_TRADED_THROUGH, tick, qty, now_ns)

@@ -9,8 +9,7 @@ exchange before the strategy has woken.
 # pyright: basic
 
 from hftd.compiled.jit import inline, kernel
-from hftd.compiled.native import call_code, load_i64, record_at, stack_bytes
-from hftd.hbt.layout import (
+from hftd.compiled.layout import (
     ARRIVED_FEED,
     ARRIVED_RESPONSE,
     WAIT_FEED,
@@ -20,12 +19,19 @@ from hftd.hbt.layout import (
     request_dtype,
     session_dtype,
 )
+from hftd.compiled.native import call_code, load_i64, record_at, stack_bytes
 from hftd.hbt.orders import apply_update, asset_at, order_at, update_at
+from hftd.rows import Address, Ns
 from hftd.types import END_OF_DATA, ERR_DATA, ERR_RING_FULL, INVALID_MIN, MARKET_FEED, ORDER_RESPONSE
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, UPDATES_MASK, bus_at, bus_is_full, bus_pop
 from sim.engine.exchange import handle_requests, push_request
-from sim.engine.layout import (
+from sim.engine.life import note_answer
+from sim.engine.market import ASSET_BOOK, exchange_segment, local_segment, look_ahead
+from sim.engine.own import BOOK
+from sim.feed.prepare import stream_at
+from sim.model.latency import exchange_at
+from sim.model.layout import (
     NEVER,
     REQUEST_BYTES,
     UPDATE_BYTES,
@@ -35,11 +41,6 @@ from sim.engine.layout import (
     segment_dtype,
     stream_dtype,
 )
-from sim.engine.life import note_answer
-from sim.engine.market import ASSET_BOOK, exchange_segment, local_segment, look_ahead
-from sim.engine.own import BOOK
-from sim.feed.prepare import stream_at
-from sim.model.latency import exchange_at
 
 engine_at = record_at(engine_dtype)
 session_at = record_at(session_dtype)
@@ -53,13 +54,13 @@ _SEGMENT = segment_dtype.itemsize
 
 
 @inline
-def exchange_address(engine, asset_no):
+def exchange_address(engine: Address, asset_no: int):
     """The address of an asset's exchange side."""
     return engine_at(engine).exchanges + asset_no * EXCHANGE_BYTES
 
 
 @inline
-def refill(engine, asset_no, stream):
+def refill(engine: Address, asset_no: int, stream: Address):
     """Prepare the next chunk of a stream, opening the next file when one is done. Returns 0 or an error."""
     e = engine_at(engine)
     s = stream_at(stream)
@@ -82,7 +83,7 @@ def refill(engine, asset_no, stream):
 
 
 @inline
-def next_segment(engine, asset_no, stream, segment):
+def next_segment(engine: Address, asset_no: int, stream: Address, segment: Address) -> None:
     """Go on behind a segment that was processed."""
     s = stream_at(stream)
     following = segment + _SEGMENT
@@ -95,7 +96,7 @@ def next_segment(engine, asset_no, stream, segment):
 
 
 @kernel("int64(int64, int64, int64)")
-def advance_exchange(engine, asset_no, until_ns):
+def advance_exchange(engine: Address, asset_no: int, until_ns: Ns) -> int:
     """All that happens at an asset's exchange until then, that moment included."""
     exchange = exchange_address(engine, asset_no)
     x = exchange_at(exchange)
@@ -120,14 +121,14 @@ def advance_exchange(engine, asset_no, until_ns):
 
 
 @inline
-def next_exchange_ts(engine, asset_no):
+def next_exchange_ts(engine: Address, asset_no: int):
     """When something happens next on an asset's exchange side; NEVER if nothing will."""
     x = exchange_at(exchange_address(engine, asset_no))
     return min(x.stream.next_ts, x.next_request_ts)
 
 
 @inline
-def matching_response_ts(lane, order_id, any_order):
+def matching_response_ts(lane: Address, order_id: int, any_order: int):
     """When the first answer on its way arrives that is waited for, NEVER if there is none."""
     bus = bus_at(lane + LANE_TO_LOCAL)
     if any_order or bus.head == bus.tail:
@@ -140,7 +141,7 @@ def matching_response_ts(lane, order_id, any_order):
 
 
 @inline
-def step_exchange_to_response(engine, asset_no, lane, order_id, until_ns):
+def step_exchange_to_response(engine: Address, asset_no: int, lane: Address, order_id: int, until_ns: Ns):
     """Let the exchange go on event by event until an answer that is waited for is on its way.
 
     Returns:
@@ -156,7 +157,7 @@ def step_exchange_to_response(engine, asset_no, lane, order_id, until_ns):
 
 
 @inline
-def step_exchanges_to_response(engine, num_assets, until_ns):
+def step_exchanges_to_response(engine: Address, num_assets: int, until_ns: Ns):
     """As `step_exchange_to_response` for any answer of any of the first assets.
 
     No exchange gets ahead of the answer that ends the wait: what the strategy sends then, to whichever of them, must
@@ -180,7 +181,7 @@ def step_exchanges_to_response(engine, num_assets, until_ns):
 
 
 @kernel("int64(int64, int64, int64, int64)")
-def advance_local(engine, session, asset_no, until_ns):
+def advance_local(engine: Address, session: Address, asset_no: int, until_ns: Ns) -> int:
     """All that reaches the bot from an asset until then. Returns ARRIVED_* bits."""
     e = engine_at(engine)
     asset = session_at(session).assets + asset_no * ASSET_BYTES
@@ -211,7 +212,7 @@ def advance_local(engine, session, asset_no, until_ns):
 
 
 @inline
-def is_over(engine, session_assets):
+def is_over(engine: Address, session_assets: Address) -> bool:
     """Whether nothing will happen any more: no data, nothing on its way."""
     e = engine_at(engine)
     for asset_no in range(e.num_assets):
@@ -229,7 +230,7 @@ def is_over(engine, session_assets):
 
 
 @inline
-def tell_failure(engine):
+def tell_failure(engine: Address) -> None:
     """An error ends the run: whoever made it is told at once, for scripts seldom ask."""
     fn_failed = engine_at(engine).fn_failed
     if fn_failed != 0:
@@ -237,7 +238,7 @@ def tell_failure(engine):
 
 
 @kernel("int64(int64)")
-def begin(session):
+def begin(session: Address) -> int:
     """Start the clock at the earliest event of all assets."""
     s = session_at(session)
     e = engine_at(s.backend)
@@ -262,7 +263,7 @@ def begin(session):
 
 
 @kernel("int64(int64, int64, int64, int64, int64)")
-def advance(session, until_ns, wait, asset_no, order_id):
+def advance(session: Address, until_ns: Ns, wait: int, asset_no: int, order_id: int) -> int:
     """As `hftd.hbt.session` says."""
     s = session_at(session)
     engine = s.backend
@@ -305,7 +306,7 @@ def advance(session, until_ns, wait, asset_no, order_id):
 
 
 @inline
-def skip_local(engine, asset_no, until_ns):
+def skip_local(engine: Address, asset_no: int, until_ns: Ns) -> None:
     """Step over the local side's data of an asset that is only on the timeline."""
     stream = engine_at(engine).locals + asset_no * STREAM_BYTES
     s = stream_at(stream)
@@ -314,7 +315,7 @@ def skip_local(engine, asset_no, until_ns):
 
 
 @kernel("int64(int64, int64, int64, int64)")
-def send(session, asset_no, order, kind):
+def send(session: Address, asset_no: int, order: Address, kind: int) -> int:
     """Hand a request for a local order to the exchange's side."""
     s = session_at(session)
     exchange = exchange_address(s.backend, asset_no)

@@ -9,7 +9,6 @@ import msgspec
 from numpy.typing import NDArray
 
 from hftd.errors import UsageError
-from sim.asset import AssetModel
 from sim.exchange.accounts import Account
 from sim.exchange.auth import Authentication
 from sim.exchange.chaos import Chaos
@@ -24,6 +23,7 @@ from sim.exchange.playback.source import models_of
 from sim.exchange.playback.tape import Message
 from sim.exchange.servers.streams import USER, Feed, Streams, UserStreams
 from sim.exchange.venue import LocalVenue
+from sim.feed.asset import AssetModel
 
 _IDS_START = 5_123_107_831_900
 CHANGEABLE: Final = frozenset(

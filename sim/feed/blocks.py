@@ -10,15 +10,8 @@ from hftd.book.book import book_at, place_window
 from hftd.compiled.jit import inline, kernel
 from hftd.compiled.native import load_i64
 from hftd.types import INVALID_MIN
-from sim.engine.layout import (
-    SEG_ASKS,
-    SEG_BIDS,
-    SEG_FAR_ASKS,
-    SEG_FAR_BIDS,
-    SEG_OTHER,
-    segment_dtype,
-)
 from sim.feed.prepare import segment_at, stream_at
+from sim.model.layout import SEG_ASKS, SEG_BIDS, SEG_FAR_ASKS, SEG_FAR_BIDS, SEG_OTHER, segment_dtype
 
 _SEGMENT = segment_dtype.itemsize
 

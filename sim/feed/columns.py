@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.compiled.arena import Arena
+from hftd.compiled.layout import book_dtype
 from hftd.errors import CURE, DataError
-from hftd.hbt.layout import book_dtype
 from hftd.hbt.local import AssetSpec, fill_book
 from hftd.rows import ROW_BYTES
 from hftd.types import INVALID_MIN, event_dtype
 from sim import given
-from sim.engine.layout import (
+from sim.feed import prepare
+from sim.model.layout import (
     KINDS_OF_LEVELS,
     KINDS_OF_ORDERS,
     KINDS_OF_ORDERS_AT_EXCHANGE,
@@ -29,7 +30,6 @@ from sim.engine.layout import (
     segment_dtype,
     stream_dtype,
 )
-from sim.feed import prepare
 
 _WHAT_IS_WRONG = {
     PREPARE_UNSORTED: ("goes back in time", f"sort the rows: {CURE} puts them in the order of both clocks"),
@@ -102,7 +102,7 @@ class Prepared:
         latency_offset: int = 0,
         by_order: bool = False,
     ) -> None:
-        from sim.asset import as_rows
+        from sim.feed.asset import as_rows
 
         if isinstance(data, np.ndarray):
             self.rows: NDArray[Any] = as_rows(data, event_dtype, "the feed data")

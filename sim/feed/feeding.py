@@ -9,18 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.compiled.arena import Arena
+from hftd.compiled.layout import book_dtype
 from hftd.errors import DataError
-from hftd.hbt.layout import book_dtype
 from hftd.hbt.local import fill_book
 from hftd.rows import ROW_BYTES, TS_MAX
 from hftd.types import INVALID_MIN, LOCAL_EVENT, event_dtype
 from sim.archive import EventReader, read_events
-from sim.asset import AssetModel, as_rows
-from sim.engine.checks import check_first_rows, late_row_error
-from sim.engine.layout import PREPARE_NO_TIME, PREPARE_UNSORTED, stream_dtype
 from sim.feed import cache, layout, prepare
 from sim.feed.ahead import Ahead
+from sim.feed.asset import AssetModel, as_rows
 from sim.feed.blocks import take_block
+from sim.feed.checks import check_first_rows, late_row_error
 from sim.feed.columns import Prepared, kinds_of, row_error, set_buffers, wrong_row
 from sim.feed.facts import Facts
 from sim.feed.layout import KEEP_ALL, KEEP_SOME
@@ -28,6 +27,7 @@ from sim.feed.make import Wanted
 from sim.feed.source import Source
 from sim.feed.unpacked import Block, Unpacked
 from sim.fuse import ArchiveFuser
+from sim.model.layout import PREPARE_NO_TIME, PREPARE_UNSORTED, stream_dtype
 
 _HEAD_ROWS = 1024
 """Looked at when a backtest is made: of a file that is wrong altogether, the first rows are."""

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from hftd.compiled.arena import Arena
 from hftd.compiled.jit import kernel
+from hftd.compiled.layout import book_dtype
 from hftd.compiled.native import load_i64, record_at, store_i64
 from hftd.compiled.row_access import copy_row, ev_of, exch_ts_of, local_ts_of
-from hftd.hbt.layout import book_dtype
 from hftd.rows import ROW_BYTES
 from hftd.types import (
     DEPTH_CLEAR_EVENT,
@@ -26,7 +26,10 @@ from hftd.types import (
     USER_DEFINED_EVENT,
     event_dtype,
 )
-from sim.engine.layout import (
+from sim.feed import layout, prepare
+from sim.feed.columns import kinds_of
+from sim.feed.layout import KEEP_ALL, PART_ALIGN, RECORD_BYTES, aligned, block_dtype
+from sim.model.layout import (
     NEVER,
     SEG_ASKS,
     SEG_BIDS,
@@ -36,9 +39,6 @@ from sim.engine.layout import (
     segment_dtype,
     stream_dtype,
 )
-from sim.feed import layout, prepare
-from sim.feed.columns import kinds_of
-from sim.feed.layout import KEEP_ALL, PART_ALIGN, RECORD_BYTES, aligned, block_dtype
 
 _SEGMENT = segment_dtype.itemsize
 _ANY_TICK = 1 << 60

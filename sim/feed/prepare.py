@@ -29,7 +29,7 @@ from hftd.types import (
     TRADE_EVENT,
     USER_DEFINED_EVENT,
 )
-from sim.engine.layout import (
+from sim.model.layout import (
     KINDS_OF_LEVELS,
     KINDS_OF_ORDERS,
     KINDS_OF_ORDERS_AT_EXCHANGE,

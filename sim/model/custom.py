@@ -7,8 +7,9 @@ What the functions are and mean stands in :mod:`sim.models`.
 
 from hftd.compiled.jit import inline
 from hftd.compiled.native import call_code, call_float, load_i64, record_at, round_away
+from hftd.rows import Address, Ns
 from hftd.types import ERR_DATA
-from sim.engine.layout import (
+from sim.model.layout import (
     LATENCY_FAILED,
     MODEL_FUNCTIONS,
     QTY_FAILED,
@@ -26,13 +27,13 @@ MAX_LOTS = float(1 << 62)
 
 
 @inline
-def lots_of(qty, lot_size):
+def lots_of(qty: float, lot_size: float):
     """A quantity in whole lots, held where an integer can tell them."""
     return round_away(min(qty / lot_size, MAX_LOTS))
 
 
 @inline
-def _fail(exchange, function):
+def _fail(exchange: Address, function: int) -> None:
     """A user's function failed: the run ends here."""
     x = exchange_at(exchange)
     x.failed_function = function
@@ -40,7 +41,7 @@ def _fail(exchange, function):
 
 
 @inline
-def tell_market(exchange, now_ns):
+def tell_market(exchange: Address, now_ns: Ns):
     """Bring up to date what models are told; returns its address."""
     x = exchange_at(exchange)
     market = x.market
@@ -59,7 +60,7 @@ def tell_market(exchange, now_ns):
 
 
 @inline
-def custom_enter(exchange, order, level_qty, now_ns):
+def custom_enter(exchange: Address, order: Address, level_qty: float, now_ns: Ns) -> None:
     """A user's queue model: an order joins a level."""
     x = exchange_at(exchange)
     if call_code(x.fn_queue_enter, (x.queue_state, order, tell_market(exchange, now_ns), level_qty)) != 0:
@@ -67,7 +68,7 @@ def custom_enter(exchange, order, level_qty, now_ns):
 
 
 @inline
-def custom_trade(exchange, order, qty, now_ns):
+def custom_trade(exchange: Address, order: Address, qty: float, now_ns: Ns) -> None:
     """A user's queue model: a trade at the order's price."""
     x = exchange_at(exchange)
     if call_code(x.fn_queue_trade, (x.queue_state, order, tell_market(exchange, now_ns), qty)) != 0:
@@ -75,7 +76,7 @@ def custom_trade(exchange, order, qty, now_ns):
 
 
 @inline
-def custom_depth(exchange, order, before_qty, after_qty, now_ns):
+def custom_depth(exchange: Address, order: Address, before_qty: float, after_qty: float, now_ns: Ns) -> None:
     """A user's queue model: the order's level changed."""
     x = exchange_at(exchange)
     market = tell_market(exchange, now_ns)
@@ -84,7 +85,7 @@ def custom_depth(exchange, order, before_qty, after_qty, now_ns):
 
 
 @inline
-def custom_reached_lots(exchange, order, now_ns):
+def custom_reached_lots(exchange: Address, order: Address, now_ns: Ns):
     """A user's queue model: how many lots of the order may fill."""
     x = exchange_at(exchange)
     qty = call_float(x.fn_queue_reached, (x.queue_state, order, tell_market(exchange, now_ns)))
@@ -95,7 +96,7 @@ def custom_reached_lots(exchange, order, now_ns):
 
 
 @inline
-def custom_admits(exchange, order, now_ns):
+def custom_admits(exchange: Address, order: Address, now_ns: Ns) -> bool:
     """A user's exchange: whether a new or moved order is taken."""
     x = exchange_at(exchange)
     answer = call_code(x.fn_admit, (x.exchange_state, order, tell_market(exchange, now_ns)))
@@ -105,7 +106,7 @@ def custom_admits(exchange, order, now_ns):
 
 
 @inline
-def custom_cross_qty(exchange, order, now_ns):
+def custom_cross_qty(exchange: Address, order: Address, now_ns: Ns):
     """A user's exchange: how much of a resting order fills when the market goes through its price."""
     x = exchange_at(exchange)
     qty = call_float(x.fn_cross, (x.exchange_state, order, tell_market(exchange, now_ns)))
@@ -115,7 +116,7 @@ def custom_cross_qty(exchange, order, now_ns):
 
 
 @inline
-def custom_fee(exchange, order, amount):
+def custom_fee(exchange: Address, order: Address, amount: float):
     """A user's fee of an execution; one that is no number ends the run."""
     x = exchange_at(exchange)
     fee = call_float(x.fn_fee, (x.fee_state, order, amount))

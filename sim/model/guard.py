@@ -12,7 +12,7 @@ from types import FunctionType
 from typing import Any
 
 from sim.config import MAX_LATENCY_NS
-from sim.engine.layout import LATENCY_FAILED, QTY_FAILED
+from sim.model.layout import LATENCY_FAILED, QTY_FAILED
 
 _MAX_LATENCY_NS = MAX_LATENCY_NS
 

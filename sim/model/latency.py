@@ -6,10 +6,12 @@ Entry latency below zero is a refusal on the way: the notice arrives after its a
 # pyright: basic
 
 from hftd.compiled.jit import inline
+from hftd.compiled.layout import request_dtype
 from hftd.compiled.native import load_i64, record_at, store_i64
-from hftd.hbt.layout import request_dtype
-from hftd.rows import TS_MAX
-from sim.engine.layout import (
+from hftd.rows import TS_MAX, Address, Ns
+from sim.model.custom import custom_entry_ns, custom_response_ns
+from sim.model.custom import exchange_at as exchange_at
+from sim.model.layout import (
     LATENCY_CONSTANT,
     LATENCY_CUSTOM,
     WAY_RESPONSE,
@@ -18,8 +20,6 @@ from sim.engine.layout import (
     latency_model_dtype,
     offset_of,
 )
-from sim.model.custom import custom_entry_ns, custom_response_ns
-from sim.model.custom import exchange_at as exchange_at
 
 request_at = record_at(request_dtype)
 lane_at = record_at(lane_dtype)
@@ -41,7 +41,7 @@ def _between(x, x1, y1, x2, y2):
 
 
 @inline
-def _alone(row):
+def _alone(row: Address):
     """The entry latency of one row, before the first and after the last."""
     if load_i64(row + _EXCH) <= 0:
         return -max(load_i64(row + _RESP) - load_i64(row + _REQ), 1)
@@ -49,24 +49,24 @@ def _alone(row):
 
 
 @inline
-def _model(exchange, way):
+def _model(exchange: Address, way: int):
     return latency_model_at(exchange + LATENCIES + way * _MODEL_BYTES)
 
 
 @inline
-def _cursor(lane, way):
+def _cursor(lane: Address, way: int):
     """Requests and answers come in time order, so a search goes on from where the last one ended."""
     return lane + LANE_ROWS + 8 * way
 
 
 @inline
-def after(ts, latency_ns):
+def after(ts: Ns, latency_ns: Ns):
     """A time and a duration, held at the end of time: a latency may be any number."""
     return ts + min(latency_ns, TS_MAX - ts)
 
 
 @inline
-def entry_latency_ns(exchange, lane, way, request):
+def entry_latency_ns(exchange: Address, lane: Address, way: int, request: Address):
     """From a request to the matching engine; negative if the request is refused on its way."""
     m = _model(exchange, way)
     if m.model == LATENCY_CONSTANT:
@@ -96,7 +96,7 @@ def entry_latency_ns(exchange, lane, way, request):
 
 
 @inline
-def response_latency_ns(exchange, lane, exch_ts):
+def response_latency_ns(exchange: Address, lane: Address, exch_ts: Ns):
     """From the matching engine to the bot; never negative."""
     m = _model(exchange, WAY_RESPONSE)
     if m.model == LATENCY_CONSTANT:

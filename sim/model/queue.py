@@ -13,15 +13,7 @@ import math
 
 from hftd.compiled.jit import inline
 from hftd.compiled.native import record_at
-from sim.engine.layout import (
-    QUEUE_CUSTOM,
-    QUEUE_LOG,
-    QUEUE_LOG2,
-    QUEUE_POWER,
-    QUEUE_POWER2,
-    QUEUE_RISK_ADVERSE,
-    own_order_dtype,
-)
+from hftd.rows import Address, Ns
 from sim.model.custom import (
     custom_depth,
     custom_enter,
@@ -30,12 +22,21 @@ from sim.model.custom import (
     exchange_at,
     lots_of,
 )
+from sim.model.layout import (
+    QUEUE_CUSTOM,
+    QUEUE_LOG,
+    QUEUE_LOG2,
+    QUEUE_POWER,
+    QUEUE_POWER2,
+    QUEUE_RISK_ADVERSE,
+    own_order_dtype,
+)
 
 own_order_at = record_at(own_order_dtype)
 
 
 @inline
-def probability_behind(model, power, front, back):
+def probability_behind(model: int, power: float, front: float, back: float):
     """The probability that a decrease happens behind the order; `front` and `back` are not negative."""
     if front + back <= 0.0:
         return 1.0
@@ -63,7 +64,7 @@ def probability_behind(model, power, front, back):
 
 
 @inline
-def queue_enter(exchange, order, level_qty, now_ns):
+def queue_enter(exchange: Address, order: Address, level_qty: float, now_ns: Ns) -> None:
     """An order joins a level: all that stands there is ahead of it."""
     o = own_order_at(order)
     o.front_qty = level_qty
@@ -73,7 +74,7 @@ def queue_enter(exchange, order, level_qty, now_ns):
 
 
 @inline
-def queue_trade(exchange, order, qty, now_ns):
+def queue_trade(exchange: Address, order: Address, qty: float, now_ns: Ns) -> None:
     """A trade at the order's price takes from what is ahead of it."""
     o = own_order_at(order)
     if exchange_at(exchange).queue_model == QUEUE_CUSTOM:
@@ -84,7 +85,7 @@ def queue_trade(exchange, order, qty, now_ns):
 
 
 @inline
-def queue_depth(exchange, order, before_qty, after_qty, now_ns):
+def queue_depth(exchange: Address, order: Address, before_qty: float, after_qty: float, now_ns: Ns) -> None:
     """The level's quantity changed by something that the trades so far do not explain."""
     x = exchange_at(exchange)
     o = own_order_at(order)
@@ -110,7 +111,7 @@ def queue_depth(exchange, order, before_qty, after_qty, now_ns):
 
 
 @inline
-def queue_reached_lots(exchange, order, now_ns):
+def queue_reached_lots(exchange: Address, order: Address, now_ns: Ns):
     """How many lots of trades went beyond what was ahead of the order; more than 0 if it is reached."""
     x = exchange_at(exchange)
     if x.queue_model == QUEUE_CUSTOM:

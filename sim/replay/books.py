@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hftd.book.rows import book_rows
 from hftd.compiled.arena import Arena
-from hftd.hbt.layout import book_dtype
+from hftd.compiled.layout import book_dtype
 from hftd.hbt.local import fill_book, fill_market_orders, market_orders
 from hftd.types import (
     ADD_ORDER_EVENT,
@@ -21,8 +21,8 @@ from hftd.types import (
     SELL_EVENT,
     event_dtype,
 )
-from sim.asset import AssetModel
 from sim.engine.build import Engine
+from sim.feed.asset import AssetModel
 from sim.replay import kernel
 
 _BOTH = EXCH_EVENT | LOCAL_EVENT

@@ -21,8 +21,8 @@ from hftd.control.server import ChannelServer
 from hftd.errors import HftdError
 from hftd.progress import Progress
 from sim.config import ReplayConfig
-from sim.engine.layout import MAX_ANSWERS
 from sim.engine.lives import MAX_LIFE_ROWS
+from sim.model.layout import MAX_ANSWERS
 from sim.replay.journal import save_life
 from sim.replay.kernel import ALL_OVER, BOT_BROKEN, BOT_FLOODED, DATA_ERROR
 from sim.replay.stage import BotRun, Stage

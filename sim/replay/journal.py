@@ -7,7 +7,7 @@ import numpy as np
 
 from hftd.runfile import AssetMeta, RunMeta, write_run
 from hftd.types import record_dtype
-from sim.engine.layout import FEE_CUSTOM, FEE_FLAT, FEE_ON_QTY, FEE_ON_VALUE
+from sim.model.layout import FEE_CUSTOM, FEE_FLAT, FEE_ON_QTY, FEE_ON_VALUE
 from sim.replay.stage import Stage
 
 _FEES: Final = {FEE_ON_VALUE: "value", FEE_ON_QTY: "quantity", FEE_FLAT: "flat", FEE_CUSTOM: "custom"}

@@ -20,14 +20,14 @@ from hftd.compiled.jit import inline, kernel
 from hftd.compiled.native import call_code, load_acquire, load_i64, store_release
 from hftd.compiled.row_access import ev_of
 from hftd.hbt.feed import apply_book_row
-from hftd.rows import ROW_BYTES
+from hftd.rows import ROW_BYTES, Address, Ns
 from hftd.types import ERR_RING_FULL, LOCAL_EVENT
 from sim.engine.account import LANE_TO_LOCAL
 from sim.engine.bus import UPDATES_MASK, bus_at
-from sim.engine.layout import NEVER
 from sim.engine.run import STREAM, engine_at, exchange_address, next_exchange_ts, refill
 from sim.feed.prepare import stream_at
 from sim.model.latency import exchange_at
+from sim.model.layout import NEVER
 from sim.replay.layout import ATTENTION, BOT_BYTES, bot_at, play_at
 from sim.replay.requests import lane_of, publish_updates, read_requests
 from sim.replay.rows import next_local_ts, publish_rows
@@ -47,14 +47,14 @@ SLICE_OVER = 0
 ALL_OVER = 1  # every bot was told that the data is over
 DATA_ERROR = 2
 BOT_BROKEN = 3  # `broken` says which
-BOT_FLOODED = 4  # likewise: more answers are on their way to it than have room
+BOT_FLOODED = 4  # `broken` says to which: more answers are on their way to it than have room
 
 _SPEED_NAP_NS = 200_000
 """With a speed, how long the loop naps while nothing happens."""
 
 
 @inline
-def _publish(play):
+def _publish(play: Address):
     """Publish all that may be seen up to the limit. Returns 1 if it is, 0 if a bot must read first, -1 if broken."""
     p = play_at(play)
     # In the order in which one moment's events reach a bot: asset by asset, data before answers.
@@ -72,7 +72,7 @@ def _publish(play):
 
 
 @inline
-def _flooded_bot(play):
+def _flooded_bot(play: Address):
     """A bot to which more answers are on their way than have room, -1 if there is none. Its orders are its own
     matter: the others go on.
     """
@@ -92,7 +92,7 @@ def _flooded_bot(play):
 
 
 @kernel("int64(int64, int64)")
-def play(state, slice_ns):
+def play(state: Address, slice_ns: Ns) -> int:
     """Go on with the run for a slice of real time, or until the other thread wants attention."""
     p = play_at(state)
     e = engine_at(p.engine)
@@ -166,7 +166,7 @@ def play(state, slice_ns):
 
 
 @kernel("int64(int64)")
-def start(state):
+def start(state: Address) -> int:
     """Open the first files and set the clock to the earliest event. Returns 0, 1 if there is none, or an error."""
     p = play_at(state)
     e = engine_at(p.engine)
@@ -191,7 +191,7 @@ def start(state):
 
 
 @kernel("int64(int64, int64, int64)")
-def follow_book(book, row, end):
+def follow_book(book: Address, row: Address, end: Address) -> int:
     """Apply the local side's rows between two addresses to a book."""
     count = 0
     while row < end:

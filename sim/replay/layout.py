@@ -4,8 +4,8 @@
 
 import numpy as np
 
+from hftd.compiled.layout import offset_of
 from hftd.compiled.native import record_at
-from hftd.hbt.layout import offset_of
 
 bot_dtype = np.dtype(
     [

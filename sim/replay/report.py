@@ -9,7 +9,7 @@ from hftd.control import status
 from hftd.hbt.views import view
 from hftd.types import BUY, INVALID_MAX, INVALID_MIN, PARTIALLY_FILLED
 from hftd.version import __version__
-from sim.engine.layout import own_order_dtype
+from sim.model.layout import own_order_dtype
 from sim.replay.stage import BotRun, Stage
 
 MAX_ORDERS_SHOWN: Final = 200

@@ -24,18 +24,19 @@ from hftd.channel.messages import (
 from hftd.channel.queue import queue_claim, queue_commit, queue_peek, queue_release
 from hftd.channel.ring import next_stamp
 from hftd.compiled.jit import inline
+from hftd.compiled.layout import offset_of, request_dtype
 from hftd.compiled.native import copy_bytes, load_f64, load_i64, record_at, stack_bytes
 from hftd.compiled.row_access import is_qty, is_tick
-from hftd.hbt.layout import offset_of, request_dtype
 from hftd.hbt.orders import update_at
+from hftd.rows import Address, Ns
 from hftd.types import CANCELED, NEW, REPLACED
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import REQUESTS_MASK, UPDATES_MASK, bus_at, bus_is_full, bus_pop
 from sim.engine.exchange import push_request
-from sim.engine.layout import NEVER, UPDATE_BYTES
 from sim.engine.life import note_answer
 from sim.engine.run import engine_at, exchange_address
 from sim.model.latency import LANE_BYTES, exchange_at
+from sim.model.layout import NEVER, UPDATE_BYTES
 from sim.replay.layout import BOT_BYTES, bot_at, play_at
 
 request_at = record_at(request_dtype)
@@ -44,13 +45,13 @@ _UPDATE_FIELDS = 8
 
 
 @inline
-def lane_of(play, asset_no, bot_no):
+def lane_of(play: Address, asset_no: int, bot_no: int):
     """The lane of a bot at an asset's exchange."""
     return exchange_at(exchange_address(play_at(play).engine, asset_no)).lanes + bot_no * LANE_BYTES
 
 
 @inline
-def publish_updates(play, asset_no, bot_no, limit_ns):
+def publish_updates(play: Address, asset_no: int, bot_no: int, limit_ns: Ns):
     """Send a bot the answers that reach it by then.
 
     Returns 1 if all are sent, 0 if it must read first, -1 if it is broken.
@@ -88,7 +89,7 @@ def publish_updates(play, asset_no, bot_no, limit_ns):
 
 
 @inline
-def read_requests(play, bot_no):
+def read_requests(play: Address, bot_no: int) -> bool:
     """Hand the requests that a bot wrote to its lanes. Returns whether they all were the protocol's."""
     p = play_at(play)
     bot = bot_at(p.bots + bot_no * BOT_BYTES)

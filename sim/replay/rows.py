@@ -23,15 +23,9 @@ from hftd.types import (
     TRADE_EVENT,
 )
 from sim.engine.exchange import BOOK
-from sim.engine.layout import (
-    KINDS_OF_LEVELS,
-    NEVER,
-    PREPARE_NO_TIME,
-    PREPARE_OK,
-    PREPARE_UNSORTED,
-)
 from sim.engine.run import STREAM_BYTES, engine_at, exchange_address
 from sim.feed.prepare import is_time_shifted, stream_at, what_is_wrong
+from sim.model.layout import KINDS_OF_LEVELS, NEVER, PREPARE_NO_TIME, PREPARE_OK, PREPARE_UNSORTED
 from sim.replay.layout import BOT_BYTES, bot_at, play_at
 
 

@@ -163,7 +163,7 @@ class Stage:
             return code
 
     def _interrupt(self) -> None:
-        """Make the loop return; the lock is to be had then."""
+        """Make the loop return; the lock can be taken then."""
         self._play[0]["attention"] = 1
         os.eventfd_write(self._own_doorbell_fd, 1)
 

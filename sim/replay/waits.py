@@ -25,11 +25,12 @@ from hftd.channel.wait import (
 from hftd.clock import steady_ns
 from hftd.compiled.jit import inline
 from hftd.compiled.native import call_code, load_acquire, load_i64, pause, store_i64
+from hftd.rows import Address, Ns
 from sim.engine.account import LANE_TO_EXCH, LANE_TO_LOCAL
 from sim.engine.bus import bus_at
-from sim.engine.layout import NEVER
 from sim.engine.run import engine_at, exchange_address, matching_response_ts, next_exchange_ts
 from sim.model.latency import exchange_at
+from sim.model.layout import NEVER
 from sim.replay.layout import ATTENTION, BOT_BYTES, bot_at, play_at
 from sim.replay.requests import lane_of, read_requests
 from sim.replay.rows import next_local_ts
@@ -39,7 +40,7 @@ _STEP_NS = 1_000_000_000
 
 
 @inline
-def _nothing_is_on_its_way(play, bot_no):
+def _nothing_is_on_its_way(play: Address, bot_no: int) -> bool:
     p = play_at(play)
     for asset_no in range(engine_at(p.engine).num_assets):
         lane = lane_of(play, asset_no, bot_no)
@@ -49,7 +50,7 @@ def _nothing_is_on_its_way(play, bot_no):
 
 
 @inline
-def note_waits(play):
+def note_waits(play: Address):
     """See which bots have begun to wait. Returns 1 if all wait, 0 if one does not, -1 if one is broken."""
     p = play_at(play)
     all_wait = 1
@@ -77,7 +78,7 @@ def note_waits(play):
 
 
 @inline
-def _wake_ts(play, bot_no):
+def _wake_ts(play: Address, bot_no: int):
     """The earliest moment at which a waiting bot must wake, as far as it is known without answers to orders."""
     p = play_at(play)
     bot = bot_at(p.bots + bot_no * BOT_BYTES)
@@ -90,7 +91,7 @@ def _wake_ts(play, bot_no):
 
 
 @inline
-def _answer_ts(play, bot_no):
+def _answer_ts(play: Address, bot_no: int):
     """When the first answer on its way that a waiting bot waits for reaches it, NEVER if there is none yet."""
     p = play_at(play)
     bot = bot_at(p.bots + bot_no * BOT_BYTES)
@@ -109,7 +110,7 @@ def _answer_ts(play, bot_no):
 
 
 @inline
-def _note_awaited(play):
+def _note_awaited(play: Address):
     """Mark the assets of which an answer would wake a bot. Returns whether there are any."""
     p = play_at(play)
     num_assets = engine_at(p.engine).num_assets
@@ -135,7 +136,7 @@ def _note_awaited(play):
 
 
 @inline
-def _first_answer_ts(play, limit_ns):
+def _first_answer_ts(play: Address, limit_ns: Ns):
     """The moment at which an answer wakes a bot, or `limit_ns`; lets the exchanges go on as far as it takes.
 
     They go on event by event, the earliest first, and none gets ahead of the answer: what a bot sends when it is
@@ -163,7 +164,7 @@ def _first_answer_ts(play, limit_ns):
 
 
 @inline
-def find_limit(play):
+def find_limit(play: Address):
     """How far the run may go now."""
     p = play_at(play)
     limit_ns = NEVER
@@ -178,7 +179,7 @@ def find_limit(play):
 
 
 @inline
-def data_is_over(engine):
+def data_is_over(engine: Address) -> bool:
     """Whether neither the exchanges nor the bots will see another row."""
     for asset_no in range(engine_at(engine).num_assets):
         if exchange_at(exchange_address(engine, asset_no)).stream.next_ts != NEVER:
@@ -189,7 +190,7 @@ def data_is_over(engine):
 
 
 @inline
-def answer_waits(play):
+def answer_waits(play: Address) -> None:
     """Wake the bots whose waits are over at the clock's time, and those for which nothing comes any more."""
     p = play_at(play)
     is_over = data_is_over(p.engine)
@@ -223,7 +224,7 @@ def answer_waits(play):
 
 
 @inline
-def ring_all(play):
+def ring_all(play: Address) -> None:
     """Let the bots read: the rings are full, or the run is not in lockstep."""
     p = play_at(play)
     for i in range(p.num_bots):
@@ -248,7 +249,7 @@ def _arm(play, arm):
 
 
 @inline
-def _any_news(play):
+def _any_news(play: Address) -> bool:
     """Whether a bot that was busy waits now."""
     p = play_at(play)
     for i in range(p.num_bots):
@@ -259,7 +260,7 @@ def _any_news(play):
 
 
 @inline
-def rest(play, until_ns, sleep_ns):
+def rest(play: Address, until_ns: Ns, sleep_ns: Ns) -> None:
     """Wait for a bot: spin a while, then sleep until a doorbell rings."""
     p = play_at(play)
     p.rests += 1
@@ -280,7 +281,7 @@ def rest(play, until_ns, sleep_ns):
 
 
 @inline
-def nothing_comes(play):
+def nothing_comes(play: Address) -> bool:
     """Whether the data is over and no bot has anything on its way."""
     p = play_at(play)
     if not data_is_over(p.engine):
@@ -292,7 +293,7 @@ def nothing_comes(play):
 
 
 @inline
-def latest_wake_ts(play):
+def latest_wake_ts(play: Address):
     """Where data that ended leaves the clock: the wait that it ended in took no time."""
     p = play_at(play)
     ts = p.sim_start_ns
@@ -304,7 +305,7 @@ def latest_wake_ts(play):
 
 
 @inline
-def is_all_over(play):
+def is_all_over(play: Address) -> bool:
     """Whether every bot was told that the data is over."""
     p = play_at(play)
     for i in range(p.num_bots):

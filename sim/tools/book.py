@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from hftd.book.book import write_levels
 from hftd.compiled.arena import Arena
 from hftd.compiled.jit import kernel
+from hftd.compiled.layout import book_dtype, level_dtype
 from hftd.compiled.native import load_f64, load_i64, store_i64
 from hftd.compiled.row_access import ev_of, is_sound, is_time, px_of, qty_of
 from hftd.errors import DataError
 from hftd.hbt.feed import apply_book_row
-from hftd.hbt.layout import book_dtype
 from hftd.hbt.local import AssetSpec, fill_book, fill_market_orders, left_out_of_market_orders, market_orders
-from hftd.hbt.views import level_dtype, view
+from hftd.hbt.views import view
 from hftd.rows import EXCH_TS, LOCAL_TS, ROW_BYTES
 from hftd.types import (
     ADD_ORDER_EVENT,

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hftd.compiled.arena import Arena
+from hftd.compiled.layout import book_dtype
 from hftd.hbt import feed
-from hftd.hbt.layout import book_dtype
 from hftd.hbt.local import AssetSpec, fill_book
 from hftd.hbt.views import Depth
 from hftd.types import (
@@ -24,8 +24,8 @@ from hftd.types import (
     SELL_EVENT,
     event_dtype,
 )
-from sim.asset import BacktestAsset
 from sim.backtest import Backtest
+from sim.feed.asset import BacktestAsset
 from tests.parity.model import Book
 from tests.sim.engine import market
 

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
+from hftd.compiled.layout import asset_dtype
 from hftd.hbt.arguments import order_id as signed
 from hftd.hbt.hbt import Hbt
-from hftd.hbt.layout import asset_dtype
 from hftd.hbt.local import AssetSpec
 from hftd.hbt.orders import add_order, clear_inactive, find_order, order_at, remove_order
 from hftd.types import CANCELED, EXPIRED, FILLED, GTX, LIMIT, NEW

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hftd.compiled import row_access
 from hftd.compiled.arena import Arena
 from hftd.compiled.jit import kernel
+from hftd.compiled.layout import book_dtype
 from hftd.hbt import feed
-from hftd.hbt.layout import book_dtype
 from hftd.hbt.local import AssetSpec, fill_book
 from hftd.hbt.views import Depth
 from hftd.rows import QTY_MAX, TICK_MAX, TS_MAX

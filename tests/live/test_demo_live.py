@@ -49,10 +49,12 @@ def gone(children, seconds=20.0):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_bot_connector_and_exchange_agree_on_the_account_in_good_and_in_bad_weather(environment, tmp_path):
-    done = subprocess.run(
-        [*DEMO, "--seconds", "6"], env=environment, capture_output=True, text=True, timeout=280
-    )
+@pytest.mark.parametrize("venue", ["binancefutures", "bybit"])
+def test_bot_connector_and_exchange_agree_on_the_account_in_good_and_in_bad_weather(
+    environment, tmp_path, venue
+):
+    command = [*DEMO, "--venue", venue, "--seconds", "6"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "agree to the last unit, in both" in done.stdout
     assert "DIFFER" not in done.stdout

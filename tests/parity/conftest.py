@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hftd.types import event_dtype
-from sim.asset import BacktestAsset
 from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+from sim.feed.asset import BacktestAsset
 from tests.sim.engine.market import asset
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.types import GTC, LIMIT, latency_dtype
-from sim.asset import BacktestAsset
 from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+from sim.feed.asset import BacktestAsset
 from sim.feed.columns import Prepared
 from tests.parity.unclamped import unclamped_queue
 

@@ -20,8 +20,8 @@ from hftd.types import (
     NONE,
     SELL_EVENT,
 )
-from sim.asset import BacktestAsset
 from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+from sim.feed.asset import BacktestAsset
 from tests.parity.engines import END, buy
 from tests.sim.engine.market import BOTH, START, asset, latency_rows, levels, rows
 

@@ -1,4 +1,4 @@
-"""From a replay's configuration to the engine: every model, and models of one's own."""
+"""From a replay's configuration to the engine: every model, and custom models."""
 
 from pathlib import Path
 
@@ -179,7 +179,7 @@ def test_a_wrong_model_is_an_error_of_the_configuration_with_its_line(folder, ke
     assert path.read_text().splitlines()[line - 1].startswith(key), raised.value.where
 
 
-# --- Models of one's own ----------------------------------------------------------------------------------------------
+# --- Custom models ----------------------------------------------------------------------------------------------
 
 OWN = """\
 import numpy as np

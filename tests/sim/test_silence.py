@@ -11,8 +11,8 @@ from hftd import failures
 from hftd.errors import DataError, OrderError
 from hftd.recorder import Recorder
 from hftd.types import ERR_DATA
-from sim.asset import BacktestAsset
 from sim.backtest import Backtest, HashMapMarketDepthBacktest
+from sim.feed.asset import BacktestAsset
 from tests.sim.engine.market import START, asset, levels, rows
 
 BAD_ROW = 20_000

@@ -103,7 +103,7 @@ def connector(
         stale_after_s=3.0,
         countdown_s=0.0,
     )
-    credentials = Credentials(Secret(KEY), Secret(SECRET))
+    credentials = Credentials(api_key=Secret(KEY), secret=Secret(SECRET))
     serve(lambda: Connector(CHANNEL, VENUE, config, credentials, folder / "orders.journal", seed=seed))
 
 

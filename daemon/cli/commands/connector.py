@@ -13,8 +13,9 @@ Examples:
   hftd connector --config bf.toml --connector binancefutures --name bf
 
 Keys come from HFTD_API_KEY and HFTD_SECRET, from systemd credentials, or from
-the configuration if only its owner may read it. Without keys there is market
-data alone. SIGTERM and Ctrl-C end the bots' leases as each bot asked for, wait
+the configuration if only its owner may read it. Where an exchange's credentials
+have other parts, each has a variable: HFTD_ and the key of the configuration.
+Without keys there is market data alone. SIGTERM and Ctrl-C end the bots' leases as each bot asked for, wait
 for what that takes, and leave.
 """
 

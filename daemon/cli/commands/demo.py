@@ -24,6 +24,7 @@ Examples:
   hftd demo --seed 7       another market
   hftd demo --live         make demo-live does the same
   hftd demo --live --venue binancecoinm
+  hftd demo --live --venue bybit
 
 It takes ./configs/replay.toml and ./configs/bot.toml, which you may edit
 (copies of the originals are put there if they are missing), and writes the
@@ -71,13 +72,14 @@ def _live(venue_name: str, seed: int | None, folder: Path, seconds: float, chaos
     from daemon.cli.run.demo_run import stage
     from daemon.cli.run.live_venues import live_venue
     from hftd.clock import monotonic_ns
+    from sim.generate import DEMO
 
     start_ns = monotonic_ns()
     venue = live_venue(venue_name)
     replay_path, bot_path = _configs(Path("configs"), ("replay.toml", venue.bot))
     market, instrument = market_of(venue, replay_path, bot_path)
     _make(folder)
-    is_demos = venue.name == _VENUE
+    is_demos = venue.markets is DEMO
     stage(
         1, "A market", f"a generated day of {market.symbol}{', the one of `hftd demo`' if is_demos else ''}"
     )

@@ -62,9 +62,7 @@ feed_ms = [0.5, 1.0]
 """
 _CONNECTOR = """\
 # Written by `hftd demo --live`: see configs/{venue}.toml for what each key means.
-stream_url = {streams}
-api_url = {rest}
-ws_api_url = {ws_api}
+{urls}
 order_prefix = "demo"
 journal = "orders.journal"
 stale_after_s = 3.0
@@ -210,10 +208,10 @@ class _Stack:
                 break
         urls = msgspec.json.decode(exchange.stdout, type=dict[str, str])
         self._control = urls["control"]
-        texts = {name: _toml(urls[name]) for name in ("streams", "rest", "ws_api")}
         venue = market.venue
+        told = "\n".join(f"{key} = {_toml(urls[name])}" for key, name in venue.urls.items())
         limits = {"order_qty": venue.order_qty, "position": venue.position}
-        self._connector_path().write_text(_CONNECTOR.format(**texts, **limits, venue=venue.name))
+        self._connector_path().write_text(_CONNECTOR.format(urls=told, **limits, venue=venue.name))
         return exchange
 
     def _connector_path(self) -> Path:

@@ -1,5 +1,6 @@
 """The exchanges of `hftd demo --live`: what is traded on each, and what its configurations say besides addresses."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -16,6 +17,7 @@ class LiveVenue(msgspec.Struct, frozen=True, kw_only=True):
         says: Whose protocol it speaks, for people.
         markets: What the demo generates for it; the first is traded.
         bot: The bot's configuration, in the folder of configurations.
+        urls: Of the connector's configuration, by the names under which the exchange tells them.
         contract: Keys of the exchange's `[[symbols]]` besides the symbol.
         account: Keys of its `[[accounts]]` besides the keys.
         order_qty: The connector's limit of an order.
@@ -26,13 +28,17 @@ class LiveVenue(msgspec.Struct, frozen=True, kw_only=True):
     says: str
     markets: tuple[MarketInstrument, ...]
     bot: str
+    urls: Mapping[str, str]
     contract: str
-    account: str
     order_qty: float
     position: float
+    account: str = ""
 
 
 _FEES: Final = 'maker_fee = "0.0002"\ntaker_fee = "0.0005"'
+_URLS: Final = {"stream_url": "streams", "api_url": "rest"}
+_BINANCE: Final = _URLS | {"ws_api_url": "ws_api"}
+_BTCUSDT: Final = 'tick_size = "0.1"\nlot_size = "0.001"'
 # As many contracts of 100 dollars as the demo's first market has coins.
 _CONTRACTS: Final = DEMO[0].start_price / 100.0
 
@@ -44,8 +50,8 @@ VENUES: Final = {
             says="Binance's protocol",
             markets=DEMO,
             bot="bot-live.toml",
-            contract=f'tick_size = "0.1"\nlot_size = "0.001"\n{_FEES}',
-            account="",
+            urls=_BINANCE,
+            contract=f"{_BTCUSDT}\n{_FEES}",
             order_qty=0.1,
             position=0.5,
         ),
@@ -64,10 +70,22 @@ VENUES: Final = {
                 ),
             ),
             bot="bot-live-binancecoinm.toml",
+            urls=_BINANCE,
             contract=_FEES,
             account='balance = "100"',
             order_qty=50.0,
             position=200.0,
+        ),
+        LiveVenue(
+            name="bybit",
+            says="Bybit's protocol",
+            # The day of `hftd demo`.
+            markets=DEMO,
+            bot="bot-live-bybit.toml",
+            urls=_URLS,
+            contract=f'{_BTCUSDT}\nmaker_fee = "0.0002"\ntaker_fee = "0.00055"',
+            order_qty=0.1,
+            position=0.5,
         ),
     )
 }

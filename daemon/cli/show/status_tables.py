@@ -55,6 +55,8 @@ def _show_daemon(console: Console, daemon: status.DaemonStatus) -> None:
             console.print(f"and {left:,} more open orders; --json shows them", style="dim", markup=False)
     if any(bot.positions for bot in daemon.bots) or daemon.account:
         console.print(_positions(daemon))
+    if daemon.balances:
+        console.print(_balances(daemon.balances))
     limits = [("account", used) for used in daemon.limits]
     limits += [(bot.name, used) for bot in daemon.bots for used in bot.limits]
     if limits:
@@ -223,6 +225,15 @@ def _positions(daemon: status.DaemonStatus) -> Table:
     for one in daemon.account:
         # Of the account the position alone is known: others may trade in it as well.
         table.add_row("account", Text(one.symbol), text.exact([one.position])[0], *[text.NOTHING] * 4)
+    return table
+
+
+def _balances(balances: list[status.Balance]) -> Table:
+    table = _table("asset", "=balance", "=free", "=locked")
+    for one in balances:
+        table.add_row(
+            Text(one.asset), *(text.exact([value])[0] for value in (one.total, one.free, one.locked))
+        )
     return table
 
 

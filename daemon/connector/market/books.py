@@ -21,11 +21,11 @@ from hftd.channel.publisher import MarketPublisher, publish_rows
 from hftd.clock import monotonic_ns, running_ns
 from hftd.compiled.arena import Arena
 from hftd.compiled.jit import entry, inline
+from hftd.compiled.layout import book_dtype
 from hftd.compiled.native import call_code, load_i64
 from hftd.compiled.text import address_of
 from hftd.errors import DataError
 from hftd.hbt.feed import apply_book_row
-from hftd.hbt.layout import book_dtype
 from hftd.hbt.local import AssetSpec, fill_book
 from hftd.rows import ROW_BYTES
 from hftd.types import event_dtype

@@ -12,7 +12,7 @@ import structlog
 from daemon.connector.limiter import Limiter
 from daemon.connector.supervise import Backoff, Supervision, planned_life_s, supervised
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.messages import Command, Execution, Holding, Instrument, Report, Submit
+from daemon.orders.messages import Command, Execution, Funds, Holding, Instrument, Report, Submit
 from daemon.session.catalog import Catalog, Steps
 from daemon.session.errors import EXPECTED, ExchangeError, WireError
 from daemon.session.facts import Balance, Commission, Handlers, OrderFacts, Reply, Signer
@@ -482,6 +482,11 @@ class Trading:
     async def holdings(self) -> list[Holding]:
         """The positions; a symbol that is not listed is flat."""
         return await self._queries.holdings()
+
+    async def funds(self) -> list[Funds] | None:
+        """All balances of a spot account; None where there are positions instead."""
+        ask = getattr(self._queries, "funds", None)
+        return None if ask is None else await ask()
 
     async def balances(self) -> list[Balance]:
         """The balances of all assets."""

@@ -9,7 +9,17 @@ import structlog
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.messages import BY_REPLY, CONFIRMED, UNKNOWN, Command, Holding, Outcome, Report
+from daemon.orders.messages import (
+    BY_REPLY,
+    CONFIRMED,
+    UNKNOWN,
+    Command,
+    Funds,
+    Holding,
+    Outcome,
+    Report,
+    Transfer,
+)
 from daemon.redaction import redact
 from daemon.session.catalog import SetAside, Steps
 from daemon.session.errors import Odd, OddItemError, WireError
@@ -217,6 +227,8 @@ class Incoming:
                     handlers.on_report(event)
                 elif isinstance(event, Holding):
                     handlers.on_holding(event)
+                elif isinstance(event, Funds | Transfer):
+                    handlers.on_funds(event)
                 elif isinstance(event, Balance):
                     handlers.on_balance(event)
                 elif isinstance(event, AccessExpired):

@@ -103,7 +103,7 @@ class BinanceSession(AccountSession):
             ),
             config.rest_url(),
             config.user_url(),
-            make_signer(credentials.api_key.reveal(), credentials.secret.reveal()),
+            make_signer(credentials.reveal("api_key"), credentials.reveal("secret")),
             http,
             self.handlers(),
             limiter=self._limiter,

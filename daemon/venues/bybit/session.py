@@ -177,7 +177,7 @@ class BybitSession(AccountSession):
                     seed=seed + 100,
                 ),
                 config,
-                make_signer(credentials.api_key.reveal(), credentials.secret.reveal()),
+                make_signer(credentials.reveal("api_key"), credentials.reveal("secret")),
                 http,
                 self.handlers(),
                 limiter=limiter,

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 
 from hftd.compiled.jit import inline
+from hftd.compiled.layout import offset_of
 from hftd.compiled.native import copy_bytes, load_f64, load_i64, move_bytes, record_at, store_f64, store_i64
 from hftd.compiled.row_access import is_price, is_qty
-from hftd.hbt.layout import offset_of
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
 from hftd.venues.message import FIELD, add_row
 from sim.convert.reader.state import LEVELS, ROWS_FULL, SNAPSHOT_LEFT_OUT

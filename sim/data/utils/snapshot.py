@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from hftd.types import event_dtype
 from sim.archive import write_events
-from sim.asset import as_rows
 from sim.checks.guess import Guess
 from sim.data.utils.converting import Name, npz_path
+from sim.feed.asset import as_rows
 from sim.tools.book import ArchiveBook
 from sim.tools.snapshot import snapshot
 

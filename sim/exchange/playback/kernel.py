@@ -4,21 +4,22 @@
 
 from hftd.book.book import ask_above, ask_qty, bid_below, bid_qty, book_at
 from hftd.compiled.jit import kernel
+from hftd.compiled.layout import request_dtype
 from hftd.compiled.native import call_code, copy_bytes, record_at, round_away, store_i64
-from hftd.hbt.layout import request_dtype
+from hftd.rows import Address, Ns
 from hftd.types import INVALID_MAX, INVALID_MIN
 from sim.engine.account import LANE_TO_LOCAL
 from sim.engine.bus import UPDATES_MASK, bus_at, bus_pop
 from sim.engine.exchange import BOOK, LANE_BYTES, push_request
-from sim.engine.layout import NEVER, UPDATE_BYTES
 from sim.engine.run import STREAM, engine_at, exchange_address, refill
 from sim.model.latency import exchange_at
+from sim.model.layout import NEVER, UPDATE_BYTES
 
 request_at = record_at(request_dtype)
 
 
 @kernel("int64(int64)")
-def open_exchanges(engine):
+def open_exchanges(engine: Address) -> int:
     """Prepare the first rows of each asset's exchange side. Returns 0, or an error."""
     for asset_no in range(engine_at(engine).num_assets):
         code = refill(engine, asset_no, exchange_address(engine, asset_no) + STREAM)
@@ -28,7 +29,7 @@ def open_exchanges(engine):
 
 
 @kernel("int64(int64, int64, int64, int64, int64)")
-def step(engine, asset_no, until_ns, out, capacity):
+def step(engine: Address, asset_no: int, until_ns: Ns, out: Address, capacity: int) -> int:
     """Let all happen at an asset's exchange until then, and take away what it says of own orders.
 
     Args:
@@ -60,7 +61,7 @@ def step(engine, asset_no, until_ns, out, capacity):
 
 
 @kernel("int64(int64, int64, int64, int64, int64)")
-def request(engine, asset_no, lane_no, message, now_ns):
+def request(engine: Address, asset_no: int, lane_no: int, message: Address, now_ns: Ns) -> int:
     """Put a request (a `request_dtype` record) on a lane, to arrive now. The next step handles it."""
     exchange = exchange_address(engine, asset_no)
     lane = exchange_at(exchange).lanes + lane_no * LANE_BYTES
@@ -69,7 +70,7 @@ def request(engine, asset_no, lane_no, message, now_ns):
 
 
 @kernel("int64(int64, int64, int64)")
-def touch(engine, asset_no, out):
+def touch(engine: Address, asset_no: int, out: Address) -> int:
     """Write the best bid and ask: tick, lots, tick, lots; lots are 0 where there is none."""
     book = exchange_address(engine, asset_no) + BOOK
     b = book_at(book)
@@ -87,7 +88,7 @@ def touch(engine, asset_no, out):
 
 
 @kernel("int64(int64, int64, int64, int64, int64)")
-def levels(engine, asset_no, side, out, capacity):
+def levels(engine: Address, asset_no: int, side: int, out: Address, capacity: int) -> int:
     """Write a side's levels from the best outwards as pairs of tick and lots. Returns how many were written."""
     book = exchange_address(engine, asset_no) + BOOK
     b = book_at(book)

@@ -9,12 +9,12 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from hftd.hbt.layout import request_dtype, update_dtype
+from hftd.compiled.layout import request_dtype, update_dtype
 from hftd.types import CANCELED, INVALID_MIN, NEW
-from sim.asset import AssetModel
 from sim.engine.build import Engine
 from sim.exchange.playback import kernel
 from sim.exchange.playback.tape import NEVER, RESET, Level, Message, Tape
+from sim.feed.asset import AssetModel
 
 UPDATES_MAX: Final = 1024
 LEVELS_MAX: Final = 1 << 20

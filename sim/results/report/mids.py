@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from hftd.book.book import book_at
 from hftd.compiled.arena import Arena
 from hftd.compiled.jit import kernel
+from hftd.compiled.layout import book_dtype
 from hftd.compiled.native import load_i64, store_f64
 from hftd.compiled.row_access import ev_of, exch_ts_of
 from hftd.errors import DataError
 from hftd.hbt.feed import apply_book_row, load_book
-from hftd.hbt.layout import book_dtype
 from hftd.hbt.local import AssetSpec, fill_book, fill_market_orders
 from hftd.rows import ROW_BYTES
 from hftd.types import (

@@ -113,7 +113,7 @@ async def running(
                 **(config or {}),
             }
         )
-        credentials = Credentials(Secret(KEY), Secret(SECRET)) if has_keys else Credentials()
+        credentials = Credentials(api_key=Secret(KEY), secret=Secret(SECRET)) if has_keys else Credentials()
         journal = tmp_path / "orders.journal" if has_keys else None
         connector = Connector(CHANNEL, VENUE, connector_config, credentials, journal, seed=1)
         serving = asyncio.create_task(connector.run())

@@ -10,6 +10,7 @@ import pytest
 
 from daemon.connector.config import ConnectorConfig, load_connector
 from daemon.connector.secrets import Secret
+from daemon.redaction import redacted
 from hftd.errors import ConfigError
 
 KEY, SECRET = "key-1f83ab", "secret-9c77de"
@@ -29,8 +30,8 @@ def read(path, **environ):
 
 def test_secrets_of_a_file_that_only_its_owner_reads_are_taken(path):
     config, credentials = read(path)
-    assert credentials.api_key.reveal() == KEY
-    assert credentials.secret.reveal() == SECRET
+    assert credentials.reveal("api_key") == KEY
+    assert credentials.reveal("secret") == SECRET
     assert credentials.are_there
     assert config.order_prefix == "mm1"
     assert config.api_key == config.secret == ""
@@ -53,7 +54,7 @@ def test_a_file_without_secrets_may_be_read_by_all(path):
     _, credentials = read(path)
     assert not credentials.are_there
     _, credentials = read(path, HFTD_API_KEY="a", HFTD_SECRET="b")
-    assert credentials.api_key.reveal() == "a"
+    assert credentials.reveal("api_key") == "a"
 
 
 def test_the_environment_goes_before_credentials_and_these_before_the_file(path, tmp_path):
@@ -63,16 +64,16 @@ def test_the_environment_goes_before_credentials_and_these_before_the_file(path,
     (credentials_folder / "secret").write_text("also\n")
     folder = str(credentials_folder)
     _, found = read(path, CREDENTIALS_DIRECTORY=folder)
-    assert (found.api_key.reveal(), found.secret.reveal()) == ("from systemd", "also")
+    assert (found.reveal("api_key"), found.reveal("secret")) == ("from systemd", "also")
     _, found = read(path, CREDENTIALS_DIRECTORY=folder, HFTD_API_KEY="from here", HFTD_SECRET="x")
-    assert (found.api_key.reveal(), found.secret.reveal()) == ("from here", "x")
+    assert (found.reveal("api_key"), found.reveal("secret")) == ("from here", "x")
 
 
 def test_one_credential_with_the_connectors_name_holds_both(path, tmp_path):
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "binancefutures").write_text('api_key = "k"\nsecret = "s"\n')
     _, found = read(path, CREDENTIALS_DIRECTORY=str(tmp_path / "c"))
-    assert (found.api_key.reveal(), found.secret.reveal()) == ("k", "s")
+    assert (found.reveal("api_key"), found.reveal("secret")) == ("k", "s")
     (tmp_path / "c" / "binancefutures").write_text(f'secret = "{SECRET}')
     with pytest.raises(ConfigError) as failure:
         read(path, CREDENTIALS_DIRECTORY=str(tmp_path / "c"))
@@ -89,26 +90,85 @@ def test_one_of_two_secrets_is_no_use_and_is_said(path):
 class ThreeParts(ConnectorConfig, frozen=True):
     """Of an exchange whose keys have a third part."""
 
+    parts = ("api_key", "secret", "passphrase")
     passphrase: str = ""
 
 
-def test_keys_of_three_parts_come_as_those_of_two_and_none_may_be_missing(path, tmp_path):
-    with pytest.raises(ConfigError, match="no passphrase"):
-        load_connector(path, ThreeParts, "three", {})
-    _, found = load_connector(path, ThreeParts, "three", {"HFTD_PASSPHRASE": "third-77"})
-    assert (found.secret.reveal(), found.passphrase.reveal()) == (SECRET, "third-77")
-    path.write_text(f'api_key = "{KEY}"\nsecret = "{SECRET}"\npassphrase = "third-77"\n')
-    config, found = load_connector(path, ThreeParts, "three", {})
-    assert found.passphrase.reveal() == "third-77"
-    assert config.passphrase == ""
-    assert "third-77" not in repr(found)
-    path.write_text(f'api_key = "{KEY}"\nsecret = "{SECRET}"\npassphrase = 77\n')
-    with pytest.raises(ConfigError) as failure:
-        load_connector(path, ThreeParts, "three", {})
-    assert SECRET not in str(failure.value)
-    # Where there is no third part, the environment's is not taken.
-    path.write_text(f'api_key = "{KEY}"\nsecret = "{SECRET}"\n')
-    assert not read(path, HFTD_PASSPHRASE="third-77")[1].passphrase
+class Wallet(ConnectorConfig, frozen=True):
+    """Of an exchange that knows accounts by an address, and lets other wallets trade for them."""
+
+    parts = ("account", "wallet_key")
+    account: str = ""
+    wallet_key: str = ""
+
+
+PARTS_OF = {
+    ConnectorConfig: {"api_key": KEY, "secret": SECRET},
+    ThreeParts: {"api_key": KEY, "secret": SECRET, "passphrase": "third-77"},
+    Wallet: {"account": "0x" + "ab" * 20, "wallet_key": "0x" + "cd" * 32},
+}
+
+
+@pytest.mark.parametrize("kind", PARTS_OF)
+def test_a_venues_parts_come_from_environment_credentials_and_file_and_none_may_be_missing(tmp_path, kind):
+    parts, path, folder = PARTS_OF[kind], tmp_path / "venue.toml", tmp_path / "c"
+    folder.mkdir()
+    path.write_text("".join(f'{part} = "{text}"\n' for part, text in parts.items()))
+    path.chmod(0o600)
+    config, in_file = load_connector(path, kind, "venue", {})
+    assert [getattr(config, part) for part in parts] == [""] * len(parts)
+    (folder / "venue").write_text(path.read_text())
+    path.write_text("")
+    _, as_toml = load_connector(path, kind, "venue", {"CREDENTIALS_DIRECTORY": str(folder)})
+    (folder / "venue").unlink()
+    for part, text in parts.items():
+        (folder / part).write_text(text)
+    _, as_files = load_connector(path, kind, "venue", {"CREDENTIALS_DIRECTORY": str(folder)})
+    environ = {f"HFTD_{part.upper()}": text for part, text in parts.items()}
+    _, in_environ = load_connector(path, kind, "venue", environ)
+    for found in (in_file, as_toml, as_files, in_environ):
+        assert {part: found.reveal(part) for part in parts} == parts
+        assert found.are_there
+        assert found.account == next(iter(parts.values()))
+        assert not any(text in repr(found) for text in parts.values())
+    assert not load_connector(path, kind, "venue", {})[1].are_there
+    for lacking in parts:
+        few = {key: text for key, text in environ.items() if key != f"HFTD_{lacking.upper()}"}
+        with pytest.raises(ConfigError, match=f"but no {lacking}") as failure:
+            load_connector(path, kind, "venue", few)
+        assert f"HFTD_{lacking.upper()}" in failure.value.hint
+        assert not any(text in str(failure.value) for text in parts.values())
+
+
+@pytest.mark.parametrize("kind", PARTS_OF)
+def test_what_is_wrong_with_a_part_is_said_without_it_and_without_its_neighbours(tmp_path, kind):
+    path = tmp_path / "venue.toml"
+    for part in PARTS_OF[kind]:
+        lines = [
+            f"{one} = 77" if one == part else f'{one} = "{text}"' for one, text in PARTS_OF[kind].items()
+        ]
+        path.write_text("\n".join(lines))
+        path.chmod(0o600)
+        with pytest.raises(ConfigError, match=f"`{part}` must be a string") as failure:
+            load_connector(path, kind, "venue", {})
+        assert not any(text in str(failure.value) for text in PARTS_OF[kind].values())
+
+
+def test_a_part_that_the_exchange_has_not_is_refused_in_the_file_and_left_alone_elsewhere(path):
+    with pytest.raises(ConfigError, match="`api_key` is not used by this exchange") as failure:
+        load_connector(path, Wallet, "wallet", {})
+    assert "account and wallet_key" in failure.value.what
+    _, found = read(path, HFTD_PASSPHRASE="third-77")
+    with pytest.raises(KeyError):
+        found.reveal("passphrase")
+
+
+def test_each_part_is_taken_out_of_texts_by_its_value_and_by_its_name():
+    key = "0x" + "5e" * 32
+    assert Secret(key)
+    assert key[2:] not in redacted(f"bad key {key} or {key[2:]}")
+    for part in ("passphrase", "wallet_key", "api_key", "secret"):
+        assert "never-seen-before" not in redacted(f'{{"{part}": "never-seen-before"}}')
 
 
 def test_a_secret_shows_in_no_text_that_is_made_of_it():

@@ -46,7 +46,8 @@ class World:
         self.given = []
         self.held = dict(held)
         self.ledgers = {
-            name: SimpleNamespace(account_lots=0, counted_ns=0, has_holding=True) for name in symbols
+            name: SimpleNamespace(account_lots=0, counted_ns=0, has_holding=True, wallet=None)
+            for name in symbols
         }
         self.store = SimpleNamespace(orders={}, gaps={}, alive={}, ledgers=self.ledgers)
         self.settled_ns = 500 * S
@@ -65,6 +66,9 @@ class World:
         return [
             Holding(symbol, lots or 0, 0.0, 0, is_told=lots is not None) for symbol, lots in self.held.items()
         ]
+
+    async def funds(self):
+        return None
 
     async def executions(self, symbol, since_ns, _is_counted):
         self.asked.append((symbol, since_ns))
@@ -85,7 +89,7 @@ class World:
     def reconcile_due_ns(self):
         return self.wanted_ns
 
-    def reconcile(self, _orders, _executions, _holdings, asked_ns, _now_ns, *, unasked):
+    def reconcile(self, _orders, _executions, _holdings, asked_ns, _now_ns, *, unasked, funds):
         self.given.append(unasked)
         if not unasked:
             self.settled_ns = asked_ns

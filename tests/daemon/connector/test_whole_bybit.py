@@ -34,7 +34,7 @@ async def running(tmp_path, **keys):
             CHANNEL,
             VENUE,
             BybitConfig(**urls, symbols=("BTCUSDT",), **keys),
-            Credentials(Secret(KEY), Secret(SECRET)),
+            Credentials(api_key=Secret(KEY), secret=Secret(SECRET)),
             tmp_path / "orders.journal",
             seed=1,
         )

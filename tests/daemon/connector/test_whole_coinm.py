@@ -42,7 +42,7 @@ async def running(tmp_path, **keys):
             CHANNEL,
             VENUE,
             BinanceCoinMConfig(**urls, symbols=(SYMBOL,), **keys),
-            Credentials(Secret(KEY), Secret(SECRET)),
+            Credentials(api_key=Secret(KEY), secret=Secret(SECRET)),
             tmp_path / "orders.journal",
             seed=1,
         )

@@ -46,7 +46,7 @@ import numpy as np
 from hftd.bot import link as kernels
 from hftd.bot.layout import link_dtype
 from hftd.clock import boot_ns, monotonic_ns, wall_ns
-from hftd.hbt.layout import WAIT_TIME, session_dtype
+from hftd.compiled.layout import WAIT_TIME, session_dtype
 
 page, clock = np.zeros(1 << 12, np.int64), np.zeros(1 << 12, np.int64)
 link, session = np.zeros(1, link_dtype), np.zeros(1, session_dtype)

@@ -16,8 +16,8 @@ from hftd.types import (
     event_dtype,
     latency_dtype,
 )
-from sim.asset import BacktestAsset
 from sim.backtest import Backtest, HashMapMarketDepthBacktest
+from sim.feed.asset import BacktestAsset
 
 START = 1_700_000_000_000_000_000
 BOTH = EXCH_EVENT | LOCAL_EVENT

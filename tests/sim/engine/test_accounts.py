@@ -10,8 +10,8 @@ from hftd.errors import DataError, OrderError
 from hftd.hbt.local import Contract
 from hftd.types import GTC, GTX, LIMIT
 from sim import CustomFee
-from sim.asset import BacktestAsset
 from sim.backtest import HashMapMarketDepthBacktest
+from sim.feed.asset import BacktestAsset
 from tests.sim.engine.market import asset, levels, rows
 
 END = ("mark price", 1_000_000, 0.0, 0.0)

@@ -6,8 +6,8 @@ from numba import njit
 
 from hftd.errors import DataError, HftdError, OrderError
 from hftd.types import END_OF_DATA, ERR_DATA, EXCH_EVENT, GTX, LIMIT, LOCAL_EVENT, event_dtype
-from sim.asset import BacktestAsset
 from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
+from sim.feed.asset import BacktestAsset
 from tests.sim.engine.market import START, asset, backtest, latency_rows, levels, rows
 
 END = ("mark price", 1_000_000, 0.0, 0.0)

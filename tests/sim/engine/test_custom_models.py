@@ -1,4 +1,4 @@
-"""Models of one's own, and the worked examples of the docs."""
+"""Custom models, and the worked examples of the docs."""
 
 import importlib.util
 import sys

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from sim.asset import BacktestAsset
 from sim.backtest import Backtest, HashMapMarketDepthBacktest
-from sim.engine.layout import CHUNK_ROWS
+from sim.feed.asset import BacktestAsset
 from sim.generate import DEMO, generate_day, generate_latencies
+from sim.model.layout import CHUNK_ROWS
 from strategies.grid_trading import grid_trading
 from strategies.market_making import has_book, market_making, quote
 from tests.parity import interpret, random_runs

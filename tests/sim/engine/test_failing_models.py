@@ -1,4 +1,4 @@
-"""Models of one's own that fail: the run ends with an error that names the function, and nothing is made up."""
+"""Custom models that fail: the run ends with an error that names the function, and nothing is made up."""
 
 import math
 

@@ -10,9 +10,9 @@ import sim
 from hftd.config import load
 from hftd.errors import ConfigError, DataError, OrderError
 from hftd.types import ADD_ORDER_EVENT, DEPTH_EVENT, END_OF_DATA, ERR_INVALID_REQUEST, GTC, LIMIT, NONE
-from sim.asset import BacktestAsset
 from sim.backtest import HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
 from sim.config import ReplayConfig
+from sim.feed.asset import BacktestAsset
 from tests.sim.engine.market import asset, backtest, latency_rows, levels, rows
 
 END = ("mark price", 1_000_000, 0.0, 0.0)

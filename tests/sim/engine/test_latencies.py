@@ -4,8 +4,8 @@ import pytest
 
 from hftd.errors import OrderError
 from hftd.types import CANCELED, EXPIRED, FILLED, GTC, GTX, LIMIT, NEW, NONE, REPLACED
-from sim.asset import BacktestAsset
 from sim.backtest import HashMapMarketDepthBacktest
+from sim.feed.asset import BacktestAsset
 from tests.sim.engine.market import START, asset, latency_rows, levels, rows
 
 END = ("mark price", 1_000_000, 0.0, 0.0)

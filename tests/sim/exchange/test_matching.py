@@ -8,9 +8,9 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from hftd.types import BUY, GTC, GTX, IOC, LIMIT, SELL
-from sim.asset import BacktestAsset
 from sim.backtest import HashMapMarketDepthBacktest
 from sim.config import LogQueue2, PowerQueue3, RiskAverseQueue
+from sim.feed.asset import BacktestAsset
 from sim.generate import MarketInstrument, generate_day
 from tests.sim.exchange.client import MS, SYMBOL, config, running
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from sim.archive import write_events
-from sim.asset import BacktestAsset
 from sim.backtest import HashMapMarketDepthBacktest
+from sim.feed.asset import BacktestAsset
 from sim.feed.layout import KEEP_SOME
 from sim.feed.make import Wanted
 from sim.generate import DEMO, generate_day

@@ -100,7 +100,7 @@ def test_fused_files_give_what_fused_rows_give(block_rows, tmp_path):
 
 
 def maker_fused(data):
-    from sim.asset import BacktestAsset
+    from sim.feed.asset import BacktestAsset
     from sim.generate import DEMO
 
     described = (

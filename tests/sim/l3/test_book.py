@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 
 from hftd.book.book import write_levels
 from hftd.compiled.arena import Arena
+from hftd.compiled.layout import MAX_MARKET_ORDERS, book_dtype, level_dtype
 from hftd.hbt import feed
-from hftd.hbt.layout import MAX_MARKET_ORDERS, book_dtype
 from hftd.hbt.local import AssetSpec, fill_book, fill_market_orders, left_out_of_market_orders, market_orders
-from hftd.hbt.views import level_dtype
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY_EVENT,

@@ -1,4 +1,4 @@
-"""Recording the life of orders: what it is asked for, its bounds, and models of one's own."""
+"""Recording the life of orders: what it is asked for, its bounds, and custom models."""
 
 import numpy as np
 import pytest

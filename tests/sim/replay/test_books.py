@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from sim.archive import write_events
-from sim.asset import AssetModel
 from sim.engine.build import Engine
 from sim.feed import layout
+from sim.feed.asset import AssetModel
 from sim.replay.books import FollowedBook
 from tests.sim.market import LOT_SIZE, TICK_SIZE, random_market
 

@@ -1,4 +1,4 @@
-"""Partial fills, inverse contracts, every fee and models of one's own mean the same over channels as in a backtest."""
+"""Partial fills, inverse contracts, every fee and custom models mean the same over channels as in a backtest."""
 
 import numpy as np
 import pytest

@@ -11,9 +11,9 @@ import numpy as np
 
 from hftd.compiled.jit import inline
 from hftd.compiled.json_fields import mixed_id
+from hftd.compiled.layout import offset_of
 from hftd.compiled.native import load_i64, record_at, store_i64
 from hftd.compiled.row_access import exch_ts_of, local_ts_of
-from hftd.hbt.layout import offset_of
 from hftd.rows import EV, IVAL, LOCAL_TS, ORDER_ID, PX, QTY, ROW_BYTES
 from hftd.types import BUY_EVENT, SELL_EVENT
 from hftd.venues.message import add_row, set_trade_id

@@ -8,9 +8,9 @@ The memory is zeros at first. More orders than `ORDERS_MAX` are not followed.
 from typing import Final
 
 from hftd.compiled.jit import inline
+from hftd.compiled.layout import MAX_MARKET_ORDERS, index_dtype
 from hftd.compiled.native import load_i64, record_at, store_i64
-from hftd.hbt.layout import MAX_MARKET_ORDERS, index_dtype
-from hftd.hbt.orders import index_find, index_insert, index_remove
+from hftd.compiled.order_index import index_find, index_insert, index_remove
 
 ORDERS_MAX: Final = MAX_MARKET_ORDERS
 """As many as the book of an engine has room for."""

@@ -87,7 +87,7 @@ class Market(Venue):
 async def running(venue, folder):
     async with served(venue) as hosts:
         config = BybitConfig(**hosts, symbols=("BTCUSDT",), dcp_window_s=0)
-        credentials = Credentials(Secret("testkey"), Secret("a secret"))
+        credentials = Credentials(api_key=Secret("testkey"), secret=Secret("a secret"))
         connector = Connector(CHANNEL, VENUE, config, credentials, folder / "orders.journal", seed=1)
         serving = asyncio.create_task(connector.run())
         try:

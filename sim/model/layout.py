@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from hftd.hbt.layout import book_dtype, index_dtype, offset_of, request_dtype, update_dtype  # noqa: F401
+from hftd.compiled.layout import book_dtype, index_dtype, offset_of, request_dtype, update_dtype  # noqa: F401
 from hftd.types import INVALID_MAX, INVALID_MIN, state_values_dtype
 
 MAX_REQUESTS = 1 << 16
@@ -113,7 +113,7 @@ own_order_dtype = np.dtype(
         ("exec_price_tick", "i8"),
         ("exec_qty", "f8"),
         ("maker", "i8"),
-        ("arrival", "i8"),  # its place among single orders, see `hftd.hbt.layout.market_order_dtype`
+        ("arrival", "i8"),  # its place among single orders, see `hftd.compiled.layout.market_order_dtype`
         # For a user's models.
         ("user0", "f8"),
         ("user1", "f8"),

@@ -17,7 +17,8 @@ from hftd.hbt.local import AssetSpec, Contract
 from hftd.types import event_dtype, latency_dtype
 from sim import given
 from sim.config import MAX_LATENCY_NS
-from sim.engine.layout import (
+from sim.feed.columns import Prepared
+from sim.model.layout import (
     ASSET_INVERSE,
     ASSET_LINEAR,
     EXCHANGE_PARTIAL_FILLS,
@@ -37,7 +38,6 @@ from sim.engine.layout import (
     QUEUE_POWER3,
     QUEUE_RISK_ADVERSE,
 )
-from sim.feed.columns import Prepared
 from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
 
 Source = str | Path | NDArray[Any]
@@ -355,24 +355,24 @@ class BacktestAsset:
         return self._queue(QUEUE_L3_FIFO)
 
     def custom_queue_model(self, model: CustomQueue) -> Self:
-        """A queue model of one's own."""
+        """A custom queue model."""
         self.model.custom_queue = given.model(model, CustomQueue)
         self.model.queue_model = QUEUE_CUSTOM
         return self
 
     def custom_fee_model(self, model: CustomFee) -> Self:
-        """A fee model of one's own."""
+        """A custom fee model."""
         self.model.custom_fee = given.model(model, CustomFee)
         self.model.fee_model = FEE_CUSTOM
         return self
 
     def custom_order_latency(self, model: CustomLatency) -> Self:
-        """An order latency of one's own."""
+        """A custom order latency."""
         self.model.custom_latency = given.model(model, CustomLatency)
         return self
 
     def custom_exchange(self, model: CustomExchange) -> Self:
-        """An exchange with rules of one's own, beside those for whole or partial fills."""
+        """An exchange with custom rules, beside those for whole or partial fills."""
         self.model.custom_exchange = given.model(model, CustomExchange)
         return self
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hftd.errors import DataError
-from sim.asset import AssetModel
+from sim.feed.asset import AssetModel
 from sim.feed.facts import Facts
 
 _OFF_TICK_MAX = 0.1

@@ -72,6 +72,9 @@ book_dtype = np.dtype(
     align=True,
 )
 
+level_dtype = np.dtype([("tick", "i8"), ("qty", "f8")])
+"""What `hftd.book.book.write_levels` writes."""
+
 index_dtype = np.dtype(
     [
         ("entries", "i8"),  # pairs of (id, slot + 1); slot + 1 is 0 where empty
