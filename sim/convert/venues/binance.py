@@ -37,6 +37,7 @@ from hftd.venues.binance.market import (
 from hftd.venues.message import CLOCK_JUMP_NS, NO_TIME, later_of
 from hftd.venues.reader import BEST, BOOK, DEPTH, TRADES
 from sim.convert.reader.messages import count_name, follow, is_chosen, was_there
+from sim.convert.reader.recent import remember, set_again
 from sim.convert.reader.state import (
     ERROR_OBJECT,
     ERRORS,
@@ -52,14 +53,13 @@ from sim.convert.reader.venue import Venue
 from sim.convert.venues.binancebook import (
     COINM,
     MARKETS,
+    RECENT,
     SPOT,
     USDM,
     check_of,
     count_market,
     is_of_first_levels,
     leave_out_known,
-    remember,
-    set_again,
     set_up,
 )
 
@@ -127,7 +127,7 @@ def _depth(s, own, local_ts, data, is_spot):
     if update_id >= 0 and not own.is_as_hftbacktest:
         if leave_out_known(s, own, row, update_id, local_ts):
             return SUPERSEDED
-        remember(s, own, row, update_id, exch_ts, local_ts)
+        remember(s, s.own + RECENT, row, update_id, exch_ts, local_ts)
     s.used[DEPTH_EVENT] += 1
     return 0
 
@@ -224,7 +224,8 @@ def _book(s, own, local_ts, is_spot):
             own.snapshot_id, own.snapshot_ts = update_id, local_ts
             own.bid_reach = _last_px(s, row, BUY_EVENT, np.inf)
             own.ask_reach = _last_px(s, row, SELL_EVENT, -np.inf)
-        set_again(s, own, update_id, exch_ts, local_ts)
+        if not set_again(s, s.own + RECENT, update_id, exch_ts, local_ts):
+            own.snapshots_forgotten += 1
     s.used[DEPTH_SNAPSHOT_EVENT] += 1
     return 0
 

@@ -3,9 +3,7 @@
 A capture has a snapshot where its answer arrived. It is the book after the update `lastUpdateId`, and the stream is
 elsewhere by then (Binance, "How to manage a local order book correctly"):
 
-- The stream was ahead: differences of a later `u` stand before the snapshot, which would set back the levels that
-  they changed. What they set is set again behind the snapshot's rows, when these arrive, with the exchange time of
-  the latest of them.
+- The stream was ahead: what it has changed is set again behind the snapshot, see :mod:`sim.convert.reader.recent`.
 - The snapshot was ahead: differences that it has already (`u` up to `lastUpdateId`) come after it. As far as the
   snapshot reaches they are left out; levels behind its last ones are taken, as it does not know them.
 
@@ -19,17 +17,13 @@ from typing import Any, Final
 import numpy as np
 
 from hftd.compiled.jit import inline
-from hftd.compiled.native import load_f64, load_i64, record_at, store_f64, store_i64
+from hftd.compiled.native import load_i64, record_at, store_i64
 from hftd.compiled.row_access import ev_of, move_row, px_of, qty_of
 from hftd.errors import DataError
 from hftd.rows import ROW_BYTES
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, KIND_MASK
-from hftd.venues.message import CLOCK_JUMP_NS, add_row
+from sim.convert.reader.recent import RECENT_MAX, recent_dtype
 from sim.convert.reader.state import Scan
-
-RECENT_MAX: Final = 4096
-"""So many changes of levels are remembered: those of some seconds."""
-_SLOT: Final = 48
 
 _FIRST_LEVELS_MIN: Final = 3
 """So many books of the first levels, and nothing else, are no chance."""
@@ -57,17 +51,16 @@ own_dtype = np.dtype(
         ("first_level_updates", "i8"),
         ("other_updates", "i8"),
         ("markets", "i8", (3,)),
-        ("recent_count", "i8"),
-        ("recent", "i8", (RECENT_MAX * 6,)),
+        ("recent", recent_dtype),
     ],
     align=True,
 )
 """The last snapshot while differences may be older: its id (-1: none), local time, and last prices; books and updates
-that look like those of the first levels, and other updates; the messages of each market; the levels that changed last,
-each as ev, price, quantity, update id, exchange time and local time."""
+that look like those of the first levels, and other updates; the messages of each market; the levels that changed
+last."""
 
 _own_fields: Any = own_dtype.fields
-_RECENT: Final[int] = _own_fields["recent"][1]
+RECENT: Final[int] = _own_fields["recent"][1]
 _MARKETS: Final[int] = _own_fields["markets"][1]
 
 own_at = record_at(own_dtype)
@@ -78,50 +71,6 @@ def count_market(s, market):
     """Count one more message that tells its market."""
     at = s.own + _MARKETS + market * 8
     store_i64(at, load_i64(at) + 1)
-
-
-@inline
-def _recent_at(s, number):
-    return s.own + _RECENT + (number % RECENT_MAX) * _SLOT
-
-
-@inline
-def remember(s, own, row, update_id, exch_ts, local_ts):
-    """Keep the changes of the rows from `row` on."""
-    for number in range(row, s.row_count):
-        at = s.rows + number * ROW_BYTES
-        slot = _recent_at(s, own.recent_count)
-        store_i64(slot, ev_of(at))
-        store_f64(slot + 8, px_of(at))
-        store_f64(slot + 16, qty_of(at))
-        store_i64(slot + 24, update_id)
-        store_i64(slot + 32, exch_ts)
-        store_i64(slot + 40, local_ts)
-        own.recent_count += 1
-
-
-@inline
-def _is_behind(slot, update_id, local_ts):
-    """Whether a change is one that the snapshot does not have, and that arrived before it."""
-    return load_i64(slot + 24) > update_id and load_i64(slot + 40) <= local_ts
-
-
-@inline
-def set_again(s, own, update_id, exch_ts, local_ts):
-    """Append rows for what changed behind the snapshot of that id, whose rows were appended."""
-    first = max(own.recent_count - RECENT_MAX, 0)
-    for number in range(first, own.recent_count):
-        slot = _recent_at(s, number)
-        if _is_behind(slot, update_id, local_ts):
-            # One wrong time does not move the book.
-            later_ts = load_i64(slot + 32)
-            exch_ts = max(exch_ts, later_ts) if later_ts <= exch_ts + CLOCK_JUMP_NS else exch_ts
-    for number in range(first, own.recent_count):
-        slot = _recent_at(s, number)
-        if _is_behind(slot, update_id, local_ts):
-            add_row(s, load_i64(slot), exch_ts, local_ts, load_f64(slot + 8), load_f64(slot + 16))
-    if first > 0 and load_i64(_recent_at(s, first) + 24) > update_id:
-        own.snapshots_forgotten += 1
 
 
 @inline

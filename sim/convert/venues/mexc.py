@@ -44,6 +44,7 @@ from hftd.compiled.json_fields import (
     is_item,
     next_item,
     number_of,
+    place_of,
     read_item,
     text_key,
     text_of,
@@ -53,6 +54,7 @@ from hftd.rows import BEST_ASK, BEST_BID, FUNDING_RATE, INDEX_PRICE, MARK_PRICE
 from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
 from hftd.venues.message import FIELD, add_row, ms_of, set_trade_text_id
 from sim.convert.reader.messages import count_name, end_message, next_message, start_block
+from sim.convert.reader.recent import RECENT_MAX
 from sim.convert.reader.state import (
     ERROR_OBJECT,
     ERRORS,
@@ -66,12 +68,10 @@ from sim.convert.reader.state import (
 from sim.convert.reader.venue import Venue
 from sim.convert.reader.wholebook import ROWS_EXTRA
 from sim.convert.venues.mexcbook import (
-    RECENT_MAX,
     differences,
     is_ours,
     own_at,
     own_dtype,
-    place_of,
     whole_book,
 )
 

@@ -13,10 +13,8 @@ from typing import Any, Final
 import numpy as np
 
 from hftd.compiled.jit import inline
-from hftd.compiled.json_fields import field, first_item, text_key, text_of
-from hftd.compiled.native import load_f64, load_i64, load_u8, record_at, store_f64, store_i64
-from hftd.compiled.row_access import ev_of, px_of, qty_of
-from hftd.rows import ROW_BYTES
+from hftd.compiled.json_fields import field, first_item, place_of, text_key
+from hftd.compiled.native import load_u8, record_at
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
 from hftd.venues.message import (
     CLOCK_JUMP_NS,
@@ -24,11 +22,10 @@ from hftd.venues.message import (
     add_arrays,
     add_clear,
     add_objects,
-    add_row,
     clear_as_far,
-    later_of,
 )
 from sim.convert.reader.messages import follow, is_chosen_text, was_there
+from sim.convert.reader.recent import recent_dtype, remember, set_again
 from sim.convert.reader.state import BOOK_SIZE, OTHER_SYMBOL, PARTIAL_DEPTH, SUPERSEDED
 from sim.convert.reader.wholebook import LEVELS_MAX, book_dtype, take_book
 
@@ -37,9 +34,6 @@ _ASKS: Final = text_key("asks")
 _PRICE: Final = text_key("p")
 _QTY: Final = text_key("v")
 
-RECENT_MAX: Final = 4096
-"""So many changes of levels are remembered: those of some seconds."""
-
 own_dtype = np.dtype(
     [
         ("book", book_dtype),
@@ -47,14 +41,12 @@ own_dtype = np.dtype(
         ("has_differences", "i8"),
         ("needs_book", "i8"),
         ("is_as_hftbacktest", "i8"),
-        ("last_exch_ts", "i8"),
-        ("recent_count", "i8"),
-        ("recent", "i8", (RECENT_MAX * 4,)),
+        ("recent", recent_dtype),
     ],
     align=True,
 )
 """The book before; the version of the last whole book; whether there are differences, and whether they lack one; the
-levels that changed last, each as the row's ev, price and quantity, and the version."""
+levels that changed last, by version."""
 
 _own_fields: Any = own_dtype.fields
 _RECENT: Final[int] = _own_fields["recent"][1]
@@ -74,50 +66,9 @@ def _side(s, start, stop, ev, exch_ts, local_ts):
 
 
 @inline
-def place_of(s, number):
-    """Where the field's value begins and ends; zeros if there is none."""
-    if number < 0:
-        return 0, 0
-    return text_of(s, number)
-
-
-@inline
 def is_ours(s, start, stop):
     """Count the symbol; a message without one belongs to the one that is taken."""
     return start == 0 or is_chosen_text(s, start, stop)
-
-
-@inline
-def _recent_at(s, number):
-    return s.own + _RECENT + (number % RECENT_MAX) * 32
-
-
-@inline
-def _remember(s, own, row, version, exch_ts):
-    """Keep the changes of the rows from `row` on."""
-    for number in range(row, s.row_count):
-        at = s.rows + number * ROW_BYTES
-        slot = _recent_at(s, own.recent_count)
-        store_i64(slot, ev_of(at))
-        store_f64(slot + 8, px_of(at))
-        store_f64(slot + 16, qty_of(at))
-        store_i64(slot + 24, version)
-        own.recent_count += 1
-    own.last_exch_ts = later_of(own.last_exch_ts, exch_ts)
-
-
-@inline
-def _set_again(s, own, version, exch_ts, local_ts):
-    """Append rows for what changed behind a version; whether all of that is remembered."""
-    first = max(own.recent_count - RECENT_MAX, 0)
-    # One wrong time does not move the book.
-    if own.last_exch_ts <= exch_ts + CLOCK_JUMP_NS:
-        exch_ts = max(exch_ts, own.last_exch_ts)
-    for number in range(first, own.recent_count):
-        slot = _recent_at(s, number)
-        if load_i64(slot + 24) > version:
-            add_row(s, load_i64(slot), exch_ts, local_ts, load_f64(slot + 8), load_f64(slot + 16))
-    return first == 0 or load_i64(_recent_at(s, first) + 24) <= version
 
 
 @inline
@@ -147,7 +98,7 @@ def differences(s, own, data, symbol, version, begin, exch_ts, local_ts):
         follow(s, previous, version, local_ts)
         if s.gap_count > gaps:
             own.needs_book = 1
-        _remember(s, own, row, version, exch_ts)
+        remember(s, s.own + _RECENT, row, version, exch_ts, local_ts)
     s.used[DEPTH_EVENT] += 1
     return 0
 
@@ -204,7 +155,7 @@ def whole_book(s, own, data, symbol, version, is_answer, exch_ts, local_ts):
         s.update_ts = exch_ts
         take_book(s, s.own, row, bid_count, ask_count, exch_ts, local_ts)
     own.needs_book = 0
-    if is_answer and version < s.update_id and not _set_again(s, own, version, exch_ts, local_ts):
+    if is_answer and version < s.update_id and not set_again(s, s.own + _RECENT, version, exch_ts, local_ts):
         own.needs_book = 1
     own.snapshot_id = version
     s.update_id = max(s.update_id, version)
