@@ -188,7 +188,7 @@ def hash_of(s: Any, number: int) -> int:
 
 @inline
 def integer_of(s: Any, number: int) -> int:
-    """The field as an integer; -1 where it is missing or is none."""
+    """The field as an integer; -1 where it is missing or is not one."""
     if number < 0:
         return -1
     start, stop = text_of(s, number)
@@ -255,5 +255,5 @@ def is_array_end(p: Address, end: Address) -> bool:
 
 @inline
 def read_item(s: Any, p: Address, end: Address) -> Address:
-    """Note the fields of the object at `p`; returns the address behind it, 0 where it is none."""
+    """Note the fields of the object at `p`; returns the address behind it, 0 where it is not one."""
     return read_fields(s, p, end) if load_u8(p) == 123 else 0

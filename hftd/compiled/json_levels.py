@@ -42,7 +42,7 @@ def string_end(p, end):
 
 @inline
 def value_end(p, end):
-    """The address behind the JSON value at `p`; 0 if it does not end, or is none."""
+    """The address behind the JSON value at `p`; 0 if it does not end, or is no value."""
     byte = load_u8(p)
     if byte == 34:
         quote = string_end(p + 1, end)
@@ -102,8 +102,8 @@ def write_levels(
         rows: Where rows go.
         capacity: How many may.
         ev: Kind and side of the rows.
-        exch_ts: Their times.
-        local_ts: Likewise.
+        exch_ts: When they happened.
+        local_ts: When they were received.
 
     Returns:
         The number of levels, NO_LEVELS or NO_ROOM; rows may have been written then.

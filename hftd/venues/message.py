@@ -41,7 +41,7 @@ MATCH_TIME: Final = 16
 SENT_TIME: Final = 17
 """The time of sending is missing, or is no time."""
 NUMBER: Final = 18
-"""A price or a quantity is no number, or the quantity is below zero; nothing else is wrong."""
+"""A price or a quantity is not a number, or the quantity is below zero; nothing else is wrong."""
 NOT_A_TRADE: Final = 21
 """A trade that is not of the market."""
 NO_TIME: Final = 36
@@ -63,7 +63,7 @@ MS_MAX: Final = TS_MAX // NS_PER_MS
 
 @inline
 def ms_of(s: Any, number: int) -> Ns:
-    """A field in milliseconds since the epoch as nanoseconds; -1 where it is none."""
+    """A field in milliseconds since the epoch as nanoseconds; -1 where it is not one."""
     time_ms = integer_of(s, number)
     return time_ms * NS_PER_MS if _MS_MIN <= time_ms < MS_MAX else -1
 
@@ -83,7 +83,7 @@ def add_row(s: Any, ev: int, exch_ts: Ns, local_ts: Ns, px: float, qty: float) -
 
 @inline
 def add_priced_row(s: Any, px_field: int, qty_field: int, ev: int, exch_ts: Ns, local_ts: Ns) -> bool:
-    """Append a row of two fields; False where one is no number, or the quantity is below zero."""
+    """Append a row of two fields; False where one is not a number, or the quantity is below zero."""
     px, has_px = number_of(s, px_field)
     qty, has_qty = number_of(s, qty_field)
     if not has_px or not has_qty or qty < 0.0:

@@ -161,7 +161,7 @@ class Merger:
             exch: Rows in the order of the exchange's clock.
             local: Rows in the order of the local clock.
             exch_floor: The least `exch_ts` that can still come in `exch`; `END_TS`: there are no more.
-            local_floor: The least `local_ts` that can still come in `local`, likewise.
+            local_floor: The least `local_ts` that can still come in `local`; `END_TS`: there are no more.
         """
         self._exch = _joined([self._exch, exch])
         self._local = _joined([self._local, local])

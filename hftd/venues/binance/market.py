@@ -19,7 +19,7 @@ The three markets send the same family of messages; where they differ:
 - Spot's best prices and REST snapshots have no time at all; the caller says which they carry.
 - Spot's best prices have no event's name.
 - Spot's times may be in microseconds, where the stream was asked for them.
-- COIN-M's snapshots name their symbol; its index price is an event of its own, which names the pair.
+- COIN-M's snapshots name their symbol; its index price is a separate event, which names the pair.
 
 Rows carry the time of the matching engine, `T`, in nanoseconds. The one exception besides spot is
 `markPriceUpdate`: its `T` is when funding is next paid, hours ahead, so its rows carry the time it was sent, `E`.
@@ -108,7 +108,7 @@ _US_MAX: Final = TS_MAX // 1000
 
 @inline
 def _time_of(s: Any, number: int) -> Ns:
-    """A field in milliseconds, or in microseconds of 16 digits, as nanoseconds; -1 where it is none."""
+    """A field in milliseconds, or in microseconds of 16 digits, as nanoseconds; -1 where it is not one."""
     time = integer_of(s, number)
     if 0 <= time < MS_MAX:
         return time * NS_PER_MS
@@ -183,7 +183,7 @@ def add_depth(s: Any, data: int, is_spot: bool, local_ts: Ns) -> tuple[int, Ns, 
 
 @inline
 def _add_side(s: Any, number: int, side: int, exch_ts: Ns, local_ts: Ns) -> int:
-    """Clear the side as far as the snapshot reaches, then its levels; how many, -1 where these are none."""
+    """Clear the side as far as the snapshot reaches, then its levels; how many, -1 where they can't be read."""
     row = add_clear(s, side, exch_ts, local_ts)
     count = add_levels(s, number, DEPTH_SNAPSHOT_EVENT | side, exch_ts, local_ts)
     clear_as_far(s, row, count)
@@ -214,7 +214,7 @@ def add_book(s: Any, otherwise_ts: Ns, local_ts: Ns) -> tuple[int, Ns, int, int,
 
 @inline
 def add_trade(s: Any, data: int, local_ts: Ns) -> tuple[int, Ns]:
-    """Append the row of a trade; 0 or why there is none, and its time.
+    """Append the row of a trade; 0 or why there is no row, and its time.
 
     `m`, that the buyer was the maker, is that the taker sold; `X` is how the trade came about.
     """
@@ -277,7 +277,7 @@ def add_mark_price(s: Any, data: int, local_ts: Ns) -> int:
 
 @inline
 def add_index_price(s: Any, data: int, local_ts: Ns) -> tuple[int, int]:
-    """Append the row of COIN-M's index price; 0 or why there is none, and the number of the pair's field."""
+    """Append the row of COIN-M's index price; 0 or why there is no row, and the number of the pair's field."""
     exch_ts = _time_of(s, field(s, _SENT, data))
     index, has_index = number_of(s, field(s, _PRICE, data))
     pair = field(s, _INDEX, data)

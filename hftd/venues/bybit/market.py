@@ -127,7 +127,7 @@ def book_ids(s: Any) -> tuple[int, int, Ns, Ns]:
 
 @inline
 def add_side(s: Any, number: int, ev: int, exch_ts: Ns, local_ts: Ns) -> int:
-    """Append the levels of a side's field; how many, -1 if they are none."""
+    """Append the levels of a side's field; how many, -1 if they can't be read."""
     return add_levels(s, number, ev, exch_ts, local_ts) if number >= 0 else 0
 
 
@@ -220,7 +220,7 @@ def add_trades(s: Any, local_ts: Ns, latency_ns: Ns, takes_blocks: bool) -> tupl
 
 @inline
 def _price_row(s: Any, number: int, kind: int, exch_ts: Ns, local_ts: Ns) -> bool:
-    """A row for a field if it is there and not empty; False where it is no number."""
+    """A row for a field if it is there and not empty; False where it is not a number."""
     start, stop = place_of(s, number)
     if start == stop:
         return True

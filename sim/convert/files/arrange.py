@@ -65,7 +65,7 @@ def line_start(venue: str, text: bytes, at_end: bool, part: Part) -> Start:  # n
 
 
 def time_ns(field: bytes) -> int:
-    """A time of a table as nanoseconds, its unit told by its digits; `NEVER` where it is none."""
+    """A time of a table as nanoseconds, its unit told by its digits; `NEVER` where it is not one."""
     whole, _, rest = field.strip().strip(b'"').partition(b".")
     unit = {10: 10**9, 13: 10**6, 16: 1000, 19: 1}.get(len(whole))
     if unit is None or not whole.isdigit() or (rest and not rest.isdigit()):

@@ -280,7 +280,7 @@ def column(s, place):
 
 @inline
 def time_us_ns(s, number):
-    """A field in microseconds since the epoch as nanoseconds; -1 where it is none, -2 for another unit.
+    """A field in microseconds since the epoch as nanoseconds; -1 where it is not one, -2 for another unit.
 
     Microseconds have 16 digits until the year 2286; seconds have 10, milliseconds 13, nanoseconds 19.
     """
@@ -299,7 +299,7 @@ def time_us_ns(s, number):
 
 @inline
 def is_text(s, number, key):
-    """Whether a field is the text of that key (`text_key`); a missing field is none."""
+    """Whether a field is the text of that key (`text_key`); a missing field is not."""
     if number < 0:
         return False
     start, stop = text_of(s, number)

@@ -112,8 +112,8 @@ def take_book(s, book, row, bids, asks, exch_ts, local_ts):
         row: The number of a clear's row; rows of a snapshot follow it, those of the bids first, best first.
         bids: How many bids there are, at most LEVELS_MAX.
         asks: How many asks.
-        exch_ts: The times of the rows.
-        local_ts: Likewise.
+        exch_ts: When it happened.
+        local_ts: When it was received.
     """
     b = _book_at(book)
     buffer = 1 - b.buffer

@@ -103,7 +103,7 @@ def _time_ns(start, stop):
     """A time in seconds (10 digits) or milliseconds (13) with decimals, as nanoseconds.
 
     Returns:
-        -1 where it is none, -2 where it has another unit.
+        -1 where it is not one, -2 where it has another unit.
     """
     dot = start
     while dot < stop and load_u8(dot) != 46:

@@ -26,7 +26,7 @@ def whole_ns(latency: float, what: str) -> int:
     """A latency in nanoseconds.
 
     Raises:
-        UsageError: It is no number, or below zero.
+        UsageError: It is not a number, or is below zero.
     """
     if not isinstance(latency, int | float | np.number) or not 0 <= latency < 1 << 62:
         raise UsageError(f"{what} is {latency!r}", hint="it is a number of nanoseconds")

@@ -118,8 +118,8 @@ def change_levels(s, known, levels, given, limit, is_bid, kind, exch_ts, local_t
         limit: How many it could have.
         is_bid: Which side.
         kind: 0: the deletions. Else rows of this kind for what is new or changed; after that all is remembered.
-        exch_ts: The rows' times.
-        local_ts: Likewise.
+        exch_ts: When it happened.
+        local_ts: When it was received.
     """
     low = _first_told(known, levels, given, limit, is_bid)
     place = load_i64(known) - 1

@@ -58,7 +58,7 @@ def _cancelled(s, order_id, qty):
 
 @inline
 def _kind_of(action):
-    """The kind of row of an action; 0 where it is none."""
+    """The kind of row of an action; 0 where it is unknown."""
     if action == _A:
         return ADD_ORDER_EVENT
     if action == _C:
