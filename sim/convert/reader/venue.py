@@ -2,13 +2,27 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import msgspec
 
 from hftd.compiled.jit import Kernel
+from hftd.errors import DataError
+from hftd.rows import BEST_ASK, BEST_BID, FUNDING_RATE, INDEX_PRICE, MARK_PRICE
 from sim.convert.files.arrange import Look
 from sim.convert.reader.state import Scan
+
+USER_EVENTS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        INDEX_PRICE: "index price",
+        MARK_PRICE: "mark price",
+        FUNDING_RATE: "funding rate",
+        BEST_BID: "best bid",
+        BEST_ASK: "best ask",
+    }
+)
+"""The names of the user events that converters write."""
 
 OpenInput = Callable[[Scan, bytes, bool, Path], int]
 
@@ -42,7 +56,7 @@ class Venue(msgspec.Struct, frozen=True):
 
     name: str
     read_lines: Kernel
-    kinds: Mapping[int, str]
+    kinds: Mapping[int, str] = USER_EVENTS
     open_input: OpenInput | None = None
     is_binary: bool = False
     set_up: Callable[[Scan, Any], None] | None = None
@@ -51,3 +65,23 @@ class Venue(msgspec.Struct, frozen=True):
     takes: tuple[str, ...] = ()
     look: Look | None = None
     back_ns: int = 0
+
+
+def refuse_two_markets(what: str, counts: Mapping[str, int], where: str) -> None:
+    """Refuse files of two markets, whose symbols have the same names.
+
+    Args:
+        what: What was counted.
+        counts: How many there are of each market.
+        where: The files.
+
+    Raises:
+        DataError: There are some of more than one.
+    """
+    if all(counts.values()):
+        (first, first_count), (second, second_count) = counts.items()
+        raise DataError(
+            f"the files are of two markets: {first_count:,} {what} of {first}, {second_count:,} of {second}",
+            where=where,
+            hint="an archive holds one: convert the files of each market by themselves",
+        )

@@ -18,7 +18,7 @@ from hftd.compiled.jit import Kernel, inline
 from hftd.compiled.json_fields import field, hashed, text_key, text_of
 from hftd.compiled.native import load_i64, load_u8
 from hftd.compiled.row_access import ev_of, px_of
-from hftd.rows import BEST_ASK, BEST_BID, FUNDING_RATE, INDEX_PRICE, MARK_PRICE, ROW_BYTES
+from hftd.rows import BEST_ASK, BEST_BID, INDEX_PRICE, MARK_PRICE, ROW_BYTES
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT, TRADE_EVENT
 from hftd.venues.binance.market import (
     INDEX,
@@ -63,15 +63,6 @@ from sim.convert.venues.binancebook import (
     set_up,
 )
 
-KINDS: Final = {
-    INDEX_PRICE: "index price",
-    MARK_PRICE: "mark price",
-    FUNDING_RATE: "funding rate",
-    BEST_BID: "best bid",
-    BEST_ASK: "best ask",
-}
-"""What this venue's user events are."""
-
 _TIME: Final = text_key("T")
 _SYMBOL: Final = text_key("s")
 _PREVIOUS_ID: Final = text_key("pu")
@@ -86,7 +77,6 @@ def venue_of(market: int, read_lines: Kernel) -> Venue:
     return Venue(
         MARKETS[market],
         read_lines,
-        KINDS,
         set_up=set_up,
         check=check_of(market),
         back_ns=CLOCK_JUMP_NS,

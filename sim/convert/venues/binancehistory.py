@@ -31,10 +31,9 @@ from typing import Any, Final
 import numpy as np
 
 from hftd.compiled.jit import inline, kernel
-from hftd.compiled.json_fields import hashed, integer_of, number_of, text_key, text_of
+from hftd.compiled.json_fields import hash_of, hashed, integer_of, text_key, text_of
 from hftd.compiled.json_numbers import integer
 from hftd.compiled.native import record_at
-from hftd.errors import DataError
 from hftd.types import (
     BUY_EVENT,
     DEPTH_BBO_EVENT,
@@ -44,7 +43,7 @@ from hftd.types import (
     SELL_EVENT,
     TRADE_EVENT,
 )
-from hftd.venues.message import FIELD, add_row, set_trade_id
+from hftd.venues.message import FIELD, add_priced_row, add_row, set_trade_id
 from sim.convert.files.arrange import Start
 from sim.convert.files.text import Part
 from sim.convert.reader.csv import Table, column, next_line, open_table, said_latency, table_start
@@ -57,7 +56,7 @@ from sim.convert.reader.messages import (
     start_block,
 )
 from sim.convert.reader.state import EVENTS, OTHER_SYMBOL, SYMBOLS, TIME_UNIT, UNKNOWN, Scan, state_at
-from sim.convert.reader.venue import Venue
+from sim.convert.reader.venue import Venue, refuse_two_markets
 
 KINDS: Final[dict[int, str]] = {}
 """There are no user events."""
@@ -197,15 +196,13 @@ def _count_market(s, own):
 
 @inline
 def _trade(s, own, exch_ts):
-    px, has_px = number_of(s, column(s, _PRICE))
-    qty, has_qty = number_of(s, column(s, _QTY))
-    start, stop = text_of(s, column(s, _SIDE))
-    maker = hashed(start, stop)
+    maker = hash_of(s, column(s, _SIDE))
     is_sell = maker in _TRUE
-    if not has_px or not has_qty or qty < 0.0 or not (is_sell or maker in _FALSE):
+    ev = TRADE_EVENT | (SELL_EVENT if is_sell else BUY_EVENT)
+    if not is_sell and maker not in _FALSE:
         return FIELD
-    side = SELL_EVENT if is_sell else BUY_EVENT
-    add_row(s, TRADE_EVENT | side, exch_ts, exch_ts + own.latency_ns, px, qty)
+    if not add_priced_row(s, column(s, _PRICE), column(s, _QTY), ev, exch_ts, exch_ts + own.latency_ns):
+        return FIELD
     trade_id = integer_of(s, column(s, _TRADE_ID))
     set_trade_id(s, trade_id + 1)
     if not is_chosen_name(s, own.symbol):
@@ -222,15 +219,12 @@ def _trade(s, own, exch_ts):
 
 @inline
 def _best_prices(s, own, exch_ts):
-    bid, has_bid = number_of(s, column(s, _BID))
-    bid_qty, has_bid_qty = number_of(s, column(s, _BID_QTY))
-    ask, has_ask = number_of(s, column(s, _ASK))
-    ask_qty, has_ask_qty = number_of(s, column(s, _ASK_QTY))
-    if not has_bid or not has_bid_qty or not has_ask or not has_ask_qty or bid_qty < 0.0 or ask_qty < 0.0:
-        return FIELD
     local_ts = exch_ts + own.latency_ns
-    add_row(s, DEPTH_BBO_EVENT | BUY_EVENT, exch_ts, local_ts, bid, bid_qty)
-    add_row(s, DEPTH_BBO_EVENT | SELL_EVENT, exch_ts, local_ts, ask, ask_qty)
+    bid_ev, ask_ev = DEPTH_BBO_EVENT | BUY_EVENT, DEPTH_BBO_EVENT | SELL_EVENT
+    if not add_priced_row(s, column(s, _BID), column(s, _BID_QTY), bid_ev, exch_ts, local_ts):
+        return FIELD
+    if not add_priced_row(s, column(s, _ASK), column(s, _ASK_QTY), ask_ev, exch_ts, local_ts):
+        return FIELD
     if not is_chosen_name(s, own.symbol):
         return OTHER_SYMBOL
     _count_market(s, own)
@@ -240,11 +234,8 @@ def _best_prices(s, own, exch_ts):
 
 @inline
 def _depth(s, own, exch_ts):
-    px, has_px = number_of(s, column(s, _PRICE))
-    qty, has_qty = number_of(s, column(s, _QTY))
-    start, stop = text_of(s, column(s, _SIDE))
-    side_text = hashed(start, stop)
-    if not has_px or not has_qty or qty < 0.0 or side_text not in (_BUY_SIDE, _SELL_SIDE):
+    side_text = hash_of(s, column(s, _SIDE))
+    if side_text not in (_BUY_SIDE, _SELL_SIDE):
         return FIELD
     side = BUY_EVENT if side_text == _BUY_SIDE else SELL_EVENT
     update = _SET
@@ -263,7 +254,8 @@ def _depth(s, own, exch_ts):
     if is_new:
         add_row(s, DEPTH_CLEAR_EVENT, exch_ts, local_ts, 0.0, 0.0)
     kind = DEPTH_SNAPSHOT_EVENT if is_snapshot else DEPTH_EVENT
-    add_row(s, kind | side, exch_ts, local_ts, px, qty)
+    if not add_priced_row(s, column(s, _PRICE), column(s, _QTY), kind | side, exch_ts, local_ts):
+        return FIELD
     if not is_chosen(s, column(s, _SYMBOL)):
         return OTHER_SYMBOL
     own.is_in_snapshot, own.snapshot_ts, own.snapshot_id = is_snapshot, exch_ts, update_id
@@ -342,13 +334,8 @@ def check(scan: Scan, options: Any, where: str) -> list[str]:
         DataError: Spot and futures have symbols of one name.
     """
     own = scan.own
-    spot, futures = int(own["spot_rows"]), int(own["futures_rows"])
-    if spot and futures:
-        raise DataError(
-            f"the files are of two markets: {spot:,} lines of spot, {futures:,} of futures",
-            where=where,
-            hint="an archive holds one: convert the files of each market by themselves",
-        )
+    counts = {"spot": int(own["spot_rows"]), "futures": int(own["futures_rows"])}
+    refuse_two_markets("lines", counts, where)
     notes = [said_latency(options.latency_ns, "their exchange time")]
     if own["trades"] and own["agg_trades"]:
         notes.append(

@@ -19,7 +19,7 @@ from typing import Any, Final
 from hftd.compiled.jit import inline, kernel
 from hftd.compiled.json_fields import field, flag_of, text_key, text_of
 from hftd.errors import DataError
-from hftd.rows import BEST_ASK, BEST_BID, FUNDING_RATE, INDEX_PRICE, MARK_PRICE, Ns
+from hftd.rows import MARK_PRICE, Ns
 from hftd.types import TRADE_EVENT
 from hftd.venues.bybit.market import TICKERS, UNTYPED, add_tickers, add_trades, kind_of
 from hftd.venues.message import FIELD, ms_of
@@ -40,15 +40,6 @@ from sim.convert.reader.state import (
 from sim.convert.reader.venue import Venue
 from sim.convert.reader.wholebook import ROWS_EXTRA
 from sim.convert.venues.bybitbook import book_message, local_time, own_at, own_dtype
-
-KINDS: Final = {
-    INDEX_PRICE: "index price",
-    MARK_PRICE: "mark price",
-    FUNDING_RATE: "funding rate",
-    BEST_BID: "best bid",
-    BEST_ASK: "best ask",
-}
-"""What this venue's user events are."""
 
 _SENT: Final = text_key("ts")
 _SUCCESS: Final = text_key("success")
@@ -164,7 +155,6 @@ def check(scan: Scan, options: Any, where: str) -> list[str]:
 VENUE: Final = Venue(
     "bybit",
     read_lines,
-    KINDS,
     set_up=set_up,
     check=check,
     takes=("depth", "hftbacktest_rows"),

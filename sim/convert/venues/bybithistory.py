@@ -27,18 +27,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from hftd.compiled.jit import inline, kernel
-from hftd.compiled.json_fields import hashed, number_of, text_key, text_of
+from hftd.compiled.json_fields import hash_of, text_key, text_of
 from hftd.compiled.json_numbers import integer
 from hftd.compiled.native import load_u8
-from hftd.errors import DataError
 from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
-from hftd.venues.message import FIELD, add_row, set_trade_text_id
+from hftd.venues.message import FIELD, add_priced_row, set_trade_text_id
 from sim.convert.files.arrange import LOOK_SIZE, NEVER, Start
 from sim.convert.files.text import Part
 from sim.convert.reader.csv import Table, column, next_line, open_table, said_latency, table_start
 from sim.convert.reader.messages import end_message, is_chosen, is_chosen_name, next_message, start_block
 from sim.convert.reader.state import OPENING, OTHER_SYMBOL, SYMBOLS, TIME_UNIT, Scan, state_at
-from sim.convert.reader.venue import Venue
+from sim.convert.reader.venue import Venue, refuse_two_markets
 from sim.convert.venues import bybit
 from sim.convert.venues.bybit import read_message
 from sim.convert.venues.bybitbook import own_at, own_dtype
@@ -127,16 +126,13 @@ def _trade(s, own):
     exch_ts = _time_ns(start, stop)
     if exch_ts == -2:
         return TIME_UNIT
-    px, has_px = number_of(s, column(s, _PRICE))
-    qty, has_qty = number_of(s, column(s, _QTY))
-    start, stop = text_of(s, column(s, _SIDE))
-    side = hashed(start, stop)
+    side = hash_of(s, column(s, _SIDE))
     is_sell = side in (_SELL, _SELL_UPPER)
-    if exch_ts < 0 or not has_px or not has_qty or qty < 0.0 or not (is_sell or side in (_BUY, _BUY_UPPER)):
+    if exch_ts < 0 or not (is_sell or side in (_BUY, _BUY_UPPER)):
         return FIELD
-    add_row(
-        s, TRADE_EVENT | (SELL_EVENT if is_sell else BUY_EVENT), exch_ts, exch_ts + own.latency_ns, px, qty
-    )
+    ev = TRADE_EVENT | (SELL_EVENT if is_sell else BUY_EVENT)
+    if not add_priced_row(s, column(s, _PRICE), column(s, _QTY), ev, exch_ts, exch_ts + own.latency_ns):
+        return FIELD
     set_trade_text_id(s, column(s, _TRADE_ID))
     is_ours = is_chosen(s, column(s, _SYMBOL)) if column(s, _SYMBOL) >= 0 else is_chosen_name(s, own.symbol)
     if not is_ours:
@@ -223,13 +219,8 @@ def check(scan: Scan, options: Any, where: str) -> list[str]:
         DataError: Spot and derivatives have symbols of one name.
     """
     own = scan.own
-    spot, derivatives = int(own["spot_trades"]), int(own["derivative_trades"])
-    if spot and derivatives:
-        raise DataError(
-            f"the files are of two markets: {spot:,} trades of spot, {derivatives:,} of derivatives",
-            where=where,
-            hint="an archive holds one: convert the files of each market by themselves",
-        )
+    counts = {"spot": int(own["spot_trades"]), "derivatives": int(own["derivative_trades"])}
+    refuse_two_markets("trades", counts, where)
     notes = [*bybit.check(scan, options, where), said_latency(options.latency_ns, "they were sent")]
     if held := int(own["held"]):
         notes.append(

@@ -32,7 +32,6 @@ from hftd.compiled.json_fields import (
     is_array_end,
     is_item,
     next_item,
-    number_of,
     read_item,
     text_key,
     text_of,
@@ -46,6 +45,7 @@ from hftd.venues.message import (
     FIELD,
     add_clear,
     add_objects,
+    add_priced_row,
     add_row,
     ms_of,
     set_trade_text_id,
@@ -151,10 +151,8 @@ def _trades(s, local_ts, data):
         if stop == 0:
             return FIELD
         exch_ts = ms_of(s, field(s, _TIME, -1))
-        px, has_px = number_of(s, field(s, _PX, -1))
-        qty, has_qty = number_of(s, field(s, _SZ, -1))
         side, coin = field(s, _SIDE, -1), field(s, _COIN, -1)
-        if exch_ts < 0 or not has_px or not has_qty or qty < 0.0 or side < 0 or coin < 0:
+        if exch_ts < 0 or side < 0 or coin < 0:
             return FIELD
         flag, _ = text_of(s, side)
         aggressor = SELL_EVENT if load_u8(flag) == 65 else BUY_EVENT
@@ -164,7 +162,9 @@ def _trades(s, local_ts, data):
             is_ours = is_chosen_text(s, coin_start, coin_stop)
         if not is_ours:
             return OTHER_SYMBOL
-        add_row(s, TRADE_EVENT | aggressor, exch_ts, local_ts, px, qty)
+        px, qty = field(s, _PX, -1), field(s, _SZ, -1)
+        if not add_priced_row(s, px, qty, TRADE_EVENT | aggressor, exch_ts, local_ts):
+            return FIELD
         # The id is one of both orders, which may meet again.
         set_trade_text_id(s, field(s, _TID, -1))
         p = next_item(stop, end)
@@ -181,11 +181,8 @@ def _best(s, p, end, ev, exch_ts, local_ts):
         add_row(s, ev, exch_ts, local_ts, 0.0, 0.0)
         return value_end(p, end)
     stop = read_item(s, p, end)
-    px, has_px = number_of(s, field(s, _PX, -1))
-    qty, has_qty = number_of(s, field(s, _SZ, -1))
-    if stop == 0 or not has_px or not has_qty or qty < 0.0:
+    if stop == 0 or not add_priced_row(s, field(s, _PX, -1), field(s, _SZ, -1), ev, exch_ts, local_ts):
         return 0
-    add_row(s, ev, exch_ts, local_ts, px, qty)
     return stop
 
 

@@ -52,7 +52,7 @@ from hftd.compiled.json_fields import (
 from hftd.compiled.native import load_u8
 from hftd.rows import BEST_ASK, BEST_BID, FUNDING_RATE, INDEX_PRICE, MARK_PRICE
 from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
-from hftd.venues.message import FIELD, add_row, ms_of, set_trade_text_id
+from hftd.venues.message import FIELD, add_priced_row, add_row, ms_of, set_trade_text_id
 from sim.convert.reader.messages import count_name, end_message, next_message, start_block
 from sim.convert.reader.recent import RECENT_MAX
 from sim.convert.reader.state import (
@@ -65,7 +65,7 @@ from sim.convert.reader.state import (
     Scan,
     state_at,
 )
-from sim.convert.reader.venue import Venue
+from sim.convert.reader.venue import USER_EVENTS, Venue
 from sim.convert.reader.wholebook import ROWS_EXTRA
 from sim.convert.venues.mexcbook import (
     differences,
@@ -75,13 +75,7 @@ from sim.convert.venues.mexcbook import (
     whole_book,
 )
 
-KINDS: Final = {
-    INDEX_PRICE: "index price",
-    MARK_PRICE: "fair price",
-    FUNDING_RATE: "funding rate",
-    BEST_BID: "best bid",
-    BEST_ASK: "best ask",
-}
+KINDS: Final = {**USER_EVENTS, MARK_PRICE: "fair price"}
 """What this venue's user events are."""
 
 _CHANNEL: Final = text_key("channel")
@@ -139,12 +133,12 @@ _REFUSAL: Final = 6
 def _deal(s, side_key, local_ts):
     """Append the row of the trade whose fields are noted; whether it is one."""
     deal_ts = ms_of(s, field(s, _TIME, -1))
-    px, has_px = number_of(s, field(s, _PRICE, -1))
-    qty, has_qty = number_of(s, field(s, _QTY, -1))
     side = integer_of(s, field(s, side_key, -1))
-    if deal_ts < 0 or not has_px or not has_qty or qty < 0.0 or (side != 1 and side != 2):
+    if deal_ts < 0 or (side != 1 and side != 2):
         return False
-    add_row(s, TRADE_EVENT | (SELL_EVENT if side == 2 else BUY_EVENT), deal_ts, local_ts, px, qty)
+    ev = TRADE_EVENT | (SELL_EVENT if side == 2 else BUY_EVENT)
+    if not add_priced_row(s, field(s, _PRICE, -1), field(s, _QTY, -1), ev, deal_ts, local_ts):
+        return False
     set_trade_text_id(s, field(s, _TRADE_ID, -1))
     return True
 
@@ -197,14 +191,16 @@ def _ticker(s, data, symbol, local_ts):
 @inline
 def _spot_ticker(s, data, symbol, local_ts):
     exch_ts = ms_of(s, field(s, _TIME, -1))
-    bid, has_bid = number_of(s, field(s, _BEST_BID, data))
-    bid_qty, has_bid_qty = number_of(s, field(s, _BEST_BID_QTY, data))
-    ask, has_ask = number_of(s, field(s, _BEST_ASK, data))
-    ask_qty, has_ask_qty = number_of(s, field(s, _BEST_ASK_QTY, data))
-    if exch_ts < 0 or not has_bid or not has_bid_qty or not has_ask or not has_ask_qty:
+    if exch_ts < 0:
         return FIELD
-    add_row(s, BEST_BID, exch_ts, local_ts, bid, bid_qty)
-    add_row(s, BEST_ASK, exch_ts, local_ts, ask, ask_qty)
+    if not add_priced_row(
+        s, field(s, _BEST_BID, data), field(s, _BEST_BID_QTY, data), BEST_BID, exch_ts, local_ts
+    ):
+        return FIELD
+    if not add_priced_row(
+        s, field(s, _BEST_ASK, data), field(s, _BEST_ASK_QTY, data), BEST_ASK, exch_ts, local_ts
+    ):
+        return FIELD
     symbol_start, symbol_stop = place_of(s, symbol)
     if not is_ours(s, symbol_start, symbol_stop):
         return OTHER_SYMBOL
