@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         LiveInstrument,
         ROIVectorMarketDepthLiveBot,
     )
-    from hftd.recorder import Recorder
+    from hftd.hbt.recorder import Recorder
     from hftd.types import event_dtype, fill_dtype, latency_dtype, record_dtype, state_values_dtype
     from hftd.version import __version__ as __version__
 else:
@@ -30,7 +30,7 @@ else:
             "Instrument": "hftd.bot.bot",
             "LiveInstrument": "hftd.bot.bot",
             "ROIVectorMarketDepthLiveBot": "hftd.bot.bot",
-            "Recorder": "hftd.recorder",
+            "Recorder": "hftd.hbt.recorder",
             "event_dtype": "hftd.types",
             "fill_dtype": "hftd.types",
             "latency_dtype": "hftd.types",

@@ -11,7 +11,7 @@ from hftd.lazy import lazy_names
 from hftd.types import *  # noqa: F403 (its `__all__`)
 
 if TYPE_CHECKING:
-    from hftd.recorder import Recorder
+    from hftd.hbt.recorder import Recorder
     from sim.backtest import Backtest, HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
     from sim.feed.asset import BacktestAsset
     from sim.feed.columns import Prepared
@@ -32,7 +32,7 @@ else:
             "HashMapMarketDepthBacktest": "sim.backtest",
             "Prepared": "sim.feed.columns",
             "ROIVectorMarketDepthBacktest": "sim.backtest",
-            "Recorder": "hftd.recorder",
+            "Recorder": "hftd.hbt.recorder",
             "DiffOrderBookSnapshot": "sim.data.utils.difforderbooksnapshot",
             "HashMapMarketDepth": "sim.binding",
             "ROIVectorMarketDepth": "sim.binding",

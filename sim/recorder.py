@@ -1,6 +1,6 @@
 """The recorder, by the names that scripts written for HftBacktest look for."""
 
-from hftd.recorder import Recorder, RecorderMemory
+from hftd.hbt.recorder import Recorder, RecorderMemory
 from hftd.types import record_dtype
 
 Recorder_ = RecorderMemory

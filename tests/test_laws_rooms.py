@@ -103,7 +103,9 @@ def test_what_is_known_of_exchanges_is_read_without_sockets_clocks_and_files():
 
 
 def test_an_import_besides_the_allowed_ones_is_found():
-    source = "import numpy as np\nfrom hftd.clock import stamp_ns\nimport hftd.compiled.jit\nimport hftd.rowsx"
+    source = (
+        "import numpy as np\nfrom hftd.clock import stamp_ns\nimport hftd.compiled.jit\nimport hftd.rowsx"
+    )
     found = imports_besides(source, FACTS_MAY_IMPORT)
     assert found == ["line 2: imports hftd.clock", "line 4: imports hftd.rowsx"]
 

@@ -9,7 +9,7 @@ from daemon.connector.limiter import RateLimit
 from daemon.orders.messages import Command, Funds, Holding, Instrument, Outcome, Report, Transfer
 from daemon.session.catalog import Steps
 from daemon.session.errors import Odd
-from hftd.venues.reader import MarketReader
+from hftd.venues.reader import Message
 
 Auth = Literal["none", "key", "signed"]
 """What a request needs: nothing, the key alone, or a signature."""
@@ -154,7 +154,10 @@ class RestFacts(Protocol):
         now_ms: int,
         window_ms: int,
     ) -> Signed:
-        """A request, ready to be sent."""
+        """A request, ready to be sent.
+
+        `now_ms` is a nonce where the exchange wants those (`daemon.session.rest`), and 0 if nothing is signed.
+        """
         ...
 
     def read_server_time(self, body: bytes) -> int:
@@ -189,7 +192,7 @@ class Writer(Protocol):
     """Writes commands as requests of a socket."""
 
     def request(self, command: Command, steps: Steps, timestamp_ms: int) -> bytes:
-        """The request's bytes.
+        """The request's bytes, which are written at once; `timestamp_ms` is a nonce where the exchange wants those.
 
         Raises:
             RequestError: The command holds what can't be sent.
@@ -323,6 +326,39 @@ class UnknownEvent(msgspec.Struct):
     name: str
 
 
+Level = tuple[str, str]
+"""A price and a quantity in the digits in which they came."""
+
+
+class Reader(Protocol):
+    """Reads messages to rows, as :class:`hftd.venues.reader.MarketReader` does."""
+
+    def read(self, message: bytes, local_ns: int) -> Message | None:
+        """A message, received at a time; None for one that is of no kind, or can't be read."""
+        ...
+
+    def off_grid(self, count: int, per_price: float) -> int:
+        """How many of the first rows have a price on no tick; `per_price`: ticks in a price of 1."""
+        ...
+
+
+class Checksum(msgspec.Struct, frozen=True):
+    """A CRC-32 of a book, over the digits in which it came.
+
+    Attributes:
+        levels: Of each side, the best first.
+        text: Of bids and asks, what the checksum is of.
+        read: Of a message: its bids and asks as they were sent, and its checksum, None for one without. Raises
+            `ValueError` where it can't be read.
+        depth: Levels beyond so many of a side are not told of any more, and left out; 0: there is no such window.
+    """
+
+    levels: int
+    text: Callable[[Sequence[Level], Sequence[Level]], str]
+    read: Callable[[bytes], tuple[msgspec.Raw, msgspec.Raw, int | None]]
+    depth: int = 0
+
+
 class Question(msgspec.Struct, frozen=True):
     """A question over REST."""
 
@@ -332,7 +368,10 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class MarketFacts(Protocol):
-    """How market data is spoken."""
+    """How market data is spoken.
+
+    One more member may be there: `checksum`, a `Checksum`.
+    """
 
     streams_max: int
     """Of one connection."""
@@ -359,7 +398,7 @@ class MarketFacts(Protocol):
         """The sequence of a book."""
         ...
 
-    def reader(self) -> MarketReader:
+    def reader(self) -> Reader:
         """Reads what has rows: changes of books, books, best prices and trades; of a connection, or answers."""
         ...
 

@@ -89,6 +89,9 @@ class Manners(msgspec.Struct, frozen=True):
         cost_amend: What a change counts; None: what a new order does.
         cost_query: What a question counts; None: what a cancel does.
         heartbeat: How connections are kept alive; None: by the server, and by pings of the protocol.
+        countdown_weight: What a refresh of a symbol's dead-man switch counts, in the limit that questions count in.
+        guard: The id and the message of a request that makes the exchange cancel what was ordered on a connection when
+            that ends; None if it can't. Orders then go by such connections alone, and none is replaced before its end.
     """
 
     is_ack_receipt: bool = False
@@ -98,3 +101,5 @@ class Manners(msgspec.Struct, frozen=True):
     cost_amend: Mapping[str, int] | None = None
     cost_query: Mapping[str, int] | None = None
     heartbeat: Heartbeat | None = None
+    countdown_weight: int = 10
+    guard: tuple[str, bytes] | None = None

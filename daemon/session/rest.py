@@ -4,6 +4,11 @@ A request that changes something is written to a socket at most once. aiohttp re
 kept connection turns out to be closed; `_never_again` stops it, since the first one may have been handled.
 
 While the exchange bans us nothing is sent here, by whomever: `call` itself refuses.
+
+Where requests have nonces (`daemon.session.nonces`) a request takes its own when it is signed, right before it is
+written, and the next one is signed when this one was answered, or `NONCE_S` later: by then it has been written, or it
+has no connection yet and may be refused for its nonce, which order management and `ask` take for what it is. A request
+that is asked again is signed again.
 """
 
 import asyncio
@@ -23,6 +28,7 @@ from daemon.orders.messages import UNKNOWN
 from daemon.redaction import redact
 from daemon.session.errors import BannedError, ExchangeError, FateUnknownError, NotSentError, WireError
 from daemon.session.facts import Auth, Error, Params, RestFacts, Signer
+from daemon.session.nonces import Nonces
 from hftd.clock import running_ns
 from hftd.errors import UsageError
 
@@ -35,6 +41,8 @@ WAIT_S_MAX: Final = 60.0
 """A question waits so long for its turn under the limits, then fails."""
 RECV_WINDOW_MS: Final = 5000
 """How old a request may be when the exchange handles it, and how late a place or cancel may still have an effect."""
+NONCE_S: Final = 0.25
+"""A request with a nonce waits no longer for the answer to the one before."""
 TOO_MANY_STATUSES: Final = frozenset({418, 429})
 """Too many requests: not handled."""
 _BAN_S_MAX: Final = 3 * 86_400.0
@@ -82,6 +90,7 @@ class Rest:
         limiter: Of the address and account; weights and counts in the answers are given to it.
         offset: Of the exchange's clock; `sample_clock` feeds it.
         recv_window_ms: How old a request may be when it is handled.
+        nonces: What signed requests have in place of the time; None for the time.
     """
 
     def __init__(
@@ -94,8 +103,13 @@ class Rest:
         offset: ClockOffset,
         *,
         recv_window_ms: int = RECV_WINDOW_MS,
+        nonces: Nonces | None = None,
     ) -> None:
         self._session = session
+        self._nonces = nonces
+        self._written: asyncio.Future[None] | None = (
+            None  # done once the latest request with a nonce is answered
+        )
         self.facts = facts
         self._url = url.rstrip("/")
         self._signer = signer
@@ -115,6 +129,12 @@ class Rest:
         """A moment of our clock by the exchange's, in Unix milliseconds."""
         return self._offset.corrected_ms(now_ns)
 
+    def stamp(self, now_ns: int) -> int:
+        """What a request is signed with that is written now: the exchange's time in milliseconds, or a nonce."""
+        if self._nonces is None:
+            return self._offset.corrected_ms(now_ns)
+        return self._nonces.take(self._offset.corrected_ns(now_ns))
+
     async def call(
         self, method: str, path: str, params: Params = (), *, auth: Auth = "signed", timeout_s: float = 10.0
     ) -> Answer:
@@ -124,6 +144,18 @@ class Rest:
             NotSentError: It surely was not sent.
             FateUnknownError: It may have been handled.
         """
+        if self._nonces is None or auth != "signed":
+            return await self._call(method, path, params, auth, timeout_s)
+        before, mine = self._written, asyncio.get_running_loop().create_future()
+        self._written = mine
+        try:
+            if before is not None:
+                await asyncio.wait([before], timeout=NONCE_S)
+            return await self._call(method, path, params, auth, timeout_s)
+        finally:
+            mine.set_result(None)
+
+    async def _call(self, method: str, path: str, params: Params, auth: Auth, timeout_s: float) -> Answer:
         if ban_s := self._limiter.ban_left_s(running_ns()):
             raise BannedError(ban_s)
         url = self._url + path
@@ -134,7 +166,7 @@ class Rest:
             params,
             auth,
             self._signer,
-            self._offset.corrected_ms(running_ns()),
+            self.stamp(running_ns()) if auth == "signed" else 0,
             self._recv_window_ms,
         )
         target = URL(f"{url}?{signed.query}" if signed.query else url, encoded=True)

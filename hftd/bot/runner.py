@@ -21,8 +21,8 @@ from hftd.clock import monotonic_ns, sleep
 from hftd.errors import HftdError, LeaseLostError, NoSuchChannelError, StrategyError
 from hftd.hbt.hbt import Hbt
 from hftd.hbt.local import Contract
+from hftd.hbt.recorder import Recorder
 from hftd.log import LazyLogger
-from hftd.recorder import Recorder
 
 if TYPE_CHECKING:
     from hftd.bot.supervisor import Minder

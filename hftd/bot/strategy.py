@@ -81,7 +81,7 @@ class Strategy:
         if self.is_compiled:
             from hftd.hbt.hbt import Hbt
             from hftd.hbt.local import AssetSpec
-            from hftd.recorder import RecorderMemory
+            from hftd.hbt.recorder import RecorderMemory
 
             # Of these only the types count.
             self.compile(Hbt([AssetSpec(1.0, 1.0)]), RecorderMemory(1, 1) if self.wants_recorder else None)

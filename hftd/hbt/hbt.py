@@ -16,10 +16,10 @@ from hftd.errors import OrderError
 from hftd.hbt import arguments, session
 from hftd.hbt.latencies import clean_latencies
 from hftd.hbt.local import AssetSpec, fill_book, fill_orders, left_out_of_market_orders
+from hftd.hbt.recorder import RecorderMemory
 from hftd.hbt.types import hbt_type
 from hftd.hbt.typing import python_class
 from hftd.hbt.views import Depth, Orders, StateValues, view
-from hftd.recorder import RecorderMemory
 from hftd.rows import ROW_BYTES
 from hftd.types import (
     ALL_ASSETS,

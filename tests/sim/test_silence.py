@@ -9,7 +9,7 @@ import pytest
 
 from hftd import failures
 from hftd.errors import DataError, OrderError
-from hftd.recorder import Recorder
+from hftd.hbt.recorder import Recorder
 from hftd.types import ERR_DATA
 from sim.backtest import Backtest, HashMapMarketDepthBacktest
 from sim.feed.asset import BacktestAsset

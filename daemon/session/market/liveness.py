@@ -23,13 +23,13 @@ import structlog
 from daemon.connector.supervise import Backoff
 from daemon.connector.watch.unreadable import Oddities
 from daemon.session.errors import EXPECTED, WireError
-from daemon.session.facts import MarketFacts
+from daemon.session.facts import MarketFacts, Reader
 from daemon.session.market.feeds import Feed
 from daemon.session.market.snapshots import read_book
 from daemon.session.rest import Rest
 from daemon.warnings import Warn
 from hftd.clock import monotonic_ns
-from hftd.venues.reader import MarketReader, best_prices
+from hftd.venues.reader import best_prices
 
 TIMEOUT_S: Final = 5.0
 GRACE_S: Final = 1.0
@@ -117,7 +117,7 @@ class Liveness:
     def __init__(
         self,
         facts: MarketFacts,
-        reader: MarketReader,
+        reader: Reader,
         rest: Rest,
         oddities: Oddities,
         stale_s: float,

@@ -10,11 +10,11 @@ import structlog
 from daemon.connector.supervise import Backoff
 from daemon.connector.watch.unreadable import Oddities
 from daemon.session.errors import EXPECTED, WireError
-from daemon.session.facts import MarketFacts
+from daemon.session.facts import MarketFacts, Reader
 from daemon.session.market.feeds import Feed
 from daemon.session.rest import Rest
 from hftd.clock import monotonic_ns
-from hftd.venues.reader import BOOK, MarketReader, Message
+from hftd.venues.reader import BOOK, Message
 
 TIMEOUT_S: Final = 10.0
 IN_FLIGHT_MAX: Final = 8
@@ -42,7 +42,7 @@ class Snapshots:
     def __init__(
         self,
         facts: MarketFacts,
-        reader: MarketReader,
+        reader: Reader,
         rest: Rest,
         take: Callable[[Feed, Message], bool],
         oddities: Oddities,
@@ -175,7 +175,7 @@ class Snapshots:
         return self._take(feed, snapshot) if feed.wants_snapshot else True
 
 
-def read_book(reader: MarketReader, body: bytes) -> Message:
+def read_book(reader: Reader, body: bytes) -> Message:
     """A whole book as an answer, received at 0.
 
     Raises:

@@ -134,6 +134,7 @@ class MarketSession:
                 sort_out=self._sort_out,
                 again=self._subscriptions.again,
                 seed=seed + 3,
+                checksum=getattr(facts, "checksum", None),
             )
             if is_streamed
             else None
@@ -176,6 +177,8 @@ class MarketSession:
         """Counters, for `hftd status`."""
         liveness = self._liveness
         found = {f"odd: {kind}": count for kind, count in self.oddities.counts.items()}
+        if self._streamed is not None and self._streamed.mismatches:
+            found["checksum_mismatches"] = self._streamed.mismatches
         return found | {
             "market_bytes": self.bytes,
             "retries: market": self._backoff.count,
@@ -332,7 +335,7 @@ class MarketSession:
             done = self._on_trades(feed, read)
         elif self._streamed is not None:
             feed.depth_ns = self._last_ns
-            done = self._streamed.on_message(feed, read)
+            done = self._streamed.on_message(feed, read, message)
         else:
             done = self._on_depth(feed, read)
         if not done:

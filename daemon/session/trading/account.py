@@ -23,7 +23,7 @@ from daemon.session.trading.incoming import Incoming
 from daemon.session.trading.order_socket import LogonError, OrderSocket
 from daemon.session.trading.questions import Questions, none_is_counted
 from daemon.session.trading.sending import Sender, SendLimits
-from daemon.session.trading.switch import AccountSwitch
+from daemon.session.trading.switch import LOOK_S, AccountSwitch, ConnectionSwitch
 from daemon.session.trading.user_stream import Access, UserStream
 from daemon.warnings import Warn
 from hftd.clock import monotonic_ns, running_ns
@@ -130,6 +130,7 @@ class Trading:
         self._config = config
         self._manners = manners
         self._switch = switch
+        self._guard = None if manners.guard is None else ConnectionSwitch()
         self._facts = facts
         self._signer = signer
         self._session = session
@@ -160,7 +161,9 @@ class Trading:
             set_aside=queries.set_aside,
             manners=manners,
         )
-        uses_rest = config.order_path == "rest" or config.is_rest_fallback
+        # Orders over REST are on no connection that would take them along.
+        self._is_fallback = config.is_rest_fallback and self._guard is None
+        uses_rest = config.order_path == "rest" or self._is_fallback
         self._sender = Sender(
             facts,
             rest,
@@ -201,6 +204,8 @@ class Trading:
             may_refresh=lambda: self._is_up and self._is_healthy(),
             counts=self.counts,
             seed=config.seed + 10,
+            limit=rest.facts.weight,
+            weight=manners.countdown_weight,
         )
 
     def __repr__(self) -> str:
@@ -213,7 +218,7 @@ class Trading:
 
         Raises:
             ConfigError: The exchange does not take the key, or the account is in hedge mode.
-        ExceptionGroup: A fault of ours.
+            ExceptionGroup: A fault of ours.
         """
         config = self._config
         try:
@@ -272,7 +277,9 @@ class Trading:
                 return
 
     async def _orders_once(self, supervision: Supervision) -> None:
-        signer = self._signer
+        signer, guard = self._signer, self._guard
+        while guard is not None and not guard.may_hold(self._is_healthy()):  # noqa: ASYNC110 - asked like a switch
+            await asyncio.sleep(LOOK_S)
         try:
             socket = await OrderSocket.connect(
                 self._session,
@@ -283,11 +290,14 @@ class Trading:
                 self,
                 self._offset.corrected_ms,
                 heartbeat=self._manners.heartbeat,
+                guard=self._manners.guard,
             )
         except LogonError as error:
             if error.code in self._rest.facts.clock_codes:
                 self._clock_wanted.set()
             raise
+        if guard is not None:
+            guard.asked(socket.guard_problem)
         old = self._sender.use(socket, self._facts.writer(signer, self._config.recv_window_ms))
         if old is not None:
             task = asyncio.create_task(old.drain())
@@ -295,7 +305,8 @@ class Trading:
             task.add_done_callback(self._tasks.discard)
         supervision.up()
         self._see_up()
-        await socket.wait(self._life_s)
+        # Its orders end with a connection that is guarded.
+        await socket.wait(None if guard is not None and guard.is_set else self._life_s)
 
     async def _sweep(self) -> None:
         while True:
@@ -306,9 +317,19 @@ class Trading:
                 acknowledged.sweep(now_ns)
             if self._switch is not None and not self._switch.may_hold(self._is_healthy()):
                 self._user.abort("the connector is not well: the account's dead-man switch is let fire")
+            self._let_go()
             if self._incoming.is_user_stream_silent(now_ns):
                 self._user.abort("an order was confirmed, and the user data stream says nothing of it")
             self._see_up()
+
+    def _let_go(self) -> None:
+        """End the connection for orders if the connector is not well, so that the exchange cancels them."""
+        if self._guard is None or (socket := self._sender.socket) is None:
+            return
+        if not self._guard.may_hold(self._is_healthy()):
+            self._sender.drop(
+                socket, "the connector is not well: the connection's dead-man switch is let fire"
+            )
 
     async def _keep_clock(self) -> None:
         backoff = self._backoff("clock", min(CLOCK_AGAIN_S, self._config.clock_every_s), 60.0, 3)
@@ -348,7 +369,7 @@ class Trading:
         can_rest = self._rest.is_reachable and not self._limiter.is_banned(now_ns)
         if self._config.order_path == "ws":
             can_ws = self._sender.socket is not None and not self._limiter.is_all_banned(now_ns)
-            can_send = can_ws or (self._config.is_rest_fallback and can_rest)
+            can_send = can_ws or (self._is_fallback and can_rest)
         else:
             can_send = can_rest
         self._set_up(self._is_ready and can_send and self._user.is_up)
@@ -517,6 +538,8 @@ class Trading:
         yield from self._countdowns.warnings()
         if self._switch is not None:
             yield from self._switch.warnings()
+        if self._guard is not None:
+            yield from self._guard.warnings()
         yield from self._incoming.warnings(running_ns())
 
     def statistics(self) -> dict[str, int]:

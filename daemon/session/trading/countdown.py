@@ -1,6 +1,6 @@
 """The exchange's dead-man switch: a countdown for each symbol in which we have orders, refreshed in time.
 
-A refresh costs `WEIGHT` and is for one symbol, so symbols cost weight in proportion, whatever happens in them. What
+A refresh costs weight and is for one symbol, so symbols cost weight in proportion, whatever happens in them. What
 that comes to is planned: it may take `SHARE` of the request weight, which the limiter keeps from everything else, and
 refreshes come as often as that allows. `LATEST` of the countdown is the longest time between two of them; a first
 order in one more symbol than can be kept so is refused.
@@ -21,7 +21,6 @@ from daemon.session.errors import EXPECTED
 from daemon.warnings import Warn
 from hftd.clock import monotonic_ns
 
-WEIGHT: Final = 10
 SHARE: Final = 0.5
 LATEST: Final = 2 / 3
 LATE: Final = 0.75
@@ -34,6 +33,8 @@ IDLE_S: Final = 150.0
 """A symbol in which nobody had an order for so long, in any list of open orders, is let go."""
 OFF_TRIES: Final = 3
 """Then a countdown that could not be switched off runs out: there is nothing of ours for it to cancel."""
+
+_MINUTE_NS: Final = 60_000_000_000
 
 _log = structlog.get_logger("hftd.connector")
 
@@ -64,6 +65,7 @@ class Countdowns:
         may_refresh: Whether all is well; else they are left to run out.
         counts: Where failures are counted.
         seed: Of the waits.
+        limit: The limiter's name of what a refresh counts in, and how much is its `weight`.
     """
 
     def __init__(
@@ -76,8 +78,12 @@ class Countdowns:
         may_refresh: Callable[[], bool],
         counts: Counter[str],
         seed: int,
+        limit: str,
+        weight: int,
     ) -> None:
         self._put = put
+        self._limit = limit
+        self._weight = weight
         self._limiter = limiter
         self._countdown_s = countdown_s
         self._every_s = every_s
@@ -100,18 +106,18 @@ class Countdowns:
     def capacity(self) -> int:
         """How many symbols can be kept."""
         share = self._share()
-        return 1 << 30 if not share else max(1, int(share * self._countdown_s * LATEST / 60 / WEIGHT))
+        return 1 << 30 if not share else max(1, int(share * self._countdown_s * LATEST / 60 / self._weight))
 
     def _share(self) -> float:
         """How much of the weight of a minute is for countdowns; 0 if there is no limit."""
-        limit = self._limiter.limit_of("weight_1m")
-        return 0.0 if limit is None else limit.limit * SHARE
+        limit = self._limiter.limit_of(self._limit)
+        return 0.0 if limit is None else limit.limit * SHARE * _MINUTE_NS / limit.interval_ns
 
     @property
     def every_s(self) -> float:
         """How often each is refreshed, with as many as there are."""
         share = self._share()
-        needed_s = len(self.watched) * WEIGHT * 60 / share if share else 0.0
+        needed_s = len(self.watched) * self._weight * 60 / share if share else 0.0
         return min(max(self._every_s, needed_s), max(self._every_s, self._countdown_s * LATEST))
 
     def has_room(self) -> bool:
@@ -172,9 +178,11 @@ class Countdowns:
         self._wanted.set()
 
     def _plan(self) -> None:
-        if self._countdown_s > 0:
-            weight = len(self.watched) * WEIGHT * 60 / self.every_s
-            self._limiter.plan("weight_1m", int(min(weight, self._share())))
+        limit = self._limiter.limit_of(self._limit)
+        if self._countdown_s > 0 and limit is not None:
+            weight = len(self.watched) * self._weight * 60 / self.every_s
+            a_minute = _MINUTE_NS / limit.interval_ns
+            self._limiter.plan(self._limit, int(min(weight, self._share()) / a_minute))
 
     # ---- refreshing
 

@@ -96,6 +96,8 @@ class OrderSocket:
         self._reader: asyncio.Task[str] | None = None
         self._beating: asyncio.Task[None] | None = None
         self._to_be_replaced = asyncio.Event()
+        self.guard_problem = ""
+        """Why the exchange does not cancel what was ordered on this connection when it ends, if it was asked to."""
 
     @classmethod
     async def connect(
@@ -110,8 +112,11 @@ class OrderSocket:
         *,
         heartbeat_s: float = 15.0,
         heartbeat: Heartbeat | None = None,
+        guard: tuple[str, bytes] | None = None,
     ) -> "OrderSocket":
         """Connect, and log on if the key can. A `heartbeat` takes the place of the protocol's pings.
+
+        A `guard` (see `Manners`) is asked for before anything is sent.
 
         Raises:
             ConnectionBrokenError: There is no connection, or it was not let in.
@@ -122,6 +127,8 @@ class OrderSocket:
         try:
             if signer.has_session:
                 await socket._log_on(signer, corrected_ms)
+            if guard is not None:
+                _, socket.guard_problem = await socket._ask("the dead-man switch", *guard)
         except BaseException:
             await websocket.close()
             raise
@@ -133,29 +140,38 @@ class OrderSocket:
         return socket
 
     async def _log_on(self, signer: Signer, corrected_ms: Callable[[int], int]) -> None:
-        await self._socket.send_frame(
-            self._facts.logon(signer, corrected_ms(running_ns())), aiohttp.WSMsgType.TEXT
-        )
+        message = self._facts.logon(signer, corrected_ms(running_ns()))
+        code, problem = await self._ask("the logon", self._facts.logon_id, message)
+        if problem:
+            words = redact(f"the logon was refused: {problem}", (signer.api_key,))
+            raise LogonError(words, code)
+
+    async def _ask(self, what: str, number: str, message: bytes) -> tuple[int, str]:
+        """Ask before there are orders on the connection. Returns the exchange's code and words; empty ones are a yes.
+
+        Raises:
+            ConnectionBrokenError: There was no answer.
+        """
+        await self._socket.send_frame(message, aiohttp.WSMsgType.TEXT)
         try:
-            message = await self._socket.receive(LOGON_S)
+            received = await self._socket.receive(LOGON_S)
         except TimeoutError:
-            raise ConnectionBrokenError("the logon is not answered") from None
-        if message.type is not aiohttp.WSMsgType.TEXT:
+            raise ConnectionBrokenError(f"{what} is not answered") from None
+        if received.type is not aiohttp.WSMsgType.TEXT:
             raise ConnectionBrokenError(
-                f"the exchange closed the connection during the logon ({message.type.name})"
+                f"the exchange closed the connection during {what} ({received.type.name})"
             )
         try:
-            reply = self._facts.read_reply(message.data)
+            reply = self._facts.read_reply(received.data)
         except WireError as error:
-            raise ConnectionBrokenError(f"logon: {error}") from None
+            raise ConnectionBrokenError(f"{what}: {error}") from None
         if isinstance(reply, Pong):
-            raise ConnectionBrokenError("the logon was answered with a pong")
-        if reply.id != self._facts.logon_id or reply.status != 200:
-            error = reply.failure()
-            code, words = (error.code, error.msg) if error else (0, "")
-            raise LogonError(
-                redact(f"the logon was refused: {reply.status} {code} {words[:200]}", (signer.api_key,)), code
-            )
+            raise ConnectionBrokenError(f"{what} was answered with a pong")
+        if reply.id == number and reply.status == 200:
+            return 0, ""
+        error = reply.failure()
+        code, words = (error.code, error.msg) if error else (0, "")
+        return code, f"{reply.status} {code} {words[:200]}"
 
     def send(self, command: Command, data: bytes, now_ns: int) -> bool:
         """Write a request to the transport, without waiting.
@@ -247,8 +263,8 @@ class OrderSocket:
             if self._reader is not None:
                 self._reader.cancel()
 
-    async def wait(self, life_s: float) -> bool:
-        """Wait for the connection's end. False: it has lived for so long, and is still open.
+    async def wait(self, life_s: float | None) -> bool:
+        """Wait for the connection's end. False: it has lived for so long (None: for ever), and is still open.
 
         Raises:
             ConnectionBrokenError: It ended.

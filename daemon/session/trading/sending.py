@@ -96,6 +96,7 @@ class Sender:
         self._rest = rest
         self._limiter = limiter
         self._offset = offset
+        self._stamp = rest.stamp
         self._steps = steps
         self._on_outcome = on_outcome
         self._limits = limits
@@ -205,7 +206,7 @@ class Sender:
             return
         assert self._requests is not None
         try:
-            data = self._requests.request(command, steps, self._offset.corrected_ms(now_ns))
+            data = self._requests.request(command, steps, self._stamp(now_ns))
         except (RequestError, KeyError) as error:
             self.refuse(command, REASON_NEVER_SENT, f"it can't be written: {error}")
             return

@@ -1,8 +1,11 @@
-"""A dead-man switch of the whole account: the exchange cancels everything when it hears nothing of us for long.
+"""Dead-man switches that a connection holds back: whoever is not well lets go of it.
 
-It is set once over REST, and fires when the private connections that take part in it are gone or silent. So whoever is
-well holds its connection, and whoever is not lets go of it: once it has been sick for `PATIENCE_S`, in which its own
-cancels may get out, the user data stream is closed, and stays closed, until the connector is well again.
+One of the whole account (`AccountSwitch`) is set once over REST, and fires when the private connections that take part
+in it are gone or silent; it is held by the user data stream. One of a connection (`ConnectionSwitch`) is asked for on
+each one that orders go out on, and cancels those when it ends.
+
+Once the connector has been sick for `PATIENCE_S`, in which its own cancels may get out, that connection is closed, and
+stays closed until the connector is well again. Switches by symbol are countdowns (`daemon.session.trading.countdown`).
 """
 
 import asyncio
@@ -24,7 +27,48 @@ EVERY_S: Final = 600.0
 _log = structlog.get_logger("hftd.connector")
 
 
-class AccountSwitch:
+class _Held:
+    """What a healthy connector holds back, by a connection."""
+
+    def __init__(self) -> None:
+        self._sick_ns = 0  # since when (monotonic); 0: it is well
+        self.is_set = False
+
+    def may_hold(self, is_healthy: bool) -> bool:
+        """Whether the connection that holds the switch back may be open; asked several times a second."""
+        if is_healthy or not self.is_set:
+            self._sick_ns = 0
+            return True
+        now_ns = monotonic_ns()
+        self._sick_ns = self._sick_ns or now_ns
+        return now_ns - self._sick_ns < PATIENCE_S * 1e9
+
+
+class ConnectionSwitch(_Held):
+    """See the module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._why = ""
+
+    def asked(self, problem: str) -> None:
+        """A connection has asked for it; `problem` is empty if it has it."""
+        self.is_set = not problem
+        if problem and problem != self._why:
+            _log.warning("the connection's dead-man switch was not set", why=problem)
+        self._why = problem
+
+    def warnings(self) -> Iterator[Warn]:
+        """What needs a person."""
+        if self._why:
+            yield Warn(
+                "dead_man_switch",
+                f"the dead-man switch of the connection for orders is off: the exchange refuses it ({self._why}); open "
+                "orders stay if this connector dies",
+            )
+
+
+class AccountSwitch(_Held):
     """See the module.
 
     Args:
@@ -44,6 +88,7 @@ class AccountSwitch:
         key: str,
         seed: int,
     ) -> None:
+        super().__init__()
         self._put = put
         self._window_s = window_s
         self._is_joined = is_joined
@@ -51,17 +96,6 @@ class AccountSwitch:
         self._backoff = Backoff(1.0, EVERY_S, seed)
         self._why = "it has not been set yet"
         self._is_refused = False
-        self._sick_ns = 0  # since when (monotonic); 0: it is well
-        self.is_set = False
-
-    def may_hold(self, is_healthy: bool) -> bool:
-        """Whether the connection that holds the switch back may be open; asked several times a second."""
-        if is_healthy or not self.is_set:
-            self._sick_ns = 0
-            return True
-        now_ns = monotonic_ns()
-        self._sick_ns = self._sick_ns or now_ns
-        return now_ns - self._sick_ns < PATIENCE_S * 1e9
 
     async def run(self, is_up: Callable[[], bool]) -> None:
         """Set it whenever the user data stream has come up, and now and then; until cancelled."""

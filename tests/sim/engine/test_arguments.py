@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hftd.errors import OrderError
-from hftd.recorder import Recorder
+from hftd.hbt.recorder import Recorder
 from hftd.types import ALL_ASSETS, ERR_INVALID_REQUEST, ERR_NO_SUCH_ASSET, GTX, LIMIT
 from tests.sim.engine.market import backtest, levels, rows
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from daemon.connector.limiter import Limiter, Priority, RateLimit
 from daemon.orders.messages import CONFIRMED, REFUSED, Cancel, Query, Submit
 from daemon.session.errors import BannedError, FateUnknownError, NotSentError
-from daemon.session.trading.countdown import FIRST_S, WEIGHT, Countdowns
+from daemon.session.trading.countdown import FIRST_S, Countdowns
 from daemon.venues.binancefutures.facts import limits_of
 from hftd import constants as c
 from hftd.clock import running_ns
@@ -191,7 +191,9 @@ class Switches:
         from collections import Counter
 
         settings = {"countdown_s": 120.0, "every_s": 30.0, "may_refresh": lambda: True} | more
-        self.all = Countdowns(self.put, self.limiter, counts=Counter(), seed=1, **settings)
+        self.all = Countdowns(
+            self.put, self.limiter, counts=Counter(), seed=1, limit="weight_1m", weight=10, **settings
+        )
 
     async def put(self, symbol, ms):
         if symbol in self.fails:
@@ -199,7 +201,7 @@ class Switches:
         if ms == 0:
             self.offs.append(symbol)
             return
-        assert self.limiter.take({"weight_1m": WEIGHT}, self.now_ns, Priority.URGENT) == 0
+        assert self.limiter.take({"weight_1m": 10}, self.now_ns, Priority.URGENT) == 0
         self.worst_s = max(self.worst_s, (self.now_ns - self.put_at.get(symbol, self.now_ns)) / 1e9)
         self.put_at[symbol] = self.now_ns
 
