@@ -133,7 +133,7 @@ class Streamed:
                 self._wait(feed)
 
     def _check(self, feed: Feed, read: Message, message: bytes) -> tuple[bool, _Rows | None]:
-        """Whether a message's checksum is right, and rows of the levels that have left the exchange's window with it."""
+        """Whether a message's checksum is right, and rows of the levels that have left the window with it."""
         if self._checksum is None:
             return True, None
         digits = self._digits.get(feed.number)
