@@ -27,13 +27,13 @@ _INFINITE = float("inf")
 
 
 @inline
-def level_qty(qty, lot_size):
+def level_qty(qty: float, lot_size: float):
     """The quantity that a level keeps: 0 if it rounds to no lot."""
     return qty if qty >= 0.5 * lot_size else 0.0
 
 
 @inline
-def reset_bounds(book):
+def reset_bounds(book: Address):
     """No best price, no level: what a book says of itself when it is empty."""
     b = book_at(book)
     b.best_bid_tick = INVALID_MIN
@@ -47,7 +47,7 @@ def reset_bounds(book):
 
 
 @inline
-def place_window(book, tick):
+def place_window(book: Address, tick: Tick):
     """Choose the ticks that stand in plain arrays, around the first price seen; from 0 where that is near.
 
     They begin at a multiple of a quarter, so that the days of an instrument mostly have the same ones.
@@ -59,7 +59,7 @@ def place_window(book, tick):
 
 
 @inline
-def _far_position(ticks, count, tick):
+def _far_position(ticks, count: int, tick: Tick):
     """The index of the first far level at or above a tick."""
     low = 0
     high = count
@@ -73,7 +73,7 @@ def _far_position(ticks, count, tick):
 
 
 @inline
-def _far_qty(ticks, qtys, count, tick):
+def _far_qty(ticks, qtys, count: int, tick: Tick):
     i = _far_position(ticks, count, tick)
     if i < count and load_i64(ticks + 8 * i) == tick:
         return load_f64(qtys + 8 * i)
@@ -81,7 +81,7 @@ def _far_qty(ticks, qtys, count, tick):
 
 
 @inline
-def _far_set(ticks, qtys, count, tick, qty):
+def _far_set(ticks, qtys, count: int, tick: Tick, qty: float):
     """Set a far level; returns the new count, or -1 where there is no room."""
     i = _far_position(ticks, count, tick)
     if i < count and load_i64(ticks + 8 * i) == tick:
@@ -290,14 +290,14 @@ set_ask, change_ask, clear_asks = _writing(_ASKS, _BIDS, ask_above, bid_below)
 
 
 @inline
-def clear_book(book):
+def clear_book(book: Address):
     """Take away every level of both sides."""
     clear_bids(book, float("inf"), 1.0)
     clear_asks(book, float("inf"), 1.0)
 
 
 @kernel("int64(int64, int64, int64, int64)")
-def write_levels(book, side, out, capacity):
+def write_levels(book: Address, side: int, out, capacity: int) -> int:
     """Write a book's levels from the best price outwards as pairs of tick and quantity. Returns how many there are.
 
     Levels beyond the opposite best, which a crossing left behind, are not the market's and are left out.

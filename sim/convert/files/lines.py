@@ -25,7 +25,7 @@ from hftd.compiled.json_numbers import integer
 from hftd.compiled.native import copy_bytes, load_i64, load_u8, store_i64
 from hftd.compiled.text import find_byte
 from hftd.errors import DataError
-from hftd.rows import TS_MAX
+from hftd.rows import TS_MAX, Address, Ns
 from sim.archive.temps import open_spool
 
 RUN_SIZE: Final = 32 << 20
@@ -57,7 +57,7 @@ class Lines(msgspec.Struct):
 
 
 @inline
-def _time(p, end):
+def _time(p: Address, end: Address):
     """The time with which a line begins, as `_local_ts` of :mod:`sim.convert.reader.messages` reads it; -1 for none."""
     stop = p
     while stop < end and stop - p < 20 and load_u8(stop) != 32 and load_u8(stop) != 9:
@@ -76,7 +76,7 @@ def _time(p, end):
 
 
 @kernel("int64(int64, int64, int64, int64, int64, int64)")
-def _index(text, size, last_ts, back_ns, starts, times):
+def _index(text: Address, size: int, last_ts: Ns, back_ns: Ns, starts, times) -> int:
     """Note where each line begins and its time; returns the number of lines, below zero where times go back.
 
     A line that is earlier than the one before by no more than `back_ns` stays behind it.
@@ -106,7 +106,7 @@ def _index(text, size, last_ts, back_ns, starts, times):
 
 
 @kernel("int64(int64, int64, int64, int64, int64, int64)")
-def _gather(text, starts, order, count, target, target_starts):
+def _gather(text: Address, starts, order, count: int, target: Address, target_starts) -> int:
     """Write the lines in an order, each with a newline behind it."""
     out = 0
     for k in range(count):
@@ -119,7 +119,9 @@ def _gather(text, starts, order, count, target, target_starts):
 
 
 @kernel("int64(int64, int64, int64, int64, int64, int64, int64, int64)")
-def _merge(sources, count, until_ts, target, size, numbers, limit, written):
+def _merge(
+    sources, count: int, until_ts: Ns, target: Address, size: int, numbers, limit: int, written
+) -> int:
     """Merge the sources' lines; `written` takes bytes and lines, the result is why it came back.
 
     A source: addresses of its text, starts, times and numbers; the next line, how many there are, whether it is a

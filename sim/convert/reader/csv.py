@@ -30,7 +30,7 @@ from hftd.compiled.json_fields import FIELDS_MAX, hashed, text_key, text_of
 from hftd.compiled.json_numbers import integer
 from hftd.compiled.native import load_u8, store_i64
 from hftd.errors import DataError
-from hftd.rows import TS_MAX
+from hftd.rows import TS_MAX, Address
 from sim.convert.files.arrange import NEVER, time_ns
 from sim.convert.reader.messages import end_message, find_byte
 from sim.convert.reader.state import (
@@ -194,7 +194,7 @@ def _no_table(line: bytes, names: list[str], tables: Sequence[Table], path: Path
 
 
 @inline
-def split_line(s, p, stop):
+def split_line(s: Any, p: Address, stop: Address):
     """Note the fields of a line; returns how many, or what is wrong with it."""
     limit = s.fields + FIELDS_MAX * 32
     at = s.fields
@@ -222,7 +222,7 @@ def split_line(s, p, stop):
 
 
 @inline
-def next_line(s, rows_max):
+def next_line(s: Any, rows_max):
     """Go to the table's next line, and note its fields.
 
     Args:
@@ -273,13 +273,13 @@ def next_line(s, rows_max):
 
 
 @inline
-def column(s, place):
+def column(s: Any, place):
     """The number of the field of a column of the table; -1 where an optional one is missing."""
     return s.columns[place]
 
 
 @inline
-def time_us_ns(s, number):
+def time_us_ns(s: Any, number: int):
     """A field in microseconds since the epoch as nanoseconds; -1 where it is not one, -2 for another unit.
 
     Microseconds have 16 digits until the year 2286; seconds have 10, milliseconds 13, nanoseconds 19.
@@ -298,7 +298,7 @@ def time_us_ns(s, number):
 
 
 @inline
-def is_text(s, number, key):
+def is_text(s: Any, number: int, key: int):
     """Whether a field is the text of that key (`text_key`); a missing field is not."""
     if number < 0:
         return False

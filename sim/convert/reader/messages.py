@@ -5,6 +5,8 @@ A line that is not whole is refused as a whole: rows of half a line never get in
 
 # pyright: basic
 
+from typing import Any
+
 from hftd.compiled.jit import inline
 from hftd.compiled.json_fields import hashed, read_fields, text_of
 from hftd.compiled.json_levels import skip_blanks, value_end
@@ -12,7 +14,7 @@ from hftd.compiled.json_numbers import integer
 from hftd.compiled.native import load_i64, load_u8, store_i64, store_u8
 from hftd.compiled.row_access import exch_ts_of, is_price, is_qty, is_time, local_ts_of, px_of, qty_of
 from hftd.compiled.text import find_byte
-from hftd.rows import ROW_BYTES, TS_MAX
+from hftd.rows import ROW_BYTES, TS_MAX, Address, Ns
 from hftd.venues.message import CLOCK_JUMP_NS, FIELD, NUMBER
 from sim.convert.reader.state import (
     BLANK,
@@ -38,7 +40,7 @@ from sim.convert.reader.state import (
 
 
 @inline
-def _is_name(at, category, key, start, size):
+def _is_name(at: Address, category: int, key: int, start: Address, size: int):
     if load_i64(at) != category or load_i64(at + 24 + NAME_SIZE) != key:
         return False
     same = True
@@ -48,7 +50,7 @@ def _is_name(at, category, key, start, size):
 
 
 @inline
-def name_number(s, category, start, end):
+def name_number(s: Any, category: int, start: Address, end: Address):
     """The number of a name of a category; a new one gets a place; -1 if all are taken."""
     size = min(end - start, NAME_SIZE)
     key = hashed(start, end)
@@ -77,7 +79,7 @@ def name_number(s, category, start, end):
 
 
 @inline
-def count_name(s, category, start, end):
+def count_name(s: Any, category: int, start: Address, end: Address):
     """Count one more of a name; returns its number, -1 if it went to the others."""
     number = name_number(s, category, start, end)
     if number < 0:
@@ -92,7 +94,7 @@ def count_name(s, category, start, end):
 
 
 @inline
-def is_chosen_text(s, start, stop):
+def is_chosen_text(s: Any, start: Address, stop: Address):
     """As `is_chosen`, of a symbol that stands somewhere in a text."""
     symbol = count_name(s, SYMBOLS, start, stop)
     if s.chosen < 0 and symbol >= 0:
@@ -101,7 +103,7 @@ def is_chosen_text(s, start, stop):
 
 
 @inline
-def is_chosen_name(s, symbol):
+def is_chosen_name(s: Any, symbol: int):
     """As `is_chosen`, of the number of a name that stands elsewhere, such as a file's; -1: of none."""
     if symbol < 0:
         return True
@@ -113,7 +115,7 @@ def is_chosen_name(s, symbol):
 
 
 @inline
-def is_chosen(s, number):
+def is_chosen(s: Any, number: int):
     """Count the line's symbol (a field's number); whether it is the one to convert.
 
     The first symbol is chosen if the user chose none. A message without a symbol belongs to it.
@@ -125,7 +127,7 @@ def is_chosen(s, number):
 
 
 @inline
-def _place(places, count, s, local_ts, what, expected, got):
+def _place(places: Address, count: int, s: Any, local_ts: Ns, what: int, expected: int, got: int):
     if count >= PLACES_MAX:
         return
     at = places + count * 48
@@ -138,7 +140,7 @@ def _place(places, count, s, local_ts, what, expected, got):
 
 
 @inline
-def follow(s, previous_id, update_id, local_ts):
+def follow(s: Any, previous_id: int, update_id: int, local_ts: Ns):
     """Check that an update follows the last one (`previous_id` is the last `update_id`), and count if not."""
     if s.update_id >= 0 and previous_id != s.update_id:
         _place(s.gap_places, s.gap_count + s.repeat_count, s, local_ts, 0, s.update_id, previous_id)
@@ -150,7 +152,7 @@ def follow(s, previous_id, update_id, local_ts):
 
 
 @inline
-def _is_remembered(s, update_id):
+def _is_remembered(s: Any, update_id: int):
     found = False
     for number in range(min(s.updates_count, UPDATES_MAX)):
         found |= s.updates[number] == update_id
@@ -158,7 +160,7 @@ def _is_remembered(s, update_id):
 
 
 @inline
-def was_there(s, update_id, exch_ts, local_ts):
+def was_there(s: Any, update_id: int, exch_ts: Ns, local_ts: Ns):
     """Whether the book has an update already, by its id: one that comes once more, and not one that is only late.
 
     An id that begins anew does so after a while: an update that is much later by the exchange's time is a new one.
@@ -175,14 +177,14 @@ def was_there(s, update_id, exch_ts, local_ts):
 
 
 @inline
-def note_late(s, expected, got, local_ts):
+def note_late(s: Any, expected: int, got: int, local_ts: Ns):
     """Count an update that comes late by a sequence that must not fall."""
     _place(s.gap_places, s.gap_count + s.repeat_count, s, local_ts, 0, expected, got)
     s.repeat_count += 1
 
 
 @inline
-def _local_ts(s, start, stop):
+def _local_ts(s: Any, start: Address, stop: Address):
     """The line's time in ns, from 19 digits of nanoseconds or 16 of microseconds; -1 if it is neither."""
     size = stop - start
     if size == 19:
@@ -202,7 +204,7 @@ def _local_ts(s, start, stop):
 
 
 @inline
-def _open_message(s, start, stop):
+def _open_message(s: Any, start: Address, stop: Address):
     """Note the time and the fields of the line; 0, or why it has none."""
     message = start
     s.local_ts = 0
@@ -227,7 +229,7 @@ def _open_message(s, start, stop):
 
 
 @inline
-def start_block(s):
+def start_block(s: Any):
     """Begin with the block that the state describes, or go on with it behind `consumed`."""
     s.row_mark = s.row_count
     s.snapshot_row = -1
@@ -235,7 +237,7 @@ def start_block(s):
 
 
 @inline
-def next_message(s):
+def next_message(s: Any):
     """Go to the next line that is a message, and note its fields and its time.
 
     Returns:
@@ -267,7 +269,7 @@ def next_message(s):
 
 
 @inline
-def _is_playable(s):
+def _is_playable(s: Any):
     """Whether an engine takes the rows of the message: their times, prices and quantities."""
     for at in range(s.rows + s.row_mark * ROW_BYTES, s.rows + s.row_count * ROW_BYTES, ROW_BYTES):
         if not (is_time(exch_ts_of(at)) and is_time(local_ts_of(at))):
@@ -278,7 +280,7 @@ def _is_playable(s):
 
 
 @inline
-def end_message(s, reason):
+def end_message(s: Any, reason: int):
     """Keep the rows that were added for the message if the reason is 0, else drop them and count the line."""
     if reason == NUMBER or (reason == 0 and not _is_playable(s)):
         reason = FIELD

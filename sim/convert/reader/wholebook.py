@@ -15,7 +15,7 @@ import numpy as np
 from hftd.compiled.jit import inline
 from hftd.compiled.native import load_f64, record_at, store_f64
 from hftd.compiled.row_access import px_of, qty_of
-from hftd.rows import ROW_BYTES
+from hftd.rows import ROW_BYTES, Address, Ns
 from hftd.types import BUY_EVENT, DEPTH_EVENT, SELL_EVENT
 from hftd.venues.message import add_row
 
@@ -44,12 +44,12 @@ _book_at = record_at(book_dtype)
 
 
 @inline
-def _list_of(book, buffer, side):
+def _list_of(book: Address, buffer: int, side: int):
     return book + _LEVELS + (buffer * 2 + side) * _LIST_SIZE
 
 
 @inline
-def _find(levels, count, px, hint):
+def _find(levels: Address, count: int, px: float, hint: int):
     """The number of the level of that price, looked for from `hint` on and around; -1 if there is none."""
     for k in range(count):
         number = hint + k
@@ -61,7 +61,7 @@ def _find(levels, count, px, hint):
 
 
 @inline
-def _remember(s, book, buffer, side, row, count):
+def _remember(s: Any, book: Address, buffer: int, side: int, row: int, count: int):
     """Keep the levels of the rows from `row` on in a list."""
     target = _list_of(book, buffer, side)
     at = s.rows + row * ROW_BYTES
@@ -71,7 +71,9 @@ def _remember(s, book, buffer, side, row, count):
 
 
 @inline
-def _keep_changed(s, before, before_count, after, after_count, ev, exch_ts, local_ts):
+def _keep_changed(
+    s: Any, before, before_count: int, after, after_count: int, ev: int, exch_ts: Ns, local_ts: Ns
+):
     hint = 0
     for k in range(after_count):
         px, qty = load_f64(after + k * 16), load_f64(after + k * 16 + 8)
@@ -84,7 +86,9 @@ def _keep_changed(s, before, before_count, after, after_count, ev, exch_ts, loca
 
 
 @inline
-def _add_gone(s, before, before_count, after, after_count, worse, ev, exch_ts, local_ts):
+def _add_gone(
+    s: Any, before, before_count: int, after, after_count: int, worse: int, ev: int, exch_ts: Ns, local_ts: Ns
+):
     """Rows of quantity 0 for levels that are no longer there.
 
     `worse` is 1 where higher prices are worse, -1 where lower ones are, and 0 where levels behind the last one
@@ -103,7 +107,7 @@ def _add_gone(s, before, before_count, after, after_count, worse, ev, exch_ts, l
 
 
 @inline
-def take_book(s, book, row, bids, asks, exch_ts, local_ts):
+def take_book(s: Any, book: Address, row: int, bids: int, asks: int, exch_ts: Ns, local_ts: Ns):
     """Turn the rows of a whole book into those of its changes.
 
     Args:

@@ -21,7 +21,7 @@ from hftd.compiled.jit import kernel
 from hftd.compiled.native import load_i64, store_i64
 from hftd.compiled.row_access import ev_of
 from hftd.errors import DataError
-from hftd.rows import FVAL, ROW_BYTES
+from hftd.rows import FVAL, ROW_BYTES, Address
 from hftd.types import KIND_MASK, TRADE_EVENT
 from sim.archive.temps import open_spool
 
@@ -32,7 +32,7 @@ _HELD_MAX: Final = 1 << 21
 
 
 @kernel("int64(int64, int64, int64, int64)")
-def _take_ids(rows, count, first, target):
+def _take_ids(rows: Address, count: int, first, target: Address) -> int:
     """Move the ids of trades to `target`, and give the rows numbers from `first` on; returns how many there were."""
     taken = 0
     for row in range(rows, rows + count * ROW_BYTES, ROW_BYTES):

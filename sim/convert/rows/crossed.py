@@ -9,7 +9,7 @@ be known before (`PriceScale`); then the rows may come in blocks (`CrossedBooks`
 # pyright: basic
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from hftd.compiled.jit import inline, kernel
 from hftd.compiled.native import load_i64, record_at, store_i64
 from hftd.compiled.row_access import ev_of, exch_ts_of, local_ts_of, px_of, qty_of
-from hftd.rows import ROW_BYTES
+from hftd.rows import ROW_BYTES, Address, Tick
 from hftd.types import (
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
@@ -91,7 +91,7 @@ class Crossed(msgspec.Struct, kw_only=True):
 
 
 @inline
-def _is_depth(ev):
+def _is_depth(ev: int):
     kind = ev & KIND_MASK
     # A row that is only the exchange's is not part of what was received.
     is_local = not (ev & EXCH_EVENT) or bool(ev & LOCAL_EVENT)
@@ -99,18 +99,18 @@ def _is_depth(ev):
 
 
 @inline
-def _has_side(ev):
+def _has_side(ev: int):
     """Whether a row is of a side; a clear of none has no price."""
     return bool(ev & (BUY_EVENT | SELL_EVENT))
 
 
 @inline
-def _in_units(px, unit_count):
+def _in_units(px: float, unit_count: int):
     return np.int64(round(px * unit_count))
 
 
 @kernel("int64(int64, int64, int64)")
-def _tick_of(rows, count, scale):
+def _tick_of(rows: Address, count: int, scale: Address) -> int:
     """Go on finding decimals, lowest, highest, common step and first of the prices, in units of 10^-decimals.
 
     `scale` is a `scale_dtype` record; its `known` becomes 1 with the first price, and -1 for good where prices
@@ -153,7 +153,7 @@ def _tick_of(rows, count, scale):
 
 
 @inline
-def _next_bit(words, count, number, step):
+def _next_bit(words: Address, count: int, number: int, step: int):
     """The next bit that is set, from `number` on in steps of `step` (1 or -1); -1 if there is none."""
     if number < 0 or number >= count * 64:
         return -1
@@ -175,7 +175,7 @@ def _next_bit(words, count, number, step):
 
 
 @inline
-def _next_level(bits, count, tick, step):
+def _next_level(bits: Address, count: int, tick: Tick, step: int):
     """The next tick with a level, from `tick` on; -1 if there is none. The summary stands behind the bits."""
     if tick < 0 or tick >= count * 64:
         return -1
@@ -190,7 +190,7 @@ def _next_level(bits, count, tick, step):
 
 
 @inline
-def _set_level(bits, count, tick, is_there):
+def _set_level(bits: Address, count: int, tick: Tick, is_there: bool):
     at = bits + (tick >> 6) * 8
     above = bits + (count + (tick >> 12)) * 8
     mask = np.int64(1) << (tick & 63)
@@ -205,7 +205,7 @@ def _set_level(bits, count, tick, is_there):
 
 
 @inline
-def _change(bits, count, best, tick, is_there, step):
+def _change(bits: Address, count: int, best, tick: Tick, is_there: bool, step: int):
     """Set or drop a level of a side whose worse prices lie in steps of `step`; returns the new best."""
     _set_level(bits, count, tick, is_there)
     if is_there:
@@ -214,7 +214,7 @@ def _change(bits, count, best, tick, is_there, step):
 
 
 @inline
-def _clear(bits, count, best, px, tick, step):
+def _clear(bits: Address, count: int, best, px: float, tick: Tick, step: int):
     """Drop the levels from the best to the tick, or all if the price is not finite; returns the new best."""
     while best >= 0 and (not math.isfinite(px) or (tick - best) * step >= 0):
         _set_level(bits, count, best, False)
@@ -223,7 +223,7 @@ def _clear(bits, count, best, px, tick, step):
 
 
 @inline
-def _end_message(s):
+def _end_message(s: Any):
     """Note whether the book is crossed now that the message's rows are all in."""
     if s.is_crossed:
         s.total += max(s.local_ts - s.last, 0)
@@ -241,7 +241,7 @@ def _end_message(s):
 
 
 @kernel("int64(int64, int64, int64, int64)")
-def _follow(rows, row_count, scale, state):
+def _follow(rows: Address, row_count: int, scale: Address, state: Address) -> int:
     """Go on running the book through rows; without any, the last message is ended."""
     t = scale_at(scale)
     s = book_at(state)

@@ -17,14 +17,14 @@ split, all are, before another becomes next.
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
 from hftd.compiled.jit import inline, kernel
 from hftd.compiled.native import load_i64, load_u8, store_i64
 from hftd.compiled.row_access import copy_row, ev_of, exch_ts_of, local_ts_of, set_ev, set_local_ts
-from hftd.rows import EXCH_TS, FVAL, LOCAL_TS, ROW_BYTES
+from hftd.rows import EXCH_TS, FVAL, LOCAL_TS, ROW_BYTES, Address
 from hftd.types import EXCH_EVENT, KIND_MASK, LOCAL_EVENT, TRADE_EVENT, event_dtype
 from sim.convert.rows.spool import Spool
 from sim.convert.rows.survey import MARK, Survey
@@ -45,13 +45,13 @@ _RUN: Final = 32
 
 
 @inline
-def _is_before(table, a, b):
+def _is_before(table, a, b: Any):
     time_a, time_b = load_i64(table + a * _RUN), load_i64(table + b * _RUN)
     return time_a < time_b or (time_a == time_b and a < b)
 
 
 @inline
-def _sink(lane):
+def _sink(lane: Address):
     """Put the run at the heap's top at its place."""
     heap, size, table = load_i64(lane), load_i64(lane + 8), load_i64(lane + 16)
     run = load_i64(heap)
@@ -72,7 +72,7 @@ def _sink(lane):
 
 
 @inline
-def _is_again(lane, row):
+def _is_again(lane: Address, row: Address):
     """Whether the row is a trade that is there twice, and does not count."""
     bits, number = load_i64(lane + 32), load_i64(row + FVAL)
     if bits == 0 or number == 0 or ev_of(row) & KIND_MASK != TRADE_EVENT:
@@ -81,7 +81,7 @@ def _is_again(lane, row):
 
 
 @inline
-def _next_row(lane, drops_marked):
+def _next_row(lane: Address, drops_marked):
     """The address of the lane's next row; 0 where its run's window is empty, -1 where no row is left."""
     while load_i64(lane + 8):
         run = load_i64(lane + 16) + load_i64(load_i64(lane)) * _RUN
@@ -107,13 +107,13 @@ def _next_row(lane, drops_marked):
 
 
 @inline
-def _advance(lane):
+def _advance(lane: Address):
     run = load_i64(lane + 16) + load_i64(load_i64(lane)) * _RUN
     store_i64(run + 8, load_i64(run + 8) + ROW_BYTES)
 
 
 @inline
-def _put(row, flags, shift, target, has_numbers):
+def _put(row: Address, flags: int, shift, target: Address, has_numbers: bool):
     copy_row(target, row)
     set_ev(target, (ev_of(row) & ~MARK) | flags)
     set_local_ts(target, local_ts_of(row) + shift)
@@ -123,7 +123,9 @@ def _put(row, flags, shift, target, has_numbers):
 
 
 @kernel("int64(int64, int64, int64, int64, int64, int64, int64, int64)")
-def _merge(by_exch, by_local, drops_marked, has_numbers, shift, target, limit, written):
+def _merge(
+    by_exch, by_local, drops_marked, has_numbers: bool, shift, target: Address, limit: int, written
+) -> int:
     """Merge up to `limit` rows into `target`; `written` takes how many, the result is why it came back."""
     out = load_i64(written)
     code = _DONE
@@ -156,7 +158,7 @@ def _merge(by_exch, by_local, drops_marked, has_numbers, shift, target, limit, w
 
 
 @kernel("int64(int64, int64, int64, int64)")
-def _gather(rows, numbers, count, target):
+def _gather(rows: Address, numbers, count: int, target: Address) -> int:
     for number in range(count):
         row = rows + load_i64(numbers + number * 8) * ROW_BYTES
         copy_row(target + number * ROW_BYTES, row)

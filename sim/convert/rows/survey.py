@@ -13,7 +13,7 @@ import numpy as np
 from hftd.compiled.jit import kernel
 from hftd.compiled.native import load_i64, store_i64
 from hftd.compiled.row_access import ev_of, exch_ts_of, local_ts_of, set_ev
-from hftd.rows import ROW_BYTES, TS_MAX
+from hftd.rows import ROW_BYTES, TS_MAX, Address
 from hftd.types import KIND_MASK
 
 MARK: Final = 1 << 27
@@ -48,7 +48,7 @@ chunk_dtype = np.dtype(
 
 
 @kernel("int64(int64, int64, int64, int64)")
-def _survey(rows, count, surveys, chunk):
+def _survey(rows: Address, count: int, surveys, chunk) -> int:
     """Look at a chunk's rows; `surveys` are two: of rows without the mark, and of those with it."""
     exch_sorted, local_sorted = 1, 1
     exch_last = exch_least = exch_ts_of(rows)
@@ -77,7 +77,7 @@ def _survey(rows, count, surveys, chunk):
 
 
 @kernel("int64(int64, int64)")
-def mark_rows(rows, count):
+def mark_rows(rows: Address, count: int) -> int:
     """Mark rows as those of a snapshot that names no symbol."""
     for at in range(rows, rows + count * ROW_BYTES, ROW_BYTES):
         set_ev(at, ev_of(at) | MARK)

@@ -18,7 +18,7 @@ from hftd.compiled.jit import Kernel, inline
 from hftd.compiled.json_fields import field, hashed, text_key, text_of
 from hftd.compiled.native import load_i64, load_u8
 from hftd.compiled.row_access import ev_of, px_of
-from hftd.rows import BEST_ASK, BEST_BID, INDEX_PRICE, MARK_PRICE, ROW_BYTES
+from hftd.rows import BEST_ASK, BEST_BID, INDEX_PRICE, MARK_PRICE, ROW_BYTES, Ns
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT, TRADE_EVENT
 from hftd.venues.binance.market import (
     INDEX,
@@ -85,7 +85,7 @@ def venue_of(market: int, read_lines: Kernel) -> Venue:
 
 
 @inline
-def _depth_market(s, data):
+def _depth_market(s: Any, data: int):
     """The market that a depth update tells; -1 where it has some of the fields only."""
     has_match_time, has_previous = field(s, _TIME, data) >= 0, field(s, _PREVIOUS_ID, data) >= 0
     if has_match_time and has_previous:
@@ -94,7 +94,7 @@ def _depth_market(s, data):
 
 
 @inline
-def _depth(s, own, local_ts, data, is_spot):
+def _depth(s: Any, own: Any, local_ts: Ns, data: int, is_spot: bool):
     market = _depth_market(s, data)
     if market >= 0:
         count_market(s, market)
@@ -123,7 +123,7 @@ def _depth(s, own, local_ts, data, is_spot):
 
 
 @inline
-def _trade(s, local_ts, data):
+def _trade(s: Any, local_ts: Ns, data: int):
     if field(s, _TRADE_KIND, data) < 0 and field(s, _SPOT_TRADE, data) >= 0:
         count_market(s, SPOT)
     reason, exch_ts = add_trade(s, data, local_ts)
@@ -137,7 +137,7 @@ def _trade(s, local_ts, data):
 
 
 @inline
-def _best(s, local_ts, data, is_spot):
+def _best(s: Any, local_ts: Ns, data: int, is_spot: bool):
     if is_spot and s.exch_ts == 0:
         return NO_TIME
     exch_ts = s.exch_ts if is_spot else best_time(s, data)
@@ -151,7 +151,7 @@ def _best(s, local_ts, data, is_spot):
 
 
 @inline
-def _mark_price(s, local_ts, data):
+def _mark_price(s: Any, local_ts: Ns, data: int):
     reason = add_mark_price(s, data, local_ts)
     if reason:
         return reason
@@ -162,7 +162,7 @@ def _mark_price(s, local_ts, data):
 
 
 @inline
-def _index_price(s, local_ts, data):
+def _index_price(s: Any, local_ts: Ns, data: int):
     reason, pair = add_index_price(s, data, local_ts)
     if reason:
         return reason
@@ -173,7 +173,7 @@ def _index_price(s, local_ts, data):
 
 
 @inline
-def _is_pair_of_chosen(s, number):
+def _is_pair_of_chosen(s: Any, number: int):
     """Whether the chosen symbol, such as `BTCUSD_PERP`, is of that pair; no pair is, before one is chosen."""
     if s.chosen < 0:
         return False
@@ -186,7 +186,7 @@ def _is_pair_of_chosen(s, number):
 
 
 @inline
-def _last_px(s, row, side, nothing):
+def _last_px(s: Any, row: int, side: int, nothing: float):
     """The price of the last of the side's rows from `row` on, as far as the snapshot reaches."""
     px = nothing
     for number in range(row, s.row_count):
@@ -197,7 +197,7 @@ def _last_px(s, row, side, nothing):
 
 
 @inline
-def _book(s, own, local_ts, is_spot):
+def _book(s: Any, own: Any, local_ts: Ns, is_spot: bool):
     row = s.row_count
     reason, exch_ts, update_id, bids, asks = add_book(s, s.exch_ts if is_spot else -1, local_ts)
     if reason:

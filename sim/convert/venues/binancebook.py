@@ -20,7 +20,7 @@ from hftd.compiled.jit import inline
 from hftd.compiled.native import load_i64, record_at, store_i64
 from hftd.compiled.row_access import ev_of, move_row, px_of, qty_of
 from hftd.errors import DataError
-from hftd.rows import ROW_BYTES
+from hftd.rows import ROW_BYTES, Ns
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, KIND_MASK
 from sim.convert.reader.recent import RECENT_MAX, recent_dtype
 from sim.convert.reader.state import Scan
@@ -67,14 +67,14 @@ own_at = record_at(own_dtype)
 
 
 @inline
-def count_market(s, market):
+def count_market(s: Any, market: int):
     """Count one more message that tells its market."""
     at = s.own + _MARKETS + market * 8
     store_i64(at, load_i64(at) + 1)
 
 
 @inline
-def leave_out_known(s, own, row, update_id, local_ts):
+def leave_out_known(s: Any, own: Any, row: int, update_id: int, local_ts: Ns):
     """Take away the rows from `row` on that the last snapshot has already; whether all of them are gone."""
     if own.snapshot_id < 0 or local_ts < own.snapshot_ts:
         return False
@@ -97,7 +97,7 @@ def leave_out_known(s, own, row, update_id, local_ts):
 
 
 @inline
-def is_of_first_levels(s, row, bids, asks):
+def is_of_first_levels(s: Any, row: int, bids: int, asks: int):
     """Whether the rows from `row` on are a book as the streams of the first levels send it.
 
     These are 5, 10 or 20 levels of each side, the best first, and none is gone.

@@ -18,6 +18,7 @@ What becomes of them: :mod:`sim.convert.venues.binance`.
 from typing import Final
 
 from hftd.compiled.jit import kernel
+from hftd.rows import Address
 from sim.convert.reader.messages import end_message, next_message, start_block
 from sim.convert.reader.state import state_at
 from sim.convert.venues.binance import read_message, venue_of
@@ -25,7 +26,7 @@ from sim.convert.venues.binancebook import USDM, own_at
 
 
 @kernel("int64(int64)")
-def read_lines(state):
+def read_lines(state: Address) -> int:
     """Read the lines of the block that the state at this address describes; see `next_message`."""
     s = state_at(state)
     own = own_at(s.own)

@@ -34,6 +34,7 @@ from hftd.compiled.jit import inline, kernel
 from hftd.compiled.json_fields import hash_of, hashed, integer_of, text_key, text_of
 from hftd.compiled.json_numbers import integer
 from hftd.compiled.native import record_at
+from hftd.rows import Address, Ns
 from hftd.types import (
     BUY_EVENT,
     DEPTH_BBO_EVENT,
@@ -174,7 +175,7 @@ own_at = record_at(own_dtype)
 
 
 @inline
-def _time_ns(s, number):
+def _time_ns(s: Any, number: int):
     """A field of 13 digits of milliseconds or 16 of microseconds as nanoseconds; -1: none, -2: another unit."""
     start, stop = text_of(s, number)
     time = integer(start, stop)
@@ -187,7 +188,7 @@ def _time_ns(s, number):
 
 
 @inline
-def _count_market(s, own):
+def _count_market(s: Any, own: Any):
     if s.table in (_SPOT, _SPOT_AGG):
         own.spot_rows += 1
     else:
@@ -195,7 +196,7 @@ def _count_market(s, own):
 
 
 @inline
-def _trade(s, own, exch_ts):
+def _trade(s: Any, own: Any, exch_ts: Ns):
     maker = hash_of(s, column(s, _SIDE))
     is_sell = maker in _TRUE
     ev = TRADE_EVENT | (SELL_EVENT if is_sell else BUY_EVENT)
@@ -218,7 +219,7 @@ def _trade(s, own, exch_ts):
 
 
 @inline
-def _best_prices(s, own, exch_ts):
+def _best_prices(s: Any, own: Any, exch_ts: Ns):
     local_ts = exch_ts + own.latency_ns
     bid_ev, ask_ev = DEPTH_BBO_EVENT | BUY_EVENT, DEPTH_BBO_EVENT | SELL_EVENT
     if not add_priced_row(s, column(s, _BID), column(s, _BID_QTY), bid_ev, exch_ts, local_ts):
@@ -233,7 +234,7 @@ def _best_prices(s, own, exch_ts):
 
 
 @inline
-def _depth(s, own, exch_ts):
+def _depth(s: Any, own: Any, exch_ts: Ns):
     side_text = hash_of(s, column(s, _SIDE))
     if side_text not in (_BUY_SIDE, _SELL_SIDE):
         return FIELD
@@ -267,7 +268,7 @@ def _depth(s, own, exch_ts):
 
 
 @kernel("int64(int64)")
-def read_lines(state):
+def read_lines(state: Address) -> int:
     """Read the lines of the block that the state at this address describes; see `next_line`."""
     s = state_at(state)
     own = own_at(s.own)

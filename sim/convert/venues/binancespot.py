@@ -19,6 +19,7 @@ snapshots, as its messages are alike; record it as a combined stream.
 from typing import Final
 
 from hftd.compiled.jit import kernel
+from hftd.rows import Address
 from sim.convert.reader.messages import end_message, next_message, start_block
 from sim.convert.reader.state import state_at
 from sim.convert.venues.binance import read_message, venue_of
@@ -26,7 +27,7 @@ from sim.convert.venues.binancebook import SPOT, own_at
 
 
 @kernel("int64(int64)")
-def read_lines(state):
+def read_lines(state: Address) -> int:
     """Read the lines of the block that the state at this address describes; see `next_message`."""
     s = state_at(state)
     own = own_at(s.own)

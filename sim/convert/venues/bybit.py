@@ -19,7 +19,7 @@ from typing import Any, Final
 from hftd.compiled.jit import inline, kernel
 from hftd.compiled.json_fields import field, flag_of, text_key, text_of
 from hftd.errors import DataError
-from hftd.rows import MARK_PRICE, Ns
+from hftd.rows import MARK_PRICE, Address, Ns
 from hftd.types import TRADE_EVENT
 from hftd.venues.bybit.market import TICKERS, UNTYPED, add_tickers, add_trades, kind_of
 from hftd.venues.message import FIELD, ms_of
@@ -49,7 +49,7 @@ _CODE: Final = text_key("code")
 
 
 @inline
-def _trades(s, own, symbol_start, symbol_stop, local_ts):
+def _trades(s: Any, own: Any, symbol_start: Address, symbol_stop: Address, local_ts: Ns):
     arrived_ts = -1 if s.has_no_time else local_ts
     reason, blocks, bad, _ = add_trades(s, arrived_ts, own.latency_ns, own.is_as_hftbacktest != 0)
     if reason or bad:
@@ -62,7 +62,7 @@ def _trades(s, own, symbol_start, symbol_stop, local_ts):
 
 
 @inline
-def _tickers(s, own, symbol_start, symbol_stop, local_ts):
+def _tickers(s: Any, own: Any, symbol_start: Address, symbol_stop: Address, local_ts: Ns):
     exch_ts = ms_of(s, field(s, _SENT, -1))
     reason = add_tickers(s, exch_ts, local_time(s, own, exch_ts, local_ts))
     if reason:
@@ -74,7 +74,7 @@ def _tickers(s, own, symbol_start, symbol_stop, local_ts):
 
 
 @inline
-def _no_topic(s):
+def _no_topic(s: Any):
     """An answer to a request, an error, or something else."""
     code, said, op = field(s, _CODE, -1), field(s, _RET_MSG, -1), field(s, _OP, -1)
     success = field(s, _SUCCESS, -1)
@@ -111,7 +111,7 @@ def read_message(s: Any, own: Any, local_ts: Ns) -> int:
 
 
 @kernel("int64(int64)")
-def read_lines(state):
+def read_lines(state: Address) -> int:
     """Read the lines of the block that the state at this address describes; see `next_message`."""
     s = state_at(state)
     own = own_at(s.own)

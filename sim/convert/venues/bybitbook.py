@@ -57,13 +57,13 @@ own_at = record_at(own_dtype)
 
 
 @inline
-def local_time(s, own, sent_ns, local_ts):
+def local_time(s: Any, own: Any, sent_ns: Ns, local_ts: Ns):
     """When the message arrived: as the line says, or a latency after it was sent where lines have no time."""
     return sent_ns + own.latency_ns if s.has_no_time else local_ts
 
 
 @inline
-def _true_times(own, matched_ns, sent_ns):
+def _true_times(own: Any, matched_ns: Ns, sent_ns: Ns):
     """The times of a message without a local time: one that is far from the other and from those before is wrong."""
     if matched_ns < 0:
         matched_ns = sent_ns
@@ -77,7 +77,7 @@ def _true_times(own, matched_ns, sent_ns):
 
 
 @inline
-def _held_back(own, local_ts):
+def _held_back(own: Any, local_ts: Ns):
     """A connection keeps the order: a message does not arrive before the one that was sent before it.
 
     One that is much earlier shows that the time before was wrong, and is not moved.
@@ -87,7 +87,16 @@ def _held_back(own, local_ts):
 
 
 @inline
-def _was_there(s, own, is_snapshot, is_compared, update_id, seq, exch_ts, local_ts):
+def _was_there(
+    s: Any,
+    own: Any,
+    is_snapshot: bool,
+    is_compared: bool,
+    update_id: int,
+    seq: int,
+    exch_ts: Ns,
+    local_ts: Ns,
+):
     """Whether the book has a message already: it comes once more, from another connection or late."""
     if update_id < 0:
         return False
@@ -110,7 +119,7 @@ def _was_there(s, own, is_snapshot, is_compared, update_id, seq, exch_ts, local_
 
 
 @inline
-def _follow(s, own, is_snapshot, update_id, seq, local_ts):
+def _follow(s: Any, own: Any, is_snapshot: bool, update_id: int, seq: int, local_ts: Ns):
     """Check that a message follows the one before by its `u`, and did not come late by its `seq`."""
     if is_snapshot:
         s.update_id = update_id
@@ -124,7 +133,7 @@ def _follow(s, own, is_snapshot, update_id, seq, local_ts):
 
 
 @inline
-def _best_rows(s, row):
+def _best_rows(s: Any, row: int):
     """Keep the rows of quantity from `row` on, as best bids and offers."""
     kept = row
     for number in range(row, s.row_count):
@@ -137,7 +146,7 @@ def _best_rows(s, row):
 
 
 @inline
-def _best(s, data, exch_ts, local_ts):
+def _best(s: Any, data: int, exch_ts: Ns, local_ts: Ns):
     """`orderbook.1` as user events."""
     row = s.row_count
     bid_field, ask_field = book_sides(s, data)

@@ -30,6 +30,7 @@ from hftd.compiled.jit import inline, kernel
 from hftd.compiled.json_fields import hash_of, text_key, text_of
 from hftd.compiled.json_numbers import integer
 from hftd.compiled.native import load_u8
+from hftd.rows import Address
 from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
 from hftd.venues.message import FIELD, add_priced_row, set_trade_text_id
 from sim.convert.files.arrange import LOOK_SIZE, NEVER, Start
@@ -87,7 +88,7 @@ _MS_NS: Final = 1_000_000
 
 
 @inline
-def _fraction(start, stop, digits):
+def _fraction(start: Address, stop: Address, digits: int):
     """The digits from `start` to `stop`, filled up to so many with zeros; -1 if there are more, or others."""
     value = integer(start, stop) if stop > start else 0
     if value < 0 or stop - start > digits:
@@ -98,7 +99,7 @@ def _fraction(start, stop, digits):
 
 
 @inline
-def _time_ns(start, stop):
+def _time_ns(start: Address, stop: Address):
     """A time in seconds (10 digits) or milliseconds (13) with decimals, as nanoseconds.
 
     Returns:
@@ -120,7 +121,7 @@ def _time_ns(start, stop):
 
 
 @inline
-def _trade(s, own):
+def _trade(s: Any, own: Any):
     """Append the row of the trade whose fields are noted; 0, or why it gives none."""
     start, stop = text_of(s, column(s, _TIME))
     exch_ts = _time_ns(start, stop)
@@ -146,7 +147,7 @@ def _trade(s, own):
 
 
 @kernel("int64(int64)")
-def read_lines(state):
+def read_lines(state: Address) -> int:
     """Read the lines of the block that the state at this address describes, of books or of trades."""
     s = state_at(state)
     own = own_at(s.own)

@@ -38,7 +38,7 @@ from hftd.compiled.json_fields import (
 )
 from hftd.compiled.json_levels import value_end
 from hftd.compiled.native import load_u8, record_at
-from hftd.rows import BEST_ASK, BEST_BID
+from hftd.rows import BEST_ASK, BEST_BID, Address, Ns
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT, TRADE_EVENT
 from hftd.venues.message import (
     CLOCK_JUMP_NS,
@@ -98,7 +98,7 @@ _own_at = record_at(own_dtype)
 
 
 @inline
-def _side(s, p, end, ev, exch_ts, local_ts):
+def _side(s: Any, p: Address, end: Address, ev: int, exch_ts: Ns, local_ts: Ns):
     """Append the levels of the side whose array is at `p`; how many, and the address behind it (0 if torn)."""
     stop = value_end(p, end)
     if stop == 0:
@@ -107,7 +107,7 @@ def _side(s, p, end, ev, exch_ts, local_ts):
 
 
 @inline
-def _l2_book(s, local_ts, data):
+def _l2_book(s: Any, local_ts: Ns, data: int):
     exch_ts = ms_of(s, field(s, _TIME, data))
     levels = field(s, _LEVELS, data)
     coin = field(s, _COIN, data)
@@ -142,7 +142,7 @@ def _l2_book(s, local_ts, data):
 
 
 @inline
-def _trades(s, local_ts, data):
+def _trades(s: Any, local_ts: Ns, data: int):
     start, end = text_of(s, data)
     p = first_item(start, end)
     is_ours = True
@@ -175,7 +175,7 @@ def _trades(s, local_ts, data):
 
 
 @inline
-def _best(s, p, end, ev, exch_ts, local_ts):
+def _best(s: Any, p: Address, end: Address, ev: int, exch_ts: Ns, local_ts: Ns):
     """A row for the best level at `p`, an object or `null`; the address behind it, 0 where it is neither."""
     if load_u8(p) == 110:
         add_row(s, ev, exch_ts, local_ts, 0.0, 0.0)
@@ -187,7 +187,7 @@ def _best(s, p, end, ev, exch_ts, local_ts):
 
 
 @inline
-def _bbo(s, local_ts, data):
+def _bbo(s: Any, local_ts: Ns, data: int):
     exch_ts = ms_of(s, field(s, _TIME, data))
     best = field(s, _BBO_FIELD, data)
     coin = field(s, _COIN, data)
@@ -208,7 +208,7 @@ def _bbo(s, local_ts, data):
 
 
 @inline
-def read_message(s, local_ts):
+def read_message(s: Any, local_ts: Ns):
     """Append the rows of the message whose fields are noted; 0, or why it gives none."""
     channel = field(s, _CHANNEL, -1)
     data = field(s, _DATA, -1)
@@ -231,7 +231,7 @@ def read_message(s, local_ts):
 
 
 @kernel("int64(int64)")
-def read_lines(state):
+def read_lines(state: Address) -> int:
     """Read the lines of the block that the state at this address describes; see `next_message`."""
     s = state_at(state)
     start_block(s)

@@ -50,7 +50,7 @@ from hftd.compiled.json_fields import (
     text_of,
 )
 from hftd.compiled.native import load_u8
-from hftd.rows import BEST_ASK, BEST_BID, FUNDING_RATE, INDEX_PRICE, MARK_PRICE
+from hftd.rows import BEST_ASK, BEST_BID, FUNDING_RATE, INDEX_PRICE, MARK_PRICE, Address, Ns
 from hftd.types import BUY_EVENT, SELL_EVENT, TRADE_EVENT
 from hftd.venues.message import FIELD, add_priced_row, add_row, ms_of, set_trade_text_id
 from sim.convert.reader.messages import count_name, end_message, next_message, start_block
@@ -130,7 +130,7 @@ _REFUSAL: Final = 6
 
 
 @inline
-def _deal(s, side_key, local_ts):
+def _deal(s: Any, side_key: int, local_ts: Ns):
     """Append the row of the trade whose fields are noted; whether it is one."""
     deal_ts = ms_of(s, field(s, _TIME, -1))
     side = integer_of(s, field(s, side_key, -1))
@@ -144,7 +144,7 @@ def _deal(s, side_key, local_ts):
 
 
 @inline
-def _deals(s, deals, symbol, side_key, local_ts):
+def _deals(s: Any, deals, symbol: int, side_key: int, local_ts: Ns):
     """Append the rows of trades: an array of objects, or one object."""
     symbol_start, symbol_stop = place_of(s, symbol)
     start, end = place_of(s, deals)
@@ -169,7 +169,7 @@ def _deals(s, deals, symbol, side_key, local_ts):
 
 
 @inline
-def _ticker(s, data, symbol, local_ts):
+def _ticker(s: Any, data: int, symbol: int, local_ts: Ns):
     exch_ts = ms_of(s, field(s, _TIMESTAMP, data))
     if exch_ts < 0:
         exch_ts = ms_of(s, field(s, _SENT, -1))
@@ -189,7 +189,7 @@ def _ticker(s, data, symbol, local_ts):
 
 
 @inline
-def _spot_ticker(s, data, symbol, local_ts):
+def _spot_ticker(s: Any, data: int, symbol: int, local_ts: Ns):
     exch_ts = ms_of(s, field(s, _TIME, -1))
     if exch_ts < 0:
         return FIELD
@@ -209,7 +209,7 @@ def _spot_ticker(s, data, symbol, local_ts):
 
 
 @inline
-def _contract_kind(name):
+def _contract_kind(name: int):
     """What a message of the streams of contracts is."""
     if name == _DEPTH:
         return _CHANGES
@@ -223,7 +223,7 @@ def _contract_kind(name):
 
 
 @inline
-def _spot_kind(name):
+def _spot_kind(name: int):
     """What a message of spot's streams is."""
     if name == _SPOT_DEPTH:
         return _CHANGES
@@ -235,7 +235,7 @@ def _spot_kind(name):
 
 
 @inline
-def _name_end(start, end):
+def _name_end(start: Address, end: Address):
     """What a message of spot's streams is, stands before the second `@` of the stream's name."""
     count = 0
     for p in range(start, end):
@@ -251,7 +251,7 @@ def _either(first, second):
 
 
 @inline
-def read_message(s, own, local_ts):
+def read_message(s: Any, own: Any, local_ts: Ns):
     """Append the rows of the message whose fields are noted; 0, or why it gives none."""
     channel, stream = field(s, _CHANNEL, -1), field(s, _STREAM, -1)
     data, symbol = _either(field(s, _DATA, -1), field(s, _SPOT_DATA, -1)), -1
@@ -305,7 +305,7 @@ def read_message(s, own, local_ts):
 
 
 @kernel("int64(int64)")
-def read_lines(state):
+def read_lines(state: Address) -> int:
     """Read the lines of the block that the state at this address describes; see `next_message`."""
     s = state_at(state)
     own = own_at(s.own)

@@ -15,6 +15,7 @@ import numpy as np
 from hftd.compiled.jit import inline
 from hftd.compiled.json_fields import field, first_item, place_of, text_key
 from hftd.compiled.native import load_u8, record_at
+from hftd.rows import Address, Ns
 from hftd.types import BUY_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
 from hftd.venues.message import (
     CLOCK_JUMP_NS,
@@ -55,7 +56,7 @@ own_at = record_at(own_dtype)
 
 
 @inline
-def _side(s, start, stop, ev, exch_ts, local_ts):
+def _side(s: Any, start: Address, stop: Address, ev: int, exch_ts: Ns, local_ts: Ns):
     """Append the levels of an array of arrays or of objects (0: there is none); how many, -1 if something is wrong."""
     if start == 0:
         return 0
@@ -66,13 +67,15 @@ def _side(s, start, stop, ev, exch_ts, local_ts):
 
 
 @inline
-def is_ours(s, start, stop):
+def is_ours(s: Any, start: Address, stop: Address):
     """Count the symbol; a message without one belongs to the one that is taken."""
     return start == 0 or is_chosen_text(s, start, stop)
 
 
 @inline
-def differences(s, own, data, symbol, version, begin, exch_ts, local_ts):
+def differences(
+    s: Any, own: Any, data: int, symbol: int, version: int, begin: int, exch_ts: Ns, local_ts: Ns
+):
     """Append the rows of changed levels; `version` is the book's afterwards, `begin` that of the first change."""
     symbol_start, symbol_stop = place_of(s, symbol)
     bids, bids_stop = place_of(s, field(s, _BIDS, data))
@@ -104,7 +107,16 @@ def differences(s, own, data, symbol, version, begin, exch_ts, local_ts):
 
 
 @inline
-def _whole_rows(s, bids, bids_stop, asks, asks_stop, clears, exch_ts, local_ts):
+def _whole_rows(
+    s: Any,
+    bids: Address,
+    bids_stop: Address,
+    asks: Address,
+    asks_stop: Address,
+    clears: int,
+    exch_ts: Ns,
+    local_ts: Ns,
+):
     """Append a whole book behind `clears` (0: none, 1: one of all, 2: each side's as far as it reaches)."""
     row = 0
     if clears == 1:
@@ -123,7 +135,9 @@ def _whole_rows(s, bids, bids_stop, asks, asks_stop, clears, exch_ts, local_ts):
 
 
 @inline
-def whole_book(s, own, data, symbol, version, is_answer, exch_ts, local_ts):
+def whole_book(
+    s: Any, own: Any, data: int, symbol: int, version: int, is_answer: bool, exch_ts: Ns, local_ts: Ns
+):
     """Append the rows of a whole book of the first levels; `is_answer`: to a request, which names no symbol."""
     symbol_start, symbol_stop = place_of(s, symbol)
     bids, bids_stop = place_of(s, field(s, _BIDS, data))

@@ -35,6 +35,7 @@ from hftd.compiled.jit import inline, kernel
 from hftd.compiled.json_fields import number_of, text_key, text_of
 from hftd.compiled.native import load_i64
 from hftd.errors import DataError
+from hftd.rows import Address
 from hftd.types import (
     BUY_EVENT,
     DEPTH_BBO_EVENT,
@@ -154,7 +155,7 @@ def open_start(scan: Scan, text: bytes, at_end: bool, path: Path) -> int:
 
 
 @inline
-def _times(s):
+def _times(s: Any):
     """The line's times in ns, and 0 or why it has none."""
     exch_ts = time_us_ns(s, column(s, _TIME))
     local_ts = time_us_ns(s, column(s, _LOCAL_TIME))
@@ -166,7 +167,7 @@ def _times(s):
 
 
 @inline
-def _is_ours(s, own):
+def _is_ours(s: Any, own: Any):
     """Count the line's symbol and exchange; 0, or why it is not to be converted."""
     if not is_chosen(s, column(s, _SYMBOL)):
         return OTHER_SYMBOL
@@ -178,7 +179,7 @@ def _is_ours(s, own):
 
 
 @inline
-def _level(s, own):
+def _level(s: Any, own: Any):
     exch_ts, local_ts, reason = _times(s)
     px, has_px = number_of(s, column(s, _BOOK_PX))
     qty, has_qty = number_of(s, column(s, _BOOK_QTY))
@@ -221,7 +222,7 @@ def _level(s, own):
 
 
 @inline
-def _trade(s, own):
+def _trade(s: Any, own: Any):
     exch_ts, local_ts, reason = _times(s)
     px, has_px = number_of(s, column(s, _TRADE_PX))
     qty, has_qty = number_of(s, column(s, _TRADE_QTY))
@@ -250,7 +251,7 @@ def _trade(s, own):
 
 
 @inline
-def _best(s, px_column, qty_column):
+def _best(s: Any, px_column, qty_column):
     """A best price and its quantity, 0 where it is empty; whether that is what stands there."""
     start, stop = text_of(s, column(s, px_column))
     if start == stop:
@@ -261,7 +262,7 @@ def _best(s, px_column, qty_column):
 
 
 @inline
-def _ticker(s, own):
+def _ticker(s: Any, own: Any):
     exch_ts, local_ts, reason = _times(s)
     ask, ask_qty, has_ask = _best(s, _ASK_PX, _ASK_QTY)
     bid, bid_qty, has_bid = _best(s, _BID_PX, _BID_QTY)
@@ -278,7 +279,7 @@ def _ticker(s, own):
 
 
 @kernel("int64(int64)")
-def read_lines(state):
+def read_lines(state: Address) -> int:
     """Read the lines of the block that the state at this address describes; see `next_line`."""
     s = state_at(state)
     own = own_at(s.own)

@@ -5,7 +5,7 @@ What becomes of them: :mod:`sim.convert.venues.tardis`.
 
 # pyright: basic
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from hftd.compiled.jit import inline
 from hftd.compiled.layout import offset_of
 from hftd.compiled.native import copy_bytes, load_f64, load_i64, move_bytes, record_at, store_f64, store_i64
 from hftd.compiled.row_access import is_price, is_qty
+from hftd.rows import Address, Ns
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, SELL_EVENT
 from hftd.venues.message import FIELD, add_row
 from sim.convert.reader.state import LEVELS, ROWS_FULL, SNAPSHOT_LEFT_OUT
@@ -62,13 +63,13 @@ _SPARE_AT: Final = offset_of(own_dtype, "spare")
 
 
 @inline
-def _levels_of(s, own, is_bid):
+def _levels_of(s: Any, own: Any, is_bid: bool):
     """Where the levels of a side are held back."""
     return s.own + _LEVELS_AT + (own.buffer * 2 + (0 if is_bid else 1)) * LEVELS_MAX * _LEVEL
 
 
 @inline
-def _reach(levels, count, is_bid):
+def _reach(levels: Address, count: int, is_bid: bool):
     """The price as far as which a side's levels reach."""
     far = load_f64(levels + 16)
     for level in range(levels + _LEVEL, levels + count * _LEVEL, _LEVEL):
@@ -78,7 +79,7 @@ def _reach(levels, count, is_bid):
 
 
 @inline
-def _put_level(s, own, number, is_bid):
+def _put_level(s: Any, own: Any, number: int, is_bid: bool):
     """Append a row of a snapshot's side: its clear (number 0), or one of its levels."""
     levels = _levels_of(s, own, is_bid)
     count = own.bids if is_bid else own.asks
@@ -97,12 +98,12 @@ def _put_level(s, own, number, is_bid):
 
 
 @inline
-def _is_better(at, other, is_bid):
+def _is_better(at: Address, other, is_bid: bool):
     return load_f64(at + 16) > load_f64(other + 16) if is_bid else load_f64(at + 16) < load_f64(other + 16)
 
 
 @inline
-def _merge_sorted(levels, spare, start, middle, stop, is_bid):
+def _merge_sorted(levels: Address, spare, start: Address, middle, stop: Address, is_bid: bool):
     """Merge two stretches of levels that are sorted each into `spare`; of equal prices the earlier comes first."""
     a, b, out = start, middle, start
     while out < stop:
@@ -116,7 +117,7 @@ def _merge_sorted(levels, spare, start, middle, stop, is_bid):
 
 
 @inline
-def _sort_levels(levels, count, spare, is_bid):
+def _sort_levels(levels: Address, count: int, spare, is_bid: bool):
     """Sort a snapshot's levels from the best on; returns how many are left, the last of each price."""
     width = 1
     is_sorted = True
@@ -145,7 +146,7 @@ def _sort_levels(levels, count, spare, is_bid):
 
 
 @inline
-def _put_changes(s, own, is_bid, step):
+def _put_changes(s: Any, own: Any, is_bid: bool, step: int):
     """Append a side's rows for what differs from the snapshot before: what is gone (step 0), or new (1)."""
     flag = DEPTH_EVENT | (BUY_EVENT if is_bid else SELL_EVENT)
     after = _levels_of(s, own, is_bid)
@@ -168,7 +169,7 @@ def _put_changes(s, own, is_bid, step):
 
 
 @inline
-def _put_book(s, own):
+def _put_book(s: Any, own: Any):
     """Append the rows of the book that was held back: all of it, or what differs from the one before."""
     if s.row_capacity - s.row_count < own.bids + own.asks + own.bids_before + own.asks_before + 1:
         s.code = ROWS_FULL
@@ -203,7 +204,7 @@ def _put_book(s, own):
 
 
 @inline
-def put_snapshot(s, own):
+def put_snapshot(s: Any, own: Any):
     """Append the rows of the snapshot that was held back; False (ROWS_FULL) if there is no room for all."""
     if own.bids + own.asks == 0:
         return True
@@ -223,7 +224,7 @@ def put_snapshot(s, own):
 
 
 @inline
-def note_far(own, is_bid, px):
+def note_far(own: Any, is_bid: bool, px: float):
     """Remember as far as which any level of a side stood."""
     if is_bid:
         own.low_bid = min(own.low_bid, px) if own.has_bid else px
@@ -234,7 +235,7 @@ def note_far(own, is_bid, px):
 
 
 @inline
-def hold_back(s, own, is_bid, exch_ts, local_ts, px, qty):
+def hold_back(s: Any, own: Any, is_bid: bool, exch_ts: Ns, local_ts: Ns, px: float, qty: float):
     """Keep a level of a snapshot until this ends; 0, or why not."""
     if own.mode == _IGNORE or (own.mode == _IGNORE_START and own.is_start):
         return SNAPSHOT_LEFT_OUT

@@ -16,12 +16,12 @@ Known levels stand in memory from the worst to the best, so that changes at the 
 
 # pyright: basic
 
-from typing import Final
+from typing import Any, Final
 
 from hftd.compiled.jit import inline
 from hftd.compiled.json_numbers import decimal
 from hftd.compiled.native import load_i64, load_u32, move_bytes, stack_bytes, store_i64, store_u8
-from hftd.rows import EXACT_MAX
+from hftd.rows import EXACT_MAX, Address, Ns
 from hftd.types import BUY_EVENT, DEPTH_EVENT, SELL_EVENT
 from hftd.venues.message import add_row
 
@@ -58,17 +58,17 @@ def price_of(fixed):
 
 
 @inline
-def _given_px(levels, number, is_bid):
+def _given_px(levels: Address, number: int, is_bid: bool):
     return load_i64(levels + number * _GIVEN_BYTES + (0 if is_bid else 8))
 
 
 @inline
-def _given_qty(levels, number, is_bid):
+def _given_qty(levels: Address, number: int, is_bid: bool):
     return load_u32(levels + number * _GIVEN_BYTES + (16 if is_bid else 20))
 
 
 @inline
-def given_count(levels, limit, is_bid):
+def given_count(levels: Address, limit: int, is_bid: bool):
     """How many levels a record has of a side; -1 where they are not in the order of their prices."""
     count = 0
     while count < limit and _given_px(levels, count, is_bid) != UNDEFINED:
@@ -87,7 +87,7 @@ def given_count(levels, limit, is_bid):
 
 
 @inline
-def _first_told(known, levels, given, limit, is_bid):
+def _first_told(known, levels: Address, given, limit: int, is_bid: bool):
     """The place of the worst known level that the record tells of."""
     place = load_i64(known)
     if given < limit:
@@ -102,12 +102,14 @@ def _first_told(known, levels, given, limit, is_bid):
 
 
 @inline
-def _put(s, kind, is_bid, px, qty, exch_ts, local_ts):
+def _put(s: Any, kind: int, is_bid: bool, px: float, qty: float, exch_ts: Ns, local_ts: Ns):
     add_row(s, kind | (BUY_EVENT if is_bid else SELL_EVENT), exch_ts, local_ts, price_of(px), float(qty))
 
 
 @inline
-def change_levels(s, known, levels, given, limit, is_bid, kind, exch_ts, local_ts):
+def change_levels(
+    s: Any, known, levels: Address, given, limit: int, is_bid: bool, kind: int, exch_ts: Ns, local_ts: Ns
+):
     """Append the deletions of a side's known levels that the record tells are gone, or the levels that changed.
 
     Args:
@@ -150,7 +152,7 @@ def change_levels(s, known, levels, given, limit, is_bid, kind, exch_ts, local_t
 
 
 @inline
-def _forget_far(s, known, is_bid, exch_ts, local_ts):
+def _forget_far(s: Any, known, is_bid: bool, exch_ts: Ns, local_ts: Ns):
     count = load_i64(known)
     if count <= KNOWN_MAX:
         return

@@ -2,9 +2,11 @@
 
 # pyright: basic
 
+from typing import Any
+
 from hftd.compiled.jit import inline
 from hftd.compiled.native import load_i64, load_u8, load_u32, store_i64
-from hftd.rows import IVAL, ROW_BYTES
+from hftd.rows import IVAL, ROW_BYTES, Address, Ns
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY_EVENT,
@@ -34,7 +36,7 @@ _TOP_BID_ID, _TOP_ASK_ID = 1, 2
 
 
 @inline
-def _clear_orders(s, side, exch_ts, local_ts, flags):
+def _clear_orders(s: Any, side: int, exch_ts: Ns, local_ts: Ns, flags: int):
     """Append a clear; what was known of the orders of one side does no harm."""
     add_row(s, DEPTH_CLEAR_EVENT | side, exch_ts, local_ts, 0.0, 0.0)
     store_i64(s.rows + (s.row_count - 1) * ROW_BYTES + IVAL, flags)
@@ -43,7 +45,7 @@ def _clear_orders(s, side, exch_ts, local_ts, flags):
 
 
 @inline
-def _cancelled(s, order_id, qty):
+def _cancelled(s: Any, order_id: int, qty: float):
     """Take a quantity from an order; returns its price and what is left, 0 if it is gone or was not known."""
     at = find_resting(s.own + RESTING_AT, order_id)
     if at == 0:
@@ -57,7 +59,7 @@ def _cancelled(s, order_id, qty):
 
 
 @inline
-def _kind_of(action):
+def _kind_of(action: int):
     """The kind of row of an action; 0 where it is unknown."""
     if action == _A:
         return ADD_ORDER_EVENT
@@ -71,7 +73,7 @@ def _kind_of(action):
 
 
 @inline
-def order_record(s, own, p):
+def order_record(s: Any, own: Any, p: Address):
     """Append the rows of a record of market by order; 0, or why it gives none."""
     flags, action, side = load_u8(p + 36), load_u8(p + 38), side_flag(load_u8(p + 39))
     order_id, px, qty = load_i64(p + 16), load_i64(p + 24), load_u32(p + 32)
@@ -124,7 +126,7 @@ def order_record(s, own, p):
 
 
 @inline
-def _snapshot_begins(s, own, exch_ts, local_ts, flags):
+def _snapshot_begins(s: Any, own: Any, exch_ts: Ns, local_ts: Ns, flags: int):
     """A snapshot without a clear before it: what was there before is gone all the same."""
     own.in_snapshot = 1
     if own.has_orders:

@@ -5,7 +5,7 @@ numba compiles this.
 
 # pyright: basic
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from hftd.compiled.json_fields import mixed_id
 from hftd.compiled.layout import offset_of
 from hftd.compiled.native import load_i64, record_at, store_i64
 from hftd.compiled.row_access import exch_ts_of, local_ts_of
-from hftd.rows import EV, IVAL, LOCAL_TS, ORDER_ID, PX, QTY, ROW_BYTES
+from hftd.rows import EV, IVAL, LOCAL_TS, ORDER_ID, PX, QTY, ROW_BYTES, Address, Ns
 from hftd.types import BUY_EVENT, SELL_EVENT
 from hftd.venues.message import add_row, set_trade_id
 from sim.convert.venues.databento.mbp import SIDE_BYTES, price_of
@@ -61,7 +61,7 @@ ASKS_AT: Final = offset_of(own_dtype, "asks")
 
 
 @inline
-def side_flag(side):
+def side_flag(side: int):
     """The flag of a side, 0 for none; -1 where it is no side."""
     if side == _BID:
         return BUY_EVENT
@@ -71,7 +71,7 @@ def side_flag(side):
 
 
 @inline
-def times_of(own, p, ts_recv, flags):
+def times_of(own: Any, p: Address, ts_recv, flags: int):
     """The times of a record's rows, and whether they are any."""
     exch_ts = load_i64(p + 8)
     local_ts = load_i64(ts_recv)
@@ -85,7 +85,7 @@ def times_of(own, p, ts_recv, flags):
 
 
 @inline
-def put_trade_id(s, own):
+def put_trade_id(s: Any, own: Any):
     """Give the last row, a trade's, an id: the same in all schemas that have trades.
 
     A message may have several trades that are equal, so it counts which of those of equal times it is.
@@ -102,7 +102,7 @@ def put_trade_id(s, own):
 
 
 @inline
-def put_row(s, ev, exch_ts, local_ts, px, qty, order_id, flags):
+def put_row(s: Any, ev: int, exch_ts: Ns, local_ts: Ns, px: float, qty: float, order_id: int, flags: int):
     """Append a row; its price is given in units of 1e-9, and the flags go to `ival`."""
     at = s.rows + s.row_count * ROW_BYTES
     add_row(s, ev, exch_ts, local_ts, price_of(px), float(qty))

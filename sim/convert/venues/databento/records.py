@@ -2,10 +2,11 @@
 
 # pyright: basic
 
-from typing import Final
+from typing import Any, Final
 
 from hftd.compiled.jit import inline, kernel
 from hftd.compiled.native import load_i64, load_u8, load_u32, stack_bytes, store_i64, store_u8
+from hftd.rows import Address
 from hftd.types import DEPTH_CLEAR_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, TRADE_EVENT
 from hftd.venues.message import add_row, later_of
 from sim.convert.reader.messages import count_name, end_message, start_block
@@ -55,7 +56,7 @@ _ROWS_OF_ONE: Final = 2 * 10 + 2 + 2 * (KNOWN_MAX // 4)
 
 
 @inline
-def _name_number(s, category, number):
+def _name_number(s: Any, category: int, number: int):
     """Count a number as a name, written in decimal digits."""
     text = stack_bytes(24)
     p = text + 20
@@ -69,7 +70,7 @@ def _name_number(s, category, number):
 
 
 @inline
-def _is_ours(s, own, p):
+def _is_ours(s: Any, own: Any, p: Address):
     """Count the record's instrument and publisher; 0, or why it is not to be converted."""
     instrument = load_u32(p + 4)
     publisher = load_u8(p + 2) + (load_u8(p + 3) << 8)
@@ -91,7 +92,7 @@ def _is_ours(s, own, p):
 
 
 @inline
-def _trade(s, own, p):
+def _trade(s: Any, own: Any, p: Address):
     flags, action, side = load_u8(p + 30), load_u8(p + 28), side_flag(load_u8(p + 29))
     px = load_i64(p + 16)
     if side < 0:
@@ -110,7 +111,7 @@ def _trade(s, own, p):
 
 
 @inline
-def _levels(s, own, p, limit):
+def _levels(s: Any, own: Any, p: Address, limit: int):
     """A record of a book's first levels."""
     flags, action, side = load_u8(p + 30), load_u8(p + 28), side_flag(load_u8(p + 29))
     if side < 0:
@@ -150,13 +151,13 @@ def _levels(s, own, p, limit):
 
 
 @inline
-def _rows_max(s):
+def _rows_max(s: Any):
     """The most rows that one record gives: all known levels may go."""
     return load_i64(s.own + BIDS_AT) + load_i64(s.own + ASKS_AT) + _ROWS_OF_ONE
 
 
 @inline
-def _record(s, own, p, size):
+def _record(s: Any, own: Any, p: Address, size: int):
     """Append the rows of a record; 0, or why it gives none."""
     kind = load_u8(p + 1)
     needed = -1
@@ -188,7 +189,7 @@ def _record(s, own, p, size):
 
 
 @kernel("int64(int64)")
-def read_records(state):
+def read_records(state: Address) -> int:
     """Read the records of the block that the state at this address describes."""
     s = state_at(state)
     own = own_at(s.own)

@@ -41,14 +41,14 @@ def prepare_resting(memory):
 
 
 @inline
-def find_resting(memory, order_id):
+def find_resting(memory, order_id: int):
     """The address of an order's price (int64) and, behind it, its quantity (int64); 0 if it is not there."""
     slot = index_find(memory, order_id)
     return 0 if slot < 0 else memory + _ORDERS + slot * _ORDER
 
 
 @inline
-def set_resting(memory, order_id, px, qty):
+def set_resting(memory, order_id: int, px: float, qty: float):
     """An order is there with this price and quantity; one that is known changes to them."""
     at = find_resting(memory, order_id)
     if at == 0:
@@ -67,7 +67,7 @@ def set_resting(memory, order_id, px, qty):
 
 
 @inline
-def remove_resting(memory, order_id):
+def remove_resting(memory, order_id: int):
     """An order is gone; one that is not there stays so."""
     slot = index_find(memory, order_id)
     if slot < 0:
