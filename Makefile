@@ -3,6 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 SEEDS ?= 1000
+VENUE ?= binancefutures
 FROM ?= 1
 VENUE ?= binancefutures
 
@@ -15,8 +16,8 @@ help:
 	@echo "make test       run the test suite"
 	@echo "make coverage   the same with line coverage, in the terminal and in build/coverage"
 	@echo "make test-thorough, test-slow, test-rest  the tests that are marked thorough, slow, both"
-	@echo "make soak       the chaos soak in virtual time: SEEDS=1000 FROM=1"
-	@echo "make soak-real  the chaos soak with processes that are killed: SEEDS=20"
+	@echo "make soak       the chaos soak in virtual time: SEEDS=1000 FROM=1 VENUE=bybit"
+	@echo "make soak-real  the chaos soak with processes that are killed: SEEDS=20 VENUE=bybit"
 	@echo "make lint       ruff and pyright"
 	@echo "make bench      the benchmarks, beside the reference engine"
 	@echo "make .venv      only make the environment"
@@ -59,10 +60,10 @@ test-slow: .venv
 test-rest: test-thorough test-slow
 
 soak: .venv
-	$(BIN)/python -m tests.soak --seeds $(SEEDS) --from $(FROM)
+	$(BIN)/python -m tests.soak --venue $(VENUE) --seeds $(SEEDS) --from $(FROM)
 
 soak-real: .venv
-	$(BIN)/python -m tests.soak --level real --seeds $(SEEDS) --from $(FROM)
+	$(BIN)/python -m tests.soak --level real --venue $(VENUE) --seeds $(SEEDS) --from $(FROM)
 
 lint: .venv
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ import msgspec
 from daemon.connector.secrets import PARTS, Secret, find_secrets, listed, variable_of
 from daemon.orders.client_ids import PREFIX
 from daemon.orders.limits import AccountLimits, BotLimits
-from hftd.config import Section, load, quoted
+from hftd.config import Section, check_unique, load, quoted
 from hftd.errors import ConfigError
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -38,6 +38,8 @@ class ConnectorConfig(Section, frozen=True):
     parts: ClassVar[tuple[str, ...]] = ("api_key", "secret")
     """What the exchange's credentials consist of, in words of `daemon.connector.secrets.PARTS`; each is a key of the
     configuration as well. The first one tells accounts apart."""
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+    """Keys that other exchanges' configurations have, and what is in their place here."""
 
     order_prefix: str = "hftd"
     api_key: str = ""
@@ -56,6 +58,10 @@ class ConnectorConfig(Section, frozen=True):
             raise ValueError(
                 f"`order_prefix` must be 1 to 8 of A-Z, a-z, 0-9, '_' and '-', is {quoted(self.order_prefix)}"
             )
+        symbols: tuple[str, ...] = getattr(self, "symbols", ())
+        if not all(symbol.strip() for symbol in symbols):
+            raise ValueError("`symbols` must not have empty names")
+        check_unique("`symbols`:", [symbol.upper() for symbol in symbols])
 
     def __repr__(self) -> str:
         shown = (
@@ -124,7 +130,7 @@ def load_connector(
     try:
         config = load(path, type)
     except ConfigError as error:
-        raise _without_secrets(error) from None
+        raise _without_secrets(_explained(error, type.elsewhere)) from None
     for key in PARTS:
         if key not in parts and getattr(config, key, ""):
             raise ConfigError(
@@ -142,6 +148,14 @@ def load_connector(
             hint=f"to trade give {listed(hints)}; for market data alone give none of them",
         )
     return msgspec.structs.replace(config, **dict.fromkeys(parts, "")), Credentials(**secrets)
+
+
+def _explained(error: ConfigError, elsewhere: Mapping[str, str]) -> ConfigError:
+    """The error with what is in the place of another exchange's key: the nearest name may be that of something else."""
+    for key, instead in elsewhere.items():
+        if f"unknown key '{key}'" in error.what:
+            return ConfigError(error.what, where=error.where, hint=instead)
+    return error
 
 
 def _without_secrets(error: ConfigError) -> ConfigError:

@@ -35,6 +35,7 @@ from daemon.connector.reasons import why_not
 from daemon.connector.reconciling import Reconciler
 from daemon.connector.supervise import Backoff
 from daemon.connector.venue import Session, Venue
+from daemon.connector.waiting import Waiting
 from daemon.connector.warm_up import Rehearsal
 from daemon.connector.watch.clock_watch import ClockWatch, read_clocks
 from daemon.connector.watch.health import Health
@@ -44,7 +45,16 @@ from daemon.orders.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import BotLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Funds, Holding, Instrument, Outcome, Report, Transfer
+from daemon.orders.messages import (
+    DELISTED,
+    NOT_TRADING,
+    Funds,
+    Holding,
+    Instrument,
+    Outcome,
+    Report,
+    Transfer,
+)
 from daemon.warnings import LOOK_EVERY_S, Warnings
 from hftd.channel import wire
 from hftd.cleanup import run_all
@@ -66,7 +76,8 @@ INSTRUMENTS_PAUSE_S: Final = 2.0
 nothing had, up to `INSTRUMENTS_PAUSE_MAX_S`."""
 INSTRUMENTS_PAUSE_MAX_S: Final = 300.0
 INSTRUMENTS_LAG_S: Final = 60.0
-"""After so long they are asked for once more, if something said that they have changed and they had not."""
+"""After so long they are asked for once more, if something said that they have changed and they had not, or if one that
+is followed takes no orders."""
 
 _log = structlog.get_logger("hftd.connector")
 
@@ -181,6 +192,13 @@ class Connector:
 
     async def _instruments(self) -> list[Instrument] | None:
         """What the exchange has; None if it is to end before that is known."""
+        waiting = Waiting(self.name, self.venue.name, self._directory)
+        try:
+            return await self._wait_for_instruments(waiting)
+        finally:
+            waiting.close()
+
+    async def _wait_for_instruments(self, waiting: Waiting) -> list[Instrument] | None:
         backoff = Backoff(0.5, 30.0, self._seed + 1)
         while not self._stopping.is_set():
             try:
@@ -200,6 +218,7 @@ class Connector:
                 hint="is the address right, and is it this exchange's?",
                 again_in_s=round(wait_s, 3),
             )
+            await waiting.failed(why)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._stopping.wait()
@@ -214,7 +233,9 @@ class Connector:
         if self._journal_path is not None:
             self._journal_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._journal = Journal.open(self._journal_path)
-            self._journal.claim(account, is_same=self._is_same_account)
+            # Exchanges of a family may take one key. Journals of before that was noted name the account alone.
+            is_same = self._is_same_account or self._journal.account == account
+            self._journal.claim(f"{self.venue.name}-{account}", is_same=is_same)
             identity, run = self._journal.begin(fresh)
         self.orders = OrderManager(
             prefix=self.config.order_prefix,
@@ -386,7 +407,16 @@ class Connector:
                 else:
                     # What the exchange describes may lag behind what it does.
                     wait_s = min(INSTRUMENTS_LAG_S, wait_s)
+                if self._is_one_halted():
+                    # Not every exchange says when it goes on.
+                    wait_s = min(INSTRUMENTS_LAG_S, wait_s)
             await asyncio.sleep(pauses.next_s(failure))
+
+    def _is_one_halted(self) -> bool:
+        """Whether an instrument that is followed takes no orders for now."""
+        known = self.bots.instruments
+        followed = (known.get(market.instrument.symbol) for market in self.bots.books.markets())
+        return any(one is not None and one.trouble in (NOT_TRADING, DELISTED) for one in followed)
 
     def _take_over(self, instruments: Sequence[Instrument]) -> bool:
         """New descriptions of instruments; whether something was new.

@@ -82,10 +82,23 @@ class Courier:
         """Send a modification; none is under way at the order."""
         assert order.amend is None
         request = self._number(AMEND, order, now_ns)
-        order.amend = Amendment(price_tick, qty_lots, order.done_lots, local_ts, now_ns, request)
+        is_reduction = price_tick == order.price_tick and qty_lots < order.qty_lots
+        replaces = self._store.ledgers[order.symbol].instrument.replaces and not is_reduction
+        order.amend = Amendment(
+            price_tick, qty_lots, order.done_lots, local_ts, now_ns, request, replaces=replaces
+        )
         self._out.append(
             Modify(
-                request, order.client_id, order.exch_order_id, order.symbol, order.side, price_tick, qty_lots
+                request,
+                order.client_id,
+                order.exch_order_id,
+                order.symbol,
+                order.side,
+                price_tick,
+                qty_lots,
+                order.time_in_force,
+                order.done_lots,
+                is_reduction,
             )
         )
 
@@ -217,11 +230,15 @@ class Courier:
         """Commands can be sent again: what waited for it is due."""
         self.is_up = True
         for order in list(self._store.alive.values()):
-            if order.cancel_wanted and order.cancel_request == 0:
-                order.cancel_due_ns = min(order.cancel_due_ns, now_ns)
-            if order.is_unsure:
-                self.ask(order, now_ns)
-            self.work(order, now_ns)
+            self.work_off(order, now_ns)
+
+    def work_off(self, order: Order, now_ns: int) -> None:
+        """Send what waited about an order until something could be sent."""
+        if order.cancel_wanted and order.cancel_request == 0:
+            order.cancel_due_ns = min(order.cancel_due_ns, now_ns)
+        if order.is_unsure:
+            self.ask(order, now_ns)
+        self.work(order, now_ns)
 
     def confirm_place(self, order: Order, now_ns: int) -> None:
         """The order is at the exchange: a withdrawal that it did not find is sent again."""

@@ -113,7 +113,7 @@ class Endings:
         self._store.touch(order)
 
     def adopted(self, order: Order, now_ns: int) -> None:
-        """An order of ours was found at the exchange, and the journal did not know it."""
+        """An order of ours was found at the exchange, or in the journal once its instrument was listed again."""
         bot = self._store.bot(order.bot)
         if (
             bot.is_attached

@@ -101,10 +101,10 @@ class Journal:
         is_used = any(not isinstance(row, Begin) for row in self.rows)
         if self.account and self.account != account and is_used and not is_same:
             raise DataError(
-                "the journal is that of another account, or of another key of this one",
+                "the journal is that of another account or exchange, or of another key of this account",
                 where=str(self.path),
-                hint="another account (a testnet's is one) needs another `journal`; if only the key of the same "
-                "account was changed, start once with --same-account",
+                hint="another account (a testnet's is one), and an account at another exchange, needs another "
+                "`journal`; if only the key of the same account was changed, start once with --same-account",
             )
         self.account = account
 

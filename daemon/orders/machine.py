@@ -63,6 +63,18 @@ REVIVED: Final = 16
 """It was given up, and is alive."""
 
 
+class Former(msgspec.Struct, array_like=True):
+    """One of the exchange's orders that a modification has replaced.
+
+    Attributes:
+        cum_lots: What it executed, as the exchange says; `executed_lots` as counted from executions.
+    """
+
+    exch_order_id: str
+    cum_lots: int
+    executed_lots: int
+
+
 class Amendment(msgspec.Struct, array_like=True):
     """An amend under way.
 
@@ -72,6 +84,7 @@ class Amendment(msgspec.Struct, array_like=True):
         sent_ns: Our time of it.
         request: The command's number.
         phase: SENT or UNSURE.
+        replaces: It ends the exchange's order and makes another one (`replacing.py`).
     """
 
     price_tick: int
@@ -81,6 +94,7 @@ class Amendment(msgspec.Struct, array_like=True):
     sent_ns: int
     request: int
     phase: int = SENT
+    replaces: bool = False
 
 
 class Order(msgspec.Struct, array_like=True, tag="order"):
@@ -108,6 +122,7 @@ class Order(msgspec.Struct, array_like=True, tag="order"):
         cancel_ts: The time of the bot's request for that, 0 if it was not the bot's.
         reason: Why it ended, or is being cancelled.
             exposed_lots: What limits count for it.
+        former: The exchange's orders that modifications replaced (`replacing.py`).
     """
 
     client_id: str
@@ -157,6 +172,7 @@ class Order(msgspec.Struct, array_like=True, tag="order"):
     hold_until_ns: int = NEVER
     exposed_lots: int = 0
     timer_ns: int = NEVER
+    former: list[Former] = []
 
     @property
     def is_finished(self) -> bool:

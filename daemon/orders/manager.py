@@ -136,12 +136,19 @@ class OrderManager:
         """Instruments are described anew.
 
         The orders of one whose steps have changed are cancelled: bots and exchange do not mean the same by its prices
-        and quantities any more.
+        and quantities any more. What the journal has of one that was not listed until now is seen to like all else when
+        the exchange can be reached.
         """
+        listed = [one.symbol for one in instruments if one.symbol not in self.store.ledgers]
         for one in instruments:
             self.add_instrument(one)
             if one.trouble == STEPS_CHANGED:
                 self._endings.cancel_all(one.symbol, REASON_NOT_TRADING, now_ns)
+        if self.courier.is_up and not set(listed).isdisjoint(self.symbols()):
+            self._reconciler.want(now_ns)
+            for order in [one for one in self.store.alive.values() if one.symbol in listed]:
+                self._endings.adopted(order, now_ns)
+                self.courier.work_off(order, now_ns)
         self._let_out(now_ns)
 
     def symbols(self) -> list[str]:

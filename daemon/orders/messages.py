@@ -50,6 +50,8 @@ class Instrument(msgspec.Struct, frozen=True):
         is_trading: False while no orders are taken in it, by the exchange or by this process.
         trouble: Why not, as the key of a warning: `STEPS_CHANGED`, `NOT_TRADING`, `DELISTED` or `SET_ASIDE`.
         why: The same for people, behind the symbol and a colon.
+        replaces: A modification other than a reduction (`Modify.is_reduction`) ends the order at the exchange and makes
+            another one of the same client id, with another id of the exchange's.
         is_spot: What is traded is held as balances of `base` and `quote`, and not as a position.
     """
 
@@ -70,6 +72,7 @@ class Instrument(msgspec.Struct, frozen=True):
     trouble: str = ""
     why: str = ""
     is_spot: bool = False
+    replaces: bool = False
 
 
 class Submit(msgspec.Struct, frozen=True, array_like=True, tag="submit"):
@@ -98,6 +101,9 @@ class Modify(msgspec.Struct, frozen=True, array_like=True, tag="modify"):
     Attributes:
         qty_lots: The new total quantity, what is executed already included.
         exch_order_id: The exchange's id, empty while it is not known.
+        time_in_force: The order's, where it has to be made anew.
+        done_lots: Of the quantity, what is known to be executed.
+        is_reduction: Nothing but the quantity changes, and to less: where the exchange can, the order keeps its place.
     """
 
     request: int
@@ -107,6 +113,9 @@ class Modify(msgspec.Struct, frozen=True, array_like=True, tag="modify"):
     side: int
     price_tick: int
     qty_lots: int
+    time_in_force: int = 0
+    done_lots: int = 0
+    is_reduction: bool = False
 
 
 class Cancel(msgspec.Struct, frozen=True, array_like=True, tag="cancel"):
@@ -212,6 +221,8 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
         exch_ns: When the exchange handled it, 0 if unknown.
         code: The exchange's own number of what is wrong, 0 if it has none.
         hint: What a person can do about it, if the venue knows.
+        former: Of a modification that ends the order and makes another one: the order that ended. Without `report`,
+            another one was not made.
     """
 
     request: int
@@ -222,6 +233,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     exch_ns: int = 0
     code: int = 0
     hint: str = ""
+    former: Report | None = None
 
 
 class Holding(msgspec.Struct, frozen=True, array_like=True):

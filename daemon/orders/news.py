@@ -6,6 +6,7 @@ a change of the order (`machine.py`), and `_changed` is the one place that acts 
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import structlog
 
 from daemon.orders.account import FEE_ONLY, NEW_TRADE, OLD_TRADE
@@ -34,6 +35,7 @@ from daemon.orders.machine import (
 )
 from daemon.orders.messages import CONFIRMED, REFUSED, Execution, Outcome, Report
 from daemon.orders.refusals import ORDINARY, Refusals
+from daemon.orders.replacing import as_one, count_execution
 from daemon.orders.snapshot import Counters
 from daemon.orders.store import Store
 from daemon.orders.telling import Teller
@@ -175,10 +177,14 @@ class News:
         amend = order.amend
         is_open = amend is not None and amend.request == outcome.request
         report = outcome.report
+        if outcome.former is not None and outcome.kind == CONFIRMED:
+            # Another one took its place: what it executed counts, and not its end.
+            self.take_report(msgspec.structs.replace(outcome.former, status=NONE), now_ns)
         if report is not None:
             if is_open and amend is not None and outcome.kind == CONFIRMED and _is_alive(report):
                 # What the exchange made of it.
-                amend.price_tick, amend.qty_lots = report.price_tick, report.qty_lots
+                seen = as_one(order, report) if self._replaces(order) else report
+                amend.price_tick, amend.qty_lots = seen.price_tick, seen.qty_lots
             self.take_report(report, now_ns)
             is_open = is_open and order.amend is amend
         if outcome.kind == CONFIRMED:
@@ -187,7 +193,12 @@ class News:
         elif outcome.kind == REFUSED:
             if is_open:
                 self._refuse_amend(order, outcome.reason, outcome.exch_ns, now_ns)
-            if not order.finished_ns and (not is_open or outcome.reason not in _HARMLESS):
+            if outcome.former is not None:
+                # It was cancelled, and another one was not made.
+                order.reason = order.reason or outcome.reason
+                self.take_report(outcome.former, now_ns)
+            is_harmless = is_open and outcome.reason in _HARMLESS and not self._replaces(order)
+            if not order.finished_ns and not is_harmless:
                 # What is refused may have ended the order, and what came through is contradicted.
                 self.courier.ask(order, now_ns)
         elif is_open and amend is not None:
@@ -257,8 +268,15 @@ class News:
             self.courier.retry_query(order, now_ns)
         else:
             order.query_tries = 0
+        if order.amend is not None and order.amend.replaces:
+            # Which of the two there is, is not known yet: cancels go on at their pace.
+            return
         if order.cancel_wanted and order.cancel_request == 0 and not order.finished_ns:
             order.cancel_due_ns = min(order.cancel_due_ns, now_ns)
+
+    def _replaces(self, order: Order) -> bool:
+        """Whether modifications of the order end it at the exchange, and make another one."""
+        return self.store.ledgers[order.symbol].instrument.replaces
 
     # --- What follows -------------------------------------------------------------------------------------------
 
@@ -275,6 +293,8 @@ class News:
         if amend is not None and asked_ns and amend.sent_ns >= asked_ns:
             # Asked before it was sent, so it says nothing of it.
             asked_ns = 0
+        if self._replaces(order):
+            report = as_one(order, report, asked_ns)
         changed = apply_report(order, report, now_ns, asked_ns)
         if execution is None or self._execute(
             order, execution, report.has_fee, changed, now_ns, amend
@@ -311,6 +331,8 @@ class News:
             return known
         ledger.count(book, execution, has_fee, now_ns)
         store.traded(book, _traded(execution, order.client_id, has_fee))
+        if ledger.instrument.replaces:
+            count_execution(order, execution)
         more = apply_execution(order, execution.qty_lots, execution.price_tick, execution.is_maker, now_ns)
         # The execution is told before what comes of it, and makes a first NEW needless.
         self._changed(order, (changed | more) & ~LIVE, now_ns, amend, execution)

@@ -379,6 +379,8 @@ class Reconciler:
             for order in store.orders.values()
             if order.exch_order_id
         }
+        for order in store.orders.values():
+            by_exchange |= {(order.symbol, one.exch_order_id): order for one in order.former}
         unnamed = {order.symbol for order in store.alive.values() if not order.exch_order_id}
         missed = 0
         deferred: set[str] = set()

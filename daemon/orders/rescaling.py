@@ -29,6 +29,9 @@ def rescale(order: Order, tick: Fraction, lot: Fraction) -> None:
     order.exec_price_tick = round(order.exec_price_tick * tick)
     for name in ("qty_lots", "cum_lots", "executed_lots", "written_off_lots", "base_lots", "exec_lots"):
         setattr(order, name, round(getattr(order, name) * lot))
+    for former in order.former:
+        former.cum_lots = round(former.cum_lots * lot)
+        former.executed_lots = round(former.executed_lots * lot)
     if order.amend is not None:
         order.amend.price_tick = round(order.amend.price_tick * tick)
         order.amend.qty_lots = round(order.amend.qty_lots * lot)

@@ -56,6 +56,10 @@ class AccessExpired(msgspec.Struct, frozen=True):
     """The user data stream's key or login is over: the stream may stay open, and says nothing more."""
 
 
+class Leaving(msgspec.Struct, frozen=True):
+    """The exchange is about to end this connection, and still speaks on it: another one is to be made at once."""
+
+
 class Other(msgspec.Struct, frozen=True):
     """An event that says nothing about plain orders, positions or balances."""
 
@@ -66,7 +70,7 @@ class Pong(msgspec.Struct, frozen=True):
     """The answer to a ping of ours, where it is a message like others: that it came is all that it says."""
 
 
-Event = Report | Holding | Funds | Transfer | Balance | AccessExpired | Other | Pong
+Event = Report | Holding | Funds | Transfer | Balance | AccessExpired | Leaving | Other | Pong
 """What a user data stream says."""
 
 
@@ -402,7 +406,7 @@ class MarketFacts(Protocol):
         """Reads what has rows: changes of books, books, best prices and trades; of a connection, or answers."""
         ...
 
-    def read_other(self, message: bytes) -> ControlReply | UnknownEvent | Pong:
+    def read_other(self, message: bytes) -> ControlReply | UnknownEvent | Leaving | Pong:
         """A message of the connection that has no rows.
 
         Raises:

@@ -2,7 +2,8 @@
 
 A family's `read` is an `entry` of compiled code with the signature `ENTRY`: message, address of a `reader_dtype`
 record, time of receipt. It says what the message is, where its stream's name stands, and returns 0, or why there are
-no rows: NUMBER if only a price or a quantity is wrong, another reason for a message that is not what it seems to be.
+no rows: NUMBER if only a price or a quantity is wrong, NO_TIME if there is no time and none is known yet, another
+reason for a message that is not what it seems to be.
 """
 
 # pyright: basic, reportCallIssue=false, reportArgumentType=false
@@ -22,7 +23,7 @@ from hftd.compiled.row_access import px_of
 from hftd.compiled.text import BYTES, address_of
 from hftd.rows import BEST_ASK, BEST_BID, ROW_BYTES
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, EXCH_EVENT, KIND_MASK, LOCAL_EVENT, event_dtype
-from hftd.venues.message import LEVEL_BYTES_MIN, NUMBER, ROWS_MORE
+from hftd.venues.message import LEVEL_BYTES_MIN, NO_TIME, NUMBER, ROWS_MORE
 
 ROWS_AT_FIRST: Final = 1 << 12
 ROWS_MAX: Final = 1 << 18
@@ -120,7 +121,7 @@ class Message(msgspec.Struct, gc=False):
         stream: The name of its stream; empty for an answer.
         kind: DEPTH, BOOK, BEST or TRADES.
         rows: Its rows (`event_dtype`, shape (n,)), which hold until the next message is read; None where a price or a
-            quantity is not what it should be.
+            quantity is not what it should be. Best prices of no known time have none.
         exch_ns: Its time, or its last trade's.
         last_id: The id of the update as of which the book is afterwards.
         previous_id: Of a change: that of the update before it.
@@ -178,12 +179,14 @@ class MarketReader:
         while len(message) > self._bytes_max:
             self._make_room(2 * len(self._rows))
         reason = self._read(message, self._address, local_ns)
-        if reason and reason != NUMBER:
+        if reason not in (0, NUMBER, NO_TIME):
             return None
         kind, count, exch_ns, last_id, previous_id, start, stop, odd_count, odd, odd_stop, bad = self._said()
         if kind == OTHER:
             return None
         stream = message[start:stop].decode("utf-8", "replace")
+        if reason == NO_TIME:
+            return Message(stream, kind, self._rows[:0], 0, last_id, previous_id) if kind == BEST else None
         if reason:
             return Message(stream, kind, None, exch_ns, last_id, previous_id)
         rows = self._first_one if count == 1 else self._first_two if count == 2 else self._rows[:count]

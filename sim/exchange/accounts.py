@@ -242,7 +242,7 @@ class Account:
         self.user_key = ""
         """Under which its user events go out now; empty: nobody can hear them."""
         self.countdowns: dict[str, int] = {}
-        """When a dead-man switch cancels the orders in a symbol, or, of "", all of them."""
+        """When (`Matching.passed_ms`) a dead-man switch cancels the orders in a symbol, or, of "", all of them."""
         self.is_watched = False
         """Whether a connection has ever asked to be watched by the account's dead-man switch."""
         self.switch_s = 0

@@ -19,9 +19,9 @@ from daemon.orders.manager import OrderManager
 from daemon.orders.messages import SET_ASIDE
 from daemon.orders.store import REMEMBER_NS
 from hftd.constants import CANCELED, EXPIRED, FILLED, NEW, PARTIALLY_FILLED, REJECTED
-from sim.exchange.binance.orders import FORCED
-from sim.exchange.binancecoinm.venue import BinanceCoinm
 
+PREFIX = "soak"
+"""Of the orders of the soak's connector."""
 MONEY = 1e8
 STATES = {
     "NEW": NEW,
@@ -32,9 +32,6 @@ STATES = {
     "EXPIRED_IN_MATCH": EXPIRED,
     "REJECTED": REJECTED,
 }
-_FORCED_IDS = tuple(
-    one.client_id.partition("{")[0] for one in (*FORCED.values(), *BinanceCoinm.forced.values())
-)
 
 
 class Step(NamedTuple):
@@ -81,9 +78,9 @@ class Truth:
     """The exchange's book of one account, by bot.
 
     Args:
-        raw: `Account.truth()`, or what the control page's `/truth` says.
-        prefix: Of the orders that are ours.
+        raw: `Account.truth()`, in words that all exchanges share.
         bots: Their names.
+        forced_ids: How client ids of the exchange's own orders begin.
         inverse: By instrument, of those that are settled in their base: how much of the quote a contract is.
         tolerance: Of money.
 
@@ -93,8 +90,8 @@ class Truth:
     """
 
     raw: Mapping[str, Any]
-    prefix: str
     bots: tuple[str, ...]
+    forced_ids: tuple[str, ...]
     orders: dict[str, Any] = field(default_factory=dict)
     foreign: list[Any] = field(default_factory=list)
     trades: dict[str, Any] = field(default_factory=dict)
@@ -122,7 +119,7 @@ class Truth:
         for trade in self.raw["trades"]:
             symbol, qty = trade["symbol"], trade["side"] * Decimal(trade["qty"])
             executed[trade["order_id"]] += trade["lots"]
-            if trade["client_id"].startswith(_FORCED_IDS):
+            if trade["client_id"].startswith(self.forced_ids):
                 sold, bought = self.forced.get(symbol, (Decimal(0), Decimal(0)))
                 self.forced[symbol] = (sold - qty, bought) if qty < 0 else (sold, bought + qty)
             if trade["client_id"] not in self.orders:
@@ -134,7 +131,7 @@ class Truth:
             total.volume += abs(qty)
             total.trades += 1
             total.fee += trade["fee"] / MONEY
-            money = self._money(trade)
+            money = self.money(trade)
             total.balance -= trade["side"] * money
             total.value += money
         for one in self.raw["positions"]:
@@ -152,7 +149,7 @@ class Truth:
         }
         assert listed == set(self.raw["open_orders"])
 
-    def _money(self, trade: Mapping[str, Any]) -> float:
+    def money(self, trade: Mapping[str, Any]) -> float:
         """What a trade is worth: of an inverse contract without the exchange's rounding, which must be to a unit."""
         size = self.inverse.get(trade["symbol"])
         if size is None:
@@ -162,7 +159,7 @@ class Truth:
         return float(worth)
 
     def _read(self, client_id: str) -> Any:
-        return ClientIds(self.prefix, 0).read(client_id)
+        return ClientIds(PREFIX, 0).read(client_id)
 
     def total(self, bot: str, symbol: str) -> Totals:
         """What a bot has traded in an instrument."""

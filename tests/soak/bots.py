@@ -164,14 +164,14 @@ class Stranger:
             symbol, name = rng.choice(self.placed)
             if name in exchange.account.open_by_client_id:
                 self.cancelled.add(name)
-                exchange.core.venue.cancel(exchange.account, {"symbol": symbol, "origClientOrderId": name})
+                exchange.core.venue.cancel(exchange.account, soak.product.by_hand_again(symbol, name))
             return
-        side, mode = rng.choice(("BUY", "SELL")), "EXPIRE_TAKER"
+        side, takes_own = rng.choice(("BUY", "SELL")), False
         bid, ask = exchange.best(symbol)
         tick = exchange.tick(symbol)
         price = bid - rng.randrange(-1, 30) * tick if side == "BUY" else ask + rng.randrange(-1, 30) * tick
         if "self-trades" in soak.mishaps and rng.random() < 0.5:
-            mode = "NONE"
+            takes_own = True
             inside = [
                 one
                 for one in exchange.open_orders(symbol)
@@ -182,19 +182,9 @@ class Stranger:
                 side, price = "SELL" if met.side > 0 else "BUY", Decimal(met.price)
         name = f"web_{len(self.placed)}"
         try:
-            exchange.core.venue.place(
-                exchange.account,
-                {
-                    "symbol": symbol,
-                    "side": side,
-                    "type": "LIMIT",
-                    "timeInForce": "GTC",
-                    "quantity": f"{rng.randrange(5, 40) * exchange.lot(symbol):f}",
-                    "price": f"{price // tick * tick:f}",
-                    "newClientOrderId": name,
-                    "selfTradePreventionMode": mode,
-                },
-            )
+            qty, price = f"{rng.randrange(5, 40) * exchange.lot(symbol):f}", f"{price // tick * tick:f}"
+            asked = soak.product.by_hand(symbol, name, side, qty, price, takes_own=takes_own)
+            exchange.core.venue.place(exchange.account, asked)
         except RefusedError:
             # The rules are the same for him.
             return

@@ -23,8 +23,6 @@ from daemon.connector.service import Connector
 from daemon.connector.service import run as serve
 from daemon.orders.manager import OrderManager
 from daemon.orders.messages import Report
-from daemon.venues.binancefutures.config import BinanceFuturesConfig
-from daemon.venues.binancefutures.session import VENUE
 from hftd.bot import runner
 from hftd.bot.config import BotConfig, BotSection, InstrumentSection
 from hftd.bot.strategy import load_strategy
@@ -33,7 +31,9 @@ from hftd.channel.endpoint import QueueReader
 from hftd.channel.layout import MODE_SYSTEM, REQUEST_BYTES, RESPONSE_BYTES
 from hftd.channel.memory import ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
-from tests.soak.venue import KEY, SECRET, SYMBOL
+from tests.soak.books import PREFIX
+from tests.soak.venue import KEY, SECRET
+from tests.soak.venues import PRODUCTS
 
 CHANNEL = "soak"
 STRATEGY = "tests.soak.strategies:wild"
@@ -50,7 +50,7 @@ def _warm_up() -> None:
     LinkTable()
     for one in (link, ring, clock):
         one.close()
-    load_strategy(STRATEGY, {"seed": 1, "rest": 1}, Path()).prepare()
+    load_strategy(STRATEGY, {"seed": 1, "rest": 1, "position_max": 1.0}, Path()).prepare()
 
 
 def _begin(folder: Path, name: str, *, is_blocked: bool = False) -> None:
@@ -84,8 +84,8 @@ def _count_twice() -> None:
 
 def connector(
     folder: Path,
+    venue: str,
     urls: dict[str, str],
-    prefix: str,
     seed: int,
     is_wrong: bool = False,
     is_blocked: bool = False,
@@ -94,20 +94,26 @@ def connector(
     _begin(folder, "connector", is_blocked=is_blocked)
     if is_wrong:
         _count_twice()
-    config = BinanceFuturesConfig(
-        **urls,
-        symbols=(SYMBOL,),
-        order_prefix=prefix,
-        reconcile_every_s=5.0,
-        first_message_s=1.0,
-        stale_after_s=3.0,
-        countdown_s=0.0,
+    product = PRODUCTS[venue]
+    config = msgspec.convert(
+        {
+            **urls,
+            **product.settings,
+            "symbols": (product.symbols[0].symbol,),
+            "order_prefix": PREFIX,
+            "reconcile_every_s": 5.0,
+            "first_message_s": 1.0,
+            "stale_after_s": 3.0,
+        },
+        product.venue.config_type,
     )
     credentials = Credentials(api_key=Secret(KEY), secret=Secret(SECRET))
-    serve(lambda: Connector(CHANNEL, VENUE, config, credentials, folder / "orders.journal", seed=seed))
+    serve(
+        lambda: Connector(CHANNEL, product.venue, config, credentials, folder / "orders.journal", seed=seed)
+    )
 
 
-def bot(folder: Path, name: str, end: str, parameters: dict[str, Any]) -> None:
+def bot(folder: Path, venue: str, name: str, end: str, parameters: dict[str, Any]) -> None:
     """`hftd bot`; what it came to is left in a file.
 
     It rests once the first word of the file `rest` is not 0, and hangs while the second is its seed.
@@ -117,9 +123,17 @@ def bot(folder: Path, name: str, end: str, parameters: dict[str, Any]) -> None:
         shared = mmap.mmap(file.fileno(), 16)
     word = np.frombuffer(shared, np.int64)
     parameters |= {"rest": word.ctypes.data}
+    section = PRODUCTS[venue].symbols[0]
     config = BotConfig(
         bot=BotSection(name=name, strategy=STRATEGY, end=end, spin_us=0, attach_s=240.0),  # type: ignore[arg-type]
-        instruments=[InstrumentSection(channel=CHANNEL, symbol=SYMBOL, tick_size=0.1, lot_size=0.001)],
+        instruments=[
+            InstrumentSection(
+                channel=CHANNEL,
+                symbol=section.symbol,
+                tick_size=float(section.tick_size),
+                lot_size=float(section.lot_size),
+            )
+        ],
         parameters=parameters,
     )
     result = runner.run(config, folder)

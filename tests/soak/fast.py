@@ -7,50 +7,33 @@ matching, user events and chaos. Modelled: the sockets (`venue.Wire`), the conne
 
 import functools
 import random
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from daemon.orders.client_ids import bot_hash
 from daemon.orders.journal import Journal
-from daemon.orders.limits import AccountLimits
 from daemon.orders.machine import Order
-from daemon.orders.manager import OrderManager, Update
-from hftd.constants import (
-    FILLED,
-    NEW,
-    NONE,
-    PARTIALLY_FILLED,
-    REASON_FORGOTTEN,
-)
+from daemon.orders.manager import Update
 from hftd.types import event_dtype
 from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import LatencySection
 from sim.exchange.mishaps import Rule
 from sim.generate import MarketInstrument, generate_day
-from tests.daemon.orders.world import LocalOrder
 from tests.soak.books import (
     Asked,
-    Faults,
-    Truth,
-    compare_journal,
-    compare_manager,
-    compare_requests,
-    long_finished,
 )
 from tests.soak.bots import POLICIES, RandomBot, Stranger
-from tests.soak.products import PRODUCTS, USDM
+from tests.soak.comparing import Comparison
 from tests.soak.schedule import MS, SECOND, Schedule
-from tests.soak.trader import PREFIX, DyingJournal, Killed, Trader
+from tests.soak.trader import DyingJournal, Killed, Trader
 from tests.soak.venue import Exchange
+from tests.soak.venues import PRODUCTS, USDM
 from tests.soak.weather import chosen, refusal, weather
 
 MARKETS = 2
@@ -128,7 +111,7 @@ class Soak:
         seed: Of everything.
         folder: For the journal.
         active_s: How long bots trade and everything goes wrong, in the test's seconds.
-        venue: The exchange, of `products.PRODUCTS`.
+        venue: The exchange, of `venues.PRODUCTS`.
         only: The mishaps (of `weather.FAST`) that there are, instead of those of the seed.
         trader_type: The connector; tests put a faulty one here.
         journal_type: Likewise.
@@ -181,8 +164,7 @@ class Soak:
         }
         self.stranger = Stranger(self)
         self.lives = 0
-        self._most_ahead_ns = 0
-        self._forgotten: Collection[str] = ()
+        self.most_ahead_ns = 0
         self.trader = self._new_trader()
         for bot in self.bots.values():
             self.guard(bot.attach)
@@ -218,7 +200,7 @@ class Soak:
         if "clock" in self.mishaps:
             # A process reads the wall's clock once, at its start.
             self.schedule.ahead_ns = self.rng.choice((0, 60, -60, 3, -3, 3600)) * SECOND
-            self._most_ahead_ns = max(self._most_ahead_ns, self.schedule.ahead_ns)
+            self.most_ahead_ns = max(self.most_ahead_ns, self.schedule.ahead_ns)
         return self._trader_type(
             self.exchange,
             self.path,
@@ -278,7 +260,7 @@ class Soak:
         )
         if what == "refusals":
             self.chaos["refusals"] += 1
-            self.exchange.core.outages.add(msgspec.convert(refusal(rng, self.product.refusals), Rule))
+            self.exchange.core.outages.add(msgspec.convert(refusal(rng, self.product), Rule))
         elif what == "filters":
             self._change_filters()
         elif what == "resume" and not trader.is_dead:
@@ -378,7 +360,7 @@ class Soak:
         for symbol in self.product.traded:
             # What was traded in odd steps is a whole number of the finest.
             finest = self.product.finest[symbol] if has_odd_steps else {}
-            venue.change(symbol, self.product.given[symbol] | finest | {"status": "TRADING"})
+            venue.change(symbol, self.product.given[symbol] | finest | {"status": ""})
         if not self.trader.is_dead:
             self.guard(lambda: self.trader.manager.resume(self.local_ns))
         if has_odd_steps:
@@ -413,6 +395,12 @@ class Soak:
         ending = [one.row for one in manager.store.bots.values() if one.is_closing or one.away_since_ns]
         return f"{manager.courier.in_flight}, {ending}, gaps {manager.store.gaps}, up {self.trader.is_up}"
 
+    def _compare(self, result: Result, when: str) -> None:
+        comparison = Comparison(self)
+        result.faults += [f"{when}: {one}" for one in comparison.run()]
+        for name, count in comparison.counts.items():
+            self.events[name] = count
+
     def _last_ends(self, result: Result) -> None:
         """All bots die; what they leave is what they asked for."""
         for bot in self.bots.values():
@@ -423,114 +411,6 @@ class Soak:
             result.faults.append(f"it does not settle in the end: {self._unsettled()}")
         self._compare(result, "in the end")
 
-    # What must hold.
-
-    def _compare(self, result: Result, when: str) -> None:
-        faults = Faults()
-        product = self.product
-        truth = Truth(
-            self.exchange.account.truth(),
-            PREFIX,
-            tuple(self.bots),
-            rounded=product.rounded() if "steps" in self.mishaps else {},
-            inverse=product.inverse,
-            tolerance=product.tolerance,
-        )
-        manager = self.trader.manager
-        # By the clock that was furthest ahead.
-        forgotten = self._forgotten = long_finished(self.path, self.now_ns + self._most_ahead_ns)
-        compare_manager(faults, truth, manager, "connector", forgotten)
-        compare_journal(faults, truth, self.path, self.trader.counts_in)
-        self.events["requests checked"] = compare_requests(faults, truth, self.asked)
-        self._compare_restored(faults, truth, forgotten)
-        for bot in self.bots.values():
-            self._compare_bot(faults, truth, bot)
-        for order in truth.foreign:
-            if order["status"] == "CANCELED" and order["client_id"] not in self.stranger.cancelled:
-                faults.say(f"somebody else's order was cancelled: {order}")
-        result.faults += [f"{when}: {one}" for one in faults.found]
-        self.events["orders"] = len(truth.orders)
-        self.events["fills"] = len(truth.trades)
-        self.events["open at the end"] = len(truth.open)
-
-    def _compare_restored(self, faults: Faults, truth: Truth, forgotten: Collection[str]) -> None:
-        """A connector that starts from this journal knows the same."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(shutil.copy(self.path, folder))
-            journal = Journal.open(path)
-            manager = OrderManager(
-                prefix=PREFIX,
-                run=journal.last_run + 1,
-                limits=AccountLimits(),
-                journal=journal,
-                emit=lambda _bot, _update: None,
-                send=lambda _command: None,
-            )
-            for ledger in self.trader.manager.store.ledgers.values():
-                manager.add_instrument(ledger.instrument)
-            compare_manager(faults, truth, manager, "restored", forgotten)
-            journal.close()
-
-    def _compare_bot(self, faults: Faults, truth: Truth, bot: RandomBot) -> None:
-        name = bot.name
-        left = [one for client_id, one in truth.open.items() if truth.owner[client_id] == name]
-        if not self.is_attached(name):
-            if bot.on_end != "keep" and left:
-                faults.say(f"dead bot {name} ({bot.on_end}) left {left}")
-            for symbol, ledger in self.trader.manager.store.ledgers.items():
-                book = ledger.books.get(name)
-                # Where another one's position stands against it, there may be nothing in the account to reduce.
-                reducible = truth.positions.get(symbol, Decimal(0)) * (book.position_lots if book else 0)
-                if bot.on_end == "flatten" and book and reducible > 0:
-                    faults.say(f"dead bot {name} left a position of {book.position_lots} lots in {symbol}")
-            return
-        for symbol in bot.numbers:
-            self._compare_model(faults, truth, bot, symbol)
-        ids = self.trader.manager.store.ids
-        for client_id, order in truth.open.items():
-            found = ids.read(client_id)
-            if found is not None and found.bot == bot_hash(name) and order["symbol"] in bot.numbers:
-                known = bot.models[order["symbol"]].orders.get(found.order_id)
-                if known is None or known.is_inactive:
-                    faults.say(f"bot {name} does not know its open order {order}: {known}")
-
-    def _compare_model(self, faults: Faults, truth: Truth, bot: RandomBot, symbol: str) -> None:
-        """What a bot believes of an instrument."""
-        name, state, step = f"bot {bot.name}, {symbol}", bot.models[symbol].state, bot.steps[symbol]
-        total = truth.total(bot.name, symbol)
-        if symbol in truth.forced:
-            book = self.trader.manager.store.ledgers[symbol].books.get(bot.name)
-            lots = book.position_lots if book else 0
-            faults.expect(f"{name}: position", round(state.position / float(step.lot)), lots)
-        else:
-            faults.expect(f"{name}: position", round(state.position / float(step.lot)) * step.lot, total.qty)
-            faults.expect(f"{name}: trades", state.num_trades, total.trades)
-            faults.near(f"{name}: fee", state.fee, total.fee, truth.tolerance.fee)
-            faults.near(f"{name}: balance", state.balance, total.balance, truth.tolerance.balance)
-            faults.near(f"{name}: value", state.trading_value, total.value, truth.tolerance.balance)
-        for order_id, local in bot.models[symbol].orders.items():
-            self._compare_local(faults, truth, bot, symbol, order_id, local)
-
-    def _compare_local(
-        self, faults: Faults, truth: Truth, bot: RandomBot, symbol: str, order_id: int, local: LocalOrder
-    ) -> None:
-        what, step = f"bot {bot.name}: order {order_id} in {symbol}", bot.steps[symbol]
-        faults.expect(f"{what} request under way", local.req, NONE)
-        client_id = self.latest.get((bot.name, symbol, order_id), "")
-        true = truth.orders.get(client_id)
-        if true is None:
-            faults.expect(f"{what} is over", local.is_inactive, True)
-        elif true["status"] in ("NEW", "PARTIALLY_FILLED"):
-            faults.expect(f"{what} is open", local.status in (NEW, PARTIALLY_FILLED), True)
-            leaves = Decimal(true["qty"]) - Decimal(true["executed_qty"])
-            faults.expect(f"{what} leaves", round(local.leaves_qty / float(step.lot)) * step.lot, leaves)
-            if not Decimal(true["price"]) % step.tick:
-                faults.expect(f"{what} price", local.price_tick * step.tick, Decimal(true["price"]))
-        else:
-            if local.reason != REASON_FORGOTTEN or client_id not in self._forgotten:
-                faults.expect(f"{what} is filled", local.status == FILLED, true["status"] == "FILLED")
-            faults.expect(f"{what} is over", local.is_inactive, True)
-
 
 def run_seed(seed: int, **options: Any) -> Result:
     """One seed; what it finds is in the result, and an exception in it is a fault too."""
@@ -538,7 +418,7 @@ def run_seed(seed: int, **options: Any) -> Result:
         soak: Soak | None = None
         try:
             soak = Soak(seed, Path(folder), **options)
-            with soak.schedule.is_the_time():
+            with soak.schedule.is_the_time(soak.product.clocks):
                 return soak.run()
         finally:
             if soak is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import structlog
 
 from tests.soak.fast import ACTIVE_S, Result, run_seed
-from tests.soak.products import USDM
+from tests.soak.venues import USDM
 
 
 def _run(asked: tuple[int, float, tuple[str, ...], str]) -> Result:

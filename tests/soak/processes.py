@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +62,19 @@ class Forks:
         """End it."""
         self._server.kill()
         self._server.communicate()
+
+
+@dataclass
+class BotProcess:
+    """A bot, its lives and its policy."""
+
+    name: str
+    end: str
+    process: Process | None = None
+    lives: int = 0
+    seed: int = 0
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process runs."""
+        return self.process is not None and self.process.is_alive

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import heapq
 import itertools
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from typing import Any
 from unittest import mock
 
@@ -77,18 +77,24 @@ class Schedule:
         return self._digest.hexdigest()[:16]
 
     @contextlib.contextmanager
-    def is_the_time(self) -> Iterator[None]:
-        """The exchange's ways and the connector's readers live in this time, not in the system's."""
+    def is_the_time(self, clocks: Iterable[str]) -> Iterator[None]:
+        """The exchange's ways and the connector's readers live in this time, not in the system's.
+
+        Args:
+            clocks: Modules of an exchange's facts that look at a clock.
+        """
 
         async def pause(delay_ns: int) -> None:
             if delay_ns > 0:
                 await Pause(delay_ns)
 
         reads = "daemon.session.trading.incoming"
-        with (
-            mock.patch("sim.exchange.processing._pause", pause),
-            mock.patch(f"{reads}.running_ns", lambda: self.local_ns),
-            mock.patch(f"{reads}.monotonic_ns", lambda: self.local_ns),
-            mock.patch("daemon.venues.binance.queries.running_ns", lambda: self.local_ns),
-        ):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(mock.patch("sim.exchange.processing._pause", pause))
+            for clock in (
+                f"{reads}.monotonic_ns",
+                f"{reads}.running_ns",
+                *(f"{one}.running_ns" for one in clocks),
+            ):
+                stack.enter_context(mock.patch(clock, lambda: self.local_ns))
             yield

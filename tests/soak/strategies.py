@@ -13,7 +13,7 @@ def draw(state):
 
 
 @njit(nogil=True)
-def wild(hbt, seed=1, rest=0, ids=12, step_ns=3_000_000):
+def wild(hbt, seed=1, rest=0, ids=12, step_ns=3_000_000, position_max=3.0):
     """Trade as if mad until the word at the address `rest` is not 0, then let stand what stands.
 
     While the word behind it is the seed it waits for nothing any more: it hangs.
@@ -65,7 +65,7 @@ def wild(hbt, seed=1, rest=0, ids=12, step_ns=3_000_000):
         position = hbt.position(0)
         state = draw(state)
         buys = (state >> 8) % 100 < 50
-        if abs(position) > 3.0:
+        if abs(position) > position_max:
             buys = position < 0.0
         if buys:
             hbt.submit_buy_order(0, order_id, (bid - away) * tick_size, qty, tif, order_type, False)

@@ -1,5 +1,6 @@
 """What a user may rely on: whatever is killed, torn, lost, late or said twice, in the end all books are the same."""
 
+import itertools
 import os
 
 import pytest
@@ -8,20 +9,25 @@ import structlog
 from tests.soak import sabotage
 from tests.soak.fast import run_seed
 from tests.soak.many import run_seeds
-from tests.soak.products import COINM, USDM
+from tests.soak.venues import BYBIT, COINM, PRODUCTS, USDM
+from tests.soak.venues.product import SoakProduct
 from tests.soak.weather import ALWAYS, SOME
 
-QUICK = [(USDM, 1), (USDM, 2), (USDM, 3), (COINM, 1)]
+QUICK = [(USDM, 1), (USDM, 2), (COINM, 1), (BYBIT, 1)]
 ONLY = {
     sabotage.WritesInNewSteps: ("steps",),
     sabotage.CountsSelfTradesOnce: ("self-trades", "by hand"),
 }
 """What a sabotage needs to show."""
-SEEDS = {sabotage.LeavesAnOrder: 3}
+SEEDS = {
+    (sabotage.LeavesAnOrder, USDM.name): 3,
+    (sabotage.LeavesAnOrder, BYBIT.name): 41,
+    (sabotage.SkipsRecords, BYBIT.name): 1,
+}
 """In which it does."""
 MANY = int(os.environ.get("HFTD_SOAK_SEEDS", "120"))
 """Seeds in the slow test, of all exchanges."""
-SHARES = [(USDM, MANY - MANY // 4), (COINM, MANY // 4)]
+SHARES = [(USDM, MANY - 2 * (MANY // 4)), (COINM, MANY // 4), (BYBIT, MANY // 4)]
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +38,7 @@ def is_quiet():
     structlog.reset_defaults()
 
 
-def check(result, venue=USDM) -> None:
+def check(result, venue: SoakProduct = USDM) -> None:
     again = f"python -m tests.soak --venue {venue.name} --from {result.seed} --seeds 1"
     assert result.is_good, f"seed {result.seed} ({again}):\n" + "\n".join(result.faults)
 
@@ -69,36 +75,62 @@ def test_a_seed_repeats_to_the_last_byte():
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("mishap", SOME)
+@pytest.mark.parametrize(
+    ("mishap", "venue"), list(zip(SOME, itertools.cycle(PRODUCTS), strict=False)), ids=lambda one: one
+)
 @pytest.mark.thorough
-def test_each_mishap_happens_and_can_be_tried_alone(mishap):
+def test_each_mishap_happens_and_can_be_tried_alone(mishap, venue):
     # Some need somebody who trades by hand, or a bot that holds something.
-    result = run_seed(3, only=(mishap,))
-    check(result)
+    result = run_seed(3, only=(mishap,), venue=venue)
+    check(result, PRODUCTS[venue])
     assert result.events["orders"] > 20
     if mishap != "clock":
         assert sum(result.chaos.values()) > 0
+
+
+def said_of(wrong, venue) -> list[str]:
+    part = "journal_type" if issubclass(wrong, sabotage.DyingJournal) else "trader_type"
+    kinds = {part: sabotage.fresh(wrong)}
+    return run_seed(
+        SEEDS.get((wrong, venue.name), 6), only=ONLY.get(wrong, ALWAYS), venue=venue.name, **kinds
+    ).faults
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("wrong", "said", "venue"),
+    [
+        (sabotage.SendsOtherPrices, "sent otherwise than asked", BYBIT),
+        (sabotage.WritesInNewSteps, "sent otherwise than asked", USDM),
+        (sabotage.CountsSelfTradesOnce, "position", USDM),
+        (sabotage.LosesAFill, "executed, by its fills", BYBIT),
+        (sabotage.CountsTwice, "position", USDM),
+        (sabotage.ForgetsAnOrder, "is forgotten", BYBIT),
+        (sabotage.LeavesAnOrder, "state", USDM),
+        (sabotage.TellsNoBot, "bot", BYBIT),
+        (sabotage.SkipsRecords, "journal: executions", USDM),
+    ],
+    ids=lambda one: getattr(one, "__name__", getattr(one, "name", "")),
+)
+def test_a_connector_that_does_one_thing_wrong_is_found_out(wrong, said, venue):
+    faults = said_of(wrong, venue)
+    assert any(said in fault for fault in faults), faults
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (sabotage.SendsOtherPrices, "sent otherwise than asked"),
         (sabotage.WritesInNewSteps, "sent otherwise than asked"),
-        (sabotage.CountsSelfTradesOnce, "position"),
-        (sabotage.LosesAFill, "executed, by its fills"),
         (sabotage.CountsTwice, "position"),
-        (sabotage.ForgetsAnOrder, "is forgotten"),
         (sabotage.LeavesAnOrder, "state"),
-        (sabotage.TellsNoBot, "bot"),
         (sabotage.SkipsRecords, "journal: executions"),
     ],
 )
-def test_a_connector_that_does_one_thing_wrong_is_found_out(wrong, said):
-    part = "journal_type" if issubclass(wrong, sabotage.DyingJournal) else "trader_type"
-    result = run_seed(SEEDS.get(wrong, 6), only=ONLY.get(wrong, ALWAYS), **{part: sabotage.fresh(wrong)})
-    assert any(said in fault for fault in result.faults), result.faults
+@pytest.mark.thorough
+def test_it_is_found_out_on_bybit_as_well(wrong, said):
+    faults = said_of(wrong, BYBIT)
+    assert any(said in fault for fault in faults), faults
 
 
 @pytest.mark.timeout(300)

@@ -5,8 +5,6 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
-
 from daemon.connector.limiter import Limiter
 from daemon.connector.watch.offset import ClockOffset
 from daemon.orders.client_ids import MAX_IDENTITY
@@ -15,8 +13,6 @@ from daemon.orders.limits import AccountLimits
 from daemon.orders.machine import Order
 from daemon.orders.manager import OrderManager, Update
 from daemon.orders.messages import (
-    REFUSED,
-    UNKNOWN,
     Command,
     Execution,
     Holding,
@@ -26,21 +22,15 @@ from daemon.orders.messages import (
     Submit,
 )
 from daemon.session.catalog import ExchangeInfo
+from daemon.session.errors import EXPECTED
 from daemon.session.facts import Handlers
 from daemon.session.trading.incoming import Incoming
-from daemon.venues.binance.instruments import read_exchange_info
-from daemon.venues.binance.queries import Queries
-from daemon.venues.binance.requests import Requests
-from daemon.venues.binance.signing import HmacSigner
-from hftd.constants import REASON_DISCONNECTED
 from hftd.errors import HftdError
-from sim.exchange.binance.listen_keys import keys_of
-from tests.soak.books import Step, steps_of
+from tests.soak.books import PREFIX, Step, steps_of
+from tests.soak.links import OrderLink, UserLink
 from tests.soak.schedule import MS, SECOND, Pause, Schedule
-from tests.soak.venue import KEY, SECRET, Exchange, Rest, Wire
+from tests.soak.venue import KEY, Exchange, Rest
 
-PREFIX = "soak"
-REPLY_TIMEOUT_NS = 5 * SECOND
 EVERY_NS = 10 * SECOND
 REFRESH_NS = 2 * SECOND
 
@@ -95,7 +85,7 @@ class Trader:
         self.is_dead = False
         self.is_up = False
         self.send_fuse = -1
-        self._rng = rng = random.Random(seed)
+        self.rng = rng = random.Random(seed)
         self._is_calm = is_calm
         self._on_place = on_place
         self._least_ns = rng.randrange(MS // 10, 3 * MS)
@@ -113,16 +103,16 @@ class Trader:
             send=self.send,
             to_exchange=self._offset.corrected_ns,
         )
-        self.rest = Rest(exchange, rng, self._latency_ns, lambda: not is_calm(), self._pause)
+        self.rest = Rest(exchange, rng, self.latency_ns, lambda: not is_calm(), self._pause)
         self.steps: dict = {}
-        self.queries = Queries(self.rest, self.steps, PREFIX, exchange.product.product)  # type: ignore[arg-type]
+        self.queries = exchange.product.queries(self.rest, self.steps)
         handlers = Handlers(
             self._on_outcome,
             self._on_report,
             self._on_holding,
             lambda _up: None,
             on_instruments=self._take_over,
-            on_instruments_wanted=lambda: self.schedule.after(10 * MS, self._when_awake(self._describe)),
+            on_instruments_wanted=lambda: self.schedule.after(10 * MS, self.when_awake(self._describe)),
             on_unread_order=self._on_stray,
             is_ours=self.manager.is_ours,
         )
@@ -130,8 +120,6 @@ class Trader:
         self.queries.on_unread_order = handlers.on_unread_order
         self.queries.set_aside.on_instruments = handlers.on_instruments
         self.queries.set_aside.on_wanted = handlers.on_instruments_wanted
-        signer = HmacSigner(KEY, SECRET)
-        self._requests = Requests(signer, has_session=False)
         self.incoming = Incoming(
             exchange.product.orders,
             handlers,
@@ -141,19 +129,19 @@ class Trader:
             self.steps,
             self.queries.names,
             secrets=lambda: (KEY,),
-            on_clock_error=self._sample_clock,
-            on_key_expired=lambda: self._user_down("the listen key has expired"),
+            on_clock_error=self.sample_clock,
+            on_key_expired=lambda: self.user.down(self.user.wire),
             set_aside=self.queries.set_aside,
+            manners=exchange.product.manners,
         )
-        self._in_flight: dict[int, tuple[Command, int]] = {}
         self._suspended_until_ns = 0
-        self._orders: Wire | None = None
-        self._user: Wire | None = None
+        self.orders = OrderLink(self)
+        self.user = UserLink(self)
         self._due_ns = 0
         self._is_reconciling = False
         self.settled_at_ns = -1
         self.reconciliations = 0
-        self._sample_clock()
+        self.sample_clock()
         self._start()
         self._starts()
 
@@ -171,7 +159,7 @@ class Trader:
         """The process stands still so long: what comes waits."""
         self._suspended_until_ns = max(self._suspended_until_ns, self.schedule.now_ns + ns)
 
-    def _when_awake(self, act: Callable[[], None]) -> Callable[[], None]:
+    def when_awake(self, act: Callable[[], None]) -> Callable[[], None]:
         """Do something, if the process is suspended as soon as it goes on."""
 
         def later() -> None:
@@ -191,10 +179,16 @@ class Trader:
         if self.is_dead:
             raise HftdError("the process was killed")
 
-    def _latency_ns(self) -> int:
-        return self._least_ns + int(self._rng.random() * self._jitter_ns)
+    def latency_ns(self) -> int:
+        """Of one way, this time."""
+        return self._least_ns + int(self.rng.random() * self._jitter_ns)
 
-    def _sample_clock(self) -> None:
+    def corrected_ms(self) -> int:
+        """The exchange's time, as far as it is known."""
+        return self._offset.corrected_ms(self.now_ns)
+
+    def sample_clock(self) -> None:
+        """Ask for the exchange's time."""
         way_ns = self._least_ns
         self._offset.sample(self.now_ns - way_ns, self.exchange.clock.server_ms(), self.now_ns + way_ns)
 
@@ -203,8 +197,8 @@ class Trader:
         for one in self.instruments:
             self.manager.add_instrument(one)
         self.schedule.after(REFRESH_NS, self._refresh)
-        self._connect_orders()
-        self._connect_user()
+        self.orders.connect()
+        self.user.connect()
         self._tick()
         self._look()
 
@@ -212,15 +206,13 @@ class Trader:
         return self.queries.catalog.take(self._info())
 
     def _info(self) -> ExchangeInfo:
-        product = self.exchange.product
-        body = msgspec.json.encode(product.exchange_info(self.exchange.core))
-        return read_exchange_info(body, is_inverse=product.product.is_inverse)
+        return self.exchange.product.info(self.exchange.core)
 
     def _describe(self) -> None:
         """As `daemon.connector.service` does it."""
         try:
             found = self._read()
-        except HftdError:
+        except EXPECTED:
             return
         self.queries.set_aside.look_again()
         self._take_over(found)
@@ -229,7 +221,7 @@ class Trader:
         """Now and then; each hour in `daemon.connector.service`."""
         if not self.is_dead:
             self._describe()
-            self.schedule.after(REFRESH_NS, self._when_awake(self._refresh))
+            self.schedule.after(REFRESH_NS, self.when_awake(self._refresh))
 
     def _on_stray(self, symbol: str, client_id: str, exch_order_id: str) -> None:
         if not self.is_dead:
@@ -248,63 +240,16 @@ class Trader:
         """Killed: its sockets are the kernel's to close, and what it knew is gone."""
         self.is_dead = True
         self.journal.close()
-        for wire in (self._orders, self._user):
-            if wire is not None:
-                wire.cut()
-
-    def _alive(self, act: Callable[[], None]) -> Callable[[], None]:
-        return self._when_awake(act)
-
-    # Connections.
-
-    def _connect_orders(self) -> None:
-        self._orders = Wire(
-            self.schedule, self._rng, self._latency_ns, lambda data: self._hear(lambda: self._on_reply(data))
-        )
-        self.exchange.open_api(self._orders)
-        self._see_up()
-
-    def _connect_user(self) -> None:
-        if self.is_dead or self._user is not None:
-            return
-        key = keys_of(self.exchange.core).start(self.exchange.account)
-        self._user = wire = Wire(
-            self.schedule,
-            self._rng,
-            self._latency_ns,
-            lambda data: self._hear(lambda: self._on_event(wire, data)),
-        )
-        self.exchange.open_user(self._user, key)
-        self._see_up()
+        self.orders.die()
+        self.user.die()
 
     def tear(self, which: str) -> None:
-        """A connection breaks; it may take a while until that is noticed."""
-        wire = self._orders if which == "orders" else self._user
-        if wire is None or wire.is_cut:
-            return
-        wire.cut()
-        noticed_ns = self._rng.choice((0, 0, 30 * MS, 2 * SECOND))
-        down = self._orders_down if which == "orders" else lambda: self._user_down("torn")
-        self.schedule.after(noticed_ns, self._alive(down))
+        """A connection breaks: `orders` or `user`."""
+        (self.orders if which == "orders" else self.user).tear()
 
-    def _orders_down(self) -> None:
-        self._orders = None
-        self._see_up()
-        owed, self._in_flight = list(self._in_flight.values()), {}
-        for command, _ in owed:
-            self.incoming.on_outcome(Outcome(command.request, UNKNOWN, 0, "torn"))
-        self.schedule.after(self._rng.randrange(10 * MS, SECOND), self._alive(self._connect_orders))
-
-    def _user_down(self, _why: str) -> None:
-        if self._user is None:
-            return
-        self._user.cut()
-        self._user = None
-        self._see_up()
-        self.schedule.after(self._rng.randrange(10 * MS, SECOND), self._alive(self._connect_user))
-
-    def _see_up(self) -> None:
-        is_up = self._orders is not None and self._user is not None
+    def see_up(self) -> None:
+        """A connection has come or gone."""
+        is_up = self.orders.is_up and self.user.is_up
         if is_up != self.is_up:
             self.is_up = is_up
             self.manager.on_connection(is_up, self.now_ns)
@@ -320,44 +265,16 @@ class Trader:
         self.send_fuse -= self.send_fuse > 0
         if type(command) is Submit:
             self._on_place(self.manager.store.orders[command.client_id])
-        wire = self._orders
-        if wire is None:
-            self.incoming.on_outcome(Outcome(command.request, REFUSED, REASON_DISCONNECTED))
-            return
-        data = self._requests.request(
-            command, self.steps[command.symbol], self._offset.corrected_ms(self.now_ns)
-        )
-        self._in_flight[command.request] = command, self.now_ns
-        wire.write(data)
-
-    def _sweep(self) -> None:
-        for request, (command, sent_ns) in list(self._in_flight.items()):
-            if self.now_ns - sent_ns >= REPLY_TIMEOUT_NS:
-                del self._in_flight[request]
-                self.incoming.on_outcome(Outcome(command.request, UNKNOWN, 0, "no answer"))
+        self.orders.send(command)
 
     # What comes in.
 
-    def _hear(self, act: Callable[[], None]) -> None:
+    def hear(self, act: Callable[[], None]) -> None:
         """Of a process that is suspended the kernel keeps what comes; the order of each connection's messages stays."""
         if self.schedule.now_ns < self._suspended_until_ns:
-            self.schedule.at(self._suspended_until_ns, self._when_awake(act))
+            self.schedule.at(self._suspended_until_ns, self.when_awake(act))
         else:
             act()
-
-    def _on_reply(self, data: bytes) -> None:
-        if self.is_dead:
-            return
-        reply = self.exchange.product.orders.read_reply(data)
-        owed = self._in_flight.pop(reply.id, None)  # type: ignore[arg-type]
-        if owed is None:
-            self.incoming.on_late(reply)
-        else:
-            self.incoming.on_reply(owed[0], reply)
-
-    def _on_event(self, wire: Wire, data: bytes) -> None:
-        if not self.is_dead and wire is self._user:
-            self.incoming.on_user_message(data)
 
     def _on_outcome(self, outcome: Outcome) -> None:
         self.manager.on_outcome(outcome, self.now_ns)
@@ -373,9 +290,9 @@ class Trader:
     def _tick(self) -> None:
         if self.is_dead:
             return
-        self._sweep()
+        self.orders.sweep()
         due_ns = self.manager.tick(self.now_ns)
-        self.schedule.after(min(max(due_ns - self.now_ns, MS), 100 * MS), self._when_awake(self._tick))
+        self.schedule.after(min(max(due_ns - self.now_ns, MS), 100 * MS), self.when_awake(self._tick))
 
     def _look(self) -> None:
         """As `daemon.connector.reconciling` does it."""
@@ -386,8 +303,8 @@ class Trader:
             self._is_reconciling = True
             self.schedule.drive(self._reconcile())
         if self.incoming.is_user_stream_silent(self.now_ns):
-            self._user_down("silent")
-        self.schedule.after(50 * MS, self._when_awake(self._look))
+            self.user.down(self.user.wire)
+        self.schedule.after(50 * MS, self.when_awake(self._look))
 
     async def _reconcile(self) -> None:
         asked_ns = self.now_ns
@@ -419,7 +336,7 @@ class Trader:
     @property
     def is_quiet(self) -> bool:
         """Whether nothing is under way."""
-        return self.is_up and not self._in_flight and not self.manager.courier.in_flight
+        return self.is_up and not self.orders.owes and not self.manager.courier.in_flight
 
 
 __all__ = ["PREFIX", "Killed", "Trader"]

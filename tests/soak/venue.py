@@ -1,7 +1,8 @@
 """The local exchange without sockets: its own requests, matching, replies and user events, on a `Schedule`."""
 
+import itertools
 import random
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,32 +10,23 @@ from typing import Any, NamedTuple
 import msgspec
 from numpy.typing import NDArray
 
+from daemon.orders.messages import UNKNOWN
 from daemon.session.errors import ExchangeError, FateUnknownError
+from daemon.session.facts import Auth, Error, Params
+from daemon.session.rest import RECV_WINDOW_MS, TOO_MANY_STATUSES, Answer
 from sim.exchange import core
 from sim.exchange.accounts import Account
-from sim.exchange.auth import Stamp
-from sim.exchange.binance.errors import error_of, refusal
-from sim.exchange.binance.product import product_of
-from sim.exchange.binance.wsapi import Session, WsApi
 from sim.exchange.chaos import ChaosSection
-from sim.exchange.config import (
-    AccountSection,
-    ExchangeConfig,
-    LatencySection,
-    LimitsSection,
-)
+from sim.exchange.config import AccountSection, ExchangeConfig, LatencySection, LimitsSection
 from sim.exchange.mishaps import PAGE, PageError
 from sim.exchange.playback.clock import ExchangeClock
-from sim.exchange.processing import ReplyLostError, perform
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.processing import ReplyLostError
 from sim.exchange.servers.connection import Tasks
-from sim.exchange.servers.streams import Listener
-from tests.soak.products import USDM, SoakProduct
+from sim.exchange.venue import HttpRequest
 from tests.soak.schedule import MS, SECOND, Schedule
+from tests.soak.venues.product import SoakProduct
 
 KEY, SECRET = "k" * 64, "s" * 64
-SYMBOL = USDM.traded[0]
-"""Of the soak with processes."""
 TRIES = 3
 _encode = msgspec.json.Encoder().encode
 
@@ -50,6 +42,8 @@ class Wire:
         on_message: The connector's.
     """
 
+    _numbers = itertools.count(1)
+
     def __init__(
         self,
         schedule: Schedule,
@@ -58,6 +52,7 @@ class Wire:
         on_message: Callable[[bytes], None],
     ) -> None:
         self.kind = ""
+        self.number = next(self._numbers)
         self.received = 0
         self.on_end: list[Callable[[], None]] = []
         self.on_request: Callable[[str], None] = lambda _text: None
@@ -99,6 +94,9 @@ class Wire:
             self.passed += 1
             self._schedule.write(">", data)
             self.on_request(data.decode())
+
+    def on_pong(self) -> None:
+        """A sign of life; nobody minds here."""
 
     def close(self, code: int = 0, reason: str = "") -> None:
         """The exchange closes it."""
@@ -173,8 +171,9 @@ class Exchange:
         )
         self.clock = ExchangeClock(0.0, offset_ms=offset_ms, wall=lambda: schedule.now_ns)
         self.core = core.Exchange(product.local, config, Path(), [], rows, self.clock)
-        self._api = WsApi(self.core, _Tasks(schedule))
         self.account: Account = self.core.accounts[0]
+        self.listen_orders = product.listen_orders(self.core, _Tasks(schedule))
+        self.listen_user = product.listen_user(self.core, self.account)
         self.market_messages = 0
         told = self.core.market._on_message
 
@@ -199,11 +198,6 @@ class Exchange:
         self.clock.move_to(self.schedule.now_ns)
         self.core.pump()
 
-    @property
-    def codes(self) -> Mapping[Why, tuple[int, str, int]]:
-        """The numbers of its errors."""
-        return product_of(self.core).codes
-
     def best(self, symbol: str) -> tuple[Decimal, Decimal]:
         """The best prices."""
         instrument = self.core.instrument(symbol)
@@ -226,41 +220,18 @@ class Exchange:
             if one.instrument.symbol == symbol
         ]
 
-    def open_api(self, wire: Wire) -> None:
-        """A connection to the WebSocket API."""
-        wire.kind = "ws-api"
-        session = Session(wire, "local", True, 0)  # type: ignore[arg-type]
-        wire.on_request = lambda text: self._api.on_text(session, text)
-
-    def open_user(self, wire: Wire, key: str) -> None:
-        """A connection to user data."""
-        wire.kind = "private"
-        self.core.users.listen(key, Listener(wire))  # type: ignore[arg-type]
-
-    async def rest(self, method: str, path: str, params: dict[str, str]) -> bytes:
-        """A request over REST: done, and answered.
+    async def rest(self, request: HttpRequest) -> tuple[int, bytes]:
+        """A request over REST, done and answered: HTTP's status and the body.
 
         Raises:
-            RefusedError: It is refused.
             ReplyLostError: There is no answer.
         """
-        now_ms, product = self.clock.server_ms(), self.product.local
         self.go()
         try:
-            result = await perform(
-                self.core,
-                product.rest[method, path.removeprefix(product.prefix)],
-                self.account,
-                params,
-                "local",
-                Stamp(now_ms, 5000),
-                f"{method} {path}",
-            )
+            reply = await self.core.venue.http(request)
         except PageError as page:
-            if page.status != 200:
-                raise refusal(0, "a page", page.status) from None
-            return PAGE
-        return _encode(result)
+            return page.status, PAGE
+        return reply.status, _encode(reply.content)
 
 
 class Rest:
@@ -283,6 +254,7 @@ class Rest:
         pause: Callable[[int], Coroutine[Any, Any, None]],
     ) -> None:
         self.facts = exchange.product.rest
+        self._signer = exchange.product.signer(KEY, SECRET)
         self._exchange = exchange
         self._rng = rng
         self._latency_ns = latency_ns
@@ -297,36 +269,59 @@ class Rest:
     def quiet(self, wait_s: float, now_ns: int) -> None:
         """Limits are off."""
 
+    async def call(
+        self, method: str, path: str, params: Params = (), *, auth: Auth = "signed", timeout_s: float = 10.0
+    ) -> Answer:
+        """See `daemon.session.rest.Rest.call`."""
+        self.calls += 1
+        await self._pause(self._latency_ns())
+        try:
+            if self._is_lossy() and self._rng.random() < 0.03:
+                raise ReplyLostError
+            now_ms = self._exchange.clock.server_ms()
+            signed = self.facts.signed(method, path, params, auth, self._signer, now_ms, RECV_WINDOW_MS)
+            body = (signed.body or b"").decode("latin-1")
+            status, told = await self._exchange.rest(
+                HttpRequest(method, path, signed.query, body, signed.headers, "local")
+            )
+        except ReplyLostError:
+            await self._pause(int(timeout_s * SECOND))
+            raise FateUnknownError(path) from None
+        await self._pause(self._latency_ns())
+        error = self.facts.error_of(status, told)
+        if error is None and told[:1] not in (b"{", b"["):
+            error = Error(0, "no JSON")
+        return Answer(status, told, error)
+
     async def ask(
         self,
         path: str,
-        params: Any = (),
+        params: Params = (),
         *,
         method: str = "GET",
+        auth: Auth = "signed",
         tries: int = TRIES,
         timeout_s: float = 10.0,
         **_: Any,
     ) -> bytes:
         """See `daemon.session.rest.Rest.ask`."""
         for last in (number == tries - 1 for number in range(tries)):
-            self.calls += 1
-            await self._pause(self._latency_ns())
             try:
-                if self._is_lossy() and self._rng.random() < 0.03:
-                    raise ReplyLostError
-                body = await self._exchange.rest(method, path, {name: str(value) for name, value in params})
-            except ReplyLostError:
-                await self._pause(int(timeout_s * SECOND))
+                answer = await self.call(method, path, params, auth=auth, timeout_s=timeout_s)
+            except FateUnknownError:
                 if last:
-                    raise FateUnknownError(path) from None
-            except RefusedError as refused:
-                error = error_of(refused, self._exchange.codes)
-                await self._pause(self._latency_ns())
-                may_help = error.status in (429, 418, 503) or error.code in (-1000, -1001, -1006, -1007)
-                if last or not may_help:
-                    raise ExchangeError(path, status=error.status, code=error.code) from None
+                    raise
             else:
-                await self._pause(self._latency_ns())
-                return body
+                if answer.is_success:
+                    return answer.body
+                error, facts = answer.error or Error(0), self.facts
+                may_help = (
+                    answer.status in TOO_MANY_STATUSES
+                    or error.code in facts.clock_codes
+                    or error.code in getattr(facts, "again_codes", ())
+                    or facts.verdict(answer.status, error.code, error.msg)[0] == UNKNOWN
+                )
+                if last or not may_help:
+                    raise ExchangeError(path, status=answer.status, code=error.code)
             await self._pause(200 * MS)
         raise AssertionError("unreachable")

@@ -1,9 +1,10 @@
 """What goes wrong in a seed: how the exchange misbehaves, and which mishaps there are."""
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from sim.exchange.chaos import ChaosSection
+from tests.soak.venues.product import SoakProduct
 
 ALWAYS = ("weather", "tears", "kills", "bots' kills", "by hand")
 """What belongs to each seed."""
@@ -21,15 +22,6 @@ SOME = (
 )
 """Of these each seed has some."""
 FAST = ALWAYS + SOME
-_REFUSALS = (
-    (-2019, "Margin is insufficient.", ""),
-    (-2022, "ReduceOnly Order is rejected.", "reduceOnly=true"),
-    (-4131, "The counterparty's best price does not meet the PERCENT_PRICE filter limit.", "type=MARKET"),
-    (-1008, "Server is currently overloaded with other requests. Please try again in a few minutes.", ""),
-    (-2027, "Exceeded the maximum allowable position at current leverage.", ""),
-    (-4418, "Opening positions is not allowed in your region.", ""),
-    (-9999, "A code that nobody has heard of.", ""),
-)
 
 
 def chosen(rng: random.Random, only: Collection[str] = ()) -> frozenset[str]:
@@ -73,20 +65,15 @@ def weather(seed: int, rng: random.Random, mishaps: frozenset[str]) -> ChaosSect
     )
 
 
-def refusal(rng: random.Random, others: Sequence[tuple[int, str, str]] = ()) -> dict[str, object]:
-    """A rule by which the exchange refuses some orders for a while.
-
-    Args:
-        rng: Chooses it.
-        others: Code, words and parameters of refusals that there are besides.
-    """
-    code, msg, which = rng.choice((*_REFUSALS, *others))
+def refusal(rng: random.Random, product: SoakProduct) -> dict[str, object]:
+    """A rule by which the exchange refuses some orders for a while."""
+    one = rng.choice(product.refusals)
     return {
-        "path": rng.choice(("order.place", "order.*")),
-        "code": code,
-        "msg": msg,
-        "status": 503 if code == -1008 else 400,
-        "params": which,
+        "path": rng.choice(product.places),
+        "code": one.code,
+        "msg": one.msg,
+        "status": one.status,
+        "params": one.params,
         "seconds": rng.choice((0.2, 1.0, 4.0)),
         "share": rng.choice((0.3, 1.0)),
     }

@@ -11,6 +11,33 @@ KINDS_MAX: Final = 256
 """Different kinds that are counted apart; others count as "other"."""
 
 
+class Lines:
+    """At most `LOGGED_A_MINUTE` lines of a log; how many were left out is said with the first one of a later minute.
+
+    Args:
+        log: A structlog logger.
+    """
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._minute = -1
+        self._logged = 0
+        self._unlogged = 0
+
+    def may_log(self) -> bool:
+        """Whether one more may be written now; else it is counted."""
+        minute = monotonic_ns() // 60_000_000_000
+        if minute != self._minute:
+            if self._unlogged:
+                self._log.warning("odd messages that were not logged", count=self._unlogged)
+            self._minute, self._logged, self._unlogged = minute, 0, 0
+        if self._logged >= LOGGED_A_MINUTE:
+            self._unlogged += 1
+            return False
+        self._logged += 1
+        return True
+
+
 class Oddities:
     """What one connection got and could not use.
 
@@ -21,9 +48,7 @@ class Oddities:
     def __init__(self, log: Any) -> None:
         self.counts: Counter[str] = Counter()
         self._log = log
-        self._minute = -1
-        self._logged = 0
-        self._unlogged = 0
+        self._lines = Lines(log)
 
     @property
     def total(self) -> int:
@@ -40,15 +65,8 @@ class Oddities:
     def note(self, kind: str, what: str, message: bytes | str) -> None:
         """Count a message of a kind, and log it with its bytes unless many were logged within a minute."""
         self.count(kind)
-        minute = monotonic_ns() // 60_000_000_000
-        if minute != self._minute:
-            if self._unlogged:
-                self._log.warning("odd messages that were not logged", count=self._unlogged)
-            self._minute, self._logged, self._unlogged = minute, 0, 0
-        if self._logged >= LOGGED_A_MINUTE:
-            self._unlogged += 1
+        if not self._lines.may_log():
             return
-        self._logged += 1
         shown = message[:BYTES_SHOWN]
         self._log.warning(
             "a message can't be used",

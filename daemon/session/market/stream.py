@@ -28,6 +28,7 @@ from daemon.session.facts import (
     APPLY,
     GAP,
     HOLD,
+    Leaving,
     MarketFacts,
     Pong,
     UnknownEvent,
@@ -109,6 +110,7 @@ class MarketSession:
         self._received_ns = 0  # the last message of any kind
         self._up_ns = 0
         self._broken_why = ""
+        self._is_leaving = False
         self.messages = 0
         self.bytes = 0
         self.oddities = Oddities(_log)
@@ -225,6 +227,7 @@ class MarketSession:
         ) as socket:
             self._last_ns = self._up_ns = monotonic_ns()
             self._broken_why = ""
+            self._is_leaving = False
             self.supervision.up()
             _log.info("connected", url=self._url, instruments=len(self._feeds))
             self._subscriptions.clear()
@@ -277,7 +280,7 @@ class MarketSession:
             now_ns = monotonic_ns()
             if self._broken_why:
                 raise ConnectionBrokenError(self._broken_why)
-            if now_ns - self._up_ns >= life_ns:
+            if self._is_leaving or now_ns - self._up_ns >= life_ns:
                 return
             silent_ns = now_ns - self._last_ns
             if self._feeds and silent_ns >= stale_ns and self._last_ns != self._up_ns:
@@ -349,6 +352,9 @@ class MarketSession:
             return
         if isinstance(read, Pong):
             return
+        if isinstance(read, Leaving):
+            self._is_leaving = True
+            return
         if isinstance(read, UnknownEvent):
             if self.oddities.count(f"event {read.name}"):
                 _log.warning(
@@ -393,6 +399,9 @@ class MarketSession:
         rows = read.rows
         if rows is None:
             return False
+        if not len(rows):
+            # No message had a time yet, and these have none. Others come with the next change.
+            return True
         feed.best_ns = self._last_ns
         feed.best_id, feed.best_message = read.last_id, message
         if not feed.ahead_since_ns and feed.sync.is_joined and read.last_id > feed.sync.last_id:

@@ -158,6 +158,7 @@ class Trading:
             secrets=self._secrets,
             on_clock_error=self._clock_wanted.set,
             on_key_expired=lambda: self._user.abort("the access has expired"),
+            on_leaving=lambda: self._user.retire(),
             set_aside=queries.set_aside,
             manners=manners,
         )
@@ -210,6 +211,11 @@ class Trading:
 
     def __repr__(self) -> str:
         return f"Trading({self._rest}, is_up={self._is_up})"
+
+    @property
+    def is_up(self) -> bool:
+        """Whether orders can be sent, and their fates are heard."""
+        return self._is_up
 
     # ---- running
 
@@ -440,7 +446,14 @@ class Trading:
         self._incoming.on_reply(command, reply)
 
     def on_late(self, reply: Reply) -> None:
-        """An answer to what is not waited for."""
+        """An answer to what is not waited for, or what the exchange says by itself of the connection."""
+        socket = self._sender.socket
+        if getattr(reply, "is_last", False):
+            if socket is not None:
+                socket.retire()
+            return
+        if reply.status == 401 and self._signer.has_session and socket is not None:
+            self._sender.drop(socket, "the session is over")
         self._incoming.on_late(reply)
 
     def on_unreadable(self, command: Command | None, data: bytes, error: WireError) -> None:

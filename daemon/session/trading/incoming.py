@@ -9,6 +9,7 @@ import structlog
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.watch.offset import ClockOffset
+from daemon.connector.watch.unreadable import Lines
 from daemon.orders.messages import (
     BY_REPLY,
     CONFIRMED,
@@ -23,7 +24,7 @@ from daemon.orders.messages import (
 from daemon.redaction import redact
 from daemon.session.catalog import SetAside, Steps
 from daemon.session.errors import Odd, OddItemError, WireError
-from daemon.session.facts import AccessExpired, Balance, Error, Handlers, OrderFacts, Other, Reply
+from daemon.session.facts import AccessExpired, Balance, Error, Handlers, Leaving, OrderFacts, Other, Reply
 from daemon.session.manners import RECEIVED, Manners
 from daemon.session.rest import Rest
 from daemon.session.trading.acknowledged import Acknowledged
@@ -57,6 +58,7 @@ class Incoming:
         secrets: What must not be in the log.
         on_clock_error: The exchange did not like a request's time.
         on_key_expired: The user data stream has to be opened anew.
+        on_leaving: The exchange is about to end its connection.
         set_aside: Takes what can't be taken over; None: it is unreadable like other nonsense.
         manners: How the exchange behaves.
     """
@@ -74,6 +76,7 @@ class Incoming:
         secrets: Callable[[], tuple[str, ...]],
         on_clock_error: Callable[[], None],
         on_key_expired: Callable[[], None],
+        on_leaving: Callable[[], None] = lambda: None,
         set_aside: SetAside | None = None,
         manners: Manners = Manners(),  # noqa: B008 - frozen
     ) -> None:
@@ -87,9 +90,11 @@ class Incoming:
         self._secrets = secrets
         self._on_clock_error = on_clock_error
         self._on_key_expired = on_key_expired
+        self._on_leaving = on_leaving
         self._set_aside = set_aside
         self._event_ns = 0  # when the last user event came (monotonic)
         self._unheard_ns = 0  # since when an event is waited for; 0 for not
+        self._lines = Lines(_log)
         self.order_limits: dict[str, int] = {}
         """The exchange's limits on orders, by the limiter's names."""
         self.counts: Counter[str] = Counter()
@@ -165,12 +170,13 @@ class Incoming:
         if reply.status != 200 or error is not None:
             error = error or Error(0)
             self._on_error(reply.status, error)
-            _log.warning(
-                "an error that answers nothing",
-                status=reply.status,
-                code=error.code,
-                words=self.redacted(error.msg),
-            )
+            if self._lines.may_log():
+                _log.warning(
+                    "an error that answers nothing",
+                    status=reply.status,
+                    code=error.code,
+                    words=self.redacted(error.msg),
+                )
             return
         if self.acknowledged is not None:
             # A receipt says nothing of an order.
@@ -234,6 +240,9 @@ class Incoming:
                 elif isinstance(event, AccessExpired):
                     self.counts["listen_key_expired"] += 1
                     self._on_key_expired()
+                elif isinstance(event, Leaving):
+                    self.counts["planned_ends"] += 1
+                    self._on_leaving()
                 elif isinstance(event, Other):
                     self.counts["other_events"] += 1
                     if event.name == MARGIN_CALL:
@@ -267,6 +276,8 @@ class Incoming:
 
     def _unreadable(self, what: str, data: bytes, error: WireError) -> None:
         self.counts["unreadable"] += 1
+        if not self._lines.may_log():
+            return
         # Redacted before it is cut: half a secret is one too.
         text = self.redacted(data.decode("utf-8", "backslashreplace"))[:LOGGED_BYTES_MAX]
         _log.error(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import aiohttp
 import structlog
@@ -109,6 +109,7 @@ class UserStream:
         self._reader: asyncio.Task[str] | None = None
         self._closing: set[asyncio.Task[None]] = set()  # at most one a planned end, each for OVERLAP_S
         self._broken_why = ""
+        self._leaving = asyncio.Event()
         self.received_ns = 0
         """When the last message came (monotonic)."""
         self.unbroken_ns = 0
@@ -133,7 +134,7 @@ class UserStream:
         return self._reader is not None and not self._reader.done()
 
     async def once(self, supervision: Supervision) -> None:
-        """One connection: up to its planned end, when it stays open until the next one is there.
+        """One connection: up to its planned end, or the exchange's, when it stays open until the next one is there.
 
         Raises:
             ConnectionBrokenError: It ended otherwise, or could not be made.
@@ -162,15 +163,28 @@ class UserStream:
             self.unbroken_ns = running_ns()
         supervision.up()
         self._on_up()
+        self._leaving.clear()
+        leaving = asyncio.create_task(self._leaving.wait())
+        try:
+            await self._live(reader, leaving)
+        finally:
+            leaving.cancel()
+
+    async def _live(self, reader: "asyncio.Task[str]", leaving: "asyncio.Task[Any]") -> None:
+        """Stay in until the connection's end, or a planned one."""
         end_ns = monotonic_ns() + int(self._life_s * 1e9)
         wait_s = self._refresh_s
         while True:
             left_s = (end_ns - monotonic_ns()) / 1e9
-            done, _ = await asyncio.wait([reader], timeout=max(0.0, min(wait_s, left_s)))
-            if done:
+            await asyncio.wait(
+                [reader, leaving],
+                timeout=max(0.0, min(wait_s, left_s)),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if reader.done():
                 why = "ended" if reader.cancelled() else reader.result()
                 raise ConnectionBrokenError(self._broken_why or why)
-            if monotonic_ns() >= end_ns:
+            if leaving.done() or monotonic_ns() >= end_ns:
                 return
             error = await self._extend()
             if error is None:
@@ -221,6 +235,10 @@ class UserStream:
         finally:
             beating.cancel()
             await websocket.close()
+
+    def retire(self) -> None:
+        """The exchange is about to end the connection: make the next one while it is still read."""
+        self._leaving.set()
 
     def abort(self, why: str) -> None:
         """Make the connection again, and be let in anew."""

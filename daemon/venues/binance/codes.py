@@ -64,9 +64,11 @@ REASONS: Final = MappingProxyType(
         -4116: c.REASON_DUPLICATE,
         **dict.fromkeys((-1016, -1121, -4108, -4140, -4192, -4418, -5024), c.REASON_NOT_TRADING),
         **dict.fromkeys(
-            (-1002, -1021, -1022, -2014, -2015, -4061, -4400, -4401, -4411, -4531, -5028),
+            (-1002, -1022, -2014, -2015, -4061, -4400, -4401, -4411, -4531),
             c.REASON_PERMISSION,
         ),
+        # It came too late, or too early: nothing is wrong with what was asked, nor with who asked.
+        **dict.fromkeys(CLOCK_CODES, c.REASON_EXCHANGE),
     }
 )
 """REASON_* of the codes that have one; the others are REASON_EXCHANGE."""
@@ -161,11 +163,14 @@ STATUSES: Final = MappingProxyType(
         "EXPIRED": c.EXPIRED,
         "EXPIRED_IN_MATCH": c.EXPIRED,
         "REJECTED": c.REJECTED,
+        "PENDING_NEW": c.NEW,
         "NEW_INSURANCE": c.NEW,
         "NEW_ADL": c.NEW,
     }
 )
 
+POST_ONLY_TYPE: Final = "LIMIT_MAKER"
+"""A type of order where others have a time in force."""
 SIDES: Final = MappingProxyType({"BUY": c.BUY, "SELL": c.SELL})
 SIDE_TEXTS: Final = MappingProxyType({c.BUY: "BUY", c.SELL: "SELL"})
 TIMES_IN_FORCE: Final = MappingProxyType(

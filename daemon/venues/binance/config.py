@@ -13,11 +13,11 @@ from hftd.config import quoted
 Route = Literal["public", "market", "private"]
 """Classes of streams: books and trades; what the exchange says of contracts; the account's events."""
 
-EXCHANGE: Final = (".binance.com", ".binancefuture.com")
+EXCHANGE: Final = (".binance.com", ".binancefuture.com", ".binance.vision")
 """How names of the exchange's hosts end."""
 
 
-class BinanceConfig(ConnectorConfig, frozen=True):
+class FamilyConfig(ConnectorConfig, frozen=True):
     """Configuration of a member of the family, which says its hosts.
 
     Attributes:
@@ -25,13 +25,10 @@ class BinanceConfig(ConnectorConfig, frozen=True):
         api_url: Of REST.
         ws_api_url: Of orders by WebSocket; empty: the one that belongs to `api_url`.
         order_entry: How orders are sent: by "websocket", with REST where that is down, or by "rest" alone.
-        depth: How often the book's changes come: as they happen ("0ms") or gathered.
         best_prices: What becomes of the stream of best prices: "fused" with the depth into one book; "events": user
             events 103 and 104, as `hftd convert` writes them; "none": it is not subscribed.
         symbols: Followed from the start; others when a bot asks for them.
         recv_window_ms: How late a signed request may reach the exchange.
-        countdown_s: The exchange cancels all orders of a symbol, others' too, when it does not hear from us for so
-            long; 0: never.
         connection_life_s: The exchange closes connections after so long; ours end a little before.
     """
 
@@ -39,16 +36,15 @@ class BinanceConfig(ConnectorConfig, frozen=True):
     """Where orders go by WebSocket, by the host of REST."""
     not_ours: ClassVar[tuple[str, ...]] = ()
     """What names of the exchange's hosts and their paths have in them where they are another member's."""
+    elsewhere: ClassVar[Mapping[str, str]] = {"dcp_window_s": "the dead-man switch is `countdown_s` here"}
 
     stream_url: str = ""
     api_url: str = ""
     ws_api_url: str = ""
     order_entry: Literal["websocket", "rest"] = "websocket"
-    depth: Literal["0ms", "100ms"] = "0ms"
     best_prices: Literal["fused", "events", "none"] = "fused"
     symbols: tuple[str, ...] = ()
     recv_window_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 5_000
-    countdown_s: Annotated[float, msgspec.Meta(ge=0)] = 120.0
     connection_life_s: Positive = 86_400.0
 
     def __post_init__(self) -> None:
@@ -63,7 +59,8 @@ class BinanceConfig(ConnectorConfig, frozen=True):
                 check_url(key, text, schemes)
                 self._check_member(key, text)
         check_environment(
-            {"api_url": self.api_url, "stream_url": self.stream_url, "ws_api_url": self.ws_api_url}, _kind_of
+            {"api_url": self.api_url, "stream_url": self.stream_url, "ws_api_url": self.ws_api_url},
+            self._kind_of,
         )
 
     def _check_member(self, key: str, text: str) -> None:
@@ -83,6 +80,32 @@ class BinanceConfig(ConnectorConfig, frozen=True):
             text = text.removesuffix(ending)
         return text
 
+    def rest_url(self) -> str:
+        """Where REST is, without a slash at its end."""
+        return self.api_url.rstrip("/")
+
+    def orders_url(self) -> str:
+        """Where orders go by WebSocket; empty if it is not known for this host."""
+        return self.ws_api_url or self.ws_apis.get(URL(self.api_url).host or "", "")
+
+    @staticmethod
+    def _kind_of(host: str) -> str:
+        """Which environment a host is of; empty if its name does not say."""
+        raise NotImplementedError(host)
+
+
+class BinanceConfig(FamilyConfig, frozen=True):
+    """Configuration of a futures market of the family.
+
+    Attributes:
+        depth: How often the book's changes come: as they happen ("0ms") or gathered.
+        countdown_s: The exchange cancels all orders of a symbol, others' too, when it does not hear from us for so
+            long; 0: never.
+    """
+
+    depth: Literal["0ms", "100ms"] = "0ms"
+    countdown_s: Annotated[float, msgspec.Meta(ge=0)] = 120.0
+
     def path_of(self, route: Route) -> str:
         """What stands between the host and ``/ws`` or ``/stream`` for a class of streams."""
         raise NotImplementedError(route)
@@ -99,17 +122,9 @@ class BinanceConfig(ConnectorConfig, frozen=True):
         """Where the account's events are; `/ws/<listen key>` follows."""
         return f"{self._streams_base()}{self.path_of('private')}"
 
-    def rest_url(self) -> str:
-        """Where REST is, without a slash at its end."""
-        return self.api_url.rstrip("/")
-
-    def orders_url(self) -> str:
-        """Where orders go by WebSocket; empty if it is not known for this host."""
-        return self.ws_api_url or self.ws_apis.get(URL(self.api_url).host or "", "")
-
-
-def _kind_of(host: str) -> str:
-    """Which environment a host is of; the old testnet and the demo are one."""
-    if host.endswith("binancefuture.com") or host.startswith("demo-"):
-        return "the testnet"
-    return "the mainnet" if host.endswith(".binance.com") else ""
+    @staticmethod
+    def _kind_of(host: str) -> str:
+        """The old testnet and the demo are one."""
+        if host.endswith("binancefuture.com") or host.startswith("demo-"):
+            return "the testnet"
+        return "the mainnet" if host.endswith(".binance.com") else ""

@@ -58,7 +58,7 @@ class RestFacts:
     counts_of_headers = staticmethod(counts_of_headers)
 
     def __init__(self, product: Product) -> None:
-        self.time_path = f"{product.prefix}/v1/time"
+        self.time_path = f"{product.rest}/time"
         self.clock_codes = product.clock_codes
         self._reasons = product.reasons
 
@@ -127,7 +127,7 @@ class OrderFacts:
     def __init__(self, product: Product) -> None:
         self.instrument_codes = product.instrument_codes
         self._product = product
-        self._path = f"{product.prefix}/v1/order"
+        self._path = f"{product.rest}/order"
 
     def read_reply(self, data: bytes) -> orders.Reply:
         """A WebSocket API message."""
@@ -187,10 +187,11 @@ class MarketFacts:
     """The exchange takes ten messages a second, pings and pongs included."""
     sync = BookSync
     read_other = staticmethod(wire.read_other)
+    read_market = market.read_futures
     read_last_trade_ms = staticmethod(wire.read_last_trade_ms)
 
     def __init__(self, product: Product, depth: str, best_prices: str) -> None:
-        self._v1 = f"{product.prefix}/v1"
+        self._v1 = product.rest
         self._depth = depth
         self._has_best = best_prices != "none"
         self.best_is_book = best_prices == "fused"
@@ -198,7 +199,7 @@ class MarketFacts:
 
     def reader(self) -> MarketReader:
         """Reads depth, best prices, trades and snapshots."""
-        return MarketReader(market.read_futures, self._best_kinds)
+        return MarketReader(self.read_market, self._best_kinds)
 
     def streams(self, symbol: str) -> tuple[str, ...]:
         """The streams of a symbol, the depth's first."""

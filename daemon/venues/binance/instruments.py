@@ -12,6 +12,11 @@ Inverse contracts (COIN-M) have ``contractStatus`` instead of ``status``, and ``
     {"symbol":"BTCUSD_PERP","pair":"BTCUSD","contractStatus":"TRADING","contractSize":100,"marginAsset":"BTC",
      "baseAsset":"BTC","quoteAsset":"USD","filters":[...]}
 
+Spot has no contracts, and another filter for an order's worth::
+
+    {"symbol":"ETHBTC","status":"TRADING","baseAsset":"ETH","quoteAsset":"BTC","isSpotTradingAllowed":true,
+     "filters":[{"filterType":"NOTIONAL","minNotional":"0.0001", ...}, ...]}
+
 ``pricePrecision`` and ``quantityPrecision`` are not the steps, and are not read. What happens to a contract is said as
 it happens on the stream ``!contractInfo``::
 
@@ -62,6 +67,7 @@ class _Filter(msgspec.Struct, frozen=True):
     minQty: str = ""  # noqa: N815
     maxQty: str = ""  # noqa: N815
     notional: str = "0"
+    minNotional: str = "0"  # noqa: N815
 
 
 class _Symbol(msgspec.Struct, frozen=True):
@@ -72,6 +78,7 @@ class _Symbol(msgspec.Struct, frozen=True):
     marginAsset: str = ""  # noqa: N815
     contractStatus: str = ""  # noqa: N815
     contractSize: _Size | None = None  # noqa: N815
+    isSpotTradingAllowed: bool = True  # noqa: N815
     filters: list[_Filter] = []
 
 
@@ -99,12 +106,13 @@ _rate_limit = msgspec.json.Decoder(RateLimitText)
 _only_symbol = msgspec.json.Decoder(_OnlySymbol)
 
 
-def read_exchange_info(body: bytes, *, is_inverse: bool = False) -> ExchangeInfo:
+def read_exchange_info(body: bytes, *, is_inverse: bool = False, is_spot: bool = False) -> ExchangeInfo:
     """Read the answer of exchangeInfo. One symbol that makes no sense does not spoil the others.
 
     Args:
         body: The answer.
         is_inverse: It describes inverse contracts.
+        is_spot: It describes pairs of assets.
 
     Raises:
         WireError: The bytes are not what was expected.
@@ -118,7 +126,7 @@ def read_exchange_info(body: bytes, *, is_inverse: bool = False) -> ExchangeInfo
     odd: dict[str, str] = {}
     for raw in info.symbols:
         try:
-            instruments.append(_instrument(len(instruments), _symbol.decode(raw), is_inverse))
+            instruments.append(_instrument(len(instruments), _symbol.decode(raw), is_inverse, is_spot))
         except (*DECODE_ERRORS, NumberError, WireError) as error:
             unread.append(str(error))
             odd[_symbol_of(raw)] = str(error)
@@ -142,7 +150,7 @@ def _symbol_of(raw: msgspec.Raw) -> str:
         return ""
 
 
-def _instrument(number: int, symbol: _Symbol, is_inverse: bool) -> Instrument:
+def _instrument(number: int, symbol: _Symbol, is_inverse: bool, is_spot: bool) -> Instrument:
     name, size = symbol.symbol, 1.0
     status = symbol.contractStatus if is_inverse else symbol.status
     if not _SYMBOL.fullmatch(name):
@@ -158,7 +166,8 @@ def _instrument(number: int, symbol: _Symbol, is_inverse: bool) -> Instrument:
         size = symbol.contractSize
     tick, lot = Step(decimal_of(prices.tickSize)), Step(decimal_of(quantities.stepSize))
     market = filters.get("MARKET_LOT_SIZE")
-    notional = filters.get("MIN_NOTIONAL")
+    least = filters.get("MIN_NOTIONAL") or filters.get("NOTIONAL")
+    is_trading = status == TRADING and symbol.isSpotTradingAllowed
     return Instrument(
         number=number,
         symbol=name,
@@ -167,14 +176,16 @@ def _instrument(number: int, symbol: _Symbol, is_inverse: bool) -> Instrument:
         min_qty_lots=max(1, _lots(lot, quantities.minQty, up=True)),
         max_qty_lots=_lots(lot, quantities.maxQty),
         market_max_qty_lots=_lots(lot, market.maxQty) if market else 0,
-        min_notional=float_of(notional.notional) if notional else 0.0,
+        min_notional=float_of(least.minNotional if is_spot else least.notional) if least else 0.0,
         contract_size=size,
         inverse=is_inverse,
-        is_trading=status == TRADING,
+        is_trading=is_trading,
         base=symbol.baseAsset,
         quote=symbol.quoteAsset,
-        trouble="" if status == TRADING else NOT_TRADING,
-        why="" if status == TRADING else status_text(status),
+        trouble="" if is_trading else NOT_TRADING,
+        why="" if is_trading else status_text(status),
+        is_spot=is_spot,
+        replaces=is_spot,
     )
 
 

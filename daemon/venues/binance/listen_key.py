@@ -33,7 +33,7 @@ class ListenKey:
     def __init__(self, rest: Rest, url: str, product: Product) -> None:
         self._rest = rest
         self._url = url.rstrip("/")
-        self._path = f"{product.prefix}/v1/listenKey"
+        self._path = f"{product.rest}/listenKey"
         self._tells_key = product.tells_listen_key
         self._key = ""
 

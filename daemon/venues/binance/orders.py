@@ -29,9 +29,17 @@ from daemon.session.catalog import Steps, known_steps, lots_of, price_of, whole_
 from daemon.session.errors import DECODE_ERRORS, Odd, OddItemError, WireError
 from daemon.session.facts import Error
 from daemon.session.steps import NumberError
-from daemon.venues.binance.codes import HINTS, REASONS, SIDES, STATUSES, TIMES_IN_FORCE, verdict
+from daemon.venues.binance.codes import (
+    HINTS,
+    POST_ONLY_TYPE,
+    REASONS,
+    SIDES,
+    STATUSES,
+    TIMES_IN_FORCE,
+    verdict,
+)
 from daemon.venues.binance.instruments import Code, Id, Ms, RateLimitText, counts_of_reply
-from hftd.constants import LIMIT, MARKET, NEW, PARTIALLY_FILLED
+from hftd.constants import GTX, LIMIT, MARKET, NEW, PARTIALLY_FILLED
 
 _MS_NS: Final = 1_000_000
 
@@ -50,6 +58,8 @@ class OrderText(msgspec.Struct, frozen=True):
     type: str = "LIMIT"
     timeInForce: str = "GTC"  # noqa: N815
     updateTime: Ms = 0  # noqa: N815
+    transactTime: Ms = 0  # noqa: N815
+    origClientOrderId: str = ""  # noqa: N815
 
 
 class ErrorText(msgspec.Struct, frozen=True):
@@ -164,17 +174,18 @@ def report_of(order: OrderText, steps: Mapping[str, Steps], source: str) -> Repo
         price_tick, exact = price_of(known, order.price)
         return Report(
             source=source,
-            client_id=order.clientOrderId,
+            # Where a cancel has an id of its own, that stands in the place of the order's.
+            client_id=order.origClientOrderId or order.clientOrderId,
             exch_order_id=str(order.orderId),
             symbol=order.symbol,
             side=SIDES[order.side],
             order_type=MARKET if order.type == "MARKET" else LIMIT,
-            time_in_force=TIMES_IN_FORCE.get(order.timeInForce, 0),
+            time_in_force=GTX if order.type == POST_ONLY_TYPE else TIMES_IN_FORCE.get(order.timeInForce, 0),
             status=STATUSES[order.status],
             price_tick=price_tick,
             qty_lots=lots(known, order.origQty),
             cum_lots=lots(known, order.executedQty),
-            exch_ns=order.updateTime * _MS_NS,
+            exch_ns=(order.updateTime or order.transactTime) * _MS_NS,
             is_off_grid=exact != 0.0,
         )
     except (KeyError, NumberError) as error:

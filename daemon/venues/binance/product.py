@@ -1,4 +1,4 @@
-"""What tells the members of Binance's futures family apart: everything else of them stands once, in this folder."""
+"""What tells the members of Binance's family apart: everything else of them stands once, in this folder."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ class Product(msgspec.Struct, frozen=True):
     """One member of the family.
 
     Attributes:
-        prefix: Its REST paths begin with it, such as ``/fapi``.
+        prefix: Its REST paths begin with it, such as ``/fapi``, and its version follows.
         st: Its number where a stream carries several members: 1 USD-M, 2 COIN-M.
         is_inverse: Its contracts are so much of the quote, settled in the base, and exchangeInfo describes them so.
         positions: Path and weight of the question for positions.
@@ -40,3 +40,9 @@ class Product(msgspec.Struct, frozen=True):
     reasons: Mapping[int, int]
     hints: Mapping[int, str]
     limits: tuple[RateLimit, ...]
+    version: str = "v1"
+
+    @property
+    def rest(self) -> str:
+        """What its REST paths begin with, such as ``/fapi/v1``."""
+        return f"{self.prefix}/{self.version}"

@@ -46,7 +46,9 @@ TradesPage = Callable[[list[tuple[str, object]]], Awaitable[list[TradeText]]]
 _log = structlog.get_logger("hftd.connector")
 
 
-async def all_trades(page: TradesPage, since_ms: int, until_ms: int) -> list[TradeText]:
+async def all_trades(
+    page: TradesPage, since_ms: int, until_ms: int, window_ms: int = WINDOW_MS
+) -> list[TradeText]:
     """All fills of a time, by trade id, from pages. A trade of the account with itself is two, with one id.
 
     A window is asked for by its times. A full page is either its first part or its last: both sides of it are asked
@@ -56,13 +58,14 @@ async def all_trades(page: TradesPage, since_ms: int, until_ms: int) -> list[Tra
         page: Gets one page for given parameters.
         since_ms: From then on, in Unix milliseconds.
         until_ms: Up to then.
+        window_ms: The exchange looks at no more at once.
 
     Raises:
         HftdError: More fills than `PAGES_MAX` pages.
     """
     found: dict[tuple[int, str], TradeText] = {}
     windows = [
-        (start, min(start + WINDOW_MS - 1, until_ms)) for start in range(since_ms, until_ms + 1, WINDOW_MS)
+        (start, min(start + window_ms - 1, until_ms)) for start in range(since_ms, until_ms + 1, window_ms)
     ]
     pages = 0
     while windows:
@@ -104,10 +107,13 @@ class Queries:
         on_unread_order: Told symbol, client id and the exchange's id of an open order of ours that can't be read.
     """
 
+    open_orders_weight = 40
+    window_ms = WINDOW_MS
+
     def __init__(self, rest: Rest, steps: dict[str, Steps], prefix: str, product: Product) -> None:
         self._rest = rest
         self._product = product
-        self._v1 = f"{product.prefix}/v1"
+        self._v1 = product.rest
         self._steps: Mapping[str, Steps] = steps
         self.catalog = Catalog(steps)
         self.set_aside = SetAside(self.catalog)
@@ -120,7 +126,7 @@ class Queries:
     async def instruments(self) -> ExchangeInfo:
         """The instruments, as the catalog has them, and the exchange's limits."""
         body = await self._rest.ask(f"{self._v1}/exchangeInfo", auth="none", timeout_s=30.0)
-        info = read_exchange_info(body, is_inverse=self._product.is_inverse)
+        info = self._read_exchange_info(body)
         if info.unread:
             _log.warning(
                 "symbols that can't be read are left out", count=len(info.unread), first=info.unread[0]
@@ -129,9 +135,14 @@ class Queries:
         self.set_aside.look_again()
         return msgspec.structs.replace(info, instruments=instruments)
 
+    def _read_exchange_info(self, body: bytes) -> ExchangeInfo:
+        return read_exchange_info(body, is_inverse=self._product.is_inverse)
+
     async def open_orders(self) -> list[Report]:
         """All open orders of the account, others' too. Those that can't be taken over are set aside."""
-        reports, odd = read_orders(await self._rest.ask(f"{self._v1}/openOrders", weight=40), self._steps)
+        reports, odd = read_orders(
+            await self._rest.ask(f"{self._v1}/openOrders", weight=self.open_orders_weight), self._steps
+        )
         ours = [one for one in odd if self.is_ours(one.client_id)]
         self.set_aside.listed(
             "open order", [msgspec.structs.replace(one, blocks=one.blocks or one in ours) for one in odd]
@@ -169,13 +180,12 @@ class Queries:
         odd: list[Odd] = []
 
         async def page(params: list[tuple[str, object]]) -> list[TradeText]:
-            body = await self._rest.ask(f"{self._v1}/userTrades", [("symbol", symbol), *params], weight=5)
-            return read_trades(body, odd)
+            return await self._trades([("symbol", symbol), *params], odd)
 
         now_ms = self._rest.exchange_ms(running_ns())
         since_ms = max(since_ns // _MS_NS - _OVERLAP_MS, now_ms - HISTORY_MS)
         try:
-            trades = await all_trades(page, since_ms, now_ms + 60_000)
+            trades = await all_trades(page, since_ms, now_ms + 60_000, self.window_ms)
         except ExchangeError as error:
             if error.code != NO_SUCH_SYMBOL_CODE:
                 raise
@@ -205,6 +215,10 @@ class Queries:
                 )
         self.set_aside.note(*odd)
         return executions
+
+    async def _trades(self, params: list[tuple[str, object]], odd: list[Odd]) -> list[TradeText]:
+        """One page of fills; what can't be read goes to `odd`."""
+        return read_trades(await self._rest.ask(f"{self._v1}/userTrades", params, weight=5), odd)
 
     async def _client_id(self, symbol: str, exch_order_id: str) -> str:
         """An order's client id, empty if the exchange does not find it. Nothing else of it need be readable."""

@@ -25,9 +25,9 @@ REASONS: Final = MappingProxyType(
         # Price or quantity at zero or at its limits; a market order beyond the band; too small a value.
         **dict.fromkeys((-4001, -4002, -4113, -4178), c.REASON_FILTER),
         STATUS_CODE: c.REASON_NOT_TRADING,
-        # The address, an account that may only reduce or nothing, an agreement; then the clock.
+        # The address, an account that may only reduce or nothing, an agreement.
         **dict.fromkeys((-1011, -4089, -4090, -4194, -4195, -4200, -4201, -4202), c.REASON_PERMISSION),
-        ENGINE_CLOCK_CODE: c.REASON_PERMISSION,
+        ENGINE_CLOCK_CODE: c.REASON_EXCHANGE,
     }
 )
 

@@ -43,9 +43,10 @@ REASONS: Final = MappingProxyType(
         110072: c.REASON_DUPLICATE,
         **dict.fromkeys((110063, 110074, *range(110095, 110104)), c.REASON_NOT_TRADING),
         RESTARTS_CODE: c.REASON_DISCONNECTED,
-        **dict.fromkeys((10017, 10404, 20006, 110024, 110028, 110079), c.REASON_EXCHANGE),
+        # The clocks: nothing is wrong with what was asked, nor with who asked.
+        **dict.fromkeys((*CLOCK_CODES, 10017, 10404, 20006, 110024, 110028, 110079), c.REASON_EXCHANGE),
         **dict.fromkeys(
-            (*KEY_CODES, 10002, 10024, 10027, 10029, 10032, 110066, 110069, 110124, 110132),
+            (*KEY_CODES, 10024, 10027, 10029, 10032, 110066, 110069, 110124, 110132),
             c.REASON_PERMISSION,
         ),
     }

@@ -1,6 +1,7 @@
 """What `bybit.toml` says beside what every connector's configuration has."""
 
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 from yarl import URL
@@ -31,6 +32,12 @@ class BybitConfig(ConnectorConfig, frozen=True):
             asked about.
         connection_life_s: Connections are made anew after so long.
     """
+
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "countdown_s": "the dead-man switch is `dcp_window_s` here, and one for the whole account",
+        "ws_api_url": "orders by WebSocket go to `private_url`, or to `stream_url`",
+        "best_prices": "best prices are part of the book here: leave it out",
+    }
 
     stream_url: str = "wss://stream-testnet.bybit.com"
     private_url: str = ""

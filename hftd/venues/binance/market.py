@@ -311,13 +311,13 @@ def _read(message: bytes, reader: Address, local_ts: Ns, is_spot: bool) -> int:
     elif s.kind == BEST:
         s.exch_ts = s.newest_ts if is_spot else best_time(s, data)
         reason, s.last_id = add_best(s, data, s.bid_ev, s.ask_ev, s.exch_ts, local_ts)
-        reason = reason if s.last_id >= 0 and s.exch_ts > 0 else FIELD
+        reason = FIELD if s.last_id < 0 else NO_TIME if is_spot and s.exch_ts == 0 else reason
     elif s.kind == BOOK:
         reason, s.exch_ts, s.last_id, _, _ = add_book(s, s.newest_ts if is_spot else -1, local_ts)
         reason = reason if s.last_id >= 0 else FIELD
     else:
         s.kind = OTHER
-    if s.exch_ts >= 0:
+    if s.exch_ts > 0 and (s.kind == DEPTH or s.kind == TRADES):
         s.newest_ts = later_of(s.newest_ts, s.exch_ts)
     return reason
 

@@ -77,7 +77,7 @@ def countdown(exchange: Exchange, account: Account, params: Params) -> Any:
     if milliseconds == 0:
         account.countdowns.pop(symbol, None)
     else:
-        account.countdowns[symbol] = exchange.matching.now_ms + milliseconds
+        account.countdowns[symbol] = exchange.matching.passed_ms + milliseconds
     return {"symbol": symbol, "countdownTime": str(milliseconds)}
 
 

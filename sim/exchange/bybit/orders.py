@@ -27,10 +27,11 @@ STATUSES: Final = {
     "Closed": NO_ORDERS,
 }
 FORCED: Final = {
-    "liquidation": Forced("", "MARKET", "NEW", "TRADE", BY_LIQUIDATION),
-    "adl": Forced("", "MARKET", "NEW", "TRADE", ""),
-    "settlement": Forced("", "MARKET", "NEW", "TRADE", BY_DELISTING),
+    "liquidation": Forced("", "BustTrade", "NEW", "TRADE", BY_LIQUIDATION),
+    "adl": Forced("", "AdlTrade", "NEW", "TRADE", ""),
+    "settlement": Forced("", "Settle", "NEW", "TRADE", BY_DELISTING),
 }
+"""By the kinds of their executions; to clients their orders are at the market."""
 TIFS: Final = {"GTC": "GTC", "IOC": "IOC", "FOK": "FOK", "PostOnly": "GTX"}
 STPS: Final = {
     "None": "NONE",

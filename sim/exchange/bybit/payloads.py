@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sim.exchange.accounts import Account, Order, Position, Trade
 from sim.exchange.bybit.ids import execution_uuid, order_uuid
-from sim.exchange.bybit.orders import CATEGORY, POSITION_SIDES, STPS, TIFS
+from sim.exchange.bybit.orders import CATEGORY, FORCED, POSITION_SIDES, STPS, TIFS
 from sim.exchange.instruments import MONEY_DIGITS, RATE, Instrument, show
 from sim.exchange.matching import (
     BY_DELISTING,
@@ -28,7 +28,8 @@ _UID: Final = 505077818
 _UNMADE: Final = ("EC_NoImmediateQtyToFill", "UNKNOWN")
 _SIDE: Final = {1: "Buy", -1: "Sell", 0: ""}
 _STATUS: Final = {"NEW": "New", "PARTIALLY_FILLED": "PartiallyFilled", "FILLED": "Filled"}
-_KIND: Final = {"LIMIT": "Limit", "MARKET": "Market"}
+_OWN_KINDS: Final = frozenset(one.kind for one in FORCED.values())
+_KIND: Final = {"LIMIT": "Limit", "MARKET": "Market"} | dict.fromkeys(_OWN_KINDS, "Market")
 _TIF: Final = {ours: theirs for theirs, ours in TIFS.items()}
 _STP: Final = {ours: theirs for theirs, ours in STPS.items()}
 _UNFIT: Final = {"GTX": "EC_PostOnlyWillTakeLiquidity", "FOK": "EC_NoEnoughQtyToFill"}
@@ -162,6 +163,11 @@ def order_query(exchange: Exchange, order: Order) -> dict[str, Any]:
     return row if order.is_open else row | {"leavesQty": "", "leavesValue": ""}
 
 
+def kind_of(trade: Trade) -> str:
+    """The kind of an execution: `Trade`, or of what order of the exchange's own."""
+    return trade.order.kind if trade.order.kind in _OWN_KINDS else "Trade"
+
+
 def execution_row(exchange: Exchange, trade: Trade, leaves_lots: int = 0) -> dict[str, Any]:
     """An execution as queries have it; the stream adds its category."""
     order, i = trade.order, trade.order.instrument
@@ -177,7 +183,11 @@ def execution_row(exchange: Exchange, trade: Trade, leaves_lots: int = 0) -> dic
         "marketUnit": "",
         "extraFees": [],
     }
-    done = {"execId": execution_uuid(trade.trade_id, order.order_id), "execType": "Trade", "execQty": qty}
+    done = {
+        "execId": execution_uuid(trade.trade_id, order.order_id),
+        "execType": kind_of(trade),
+        "execQty": qty,
+    }
     fees = {"execFee": money(trade.fee), "feeRate": money(rate), "feeCurrency": i.margin_asset}
     return (
         plain

@@ -186,17 +186,20 @@ def history(exchange: Exchange, account: Account, params: Params) -> Any:
 
 
 def executions(exchange: Exchange, account: Account, params: Params) -> Any:
-    """Executions."""
+    """Executions, of all kinds or of one."""
     meant, (start, end) = _meant(exchange, params, needed=False), _between(params)
-    wanted = params.get("execType", "Trade")
+    wanted = params.get("execType", "")
 
     def key(one: Trade) -> tuple[int, str]:
         return one.time_ms, execution_uuid(one.trade_id, one.order.order_id)
 
     chosen = [
         one
-        for one in (account.trades if wanted == "Trade" else ())
-        if start <= one.time_ms <= end and meant(one.order.instrument) and _named(params, one.order)
+        for one in account.trades
+        if wanted in ("", payloads.kind_of(one))
+        and start <= one.time_ms <= end
+        and meant(one.order.instrument)
+        and _named(params, one.order)
     ]
     page, cursor = _page(exchange, params, chosen, key, 100, 50)
     rows = [payloads.execution_row(exchange, one) for one in page]

@@ -13,7 +13,7 @@ from hftd.channel import wire
 from hftd.clock import monotonic_ns
 from hftd.control import status
 from hftd.control.asking import ask
-from hftd.errors import ChannelError, HftdError
+from hftd.errors import ChannelError, HftdError, RefusedError
 from sim.exchange.binancefutures.venue import BinanceFutures
 from sim.exchange.servers.server import LocalExchange
 from tests.daemon.connector.harness import KEY, SECRET, exchange_config
@@ -104,9 +104,16 @@ async def test_without_an_exchange_it_keeps_trying_and_can_be_ended(tmp_path):
         line = await asyncio.to_thread(process.stderr.readline)
         assert line, "it ended"
     assert b"instruments are not to be had" in line
+    shown = await status_of("binancefutures.waiting")
+    assert (shown.pid, shown.venue) == (process.pid, "binancefutures")
+    assert [one.key for one in shown.alerts] == ["waits_for_exchange"]
+    assert "'binancefutures' waits for its exchange" in shown.warnings[0]
+    with pytest.raises(RefusedError, match="waits for its exchange"):
+        ask("binancefutures.waiting", wire.ASK_HALT, status.Halted, monotonic_ns() + 2_000_000_000)
     process.send_signal(signal.SIGINT)
     await end_of(process)
     assert process.returncode == 0
+    assert not [name for name in os.listdir(os.environ["HFTD_RUNTIME_DIR"]) if name.endswith(".sock")]
 
 
 async def failing(*arguments: str | Path, **environ: str) -> tuple[int, str]:

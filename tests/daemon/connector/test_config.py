@@ -10,6 +10,7 @@ import pytest
 
 from daemon.connector.config import ConnectorConfig, load_connector
 from daemon.connector.secrets import Secret
+from daemon.connector.venue import find_venue, venue_names
 from daemon.redaction import redacted
 from hftd.errors import ConfigError
 
@@ -255,3 +256,39 @@ def test_no_other_process_of_the_user_looks_into_a_closed_one():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "0\n", "PR_GET_DUMPABLE"
+
+
+@pytest.mark.parametrize("venue", venue_names())
+@pytest.mark.parametrize(
+    ("symbols", "said"),
+    [
+        ('["BTCUSDT", ""]', "empty names"),
+        ('[" "]', "empty names"),
+        ('["BTCUSDT", "ETHUSDT", "BTCUSDT"]', "'BTCUSDT' is listed 2 times"),
+        ('["BTCUSDT", "btcusdt"]', "'BTCUSDT' is listed 2 times"),
+    ],
+)
+def test_symbols_that_are_empty_or_doubled_are_refused(tmp_path, venue, symbols, said):
+    path = tmp_path / f"{venue}.toml"
+    path.write_text(f"symbols = {symbols}\n")
+    with pytest.raises(ConfigError, match=said) as failure:
+        load_connector(path, find_venue(venue).config_type, venue, {})
+    assert failure.value.where == f"{path}:1"
+
+
+@pytest.mark.parametrize(
+    ("venue", "key", "said"),
+    [
+        ("binancecoinm", "dcp_window_s", "`countdown_s`"),
+        ("binancefutures", "dcp_window_s", "`countdown_s`"),
+        ("bybit", "countdown_s", "`dcp_window_s`"),
+        ("bybit", "ws_api_url", "`stream_url`"),
+    ],
+)
+def test_a_key_of_another_exchange_is_answered_with_what_is_in_its_place(tmp_path, venue, key, said):
+    path = tmp_path / f"{venue}.toml"
+    path.write_text(f"{key} = 5\n")
+    with pytest.raises(ConfigError, match=f"unknown key '{key}'") as failure:
+        load_connector(path, find_venue(venue).config_type, venue, {})
+    assert said in failure.value.hint
+    assert "did you mean" not in failure.value.hint

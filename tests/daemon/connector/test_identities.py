@@ -3,11 +3,18 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from daemon.connector.config import Credentials
 from daemon.connector.identities import Presence
-from hftd.errors import ConfigError
+from daemon.connector.secrets import Secret
+from daemon.connector.service import Connector
+from daemon.connector.venue import find_venue
+from daemon.orders.client_ids import MAX_ORDER_ID
+from hftd.errors import ConfigError, DataError
+from tests.daemon.orders.model import INSTRUMENT
 
 HOLD = """
 import sys
@@ -76,3 +83,30 @@ def test_a_folder_that_can_not_be_used_is_said(tmp_path):
     with pytest.raises(ConfigError, match="runtime directory"):
         presence(tmp_path).begin(1)
     assert presence(tmp_path).kin(set(), 1) == {}
+
+
+def test_a_journal_of_one_exchange_is_not_taken_over_at_another_with_the_same_key(tmp_path):
+    def opened(venue, **options):
+        parts = {part: Secret(f"a-{part}-of-both") for part in ("api_key", "secret")}
+        found = find_venue(venue)
+        config = found.config_type()
+        connector = Connector(
+            "one", found, config, Credentials(**parts), tmp_path / "j", seed=1, directory=tmp_path, **options
+        )
+        connector.session = SimpleNamespace(
+            send=lambda _command: None, exchange_ns=lambda now_ns: now_ns, order_id_max=MAX_ORDER_ID
+        )
+        try:
+            connector._open_orders([INSTRUMENT])
+            connector.orders.halt("so that it holds something", 1)
+        finally:
+            if connector._presence is not None:
+                connector._presence.close()
+            connector._journal.close()
+
+    opened("binancefutures")
+    opened("binancefutures")
+    with pytest.raises(DataError, match="another account or exchange") as failure:
+        opened("bybit")
+    assert "another `journal`" in failure.value.hint
+    opened("bybit", is_same_account=True)

@@ -2,10 +2,8 @@
 
 import asyncio
 
-import aiohttp
 import pytest
 
-from daemon.connector.report import status_of
 from hftd.bot.bot import Bot, Instrument
 from hftd.channel import wire
 from hftd.clock import monotonic_ns
@@ -13,13 +11,10 @@ from hftd.control import status
 from hftd.control.asking import ask
 from hftd.errors import RefusedError
 from hftd.types import CANCELED, FILLED, GTC, GTX, IOC, LIMIT, NEW
-from sim.exchange.chaos import ChaosSection
-from sim.exchange.config import GenerateSection, MarketSection, ServerSection
 from tests.daemon.connector.harness import (
     CHANNEL,
     KEY,
     bot_of,
-    exchange_config,
     in_thread,
     running,
     wait_for_book,
@@ -57,30 +52,6 @@ async def test_a_bot_places_changes_and_cancels_and_takes_and_its_account_is_the
         assert truth["open_orders"] == []
 
 
-async def test_the_orders_of_a_bot_that_is_gone_end_as_it_asked_for(tmp_path):
-    async with running(tmp_path) as whole:
-        await whole.until_valid()
-
-        def leave(name, end, away):
-            def run():
-                with bot_of(name, end) as bot:
-                    wait_for_book(bot)
-                    bot.submit_buy_order(0, 5, bot.depth(0).best_bid - away, 0.01, GTC, LIMIT, True)
-
-            return run
-
-        await in_thread(leave("keeper", "keep", 40))
-        await in_thread(leave("canceller", "cancel", 50))
-        await whole.until(lambda: len(whole.open_orders) == 1)
-
-        def come_back():
-            with bot_of("keeper", "cancel") as bot:
-                return bot.orders(0).get(5).status, len(bot.orders(0))
-
-        assert await in_thread(come_back) == (NEW, 1)
-        await whole.until(lambda: whole.open_orders == [])
-
-
 async def test_sigterm_ends_the_leases_as_the_bots_asked_for_before_it_leaves(tmp_path):
     async with running(tmp_path) as whole:
         await whole.until_valid()
@@ -105,25 +76,6 @@ async def test_sigterm_ends_the_leases_as_the_bots_asked_for_before_it_leaves(tm
         await whole.serving
         assert whole.open_orders == []
         assert "the connector ends" in await holding
-
-
-async def test_market_data_alone_needs_no_keys_and_orders_are_refused(tmp_path):
-    exchange = exchange_config(exchange=ServerSection(clock_offset_ms=-45_000))
-    async with running(tmp_path, has_keys=False, exchange=exchange) as whole:
-
-        def look():
-            with bot_of() as bot:
-                for _ in range(300):
-                    if bot.depth(0).best_bid > 0:
-                        break
-                    bot.elapse(50_000_000)
-                assert bot.depth(0).best_bid > 0
-                bot.submit_buy_order(0, 5, bot.depth(0).best_bid - 40, 0.01, GTC, LIMIT, True)
-                return bot.orders(0).get(5).status
-
-        assert await in_thread(look) != NEW
-        # What is recorded should have the right time all the same.
-        await whole.until(lambda: "clock_off" in {one.key for one in status_of(whole.connector).alerts})
 
 
 @pytest.mark.parametrize(
@@ -167,32 +119,6 @@ async def test_a_symbol_is_followed_when_a_bot_asks_for_it_and_stays(tmp_path):
         )
 
 
-async def test_a_halt_from_outside_cancels_everything_and_a_resume_lets_orders_through_again(tmp_path):
-    async with running(tmp_path) as whole:
-        await whole.until_valid()
-
-        def trade():
-            with bot_of() as bot:
-                wait_for_book(bot)
-
-                def submit(order_id):
-                    bot.submit_buy_order(0, order_id, bot.depth(0).best_bid - 40, 0.01, GTC, LIMIT, True)
-                    return bot.orders(0).get(order_id).status
-
-                def asked(what):
-                    return ask(CHANNEL, what, status.Halted, monotonic_ns() + 5_000_000_000)[1].is_halted
-
-                assert submit(1) == NEW
-                assert asked(wire.ASK_HALT)
-                bot.elapse(500_000_000)
-                assert bot.orders(0).get(1).status == CANCELED
-                assert submit(2) != NEW
-                assert not asked(wire.ASK_RESUME)
-                assert submit(3) == NEW
-
-        await in_thread(trade)
-
-
 async def test_the_status_from_outside_tells_books_bots_orders_and_limits(tmp_path):
     async with running(tmp_path) as whole:
         await whole.until_valid()
@@ -234,53 +160,3 @@ async def test_a_spinning_connector_trades_as_well(tmp_path):
 
         await in_thread(trade)
         assert whole.open_orders == []
-
-
-@pytest.mark.parametrize(
-    ("seed", "best_prices"),
-    [
-        (2, "fused"),
-        pytest.param(1, "none", marks=pytest.mark.slow),
-        pytest.param(3, "fused", marks=pytest.mark.slow),
-    ],
-)
-async def test_after_any_weather_the_book_is_the_exchanges_level_for_level(tmp_path, seed, best_prices):
-    weather = ChaosSection(
-        seed=seed,
-        feed_gap=0.03,
-        feed_doubled=0.05,
-        feed_late=0.02,
-        unknown_level=0.1,
-        stale_snapshot=0.3,
-        inside_snapshot=0.5,
-        refused_connection=0.2,
-        close_s=2.0,
-        tear_s=3.0,
-    )
-    # A book with many gaps waits 10 s for each further snapshot: calm weather lasts longer than two such waits.
-    exchange = exchange_config(
-        exchange=ServerSection(speed=2.0),
-        market=MarketSection(generate=GenerateSection(seed=seed, duration_s=72.0, updates_per_s=200.0)),
-        chaos=weather,
-    )
-    config = {"best_prices": best_prices}
-    async with running(tmp_path, exchange=exchange, config=config, has_keys=False) as whole:
-        await asyncio.sleep(4.0)
-        whole.exchange.set_chaos(ChaosSection())
-        market = whole.connector.bots.books.markets()[0]
-        await asyncio.wait_for(whole.exchange.over.wait(), 60)
-        await whole.until(lambda: market.is_valid)
-        async with aiohttp.ClientSession() as http:
-            url = f"{whole.exchange.rest_url}/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
-            async with http.get(url) as answer:
-                book = await answer.json()
-
-        def ours() -> list[tuple[int, float]]:
-            rows = market.as_rows(0)[1:]
-            return sorted((round(row["px"] / 0.1), round(float(row["qty"]), 6)) for row in rows)
-
-        theirs = sorted((round(float(px) / 0.1), float(qty)) for px, qty in book["bids"] + book["asks"])
-        lowest, highest = theirs[0][0], theirs[-1][0]
-        await whole.until(lambda: [level for level in ours() if lowest <= level[0] <= highest] == theirs)
-        feed = whole.connector.session.market.feed(0)
-        assert feed.resyncs > 1

@@ -57,10 +57,11 @@ async def running(tmp_path, **keys):
             await asyncio.wait_for(serving, 30.0)
 
 
-@pytest.mark.parametrize("paths", [{}, PATHS], ids=["one path", "a path a class"])
-async def test_a_bot_trades_contracts_and_its_account_is_the_exchanges_in_the_coin(tmp_path, paths):
+async def test_a_bot_trades_contracts_on_a_path_a_class_and_its_account_is_the_exchanges_in_the_coin(
+    tmp_path,
+):
     limits = {"bots": {"mm": BotLimits(max_order_notional=2500.0)}}
-    async with running(tmp_path, **paths, **limits) as whole:
+    async with running(tmp_path, **PATHS, **limits) as whole:
 
         def trade():
             with Bot([Instrument(CHANNEL, SYMBOL, 0.1, 1)], name="mm", end="cancel") as bot:

@@ -60,7 +60,13 @@ def _arguments(name: str, r: random.Random) -> dict[str, Any]:
     return drawn.get(name, {"i": i} if name in needs_one else {})
 
 
-def run(seed: int, steps: int, loses_power: bool, trace: list[object] | None = None) -> None:
+def run(
+    seed: int,
+    steps: int,
+    loses_power: bool,
+    trace: list[object] | None = None,
+    world_type: type[World] = World,
+) -> None:
     """One world.
 
     Raises:
@@ -73,7 +79,7 @@ def run(seed: int, steps: int, loses_power: bool, trace: list[object] | None = N
         machine: Any = (PowerLosses if loses_power else Interleavings).__new__(
             PowerLosses if loses_power else Interleavings
         )
-        machine.world = world = World(Path(folder), names_executions=loses_power, bots=BOTS)
+        machine.world = world = world_type(Path(folder), names_executions=loses_power, bots=BOTS)
         machine.was_torn = False
         needs = {
             "arrive": lambda: world.requests,
@@ -99,12 +105,12 @@ def run(seed: int, steps: int, loses_power: bool, trace: list[object] | None = N
             world.manager.store.journal.close()  # type: ignore[union-attr]
 
 
-def main(first: int, last: int, steps: int, loses_power: bool) -> None:
+def main(first: int, last: int, steps: int, loses_power: bool, world_type: type[World] = World) -> None:
     bad: list[tuple[int, int, list[object], BaseException]] = []
     for seed in range(first, last):
         trace: list[object] = []
         try:
-            run(seed, steps, loses_power, trace)
+            run(seed, steps, loses_power, trace, world_type)
         except Exception as error:
             bad.append((len(trace), seed, trace, error))
     print(f"{len(bad)} of {last - first} seeds fail")

@@ -29,11 +29,12 @@ class Interleavings(RuleBasedStateMachine):
     """One account with two bots; its pipes reorder, repeat and lose."""
 
     loses_power = False
+    world_type = World
 
     @initialize()
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
-        self.world = World(self.folder, names_executions=self.loses_power, bots=BOTS)
+        self.world = self.world_type(self.folder, names_executions=self.loses_power, bots=BOTS)
         self.was_torn = False
 
     def teardown(self) -> None:

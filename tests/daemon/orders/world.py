@@ -109,6 +109,9 @@ class World:
         bots: Their names.
     """
 
+    exchange_type = Exchange
+    instrument = INSTRUMENT
+
     def __init__(
         self,
         folder: Path | None = None,
@@ -121,7 +124,7 @@ class World:
     ) -> None:
         self.now_ns = BEGIN_NS
         self.path = folder / "orders.journal" if folder else None
-        self.exchange = Exchange(names_executions)
+        self.exchange = self.exchange_type(names_executions)
         self.exchange.now_ns = self.now_ns
         self.account = account or AccountLimits(self_trade="allow")
         self.limits = limits or BotLimits()
@@ -149,7 +152,7 @@ class World:
         manager = OrderManager(
             prefix="t", run=self.run, limits=self.account, journal=journal, emit=self.emit, send=self.send
         )
-        manager.add_instrument(INSTRUMENT)
+        manager.add_instrument(self.instrument)
         return manager
 
     def crash(self, torn_bytes: int = 0) -> None:

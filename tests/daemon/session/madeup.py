@@ -185,7 +185,10 @@ class OrderFacts:
     def read_reply(self, data):
         if data == b"pong":
             return Pong()
-        return msgspec.json.decode(data, type=Reply)
+        try:
+            return msgspec.json.decode(data, type=Reply)
+        except msgspec.DecodeError as error:
+            raise WireError(str(error)) from None
 
     def read_reply_id(self, data):
         return None

@@ -5,7 +5,10 @@ import asyncio
 import aiohttp
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
+from daemon.connector.watch import unreadable
+from daemon.connector.watch.unreadable import LOGGED_A_MINUTE
 from daemon.orders.messages import CONFIRMED, REFUSED, Cancel, Query
 from daemon.session.nonces import Nonces
 from daemon.session.trading import switch
@@ -227,3 +230,21 @@ async def test_switches_by_symbol_are_refreshed_within_the_limit_of_the_exchange
         planned = trading._limiter.limit_of("weight_10s").planned
         assert planned == 300, "two symbols each 0.2 s are 300 in 10 s"
         assert are_rising(exchange)
+
+
+async def test_a_flood_of_answers_to_nothing_is_a_few_lines_of_the_log_and_a_number(monkeypatch):
+    now_ns = 0
+    monkeypatch.setattr(unreadable, "monotonic_ns", lambda: now_ns)
+    exchange = MadeUp()
+    async with trading_with(exchange) as (trading, _core):
+        with capture_logs() as logs:
+            for _ in range(500):
+                await exchange.sockets[0].send_json({"n": 999, "error": 9, "words": "no"})
+                await exchange.sockets[0].send_str("{nonsense")
+            await until(lambda: trading.counts["unreadable"] == 500, "them all")
+            assert len([one for one in logs if one["log_level"] in ("warning", "error")]) == LOGGED_A_MINUTE
+            now_ns += 60_000_000_000
+            await exchange.sockets[0].send_json({"n": 999, "error": 9, "words": "no"})
+            await until(lambda: any("not logged" in one["event"] for one in logs), "the number")
+        assert [one["count"] for one in logs if "not logged" in one["event"]] == [1000 - LOGGED_A_MINUTE]
+        assert trading.counts["late_replies"] >= 500

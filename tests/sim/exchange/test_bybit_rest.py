@@ -208,6 +208,18 @@ async def test_executions_come_in_pages_and_know_their_orders():
         assert wallet["coin"][0]["walletBalance"] == trim(f"{client.truth()['balance'] / 1e8:.8f}")
 
 
+async def test_an_execution_says_which_order_of_the_exchange_s_own_it_was():
+    async with running_bybit() as (exchange, client):
+        await client.place(orderType="Market", price=None, qty="0.010")
+        core = exchange.core
+        for why in ("adl", "liquidation"):
+            core.matching.force_close(core.accounts[0], core.instrument("BTCUSDT"), why, 0.5)
+        rows = await client.rows("execution/list", symbol="BTCUSDT")
+        assert sorted(one["execType"] for one in rows) == ["AdlTrade", "BustTrade", "Trade"]
+        (bust,) = await client.rows("execution/list", symbol="BTCUSDT", execType="BustTrade")
+        assert (bust["orderLinkId"], bust["orderType"], bust["side"]) == ("", "Market", "Sell")
+
+
 async def test_limits_are_counted_by_the_second_and_said_in_headers():
     async with running_bybit(bybit(orders_1s=2)) as (exchange, client):
         await client.place()

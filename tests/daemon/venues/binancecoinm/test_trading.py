@@ -137,7 +137,7 @@ async def test_either_number_of_the_engines_time_window_samples_the_clock_again(
         before = venue.times_asked
         trading.send(place(1))
         outcome = await ended(core, 1)
-        assert (outcome.kind, outcome.reason) == (REFUSED, c.REASON_PERMISSION)
+        assert (outcome.kind, outcome.reason) == (REFUSED, c.REASON_EXCHANGE)
         await until(lambda: venue.times_asked > before, "another sample")
 
 

@@ -24,7 +24,7 @@ class MarketServer:
         requests: Paths and queries of REST requests.
     """
 
-    def __init__(self, routed: bool = True, prefix: str = "/fapi") -> None:
+    def __init__(self, routed: bool = True, prefix: str = "/fapi", version: str = "v1") -> None:
         self.snapshots: list[bytes | tuple[int, dict[str, str]]] = []
         self.on_subscribe: Callable[[list[str]], None] = lambda _streams: None
         self.is_mute = False
@@ -40,13 +40,14 @@ class MarketServer:
         self.changed = asyncio.Condition()
         self._routed = routed
         self._prefix = prefix
+        self._version = version
         self.port = 0
 
     async def __aenter__(self) -> Self:
         app = web.Application()
         path = "/public/stream" if self._routed else "/stream"
         app.router.add_get(path, self._stream)
-        app.router.add_get(f"{self._prefix}/v1/depth", self._depth)
+        app.router.add_get(f"{self._prefix}/{self._version}/depth", self._depth)
         self._runner = web.AppRunner(app, shutdown_timeout=0.2)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)

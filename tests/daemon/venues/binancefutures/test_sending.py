@@ -324,7 +324,7 @@ async def test_an_error_of_the_time_window_samples_the_clock_again(code):
         before = venue.times_asked
         venue.clock_offset_ms = 90_000
         trading.send(place(1))
-        assert (await settled(core, 1))[0].reason == c.REASON_PERMISSION
+        assert (await settled(core, 1))[0].reason == c.REASON_EXCHANGE
         await until(lambda: venue.times_asked > before, "another sample")
         await until(lambda: trading._offset.offset_ns > 80 * SECOND_NS, "the new offset")
         trading.send(Cancel(2, "a", "", "BTCUSDT"))

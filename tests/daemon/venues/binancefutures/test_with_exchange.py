@@ -109,11 +109,8 @@ def orders_of(exchange):
     return {one["client_id"]: one for one in exchange.truth(API_KEY)["orders"]}
 
 
-@pytest.mark.parametrize("config", [{}, {"order_path": "rest"}, {"pem": PEM}])
-async def test_an_order_lives_as_the_exchange_says(config):
-    if "pem" in config:
-        pytest.importorskip("cryptography")
-    async with exchange_and_trading(**config) as (_exchange, trading, core):
+async def test_an_order_of_a_session_that_is_logged_on_lives_as_the_exchange_says():
+    async with exchange_and_trading(pem=PEM) as (_exchange, trading, core):
         trading.send(place(1, "hftd-1", tif=c.GTX))
         (placed,) = await settled(core, 1)
         trading.send(Modify(2, "hftd-1", placed.report.exch_order_id, "BTCUSDT", c.BUY, 590010, 20))
@@ -175,29 +172,6 @@ async def test_refusals_carry_their_reasons():
         ]
 
 
-async def test_a_clock_that_is_off_is_learnt_before_the_first_order_and_after_a_step():
-    server = ServerSection(clock_offset_ms=-45_000)
-    async with exchange_and_trading(server=server) as (exchange, trading, core):
-        trading.send(place(1, "hftd-1"))
-        assert (await settled(core, 1))[0].kind == CONFIRMED
-        exchange.clock.offset_ms = 45_000
-        trading.send(place(2, "hftd-2"))
-        assert (await settled(core, 2))[0].reason == c.REASON_PERMISSION
-        await until(lambda: trading._offset.offset_ns > 0, "another sample")
-        trading.send(place(3, "hftd-3"))
-        assert (await settled(core, 3))[0].kind == CONFIRMED
-
-
-async def test_lost_replies_are_unknown_and_found_by_asking():
-    async with exchange_and_trading(chaos=ChaosSection(reply_lost=1.0)) as (exchange, trading, core):
-        trading.send(place(1, "hftd-1"))
-        assert (await settled(core, 1))[0].kind == UNKNOWN
-        exchange.set_chaos(ChaosSection())
-        trading.send(Query(2, "hftd-1", "", "BTCUSDT"))
-        assert (await settled(core, 2))[0].report.status == c.NEW
-        assert list(orders_of(exchange)) == ["hftd-1"]
-
-
 @pytest.mark.parametrize("busy", ["busy_unknown", "timeout_unknown"])
 async def test_what_may_have_been_done_is_unknown(busy):
     async with exchange_and_trading(chaos=ChaosSection(**{busy: 1.0})) as (_exchange, trading, core):
@@ -229,58 +203,6 @@ async def test_what_surely_was_not_done_is_refused(trouble, reason, path):
         assert orders_of(exchange) == {}
 
 
-async def test_doubled_and_reordered_replies_and_events_tell_the_same():
-    chaos = ChaosSection(
-        reply_doubled=1.0, event_doubled=1.0, event_shuffled=0.5, reply_late=0.5, late_ms=50.0
-    )
-    async with exchange_and_trading(chaos=chaos) as (exchange, trading, core):
-        requests = range(1, 21)
-        for request in requests:
-            trading.send(place(request, f"hftd-{request}", kind=c.MARKET, qty=request))
-        await settled(core, *requests)
-        await until(lambda: len(trades_told(core)) == len(exchange.truth(API_KEY)["trades"]), "all fills")
-        assert sum(trades_told(core).values()) == sum(requests)
-
-
-async def test_torn_connections_make_unknown_what_they_owe_and_are_made_again():
-    async with exchange_and_trading(send=SendLimits(reply_timeout_s=5.0)) as (exchange, trading, core):
-        exchange.set_chaos(ChaosSection(reply_late=1.0, late_ms=3000.0))
-        for request in range(1, 11):
-            trading.send(place(request, f"hftd-{request}"))
-        await until(lambda: len(orders_of(exchange)) == 10, "the orders")
-        exchange.set_chaos(ChaosSection())
-        exchange.close_connections(tear=True)
-        outcomes = await settled(core, *range(1, 11))
-        assert UNKNOWN in {one.kind for one in outcomes}
-        await until(lambda: core.connections[-1] and core.connections.count(True) >= 2, "the reconnect")
-        assert len(await trading.open_orders()) == 10
-        for request in range(11, 21):
-            trading.send(Cancel(request, f"hftd-{request - 10}", "", "BTCUSDT"))
-        assert {one.kind for one in await settled(core, *range(11, 21))} == {CONFIRMED}
-        assert await trading.open_orders() == []
-
-
-async def test_an_exchange_that_goes_away_is_waited_for():
-    async with exchange_and_trading() as (exchange, trading, core):
-        trading.send(place(1, "hftd-1"))
-        await settled(core, 1)
-        await exchange.disconnect()
-        await until(lambda: core.connections[-1] is False, "the disconnection")
-        trading.send(Cancel(2, "hftd-1", "", "BTCUSDT"))
-        assert ((await settled(core, 2))[0].kind) in (REFUSED, UNKNOWN)
-        await exchange.connect()
-        await until(lambda: core.connections[-1] is True, "the reconnect")
-        assert len(await trading.open_orders()) == 1
-
-
-async def test_an_expired_listen_key_is_replaced_and_events_come_again():
-    async with exchange_and_trading() as (exchange, trading, core):
-        exchange.expire_listen_keys()
-        await until(lambda: core.connections == [True, False, True], "the reconnect")
-        trading.send(place(1, "hftd-1"))
-        await until(lambda: core.reports, "the event")
-
-
 async def test_a_listen_key_is_kept_alive_beyond_its_life():
     async with exchange_and_trading(limits=LimitsSection(listen_key_s=1.0), extend_every_s=0.3) as (
         _exchange,
@@ -291,20 +213,6 @@ async def test_a_listen_key_is_kept_alive_beyond_its_life():
         trading.send(place(1, "hftd-1"))
         await until(lambda: core.reports, "the event")
         assert core.connections == [True]
-
-
-async def test_the_exchanges_end_of_a_connections_life_is_forestalled():
-    async with exchange_and_trading(limits=LimitsSection(life_s=2.0), life_s=2.0) as (
-        _exchange,
-        trading,
-        core,
-    ):
-        for request in range(1, 31):
-            trading.send(place(request, f"hftd-{request}"))
-            await asyncio.sleep(0.1)
-        assert {one.kind for one in await settled(core, *range(1, 31))} == {CONFIRMED}
-        await until(lambda: len({one.client_id for one in core.reports}) == 30, "the events")
-        assert core.connections == [True] and trading.orders_supervision.failures == 0
 
 
 async def test_the_limits_of_the_exchange_are_kept_and_its_counts_believed():
@@ -334,40 +242,3 @@ async def test_cancel_all_and_the_countdown_end_all_orders():
             lambda: any(one.client_id == "hftd-3" and one.status == c.CANCELED for one in core.reports),
             "the end",
         )
-
-
-@pytest.mark.parametrize("seed", range(3))
-async def test_after_a_storm_what_was_told_and_asked_is_the_exchanges_truth(seed):
-    """Every order is found or known not to be there, and every fill is known, whatever went wrong on the way."""
-    from sim.exchange.chaos import storm
-
-    async with exchange_and_trading() as (exchange, trading, core):
-        exchange.set_chaos(storm(seed))
-        requests = range(1, 301)
-        for request in requests:
-            kind = c.MARKET if request % 3 == 0 else c.LIMIT
-            trading.send(place(request, f"hftd-{request}", kind=kind, qty=1 + request % 5))
-            await asyncio.sleep(0.01)
-        await settled(core, *requests)
-        exchange.set_chaos(ChaosSection())
-        await until(lambda: trading._is_up, "the connection", 20.0)
-        await until(lambda: not trading._limiter.is_banned(_now()), "the end of the ban", 20.0)
-        truth = orders_of(exchange)
-        for request in requests:
-            outcome = core.outcome(request)
-            if outcome.kind == CONFIRMED:
-                assert f"hftd-{request}" in truth
-            elif outcome.kind == REFUSED:
-                assert f"hftd-{request}" not in truth, outcome
-        executions = await trading.executions("BTCUSDT", 0)
-        assert {int(one.trade_id): (one.client_id, one.qty_lots) for one in executions} == {
-            one["trade_id"]: (one["client_id"], one["lots"]) for one in exchange.truth(API_KEY)["trades"]
-        }
-        is_open = {name for name, one in truth.items() if one["status"] in ("NEW", "PARTIALLY_FILLED")}
-        assert {one.client_id for one in await trading.open_orders()} == is_open
-
-
-def _now():
-    from hftd.clock import wall_ns
-
-    return wall_ns()
