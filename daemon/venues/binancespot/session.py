@@ -134,7 +134,7 @@ class SpotSession(AccountSession):
                 seed=seed + 100,
             ),
             config.rest_url(),
-            make_signer(credentials.api_key.reveal(), credentials.secret.reveal()),
+            make_signer(credentials.reveal("api_key"), credentials.reveal("secret")),
             http,
             self.handlers(),
             limiter=limiter,

@@ -190,7 +190,8 @@ def test_a_trade_whose_side_is_not_said_is_none(m):
 def test_spots_best_prices_carry_the_latest_time_of_the_messages_before():
     reader = MarketReader(market.read_spot)
     best_price = b'{"stream":"x@bookTicker","data":{"u":7,"s":"X","b":"1.5","B":"2","a":"1.6","A":"3"}}'
-    assert reader.read(best_price, 9) is None
+    assert len(reader.read(best_price, 9).rows) == 0, "of no known time"
+    assert reader.read(snapshot(10, [["1", "2"]], []).replace(b'"T"', b'"x"'), 9) is None
     change = (
         b'{"stream":"x@depth","data":{"e":"depthUpdate","E":1723161255208,"s":"X",'
         b'"U":5,"u":6,"b":[["1","2"]],"a":[]}}'
