@@ -8,8 +8,8 @@ from sim.results.parts import Facts, Part, Rows, Table, line, notes
 
 if TYPE_CHECKING:
     from sim.checks import Fixed, Problem, Validation
-    from sim.convert.crossed import Crossed
     from sim.convert.report import Report
+    from sim.convert.rows.crossed import Crossed
     from sim.tools import Contents, LatencyReport, Snapshot
     from sim.tools.contents import Book, Row, RunContents
 

@@ -356,7 +356,7 @@ def test_runs_of_different_bots_are_refused(call, tmp_path):
 
 
 def test_recorded_latencies_are_an_archive_that_backtests_interpolate(tmp_path):
-    from sim.archive.npz import read_latencies
+    from sim.archive import read_latencies
 
     rows = np.zeros(4, latency_dtype)
     rows["req_ts"] = [100, 200, 300, 400]
