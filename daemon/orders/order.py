@@ -187,7 +187,7 @@ class Order(msgspec.Struct, array_like=True, kw_only=True, tag="order"):
     value: float = 0.0
     fee: float = 0.0
     live_id: str = ""
-    other_ids: list[str] = []
+    other_ids: tuple[str, ...] = ()
 
     @property
     def is_finished(self) -> bool:

@@ -136,7 +136,7 @@ class Store:
         """Another client id for an order, of what is to take its place."""
         client_id = self.ids.make(order.bot, order.order_id)
         self._note_run()
-        order.other_ids.append(client_id)
+        order.other_ids = (*order.other_ids, client_id)
         self.other_ids[client_id] = order
         return client_id
 
