@@ -174,6 +174,8 @@ class Bots:
         near = difflib.get_close_matches(symbol.upper(), self._instruments, n=3, cutoff=0.6)
         if near:
             hint = f"did you mean {' or '.join(near)}?"
+        elif not self._instruments:
+            hint = "it lists none that is traded just now"
         else:
             hint = f"it has {len(self._instruments)}, such as {', '.join(list(self._instruments)[:3])}"
         raise RefusedError(f"the exchange has no instrument {symbol!r}", hint=hint)
