@@ -3,13 +3,14 @@
 from types import ModuleType
 
 from daemon.connector.bots import queues
-from daemon.connector.market import books, rows
+from daemon.connector.market import books
 from hftd.book.book import write_levels
 from hftd.book.fuse import fuse_events
 from hftd.channel import endpoint, publisher
 from hftd.compiled.jit import Entry, Kernel
+from hftd.venues import reader
 
-_MODULES: tuple[ModuleType, ...] = (books, endpoint, publisher, queues, rows)
+_MODULES: tuple[ModuleType, ...] = (books, endpoint, publisher, queues, reader)
 
 
 def compile_all() -> None:
