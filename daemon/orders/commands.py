@@ -126,6 +126,8 @@ class Commands:
             replaces=replaces,
             client_id=new_client_id,
         )
+        # What orders executed that this one replaced is no part of the exchange's order.
+        past = sum(one.cum_lots for one in order.former)
         self._out.append(
             Modify(
                 request=request,
@@ -134,9 +136,9 @@ class Commands:
                 symbol=order.symbol,
                 side=order.side,
                 price_tick=price_tick,
-                qty_lots=qty_lots,
+                qty_lots=qty_lots - past,
                 time_in_force=order.time_in_force,
-                done_lots=order.done_lots,
+                done_lots=order.done_lots - past,
                 is_reduction=is_reduction,
                 new_client_id=new_client_id,
             )

@@ -50,7 +50,7 @@ _log = structlog.get_logger("hftd.orders")
 
 
 class LeaseEnds:
-    """See the module."""
+    """Ends leases, closes positions, halts; see the module."""
 
     def __init__(
         self, store: Store, commands: Commands, requests: BotRequests, counters: Counters, refusals: Refusals

@@ -105,7 +105,8 @@ class Modify(msgspec.Struct, frozen=True, array_like=True, tag="modify"):
         qty_lots: The new total quantity, what is executed already included.
         exch_order_id: The exchange's id, empty while it is not known.
         time_in_force: The order's, where it has to be made anew.
-        done_lots: Of the quantity, what is known to be executed.
+        done_lots: Of the quantity, what is known to be executed. Of an order that has replaced others, both are the
+            exchange's present order's; what the others executed and is still to be told makes it less than 0.
         is_reduction: Nothing but the quantity changes, and to less: where the exchange can, the order keeps its place.
         new_client_id: What the other order is called (`Instrument.renames`); else empty.
     """

@@ -113,7 +113,7 @@ class Order(msgspec.Struct, array_like=True, kw_only=True, tag="order"):
         submit_phase: SENT, UNSURE or DONE.
         cum_lots: Executed, as the exchange says. It never goes back.
         executed_lots: Executed, as counted from executions. Less than `cum_lots` while some are on their way.
-        written_off_lots: Executed, but no execution was to be had.
+        written_off_lots: Executed, but the exchange tells no execution.
         base_lots: What was executed before the last modification: a bot's quantities count from there.
         stays_partial: It was partly filled before a modification that kept its place.
         exec_lots: Lots of the last execution.

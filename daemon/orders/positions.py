@@ -20,7 +20,7 @@ account's position, so the bots that hold in its direction may not go on as if t
 - It takes first what of the account's position is no bot's, then from the bots that hold in its direction, each in
   proportion to what it holds. It is booked to them as an execution, so that position, balance and fees stay the
   account's.
-- A position that shrank without an execution to be had is one as well. (Executions of bots' own orders are known by
+- A position that shrank without any execution told is one as well. (Executions of bots' own orders are known by
   their orders' totals, and are waited for before a position is compared.) It is booked at the price of the exchange's
   own orders, if it told of these without the ids of trades, else at the best price.
 - The bot is told, with its position after it. Until a person has seen to it (`hftd resume`) its new orders in that

@@ -1,8 +1,8 @@
 """What bots ask for: checked against the limits, then sent; refusals are answered at once.
 
 Refused are, in this order: what comes while the account is halted or can't send; an id that is in use; a quantity or
-price that is none; what the exchange's filters forbid; what does more than reduce a position that the exchange closed
-in part; what the limits of bot and account forbid; what would meet another bot's order. Cancels always pass.
+price that is not valid; what the exchange's filters forbid; what does more than reduce a position that the exchange
+closed in part; what the limits of bot and account forbid; what would meet another bot's order. Cancels always pass.
 """
 
 from typing import Final
@@ -56,7 +56,7 @@ from hftd.errors import ProtocolError
 from hftd.rows import LOTS_MAX, TICK_MAX, Lots
 
 _OFF_GRID: Final = 1e-6
-"""In lots: a quantity that is farther from a whole number of them is none."""
+"""In lots: a quantity that is farther from a whole number of them is refused."""
 
 Request = wire.Submit | wire.Modify | wire.Cancel | wire.Inquire
 

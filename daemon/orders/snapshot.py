@@ -65,7 +65,7 @@ class Counters(msgspec.Struct):
         repeated_executions: Came again, and were not counted again.
         old_executions: Of before what is remembered, and not counted.
         missed_executions: Found by reconciliations only.
-        written_off_lots: Executed, as the exchange says, without an execution to be had.
+        written_off_lots: Executed, as the exchange says, but it tells no execution.
         untold_executions: Lots whose execution was missing when an order's end was told.
         foreign_reports: About orders that are not ours.
         late_outcomes: Of commands that had been given up.

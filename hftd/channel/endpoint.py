@@ -2,7 +2,7 @@
 compiled functions themselves.
 """
 
-# ruff: noqa: ARG001 (the signatures are numba's)
+
 # pyright: basic, reportCallIssue=false, reportArgumentType=false
 
 import os
@@ -12,7 +12,6 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 import numpy as np
 from numba import types
-from numba.extending import intrinsic
 
 from hftd.channel import wire
 from hftd.channel.layout import BROKEN, LAPPED, MAX_BOTS, MAX_MESSAGE_BYTES, MESSAGE, NOTHING
@@ -22,28 +21,13 @@ from hftd.channel.ring import market_copy, market_tail
 from hftd.channel.wait import bell_ring, doorbell_arm, doorbell_ring
 from hftd.compiled.jit import entry
 from hftd.compiled.native import copy_bytes, load_i64, store_i64
+from hftd.compiled.text import BYTES, address_of
 from hftd.errors import ProtocolError
 from hftd.rows import Address, Ns
-
-BYTES = types.Bytes(types.uint8, 1, "C")
-"""Python's bytes, in the signature of an `entry`."""
 
 _Message = TypeVar("_Message")
 _RINGS_MAX: Final = MAX_BOTS + 1
 """That one look takes; what is left makes `Doorbells.fd` readable again."""
-
-
-@intrinsic
-def address_of(typingctx, buffer):
-    """In compiled code: the address of the first byte of bytes or of an array."""
-    if not isinstance(buffer, types.Buffer):
-        return None
-
-    def codegen(context, builder, signature, args):
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        return builder.ptrtoint(array.data, context.get_value_type(types.int64))
-
-    return types.int64(buffer), codegen
 
 
 @entry((types.int64, types.int64, BYTES))

@@ -13,7 +13,6 @@ from numba import types
 from numba.np.numpy_support import from_dtype
 
 from hftd.channel import wire
-from hftd.channel.endpoint import BYTES, address_of
 from hftd.channel.layout import MARKET_CAPACITY, MARKET_RECORDS, MARKET_ROWS, MAX_BOTS, MAX_ROWS
 from hftd.channel.memory import BotPage, ClockPage, MarketRing
 from hftd.channel.messages import feed_length, write_feed_header
@@ -21,6 +20,7 @@ from hftd.channel.ring import market_claim, market_commit, market_count_rows, me
 from hftd.channel.wait import bell_ring
 from hftd.compiled.jit import entry, inline
 from hftd.compiled.native import copy_bytes, load_i64
+from hftd.compiled.text import BYTES, address_of
 from hftd.errors import ProtocolError, UsageError
 from hftd.rows import ROW_BYTES, Address
 from hftd.types import event_dtype

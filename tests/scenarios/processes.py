@@ -129,7 +129,7 @@ class Processes:
     async def start(self, *, needs_book: bool = True, **config: Any) -> None:
         """Start the connector, and wait until it can trade, and has a book if that is needed."""
         task = await self.launch(**config)
-        await self.until(lambda: task.done() or (self.is_ready if needs_book else self.is_connected), 120.0)
+        await self.until(lambda: task.done() or (self.is_ready if needs_book else self.is_connected), 900.0)
         if task.done():
             task.result()
 

@@ -17,7 +17,7 @@ from numba import types
 from daemon.orders.limits import BotLimits
 from daemon.orders.manager import Update
 from hftd.channel import wire
-from hftd.channel.endpoint import BYTES, QueueReader, address_of
+from hftd.channel.endpoint import QueueReader
 from hftd.channel.layout import MAX_BOTS, NOTHING, REQUEST_BYTES
 from hftd.channel.memory import BotPage, Link
 from hftd.channel.queue import queue_claim, queue_commit, queue_peek
@@ -26,6 +26,7 @@ from hftd.channel.wait import bell_ring, doorbell_arm, doorbell_disarm
 from hftd.clock import monotonic_ns
 from hftd.compiled.jit import entry
 from hftd.compiled.native import copy_bytes, load_i64
+from hftd.compiled.text import BYTES, address_of
 from hftd.errors import HftdError, ProtocolError
 from hftd.rows import Address
 

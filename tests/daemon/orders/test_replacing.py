@@ -45,9 +45,9 @@ class ReplacingExchange(Exchange):
     def _amend(self, command: Modify, order: TrueOrder) -> Outcome:
         if command.is_reduction:
             past = getattr(order, "past_lots", 0)
-            if command.qty_lots - past <= order.cum_lots - past:
+            if command.qty_lots <= order.cum_lots - past:
                 return Outcome(command.request, REFUSED, REASON_FILTER)
-            order.qty_lots = command.qty_lots
+            order.qty_lots = command.qty_lots + past
             order.exch_ns = self.exch_ns
             self._say(order)
             return self._confirm(command, order)
@@ -117,6 +117,21 @@ def test_a_reduction_keeps_the_order():
     number = next(iter(world.exchange.orders.values())).exch_order_id
     world.flush()
     assert (order_of(world).exch_order_id, order_of(world).qty_lots) == (number, 5)
+    world.check()
+
+
+def test_a_reduction_of_an_order_that_has_replaced_one_is_of_the_order_that_is_there():
+    world = resting()
+    world.exchange.fill(next(iter(world.exchange.orders.values())), 4)
+    world.flush()
+    world.modify("a", 1, 1001, 8)
+    world.flush()
+    world.modify("a", 1, 1001, 5)
+    command = world.requests[0][0]
+    assert (command.qty_lots, command.is_reduction) == (5, True), "and not 9 with what the old one executed"
+    world.flush()
+    assert world.bots["a"].orders[1].leaves_qty == 0.005
+    world.settle()
     world.check()
 
 
