@@ -237,15 +237,15 @@ def backtest(
     hbt = Backtest(models, [asset.model for asset in assets.values()], specs, is_quiet=True)
     if life_rows:
         hbt.record_life(life_rows)
-    minder = None
+    supervisor = None
     if bot.hooks.alert:
         # Orders and errors are a matter of channels: their hooks are called in a replay and live.
         from hftd.bot.hooks import Hooks, load_hooks
-        from hftd.bot.supervisor import Minder
+        from hftd.bot.supervisor import Supervisor
 
         hooks = Hooks(alert=load_hooks(bot.hooks, bot_base).alert)
-        minder = Minder(hbt, hooks, [(one.symbol, one.tick_size) for one in bot.instruments])
-    result = run_strategy(hbt, bot, strategy, [model.contract for model in models], minder=minder)
+        supervisor = Supervisor(hbt, hooks, [(one.symbol, one.tick_size) for one in bot.instruments])
+    result = run_strategy(hbt, bot, strategy, [model.contract for model in models], supervisor=supervisor)
     if life_rows:
         return msgspec.structs.replace(result, life=hbt.life(), life_dropped=hbt.life_dropped)
     return result

@@ -24,7 +24,9 @@ def compile_all(is_engines: bool, is_others: bool) -> None:
                 importlib.import_module(module.name)
     for one in {**jit.kernels, **jit.entries}.values():
         name = one.function.__module__
-        is_left_out = name.startswith(tuple(f"sim.convert.{other}" for other in OTHERS)) and not is_others
+        is_left_out = (
+            name.startswith(tuple(f"sim.convert.venues.{other}" for other in OTHERS)) and not is_others
+        )
         if name.startswith(ENGINES) == is_engines and not is_left_out:
             one.compiled()
 

@@ -233,7 +233,7 @@ def test_what_is_no_read_of_a_clock_is_left_alone(source):
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("daemon/orders/courier.py", "from hftd.clock import running_ns"),
+        ("daemon/orders/commands.py", "from hftd.clock import running_ns"),
         ("daemon/connector/limiter.py", "from hftd.clock import monotonic_ns, wall_ns"),
         ("hftd/bot/backend.py", "from hftd.clock import system_ns as now"),
         ("sim/engine/run.py", "def f():\n    from hftd.clock import stamp_ns"),

@@ -30,6 +30,15 @@ def imports_below(source: str, forbidden: tuple[str, ...]) -> list[str]:
     return sorted(broken)
 
 
+def imports_besides(source: str, allowed: tuple[str, ...]) -> list[str]:
+    """Imports of modules that are neither these nor below them."""
+    return [
+        f"line {line}: imports {name}"
+        for line, name in imports(source)
+        if not any(name == one or name.startswith(one + ".") for one in allowed)
+    ]
+
+
 def names_of_exchanges(source: str) -> list[str]:
     """Exchanges that code or documentation names; comments are left alone."""
     lines = ast.unparse(ast.parse(source)).splitlines()
@@ -68,6 +77,43 @@ def test_the_local_exchanges_framework_knows_no_exchange_by_name():
 def test_the_local_exchange_imports_nothing_of_what_it_judges():
     broken = {str(path): imports_below(path.read_text(), JUDGED) for path in sources("sim/exchange")}
     assert {name: found for name, found in broken.items() if found} == {}
+
+
+FACTS_MAY_IMPORT = (
+    "collections",
+    "typing",
+    "msgspec",
+    "numba",
+    "numpy",
+    "hftd.compiled",
+    "hftd.rows",
+    "hftd.types",
+    "hftd.venues",
+)
+"""No socket, no clock, no file and no machine."""
+
+
+def test_what_is_known_of_exchanges_is_read_without_sockets_clocks_and_files():
+    broken = {
+        str(path): found
+        for path in sources("hftd/venues")
+        if (found := imports_besides(path.read_text(), FACTS_MAY_IMPORT))
+    }
+    assert broken == {}
+
+
+def test_an_import_besides_the_allowed_ones_is_found():
+    source = (
+        "import numpy as np\nfrom hftd.clock import stamp_ns\nimport hftd.compiled.jit\nimport hftd.rowsx"
+    )
+    found = imports_besides(source, FACTS_MAY_IMPORT)
+    assert found == ["line 2: imports hftd.clock", "line 4: imports hftd.rowsx"]
+
+
+def test_each_family_has_its_reader_under_the_same_name():
+    families = [one for one in (ROOT / "hftd" / "venues").iterdir() if (one / "__init__.py").exists()]
+    assert len(families) >= 2
+    assert [one.name for one in families if not (one / "market.py").exists()] == []
 
 
 @pytest.mark.parametrize(

@@ -86,12 +86,26 @@ class _Commands(click.Group):
                 formatter.write_dl(list(commands.items()))
 
 
-def _show_versions(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        from daemon.cli.versions import versions
+_PACKAGES = ("numba", "llvmlite", "numpy", "msgspec", "click", "rich", "matplotlib", "aiohttp", "uvloop")
+"""What hftd stands on: a report of a problem should name their versions."""
 
-        click.echo(versions())
-        ctx.exit()
+
+def _show_versions(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    def line(name: str) -> str:
+        try:
+            return f"{name} {version(name)}"
+        except PackageNotFoundError:
+            return f"{name} (not installed)"
+
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    python = f"python {platform.python_version()}, {system}"
+    click.echo("\n".join([line("hftd"), python, *map(line, _PACKAGES)]))
+    ctx.exit()
 
 
 @click.group(

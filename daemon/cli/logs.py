@@ -48,7 +48,7 @@ class _Stderr(io.TextIOBase):
 def take_stderr() -> LogWriter | None:
     """From now on let all that is said on `sys.stderr` go through a `LogWriter`; again does nothing.
 
-    None if stderr is no descriptor, such as a test's buffer: it is left as it is.
+    None if stderr has no descriptor, such as a test's buffer: it is left as it is.
     """
     stream = sys.stderr
     if isinstance(stream, _Stderr):

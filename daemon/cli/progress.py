@@ -5,10 +5,13 @@ All of them implement :class:`hftd.progress.Progress` and are context managers.
 
 import sys
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self, TextIO
 
 import msgspec
 
+from daemon.cli.compiling import watching
 from daemon.cli.show import text
 from hftd.clock import monotonic_ns
 from hftd.progress import Silent
@@ -79,7 +82,7 @@ class Meter:
 
 
 class Lines(Shown):
-    """Plain lines, for a stderr that is no terminal: one each few seconds, and one for each stage."""
+    """Plain lines, for a stderr that is not a terminal: one each few seconds, and one for each stage."""
 
     def __init__(self, stream: TextIO | None = None, *, every_ns: int = LINE_EVERY_NS) -> None:
         self.stream = stream
@@ -99,9 +102,7 @@ class Lines(Shown):
             self._line(self.meter.describe())
 
     def _line(self, text: str) -> None:
-        stream = self.stream or sys.stderr
-        stream.write(f"{text}\n")
-        stream.flush()
+        _write(text, self.stream)
 
 
 class JsonLines(Shown):
@@ -122,30 +123,32 @@ class JsonLines(Shown):
             self._line({"rows": rows, "rows_total": rows_total, "now_ns": now_ns})
 
     def _line(self, message: dict[str, Any]) -> None:
-        stream = self.stream or sys.stderr
-        stream.write(msgspec.json.encode(message).decode() + "\n")
-        stream.flush()
+        _write(msgspec.json.encode(message).decode(), self.stream)
+
+
+def _write(line: str, stream: TextIO | None = None) -> None:
+    to = stream or sys.stderr
+    to.write(f"{line}\n")
+    to.flush()
+
+
+def _bar(before: str, *after: str, **options: Any) -> Any:
+    """A bar on stderr, between columns of text."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    columns = [TextColumn(before), BarColumn(), TaskProgressColumn(), *map(TextColumn, after)]
+    # The clock is ours, as everywhere.
+    return Progress(*columns, console=Console(stderr=True), get_time=lambda: monotonic_ns() / 1e9, **options)
 
 
 class Bar(Shown):
     """A bar on a terminal: simulated time, rows, rate, time left; stages are said above it."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
         self.meter = Meter()
-        self._progress = Progress(
-            TextColumn("{task.fields[moment]}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[rows]}"),
-            TextColumn("[green]{task.fields[rate]}"),
-            TextColumn("[cyan]{task.fields[left]}"),
-            console=Console(stderr=True),
-            # The clock is ours, as everywhere.
-            get_time=lambda: monotonic_ns() / 1e9,
-        )
+        fields = "{task.fields[rows]}", "[green]{task.fields[rate]}", "[cyan]{task.fields[left]}"
+        self._progress = _bar("{task.fields[moment]}", *fields)
         self._task = self._progress.add_task(
             "", total=None, moment="", rows="", rate="", left="", visible=False
         )
@@ -203,20 +206,10 @@ class Share:
         self.what = what
         self.in_bytes = in_bytes
         self._bar: Any = None
-        self._lines = None if mode == "none" else sys.stderr
+        self._is_silent = mode == "none"
         self._next_ns = monotonic_ns() + LINE_EVERY_NS
         if mode == "auto" and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-            size = TextColumn("{task.fields[size]}")
-            columns = [TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), size]
-            self._bar = Progress(
-                *columns,
-                console=Console(stderr=True),
-                get_time=lambda: monotonic_ns() / 1e9,
-                transient=passing,
-            )
+            self._bar = _bar("{task.description}", "{task.fields[size]}", transient=passing)
             self._task = self._bar.add_task(what, total=None, size="", visible=not passing)
 
     def __enter__(self) -> Self:
@@ -233,8 +226,14 @@ class Share:
         shown = f"{text.size(done)} of {text.size(total)}" if self.in_bytes else ""
         if self._bar is not None:
             self._bar.update(self._task, visible=True, completed=done, total=total or None, size=shown)
-        elif self._lines is not None and monotonic_ns() >= self._next_ns:
+        elif not self._is_silent and monotonic_ns() >= self._next_ns:
             self._next_ns = monotonic_ns() + LINE_EVERY_NS
             share = f"{done / total:.0%}" if total else ""
-            self._lines.write(f"{self.what}: {share} {shown}".rstrip() + "\n")
-            self._lines.flush()
+            _write(f"{self.what}: {share} {shown}".rstrip())
+
+
+@contextmanager
+def working(what: str, mode: str, **options: Any) -> Iterator[Share]:
+    """A `Share` of work, and what is compiled meanwhile, which is said above its bar."""
+    with watching("none" if mode == "none" else "plain"), Share(what, mode=mode, **options) as share:
+        yield share

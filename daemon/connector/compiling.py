@@ -2,14 +2,14 @@
 
 from types import ModuleType
 
-from daemon.connector.bots import links
+from daemon.connector.bots import queues
 from daemon.connector.market import books, rows
 from hftd.book.book import write_levels
 from hftd.book.fuse import fuse_events
 from hftd.channel import endpoint, publisher
 from hftd.compiled.jit import Entry, Kernel
 
-_MODULES: tuple[ModuleType, ...] = (books, endpoint, links, publisher, rows)
+_MODULES: tuple[ModuleType, ...] = (books, endpoint, publisher, queues, rows)
 
 
 def compile_all() -> None:

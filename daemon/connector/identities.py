@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from daemon.orders.strays import Kin
+from daemon.orders.commands import Kin
 from hftd.errors import ConfigError
 
 FILES_MAX: Final = 64

@@ -246,6 +246,7 @@ class Connector:
             emit=self.bots.emit,
             send=self.session.send,
             order_id_max=self.session.order_id_max,
+            by_totals=self.session.by_totals,
             to_exchange=self.session.exchange_ns,
         )
         if self.trades:

@@ -86,9 +86,11 @@ class Session(Protocol):
 
     Attributes:
         order_id_max: The largest id of a bot's order that the exchange's client ids tell.
+        by_totals: The exchange tells no executions with ids, but what each order has executed in all (`Report.totals`).
     """
 
     order_id_max: int
+    by_totals: bool
 
     async def instruments(self) -> list[Instrument]:
         """What can be traded, numbered from 0.

@@ -17,7 +17,7 @@ from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.manager import OrderManager
 from daemon.orders.messages import REFUSED, Command, Instrument, Outcome
-from daemon.orders.store import REMEMBER_NS
+from daemon.orders.state import REMEMBER_NS
 from hftd.channel import wire
 from hftd.clock import running_ns
 from hftd.constants import BUY, IOC, LIMIT
@@ -74,7 +74,18 @@ class Rehearsal:
         """Once more."""
         now_ns = running_ns()
         self._order_id += 1
-        text = wire.encoder.encode(wire.Submit(0, self._order_id, BUY, LIMIT, IOC, _TICK, self._qty, now_ns))
+        text = wire.encoder.encode(
+            wire.Submit(
+                instrument=0,
+                order_id=self._order_id,
+                side=BUY,
+                order_type=LIMIT,
+                time_in_force=IOC,
+                price_tick=_TICK,
+                qty=self._qty,
+                local_ts=now_ns,
+            )
+        )
         request = wire.request_decoder.decode(text)
         self._manager.request(_BOT, request, now_ns)  # pyright: ignore[reportArgumentType]
         command, self._command = self._command, None

@@ -1,7 +1,7 @@
 """What a spot account has: balances by asset, what orders lock of them, and whether executions explain their changes.
 
 A spot account has no positions: it has so much of each asset, free or locked by open orders. What a bot holds of an
-instrument is the base asset that its own orders traded (`account.py`); what the account has is here, and says which
+instrument is the base asset that its own orders traded (`positions.py`); what the account has is here, and says which
 orders can be paid, and whether anything happened that no execution tells of.
 
 Amounts are decimals, as the exchange writes them; nothing is rounded here. The exchange itself keeps eight decimals of
@@ -24,8 +24,8 @@ from daemon.warnings import Warn
 from hftd.constants import BUY, INVALID_MAX, INVALID_MIN, MARKET, REASON_MARGIN, REASON_NONE
 
 if TYPE_CHECKING:
-    from daemon.orders.account import Ledger
-    from daemon.orders.machine import Order
+    from daemon.orders.order import Order
+    from daemon.orders.positions import Ledger
 
 DIFFERS_NS: Final = 2_000_000_000
 """A balance that is not what executions made it is believed after so long."""
@@ -123,8 +123,8 @@ class Wallet:
         amount = _ZERO
         if not order.finished_ns:
             tick = order.price_tick
-            if order.amend is not None and order.side == BUY:
-                tick = max(tick, order.amend.price_tick)
+            if order.modify is not None and order.side == BUY:
+                tick = max(tick, order.modify.price_tick)
             if order.order_type == MARKET:
                 tick = _ask_of(ledger)
             amount = _worth(ledger, order.side, tick, order.exposure_lots)
@@ -137,8 +137,10 @@ class Wallet:
             del self._locks[order.client_id]
         purse = self.purse(asset)
         purse.ours += amount - before
-        sent_ns = order.amend.sent_ns if order.amend is not None else 0
-        purse.changed_ns = max(purse.changed_ns, order.placed_ns, order.seen_ns, order.finished_ns, sent_ns)
+        sent_ns = order.modify.sent_ns if order.modify is not None else 0
+        purse.changed_ns = max(
+            purse.changed_ns, order.submitted_ns, order.seen_ns, order.finished_ns, sent_ns
+        )
 
     def check(
         self, ledger: "Ledger", side: int, tick: int, lots: int, *, is_market: bool, client_id: str = ""

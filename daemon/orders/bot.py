@@ -1,9 +1,9 @@
 """What order management keeps of a bot, beside its books."""
 
-from daemon.orders.account import Forced
 from daemon.orders.journal import BotRow
 from daemon.orders.limits import BotLimits, CompiledLimits, RateGate
-from daemon.orders.machine import Order
+from daemon.orders.order import Order
+from daemon.orders.positions import Forced
 
 
 class Flattening:

@@ -9,8 +9,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from daemon.orders.account import BotBook, Ledger
 from daemon.orders.messages import Instrument
+from daemon.orders.positions import BotBook, Ledger
 from hftd.channel import wire
 from hftd.config import Section
 from hftd.constants import (
@@ -205,7 +205,7 @@ def _lots(qty: float | None, lot: float) -> int:
     return _NO_LIMIT if qty is None else math.floor(qty / lot + 1e-6)
 
 
-def check_filters(ledger: Ledger, is_market: bool, price_tick: int, lots: int, is_amend: bool) -> int:
+def check_filters(ledger: Ledger, is_market: bool, price_tick: int, lots: int, is_modify: bool) -> int:
     """A reason of the exchange's own filters to refuse an order, 0 if there is none; it saves the way there."""
     instrument = ledger.instrument
     if not instrument.is_trading:
@@ -217,7 +217,7 @@ def check_filters(ledger: Ledger, is_market: bool, price_tick: int, lots: int, i
     if lots < instrument.min_qty_lots or (most and lots > most):
         return REASON_FILTER
     # A market order's value, and that of an order in part executed, the exchange reckons in its own way.
-    if instrument.min_notional and not is_market and not is_amend and not ledger.inverse:
+    if instrument.min_notional and not is_market and not is_modify and not ledger.inverse:
         if ledger.notional(price_tick, lots) < instrument.min_notional * (1 - 1e-9):
             return REASON_FILTER
     return 0

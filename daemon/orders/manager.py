@@ -4,10 +4,10 @@
 
     bots ── request ──►  OrderManager ── Submit, Modify, Cancel, Query ──►  venue
          ◄── emit ─────   │  │  │  │  ◄── Outcome, Report, Holding ───────
-                          │  │  │  └── Requests, Endings: what bots want      (requests.py, ending.py)
-                          │  │  └───── News, Reconciler: what the venue says  (news.py, reconcile.py)
-                          │  └──────── Courier, Teller: what leaves           (courier.py, telling.py)
-                          └─────────── Store: orders, books, bots, journal    (store.py)
+                          │  │  │  └── BotRequests, LeaseEnds: what bots want             (requests.py, lease_end.py)
+                          │  │  └───── Reports, AccountReconciler: what the venue says    (reports.py, reconcile.py)
+                          │  └──────── Commands, Updates: what leaves                     (commands.py, updates.py)
+                          └─────────── Store: orders, books, bots; its copy on the disk   (state.py, journal.py)
 
 Each call changes what is known, then writes what changed into the journal, then lets out what follows from it. What
 comes back in from there (a venue that refuses at once) is taken in the same way, in turn.
@@ -19,10 +19,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import structlog
 
 from daemon.orders.client_ids import MAX_ORDER_ID, ClientIds
-from daemon.orders.courier import PLACE, Courier
-from daemon.orders.ending import Endings
-from daemon.orders.forced import ForcedCloses
+from daemon.orders.commands import SUBMIT, Commands, Strays
 from daemon.orders.journal import Journal
+from daemon.orders.lease_end import LeaseEnds
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.messages import (
     REFUSED,
@@ -38,14 +37,13 @@ from daemon.orders.messages import (
     Submit,
     Transfer,
 )
-from daemon.orders.news import News
-from daemon.orders.reconcile import Reconciler, Reconciliation
-from daemon.orders.refusals import Refusals
-from daemon.orders.requests import Requests
-from daemon.orders.snapshot import Counters, Snapshot, take_snapshot, warnings_of
-from daemon.orders.store import REMEMBER_NS, Store
-from daemon.orders.strays import Strays
-from daemon.orders.telling import Sent, Teller, Update
+from daemon.orders.positions import ForcedCloses
+from daemon.orders.reconcile import AccountReconciler, Reconciliation
+from daemon.orders.reports import Reports
+from daemon.orders.requests import BotRequests
+from daemon.orders.snapshot import Counters, Refusals, Snapshot, take_snapshot, warnings_of
+from daemon.orders.state import REMEMBER_NS, Store
+from daemon.orders.updates import Sent, Update, Updates
 from daemon.warnings import Warn
 from hftd.channel import wire
 from hftd.constants import REASON_NEVER_SENT, REASON_NOT_TRADING
@@ -81,6 +79,8 @@ class OrderManager:
         identity: This connector's number in its orders' ids, and with it `run` from `Journal.begin`; 0: ids of the old
             form.
         order_id_max: Larger ids of bots' orders do not fit the exchange's ids.
+        by_totals: The exchange tells no executions with ids, but what each order has executed in all
+            (`Report.totals`). Its modifications must leave an order what it is (`Instrument.replaces`).
         to_exchange: Gives a moment of our clock by the exchange's, as well as that is known. Up to when executions are
             counted, and from when they are asked for, is by the exchange's clock; all else here is by ours.
     """
@@ -96,6 +96,7 @@ class OrderManager:
         send: Callable[[Command], None],
         identity: int = 0,
         order_id_max: int = MAX_ORDER_ID,
+        by_totals: bool = False,
         to_exchange: Callable[[int], int] = lambda now_ns: now_ns,
     ) -> None:
         self._emit = emit
@@ -107,20 +108,29 @@ class OrderManager:
         self._look_after_ns = 0
         self.counters = Counters()
         self.store = Store(ClientIds(prefix, run, identity, order_id_max), journal, to_exchange)
-        self.courier = Courier(self.store, self._out)
-        self.teller = Teller(self.store, self._out)
+        self.store.by_totals = by_totals
+        self.commands = Commands(self.store, self._out)
+        self.updates = Updates(self.store, self._out)
         self.refusals = Refusals()
         self._policy = limits.on_forced_close
         self._now_ns = 0
-        self._requests = Requests(self.store, self.courier, self.teller, limits, self.counters, self.refusals)
-        self._endings = Endings(self.store, self.courier, self._requests, self.counters, self.refusals)
-        forced = ForcedCloses(self.store, self.teller, self._endings, limits, self.counters)
-        self._news = News(
-            self.store, self.courier, self.teller, self._endings, self.counters, self.refusals, forced
+        self._requests = BotRequests(
+            self.store, self.commands, self.updates, limits, self.counters, self.refusals
         )
-        self.strays = Strays(self.store, self.courier, self._out)
-        self._reconciler = Reconciler(self._news, self.strays)
-        self._news.bind(self._reconciler)
+        self._lease_ends = LeaseEnds(self.store, self.commands, self._requests, self.counters, self.refusals)
+        forced = ForcedCloses(self.store, self.updates, self._lease_ends, limits, self.counters)
+        self.strays = Strays(self.store, self.commands, self._out)
+        self._reports = Reports(
+            self.store,
+            self.commands,
+            self.updates,
+            self._lease_ends,
+            self.counters,
+            self.refusals,
+            forced,
+            self.strays,
+        )
+        self._reconciler = AccountReconciler(self._reports, self.strays)
 
     # --- Instruments and bots -----------------------------------------------------------------------------------
 
@@ -143,12 +153,12 @@ class OrderManager:
         for one in instruments:
             self.add_instrument(one)
             if one.trouble == STEPS_CHANGED:
-                self._endings.cancel_all(one.symbol, REASON_NOT_TRADING, now_ns)
-        if self.courier.is_up and not set(listed).isdisjoint(self.symbols()):
-            self._reconciler.want(now_ns)
+                self._lease_ends.cancel_all(one.symbol, REASON_NOT_TRADING, now_ns)
+        if self.commands.is_up and not set(listed).isdisjoint(self.symbols()):
+            self.store.want(now_ns)
             for order in [one for one in self.store.alive.values() if one.symbol in listed]:
-                self._endings.adopted(order, now_ns)
-                self.courier.work_off(order, now_ns)
+                self._lease_ends.adopted(order, now_ns)
+                self.commands.work_off(order, now_ns)
         self._let_out(now_ns)
 
     def symbols(self) -> list[str]:
@@ -168,9 +178,9 @@ class OrderManager:
 
     def on_stray(self, symbol: str, client_id: str, exch_order_id: str, now_ns: int) -> None:
         """An open order of ours that can't be taken over as it is: it is cancelled."""
-        order = self.store.orders.get(client_id)
+        order = self.store.find(client_id)
         if order is not None and not order.finished_ns:
-            self.courier.want_cancel(order, now_ns)
+            self.commands.want_cancel(order, now_ns)
         elif self.store.is_ours(client_id):
             self.strays.add(symbol, client_id, exch_order_id, "it can't be taken over", now_ns)
         self._let_out(now_ns)
@@ -184,9 +194,9 @@ class OrderManager:
             RefusedError: Another bot has the same hash in its orders' ids.
         """
         self._begin(now_ns)
-        self._endings.attach(bot, instruments, limits, on_end, now_ns)
+        self._lease_ends.attach(bot, instruments, limits, on_end, now_ns)
         if not all(self.store.by_number[number].has_holding for number in instruments):
-            self._reconciler.want(now_ns)
+            self.store.want(now_ns)
         self._let_out(now_ns)
         return self.told(bot, now_ns)
 
@@ -196,7 +206,7 @@ class OrderManager:
 
     def detach(self, bot: str, now_ns: int) -> None:
         """A bot's lease is over: apply its end policy."""
-        self._endings.detach(bot, now_ns)
+        self._lease_ends.detach(bot, now_ns)
         self._let_out(now_ns)
 
     def request(
@@ -225,12 +235,12 @@ class OrderManager:
         if outcome.request in self.strays.requests:
             self.strays.take(outcome, now_ns)
         else:
-            self._news.take_outcome(outcome, now_ns)
+            self._reports.take_outcome(outcome, now_ns)
         self._let_out(now_ns)
 
     def on_report(self, report: Report, now_ns: int) -> None:
         """What the exchange said by itself."""
-        self._news.take_report(report, now_ns)
+        self._reports.take_report(report, now_ns)
         self._let_out(now_ns)
 
     # --- The rest -----------------------------------------------------------------------------------------------
@@ -250,11 +260,11 @@ class OrderManager:
         self._begin(now_ns)
         if is_up:
             self._settle_first(now_ns)
-            self.courier.went_up(now_ns)
-            self._reconciler.want(now_ns)
-            self._endings.went_up(now_ns)
+            self.commands.went_up(now_ns)
+            self.store.want(now_ns)
+            self._lease_ends.went_up(now_ns)
         else:
-            self.courier.is_up = False
+            self.commands.is_up = False
         self._let_out(now_ns)
 
     def on_book(
@@ -267,12 +277,12 @@ class OrderManager:
         if is_valid is not ledger.is_book_valid:
             ledger.is_book_valid = is_valid
             if not is_valid:
-                self._endings.pull_quotes(ledger, now_ns)
+                self._lease_ends.pull_quotes(ledger, now_ns)
                 self._let_out(now_ns)
 
     def executions_since_ns(self, symbol: str) -> int:
         """From which exchange time on a reconciliation needs the executions of an instrument."""
-        return self._reconciler.since_ns(symbol)
+        return self.store.since_ns(symbol)
 
     def is_counted(self, symbol: str, trade_id: str, side: int) -> bool:
         """Whether an execution was counted, its fee included: whose it is need not be found out."""
@@ -280,7 +290,7 @@ class OrderManager:
 
     def reconcile_due_ns(self) -> int:
         """When the next reconciliation is wanted besides those after connects; NEVER if none is."""
-        return self._reconciler.due_ns
+        return self.store.reconcile_due_ns
 
     def reconcile(
         self,
@@ -312,29 +322,29 @@ class OrderManager:
 
     def want_reconciliation(self, now_ns: int) -> None:
         """Have the exchange asked for the whole account soon: something may have passed us by."""
-        self._reconciler.want(now_ns)
+        self.store.want(now_ns)
 
     def tick(self, now_ns: int) -> int:
         """Do what is due: ask about unknown outcomes, repeat cancels, end what bots left. Returns when next."""
         self._begin(now_ns)
-        for order in self.courier.due(now_ns):
+        for order in self.commands.due(now_ns):
             if order.finished_ns and order.hold_until_ns <= now_ns:
                 self.counters.untold_executions += order.gap_lots
-                self._news.finish(order, now_ns)
-            self.courier.work(order, now_ns)
+                self._reports.finish(order, now_ns)
+            self.commands.work(order, now_ns)
         self.strays.tick(now_ns)
-        endings_ns = self._endings.tick(now_ns)
+        lease_ends_ns = self._lease_ends.tick(now_ns)
         self._look_for_another_exchange(now_ns)
         self.store.forget(now_ns)
         self._let_out(now_ns)
         self._rotate(now_ns)
-        return min(self.courier.next_due_ns(), endings_ns, now_ns + REMEMBER_NS)
+        return min(self.commands.next_due_ns(), lease_ends_ns, now_ns + REMEMBER_NS)
 
     def halt(self, reason: str, now_ns: int) -> status.Halted:
         """Cancel all orders and refuse new ones until `resume`; a restart of the connector stays halted."""
-        self._endings.halt(reason, now_ns)
+        self._lease_ends.halt(reason, now_ns)
         self._let_out(now_ns)
-        return self._endings.halted()
+        return self._lease_ends.halted()
 
     def resume(self, now_ns: int) -> status.Halted:
         """Take orders again.
@@ -352,13 +362,13 @@ class OrderManager:
                     where=str(journal.path),
                     hint="make room on its disk, then resume",
                 )
-        self._endings.resume()
+        self._lease_ends.resume()
         self._let_out(now_ns)
-        return self._endings.halted()
+        return self._lease_ends.halted()
 
     def snapshot(self, now_ns: int) -> Snapshot:
         """What `hftd status` shows."""
-        return take_snapshot(self.store, self.courier, self._requests, self.counters, self.refusals, now_ns)
+        return take_snapshot(self.store, self.commands, self._requests, self.counters, self.refusals, now_ns)
 
     def warnings(self) -> Iterator[Warn]:
         """What needs a person."""
@@ -369,14 +379,14 @@ class OrderManager:
     def unfinished(self) -> int:
         """How much of what was sent, or is to be cancelled or flattened, has no answer yet."""
         left = sum(1 for order in self.store.alive.values() if order.cancel_wanted)
-        return len(self.courier.in_flight) + left + self._endings.unfinished()
+        return len(self.commands.in_flight) + left + self._lease_ends.unfinished()
 
     def _look_for_another_exchange(self, now_ns: int) -> None:
         """Executions with ids of others are not counted, so positions are not known: nothing is traded on them."""
         reused, self._reused = self._reused, self.store.trades.reused
         if self._reused > reused and not self.store.halt_reason:
             _log.error("executions come with ids that the journal has for others: no orders are taken")
-            self._endings.halt(
+            self._lease_ends.halt(
                 "the journal is of another exchange, or of one that began its ids anew", now_ns
             )
 
@@ -431,12 +441,14 @@ class OrderManager:
         self._out.clear()
         self._out.extend(kept)
         for command in waiting:
-            found = self.courier.take(command.request)
+            found = self.commands.take(command.request)
             if found is not None:
                 outcome = Outcome(command.request, REFUSED, REASON_NEVER_SENT)
-                (self._news.placed if found[0] == PLACE else self._news.amended)(found[1], outcome, now_ns)
+                (self._reports.submitted if found[0] == SUBMIT else self._reports.modified)(
+                    found[1], outcome, now_ns
+                )
         if not self.store.halt_reason:
-            self._endings.halt("the journal can't be written", now_ns)
+            self._lease_ends.halt("the journal can't be written", now_ns)
 
     def _rotate(self, now_ns: int) -> None:
         journal = self.store.journal
@@ -455,5 +467,5 @@ class OrderManager:
             self._rewrite_after_ns = now_ns + REWRITE_PAUSE_NS
             _log.error("the journal can't be rewritten", error=error.strerror)
             if journal.is_broken and not self.store.halt_reason:
-                self._endings.halt("the journal can't be written", now_ns)
+                self._lease_ends.halt("the journal can't be written", now_ns)
                 self._let_out(now_ns)

@@ -42,7 +42,8 @@ class Instrument(msgspec.Struct, frozen=True):
         symbol: The exchange's name of it, in the exchange's spelling.
         tick_size: Price step; `price = price_tick * tick_size`.
         lot_size: Quantity step.
-        min_qty_lots: Of an order; likewise `max_qty_lots` (0: no limit).
+        min_qty_lots: The least quantity of an order.
+        max_qty_lots: The largest quantity of an order; 0: no limit.
         min_notional: Smallest price * quantity of an order, in the quote currency; 0 for none.
         price_figures: So many significant figures a price may have that is no whole number; 0: as many as it likes.
             The tick is then the finest that any price has, and a power of ten.
@@ -52,6 +53,7 @@ class Instrument(msgspec.Struct, frozen=True):
         why: The same for people, behind the symbol and a colon.
         replaces: A modification other than a reduction (`Modify.is_reduction`) ends the order at the exchange and makes
             another one of the same client id, with another id of the exchange's.
+        renames: The other one has another client id as well, `Modify.new_client_id`.
         is_spot: What is traded is held as balances of `base` and `quote`, and not as a position.
     """
 
@@ -73,6 +75,7 @@ class Instrument(msgspec.Struct, frozen=True):
     why: str = ""
     is_spot: bool = False
     replaces: bool = False
+    renames: bool = False
 
 
 class Submit(msgspec.Struct, frozen=True, array_like=True, tag="submit"):
@@ -105,6 +108,7 @@ class Modify(msgspec.Struct, frozen=True, array_like=True, tag="modify"):
         done_lots: Of the quantity, what is known to be executed. Of an order that has replaced others, both are the
             exchange's present order's; what the others executed and is still to be told makes it less than 0.
         is_reduction: Nothing but the quantity changes, and to less: where the exchange can, the order keeps its place.
+        new_client_id: What the other order is called (`Instrument.renames`); else empty.
     """
 
     request: int
@@ -117,6 +121,7 @@ class Modify(msgspec.Struct, frozen=True, array_like=True, tag="modify"):
     time_in_force: int = 0
     done_lots: int = 0
     is_reduction: bool = False
+    new_client_id: str = ""
 
 
 class Cancel(msgspec.Struct, frozen=True, array_like=True, tag="cancel"):
@@ -146,7 +151,7 @@ UNTOLD: Final = "?"
 """`Execution.client_id` where the exchange does not say it yet, and has to be asked again."""
 
 
-class Execution(msgspec.Struct, frozen=True, array_like=True):
+class Execution(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """One fill. Counted once by (symbol, trade_id, side): both sides of a self-trade have one trade id.
 
     Attributes:
@@ -172,14 +177,30 @@ class Execution(msgspec.Struct, frozen=True, array_like=True):
     is_forced: bool = False
 
 
-class Report(msgspec.Struct, frozen=True, array_like=True):
+class Totals(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What an order has executed in all, where the exchange tells no single executions with ids.
+
+    Attributes:
+        avg_price: Of all that is executed.
+        fee: Paid for it in `fee_asset`; negative for a rebate.
+        is_maker: Whether the last of it made the market, as far as that is known.
+    """
+
+    avg_price: float
+    fee: float = 0.0
+    fee_asset: str = ""
+    is_maker: bool = False
+
+
+class Report(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """What the exchange says of one order.
 
     Attributes:
         source: BY_REPLY, BY_STREAM or BY_QUERY.
         client_id: The order's id; one that is not ours is somebody else's order, which is left alone.
         status: NEW, PARTIALLY_FILLED, FILLED, CANCELED, EXPIRED or REJECTED.
-        price_tick: The order's price now; likewise `qty_lots`, its total quantity.
+        price_tick: The order's price now.
+        qty_lots: Its total quantity now.
         cum_lots: Executed so far.
         exch_ns: When the exchange made it so.
         execution: The fill that this report is about, if it is about one.
@@ -188,6 +209,8 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
         is_off_grid: Its price, or the fill's, is on no tick; `price_tick` is the nearest.
         forced_lots: What the exchange's own order closed just now, if that is told without the id of a trade
             (`execution` is None then); at `forced_price`.
+        totals: With `cum_lots`, in place of executions: these are the differences to what was told before. None where
+            the exchange tells executions by their ids.
     """
 
     source: str
@@ -208,6 +231,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     is_off_grid: bool = False
     forced_lots: int = 0
     forced_price: float = 0.0
+    totals: Totals | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):

@@ -4,25 +4,23 @@ The rules, and what makes each one safe:
 
 - Executions are counted as if they had come by themselves; they are known by their ids, so once.
 - An open order of ours that is not known is adopted. One that is not ours is left alone, and so is one of another
-  connector of ours (`strays.py`): each has a number of its own in its orders' ids.
+  connector of ours (`commands.py`): each has a number of its own in its orders' ids.
 - An order that is believed open and is not listed is asked about. That it is not listed proves nothing: it may have
   been sent, or changed, after the list was made.
 - Executions that the exchange's totals speak of and that are not listed `SETTLE_NS` after they were missed are written
   off: the order's total is right, the books lack them, and the difference shows in the position.
 - A position that differs from what executions made it is believed when it differs a second time, `DIFFERS_NS` later:
-  the first time an execution may be on its way. What it lost is booked to the bots that held it (`forced.py`).
+  the first time an execution may be on its way. What it lost is booked to the bots that held it (`positions.py`).
 """
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 import structlog
 
-from daemon.orders.account import FEE_ONLY, NEW_TRADE, OLD_TRADE, Ledger
 from daemon.orders.client_ids import UNTOLD_ORDER
-from daemon.orders.journal import Traded
-from daemon.orders.machine import DONE, NEVER, SENT, Order, write_off
+from daemon.orders.commands import Strays
 from daemon.orders.messages import (
     SET_ASIDE,
     STEPS_CHANGED,
@@ -33,20 +31,14 @@ from daemon.orders.messages import (
     Report,
     Transfer,
 )
-from daemon.orders.strays import Strays
+from daemon.orders.order import DONE, NEVER, SENT, Order, write_off
+from daemon.orders.positions import Ledger
+from daemon.orders.reports import Reports
+from daemon.orders.state import GAP_NS
 from hftd.constants import NEW, PARTIALLY_FILLED
 
-if TYPE_CHECKING:
-    from daemon.orders.news import News
-
-GAP_NS: Final = 500_000_000
-"""How long a missing execution is waited for before a reconciliation is wanted."""
-AGAIN_NS: Final = 1_000_000_000
-"""Between two reconciliations for the same missing execution."""
 SETTLE_NS: Final = 5_000_000_000
 DIFFERS_NS: Final = 2_000_000_000
-OVERLAP_NS: Final = 60_000_000_000
-"""Executions are asked for from so long before the last reconciliation: clocks differ, and the lists lag."""
 
 _UNREADABLE: Final = (STEPS_CHANGED, SET_ASIDE)
 """Troubles of instruments of which some of what the exchange says could not be taken over."""
@@ -87,106 +79,21 @@ class Reconciliation(msgspec.Struct, frozen=True):
     is_settled: bool
 
 
-class Reconciler:
-    """See the module."""
+class AccountReconciler:
+    """Compares the exchange's account with ours, and takes it over; see the module.
 
-    def __init__(self, news: "News", strays: Strays) -> None:
-        self._news = news
+    Args:
+        reports: Takes single orders and executions.
+        strays: Cancels open orders that are nobody's.
+    """
+
+    def __init__(self, reports: Reports, strays: Strays) -> None:
+        self._reports = reports
         self._strays = strays
-        self._store = news.store
-        self._courier = news.courier
-        self._teller = news.teller
-        self._counters = news.counters
-        self._due_ns = NEVER
-        self._last_ns = 0
-
-    # --- When ---------------------------------------------------------------------------------------------------
-
-    def want(self, due_ns: int) -> None:
-        """Ask for a reconciliation, then or earlier."""
-        self._due_ns = min(self._due_ns, due_ns)
-
-    @property
-    def due_ns(self) -> int:
-        """When one is wanted; the oldest gap stands first."""
-        gaps = self._store.gaps
-        if not gaps:
-            return self._due_ns
-        return min(self._due_ns, max(next(iter(gaps.values())) + GAP_NS, self._last_ns + AGAIN_NS))
-
-    def note_gap(self, order: Order, now_ns: int) -> None:
-        """Whether executions of an order are missing."""
-        gaps = self._store.gaps
-        if order.gap_lots > 0:
-            gaps.setdefault(order.client_id, now_ns)
-        elif gaps:
-            gaps.pop(order.client_id, None)
-
-    def since_ns(self, symbol: str) -> int:
-        """From which exchange time on executions are needed."""
-        store = self._store
-        ledger = store.ledgers.get(symbol)
-        settled_ns = (
-            min(store.settled_ns, ledger.unsettled_ns or store.settled_ns) if ledger else store.settled_ns
-        )
-        return max(0, settled_ns - OVERLAP_NS)
-
-    def heard(self, report: Report, now_ns: int) -> None:
-        """An order of somebody else's is told of."""
-        self._strays.heard(report, now_ns)
-
-    # --- Executions whose order is not known ----------------------------------------------------------------------
-
-    def count_apart(self, execution: Execution, has_fee: bool, now_ns: int) -> bool:
-        """Count an execution whose order is not known: for the bot that its id names, or for nobody."""
-        store = self._store
-        ledger = store.ledgers.get(execution.symbol)
-        if ledger is None or execution.symbol in store.unfit:
-            # What the journal has of it is in other lots: it is counted when these fit again.
-            return False
-        # Whose the first, short form of it was is known, if the exchange finds the order no more.
-        client_id = execution.client_id or store.trades.whose(
-            execution.symbol, execution.trade_id, execution.side
-        )
-        ours = store.read_own(client_id)
-        if execution.exch_ns < self.since_ns(execution.symbol):
-            # From before this account was looked after.
-            self._counters.old_executions += 1
-            return False
-        known = store.trades.note(
-            execution.symbol, execution.trade_id, execution.exch_ns, has_fee, execution.side, client_id
-        )
-        if known not in (NEW_TRADE, FEE_ONLY):
-            if known == OLD_TRADE:
-                self._counters.old_executions += 1
-            else:
-                self._counters.repeated_executions += 1
-            return False
-        if execution.is_forced and ours is None:
-            if known == NEW_TRADE:
-                self._news.forced.execution(ledger, execution, has_fee, now_ns)
-            else:
-                self._news.forced.fee(ledger, execution, now_ns)
-            return known == NEW_TRADE
-        book = None
-        if ours is not None:
-            bot = store.bot(store.bot_of_hash(ours.bot))
-            book = ledger.book(bot.name)
-        else:
-            self._counters.foreign_executions += 1
-        if known == NEW_TRADE:
-            ledger.count(book, execution, has_fee, now_ns)
-        elif book is not None:
-            ledger.count_fee(book, execution, now_ns)
-        store.traded(
-            book,
-            Traded(execution.symbol, execution.trade_id, execution.exch_ns, has_fee, "", execution.side),
-        )
-        if book is not None:
-            self._teller.account(book.bot, ledger)
-        elif known == NEW_TRADE:
-            self._news.forced.by_hand(ledger, execution, now_ns)
-        return known == NEW_TRADE
+        self._store = reports.store
+        self._commands = reports.commands
+        self._updates = reports.updates
+        self._counters = reports.counters
 
     # --- Positions ------------------------------------------------------------------------------------------------
 
@@ -199,7 +106,7 @@ class Reconciler:
             self._compare(ledger, holding.qty_lots, now_ns, is_asked=False)
         else:
             # Whether an execution is in it already, this can't tell.
-            self.want(now_ns)
+            self._store.want(now_ns)
 
     def _compare(self, ledger: Ledger, lots: int, now_ns: int, *, is_asked: bool) -> Difference | None:
         if ledger.instrument.trouble in _UNREADABLE:
@@ -219,12 +126,12 @@ class Reconciler:
         if not ledger.differs_since_ns or ledger.differs_lots != lots - expected:
             ledger.differs_since_ns = now_ns
             ledger.differs_lots = lots - expected
-            self.want(now_ns + DIFFERS_NS)
+            self._store.want(now_ns + DIFFERS_NS)
             return None
         if not is_asked or now_ns - ledger.differs_since_ns < DIFFERS_NS:
-            self.want(ledger.differs_since_ns + DIFFERS_NS)
+            self._store.want(ledger.differs_since_ns + DIFFERS_NS)
             return None
-        self._news.forced.difference(ledger, lots, now_ns)
+        self._reports.forced.difference(ledger, lots, now_ns)
         ledger.take_holding(lots)
         self._store.steps_changed(ledger)
         return self._publish(ledger, expected)
@@ -239,7 +146,7 @@ class Reconciler:
             no_bots=ledger.qty(ledger.other_lots),
         )
         for name in ledger.books:
-            self._teller.account(name, ledger)
+            self._updates.account(name, ledger)
         return Difference(ledger.symbol, expected, ledger.account_lots)
 
     # --- Balances -------------------------------------------------------------------------------------------------
@@ -250,7 +157,7 @@ class Reconciler:
         if isinstance(funds, Transfer):
             wallet.on_transfer(funds)
         else:
-            wallet.on_funds(funds, now_ns, self.want)
+            wallet.on_funds(funds, now_ns, self._store.want)
 
     def _compare_funds(
         self, funds: Sequence[Funds], unknown: Collection[str], asked_ns: int, now_ns: int
@@ -260,7 +167,7 @@ class Reconciler:
         symbols = {*unknown, *(store.orders[client_id].symbol for client_id in store.gaps)}
         ledgers = [store.ledgers[symbol].instrument for symbol in symbols if symbol in store.ledgers]
         assets = {asset for one in ledgers for asset in (one.base, one.quote)}
-        store.wallet.take(funds, asked_ns, now_ns, assets, self.want)
+        store.wallet.take(funds, asked_ns, now_ns, assets, self._store.want)
 
     # --- The whole ------------------------------------------------------------------------------------------------
 
@@ -276,25 +183,27 @@ class Reconciler:
     ) -> Reconciliation:
         """See `OrderManager.reconcile`."""
         store = self._store
-        self._due_ns = NEVER
-        self._last_ns = now_ns
+        store.reconciling(now_ns)
         self._counters.reconciliations += 1
         listed: set[str] = set()
         adopted: list[str] = []
         foreign: list[Report] = []
         for report in open_orders:
             listed.add(report.client_id)
-            if report.client_id not in store.orders:
-                if not self._adopt(report, asked_ns):
-                    foreign.append(report)
-                    continue
+            order = store.find(report.client_id)
+            if order is not None:
+                listed.add(order.client_id)
+            elif self._adopt(report, asked_ns):
                 adopted.append(report.client_id)
-            self._news.take_report(report, now_ns, asked_ns)
+            else:
+                foreign.append(report)
+                continue
+            self._reports.take_report(report, now_ns, asked_ns)
         self._strays.forget_unlisted(listed, asked_ns)
         self._strays.listed([one for one in foreign if not store.is_ours(one.client_id)], now_ns)
         missed, deferred = self._count(executions, now_ns)
         if deferred or unasked:
-            self.want(now_ns + GAP_NS)
+            store.want(now_ns + GAP_NS)
         # Some of what the exchange says of these could not be taken over: nothing is concluded from it.
         unread = {one.symbol for one in store.ledgers.values() if one.instrument.trouble in _UNREADABLE}
         unknown = unread.union(unasked)
@@ -304,6 +213,9 @@ class Reconciler:
             self._settle_adopted(store.orders[client_id], now_ns)
         self._write_off(asked_ns, now_ns, unknown)
         unknown |= deferred
+        if store.by_totals:
+            # What these have executed is known when they are told of, and not by a list of executions.
+            unknown |= {order.symbol for order in store.alive.values() if order.client_id not in listed}
         differences = self._compare_all(holdings, unknown, asked_ns, now_ns)
         if funds is not None:
             self._compare_funds(funds, unknown, asked_ns, now_ns)
@@ -317,7 +229,7 @@ class Reconciler:
             differences=tuple(differences),
             is_settled=not queried
             and not store.gaps
-            and self._due_ns == NEVER
+            and store.wanted_ns == NEVER
             and not any(order.is_unsure for order in store.alive.values()),
         )
 
@@ -341,22 +253,28 @@ class Reconciler:
             return False
         bot = store.bot(store.bot_of_hash(ours.bot)).name
         order = Order(
-            report.client_id,
-            bot,
-            ours.order_id,
-            report.symbol,
-            report.side,
-            report.order_type,
-            report.time_in_force,
-            False,
-            report.price_tick,
-            report.qty_lots,
-            0,
-            asked_ns,
-            place=DONE,
+            client_id=report.client_id,
+            bot=bot,
+            order_id=ours.order_id,
+            symbol=report.symbol,
+            side=report.side,
+            order_type=report.order_type,
+            time_in_force=report.time_in_force,
+            reduce_only=False,
+            price_tick=report.price_tick,
+            qty_lots=report.qty_lots,
+            local_ts=0,
+            submitted_ns=asked_ns,
+            submit_phase=DONE,
             terms_exch_ns=report.exch_ns,
             exch_order_id=report.exch_order_id,
         )
+        if report.totals is not None:
+            # What it executed in its former life was counted then, or never will be.
+            order.cum_lots = order.written_off_lots = order.base_lots = report.cum_lots
+            order.value = report.totals.avg_price * report.cum_lots
+            order.fee = report.totals.fee
+            self._counters.written_off_lots += report.cum_lots
         store.add(order)
         self._counters.adopted += 1
         _log.warning("an order of ours was unknown, and is adopted", client_id=report.client_id, bot=bot)
@@ -368,8 +286,8 @@ class Reconciler:
             order.base_lots = order.done_lots
             self._counters.written_off_lots += write_off(order)
             self._store.touch(order)
-            self.note_gap(order, now_ns)
-        self._news.adopted(order, now_ns)
+            self._store.note_gap(order, now_ns)
+        self._reports.adopted(order, now_ns)
 
     def _count(self, executions: Sequence[Execution], now_ns: int) -> tuple[int, set[str]]:
         """Count executions that were missed. Some can't be told whose they are until an order's query is answered."""
@@ -385,27 +303,27 @@ class Reconciler:
         missed = 0
         deferred: set[str] = set()
         for execution in sorted(executions, key=lambda one: one.exch_ns):
-            order = store.orders.get(execution.client_id) or by_exchange.get(
+            order = store.find(execution.client_id) or by_exchange.get(
                 (execution.symbol, execution.exch_order_id)
             )
             if order is not None:
-                missed += self._news.take_execution(order, execution, now_ns)
+                missed += self._reports.take_execution(order, execution, now_ns)
             elif execution.client_id == UNTOLD or (not execution.client_id and execution.symbol in unnamed):
                 if not store.trades.is_complete(execution.symbol, execution.trade_id, execution.side):
                     deferred.add(execution.symbol)
             else:
-                missed += self.count_apart(execution, True, now_ns)
+                missed += self._reports.count_apart(execution, True, now_ns)
         return missed, deferred
 
     def _ask_about_unlisted(self, listed: set[str], asked_ns: int, now_ns: int) -> list[str]:
         queried: list[str] = []
         for order in list(self._store.alive.values()):
-            if order.client_id in listed or order.place == SENT:
+            if order.client_id in listed or order.submit_phase == SENT:
                 continue
-            if max(order.placed_ns, order.seen_ns) < asked_ns:
+            if max(order.submitted_ns, order.seen_ns) < asked_ns:
                 if order.query_due_ns == NEVER:
-                    self._courier.ask(order, now_ns)
-                    self._courier.work(order, now_ns)
+                    self._commands.ask(order, now_ns)
+                    self._commands.work(order, now_ns)
                 queried.append(order.client_id)
         return queried
 
@@ -415,13 +333,13 @@ class Reconciler:
             if store.orders[client_id].symbol in unknown:
                 continue
             if asked_ns - since_ns < SETTLE_NS:
-                self.want(since_ns + SETTLE_NS)
+                self._store.want(since_ns + SETTLE_NS)
                 continue
             order = store.orders[client_id]
             lots = write_off(order)
             self._counters.written_off_lots += lots
             _log.error("executions are not to be had and are written off", client_id=client_id, lots=lots)
-            self._news.written_off(order, now_ns)
+            self._reports.written_off(order, now_ns)
 
     def _compare_all(
         self, holdings: Sequence[Holding], unknown: set[str], asked_ns: int, now_ns: int

@@ -1,8 +1,8 @@
 """Orders that a modification ends and makes anew: one order for bots and limits, several in a row at the exchange.
 
-They have one client id; each has an id of the exchange's, a total and an executed quantity of its own. What the
-exchange says of one of them becomes here what it means for the whole: quantities of those before are added, and the end
-of one that was replaced is no end.
+They have one client id, or each its own (`Instrument.renames`); each has an id of the exchange's, a total and an
+executed quantity of its own. What the exchange says of one of them becomes here what it means for the whole:
+quantities of those before are added, and the end of one that was replaced is no end.
 
 A cancellation that the exchange tells by itself while a replacement is under way may be its first half. It is held
 back: the answer says what became of both halves, and else a question does. A question that finds nothing but the old
@@ -19,8 +19,8 @@ from typing import Final
 
 import msgspec
 
-from daemon.orders.machine import BY_ABSENCE, SURE, Former, Order
 from daemon.orders.messages import BY_QUERY, BY_STREAM, Execution, Report
+from daemon.orders.order import BY_ABSENCE, SURE, Former, Order
 from hftd.constants import CANCELED, NEW, NONE, PARTIALLY_FILLED
 
 FORMER_MAX: Final = 8
@@ -48,7 +48,7 @@ def as_one(order: Order, report: Report, asked_ns: int = 0) -> Report:
         if former is not None or _is_old(order, number):
             # What it was, and that it has ended, is over; what it executed is not.
             return msgspec.structs.replace(report, status=NONE, qty_lots=0, cum_lots=order.cum_lots)
-        _move(order, number)
+        _move(order, number, report.client_id)
         if order.finished_ns and order.sure == SURE and report.status in (NEW, PARTIALLY_FILLED):
             # It was taken to have ended with the one before.
             order.sure = BY_ABSENCE
@@ -60,11 +60,14 @@ def as_one(order: Order, report: Report, asked_ns: int = 0) -> Report:
 
 def _is_held(order: Order, report: Report, asked_ns: int) -> bool:
     """Whether a cancellation may be the first half of a replacement that is under way."""
-    amend = order.amend
-    if report.status != CANCELED or amend is None or not amend.replaces:
+    modify = order.modify
+    if report.status != CANCELED or modify is None or not modify.replaces:
         return False
     if report.source == BY_QUERY:
-        return asked_ns - amend.sent_ns < GRACE_NS
+        if modify.client_id:
+            # The other one is asked for by its own client id.
+            return True
+        return asked_ns - modify.sent_ns < GRACE_NS
     return report.source == BY_STREAM
 
 
@@ -78,7 +81,7 @@ def count_execution(order: Order, execution: Execution) -> None:
         former.executed_lots += execution.qty_lots
         _grow(order, former, former.executed_lots - former.cum_lots)
     elif order.exch_order_id and not _is_old(order, number):
-        _move(order, number)
+        _move(order, number, execution.client_id)
 
 
 def _former(order: Order, number: str) -> Former | None:
@@ -101,13 +104,15 @@ def _grow(order: Order, former: Former, lots: int) -> None:
         former.cum_lots += lots
         order.cum_lots += lots
         order.qty_lots += lots
-        if order.amend is not None:
-            order.amend.qty_lots += lots
-            order.amend.base_lots += lots
+        if order.modify is not None:
+            order.modify.qty_lots += lots
+            order.modify.base_lots += lots
 
 
-def _move(order: Order, number: str) -> None:
+def _move(order: Order, number: str, client_id: str) -> None:
     """There is another one in its place."""
+    if client_id in order.other_ids:
+        order.live_id = client_id
     former = order.former
     former.append(
         Former(
@@ -121,7 +126,7 @@ def _move(order: Order, number: str) -> None:
         former[0].cum_lots += oldest.cum_lots
         former[0].executed_lots += oldest.executed_lots
     order.exch_order_id = number
-    if (amend := order.amend) is not None and amend.replaces:
-        wanted = amend.qty_lots - amend.base_lots
-        amend.base_lots = order.cum_lots
-        amend.qty_lots = order.cum_lots + wanted
+    if (modify := order.modify) is not None and modify.replaces:
+        wanted = modify.qty_lots - modify.base_lots
+        modify.base_lots = order.cum_lots
+        modify.qty_lots = order.cum_lots + wanted

@@ -1,15 +1,14 @@
 """What bots ask for: checked against the limits, then sent; refusals are answered at once.
 
 Refused are, in this order: what comes while the account is halted or can't send; an id that is in use; a quantity or
-price that is none; what the exchange's filters forbid; what does more than reduce a position that the exchange closed
-in part; what the limits of bot and account forbid; what would meet another bot's order. Cancels always pass.
+price that is not valid; what the exchange's filters forbid; what does more than reduce a position that the exchange
+closed in part; what the limits of bot and account forbid; what would meet another bot's order. Cancels always pass.
 """
 
 from typing import Final
 
-from daemon.orders.account import Ledger
 from daemon.orders.bot import Bot
-from daemon.orders.courier import Courier
+from daemon.orders.commands import Commands
 from daemon.orders.limits import (
     AccountLimits,
     BotLimits,
@@ -18,11 +17,11 @@ from daemon.orders.limits import (
     check_filters,
     side_lots,
 )
-from daemon.orders.machine import DONE, Order
-from daemon.orders.refusals import Refusals
-from daemon.orders.snapshot import Counters
-from daemon.orders.store import REMEMBER_NS, Store
-from daemon.orders.telling import Teller, Update
+from daemon.orders.order import DONE, Order
+from daemon.orders.positions import Ledger
+from daemon.orders.snapshot import Counters, Refusals
+from daemon.orders.state import REMEMBER_NS, Store
+from daemon.orders.updates import Update, Updates
 from hftd.channel import wire
 from hftd.constants import (
     BUY,
@@ -58,18 +57,18 @@ from hftd.errors import ProtocolError
 from hftd.rows import LOTS_MAX, TICK_MAX, Lots
 
 _OFF_GRID: Final = 1e-6
-"""In lots: a quantity that is farther from a whole number of them is none."""
+"""In lots: a quantity that is farther from a whole number of them is refused."""
 
 Request = wire.Submit | wire.Modify | wire.Cancel | wire.Inquire
 
 
-class Requests:
+class BotRequests:
     """Takes the bots' requests.
 
     Args:
         store: What is known.
-        courier: Sends.
-        teller: Answers.
+        commands: Sends.
+        updates: Answers.
         limits: The account's.
         counters: Counts.
         refusals: Keeps what is refused here, by bot.
@@ -78,15 +77,15 @@ class Requests:
     def __init__(
         self,
         store: Store,
-        courier: Courier,
-        teller: Teller,
+        commands: Commands,
+        updates: Updates,
         limits: AccountLimits,
         counters: Counters,
         refusals: Refusals,
     ) -> None:
         self._store = store
-        self._courier = courier
-        self._teller = teller
+        self._commands = commands
+        self._updates = updates
         self._counters = counters
         self._refusals = refusals
         self._blocks_forced = limits.on_forced_close != "tell"
@@ -141,7 +140,7 @@ class Requests:
     ) -> None:
         self._counters.refuse(reason)
         self._refusals.note_own(bot.name, ledger.symbol, reason, now_ns)
-        self._teller.no_order(bot.name, ledger, message, reason, now_ns)
+        self._updates.no_order(bot.name, ledger, message, reason, now_ns)
 
     # --- New orders ---------------------------------------------------------------------------------------------
 
@@ -154,10 +153,10 @@ class Requests:
             return
         bot.gate.take(now_ns)
         self.gate.take(now_ns)
-        self.place(bot, ledger, message, lots, now_ns)
+        self.send(bot, ledger, message, lots, now_ns)
         store.orders_sent += 1
 
-    def place(
+    def send(
         self,
         bot: Bot,
         ledger: Ledger,
@@ -168,21 +167,21 @@ class Requests:
     ) -> None:
         """Make an order and send it, unchecked."""
         order = Order(
-            self._store.ids.make(bot.name, message.order_id),
-            bot.name,
-            message.order_id,
-            ledger.symbol,
-            message.side,
-            message.order_type,
-            message.time_in_force,
-            reduce_only,
-            0 if message.order_type == MARKET else message.price_tick,
-            lots,
-            message.local_ts,
-            now_ns,
+            client_id=self._store.ids.make(bot.name, message.order_id),
+            bot=bot.name,
+            order_id=message.order_id,
+            symbol=ledger.symbol,
+            side=message.side,
+            order_type=message.order_type,
+            time_in_force=message.time_in_force,
+            reduce_only=reduce_only,
+            price_tick=0 if message.order_type == MARKET else message.price_tick,
+            qty_lots=lots,
+            local_ts=message.local_ts,
+            submitted_ns=now_ns,
         )
         self._store.add(order)
-        self._courier.place(order)
+        self._commands.submit(order)
 
     def _check_submit(self, bot: Bot, ledger: Ledger, message: wire.Submit, lots: int, now_ns: int) -> int:
         store, side, tick = self._store, message.side, message.price_tick
@@ -201,7 +200,7 @@ class Requests:
             or not 0 <= message.order_id < 1 << 64
         ):
             return REASON_OFF_GRID
-        if reason := check_filters(ledger, is_market, tick, lots, is_amend=False):
+        if reason := check_filters(ledger, is_market, tick, lots, is_modify=False):
             return reason
         if bot.limits.max_open_orders is not None and len(bot.alive) >= bot.limits.max_open_orders:
             return REASON_LIMIT_ORDERS
@@ -216,7 +215,7 @@ class Requests:
     def _check_ready(self, bot: Bot, ledger: Ledger) -> int:
         if self._store.halt_reason:
             return REASON_HALTED
-        if not self._courier.is_up:
+        if not self._commands.is_up:
             return REASON_DISCONNECTED
         if bot.limits.pull_quotes and not ledger.is_book_valid:
             return REASON_BOOK_NOT_VALID
@@ -291,8 +290,8 @@ class Requests:
         for order in self._store.bot(name).alive.values():
             if order.symbol == ledger.symbol and order.side == side and order.rests:
                 tick = order.price_tick
-                if order.amend is not None and (order.amend.price_tick - tick) * side > 0:
-                    tick = order.amend.price_tick
+                if order.modify is not None and (order.modify.price_tick - tick) * side > 0:
+                    tick = order.modify.price_tick
                 if first is None or (tick - first) * side > 0:
                     first = tick
         ledger.extremes[key] = first
@@ -315,11 +314,11 @@ class Requests:
             order.stays_partial = order.shown_status == PARTIALLY_FILLED
             order.base_lots = order.done_lots
             self._store.touch(order)
-            self._teller.answer(order, message.local_ts, now_ns, exch_ns=0)
+            self._updates.answer(order, message.local_ts, now_ns, exch_ns=0)
             return
         bot.gate.take(now_ns)
         self.gate.take(now_ns)
-        self._courier.amend(order, message.price_tick, total, message.local_ts, now_ns)
+        self._commands.modify(order, message.price_tick, total, message.local_ts, now_ns)
         self._store.touch(order)
 
     def _check_modify(
@@ -335,14 +334,14 @@ class Requests:
             return REASON_UNKNOWN_ORDER
         if reason := self._check_ready(bot, ledger):
             return reason
-        if order.place != DONE or order.amend is not None:
+        if order.submit_phase != DONE or order.modify is not None:
             # The exchange takes one at a time.
             return REASON_RATE_LIMIT
         if not order.rests:
             return REASON_FILTER
         if lots <= 0 or not -TICK_MAX < message.price_tick < TICK_MAX:
             return REASON_OFF_GRID
-        if reason := check_filters(ledger, False, message.price_tick, lots, is_amend=True):
+        if reason := check_filters(ledger, False, message.price_tick, lots, is_modify=True):
             return reason
         tick = message.price_tick
         if reason := self._check_risk(bot, ledger, order.side, tick, lots, False, order.exposed_lots, now_ns):
@@ -355,12 +354,12 @@ class Requests:
         self, bot: Bot, ledger: Ledger, message: wire.Cancel, order: Order | None, now_ns: int
     ) -> None:
         if order is None or (order.finished_ns and order.told):
-            self._teller.no_order(bot.name, ledger, message, REASON_UNKNOWN_ORDER, now_ns)
+            self._updates.no_order(bot.name, ledger, message, REASON_UNKNOWN_ORDER, now_ns)
             return
         # The end of the order answers it, whoever brings that about.
         order.cancel_ts = order.cancel_ts or message.local_ts
         self._store.touch(order)
-        self._courier.want_cancel(order, now_ns)
+        self._commands.want_cancel(order, now_ns)
 
     def _inquire(
         self, bot: Bot, ledger: Ledger, message: wire.Inquire, order: Order | None, now_ns: int
@@ -373,30 +372,30 @@ class Requests:
                 or ledger.symbol in store.unfit
             )
             reason = REASON_FORGOTTEN if may_be_forgotten else REASON_NEVER_SENT
-            self._teller.no_order(bot.name, ledger, message, reason, now_ns, status=EXPIRED)
+            self._updates.no_order(bot.name, ledger, message, reason, now_ns, status=EXPIRED)
         elif order.finished_ns and order.told:
             if order.status == REJECTED:
-                self._teller.no_order(bot.name, ledger, message, order.reason, now_ns, status=EXPIRED)
+                self._updates.no_order(bot.name, ledger, message, order.reason, now_ns, status=EXPIRED)
             else:
-                self._teller.answer(order, message.local_ts, now_ns, reason=order.reason)
-        elif order.finished_ns or order.status == NONE or not order.rests or order.amend or order.cancel_ts:
+                self._updates.answer(order, message.local_ts, now_ns, reason=order.reason)
+        elif order.finished_ns or order.status == NONE or not order.rests or order.modify or order.cancel_ts:
             # Something is under way whose end is told anyhow.
             return
         else:
-            self._teller.answer(order, message.local_ts, now_ns)
+            self._updates.answer(order, message.local_ts, now_ns)
 
     def told(self, name: str, now_ns: int) -> list[Update]:
         """See `OrderManager.told`."""
-        store, teller = self._store, self._teller
+        store = self._store
         bot = store.bots[name]
-        updates: list[Update] = []
+        told: list[Update] = []
         for order in store.orders.values():
-            if order.bot != name or (order.finished_ns and order.told) or not teller.is_heard(order):
+            if order.bot != name or (order.finished_ns and order.told) or not self._updates.is_heard(order):
                 continue
             status = PARTIALLY_FILLED if order.finished_ns else order.shown_status
             req = NEW if status == NONE else NONE
-            updates.append(teller.update(order, status, now_ns, req=req, exch_ns=0))
-        return [*updates, *(store.state(name, store.ledgers[symbol]) for symbol in bot.symbols)]
+            told.append(self._updates.update(order, status, now_ns, req=req, exch_ns=0))
+        return [*told, *(store.state(name, store.ledgers[symbol]) for symbol in bot.symbols)]
 
 
 def _reduces(ledger: Ledger, bot: str, side: int, lots: int, replaced_lots: int) -> bool:

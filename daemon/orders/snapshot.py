@@ -1,22 +1,41 @@
-"""What order management shows of itself to `hftd status`."""
+"""What order management shows of itself to `hftd status`: counters, orders, positions, refusals, what needs a person.
+
+Refusals are kept by bot, symbol, reason and the exchange's own number, at most `KINDS_MAX` kinds; others count as one
+more kind without a name. The first of a kind is always logged, and of the others at most `LOGGED_A_MINUTE`.
+"""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+import structlog
 
+from daemon.orders.messages import Outcome
 from daemon.warnings import Warn
-from hftd.constants import BUY, NONE, PARTIALLY_FILLED
+from hftd.constants import (
+    BUY,
+    NONE,
+    PARTIALLY_FILLED,
+    REASON_DISCONNECTED,
+    REASON_DUPLICATE,
+    REASON_FOK,
+    REASON_HALTED,
+    REASON_LIMIT_PRICE,
+    REASON_LIMIT_QTY,
+    REASON_LIQUIDATION,
+    REASON_POST_ONLY,
+    REASON_UNKNOWN_ORDER,
+    reason_name,
+)
 from hftd.control import status
 
 if TYPE_CHECKING:
-    from daemon.orders.account import Ledger
     from daemon.orders.bot import Bot, Flattening
-    from daemon.orders.courier import Courier
-    from daemon.orders.machine import Order
-    from daemon.orders.refusals import Refusals
-    from daemon.orders.requests import Requests
-    from daemon.orders.store import Store
+    from daemon.orders.commands import Commands
+    from daemon.orders.order import Order
+    from daemon.orders.positions import Ledger
+    from daemon.orders.requests import BotRequests
+    from daemon.orders.state import Store
 
 MAX_ORDERS_SHOWN = 100
 """Of each bot; the others are counted."""
@@ -25,6 +44,19 @@ STUCK_NS = 5_000_000_000
 """A position that is to be closed and is not after so long needs a person."""
 UNKNOWN_NS = 5_000_000_000
 """An outcome that is not known after so long needs one; it is asked about meanwhile."""
+KINDS_MAX: Final = 500
+LOGGED_A_MINUTE: Final = 60
+RECENT_NS: Final = 60_000_000_000
+"""A refusal needs a person's attention for so long."""
+ORDINARY: Final = frozenset({REASON_UNKNOWN_ORDER, REASON_POST_ONLY, REASON_FOK, REASON_DUPLICATE})
+"""What comes in the ordinary course of trading: the market, or an answer on its way, was faster."""
+_SHOWN_OTHERWISE: Final = frozenset({REASON_HALTED, REASON_DISCONNECTED, REASON_LIQUIDATION})
+"""States with a warning of their own."""
+_MINUTE_NS: Final = 60_000_000_000
+
+_log = structlog.get_logger("hftd.orders")
+
+Key = tuple[str, str, int, int]
 
 
 class Counters(msgspec.Struct):
@@ -34,7 +66,7 @@ class Counters(msgspec.Struct):
         repeated_executions: Came again, and were not counted again.
         old_executions: Of before what is remembered, and not counted.
         missed_executions: Found by reconciliations only.
-        written_off_lots: Executed, as the exchange says, without an execution to be had.
+        written_off_lots: Executed, as the exchange says, but it tells no execution.
         untold_executions: Lots whose execution was missing when an order's end was told.
         foreign_reports: About orders that are not ours.
         late_outcomes: Of commands that had been given up.
@@ -43,7 +75,7 @@ class Counters(msgspec.Struct):
         unheard_requests: Of bots that are not attached.
         not_flattened: Positions that could not be closed at once when their bot's end asked for it.
         forced_closes: Parts of bots' positions that the exchange closed by itself.
-        refused: Requests refused here, by their reason.
+        refused: BotRequests refused here, by their reason.
     """
 
     repeated_executions: int = 0
@@ -84,12 +116,155 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     refusals: list[status.Refusal]
 
 
+class Kind:
+    """One kind of refusal.
+
+    Attributes:
+        words: The exchange's, of the last one; empty for a refusal of the connector's own.
+        hint: What a person can do.
+        count: How many there were.
+        last_ns: When the last one came, on the clock of order management.
+    """
+
+    __slots__ = ("count", "hint", "last_ns", "words")
+
+    def __init__(self) -> None:
+        self.words = ""
+        self.hint = ""
+        self.count = 0
+        self.last_ns = 0
+
+
+class Refusals:
+    """What was refused, by whom and in which words."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[Key, Kind] = {}
+        self._minute = -1
+        self._logged = 0
+        self._unlogged = 0
+
+    def note(
+        self, bot: str, symbol: str, reason: int, now_ns: int, *, order_id: int, what: str, outcome: Outcome
+    ) -> None:
+        """The exchange, or the way there, refused something.
+
+        Args:
+            bot: Whose request it was.
+            symbol: The instrument.
+            reason: A REASON_*.
+            now_ns: Now.
+            order_id: The order's.
+            what: "new", "modify", "cancel" or "query".
+            outcome: With the exchange's words.
+        """
+        kind, is_new = self._kind((bot, symbol, reason, outcome.code), now_ns)
+        kind.words = outcome.message
+        kind.hint = outcome.hint
+        if not is_new and not self._may_log(now_ns):
+            return
+        _log.log(
+            20 if reason in ORDINARY else 30,
+            "refused",
+            bot=bot,
+            symbol=symbol,
+            order_id=order_id,
+            what=what,
+            reason=reason_name(reason),
+            code=outcome.code,
+            words=outcome.message,
+            **({"hint": outcome.hint} if outcome.hint else {}),
+        )
+
+    def note_own(self, bot: str, symbol: str, reason: int, now_ns: int) -> None:
+        """The connector itself refused a request: by a limit, a filter, a halt."""
+        self._kind((bot, symbol, reason, 0), now_ns)
+
+    def _kind(self, key: Key, now_ns: int) -> tuple[Kind, bool]:
+        kind = self.kinds.get(key)
+        is_new = kind is None
+        if kind is None:
+            if len(self.kinds) >= KINDS_MAX:
+                key, is_new = ("", "", 0, 0), ("", "", 0, 0) not in self.kinds
+            kind = self.kinds.setdefault(key, Kind())
+        kind.count += 1
+        kind.last_ns = now_ns
+        return kind, is_new
+
+    def _may_log(self, now_ns: int) -> bool:
+        minute = now_ns // _MINUTE_NS
+        if minute != self._minute:
+            if self._unlogged:
+                _log.warning("refusals that were not logged", count=self._unlogged)
+            self._minute, self._logged, self._unlogged = minute, 0, 0
+        if self._logged >= LOGGED_A_MINUTE:
+            self._unlogged += 1
+            return False
+        self._logged += 1
+        return True
+
+    def last_words(self, bot: str, symbol: str, reason: int) -> str:
+        """The last refusal of a bot's order for that reason, in the exchange's words if there are any."""
+        last: Kind | None = None
+        for (owner, where, why, _), kind in self.kinds.items():
+            if owner == bot and where == symbol and why == reason and kind.words:
+                if last is None or kind.last_ns >= last.last_ns:
+                    last = kind
+        return f"{reason_name(reason)}: {last.words}" if last else reason_name(reason)
+
+    def shown(self, now_ns: int) -> list[status.Refusal]:
+        """For `hftd status`, the last ones first."""
+        found = sorted(self.kinds.items(), key=lambda item: -item[1].last_ns)
+        return [
+            status.Refusal(
+                bot=bot,
+                symbol=symbol,
+                reason=reason,
+                name=reason_name(reason) if bot else "further kinds",
+                code=code,
+                words=kind.words,
+                hint=kind.hint,
+                count=kind.count,
+                age_ns=now_ns - kind.last_ns,
+            )
+            for (bot, symbol, reason, code), kind in found
+        ]
+
+    def warnings(self, now_ns: int) -> Iterator[Warn]:
+        """Bots that are being refused what they ask for."""
+        for (bot, symbol, reason, code), kind in self.kinds.items():
+            if (
+                now_ns - kind.last_ns > RECENT_NS
+                or reason in ORDINARY
+                or reason in _SHOWN_OTHERWISE
+                or not bot
+            ):
+                continue
+            name = reason_name(reason)
+            if REASON_LIMIT_QTY <= reason <= REASON_LIMIT_PRICE:
+                yield Warn(
+                    "limit_reached",
+                    f"{bot}: {symbol}: {kind.count:,} orders were refused by a limit of the connector, {name}: "
+                    "is the limit right, or does the bot run away?",
+                    f"{bot} {symbol} {name}",
+                )
+                continue
+            who = "the exchange" if code else "the connector"
+            words = f": {kind.words}" if kind.words else ""
+            hint = f"; {kind.hint}" if kind.hint else ""
+            yield Warn(
+                "orders_refused",
+                f"{bot}: {symbol}: {who} refused {kind.count:,} requests, {name}{words}{hint}",
+                f"{bot} {symbol} {code or name}",
+            )
+
+
 def take_snapshot(
     store: "Store",
-    courier: "Courier",
-    requests: "Requests",
+    commands: "Commands",
+    requests: "BotRequests",
     counters: Counters,
-    refusals: "Refusals",
+    refusals: Refusals,
     now_ns: int,
 ) -> Snapshot:
     """What is known now."""
@@ -106,9 +281,9 @@ def take_snapshot(
         "orders_sent": store.orders_sent,
         "orders_remembered": len(store.orders),
         "executions_remembered": len(store.trades),
-        "in_flight": len(courier.in_flight),
-        "queries": courier.queries,
-        "outcome_timeouts": courier.timeouts,
+        "in_flight": len(commands.in_flight),
+        "queries": commands.queries,
+        "outcome_timeouts": commands.timeouts,
         "journal_bytes": store.journal.size if store.journal else 0,
     }
     if store.wallet.purses:
@@ -215,20 +390,18 @@ def _order(ledger: "Ledger", order: "Order", now_ns: int) -> status.OpenOrder:
         leaves_qty=ledger.qty(order.leaves_lots),
         status=stands,
         request=_under_way(order),
-        age_ns=now_ns - order.placed_ns,
+        age_ns=now_ns - order.submitted_ns,
     )
 
 
 def _under_way(order: "Order") -> str:
-    from daemon.orders.machine import DONE
-
     if order.is_unsure:
         return "unknown"
     if order.cancel_wanted:
         return "cancel"
-    if order.amend is not None:
+    if order.modify is not None:
         return "modify"
-    return "" if order.place == DONE else "new"
+    return "new" if order.is_submitting else ""
 
 
 def is_stuck(flattening: "Flattening", now_ns: int) -> bool:
@@ -249,7 +422,7 @@ def whose(ledger: "Ledger", bot: str = "") -> str:
     return f"it holds {ledger.qty(ledger.account_lots):g}{others}"
 
 
-def warnings_of(store: "Store", refusals: "Refusals", policy: str, now_ns: int) -> Iterator[Warn]:
+def warnings_of(store: "Store", refusals: Refusals, policy: str, now_ns: int) -> Iterator[Warn]:
     """What of order management needs a person.
 
     Args:
@@ -408,4 +581,4 @@ def _warnings_of_orders(store: "Store", now_ns: int) -> Iterator[Warn]:
 
 
 def _asked_ns(order: "Order") -> int:
-    return order.amend.sent_ns if order.amend is not None else order.placed_ns
+    return order.modify.sent_ns if order.modify is not None else order.submitted_ns

@@ -97,7 +97,7 @@ def _read_hex(text: str) -> int | None:
 
 def _write_uuid(number: int) -> str:
     # RFC 9562: four bits are the version, 4, and two the variant.
-    high, middle, low = number >> 74, number >> 62 & 0xFFF, number & (1 << 62) - 1
+    high, middle, low = number >> 74, number >> 62 & 0xFFF, number % (1 << 62)
     text = f"{high:012x}4{middle:03x}{1 << 63 | low:016x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
@@ -107,7 +107,7 @@ def _read_uuid(text: str) -> int | None:
     if match is None:
         return None
     first, second, middle, variant, last = match.groups()
-    low = int(variant + last, 16) & (1 << 62) - 1
+    low = int(variant + last, 16) % (1 << 62)
     return int(first + second, 16) << 74 | int(middle, 16) << 62 | low
 
 

@@ -9,6 +9,7 @@ from daemon.connector.limiter import RateLimit
 from daemon.orders.messages import Command, Funds, Holding, Instrument, Outcome, Report, Transfer
 from daemon.session.catalog import Steps
 from daemon.session.errors import Odd
+from hftd.venues.reader import Message
 
 Auth = Literal["none", "key", "signed"]
 """What a request needs: nothing, the key alone, or a signature."""
@@ -316,64 +317,6 @@ class Sync(Protocol):
         ...
 
 
-class Depth(Protocol):
-    """A change of a book; levels are still texts."""
-
-    exch_ms: int
-    last_id: int
-    previous_id: int
-    bids: msgspec.Raw
-    asks: msgspec.Raw
-
-
-class Best(Protocol):
-    """Best prices as of an update; still texts."""
-
-    exch_ms: int
-    last_id: int
-    bid: msgspec.Raw
-    bid_qty: msgspec.Raw
-    ask: msgspec.Raw
-    ask_qty: msgspec.Raw
-
-
-class Trade(Protocol):
-    """A trade."""
-
-    exch_ms: int
-    price: msgspec.Raw
-    qty: msgspec.Raw
-    is_sell: bool
-    """Whether the taker sold."""
-    kind: str
-    """Empty for a trade of the market; others are counted and not published."""
-
-
-class StreamBook(Protocol):
-    """A whole book that comes in the stream itself; levels are still texts."""
-
-    exch_ms: int
-    last_id: int
-    bids: msgspec.Raw
-    asks: msgspec.Raw
-
-
-class Snapshot(Protocol):
-    """A whole book; levels are still texts."""
-
-    exch_ms: int
-    last_id: int
-    bids: msgspec.Raw
-    asks: msgspec.Raw
-
-
-class StreamMessage(Protocol):
-    """An event with its stream's name, or several trades."""
-
-    stream: str
-    data: Any
-
-
 class ControlReply(msgspec.Struct):
     """The answer to a subscription; `problem` is empty if all is well."""
 
@@ -391,17 +334,32 @@ Level = tuple[str, str]
 """A price and a quantity in the digits in which they came."""
 
 
+class Reader(Protocol):
+    """Reads messages to rows, as :class:`hftd.venues.reader.MarketReader` does."""
+
+    def read(self, message: bytes, local_ns: int) -> Message | None:
+        """A message, received at a time; None for one that is of no kind, or can't be read."""
+        ...
+
+    def off_grid(self, count: int, per_price: float) -> int:
+        """How many of the first rows have a price on no tick; `per_price`: ticks in a price of 1."""
+        ...
+
+
 class Checksum(msgspec.Struct, frozen=True):
-    """A CRC-32 of a book, over the digits in which it came; messages of books and changes have it as `checksum`.
+    """A CRC-32 of a book, over the digits in which it came.
 
     Attributes:
         levels: Of each side, the best first.
         text: Of bids and asks, what the checksum is of.
+        read: Of a message: its bids and asks as they were sent, and its checksum, None for one without. Raises
+            `ValueError` where it can't be read.
         depth: Levels beyond so many of a side are not told of any more, and left out; 0: there is no such window.
     """
 
     levels: int
     text: Callable[[Sequence[Level], Sequence[Level]], str]
+    read: Callable[[bytes], tuple[msgspec.Raw, msgspec.Raw, int | None]]
     depth: int = 0
 
 
@@ -416,21 +374,13 @@ class Question(msgspec.Struct, frozen=True):
 class MarketFacts(Protocol):
     """How market data is spoken.
 
-    Two more members may be there: `checksum`, a `Checksum`, with which `StreamBook` and `Depth` have an attribute
-    `checksum`, None in a message without one; and `time_unit_ns`, if the times of the stream are in another unit than
-    milliseconds. A message or snapshot without a time has 0: its rows carry the latest time of the exchange that came
-    before.
+    One more member may be there: `checksum`, a `Checksum`.
     """
 
     streams_max: int
     """Of one connection."""
     streams_a_message: int
     controls_a_second: float
-    depth_type: type
-    best_type: type
-    trade_type: type
-    best_kinds: tuple[int, int]
-    """The kinds of rows of a best bid and ask."""
     best_is_book: bool
     """Whether best prices are part of the book."""
 
@@ -452,8 +402,12 @@ class MarketFacts(Protocol):
         """The sequence of a book."""
         ...
 
-    def read(self, message: bytes) -> Any:
-        """A message of the connection: a StreamMessage, ControlReply, UnknownEvent, Leaving or Pong.
+    def reader(self) -> Reader:
+        """Reads what has rows: changes of books, books, best prices and trades; of a connection, or answers."""
+        ...
+
+    def read_other(self, message: bytes) -> ControlReply | UnknownEvent | Leaving | Pong:
+        """A message of the connection that has no rows.
 
         Raises:
             WireError: It can't be read.
@@ -470,22 +424,6 @@ class MarketFacts(Protocol):
 
     def ask_trades(self, symbol: str) -> Question:
         """The question for the latest trade."""
-        ...
-
-    def read_snapshot(self, body: bytes) -> Snapshot:
-        """The answer to `ask_snapshot` and `ask_levels`.
-
-        Raises:
-            WireError: The bytes are not what was expected.
-        """
-        ...
-
-    def best_of(self, snapshot: Any) -> tuple[float, float]:
-        """The best prices of a snapshot, bid and ask; NaN for an empty side.
-
-        Raises:
-            WireError: They are no numbers.
-        """
         ...
 
     def read_last_trade_ms(self, body: bytes) -> int:

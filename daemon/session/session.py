@@ -55,9 +55,11 @@ class AccountSession:
     Attributes:
         order_id_max: The largest id of a bot's order that fits the exchange's client ids, see
             `daemon.orders.wire_ids.Packed`.
+        by_totals: The exchange tells no executions with ids (`daemon.orders.messages.Totals`).
     """
 
     order_id_max: int = MAX_ORDER_ID
+    by_totals: bool = False
 
     def __init__(
         self,

@@ -12,9 +12,12 @@ Functions take the address of a :data:`hftd.compiled.layout.book_dtype`.
 
 # pyright: basic
 
+from typing import Any, Final, NamedTuple
+
 from hftd.compiled.jit import inline, kernel
-from hftd.compiled.layout import MAX_FAR_LEVELS, WINDOW_TICKS, book_dtype
+from hftd.compiled.layout import MAX_FAR_LEVELS, WINDOW_TICKS, book_dtype, offset_of
 from hftd.compiled.native import load_f64, load_i64, move_bytes, record_at, round_away, store_f64, store_i64
+from hftd.rows import Address, Tick
 from hftd.types import INVALID_MAX, INVALID_MIN
 
 book_at = record_at(book_dtype)
@@ -24,13 +27,13 @@ _INFINITE = float("inf")
 
 
 @inline
-def level_qty(qty, lot_size):
+def level_qty(qty: float, lot_size: float):
     """The quantity that a level keeps: 0 if it rounds to no lot."""
     return qty if qty >= 0.5 * lot_size else 0.0
 
 
 @inline
-def reset_bounds(book):
+def reset_bounds(book: Address):
     """No best price, no level: what a book says of itself when it is empty."""
     b = book_at(book)
     b.best_bid_tick = INVALID_MIN
@@ -44,7 +47,7 @@ def reset_bounds(book):
 
 
 @inline
-def place_window(book, tick):
+def place_window(book: Address, tick: Tick):
     """Choose the ticks that stand in plain arrays, around the first price seen; from 0 where that is near.
 
     They begin at a multiple of a quarter, so that the days of an instrument mostly have the same ones.
@@ -56,7 +59,7 @@ def place_window(book, tick):
 
 
 @inline
-def _far_position(ticks, count, tick):
+def _far_position(ticks, count: int, tick: Tick):
     """The index of the first far level at or above a tick."""
     low = 0
     high = count
@@ -70,7 +73,7 @@ def _far_position(ticks, count, tick):
 
 
 @inline
-def _far_qty(ticks, qtys, count, tick):
+def _far_qty(ticks, qtys, count: int, tick: Tick):
     i = _far_position(ticks, count, tick)
     if i < count and load_i64(ticks + 8 * i) == tick:
         return load_f64(qtys + 8 * i)
@@ -78,7 +81,7 @@ def _far_qty(ticks, qtys, count, tick):
 
 
 @inline
-def _far_set(ticks, qtys, count, tick, qty):
+def _far_set(ticks, qtys, count: int, tick: Tick, qty: float):
     """Set a far level; returns the new count, or -1 where there is no room."""
     i = _far_position(ticks, count, tick)
     if i < count and load_i64(ticks + 8 * i) == tick:
@@ -102,160 +105,7 @@ def _far_set(ticks, qtys, count, tick, qty):
 
 
 @inline
-def bid_qty(book, tick):
-    """The quantity of a bid level, 0 where there is none."""
-    b = book_at(book)
-    i = tick - b.base_tick
-    if 0 <= i < b.window_ticks:
-        return load_f64(b.bids + 8 * i)
-    return _far_qty(b.far_bid_ticks, b.far_bid_qtys, b.far_bids, tick)
-
-
-@inline
-def ask_qty(book, tick):
-    """The quantity of an ask level, 0 where there is none."""
-    b = book_at(book)
-    i = tick - b.base_tick
-    if 0 <= i < b.window_ticks:
-        return load_f64(b.asks + 8 * i)
-    return _far_qty(b.far_ask_ticks, b.far_ask_qtys, b.far_asks, tick)
-
-
-@kernel("float64(int64, int64, int64)")
-def far_qty(book, side, tick):
-    """The quantity of a level, wherever it is: what a strategy calls for a tick outside the window."""
-    if side > 0:
-        return bid_qty(book, tick)
-    return ask_qty(book, tick)
-
-
-@inline
-def bid_below(book, tick):
-    """The highest bid level below a tick, INVALID_MIN if there is none."""
-    b = book_at(book)
-    base = b.base_tick
-    n = b.far_bids
-    # Far levels above the window, then the window, then far levels below it.
-    i = _far_position(b.far_bid_ticks, n, tick) - 1
-    far = load_i64(b.far_bid_ticks + 8 * i) if i >= 0 else INVALID_MIN
-    if far >= base + b.window_ticks:
-        return far
-    bids = b.bids - 8 * base
-    low = b.low_bid_tick
-    t = min(tick - 1, b.high_bid_tick)
-    while t >= low:
-        if load_f64(bids + 8 * t) > 0.0:
-            return t
-        t -= 1
-    return far
-
-
-@inline
-def ask_above(book, tick):
-    """The lowest ask level above a tick, INVALID_MAX if there is none."""
-    b = book_at(book)
-    base = b.base_tick
-    n = b.far_asks
-    i = _far_position(b.far_ask_ticks, n, tick + 1)
-    far = load_i64(b.far_ask_ticks + 8 * i) if i < n else INVALID_MAX
-    if far < base:
-        return far
-    asks = b.asks - 8 * base
-    high = b.high_ask_tick
-    t = max(tick + 1, b.low_ask_tick)
-    while t <= high:
-        if load_f64(asks + 8 * t) > 0.0:
-            return t
-        t += 1
-    return far
-
-
-@inline
-def set_bid(book, tick, qty):
-    """Set a bid level (qty as of `level_qty`); keeps the best prices right. Returns the quantity before."""
-    b = book_at(book)
-    if b.window_ticks == 0:
-        place_window(book, tick)
-    i = tick - b.base_tick
-    if 0 <= i < b.window_ticks:
-        address = b.bids + 8 * i
-        before = load_f64(address)
-        store_f64(address, qty)
-        if qty > 0.0:
-            b.low_bid_tick = min(b.low_bid_tick, tick)
-            b.high_bid_tick = max(b.high_bid_tick, tick)
-    else:
-        before = _far_qty(b.far_bid_ticks, b.far_bid_qtys, b.far_bids, tick)
-        count = _far_set(b.far_bid_ticks, b.far_bid_qtys, b.far_bids, tick, qty)
-        if count < 0:
-            b.far_dropped += 1
-            return before
-        b.far_bids = count
-    if qty > 0.0:
-        if tick > b.best_bid_tick:
-            b.best_bid_tick = tick
-            if tick >= b.best_ask_tick:
-                b.best_ask_tick = ask_above(book, tick)
-    elif tick == b.best_bid_tick:
-        b.best_bid_tick = bid_below(book, tick)
-    return before
-
-
-@inline
-def set_ask(book, tick, qty):
-    """Set an ask level (qty as of `level_qty`); keeps the best prices right. Returns the quantity before."""
-    b = book_at(book)
-    if b.window_ticks == 0:
-        place_window(book, tick)
-    i = tick - b.base_tick
-    if 0 <= i < b.window_ticks:
-        address = b.asks + 8 * i
-        before = load_f64(address)
-        store_f64(address, qty)
-        if qty > 0.0:
-            b.low_ask_tick = min(b.low_ask_tick, tick)
-            b.high_ask_tick = max(b.high_ask_tick, tick)
-    else:
-        before = _far_qty(b.far_ask_ticks, b.far_ask_qtys, b.far_asks, tick)
-        count = _far_set(b.far_ask_ticks, b.far_ask_qtys, b.far_asks, tick, qty)
-        if count < 0:
-            b.far_dropped += 1
-            return before
-        b.far_asks = count
-    if qty > 0.0:
-        if tick < b.best_ask_tick:
-            b.best_ask_tick = tick
-            if tick <= b.best_bid_tick:
-                b.best_bid_tick = bid_below(book, tick)
-    elif tick == b.best_ask_tick:
-        b.best_ask_tick = ask_above(book, tick)
-    return before
-
-
-@inline
-def change_bid(book, tick, qty):
-    """Another quantity, not zero, for a bid level that is there; the best prices stay as they are."""
-    b = book_at(book)
-    i = tick - b.base_tick
-    if 0 <= i < b.window_ticks:
-        store_f64(b.bids + 8 * i, qty)
-    else:
-        _far_set(b.far_bid_ticks, b.far_bid_qtys, b.far_bids, tick, qty)
-
-
-@inline
-def change_ask(book, tick, qty):
-    """Another quantity, not zero, for an ask level that is there; the best prices stay as they are."""
-    b = book_at(book)
-    i = tick - b.base_tick
-    if 0 <= i < b.window_ticks:
-        store_f64(b.asks + 8 * i, qty)
-    else:
-        _far_set(b.far_ask_ticks, b.far_ask_qtys, b.far_asks, tick, qty)
-
-
-@inline
-def _zero(qtys, base, low, high):
+def _zero(qtys: Address, base: Tick, low: Tick, high: Tick) -> None:
     # Not a range: of an empty side the bounds are the least and the greatest integer, and its length overflows.
     tick = low
     while tick <= high:
@@ -267,60 +117,187 @@ def _zero(qtys, base, low, high):
 
 
 @inline
-def _clear_tick(price, tick_size):
+def _clear_tick(price: float, tick_size: float) -> Tick:
     """A price in ticks, held within what an int64 can tell."""
     return round_away(min(max(price / tick_size, -_MAX_TICK), _MAX_TICK))
 
 
-@inline
-def clear_bids(book, price, tick_size):
-    """Take away the bids at a price and above, or all of them if the price is not a number or infinite."""
-    b = book_at(book)
-    if not -_INFINITE < price < _INFINITE:
-        _zero(b.bids, b.base_tick, b.low_bid_tick, b.high_bid_tick)
-        b.far_bids = 0
-        b.best_bid_tick = INVALID_MIN
-        b.low_bid_tick = INVALID_MAX
-        b.high_bid_tick = INVALID_MIN
-        return
-    upto = _clear_tick(price, tick_size)
-    _zero(b.bids, b.base_tick, max(upto, b.low_bid_tick), b.high_bid_tick)
-    b.far_bids = _far_position(b.far_bid_ticks, b.far_bids, upto)
-    if b.best_bid_tick >= upto:
-        b.best_bid_tick = bid_below(book, upto)
+class _Side(NamedTuple):
+    """Where a side stands in a :data:`hftd.compiled.layout.book_dtype`, as offsets, and which prices are better."""
+
+    is_bids: bool
+    levels: int
+    best: int
+    low: int
+    high: int
+    far_ticks: int
+    far_qtys: int
+    far_count: int
+    nowhere: Tick
+    """The best price of a side without levels."""
+
+
+def _side_named(name: str, nowhere: Tick) -> _Side:
+    fields = f"{name}s", f"best_{name}_tick", f"low_{name}_tick", f"high_{name}_tick"
+    far = f"far_{name}_ticks", f"far_{name}_qtys", f"far_{name}s"
+    offsets = [offset_of(book_dtype, field) for field in (*fields, *far)]
+    return _Side(name == "bid", *offsets, nowhere=nowhere)
+
+
+_BIDS: Final = _side_named("bid", INVALID_MIN)
+_ASKS: Final = _side_named("ask", INVALID_MAX)
+
+# Bids and asks are one code, compiled once for each side: what a side is made of are constants of its functions.
+
+
+def _reading(side: _Side) -> tuple[Any, Any]:
+    """The functions that read a side."""
+    is_bids, levels, low, high, nowhere = side.is_bids, side.levels, side.low, side.high, side.nowhere
+    far_ticks, far_qtys, far_count = side.far_ticks, side.far_qtys, side.far_count
+
+    @inline
+    def qty_at(book: Address, tick: Tick) -> float:
+        """The quantity of a level, 0 where there is none."""
+        b = book_at(book)
+        i = tick - b.base_tick
+        if 0 <= i < b.window_ticks:
+            return load_f64(load_i64(book + levels) + 8 * i)
+        count = load_i64(book + far_count)
+        return _far_qty(load_i64(book + far_ticks), load_i64(book + far_qtys), count, tick)
+
+    @inline
+    def next_worse(book: Address, tick: Tick) -> Tick:
+        """The best level that is worse than a tick; INVALID_MIN of bids, INVALID_MAX of asks if there is none."""
+        b = book_at(book)
+        base = b.base_tick
+        ticks, count = load_i64(book + far_ticks), load_i64(book + far_count)
+        # Far levels better than the window, then the window, then far levels worse than it.
+        i = _far_position(ticks, count, tick) - 1 if is_bids else _far_position(ticks, count, tick + 1)
+        far = load_i64(ticks + 8 * i) if 0 <= i < count else nowhere
+        if (far >= base + b.window_ticks) if is_bids else (far < base):
+            return far
+        qtys = load_i64(book + levels) - 8 * base
+        lowest, highest = load_i64(book + low), load_i64(book + high)
+        t = min(tick - 1, highest) if is_bids else max(tick + 1, lowest)
+        while (t >= lowest) if is_bids else (t <= highest):
+            if load_f64(qtys + 8 * t) > 0.0:
+                return t
+            t += -1 if is_bids else 1
+        return far
+
+    return qty_at, next_worse
+
+
+bid_qty, bid_below = _reading(_BIDS)
+ask_qty, ask_above = _reading(_ASKS)
+
+
+@kernel("float64(int64, int64, int64)")
+def far_qty(book: Address, side: int, tick: Tick) -> float:
+    """The quantity of a level, wherever it is: what a strategy calls for a tick outside the window."""
+    if side > 0:
+        return bid_qty(book, tick)
+    return ask_qty(book, tick)
+
+
+def _writing(side: _Side, opposite: _Side, next_worse: Any, next_opposite: Any) -> tuple[Any, Any, Any]:
+    """The functions that change a side."""
+    is_bids, levels, low, high, nowhere = side.is_bids, side.levels, side.low, side.high, side.nowhere
+    far_ticks, far_qtys, far_count = side.far_ticks, side.far_qtys, side.far_count
+    best, opposite_best = side.best, opposite.best
+
+    @inline
+    def set_level(book: Address, tick: Tick, qty: float) -> float:
+        """Set a level (qty as of `level_qty`); keeps the best prices right. Returns the quantity before."""
+        b = book_at(book)
+        if b.window_ticks == 0:
+            place_window(book, tick)
+        i = tick - b.base_tick
+        if 0 <= i < b.window_ticks:
+            address = load_i64(book + levels) + 8 * i
+            before = load_f64(address)
+            store_f64(address, qty)
+            if qty > 0.0:
+                store_i64(book + low, min(load_i64(book + low), tick))
+                store_i64(book + high, max(load_i64(book + high), tick))
+        else:
+            ticks, qtys, count = (
+                load_i64(book + far_ticks),
+                load_i64(book + far_qtys),
+                load_i64(book + far_count),
+            )
+            before = _far_qty(ticks, qtys, count, tick)
+            count = _far_set(ticks, qtys, count, tick, qty)
+            if count < 0:
+                b.far_dropped += 1
+                return before
+            store_i64(book + far_count, count)
+        best_tick = load_i64(book + best)
+        if qty > 0.0:
+            if (tick > best_tick) if is_bids else (tick < best_tick):
+                store_i64(book + best, tick)
+                opposite_tick = load_i64(book + opposite_best)
+                if (tick >= opposite_tick) if is_bids else (tick <= opposite_tick):
+                    store_i64(book + opposite_best, next_opposite(book, tick))
+        elif tick == best_tick:
+            store_i64(book + best, next_worse(book, tick))
+        return before
+
+    @inline
+    def change_level(book: Address, tick: Tick, qty: float) -> None:
+        """Another quantity, not zero, for a level that is there; the best prices stay as they are."""
+        b = book_at(book)
+        i = tick - b.base_tick
+        if 0 <= i < b.window_ticks:
+            store_f64(load_i64(book + levels) + 8 * i, qty)
+        else:
+            count = load_i64(book + far_count)
+            _far_set(load_i64(book + far_ticks), load_i64(book + far_qtys), count, tick, qty)
+
+    @inline
+    def clear_side(book: Address, price: float, tick_size: float) -> None:
+        """Take away the levels at a price and better, or all if the price is not a number or infinite."""
+        b = book_at(book)
+        qtys, lowest, highest = load_i64(book + levels), load_i64(book + low), load_i64(book + high)
+        if not -_INFINITE < price < _INFINITE:
+            _zero(qtys, b.base_tick, lowest, highest)
+            store_i64(book + far_count, 0)
+            store_i64(book + best, nowhere)
+            store_i64(book + low, INVALID_MAX)
+            store_i64(book + high, INVALID_MIN)
+            return
+        upto = _clear_tick(price, tick_size)
+        ticks, count = load_i64(book + far_ticks), load_i64(book + far_count)
+        if is_bids:
+            _zero(qtys, b.base_tick, max(upto, lowest), highest)
+            store_i64(book + far_count, _far_position(ticks, count, upto))
+        else:
+            _zero(qtys, b.base_tick, lowest, min(upto, highest))
+            gone = _far_position(ticks, count, upto + 1)
+            rest = count - gone
+            move_bytes(ticks, ticks + 8 * gone, 8 * rest)
+            move_bytes(load_i64(book + far_qtys), load_i64(book + far_qtys) + 8 * gone, 8 * rest)
+            store_i64(book + far_count, rest)
+        best_tick = load_i64(book + best)
+        if (best_tick >= upto) if is_bids else (best_tick <= upto):
+            store_i64(book + best, next_worse(book, upto))
+
+    return set_level, change_level, clear_side
+
+
+set_bid, change_bid, clear_bids = _writing(_BIDS, _ASKS, bid_below, ask_above)
+set_ask, change_ask, clear_asks = _writing(_ASKS, _BIDS, ask_above, bid_below)
 
 
 @inline
-def clear_asks(book, price, tick_size):
-    """Take away the asks at a price and below, or all of them if the price is not a number or infinite."""
-    b = book_at(book)
-    if not -_INFINITE < price < _INFINITE:
-        _zero(b.asks, b.base_tick, b.low_ask_tick, b.high_ask_tick)
-        b.far_asks = 0
-        b.best_ask_tick = INVALID_MAX
-        b.low_ask_tick = INVALID_MAX
-        b.high_ask_tick = INVALID_MIN
-        return
-    upto = _clear_tick(price, tick_size)
-    _zero(b.asks, b.base_tick, b.low_ask_tick, min(upto, b.high_ask_tick))
-    gone = _far_position(b.far_ask_ticks, b.far_asks, upto + 1)
-    rest = b.far_asks - gone
-    move_bytes(b.far_ask_ticks, b.far_ask_ticks + 8 * gone, 8 * rest)
-    move_bytes(b.far_ask_qtys, b.far_ask_qtys + 8 * gone, 8 * rest)
-    b.far_asks = rest
-    if b.best_ask_tick <= upto:
-        b.best_ask_tick = ask_above(book, upto)
-
-
-@inline
-def clear_book(book):
+def clear_book(book: Address):
     """Take away every level of both sides."""
     clear_bids(book, float("inf"), 1.0)
     clear_asks(book, float("inf"), 1.0)
 
 
 @kernel("int64(int64, int64, int64, int64)")
-def write_levels(book, side, out, capacity):
+def write_levels(book: Address, side: int, out, capacity: int) -> int:
     """Write a book's levels from the best price outwards as pairs of tick and quantity. Returns how many there are.
 
     Levels beyond the opposite best, which a crossing left behind, are not the market's and are left out.

@@ -5,8 +5,8 @@ offers tells each change of the best levels, and nothing else. Here one book is 
 it learns is written as depth rows. The rules are those of HftBacktest's fused depth:
 
 - A row that is older (by the exchange's time) than what is known of the best prices, or of its own level, is dropped.
-- A best bid takes its level's place, and the bids above it, which it says are gone, are deleted; likewise asks.
-- Asks at or below a new best bid are gone, whatever stream it comes from; likewise bids at or above a new best ask.
+- A best bid takes its level's place, and the bids above it, which it says are gone, are deleted; the same for asks.
+- Asks at or below a new best bid are gone, whatever stream it comes from; and so are bids at or above a new best ask.
 
 Both sides are one code: levels stand by key, see :mod:`hftd.book.fused_levels`.
 """
@@ -196,7 +196,7 @@ def _clear_from(side: Address, low: Tick, ts: Ns) -> None:
 
 @inline
 def _on_clear(fuser: Address, row: Address, ev: int, ts: Ns) -> None:
-    """A clear event: up to its price, or all where that is no number or it is of no side."""
+    """A clear event: up to its price, or all where that is not a number or it names no side."""
     if (ev & _SIDES) == 0:
         _clear_from(fuser + _BIDS, NO_KEY + 1, ts)
         _clear_from(fuser + _ASKS, NO_KEY + 1, ts)

@@ -7,11 +7,14 @@ code. Quantities and times stand in plain arrays around the first key seen, leve
 
 # pyright: basic
 
+from typing import Any
+
 import numpy as np
 
 from hftd.compiled.jit import inline
 from hftd.compiled.layout import WINDOW_TICKS
 from hftd.compiled.native import load_f64, load_i64, move_bytes, record_at, store_f64, store_i64
+from hftd.rows import Address, Tick
 
 MAX_FAR_FUSED = 1 << 16
 """Levels more than two million ticks from the first that was seen, for each side; one more is an error."""
@@ -43,7 +46,7 @@ side_at = record_at(fused_side_dtype)
 
 
 @inline
-def _far_position(side, key):
+def _far_position(side: int, key: int):
     """The index of the first far level at or above a key."""
     s = side_at(side)
     low = 0
@@ -58,7 +61,7 @@ def _far_position(side, key):
 
 
 @inline
-def level_of(side, key):
+def level_of(side: int, key: int):
     """A level's quantity (0 if there is none) and the exchange's time of it."""
     s = side_at(side)
     i = key - s.base
@@ -71,13 +74,13 @@ def level_of(side, key):
 
 
 @inline
-def _far_shift(s, start, to, count):
+def _far_shift(s: Any, start: Address, to, count: int):
     for column in (s.far_keys, s.far_qtys, s.far_times):
         move_bytes(column + 8 * to, column + 8 * start, 8 * count)
 
 
 @inline
-def set_level(side, key, qty, ts):
+def set_level(side: int, key: int, qty: float, ts):
     """Put a level, or take it away where the quantity is 0. Returns whether there was room."""
     s = side_at(side)
     if s.window_ticks == 0:
@@ -112,7 +115,7 @@ def set_level(side, key, qty, ts):
 
 
 @inline
-def level_below(side, key):
+def level_below(side: int, key: int):
     """The highest key of a level below a key, NO_KEY if there is none."""
     s = side_at(side)
     i = _far_position(side, key) - 1
@@ -129,7 +132,7 @@ def level_below(side, key):
 
 
 @inline
-def level_above(side, key, upto):
+def level_above(side: int, key: int, upto: Tick):
     """The lowest key of a level above a key and not above `upto`, NO_KEY if there is none."""
     s = side_at(side)
     i = _far_position(side, key + 1)

@@ -2,16 +2,16 @@
 
 # pyright: basic
 
-from hftd.bot.hook_queue import leave_note
+from hftd.bot.hook_queue import leave_for_hooks
 from hftd.bot.layout import (
     ASSET_BYTES,
-    LINK_BROKEN,
-    LINK_NONSENSE,
-    LINK_OK,
+    CHANNEL_BROKEN,
+    CHANNEL_NONSENSE,
+    CHANNEL_OK,
     MAX_INSTRUMENT,
+    backend_at,
     channel_at,
-    link_at,
-    notes_at,
+    hook_queue_at,
     session_at,
 )
 from hftd.bot.local_time import local_now
@@ -58,7 +58,7 @@ from hftd.compiled.native import copy_bytes, load_i64, stack_bytes, store_i64, s
 from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
 from hftd.hbt.feed import BOOK, apply_book_row, apply_rows
 from hftd.hbt.orders import apply_update, asset_at, update_at
-from hftd.rows import ROW_BYTES
+from hftd.rows import ROW_BYTES, Address
 from hftd.types import state_values_dtype
 
 _UPDATE_BYTES = update_dtype.itemsize
@@ -69,7 +69,7 @@ _NUM_TRADES = 8 * (1 + (state_values_dtype.names or ()).index("num_trades"))
 
 
 @inline
-def _asset_of(session, channel, instrument):
+def _asset_of(session: Address, channel: Address, instrument: int):
     """The address of the bot's asset with that instrument number, 0 if it has none."""
     if instrument < 0 or instrument >= MAX_INSTRUMENT:
         return 0
@@ -80,28 +80,28 @@ def _asset_of(session, channel, instrument):
 
 
 @inline
-def _on_market_message(session, channel, message, length):
+def _on_market_message(session: Address, channel: Address, message: Address, length: int):
     end = message + length
     tag = read_tag(message, end)
     if tag == FEED:
         ok, instrument, rows, count = read_feed(message, end)
         if not ok:
-            return LINK_NONSENSE
+            return CHANNEL_NONSENSE
         asset = _asset_of(session, channel, instrument)
         if asset != 0 and apply_rows(asset, rows, count) > 0:
             asset_at(asset).arrived |= ARRIVED_FEED
     elif tag == STATUS:
         return _on_status(session, channel, message, length)
     else:
-        return LINK_NONSENSE
-    return LINK_OK
+        return CHANNEL_NONSENSE
+    return CHANNEL_OK
 
 
 @inline
-def _on_status(session, channel, message, length):
+def _on_status(session: Address, channel: Address, message: Address, length: int):
     words = stack_bytes(16)
     if not read_status(message, message + length, words):
-        return LINK_NONSENSE
+        return CHANNEL_NONSENSE
     asset = _asset_of(session, channel, load_i64(words))
     if asset != 0:
         a = asset_at(asset)
@@ -115,39 +115,39 @@ def _on_status(session, channel, message, length):
         elif state == DISCONNECTED:
             a.disconnected |= BY_DAEMON
         notes = session_at(session).notes
-        if notes != 0 and notes_at(notes).wants_states != 0:
-            leave_note(notes, message, length, a.asset_no)
-    return LINK_OK
+        if notes != 0 and hook_queue_at(notes).wants_states != 0:
+            leave_for_hooks(notes, message, length, a.asset_no)
+    return CHANNEL_OK
 
 
 @inline
-def _on_response(session, link, channel, message, length):
+def _on_response(session: Address, backend: Address, channel: Address, message: Address, length: int):
     end = message + length
     tag = read_tag(message, end)
     if tag == ORDER_UPDATE:
         update = stack_bytes(_UPDATE_BYTES)
         if not read_order_update(message, end, update + _UPDATE_FIELDS):
-            return LINK_NONSENSE
+            return CHANNEL_NONSENSE
         asset = _asset_of(session, channel, update_at(update).instrument)
         if asset == 0:
-            return LINK_NONSENSE
-        if link_at(link).is_simulated == 0:
+            return CHANNEL_NONSENSE
+        if backend_at(backend).is_simulated == 0:
             # The bot has it now: what the daemon's clock says is when the daemon had it.
-            update_at(update).recv_ts = local_now(link_at(link))
+            update_at(update).recv_ts = local_now(backend_at(backend))
         apply_update(asset, update)
         a = asset_at(asset)
         notes = session_at(session).notes
-        if notes != 0 and notes_at(notes).wants_orders != 0:
-            leave_note(notes, message, length, a.asset_no)
+        if notes != 0 and hook_queue_at(notes).wants_orders != 0:
+            leave_for_hooks(notes, message, length, a.asset_no)
         a.arrived |= ARRIVED_RESPONSE
-        b = link_at(link)
+        b = backend_at(backend)
         if a.asset_no == b.wanted_asset and update_at(update).order_id == b.wanted_order:
             b.wanted_came = 1
     elif tag == FEED:
         # A book for a newcomer: levels, not news.
         ok, instrument, rows, count = read_feed(message, end)
         if not ok:
-            return LINK_NONSENSE
+            return CHANNEL_NONSENSE
         asset = _asset_of(session, channel, instrument)
         if asset != 0:
             for i in range(count):
@@ -155,7 +155,7 @@ def _on_response(session, link, channel, message, length):
     elif tag == STATE:
         words = stack_bytes(64)
         if not read_state(message, end, words):
-            return LINK_NONSENSE
+            return CHANNEL_NONSENSE
         asset = _asset_of(session, channel, load_i64(words))
         if asset != 0:
             if channel_at(channel).is_back != 0:
@@ -168,25 +168,25 @@ def _on_response(session, link, channel, message, length):
         # For the main thread alone.
         ok, instrument = read_notice(message, end)
         if not ok:
-            return LINK_NONSENSE
+            return CHANNEL_NONSENSE
         asset = _asset_of(session, channel, instrument)
         notes = session_at(session).notes
         if asset != 0 and notes != 0:
-            leave_note(notes, message, length, asset_at(asset).asset_no)
+            leave_for_hooks(notes, message, length, asset_at(asset).asset_no)
     elif tag == SPLICE:
         words = stack_bytes(8)
         if not read_splice(message, end, words):
-            return LINK_NONSENSE
+            return CHANNEL_NONSENSE
         channel_at(channel).cursor = load_i64(words)
         channel_at(channel).resyncing = 0
-        spliced(session, link, channel)
+        spliced(session, backend, channel)
     else:
-        return LINK_NONSENSE
-    return LINK_OK
+        return CHANNEL_NONSENSE
+    return CHANNEL_OK
 
 
 @inline
-def _ask_for_books(session, link, channel):
+def _ask_for_books(session: Address, backend: Address, channel: Address):
     """The bot was lapped: ask for fresh books, if there is room for the request."""
     c = channel_at(channel)
     words = stack_bytes(8)
@@ -198,54 +198,56 @@ def _ask_for_books(session, link, channel):
         doorbell_ring(c.doorbell_fd, c.asleep)
         c.resyncing = 1
         # The daemon tells what is not valid and not connected; the rest is, from the splice on.
-        mark(session, link, channel, 0, BY_BOT, BY_BOT, 0)
+        mark(session, backend, channel, 0, BY_BOT, BY_BOT, 0)
 
 
 @inline
-def drain_responses(session, link, channel):
+def drain_responses(session: Address, backend: Address, channel: Address):
     """Apply what a channel's daemon answered."""
     c = channel_at(channel)
     while True:
         status, message, length, _stamp = queue_peek(c.responses)
         if status != MESSAGE:
-            return LINK_BROKEN if status == BROKEN else LINK_OK
-        code = _on_response(session, link, channel, message, length)
+            return CHANNEL_BROKEN if status == BROKEN else CHANNEL_OK
+        code = _on_response(session, backend, channel, message, length)
         queue_release(c.responses)
-        if code != LINK_OK:
+        if code != CHANNEL_OK:
             return code
 
 
 @inline
-def drain_market(session, link, channel):
+def drain_market(session: Address, backend: Address, channel: Address):
     """Apply what a channel's market ring holds; where it was lapped, ask for the books."""
     c = channel_at(channel)
-    page = link_at(link).page
+    page = backend_at(backend).page
     in_place = load_i64(c.market + MARKET_LOSSLESS) != 0
-    code = LINK_OK
+    code = CHANNEL_OK
     records = 0
     while c.resyncing == 0:
         if in_place:
             status, message, length, _stamp, after = market_next(c.market, c.cursor)
         else:
-            status, message, length, _stamp, after = market_copy(c.market, c.cursor, link_at(link).scratch)
+            status, message, length, _stamp, after = market_copy(
+                c.market, c.cursor, backend_at(backend).scratch
+            )
         if status == MESSAGE:
             code = _on_market_message(session, channel, message, length)
             c.cursor = after
             records += 1
             # Its room may be what the producer waits for.
             store_release(c.link + LINK_MARKET_CURSOR, after)
-            if code != LINK_OK:
+            if code != CHANNEL_OK:
                 break
         elif status == LAPPED:
             # Where the request finds no room, the next look meets the same gap.
-            _ask_for_books(session, link, channel)
+            _ask_for_books(session, backend, channel)
             if c.resyncing != 0:
                 store_i64(page + BOT_LAPPED, load_i64(page + BOT_LAPPED) + 1)
                 c.cursor = after
             break
         else:
             if status == BROKEN:
-                code = LINK_BROKEN
+                code = CHANNEL_BROKEN
             break
     if records > 0:
         store_i64(page + BOT_RECORDS, load_i64(page + BOT_RECORDS) + records)

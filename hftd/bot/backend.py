@@ -7,8 +7,10 @@ clock the daemon that moves it says so, when all that the bot may see has been p
 
 # pyright: basic
 
+from typing import Any
+
 from hftd.bot.arrivals import drain_market, drain_responses
-from hftd.bot.layout import ASSET_BYTES, CHANNEL_BYTES, LINK_OK, channel_at, link_at, session_at
+from hftd.bot.layout import ASSET_BYTES, CHANNEL_BYTES, CHANNEL_OK, backend_at, channel_at, session_at
 from hftd.bot.local_time import local_now
 from hftd.bot.returning import inquire, look_at_lease
 from hftd.channel.layout import (
@@ -45,6 +47,7 @@ from hftd.compiled.layout import (
 )
 from hftd.compiled.native import call_code, copy_bytes, load_i64, record_at, stack_bytes, store_i64
 from hftd.hbt.orders import asset_at, order_at
+from hftd.rows import Address, Ns
 from hftd.types import (
     CANCELED,
     END_OF_DATA,
@@ -64,19 +67,19 @@ _SUBMIT_FIELDS = offset_of(request_dtype, "instrument")
 
 
 @kernel("int64(int64)")
-def drain(session):
+def drain(session: Address):
     """Apply all that has arrived. Returns 0, or `ERR_DATA` if a channel is broken (its `error` says how)."""
-    link = session_at(session).backend
-    b = link_at(link)
+    backend = session_at(session).backend
+    b = backend_at(backend)
     for i in range(b.num_channels):
         channel = b.channels + i * CHANNEL_BYTES
-        look_at_lease(session, link, channel)
-        code = drain_responses(session, link, channel)
-        if code == LINK_OK:
-            code = drain_market(session, link, channel)
+        look_at_lease(session, backend, channel)
+        code = drain_responses(session, backend, channel)
+        if code == CHANNEL_OK:
+            code = drain_market(session, backend, channel)
         if channel_at(channel).inquiring != 0:
-            inquire(session, link, channel)
-        if code != LINK_OK:
+            inquire(session, backend, channel)
+        if code != CHANNEL_OK:
             channel_at(channel).error = code
             b.error = ERR_DATA
             return ERR_DATA
@@ -84,7 +87,7 @@ def drain(session):
 
 
 @inline
-def _arrived(session, wait):
+def _arrived(session: Address, wait: int):
     """What the wait came to: MARKET_FEED, ORDER_RESPONSE or 0. Of one moment, the higher asset number decides."""
     s = session_at(session)
     code = 0
@@ -98,7 +101,7 @@ def _arrived(session, wait):
 
 
 @inline
-def _spin_ns(b):
+def _spin_ns(b: Any):
     """Spinning takes the processor from those who are waited for, where there are more of them than processors."""
     if load_i64(b.clock + CLOCK_PARTIES) > b.cpus:
         return 0
@@ -108,7 +111,7 @@ def _spin_ns(b):
 
 
 @inline
-def _wait_for_news(b, seen, spin_ns, timeout_ns):
+def _wait_for_news(b: Any, seen: int, spin_ns: Ns, timeout_ns: Ns):
     """Spin, then sleep; learn from whether spinning helped."""
     if spin_ns > 0:
         came = bell_wait(b.page, seen, spin_ns, spin_ns) != seen
@@ -119,9 +122,11 @@ def _wait_for_news(b, seen, spin_ns, timeout_ns):
 
 
 @inline
-def _wait_simulated(session, link, until_ns, wait, asset_no, order_id):
+def _wait_simulated(
+    session: Address, backend: Address, until_ns: Ns, wait: int, asset_no: int, order_id: int
+):
     s = session_at(session)
-    b = link_at(link)
+    b = backend_at(backend)
     flags = 0
     instrument = 0
     if wait == WAIT_FEED:
@@ -160,9 +165,9 @@ def _wait_simulated(session, link, until_ns, wait, asset_no, order_id):
 
 
 @inline
-def _wait_system(session, link, until_ns, wait):
+def _wait_system(session: Address, backend: Address, until_ns: Ns, wait: int):
     s = session_at(session)
-    b = link_at(link)
+    b = backend_at(backend)
     # How long it takes is no matter of a clock that may be set: from the last wake on, so much time passes.
     deadline_ns = b.woke_boot_ns + (until_ns - s.now_ns)
     while True:
@@ -190,11 +195,11 @@ def _wait_system(session, link, until_ns, wait):
 
 
 @kernel("int64(int64, int64, int64, int64, int64)")
-def advance(session, until_ns, wait, asset_no, order_id):
+def advance(session: Address, until_ns: Ns, wait: int, asset_no: int, order_id: int):
     """As `hftd.hbt.session` says."""
     s = session_at(session)
-    link = s.backend
-    b = link_at(link)
+    backend = s.backend
+    b = backend_at(backend)
     if b.error != 0:
         # Said once: a strategy that only looks for the end must end too.
         return END_OF_DATA
@@ -205,9 +210,9 @@ def advance(session, until_ns, wait, asset_no, order_id):
     b.wanted_order = order_id
     b.wanted_came = 0
     if b.is_simulated != 0:
-        code = _wait_simulated(session, link, until_ns, wait, asset_no, order_id)
+        code = _wait_simulated(session, backend, until_ns, wait, asset_no, order_id)
     else:
-        code = _wait_system(session, link, until_ns, wait)
+        code = _wait_system(session, backend, until_ns, wait)
     rows = 0
     for a in range(s.num_assets):
         rows += asset_at(s.assets + a * ASSET_BYTES).rows
@@ -216,15 +221,15 @@ def advance(session, until_ns, wait, asset_no, order_id):
 
 
 @kernel("int64(int64)")
-def begin(_session):
+def begin(_session: Address):
     """The clock of a bot runs from the moment it is attached."""
     return 0
 
 
 @kernel("int64(int64, int64, int64, int64)")
-def send(session, asset_no, order, kind):
+def send(session: Address, asset_no: int, order: Address, kind: int):
     """Write a request for a local order to its channel's request ring."""
-    b = link_at(session_at(session).backend)
+    b = backend_at(session_at(session).backend)
     channel = channel_at(b.channels + load_i64(b.asset_channels + 8 * asset_no) * CHANNEL_BYTES)
     if channel.down != 0:
         return ERR_DISCONNECTED

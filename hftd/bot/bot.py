@@ -8,10 +8,10 @@ from typing import Any, Self
 import numpy as np
 
 from hftd.bot import backend as kernels
-from hftd.bot.channel import ATTACH_SECONDS, Leg, hello_of
+from hftd.bot.channel import ATTACH_SECONDS, BotChannel, hello_of
 from hftd.bot.compiling import CompilingNote
 from hftd.bot.config import WATCHDOG_S
-from hftd.bot.layout import LINK_NONSENSE, SCRATCH_BYTES, channel_dtype, link_dtype
+from hftd.bot.layout import CHANNEL_NONSENSE, SCRATCH_BYTES, backend_dtype, channel_dtype
 from hftd.channel import wire
 from hftd.channel.endpoint import ring_bell
 from hftd.channel.layout import (
@@ -149,7 +149,7 @@ class Bot(Hbt):
         self.name = name or f"bot-{os.getpid()}"
         self.contracts = [Contract()] * len(self.instruments)
         self.page = BotPage.make()
-        self.legs: list[Leg] = []
+        self.channels: list[BotChannel] = []
         self.lost_reason = ""
         self._is_abandoned = False
         self._compiling = CompilingNote(self.page)
@@ -167,7 +167,7 @@ class Bot(Hbt):
     @property
     def attachments(self) -> list[Attachment]:
         """The leases, one a channel."""
-        return [leg.attachment for leg in self.legs]
+        return [channel.attachment for channel in self.channels]
 
     @property
     def is_simulated(self) -> bool:
@@ -175,14 +175,14 @@ class Bot(Hbt):
         return self.attachments[0].clock.word(CLOCK_MODE) == MODE_SIMULATED
 
     def _attach(self, end: str, pull_quotes: bool, limits: wire.Limits, watchdog_s: float) -> None:
-        channels = list(dict.fromkeys(one.channel for one in self.instruments))
-        self._channels = self._arena.records(channel_dtype, len(channels))
-        for number, channel in enumerate(channels):
-            mine = [asset_no for asset_no, one in enumerate(self.instruments) if one.channel == channel]
+        names = list(dict.fromkeys(one.channel for one in self.instruments))
+        self._channels = self._arena.records(channel_dtype, len(names))
+        for number, channel_name in enumerate(names):
+            mine = [asset_no for asset_no, one in enumerate(self.instruments) if one.channel == channel_name]
             chosen = [self.instruments[asset_no] for asset_no in mine]
             wanted = tuple((one.symbol, one.tick_size, one.lot_size) for one in chosen)
-            leg = Leg(
-                channel,
+            channel = BotChannel(
+                channel_name,
                 hello_of(self.name, wanted, end, pull_quotes, limits, watchdog_s),
                 self.page,
                 mine,
@@ -190,9 +190,9 @@ class Bot(Hbt):
                 self._channels[number : number + 1],
                 self._arena,
             )
-            self.legs.append(leg)
-            by_order = leg.attachment.welcome.by_order or (False,) * len(mine)
-            for asset_no, contract, is_by_order in zip(mine, leg.contracts, by_order, strict=True):
+            self.channels.append(channel)
+            by_order = channel.attachment.welcome.by_order or (False,) * len(mine)
+            for asset_no, contract, is_by_order in zip(mine, channel.contracts, by_order, strict=True):
                 self.contracts[asset_no] = contract
                 if is_by_order:
                     fill_market_orders(self._assets[asset_no]["book"], self._arena)
@@ -207,25 +207,25 @@ class Bot(Hbt):
 
     def _wire(self, spin_us: int) -> None:
         """Tell the compiled side where everything is."""
-        self._link = self._arena.records(link_dtype, 1)
+        self._backend = self._arena.records(backend_dtype, 1)
         asset_channels = self._arena.records(np.dtype("i8"), len(self.instruments))
         asset_instruments = self._arena.records(np.dtype("i8"), len(self.instruments))
-        for number, leg in enumerate(self.legs):
-            asset_channels[leg.asset_nos] = number
-            asset_instruments[leg.asset_nos] = leg.attachment.welcome.instruments
-        link = self._link[0]
-        link["page"] = self.page.address
-        link["clock"] = self.attachments[0].clock.address
-        link["is_simulated"] = int(self.is_simulated)
-        link["channels"] = self._channels.ctypes.data
-        link["num_channels"] = len(self.legs)
-        link["cpus"] = len(os.sched_getaffinity(0))
-        link["spin_ns"] = link["spin_now_ns"] = spin_us * 1000
-        link["scratch"] = self._arena.reserve(SCRATCH_BYTES)
-        link["asset_channels"] = asset_channels.ctypes.data
-        link["asset_instruments"] = asset_instruments.ctypes.data
+        for number, channel in enumerate(self.channels):
+            asset_channels[channel.asset_nos] = number
+            asset_instruments[channel.asset_nos] = channel.attachment.welcome.instruments
+        backend = self._backend[0]
+        backend["page"] = self.page.address
+        backend["clock"] = self.attachments[0].clock.address
+        backend["is_simulated"] = int(self.is_simulated)
+        backend["channels"] = self._channels.ctypes.data
+        backend["num_channels"] = len(self.channels)
+        backend["cpus"] = len(os.sched_getaffinity(0))
+        backend["spin_ns"] = backend["spin_now_ns"] = spin_us * 1000
+        backend["scratch"] = self._arena.reserve(SCRATCH_BYTES)
+        backend["asset_channels"] = asset_channels.ctypes.data
+        backend["asset_instruments"] = asset_instruments.ctypes.data
         row = self._session[0]
-        row["backend"] = self._link.ctypes.data
+        row["backend"] = self._backend.ctypes.data
         row["fn_begin"] = kernels.begin.address
         row["fn_advance"] = kernels.advance.address
         row["fn_send"] = kernels.send.address
@@ -236,7 +236,7 @@ class Bot(Hbt):
         while True:
             kernels.drain.call(self.address)
             self.check()
-            if not any(leg.is_resyncing for leg in self.legs):
+            if not any(channel.is_resyncing for channel in self.channels):
                 break
             if reason := self.lost():
                 raise ChannelError(f"the lease ended at once: {reason}", where=self.name)
@@ -246,15 +246,15 @@ class Bot(Hbt):
                 )
             sleep(0.001)
         now_ns = self.attachments[0].clock.word(CLOCK_NOW_NS) if self.is_simulated else stamp_ns()
-        self._link[0]["woke_boot_ns"] = boot_ns()
+        self._backend[0]["woke_boot_ns"] = boot_ns()
         self._session[0]["now_ns"] = self._session[0]["start_ns"] = now_ns
 
     def lost(self) -> str:
         """Why a lease is over, empty while all hold. It does not wait."""
         if not self.lost_reason:
-            for leg in self.legs:
-                if reason := leg.lost():
-                    self.lost_reason = f"channel {leg.name}: {reason}"
+            for channel in self.channels:
+                if reason := channel.lost():
+                    self.lost_reason = f"channel {channel.name}: {reason}"
                     break
         return self.lost_reason
 
@@ -271,15 +271,17 @@ class Bot(Hbt):
         Raises:
             ProtocolError: A daemon wrote what it should not.
         """
-        for leg in self.legs:
-            if leg.error:
+        for channel in self.channels:
+            if channel.error:
                 what = (
                     "sent a message that the protocol does not know"
-                    if leg.error == LINK_NONSENSE
+                    if channel.error == CHANNEL_NONSENSE
                     else "left something else than frames in its ring"
                 )
                 raise ProtocolError(
-                    f"the daemon {what}", where=leg.name, hint="run the same version of hftd on both sides"
+                    f"the daemon {what}",
+                    where=channel.name,
+                    hint="run the same version of hftd on both sides",
                 )
 
     def warnings(self) -> list[str]:
@@ -306,16 +308,16 @@ class Bot(Hbt):
         self._is_abandoned = True
         _abandoned.append(self)
         self._compiling.stop()
-        for leg in self.legs:
-            leg.hang_up("its strategy does not return")
+        for channel in self.channels:
+            channel.hang_up("its strategy does not return")
 
     def detach(self, reason: str = "the bot ends") -> None:
         """Give the leases back. No strategy may be running; again it does nothing."""
         if self._is_abandoned:
             return
         self._compiling.stop()
-        for leg in self.legs:
-            leg.close(reason)
+        for channel in self.channels:
+            channel.close(reason)
         self.page.close()
 
     def close(self) -> int:

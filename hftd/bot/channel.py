@@ -30,7 +30,7 @@ STEADY_NS: Final = 10_000_000_000
 """A lease that holds for so long ends an outage: the next one has its full time again."""
 
 
-class Leg:
+class BotChannel:
     """One channel of a bot.
 
     Args:
@@ -118,7 +118,7 @@ class Leg:
 
     @property
     def error(self) -> int:
-        """LINK_* of what the strategy's thread found broken."""
+        """CHANNEL_* of what the strategy's thread found broken."""
         return int(self._row["error"][0])
 
     @property
@@ -222,5 +222,12 @@ def hello_of(
 ) -> wire.Hello:
     """A bot's Hello from this process."""
     return wire.Hello(
-        wire.PROTOCOL_VERSION, name, os.getpid(), wanted, on_end, pull_quotes, limits, watchdog_s
+        version=wire.PROTOCOL_VERSION,
+        bot=name,
+        pid=os.getpid(),
+        instruments=wanted,
+        on_end=on_end,
+        pull_quotes=pull_quotes,
+        limits=limits,
+        watchdog_s=watchdog_s,
     )

@@ -9,7 +9,7 @@ a note is dropped and counted: a strategy never waits for a hook.
 import msgspec
 import numpy as np
 
-from hftd.bot.layout import NOTES_ASLEEP, notes_at, notes_dtype, session_at
+from hftd.bot.layout import HOOK_QUEUE_ASLEEP, hook_queue_at, hook_queue_dtype, session_at
 from hftd.channel import wire
 from hftd.channel.endpoint import Doorbell, QueueReader
 from hftd.channel.messages import FIELDS_MESSAGE_BYTES, message_writer
@@ -18,6 +18,7 @@ from hftd.channel.wait import doorbell_arm, doorbell_disarm, doorbell_ring
 from hftd.compiled.arena import Arena
 from hftd.compiled.jit import entry, inline, kernel
 from hftd.compiled.native import copy_bytes, record_at, stack_bytes
+from hftd.rows import Address
 
 CAPACITY = 1 << 20
 """Bytes of notes that wait for the main thread: about 8,000."""
@@ -49,20 +50,20 @@ _decoder: "msgspec.msgpack.Decoder[Note]" = msgspec.msgpack.Decoder(Note)
 
 
 @inline
-def leave_note(notes, message, length, asset_no):
+def leave_for_hooks(notes: Address, message: Address, length: int, asset_no: int):
     """Copy a message for the main thread, and wake it."""
-    n = notes_at(notes)
+    n = hook_queue_at(notes)
     target = queue_claim(n.queue, length)
     if target <= 0:
         n.dropped += 1
         return
     copy_bytes(target, message, length)
     queue_commit(n.queue, asset_no)
-    doorbell_ring(n.fd, notes + NOTES_ASLEEP)
+    doorbell_ring(n.fd, notes + HOOK_QUEUE_ASLEEP)
 
 
 @kernel("int64(int64, int64, int64, float64)")
-def alert(session, asset_no, code, value):
+def alert(session: Address, asset_no: int, code: int, value: float):
     """Leave an alert for the main thread."""
     words = stack_bytes(32)
     message = stack_bytes(FIELDS_MESSAGE_BYTES)
@@ -71,21 +72,21 @@ def alert(session, asset_no, code, value):
     a.code = code
     a.timestamp = session_at(session).now_ns
     a.value = value
-    leave_note(session_at(session).notes, message, _write_alert(message, words), asset_no)
+    leave_for_hooks(session_at(session).notes, message, _write_alert(message, words), asset_no)
     return 0
 
 
 @entry("void(int64)")
-def _arm(asleep):
+def _arm(asleep: Address):
     doorbell_arm(asleep)
 
 
 @entry("void(int64)")
-def _disarm(asleep):
+def _disarm(asleep: Address):
     doorbell_disarm(asleep)
 
 
-class Notes:
+class HookQueue:
     """The queue of notes and its doorbell.
 
     Args:
@@ -104,7 +105,7 @@ class Notes:
         # A line apart: one is the strategy's thread's, one the main thread's.
         queues["tail"] = positions.ctypes.data
         queues["head"] = positions.ctypes.data + 128
-        self._row = self._arena.records(notes_dtype, 1)
+        self._row = self._arena.records(hook_queue_dtype, 1)
         self._row["queue"] = queues[:1].ctypes.data
         self._row["fd"] = self.fd
         self._row["wants_orders"], self._row["wants_states"] = int(wants_orders), int(wants_states)
@@ -122,11 +123,11 @@ class Notes:
 
     def sleep(self) -> None:
         """Ask to be woken by `fd`; then look once more."""
-        _arm(self.address + NOTES_ASLEEP)
+        _arm(self.address + HOOK_QUEUE_ASLEEP)
 
     def awake(self) -> None:
         """Be woken no more."""
-        _disarm(self.address + NOTES_ASLEEP)
+        _disarm(self.address + HOOK_QUEUE_ASLEEP)
         self._doorbell.clear()
 
     @property

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hftd.bot.config import HooksSection
-from hftd.bot.hook_queue import Alert, Note, Notes
+from hftd.bot.hook_queue import Alert, HookQueue, Note
 from hftd.channel import wire
 from hftd.clock import stamp_ns
 from hftd.constants import ALERT_FORCED_CLOSE, EXPIRED, REASON_NONE, REJECTED, reason_name
@@ -145,7 +145,7 @@ def load_hooks(section: HooksSection, base: Path) -> Hooks:
     return hooks
 
 
-class Teller:
+class HookCaller:
     """Takes notes from their queue and calls the hooks with them.
 
     Args:
@@ -155,7 +155,7 @@ class Teller:
 
     def __init__(self, hooks: Hooks, instruments: list[tuple[str, float]]) -> None:
         self.hooks = hooks
-        self.notes = Notes(
+        self.notes = HookQueue(
             wants_orders=hooks.order is not None or hooks.error is not None,
             wants_states=hooks.error is not None,
         )

@@ -11,9 +11,9 @@ from hftd.compiled.native import record_at
 MAX_INSTRUMENT = 1 << 16
 """Instrument numbers of a channel are below it."""
 
-LINK_OK = 0
-LINK_BROKEN = 1  # a ring holds what no writer of ours writes
-LINK_NONSENSE = 2  # a message that is none of the protocol's
+CHANNEL_OK = 0
+CHANNEL_BROKEN = 1  # a ring holds what no writer of ours writes
+CHANNEL_NONSENSE = 2  # a message that is none of the protocol's
 
 channel_dtype = np.dtype(
     [
@@ -47,7 +47,7 @@ channel_dtype = np.dtype(
 STAGED = offset_of(channel_dtype, "staged")
 DOWN = offset_of(channel_dtype, "down")
 
-notes_dtype = np.dtype(
+hook_queue_dtype = np.dtype(
     [
         ("queue", "i8"),  # the producer's descriptor
         ("fd", "i8"),
@@ -60,9 +60,9 @@ notes_dtype = np.dtype(
 )
 """Where the strategy's thread leaves what hooks are to be told."""
 
-NOTES_ASLEEP = offset_of(notes_dtype, "asleep")
+HOOK_QUEUE_ASLEEP = offset_of(hook_queue_dtype, "asleep")
 
-link_dtype = np.dtype(
+backend_dtype = np.dtype(
     [
         ("page", "i8"),
         ("clock", "i8"),
@@ -89,10 +89,10 @@ link_dtype = np.dtype(
 )
 """A bot's channels."""
 
-link_at = record_at(link_dtype)
+backend_at = record_at(backend_dtype)
 channel_at = record_at(channel_dtype)
 session_at = record_at(session_dtype)
-notes_at = record_at(notes_dtype)
+hook_queue_at = record_at(hook_queue_dtype)
 
 CHANNEL_BYTES = channel_dtype.itemsize
 ASSET_BYTES = asset_dtype.itemsize

@@ -3,7 +3,7 @@
 from hftd.bot import hooks
 from hftd.bot.bot import Bot
 from hftd.bot.hooks import ErrorNote, Hooks
-from hftd.bot.supervisor import Minder
+from hftd.bot.supervisor import Supervisor
 from hftd.channel.endpoint import ring_bell
 from hftd.channel.layout import BOT_LAPPED
 from hftd.clock import monotonic_ns
@@ -13,7 +13,7 @@ from hftd.log import LazyLogger
 _log = LazyLogger("hftd.bot")
 
 
-class BotMinder(Minder):
+class BotSupervisor(Supervisor):
     """Minds a bot's leases too, and finds the successors of daemons that are gone.
 
     Args:
@@ -33,49 +33,49 @@ class BotMinder(Minder):
 
     def descriptors(self) -> list[int]:
         """As above."""
-        return super().descriptors() + [leg.fd for leg in self._bot.legs if leg.fd >= 0]
+        return super().descriptors() + [channel.fd for channel in self._bot.channels if channel.fd >= 0]
 
     def wait_ns(self) -> int:
         """As above."""
         now_ns = monotonic_ns()
-        return min(super().wait_ns(), *(leg.wait_ns(now_ns) for leg in self._bot.legs))
+        return min(super().wait_ns(), *(channel.wait_ns(now_ns) for channel in self._bot.channels))
 
-    def mind(self) -> str:
+    def supervise(self) -> str:
         """As above."""
-        super().mind()
-        self._mind_laps()
-        for number, leg in enumerate(self._bot.legs):
-            if not leg.is_down and (reason := leg.lost()):
-                told = f"channel {leg.name}: {reason}"
+        super().supervise()
+        self._look_for_laps()
+        for number, channel in enumerate(self._bot.channels):
+            if not channel.is_down and (reason := channel.lost()):
+                told = f"channel {channel.name}: {reason}"
                 if self._reattach_s == 0.0 or self._bot.is_hung:
                     self._bot.lost_reason = self._bot.lost_reason or told
                     return told
-                leg.go_down(reason, self._reattach_s)
+                channel.go_down(reason, self._reattach_s)
                 self._say(hooks.DAEMON_LOST, told)
                 ring_bell(self._bot.page.address)
-            if leg.is_down:
+            if channel.is_down:
                 try:
-                    if leg.try_again(monotonic_ns()):
+                    if channel.try_again(monotonic_ns()):
                         self._returning.add(number)
                         ring_bell(self._bot.page.address)
                 except ChannelError as error:
-                    return f"channel {leg.name}: {leg.reason}, and no successor came: {error.what}"
-            leg.settle()
-            if number in self._returning and not leg.is_down and not leg.is_resyncing:
+                    return f"channel {channel.name}: {channel.reason}, and no successor came: {error.what}"
+            channel.settle()
+            if number in self._returning and not channel.is_down and not channel.is_resyncing:
                 self._returning.discard(number)
-                self._say(hooks.DAEMON_BACK, f"channel {leg.name}: attached again")
+                self._say(hooks.DAEMON_BACK, f"channel {channel.name}: attached again")
         return ""
 
     def _say(self, kind: str, message: str) -> None:
         _log.warning(message, kind=kind, bot=self._bot.name)
-        if self._teller is not None:
-            self._teller.error(ErrorNote(kind, message))
+        if self._hooks is not None:
+            self._hooks.error(ErrorNote(kind, message))
 
-    def _mind_laps(self) -> None:
+    def _look_for_laps(self) -> None:
         lapped = self._bot.page.word(BOT_LAPPED)
-        if lapped != self._lapped and self._teller is not None:
+        if lapped != self._lapped and self._hooks is not None:
             times = lapped - self._lapped
-            self._teller.error(ErrorNote(hooks.LAPPED, f"the market went by unseen {times} times"))
+            self._hooks.error(ErrorNote(hooks.LAPPED, f"the market went by unseen {times} times"))
         self._lapped = lapped
 
     def hung(self) -> str:
@@ -88,7 +88,7 @@ class BotMinder(Minder):
 
     def finish(self) -> list[str]:
         """As above."""
-        self._mind_laps()
-        returned = sum(leg.returns for leg in self._bot.legs)
+        self._look_for_laps()
+        returned = sum(channel.returns for channel in self._bot.channels)
         found = [f"a daemon was lost and found again {returned} times"] if returned else []
         return super().finish() + found

@@ -2,16 +2,18 @@
 
 # pyright: basic
 
+from typing import Any
+
 from hftd.clock import LOCAL_LAG, lasting_ns, system_ns
 from hftd.compiled.jit import inline
 
 
 @inline
-def local_now(b):
+def local_now(b: Any):
     """The time for stamps, in nanoseconds since the Unix epoch.
 
     Args:
-        b: The bot's link, which remembers the last one and (`boot_ns`) when that was.
+        b: The bot's backend, which remembers the last one and (`boot_ns`) when that was.
     """
     now_ns = lasting_ns()
     passed_ns = now_ns - b.boot_ns

@@ -7,7 +7,7 @@ waits for the other, and no memory is let go that the other may be using.
 
 # pyright: basic
 
-from hftd.bot.layout import ASSET_BYTES, CHANNEL_BYTES, DOWN, STAGED, channel_at, link_at, session_at
+from hftd.bot.layout import ASSET_BYTES, CHANNEL_BYTES, DOWN, STAGED, backend_at, channel_at, session_at
 from hftd.channel.messages import FIELDS_MESSAGE_BYTES, write_inquire
 from hftd.channel.queue import queue_claim, queue_commit
 from hftd.channel.wait import doorbell_ring
@@ -15,29 +15,38 @@ from hftd.compiled.jit import inline, kernel
 from hftd.compiled.layout import BY_BOT, BY_DAEMON, order_dtype
 from hftd.compiled.native import copy_bytes, load_acquire, load_i64, stack_bytes, store_i64, store_release
 from hftd.hbt.orders import ORDERS, asset_at, find_order, is_inactive, order_at, orders_at
+from hftd.rows import Address
 from hftd.types import NONE
 
 _ORDER_BYTES = order_dtype.itemsize
 
 
 @kernel("int64(int64, int64)")
-def offer(channel, staged):
+def offer(channel: Address, staged: Address):
     """The main thread's: a row to take the place of a channel's."""
     store_release(channel + STAGED, staged)
     return 0
 
 
 @kernel("int64(int64)")
-def offered(channel):
+def offered(channel: Address):
     """The main thread's: the row that was not taken over yet, 0 if it was."""
     return load_acquire(channel + STAGED)
 
 
 @inline
-def mark(session, link, channel, keep_book, add_book, keep_way, add_way):
+def mark(
+    session: Address,
+    backend: Address,
+    channel: Address,
+    keep_book: int,
+    add_book: int,
+    keep_way: int,
+    add_way: int,
+):
     """Keep and add BY_* bits of what is not to be trusted, in the assets of a channel: books, and orders' ways."""
     s = session_at(session)
-    b = link_at(link)
+    b = backend_at(backend)
     number = (channel - b.channels) // CHANNEL_BYTES
     for asset_no in range(s.num_assets):
         if load_i64(b.asset_channels + 8 * asset_no) == number:
@@ -47,8 +56,8 @@ def mark(session, link, channel, keep_book, add_book, keep_way, add_way):
 
 
 @inline
-def _take_over(session, link, channel):
-    b = link_at(link)
+def _take_over(session: Address, backend: Address, channel: Address):
+    b = backend_at(backend)
     number = (channel - b.channels) // CHANNEL_BYTES
     # All but the word that says that it is there: with it the main thread lets the old memory go.
     staged = load_i64(channel + STAGED)
@@ -59,31 +68,31 @@ def _take_over(session, link, channel):
             store_i64(b.asset_instruments + 8 * asset_no, load_i64(c.instruments + 8 * asset_no))
     if number == 0:
         b.clock = c.clock
-    mark(session, link, channel, 0, BY_BOT, 0, BY_BOT)
+    mark(session, backend, channel, 0, BY_BOT, 0, BY_BOT)
     store_release(channel + STAGED, 0)
 
 
 @inline
-def look_at_lease(session, link, channel):
+def look_at_lease(session: Address, backend: Address, channel: Address):
     """See what the main thread says of a channel."""
     if load_acquire(channel + STAGED) != 0:
-        _take_over(session, link, channel)
+        _take_over(session, backend, channel)
     c = channel_at(channel)
     down = load_acquire(channel + DOWN)
     if down != c.was_down:
         c.was_down = down
         if down != 0:
-            mark(session, link, channel, BY_DAEMON, BY_BOT, BY_DAEMON, BY_BOT)
+            mark(session, backend, channel, BY_DAEMON, BY_BOT, BY_DAEMON, BY_BOT)
         else:
-            mark(session, link, channel, BY_DAEMON, 0, BY_DAEMON, 0)
+            mark(session, backend, channel, BY_DAEMON, 0, BY_DAEMON, 0)
 
 
 @inline
-def spliced(session, link, channel):
+def spliced(session: Address, backend: Address, channel: Address):
     """The books are there; after a return the orders are asked after next."""
     c = channel_at(channel)
     if c.was_down == 0:
-        mark(session, link, channel, BY_DAEMON, 0, BY_DAEMON, 0)
+        mark(session, backend, channel, BY_DAEMON, 0, BY_DAEMON, 0)
     if c.is_back != 0:
         c.is_back = 0
         c.inquiring = 1
@@ -92,7 +101,7 @@ def spliced(session, link, channel):
 
 
 @inline
-def _is_open(asset, address):
+def _is_open(asset: Address, address: Address):
     """Whether a slot of the pool holds an order that may still be in the market, or in a request."""
     o = order_at(address)
     if is_inactive(o.status) and o.req == NONE:
@@ -101,10 +110,10 @@ def _is_open(asset, address):
 
 
 @inline
-def inquire(session, link, channel):
+def inquire(session: Address, backend: Address, channel: Address):
     """Ask what became of the orders that are held for open; where the ring is full, go on at the next look."""
     s = session_at(session)
-    b = link_at(link)
+    b = backend_at(backend)
     c = channel_at(channel)
     number = (channel - b.channels) // CHANNEL_BYTES
     words = stack_bytes(24)

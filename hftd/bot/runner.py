@@ -25,7 +25,7 @@ from hftd.hbt.recorder import Recorder
 from hftd.log import LazyLogger
 
 if TYPE_CHECKING:
-    from hftd.bot.supervisor import Minder
+    from hftd.bot.supervisor import Supervisor
 
 _MAX_RECORDS = 1 << 22
 _LOOK_SECONDS = 0.05
@@ -83,11 +83,11 @@ class Run:
         self._function = strategy.compile(hbt, memory)
         self._arguments = strategy.arguments(hbt, memory)
 
-    def __call__(self, minder: "Minder | None" = None) -> None:
+    def __call__(self, supervisor: "Supervisor | None" = None) -> None:
         """Run it to its end.
 
         Args:
-            minder: What the main thread does meanwhile.
+            supervisor: What the main thread does meanwhile.
 
         Raises:
             StrategyError: The strategy raised.
@@ -98,7 +98,7 @@ class Run:
         try:
             with _signals_to(self.hbt.stop):
                 thread.start()
-                self._mind(thread, done_fd, minder)
+                self._supervise(thread, done_fd, supervisor)
                 self.stopped = self.hbt.stopped
         finally:
             if not thread.is_alive():
@@ -117,35 +117,35 @@ class Run:
         finally:
             os.eventfd_write(done_fd, 1)
 
-    def _mind(self, thread: threading.Thread, done_fd: int, minder: "Minder | None") -> None:
+    def _supervise(self, thread: threading.Thread, done_fd: int, supervisor: "Supervisor | None") -> None:
         give_up_ns = 0
         reason = ""
         while thread.is_alive():
             poll = select.poll()
             poll.register(done_fd, select.POLLIN)
             timeout_ms = 1000
-            if minder is not None and not give_up_ns:
-                for descriptor in minder.descriptors():
+            if supervisor is not None and not give_up_ns:
+                for descriptor in supervisor.descriptors():
                     poll.register(descriptor, select.POLLIN)
-                timeout_ms = -(-minder.wait_ns() // 1_000_000)
+                timeout_ms = -(-supervisor.wait_ns() // 1_000_000)
             if done_fd in dict(poll.poll(timeout_ms)):
                 thread.join()
-                if minder is not None and not self.lost:
-                    self.lost = minder.hung()
+                if supervisor is not None and not self.lost:
+                    self.lost = supervisor.hung()
                 return
             if give_up_ns:
-                if minder is not None and monotonic_ns() > give_up_ns:
-                    minder.give_up()
+                if supervisor is not None and monotonic_ns() > give_up_ns:
+                    supervisor.give_up()
                     raise LeaseLostError(
                         f"{reason}; it does not return",
                         where=self.strategy.where,
                         hint="a strategy must let time pass, by hbt.elapse or a wait; if it only computes for long, "
                         "raise watchdog_s of [bot]",
                     )
-            elif minder is not None and (reason := minder.mind()):
+            elif supervisor is not None and (reason := supervisor.supervise()):
                 give_up_ns = monotonic_ns() + HUNG_NS
-                if not minder.hung():
-                    minder = None
+                if not supervisor.hung():
+                    supervisor = None
                 # A strategy that was told that the data is over may take its time; there is nothing to lose any more.
                 if not self.hbt.ended:
                     self.lost = reason
@@ -180,7 +180,7 @@ def run_strategy(
     strategy: Strategy,
     contracts: list[Contract],
     *,
-    minder: "Minder | None" = None,
+    supervisor: "Supervisor | None" = None,
 ) -> BotResult:
     """Run a bot's strategy on `hbt`, and gather what it came to.
 
@@ -195,9 +195,9 @@ def run_strategy(
     hbt.begin()
     run = Run(hbt, strategy, recorder)
     try:
-        run(minder)
+        run(supervisor)
     finally:
-        noted = minder.finish() if minder is not None else []
+        noted = supervisor.finish() if supervisor is not None else []
     hbt.check()
     assets = [
         _asset_result(hbt, asset_no, symbol, channel, contracts[asset_no])
@@ -281,7 +281,7 @@ def run(config: BotConfig, base: Path) -> BotResult:
 
     from hftd.bot.bot import Bot, Instrument
     from hftd.bot.hooks import load_hooks
-    from hftd.bot.leases import BotMinder
+    from hftd.bot.leases import BotSupervisor
     from hftd.channel import wire
 
     # A wrong strategy is told, and a new one compiled, before a daemon hears of the bot.
@@ -312,7 +312,7 @@ def run(config: BotConfig, base: Path) -> BotResult:
         watchdog_s=config.bot.watchdog_s,
     )
     with bot, _signals_to(bot.stop):
-        minder = BotMinder(bot, hooks, config.bot.reattach_s)
-        result = run_strategy(bot, config, strategy, bot.contracts, minder=minder)
+        supervisor = BotSupervisor(bot, hooks, config.bot.reattach_s)
+        result = run_strategy(bot, config, strategy, bot.contracts, supervisor=supervisor)
         bot.detach(result.ended)
         return result

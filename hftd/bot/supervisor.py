@@ -1,18 +1,18 @@
 """What the main thread does while a strategy runs in its own: hooks, and (:mod:`hftd.bot.leases`) a bot's leases.
 
-The runner asks a minder what to wait for, and calls `mind` when it comes.
+The runner asks a supervisor what to wait for, and calls `supervise` when it comes.
 """
 
 from typing import Final
 
-from hftd.bot.hooks import Hooks, Teller
+from hftd.bot.hooks import HookCaller, Hooks
 from hftd.hbt.hbt import Hbt
 
 LOOK_NS: Final = 1_000_000_000
 """The longest time without a look."""
 
 
-class Minder:
+class Supervisor:
     """Calls the hooks of a run.
 
     Args:
@@ -25,27 +25,27 @@ class Minder:
     def __init__(
         self, hbt: Hbt, hooks: Hooks, instruments: list[tuple[str, float]], *, has_daemons: bool = False
     ) -> None:
-        self._teller = Teller(hooks, instruments) if hooks.any or has_daemons else None
-        if self._teller is not None:
-            hbt.leave_notes(self._teller.notes)
+        self._hooks = HookCaller(hooks, instruments) if hooks.any or has_daemons else None
+        if self._hooks is not None:
+            hbt.leave_for_hooks(self._hooks.notes)
 
     def descriptors(self) -> list[int]:
-        """What is readable when `mind` is to be called."""
-        return [self._teller.notes.fd] if self._teller else []
+        """What is readable when `supervise` is to be called."""
+        return [self._hooks.notes.fd] if self._hooks else []
 
     def wait_ns(self) -> int:
-        """After which time it is to be called anyway. Between this and `mind` the notes' bell is armed."""
-        if self._teller is None:
+        """After which time it is to be called anyway. Between this and `supervise` the notes' bell is armed."""
+        if self._hooks is None:
             return LOOK_NS
-        self._teller.notes.sleep()
+        self._hooks.notes.sleep()
         # What came before the bell was armed did not ring it.
-        return LOOK_NS if self._teller.tell(1) else 0
+        return LOOK_NS if self._hooks.tell(1) else 0
 
-    def mind(self) -> str:
+    def supervise(self) -> str:
         """Do what is to be done. Returns why the run must end, empty if it need not."""
-        if self._teller is not None:
-            self._teller.notes.awake()
-            self._teller.tell()
+        if self._hooks is not None:
+            self._hooks.notes.awake()
+            self._hooks.tell()
         return ""
 
     def hung(self) -> str:
@@ -57,9 +57,9 @@ class Minder:
 
     def finish(self) -> list[str]:
         """The strategy is done: tell what is left. Returns what the user should know."""
-        if self._teller is None:
+        if self._hooks is None:
             return []
-        self._teller.tell(1 << 20)
-        found = self._teller.warnings()
-        self._teller.notes.close()
+        self._hooks.tell(1 << 20)
+        found = self._hooks.warnings()
+        self._hooks.notes.close()
         return found

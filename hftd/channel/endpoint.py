@@ -2,7 +2,7 @@
 compiled functions themselves.
 """
 
-# ruff: noqa: ARG001 (the signatures are numba's)
+
 # pyright: basic, reportCallIssue=false, reportArgumentType=false
 
 import os
@@ -12,7 +12,6 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 import numpy as np
 from numba import types
-from numba.extending import intrinsic
 
 from hftd.channel import wire
 from hftd.channel.layout import BROKEN, LAPPED, MAX_BOTS, MAX_MESSAGE_BYTES, MESSAGE, NOTHING
@@ -22,31 +21,17 @@ from hftd.channel.ring import market_copy, market_tail
 from hftd.channel.wait import bell_ring, doorbell_arm, doorbell_ring
 from hftd.compiled.jit import entry
 from hftd.compiled.native import copy_bytes, load_i64, store_i64
+from hftd.compiled.text import BYTES, address_of
 from hftd.errors import ProtocolError
-
-BYTES = types.Bytes(types.uint8, 1, "C")
-"""Python's bytes, in the signature of an `entry`."""
+from hftd.rows import Address, Ns
 
 _Message = TypeVar("_Message")
 _RINGS_MAX: Final = MAX_BOTS + 1
 """That one look takes; what is left makes `Doorbells.fd` readable again."""
 
 
-@intrinsic
-def address_of(typingctx, buffer):
-    """In compiled code: the address of the first byte of bytes or of an array."""
-    if not isinstance(buffer, types.Buffer):
-        return None
-
-    def codegen(context, builder, signature, args):
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        return builder.ptrtoint(array.data, context.get_value_type(types.int64))
-
-    return types.int64(buffer), codegen
-
-
 @entry((types.int64, types.int64, BYTES))
-def _send(queue, stamp, message):
+def _send(queue: Address, stamp: Ns, message: bytes):
     address = queue_claim(queue, len(message))
     if address <= 0:
         return address
@@ -56,7 +41,7 @@ def _send(queue, stamp, message):
 
 
 @entry("int64(int64, int64, int64)")
-def _receive(queue, scratch, out):
+def _receive(queue: Address, scratch: Address, out: Address):
     status, address, length, stamp = queue_peek(queue)
     if status == MESSAGE:
         # Copied before it is looked at: the other side can write it at any moment.
@@ -68,7 +53,7 @@ def _receive(queue, scratch, out):
 
 
 @entry("int64(int64, int64, int64)")
-def _tap(ring, scratch, out):
+def _tap(ring: Address, scratch: Address, out: Address):
     status, address, length, stamp, after = market_copy(ring, load_i64(out), scratch)
     store_i64(out, after)
     store_i64(out + 8, address - scratch)
@@ -78,24 +63,24 @@ def _tap(ring, scratch, out):
 
 
 @entry("int64(int64)")
-def _tail(ring):
+def _tail(ring: Address):
     return market_tail(ring)
 
 
 @entry("void(int64)")
-def ring_bell(bot_page):
+def ring_bell(bot_page: Address):
     """Wake the bot whose page is at this address."""
     bell_ring(bot_page)
 
 
 @entry("void(int64, int64)")
-def ring_doorbell(fd, asleep_address):
+def ring_doorbell(fd: int, asleep_address: Address):
     """Wake the daemon if it sleeps; after requests were sent."""
     doorbell_ring(fd, asleep_address)
 
 
 @entry("void(int64)")
-def _arm(asleep_address):
+def _arm(asleep_address: Address):
     doorbell_arm(asleep_address)
 
 

@@ -9,90 +9,53 @@ record at an address and returns whether the bytes were that message, whole, wit
 
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
+from hftd.channel import wire
 from hftd.channel.layout import MAX_ROWS
 from hftd.compiled import msgpack
 from hftd.compiled.jit import inline
 from hftd.compiled.native import load_f64, load_i64, store_f64, store_i64
-from hftd.rows import ROW_BYTES
+from hftd.rows import ROW_BYTES, Address
 
-FEED: Final = 1
-STATUS: Final = 2
-ORDER_UPDATE: Final = 3
-STATE: Final = 4
-SPLICE: Final = 5
-NOTICE: Final = 6
-SUBMIT: Final = 16
-MODIFY: Final = 17
-CANCEL: Final = 18
-RESYNC: Final = 19
-INQUIRE: Final = 20
 
-_STATE_FIELDS = [
-    ("position", "f8"),
-    ("balance", "f8"),
-    ("fee", "f8"),
-    ("num_trades", "i8"),
-    ("trading_volume", "f8"),
-    ("trading_value", "f8"),
-]
-status_dtype = np.dtype([("instrument", "i8"), ("state", "i8")])
-order_update_dtype = np.dtype(
-    [
-        ("instrument", "i8"),
-        ("order_id", "u8"),
-        ("status", "i8"),
-        ("req", "i8"),
-        ("side", "i8"),
-        ("order_type", "i8"),
-        ("time_in_force", "i8"),
-        ("maker", "i8"),
-        ("price_tick", "i8"),
-        ("qty", "f8"),
-        ("leaves_qty", "f8"),
-        ("exec_qty", "f8"),
-        ("exec_price_tick", "i8"),
-        ("exch_ts", "i8"),
-        ("local_ts", "i8"),
-        ("recv_ts", "i8"),
-        ("executed", "i8"),
-        *_STATE_FIELDS,
-        ("reason", "i8"),
-    ]
-)
-state_dtype = np.dtype([("instrument", "i8"), *_STATE_FIELDS])
-splice_dtype = np.dtype([("position", "i8")])
-submit_dtype = np.dtype(
-    [
-        ("instrument", "i8"),
-        ("order_id", "u8"),
-        ("side", "i8"),
-        ("order_type", "i8"),
-        ("time_in_force", "i8"),
-        ("price_tick", "i8"),
-        ("qty", "f8"),
-        ("local_ts", "i8"),
-    ]
-)
-modify_dtype = np.dtype(
-    [
-        ("instrument", "i8"),
-        ("order_id", "u8"),
-        ("price_tick", "i8"),
-        ("qty", "f8"),
-        ("local_ts", "i8"),
-    ]
-)
-cancel_dtype = np.dtype([("instrument", "i8"), ("order_id", "u8"), ("local_ts", "i8")])
-inquire_dtype = cancel_dtype
+def _tag(kind: type[msgspec.Struct]) -> int:
+    tag = kind.__struct_config__.tag
+    assert isinstance(tag, int)
+    return tag
+
+
+# The first element of each message, and the record of its fields.
+FEED: Final = _tag(wire.Feed)
+STATUS: Final = _tag(wire.Status)
+ORDER_UPDATE: Final = _tag(wire.OrderUpdate)
+STATE: Final = _tag(wire.State)
+SPLICE: Final = _tag(wire.Splice)
+NOTICE: Final = _tag(wire.Notice)
+SUBMIT: Final = _tag(wire.Submit)
+MODIFY: Final = _tag(wire.Modify)
+CANCEL: Final = _tag(wire.Cancel)
+RESYNC: Final = _tag(wire.Resync)
+INQUIRE: Final = _tag(wire.Inquire)
+
+status_dtype = np.dtype(wire.columns(wire.Status))
+order_update_dtype = np.dtype(wire.columns(wire.OrderUpdate))
+state_dtype = np.dtype(wire.columns(wire.State))
+splice_dtype = np.dtype(wire.columns(wire.Splice))
+submit_dtype = np.dtype(wire.columns(wire.Submit))
+modify_dtype = np.dtype(wire.columns(wire.Modify))
+cancel_dtype = np.dtype(wire.columns(wire.Cancel))
+inquire_dtype = np.dtype(wire.columns(wire.Inquire))
 
 FIELDS_MESSAGE_BYTES: Final = 3 + 1 + 9 * len(order_update_dtype)
 """No message but Feed is longer: claim that much of scratch before writing one."""
 
 
 @inline
-def read_fields(address, end, record, tag, count, floats, unsigned):
+def read_fields(
+    address: Address, end: Address, record: Address, tag: int, count: int, floats: int, unsigned: int
+):
     """Read a message of `count` fields into the words at `record`; False if it is not that message, whole.
 
     Bit k of `floats` and of `unsigned` says that field k is a float64, or a uint64 kept in an int64's bits.
@@ -122,7 +85,7 @@ def read_fields(address, end, record, tag, count, floats, unsigned):
 
 
 @inline
-def write_fields(address, record, tag, count, floats, unsigned):
+def write_fields(address: Address, record: Address, tag: int, count: int, floats: int, unsigned: int):
     """Write the message whose fields are the words at `record`; returns its length in bytes."""
     at = msgpack.write_int(msgpack.write_array(address, count + 1), tag)
     for k in range(count):
@@ -144,7 +107,7 @@ def _mask(dtype: np.dtype[Any], kind: str) -> int:
 def _reader(name: str, dtype: np.dtype[Any], tag: int) -> Any:
     count, floats, unsigned = len(dtype), _mask(dtype, "f"), _mask(dtype, "u")
 
-    def read(address, end, record):
+    def read(address: Address, end: Address, record: Address):
         return read_fields(address, end, record, tag, count, floats, unsigned)
 
     read.__name__ = name
@@ -155,7 +118,7 @@ def message_writer(name: str, dtype: np.dtype[Any], tag: int) -> Any:
     """A function `write(address, record) -> length` for the message with that number and these fields."""
     count, floats, unsigned = len(dtype), _mask(dtype, "f"), _mask(dtype, "u")
 
-    def write(address, record):
+    def write(address: Address, record: Address):
         return write_fields(address, record, tag, count, floats, unsigned)
 
     write.__name__ = name
@@ -182,7 +145,7 @@ write_inquire = message_writer("write_inquire", inquire_dtype, INQUIRE)
 
 
 @inline
-def read_tag(address, end):
+def read_tag(address: Address, end: Address):
     """The number of the message that begins at an address, or -1 if there is none."""
     elements, at = msgpack.read_array(address, end)
     if at == 0 or elements == 0:
@@ -193,11 +156,14 @@ def read_tag(address, end):
     return tag
 
 
+_NOTICE_ELEMENTS = 1 + len(wire.Notice.__struct_fields__)
+
+
 @inline
-def read_notice(address, end):
+def read_notice(address: Address, end: Address):
     """Whether this is a Notice, and its instrument; its words are for Python."""
     elements, at = msgpack.read_array(address, end)
-    if at == 0 or elements != 8:
+    if at == 0 or elements != _NOTICE_ELEMENTS:
         return False, 0
     tag, at = msgpack.read_int(at, end)
     if at == 0 or tag != NOTICE:
@@ -207,7 +173,7 @@ def read_notice(address, end):
 
 
 @inline
-def read_feed(address, end):
+def read_feed(address: Address, end: Address):
     """(ok, instrument, address of the rows, number of rows) of a Feed; the rows stay where they are."""
     elements, at = msgpack.read_array(address, end)
     if at == 0 or elements != 3:
@@ -225,14 +191,14 @@ def read_feed(address, end):
 
 
 @inline
-def feed_length(instrument, rows):
+def feed_length(instrument: int, rows: int):
     """The bytes of a Feed with so many rows."""
     size = rows * ROW_BYTES
     return 2 + msgpack.int_size(instrument) + msgpack.bin_header_size(size) + size
 
 
 @inline
-def write_feed_header(address, instrument, rows):
+def write_feed_header(address: Address, instrument: int, rows: int):
     """Write a Feed but for its rows; returns the address where the caller puts them."""
     at = msgpack.write_int(msgpack.write_array(address, 3), FEED)
     at = msgpack.write_int(at, instrument)
@@ -240,7 +206,7 @@ def write_feed_header(address, instrument, rows):
 
 
 @inline
-def read_resync(address, end):
+def read_resync(address: Address, end: Address):
     """Whether this is a Resync."""
     return (
         end - address == 2 and read_tag(address, end) == RESYNC and msgpack.read_array(address, end)[0] == 1
@@ -248,6 +214,6 @@ def read_resync(address, end):
 
 
 @inline
-def write_resync(address):
+def write_resync(address: Address):
     """Write a Resync; returns its length."""
     return msgpack.write_int(msgpack.write_array(address, 1), RESYNC) - address

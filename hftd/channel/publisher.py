@@ -13,7 +13,6 @@ from numba import types
 from numba.np.numpy_support import from_dtype
 
 from hftd.channel import wire
-from hftd.channel.endpoint import BYTES, address_of
 from hftd.channel.layout import MARKET_CAPACITY, MARKET_RECORDS, MARKET_ROWS, MAX_BOTS, MAX_ROWS
 from hftd.channel.memory import BotPage, ClockPage, MarketRing
 from hftd.channel.messages import feed_length, write_feed_header
@@ -21,8 +20,9 @@ from hftd.channel.ring import market_claim, market_commit, market_count_rows, me
 from hftd.channel.wait import bell_ring
 from hftd.compiled.jit import entry, inline
 from hftd.compiled.native import copy_bytes, load_i64
+from hftd.compiled.text import BYTES, address_of
 from hftd.errors import ProtocolError, UsageError
-from hftd.rows import ROW_BYTES
+from hftd.rows import ROW_BYTES, Address
 from hftd.types import event_dtype
 
 # The publisher's state: ring, clock, number of bots, addresses of their pages.
@@ -34,13 +34,13 @@ _FEED_HEADER_MAX: Final = 16
 
 
 @inline
-def _ring_bells(state):
+def _ring_bells(state: Address):
     for k in range(load_i64(state + _BELLS)):
         bell_ring(load_i64(state + _PAGES + 8 * k))
 
 
 @inline
-def _copy_rows(target, source, stride, count):
+def _copy_rows(target: Address, source: Address, stride: int, count: int):
     if stride == ROW_BYTES:
         copy_bytes(target, source, count * ROW_BYTES)
     else:
@@ -49,7 +49,7 @@ def _copy_rows(target, source, stride, count):
 
 
 @inline
-def publish_rows(state, instrument, source, stride, count):
+def publish_rows(state: Address, instrument: int, source: Address, stride: int, count: int):
     """Publish rows that lie `stride` bytes apart, and wake the bots; `state` is a `MarketPublisher.address`."""
     ring = load_i64(state + _RING)
     clock = load_i64(state + _CLOCK)
@@ -67,13 +67,13 @@ def publish_rows(state, instrument, source, stride, count):
 
 
 @entry((types.int64, types.int64, types.Array(from_dtype(event_dtype), 1, "A", readonly=True)))
-def _publish_rows(state, instrument, rows):
+def _publish_rows(state: Address, instrument: int, rows):
     publish_rows(state, instrument, address_of(rows), rows.strides[0], len(rows))
     return 0
 
 
 @entry((types.int64, BYTES))
-def _publish_message(state, message):
+def _publish_message(state: Address, message: bytes):
     ring = load_i64(state + _RING)
     address = market_claim(ring, len(message))
     if address == 0:

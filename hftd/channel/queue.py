@@ -25,6 +25,7 @@ from hftd.channel.layout import (
 from hftd.channel.ring import frame_size, message_limit, write_filler, write_header
 from hftd.compiled.jit import inline
 from hftd.compiled.native import load_acquire, load_i64, load_u32, store_i64, store_release
+from hftd.rows import Address, Ns
 
 queue_dtype = np.dtype(
     [
@@ -54,7 +55,7 @@ _RECORDS: Final = 56
 
 
 @inline
-def queue_claim(queue, length):
+def queue_claim(queue: Address, length: int):
     """The address for a message of `length` bytes; 0 if there is no room for it, BROKEN (-1) if it broke.
 
     Args:
@@ -88,7 +89,7 @@ def queue_claim(queue, length):
 
 
 @inline
-def queue_commit(queue, stamp):
+def queue_commit(queue: Address, stamp: Ns):
     """Hand the claimed message over; without a claim it does nothing."""
     end = load_i64(queue + _CLAIMED)
     position = load_i64(queue + _POSITION)
@@ -106,7 +107,7 @@ def queue_commit(queue, stamp):
 
 
 @inline
-def queue_peek(queue):
+def queue_peek(queue: Address):
     """(status, address, length, stamp) of the next message, which stays in place until `queue_release`.
 
     Args:
@@ -150,7 +151,7 @@ def queue_peek(queue):
 
 
 @inline
-def queue_release(queue):
+def queue_release(queue: Address):
     """Give the peeked message's room back; without one it does nothing."""
     end = load_i64(queue + _CLAIMED)
     if end == load_i64(queue + _POSITION):

@@ -47,29 +47,30 @@ from hftd.compiled.native import (
     store_release,
     store_u32,
 )
+from hftd.rows import Address, Ns
 
 
 @inline
-def frame_size(length):
+def frame_size(length: int):
     """The bytes of a frame with a message of that length."""
     return FRAME_HEADER + ((length + 7) & -8)
 
 
 @inline
-def message_limit(capacity):
+def message_limit(capacity: int):
     """The longest message that a ring takes: what fits wherever the tail is, once the ring is empty."""
     return min(MAX_MESSAGE_BYTES, (capacity >> 1) - FRAME_HEADER)
 
 
 @inline
-def write_filler(frame, to_end):
+def write_filler(frame: Address, to_end: int):
     """Close the end of a buffer, which may have room for half a header only."""
     store_u32(frame + FRAME_LENGTH, to_end)
     store_u32(frame + FRAME_KIND, KIND_FILLER)
 
 
 @inline
-def write_header(frame, length):
+def write_header(frame: Address, length: int):
     """Begin a frame; returns the address of the message's first byte."""
     store_u32(frame + FRAME_LENGTH, length)
     store_u32(frame + FRAME_KIND, KIND_MESSAGE)
@@ -80,7 +81,7 @@ def write_header(frame, length):
 
 
 @inline
-def market_need(ring, length):
+def market_need(ring: Address, length: int):
     """How many bytes of the ring a message takes now, a filler at the buffer's end included."""
     capacity = load_i64(ring + MARKET_CAPACITY)
     to_end = capacity - (load_i64(ring + MARKET_TAIL) & (capacity - 1))
@@ -91,7 +92,7 @@ def market_need(ring, length):
 
 
 @inline
-def market_free(ring, slowest_cursor):
+def market_free(ring: Address, slowest_cursor: int):
     """Bytes that can be written without passing the slowest consumer; -1 if its cursor can't be."""
     capacity = load_i64(ring + MARKET_CAPACITY)
     unread = load_i64(ring + MARKET_TAIL) - slowest_cursor
@@ -101,7 +102,7 @@ def market_free(ring, slowest_cursor):
 
 
 @inline
-def market_claim(ring, length):
+def market_claim(ring: Address, length: int):
     """The address for a message of `length` bytes, or 0 if that is longer than the ring takes.
 
     Nobody sees the message before `market_commit`. A claim that is not committed is taken back by the next
@@ -129,7 +130,7 @@ def market_claim(ring, length):
 
 
 @inline
-def market_commit(ring, stamp):
+def market_commit(ring: Address, stamp: Ns):
     """Publish the claimed message; without a claim it does nothing."""
     end = load_i64(ring + MARKET_CLAIMED_END)
     tail = load_i64(ring + MARKET_TAIL)
@@ -143,25 +144,25 @@ def market_commit(ring, stamp):
 
 
 @inline
-def market_count_rows(ring, rows):
+def market_count_rows(ring: Address, rows: int):
     """Add to the ring's counter of rows."""
     store_i64(ring + MARKET_ROWS, load_i64(ring + MARKET_ROWS) + rows)
 
 
 @inline
-def market_tail(ring):
+def market_tail(ring: Address):
     """The position after the last message: where a consumer begins that wants what comes next."""
     return load_acquire(ring + MARKET_TAIL)
 
 
 @inline
-def _is_lapped(ring, cursor, capacity):
+def _is_lapped(ring: Address, cursor: int, capacity: int):
     fence_acquire()
     return load_i64(ring + MARKET_TAIL_INTENT) - cursor > capacity
 
 
 @inline
-def market_next(ring, cursor):
+def market_next(ring: Address, cursor: int):
     """Find the message at a cursor, and leave it where it is: for lossless rings, and to peek at others.
 
     Returns:
@@ -201,7 +202,7 @@ def market_next(ring, cursor):
 
 
 @inline
-def market_copy(ring, cursor, scratch):
+def market_copy(ring: Address, cursor: int, scratch: Address):
     """As `market_next`, with the message copied to `scratch`, whole or not at all.
 
     Args:
@@ -228,7 +229,7 @@ def market_copy(ring, cursor, scratch):
 
 
 @inline
-def next_stamp(clock):
+def next_stamp(clock: Address):
     """The daemon's next stamp: one count over all its rings, kept in its clock page; for one thread."""
     stamp = load_i64(clock + CLOCK_STAMP) + 1
     store_i64(clock + CLOCK_STAMP, stamp)

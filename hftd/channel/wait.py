@@ -44,6 +44,7 @@ from hftd.compiled.native import (
     store_u32,
     syscall6,
 )
+from hftd.rows import Address, Ns
 
 # Numbers of write, ppoll, epoll_pwait, futex.
 _NUMBERS: Final = {"x86_64": (1, 271, 281, 202), "aarch64": (64, 73, 22, 98)}
@@ -75,7 +76,7 @@ def _stack_words(typingctx):
 
 
 @inline
-def futex_wait(address, expected, timeout_ns):
+def futex_wait(address: Address, expected: int, timeout_ns: Ns):
     """Sleep while the 32-bit word holds `expected`, at most `timeout_ns`; it may return early."""
     words = _stack_words()
     timeout_ns = max(0, min(timeout_ns, _SLEEP_NS_MAX))
@@ -85,13 +86,13 @@ def futex_wait(address, expected, timeout_ns):
 
 
 @inline
-def futex_wake(address):
+def futex_wake(address: Address):
     """Wake all who sleep on a 32-bit word; returns how many."""
     return syscall6(_FUTEX, address, _FUTEX_WAKE, _ALL_WAITERS, 0, 0, 0)
 
 
 @inline
-def bell_ring(bot_page):
+def bell_ring(bot_page: Address):
     """Wake a bot, after its news were published."""
     add_u32(bot_page + BOT_WAKE, 1)
     fence()
@@ -100,13 +101,13 @@ def bell_ring(bot_page):
 
 
 @inline
-def bell_seen(bot_page):
+def bell_seen(bot_page: Address):
     """The wake word: read it before looking for news, and give it to `bell_wait`."""
     return load_acquire_u32(bot_page + BOT_WAKE)
 
 
 @inline
-def bell_wait(bot_page, seen, spin_ns, timeout_ns):
+def bell_wait(bot_page: Address, seen: int, spin_ns: Ns, timeout_ns: Ns):
     """Wait until the bell rings after `seen` was read: spin `spin_ns`, then sleep, `timeout_ns` in all.
 
     Returns:
@@ -138,7 +139,7 @@ def bell_wait(bot_page, seen, spin_ns, timeout_ns):
 
 
 @inline
-def next_spin_ns(spin_ns, max_ns, came):
+def next_spin_ns(spin_ns: Ns, max_ns: Ns, came: int):
     """How long to spin at the next wait, after one that spun: longer if what was waited for came, else half.
 
     Where the other side has a processor of its own it answers within the spin. Where it does not, spinning only
@@ -154,20 +155,20 @@ TRY_SPIN_EVERY: Final = 1024
 
 
 @inline
-def doorbell_arm(asleep_address):
+def doorbell_arm(asleep_address: Address):
     """Before the daemon sleeps: ask for the doorbell. Then look at the rings once more."""
     store_i64(asleep_address, 1)
     fence()
 
 
 @inline
-def doorbell_disarm(asleep_address):
+def doorbell_disarm(asleep_address: Address):
     """The daemon is awake and looks at its rings anyway."""
     store_i64(asleep_address, 0)
 
 
 @inline
-def doorbell_ring(fd, asleep_address):
+def doorbell_ring(fd: int, asleep_address: Address):
     """Wake the daemon if it sleeps, after a request was committed."""
     fence()
     if load_i64(asleep_address) != 0:
@@ -179,7 +180,7 @@ def doorbell_ring(fd, asleep_address):
 
 
 @inline
-def doorbell_wait(fd, asleep_address, timeout_ns):
+def doorbell_wait(fd: int, asleep_address: Address, timeout_ns: Ns):
     """Sleep until a doorbell rings, at most `timeout_ns`; `doorbell_arm` and a look at the rings go first.
 
     The eventfds themselves are never read: a bot has them too, and could make that block.
@@ -208,7 +209,7 @@ def doorbell_wait(fd, asleep_address, timeout_ns):
 
 
 @inline
-def wait_ask(bot_page, until_ns, flags, instrument, order_id):
+def wait_ask(bot_page: Address, until_ns: Ns, flags: int, instrument: int, order_id: int):
     """The bot says what it waits for; returns the number that a replay answers. A connector ignores it."""
     seq = load_i64(bot_page + BOT_WAIT_SEQ) + 1
     store_i64(bot_page + BOT_WAIT_UNTIL_NS, until_ns)
@@ -220,13 +221,13 @@ def wait_ask(bot_page, until_ns, flags, instrument, order_id):
 
 
 @inline
-def wait_asked(bot_page):
+def wait_asked(bot_page: Address):
     """The number of the bot's last wait; its words hold while the number is not granted."""
     return load_acquire(bot_page + BOT_WAIT_SEQ)
 
 
 @inline
-def wait_grant(bot_page, seq):
+def wait_grant(bot_page: Address, seq: int):
     """The replay answers a wait: all that the bot may see until its end is published. Ring next.
 
     A negative number answers the wait of its absolute value, and says that the data is over.
@@ -235,6 +236,6 @@ def wait_grant(bot_page, seq):
 
 
 @inline
-def wait_granted(bot_page):
+def wait_granted(bot_page: Address):
     """The number of the last wait that the replay answered."""
     return load_acquire(bot_page + BOT_GRANTED_SEQ)

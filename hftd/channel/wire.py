@@ -7,14 +7,20 @@ plane (over the socket): :class:`Hello`, :class:`Welcome`, :class:`Refused`, :cl
 Prices are in ticks of the instrument as the bot gave it in its Hello; quantities in units of the instrument;
 times in nanoseconds since the epoch. Sides, order types, times in force and states are the codes of
 :mod:`hftd.types`.
+
+What these classes say of a message is said nowhere else: compiled code has its records from `columns`. Messages of many
+fields are made by name alone.
 """
 
-from typing import Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from hftd.channel.layout import PROTOCOL_VERSION
 from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
+
+OrderId = Annotated[int, "0 to 2**64 - 1"]
+"""A bot's own id of an order."""
 
 
 class Feed(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -35,7 +41,7 @@ class Status(msgspec.Struct, frozen=True, array_like=True, tag=2):
     state: int
 
 
-class OrderUpdate(msgspec.Struct, frozen=True, array_like=True, tag=3):
+class OrderUpdate(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=3):
     """An order's state after an answer or an execution, and the account's after it (absolute values).
 
     Attributes:
@@ -53,7 +59,7 @@ class OrderUpdate(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """
 
     instrument: int
-    order_id: int
+    order_id: OrderId
     status: int
     req: int
     side: int
@@ -78,7 +84,7 @@ class OrderUpdate(msgspec.Struct, frozen=True, array_like=True, tag=3):
     reason: int = 0
 
 
-class State(msgspec.Struct, frozen=True, array_like=True, tag=4):
+class State(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=4):
     """The account's state in an instrument, in absolute values."""
 
     instrument: int
@@ -102,7 +108,7 @@ NOTICE_BY_HAND: Final = 3
 MAX_NOTICE_CHARS: Final = 500
 
 
-class Notice(msgspec.Struct, frozen=True, array_like=True, tag=6):
+class Notice(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=6):
     """Words for whoever runs the bot, in a response ring; the strategy does not see it.
 
     Attributes:
@@ -118,18 +124,18 @@ class Notice(msgspec.Struct, frozen=True, array_like=True, tag=6):
 
     instrument: int
     kind: int
-    order_id: int
+    order_id: OrderId
     reason: int
     code: int
     position: float
     words: str
 
 
-class Submit(msgspec.Struct, frozen=True, array_like=True, tag=16):
+class Submit(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag=16):
     """A new order."""
 
     instrument: int
-    order_id: int
+    order_id: OrderId
     side: int
     order_type: int
     time_in_force: int
@@ -142,7 +148,7 @@ class Modify(msgspec.Struct, frozen=True, array_like=True, tag=17):
     """A new price and quantity for an order."""
 
     instrument: int
-    order_id: int
+    order_id: OrderId
     price_tick: int
     qty: float
     local_ts: int
@@ -152,7 +158,7 @@ class Cancel(msgspec.Struct, frozen=True, array_like=True, tag=18):
     """Take an order out of the market."""
 
     instrument: int
-    order_id: int
+    order_id: OrderId
     local_ts: int
 
 
@@ -172,7 +178,7 @@ class Inquire(msgspec.Struct, frozen=True, array_like=True, tag=20):
     """
 
     instrument: int
-    order_id: int
+    order_id: OrderId
     local_ts: int
 
 
@@ -230,7 +236,9 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=33):
 
     Attributes:
         instruments: The numbers by which messages name the Hello's instruments, in the Hello's order.
-        market_bytes: Capacity of the market ring; likewise of the two rings of the link.
+        market_bytes: Capacity of the market ring.
+        request_bytes: Capacity of the link's ring of requests.
+        response_bytes: Capacity of its ring of responses.
         contracts: (size, whether it is inverse) of each instrument's contract.
         by_order: Whether each instrument's book is made from single orders (row kinds 10 to 13).
     """
@@ -304,6 +312,14 @@ Control = Hello | Welcome | Refused | Bye | Ask | Answer
 
 END_POLICIES: Final = ("cancel", "keep", "flatten")
 
+_CODES: Final[dict[Any, str]] = {int: "i8", float: "f8", OrderId: "u8"}
+
+
+def columns(kind: type[msgspec.Struct]) -> list[tuple[str, str]]:
+    """(name, NumPy code) of each field of a message, in its order: all are words of 8 bytes."""
+    return [(field.name, _CODES[field.type]) for field in msgspec.structs.fields(kind)]
+
+
 encoder = msgspec.msgpack.Encoder()
 response_decoder = msgspec.msgpack.Decoder(Response)
 request_decoder = msgspec.msgpack.Decoder(Request)
@@ -338,6 +354,7 @@ __all__ = [
     "Limits",
     "Modify",
     "Notice",
+    "OrderId",
     "OrderUpdate",
     "Refused",
     "Request",
@@ -348,6 +365,7 @@ __all__ = [
     "Status",
     "Submit",
     "Welcome",
+    "columns",
     "control_decoder",
     "encoder",
     "request_decoder",

@@ -22,7 +22,7 @@ NO_ROOM: Final = -2
 
 
 @inline
-def skip_blanks(p, end):
+def skip_blanks(p: Address, end: Address):
     """The first address from `p` that holds no blank, or `end`."""
     while p < end and load_u8(p) <= 32:
         p += 1
@@ -30,7 +30,7 @@ def skip_blanks(p, end):
 
 
 @inline
-def string_end(p, end):
+def string_end(p: Address, end: Address):
     """The address of the quote that ends the string whose text begins at `p`; 0 if there is none."""
     while p < end:
         byte = load_u8(p)
@@ -41,8 +41,8 @@ def string_end(p, end):
 
 
 @inline
-def value_end(p, end):
-    """The address behind the JSON value at `p`; 0 if it does not end, or is none."""
+def value_end(p: Address, end: Address):
+    """The address behind the JSON value at `p`; 0 if it does not end, or is no value."""
     byte = load_u8(p)
     if byte == 34:
         quote = string_end(p + 1, end)
@@ -74,7 +74,7 @@ def value_end(p, end):
 
 
 @inline
-def _level_number(p, end):
+def _level_number(p: Address, end: Address):
     """The number at `p`, quoted or not, and the address behind it; 0 where there is none."""
     p = skip_blanks(p, end)
     is_quoted = p < end and load_u8(p) == 34
@@ -102,8 +102,8 @@ def write_levels(
         rows: Where rows go.
         capacity: How many may.
         ev: Kind and side of the rows.
-        exch_ts: Their times.
-        local_ts: Likewise.
+        exch_ts: When they happened.
+        local_ts: When they were received.
 
     Returns:
         The number of levels, NO_LEVELS or NO_ROOM; rows may have been written then.

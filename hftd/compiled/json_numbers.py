@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 
 from hftd.compiled.jit import inline, kernel
 from hftd.compiled.native import load_u8, store_f64
-from hftd.rows import EXACT_MAX
+from hftd.rows import EXACT_MAX, Address
 
 _POWERS: Final = np.array([float(f"1e{power}") for power in range(23)])
 _DIGITS_MAX: Final = 18
@@ -50,7 +50,7 @@ _strtod: Any = intrinsic(_strtod_typed)
 
 
 @inline
-def _exponent(start, end):
+def _exponent(start: Address, end: Address):
     """The address behind `e`, an optional sign and digits at `start`; 0 if that is not what stands there."""
     p = start + 1
     if p < end and (load_u8(p) == 43 or load_u8(p) == 45):
@@ -62,7 +62,7 @@ def _exponent(start, end):
 
 
 @inline
-def _rounded_by_libc(start, stop):
+def _rounded_by_libc(start: Address, stop: Address):
     value, behind = _strtod(start)
     # Under a locale with a decimal comma strtod stops at the point; an overflow is infinite. Neither is a
     # number.
@@ -72,7 +72,7 @@ def _rounded_by_libc(start, stop):
 
 
 @inline
-def decimal(start, end):
+def decimal(start: Address, end: Address):
     """Read the number that begins at `start`.
 
     Digits with an optional sign, point and exponent are a number; `nan`, `inf`, blanks and underscores are
@@ -123,7 +123,7 @@ def decimal(start, end):
 
 
 @inline
-def integer(start, end):
+def integer(start: Address, end: Address):
     """The digits from `start` to `end` as an integer; -1 if there are none, other bytes or more than 18."""
     if end <= start or end - start > _DIGITS_MAX:
         return -1
@@ -137,7 +137,7 @@ def integer(start, end):
 
 
 @kernel("int64(int64, int64, int64)")
-def _decimal_into(start, end, target):
+def _decimal_into(start: Address, end: Address, target: Address) -> int:
     value, stop = decimal(start, end)
     if stop != end or stop == 0:
         return 0

@@ -16,7 +16,9 @@ lets time pass. All fields are 8 bytes wide unless they are named otherwise; add
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
+from hftd.channel.wire import OrderUpdate, Submit, columns
 from hftd.types import state_values_dtype
 
 MAX_ORDERS = 1 << 20
@@ -264,52 +266,26 @@ recorder_dtype = np.dtype(
     align=True,
 )
 
-update_dtype = np.dtype(
-    [
-        ("arrive_ts", "i8"),
-        # From here on the fields of the channel's OrderUpdate, in its order.
-        ("instrument", "i8"),
-        ("order_id", "i8"),
-        ("status", "i8"),
-        ("req", "i8"),
-        ("side", "i8"),
-        ("order_type", "i8"),
-        ("time_in_force", "i8"),
-        ("maker", "i8"),
-        ("price_tick", "i8"),
-        ("qty", "f8"),
-        ("leaves_qty", "f8"),
-        ("exec_qty", "f8"),
-        ("exec_price_tick", "i8"),
-        ("exch_ts", "i8"),
-        ("local_ts", "i8"),
-        ("recv_ts", "i8"),
-        ("executed", "i8"),
-        # Absolute values after the execution.
-        ("state", state_values_dtype),
-        ("reason", "i8"),
-    ],
-    align=True,
-)
-"""What the exchange side tells the local side about an order."""
 
-request_dtype = np.dtype(
-    [
-        ("arrive_ts", "i8"),
-        ("kind", "i8"),  # NEW, CANCELED or REPLACED
-        # From here on the fields of the channel's Submit, in its order.
-        ("instrument", "i8"),
-        ("order_id", "i8"),
-        ("side", "i8"),
-        ("order_type", "i8"),
-        ("time_in_force", "i8"),
-        ("price_tick", "i8"),
-        ("qty", "f8"),
-        ("local_ts", "i8"),
-    ],
-    align=True,
-)
-"""What the local side asks of the exchange side."""
+def _as_words(kind: type[Struct]) -> list[tuple[str, Any]]:
+    """The fields of a message: ids as the int64 with their bits, the account's values as one record `state`."""
+    account = state_values_dtype.names
+    assert account is not None
+    fields: list[tuple[str, Any]] = []
+    for name, code in columns(kind):
+        if name == account[0]:
+            fields.append(("state", state_values_dtype))
+        elif name not in account:
+            fields.append((name, "f8" if code == "f8" else "i8"))
+    return fields
+
+
+update_dtype = np.dtype([("arrive_ts", "i8"), *_as_words(OrderUpdate)], align=True)
+"""What the exchange side tells the local side about an order: when it arrives, and the channel's OrderUpdate. The
+account's values are absolute, after the execution."""
+
+request_dtype = np.dtype([("arrive_ts", "i8"), ("kind", "i8"), *_as_words(Submit)], align=True)
+"""What the local side asks of the exchange side: NEW, CANCELED or REPLACED (`kind`), and the channel's Submit."""
 
 # How `advance` waits, beside the time: for what it returns early.
 WAIT_TIME = 0

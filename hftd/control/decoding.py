@@ -25,7 +25,7 @@ def decode_message(data: bytes) -> wire.Control:
     """Decode one control message.
 
     Raises:
-        ProtocolError: It is none; a `VersionError` if it is one of another version.
+        ProtocolError: It is not a message of the protocol; a `VersionError` if it is one of another version.
     """
     greetings = (wire.Hello, wire.Welcome, wire.Ask)
     try:

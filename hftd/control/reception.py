@@ -61,7 +61,7 @@ class Reception:
         listener: It listens, and does not block.
         statistics: Where it counts.
         on_first_word: Given a caller, its message, and the descriptors that came with it; all are its own from then on.
-        on_nonsense: Given a caller whose first message is none.
+        on_nonsense: Given a caller whose first message can't be read.
     """
 
     def __init__(

@@ -126,7 +126,8 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         lapped: Times that the market went by it unseen.
-        requests: That it sent; likewise `updates` that it was sent.
+        requests: How many it sent.
+        updates: How many it was sent.
         request_bytes_free: Room in its request ring.
     """
 

@@ -396,8 +396,8 @@ class Hbt:
         rows = np.concatenate(parts)
         return rows[np.argsort(rows["timestamp"], kind="stable")]
 
-    def leave_notes(self, notes: Any) -> None:
-        """Leave what hooks are to be told in an `hftd.bot.hook_queue.Notes`."""
+    def leave_for_hooks(self, notes: Any) -> None:
+        """Leave what hooks are to be told in an `hftd.bot.hook_queue.HookQueue`."""
         notes.install(self._session[0])
         self._notes = notes
 

@@ -10,8 +10,7 @@ from sim.archive.check import (
     find_off_tick,
 )
 from sim.archive.files import find_files, parse_dates
-from sim.archive.npz import read_events, read_latencies
-from sim.archive.stream import EventReader
+from sim.archive.stream import EventReader, read_events, read_latencies
 from sim.archive.write import ArchiveWriter, write_blocks, write_events
 
 __all__ = [

@@ -11,7 +11,7 @@ from hftd.compiled.jit import inline, kernel
 from hftd.compiled.native import load_i64, store_i64
 from hftd.compiled.row_access import ev_of, exch_ts_of, local_ts_of, px_of, qty_of
 from hftd.errors import CURE, DataError
-from hftd.rows import QTY_MAX, ROW_BYTES, TICK_MAX, TS_MAX
+from hftd.rows import QTY_MAX, ROW_BYTES, TICK_MAX, TS_MAX, Address, Ns
 from hftd.types import (
     ADD_ORDER_EVENT,
     CANCEL_ORDER_EVENT,
@@ -46,7 +46,7 @@ class LastTimes(NamedTuple):
 
 
 @inline
-def _problem(ev, exch_ts, local_ts, px, qty, exch_last, local_last):
+def _problem(ev: int, exch_ts: Ns, local_ts: Ns, px: float, qty: float, exch_last, local_last):
     """The number of the first problem of a row that has one; -1 if it has none after all."""
     if ev & (EXCH_EVENT | LOCAL_EVENT) == 0:
         return _NO_FLAG
@@ -65,7 +65,7 @@ def _problem(ev, exch_ts, local_ts, px, qty, exch_last, local_last):
 
 
 @kernel("int64(int64, int64, int64)")
-def _check(rows, count, found):
+def _check(rows: Address, count: int, found: Address) -> int:
     """`found` takes the last times (in and out), then each problem's first row and number of rows."""
     exch_last, local_last = load_i64(found), load_i64(found + 8)
     bad_rows = 0

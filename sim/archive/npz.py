@@ -1,4 +1,4 @@
-"""Reading archives: npz (key `data`) and npy files of event rows and latency rows."""
+"""What an archive is: npz (key `data`) and npy files of rows, their headers, and what may be wrong with them."""
 
 import contextlib
 import io
@@ -9,45 +9,21 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Generator
-from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
 from isal import isal_zlib
 
 from hftd.errors import DataError
-from hftd.types import event_dtype, latency_dtype
 
 KEY: Final = "data"
 NPY_MAGIC: Final = b"\x93NUMPY"
 ZIP_MAGIC: Final = b"PK\x03\x04"
 _HEADER_SIZE_MAX: Final = 65536
-_READ_SIZE: Final = 4 << 20
 _ISAL_ERROR: Any = isal_zlib.error
 _PARSING: Final = threading.Lock()
 _V1_COLUMNS: Final = 6
 """Archives of HftBacktest before 2.0: a plain float matrix of event, two times, side, price and quantity."""
-
-
-def read_events(path: Path | str) -> np.ndarray:
-    """Read an archive of market data.
-
-    Args:
-        path: An npz file with the key `data`, or an npy file.
-
-    Returns:
-        Rows of `event_dtype`, one-dimensional, at least one, in memory of their own.
-
-    Raises:
-        DataError: The file is missing, broken or truncated, or holds something else; nothing is ever
-            unpickled.
-    """
-    return _read(Path(path), event_dtype, "market data", event_hint)
-
-
-def read_latencies(path: Path | str) -> np.ndarray:
-    """Read recorded order latencies, rows of `latency_dtype`; otherwise as `read_events`."""
-    return _read(Path(path), latency_dtype, "order latencies", latency_hint)
 
 
 def event_hint(found: "np.dtype[Any]", shape: tuple[int, ...]) -> str:
@@ -67,23 +43,6 @@ def latency_hint(found: "np.dtype[Any]", _shape: tuple[int, ...]) -> str:
     if found.names is not None and "local_ts" in found.names:
         return "this is market data: give it as the asset's data"
     return "latencies have rows of `hftd.types.latency_dtype`"
-
-
-def _read(path: Path, dtype: "np.dtype[Any]", kind: str, hint: Any) -> np.ndarray:
-    where = str(path)
-    with reading(where), path.open("rb") as file:
-        start = file.read(8)
-        file.seek(0)
-        if start.startswith(NPY_MAGIC):
-            rows = _array(file, path.stat().st_size, dtype, where, hint)
-        else:
-            check_magic(start, where)
-            info = find_member(file, where)
-            with zipfile.ZipFile(file) as archive, archive.open(info) as member:
-                rows = _array(member, info.file_size, dtype, where, hint)
-    if not len(rows):
-        raise DataError(f"the archive holds no rows of {kind}", where=where)
-    return rows
 
 
 @contextlib.contextmanager
@@ -209,24 +168,6 @@ def _plain_count(raw: bytes, dtype: "np.dtype[Any]") -> int | None:
     )
     found = re.fullmatch(pattern.encode(), raw)
     return int(found[1]) if found else None
-
-
-def _array(file: IO[bytes], size: int, dtype: "np.dtype[Any]", where: str, hint: Any) -> np.ndarray:
-    """The rows of an npy stream of `size` bytes, checked before any memory is taken for them."""
-    count = read_header(file, size, dtype, where, hint)
-    rows = np.empty(count, dtype)
-    target = rows.view(np.uint8).data.cast("B") if len(rows) else memoryview(b"")
-    at = 0
-    while at < len(target):
-        part = file.read(min(_READ_SIZE, len(target) - at))
-        if not part:
-            raise broken(where, f"it ends in row {at // dtype.itemsize:,} of {count:,}")
-        target[at : at + len(part)] = part
-        at += len(part)
-    # At the end of a zip's member its checksum is compared.
-    if file.read(1):
-        raise broken(where, "there are bytes behind the rows")
-    return rows
 
 
 def _difference(found: "np.dtype[Any]", wanted: "np.dtype[Any]") -> str:

@@ -1,4 +1,4 @@
-"""Reading an archive block by block: of any size, in bounded memory.
+"""Reading an archive, as a whole or block by block: of any size, in bounded memory.
 
 Unpacking runs in a thread of its own, up to two blocks ahead of whoever takes them, by isal, which inflates two to
 three times as fast as zlib and without the GIL.
@@ -232,8 +232,8 @@ class EventReader:
         Raises:
             DataError: The file is damaged there.
         """
-        rows = np.empty(min(self.count, rows_max), self.dtype)
         with npz.reading(self._where):
+            rows = np.empty(min(self.count, rows_max), self.dtype)
             self._fill(rows, 0)
             if len(rows) == self.count:
                 self._end()
@@ -247,11 +247,7 @@ class EventReader:
         """
         if self.count <= self.block_rows:
             # Not worth a thread.
-            buffer = np.empty(self.count, self.dtype)
-            with npz.reading(self._where):
-                self._fill(buffer, 0)
-                self._end()
-            yield buffer
+            yield self.head(self.count)
             return
         yield from self._from_thread()
 
@@ -319,3 +315,26 @@ class EventReader:
             raise npz.broken(self._where, "there are bytes behind the rows")
         with suppress(OSError):
             self._tap.finish()
+
+
+def read_events(path: Path | str) -> NDArray[Any]:
+    """Read an archive of market data.
+
+    Args:
+        path: An npz file with the key `data`, or an npy file.
+
+    Returns:
+        Rows of `event_dtype`, one-dimensional, at least one, in memory of their own.
+
+    Raises:
+        DataError: The file is missing, broken or truncated, or holds something else; nothing is ever
+            unpickled.
+    """
+    with EventReader(path) as reader:
+        return reader.head(reader.count)
+
+
+def read_latencies(path: Path | str) -> NDArray[Any]:
+    """Read recorded order latencies, rows of `latency_dtype`; otherwise as `read_events`."""
+    with EventReader(path, dtype=latency_dtype) as reader:
+        return reader.head(reader.count)

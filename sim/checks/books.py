@@ -6,6 +6,8 @@ engine's does, and nothing would be seen of it afterwards.
 
 # pyright: basic
 
+from typing import Any
+
 from hftd.book.book import book_at, clear_asks, clear_bids, level_qty, set_ask, set_bid
 from hftd.book.market_orders import INDEX, apply_order_row, market_orders_at, side_of
 from hftd.compiled.jit import inline, kernel
@@ -22,7 +24,7 @@ from hftd.compiled.row_access import (
     px_of,
     qty_of,
 )
-from hftd.rows import ROW_BYTES
+from hftd.rows import ROW_BYTES, Address, Ns
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY,
@@ -49,12 +51,12 @@ _LAST_EVENT = offset_of(books_dtype, "last_event")
 
 
 @inline
-def _orders_have(book, order_id):
+def _orders_have(book: Address, order_id: int):
     return index_find(book_at(book).market_orders + INDEX, order_id) >= 0
 
 
 @inline
-def _apply_order(s, row, row_no, ev, kind):
+def _apply_order(s: Any, row: Address, row_no: int, ev: int, kind: int):
     """A row of a single order, to the book of its side. Returns whether it changed one."""
     if kind == DEPTH_CLEAR_EVENT:
         side = side_of(ev)
@@ -82,7 +84,7 @@ def _apply_order(s, row, row_no, ev, kind):
 
 
 @inline
-def _apply_level(s, row, ev, kind):
+def _apply_level(s: Any, row: Address, ev: int, kind: int):
     """A row of a level or a clear. Returns whether it changed the book."""
     b = book_at(s.bids)
     px, qty = px_of(row), qty_of(row)
@@ -107,7 +109,7 @@ def _apply_level(s, row, ev, kind):
 
 
 @inline
-def _share(s, until_ts):
+def _share(s: Any, until_ts: Ns):
     """Give the series its share of a crossed or locked stretch."""
     if s.state != 0 and until_ts > s.until_ts:
         b = bucket_at(bucket_of(s.series, until_ts))
@@ -119,7 +121,7 @@ def _share(s, until_ts):
 
 
 @inline
-def _count_spread(s, bid, ask):
+def _count_spread(s: Any, bid, ask):
     spread = ask - bid
     number = min(spread, SPREADS - 1)
     store_i64(s.spreads + 8 * number, load_i64(s.spreads + 8 * number) + 1)
@@ -133,7 +135,7 @@ def _count_spread(s, bid, ask):
 
 
 @inline
-def _end_message(state):
+def _end_message(state: Address):
     """All rows of a message are in: see how the best prices stand to each other."""
     s = books_at(state)
     bid, ask = book_at(s.bids).best_bid_tick, book_at(s.asks).best_ask_tick
@@ -157,7 +159,7 @@ def _end_message(state):
 
 
 @inline
-def _check_trade(s, row, row_no, ev):
+def _check_trade(s: Any, row: Address, row_no: int, ev: int):
     """Where a trade stands in the book before it."""
     bid, ask = book_at(s.bids).best_bid_tick, book_at(s.asks).best_ask_tick
     tick_size = book_at(s.bids).tick_size
@@ -188,7 +190,7 @@ def _check_trade(s, row, row_no, ev):
 
 
 @kernel("int64(int64, int64, int64)")
-def follow_books(state, rows, count):
+def follow_books(state: Address, rows: Address, count: int) -> int:
     """Follow the book through a block; `state` is a `books_dtype` record. Returns the number of rows."""
     s = books_at(state)
     for number in range(count):
@@ -219,7 +221,7 @@ def follow_books(state, rows, count):
 
 
 @kernel("int64(int64, int64)")
-def end_books(state, local_ts):
+def end_books(state: Address, local_ts: Ns) -> int:
     """The data are over at `local_ts`: what is still crossed was so until then."""
     s = books_at(state)
     if s.is_changed != 0:

@@ -82,7 +82,7 @@ class Fixed(msgspec.Struct, kw_only=True):
 
 _REASONS: Final = {
     NO_FLAG: "without the flag of a clock",
-    NO_TIME: "with a time that is none",
+    NO_TIME: "with a time that can't be",
 }
 _VALUE: Final = "with a price or quantity that can't be"
 _WIDOW: Final = "halves whose other half was dropped"

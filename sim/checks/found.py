@@ -2,9 +2,12 @@
 
 # pyright: basic
 
+from typing import Any
+
 from hftd.compiled.jit import inline
 from hftd.compiled.native import copy_bytes, load_i64, record_at, store_f64, store_i64
 from hftd.compiled.row_access import copy_row
+from hftd.rows import Address, Ns
 from sim.checks.layout import (
     BIN_BITS,
     BINS,
@@ -27,7 +30,7 @@ _FIRST_BITS = 20
 
 
 @inline
-def note(problems, problem, file_no, row_no, row, extra):
+def note(problems: Address, problem, file_no, row_no: int, row: Address, extra):
     """Count a problem of a row, and keep the row if it is among the first. Returns the address of its place, or 0."""
     slot = problems + problem * _PROBLEM_BYTES
     count = load_i64(slot)
@@ -45,7 +48,7 @@ def note(problems, problem, file_no, row_no, row, extra):
 
 
 @inline
-def lasted(problems, problem, duration_ns):
+def lasted(problems: Address, problem, duration_ns: Ns):
     """A problem that was noted last without knowing for how long is over: add how long it was."""
     slot = problems + problem * _PROBLEM_BYTES
     number = load_i64(slot) - 1
@@ -56,12 +59,12 @@ def lasted(problems, problem, duration_ns):
 
 
 @inline
-def _is_unused(b):
+def _is_unused(b: Any):
     return b.rows == 0 and b.latencies == 0 and b.spreads == 0 and b.crossed_ns == 0 and b.locked_ns == 0
 
 
 @inline
-def _add(target, source):
+def _add(target: Address, source: Address):
     """Add a bucket to the one before it."""
     t, s = bucket_at(target), bucket_at(source)
     if s.latencies > 0:
@@ -87,7 +90,7 @@ def _zero(bucket):
 
 
 @inline
-def _halve(series):
+def _halve(series: Address):
     """Put each two buckets into one."""
     s = series_at(series)
     for number in range(BUCKETS):
@@ -106,7 +109,7 @@ def _halve(series):
 
 
 @inline
-def bucket_of(series, local_ts):
+def bucket_of(series: Address, local_ts: Ns):
     """The address of the bucket of a time; times before the first row's belong to the first."""
     s = series_at(series)
     if s.used == 0:
@@ -122,7 +125,7 @@ def bucket_of(series, local_ts):
 
 
 @inline
-def add_latency(bucket, latency_ns):
+def add_latency(bucket, latency_ns: Ns):
     """Count a latency in a bucket."""
     b = bucket_at(bucket)
     b.latency_min = min(b.latency_min, latency_ns) if b.latencies > 0 else latency_ns
@@ -132,7 +135,7 @@ def add_latency(bucket, latency_ns):
 
 
 @inline
-def count_in_bin(bins, latency_ns, scratch):
+def count_in_bin(bins, latency_ns: Ns, scratch):
     """Count a latency in its bin; negative ones have bins of their own, behind the others."""
     size = latency_ns if latency_ns >= 0 else -latency_ns
     number = 0
@@ -146,7 +149,7 @@ def count_in_bin(bins, latency_ns, scratch):
 
 
 @inline
-def is_close(value, step):
+def is_close(value, step: int):
     """Whether a value is a multiple of a step, as far as floating point can tell."""
     number = value / step
     away = abs(number - round(number))

@@ -18,7 +18,7 @@ _Half = tuple[int, int]
 
 
 def prints_of(rows: NDArray[np.void]) -> NDArray[np.int64]:
-    """What tells halves from each other, shape (n,); 0 for rows that are none."""
+    """What tells halves from each other, shape (n,); 0 for rows that are not halves."""
     rows = np.ascontiguousarray(rows)
     prints = np.empty(len(rows), np.int64)
     print_halves.call(rows.ctypes.data, len(rows), prints.ctypes.data)

@@ -1,7 +1,7 @@
 """Two orders of one stream of rows, each sorted by its clock, made one that is valid for both.
 
-As :mod:`sim.convert.order` does for rows that are all in memory, but on queues that are filled bit by bit: where the
-next row of both orders is the same, it stays whole; else the earlier one goes first, and has the flag of its clock.
+As :mod:`sim.convert.rows.order` does for rows that are all in memory, but on queues that are filled bit by bit: where
+the next row of both orders is the same, it stays whole; else the earlier one goes first, and has the flag of its clock.
 """
 
 # pyright: basic
@@ -24,7 +24,7 @@ from hftd.compiled.row_access import (
     qty_of,
     set_ev,
 )
-from hftd.rows import ROW_BYTES
+from hftd.rows import ROW_BYTES, Address
 from hftd.types import EXCH_EVENT, KIND_MASK, LOCAL_EVENT, event_dtype
 from sim.checks.rows import is_priced
 
@@ -37,7 +37,7 @@ END_TS: Final = (1 << 63) - 1
 
 
 @kernel("int64(int64, int64, float64, int64)")
-def judge_rows(rows, count, tick_size, target):
+def judge_rows(rows: Address, count: int, tick_size: float, target: Address) -> int:
     """Write to `target` (uint8) for each row whether an engine takes it (`KEPT`), or why not."""
     for number in range(count):
         row = rows + number * ROW_BYTES
@@ -54,7 +54,7 @@ def judge_rows(rows, count, tick_size, target):
 
 
 @inline
-def _put(row, dropped, target):
+def _put(row: Address, dropped, target: Address):
     copy_row(target, row)
     set_ev(target, ev_of(row) & ~dropped)
 
@@ -71,8 +71,8 @@ def _merge(
     local_floor,
     queued,
     position,
-    target,
-):
+    target: Address,
+) -> int:
     """Merge what can be merged; the floors are the least times that can still come. Returns how many rows."""
     i, j = load_i64(position), load_i64(position + 8)
     splits = load_i64(position + 16)
@@ -161,7 +161,7 @@ class Merger:
             exch: Rows in the order of the exchange's clock.
             local: Rows in the order of the local clock.
             exch_floor: The least `exch_ts` that can still come in `exch`; `END_TS`: there are no more.
-            local_floor: The least `local_ts` that can still come in `local`, likewise.
+            local_floor: The least `local_ts` that can still come in `local`; `END_TS`: there are no more.
         """
         self._exch = _joined([self._exch, exch])
         self._local = _joined([self._local, local])

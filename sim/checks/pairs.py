@@ -2,11 +2,13 @@
 
 # pyright: basic
 
+from typing import Any
+
 from hftd.compiled.jit import inline, kernel
 from hftd.compiled.native import high_bits, load_i64, record_at, store_i64, wrapping_product
 from hftd.compiled.order_index import index_find, index_insert, index_remove
 from hftd.compiled.row_access import copy_row, ev_of, exch_ts_of, local_ts_of, order_id_of
-from hftd.rows import EXCH_TS, IVAL, ORDER_ID, PX, QTY, ROW_BYTES
+from hftd.rows import EXCH_TS, IVAL, ORDER_ID, PX, QTY, ROW_BYTES, Address
 from hftd.types import (
     BUY_EVENT,
     EXCH_EVENT,
@@ -52,7 +54,7 @@ def mixed(print_, value):
 
 
 @inline
-def trade_print(row):
+def trade_print(row: Address):
     """What makes a trade the same one, whenever it arrives."""
     x = mixed(1, ev_of(row) & (_SIDES | KIND_MASK))
     for offset in (EXCH_TS, PX, QTY, ORDER_ID, IVAL):
@@ -61,7 +63,7 @@ def trade_print(row):
 
 
 @inline
-def row_print(row):
+def row_print(row: Address):
     """All of a row but for the flags of the two clocks."""
     x = mixed(2, ev_of(row) & ~_BOTH)
     for offset in range(EXCH_TS, ROW_BYTES, 8):
@@ -70,13 +72,13 @@ def row_print(row):
 
 
 @inline
-def _keep(target, count, print_):
+def _keep(target: Address, count: int, print_):
     if count < DOUBLES_MAX:
         store_i64(target + 8 * count, print_)
 
 
 @inline
-def _end_group(s):
+def _end_group(s: Any):
     """The trades of one exchange time are all there: is each there an even number of times?"""
     # Equal prints take each other away, whatever their order.
     if s.group_trades and s.group_print == 0:
@@ -93,7 +95,7 @@ def _end_group(s):
 
 
 @inline
-def _count_group(s, row, row_no):
+def _count_group(s: Any, row: Address, row_no: int):
     exch_ts = exch_ts_of(row)
     if exch_ts != s.group_ts:
         _end_group(s)
@@ -105,7 +107,7 @@ def _count_group(s, row, row_no):
 
 
 @kernel("int64(int64)")
-def end_doubles(state):
+def end_doubles(state: Address) -> int:
     """All rows were seen; returns the trades of spans in which each is there an even number of times."""
     s = trades_at(state)
     _end_group(s)
@@ -117,7 +119,7 @@ def end_doubles(state):
 
 
 @kernel("int64(int64, int64, int64)")
-def find_doubles(state, rows, count):
+def find_doubles(state: Address, rows: Address, count: int) -> int:
     """Look for trades that are there twice; `state` is a `trades_dtype` record. Returns the number of rows."""
     s = trades_at(state)
     for number in range(count):
@@ -159,7 +161,7 @@ def find_doubles(state, rows, count):
 
 
 @kernel("int64(int64, int64, int64)")
-def print_rows(rows, count, target):
+def print_rows(rows: Address, count: int, target: Address) -> int:
     """Write the print of each trade with its local time to `target` (int64), 0 for all other rows."""
     for number in range(count):
         row = rows + number * ROW_BYTES
@@ -169,7 +171,7 @@ def print_rows(rows, count, target):
 
 
 @inline
-def _wait(s, row, row_no, print_):
+def _wait(s: Any, row: Address, row_no: int, print_):
     """Keep a half until the other one comes."""
     if s.frees > 0:
         s.frees -= 1
@@ -190,7 +192,7 @@ def _wait(s, row, row_no, print_):
 
 
 @kernel("int64(int64, int64, int64)")
-def pair_halves(state, rows, count):
+def pair_halves(state: Address, rows: Address, count: int) -> int:
     """Pair the rows of one clock with those of the other; `state` is a `halves_dtype` record."""
     s = halves_at(state)
     for number in range(count):
@@ -223,7 +225,7 @@ def pair_halves(state, rows, count):
 
 
 @kernel("int64(int64, int64, int64)")
-def print_halves(rows, count, target):
+def print_halves(rows: Address, count: int, target: Address) -> int:
     """Write the print of each row of one clock, with which one that is, to `target` (int64), 0 for all other rows."""
     for number in range(count):
         row = rows + number * ROW_BYTES

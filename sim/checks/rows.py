@@ -2,10 +2,12 @@
 
 # pyright: basic
 
+from typing import Any
+
 from hftd.compiled.jit import inline, kernel
 from hftd.compiled.native import load_i64, record_at, stack_bytes, store_i64
 from hftd.compiled.row_access import ev_of, exch_ts_of, is_tick, is_time, local_ts_of, px_of, qty_of
-from hftd.rows import QTY_MAX, ROW_BYTES
+from hftd.rows import QTY_MAX, ROW_BYTES, Address, Ns
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY_EVENT,
@@ -39,7 +41,7 @@ _BIN_BYTES = 8 * layout.BINS
 
 
 @inline
-def is_priced(kind):
+def is_priced(kind: int):
     """Whether rows of a kind have a price and a quantity that count."""
     return (
         kind == DEPTH_EVENT
@@ -53,7 +55,7 @@ def is_priced(kind):
 
 
 @inline
-def is_known(kind):
+def is_known(kind: int):
     """Whether there is such a kind."""
     return (
         is_priced(kind)
@@ -64,7 +66,7 @@ def is_known(kind):
 
 
 @inline
-def _check_values(s, row, row_no, kind):
+def _check_values(s: Any, row: Address, row_no: int, kind: int):
     """A row's price and quantity: finite, not negative, whole ticks and lots."""
     px, qty = px_of(row), qty_of(row)
     if not is_tick(px / s.tick_size):
@@ -91,7 +93,7 @@ def _check_values(s, row, row_no, kind):
 
 
 @inline
-def _check_flags(s, row, row_no, ev, kind):
+def _check_flags(s: Any, row: Address, row_no: int, ev: int, kind: int):
     if not is_known(kind):
         note(s.problems, layout.KIND, s.file, row_no, row, 0)
     if ev & ~_KNOWN_FLAGS != 0:
@@ -109,14 +111,16 @@ def _check_flags(s, row, row_no, ev, kind):
 
 
 @inline
-def _is_of_other_unit(ts, kind):
+def _is_of_other_unit(ts, kind: int):
     # The rows of a snapshot of the end of a day have no times.
     is_none = ts == 0 and kind in (DEPTH_SNAPSHOT_EVENT, ADD_ORDER_EVENT)
     return (ts < TIME_MIN or ts > TIME_MAX) and not is_none and is_time(ts)
 
 
 @inline
-def _check_times(s, row, row_no, exch_ts, local_ts, is_exch, is_local, kind):
+def _check_times(
+    s: Any, row: Address, row_no: int, exch_ts: Ns, local_ts: Ns, is_exch: bool, is_local: bool, kind: int
+):
     """That the times of the clocks that a row has are some: a row counts once, whichever of them are wrong."""
     if (is_exch and not is_time(exch_ts)) or (is_local and not is_time(local_ts)):
         note(s.problems, layout.NO_TIME, s.file, row_no, row, 0)
@@ -125,7 +129,7 @@ def _check_times(s, row, row_no, exch_ts, local_ts, is_exch, is_local, kind):
 
 
 @inline
-def _check_clock(s, row, row_no, ts, last, problem):
+def _check_clock(s: Any, row: Address, row_no: int, ts, last, problem):
     """That the times of one clock do not go back. Returns the last time now."""
     if not is_time(ts):
         return last
@@ -135,7 +139,7 @@ def _check_clock(s, row, row_no, ts, last, problem):
 
 
 @inline
-def _is_jump(s, row, row_no, latency_ns):
+def _is_jump(s: Any, row: Address, row_no: int, latency_ns: Ns):
     """Whether a row's two clocks are apart as in no row before; many such in a row are believed."""
     away = latency_ns - s.latency_base
     if away <= s.jump_ns and away >= -s.jump_ns:
@@ -151,7 +155,7 @@ def _is_jump(s, row, row_no, latency_ns):
 
 
 @inline
-def _count_latency(s, row, row_no, kind, latency_ns, bucket, scratch):
+def _count_latency(s: Any, row: Address, row_no: int, kind: int, latency_ns: Ns, bucket, scratch):
     if latency_ns < 0:
         note(s.problems, layout.NEGATIVE_LATENCY, s.file, row_no, row, -latency_ns)
     if kind == TRADE_EVENT:
@@ -166,7 +170,7 @@ def _count_latency(s, row, row_no, kind, latency_ns, bucket, scratch):
 
 
 @inline
-def _check_gaps(s, row, row_no, kind, local_ts):
+def _check_gaps(s: Any, row: Address, row_no: int, kind: int, local_ts: Ns):
     """Silence of the feed, and of the book alone."""
     is_gap = s.feed_last != 0 and local_ts - s.feed_last > s.gap_ns
     if is_gap:
@@ -181,7 +185,7 @@ def _check_gaps(s, row, row_no, kind, local_ts):
 
 
 @inline
-def _check_sequence(s, row, row_no):
+def _check_sequence(s: Any, row: Address, row_no: int):
     number = load_i64(row + s.sequence_at)
     last = s.sequence_last
     if last != 0 and number > last + 1:
@@ -192,7 +196,7 @@ def _check_sequence(s, row, row_no):
 
 
 @inline
-def _arrived(s, row, row_no, kind, exch_ts, local_ts, scratch):
+def _arrived(s: Any, row: Address, row_no: int, kind: int, exch_ts: Ns, local_ts: Ns, scratch):
     """A row on the local side: how long it took, and since when nothing had come."""
     # What is in a snapshot or a clear may be older than the message.
     is_timed = kind != DEPTH_SNAPSHOT_EVENT and kind != DEPTH_CLEAR_EVENT
@@ -214,7 +218,7 @@ def _arrived(s, row, row_no, kind, exch_ts, local_ts, scratch):
 
 
 @kernel("int64(int64, int64, int64)")
-def check_rows(state, rows, count):
+def check_rows(state: Address, rows: Address, count: int) -> int:
     """Look at each row of a block; `state` is a `rows_dtype` record. Returns the number of rows."""
     s = rows_at(state)
     scratch = stack_bytes(8)

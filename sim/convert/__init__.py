@@ -3,106 +3,30 @@
 Each venue is one file that turns messages into rows; what they share is in :mod:`sim.convert.base`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Final
 
 from hftd.errors import UsageError
-from sim.convert import (
-    binancebook,
-    binancecoinm,
-    binancefutures,
-    binancehistory,
-    binancespot,
-    bybit,
-    bybithistory,
-    databento,
-    hyperliquid,
-    mexc,
-    tardis,
-)
+from sim.convert import venues
 from sim.convert.base import Options, convert_with
-from sim.convert.reading import Progress, Venue
+from sim.convert.reader.venue import Venue
+from sim.convert.reading import Progress
 from sim.convert.report import Report
-from sim.convert.state import CLOCK_JUMP_NS
 
 __all__ = ["VENUES", "Options", "Progress", "Report", "Venue", "convert"]
 
-VENUES: Final = {
-    "binancecoinm": Venue(
-        "binancecoinm",
-        binancecoinm.read_lines,
-        binancecoinm.KINDS,
-        set_up=binancebook.set_up,
-        check=binancebook.check_of(binancebook.COINM),
-        back_ns=CLOCK_JUMP_NS,
-        takes=("hftbacktest_rows",),
-    ),
-    "binancefutures": Venue(
-        "binancefutures",
-        binancefutures.read_lines,
-        binancefutures.KINDS,
-        set_up=binancebook.set_up,
-        check=binancebook.check_of(binancebook.USDM),
-        back_ns=CLOCK_JUMP_NS,
-        takes=("hftbacktest_rows",),
-    ),
-    "binancehistory": Venue(
-        "binancehistory",
-        binancehistory.read_lines,
-        binancehistory.KINDS,
-        open_input=binancehistory.open_input,
-        look=binancehistory.look,
-        set_up=binancehistory.set_up,
-        check=binancehistory.check,
-        takes=("latency_ns",),
-    ),
-    "binancespot": Venue(
-        "binancespot",
-        binancespot.read_lines,
-        binancespot.KINDS,
-        set_up=binancebook.set_up,
-        check=binancebook.check_of(binancebook.SPOT),
-        back_ns=CLOCK_JUMP_NS,
-        takes=("hftbacktest_rows",),
-    ),
-    "bybit": Venue(
-        "bybit",
-        bybit.read_lines,
-        bybit.KINDS,
-        set_up=bybit.set_up,
-        check=bybit.check,
-        takes=("depth", "hftbacktest_rows"),
-    ),
-    "bybithistory": Venue(
-        "bybithistory",
-        bybithistory.read_lines,
-        bybithistory.KINDS,
-        open_input=bybithistory.open_input,
-        look=bybithistory.look,
-        set_up=bybithistory.set_up,
-        check=bybithistory.check,
-        takes=("depth", "latency_ns", "hftbacktest_rows"),
-    ),
-    "databento": databento.VENUE,
-    "hyperliquid": Venue(
-        "hyperliquid",
-        hyperliquid.read_lines,
-        hyperliquid.KINDS,
-        set_up=hyperliquid.set_up,
-        keeps_case=True,
-        takes=("keep_far_levels", "hftbacktest_rows"),
-    ),
-    "mexc": Venue(
-        "mexc",
-        mexc.read_lines,
-        mexc.KINDS,
-        set_up=mexc.set_up,
-        check=mexc.check,
-        takes=("keep_far_levels", "hftbacktest_rows"),
-    ),
-    "tardis": tardis.VENUE,
-}
+
+def _found() -> Iterator[Venue]:
+    for module in sorted(module.name for module in iter_modules(venues.__path__)):
+        venue = getattr(import_module(f"{venues.__name__}.{module}"), "VENUE", None)
+        if isinstance(venue, Venue):
+            yield venue
+
+
+VENUES: Final = {venue.name: venue for venue in _found()}
 """The converters by name."""
 
 

@@ -22,15 +22,16 @@ from hftd.compiled.jit import kernels
 from hftd.errors import DataError, UsageError
 from hftd.types import TRADE_EVENT, event_dtype
 from sim.archive.write import LEVEL, ArchiveWriter
-from sim.convert import state as scanning
-from sim.convert.crossed import CrossedBooks
-from sim.convert.lines import OutOfOrder
-from sim.convert.order import Ordering
-from sim.convert.others import other_file, what_is
-from sim.convert.reading import Progress, Reading, Venue
+from sim.convert.files.lines import OutOfOrder
+from sim.convert.files.others import other_file, what_is
+from sim.convert.files.text import TextFile
+from sim.convert.reader import state as scanning
+from sim.convert.reader.venue import Venue
+from sim.convert.reading import Progress, Reading
 from sim.convert.report import Break, Place, Report, Span
 from sim.convert.report import Sequence as SequenceReport
-from sim.convert.text import TextFile
+from sim.convert.rows.crossed import CrossedBooks
+from sim.convert.rows.order import Ordering
 from sim.fuse import ArchiveFuser
 
 _LARGE_CORRECTION_NS: Final = 60_000_000_000
@@ -40,10 +41,10 @@ _KNOWN_BY: Final = 4096
 """So many bytes of a file, or its first block, tell what it is."""
 """Symbols that an error lists."""
 _CALLED_ALWAYS: Final = (
-    "sim.convert.again.",
-    "sim.convert.crossed.",
-    "sim.convert.order.",
-    "sim.convert.survey.",
+    "sim.convert.rows.again.",
+    "sim.convert.rows.crossed.",
+    "sim.convert.rows.order.",
+    "sim.convert.rows.survey.",
 )
 """The modules whose kernels every conversion calls."""
 _PLAIN_KINDS: Final = {1: "depth", 2: "trade", 3: "depth clear", 4: "depth snapshot", 5: "best bid and offer"}

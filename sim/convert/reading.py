@@ -4,29 +4,28 @@ Three threads take turns over little memory: one unpacks the next block, one rea
 sorts the rows of the chunk before. All of them work without the GIL for most of their time.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import numpy as np
 
 from hftd.clock import monotonic_ns
-from hftd.compiled.jit import Kernel
 from hftd.errors import DataError
 from hftd.rows import ROW_BYTES
 from hftd.types import event_dtype
-from sim.convert import state as scanning
-from sim.convert.again import TradeIds
-from sim.convert.arrange import Look, Placed, arranged, line_start
-from sim.convert.crossed import PriceScale
-from sim.convert.lines import Lines, OutOfOrder, SortedRuns, Source, merged
-from sim.convert.order import Ordering
-from sim.convert.state import Scan
-from sim.convert.survey import mark_rows
-from sim.convert.text import Part, TextFile
+from sim.convert.files.arrange import Placed, arranged, line_start
+from sim.convert.files.lines import Lines, OutOfOrder, SortedRuns, Source, merged
+from sim.convert.files.text import Part, TextFile
+from sim.convert.reader import state as scanning
+from sim.convert.reader.state import Scan
+from sim.convert.reader.venue import Venue
+from sim.convert.rows.again import TradeIds
+from sim.convert.rows.crossed import PriceScale
+from sim.convert.rows.order import Ordering
+from sim.convert.rows.survey import mark_rows
 
 LINE_SIZE_MAX: Final = 8 << 20
 """A longer line is passed over; the longest that an exchange sends, a whole book, is below 1 MiB."""
@@ -40,49 +39,6 @@ _MERGED: Final = -1
 
 Progress = Callable[[int, int], None]
 """Called with what is done and what there is to do."""
-
-
-OpenInput = Callable[[Scan, bytes, bool, Path], int]
-
-
-class Venue(msgspec.Struct, frozen=True):
-    """A converter: a compiled reader, and what belongs to it.
-
-    The reader appends rows to the buffer that the state describes. Rows of lines before the present one may have
-    been taken away from it. Several inputs are read one after the other, and all their rows are put in the order
-    of both clocks: so streams that were recorded side by side may be given as several inputs.
-
-    Attributes:
-        name: What it is called.
-        read_lines: Its compiled reader of lines.
-        kinds: The names of its user events.
-        open_input: Looks at what stands before the lines of each file, such as the header of a table: called
-            with the scan, the bytes from the file's beginning, whether they are all there are, and the path;
-            sets `table` of the state to 0 or more, and returns how many bytes are not for the reader, or -1
-            if it must see more. Only for readers that come back with OPENING while `table` is -1.
-        is_binary: Its inputs are no text.
-        set_up: Called with the scan and the options before anything is read: prepares a state of the reader's own.
-        check: Called with the scan, the options and the inputs when all was read; raises what makes an archive
-            impossible, and returns notes for the report.
-        keeps_case: Symbols are told apart by upper and lower case.
-        takes: Which of the options that some venues have it takes.
-        back_ns: Lines of a capture may go back in local time by so much, and stay in their order: that of the
-            exchange's messages, which follow each other by their ids.
-        look: Says how a part begins, by its first bytes, so that parts can be read in the order of their times;
-            without it they have lines of a local time and a message, and are merged where they overlap.
-    """
-
-    name: str
-    read_lines: Kernel
-    kinds: Mapping[int, str]
-    open_input: OpenInput | None = None
-    is_binary: bool = False
-    set_up: Callable[[Scan, Any], None] | None = None
-    check: Callable[[Scan, Any, str], list[str]] | None = None
-    keeps_case: bool = False
-    takes: tuple[str, ...] = ()
-    look: Look | None = None
-    back_ns: int = 0
 
 
 class Reading:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from sim.convert.crossed import Crossed
+from sim.convert.rows.crossed import Crossed
 
 
 class Place(msgspec.Struct, kw_only=True):

@@ -62,6 +62,10 @@ class Authentication:
             raise RefusedError(Why.UNKNOWN_KEY)
         return account
 
+    def revoke(self, account: Account) -> None:
+        """Nobody has the account's key from now on."""
+        self._accounts.pop(account.api_key, None)
+
     def verify(self, account: Account, payload: bytes, signature: str, *, ed25519_only: bool = False) -> None:
         """Check a signature: the HMAC-SHA256 of the payload in hex, or Ed25519 in base64.
 

@@ -150,6 +150,10 @@ class LocalVenue(Protocol):
         """A balance is changed by hand, as by a deposit."""
         ...
 
+    def on_revoke(self, account: Account) -> None:
+        """An account's key is revoked: whoever is logged on with it is so no more."""
+        ...
+
     def on_status(self, instrument: Instrument, status: str) -> None:
         """An instrument's status changes, or it is listed or not any more."""
         ...

@@ -92,7 +92,7 @@ def max_bytes() -> int:
     """How much room the entries may take together.
 
     Raises:
-        UsageError: `$HFTD_PREPARED_MAX_GB` is no number.
+        UsageError: `$HFTD_PREPARED_MAX_GB` is not a number.
     """
     asked = asked_bytes()
     return min(MAX_BYTES, shutil.disk_usage(folder()).total // 4) if asked is None else asked
@@ -206,14 +206,14 @@ def foreign_files() -> list[str]:
 
 
 class NotWholeError(Exception):
-    """A file is no complete prepared archive."""
+    """A file is not a complete prepared archive."""
 
 
 def read_header(handle: int) -> Any:
     """The header of a prepared archive.
 
     Raises:
-        NotWholeError: It is none, or of another version.
+        NotWholeError: It is another kind of file, or of another version.
     """
     raw = os.pread(handle, header_dtype.itemsize, 0)
     if len(raw) < header_dtype.itemsize:
@@ -342,7 +342,7 @@ def prune(limit_bytes: int | None = None, keep: Path | None = None) -> Pruned:
             installation may use them. Without it they are of no use.
 
     Raises:
-        UsageError: The default is set to what is no number.
+        UsageError: The default is not a number.
     """
     limit_bytes = max_bytes() if limit_bytes is None else limit_bytes
     root = folder()

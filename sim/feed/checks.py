@@ -4,7 +4,7 @@ from typing import Any
 
 from hftd.errors import DataError
 from sim.feed.asset import AssetModel
-from sim.feed.facts import Facts
+from sim.feed.layout import Facts
 
 _OFF_TICK_MAX = 0.1
 """A part of prices off the tick that is no longer an oddity of the exchange."""

@@ -35,7 +35,7 @@ _WHAT_IS_WRONG = {
     PREPARE_UNSORTED: ("goes back in time", f"sort the rows: {CURE} puts them in the order of both clocks"),
     PREPARE_NOT_FINITE: ("has a price or quantity that is not a number", f"{CURE} drops such rows"),
     PREPARE_NEGATIVE_QTY: ("has a negative quantity", f"{CURE} drops such rows"),
-    PREPARE_NO_TIME: ("has a time that is none", f"times are nanoseconds since 1970; {CURE} drops such rows"),
+    PREPARE_NO_TIME: ("has an impossible time", f"times are nanoseconds since 1970; {CURE} drops such rows"),
 }
 # What the columns depend on besides the rows: a run that differs in one of these makes its own.
 _STREAM_FIELDS = ("is_local", "offset_ns", "kinds")
@@ -89,7 +89,7 @@ class Prepared:
         by_order: Whether the rows are single orders, for `l3_fifo_queue_model`.
 
     Raises:
-        DataError: The rows can't be read, go back in time, or hold what is no number.
+        DataError: The rows can't be read, go back in time, or hold something else than numbers.
     """
 
     def __init__(

@@ -16,16 +16,14 @@ from hftd.rows import ROW_BYTES, TS_MAX
 from hftd.types import INVALID_MIN, LOCAL_EVENT, event_dtype
 from sim.archive import EventReader, read_events
 from sim.feed import cache, layout, prepare
-from sim.feed.ahead import Ahead
 from sim.feed.asset import AssetModel, as_rows
 from sim.feed.blocks import take_block
 from sim.feed.checks import check_first_rows, late_row_error
 from sim.feed.columns import Prepared, kinds_of, row_error, set_buffers, wrong_row
-from sim.feed.facts import Facts
-from sim.feed.layout import KEEP_ALL, KEEP_SOME
+from sim.feed.layout import KEEP_ALL, KEEP_SOME, Facts
 from sim.feed.make import Wanted
-from sim.feed.source import Source
-from sim.feed.unpacked import Block, Unpacked
+from sim.feed.source import Ahead, Source
+from sim.feed.sources import Block, Unpacked
 from sim.fuse import ArchiveFuser
 from sim.model.layout import PREPARE_NO_TIME, PREPARE_UNSORTED, stream_dtype
 
@@ -67,7 +65,7 @@ class Feed:
         self.asset_no = asset_no
         self.model = model
         self.on_block_over: Callable[[], None] | None = None
-        """Called before rows that can't be had again are let go."""
+        """Called before rows that can't be read again are let go."""
         self.on_file_over: Callable[[], None] | None = None
         """Called before the rows of a file that was published to its end are let go."""
         self.file_rows: dict[int, int] = {}
@@ -79,7 +77,7 @@ class Feed:
         keep = KEEP_ALL if wants_rows or model.by_order else KEEP_SOME
         self._wanted = Wanted(model.tick_size, model.lot_size, model.by_order, keep)
         self._arrays: dict[int, NDArray[Any]] = {}
-        self._sources: dict[int, Any] = {}
+        self._sources: dict[int, Source | Unpacked] = {}
         self._ahead: tuple[int, Ahead] | None = None
         self._checked: set[int] = set()
         self._blocks: list[Block | None] = [None, None]
@@ -134,7 +132,7 @@ class Feed:
         """Give a side its next rows. Returns whether there are any.
 
         Raises:
-            HftdError: They can't be had, or are wrong.
+            HftdError: They can't be read, or are wrong.
         """
         stream = self._streams[is_local]
         if self._blocks[is_local] is not None:
@@ -247,11 +245,11 @@ class Feed:
         )
         return True
 
-    def _source(self, file_no: int) -> Any:
+    def _source(self, file_no: int) -> Source | Unpacked:
         if file_no in self._sources:
             return self._sources[file_no]
         if self._fuses_files:
-            source: Any = self._fused(file_no)
+            source: Source | Unpacked = self._fused(file_no)
         elif self._ahead is not None and self._ahead[0] == file_no:
             source = self._ahead[1].take()
             self._ahead = None
@@ -260,13 +258,13 @@ class Feed:
         self._sources[file_no] = source
         self.file_rows[file_no] = source.count
         shift_ns = self.model.feed_offset_ns
-        if shift_ns < 0 and not self._fuses_files and source.table is not None:
+        if shift_ns < 0 and source.table is not None:
             # All of it is known: what is wrong at the end is said at the start.
             late = np.flatnonzero(source.table["latency_ns"] + shift_ns <= 0)
             if len(late):
                 least = int(source.table["latency_ns"].min())
                 raise self._late_row(file_no, source.table[late[0]], shift_ns, least)
-        if self._ahead is None and not self._fuses_files and self._has_file(file_no + 1):
+        if isinstance(source, Source) and self._ahead is None and self._has_file(file_no + 1):
             self._ahead = (file_no + 1, Ahead(source, lambda: self._open(file_no + 1)))
         return source
 

@@ -54,15 +54,15 @@ def prepare_file(
     Args:
         path: An npz or npy file.
         tick_size: Of the asset that it will be the data of.
-        lot_size: Likewise.
+        lot_size: Of the asset that it will be the data of.
         by_order: Whether it is a market of single orders, for `l3_fifo`.
         for_replay: Whether `hftd replay` is to read it too, which needs all rows: more room.
         progress: Called with the rows done and their number.
 
     Raises:
         DataError: The file is broken, a row of it is wrong, or the cache can't be written.
-        OrderError: A size is no positive number.
-        UsageError: `$HFTD_PREPARED_MAX_GB` is no number.
+        OrderError: A size is not a positive number.
+        UsageError: `$HFTD_PREPARED_MAX_GB` is not a number.
     """
     cache.asked_bytes()
     path = Path(path)
@@ -72,7 +72,7 @@ def prepare_file(
     wanted = Wanted(*sizes, by_order, keep)
     source = Source(path, wanted, _refuse)
     try:
-        was_there = source.is_complete
+        was_there = source.table is not None
         if not was_there:
             _make(source, progress)
         root = cache.folder()
@@ -110,7 +110,7 @@ def _make(source: Source, progress: Callable[[int, int], None] | None) -> None:
         if progress is not None:
             progress(int(block.record["first_row"] + block.record["rows"]), source.count)
         number += 1
-    source.wait()
+    source.make_ready()
 
 
 def _refuse(text: str) -> None:
@@ -121,7 +121,7 @@ def parse_size(text: str) -> int:
     """Bytes from `20GB`, `500 MB`, `1.5TB` or a plain number.
 
     Raises:
-        UsageError: It is no size.
+        UsageError: It is not a size.
     """
     units = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
     number = text.strip().upper().rstrip("BKMGT ")
@@ -132,4 +132,4 @@ def parse_size(text: str) -> int:
             return int(size)
     except (ValueError, KeyError):
         pass
-    raise UsageError(f"{text!r} is no size", hint="a size is such as 20GB or 500MB")
+    raise UsageError(f"{text!r} is not a size", hint="a size is such as 20GB or 500MB")

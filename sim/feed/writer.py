@@ -21,7 +21,6 @@ from hftd.errors import UsageError
 from hftd.rows import ROW_BYTES
 from sim.archive.stream import EventReader
 from sim.feed import cache, layout
-from sim.feed.facts import Facts
 from sim.feed.known import Seen, remember
 from sim.feed.layout import (
     ALIGN,
@@ -31,6 +30,7 @@ from sim.feed.layout import (
     KEEP_ALL,
     MAGIC,
     VERSION,
+    Facts,
     aligned,
     header_dtype,
 )

@@ -256,16 +256,16 @@ class Stage:
             self._open_link(bot, channel, link, asset_nos)
             ring = self.rings[self.channels.index(channel)]
             welcome = wire.Welcome(
-                PROTOCOL_VERSION,
-                "replay",
-                self.pid,
-                self._clock_id,
-                tuple(asset_nos),
-                ring.capacity,
-                REQUEST_BYTES,
-                response_bytes,
-                tuple(self._contract(asset_no) for asset_no in asset_nos),
-                tuple(self.assets[asset_no].model.by_order for asset_no in asset_nos),
+                version=PROTOCOL_VERSION,
+                daemon="replay",
+                pid=self.pid,
+                clock_id=self._clock_id,
+                instruments=tuple(asset_nos),
+                market_bytes=ring.capacity,
+                request_bytes=REQUEST_BYTES,
+                response_bytes=response_bytes,
+                contracts=tuple(self._contract(asset_no) for asset_no in asset_nos),
+                by_order=tuple(self.assets[asset_no].model.by_order for asset_no in asset_nos),
             )
         self.on_change()
         return bot, Grant(welcome, [self.clock.fd, ring.fd, link.fd, doorbell_fd])
@@ -358,7 +358,18 @@ class Stage:
         for asset_no, rows in books.items():
             for start in range(0, len(rows), MAX_ROWS):
                 self._send(writer, wire.Feed(asset_no, rows[start : start + MAX_ROWS].tobytes()))
-            self._send(writer, wire.State(asset_no, 0.0, 0.0, 0.0, 0, 0.0, 0.0))
+            self._send(
+                writer,
+                wire.State(
+                    instrument=asset_no,
+                    position=0.0,
+                    balance=0.0,
+                    fee=0.0,
+                    num_trades=0,
+                    trading_volume=0.0,
+                    trading_value=0.0,
+                ),
+            )
         self._send(writer, wire.Splice(self.rings[self.channels.index(channel)].word(MARKET_TAIL)))
 
     def _send(self, writer: QueueWriter, message: wire.Response) -> None:

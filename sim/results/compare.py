@@ -38,7 +38,8 @@ class Matched(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         what: "new", "modify", "cancel" or "fill".
         both: Rows that both runs have.
-        live_only: Rows of the live run alone; likewise `backtest_only`.
+        live_only: Rows of the live run alone.
+        backtest_only: Rows of the backtest alone.
         difference_ns: Live time less the backtest's, of the rows of both: median, and the 99th percentile of its size;
             None without rows.
     """
@@ -86,7 +87,7 @@ def pair_up(live: NDArray[Any], backtest: NDArray[Any], tolerance_ns: int) -> tu
 
     Args:
         live: Rows with timestamp, asset_no, side, price, qty.
-        backtest: Likewise.
+        backtest: Rows with the same fields.
         tolerance_ns: How far times may be apart.
 
     Returns:

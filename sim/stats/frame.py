@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.errors import DataError, UsageError
-from sim.stats.tables import EXTRA, no_such_name, polars, write_csv
+from sim.stats.tables import EXTRA, Tabular
 
 Column = NDArray[Any]
 
 
-class Frame:
+class Frame(Tabular):
     """Columns of equal length, in order.
 
     Args:
@@ -45,7 +45,7 @@ class Frame:
             return cls({name: np.ascontiguousarray(data[name]) for name in data.dtype.names})
         names = list(data) if isinstance(data, Mapping) else getattr(data, "columns", None)
         if names is None:
-            raise DataError(f"{type(data).__name__} is no record: give an array, a mapping or a DataFrame")
+            raise DataError(f"{type(data).__name__} is not a record: give an array, a mapping or a DataFrame")
         frame = cls({str(name): np.asarray(data[name]) for name in names})
         if len({len(column) for column in frame._columns.values()}) > 1:
             raise DataError("the columns are of different lengths")
@@ -77,33 +77,13 @@ class Frame:
         """A column, or the default where there is none."""
         return self._columns.get(name, default)
 
-    def __getattr__(self, name: str) -> Any:
-        raise no_such_name(self, name)
-
-    @property
-    def height(self) -> int:
-        """How many rows there are."""
-        return len(self)
-
-    @property
-    def width(self) -> int:
-        """How many columns there are."""
-        return len(self._columns)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.height, self.width
-
     def select(self, *names: str | list[str]) -> "Frame":
         """Some of the columns, in that order."""
         chosen = [one for name in names for one in ([name] if isinstance(name, str) else name)]
         return Frame({name: self[name] for name in chosen})
 
-    def write_csv(self, file: Any = None, *, include_header: bool = True) -> str | None:
-        """Write the rows as text to a path or an open file; without one it is returned."""
-        rows = zip(*(column.tolist() for column in self._columns.values()), strict=True)
-        return write_csv(self.columns, rows, file, include_header)
+    def _rows_of_cells(self) -> Iterator[tuple[Any, ...]]:
+        return zip(*(column.tolist() for column in self._columns.values()), strict=True)
 
     def with_columns(self, *expressions: Any, **columns: Column) -> "Frame":
         """A copy with these columns added or replaced.
@@ -128,10 +108,6 @@ class Frame:
         import polars  # pyright: ignore[reportMissingImports]
 
         return polars.DataFrame(self._columns)
-
-    def table(self) -> Any:
-        """A polars DataFrame where polars is installed, else these columns."""
-        return self if polars() is None else self.to_polars()
 
     def to_pandas(self) -> Any:
         """A pandas DataFrame; pandas must be installed."""

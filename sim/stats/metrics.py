@@ -11,7 +11,7 @@ row alone) and `position_value_`. Where a figure has no value it is NaN or infin
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ def _position_values(df: Frame) -> NDArray[np.float64]:
 
 
 class Metric(ABC):
-    """A figure of a record. Derive from it for one of your own."""
+    """A figure of a record. Custom metrics derive from it."""
 
     @abstractmethod
     def compute(self, df: Frame, context: dict[str, Any]) -> Mapping[str, Any]:
@@ -63,7 +63,30 @@ class Metric(ABC):
         return "it can't be divided by zero"
 
 
-class Ret(Metric):
+class _Figure(Metric):
+    """A metric of one value.
+
+    Args:
+        name: Of the figure; None: `default`.
+        book_size: Capital that the figure is divided by; None for units of money.
+    """
+
+    default: ClassVar[str] = ""
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name if name is not None else self.default
+        self.book_size: float | None = None
+
+    def _value(self, df: Frame) -> Any:
+        raise NotImplementedError
+
+    def compute(self, df: Frame, context: dict[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002
+        """See `Metric.compute`."""
+        value = self._value(df)
+        return {self.name: value if self.book_size is None else _ratio(value, self.book_size)}
+
+
+class Ret(_Figure):
     """Return: equity after fees at the end less that at the start.
 
     Args:
@@ -71,15 +94,15 @@ class Ret(Metric):
         book_size: Capital that the figure is divided by; None for units of money.
     """
 
+    default = "Return"
+
     def __init__(self, name: str | None = None, book_size: float | None = None) -> None:
-        self.name = name if name is not None else "Return"
+        super().__init__(name)
         self.book_size = book_size
 
-    def compute(self, df: Frame, context: dict[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002
-        """See `Metric.compute`."""
+    def _value(self, df: Frame) -> float:
         equity = net_equity(df)
-        pnl = float(equity[-1] - equity[0]) if len(equity) else float("nan")
-        return {self.name: pnl if self.book_size is None else _ratio(pnl, self.book_size)}
+        return float(equity[-1] - equity[0]) if len(equity) else float("nan")
 
 
 class AnnualRet(Ret):
@@ -91,10 +114,12 @@ class AnnualRet(Ret):
         trading_days_per_year: 252, or 365 for markets that never close.
     """
 
+    default = "AnnualReturn"
+
     def __init__(
         self, name: str | None = None, book_size: float | None = None, trading_days_per_year: float = 252
     ) -> None:
-        super().__init__(name if name is not None else "AnnualReturn", book_size)
+        super().__init__(name, book_size)
         self.trading_days_per_year = trading_days_per_year
 
     def compute(self, df: Frame, context: dict[str, Any]) -> Mapping[str, Any]:
@@ -103,7 +128,7 @@ class AnnualRet(Ret):
         return {self.name: _ratio(pnl, total_days(df["timestamp"])) * self.trading_days_per_year}
 
 
-class SR(Metric):
+class SR(_Figure):
     """Sharpe ratio of the changes of equity from sample to sample, annualised; the benchmark is 0.
 
     Args:
@@ -112,19 +137,20 @@ class SR(Metric):
             samples a year, so it depends on the sampling interval.
     """
 
+    default = "SR"
+
     def __init__(self, name: str | None = None, trading_days_per_year: float = 252) -> None:
-        self.name = name if name is not None else "SR"
+        super().__init__(name)
         self.trading_days_per_year = trading_days_per_year
 
     def _deviation(self, pnl: NDArray[np.float64]) -> float:
         return float(pnl.std(ddof=1)) if len(pnl) > 1 else float("nan")
 
-    def compute(self, df: Frame, context: dict[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002
-        """See `Metric.compute`."""
+    def _value(self, df: Frame) -> float:
         pnl = np.diff(net_equity(df))
         samples = samples_per_day(df["timestamp"]) * self.trading_days_per_year
         mean = float(pnl.mean()) if len(pnl) else float("nan")
-        return {self.name: _ratio(mean, self._deviation(pnl)) * float(np.sqrt(samples))}
+        return _ratio(mean, self._deviation(pnl)) * float(np.sqrt(samples))
 
     def why(self, df: Frame) -> str:
         """See `Metric.why`."""
@@ -137,15 +163,9 @@ class SR(Metric):
 
 
 class Sortino(SR):
-    """Sortino ratio: as the Sharpe ratio, by the root mean square of the losses.
+    """Sortino ratio: as the Sharpe ratio, by the root mean square of the losses; default name `Sortino`."""
 
-    Args:
-        name: Of the figure; default `Sortino`.
-        trading_days_per_year: As of `SR`.
-    """
-
-    def __init__(self, name: str | None = None, trading_days_per_year: float = 252) -> None:
-        super().__init__(name if name is not None else "Sortino", trading_days_per_year)
+    default = "Sortino"
 
     def _deviation(self, pnl: NDArray[np.float64]) -> float:
         return float(np.sqrt((np.minimum(0.0, pnl) ** 2).mean())) if len(pnl) else float("nan")
@@ -158,41 +178,27 @@ class Sortino(SR):
         return super().why(df)
 
 
-class MaxDrawdown(Metric):
-    """The deepest fall of equity after fees below its highest value before.
+class MaxDrawdown(Ret):
+    """The deepest fall of equity after fees below its highest value before; parameters as of `Ret`."""
 
-    Args:
-        name: Of the figure; default `MaxDrawdown`.
-        book_size: Capital that the figure is divided by; None for units of money.
-    """
+    default = "MaxDrawdown"
 
-    def __init__(self, name: str | None = None, book_size: float | None = None) -> None:
-        self.name = name if name is not None else "MaxDrawdown"
-        self.book_size = book_size
-
-    def compute(self, df: Frame, context: dict[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002
-        """See `Metric.compute`."""
+    def _value(self, df: Frame) -> float:
         equity = net_equity(df)
-        if not len(equity):
-            return {self.name: float("nan")}
-        depth = float((np.maximum.accumulate(equity) - equity).max())
-        return {self.name: depth if self.book_size is None else abs(_ratio(depth, self.book_size))}
-
-
-class ReturnOverMDD(Metric):
-    """Return by the maximum drawdown, both in units of money.
-
-    Args:
-        name: Of the figure; default `ReturnOverMDD`.
-    """
-
-    def __init__(self, name: str | None = None) -> None:
-        self.name = name if name is not None else "ReturnOverMDD"
+        return float((np.maximum.accumulate(equity) - equity).max()) if len(equity) else float("nan")
 
     def compute(self, df: Frame, context: dict[str, Any]) -> Mapping[str, Any]:
         """See `Metric.compute`."""
-        gain = Ret().compute(df, context)["Return"]
-        return {self.name: _ratio(gain, MaxDrawdown().compute(df, context)["MaxDrawdown"])}
+        return {name: abs(value) for name, value in super().compute(df, context).items()}
+
+
+class ReturnOverMDD(_Figure):
+    """Return by the maximum drawdown, both in units of money."""
+
+    default = "ReturnOverMDD"
+
+    def _value(self, df: Frame) -> float:
+        return _ratio(Ret()._value(df), MaxDrawdown()._value(df))
 
     def why(self, df: Frame) -> str:
         """See `Metric.why`."""
@@ -202,87 +208,57 @@ class ReturnOverMDD(Metric):
         return super().why(df)
 
 
-class ReturnOverTrade(Metric):
-    """Return by the traded value: what a unit of turnover earned.
+class ReturnOverTrade(_Figure):
+    """Return by the traded value: what a unit of turnover earned."""
 
-    Args:
-        name: Of the figure; default `ReturnOverTrade`.
-    """
+    default = "ReturnOverTrade"
 
-    def __init__(self, name: str | None = None) -> None:
-        self.name = name if name is not None else "ReturnOverTrade"
-
-    def compute(self, df: Frame, context: dict[str, Any]) -> Mapping[str, Any]:
-        """See `Metric.compute`."""
-        gain = Ret().compute(df, context)["Return"]
-        return {self.name: _ratio(gain, TradingValue().compute(df, context)["TradingValue"])}
+    def _value(self, df: Frame) -> float:
+        return _ratio(Ret()._value(df), TradingValue()._value(df))
 
     def why(self, df: Frame) -> str:
         """See `Metric.why`."""
         return super().why(df) if np.nansum(df["trading_value_"]) else "nothing was traded"
 
 
-class _Traded(Metric):
+class _Traded(_Figure):
     """The sum of a column, by the capital, or a day, or as it is."""
 
-    column = ""
-    default = ""
-    is_daily = False
+    column: ClassVar[str] = ""
+    is_daily: ClassVar[bool] = False
 
-    def __init__(self, name: str | None = None) -> None:
-        self.name = name if name is not None else self.default
-        self.book_size: float | None = None
+    def _value(self, df: Frame) -> Any:
+        return np.nansum(df[self.column]).item()
 
-    def compute(self, df: Frame, context: dict[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002
+    def compute(self, df: Frame, context: dict[str, Any]) -> Mapping[str, Any]:
         """See `Metric.compute`."""
-        column = df[self.column]
-        total = np.nansum(column).item()
-        if self.book_size is not None:
-            total = _ratio(total, self.book_size)
-        if self.is_daily:
-            total = _ratio(total, total_days(df["timestamp"]))
-        return {self.name: total}
+        total = super().compute(df, context)[self.name]
+        return {self.name: _ratio(total, total_days(df["timestamp"])) if self.is_daily else total}
 
 
 class NumberOfTrades(_Traded):
-    """How many trades there were.
-
-    Args:
-        name: Of the figure; default `NumberOfTrades`.
-    """
+    """How many trades there were."""
 
     column = "num_trades_"
     default = "NumberOfTrades"
 
 
 class DailyNumberOfTrades(NumberOfTrades):
-    """How many trades there were a day of 24 hours.
-
-    Args:
-        name: Of the figure; default `DailyNumberOfTrades`.
-    """
+    """How many trades there were a day of 24 hours."""
 
     default = "DailyNumberOfTrades"
     is_daily = True
 
 
 class TradingVolume(_Traded):
-    """How much was traded, in the instrument's units.
-
-    Args:
-        name: Of the figure; default `TradingVolume`.
-    """
+    """How much was traded, in the instrument's units."""
 
     column = "trading_volume_"
     default = "TradingVolume"
 
 
 class DailyTradingVolume(TradingVolume):
-    """How much was traded a day of 24 hours, in the instrument's units.
-
-    Args:
-        name: Of the figure; default `DailyTradingVolume`.
-    """
+    """How much was traded a day of 24 hours, in the instrument's units."""
 
     default = "DailyTradingVolume"
     is_daily = True
@@ -299,42 +275,28 @@ class TradingValue(_Traded):
     column = "trading_value_"
 
     def __init__(self, name: str | None = None, book_size: float | None = None) -> None:
-        prefix = "Daily" if self.is_daily else ""
-        default = prefix + ("TradingValue" if book_size is None else "Turnover")
+        default = ("Daily" if self.is_daily else "") + ("TradingValue" if book_size is None else "Turnover")
         super().__init__(name if name is not None else default)
         self.book_size = book_size
 
 
 class DailyTradingValue(TradingValue):
-    """The value of the trades of a day of 24 hours, or the turnover.
-
-    Args:
-        name: Of the figure; default `DailyTradingValue`, or `DailyTurnover` with a `book_size`.
-        book_size: Capital that the figure is divided by; None for units of money.
-    """
+    """The value of the trades of a day of 24 hours, or the turnover; default `DailyTradingValue`, `DailyTurnover`."""
 
     is_daily = True
 
 
-class MaxPositionValue(Metric):
-    """The largest value of the position, long or short.
-
-    Args:
-        name: Of the figure; default `MaxPositionValue`.
-    """
+class MaxPositionValue(_Figure):
+    """The largest value of the position, long or short."""
 
     default = "MaxPositionValue"
 
-    def __init__(self, name: str | None = None) -> None:
-        self.name = name if name is not None else self.default
-
-    def _figure(self, values: NDArray[np.float64]) -> float:
+    def _of(self, values: NDArray[np.float64]) -> float:
         return float(values.max())
 
-    def compute(self, df: Frame, context: dict[str, Any]) -> Mapping[str, Any]:  # noqa: ARG002
-        """See `Metric.compute`."""
+    def _value(self, df: Frame) -> float:
         values = _position_values(df)
-        return {self.name: self._figure(values) if len(values) else float("nan")}
+        return self._of(values) if len(values) else float("nan")
 
     def why(self, df: Frame) -> str:
         """See `Metric.why`."""
@@ -342,28 +304,20 @@ class MaxPositionValue(Metric):
 
 
 class MeanPositionValue(MaxPositionValue):
-    """The mean value of the position, long or short.
-
-    Args:
-        name: Of the figure; default `MeanPositionValue`.
-    """
+    """The mean value of the position, long or short."""
 
     default = "MeanPositionValue"
 
-    def _figure(self, values: NDArray[np.float64]) -> float:
+    def _of(self, values: NDArray[np.float64]) -> float:
         return float(values.mean())
 
 
 class MedianPositionValue(MaxPositionValue):
-    """The median value of the position, long or short.
-
-    Args:
-        name: Of the figure; default `MedianPositionValue`.
-    """
+    """The median value of the position, long or short."""
 
     default = "MedianPositionValue"
 
-    def _figure(self, values: NDArray[np.float64]) -> float:
+    def _of(self, values: NDArray[np.float64]) -> float:
         return float(np.median(values))
 
 
@@ -383,7 +337,7 @@ class MaxLeverage(MaxPositionValue):
         super().__init__(name)
         self.capital = book_size
 
-    def _figure(self, values: NDArray[np.float64]) -> float:
+    def _of(self, values: NDArray[np.float64]) -> float:
         return _ratio(float(values.max()), self.capital)
 
     def why(self, df: Frame) -> str:

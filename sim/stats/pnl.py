@@ -32,7 +32,7 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         spread: Spread captured; None if it can't be told.
-        inventory: What holding the position came to; None likewise.
+        inventory: What holding the position came to; None if it can't be told.
         fees: Paid.
         total: The change of equity after fees: spread + inventory - fees.
         source: Where the mid prices of the executions are from, in words; empty if nothing is split.

@@ -112,7 +112,7 @@ class Stats:
         return self.plot(price_as_ret)
 
     def plot_holoviews(self, price_as_ret: bool = False) -> Any:
-        """As `plot` with that backend: there is none, which an error says."""
+        """As `plot` with that backend, which is not supported: an error says so."""
         return self.plot(price_as_ret, "holoviews")
 
     def plot(
@@ -147,7 +147,7 @@ class Record(ABC):
         data: `record_dtype` rows, or another table with the columns timestamp, price, position, balance and fee.
 
     Raises:
-        DataError: It is no such table.
+        DataError: It is another kind of table.
     """
 
     DEFAULT_METRICS: ClassVar[tuple[type[Metric], ...]] = (

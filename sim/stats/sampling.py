@@ -46,7 +46,7 @@ def to_ns(timestamps: NDArray[np.generic], unit: str) -> NDArray[np.int64]:
         DataError: These are no times, or a time is earlier than the one before it.
     """
     if unit not in _UNITS:
-        raise UsageError(f"the unit of time {unit!r} is none of {', '.join(_UNITS)}")
+        raise UsageError(f"the unit of time must be one of {', '.join(_UNITS)}, is {unit!r}")
     if np.issubdtype(timestamps.dtype, np.datetime64):
         ns = timestamps.astype("datetime64[ns]").astype(np.int64)
     elif np.issubdtype(timestamps.dtype, np.integer):
@@ -70,18 +70,20 @@ def window_starts(ns: NDArray[np.int64], every: str) -> NDArray[np.int64]:
         every: A duration such as "10s", "1m", "1h30m", "1d", "1w", "1mo", "1q", "1y".
 
     Raises:
-        UsageError: It is no duration.
+        UsageError: It is not a duration.
     """
     parts = re.findall(r"(\d+)(ns|us|ms|mo|s|m|h|d|w|q|y)", every)
     if not parts or "".join(number + unit for number, unit in parts) != every:
         raise UsageError(
-            f"{every!r} is no duration",
+            f"{every!r} is not a duration",
             hint="give one such as 100ms, 10s, 5m, 1h, 1d, 1w or 1mo",
         )
     months = sum(int(number) * _MONTHS.get(unit, 0) for number, unit in parts)
     fixed = sum(int(number) * _FIXED.get(unit, 0) for number, unit in parts)
     if (months and fixed) or not (months or fixed):
-        raise UsageError(f"{every!r} is no duration", hint="months go with no other unit, and 0 is none")
+        raise UsageError(
+            f"{every!r} is not a duration", hint="months go with no other unit, and 0 is too short"
+        )
     if months:
         month = ns.astype("datetime64[ns]").astype("datetime64[M]").astype(np.int64)
         return (month // months * months).astype("datetime64[M]").astype("datetime64[ns]").astype(np.int64)

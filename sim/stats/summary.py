@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from sim.stats.tables import no_such_name, polars, write_csv
+from sim.stats.tables import Tabular
 
 _WIDTH = 400
 
 
-class Summary:
+class Summary(Tabular):
     """A table of figures, a row for each period.
 
     Args:
@@ -45,28 +45,8 @@ class Summary:
             f"{text} ({count} of {len(self._rows)} rows)" if many else text for text, count in found.items()
         ]
 
-    def __getattr__(self, name: str) -> Any:
-        raise no_such_name(self, name)
-
-    @property
-    def height(self) -> int:
-        """How many rows there are."""
-        return len(self._rows)
-
-    @property
-    def width(self) -> int:
-        """How many columns there are."""
-        return len(self.columns)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.height, self.width
-
-    def write_csv(self, file: Any = None, *, include_header: bool = True) -> str | None:
-        """Write the rows as text to a path or an open file; without one it is returned."""
-        rows = [[row.get(name) for name in self.columns] for row in self._rows]
-        return write_csv(self.columns, rows, file, include_header)
+    def _rows_of_cells(self) -> list[list[Any]]:
+        return [[row.get(name) for name in self.columns] for row in self._rows]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -90,10 +70,6 @@ class Summary:
         import polars  # pyright: ignore[reportMissingImports]
 
         return polars.DataFrame(self._rows)
-
-    def table(self) -> Any:
-        """A polars DataFrame where polars is installed, else this table."""
-        return self if polars() is None else self.to_polars()
 
     def to_pandas(self) -> Any:
         """A pandas DataFrame; pandas must be installed."""

@@ -83,7 +83,7 @@ class ArchiveBook:
 
     Args:
         tick_size: The step of prices.
-        lot_size: The step of quantities; a level of less than half of it is none.
+        lot_size: The step of quantities; a level of less than half of it is empty.
         by_order: Made from single orders (kinds 10 to 13) instead of levels.
         clock: `local`, or `exch` for the exchange's own book.
 

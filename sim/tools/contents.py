@@ -175,7 +175,7 @@ def inspect(
         What is in it, and an archive of events over time, for a picture.
 
     Raises:
-        UsageError: `at` is no time.
+        UsageError: `at` is not a time.
         DataError: The file can't be read.
     """
     kind = kind_of(file)

@@ -116,9 +116,9 @@ def write_latencies(output: Path | str, rows: NDArray[np.void]) -> None:
 
 
 def check_output(output: Path | str | None) -> None:
-    """Refuse what is no npz file, before the work begins."""
+    """Refuse other names than those of npz files, before the work begins."""
     if output is not None and Path(output).suffix != ".npz":
-        raise UsageError(f"the output {Path(output).name!r} is no .npz file")
+        raise UsageError(f"the output {Path(output).name!r} must end in .npz")
 
 
 class _Sampler:
@@ -198,7 +198,7 @@ def feed_latencies(
         Rows of `latency_dtype`, and what they are like.
 
     Raises:
-        UsageError: A parameter is no number.
+        UsageError: A parameter is not a number.
         DataError: An archive can't be read, is out of order, or has no row with both flags.
     """
     check_output(output)

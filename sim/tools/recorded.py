@@ -92,7 +92,7 @@ def _put_right(rows: NDArray[np.void]) -> tuple[NDArray[np.void], dict[str, int]
     names = ("req_ts", "exch_ts", "resp_ts")
     possible = np.logical_and.reduce([np.abs(rows[name].astype(np.float64)) < TS_MAX for name in names])
     possible &= (rows["req_ts"] > 0) & (rows["resp_ts"] >= rows["req_ts"])
-    changed["dropped: an answer before its request, or a time that is none"] = int((~possible).sum())
+    changed["dropped: an answer before its request, or an impossible time"] = int((~possible).sum())
     rows = np.unique(rows[possible])
     changed["dropped: the same row again"] = int(possible.sum()) - len(rows)
     rows = rows[np.argsort(rows["req_ts"], kind="stable")]

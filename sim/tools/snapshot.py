@@ -111,7 +111,7 @@ def snapshot(
     if not files:
         raise UsageError("there is no archive to make a snapshot of")
     if output is not None and Path(output).suffix != ".npz":
-        raise UsageError(f"the output {Path(output).name!r} is no .npz file")
+        raise UsageError(f"the output {Path(output).name!r} must end in .npz")
     start = None if initial is None else read_events(initial)
     book: ArchiveBook | None = None
     steps = (0.0, 0.0)

@@ -32,7 +32,7 @@ def parse_time(text: str, first_ts: int, last_ts: Callable[[], int] | None = Non
             on for as long as it has to.
 
     Raises:
-        UsageError: It is none of these, or there is no such time.
+        UsageError: It is written in another way, or there is no such time.
     """
     text = text.strip()
     if re.fullmatch(r"\d{17,19}", text):
@@ -72,7 +72,7 @@ def _zone_ns(zone: str | None) -> int:
 
 def _wrong(text: str) -> UsageError:
     return UsageError(
-        f"{text!r} is no time",
+        f"{text!r} is not a time",
         hint="a time is 1723161300000000000 (ns), 2024-08-08T23:55:00.5 or 23:55:00.5 (UTC)",
     )
 

@@ -88,7 +88,18 @@ class Bot:
         s.latest.pop((self.name, number), None)
         self.orders[number] = LocalOrder(now_ns, req=NEW, price_tick=tick, qty=qty, leaves_qty=qty)
         self._note(number, "place", side, ticks if is_limit else -MID, lots)
-        self._ask(wire.Submit(s.number, number, side, kind, tif, tick, qty, now_ns))
+        self._ask(
+            wire.Submit(
+                instrument=s.number,
+                order_id=number,
+                side=side,
+                order_type=kind,
+                time_in_force=tif,
+                price_tick=tick,
+                qty=qty,
+                local_ts=now_ns,
+            )
+        )
 
     def modify(self, number: int, ticks: int, lots: int) -> None:
         """A new price, and how much is to remain."""

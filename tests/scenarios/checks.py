@@ -2,7 +2,7 @@
 
 from collections import Counter
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from daemon.orders.client_ids import bot_hash
 from hftd.clock import running_ns
@@ -23,8 +23,7 @@ from tests.soak.books import (
 if TYPE_CHECKING:
     from tests.scenarios.driver import Scenario
 
-PREFIX = "soak"
-"""Of the orders' ids, as the soak's books read them."""
+
 FORCED_IDS = ("autoclose-", "adl_autoclose", "settlement_autoclose-", "delivery_autoclose-")
 """How the ids of the exchange's own orders begin."""
 
@@ -39,16 +38,7 @@ class Checks:
     def __init__(self, scenario: "Scenario") -> None:
         self._scenario = s = scenario
         faults = self.faults = Faults()
-        whose: dict[str, Any] = {"prefix": PREFIX}
-        if "forced_ids" in Truth.__dataclass_fields__:
-            whose = {"forced_ids": FORCED_IDS}
-        truth = Truth(
-            raw=s.truth,
-            bots=tuple(s.bots),
-            inverse=s.case.inverse,
-            tolerance=s.case.tolerance,
-            **whose,
-        )
+        truth = Truth(s.truth, tuple(s.bots), FORCED_IDS, inverse=s.case.inverse, tolerance=s.case.tolerance)
         forgotten = long_finished(s.path, running_ns())
         compare_manager(faults, truth, s.orders, "connector", forgotten)
         compare_journal(faults, truth, s.path, steps_of(s.orders))

@@ -165,7 +165,7 @@ class Scenario(Processes):
         calm = 0
         end_s = self.loop.time() + seconds
         while calm < 2:
-            assert self.loop.time() < end_s, f"it does not settle: {self.orders.courier.in_flight}"
+            assert self.loop.time() < end_s, f"it does not settle: {self.orders.commands.in_flight}"
             done = self.connector.reconciler.done
             self.act(lambda: self.orders.want_reconciliation(running_ns()))
             await self.until(functools.partial(self._is_reconciled, done), seconds)

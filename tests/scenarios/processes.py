@@ -19,14 +19,15 @@ from daemon.connector.service import Connector
 from daemon.connector.venue import find_venue
 from daemon.orders.journal import Journal
 from daemon.orders.messages import Submit
+from hftd.channel.memory import MarketRing
 from sim.exchange.servers.server import LocalExchange
 from tests.scenarios.bot import Bot
-from tests.scenarios.checks import PREFIX
 from tests.scenarios.venues import Case
 from tests.scenarios.virtual import Killed, Program, VirtualLoop
-from tests.soak.books import Asked
+from tests.soak.books import PREFIX, Asked
 
 KEY, SECRET = "k" * 64, "s" * 64
+RING_BYTES = 1 << 18
 
 
 class _Server:
@@ -128,7 +129,7 @@ class Processes:
     async def start(self, *, needs_book: bool = True, **config: Any) -> None:
         """Start the connector, and wait until it can trade, and has a book if that is needed."""
         task = await self.launch(**config)
-        await self.until(lambda: task.done() or (self.is_ready if needs_book else self.is_connected), 120.0)
+        await self.until(lambda: task.done() or (self.is_ready if needs_book else self.is_connected), 900.0)
         if task.done():
             task.result()
 
@@ -233,6 +234,12 @@ class Processes:
             if one is not None:
                 one.close()
 
+    async def stand_still(self, seconds: float) -> None:
+        """As by a SIGSTOP, and a SIGCONT after a while."""
+        self.program.is_stopped = True
+        await asyncio.sleep(seconds)
+        self.loop.go_on(self.program)
+
     async def restart(self, *names: str, **config: Any) -> None:
         """Start it again after a kill; bots that are named, else all, come back."""
         self.kill()
@@ -283,10 +290,16 @@ def machine() -> Iterator[None]:
         mock.patch.object(service, "gc", SimpleNamespace(collect=_idle, freeze=_idle)),
         mock.patch.object(service, "secrets", chance),
         mock.patch.object(daemon.connector.bots.bots, "LOOK_S", 1.0),
+        # Nobody reads it, and a large one takes time to be mapped.
+        mock.patch.object(daemon.connector.bots.bots, "MarketRing", SimpleNamespace(make=_small_ring)),
         mock.patch.object(daemon.connector.watch.loop_lag, "EVERY_S", 10.0),
         mock.patch.object(Journal, "sync", _idle),
     ):
         yield
+
+
+def _small_ring(*, lossless: bool) -> MarketRing:
+    return MarketRing.make(RING_BYTES, lossless=lossless)
 
 
 def _idle(*_: Any) -> None:

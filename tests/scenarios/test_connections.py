@@ -43,7 +43,7 @@ async def test_a_request_under_way_when_its_connection_breaks_is_found_out(s, wh
     assert len(s.requests) <= 2
 
 
-@scenario(happens=[sold(4), sold(6)])
+@scenario(happens=[sold(4), sold(6)], between=120)
 async def test_fills_that_a_silent_user_stream_does_not_tell_are_found(s):
     bot = s.bot()
     bot.place(1, -5, 10)
@@ -137,7 +137,7 @@ def _changes(seed):
     return [level(side * numbers.randrange(6, 60), numbers.choice((0, 20, 50, 80))) for side in sides]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.thorough)])
 @scenario(happens=_changes(7), between=0, config=lambda case: {"has_keys": False}, is_checked=False)
 async def test_after_any_weather_the_book_is_the_exchanges_level_for_level(s, seed):
     await s.control("chaos", WEATHER | {"seed": seed})
@@ -241,6 +241,23 @@ async def test_an_exchange_whose_clock_is_another_is_traded_by_its_own_time(s, m
     await s.restart()
     await s.settled()
     assert s.open == [(1, -5, 6)]
+
+
+@scenario(happens=[sold(4)], between=120)
+async def test_an_exchange_under_maintenance_is_waited_for(s):
+    bot = s.bot()
+    bot.place(1, -5, 10)
+    await s.sleep(0.5)
+    s.fails("*", "html", times=0, seconds=60, status=502)
+    await s.control("close")
+    await s.sleep(1.0)
+    bot.place(2, -6, 10)
+    bot.cancel(1)
+    await s.market(40.0)
+    await s.control("mend")
+    await s.settled(300.0)
+    assert s.position == bot.position == 4
+    assert (1, -5, 6) not in s.open
 
 
 @scenario()

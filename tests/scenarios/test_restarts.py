@@ -188,6 +188,23 @@ async def test_a_bot_that_kept_its_orders_finds_them_after_a_kill(s):
     assert (bot.orders[1].status, bot.lots(1)) == (NEW, 10)
 
 
+@pytest.mark.parametrize("seconds", [2.0, 40.0])
+@scenario(happens=[sold(4), sold(2)])
+async def test_a_connector_that_stands_still_for_a_while_catches_up(s, seconds):
+    bot = s.bot()
+    bot.place(1, -5, 10)
+    await s.sleep(0.2)
+    bot.place(2, -8, 10)
+    s.program.is_stopped = True
+    await s.market(0.5)
+    await s.stand_still(seconds)
+    await s.settled()
+    assert bot.position == s.position == 4
+    # A dead-man switch may have taken it for dead.
+    assert s.open in ([(1, -8, 10), (1, -5, 6)], [])
+    assert s.open or seconds > 10.0
+
+
 @scenario(happens=[sold(10)])
 async def test_kills_one_after_the_other_lose_nothing(s):
     bot = s.bot()

@@ -116,7 +116,7 @@ async def test_what_is_told_twice_counts_once(s):
 CONFUSED = {"event_shuffled": 1.0, "event_late": 1.0, "reply_late": 1.0, "late_ms": 400.0}
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2, pytest.param(3, marks=pytest.mark.thorough)])
 @scenario(happens=[sold(4), sold(3), sold(3)])
 async def test_events_that_come_in_any_order_come_to_the_same(s, seed):
     await s.control("chaos", CONFUSED | {"seed": seed})
@@ -202,7 +202,7 @@ async def test_a_timeout_at_the_exchange_is_no_refusal(s, path):
     assert all(not one.req for one in bot.orders.values())
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.thorough)])
 @scenario(happens=[sold(3, -k % 4 - 4) for k in range(30)], between=0)
 async def test_in_a_storm_with_kills_no_order_is_lost_or_doubled(s, seed):
     await s.control("chaos", seed=seed)

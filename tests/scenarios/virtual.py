@@ -40,7 +40,7 @@ class Program:
     def __init__(self) -> None:
         self.context = contextvars.copy_context()
         self.context.run(_program.set, self)
-        self.is_dead = self.was_killed = False
+        self.is_dead = self.was_killed = self.is_stopped = False
         self.parked: list[asyncio.Handle] = []
         self.ends: list[_End] = []
 
@@ -71,7 +71,7 @@ class _TimerHandle(asyncio.TimerHandle):
 
 def _run(handle: Any, act: Callable[[], None]) -> None:
     program = handle._context.get(_program)
-    if program is not None and program.is_dead:
+    if program is not None and (program.is_dead or program.is_stopped):
         program.parked.append(handle)
     else:
         act()
@@ -151,6 +151,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         for end in program.ends:
             end.is_mute = True
             self.call_soon(end._end, None, context=end._context)
+        self._ready.extend(program.parked)
+        program.parked.clear()
+
+    def go_on(self, program: Program) -> None:
+        """A program that stood still goes on, with all that has come meanwhile."""
+        program.is_stopped = False
         self._ready.extend(program.parked)
         program.parked.clear()
 

@@ -11,13 +11,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from daemon.orders.account import BotBook, Forced
 from daemon.orders.client_ids import ClientIds, bot_hash
 from daemon.orders.journal import Steps, Traded, read_rows
-from daemon.orders.machine import Order
 from daemon.orders.manager import OrderManager
 from daemon.orders.messages import SET_ASIDE
-from daemon.orders.store import REMEMBER_NS
+from daemon.orders.order import Order
+from daemon.orders.positions import BotBook, Forced
+from daemon.orders.state import REMEMBER_NS
 from hftd.constants import CANCELED, EXPIRED, FILLED, NEW, PARTIALLY_FILLED, REJECTED
 
 PREFIX = "soak"

@@ -96,7 +96,11 @@ class RandomBot:
             order.prior = order.price_tick, order.qty
             order.price_tick, order.qty, order.req, order.local_ts = tick, qty, REPLACED, self.soak.local_ns
             self._note(symbol, order_id, "modify", None, tick, qty)
-            self.ask(wire.Modify(number, order_id, tick, qty, order.local_ts))
+            self.ask(
+                wire.Modify(
+                    instrument=number, order_id=order_id, price_tick=tick, qty=qty, local_ts=order.local_ts
+                )
+            )
 
     def _touch(self, symbol: str) -> tuple[int, int]:
         """The best prices in the bot's ticks."""
@@ -138,7 +142,18 @@ class RandomBot:
         local_ns = soak.local_ns
         model.orders[order_id] = LocalOrder(local_ns, req=NEW, price_tick=tick, qty=qty, leaves_qty=qty)
         self._note(symbol, order_id, "place", side, 0 if kind == MARKET else tick, qty)
-        self.ask(wire.Submit(self.numbers[symbol], order_id, side, kind, tif, tick, qty, local_ns))
+        self.ask(
+            wire.Submit(
+                instrument=self.numbers[symbol],
+                order_id=order_id,
+                side=side,
+                order_type=kind,
+                time_in_force=tif,
+                price_tick=tick,
+                qty=qty,
+                local_ts=local_ns,
+            )
+        )
 
 
 class Stranger:

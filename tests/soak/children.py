@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from daemon.cli.logs import log_events
-from daemon.connector.bots.links import LinkTable
+from daemon.connector.bots.queues import LinkTable
 from daemon.connector.compiling import compile_all
 from daemon.connector.config import Credentials
 from daemon.connector.secrets import Secret

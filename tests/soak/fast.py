@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 
 from daemon.orders.journal import Journal
-from daemon.orders.machine import Order
 from daemon.orders.manager import Update
+from daemon.orders.order import Order
 from hftd.types import event_dtype
 from sim.exchange.chaos import ChaosSection
 from sim.exchange.config import LatencySection
@@ -393,7 +393,7 @@ class Soak:
     def _unsettled(self) -> str:
         manager = self.trader.manager
         ending = [one.row for one in manager.store.bots.values() if one.is_closing or one.away_since_ns]
-        return f"{manager.courier.in_flight}, {ending}, gaps {manager.store.gaps}, up {self.trader.is_up}"
+        return f"{manager.commands.in_flight}, {ending}, gaps {manager.store.gaps}, up {self.trader.is_up}"
 
     def _compare(self, result: Result, when: str) -> None:
         comparison = Comparison(self)

@@ -34,6 +34,11 @@ class Link:
         self.schedule = trader.schedule
         self.wire: Wire | None = None
 
+    @property
+    def latest(self) -> Wire | None:
+        """The one that is used, or is being entered."""
+        return self.wire
+
     def connect(self) -> None:
         """Make it."""
         raise NotImplementedError
@@ -55,7 +60,7 @@ class Link:
 
     def tear(self) -> None:
         """It breaks; it may take a while until that is noticed."""
-        wire = self.wire
+        wire = self.latest
         if wire is None or wire.is_cut:
             return
         wire.cut()
@@ -101,6 +106,11 @@ class OrderLink(Link):
         """Whether something is unanswered."""
         return bool(self._in_flight)
 
+    @property
+    def latest(self) -> Wire | None:
+        """One that is being entered comes first."""
+        return self._entering or self.wire
+
     def connect(self) -> None:
         """Make it, and log on if the key can."""
         wire = self._wire(self._on_reply)
@@ -135,6 +145,9 @@ class OrderLink(Link):
 
     def down(self, wire: Wire | None) -> None:
         """What it owes is not known."""
+        if wire is self._entering and wire is not None:
+            self._not_let_in(wire)
+            return
         if wire is self.wire:
             self.wire = None
             self.trader.see_up()

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from daemon.orders.journal import Row, Traded
-from daemon.orders.machine import Order
 from daemon.orders.messages import CONFIRMED, Cancel, Command, Execution, Outcome, Report, Submit
+from daemon.orders.order import Order
 from daemon.session.catalog import steps_of
 from hftd.constants import CANCELED
 from tests.soak.trader import DyingJournal, Trader
@@ -102,18 +102,18 @@ class LeavesAnOrder(Trader):
 
 def _ended(order: Order) -> Report:
     return Report(
-        "reply",
-        order.client_id,
-        order.exch_order_id,
-        order.symbol,
-        order.side,
-        order.order_type,
-        order.time_in_force,
-        CANCELED,
-        order.price_tick,
-        order.qty_lots,
-        order.cum_lots,
-        order.exch_ns + 1,
+        source="reply",
+        client_id=order.client_id,
+        exch_order_id=order.exch_order_id,
+        symbol=order.symbol,
+        side=order.side,
+        order_type=order.order_type,
+        time_in_force=order.time_in_force,
+        status=CANCELED,
+        price_tick=order.price_tick,
+        qty_lots=order.qty_lots,
+        cum_lots=order.cum_lots,
+        exch_ns=order.exch_ns + 1,
     )
 
 

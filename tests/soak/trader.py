@@ -10,7 +10,6 @@ from daemon.connector.watch.offset import ClockOffset
 from daemon.orders.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
-from daemon.orders.machine import Order
 from daemon.orders.manager import OrderManager, Update
 from daemon.orders.messages import (
     Command,
@@ -21,6 +20,7 @@ from daemon.orders.messages import (
     Report,
     Submit,
 )
+from daemon.orders.order import Order
 from daemon.session.catalog import ExchangeInfo
 from daemon.session.errors import EXPECTED
 from daemon.session.facts import Handlers
@@ -336,7 +336,7 @@ class Trader:
     @property
     def is_quiet(self) -> bool:
         """Whether nothing is under way."""
-        return self.is_up and not self.orders.owes and not self.manager.courier.in_flight
+        return self.is_up and not self.orders.owes and not self.manager.commands.in_flight
 
 
 __all__ = ["PREFIX", "Killed", "Trader"]

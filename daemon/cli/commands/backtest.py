@@ -17,6 +17,7 @@ from daemon.cli.options import (
     progress_option,
     record_option,
 )
+from daemon.cli.output import check_outputs
 
 _EPILOG = """\b
 Examples:
@@ -62,7 +63,6 @@ def command(
         from daemon.cli.compiling import watching
         from daemon.connector.secrets import forget_environment
         from hftd.bot.config import BotConfig
-        from hftd.bot.result import check_output
         from hftd.config import load
         from hftd.errors import UsageError
         from sim.config import ReplayConfig
@@ -77,10 +77,7 @@ def command(
     path = find_config(config, "replay.toml")
     replay_config = load(path, ReplayConfig)
     bot_config = load(bot, BotConfig)
-    if record is not None:
-        check_output(record)
-    if latency is not None:
-        check_output(latency)
+    check_outputs(record, latency)
     from sim.archive import parse_dates
 
     dates = parse_dates(date)
@@ -88,8 +85,7 @@ def command(
         result = backtest(
             replay_config, path.parent, bot_config, bot.parent, dates, life_rows if explain else 0
         )
-    from daemon.cli.run.output import put_out
-    from daemon.cli.run.run_meta import backtest_meta
+    from daemon.cli.run.recording import backtest_meta, put_out
 
     meta = partial(backtest_meta, replay_config, path.parent, bot_config, dates, result)
     put_out(result, as_json=as_json, record=record, latency=latency, meta=meta)

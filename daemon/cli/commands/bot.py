@@ -14,6 +14,7 @@ from daemon.cli.options import (
     progress_option,
     record_option,
 )
+from daemon.cli.output import check_outputs
 
 _EPILOG = """\b
 Examples:
@@ -49,7 +50,6 @@ def command(
         from daemon.cli.logs import take_stderr
         from daemon.connector.secrets import forget_environment
         from hftd.bot.config import BotConfig
-        from hftd.bot.result import check_output
         from hftd.bot.runner import run
         from hftd.config import load
         from hftd.log import set_up_with
@@ -58,16 +58,12 @@ def command(
     forget_environment()
     path = find_config(config, "bot.toml")
     bot_config = load(path, BotConfig)
-    if record is not None:
-        check_output(record)
-    if latency is not None:
-        check_output(latency)
+    check_outputs(record, latency)
     take_stderr()
     set_up_with(_log_to_stderr)
     with watching(progress_mode):
         result = run(bot_config, path.parent)
-    from daemon.cli.run.output import put_out
-    from daemon.cli.run.run_meta import bot_meta
+    from daemon.cli.run.recording import bot_meta, put_out
 
     put_out(
         result, as_json=as_json, record=record, latency=latency, meta=lambda: bot_meta(bot_config, result)

@@ -6,6 +6,7 @@ import click
 
 from daemon.cli.importing import importing
 from daemon.cli.options import json_option
+from daemon.cli.output import put
 
 _EPILOG = """\b
 Examples:
@@ -60,13 +61,8 @@ def command(
     report["entries"] = entries
     report["bytes"] = sum(entry.size_bytes for entry in entries)
     report["foreign_files"] = len(cache.foreign_files())
-    if as_json:
-        import msgspec
+    from daemon.cli.show import cache as shown
 
-        click.echo(msgspec.json.encode(report, enc_hook=str))
-    else:
-        from daemon.cli.show.cache_tables import show_cache
-
-        show_cache(report)
+    put(report, shown.cache(report), as_json=as_json)
     if report.get("damaged"):
         ctx.exit(1)

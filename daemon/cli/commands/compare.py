@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from daemon.cli.options import FILE, json_option
+from daemon.cli.options import FILE, json_option, picture_option
+from daemon.cli.output import check_outputs, put
 
 _EPILOG = """\b
 Examples:
@@ -36,7 +37,7 @@ their times differ by the tolerance at most. Exit code 1: more rows than
     show_default=True,
     help="The part of rows that may be in one of the runs only.",
 )
-@click.option("--picture", type=FILE, metavar="OUT.png", help="Draw both runs, one over the other.")
+@picture_option("both runs, one over the other")
 @click.option(
     "--rows", type=click.IntRange(min=0), default=10, show_default=True, help="Differences to show."
 )
@@ -51,23 +52,15 @@ def command(
     as_json: bool,
 ) -> int:
     """Show a live run and its backtest side by side: requests, fills, and where the account stands."""
-    from hftd.bot.result import check_output, load_records
+    from daemon.cli.show import charts, runs
+    from daemon.cli.show import picture as pictures
+    from hftd.bot.result import load_records
     from sim.results.compare import compare
 
-    if picture is not None:
-        check_output(picture)
+    check_outputs(picture)
     pair = load_records(live), load_records(backtest)
     comparison = compare(*pair, tolerance_ns=round(tolerance_ms * 1e6), rows=rows)
     if picture is not None:
-        from daemon.cli.show.compare_picture import draw_pair
-
-        draw_pair(picture, *pair, comparison)
-    if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.encode(comparison))
-    else:
-        from daemon.cli.show.compare_tables import show_comparison
-
-        show_comparison(comparison)
+        pictures.draw(picture, charts.pair(*pair, comparison))
+    put(comparison, runs.comparison(comparison), as_json=as_json)
     return 0 if comparison.apart <= allow else 1

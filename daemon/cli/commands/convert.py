@@ -6,7 +6,8 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from daemon.cli.options import FILE, json_option, progress_option
+from daemon.cli.options import FILE, Names, json_option, progress_option
+from daemon.cli.output import put
 
 _USER_EVENTS = ("mark_price", "book_ticker")
 _EPILOG = """\b
@@ -23,26 +24,10 @@ is lost, the rest was converted (--strict refuses instead).
 """
 
 
-class _UserEvents(click.ParamType):
-    """Names, separated by commas."""
-
-    name = "names"
-
-    def convert(
-        self, value: str | tuple[str, ...], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """Check them."""
-        names = tuple(filter(None, value.split(","))) if isinstance(value, str) else value
-        for name in names:
-            if name not in _USER_EVENTS:
-                self.fail(f"'{name}' is none of {', '.join(_USER_EVENTS)}.", param, ctx)
-        return names
-
-
 _OPTIONS: Final[dict[str, Any]] = {
     "user_events": click.option(
         "--user-events",
-        type=_UserEvents(),
+        type=Names("names", _USER_EVENTS),
         default=(),
         metavar="NAMES",
         help=f"Take these as user events (100 and up): {', '.join(_USER_EVENTS)}, separated by commas.",
@@ -196,12 +181,9 @@ def _convert(
             progress=shown["converting"],
             on_write=on_write,
         )
-    if as_json:
-        click.echo(report.to_json())
-    else:
-        from daemon.cli.show.conversion import show_conversion
+    from daemon.cli.show import archives
 
-        show_conversion(report)
+    put(report, archives.conversion(report), as_json=as_json)
     return report.exit_code
 
 

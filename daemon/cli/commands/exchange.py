@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from daemon.cli.importing import importing
-from daemon.cli.options import Speed, config_option, find_config
+from daemon.cli.options import SPEED, config_option, find_config
 
 _EPILOG = """\b
 Examples:
@@ -28,7 +28,7 @@ accounts, orders and connections, and has the strings to pull.
 @click.option("--date", metavar="DATE", help="The day to play: 20240808, or several as 20240808..20240809.")
 @click.option("--generate", type=int, metavar="SEED", help="Generate the market instead.")
 @config_option("exchange.toml")
-@click.option("--speed", type=Speed(), metavar="X", help="How many times as fast as it was the market goes.")
+@click.option("--speed", type=SPEED, metavar="X", help="How many times as fast as it was the market goes.")
 @click.option("--chaos", type=int, metavar="SEED", help="Misbehave in every way, by a seed.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Of all that clients connect to; 0: a free one.")
 @click.option("--control-port", type=click.IntRange(0, 65535), help="Of the control page; 0: a free one.")
@@ -52,7 +52,7 @@ def command(
 
         from daemon.cli.compiling import watching
         from daemon.cli.logs import log_to, take_stderr
-        from daemon.cli.run.exchange_run import adjusted, serve
+        from daemon.cli.run.exchange import adjusted, serve
         from hftd.config import load
         from sim.archive import parse_dates
         from sim.exchange.venue import find_venue

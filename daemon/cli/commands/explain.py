@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from daemon.cli.options import FILE, json_option
+from daemon.cli.options import FILE, json_option, picture_option
+from daemon.cli.output import check_outputs, put, put_picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +44,7 @@ taken:          it took when it came
     help="Which order, where the id was used again: 1 for the first. Default: the last.",
 )
 @click.option("--each", is_flag=True, help="A line for each change of the queue.")
-@click.option("--picture", type=FILE, metavar="OUT.png", help="Draw the order's life.")
+@picture_option("the order's life")
 @click.option("--list", "listed", is_flag=True, help="List the orders.")
 @click.option("--cause", type=click.Choice(_CAUSES), help="List only orders that were filled by this.")
 @click.option(
@@ -64,7 +65,6 @@ def command(
     as_json: bool,
 ) -> None:
     """Tell why the orders of a run filled, or did not: of all, or of one its whole life."""
-    from hftd.bot.result import check_output
     from hftd.errors import UsageError
     from hftd.runfile import read_run
     from sim.results.explain import group, life_of
@@ -74,8 +74,7 @@ def command(
             "--picture, --each and --use are about one order",
             hint="add its id; `hftd explain RUN.npz --list` shows some",
         )
-    if picture is not None:
-        check_output(picture)
+    check_outputs(picture)
     file = read_run(run)
     life = life_of(file)
     if order_id is not None:
@@ -93,27 +92,19 @@ def command(
 
 
 def _all(file: "RunFile", orders: "Orders", as_json: bool) -> None:
+    from daemon.cli.show.explain import explained
     from sim.results.explain import explain
 
-    explained = explain(orders, file.meta.life_dropped if file.meta is not None else 0)
-    if as_json:
-        _put(explained)
-        return
-    from daemon.cli.show.explain_tables import show_explained
-
-    show_explained(file, explained)
+    found = explain(orders, file.meta.life_dropped if file.meta is not None else 0)
+    put(found, explained(file, found), as_json=as_json)
 
 
 def _list(file: "RunFile", orders: "Orders", cause: str | None, rows: int, as_json: bool) -> None:
+    from daemon.cli.show import explain as shown
     from sim.results.explain import listed
 
     lines, count = listed(orders, cause=cause, limit=rows)
-    if as_json:
-        _put({"orders": lines, "count": count})
-        return
-    from daemon.cli.show.explain_tables import show_listed
-
-    show_listed(file, lines, count)
+    put({"orders": lines, "count": count}, shown.listed(file, lines, count), as_json=as_json)
 
 
 def _one(
@@ -125,31 +116,27 @@ def _one(
     picture: Path | None,
     as_json: bool,
 ) -> None:
+    from daemon.cli.show.explain import told
     from hftd.errors import UsageError
     from sim.results.explain import find, group, tell
 
     orders = group(life)
     asset, bot, use = place
     found = find(orders, order_id, asset=asset, bot=bot)
-    if use is not None and use > len(found):
-        raise UsageError(f"the id {order_id} was used {len(found)} times", hint=f"--use 1 to {len(found)}")
-    use = use or len(found)
+    uses = len(found)
+    if use is not None and use > uses:
+        raise UsageError(f"the id {order_id} was used {uses} times", hint=f"--use 1 to {uses}")
+    use = use or uses
     rows = orders.of(found[use - 1])
-    about = file.asset(int(rows["asset"][0]))
-    story = tell(rows, about.symbol, each=each)
+    symbol = file.asset(int(rows["asset"][0])).symbol
+    story = tell(rows, symbol, each=each)
     if picture is not None:
-        from daemon.cli.show.explain_picture import draw_order
+        from daemon.cli.show.charts import order
 
-        draw_order(picture, rows, life, story, about.symbol)
-        click.echo(f"the picture is {picture}", err=True)
-    if as_json:
-        _put(
-            {"use": use, "uses": len(found), "symbol": about.symbol, "story": story, "rows": as_records(rows)}
-        )
-        return
-    from daemon.cli.show.explain_tables import show_story
-
-    show_story(file, story, use, len(found))
+        put_picture(picture, order(rows, life, story, symbol))
+    told_rows = as_records(rows) if as_json else []
+    document = {"use": use, "uses": uses, "symbol": symbol, "story": story, "rows": told_rows}
+    put(document, told(file, story, use, uses), as_json=as_json)
 
 
 def as_records(rows: "NDArray[Any]") -> list[dict[str, Any]]:
@@ -161,9 +148,3 @@ def as_records(rows: "NDArray[Any]") -> list[dict[str, Any]]:
     for one in made:
         one["kind"], one["cause"] = kind_name(one["kind"]), cause_name(one["cause"])
     return made
-
-
-def _put(document: Any) -> None:
-    import msgspec
-
-    click.echo(msgspec.json.encode(document))

@@ -1,11 +1,24 @@
 """`hftd inspect`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from daemon.cli.options import FILE, json_option, progress_option
-from daemon.cli.steps import lot_option, tick_option
+from daemon.cli.options import (
+    FILE,
+    clock_option,
+    json_option,
+    lot_option,
+    picture_option,
+    progress_option,
+    tick_option,
+)
+from daemon.cli.output import check_outputs, put
+
+if TYPE_CHECKING:
+    from sim.checks.report import Series
+    from sim.tools import Contents
 
 _EPILOG = """\b
 Examples:
@@ -39,16 +52,10 @@ Exit codes: 0 good, 2 the file can't be read or an option is wrong.
     show_default=True,
     help="First and last rows to show.",
 )
-@click.option(
-    "--clock",
-    type=click.Choice(["local", "exch"]),
-    default="local",
-    show_default=True,
-    help="The book as it was received, or the exchange's own.",
-)
+@clock_option
 @tick_option
 @lot_option
-@click.option("--picture", type=FILE, metavar="OUT.png", help="Draw the archive over time, or the latencies.")
+@picture_option("the archive over time, or the latencies")
 @json_option
 @progress_option
 def command(
@@ -62,24 +69,17 @@ def command(
     picture: Path | None,
     as_json: bool,
     progress_mode: str,
-) -> int:
+) -> None:
     """Show what is in an archive: span, kinds, prices, rates, latencies, the book at a time."""
-    from daemon.cli.compiling import watching
     from daemon.cli.importing import importing
-    from daemon.cli.progress import Share
+    from daemon.cli.progress import working
 
     with importing():
         from sim.checks import Limits
         from sim.tools import inspect
 
-    if picture is not None:
-        from hftd.bot.result import check_output
-
-        check_output(picture)
-    with (
-        watching("none" if progress_mode == "none" else "plain"),
-        Share("reading", mode=progress_mode) as progress,
-    ):
+    check_outputs(picture)
+    with working("reading", progress_mode) as progress:
         contents, series = inspect(
             file,
             at=at,
@@ -89,31 +89,22 @@ def command(
             limits=Limits(tick_size=tick_size, lot_size=lot_size),
             progress=progress,
         )
+    from daemon.cli.show import archives
+
     if picture is not None:
         _draw(picture, file, contents, series)
-    if as_json:
-        click.echo(contents.to_json())
-    else:
-        from daemon.cli.show.contents_tables import show_contents
-
-        show_contents(contents)
-    return 0
+    put(contents, archives.contents(contents), as_json=as_json)
 
 
-def _draw(picture: Path, file: Path, contents: object, series: object) -> None:
+def _draw(picture: Path, file: Path, contents: "Contents", series: "Series | None") -> None:
+    from daemon.cli.show import charts
+    from daemon.cli.show.picture import draw
     from hftd.errors import UsageError
     from sim.archive import read_latencies
-    from sim.checks.report import Series
-    from sim.tools import Contents
 
-    assert isinstance(contents, Contents)
-    if isinstance(series, Series) and contents.check is not None:
-        from daemon.cli.show.checking_picture import draw
-
-        draw(picture, contents.check, series)
+    if series is not None and contents.check is not None:
+        draw(picture, charts.archive(contents.check, series))
     elif contents.latencies is not None:
-        from daemon.cli.show.latency_picture import draw as draw_latencies
-
-        draw_latencies(picture, read_latencies(file), contents.latencies)
+        draw(picture, charts.latencies(read_latencies(file), contents.latencies))
     else:
         raise UsageError("there is no picture of a run here", where=str(file), hint="`hftd report` draws it")

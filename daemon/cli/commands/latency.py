@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daemon.cli.options import FILE, json_option, progress_option
-from daemon.cli.steps import DURATION
+from daemon.cli.options import DURATION, FILE, json_option, picture_option, progress_option
+from daemon.cli.output import check_outputs, put, put_picture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ Examples:
   hftd latency feed day1.npz day2.npz latency.npz --mul-entry 4 --offset-entry 1000000
 
 Of each second of the local clock the last row with both flags counts:
-entry = mul-entry * latency + offset-entry, and the response likewise.
+entry = mul-entry * latency + offset-entry, and the response with mul-resp and offset-resp.
 """
 _ORDERS_EPILOG = """\b
 Examples:
@@ -39,7 +39,7 @@ Examples:
 RECORDED is what `hftd bot --latency` or `--record` wrote.
 """
 
-picture_option = click.option("--picture", type=FILE, metavar="OUT.png", help="Draw the latencies.")
+_picture_option = picture_option("the latencies")
 
 
 @click.group("latency", epilog=_EPILOG)
@@ -67,7 +67,7 @@ def command() -> None:
     metavar="TIME",
     help="One row for each such stretch, as 100ms, 1s or in ns.",
 )
-@picture_option
+@_picture_option
 @json_option
 @progress_option
 def feed(
@@ -81,17 +81,13 @@ def feed(
     picture: Path | None,
     as_json: bool,
     progress_mode: str,
-) -> int:
+) -> None:
     """Make order latencies from the feed latencies of archives."""
-    from daemon.cli.compiling import watching
-    from daemon.cli.progress import Share
+    from daemon.cli.progress import working
     from sim.tools import feed_latencies
 
-    _check(picture)
-    with (
-        watching("none" if progress_mode == "none" else "plain"),
-        Share("reading", mode=progress_mode) as progress,
-    ):
+    check_outputs(picture)
+    with working("reading", progress_mode) as progress:
         rows, report = feed_latencies(
             files,
             output,
@@ -102,8 +98,7 @@ def feed(
             resampling_ns=resampling_ns,
             progress=progress,
         )
-    _put_out(rows, report, picture, as_json=as_json)
-    return 0
+    _put(rows, report, picture, as_json)
 
 
 @command.command("orders", epilog=_ORDERS_EPILOG)
@@ -115,40 +110,22 @@ def feed(
     type=click.IntRange(min=0),
     help="Which asset's, of a run with several. Default: the only one.",
 )
-@picture_option
+@_picture_option
 @json_option
 def orders(
     files: tuple[Path, ...], output: Path, asset_no: int | None, picture: Path | None, as_json: bool
-) -> int:
+) -> None:
     """Put the latencies of recorded orders together: sorted, checked, summarised."""
     from sim.tools import recorded_latencies
 
-    _check(picture)
+    check_outputs(picture)
     rows, report = recorded_latencies(files, output, asset_no=asset_no)
-    _put_out(rows, report, picture, as_json=as_json)
-    return 0
+    _put(rows, report, picture, as_json)
 
 
-def _check(picture: Path | None) -> None:
+def _put(rows: "NDArray[np.void]", report: "LatencyReport", picture: Path | None, as_json: bool) -> None:
+    from daemon.cli.show import archives, charts
+
     if picture is not None:
-        from hftd.bot.result import check_output
-
-        check_output(picture)
-
-
-def _put_out(
-    rows: "NDArray[np.void]", report: "LatencyReport", picture: Path | None, *, as_json: bool
-) -> None:
-    if picture is not None:
-        from daemon.cli.show.latency_picture import draw
-
-        draw(picture, rows, report)
-        click.echo(f"the picture is {picture}", err=True)
-    if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
-    else:
-        from daemon.cli.show.latency_tables import show_latencies
-
-        show_latencies(report)
+        put_picture(picture, charts.latencies(rows, report))
+    put(report, archives.latencies(report), as_json=as_json, indent=2)

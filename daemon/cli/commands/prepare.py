@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daemon.cli.importing import importing
-from daemon.cli.options import FILE, config_option, find_config, json_option, progress_option
+from daemon.cli.options import FILE, Names, config_option, find_config, json_option, progress_option
+from daemon.cli.output import put
 
 if TYPE_CHECKING:
     from sim.feed.preparing import Preparation
@@ -21,23 +22,6 @@ A run prepares what it finds unprepared, while it reads it. This makes it
 ahead, so that the first run is as fast as the second. `hftd cache` shows what
 there is.
 """
-_USES = ("backtest", "replay")
-
-
-class _Uses(click.ParamType):
-    """Names, separated by commas."""
-
-    name = "uses"
-
-    def convert(
-        self, value: str | tuple[str, ...], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """Check them."""
-        names = tuple(filter(None, value.split(","))) if isinstance(value, str) else value
-        for name in names:
-            if name not in _USES:
-                self.fail(f"'{name}' is none of {', '.join(_USES)}.", param, ctx)
-        return names
 
 
 @click.command("prepare", epilog=_EPILOG)
@@ -52,7 +36,7 @@ class _Uses(click.ParamType):
 @click.option(
     "--for",
     "uses",
-    type=_Uses(),
+    type=Names("uses", ("backtest", "replay")),
     default=("backtest",),
     metavar="USES",
     help="What will read it: backtest, replay or both, separated by commas. A replay over channels needs all rows.",
@@ -72,8 +56,7 @@ def command(
 ) -> None:
     """Prepare archives ahead of the runs that read them."""
     with importing():
-        from daemon.cli.compiling import watching
-        from daemon.cli.progress import Share
+        from daemon.cli.progress import working
         from hftd.errors import UsageError
         from sim.feed.preparing import prepare_file
 
@@ -90,20 +73,15 @@ def command(
         jobs = _of_config(config, date, notes)
     done: list[Preparation] = []
     for path, tick, lot, is_by_order in jobs:
-        with watching(progress_mode), Share(f"preparing {path.name}", mode=progress_mode) as share:
+        with working(f"preparing {path.name}", progress_mode) as share:
             done.append(
                 prepare_file(
                     path, tick, lot, by_order=is_by_order, for_replay="replay" in uses, progress=share
                 )
             )
-    if as_json:
-        import msgspec
+    from daemon.cli.show.cache import prepared
 
-        click.echo(msgspec.json.encode({"prepared": done, "notes": notes}))
-        return
-    from daemon.cli.show.cache_tables import show_prepared
-
-    show_prepared(done, notes)
+    put({"prepared": done, "notes": notes}, prepared(done, notes), as_json=as_json)
 
 
 def _of_config(config: Path | None, date: str | None, notes: list[str]) -> list[Any]:

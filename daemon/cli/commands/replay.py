@@ -7,7 +7,7 @@ import click
 from daemon.cli.importing import importing
 from daemon.cli.options import (
     FILE,
-    Speed,
+    SPEED,
     config_option,
     date_option,
     find_config,
@@ -15,6 +15,7 @@ from daemon.cli.options import (
     life_rows_option,
     progress_option,
 )
+from daemon.cli.output import check_outputs, put
 
 _EPILOG = """\b
 Examples:
@@ -32,7 +33,7 @@ can take them, every run the same, and ends with the data.
 @config_option("replay.toml")
 @click.option(
     "--speed",
-    type=Speed(),
+    type=SPEED,
     metavar="X",
     help="Follow the wall clock, X times as fast as it was. Default: in lockstep with the bots.",
 )
@@ -60,7 +61,6 @@ def command(
         from daemon.cli.logs import log_to, take_stderr
         from daemon.cli.progress import replay_progress
         from daemon.connector.secrets import forget_environment
-        from hftd.bot.result import check_output
         from hftd.config import load
         from sim.config import ReplayConfig
         from sim.replay.daemon import run
@@ -69,8 +69,7 @@ def command(
     forget_environment()
     path = find_config(config, "replay.toml")
     replay_config = load(path, ReplayConfig)
-    if life is not None:
-        check_output(life)
+    check_outputs(life)
     from sim.archive import parse_dates
 
     dates = parse_dates(date)
@@ -80,11 +79,6 @@ def command(
     with watching(compiling_mode), replay_progress(progress_mode) as progress:
         log_to(progress.say)
         summary = run(replay_config, path.parent, dates, speed, progress, life, life_rows)
-    if as_json:
-        import msgspec
+    from daemon.cli.show import runs
 
-        click.echo(msgspec.json.encode(summary))
-    else:
-        from daemon.cli.show.results import show_replay
-
-        show_replay(summary)
+    put(summary, runs.replay(summary), as_json=as_json)

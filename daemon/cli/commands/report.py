@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from daemon.cli.options import FILE, json_option, progress_option
+from daemon.cli.output import check_outputs, put
 
 _EPILOG = """\b
 Examples:
@@ -83,21 +84,17 @@ def command(
     progress_mode: str,
 ) -> None:
     """Make one page of figures and plots of runs, or of several side by side."""
-    from daemon.cli.compiling import watching
-    from daemon.cli.progress import Share
-    from hftd.bot.result import check_output
+    from daemon.cli.progress import working
     from sim.results.report import report
 
     archives = _archives(data)
     if output is None and not as_json:
         output = Path(runs[0].with_suffix(".html").name)
     if output is not None:
-        check_output(output)
+        check_outputs(output)
         if any(output.exists() and run.exists() and output.samefile(run) for run in (*runs, *life)):
             raise click.UsageError(f"the page would replace the run {output}")
-    # The bar owns the terminal's line: what is compiled is said above it.
-    compiling_mode = "plain" if progress_mode == "auto" else progress_mode
-    with watching(compiling_mode), Share("reading archives", mode=progress_mode, passing=True) as progress:
+    with working("reading archives", progress_mode, passing=True) as progress:
         made = report(
             runs,
             output,
@@ -110,15 +107,11 @@ def command(
             title=title,
             progress=progress,
         )
-    if as_json:
-        import msgspec
+    from daemon.cli.show.runs import report as shown
 
-        click.echo(msgspec.json.encode(made.to_dict()))
-        return
-    from daemon.cli.show.report_table import show_report
-
-    show_report(made)
-    click.echo(f"the page is {output}", err=True)
+    put(made.to_dict() if as_json else None, shown(made), as_json=as_json)
+    if not as_json:
+        click.echo(f"the page is {output}", err=True)
 
 
 def _archives(given: tuple[str, ...]) -> list[Path] | dict[str, list[Path]] | None:

@@ -20,13 +20,4 @@ def command(name: str, as_json: bool) -> int:
     from daemon.cli.asking import halt_or_resume
     from hftd.channel import wire
 
-    ok, halted = halt_or_resume(name, wire.ASK_RESUME, "")
-    if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.encode(halted))
-    else:
-        click.echo(f"{name} takes orders again")
-        if halted.left:
-            click.echo(f"{halted.left:,} orders could not be asked to be cancelled yet", err=True)
-    return 0 if ok else 1
+    return halt_or_resume(name, wire.ASK_RESUME, "", as_json)

@@ -1,15 +1,11 @@
 """`hftd snapshot`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from daemon.cli.options import FILE, json_option, progress_option
-from daemon.cli.steps import lot_option, tick_option
-
-if TYPE_CHECKING:
-    from sim.tools import Snapshot
+from daemon.cli.options import FILE, clock_option, json_option, lot_option, progress_option, tick_option
+from daemon.cli.output import put
 
 _EPILOG = """\b
 Examples:
@@ -32,13 +28,7 @@ Exit codes: 0 good, 2 an archive can't be read or played, or an option is wrong.
 @lot_option
 @click.option("--initial", type=FILE, metavar="FILE", help="The snapshot with which the first day begins.")
 @click.option("--at", metavar="TIME", help="Not the end, but this time: ns, ISO 8601, or HH:MM:SS (UTC).")
-@click.option(
-    "--clock",
-    type=click.Choice(["local", "exch"]),
-    default="local",
-    show_default=True,
-    help="The book as it was received, or the exchange's own.",
-)
+@clock_option
 @json_option
 @progress_option
 def command(
@@ -51,11 +41,10 @@ def command(
     clock: str,
     as_json: bool,
     progress_mode: str,
-) -> int:
+) -> None:
     """Make the book with which archives of one instrument end, for the start of the next day."""
-    from daemon.cli.compiling import watching
     from daemon.cli.importing import importing
-    from daemon.cli.progress import Share
+    from daemon.cli.progress import working
 
     with importing():
         from sim.tools import snapshot
@@ -65,10 +54,7 @@ def command(
     until_ts = END
     if at is not None:
         until_ts = parse_time(at, first_time(files[0], clock), lambda: last_time(files[-1], clock))
-    with (
-        watching("none" if progress_mode == "none" else "plain"),
-        Share("reading", mode=progress_mode) as progress,
-    ):
+    with working("reading", progress_mode) as progress:
         _, report = snapshot(
             files,
             output,
@@ -79,41 +65,6 @@ def command(
             clock=clock,
             progress=progress,
         )
-    if as_json:
-        import msgspec
+    from daemon.cli.show import archives
 
-        click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
-    else:
-        _show(report)
-    return 0
-
-
-def _show(report: "Snapshot") -> None:
-    from rich.text import Text
-
-    from daemon.cli.show import text
-    from daemon.cli.show.checking import console_of, facts_table
-
-    def price(value: float | None) -> str:
-        return text.NOTHING if value is None else f"{value:.12g}"
-
-    def step(size: float, is_guessed: bool) -> str:
-        return f"{size:.12g}{' (guessed)' if is_guessed else ''}"
-
-    console = console_of()
-    console.print(Text(f"{report.output}: {report.bids + report.asks:,} rows of {report.kind}", style="bold"))
-    console.print(
-        facts_table(
-            [
-                ("bids", f"{report.bids:,}, best {price(report.best_bid)}"),
-                ("asks", f"{report.asks:,}, best {price(report.best_ask)}"),
-                ("last row", text.moment(report.last_ts or 0)),
-                (
-                    "tick, lot",
-                    f"{step(report.tick_size, report.tick_guessed)}, {step(report.lot_size, report.lot_guessed)}",
-                ),
-            ]
-        )
-    )
-    for sentence in report.notes:
-        console.print(Text.assemble(("note: ", "cyan"), sentence))
+    put(report, archives.snapshot(report), as_json=as_json, indent=2)

@@ -3,6 +3,7 @@
 import click
 
 from daemon.cli.options import json_option
+from daemon.cli.output import put
 
 _EPILOG = """\b
 Examples:
@@ -29,13 +30,8 @@ def command(name: str | None, as_json: bool) -> None:
     from daemon.cli.asking import report_of
 
     report = report_of(name)
-    if as_json:
-        import msgspec
+    from daemon.cli.show.status import daemons
 
-        click.echo(msgspec.json.encode(report))
-    else:
-        from daemon.cli.show.status_tables import show_report
-
-        show_report(report)
+    put(report, daemons(report), as_json=as_json)
     if report.silent or any(daemon.warnings for daemon in report.daemons):
         click.get_current_context().exit(1)

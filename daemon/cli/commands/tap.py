@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from daemon.cli.options import FILE
+from daemon.cli.options import FILE, Names
+from daemon.cli.output import check_outputs
 
 _KINDS = ("depth", "trade", "clear", "snapshot", "bbo", "order", "user", "status")
 _EPILOG = """\b
@@ -20,28 +21,12 @@ through rings of each bot's own, and are seen by `hftd status`.
 """
 
 
-class _Kinds(click.ParamType):
-    """Names, separated by commas."""
-
-    name = "kinds"
-
-    def convert(
-        self,
-        value: str | frozenset[str],
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> frozenset[str]:
-        """Check them."""
-        names = frozenset(filter(None, value.split(","))) if isinstance(value, str) else value
-        for name in names - set(_KINDS):
-            self.fail(f"'{name}' is none of {', '.join(_KINDS)}.", param, ctx)
-        return names
-
-
 @click.command("tap", epilog=_EPILOG)
 @click.argument("name")
 @click.option("--symbol", "symbols", multiple=True, help="Only this instrument; may be given again.")
-@click.option("--kind", "kinds", type=_Kinds(), default="", help=f"Only these: {', '.join(_KINDS)}.")
+@click.option(
+    "--kind", "kinds", type=Names("kinds", _KINDS), default="", help=f"Only these: {', '.join(_KINDS)}."
+)
 @click.option("--count", type=click.IntRange(min=1), help="End after so many rows; otherwise with Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a row, each on a line.")
 @click.option(
@@ -53,7 +38,7 @@ class _Kinds(click.ParamType):
 def command(
     name: str,
     symbols: tuple[str, ...],
-    kinds: frozenset[str],
+    kinds: tuple[str, ...],
     count: int | None,
     as_json: bool,
     save: Path | None,
@@ -61,11 +46,9 @@ def command(
     """Show a channel's market data as it passes, or save it as an archive."""
     from daemon.cli.run.tapping import Choice, Saver, Shower, tap
     from daemon.cli.show import text
-    from hftd.bot.result import check_output
 
-    if save is not None:
-        check_output(save)
-    choice = Choice(symbols, kinds, count)
+    check_outputs(save)
+    choice = Choice(symbols, frozenset(kinds), count)
     with Saver(save) if save is not None else Shower(as_json) as out:
         end = tap(name, choice, out)
     what = f"{end.rows:,} rows" + (f" in {save}" if save is not None else "")

@@ -1,12 +1,21 @@
 """`hftd validate`."""
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from daemon.cli.options import FILE, json_option, progress_option
-from daemon.cli.steps import POSITIVE, lot_option, tick_option
+from daemon.cli.options import (
+    FILE,
+    POSITIVE,
+    json_option,
+    lot_option,
+    picture_option,
+    progress_option,
+    tick_option,
+)
+from daemon.cli.output import check_outputs, put, put_picture
 
 if TYPE_CHECKING:
     from sim.checks import Fixed, Limits, Validation
@@ -60,7 +69,7 @@ be read or an option is wrong.
     show_default=True,
     help="With --fix: the least latency that is believed where the local clock is moved.",
 )
-@click.option("--picture", type=FILE, metavar="OUT.png", help="Draw latency, spread and problems over time.")
+@picture_option("latency, spread and problems over time")
 @click.option(
     "--rows",
     type=click.IntRange(min=0, max=16),
@@ -91,10 +100,7 @@ def command(
     with importing():
         from sim.checks import Limits, examine
 
-    if picture is not None:
-        from hftd.bot.result import check_output
-
-        check_output(picture)
+    check_outputs(picture)
     limits = Limits(
         tick_size=tick_size,
         lot_size=lot_size,
@@ -113,19 +119,16 @@ def command(
         if fixed:
             with Share("checking the copy", mode=progress_mode) as progress:
                 after = examine(outputs, limits=limits, progress=progress)[0]
+    from daemon.cli.show import archives, charts
+
     if picture is not None:
-        from daemon.cli.show.checking_picture import draw
-
-        draw(picture, report, series)
-        click.echo(f"the picture is {picture}", err=True)
-    if as_json:
-        click.echo(_json(report, fixed, after))
+        put_picture(picture, charts.archive(report, series))
+    shown = archives.validation(report, rows)
+    if after is None:
+        put(report, shown, as_json=as_json)
     else:
-        from daemon.cli.show.checking import show_fix, show_validation
-
-        show_validation(report, rows=rows)
-        if after is not None:
-            show_fix(fixed, after)
+        document = {**report.to_dict(), "fixed": [one.to_dict() for one in fixed], "after": after.to_dict()}
+        put(document, chain(shown, archives.fixed(fixed, after)), as_json=as_json, indent=2)
     return (after or report).exit_code
 
 
@@ -154,12 +157,3 @@ def _fix(file: Path, output: Path, limits: "Limits", base_latency_ns: int, mode:
 
     with Share(f"writing {output.name}", mode=mode) as progress:
         return fix(file, output, limits=limits, base_latency_ns=base_latency_ns, progress=progress)[0]
-
-
-def _json(report: "Validation", fixed: list["Fixed"], after: "Validation | None") -> str:
-    import msgspec
-
-    if after is None:
-        return report.to_json()
-    document = {**report.to_dict(), "fixed": [one.to_dict() for one in fixed], "after": after.to_dict()}
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()

@@ -25,8 +25,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         executions: How many there were.
         volume: Their lots added up.
         value: Their values added up, in 1e-8 of the margin asset.
-        cash: What was received less what was paid, without fees, likewise.
-        fees: Likewise; negative for rebates.
+        cash: What was received less what was paid, without fees, in the same unit.
+        fees: In the same unit; negative for rebates.
     """
 
     position: int
@@ -120,7 +120,7 @@ def compare(
         open_orders: How many orders of it are open, as the connector has it.
         truth: The exchange's account, in which nobody else has traded.
         tick_size: Of the instrument.
-        lot_size: Likewise.
+        lot_size: Of the instrument.
     """
     asset = result.assets[0]
     symbol = asset.symbol

@@ -95,7 +95,7 @@ def live_venue(name: str) -> LiveVenue:
     """A venue of the demo by its name.
 
     Raises:
-        UsageError: The demo has none of that name.
+        UsageError: The demo has no exchange of that name.
     """
     if name not in VENUES:
         raise UsageError(

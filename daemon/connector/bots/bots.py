@@ -16,9 +16,7 @@ from typing import Final
 
 import structlog
 
-from daemon.connector.bots.attached import AttachedBot, Orders
-from daemon.connector.bots.links import LinkTable, answer
-from daemon.connector.bots.turns import BURST, Turns
+from daemon.connector.bots.queues import BURST, AttachedBot, LinkTable, Orders, Turns, answer
 from daemon.connector.market.books import Books
 from daemon.connector.warm_up import EVERY_NS
 from daemon.orders.limits import BotLimits, narrowed
@@ -176,6 +174,8 @@ class Bots:
         near = difflib.get_close_matches(symbol.upper(), self._instruments, n=3, cutoff=0.6)
         if near:
             hint = f"did you mean {' or '.join(near)}?"
+        elif not self._instruments:
+            hint = "it lists none that is traded just now"
         else:
             hint = f"it has {len(self._instruments)}, such as {', '.join(list(self._instruments)[:3])}"
         raise RefusedError(f"the exchange has no instrument {symbol!r}", hint=hint)
@@ -240,15 +240,15 @@ class Bots:
             self._taken.pop(bot.name, None)
             undo.pop_all()
         welcome = wire.Welcome(
-            PROTOCOL_VERSION,
-            self.venue,
-            os.getpid(),
-            self.clock_id,
-            numbers,
-            self.ring.capacity,
-            REQUEST_BYTES,
-            response_bytes,
-            tuple((one.contract_size, one.inverse) for one in instruments),
+            version=PROTOCOL_VERSION,
+            daemon=self.venue,
+            pid=os.getpid(),
+            clock_id=self.clock_id,
+            instruments=numbers,
+            market_bytes=self.ring.capacity,
+            request_bytes=REQUEST_BYTES,
+            response_bytes=response_bytes,
+            contracts=tuple((one.contract_size, one.inverse) for one in instruments),
         )
         return Grant(welcome, [self.clock.fd, self.ring.fd, link.fd, doorbell_fd])
 

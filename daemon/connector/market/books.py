@@ -17,13 +17,13 @@ from hftd.book.fuse import FUSE_NO_ROOM, FUSE_OK, fuse_events
 from hftd.book.fused_books import FusedBooks
 from hftd.book.rows import book_rows
 from hftd.channel import wire
-from hftd.channel.endpoint import address_of
 from hftd.channel.publisher import MarketPublisher, publish_rows
 from hftd.clock import monotonic_ns, running_ns
 from hftd.compiled.arena import Arena
 from hftd.compiled.jit import entry, inline
 from hftd.compiled.layout import book_dtype
 from hftd.compiled.native import call_code, load_i64
+from hftd.compiled.text import address_of
 from hftd.errors import DataError
 from hftd.hbt.feed import apply_book_row
 from hftd.hbt.local import AssetSpec, fill_book

@@ -47,10 +47,10 @@ class _Side:
         self.keys.clear()
         self.levels.clear()
 
-    def cut(self, depth: int) -> msgspec.Raw:
-        gone = [(price, "0") for price, _qty in self.levels[depth:]]
+    def cut(self, depth: int) -> list[float]:
+        gone = [float(price) for price, _qty in self.levels[depth:]]
         del self.keys[depth:], self.levels[depth:]
-        return msgspec.Raw(msgspec.json.encode(gone))
+        return gone
 
 
 class Digits:
@@ -66,12 +66,11 @@ class Digits:
 
     def take(
         self, bids: msgspec.Raw, asks: msgspec.Raw, *, is_whole: bool
-    ) -> tuple[msgspec.Raw, msgspec.Raw] | None:
+    ) -> tuple[list[float], list[float]] | None:
         """Take a whole book or a change of it.
 
         Returns:
-            The levels that have left the exchange's window with it, as bids and asks with a quantity of 0, if there are
-            any; None for none.
+            The prices of the bids and of the asks that have left the exchange's window with it; None if none have.
 
         Raises:
             ValueError: They are no levels.

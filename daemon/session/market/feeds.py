@@ -6,7 +6,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from daemon.orders.messages import Instrument
-from daemon.session.facts import Best, Sync
+from daemon.session.facts import Sync
 from daemon.session.market.grid import Grid
 from hftd.clock import monotonic_ns
 
@@ -31,7 +31,8 @@ class Feed:
         depth_ns: When the last message of the depth stream came (monotonic), 0 for never.
         best_ns: When the last one of best prices came.
         trade_ns: When the last one of trades came.
-        best: The last best prices; None before the first.
+        best_id: The id of the update of the last best prices; -1 before the first.
+        best_message: The message with them.
         trade_ms: The last trade's time at the exchange.
         asked: When the depth stream had been heard last when the exchange was asked about it, and its levels then.
         invalid_ns: Since when the book is not valid (monotonic), and `why`.
@@ -50,7 +51,8 @@ class Feed:
         self.depth_ns = 0
         self.best_ns = 0
         self.trade_ns = 0
-        self.best: Best | None = None
+        self.best_id = -1
+        self.best_message = b""
         self.trade_ms = 0
         self.asked: tuple[int, bytes] = (-1, b"")
         self.invalid_ns = monotonic_ns()
@@ -71,13 +73,12 @@ class Feed:
     def hear_nothing(self) -> None:
         """Another connection begins: nothing was heard on it."""
         self.depth_ns = self.best_ns = self.trade_ns = 0
-        self.best = None
+        self.best_id = -1
 
     @property
     def newest_id(self) -> int:
         """The newest update that was heard of; -1 without one."""
-        best_id = self.best.last_id if self.best is not None else -1
-        return max(self.sync.last_id, best_id, self.held[-1][1] if self.held else -1)
+        return max(self.sync.last_id, self.best_id, self.held[-1][1] if self.held else -1)
 
     def hold(self, kind: int, last_id: int, previous_id: int, rows: NDArray[Any]) -> None:
         """Keep a diff's or a best price's rows until there is a snapshot."""

@@ -15,9 +15,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.connector.market.rows import OFF_GRID_TICKS
 from daemon.orders.messages import STEPS_CHANGED, Instrument
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, SELL_EVENT
+from hftd.venues.reader import OFF_GRID_TICKS
 
 LEVELS_MAX: Final = 10_000
 _SIDES: Final = BUY_EVENT | SELL_EVENT

@@ -18,17 +18,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-import msgspec
 import structlog
 
 from daemon.connector.supervise import Backoff
 from daemon.connector.watch.unreadable import Oddities
-from daemon.session.errors import EXPECTED
-from daemon.session.facts import MarketFacts
+from daemon.session.errors import EXPECTED, WireError
+from daemon.session.facts import MarketFacts, Reader
 from daemon.session.market.feeds import Feed
+from daemon.session.market.snapshots import read_book
 from daemon.session.rest import Rest
 from daemon.warnings import Warn
 from hftd.clock import monotonic_ns
+from hftd.venues.reader import best_prices
 
 TIMEOUT_S: Final = 5.0
 GRACE_S: Final = 1.0
@@ -101,6 +102,7 @@ class Liveness:
 
     Args:
         facts: What to ask.
+        reader: Reads the answers.
         rest: Where the exchange is asked.
         oddities: Where the dead are counted.
         stale_s: The least deadline of a book.
@@ -115,6 +117,7 @@ class Liveness:
     def __init__(
         self,
         facts: MarketFacts,
+        reader: Reader,
         rest: Rest,
         oddities: Oddities,
         stale_s: float,
@@ -126,6 +129,7 @@ class Liveness:
         seed: int,
     ) -> None:
         self._facts = facts
+        self._reader = reader
         self._is_streamed = is_streamed
         self._rest = rest
         self._oddities = oddities
@@ -277,19 +281,20 @@ class Liveness:
         body = await self._rest.ask(
             asked.path, asked.params, weight=asked.weight, auth="none", tries=1, timeout_s=TIMEOUT_S
         )
-        snapshot = self._facts.read_snapshot(body)
+        snapshot = read_book(self._reader, body)
+        if snapshot.rows is None:
+            raise WireError("levels that are no levels")
         if self._is_streamed:
-            heard_ns, levels = feed.depth_ns, bytes(snapshot.bids) + bytes(snapshot.asks)
+            heard_ns, levels = feed.depth_ns, snapshot.rows["px"].tobytes() + snapshot.rows["qty"].tobytes()
             (known_ns, known), feed.asked = feed.asked, (heard_ns, levels)
             return known_ns == heard_ns and known != levels
-        bid, ask = self._facts.best_of(snapshot)
-        best = feed.best
+        said, last_id = best_prices(snapshot.rows), snapshot.last_id
         # Prices that are older than the book say nothing of it.
-        if best is not None and (kind == BEST or best.last_id >= feed.sync.last_id):
-            known = price_of(best.bid), price_of(best.ask)
-            if known != (bid, ask):
+        if feed.best_id >= 0 and (kind == BEST or feed.best_id >= feed.sync.last_id):
+            best = self._reader.read(feed.best_message, 0)
+            if best is not None and best_prices(best.rows) != said:
                 return True
-        return kind == DEPTH and snapshot.last_id > feed.newest_id
+        return kind == DEPTH and last_id > feed.newest_id
 
     async def _has_traded(self, feed: Feed) -> bool:
         """Whether there was a trade after the one that was heard last, and not just now."""
@@ -321,11 +326,3 @@ class Liveness:
                     "the exchange's market moves: subscribed anew, ever more seldom",
                     symbol,
                 )
-
-
-def price_of(text: msgspec.Raw) -> float:
-    """A price as a number; NaN if it is none."""
-    try:
-        return float(bytes(text).strip(b'"'))
-    except ValueError:
-        return float("nan")

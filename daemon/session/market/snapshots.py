@@ -10,10 +10,11 @@ import structlog
 from daemon.connector.supervise import Backoff
 from daemon.connector.watch.unreadable import Oddities
 from daemon.session.errors import EXPECTED, WireError
-from daemon.session.facts import MarketFacts, Snapshot
+from daemon.session.facts import MarketFacts, Reader
 from daemon.session.market.feeds import Feed
 from daemon.session.rest import Rest
 from hftd.clock import monotonic_ns
+from hftd.venues.reader import BOOK, Message
 
 TIMEOUT_S: Final = 10.0
 IN_FLIGHT_MAX: Final = 8
@@ -31,6 +32,7 @@ class Snapshots:
 
     Args:
         facts: What to ask.
+        reader: Reads the answers.
         rest: For the requests; it keeps to the request weights.
         take: Given the feed and its snapshot; False if it needs another one.
         oddities: Where answers go that can't be read.
@@ -40,12 +42,14 @@ class Snapshots:
     def __init__(
         self,
         facts: MarketFacts,
+        reader: Reader,
         rest: Rest,
-        take: Callable[[Feed, Snapshot], bool],
+        take: Callable[[Feed, Message], bool],
         oddities: Oddities,
         seed: int,
     ) -> None:
         self._facts = facts
+        self._reader = reader
         self._rest = rest
         self._take = take
         self._oddities = oddities
@@ -161,8 +165,23 @@ class Snapshots:
             asked.path, asked.params, weight=asked.weight, auth="none", tries=1, timeout_s=TIMEOUT_S
         )
         try:
-            snapshot = self._facts.read_snapshot(body)
+            snapshot = read_book(self._reader, body)
         except WireError as error:
             self._oddities.note("snapshot", str(error), body)
             raise
+        if snapshot.rows is None:
+            self._oddities.note("numbers", "levels of a snapshot that are no levels", body)
+            return False
         return self._take(feed, snapshot) if feed.wants_snapshot else True
+
+
+def read_book(reader: Reader, body: bytes) -> Message:
+    """A whole book as an answer, received at 0.
+
+    Raises:
+        WireError: It is none.
+    """
+    read = reader.read(body, 0)
+    if read is None or read.kind != BOOK:
+        raise WireError("an answer that is no book")
+    return read

@@ -13,7 +13,6 @@ import structlog
 from numpy.typing import NDArray
 
 from daemon.connector.config import ConnectorConfig
-from daemon.connector.market.rows import RowWriter
 from daemon.connector.supervise import (
     Backoff,
     ConnectionBrokenError,
@@ -29,14 +28,9 @@ from daemon.session.facts import (
     APPLY,
     GAP,
     HOLD,
-    Best,
-    ControlReply,
-    Depth,
     Leaving,
     MarketFacts,
     Pong,
-    Snapshot,
-    Trade,
     UnknownEvent,
 )
 from daemon.session.manners import Heartbeat, beat
@@ -50,7 +44,8 @@ from daemon.warnings import Warn
 from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
 from hftd.clock import monotonic_ns, stamp_ns
 from hftd.errors import RefusedError
-from hftd.types import BUY_EVENT, SELL_EVENT
+from hftd.venues import reader
+from hftd.venues.reader import Message
 
 MESSAGE_MAX_BYTES: Final = 8 << 20
 _MS_NS: Final = 1_000_000
@@ -73,8 +68,8 @@ class MarketSession:
         on_off_grid: Told that prices on no tick have come: the exchange's description may be another by now.
         life_s: The exchange closes a connection after so long; ours end a little before.
         heartbeat: How the connection is kept alive; None: by pings of the protocol.
-        book_type: Of a whole book in the stream: the first message of a depth stream is one, and no snapshot is asked
-            for; None: snapshots come by REST.
+        is_streamed: The first message of a depth stream is a whole book, and no snapshot is asked for; else snapshots
+            come by REST.
         seed: Of all jitter.
     """
 
@@ -91,12 +86,14 @@ class MarketSession:
         on_book_state: Callable[[int, int], None],
         on_off_grid: Callable[[], None] = lambda: None,
         heartbeat: Heartbeat | None = None,
-        book_type: type | None = None,
+        is_streamed: bool = False,
         seed: int,
     ) -> None:
         self._facts = facts
         self._heartbeat = heartbeat
-        self._read_message = facts.read
+        self._reader = facts.reader()
+        self._read_message = self._reader.read
+        self._off_grid = self._reader.off_grid
         self._url = url
         self._life_s = life_s
         self._config = config
@@ -105,12 +102,7 @@ class MarketSession:
         self._on_book_state = on_book_state
         self._on_off_grid = on_off_grid
         self._seed = seed
-        self._kinds = facts.best_kinds
         self._best_is_book = facts.best_is_book
-        self._types = facts.depth_type, facts.best_type
-        self._unit_ns: int = getattr(facts, "time_unit_ns", _MS_NS)
-        self._latest_ns = 0  # the latest time of the exchange that a message had
-        self._writer = RowWriter()
         self._feeds: dict[int, Feed] = {}
         self._streams: dict[str, Feed] = {}
         self._subscriptions = Subscriptions(facts, config.first_message_s)
@@ -123,24 +115,22 @@ class MarketSession:
         self.bytes = 0
         self.oddities = Oddities(_log)
         self.supervision = Supervision("market")
-        self._snapshots = Snapshots(facts, rest, self._on_snapshot, self.oddities, seed)
+        self._snapshots = Snapshots(facts, self._reader, rest, self._on_snapshot, self.oddities, seed)
         self._liveness = Liveness(
             facts,
+            self._reader,
             rest,
             self.oddities,
             config.stale_after_s,
             again=self._subscriptions.again,
             resync=self._resync,
             set_valid=self._set_valid,
-            is_streamed=book_type is not None,
+            is_streamed=is_streamed,
             seed=seed + 2,
         )
-        self._book_type = book_type
         self._streamed = (
-            None
-            if book_type is None
-            else Streamed(
-                self._writer,
+            Streamed(
+                self._reader,
                 on_rows=on_rows,
                 set_valid=self._set_valid,
                 sort_out=self._sort_out,
@@ -148,6 +138,8 @@ class MarketSession:
                 seed=seed + 3,
                 checksum=getattr(facts, "checksum", None),
             )
+            if is_streamed
+            else None
         )
         self._backoff = Backoff(0.5, 30.0, seed)
 
@@ -328,18 +320,9 @@ class MarketSession:
     def _on_message(self, message: bytes, local_ns: int) -> None:
         self.messages += 1
         self.bytes += len(message)
-        try:
-            read = self._read_message(message)
-        except WireError as error:
-            self.oddities.note("unreadable", str(error), message)
-            return
-        if type(read) is UnknownEvent or type(read) is ControlReply:
-            self._on_other(read, message)
-            return
-        if type(read) is Pong:
-            return
-        if type(read) is Leaving:
-            self._is_leaving = True
+        read = self._read_message(message, local_ns)
+        if read is None:
+            self._on_other(message)
             return
         feed = self._streams.get(read.stream)
         if feed is None:
@@ -348,28 +331,30 @@ class MarketSession:
         self._last_ns = monotonic_ns()
         self._subscriptions.heard(read.stream)
         feed.messages += 1
-        data = read.data
-        kind = type(data)
-        depth_type, best_type = self._types
-        if self._streamed is not None and (kind is depth_type or kind is self._book_type):
+        kind = read.kind
+        if kind == reader.BEST:
+            done = self._on_best(feed, read, message)
+        elif kind == reader.TRADES:
+            done = self._on_trades(feed, read)
+        elif self._streamed is not None:
             feed.depth_ns = self._last_ns
-            if kind is depth_type:
-                done = self._streamed.on_depth(feed, data, local_ns)
-            else:
-                done = self._streamed.on_book(feed, data, local_ns)
-        elif kind is depth_type:
-            done = self._on_depth(feed, data, local_ns)
-        elif kind is best_type:
-            done = self._on_best(feed, data, local_ns)
-        elif kind is list:
-            unread = [one for one in data if not self._on_trade(feed, one, local_ns)]
-            done = not unread
+            done = self._streamed.on_message(feed, read, message)
         else:
-            done = self._on_trade(feed, data, local_ns)
+            done = self._on_depth(feed, read)
         if not done:
             self.oddities.note("numbers", "a price or quantity that is no number", message)
 
-    def _on_other(self, read: ControlReply | UnknownEvent, message: bytes) -> None:
+    def _on_other(self, message: bytes) -> None:
+        try:
+            read = self._facts.read_other(message)
+        except WireError as error:
+            self.oddities.note("unreadable", str(error), message)
+            return
+        if isinstance(read, Pong):
+            return
+        if isinstance(read, Leaving):
+            self._is_leaving = True
+            return
         if isinstance(read, UnknownEvent):
             if self.oddities.count(f"event {read.name}"):
                 _log.warning(
@@ -380,18 +365,20 @@ class MarketSession:
         if read.problem:
             self.oddities.note("refused", f"the exchange refused a subscription: {read.problem}", message)
 
-    def _on_depth(self, feed: Feed, data: Depth, local_ns: int) -> bool:
-        exch_ns = self._time_ns(data.exch_ms)
-        rows = self._writer.depth(data.bids, data.asks, exch_ns, local_ns, feed.grid.per_price)
+    def _has_off(self, feed: Feed, rows: NDArray[Any]) -> bool:
+        """Whether the rows of the message that was read last have prices on no tick."""
+        return self._off_grid(len(rows), feed.grid.per_price) > 0
+
+    def _on_depth(self, feed: Feed, read: Message) -> bool:
+        rows = read.rows
         if rows is None:
             # What it would have changed is not known: the next diff won't follow.
             return False
-        has_off = self._writer.off_grid > 0
         feed.ahead_since_ns = 0
         feed.depth_ns = self._last_ns
-        action = feed.sync.diff(data.last_id, data.previous_id)
+        action = feed.sync.diff(read.last_id, read.previous_id)
         if action == APPLY:
-            if has_off:
+            if self._has_off(feed, rows):
                 rows = self._sort_out(feed, rows, feed.grid.on_levels)
             self._on_rows(feed.number, rows, True)
             if not feed.is_valid:
@@ -399,63 +386,45 @@ class MarketSession:
                 feed.held.clear()
                 self._set_valid(feed, True, "")
         elif action == HOLD:
-            feed.hold(DIFF, data.last_id, data.previous_id, rows)
+            feed.hold(DIFF, read.last_id, read.previous_id, rows)
             self._want_snapshot(feed)
         elif action == GAP:
             feed.gaps += 1
-            feed.hold(DIFF, data.last_id, data.previous_id, rows)
-            self._set_valid(feed, False, f"a gap before update {data.last_id}")
+            feed.hold(DIFF, read.last_id, read.previous_id, rows)
+            self._set_valid(feed, False, f"a gap before update {read.last_id}")
             self._want_snapshot(feed)
         return True
 
-    def _time_ns(self, exch_time: int) -> int:
-        """An exchange's time; of a message without one, the latest that came before."""
-        exch_ns = exch_time * self._unit_ns
-        if exch_ns > self._latest_ns:
-            self._latest_ns = exch_ns
-        return exch_ns or self._latest_ns
-
-    def _on_best(self, feed: Feed, data: Best, local_ns: int) -> bool:
-        exch_ns = self._time_ns(data.exch_ms)
-        if not exch_ns:
-            # No message had a time yet. Another one comes with the next change.
-            return True
-        rows = self._writer.best(
-            (data.bid, data.bid_qty),
-            (data.ask, data.ask_qty),
-            self._kinds,
-            exch_ns,
-            local_ns,
-            feed.grid.per_price,
-        )
+    def _on_best(self, feed: Feed, read: Message, message: bytes) -> bool:
+        rows = read.rows
         if rows is None:
             return False
-        has_off = self._writer.off_grid > 0
+        if not len(rows):
+            # No message had a time yet, and these have none. Others come with the next change.
+            return True
         feed.best_ns = self._last_ns
-        feed.best = data
-        if not feed.ahead_since_ns and feed.sync.is_joined and data.last_id > feed.sync.last_id:
+        feed.best_id, feed.best_message = read.last_id, message
+        if not feed.ahead_since_ns and feed.sync.is_joined and read.last_id > feed.sync.last_id:
             feed.ahead_since_ns = self._last_ns
         if self._best_is_book and not feed.is_valid:
-            feed.hold(BEST, data.last_id, -1, rows)
+            feed.hold(BEST, read.last_id, -1, rows)
             return True
-        if has_off or feed.grid.best_is_off:
+        if self._has_off(feed, rows) or feed.grid.best_is_off:
             rows = self._sort_out(feed, rows, feed.grid.on_best)
         self._on_rows(feed.number, rows, self._best_is_book)
         return True
 
-    def _on_trade(self, feed: Feed, data: Trade, local_ns: int) -> bool:
+    def _on_trades(self, feed: Feed, read: Message) -> bool:
         feed.trade_ns = self._last_ns
-        exch_ns = self._time_ns(data.exch_ms)
-        feed.trade_ms = exch_ns // _MS_NS
-        if data.kind:
-            self.oddities.count(f"trades {data.kind[:40]}")
-            return True
-        side = SELL_EVENT if data.is_sell else BUY_EVENT
-        rows = self._writer.trade(data.price, data.qty, side, exch_ns, local_ns)
-        if rows is None:
+        if read.exch_ns:
+            feed.trade_ms = read.exch_ns // _MS_NS
+        for _ in range(read.odd_count):
+            self.oddities.count(f"trades {read.odd[:40]}")
+        if read.rows is None:
             return False
-        self._on_rows(feed.number, rows, False)
-        return True
+        if len(read.rows):
+            self._on_rows(feed.number, read.rows, False)
+        return not read.bad_count
 
     # Books.
 
@@ -509,22 +478,18 @@ class MarketSession:
         self._set_valid(feed, False, why)
         self._want_snapshot(feed)
 
-    def _on_snapshot(self, feed: Feed, snapshot: Snapshot) -> bool:
+    def _on_snapshot(self, feed: Feed, snapshot: Message) -> bool:
         """A snapshot came; False if another one is needed."""
         local_ns = stamp_ns()
-        exch_ns = snapshot.exch_ms * _MS_NS or self._latest_ns
-        rows = self._writer.snapshot(snapshot.bids, snapshot.asks, exch_ns, local_ns, feed.grid.per_price)
-        has_off = self._writer.off_grid > 0
+        rows = snapshot.rows
         if rows is None:
-            self.oddities.note(
-                "numbers", "levels of a snapshot that are no levels", bytes(snapshot.bids)[:600]
-            )
             return False
         if not feed.sync.snapshot(snapshot.last_id):
             feed.stale_snapshots += 1
             return False
+        rows["local_ts"] = local_ns
         feed.wants_snapshot = False
-        if has_off or feed.grid.is_off:
+        if self._has_off(feed, rows) or feed.grid.is_off:
             rows = self._sort_out(feed, rows, feed.grid.on_snapshot)
         self._on_rows(feed.number, rows, True)
         held, feed.held = feed.held, deque()

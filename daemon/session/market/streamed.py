@@ -15,15 +15,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
+import numpy as np
 from numpy.typing import NDArray
 
-from daemon.connector.market.rows import RowWriter
 from daemon.connector.supervise import Backoff
-from daemon.session.facts import APPLY, GAP, Checksum, Depth, StreamBook
+from daemon.session.facts import APPLY, GAP, Checksum, Reader
 from daemon.session.market.digits import Digits
 from daemon.session.market.feeds import Feed
 from hftd.clock import monotonic_ns
+from hftd.types import BUY_EVENT, DEPTH_EVENT, EXCH_EVENT, LOCAL_EVENT, SELL_EVENT, event_dtype
+from hftd.venues.reader import BOOK, Message
 
 FIRST_WAIT_S: Final = 4.0
 """A book that is not there after this, though its stream says something, is asked for again."""
@@ -31,16 +32,14 @@ WAIT_MAX_S: Final = 60.0
 A_MINUTE: Final = 6
 MANY_WAIT_S: Final = 10.0
 _MINUTE_NS: Final = 60_000_000_000
-_MS_NS: Final = 1_000_000
 _Rows = NDArray[Any]
-_Levels = tuple[msgspec.Raw, msgspec.Raw]
 
 
 class Streamed:
     """The books of one connection.
 
     Args:
-        writer: Makes rows.
+        reader: Has read the messages.
         on_rows: Given an instrument's number, rows, and that they are of the book.
         set_valid: The book is, or is not, what the exchange's is, and why not.
         sort_out: Leaves out rows whose price is on no tick.
@@ -54,7 +53,7 @@ class Streamed:
 
     def __init__(
         self,
-        writer: RowWriter,
+        reader: Reader,
         *,
         on_rows: Callable[[int, _Rows, bool], None],
         set_valid: Callable[[Feed, bool, str], None],
@@ -66,7 +65,7 @@ class Streamed:
         self._checksum = checksum
         self._digits: dict[int, Digits] = {}
         self.mismatches = 0
-        self._writer = writer
+        self._off_grid = reader.off_grid
         self._on_rows = on_rows
         self._set_valid = set_valid
         self._sort_out = sort_out
@@ -80,17 +79,24 @@ class Streamed:
         """The connection is gone."""
         self._due_ns.clear()
 
-    def on_book(self, feed: Feed, data: StreamBook, local_ns: int) -> bool:
-        """A whole book. False if it can't be read: the book is not valid then."""
-        rows = self._writer.whole(data.bids, data.asks, data.exch_ms * _MS_NS, local_ns, feed.grid.per_price)
+    def on_message(self, feed: Feed, read: Message, message: bytes) -> bool:
+        """A whole book, or a change of it. False if it can't be read: the book is not valid then."""
+        rows = read.rows
         if rows is None:
-            self._lose(feed, "a book that can't be read")
+            self._lose(feed, f"a {'book' if read.kind == BOOK else 'change'} that can't be read")
             return False
-        has_off = self._writer.off_grid > 0
-        is_right, gone = self._check(feed, data, True)
+        has_off = self._off_grid(len(rows), feed.grid.per_price) > 0
+        if read.kind == BOOK:
+            self._on_book(feed, rows, read, message, has_off)
+        else:
+            self._on_depth(feed, rows, read, message, has_off)
+        return True
+
+    def _on_book(self, feed: Feed, rows: _Rows, read: Message, message: bytes, has_off: bool) -> None:
+        is_right, gone = self._check(feed, read, message)
         if not is_right:
-            return True
-        feed.sync.snapshot(data.last_id)
+            return
+        feed.sync.snapshot(read.last_id)
         feed.wants_snapshot = False
         self._due_ns.pop(feed.number, None)
         if (backoff := self._backoffs.get(feed.number)) is not None:
@@ -98,63 +104,52 @@ class Streamed:
         if has_off or feed.grid.is_off:
             rows = self._sort_out(feed, rows, feed.grid.on_snapshot)
         self._on_rows(feed.number, rows, True)
-        self._leave_out(feed, data, gone, local_ns)
+        if gone is not None:
+            self._on_rows(feed.number, gone, True)
         self._set_valid(feed, True, "")
-        return True
 
-    def on_depth(self, feed: Feed, data: Depth, local_ns: int) -> bool:
-        """A change of the book. False if it can't be read: the book is not valid then."""
-        rows = self._writer.depth(data.bids, data.asks, data.exch_ms * _MS_NS, local_ns, feed.grid.per_price)
-        if rows is None:
-            self._lose(feed, "a change that can't be read")
-            return False
-        has_off = self._writer.off_grid > 0
-        action = feed.sync.diff(data.last_id, data.previous_id)
+    def _on_depth(self, feed: Feed, rows: _Rows, read: Message, message: bytes, has_off: bool) -> None:
+        action = feed.sync.diff(read.last_id, read.previous_id)
         if action == APPLY:
-            is_right, gone = self._check(feed, data, False)
+            is_right, gone = self._check(feed, read, message)
             if not is_right:
-                return True
+                return
             if has_off:
                 rows = self._sort_out(feed, rows, feed.grid.on_levels)
             self._on_rows(feed.number, rows, True)
-            self._leave_out(feed, data, gone, local_ns)
+            if gone is not None:
+                self._on_rows(feed.number, gone, True)
             if not feed.is_valid:
                 # It was doubted, and nothing is missing.
                 self._set_valid(feed, True, "")
         elif action == GAP:
             feed.gaps += 1
-            self._lose(feed, f"a gap before update {data.last_id}")
+            self._lose(feed, f"a gap before update {read.last_id}")
         elif monotonic_ns() >= self._due_ns.get(feed.number, 0):
             # There is no book yet, or none came after the stream was subscribed anew.
             if feed.number in self._due_ns:
                 self.want(feed)
             else:
                 self._wait(feed)
-        return True
 
-    def _check(self, feed: Feed, data: Any, is_whole: bool) -> tuple[bool, _Levels | None]:
-        """Whether a message's checksum is right, and the levels that have left the exchange's window with it."""
+    def _check(self, feed: Feed, read: Message, message: bytes) -> tuple[bool, _Rows | None]:
+        """Whether a message's checksum is right, and rows of the levels that have left the window with it."""
         if self._checksum is None:
             return True, None
         digits = self._digits.get(feed.number)
         if digits is None:
             digits = self._digits[feed.number] = Digits(self._checksum)
         try:
-            gone = digits.take(data.bids, data.asks, is_whole=is_whole)
+            bids, asks, checksum = self._checksum.read(message)
+            gone = digits.take(bids, asks, is_whole=read.kind == BOOK)
         except ValueError:
-            self._lose(feed, f"levels of update {data.last_id} that are none")
+            self._lose(feed, f"levels of update {read.last_id} that can't be read")
             return False, None
-        if data.checksum is None or digits.is_right(data.checksum):
-            return True, gone
+        if checksum is None or digits.is_right(checksum):
+            return True, None if gone is None else _rows_of_gone(*gone, read)
         self.mismatches += 1
-        self._lose(feed, f"the checksum of update {data.last_id} is another")
+        self._lose(feed, f"the checksum of update {read.last_id} is another")
         return False, None
-
-    def _leave_out(self, feed: Feed, data: Any, gone: _Levels | None, local_ns: int) -> None:
-        if gone is not None:
-            rows = self._writer.depth(*gone, data.exch_ms * _MS_NS, local_ns)
-            assert rows is not None
-            self._on_rows(feed.number, rows, True)
 
     def _lose(self, feed: Feed, why: str) -> None:
         feed.sync.lose()
@@ -183,3 +178,16 @@ class Streamed:
                 FIRST_WAIT_S, WAIT_MAX_S, self._seed + feed.number
             )
         self._due_ns[feed.number] = monotonic_ns() + int(backoff.next_s() * 1e9)
+
+
+def _rows_of_gone(bids: list[float], asks: list[float], read: Message) -> _Rows:
+    """Rows that take levels away, with the times of a message."""
+    assert read.rows is not None
+    rows = np.zeros(len(bids) + len(asks), event_dtype)
+    rows["ev"] = EXCH_EVENT | LOCAL_EVENT | DEPTH_EVENT
+    rows["ev"][: len(bids)] |= np.uint64(BUY_EVENT)
+    rows["ev"][len(bids) :] |= np.uint64(SELL_EVENT)
+    rows["px"] = [*bids, *asks]
+    rows["exch_ts"] = read.exch_ns
+    rows["local_ts"] = read.rows["local_ts"][-1] if len(read.rows) else read.exch_ns
+    return rows

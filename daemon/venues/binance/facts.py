@@ -19,6 +19,8 @@ from daemon.venues.binance.instruments import counts_of_headers
 from daemon.venues.binance.product import Product
 from daemon.venues.binance.requests import Requests, rest_request
 from daemon.venues.binance.signing import query, session_logon, signed_query
+from hftd.venues.binance import market
+from hftd.venues.reader import MarketReader
 
 BAN_S: Final = MappingProxyType({429: 5.0, 418: 120.0})
 """How long to be quiet if the answer does not say."""
@@ -183,13 +185,9 @@ class MarketFacts:
     streams_a_message = 100
     controls_a_second = 5.0
     """The exchange takes ten messages a second, pings and pongs included."""
-    depth_type = wire.DepthUpdate
-    best_type = wire.BookTicker
-    trade_type = wire.Trade
     sync = BookSync
-    read = staticmethod(wire.read_stream)
-    read_snapshot = staticmethod(wire.read_snapshot)
-    best_of = staticmethod(wire.best_of)
+    read_other = staticmethod(wire.read_other)
+    read_market = market.read_futures
     read_last_trade_ms = staticmethod(wire.read_last_trade_ms)
 
     def __init__(self, product: Product, depth: str, best_prices: str) -> None:
@@ -197,7 +195,11 @@ class MarketFacts:
         self._depth = depth
         self._has_best = best_prices != "none"
         self.best_is_book = best_prices == "fused"
-        self.best_kinds: tuple[int, int] = wire.TO_BE_FUSED if self.best_is_book else wire.AS_EVENTS
+        self._best_kinds = wire.TO_BE_FUSED if self.best_is_book else wire.AS_EVENTS
+
+    def reader(self) -> MarketReader:
+        """Reads depth, best prices, trades and snapshots."""
+        return MarketReader(self.read_market, self._best_kinds)
 
     def streams(self, symbol: str) -> tuple[str, ...]:
         """The streams of a symbol, the depth's first."""

@@ -13,7 +13,7 @@ class BinanceSpotConfig(FamilyConfig, frozen=True):
 
     Attributes:
         depth: How often the book's changes come, gathered.
-        time_unit: Of the times in market data. In the one that is not asked for they can't be read.
+        time_unit: Of the times in market data.
         self_trade_prevention: What becomes of an order that would meet another one of the account, by the exchange;
             empty: as the exchange has it for the symbol.
     """

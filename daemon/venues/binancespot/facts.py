@@ -18,11 +18,10 @@ from daemon.venues.binance.product import Product
 from daemon.venues.binance.signing import session_logon
 from daemon.venues.binancespot import orders, user, wire
 from hftd import constants as c
+from hftd.venues.binance import market
 
 _MINUTE_NS: Final = 60_000_000_000
 _SECOND_NS: Final = 1_000_000_000
-MS_NS: Final = 1_000_000
-US_NS: Final = 1_000
 SNAPSHOT_WEIGHT: Final = 50
 LEVELS_WEIGHT: Final = 5
 TRADES_WEIGHT: Final = 25
@@ -178,21 +177,16 @@ class MarketFacts(facts.MarketFacts):
     Args:
         depth: How often the book's changes come, "100ms" or "1000ms".
         best_prices: "fused" into the book, "events" beside it, or "none".
-        unit_ns: Of the times.
     """
 
     controls_a_second = 4.0
     """The exchange takes five messages a second, pings and pongs included."""
-    depth_type: type = wire.DepthUpdate
-    best_type: type = wire.BookTicker
-    trade_type: type = wire.Trade
     sync = wire.SpotSync
-    read_snapshot = staticmethod(wire.read_snapshot)
+    read_other = staticmethod(wire.read_other)
+    read_market = market.read_spot
 
-    def __init__(self, depth: str, best_prices: str, unit_ns: int = US_NS) -> None:
+    def __init__(self, depth: str, best_prices: str) -> None:
         super().__init__(SPOT, depth, best_prices)
-        self.time_unit_ns = unit_ns
-        self.read: Any = wire.Reader(unit_ns)
 
     def streams(self, symbol: str) -> tuple[str, ...]:
         """The streams of a symbol, the depth's first. Without an interval the depth's comes once a second."""

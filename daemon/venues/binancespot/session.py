@@ -20,7 +20,7 @@ from daemon.session.trading.account import Trading, TradingConfig
 from daemon.session.trading.login import Login
 from daemon.venues.binance.signing import make_signer
 from daemon.venues.binancespot.config import BinanceSpotConfig
-from daemon.venues.binancespot.facts import MS_NS, REST, SPOT, US_NS, LoginFacts, MarketFacts, OrderFacts
+from daemon.venues.binancespot.facts import REST, SPOT, LoginFacts, MarketFacts, OrderFacts
 from daemon.venues.binancespot.queries import SpotQueries
 from daemon.warnings import Warn
 from hftd.errors import ConfigError
@@ -95,9 +95,8 @@ class SpotSession(AccountSession):
     ) -> None:
         limiter, offset = Limiter(SPOT.limits), ClockOffset()
         rest = Rest(http, REST, config.rest_url(), None, limiter, offset)
-        unit_ns = US_NS if config.time_unit == "microseconds" else MS_NS
         market = MarketSession(
-            MarketFacts(config.depth, config.best_prices, unit_ns),
+            MarketFacts(config.depth, config.best_prices),
             config.market_url(),
             config,
             http,

@@ -18,7 +18,8 @@ from daemon.venues.bybit.account import read_server_time
 from daemon.venues.bybit.book import BookSync
 from daemon.venues.bybit.requests import CATEGORY, Requests, rest_request
 from daemon.venues.bybit.signing import login, query, signed_headers
-from hftd.rows import BEST_ASK, BEST_BID
+from hftd.venues.bybit import market
+from hftd.venues.reader import MarketReader
 
 BANNED_S: Final = 600.0
 """An address that asks too often is to be quiet for so long."""
@@ -191,19 +192,17 @@ class MarketFacts:
     """All topics of a connection may have 21,000 characters."""
     streams_a_message = 10
     controls_a_second = 5.0
-    depth_type = wire.Delta
-    best_type = wire.Best
-    trade_type = wire.Trade
-    best_kinds: tuple[int, int] = (BEST_BID, BEST_ASK)
     best_is_book = False
     sync = BookSync
-    read = staticmethod(wire.read_stream)
-    read_snapshot = staticmethod(wire.read_snapshot)
-    best_of = staticmethod(wire.best_of)
+    read_other = staticmethod(wire.read_other)
     read_last_trade_ms = staticmethod(wire.read_last_trade_ms)
 
     def __init__(self, depth: int) -> None:
         self._depth = depth
+
+    def reader(self) -> MarketReader:
+        """Reads books and trades, and the answer about a book."""
+        return MarketReader(market.read, odd="block")
 
     def streams(self, symbol: str) -> tuple[str, ...]:
         """The topics of a symbol, the book's first."""

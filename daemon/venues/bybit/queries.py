@@ -38,6 +38,8 @@ COINS: Final = ("USDT", "USDC")
 WINDOW_MS: Final = 7 * 86_400_000
 """execution/list looks at no more at once."""
 HISTORY_MS: Final = 90 * 86_400_000
+UNLISTED_MAX: Final = 20
+"""Symbols that are not traded just now, and are asked about one by one."""
 CANCEL_ROUNDS: Final = 10
 """cancel-all cancels 500 orders at most."""
 
@@ -86,7 +88,7 @@ class Queries:
     async def instruments(self) -> ExchangeInfo:
         """The instruments, as the catalog has them."""
         items = await self._all("/v5/market/instruments-info", [], "instruments-info", 1000, auth=False)
-        info = read_instruments(items)
+        info = read_instruments(items + await self._unlisted({symbol_of(one) for one in items}))
         if info.unread:
             _log.warning(
                 "symbols that can't be read are left out", count=len(info.unread), first=info.unread[0]
@@ -94,6 +96,22 @@ class Queries:
         instruments = self.catalog.take(info)
         self.set_aside.look_again()
         return msgspec.structs.replace(info, instruments=instruments)
+
+    async def _unlisted(self, listed: set[str]) -> list[msgspec.Raw]:
+        """Symbols that are wanted or known, and not in the list of what is traded just now."""
+        wanted = dict.fromkeys((*(one.upper() for one in self._symbols), *self._steps))
+        found: list[msgspec.Raw] = []
+        for symbol in [one for one in wanted if one not in listed][:UNLISTED_MAX]:
+            params: list[tuple[str, object]] = [("symbol", symbol)]
+            try:
+                items = await self._all(
+                    "/v5/market/instruments-info", params, "instruments-info", 1, auth=False
+                )
+            except ExchangeError:
+                # There is none of that name.
+                continue
+            found += [one for one in items if symbol_of(one) == symbol]
+        return found
 
     async def prepare(self) -> None:
         """See whether the account can be traded: the key's rights, and one position an instrument.

@@ -32,7 +32,6 @@ from daemon.venues.bybit.facts import (
 from daemon.venues.bybit.queries import Queries
 from daemon.venues.bybit.requests import rest_question_of_closed
 from daemon.venues.bybit.signing import make_signer
-from daemon.venues.bybit.wire import Book
 
 
 def market_of(
@@ -58,7 +57,7 @@ def market_of(
         on_book_state=on_book_state,
         on_off_grid=on_off_grid,
         heartbeat=heartbeat,
-        book_type=Book,
+        is_streamed=True,
         seed=seed,
     )
 
@@ -164,7 +163,7 @@ class BybitSession(AccountSession):
             on_off_grid=listener.on_instruments_wanted,
             seed=seed,
         )
-        questions = Queries(rest, {}, config.order_prefix)
+        questions = Queries(rest, {}, config.order_prefix, config.symbols)
         super().__init__(ORDERS, rest, market, None, questions, limiter, offset, listener, (), seed + 8)
         if credentials.are_there:
             self.trading = trading_of(

@@ -1,7 +1,7 @@
 """What the converters of this package share: paths as strings, an output that may be left out, rows as the result."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ def whole_ns(latency: float, what: str) -> int:
     """A latency in nanoseconds.
 
     Raises:
-        UsageError: It is no number, or below zero.
+        UsageError: It is not a number, or is below zero.
     """
     if not isinstance(latency, int | float | np.number) or not 0 <= latency < 1 << 62:
         raise UsageError(f"{what} is {latency!r}", hint="it is a number of nanoseconds")
@@ -68,3 +68,24 @@ def converted(
         output = Path(folder) / "rows.npz"
         convert_files(paths, output, venue=venue, options=asked)
         return read_events(output)
+
+
+def day_converter(venue: str) -> Callable[..., NDArray[Any]]:
+    """The `convert` of a venue whose days are one file of depth and one of trades."""
+
+    def convert(
+        depth_filename: Name,
+        trades_filename: Name,
+        output_filename: Name | None = None,
+        buffer_size: int = 100_000_000,  # noqa: ARG001 - not needed
+        feed_latency: float = 0,
+        base_latency: float = 0,
+        depth_has_header: bool | None = None,  # noqa: ARG001 - seen from the file
+        trades_has_header: bool | None = None,  # noqa: ARG001 - seen from the file
+    ) -> NDArray[Any]:
+        """Convert a day of depth and of trades; rows arrive `feed_latency` ns after they were sent."""
+        latency_ns = whole_ns(feed_latency, "feed_latency")
+        inputs = [depth_filename, trades_filename]
+        return converted(venue, inputs, output_filename, base_latency, latency_ns=latency_ns)
+
+    return convert

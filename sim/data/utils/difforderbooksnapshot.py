@@ -1,7 +1,7 @@
 """Whole books to differences, by HftBacktest's name and arguments; compiled code may use the class, too.
 
-The converters here make differences of whole books by themselves (:mod:`sim.convert.wholebook`); this is for books of
-one's own.
+The converters here make differences of whole books by themselves (:mod:`sim.convert.reader.wholebook`); this is for
+books from elsewhere.
 """
 
 # pyright: basic

@@ -117,6 +117,7 @@ class Binance:
         self.on_time = self.keys.on_time
         self.expire = self.keys.expire
         self.stop = self.tasks.stop
+        self.on_revoke = self.ws_api.revoke
 
     def request(self, what: str, params: dict[str, str]) -> Request:
         """In the words in which it came."""

@@ -57,6 +57,7 @@ class WsApi:
     def __init__(self, exchange: Exchange, tasks: Tasks) -> None:
         self._exchange = exchange
         self._tasks = tasks
+        self._logged_on: dict[Session, None] = {}
 
     @property
     def _product(self) -> Product:
@@ -185,6 +186,9 @@ class WsApi:
             auth.verify(account, sorted_payload(params), params.get("signature", ""), ed25519_only=True)
             auth.check_time(stamp_of(params, fine=self._product.fine_times))
             session.account = account
+            if session not in self._logged_on:
+                self._logged_on[session] = None
+                session.connection.on_end.append(lambda: self._logged_on.pop(session, None))
             session.logged_on_ms = clock.server_ms()
         elif method == "session.logout":
             session.account = None
@@ -199,6 +203,13 @@ class WsApi:
             "returnRateLimits": session.shows_limits,
             "serverTime": clock.server_ms(),
         } | session.facts
+
+    def revoke(self, account: Account) -> None:
+        """A key is revoked: sessions that are logged on with it are told, and are so no more."""
+        for session in [one for one in self._logged_on if one.account is account]:
+            session.account = None
+            self.on_logout(session)
+            self._refuse(session, None, RefusedError(Why.UNKNOWN_KEY))
 
     def on_logout(self, session: Session) -> None:
         """What ends with a logon."""

@@ -87,6 +87,9 @@ class Bybit:
     def on_balance(self, account: Account, wallet: Wallet, change: int) -> None:
         """Nothing is said of it: the next execution tells the balance."""
 
+    def on_revoke(self, account: Account) -> None:
+        """Nothing is said of it: the next request is refused."""
+
     def on_status(self, instrument: Instrument, status: str) -> None:
         """Nothing is said of it: clients look at the list of instruments."""
 

@@ -49,6 +49,7 @@ POST /order?api_key=KEY&symbol=S  an order by the owner's hand, in the venue's w
 POST /cancel?api_key=KEY&symbol=S by the owner's hand: in the venue's words, else all in the instrument
 POST /close-position?api_key=KEY&symbol=S   the owner closes a share of a position at the market
 POST /balance?api_key=KEY&balance=X   what the account has; of asset=A, if it has several
+POST /revoke?api_key=KEY           nobody has that key any more
 POST /network?up=0                stop listening, drop all connections; up=1: listen again
 POST /rewind                      the market begins again
 POST /end                         the market's data ends here: it stands still
@@ -100,6 +101,10 @@ class ControlServer:
                 exchange.clock.offset_ms = int(query["offset_ms"])
             case "/expire":
                 exchange.expire_listen_keys(query.get("api_key", ""))
+            case "/revoke":
+                account = self._account(query["api_key"])
+                core.auth.revoke(account)
+                exchange.venue.on_revoke(account)
             case "/gap":
                 exchange.force_gap(query.get("symbol", ""), int(query.get("messages", "1")))
             case "/restart":

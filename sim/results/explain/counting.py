@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from hftd.constants import reason_name
 from hftd.hbt.life import CAUSE_TAKEN, LIFE_ACCEPTED, LIFE_FILL, cause_name
+from sim.results.explain import words
 from sim.results.explain.orders import FILLED, ON_ITS_WAY, Orders, deciding, ending_at
 
 
@@ -22,7 +23,7 @@ class FillsByCause(msgspec.Struct, frozen=True, kw_only=True):
         fee: What they cost; negative if rebates were more.
         front_qty: What was ahead when the order came to its place, on average; None for those that took.
         seconds_mean: From then to the fill, on the exchange's clock; None for those that took.
-        seconds_median: Likewise.
+        seconds_median: The median of that time.
         edge: How much better than the mid price, on average by quantity: positive where it was bought below it or sold
             above. The mid is that of the exchange's book with the event that filled. None if a side was empty.
     """
@@ -36,6 +37,18 @@ class FillsByCause(msgspec.Struct, frozen=True, kw_only=True):
     seconds_mean: float | None
     seconds_median: float | None
     edge: float | None
+
+    def cells(self, nothing: str) -> list[str]:
+        """Count, quantity, queue ahead, wait, edge and fee as they stand in a table; `nothing` for None."""
+        seconds = self.seconds_median
+        return [
+            f"{self.count:,}",
+            words.qty(self.qty),
+            nothing if self.front_qty is None else words.qty(self.front_qty),
+            nothing if seconds is None else words.span(round(seconds * 1e9)),
+            nothing if self.edge is None else f"{self.edge:+,.5g}",
+            words.qty(self.fee),
+        ]
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):

@@ -101,7 +101,7 @@ def find(orders: Orders, order_id: int, *, asset: int | None = None, bot: int | 
     """The numbers of the orders of an id, the first one that used it first.
 
     Raises:
-        UsageError: There is none, or the id is used at several assets or by several bots and it is not said which.
+        UsageError: No order has it, or the id is used at several assets or by several bots and it is not said which.
     """
     heads = orders.rows[orders.first[:-1]]
     is_id = heads["order_id"] == np.uint64(order_id)

@@ -13,8 +13,8 @@ from hftd.errors import DataError, HftdError
 from hftd.hbt.local import Contract
 from hftd.runfile import AssetMeta, RunFile
 from sim.results.explain import explain, group, life_of
-from sim.results.report.given import Data, given_for
-from sim.results.report.labels import SHORT_DAYS
+from sim.results.report.figures import SHORT_DAYS
+from sim.results.report.inputs import Data, given_for
 from sim.results.report.mids import (
     Progress,
     find_data,
@@ -23,11 +23,16 @@ from sim.results.report.mids import (
     mids_from_rows,
     part_of,
 )
-from sim.results.report.periods import periods
-from sim.results.report.shapes import AssetReport, Options, RunReport
-from sim.results.report.sound import check_life, check_values
-from sim.results.report.together import together
-from sim.results.report.values import of_orders, of_positions, of_split, ratios
+from sim.results.report.shapes import AssetReport, Options, RunReport, periods
+from sim.results.report.values import (
+    check_life,
+    check_values,
+    of_orders,
+    of_positions,
+    of_split,
+    ratios,
+    together,
+)
 from sim.stats import pnl
 from sim.stats.executions import Executions, executions, latencies, orders
 from sim.stats.frame import Frame

@@ -12,10 +12,8 @@ import jinja2
 import msgspec
 
 from hftd.version import __version__
-from sim.results.explain import FillsByCause
-from sim.results.explain.words import qty, span
 from sim.results.report import plots
-from sim.results.report.labels import LABELS, SHORT_DAYS, TILES, Label, named, shown
+from sim.results.report.figures import LABELS, NOTHING, SHORT_DAYS, TILES, figures, named, shown
 from sim.results.report.shapes import AssetReport, Options, RunReport
 
 _SIGNED: Final = ("NetPnl", "SR", "Markout 1 s")
@@ -31,22 +29,21 @@ _NO_SUM: Final = "the assets can't be added up"
 def page(runs: Sequence[RunReport], options: Options, title: str | None = None) -> str:
     """The page of one run, or of several side by side."""
     drawn: dict[str, plots.Plot] = {}
-    shown_runs = [_run(run, f"run{number}", options, drawn) for number, run in enumerate(runs)]
+    is_short = any(run.days < SHORT_DAYS for run in runs)
+    shown_runs = [_run(run, f"run{number}", options, drawn, is_short) for number, run in enumerate(runs)]
     comparison: plots.Plot = {}
     if len(runs) > 1:
         comparison = plots.side_by_side(runs)
         drawn[comparison["id"]] = comparison
     only = runs[0]
-    is_short = any(run.days < SHORT_DAYS for run in runs)
     return _template().render(
         title=title or (only.name if len(runs) == 1 else ", ".join(run.name for run in runs)),
         subtitle=_subtitle(only) if len(runs) == 1 else f"{len(runs)} runs side by side",
         runs=shown_runs,
-        side_by_side=[(run.name, run.whole or _without_sum()) for run in runs],
+        side_by_side=figures(
+            [(run.name, run.whole or _without_sum()) for run in runs], options, is_short=is_short
+        ),
         comparison=comparison,
-        groups=_groups(),
-        show=lambda label, value: shown(label, value, options.book_size),
-        name_of=lambda label: named(label, options.resample, is_short=is_short),
         money=_money,
         version=__version__,
         resample=options.resample,
@@ -59,7 +56,9 @@ def page(runs: Sequence[RunReport], options: Options, title: str | None = None) 
     )
 
 
-def _run(run: RunReport, key: str, options: Options, drawn: dict[str, plots.Plot]) -> dict[str, Any]:
+def _run(
+    run: RunReport, key: str, options: Options, drawn: dict[str, plots.Plot], is_short: bool
+) -> dict[str, Any]:
     whole = run.whole
     several = len(run.assets) > 1
     main: list[plots.Plot] = []
@@ -90,24 +89,12 @@ def _run(run: RunReport, key: str, options: Options, drawn: dict[str, plots.Plot
         "tiles": _tiles(whole, options, is_short=run.days < SHORT_DAYS) if whole is not None else [],
         "plots": main,
         "assets": parts,
-        "columns": columns,
+        "figures": figures(columns, options, is_short=is_short),
         "tables": _tables(run, options),
-        "fills": [[run.assets[one.asset].name, one.cause, *_fill_cells(one)] for one in run.fills],
+        "fills": [[run.assets[one.asset].name, one.cause, *one.cells(NOTHING)] for one in run.fills],
         "notes": [*dict.fromkeys(run.notes), f"File: {run.path}"],
         "settings": _settings(run),
     }
-
-
-def _fill_cells(one: FillsByCause) -> list[str]:
-    none = "\u2013"
-    return [
-        f"{one.count:,}",
-        qty(one.qty),
-        none if one.front_qty is None else qty(one.front_qty),
-        none if one.seconds_median is None else span(round(one.seconds_median * 1e9)),
-        none if one.edge is None else f"{one.edge:+,.5g}",
-        qty(one.fee),
-    ]
 
 
 def _without_sum() -> AssetReport:
@@ -178,13 +165,6 @@ def _settings(run: RunReport) -> str:
     told: dict[str, Any] = {"parameters": run.meta.parameters, "models": run.meta.settings}
     told["assets"] = [msgspec.to_builtins(asset) for asset in run.meta.assets]
     return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
-
-
-def _groups() -> list[tuple[str, list[Label]]]:
-    groups: dict[str, list[Label]] = {}
-    for label in LABELS:
-        groups.setdefault(label.group, []).append(label)
-    return list(groups.items())
 
 
 def _money(value: float | None) -> str:

@@ -14,13 +14,11 @@ import msgspec
 from hftd.errors import UsageError
 from hftd.runfile import RunFile, read_run
 from sim.results.report.collect import collect
-from sim.results.report.given import Data, check_given
-from sim.results.report.labels import LABELS
+from sim.results.report.figures import LABELS, SHORT_DAYS, Figures, figures
+from sim.results.report.inputs import Data, check_given, with_lives
 from sim.results.report.mids import Progress, part_of
 from sim.results.report.page import page
-from sim.results.report.periods import SPLITS
-from sim.results.report.replayed import with_lives
-from sim.results.report.shapes import AssetReport, Options, RunReport
+from sim.results.report.shapes import SPLITS, AssetReport, Options, RunReport
 
 RUNS_MAX: Final = 50
 """More can't be told apart on one page."""
@@ -39,6 +37,18 @@ class Report:
         self.runs = runs
         self.options = options
         self.title = title
+
+    def figures(self) -> Figures:
+        """The table of figures: a column for each asset, or for each run of several that can be summed."""
+        columns: list[tuple[str, AssetReport]] = [
+            (run.name, run.whole) for run in self.runs if run.whole is not None
+        ]
+        if len(self.runs) == 1:
+            run = self.runs[0]
+            whole = columns if len(run.assets) > 1 else []
+            columns = [*((asset.name, asset) for asset in run.assets), *((one.name, one) for _, one in whole)]
+        is_short = any(run.days < SHORT_DAYS for run in self.runs)
+        return figures(columns, self.options, is_short=is_short)
 
     @property
     def html(self) -> str:
@@ -123,9 +133,9 @@ def report(
     if book_size is not None and not (book_size > 0 and math.isfinite(book_size)):
         raise UsageError(f"the book size must be a positive number, is {book_size:g}")
     if not (trading_days_per_year > 0 and math.isfinite(trading_days_per_year)):
-        raise UsageError(f"a year of {trading_days_per_year:g} trading days is none")
+        raise UsageError(f"`trading_days_per_year` must be a positive number, is {trading_days_per_year:g}")
     if split not in SPLITS:
-        raise UsageError(f"{split!r} is no way to split a run", hint=f"there are {', '.join(SPLITS)}")
+        raise UsageError(f"`split` must be one of {', '.join(SPLITS)}, is {split!r}")
     options = Options(
         resample=resample, book_size=book_size, split=split, trading_days_per_year=trading_days_per_year
     )

@@ -72,7 +72,10 @@ def test_no_command_shows_the_help(call):
         (["backtest", "--date", "20220831"], "Missing option '--bot'"),
         (["convert", "binancefutres", "a", "b"], "Did you mean one of: 'binancefutures'"),
         (["convert", "binancefutures", "a"], "Missing argument"),
-        (["convert", "binancefutures", "a", "b", "--user-events", "mark"], "none of mark_price, book_ticker"),
+        (
+            ["convert", "binancefutures", "a", "b", "--user-events", "mark"],
+            "not one of mark_price, book_ticker",
+        ),
     ],
 )
 def test_a_wrong_call_ends_with_2_and_says_what_would_be_right(call, arguments, words):

@@ -74,7 +74,8 @@ def test_problems_are_a_table_with_rows_and_exit_code_1(call, bad_day):
 
 
 def test_problems_are_read_at_80_columns(tmp_path):
-    from daemon.cli.show.checking import show_validation
+    from daemon.cli.show import archives
+    from daemon.cli.show.terminal import show
     from sim.checks import validate
 
     rows = sound_rows(1)
@@ -83,7 +84,7 @@ def test_problems_are_read_at_80_columns(tmp_path):
     rows[[70, 200]] = rows[[200, 70]]
     write_events(tmp_path / "bad.npz", rows)
     bad_day, stream = tmp_path / "bad.npz", Terminal()
-    show_validation(validate([bad_day]), stream=stream)
+    show(archives.validation(validate([bad_day])), stream)
     lines = stream.getvalue().splitlines()
     assert max(len(line) for line in lines) <= 80
     assert "…" not in stream.getvalue()
@@ -238,7 +239,7 @@ def test_a_snapshot_at_a_time_of_day(call, day, tmp_path):
     assert json.loads(out)["last_ts"] <= START_NS + 3_000_000_000
     code, _, err = call("snapshot", day, tmp_path / "early.npz", "--at", "noon")
     assert code == 2
-    assert "is no time" in err
+    assert "is not a time" in err
 
 
 def test_latencies_of_a_feed_are_a_table_and_an_archive(call, day, tmp_path):

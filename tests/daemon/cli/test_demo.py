@@ -71,7 +71,7 @@ def test_an_instrument_that_the_demo_has_no_market_for_is_said(hftd, folder):
 
 def test_missing_configurations_are_copied_and_the_users_own_are_kept(folder, monkeypatch):
     import daemon
-    from daemon.cli.commands.demo import _configs
+    from daemon.cli.run.demo import find_configs
 
     (folder / "original" / "daemon").mkdir(parents=True)
     (folder / "original" / "configs").mkdir()
@@ -80,13 +80,13 @@ def test_missing_configurations_are_copied_and_the_users_own_are_kept(folder, mo
     monkeypatch.setattr(daemon, "__file__", str(folder / "original" / "daemon" / "__init__.py"))
     mine = (folder / "configs" / "bot.toml").read_text()
     (folder / "configs" / "replay.toml").unlink()
-    replay, bot = _configs(Path("configs"), ("replay.toml", "bot.toml"))
+    replay, bot = find_configs(Path("configs"), ("replay.toml", "bot.toml"))
     assert replay.read_text() == "# original\n"
     assert bot.read_text() == mine
     (folder / "original" / "configs" / "bot.toml").unlink()
     bot.unlink()
     with pytest.raises(ConfigError, match=r"no configs/bot\.toml"):
-        _configs(Path("configs"), ("replay.toml", "bot.toml"))
+        find_configs(Path("configs"), ("replay.toml", "bot.toml"))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 
 import daemon.cli
 from daemon.cli.failing import run
-from daemon.cli.show.explain_tables import show_explained, show_listed
+from daemon.cli.show import explain as explaining
+from daemon.cli.show.terminal import show
 from hftd.errors import DataError, UsageError
 from hftd.hbt.life import LIFE_QUEUE, life_dtype
 from hftd.runfile import AssetMeta, RunFile, RunMeta, write_run
@@ -221,8 +222,7 @@ def test_no_figure_is_cut_on_a_narrow_terminal(lived, monkeypatch):
     meta = RunMeta(name="story", assets=[AssetMeta(symbol="XY", channel="c")])
     file = RunFile("run.npz", [], meta, lived)
     stream = Terminal()
-    show_explained(file, explain(orders), stream=stream)
-    show_listed(file, *listed(orders), stream=stream)
+    show([*explaining.explained(file, explain(orders)), *explaining.listed(file, *listed(orders))], stream)
     shown = re.sub("\x1b\\[[0-9;]*m", "", stream.getvalue())
     assert "\u2026" not in shown
     assert max(map(len, shown.splitlines())) <= 60

@@ -7,7 +7,7 @@ import pytest
 
 import daemon.cli
 from daemon.cli.failing import run
-from daemon.cli.show.console import Console
+from daemon.cli.show.terminal import Console
 from hftd.hbt.life import LIFE_REQUEST_NEW, life_dtype
 from hftd.runfile import AssetMeta, RunMeta, write_run
 from sim.archive import write_events

@@ -8,9 +8,8 @@ import pytest
 
 from daemon.cli.compiling import Compiling, watching
 from daemon.cli.progress import JsonLines, Lines, Meter, Share, replay_progress
-from daemon.cli.show import text
-from daemon.cli.show.picture import draw
-from daemon.cli.show.results import show_bot
+from daemon.cli.show import charts, picture, runs, text
+from daemon.cli.show.terminal import show
 from hftd.compiled import jit
 from hftd.errors import UsageError
 from tests.results import START_NS, make_result
@@ -22,7 +21,7 @@ def table(result, *, columns: int | None = None) -> str:
             return columns is not None
 
     stream = Terminal()
-    show_bot(result, stream=stream)
+    show(runs.bot(result), stream)
     return stream.getvalue()
 
 
@@ -206,6 +205,10 @@ def test_a_watch_on_compiling_ends_with_its_block():
     with watching("plain"):
         assert len(jit.on_compiling) == len(jit.on_compiled) == 1
     assert jit.on_compiling == jit.on_compiled == []
+
+
+def draw(path, result) -> None:
+    picture.draw(path, charts.bot(result))
 
 
 def pixels(path) -> np.ndarray:

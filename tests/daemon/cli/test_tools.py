@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 import daemon.cli
 from daemon.cli.asking import Report, Silent
 from daemon.cli.failing import run
-from daemon.cli.show.status_tables import show_report
+from daemon.cli.show.status import daemons
+from daemon.cli.show.terminal import show
 from hftd import BUY, NEW, REASON_EXCHANGE, REASON_NEVER_SENT, SELL
 from hftd.bot.result import load_records, save_latencies, save_records
 from hftd.clock import sleep
@@ -128,7 +129,7 @@ def test_every_part_of_a_status_is_shown():
         limits=[status.Used(name="weight a minute", used=100, limit=2400)],
     )  # fmt: skip
     out = StringIO()
-    show_report(Report(daemons=[daemon_status], silent=[Silent(channel="x", error="gone")]), stream=out)
+    show(daemons(Report(daemons=[daemon_status], silent=[Silent(channel="x", error="gone")])), out)
     shown = out.getvalue()
     for words in (
         "HALTED: news", "not valid", "partially filled", "unknown", "x-7", "and 15 more open orders", "up 1 min 0 s",
@@ -145,7 +146,7 @@ def test_of_the_account_a_status_shows_the_position_and_no_zeros_that_nobody_kno
         account=[status.Position(symbol="BTCUSDT", position=-0.25)],
     )  # fmt: skip
     out = StringIO()
-    show_report(Report(daemons=[daemon_status], silent=[]), stream=out)
+    show(daemons(Report(daemons=[daemon_status], silent=[])), out)
     (row,) = [line for line in out.getvalue().splitlines() if "account" in line]
     assert [cell.strip() for cell in row.strip("│").split("│")] == [
         "account",
@@ -240,7 +241,7 @@ def test_a_tap_ends_with_its_daemon(fake, tmp_path):  # noqa: F811
         (["nf"], "channels that run: bf"),
         (["bf", "--symbol", "XRP"], "it has BTCUSDT, ETHUSDT"),
         (["bf", "--save", "out.npz"], "choose one by --symbol"),
-        (["bf", "--kind", "dept"], "none of depth"),
+        (["bf", "--kind", "dept"], "not one of depth"),
     ],
 )
 def test_a_tap_that_can_not_be_says_why(fake, call, tmp_path, monkeypatch, arguments, words):  # noqa: F811
@@ -355,7 +356,7 @@ def test_runs_of_different_bots_are_refused(call, tmp_path):
 
 
 def test_recorded_latencies_are_an_archive_that_backtests_interpolate(tmp_path):
-    from sim.archive.npz import read_latencies
+    from sim.archive import read_latencies
 
     rows = np.zeros(4, latency_dtype)
     rows["req_ts"] = [100, 200, 300, 400]

@@ -130,4 +130,10 @@ def hello_of(*instruments: tuple[str, float, float], bot: str = "mm", **more: An
     """A bot's Hello."""
     from hftd.channel.layout import PROTOCOL_VERSION
 
-    return wire.Hello(PROTOCOL_VERSION, bot, 1, instruments or (("BTCUSDT", 0.1, 0.001),), **more)
+    return wire.Hello(
+        version=PROTOCOL_VERSION,
+        bot=bot,
+        pid=1,
+        instruments=instruments or (("BTCUSDT", 0.1, 0.001),),
+        **more,
+    )

@@ -39,8 +39,8 @@ from hftd.types import (
 )
 
 INSTRUMENTS = [
-    Instrument(0, "BTCUSDT", Decimal("0.1"), Decimal("0.001")),
-    Instrument(1, "ETHUSDT", Decimal("0.01"), Decimal("0.001")),
+    Instrument(number=0, symbol="BTCUSDT", tick_size=Decimal("0.1"), lot_size=Decimal("0.001")),
+    Instrument(number=1, symbol="ETHUSDT", tick_size=Decimal("0.01"), lot_size=Decimal("0.001")),
 ]
 
 
@@ -138,7 +138,14 @@ async def serving(*, spin: bool = False) -> AsyncIterator[tuple[Channel, Callabl
         ) -> RawBot:
             sizes = {one.symbol: (float(one.tick_size), float(one.lot_size)) for one in INSTRUMENTS}
             wanted = tuple((symbol, *sizes[symbol]) for symbol in symbols or ("BTCUSDT",))
-            hello = wire.Hello(PROTOCOL_VERSION, name, os.getpid(), wanted, on_end, watchdog_s=watchdog_s)
+            hello = wire.Hello(
+                version=PROTOCOL_VERSION,
+                bot=name,
+                pid=os.getpid(),
+                instruments=wanted,
+                on_end=on_end,
+                watchdog_s=watchdog_s,
+            )
             page = BotPage.make()
             bot = RawBot(
                 await asyncio.to_thread(attach, "ch", hello, page, monotonic_ns() + 5_000_000_000), page
@@ -235,7 +242,19 @@ async def test_a_bot_that_dies_right_after_a_submit_has_its_order_known_and_ende
     async with serving() as (channel, come):
         bot = await come()
         await until(lambda: bool(channel.bots.attached))
-        bot.ask(wire.Submit(0, 1, BUY, LIMIT, GTC, 1000, 0.1, wall_ns()), ring=False)
+        bot.ask(
+            wire.Submit(
+                instrument=0,
+                order_id=1,
+                side=BUY,
+                order_type=LIMIT,
+                time_in_force=GTC,
+                price_tick=1000,
+                qty=0.1,
+                local_ts=wall_ns(),
+            ),
+            ring=False,
+        )
         bot.close()
         await until(lambda: not channel.bots.attached)
         assert [type(command) for command in channel.sent][:1] == [Submit]
@@ -262,9 +281,18 @@ async def test_a_bot_that_does_not_read_its_answers_loses_its_lease_and_the_othe
 @pytest.mark.parametrize(
     "message",
     [
-        wire.Submit(1, 1, BUY, LIMIT, GTC, 1000, 0.1, 1),
+        wire.Submit(
+            instrument=1,
+            order_id=1,
+            side=BUY,
+            order_type=LIMIT,
+            time_in_force=GTC,
+            price_tick=1000,
+            qty=0.1,
+            local_ts=1,
+        ),
         wire.Cancel(-5, 1, 1),
-        wire.Modify(10**6, 1, 1, 1.0, 1),
+        wire.Modify(instrument=10**6, order_id=1, price_tick=1, qty=1.0, local_ts=1),
     ],
 )
 async def test_a_request_for_what_the_bot_did_not_ask_for_ends_its_lease(message):
@@ -356,8 +384,20 @@ async def test_what_waited_while_the_connector_stood_still_is_not_sent_any_more_
         await until(lambda: len(channel.sent) == 1)
         bot.told()
         then = wall_ns() - LATE_NS - 1
-        bot.ask(wire.Submit(0, 2, BUY, LIMIT, GTC, 1000, 0.1, then), ring=False)
-        bot.ask(wire.Modify(0, 1, 1001, 0.1, then), ring=False)
+        bot.ask(
+            wire.Submit(
+                instrument=0,
+                order_id=2,
+                side=BUY,
+                order_type=LIMIT,
+                time_in_force=GTC,
+                price_tick=1000,
+                qty=0.1,
+                local_ts=then,
+            ),
+            ring=False,
+        )
+        bot.ask(wire.Modify(instrument=0, order_id=1, price_tick=1001, qty=0.1, local_ts=then), ring=False)
         bot.ask(wire.Cancel(0, 1, then))
         await until(lambda: len(channel.sent) == 2)
         assert [type(command) for command in channel.sent] == [Submit, Cancel]

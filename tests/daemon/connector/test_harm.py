@@ -68,7 +68,19 @@ async def test_an_end_of_a_lease_goes_to_its_end_whatever_fails_on_the_way(monke
         bot, other = await come("mm"), await come("other")
         bot.submit(1)
         await until(lambda: len(channel.sent) == 1)
-        bot.ask(wire.Submit(0, 2, BUY, LIMIT, GTC, 1000, 0.1, wall_ns()), ring=False)
+        bot.ask(
+            wire.Submit(
+                instrument=0,
+                order_id=2,
+                side=BUY,
+                order_type=LIMIT,
+                time_in_force=GTC,
+                price_tick=1000,
+                qty=0.1,
+                local_ts=wall_ns(),
+            ),
+            ring=False,
+        )
 
         def fails(*_more: object, **_named: object) -> None:
             raise MemoryError
@@ -98,7 +110,19 @@ async def test_a_bot_that_takes_its_own_rings_back_costs_the_others_nothing_and_
         other.submit(1)
         await until(lambda: len(channel.sent) == 1)
         # Nobody rings for this one.
-        evil.ask(wire.Submit(0, 2, BUY, LIMIT, GTC, 1000, 0.1, wall_ns()), ring=False)
+        evil.ask(
+            wire.Submit(
+                instrument=0,
+                order_id=2,
+                side=BUY,
+                order_type=LIMIT,
+                time_in_force=GTC,
+                price_tick=1000,
+                qty=0.1,
+                local_ts=wall_ns(),
+            ),
+            ring=False,
+        )
         await until(lambda: len(channel.sent) == 2)
 
 
@@ -151,7 +175,19 @@ async def test_what_a_bot_wrote_before_its_end_is_taken_for_a_bounded_time_but_c
 
         monkeypatch.setattr(channel.orders, "request", slowly)
         for order_id in range(2, 502):
-            bot.ask(wire.Submit(0, order_id, BUY, LIMIT, GTC, 1000, 0.1, wall_ns()), ring=False)
+            bot.ask(
+                wire.Submit(
+                    instrument=0,
+                    order_id=order_id,
+                    side=BUY,
+                    order_type=LIMIT,
+                    time_in_force=GTC,
+                    price_tick=1000,
+                    qty=0.1,
+                    local_ts=wall_ns(),
+                ),
+                ring=False,
+            )
         bot.ask(wire.Cancel(0, 1, wall_ns()), ring=False)
         bot.attachment.socket.close()
         await until(lambda: not channel.bots.attached)

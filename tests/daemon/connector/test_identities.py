@@ -94,7 +94,10 @@ def test_a_journal_of_one_exchange_is_not_taken_over_at_another_with_the_same_ke
             "one", found, config, Credentials(**parts), tmp_path / "j", seed=1, directory=tmp_path, **options
         )
         connector.session = SimpleNamespace(
-            send=lambda _command: None, exchange_ns=lambda now_ns: now_ns, order_id_max=MAX_ORDER_ID
+            send=lambda _command: None,
+            exchange_ns=lambda now_ns: now_ns,
+            order_id_max=MAX_ORDER_ID,
+            by_totals=False,
         )
         try:
             connector._open_orders([INSTRUMENT])

@@ -32,7 +32,7 @@ def test_each_rehearsal_goes_all_the_way_and_nothing_of_it_is_kept(instrument):
     assert not store.orders
     assert not store.alive
     assert not store.by_id
-    assert not rehearsal._manager.courier.in_flight
+    assert not rehearsal._manager.commands.in_flight
     rehearsal.close()
 
 

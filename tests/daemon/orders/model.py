@@ -98,27 +98,31 @@ class Exchange:
     def exch_ns(self) -> int:
         return self.now_ns // MS * MS
 
+    def named(self, client_id: str) -> TrueOrder | None:
+        """An order by the client id that its first one had."""
+        return self.orders.get(client_id)
+
     # --- What it says -------------------------------------------------------------------------------------------
 
     def report(
         self, order: TrueOrder, source: str, execution: Execution | None = None, has_fee: bool = True
     ) -> Report:
         return Report(
-            source,
-            order.client_id,
-            order.exch_order_id,
-            order.symbol,
-            order.side,
-            order.order_type,
-            order.time_in_force,
-            order.status,
-            order.price_tick,
-            order.qty_lots,
-            order.cum_lots,
-            order.exch_ns,
-            execution,
-            has_fee,
-            order.reason,
+            source=source,
+            client_id=order.client_id,
+            exch_order_id=order.exch_order_id,
+            symbol=order.symbol,
+            side=order.side,
+            order_type=order.order_type,
+            time_in_force=order.time_in_force,
+            status=order.status,
+            price_tick=order.price_tick,
+            qty_lots=order.qty_lots,
+            cum_lots=order.cum_lots,
+            exch_ns=order.exch_ns,
+            execution=execution,
+            has_fee=has_fee,
+            reason=order.reason,
         )
 
     def _say(self, order: TrueOrder, execution: Execution | None = None) -> None:
@@ -204,17 +208,17 @@ class Exchange:
         order.status = FILLED if order.cum_lots == order.qty_lots else PARTIALLY_FILLED
         order.exch_ns = self.exch_ns
         execution = Execution(
-            order.symbol,
-            f"t{len(self.trades)}",
-            order.client_id,
-            order.exch_order_id,
-            order.side,
-            order.price_tick or 1000,
-            lots,
-            is_maker,
-            FEE_A_LOT * lots,
-            "USDT",
-            self.exch_ns,
+            symbol=order.symbol,
+            trade_id=f"t{len(self.trades)}",
+            client_id=order.client_id,
+            exch_order_id=order.exch_order_id,
+            side=order.side,
+            price_tick=order.price_tick or 1000,
+            qty_lots=lots,
+            is_maker=is_maker,
+            fee=FEE_A_LOT * lots,
+            fee_asset="USDT",
+            exch_ns=self.exch_ns,
         )
         self.trades.append(execution)
         order.fills.append(execution)
@@ -222,19 +226,19 @@ class Exchange:
         short = replace_execution(execution, fee=0.0)
         self.events.append(
             Report(
-                BY_STREAM,
-                order.client_id,
-                order.exch_order_id,
-                order.symbol,
-                order.side,
-                order.order_type,
-                order.time_in_force,
-                PARTIALLY_FILLED,
-                0,
-                0,
-                0,
-                self.exch_ns,
-                short,
+                source=BY_STREAM,
+                client_id=order.client_id,
+                exch_order_id=order.exch_order_id,
+                symbol=order.symbol,
+                side=order.side,
+                order_type=order.order_type,
+                time_in_force=order.time_in_force,
+                status=PARTIALLY_FILLED,
+                price_tick=0,
+                qty_lots=0,
+                cum_lots=0,
+                exch_ns=self.exch_ns,
+                execution=short,
                 has_fee=False,
             )
         )

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders.account import Ledger
 from daemon.orders.balances import DIFFERS_NS
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits, BotLimits
@@ -24,6 +23,7 @@ from daemon.orders.messages import (
     Submit,
     Transfer,
 )
+from daemon.orders.positions import Ledger
 from hftd.channel import wire
 from hftd.constants import (
     BUY,
@@ -91,7 +91,16 @@ class Spot:
     def submit(self, order_id, side, tick, lots, *, order_type=LIMIT):
         self.now_ns += 1000
         qty = lots / 100
-        message = wire.Submit(0, order_id, side, order_type, GTC, tick, qty, self.now_ns)
+        message = wire.Submit(
+            instrument=0,
+            order_id=order_id,
+            side=side,
+            order_type=order_type,
+            time_in_force=GTC,
+            price_tick=tick,
+            qty=qty,
+            local_ts=self.now_ns,
+        )
         self.manager.request("a", message, self.now_ns)
         return self.sent[-1] if self.sent and type(self.sent[-1]) is Submit else None
 
@@ -102,19 +111,19 @@ class Spot:
         self.now_ns += 1000
         self.manager.on_report(
             Report(
-                BY_STREAM,
-                submit.client_id,
-                f"x{submit.request}",
-                submit.symbol,
-                submit.side,
-                submit.order_type,
-                submit.time_in_force,
-                status,
-                submit.price_tick,
-                submit.qty_lots,
-                cum,
-                self.now_ns,
-                execution,
+                source=BY_STREAM,
+                client_id=submit.client_id,
+                exch_order_id=f"x{submit.request}",
+                symbol=submit.symbol,
+                side=submit.side,
+                order_type=submit.order_type,
+                time_in_force=submit.time_in_force,
+                status=status,
+                price_tick=submit.price_tick,
+                qty_lots=submit.qty_lots,
+                cum_lots=cum,
+                exch_ns=self.now_ns,
+                execution=execution,
             ),
             self.now_ns,
         )
@@ -129,17 +138,17 @@ class Spot:
         self.held["USDT"] -= side * qty * submit.price_tick * BTC.tick_size
         self.held[asset] = self.held.get(asset, Decimal(0)) - Decimal(str(fee))
         execution = Execution(
-            "BTCUSDT",
-            str(self.trades),
-            submit.client_id,
-            f"x{submit.request}",
-            submit.side,
-            submit.price_tick,
-            lots,
-            True,
-            fee,
-            asset,
-            self.now_ns,
+            symbol="BTCUSDT",
+            trade_id=str(self.trades),
+            client_id=submit.client_id,
+            exch_order_id=f"x{submit.request}",
+            side=submit.side,
+            price_tick=submit.price_tick,
+            qty_lots=lots,
+            is_maker=True,
+            fee=fee,
+            fee_asset=asset,
+            exch_ns=self.now_ns,
         )
         status = FILLED if cum == submit.qty_lots else PARTIALLY_FILLED
         if tells:
@@ -196,7 +205,19 @@ def test_whatever_fees_take_the_position_told_is_what_the_base_changed_by(fills)
         paid = fee / 10**8
         ledger.count(
             book,
-            Execution("BTCUSDT", str(k), "", "", side, 1000, lots, True, paid, "BTC", BEGIN),
+            Execution(
+                symbol="BTCUSDT",
+                trade_id=str(k),
+                client_id="",
+                exch_order_id="",
+                side=side,
+                price_tick=1000,
+                qty_lots=lots,
+                is_maker=True,
+                fee=paid,
+                fee_asset="BTC",
+                exch_ns=BEGIN,
+            ),
             True,
             BEGIN,
         )
@@ -363,7 +384,22 @@ def test_what_the_exchange_rounds_is_no_difference():
     ledger = Ledger(odd)
     ledger.wallet = spot.manager.store.wallet
     ledger.count(
-        None, Execution("BTCUSDT", "1", "", "", BUY, 101, 1, True, 0.0, "", spot.now_ns + 1), True, 1
+        None,
+        Execution(
+            symbol="BTCUSDT",
+            trade_id="1",
+            client_id="",
+            exch_order_id="",
+            side=BUY,
+            price_tick=101,
+            qty_lots=1,
+            is_maker=True,
+            fee=0.0,
+            fee_asset="",
+            exch_ns=spot.now_ns + 1,
+        ),
+        True,
+        1,
     )
     spot.held["BTC"] += Decimal("0.01")
     spot.held["USDT"] -= Decimal("0.00000001")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders import store as stores
-from daemon.orders.account import FEE_ONLY, KNOWN_TRADE, NEW_TRADE, OLD_TRADE, Ledger, Trades
+from daemon.orders import state as stores
 from daemon.orders.journal import Journal
 from daemon.orders.messages import Execution, Instrument
+from daemon.orders.positions import FEE_ONLY, KNOWN_TRADE, NEW_TRADE, OLD_TRADE, Ledger, Trades
 from hftd.constants import BUY, SELL
 from tests.daemon.orders.model import INSTRUMENT, SYMBOL
 from tests.daemon.orders.test_life_cycles import place
@@ -34,8 +34,8 @@ def test_an_hours_worth_of_orders_leaves_little_behind(world, monkeypatch):
     assert len(manager.store.orders) <= 101
     assert len(manager.store.by_id) <= 101
     assert manager.store.alive == {}
-    assert len(manager.courier.in_flight) == 0
-    assert len(manager.courier._timers) < 50
+    assert len(manager.commands.in_flight) == 0
+    assert len(manager.commands._timers) < 50
     assert manager.store.gaps == {}
     assert len(manager.store._finished) <= 101
     assert manager._out == manager._out.__class__()
@@ -97,7 +97,19 @@ def test_an_execution_is_new_once_and_its_fee_once(messages):
 
 
 def execution(side: int, price_tick: int, lots: int, fee: float = 0.0, asset: str = "") -> Execution:
-    return Execution(SYMBOL, "1", "", "", side, price_tick, lots, True, fee, asset, 0)
+    return Execution(
+        symbol=SYMBOL,
+        trade_id="1",
+        client_id="",
+        exch_order_id="",
+        side=side,
+        price_tick=price_tick,
+        qty_lots=lots,
+        is_maker=True,
+        fee=fee,
+        fee_asset=asset,
+        exch_ns=0,
+    )
 
 
 def test_a_linear_book_is_reckoned_as_the_simulator_does():
@@ -115,7 +127,14 @@ def test_a_linear_book_is_reckoned_as_the_simulator_does():
 
 def test_an_inverse_book_is_reckoned_as_the_simulator_does():
     instrument = Instrument(
-        1, SYMBOL, Decimal("0.1"), Decimal(1), contract_size=100.0, inverse=True, base="BTC", quote="USD"
+        number=1,
+        symbol=SYMBOL,
+        tick_size=Decimal("0.1"),
+        lot_size=Decimal(1),
+        contract_size=100.0,
+        inverse=True,
+        base="BTC",
+        quote="USD",
     )
     ledger = Ledger(instrument)
     book = ledger.book("a")

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.orders.courier import GRACE_NS
+from daemon.orders.commands import GRACE_NS
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
-from daemon.orders.machine import Order
 from daemon.orders.manager import OrderManager
 from daemon.orders.messages import Command
+from daemon.orders.order import Order
 from tests.daemon.orders.model import INSTRUMENT, SECOND
 from tests.daemon.orders.world import BEGIN_NS, World
 
@@ -85,8 +85,8 @@ def test_no_time_of_grace_has_passed_and_none_lies_ahead_after_a_restart_with_an
     world.manager.on_connection(True, now_ns)
     (order,) = world.manager.store.alive.values()
     assert isinstance(order, Order)
-    assert order.placed_ns <= now_ns
-    assert now_ns - max(order.placed_ns, order.seen_ns) < GRACE_NS
+    assert order.submitted_ns <= now_ns
+    assert now_ns - max(order.submitted_ns, order.seen_ns) < GRACE_NS
 
 
 def test_what_is_late_in_the_journal_is_put_into_our_clock_when_its_instrument_comes_late(tmp_path):
@@ -108,4 +108,4 @@ def test_what_is_late_in_the_journal_is_put_into_our_clock_when_its_instrument_c
     manager.on_connection(True, early_ns)
     manager.add_instrument(INSTRUMENT)
     (order,) = manager.store.alive.values()
-    assert max(order.placed_ns, order.seen_ns, order.terms_ns) <= early_ns
+    assert max(order.submitted_ns, order.seen_ns, order.terms_ns) <= early_ns

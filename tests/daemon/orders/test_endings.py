@@ -3,9 +3,8 @@ import random
 import msgspec
 import pytest
 
-from daemon.orders.ending import CLOSING_PER_S, ORPHAN_NS
+from daemon.orders.lease_end import CLOSING_PER_S, ORPHAN_NS
 from daemon.orders.limits import BotLimits
-from daemon.orders.machine import UNSURE, Order
 from daemon.orders.messages import (
     BY_STREAM,
     CONFIRMED,
@@ -16,6 +15,7 @@ from daemon.orders.messages import (
     Report,
     Submit,
 )
+from daemon.orders.order import UNSURE, Order
 from hftd.constants import (
     CANCELED,
     EXPIRED,
@@ -249,7 +249,21 @@ def test_trouble_in_one_instrument_does_not_hold_up_another():
     world.manager.add_instrument(other)
     ledger = world.manager.store.ledgers["ETHUSDT"]
     ledger.book("a").position_lots = ledger.account_lots = 50
-    stuck = Order("x", "a", 9, "ETHUSDT", 1, 0, 0, False, 1000, 1, 0, world.now_ns, place=UNSURE)
+    stuck = Order(
+        client_id="x",
+        bot="a",
+        order_id=9,
+        symbol="ETHUSDT",
+        side=1,
+        order_type=0,
+        time_in_force=0,
+        reduce_only=False,
+        price_tick=1000,
+        qty_lots=1,
+        local_ts=0,
+        submitted_ns=world.now_ns,
+        submit_phase=UNSURE,
+    )
     world.manager.store.add(stuck)
     world.manager.detach("a", world.now_ns)
     world.flush()
@@ -293,14 +307,33 @@ def test_however_the_exchange_refuses_and_fills_in_part_all_instruments_end_flat
             real[command.symbol] += command.side * lots
             trade += 1
             execution = Execution(
-                command.symbol, f"f{trade}", command.client_id, f"x{trade}", command.side, 1000, lots, False, 0.0,
-                "USDT", world.now_ns,
-            )  # fmt: skip
+                symbol=command.symbol,
+                trade_id=f"f{trade}",
+                client_id=command.client_id,
+                exch_order_id=f"x{trade}",
+                side=command.side,
+                price_tick=1000,
+                qty_lots=lots,
+                is_maker=False,
+                fee=0.0,
+                fee_asset="USDT",
+                exch_ns=world.now_ns,
+            )
             report = Report(
-                BY_STREAM, command.client_id, f"x{trade}", command.symbol, command.side, MARKET, IOC,
-                FILLED if lots == command.qty_lots else EXPIRED, 0, command.qty_lots, lots, world.now_ns,
-                execution if lots else None,
-            )  # fmt: skip
+                source=BY_STREAM,
+                client_id=command.client_id,
+                exch_order_id=f"x{trade}",
+                symbol=command.symbol,
+                side=command.side,
+                order_type=MARKET,
+                time_in_force=IOC,
+                status=FILLED if lots == command.qty_lots else EXPIRED,
+                price_tick=0,
+                qty_lots=command.qty_lots,
+                cum_lots=lots,
+                exch_ns=world.now_ns,
+                execution=execution if lots else None,
+            )
             manager.on_outcome(Outcome(command.request, CONFIRMED, report=report), world.now_ns)
         world.advance(SECOND)
     assert set(real.values()) == {0}

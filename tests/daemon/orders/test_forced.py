@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders.account import BotBook, Ledger
-from daemon.orders.forced import split
 from daemon.orders.limits import AccountLimits
 from daemon.orders.messages import BY_STREAM, Execution, Holding, Report, Submit
+from daemon.orders.positions import BotBook, Ledger, split
 from hftd.channel import wire
 from hftd.constants import (
     ALERT_FORCED_CLOSE,
@@ -45,13 +44,35 @@ def execute(
     """Somebody else's order executes, in the account's name."""
     world.exchange.position_lots += side * lots
     execution = Execution(
-        SYMBOL, trade_id, client_id, "99", side, 900, lots, False, 0.5 * lots if has_fee else 0.0, "USDT",
-        world.exchange.exch_ns, is_forced=forced,
-    )  # fmt: skip
+        symbol=SYMBOL,
+        trade_id=trade_id,
+        client_id=client_id,
+        exch_order_id="99",
+        side=side,
+        price_tick=900,
+        qty_lots=lots,
+        is_maker=False,
+        fee=0.5 * lots if has_fee else 0.0,
+        fee_asset="USDT",
+        exch_ns=world.exchange.exch_ns,
+        is_forced=forced,
+    )
     report = Report(
-        BY_STREAM, client_id, "99", SYMBOL, side, LIMIT, 3, FILLED, 900, lots, lots, world.exchange.exch_ns,
-        execution, has_fee,
-    )  # fmt: skip
+        source=BY_STREAM,
+        client_id=client_id,
+        exch_order_id="99",
+        symbol=SYMBOL,
+        side=side,
+        order_type=LIMIT,
+        time_in_force=3,
+        status=FILLED,
+        price_tick=900,
+        qty_lots=lots,
+        cum_lots=lots,
+        exch_ns=world.exchange.exch_ns,
+        execution=execution,
+        has_fee=has_fee,
+    )
     world.manager.on_report(report, world.now_ns)
 
 
@@ -239,9 +260,22 @@ def test_a_forced_close_without_the_id_of_a_trade_is_booked_once_at_the_price_th
     world.manager.on_book(NUMBER, 950, 960, True, world.now_ns)
     for lots, at in told:
         report = Report(
-            BY_STREAM, "autoclose-9", "99", SYMBOL, SELL, LIMIT, 3, FILLED, 900, lots, lots, world.exchange.exch_ns,
-            reason=REASON_LIQUIDATION, forced_lots=lots, forced_price=at,
-        )  # fmt: skip
+            source=BY_STREAM,
+            client_id="autoclose-9",
+            exch_order_id="99",
+            symbol=SYMBOL,
+            side=SELL,
+            order_type=LIMIT,
+            time_in_force=3,
+            status=FILLED,
+            price_tick=900,
+            qty_lots=lots,
+            cum_lots=lots,
+            exch_ns=world.exchange.exch_ns,
+            reason=REASON_LIQUIDATION,
+            forced_lots=lots,
+            forced_price=at,
+        )
         world.manager.on_report(report, world.now_ns)
     assert positions(world) == {"a": 60}, "the list of executions may have it"
     world.exchange.position_lots = 0
@@ -256,9 +290,21 @@ def test_the_price_of_one_forced_close_is_not_that_of_a_later_one():
     world = holding_world({"a": 60})
     world.manager.on_book(NUMBER, 950, 960, True, world.now_ns)
     report = Report(
-        BY_STREAM, "autoclose-9", "99", SYMBOL, SELL, LIMIT, 3, FILLED, 900, 10, 10, world.exchange.exch_ns,
-        forced_lots=10, forced_price=57.0,
-    )  # fmt: skip
+        source=BY_STREAM,
+        client_id="autoclose-9",
+        exch_order_id="99",
+        symbol=SYMBOL,
+        side=SELL,
+        order_type=LIMIT,
+        time_in_force=3,
+        status=FILLED,
+        price_tick=900,
+        qty_lots=10,
+        cum_lots=10,
+        exch_ns=world.exchange.exch_ns,
+        forced_lots=10,
+        forced_price=57.0,
+    )
     world.manager.on_report(report, world.now_ns)
     world.advance(61 * SECOND)
     world.exchange.position_lots = 0

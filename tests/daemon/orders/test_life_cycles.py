@@ -210,7 +210,15 @@ def test_g_the_reply_to_a_modification_comes_before_or_after_the_event(world, re
     place(world)
     modify_ts = world.now_ns
     world.modify("a", 1, 1001, 6)
-    assert world.commands[-1] == Modify(2, world.commands[0].client_id, "1000", "BTCUSDT", BUY, 1001, 6)
+    assert world.commands[-1] == Modify(
+        request=2,
+        client_id=world.commands[0].client_id,
+        exch_order_id="1000",
+        symbol="BTCUSDT",
+        side=BUY,
+        price_tick=1001,
+        qty_lots=6,
+    )
     world.arrive()
     (world.reply if reply_first else world.event)()
     assert told(world) == [RESTS, RESTS]

@@ -240,7 +240,19 @@ def test_the_exchanges_filters_save_the_way_there(world, change, options, expect
 
 @pytest.mark.parametrize("qty", [0.0105, 0.0, -0.01, float("nan"), float("inf"), 1e300, 0.01 + 1e-8])
 def test_a_quantity_that_is_no_whole_number_of_lots_is_refused(world, qty):
-    world.ask("a", wire.Submit(NUMBER, 1, BUY, LIMIT, 0, 1000, qty, world.now_ns))
+    world.ask(
+        "a",
+        wire.Submit(
+            instrument=NUMBER,
+            order_id=1,
+            side=BUY,
+            order_type=LIMIT,
+            time_in_force=0,
+            price_tick=1000,
+            qty=qty,
+            local_ts=world.now_ns,
+        ),
+    )
     assert last(world).reason == REASON_OFF_GRID
 
 
@@ -248,7 +260,19 @@ def test_a_quantity_that_is_no_whole_number_of_lots_is_refused(world, qty):
 def test_every_whole_number_of_lots_is_one(lots):
     world = World()
     for qty in (lots / 1000, lots * 0.001):
-        world.ask("a", wire.Submit(NUMBER, 1, BUY, LIMIT, 0, 1000, qty, world.now_ns))
+        world.ask(
+            "a",
+            wire.Submit(
+                instrument=NUMBER,
+                order_id=1,
+                side=BUY,
+                order_type=LIMIT,
+                time_in_force=0,
+                price_tick=1000,
+                qty=qty,
+                local_ts=world.now_ns,
+            ),
+        )
         if world.commands:
             assert world.commands.pop().qty_lots == lots
         else:

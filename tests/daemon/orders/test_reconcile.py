@@ -176,7 +176,17 @@ def test_an_execution_whose_order_the_exchange_does_not_find_yet_is_nobodys_unti
     ids = world.manager.store.ids
     client_id = ids.make("a", 3)
     execution = Execution(
-        SYMBOL, "77", UNTOLD, "x77", BUY, 1000, 4, True, 0.01, "USDT", world.exchange.exch_ns
+        symbol=SYMBOL,
+        trade_id="77",
+        client_id=UNTOLD,
+        exch_order_id="x77",
+        side=BUY,
+        price_tick=1000,
+        qty_lots=4,
+        is_maker=True,
+        fee=0.01,
+        fee_asset="USDT",
+        exch_ns=world.exchange.exch_ns,
     )
     world.exchange.position_lots = 4
     ledger = world.manager.store.ledgers[SYMBOL]
@@ -329,7 +339,7 @@ def test_each_connection_wants_a_reconciliation(world):
 def test_symbols_of_a_restored_journal_are_named_before_they_are_known(kept):
     from daemon.orders.client_ids import ClientIds
     from daemon.orders.journal import Journal
-    from daemon.orders.store import Store
+    from daemon.orders.state import Store
 
     place(kept)
     kept.manager.store.journal.close()
@@ -346,8 +356,34 @@ def test_no_report_is_too_odd(client_id, status, price, lots):
     world = World()
     place(world)
     for name in (client_id, "t:" + client_id, world.latest["a", 1]):
-        execution = Execution(SYMBOL, "1", name, "", 1, price, max(1, lots), True, 0.0, "", 0)
-        report = Report(BY_STREAM, name, "", SYMBOL, 1, 0, 0, status, price, lots, lots, 0, execution)
+        execution = Execution(
+            symbol=SYMBOL,
+            trade_id="1",
+            client_id=name,
+            exch_order_id="",
+            side=1,
+            price_tick=price,
+            qty_lots=max(1, lots),
+            is_maker=True,
+            fee=0.0,
+            fee_asset="",
+            exch_ns=0,
+        )
+        report = Report(
+            source=BY_STREAM,
+            client_id=name,
+            exch_order_id="",
+            symbol=SYMBOL,
+            side=1,
+            order_type=0,
+            time_in_force=0,
+            status=status,
+            price_tick=price,
+            qty_lots=lots,
+            cum_lots=lots,
+            exch_ns=0,
+            execution=execution,
+        )
         world.manager.on_report(report, world.now_ns)
     world.manager.on_outcome(Outcome(10**9, CONFIRMED), world.now_ns)
 

@@ -4,7 +4,7 @@ from structlog.testing import capture_logs
 
 from daemon.orders.limits import BotLimits
 from daemon.orders.messages import REFUSED, UNKNOWN, Outcome
-from daemon.orders.refusals import KINDS_MAX, LOGGED_A_MINUTE, RECENT_NS, Refusals
+from daemon.orders.snapshot import KINDS_MAX, LOGGED_A_MINUTE, RECENT_NS, Refusals
 from hftd.channel import wire
 from hftd.constants import (
     REASON_DISCONNECTED,

@@ -142,7 +142,7 @@ def test_the_cancellation_of_the_old_one_is_no_end_until_it_is_known_that_there_
     world.event()
     assert order_of(world).status == NEW, "CANCELED of the old one"
     world.event()
-    assert order_of(world).price_tick == 1001 and order_of(world).amend is None
+    assert order_of(world).price_tick == 1001 and order_of(world).modify is None
     world.settle()
     world.check()
 
@@ -185,7 +185,20 @@ def test_an_order_that_was_taken_to_have_ended_and_lives_is_cancelled():
 
     def told(number, status, source):
         exch_ns = world.exchange.exch_ns
-        return Report(source, known.client_id, number, known.symbol, BUY, 0, 0, status, 1000, 10, 0, exch_ns)
+        return Report(
+            source=source,
+            client_id=known.client_id,
+            exch_order_id=number,
+            symbol=known.symbol,
+            side=BUY,
+            order_type=0,
+            time_in_force=0,
+            status=status,
+            price_tick=1000,
+            qty_lots=10,
+            cum_lots=0,
+            exch_ns=exch_ns,
+        )
 
     world.manager.on_outcome(Outcome(command.request, UNKNOWN), world.now_ns)
     world.advance(MS)
@@ -212,7 +225,20 @@ def test_word_of_an_order_of_long_ago_changes_nothing():
     known = order_of(world)
     assert len(known.former) == FORMER_MAX
     before = msgspec.structs.asdict(known)
-    late = Report(BY_STREAM, known.client_id, "1000", known.symbol, BUY, 0, 0, CANCELED, 1000, 10, 1, 1)
+    late = Report(
+        source=BY_STREAM,
+        client_id=known.client_id,
+        exch_order_id="1000",
+        symbol=known.symbol,
+        side=BUY,
+        order_type=0,
+        time_in_force=0,
+        status=CANCELED,
+        price_tick=1000,
+        qty_lots=10,
+        cum_lots=1,
+        exch_ns=1,
+    )
     world.manager.on_report(late, world.now_ns)
     after = msgspec.structs.asdict(known)
     assert {name for name in before if before[name] != after[name]} <= {"seen_ns"}

@@ -1,10 +1,11 @@
 """Outcomes that are not known, cancels that do not get through, orders that were given up."""
 
+import msgspec
 import pytest
 
-from daemon.orders.courier import GRACE_NS, OUTCOME_NS
+from daemon.orders.commands import GRACE_NS, OUTCOME_NS
 from daemon.orders.messages import REFUSED, UNKNOWN, Cancel, Outcome, Query
-from daemon.orders.store import REMEMBER_NS
+from daemon.orders.state import REMEMBER_NS
 from hftd.channel import wire
 from hftd.constants import (
     CANCELED,
@@ -97,7 +98,7 @@ def test_a_late_fill_of_an_order_whose_id_is_in_use_again_is_told_in_the_account
 
 def test_a_late_query_does_not_bring_a_finished_order_back(world):
     place(world)
-    world.manager.courier.ask(world.manager.store.alive[world.commands[0].client_id], world.now_ns)
+    world.manager.commands.ask(world.manager.store.alive[world.commands[0].client_id], world.now_ns)
     world.tick()
     world.arrive()  # the query: NEW
     world.cancel("a", 1)
@@ -182,7 +183,7 @@ def test_a_command_without_an_outcome_counts_as_unknown_after_a_while(world):
     world.settle()
     assert told(world) == [RESTS, NO], "it never took place"
     assert world.bots["a"].orders[1].price_tick == 1000
-    assert world.manager.courier.in_flight == {}
+    assert world.manager.commands.in_flight == {}
     world.check()
 
 
@@ -281,21 +282,8 @@ def test_executions_decide_that_an_order_is_filled_before_the_exchange_says_so(w
     world.event(0)
     assert told(world) == [RESTS, ALL]
     assert world.bots["a"].orders[1].status == FILLED
-    world.manager.on_report(
-        world.exchange.events[0].__class__(
-            *[getattr(world.exchange.events[0], name) for name in ("source", "client_id", "exch_order_id")],
-            "BTCUSDT",
-            1,
-            0,
-            0,
-            NEW,
-            1000,
-            4,
-            0,
-            world.exchange.events[0].exch_ns,
-        ),
-        world.now_ns,
-    )
+    stale = msgspec.structs.replace(world.exchange.events[0], status=NEW, cum_lots=0, execution=None)
+    world.manager.on_report(stale, world.now_ns)
     assert not world.manager.store.alive, "a reply of before the fills"
     world.flush()
     assert told(world) == [RESTS, ALL]
@@ -332,7 +320,7 @@ def test_what_was_said_long_before_does_not_confirm_a_modification_back(world):
     world.advance(MS)
     world.modify("a", 1, 1000, 10)
     world.manager.on_report(before, world.now_ns)
-    assert only(world).amend is not None
+    assert only(world).modify is not None
     world.flush()
     assert only(world).price_tick == 1000
     world.check()
@@ -410,7 +398,7 @@ def test_an_order_that_was_there_is_not_given_up_for_one_answer(world):
     place(world)
     order = only(world)
     world.advance(60 * SECOND)
-    world.manager.courier.ask(order, world.now_ns)
+    world.manager.commands.ask(order, world.now_ns)
     for answers in range(3):
         world.tick()
         (request,) = (one for one in world.requests if isinstance(one[0], Query))

@@ -199,8 +199,20 @@ class OrderFacts:
         client_id = CODEC.from_wire(one["id"])
         tick, lots = known.tick.count(one["price"]), known.lot.count(one["qty"])
         status = STATUSES[one["state"]]
-        kind = c.BUY, c.LIMIT, c.GTC, status
-        return Report(source, client_id, f"x-{one['id']}", one["symbol"], *kind, tick, lots, 0, one["ns"])
+        return Report(
+            source=source,
+            client_id=client_id,
+            exch_order_id=f"x-{one['id']}",
+            symbol=one["symbol"],
+            side=c.BUY,
+            order_type=c.LIMIT,
+            time_in_force=c.GTC,
+            status=status,
+            price_tick=tick,
+            qty_lots=lots,
+            cum_lots=0,
+            exch_ns=one["ns"],
+        )
 
     def read_event(self, data, steps, odd):
         if data == b"pong":

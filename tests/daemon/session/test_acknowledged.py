@@ -27,7 +27,20 @@ SECOND_NS = 10**9
 
 
 def told(status, tick=10, lots=5, client_id="a"):
-    return Report(BY_STREAM, client_id, "id", "X", BUY, LIMIT, GTC, status, tick, lots, 0, 7)
+    return Report(
+        source=BY_STREAM,
+        client_id=client_id,
+        exch_order_id="id",
+        symbol="X",
+        side=BUY,
+        order_type=LIMIT,
+        time_in_force=GTC,
+        status=status,
+        price_tick=tick,
+        qty_lots=lots,
+        cum_lots=0,
+        exch_ns=7,
+    )
 
 
 ANSWERS = st.sampled_from([RECEIVED, REFUSED, UNKNOWN])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
+import numpy as np
 import pytest
 from aiohttp import web
 from hypothesis import given, settings
@@ -29,6 +30,18 @@ from hftd.channel.layout import MODE_SYSTEM
 from hftd.channel.memory import ClockPage, MarketRing
 from hftd.channel.publisher import MarketPublisher
 from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
+from hftd.types import (
+    BUY_EVENT,
+    DEPTH_CLEAR_EVENT,
+    DEPTH_EVENT,
+    DEPTH_SNAPSHOT_EVENT,
+    EXCH_EVENT,
+    LOCAL_EVENT,
+    SELL_EVENT,
+    event_dtype,
+)
+from hftd.venues.reader import BOOK, Message
+from hftd.venues.reader import DEPTH as CHANGE
 from tests.daemon.session.madeup import REST, limiter, until
 from tests.daemon.venues.binancefutures.market_client import Client
 
@@ -50,24 +63,41 @@ def in_turn(bids, asks):
     return ":".join(rows)
 
 
-class Book(msgspec.Struct, tag="book"):
+class Sides(msgspec.Struct):
     stream: str
+    type: str
     u: int
     bids: msgspec.Raw
     asks: msgspec.Raw
     checksum: int | None = None
-    exch_ms: int = 1
-    previous_id: int = 0
-    last_id = property(lambda self: self.u)
 
 
-class Change(Book, tag="change"):
-    pass
+def sides_of(message):
+    """Bids and asks as they were sent, and the sum over them."""
+    read = msgspec.json.decode(message, type=Sides)
+    return read.bids, read.asks, read.checksum
 
 
-class Said(msgspec.Struct):
-    stream: str
-    data: object
+class Reader:
+    """Books and changes to rows."""
+
+    def read(self, message, local_ns):
+        if message.startswith(b'{"n"'):
+            return None
+        read = msgspec.json.decode(message, type=Sides)
+        is_book = read.type == "book"
+        kind = DEPTH_SNAPSHOT_EVENT if is_book else DEPTH_EVENT
+        levels = [(DEPTH_CLEAR_EVENT, 0.0, 0.0)] if is_book else []
+        for side, texts in ((BUY_EVENT, read.bids), (SELL_EVENT, read.asks)):
+            levels += [(kind | side, px, qty) for px, qty in json.loads(bytes(texts))]
+        rows = np.zeros(len(levels), event_dtype)
+        for row, (ev, px, qty) in zip(rows, levels, strict=True):
+            row["ev"], row["px"], row["qty"] = EXCH_EVENT | LOCAL_EVENT | ev, px, qty
+            row["exch_ts"], row["local_ts"] = 1_000_000, local_ns
+        return Message(read.stream, BOOK if is_book else CHANGE, rows, 1_000_000, read.u, 0)
+
+    def off_grid(self, count, per_price):
+        return 0
 
 
 class NoSequence:
@@ -90,10 +120,10 @@ class NoSequence:
 class MarketFacts:
     streams_max = streams_a_message = 10
     controls_a_second = 1000.0
-    depth_type, best_type, trade_type = Change, int, float
-    best_kinds, best_is_book = (0, 0), False
+    best_is_book = False
     sync = NoSequence
-    checksum = Checksum(3, points_left_out, DEPTH)
+    reader = Reader
+    checksum = Checksum(3, points_left_out, sides_of, DEPTH)
 
     def streams(self, symbol):
         return (f"book.{symbol}",)
@@ -104,11 +134,8 @@ class MarketFacts:
     def control(self, method, streams, number):
         return json.dumps({"op": method, "streams": streams, "n": number})
 
-    def read(self, message):
-        if message.startswith(b'{"n"'):
-            return ControlReply(json.loads(message)["n"])
-        read = msgspec.json.decode(message, type=Book | Change)
-        return Said(read.stream, read)
+    def read_other(self, message):
+        return ControlReply(json.loads(message)["n"])
 
     def ask_levels(self, symbol):
         return Question("/levels", (), 1)
@@ -191,7 +218,7 @@ async def followed(exchange, facts=None):
                 life_s=1000.0,
                 on_rows=books.on_rows,
                 on_book_state=books.on_book_state,
-                book_type=Book,
+                is_streamed=True,
                 seed=1,
             )
             task = asyncio.create_task(session.run())
@@ -266,7 +293,7 @@ LEVELS = st.lists(
 @settings(max_examples=60)
 @given(st.lists(LEVELS, max_size=12), st.sampled_from([0, 2, 5]))
 def test_the_digits_are_those_of_a_book_that_is_made_anew_each_time(messages, depth):
-    digits, known = Digits(Checksum(3, in_turn, depth)), {}
+    digits, known = Digits(Checksum(3, in_turn, sides_of, depth)), {}
     for levels in messages:
         digits.take(msgspec.Raw(json.dumps(levels).encode()), msgspec.Raw(b"[]"), is_whole=False)
         for price, qty in levels:
@@ -302,7 +329,7 @@ def test_the_sums_of_a_recorded_exchange_with_a_window_of_1000_levels_are_right(
     for said in recorded("kraken/kraken_v1_20210417_book1000.txt.gz"):
         if not isinstance(said, list):
             continue
-        digits = books.setdefault(said[-1], Digits(Checksum(10, points_left_out, 1000)))
+        digits = books.setdefault(said[-1], Digits(Checksum(10, points_left_out, sides_of, 1000)))
         for part in said[1:-2]:
             is_whole = "as" in part
             bids, asks = (part.get(f"{side}s" if is_whole else side, []) for side in "ba")
@@ -318,7 +345,7 @@ def test_the_sums_of_a_recorded_exchange_that_has_them_with_a_sign_are_right():
     for said in recorded("okx/okx_20220513_ws.txt.gz"):
         if said.get("arg", {}).get("channel") != "books" or "data" not in said:
             continue
-        digits = books.setdefault(said["arg"]["instId"], Digits(Checksum(25, in_turn)))
+        digits = books.setdefault(said["arg"]["instId"], Digits(Checksum(25, in_turn, sides_of)))
         for data in said["data"]:
             digits.take(raw(data["bids"]), raw(data["asks"]), is_whole=said["action"] == "snapshot")
             assert digits.is_right(data["checksum"]), data

@@ -117,9 +117,15 @@ class Fake:
         self.publisher.add_bot(bot_page)
         self.bell.arm(link)
         welcome = wire.Welcome(
-            PROTOCOL_VERSION, "fake", os.getpid(), os.getpid(), numbers, MARKET_BYTES,
-            link.word(16), link.word(24),
-        )  # fmt: skip
+            version=PROTOCOL_VERSION,
+            daemon="fake",
+            pid=os.getpid(),
+            clock_id=os.getpid(),
+            instruments=numbers,
+            market_bytes=MARKET_BYTES,
+            request_bytes=link.word(16),
+            response_bytes=link.word(24),
+        )
         doorbell_fd = self.doorbell_fds[hello.bot] = self.bell.make()
         return Grant(welcome, [self.clock.fd, self.ring.fd, link.fd, doorbell_fd])
 
@@ -182,19 +188,17 @@ class Fake:
             messages += [wire.Status(number, way)] if way == wire.DISCONNECTED else []
             open_orders = [o for o in self.kept.orders.values() if o.status in (NEW, PARTIALLY_FILLED)]
             messages += [self.update(o, NONE, 0) for o in open_orders if o.instrument == number]
-            messages.append(wire.State(number, *msgspec.structs.astuple(self.kept.accounts[number])))
+            messages.append(
+                wire.State(instrument=number, **msgspec.structs.asdict(self.kept.accounts[number]))
+            )
         messages.append(wire.Splice(self.ring.word(MARKET_TAIL)))
         for message in messages:
             assert writer.send(message, 1)
 
     def update(self, o: Order, req: int, executed: int) -> wire.OrderUpdate:
         now_ns = wall_ns()
-        account = msgspec.structs.astuple(self.kept.accounts[o.instrument])
-        return wire.OrderUpdate(
-            o.instrument, o.order_id, o.status, req, o.side, o.order_type, o.time_in_force, o.maker,
-            o.price_tick, o.qty, o.leaves_qty, o.exec_qty, o.exec_price_tick, now_ns, o.local_ts, now_ns,
-            executed, *account, o.reason,
-        )  # fmt: skip
+        told = msgspec.structs.asdict(o) | msgspec.structs.asdict(self.kept.accounts[o.instrument])
+        return wire.OrderUpdate(req=req, exch_ts=now_ns, recv_ts=now_ns, executed=executed, **told)
 
     def refuse(self, bot: str, instrument: int, order_id: int, local_ts: int, **how: int) -> None:
         made = Order(instrument, order_id, 1, 0, 0, 0, 1.0, 0.0, local_ts, NONE)
@@ -228,7 +232,13 @@ class Fake:
                     self.send(
                         bot,
                         wire.Notice(
-                            r.instrument, wire.NOTICE_REFUSED, r.order_id, o.reason, -5022, 0.0, REFUSAL
+                            instrument=r.instrument,
+                            kind=wire.NOTICE_REFUSED,
+                            order_id=r.order_id,
+                            reason=o.reason,
+                            code=-5022,
+                            position=0.0,
+                            words=REFUSAL,
                         ),
                     )
                 orders[o.order_id] = o

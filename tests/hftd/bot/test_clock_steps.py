@@ -43,18 +43,18 @@ int clock_gettime(clockid_t id, struct timespec *at) {
 PROGRAM = """
 import json, os
 import numpy as np
-from hftd.bot import link as kernels
-from hftd.bot.layout import link_dtype
+from hftd.bot import backend as kernels
+from hftd.bot.layout import backend_dtype
 from hftd.clock import boot_ns, monotonic_ns, wall_ns
 from hftd.compiled.layout import WAIT_TIME, session_dtype
 
 page, clock = np.zeros(1 << 12, np.int64), np.zeros(1 << 12, np.int64)
-link, session = np.zeros(1, link_dtype), np.zeros(1, session_dtype)
-link["page"], link["clock"], link["cpus"] = page.ctypes.data, clock.ctypes.data, 8
-session["backend"], session["fn_drain"] = link.ctypes.data, kernels.drain.address
+backend, session = np.zeros(1, backend_dtype), np.zeros(1, session_dtype)
+backend["page"], backend["clock"], backend["cpus"] = page.ctypes.data, clock.ctypes.data, 8
+session["backend"], session["fn_drain"] = backend.ctypes.data, kernels.drain.address
 address = session.ctypes.data
 kernels.advance.compiled()
-session["now_ns"], link["woke_boot_ns"] = wall_ns(), boot_ns()
+session["now_ns"], backend["woke_boot_ns"] = wall_ns(), boot_ns()
 
 def wait(ms):
     before_ns, start_ns = int(session["now_ns"][0]), monotonic_ns()

@@ -70,9 +70,17 @@ def test_a_refused_order_tells_its_reason_to_the_strategy_and_the_error_hook(pla
 def test_a_forced_close_is_told_to_the_error_and_the_alert_hook_and_at_the_end_of_the_run():
     errors: list[hooks.ErrorNote] = []
     alerts: list[Alert] = []
-    teller = hooks.Teller(hooks.Hooks(error=errors.append, alert=alerts.append), [("BTCUSDT", 0.1)])
+    teller = hooks.HookCaller(hooks.Hooks(error=errors.append, alert=alerts.append), [("BTCUSDT", 0.1)])
     words = "the exchange sold 0.04 of its position (adl_autoclose), which is 0.06 now"
-    notice = wire.Notice(0, wire.NOTICE_FORCED_CLOSE, 0, REASON_LIQUIDATION, 0, 0.06, words)
+    notice = wire.Notice(
+        instrument=0,
+        kind=wire.NOTICE_FORCED_CLOSE,
+        order_id=0,
+        reason=REASON_LIQUIDATION,
+        code=0,
+        position=0.06,
+        words=words,
+    )
     for _ in range(2):
         teller._tell(0, notice)
     assert [(one.kind, one.message) for one in errors] == [(hooks.FORCED_CLOSE, f"BTCUSDT: {words}")] * 2

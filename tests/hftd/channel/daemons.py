@@ -46,7 +46,16 @@ class Daemon:
         doorbell_fd = self.doorbell_fds[hello.bot] = self.bell.make()
         self.pages[hello.bot] = bot_page
         ids = tuple(self.known.index(symbol) for symbol, _, _ in hello.instruments)
-        welcome = wire.Welcome(PROTOCOL_VERSION, "test", os.getpid(), 77, ids, 1 << 16, 4096, 8192)
+        welcome = wire.Welcome(
+            version=PROTOCOL_VERSION,
+            daemon="test",
+            pid=os.getpid(),
+            clock_id=77,
+            instruments=ids,
+            market_bytes=1 << 16,
+            request_bytes=4096,
+            response_bytes=8192,
+        )
         return Grant(welcome, [self.clock.fd, self.ring.fd, link.fd, doorbell_fd])
 
     def detach(self, bot: str, reason: str) -> None:
@@ -78,7 +87,7 @@ class Daemon:
 
 def hello_of(bot: str = "maker", *symbols: str, version: int = PROTOCOL_VERSION) -> wire.Hello:
     instruments = tuple((symbol, 0.1, 0.001) for symbol in symbols or ("BTCUSDT",))
-    return wire.Hello(version, bot, os.getpid(), instruments)
+    return wire.Hello(version=version, bot=bot, pid=os.getpid(), instruments=instruments)
 
 
 def open_fds() -> int:

@@ -48,7 +48,14 @@ class Raw:
         self, channel: str, instrument: Instrument, name: str, on_end: str = "cancel", watchdog_s: float = 0.0
     ) -> None:
         self.page = BotPage.make()
-        hello = wire.Hello(PROTOCOL_VERSION, name, os.getpid(), (instrument,), on_end, watchdog_s=watchdog_s)
+        hello = wire.Hello(
+            version=PROTOCOL_VERSION,
+            bot=name,
+            pid=os.getpid(),
+            instruments=(instrument,),
+            on_end=on_end,
+            watchdog_s=watchdog_s,
+        )
         try:
             self.attachment: Attachment = attach(channel, hello, self.page, monotonic_ns() + 10_000_000_000)
         except BaseException:
@@ -199,7 +206,7 @@ def odd_hellos() -> list[bytes]:
 
     def hello(**more: object) -> bytes:
         fields: dict[str, object] = {"instruments": (("BTCUSDT", 0.1, 0.001),), **more}
-        return encode(wire.Hello(PROTOCOL_VERSION, "odd", 1, **fields))  # type: ignore[arg-type]
+        return encode(wire.Hello(version=PROTOCOL_VERSION, bot="odd", pid=1, **fields))  # type: ignore[arg-type]
 
     return [
         bytes([0x95, 32, PROTOCOL_VERSION, 0xA2, 0xFF, 0xFE, 1, 0x90]),

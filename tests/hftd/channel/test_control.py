@@ -179,7 +179,21 @@ def test_a_daemon_that_does_not_answer_is_an_error_at_the_deadline_and_leaks_not
     ("answer", "error"),
     [
         (wire.encoder.encode(wire.Bye("x")), "answered a Hello with Bye"),
-        (wire.encoder.encode(wire.Welcome(PROTOCOL_VERSION, "d", 1, 1, (0,), 1, 1, 1)), "Hello with Welcome"),
+        (
+            wire.encoder.encode(
+                wire.Welcome(
+                    version=PROTOCOL_VERSION,
+                    daemon="d",
+                    pid=1,
+                    clock_id=1,
+                    instruments=(0,),
+                    market_bytes=1,
+                    request_bytes=1,
+                    response_bytes=1,
+                )
+            ),
+            "Hello with Welcome",
+        ),
         (b"garbage", "no message"),
         (msgspec.msgpack.encode([33, NEXT]), f"version {NEXT}"),
         (b"", "without an answer"),

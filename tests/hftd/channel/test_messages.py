@@ -31,7 +31,7 @@ DTYPES = {
 def made(kind: type[msgspec.Struct]) -> st.SearchStrategy[msgspec.Struct]:
     dtype = DTYPES[kind][1]
     columns = {"i": I64, "u": U64, "f": F64}
-    return st.builds(kind, *(columns[dtype[name].kind] for name in dtype.names or ()))
+    return st.builds(kind, **{name: columns[dtype[name].kind] for name in dtype.names or ()})
 
 
 any_message = st.one_of([made(kind) for kind in DTYPES])

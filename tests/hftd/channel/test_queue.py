@@ -113,7 +113,20 @@ def test_python_writes_and_reads_messages_with_their_stamps():
     with daemon, bot:
         writer = QueueWriter(bot.requests)
         reader = QueueReader(daemon.requests, wire.request_decoder)
-        sent = [wire.Submit(0, 2**64 - 1, 1, 0, 1, 100, 0.5, 7), wire.Cancel(0, 3, 8), wire.Resync()]
+        sent = [
+            wire.Submit(
+                instrument=0,
+                order_id=2**64 - 1,
+                side=1,
+                order_type=0,
+                time_in_force=1,
+                price_tick=100,
+                qty=0.5,
+                local_ts=7,
+            ),
+            wire.Cancel(0, 3, 8),
+            wire.Resync(),
+        ]
         assert all(writer.send(message, stamp) for stamp, message in enumerate(sent))
         assert [reader.receive() for _ in sent] == list(enumerate(sent))
         assert reader.receive() is None

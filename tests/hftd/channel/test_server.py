@@ -147,10 +147,27 @@ def test_a_bot_learns_why_it_lost_its_lease(serve: Any):
         (hello_of("maker", "XRPUSDT"), "no 'XRPUSDT'\n  known: BTCUSDT"),
         (hello_of("maker", "BUG"), "failed to attach"),
         (hello_of("ma/ker"), "no name"),
-        (wire.Hello(PROTOCOL_VERSION, "maker", 1, ()), "0 instruments"),
-        (wire.Hello(PROTOCOL_VERSION, "maker", 1, (("BTCUSDT", 0.0, 1.0),)), "tick size 0.0"),
-        (wire.Hello(PROTOCOL_VERSION, "maker", 1, (("BTCUSDT", float("nan"), 1.0),)), "tick size nan"),
-        (wire.Hello(PROTOCOL_VERSION, "maker", 1, (("BTCUSDT", 1.0, 1.0),), "hope"), "on_end is 'hope'"),
+        (wire.Hello(version=PROTOCOL_VERSION, bot="maker", pid=1, instruments=()), "0 instruments"),
+        (
+            wire.Hello(version=PROTOCOL_VERSION, bot="maker", pid=1, instruments=(("BTCUSDT", 0.0, 1.0),)),
+            "tick size 0.0",
+        ),
+        (
+            wire.Hello(
+                version=PROTOCOL_VERSION, bot="maker", pid=1, instruments=(("BTCUSDT", float("nan"), 1.0),)
+            ),
+            "tick size nan",
+        ),
+        (
+            wire.Hello(
+                version=PROTOCOL_VERSION,
+                bot="maker",
+                pid=1,
+                instruments=(("BTCUSDT", 1.0, 1.0),),
+                on_end="hope",
+            ),
+            "on_end is 'hope'",
+        ),
     ],
 )
 def test_a_bot_that_is_refused_learns_the_reason_and_what_to_do(serve: Any, hello: wire.Hello, match: str):

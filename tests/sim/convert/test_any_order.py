@@ -11,8 +11,8 @@ import pytest
 from hftd.types import KIND_MASK, TRADE_EVENT
 from sim.archive import check_events, read_events
 from sim.convert import Options, convert
-from sim.convert import again as again_module
-from sim.convert import lines as lines_module
+from sim.convert.files import lines as lines_module
+from sim.convert.rows import again as again_module
 
 from . import bybitmarket, captures, hyperliquidmarket, mexcmarket
 from .books import followed

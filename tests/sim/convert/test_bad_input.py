@@ -8,7 +8,7 @@ from hftd.errors import DataError, UsageError
 from sim.archive import check_events, read_events
 from sim.convert import Options, convert
 from sim.convert import reading as reading_module
-from sim.convert.state import NOT_ASKED, REASONS
+from sim.convert.reader.state import NOT_ASKED, REASONS
 
 from .captures import Market, capture, line, packed
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, KIND_MASK, LOCAL_EVENT
 from sim.archive import read_events
 from sim.convert import Options, convert
-from sim.convert.binancebook import RECENT_MAX
+from sim.convert.reader.recent import RECENT_MAX
 
 from .captures import packed
 

@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from msgspec import structs
 
 from daemon.cli.commands.convert import _OPTIONS, _VENUES, command
-from daemon.cli.show.conversion import show_conversion
+from daemon.cli.show.archives import conversion
+from daemon.cli.show.terminal import show
 from sim.archive import read_events
 from sim.convert import VENUES, Options, base, convert
 from tests import forks
@@ -55,10 +56,10 @@ def test_the_rate_of_a_small_input_is_in_kilobytes_and_does_not_count_compiling(
     assert before_ns <= compiled_ns
     assert report.seconds <= (after_ns - compiled_ns) / 1e9
     stream = io.StringIO()
-    show_conversion(structs.replace(report, megabytes_per_second=0.0123), stream=stream)
+    show(conversion(structs.replace(report, megabytes_per_second=0.0123)), stream)
     assert "12.3 kB/s" in stream.getvalue()
     stream = io.StringIO()
-    show_conversion(structs.replace(report, megabytes_per_second=312.4), stream=stream)
+    show(conversion(structs.replace(report, megabytes_per_second=312.4)), stream)
     assert "312 MB/s" in stream.getvalue()
 
 

@@ -11,7 +11,7 @@ from hftd.types import (
     TRADE_EVENT,
     event_dtype,
 )
-from sim.convert.crossed import CrossedBooks, PriceScale, crossed_books
+from sim.convert.rows.crossed import CrossedBooks, PriceScale, crossed_books
 
 BID, ASK = DEPTH_EVENT | BUY_EVENT, DEPTH_EVENT | SELL_EVENT
 

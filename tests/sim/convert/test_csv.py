@@ -8,25 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hftd.compiled.jit import kernel
+from hftd.compiled.json_fields import number_of, text_key
 from hftd.errors import DataError
 from hftd.types import TRADE_EVENT, event_dtype
-from sim.convert.csv import Table, column, is_text, next_line, open_table, time_us_ns
-from sim.convert.message import add_row, number_of, text_key
-from sim.convert.order import Ordering
-from sim.convert.reading import Reading, Venue
-from sim.convert.scan import end_message, start_block
-from sim.convert.state import (
-    BLANK,
-    COLUMNS,
-    FIELD,
-    HEADER_AGAIN,
-    NOT_A_TRADE,
-    QUOTES,
-    TIME_UNIT,
-    TORN_END,
-    state_at,
-)
-from sim.convert.text import TextFile
+from hftd.venues.message import FIELD, NOT_A_TRADE, add_row
+from sim.convert.files.text import TextFile
+from sim.convert.reader.csv import Table, column, is_text, next_line, open_table, time_us_ns
+from sim.convert.reader.messages import end_message, start_block
+from sim.convert.reader.state import BLANK, COLUMNS, HEADER_AGAIN, QUOTES, TIME_UNIT, TORN_END, state_at
+from sim.convert.reader.venue import Venue
+from sim.convert.reading import Reading
+from sim.convert.rows.order import Ordering
 
 TABLES = (
     Table(name="trades", columns=("time", "px", "qty"), optional=("side",)),

@@ -23,8 +23,8 @@ from hftd.types import (
     SELL_EVENT,
     TRADE_EVENT,
 )
-from sim.convert.dbn import read_metadata
-from sim.convert.mbp import KNOWN_MAX
+from sim.convert.venues.databento.dbn import read_metadata
+from sim.convert.venues.databento.mbp import KNOWN_MAX
 
 from .dbn_files import (
     INSTRUMENT,

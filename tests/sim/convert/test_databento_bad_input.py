@@ -126,8 +126,8 @@ def test_records_that_give_no_rows_are_counted(tmp_path):
         "a record that changes nothing": 1,
         "no price": 1,
         "a time in another unit than the format has": 1,
-        "an action that is none": 1,
-        "a side that is none": 1,
+        "an unknown action": 1,
+        "a side that is neither buy nor sell": 1,
         "a record of a length that it can't have": 1,
         "an event or stream that is not converted": 1,
     }

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hftd.types import DEPTH_EVENT, EXCH_EVENT, LOCAL_EVENT, event_dtype
-from sim.convert import spool as spool_module
-from sim.convert.order import Ordering
-from sim.convert.survey import MARK, Survey
+from sim.convert.rows import spool as spool_module
+from sim.convert.rows.order import Ordering
+from sim.convert.rows.survey import MARK, Survey
 
 times = st.lists(
     st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(0, 1)), min_size=1, max_size=60

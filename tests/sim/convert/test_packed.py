@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hftd.errors import DataError
 from sim.archive import read_events
 from sim.convert import Options, convert
-from sim.convert.inflate import GZIP, inflated
-from sim.convert.text import TextFile
-from sim.convert.zst import Frames
+from sim.convert.files.inflate import GZIP, inflated
+from sim.convert.files.text import TextFile
+from sim.convert.files.zst import Frames
 
 from .captures import capture
 

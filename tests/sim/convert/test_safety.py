@@ -13,7 +13,7 @@ import pytest
 from hftd.errors import DataError
 from sim.archive import read_events
 from sim.convert import convert
-from sim.convert import spool as spool_module
+from sim.convert.rows import spool as spool_module
 
 from .captures import capture, packed
 

@@ -82,8 +82,8 @@ def test_a_side_that_is_none_is_left_out_with_its_place(tmp_path):
     assert len(rows) == 2
     places = [(place.file.rpartition("/")[2], place.line, place.what) for place in report.unreadable]
     assert places == [
-        ("trades.csv", 3, "a side that is none"),
-        ("book.csv", 3, "a side that is none"),
+        ("trades.csv", 3, "a side that is neither buy nor sell"),
+        ("book.csv", 3, "a side that is neither buy nor sell"),
         ("book.csv", 4, "a field is missing, or is not a number"),
     ]
 

@@ -8,7 +8,7 @@ import pytest
 from hftd.errors import DataError
 from sim.archive import read_events
 from sim.convert import Options, convert
-from sim.convert.state import NAMES_MAX
+from sim.convert.reader.state import NAMES_MAX
 
 from .bybitmarket import TRADES_HEADER, history, packed_json
 from .hyperliquidmarket import capture as hyperliquid

@@ -175,7 +175,7 @@ def test_an_asset_that_is_not_there_is_told():
 def test_a_time_that_is_none_is_told(clock, ts):
     data = rows(*levels(), END)
     data[clock][-1 if ts > 0 else 0] = ts
-    assert "has a time that is none" in error_of(lambda: backtest(data)).what
+    assert "has an impossible time" in error_of(lambda: backtest(data)).what
 
 
 def test_times_may_count_from_before_any_epoch():

@@ -198,7 +198,7 @@ async def test_subscriptions_end_by_chaos_after_a_while():
         assert (await stream.next())["event"]["e"] == "eventStreamTerminated"
 
 
-async def test_a_logon_lets_orders_and_events_go_without_signatures_until_the_logout():
+async def test_a_logon_lets_orders_and_events_go_without_signatures_until_the_key_is_revoked():
     from Crypto.PublicKey import ECC
     from Crypto.Signature import eddsa
 
@@ -228,10 +228,24 @@ async def test_a_logon_lets_orders_and_events_go_without_signatures_until_the_lo
             # Connecting, and twice 2 for the session; an order that is done costs nothing.
             ("REQUEST_WEIGHT", "MINUTE", 10),
         ]
-        await api.ask(id=6, method="session.logout")
+        await client.session.post(f"{exchange.control_url}/revoke?api_key={KEY}")
+        pushed = await api.next()
+        assert (pushed["id"], pushed["status"], pushed["error"]["code"]) == (None, 401, -2015)
+        assert (await client.call("GET", "v3/account"))[1]["code"] == -2015
         assert (await api.ask(id=7, method="session.subscriptions"))["result"] == []
-        await client.place()
-        assert await api.all() == []
+        assert (await api.ask(id=8, method="order.place", params=order))["error"]["code"] == -2014
+
+
+async def test_an_address_that_is_banned_is_told_until_when_by_both_ways():
+    async with trading() as (exchange, client):
+        api = await client.ws_api()
+        exchange.core.limits.ban("127.0.0.1", 30.0)
+        status, content = await client.call("GET", "v3/account")
+        assert (status, content["code"], client.headers["Retry-After"]) == (418, -1003, "30")
+        reply = await api.ask(id=1, method="order.place", params=client.ws_params(**client.order()))
+        assert (reply["status"], reply["error"]["code"]) == (418, -1003)
+        told = reply["error"]["data"]
+        assert told["retryAfter"] - told["serverTime"] == 30_000
 
 
 async def test_failed_replacements_by_message_say_both_halves():

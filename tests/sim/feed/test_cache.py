@@ -275,7 +275,7 @@ def test_sizes_are_read(text, size):
 
 @pytest.mark.parametrize("text", ["", "GB", "3GX", "-1", "nan", "1e400", "x"])
 def test_what_is_no_size_is_said(text):
-    with pytest.raises(UsageError, match="no size"):
+    with pytest.raises(UsageError, match="not a size"):
         parse_size(text)
 
 

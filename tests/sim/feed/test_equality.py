@@ -57,7 +57,7 @@ def test_a_second_run_reads_what_the_first_has_made_and_not_the_archive(folder, 
     (folder / "known" / known.identity(path.stat())).write_text(digest)
     hbt = maker_on(path)
     assert result_of(hbt) == first
-    assert hbt.engine.feeds[0]._sources[0].is_complete
+    assert hbt.engine.feeds[0]._sources[0].table is not None
 
 
 def test_markets_of_single_orders_give_the_same_from_files(block_rows, tmp_path):

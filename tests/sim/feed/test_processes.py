@@ -17,7 +17,7 @@ from hftd.clock import sleep
 from hftd.errors import DataError
 from hftd.types import event_dtype
 from sim.archive import write_blocks
-from sim.feed import cache, layout, source, writer
+from sim.feed import cache, layout, source, sources, writer
 from sim.feed.known import look_at
 from sim.feed.preparing import prepare_file
 from sim.feed.source import Source
@@ -103,7 +103,7 @@ def run_in_steps(hbt, after_first=lambda: None):
 @pytest.mark.parametrize("blocks", [0, 3])
 def test_a_maker_that_is_stopped_is_not_waited_for_for_ever(day, folder, monkeypatch, blocks):
     monkeypatch.setattr(layout, "BLOCK_ROWS", 100)
-    monkeypatch.setattr(source, "_STALLED_POLLS", 100)
+    monkeypatch.setattr(sources, "_STALLED_POLLS", 100)
     expected = result_of(maker_on(some_day()))
     process = start("stopped", 100, day, blocks)
     try:

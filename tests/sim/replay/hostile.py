@@ -102,7 +102,9 @@ def answer_to(channel: str, symbol: str, attack: Callable[[Bot], None], wait_seq
 def main(channel: str, symbol: str) -> None:
     told = {name: answer_to(channel, symbol, attack, 1) for name, attack in ATTACKS.items()}
     told["a wait out of turn"] = answer_to(channel, symbol, lambda _: None, 5)
-    hello = wire.Hello(at.PROTOCOL_VERSION + 1, "newer", os.getpid(), ((symbol, 0.1, 0.001),))
+    hello = wire.Hello(
+        version=at.PROTOCOL_VERSION + 1, bot="newer", pid=os.getpid(), instruments=((symbol, 0.1, 0.001),)
+    )
     with BotPage.make() as page:
         try:
             attach(channel, hello, page, monotonic_ns() + 10_000_000_000)

@@ -26,7 +26,7 @@ def stage() -> Iterator[Stage]:
 
 
 def hello(bot: str) -> wire.Hello:
-    return wire.Hello(PROTOCOL_VERSION, bot, os.getpid(), (("ABC", 1.0, 1.0),))
+    return wire.Hello(version=PROTOCOL_VERSION, bot=bot, pid=os.getpid(), instruments=(("ABC", 1.0, 1.0),))
 
 
 def test_a_bot_for_whom_there_is_no_memory_is_not_in_the_run(stage: Stage, monkeypatch: pytest.MonkeyPatch):

@@ -17,7 +17,7 @@ from daemon.cli.failing import run as run_command
 from hftd.errors import DataError, UsageError
 from hftd.runfile import AssetMeta, RunMeta, read_run, write_run
 from sim.results.report import report
-from sim.results.report.decimate import BUCKETS, chosen
+from sim.results.report.plots import BUCKETS, chosen
 from sim.stats import LinearAssetRecord
 from tests.sim.report.pages import data_of, without_plotly
 from tests.sim.report.runs import INTERVAL_NS, made_up, recorded
@@ -333,7 +333,7 @@ def test_the_command_says_what_is_wrong(tmp_path, monkeypatch, capfd):
         (["none.npz"], "no such file"),
         (["r.npz", "-o", "nowhere/x.html"], "mkdir -p nowhere"),
         (["r.npz", "-o", "r.npz"], "would replace the run"),
-        (["r.npz", "--resample", "x"], "no duration"),
+        (["r.npz", "--resample", "x"], "not a duration"),
         (["r.npz", "--data", "none.npz"], "no such archive"),
         (["r.npz", "--data", "Y=r.npz"], "no run has an asset 'Y'"),
         (["r.npz", "--data", "=r.npz"], "the symbol before = is missing"),

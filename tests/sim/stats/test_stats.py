@@ -92,7 +92,7 @@ def test_records_that_are_none_are_refused():
         LinearAssetRecord({"timestamp": [1], "price": [1.0], "position": [1.0], "fee": [0.0]})
     with pytest.raises(DataError, match="no rows"):
         LinearAssetRecord(np.zeros(0, record_dtype)).stats()
-    with pytest.raises(DataError, match="list is no record"):
+    with pytest.raises(DataError, match="list is not a record"):
         LinearAssetRecord([1, 2])
 
 

@@ -135,7 +135,7 @@ def test_an_empty_book_is_an_error_and_no_file(tmp_path):
 
 
 def test_a_name_that_is_no_npz_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"no \.npz file"):
+    with pytest.raises(UsageError, match=r"must end in \.npz"):
         snapshot([tmp_path / "day.npz"], tmp_path / "eod.csv")
 
 

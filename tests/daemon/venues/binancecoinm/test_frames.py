@@ -9,6 +9,7 @@ import pytest
 from daemon.orders.messages import BY_REPLY, CONFIRMED, REFUSED, Cancel, Submit
 from daemon.session.catalog import steps_of
 from daemon.session.facts import ControlReply, UnknownEvent
+from daemon.session.market.snapshots import read_book
 from daemon.session.trading.incoming import outcome_of_reply
 from daemon.venues.binance.account import (
     execution_of,
@@ -23,11 +24,20 @@ from daemon.venues.binance.instruments import read_exchange_info
 from daemon.venues.binance.orders import read_order, read_orders
 from daemon.venues.binancecoinm.facts import ORDERS, MarketFacts
 from hftd import constants as c
+from hftd.venues.reader import BEST, DEPTH, best_prices
 from tests.daemon.venues.conftest import data
 
 from .made import STEPS, SYMBOL
 
 FACTS = MarketFacts("100ms", "fused")
+READER = FACTS.reader()
+
+
+def name_of_other(message: bytes) -> str:
+    """The name of an event that is not read, or "control" for an answer that is no mistake."""
+    other = FACTS.read_other(message)
+    assert isinstance(other, UnknownEvent) or (isinstance(other, ControlReply) and not other.problem)
+    return other.name if isinstance(other, UnknownEvent) else "control"
 
 
 def lines(name: str) -> list[tuple[str, bytes]]:
@@ -45,29 +55,29 @@ def test_every_book_of_a_recording_joins_its_snapshot_and_never_breaks():
     for asked, body in lines("BINANCE_DELIVERY.http.0.0"):
         if "/depth?" in asked:
             symbol = asked.partition("symbol=")[2].partition("&")[0]
-            snapshots[symbol] = FACTS.read_snapshot(body)
+            snapshots[symbol] = best_prices(read_book(READER, body).rows), read_book(READER, body).last_id
     assert len(snapshots) == 10
     syncs = {symbol: BookSync() for symbol in snapshots}
     held: dict[str, list[Any]] = {symbol: [] for symbol in snapshots}
-    kinds: Counter[str] = Counter()
+    kinds: Counter[object] = Counter()
     books: dict[str, int] = {}
     for _, message in lines("BINANCE_DELIVERY.ws.1.0"):
-        read = FACTS.read(message)
-        if isinstance(read, UnknownEvent | ControlReply):
-            kinds[read.name if isinstance(read, UnknownEvent) else "control"] += 1
+        read = READER.read(message, 1)
+        if read is None:
+            kinds[name_of_other(message)] += 1
             continue
-        kinds[type(read.data).__name__] += 1
+        kinds[read.kind] += 1
         symbol = read.stream.partition("@")[0].upper()
-        if isinstance(read.data, FACTS.depth_type):
-            held[symbol].append(read.data)
-        elif isinstance(read.data, FACTS.best_type):
-            assert read.data.last_id >= books.get(symbol, 0), "its numbers rise, as those of changes do"
-            books[symbol] = read.data.last_id
-    assert (kinds["DepthUpdate"], kinds["BookTicker"], kinds["aggTrade"]) == (2047, 2240, 51)
+        if read.kind == DEPTH:
+            held[symbol].append(read)
+        elif read.kind == BEST:
+            assert read.last_id >= books.get(symbol, 0), "its numbers rise, as those of changes do"
+            books[symbol] = read.last_id
+    assert (kinds[DEPTH], kinds[BEST], kinds["aggTrade"]) == (2047, 2240, 51)
     for symbol, sync in syncs.items():
-        bid, ask = FACTS.best_of(snapshots[symbol])
+        (bid, ask), last_id = snapshots[symbol]
         assert bid < ask
-        assert sync.snapshot(snapshots[symbol].last_id)
+        assert sync.snapshot(last_id)
         done = [sync.diff(one.last_id, one.previous_id) for one in held[symbol]]
         first = done.index(APPLY)
         assert set(done[:first]) <= {DROP} and set(done[first:]) == {APPLY}, symbol
@@ -85,17 +95,13 @@ def test_each_contract_of_a_recorded_exchange_info_is_read():
 
 
 def test_single_frames_of_streams_are_read():
-    kinds: Counter[str] = Counter()
+    kinds: Counter[object] = Counter()
     for line in data("frames/coinm/tardis_delivery_streams.jsonl").read_text().splitlines():
         if not line.startswith("{"):
             continue
-        read = FACTS.read(line.encode())
-        if isinstance(read, ControlReply):
-            assert read.problem == ""
-            kinds["control"] += 1
-        else:
-            kinds[read.name if isinstance(read, UnknownEvent) else type(read.data).__name__] += 1
-    assert kinds["DepthUpdate"] >= 1 and kinds["control"] >= 1
+        read = READER.read(line.encode(), 1)
+        kinds[read.kind if read is not None else name_of_other(line.encode())] += 1
+    assert kinds[DEPTH] >= 1 and kinds["control"] >= 1
 
 
 @pytest.fixture(scope="module")

@@ -185,7 +185,17 @@ def test_fills_of_a_page_are_executions(steps):
     first, second = read_trades(data)
     assert first.id == 8
     assert execution_of(second, "cid", steps) == Execution(
-        "BTCUSDT", "9", "cid", "2", SELL, 78191, 2, True, -0.07, "USDT", 4_000_000
+        symbol="BTCUSDT",
+        trade_id="9",
+        client_id="cid",
+        exch_order_id="2",
+        side=SELL,
+        price_tick=78191,
+        qty_lots=2,
+        is_maker=True,
+        fee=-0.07,
+        fee_asset="USDT",
+        exch_ns=4_000_000,
     )
 
 

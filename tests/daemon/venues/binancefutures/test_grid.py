@@ -1,6 +1,5 @@
 """Prices on no tick: found in compiled code, kept out of the book, and the book is not valid while they are there."""
 
-import json
 from decimal import Decimal
 
 import msgspec
@@ -9,22 +8,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.connector.market.rows import RowWriter
 from daemon.orders.messages import STEPS_CHANGED, Instrument
 from daemon.session.market.grid import Grid
 from hftd.types import BUY_EVENT, DEPTH_EVENT, SELL_EVENT
+from hftd.venues.binance import market
+from hftd.venues.reader import MarketReader
+from tests.daemon.venues.binancefutures import market_server
 
-WRITER = RowWriter()
+READER = MarketReader(market.read_futures, (DEPTH_EVENT | BUY_EVENT, DEPTH_EVENT | SELL_EVENT))
 BTC = Instrument(0, "BTCUSDT", Decimal("0.01"), Decimal("0.001"))
 
 
-def raw(levels):
-    return msgspec.Raw(json.dumps([[price, qty] for price, qty in levels]).encode())
+def rows_of(message):
+    """Rows of a message, which hold until the next is read."""
+    return READER.read(message, 1).rows
+
+
+def off_grid(rows, grid):
+    return READER.off_grid(len(rows), grid.per_price)
 
 
 def depth(bids, asks, grid):
-    rows = WRITER.depth(raw(bids), raw(asks), 1, 1, grid.per_price)
-    return rows, WRITER.off_grid
+    rows = rows_of(market_server.depth(2, 1, bids, asks))
+    return rows, off_grid(rows, grid)
 
 
 @pytest.mark.parametrize("tick", ["0.1", "0.01", "0.05", "0.0000001", "5", "0.25", "1e-8"])
@@ -38,12 +44,6 @@ def test_a_price_is_on_a_tick_if_its_decimal_is(tick, count, off):
     rows, found = depth([(between, "1"), (on, "1")], [(between, "0")], grid)
     assert found == 2
     assert list(grid.on_levels(rows)["px"]) == [float(on)]
-    assert WRITER.off_grid == 0, "it is told once"
-
-
-def test_without_a_tick_nothing_is_looked_at():
-    assert WRITER.depth(raw([("6.003", "1")]), raw([]), 1, 1) is not None
-    assert WRITER.off_grid == 0
 
 
 LEVEL = st.tuples(st.integers(-9, 9), st.integers(0, 3), st.booleans())
@@ -77,13 +77,12 @@ def test_a_snapshot_begins_anew_and_best_prices_count_too():
     grid.on_levels(rows)
     assert grid.is_off
     assert "6.003" in grid.text
-    rows = WRITER.snapshot(raw([("6.00", "1")]), raw([("6.01", "1")]), 1, 1, grid.per_price)
+    rows = rows_of(market_server.snapshot(9, [("6.00", "1")], [("6.01", "1")]))
+    assert off_grid(rows, grid) == 0
     grid.on_snapshot(rows)
     assert not grid.is_off
-    best = (msgspec.Raw(b'"6.003"'), msgspec.Raw(b'"1"')), (msgspec.Raw(b'"6.01"'), msgspec.Raw(b'"1"'))
-    kinds = (DEPTH_EVENT | BUY_EVENT, DEPTH_EVENT | SELL_EVENT)
-    rows = WRITER.best(*best, kinds, 1, 1, grid.per_price)
-    assert WRITER.off_grid == 1
+    rows = rows_of(market_server.best(9, "6.003", "6.01"))
+    assert off_grid(rows, grid) == 1
     assert list(grid.on_best(rows)["px"]) == [6.01]
     assert grid.is_off
     grid.lose()

@@ -80,7 +80,17 @@ def test_a_fill_carries_its_execution_with_fee_and_maker_flag(steps):
     report = report_of(steps, **FILL)
     assert (report.status, report.cum_lots, report.has_fee) == (c.PARTIALLY_FILLED, 6, True)
     assert report.execution == Execution(
-        "BTCUSDT", "77", "cid", "8886774", c.SELL, 99101, 4, True, -0.00198, "USDT", 1568879465650 * 10**6
+        symbol="BTCUSDT",
+        trade_id="77",
+        client_id="cid",
+        exch_order_id="8886774",
+        side=c.SELL,
+        price_tick=99101,
+        qty_lots=4,
+        is_maker=True,
+        fee=-0.00198,
+        fee_asset="USDT",
+        exch_ns=1568879465650 * 10**6,
     )
 
 

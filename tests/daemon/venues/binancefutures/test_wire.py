@@ -3,16 +3,18 @@
 import json
 import struct
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from daemon.connector.market.rows import RowWriter
 from daemon.session.errors import WireError
+from daemon.session.facts import ControlReply, UnknownEvent
+from daemon.session.market.snapshots import read_book
 from daemon.venues.binance import wire
 from hftd.types import BUY_EVENT, DEPTH_EVENT, EXCH_EVENT, LOCAL_EVENT, SELL_EVENT
+from hftd.venues.binance import market
+from hftd.venues.reader import BEST, BOOK, DEPTH, TRADES, MarketReader, best_prices
 from tests.daemon.venues.binancefutures.market_server import best, depth, snapshot, trade
 
 MESSAGES = [
@@ -22,45 +24,34 @@ MESSAGES = [
     b'{"result":null,"id":1}',
     b'{"code":2,"msg":"Invalid request: unknown variant"}',
 ]
-WRITER = RowWriter()
 MS_NS = 1_000_000
-
-
-def rows_of(read):
-    """What the session makes of a message."""
-    match read.data:
-        case wire.DepthUpdate(exch_ms=time_ms, bids=bids, asks=asks):
-            return WRITER.depth(bids, asks, time_ms * MS_NS, 5)
-        case wire.BookTicker() as one:
-            bid, ask = (one.bid, one.bid_qty), (one.ask, one.ask_qty)
-            return WRITER.best(bid, ask, wire.AS_EVENTS, one.exch_ms * MS_NS, 5)
-        case wire.Trade() as one:
-            return WRITER.trade(one.price, one.qty, SELL_EVENT, one.exch_ms * MS_NS, 5)
+READER = MarketReader(market.read_futures)
 
 
 def take(message: bytes) -> None:
     """Whatever it is, it is a message with rows of finite numbers, or a WireError, or a counted oddity."""
-    try:
-        read = wire.read_stream(message)
-    except WireError as error:
-        assert str(error)
-        return
-    if isinstance(read, wire.StreamMessage):
-        rows = rows_of(read)
-        if rows is not None:
-            assert np.isfinite(rows["px"]).all()
-            assert np.isfinite(rows["qty"]).all()
-            assert (rows["exch_ts"] >= 0).all()
-    else:
-        assert isinstance(read, wire.ControlReply | wire.UnknownEvent)
+    read = READER.read(message, 5)
+    if read is None:
+        try:
+            other = wire.read_other(message)
+        except WireError as error:
+            assert str(error)
+        else:
+            assert isinstance(other, ControlReply | UnknownEvent)
+    elif read.rows is not None:
+        assert np.isfinite(read.rows["px"]).all()
+        assert (read.rows["qty"] >= 0).all() and np.isfinite(read.rows["qty"]).all()
+        assert (read.rows["exch_ts"] >= 0).all()
+        assert read.kind == TRADES or read.last_id >= 0
 
 
 @settings(max_examples=600, deadline=None)
 @given(st.sampled_from(MESSAGES), st.data())
 def test_a_message_that_is_cut_anywhere_is_one_error(message, data):
     cut = message[: data.draw(st.integers(0, len(message) - 1))]
+    assert READER.read(cut, 5) is None
     with pytest.raises(WireError):
-        wire.read_stream(cut)
+        wire.read_other(cut)
 
 
 @settings(max_examples=1500, deadline=None)
@@ -114,22 +105,23 @@ def test_any_bytes_at_all_break_nothing(message):
 @given(st.dictionaries(st.text(min_size=2, max_size=6), values, max_size=5))
 def test_fields_that_are_not_known_change_nothing(more):
     event = json.loads(MESSAGES[0])
-    plain = rows_of(wire.read_stream(MESSAGES[0])).copy()
+    plain = READER.read(MESSAGES[0], 5).rows.copy()
     event["data"] = {**more, **event["data"]}
-    assert (rows_of(wire.read_stream(json.dumps(event).encode())) == plain).all()
+    assert (READER.read(json.dumps(event).encode(), 5).rows == plain).all()
 
 
 @pytest.mark.parametrize("name", ["aggTrade", "markPriceUpdate", "serverShutdown", "x" * 1000])
 def test_an_event_that_is_not_known_is_counted_by_its_name(name):
     for message in ({"stream": "s", "data": {"e": name}}, {"e": name, "E": 1}):
-        read = wire.read_stream(json.dumps(message).encode())
-        assert read == wire.UnknownEvent(name[:64])
+        data = json.dumps(message).encode()
+        assert READER.read(data, 5) is None
+        assert wire.read_other(data) == UnknownEvent(name[:64])
 
 
 def test_answers_to_subscriptions_are_told_from_events():
-    assert wire.read_stream(b'{"result":null,"id":1}').problem == ""
-    assert "Invalid request" in wire.read_stream(MESSAGES[4]).problem
-    assert "boo" in wire.read_stream(b'{"error":{"code":-1,"msg":"boo"},"id":3}').problem
+    assert wire.read_other(b'{"result":null,"id":1}').problem == ""
+    assert "Invalid request" in wire.read_other(MESSAGES[4]).problem
+    assert "boo" in wire.read_other(b'{"error":{"code":-1,"msg":"boo"},"id":3}').problem
 
 
 @settings(max_examples=300, deadline=None)
@@ -139,8 +131,7 @@ def test_answers_to_subscriptions_are_told_from_events():
 )
 def test_levels_are_rows_with_the_same_numbers_to_the_last_bit(bids, asks):
     texts = [[[repr(px), repr(qty)] for px, qty in side] for side in (bids, asks)]
-    read = wire.read_stream(depth(9, 8, *texts))
-    rows = rows_of(read)
+    rows = READER.read(depth(9, 8, *texts), 5).rows
     assert len(rows) == len(bids) + len(asks)
     for row, (px, qty), side in zip(
         rows, [*bids, *asks], [BUY_EVENT] * len(bids) + [SELL_EVENT] * len(asks), strict=True
@@ -151,22 +142,21 @@ def test_levels_are_rows_with_the_same_numbers_to_the_last_bit(bids, asks):
 
 
 def test_more_levels_than_any_message_has_find_room_and_more_than_that_are_refused():
-    many = msgspec.Raw(json.dumps([["1.5", "2"]] * 20_000).encode())
-    none = msgspec.Raw(b"[]")
-    writer = RowWriter()
-    assert len(writer.depth(many, none, 1, 2)) == 20_000
-    assert len(writer.snapshot(many, many, 1, 2)) == 40_002
-    too_many = msgspec.Raw(json.dumps([["1", "2"]] * 300_000).encode())
-    assert writer.depth(too_many, none, 1, 2) is None
+    reader = MarketReader(market.read_futures)
+    assert len(reader.read(depth(9, 8, [["1.5", "2"]] * 20_000, []), 2).rows) == 20_000
+    many = [["1.5", "2"]] * 20_000
+    assert len(reader.read(snapshot(10, many, many), 2).rows) == 40_002
+    read = reader.read(depth(9, 8, [["1", "2"]] * 300_000, []), 2)
+    assert (read.last_id, read.rows) == (9, None)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=120))
 def test_a_snapshot_of_any_bytes_is_one_or_an_error(body):
     with pytest.raises(WireError):
-        wire.read_snapshot(body)
-    read = wire.read_snapshot(snapshot(10, [["1", "2"]], []))
-    assert read.last_id == 10
+        read_book(READER, body)
+    read = read_book(READER, snapshot(10, [["1", "2"]], []))
+    assert (read.kind, read.last_id, best_prices(read.rows)[0]) == (BOOK, 10, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -186,8 +176,28 @@ def test_a_snapshot_of_any_bytes_is_one_or_an_error(body):
 )
 def test_levels_that_are_none_give_no_rows_at_all(levels):
     message = b'{"stream":"s","data":{"e":"depthUpdate","T":1,"U":1,"u":2,"pu":0,"b":%s,"a":[["1","2"]]}}'
-    try:
-        read = wire.read_stream(message % levels.encode())
-    except WireError:
-        return
-    assert rows_of(read) is None
+    read = READER.read(message % levels.encode(), 5)
+    assert read is None or read.rows is None
+
+
+@pytest.mark.parametrize("m", ["1", "null", '"true"x', "[]", "nothing"])
+def test_a_trade_whose_side_is_not_said_is_none(m):
+    message = b'{"stream":"s","data":{"e":"trade","T":1,"p":"1","q":"1","X":"MARKET","m":%s}}'
+    assert READER.read(message % b"false", 5).rows is not None
+    assert READER.read(message % m.encode(), 5) is None
+
+
+def test_spots_best_prices_carry_the_latest_time_of_the_messages_before():
+    reader = MarketReader(market.read_spot)
+    best_price = b'{"stream":"x@bookTicker","data":{"u":7,"s":"X","b":"1.5","B":"2","a":"1.6","A":"3"}}'
+    assert len(reader.read(best_price, 9).rows) == 0, "of no known time"
+    assert reader.read(snapshot(10, [["1", "2"]], []).replace(b'"T"', b'"x"'), 9) is None
+    change = (
+        b'{"stream":"x@depth","data":{"e":"depthUpdate","E":1723161255208,"s":"X",'
+        b'"U":5,"u":6,"b":[["1","2"]],"a":[]}}'
+    )
+    read = reader.read(change, 9)
+    assert (read.kind, read.previous_id, read.last_id) == (DEPTH, 4, 6)
+    read = reader.read(best_price, 10)
+    assert (read.kind, read.last_id, best_prices(read.rows)) == (BEST, 7, (1.5, 1.6))
+    assert {int(row["exch_ts"]) for row in read.rows} == {1723161255208 * MS_NS}

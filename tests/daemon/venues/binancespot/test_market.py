@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from daemon.session.errors import WireError
 from daemon.session.facts import APPLY, DROP, GAP, HOLD, ControlReply, Leaving, UnknownEvent
+from daemon.session.market.snapshots import read_book
 from daemon.venues.binancespot import facts
 from daemon.venues.binancespot.config import BinanceSpotConfig
-from daemon.venues.binancespot.facts import MS_NS, US_NS, MarketFacts
-from daemon.venues.binancespot.wire import DepthUpdate, SpotSync
+from daemon.venues.binancespot.facts import MarketFacts
+from daemon.venues.binancespot.wire import SpotSync
 from hftd.rows import BEST_ASK, BEST_BID
 from hftd.types import (
     BUY_EVENT,
@@ -26,6 +27,7 @@ from hftd.types import (
     SELL_EVENT,
     event_dtype,
 )
+from hftd.venues.reader import BEST, DEPTH, TRADES
 from sim.convert import Options, convert
 from sim.fuse import FuseMarketDepth
 from tests.daemon.venues.binancefutures.market_client import Member, connected
@@ -40,7 +42,7 @@ SPOT = Member(
     "binancespot",
     BinanceSpotConfig,  # type: ignore[arg-type]
     facts.REST,
-    lambda depth, best: MarketFacts(depth, best, MS_NS),
+    MarketFacts,
     BTC,
 )
 
@@ -144,43 +146,51 @@ async def test_best_prices_are_fused_into_the_book_as_in_a_backtest(messages, tm
 # ---- frames
 
 
+def trade_at(time: int) -> bytes:
+    event = {"e": "trade", "E": time, "s": "BTCUSDT", "t": 1, "p": "1", "q": "2", "T": time, "m": True}
+    return json.dumps({"stream": "btcusdt@trade", "data": event}).encode()
+
+
 def test_recorded_frames_of_each_stream_are_read():
-    read = MarketFacts("100ms", "fused", MS_NS).read
-    kinds: dict[str, int] = {}
+    facts_ = MarketFacts("100ms", "fused")
+    reader = facts_.reader()
+    kinds: dict[Any, int] = {}
     for line in data("frames/spot/tardis_spot_streams.jsonl").read_text().splitlines():
         if not line.startswith("{"):
             continue
-        found = read(line.encode())
-        name = found.name if isinstance(found, UnknownEvent) else type(getattr(found, "data", found)).__name__
+        found = reader.read(line.encode(), 1)
+        other = facts_.read_other(line.encode()) if found is None else None
+        name = found.kind if found is not None else getattr(other, "name", "control")
         kinds[name] = kinds.get(name, 0) + 1
-    assert {"DepthUpdate", "BookTicker", "Trade", "24hrTicker"} <= kinds.keys()
+    assert {DEPTH, BEST, TRADES, "24hrTicker"} <= kinds.keys()
 
 
 def test_every_book_of_a_recording_joins_its_snapshot_and_never_breaks():
-    facts_ = MarketFacts("100ms", "fused", MS_NS)
-    snapshots: dict[str, Any] = {}
+    reader = MarketFacts("100ms", "fused").reader()
+    # A snapshot carries the latest time of a stream.
+    assert reader.read(trade_at(1_723_161_255_208), 1)
+    snapshots: dict[str, int] = {}
     for line in data("frames/binance_cryptofeed/BINANCE.http.0.0").read_text().splitlines():
         asked, _, body = line.partition(": {")
         if "/depth?" in asked and body:
             symbol = asked.partition("symbol=")[2].partition("&")[0]
-            snapshots[symbol] = facts_.read_snapshot(b"{" + body.encode())
+            snapshots[symbol] = read_book(reader, b"{" + body.encode()).last_id
     syncs = {symbol: SpotSync() for symbol in snapshots}
     done: dict[str, list[int]] = {symbol: [] for symbol in snapshots}
     for symbol, sync in syncs.items():
-        assert sync.snapshot(snapshots[symbol].last_id)
+        assert sync.snapshot(snapshots[symbol])
     count = 0
     for line in data("frames/binance_cryptofeed/BINANCE.ws.1.0").read_text().splitlines():
         _, _, body = line.partition(": {")
         if not body:
             continue
-        found = facts_.read(b"{" + body.encode())
-        if isinstance(found, ControlReply | UnknownEvent):
+        found = reader.read(b"{" + body.encode(), 1)
+        if found is None:
             continue
-        one = found.data
         symbol = found.stream.partition("@")[0].upper()
-        if isinstance(one, DepthUpdate) and symbol in syncs:
+        if found.kind == DEPTH and symbol in syncs:
             count += 1
-            done[symbol].append(syncs[symbol].diff(one.last_id, one.previous_id))
+            done[symbol].append(syncs[symbol].diff(found.last_id, found.previous_id))
     assert len(snapshots) == 4 and count == 177
     for symbol, actions in done.items():
         first = actions.index(APPLY)
@@ -238,20 +248,26 @@ def test_a_snapshot_that_is_older_than_the_first_diff_is_not_taken():
 # ---- times
 
 
-@pytest.mark.parametrize(("unit_ns", "ms", "us"), [(MS_NS, True, False), (US_NS, False, True)])
-def test_a_time_in_another_unit_than_was_asked_for_can_not_be_read(unit_ns, ms, us):
-    read = MarketFacts("100ms", "fused", unit_ns).read
-
-    def trade(time):
-        event = {"e": "trade", "E": time, "s": "BTCUSDT", "t": 1, "p": "1", "q": "2", "T": time, "m": True}
-        return json.dumps({"stream": "btcusdt@trade", "data": event}).encode()
-
-    for time, can_be in ((1768635167519, ms), (1768635167519123, us)):
-        if can_be:
-            assert read(trade(time)).data.exch_ms == time
-        else:
-            with pytest.raises(WireError, match="unit"):
-                read(trade(time))
+@pytest.mark.parametrize(
+    ("time", "exch_ns"),
+    [
+        (1768635167519, 1768635167519 * 1_000_000),
+        (1768635167519123, 1768635167519123 * 1000),
+        (1768635167, 1768635167 * 1_000_000),
+        (17686351675191, None),
+        (1768635167519123456, None),
+        (-5, None),
+    ],
+)
+def test_a_times_unit_is_told_by_its_digits_and_others_can_not_be_read(time, exch_ns):
+    facts_ = MarketFacts("100ms", "fused")
+    read = facts_.reader().read(trade_at(time), 1)
+    if exch_ns is not None:
+        assert read is not None and read.exch_ns == exch_ns
+        return
+    assert read is None
+    with pytest.raises(WireError, match="trade"):
+        facts_.read_other(trade_at(time))
 
 
 async def test_microseconds_are_kept_and_best_prices_have_the_latest_time():
@@ -262,11 +278,10 @@ async def test_microseconds_are_kept_and_best_prices_have_the_latest_time():
     def wrapped(stream, event):
         return json.dumps({"stream": f"btcusdt@{stream}", "data": event}).encode()
 
-    member = SPOT._replace(market=MarketFacts)
     async with MarketServer(routed=False, prefix="/api", version="v3") as server:
         server.snapshots = [b'{"lastUpdateId":10,"bids":[["1.00","1"]],"asks":[["2.00","1"]]}']
         keys = {**server.keys, "best_prices": "events"}
-        async with connected(keys, member=member) as client:
+        async with connected(keys, member=SPOT) as client:
             client.follow(BTC)
             await server.until(lambda: "btcusdt@trade" in server.subscribed)
             await server.send(wrapped("bookTicker", best))
@@ -283,7 +298,7 @@ async def test_microseconds_are_kept_and_best_prices_have_the_latest_time():
 
 
 def test_the_end_of_a_connection_is_told_and_other_events_are_counted():
-    read = MarketFacts("100ms", "fused").read
+    read = MarketFacts("100ms", "fused").read_other
     assert read(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}') == Leaving()
     assert read(b'{"e":"serverShutdown","E":1770123456789}') == Leaving()
     assert read(b'{"result":null,"id":1}') == ControlReply(1, "")

@@ -34,12 +34,15 @@ from daemon.venues.bybit.signing import (
 from daemon.venues.bybit.user import read_event
 from hftd import constants as c
 from hftd.errors import ConfigError
+from hftd.venues.bybit import market
+from hftd.venues.reader import BOOK, DEPTH, TRADES, MarketReader
 from tests.laws import ROOT
 
 from .conftest import BTC, ETH
 from .scripted import IDS, row
 
 KNOWN = steps_of([BTC, ETH])
+READER = MarketReader(market.read, odd="block")
 SIGNER = HmacSigner("XXXXXXXXXX", "bybit-secret-0123456789")
 
 
@@ -288,7 +291,12 @@ def test_events_of_the_private_socket_are_reports_positions_and_balances():
 )
 def test_no_bytes_do_harm(value):
     for data in (json.dumps(value).encode(), json.dumps({"topic": "order", "data": [value]}).encode()):
-        for read in (wire.read_stream, ORDERS.read_reply, lambda one: read_event(one, KNOWN, [])):
+        for read in (
+            lambda one: READER.read(one, 1),
+            wire.read_other,
+            ORDERS.read_reply,
+            lambda one: read_event(one, KNOWN, []),
+        ):
             with contextlib.suppress(WireError):
                 read(data)
 
@@ -310,13 +318,13 @@ def test_a_book_that_is_joined_has_had_each_change_since_its_snapshot(messages):
 
 def test_pongs_of_all_shapes_are_known_and_nothing_else_is_one():
     public = b'{"success":true,"ret_msg":"pong","conn_id":"c","req_id":"7","op":"ping"}'
-    assert isinstance(wire.read_stream(public), Pong)
+    assert isinstance(wire.read_other(public), Pong)
     private = b'{"req_id":"1","op":"pong","args":["1727434943071"],"conn_id":"c"}'
     assert read_event(private, KNOWN, None) == [Pong()]
     trade = b'{"retCode":0,"retMsg":"OK","op":"pong","data":["1711002002529"],"connId":"c"}'
     assert isinstance(ORDERS.read_reply(trade), Pong)
     assert isinstance(
-        wire.read_stream(b'{"success":true,"ret_msg":"","req_id":"7","op":"subscribe"}'), ControlReply
+        wire.read_other(b'{"success":true,"ret_msg":"","req_id":"7","op":"subscribe"}'), ControlReply
     )
 
 
@@ -329,13 +337,14 @@ def test_recorded_frames_are_read(recordings):
         for line in path.read_bytes().splitlines():
             if not line.startswith(b"{"):
                 continue
-            read = wire.read_stream(line)
-            if isinstance(read, UnknownEvent):
-                seen.add(read.name)
+            read = READER.read(line, 1)
+            if read is not None:
+                assert read.rows is not None and not read.bad_count
+                seen.add(read.kind)
                 continue
-            data = getattr(read, "data", read)
-            seen.add(type(data).__name__)
-    assert {"Book", "Delta", "list", "ControlReply", "tickers"} <= seen
+            other = wire.read_other(line)
+            seen.add(other.name if isinstance(other, UnknownEvent) else type(other).__name__)
+    assert {BOOK, DEPTH, TRADES, "ControlReply", "tickers"} <= seen
 
 
 def test_the_configuration_that_comes_along_is_the_testnets_and_the_connector_finds_it():

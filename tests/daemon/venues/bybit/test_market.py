@@ -30,6 +30,7 @@ from tests.daemon.venues.binancefutures.market_client import Client
 from .conftest import BTC, ETH, XRP
 from .scripted import Venue, served, until
 
+BEGIN_MS = 1_700_000_000_000
 FIELDS = [name for name in event_dtype.names or () if name != "local_ts"]
 
 
@@ -38,19 +39,28 @@ def book(u, kind="delta", bids=(("99.9", "1"),), asks=(("100.1", "2"),), symbol=
     return {
         "topic": f"orderbook.{depth}.{symbol}",
         "type": kind,
-        "ts": 2000 + u,
+        "ts": BEGIN_MS + 1000 + u,
         "data": data,
-        "cts": 1000 + u,
+        "cts": BEGIN_MS + u,
     } | more
 
 
 def trades(*prices, symbol="BTCUSDT", **more):
     items = [
-        {"T": 1500, "s": symbol, "S": "Sell", "v": "0.5", "p": price, "i": str(k), "BT": False, "RPI": False}
+        {
+            "T": BEGIN_MS + 500,
+            "s": symbol,
+            "S": "Sell",
+            "v": "0.5",
+            "p": price,
+            "i": str(k),
+            "BT": False,
+            "RPI": False,
+        }
         | more
         for k, price in enumerate(prices)
     ]
-    return {"topic": f"publicTrade.{symbol}", "type": "snapshot", "ts": 1501, "data": items}
+    return {"topic": f"publicTrade.{symbol}", "type": "snapshot", "ts": BEGIN_MS + 501, "data": items}
 
 
 @asynccontextmanager
@@ -99,7 +109,7 @@ async def test_a_stream_that_begins_with_its_book_is_valid_at_once_and_a_later_b
         assert client.states == [BOOK_VALID]
         assert client.session.feed(0).gaps == 0
         assert [row["ev"] & 0xFF for row in client.rows[5:8]] == [3, 4, 4]
-        assert {int(row["exch_ts"]) for row in client.rows[:3]} == {1_010_000_000}
+        assert {int(row["exch_ts"]) for row in client.rows[:3]} == {(BEGIN_MS + 10) * 1_000_000}
         assert not [one for one in venue.asked if "orderbook" in one[0]]
 
 
@@ -212,7 +222,7 @@ async def test_recorded_bytes_through_the_connector_are_the_converted_archive_ro
             for line in file.read(file.namelist()[0]).splitlines()
         ]
     sold = json.dumps(trades("1.9530", "1.9531", symbol="XRPUSDT"), separators=(",", ":")).encode()
-    messages.insert(7, sold.replace(b'"T":1500', b'"T":1733011201100'))
+    messages.insert(7, sold.replace(b'"T":%d' % (BEGIN_MS + 500), b'"T":1733011201100'))
     rows = await published(Venue(), XRP, messages, 200)
     expected = converted(messages, tmp_path)
     assert len(rows) == len(expected) > 1000
@@ -233,7 +243,7 @@ async def test_a_book_that_is_silent_is_asked_about_and_made_anew_if_the_exchang
         "b": bids,
         "a": [],
         "seq": 99,
-        "ts": 1,
+        "ts": BEGIN_MS,
     }
     async with connected(venue, stale_after_s=0.2) as client:
         client.follow(BTC)

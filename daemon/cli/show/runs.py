@@ -1,0 +1,136 @@
+"""What runs came to: a bot's result, a replay's summary, two runs side by side, a report's figures, a live demo."""
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from daemon.cli.show import text
+from hftd.bot.result import AssetResult, BotResult
+from sim.results.parts import Cell, Part, Rows, Table, line, warnings
+
+if TYPE_CHECKING:
+    from daemon.cli.run.live_check import Row
+    from sim.replay.summary import ReplaySummary
+    from sim.results.compare import Comparison
+    from sim.results.report import Report
+
+_HEADINGS = ("position", "price", "balance", "fee", "equity", "trades", "volume", "value")
+_REASONS_MAX = 40
+_COLUMNS_MAX = 8
+"""More have no place on a terminal; the page has them."""
+
+
+def bot(result: BotResult) -> Iterator[Part]:
+    """A bot's result: a table of its assets, then how the run went."""
+    yield line(f"{result.name}: {result.strategy}", style="bold")
+    assets = result.assets
+    columns = [
+        text.exact([asset.position for asset in assets]),
+        text.exact([asset.price for asset in assets]),
+        text.money([asset.balance for asset in assets]),
+        text.money([asset.fee for asset in assets]),
+        list(map(_equity, assets, text.money([asset.equity for asset in assets]))),
+        [f"{asset.num_trades:,}" for asset in assets],
+        text.exact([asset.trading_volume for asset in assets]),
+        text.money([asset.trading_value for asset in assets]),
+    ]
+    rows: Rows = [
+        [asset.symbol, (asset.channel, "dim"), *cells] for asset, *cells in zip(assets, *columns, strict=True)
+    ]
+    yield Table(("symbol", "channel", *(f"={name}" for name in _HEADINGS)), rows, keys=2)
+    yield line(
+        f"{_money(result)}\n"
+        f"{result.events:,} rows in {text.duration(result.seconds)}, {text.rate(result.events, result.seconds)}; "
+        f"{text.duration(result.sim_seconds)} of market; {result.ended}",
+        style="dim",
+    )
+    yield from warnings(result.warnings)
+
+
+def _equity(asset: AssetResult, shown: str) -> Cell:
+    return (shown, "green" if asset.equity >= 0 else "red") if math.isfinite(asset.equity) else shown
+
+
+def _money(result: BotResult) -> str:
+    """In which currency the amounts are, and what equity is, of the kinds of contracts that are shown."""
+    inverse = [asset.symbol for asset in result.assets if asset.inverse]
+    sizes = {asset.inverse: " * contract size" for asset in result.assets if asset.contract_size != 1.0}
+    linear_is = f"equity = balance + position{sizes.get(False, '')} * price - fee"
+    inverse_is = f"equity = -balance - position{sizes.get(True, '')} / price - fee"
+    base = "balance, fee, equity and value in the base currency"
+    if inverse and len(inverse) == len(result.assets):
+        return f"position and volume in contracts, {base};\n{inverse_is}"
+    linear = f"position and volume in the instrument's units, the rest in its quote currency;\n{linear_is}"
+    if not inverse:
+        return linear
+    return f"{linear}\nof {', '.join(inverse)} (inverse): position and volume in contracts, {base};\n{inverse_is}"
+
+
+def replay(summary: "ReplaySummary") -> Iterator[Part]:
+    """A replay's summary: a line for the run and one for each bot."""
+    yield line(
+        f"played {', '.join(summary.dates)} into {', '.join(summary.channels)}: {summary.rows:,} rows, "
+        f"{text.duration(summary.sim_seconds)} of market in {text.duration(summary.seconds)} "
+        f"({text.rate(summary.rows, summary.seconds)}); {summary.ended}"
+    )
+    for one in summary.bots:
+        yield line(
+            f"  {one.name}: {text.count(one.orders, 'request')}, {text.count(one.fills, 'fill')}; {one.left}"
+        )
+    yield from warnings(summary.warnings)
+
+
+def comparison(found: "Comparison") -> Iterator[Part]:
+    """What fits, where the accounts stand, and the first rows that do not fit."""
+
+    def ms(value_ns: float | None) -> str:
+        return text.NOTHING if value_ns is None else f"{value_ns / 1e6:.3f} ms"
+
+    rows: Rows = []
+    for one in found.matched:
+        apart: list[Cell] = [(f"{n:,}", "red" if n else "") for n in (one.live_only, one.backtest_only)]
+        times = ms(one.difference_p50_ns), ms(one.difference_p99_ns)
+        rows.append([one.what, f"{one.both:,}", *apart, *times])
+    yield Table(("~", "=both", "=live only", "=backtest only", "=live later by, p50", "=apart, p99"), rows)
+    if found.standings:
+        rows = []
+        for one in found.standings:
+            apart_by = one.live - one.backtest
+            *values, difference = text.exact([one.live, one.backtest, apart_by])
+            same = abs(apart_by) <= 1e-9 * max(1.0, abs(one.live))
+            rows.append([f"{one.asset_no} {one.value}", *values, (difference, "" if same else "yellow")])
+        yield Table(("~asset, value", "=live", "=backtest", "=difference"), rows)
+    if found.alone:
+        yield line("the first rows of one run only:")
+        rows = []
+        for one in found.alone:
+            at = f"{text.moment(one.timestamp).rpartition('.')[0]}.{one.timestamp % 1_000_000_000:09d}"
+            numbers = text.exact([one.price])[0], text.exact([one.qty])[0]
+            rows.append([one.run, one.what, at, str(one.asset_no), str(one.order_id), one.side, *numbers])
+        yield Table(("~run", "=what", "=time", "=asset", "=order", "=side", "=price", "=qty"), rows)
+    share = f"{100 * (1 - found.apart):.4g}% of the rows are in both runs"
+    yield line(f"{share}, times within {found.tolerance_ns / 1e6:g} ms")
+
+
+def report(made: "Report") -> Iterator[Part]:
+    """A row for each figure, a column for each asset, or for each run of several; then what must be known."""
+    found = made.figures()
+    rows: Rows = [["Money is in the", *found.currencies[:_COLUMNS_MAX]]]
+    for group in found.groups.values():
+        rows += [[], *([row.name, *(cell for cell, _ in row.cells[:_COLUMNS_MAX])] for row in group)]
+    yield Table(("~", *(f"={name}" for name in found.names[:_COLUMNS_MAX])), rows)
+    for reason in found.reasons[:_REASONS_MAX]:
+        yield line(f"\u2013 {reason}", style="dim")
+    for run in made.runs:
+        for note in dict.fromkeys(run.notes):
+            yield line(f"{run.name}: {note}" if len(made.runs) > 1 else note, style="dim")
+
+
+def accounts(title: str, result: BotResult, rows: list["Row"], orders: int) -> Iterator[Part]:
+    """A bot's result, what bot, connector and exchange say of the account, and how many orders there were."""
+    yield line()
+    yield from bot(result)
+    verdicts = {True: ("agree", "green"), False: ("DIFFER", "red bold")}
+    cells: Rows = [[row.what, row.bot, row.connector, row.exchange, verdicts[row.agrees]] for row in rows]
+    yield Table(("", "=bot", "=connector", "=exchange", ""), cells, title=f"one account, {title}")
+    yield line(f"{text.count(orders, 'order')} reached the exchange", style="dim")

@@ -1,0 +1,1 @@
+"""Bybit, version 5."""

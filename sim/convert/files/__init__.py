@@ -1,0 +1,1 @@
+"""Captures as files: unpacking, what a file is, and lines in the order of their times."""
