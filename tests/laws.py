@@ -86,7 +86,7 @@ CLOCK_USERS = {
         "daemon/connector/",
         "daemon/session/",
         "daemon/venues/",
-        "sim/exchange/playback/clock.py",
+        "sim/exchange/rules/clock.py",
     ),
     # Stamps of what is seen and sent.
     "stamp_ns": ("hftd/bot/", "daemon/session/"),
@@ -97,7 +97,7 @@ CLOCK_USERS = {
         "daemon/cli/commands/connector.py",
         "daemon/connector/bots/bots.py",
         "daemon/connector/watch/clock_watch.py",
-        "daemon/session/session.py",
+        "daemon/session/trading/session.py",
         "sim/exchange/servers/server.py",
         "sim/feed/known.py",
     ),

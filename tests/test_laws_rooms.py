@@ -45,7 +45,7 @@ def names_of_exchanges(source: str) -> list[str]:
     return [found[0] for line in lines if (found := EXCHANGES.search(line))]
 
 
-FRAMEWORK = {"playback", "servers"}
+FRAMEWORK = {"accounts", "playback", "rules", "servers", "streams"}
 """Its folders. All others are venues, or what several venues of a family have in common."""
 
 

@@ -5,7 +5,7 @@ from typing import Final
 import click
 import msgspec
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.clock import monotonic_ns
 from hftd.control import status
 from hftd.control.asking import ask

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 
 from daemon.connector.secrets import PARTS, Secret, find_secrets, listed, variable_of
-from daemon.orders.client_ids import PREFIX
+from daemon.orders.ids.client_ids import PREFIX
 from daemon.orders.limits import AccountLimits, BotLimits
 from hftd.config import Section, check_unique, load, quoted
 from hftd.errors import ConfigError

@@ -19,8 +19,8 @@ import structlog
 
 from daemon.connector.supervise import Backoff
 from daemon.connector.venue import AnsweredError, Session
+from daemon.messages import Execution, Holding
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Execution, Holding
 from daemon.warnings import Warn
 from hftd.clock import running_ns
 from hftd.errors import HftdError

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from daemon import log_writer
+from daemon.messages import STEPS_CHANGED
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import STEPS_CHANGED
 from daemon.warnings import Recent, Warn
 from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS, MARKET_TAIL
 from hftd.clock import boot_ns, monotonic_ns, running_ns

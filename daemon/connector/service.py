@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from daemon.connector import report
 from daemon.connector.bots.bots import Bots
+from daemon.connector.bots.warm_up import Rehearsal
 from daemon.connector.compiling import compile_all
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.identities import Presence
@@ -36,27 +37,17 @@ from daemon.connector.reconciling import Reconciler
 from daemon.connector.supervise import Backoff
 from daemon.connector.venue import Session, Venue
 from daemon.connector.waiting import Waiting
-from daemon.connector.warm_up import Rehearsal
 from daemon.connector.watch.clock_watch import ClockWatch, read_clocks
 from daemon.connector.watch.health import Health
 from daemon.connector.watch.loop_lag import LoopLag
 from daemon.connector.watch.mishaps import Mishaps
-from daemon.orders.client_ids import MAX_IDENTITY
+from daemon.messages import DELISTED, NOT_TRADING, Funds, Holding, Instrument, Outcome, Report, Transfer
+from daemon.orders.ids.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import BotLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import (
-    DELISTED,
-    NOT_TRADING,
-    Funds,
-    Holding,
-    Instrument,
-    Outcome,
-    Report,
-    Transfer,
-)
 from daemon.warnings import LOOK_EVERY_S, Warnings
-from hftd.channel import wire
+from hftd import wire
 from hftd.cleanup import run_all
 from hftd.clock import monotonic_ns, running_ns
 from hftd.control.asking import Reply

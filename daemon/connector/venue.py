@@ -10,16 +10,7 @@ import aiohttp
 from numpy.typing import NDArray
 
 from daemon.connector.config import ConnectorConfig, Credentials
-from daemon.orders.messages import (
-    Command,
-    Execution,
-    Funds,
-    Holding,
-    Instrument,
-    Outcome,
-    Report,
-    Transfer,
-)
+from daemon.messages import Command, Execution, Funds, Holding, Instrument, Outcome, Report, Transfer
 from daemon.warnings import Warn
 from hftd.control.status import Connection, Used
 from hftd.errors import ConfigError, HftdError

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from daemon.warnings import Warn, Warnings
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.memory import BotPage
 from hftd.clock import monotonic_ns, running_ns
 from hftd.control import status

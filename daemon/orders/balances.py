@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from daemon.orders.messages import Execution, Funds, Transfer
+from daemon.messages import Execution, Funds, Transfer
 from daemon.warnings import Warn
 from hftd.constants import BUY, INVALID_MAX, INVALID_MIN, MARKET, REASON_MARGIN, REASON_NONE
 

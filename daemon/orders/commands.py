@@ -25,8 +25,8 @@ from typing import Final
 import msgspec
 import structlog
 
-from daemon.orders.client_ids import read_any
-from daemon.orders.messages import CONFIRMED, REFUSED, Cancel, Modify, Outcome, Query, Report, Submit
+from daemon.messages import CONFIRMED, REFUSED, Cancel, Modify, Outcome, Query, Report, Submit
+from daemon.orders.ids.client_ids import read_any
 from daemon.orders.order import DONE, NEVER, SENT, UNSURE, Modification, Order
 from daemon.orders.state import Store
 from daemon.orders.updates import Sent

@@ -28,7 +28,7 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
-from daemon.orders.client_ids import MAX_IDENTITY, MAX_SHORT_RUN
+from daemon.orders.ids.client_ids import MAX_IDENTITY, MAX_SHORT_RUN
 from daemon.orders.order import Order
 from daemon.orders.positions import BotBook, Forced, Traded
 from hftd.errors import ConfigError, DataError

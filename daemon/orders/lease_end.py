@@ -15,8 +15,8 @@ from typing import Final
 import structlog
 
 from daemon.orders.bot import Bot, Flattening
-from daemon.orders.client_ids import bot_hash
 from daemon.orders.commands import Commands
+from daemon.orders.ids.client_ids import bot_hash
 from daemon.orders.journal import BotRow
 from daemon.orders.limits import BotLimits, RateGate
 from daemon.orders.order import NEVER, Order
@@ -24,7 +24,7 @@ from daemon.orders.positions import Ledger
 from daemon.orders.requests import BotRequests
 from daemon.orders.snapshot import Counters, Refusals, is_stuck, whose
 from daemon.orders.state import Store, is_placeholder
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import (
     BUY,
     IOC,

@@ -9,9 +9,9 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from daemon.orders.messages import Instrument
+from daemon.messages import Instrument
 from daemon.orders.positions import BotBook, Ledger
-from hftd.channel import wire
+from hftd import wire
 from hftd.config import Section
 from hftd.constants import (
     BUY,

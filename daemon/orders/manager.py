@@ -18,12 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import structlog
 
-from daemon.orders.client_ids import MAX_ORDER_ID, ClientIds
-from daemon.orders.commands import SUBMIT, Commands, Strays
-from daemon.orders.journal import Journal
-from daemon.orders.lease_end import LeaseEnds
-from daemon.orders.limits import AccountLimits, BotLimits
-from daemon.orders.messages import (
+from daemon.messages import (
     REFUSED,
     STEPS_CHANGED,
     Command,
@@ -37,6 +32,11 @@ from daemon.orders.messages import (
     Submit,
     Transfer,
 )
+from daemon.orders.commands import SUBMIT, Commands, Strays
+from daemon.orders.ids.client_ids import MAX_ORDER_ID, ClientIds
+from daemon.orders.journal import Journal
+from daemon.orders.lease_end import LeaseEnds
+from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.positions import ForcedCloses
 from daemon.orders.reconcile import AccountReconciler, Reconciliation
 from daemon.orders.reports import Reports
@@ -45,7 +45,7 @@ from daemon.orders.snapshot import Counters, Refusals, Snapshot, take_snapshot, 
 from daemon.orders.state import REMEMBER_NS, Store
 from daemon.orders.updates import Sent, Update, Updates
 from daemon.warnings import Warn
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import REASON_NEVER_SENT, REASON_NOT_TRADING
 from hftd.control import status
 from hftd.errors import RefusedError

@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.orders.messages import Report
+from daemon.messages import Report
 from hftd.constants import (
     CANCELED,
     EXPIRED,

@@ -38,9 +38,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
+from daemon.messages import Execution, Instrument, Report
 from daemon.orders.balances import Wallet
-from daemon.orders.messages import Execution, Instrument, Report
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import BUY, INVALID_MAX, INVALID_MIN, REASON_LIQUIDATION, REASON_NONE, SELL
 
 if TYPE_CHECKING:

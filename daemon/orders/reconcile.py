@@ -19,18 +19,9 @@ from typing import Final
 import msgspec
 import structlog
 
-from daemon.orders.client_ids import UNTOLD_ORDER
+from daemon.messages import SET_ASIDE, STEPS_CHANGED, UNTOLD, Execution, Funds, Holding, Report, Transfer
 from daemon.orders.commands import Strays
-from daemon.orders.messages import (
-    SET_ASIDE,
-    STEPS_CHANGED,
-    UNTOLD,
-    Execution,
-    Funds,
-    Holding,
-    Report,
-    Transfer,
-)
+from daemon.orders.ids.client_ids import UNTOLD_ORDER
 from daemon.orders.order import DONE, NEVER, SENT, Order, write_off
 from daemon.orders.positions import Ledger
 from daemon.orders.reports import Reports

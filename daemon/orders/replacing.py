@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.orders.messages import BY_QUERY, BY_STREAM, Execution, Report
+from daemon.messages import BY_QUERY, BY_STREAM, Execution, Report
 from daemon.orders.order import BY_ABSENCE, SURE, Former, Order
 from hftd.constants import CANCELED, NEW, NONE, PARTIALLY_FILLED
 

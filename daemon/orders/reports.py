@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 import structlog
 
+from daemon.messages import CONFIRMED, REFUSED, Execution, Outcome, Report, Totals
 from daemon.orders.commands import CANCEL, GRACE_NS, MODIFY, QUERY, SUBMIT, Commands, Strays
 from daemon.orders.journal import Traded
 from daemon.orders.lease_end import LeaseEnds
-from daemon.orders.messages import CONFIRMED, REFUSED, Execution, Outcome, Report, Totals
 from daemon.orders.order import (
     CHANGED,
     DONE,
@@ -37,7 +37,7 @@ from daemon.orders.replacing import as_one, count_execution
 from daemon.orders.snapshot import ORDINARY, Counters, Refusals
 from daemon.orders.state import Store
 from daemon.orders.updates import Updates
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import (
     NEW,
     NONE,

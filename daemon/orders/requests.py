@@ -22,7 +22,7 @@ from daemon.orders.positions import Ledger
 from daemon.orders.snapshot import Counters, Refusals
 from daemon.orders.state import REMEMBER_NS, Store
 from daemon.orders.updates import Update, Updates
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import (
     BUY,
     EXPIRED,

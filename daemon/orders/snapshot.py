@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from daemon.orders.messages import Outcome
+from daemon.messages import Outcome
 from daemon.warnings import Warn
 from hftd.constants import (
     BUY,

@@ -15,14 +15,14 @@ from typing import Final
 import msgspec
 import structlog
 
+from daemon.messages import SET_ASIDE, Instrument
 from daemon.orders.balances import Wallet
 from daemon.orders.bot import Bot
-from daemon.orders.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
+from daemon.orders.ids.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
 from daemon.orders.journal import Begin, BotRow, Halt, Journal, Row, Settled, Steps, Traded
-from daemon.orders.messages import SET_ASIDE, Instrument
 from daemon.orders.order import NEVER, SENT, UNSURE, Order, rescale, retime, scaled
 from daemon.orders.positions import BotBook, Forced, Ledger, Trades
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import BUY
 from hftd.errors import DataError, RefusedError
 

@@ -9,11 +9,11 @@ An order whose id the bot has used again since is not named to it any more: of s
 
 from collections import deque
 
-from daemon.orders.messages import Command
+from daemon.messages import Command
 from daemon.orders.order import Order, ended_by_modify
 from daemon.orders.positions import Ledger
 from daemon.orders.state import Store
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import (
     CANCELED,
     EXPIRED,

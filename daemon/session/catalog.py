@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from daemon.orders.messages import DELISTED, NOT_TRADING, SET_ASIDE, STEPS_CHANGED, Instrument
+from daemon.messages import DELISTED, NOT_TRADING, SET_ASIDE, STEPS_CHANGED, Instrument
 from daemon.session.errors import Odd, OddItemError, WireError
 from daemon.session.steps import OffGridError, Step, decimal_of, float_of
 from daemon.warnings import Warn

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, Protocol
 import msgspec
 
 from daemon.connector.limiter import RateLimit
-from daemon.orders.messages import Command, Funds, Holding, Instrument, Outcome, Report, Transfer
+from daemon.messages import Command, Funds, Holding, Instrument, Outcome, Report, Transfer
 from daemon.session.catalog import Steps
 from daemon.session.errors import Odd
 from hftd.venues.reader import Message

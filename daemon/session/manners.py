@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 
 from daemon.connector.supervise import ConnectionBrokenError
-from daemon.orders.messages import Command
+from daemon.messages import Command
 from daemon.session.catalog import Steps
 from daemon.session.facts import Params
 from hftd.clock import monotonic_ns

@@ -24,7 +24,7 @@ from daemon.connector.limiter import Limiter, Priority
 from daemon.connector.reasons import why_not
 from daemon.connector.supervise import Backoff
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.messages import UNKNOWN
+from daemon.messages import UNKNOWN
 from daemon.redaction import redact
 from daemon.session.errors import BannedError, ExchangeError, FateUnknownError, NotSentError, WireError
 from daemon.session.facts import Auth, Error, Params, RestFacts, Signer

@@ -33,20 +33,6 @@ def level_qty(qty: float, lot_size: float):
 
 
 @inline
-def reset_bounds(book: Address):
-    """No best price, no level: what a book says of itself when it is empty."""
-    b = book_at(book)
-    b.best_bid_tick = INVALID_MIN
-    b.best_ask_tick = INVALID_MAX
-    b.low_bid_tick = INVALID_MAX
-    b.high_bid_tick = INVALID_MIN
-    b.low_ask_tick = INVALID_MAX
-    b.high_ask_tick = INVALID_MIN
-    b.far_bids = 0
-    b.far_asks = 0
-
-
-@inline
 def place_window(book: Address, tick: Tick):
     """Choose the ticks that stand in plain arrays, around the first price seen; from 0 where that is near.
 

@@ -7,12 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from hftd import wire
 from hftd.bot import backend as kernels
 from hftd.bot.channel import ATTACH_SECONDS, BotChannel, hello_of
 from hftd.bot.compiling import CompilingNote
 from hftd.bot.config import WATCHDOG_S
 from hftd.bot.layout import CHANNEL_NONSENSE, SCRATCH_BYTES, backend_dtype, channel_dtype
-from hftd.channel import wire
 from hftd.channel.endpoint import ring_bell
 from hftd.channel.layout import (
     BOT_LAPPED,

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from hftd import wire
 from hftd.bot import returning
 from hftd.bot.layout import MAX_INSTRUMENT, channel_dtype
-from hftd.channel import wire
 from hftd.channel.layout import CLOCK_MODE, MODE_SYSTEM
 from hftd.channel.memory import BotPage
 from hftd.clock import monotonic_ns

@@ -9,8 +9,8 @@ a note is dropped and counted: a strategy never waits for a hook.
 import msgspec
 import numpy as np
 
+from hftd import wire
 from hftd.bot.layout import HOOK_QUEUE_ASLEEP, hook_queue_at, hook_queue_dtype, session_at
-from hftd.channel import wire
 from hftd.channel.endpoint import Doorbell, QueueReader
 from hftd.channel.messages import FIELDS_MESSAGE_BYTES, message_writer
 from hftd.channel.queue import queue_claim, queue_commit, queue_dtype

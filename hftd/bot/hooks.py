@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from hftd import wire
 from hftd.bot.config import HooksSection
 from hftd.bot.hook_queue import Alert, HookQueue, Note
-from hftd.channel import wire
 from hftd.clock import stamp_ns
 from hftd.constants import ALERT_FORCED_CLOSE, EXPIRED, REASON_NONE, REJECTED, reason_name
 from hftd.log import LazyLogger

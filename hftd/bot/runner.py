@@ -279,10 +279,10 @@ def run(config: BotConfig, base: Path) -> BotResult:
     """
     import msgspec
 
+    from hftd import wire
     from hftd.bot.bot import Bot, Instrument
     from hftd.bot.hooks import load_hooks
     from hftd.bot.leases import BotSupervisor
-    from hftd.channel import wire
 
     # A wrong strategy is told, and a new one compiled, before a daemon hears of the bot.
     strategy = load_strategy(config.bot.strategy, config.parameters, base)

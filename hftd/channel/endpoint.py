@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numba import types
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.layout import BROKEN, LAPPED, MAX_BOTS, MAX_MESSAGE_BYTES, MESSAGE, NOTHING
 from hftd.channel.memory import Link, MarketRing
 from hftd.channel.queue import queue_claim, queue_commit, queue_peek, queue_release

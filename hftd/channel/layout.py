@@ -60,14 +60,11 @@ Positions (tail, head, cursor) count bytes since the ring was made and only grow
 from typing import Final
 
 from hftd.rows import ROW_BYTES
-
-PROTOCOL_VERSION: Final = 3
-"""The version of layout, frames and messages together; any change of any of them raises it."""
+from hftd.wire import PROTOCOL_VERSION as PROTOCOL_VERSION
 
 LINE: Final = 128
 PAGE_BYTES: Final = 4096
 HEADER_BYTES: Final = 4096
-WORD_BYTES: Final = 8
 
 # What every piece begins with.
 MAGIC: Final = 0
@@ -83,7 +80,6 @@ CLOCK_ID: Final = 16
 CLOCK_MODE: Final = 24
 CLOCK_PID: Final = 32
 CLOCK_NOW_NS: Final = 128
-CLOCK_ENDED: Final = 256
 CLOCK_PARTIES: Final = 264
 """Daemon and bots of a replay that wait for each other: more of them than processors had better not spin."""
 CLOCK_STAMP: Final = 384
@@ -100,8 +96,6 @@ MARKET_CLAIMED_END: Final = 144
 MARKET_TAIL: Final = 256
 MARKET_RECORDS: Final = 384
 MARKET_ROWS: Final = 392
-MARKET_COUNTERS: Final = 512
-"""From here to the header's end: counters of the daemon's own choice."""
 MARKET_DATA: Final = HEADER_BYTES
 MARKET_BYTES: Final = 16 << 20
 """The usual capacity of a market ring."""
@@ -115,8 +109,6 @@ LINK_REQUEST_HEAD: Final = 384
 LINK_RESPONSE_TAIL: Final = 512
 LINK_RESPONSE_HEAD: Final = 640
 LINK_DAEMON_ASLEEP: Final = 768
-LINK_BOT_COUNTERS: Final = 896
-LINK_DAEMON_COUNTERS: Final = 1024
 LINK_DATA: Final = HEADER_BYTES
 REQUEST_BYTES: Final = 256 << 10
 """The usual capacity of a request ring: about 5,000 orders that the daemon has not read yet."""

@@ -1,4 +1,4 @@
-"""The data plane's messages in compiled code: the same values as :mod:`hftd.channel.wire`, in flat records.
+"""The data plane's messages in compiled code: the same values as :mod:`hftd.wire`, in flat records.
 
 Each message but Feed is a table of 8-byte words, one a field in the order of the Struct, so one reader and
 one writer serve them all: it is told which words are floats and which are unsigned. A reader fills the
@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.layout import MAX_ROWS
 from hftd.compiled import msgpack
 from hftd.compiled.jit import inline

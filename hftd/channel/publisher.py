@@ -12,7 +12,7 @@ import numpy as np
 from numba import types
 from numba.np.numpy_support import from_dtype
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.layout import MARKET_CAPACITY, MARKET_RECORDS, MARKET_ROWS, MAX_BOTS, MAX_ROWS
 from hftd.channel.memory import BotPage, ClockPage, MarketRing
 from hftd.channel.messages import feed_length, write_feed_header

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from hftd.channel.wire import OrderUpdate, Submit, columns
 from hftd.types import state_values_dtype
+from hftd.wire import OrderUpdate, Submit, columns
 
 MAX_ORDERS = 1 << 20
 """Orders that the local side keeps for each asset, inactive ones included; then a submit returns a code."""

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.config import quoted
 from hftd.control.protocol import check_name
 from hftd.errors import ChannelError, ConfigError

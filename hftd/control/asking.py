@@ -16,7 +16,8 @@ from typing import Final, Self, TypeVar
 
 import msgspec
 
-from hftd.channel import layout, wire
+from hftd import wire
+from hftd.channel import layout
 from hftd.channel.endpoint import MarketTap
 from hftd.channel.memory import SIZE_SEALS, ClockPage, MarketRing
 from hftd.control import status
@@ -34,7 +35,7 @@ class Reply:
     """What a handler answers.
 
     Attributes:
-        body: What the question asks for (`hftd.channel.wire.QUESTIONS`).
+        body: What the question asks for (`hftd.wire.QUESTIONS`).
         ok: False if it was done in part only.
         fds: For a tap clock page and market ring. They are copied; the handler keeps its own.
     """

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from hftd.channel import layout, wire
+from hftd import wire
+from hftd.channel import layout
 from hftd.errors import ProtocolError
 
 

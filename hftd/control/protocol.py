@@ -1,7 +1,7 @@
 """The control plane: names, sockets, messages with file descriptors, and how a bot attaches.
 
 Each daemon listens on `<runtime directory>/<name>.sock`, a SOCK_SEQPACKET Unix socket: one packet is one
-msgpack message of :mod:`hftd.channel.wire`. Memory and wake descriptors travel as SCM_RIGHTS. The bot's open
+msgpack message of :mod:`hftd.wire`. Memory and wake descriptors travel as SCM_RIGHTS. The bot's open
 socket is its lease.
 """
 
@@ -18,7 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from hftd.channel import layout, wire
+from hftd import wire
+from hftd.channel import layout
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.clock import monotonic_ns
 from hftd.config import quoted

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.control import peers
 from hftd.control.protocol import Peer, close_all, peer_of, receive_message
 from hftd.errors import ProtocolError

@@ -20,7 +20,7 @@ from typing import Final, Protocol, Self
 
 import structlog
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.layout import MAX_BOTS
 from hftd.channel.memory import BotPage
 from hftd.cleanup import run_all

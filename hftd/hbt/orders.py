@@ -23,7 +23,6 @@ from hftd.compiled.native import (
     copy_bytes,
     load_i64,
     record_at,
-    store_f64,
     store_i64,
 )
 from hftd.compiled.order_index import index_find, index_insert, index_remove
@@ -280,10 +279,3 @@ def new_order(
     order.prior_qty = qty
     order.reason = 0
     return address
-
-
-@inline
-def zero_state(asset: Address) -> None:
-    """The account of an asset that was not traded yet."""
-    for i in range(_STATE_BYTES // 8):
-        store_f64(asset + _STATE + 8 * i, 0.0)

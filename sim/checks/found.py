@@ -2,8 +2,6 @@
 
 # pyright: basic
 
-from typing import Any
-
 from hftd.compiled.jit import inline
 from hftd.compiled.native import copy_bytes, load_i64, record_at, store_f64, store_i64
 from hftd.compiled.row_access import copy_row
@@ -56,11 +54,6 @@ def lasted(problems: Address, problem, duration_ns: Ns):
         store_i64(slot + 24 + number * _PLACE_BYTES + 16, duration_ns)
     store_i64(slot + 8, load_i64(slot + 8) + duration_ns)
     store_i64(slot + 16, max(load_i64(slot + 16), duration_ns))
-
-
-@inline
-def _is_unused(b: Any):
-    return b.rows == 0 and b.latencies == 0 and b.spreads == 0 and b.crossed_ns == 0 and b.locked_ns == 0
 
 
 @inline

@@ -44,7 +44,6 @@ KIND_NAMES: Final = {
     12: "modify order",
     13: "fill",
 }
-_SMALL_AMOUNTS: Final = frozenset({"", "messages"})
 
 
 def named_kinds(counts: np.ndarray) -> dict[str, int]:

@@ -3,7 +3,6 @@
 # pyright: basic
 
 from hftd.compiled.jit import inline
-from hftd.compiled.native import record_at
 from hftd.rows import Address
 from hftd.types import ERR_DATA
 from sim.model.custom import custom_fee
@@ -13,7 +12,6 @@ from sim.model.layout import (
     FEE_CUSTOM,
     FEE_ON_QTY,
     FEE_ON_VALUE,
-    bus_dtype,
     lane_dtype,
     offset_of,
 )
@@ -23,7 +21,6 @@ LANE_TO_EXCH = offset_of(lane_dtype, "to_exch")
 LANE_TO_LOCAL = offset_of(lane_dtype, "to_local")
 LANE_INDEX = offset_of(lane_dtype, "index")
 LANE_STATE = offset_of(lane_dtype, "state")
-bus_record_at = record_at(bus_dtype)
 
 
 @inline

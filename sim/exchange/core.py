@@ -9,19 +9,19 @@ import msgspec
 from numpy.typing import NDArray
 
 from hftd.errors import UsageError
-from sim.exchange.accounts import Account
-from sim.exchange.auth import Authentication
-from sim.exchange.chaos import Chaos
-from sim.exchange.config import ExchangeConfig
-from sim.exchange.instruments import Instrument
-from sim.exchange.limits import Limits
-from sim.exchange.matching import Matching
-from sim.exchange.mishaps import SETTLEMENT, Mishaps, Outages
-from sim.exchange.playback.clock import ExchangeClock
+from sim.exchange.accounts.accounts import Account
+from sim.exchange.accounts.limits import Limits
+from sim.exchange.accounts.matching import Matching
+from sim.exchange.accounts.mishaps import SETTLEMENT, Mishaps, Outages
 from sim.exchange.playback.market import Market
 from sim.exchange.playback.source import models_of
 from sim.exchange.playback.tape import Message
-from sim.exchange.servers.streams import USER, Feed, Streams, UserStreams
+from sim.exchange.rules.auth import Authentication
+from sim.exchange.rules.chaos import Chaos
+from sim.exchange.rules.clock import ExchangeClock
+from sim.exchange.rules.config import ExchangeConfig
+from sim.exchange.rules.instruments import Instrument
+from sim.exchange.streams.streams import USER, Feed, Streams, UserStreams
 from sim.exchange.venue import LocalVenue
 from sim.feed.asset import AssetModel
 

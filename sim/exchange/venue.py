@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 from aiohttp import web
 
 from hftd.errors import UsageError
-from sim.exchange.accounts import Account, Order, Position, Request, Trade, Wallet
-from sim.exchange.config import ExchangeConfig
-from sim.exchange.instruments import Instrument
-from sim.exchange.matching import Forced
+from sim.exchange.accounts.accounts import Account, Order, Position, Request, Trade, Wallet
+from sim.exchange.accounts.matching import Forced
 from sim.exchange.playback.market import Market
-from sim.exchange.refusals import RefusedError
-from sim.exchange.servers.connection import Connection
-from sim.exchange.servers.streams import Event, Feed
+from sim.exchange.rules.config import ExchangeConfig
+from sim.exchange.rules.instruments import Instrument
+from sim.exchange.rules.refusals import RefusedError
+from sim.exchange.streams.connection import Connection
+from sim.exchange.streams.streams import Event, Feed
 
 if TYPE_CHECKING:
     from sim.exchange.core import Exchange

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.endpoint import Doorbells, QueueWriter
 from hftd.channel.layout import (
     CLOCK_PARTIES,

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from daemon.orders.limits import BotLimits
-from hftd.channel import wire
+from hftd import wire
 from hftd.clock import running_ns
 from hftd.constants import BUY, CANCELED, GTC, LIMIT, NEW, REPLACED
 from tests.daemon.orders.world import BotModel, LocalOrder

@@ -4,7 +4,7 @@ from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from daemon.orders.client_ids import bot_hash
+from daemon.orders.ids.client_ids import bot_hash
 from hftd.clock import running_ns
 from hftd.constants import CANCELED, EXPIRED, FILLED, NEW, NONE, PARTIALLY_FILLED
 from tests.daemon.orders.world import LocalOrder

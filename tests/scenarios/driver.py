@@ -16,12 +16,12 @@ import msgspec
 
 from daemon.connector import report
 from daemon.orders.limits import BotLimits
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.layout import PROTOCOL_VERSION
 from hftd.clock import running_ns
 from hftd.constants import NONE
 from sim.exchange import venue as exchanges
-from sim.exchange.mishaps import Rule
+from sim.exchange.accounts.mishaps import Rule
 from sim.exchange.servers.server import LocalExchange
 from tests.scenarios.bot import Bot
 from tests.scenarios.checks import FORCED_IDS, Checks

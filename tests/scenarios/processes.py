@@ -17,8 +17,8 @@ from daemon.connector.config import Credentials
 from daemon.connector.secrets import Secret
 from daemon.connector.service import Connector
 from daemon.connector.venue import find_venue
+from daemon.messages import Submit
 from daemon.orders.journal import Journal
-from daemon.orders.messages import Submit
 from hftd.channel.memory import MarketRing
 from sim.exchange.servers.server import LocalExchange
 from tests.scenarios.bot import Bot

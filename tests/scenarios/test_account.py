@@ -4,7 +4,7 @@ import pytest
 
 from daemon.connector.config import Credentials
 from daemon.connector.secrets import Secret
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import (
     CANCELED,
     EXPIRED,

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from daemon.orders.messages import Modify, Submit
+from daemon.messages import Modify, Submit
 from hftd.constants import IOC
 from tests.scenarios.driver import scenario, sold
 

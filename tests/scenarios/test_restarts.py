@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon.orders.messages import Cancel, Modify, Submit
+from daemon.messages import Cancel, Modify, Submit
 from hftd.constants import CANCELED, EXPIRED, FILLED, IOC, NEW, REASON_NEVER_SENT
 from tests.scenarios.driver import scenario, sold
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from daemon.connector.config import ConnectorConfig
-from daemon.orders.wire_ids import from_plain
+from daemon.orders.ids.wire_ids import from_plain
 from daemon.venues.binancecoinm.config import BinanceCoinMConfig
 from daemon.venues.binancefutures.config import BinanceFuturesConfig
 from daemon.venues.bybit.config import BybitConfig

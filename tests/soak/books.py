@@ -11,10 +11,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from daemon.orders.client_ids import ClientIds, bot_hash
+from daemon.messages import SET_ASIDE
+from daemon.orders.ids.client_ids import ClientIds, bot_hash
 from daemon.orders.journal import Steps, Traded, read_rows
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import SET_ASIDE
 from daemon.orders.order import Order
 from daemon.orders.positions import BotBook, Forced
 from daemon.orders.state import REMEMBER_NS

@@ -5,9 +5,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from daemon.orders.limits import BotLimits
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import BUY, CANCELED, FOK, GTC, GTX, IOC, LIMIT, MARKET, NEW, NONE, REPLACED, SELL
-from sim.exchange.refusals import RefusedError
+from sim.exchange.rules.refusals import RefusedError
 from tests.daemon.orders.world import BotModel, LocalOrder
 from tests.soak.books import Asked, Step
 from tests.soak.schedule import MS

@@ -21,12 +21,12 @@ from daemon.connector.config import Credentials
 from daemon.connector.secrets import Secret
 from daemon.connector.service import Connector
 from daemon.connector.service import run as serve
+from daemon.messages import Report
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Report
+from hftd import wire
 from hftd.bot import runner
 from hftd.bot.config import BotConfig, BotSection, InstrumentSection
 from hftd.bot.strategy import load_strategy
-from hftd.channel import wire
 from hftd.channel.endpoint import QueueReader
 from hftd.channel.layout import MODE_SYSTEM, REQUEST_BYTES, RESPONSE_BYTES
 from hftd.channel.memory import ClockPage, Link, MarketRing

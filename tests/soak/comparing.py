@@ -9,11 +9,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.orders.client_ids import bot_hash
+from daemon.messages import Instrument
+from daemon.orders.ids.client_ids import bot_hash
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Instrument
 from hftd.constants import FILLED, NEW, NONE, PARTIALLY_FILLED, REASON_FORGOTTEN
 from tests.daemon.orders.world import LocalOrder
 from tests.soak.books import (

@@ -9,7 +9,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from hftd.clock import monotonic_ns
-from sim.exchange.mishaps import Rule
+from sim.exchange.accounts.mishaps import Rule
 from tests.soak import children
 from tests.soak.processes import BotProcess
 

@@ -21,9 +21,9 @@ from daemon.orders.journal import Journal
 from daemon.orders.manager import Update
 from daemon.orders.order import Order
 from hftd.types import event_dtype
-from sim.exchange.chaos import ChaosSection
-from sim.exchange.config import LatencySection
-from sim.exchange.mishaps import Rule
+from sim.exchange.accounts.mishaps import Rule
+from sim.exchange.rules.chaos import ChaosSection
+from sim.exchange.rules.config import LatencySection
 from sim.generate import MarketInstrument, generate_day
 from tests.soak.books import (
     Asked,

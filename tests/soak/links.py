@@ -6,7 +6,7 @@ What `daemon.session.trading.order_socket`, `sending` and `user_stream` do with 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from daemon.orders.messages import REFUSED, UNKNOWN, Command, Outcome, Query
+from daemon.messages import REFUSED, UNKNOWN, Command, Outcome, Query
 from daemon.session.errors import FateUnknownError
 from daemon.session.facts import Pong
 from daemon.session.rest import RECV_WINDOW_MS

@@ -21,13 +21,13 @@ from typing import Any
 
 import msgspec
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.clock import monotonic_ns
 from hftd.control import status
 from hftd.control.asking import ask
 from hftd.errors import HftdError
-from sim.exchange.chaos import ChaosSection
-from sim.exchange.config import (
+from sim.exchange.rules.chaos import ChaosSection
+from sim.exchange.rules.config import (
     AccountSection,
     ExchangeConfig,
     GenerateSection,

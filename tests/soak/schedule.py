@@ -90,7 +90,7 @@ class Schedule:
 
         reads = "daemon.session.trading.incoming"
         with contextlib.ExitStack() as stack:
-            stack.enter_context(mock.patch("sim.exchange.processing._pause", pause))
+            stack.enter_context(mock.patch("sim.exchange.accounts.processing._pause", pause))
             for clock in (
                 f"{reads}.monotonic_ns",
                 f"{reads}.running_ns",

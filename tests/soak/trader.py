@@ -7,19 +7,11 @@ from pathlib import Path
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.client_ids import MAX_IDENTITY
+from daemon.messages import Command, Execution, Holding, Instrument, Outcome, Report, Submit
+from daemon.orders.ids.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
 from daemon.orders.manager import OrderManager, Update
-from daemon.orders.messages import (
-    Command,
-    Execution,
-    Holding,
-    Instrument,
-    Outcome,
-    Report,
-    Submit,
-)
 from daemon.orders.order import Order
 from daemon.session.catalog import ExchangeInfo
 from daemon.session.errors import EXPECTED

@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 import msgspec
 from numpy.typing import NDArray
 
-from daemon.orders.messages import UNKNOWN
+from daemon.messages import UNKNOWN
 from daemon.session.errors import ExchangeError, FateUnknownError
 from daemon.session.facts import Auth, Error, Params
 from daemon.session.rest import RECV_WINDOW_MS, TOO_MANY_STATUSES, Answer
 from sim.exchange import core
-from sim.exchange.accounts import Account
-from sim.exchange.chaos import ChaosSection
-from sim.exchange.config import AccountSection, ExchangeConfig, LatencySection, LimitsSection
-from sim.exchange.mishaps import PAGE, PageError
-from sim.exchange.playback.clock import ExchangeClock
-from sim.exchange.processing import ReplyLostError
-from sim.exchange.servers.connection import Tasks
+from sim.exchange.accounts.accounts import Account
+from sim.exchange.accounts.mishaps import PAGE, PageError
+from sim.exchange.accounts.processing import ReplyLostError
+from sim.exchange.rules.chaos import ChaosSection
+from sim.exchange.rules.clock import ExchangeClock
+from sim.exchange.rules.config import AccountSection, ExchangeConfig, LatencySection, LimitsSection
+from sim.exchange.streams.connection import Tasks
 from sim.exchange.venue import HttpRequest
 from tests.soak.schedule import MS, SECOND, Schedule
 from tests.soak.venues.product import SoakProduct

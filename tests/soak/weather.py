@@ -3,7 +3,7 @@
 import random
 from collections.abc import Collection
 
-from sim.exchange.chaos import ChaosSection
+from sim.exchange.rules.chaos import ChaosSection
 from tests.soak.venues.product import SoakProduct
 
 ALWAYS = ("weather", "tears", "kills", "bots' kills", "by hand")

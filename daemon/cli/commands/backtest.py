@@ -17,7 +17,7 @@ from daemon.cli.options import (
     progress_option,
     record_option,
 )
-from daemon.cli.output import check_outputs
+from daemon.cli.show.output import check_outputs
 
 _EPILOG = """\b
 Examples:

@@ -6,7 +6,7 @@ import click
 
 from daemon.cli.importing import importing
 from daemon.cli.options import json_option
-from daemon.cli.output import put
+from daemon.cli.show.output import put
 
 _EPILOG = """\b
 Examples:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from daemon.cli.options import FILE, json_option, picture_option
-from daemon.cli.output import check_outputs, put
+from daemon.cli.show.output import check_outputs, put
 
 _EPILOG = """\b
 Examples:

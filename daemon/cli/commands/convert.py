@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from daemon.cli.options import FILE, Names, json_option, progress_option
-from daemon.cli.output import put
+from daemon.cli.show.output import put
 
 _USER_EVENTS = ("mark_price", "book_ticker")
 _EPILOG = """\b
@@ -158,7 +158,7 @@ def _convert(
 ) -> int:
     """Convert, show the report, and return the exit code."""
     from daemon.cli.compiling import watching
-    from daemon.cli.progress import Share
+    from daemon.cli.show.progress import Share
     from sim.convert import Options, convert
 
     if user_events is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daemon.cli.options import FILE, json_option, picture_option
-from daemon.cli.output import check_outputs, put, put_picture
+from daemon.cli.show.output import check_outputs, put, put_picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -21,6 +21,6 @@ yet; the daemon goes on trying.
 def command(name: str, reason: str, as_json: bool) -> int:
     """Have a connector cancel all open orders and refuse new ones, until `hftd resume`."""
     from daemon.cli.asking import halt_or_resume
-    from hftd.channel import wire
+    from hftd import wire
 
     return halt_or_resume(name, wire.ASK_HALT, reason, as_json)

@@ -14,7 +14,7 @@ from daemon.cli.options import (
     progress_option,
     tick_option,
 )
-from daemon.cli.output import check_outputs, put
+from daemon.cli.show.output import check_outputs, put
 
 if TYPE_CHECKING:
     from sim.checks.report import Series
@@ -72,7 +72,7 @@ def command(
 ) -> None:
     """Show what is in an archive: span, kinds, prices, rates, latencies, the book at a time."""
     from daemon.cli.importing import importing
-    from daemon.cli.progress import working
+    from daemon.cli.show.progress import working
 
     with importing():
         from sim.checks import Limits

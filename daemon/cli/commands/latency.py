@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from daemon.cli.options import DURATION, FILE, json_option, picture_option, progress_option
-from daemon.cli.output import check_outputs, put, put_picture
+from daemon.cli.show.output import check_outputs, put, put_picture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +83,7 @@ def feed(
     progress_mode: str,
 ) -> None:
     """Make order latencies from the feed latencies of archives."""
-    from daemon.cli.progress import working
+    from daemon.cli.show.progress import working
     from sim.tools import feed_latencies
 
     check_outputs(picture)

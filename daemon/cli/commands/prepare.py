@@ -7,7 +7,7 @@ import click
 
 from daemon.cli.importing import importing
 from daemon.cli.options import FILE, Names, config_option, find_config, json_option, progress_option
-from daemon.cli.output import put
+from daemon.cli.show.output import put
 
 if TYPE_CHECKING:
     from sim.feed.preparing import Preparation
@@ -56,7 +56,7 @@ def command(
 ) -> None:
     """Prepare archives ahead of the runs that read them."""
     with importing():
-        from daemon.cli.progress import working
+        from daemon.cli.show.progress import working
         from hftd.errors import UsageError
         from sim.feed.preparing import prepare_file
 

@@ -15,7 +15,7 @@ from daemon.cli.options import (
     life_rows_option,
     progress_option,
 )
-from daemon.cli.output import check_outputs, put
+from daemon.cli.show.output import check_outputs, put
 
 _EPILOG = """\b
 Examples:
@@ -59,7 +59,7 @@ def command(
     with importing():
         from daemon.cli.compiling import watching
         from daemon.cli.logs import log_to, take_stderr
-        from daemon.cli.progress import replay_progress
+        from daemon.cli.show.progress import replay_progress
         from daemon.connector.secrets import forget_environment
         from hftd.config import load
         from sim.config import ReplayConfig

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from daemon.cli.options import FILE, json_option, progress_option
-from daemon.cli.output import check_outputs, put
+from daemon.cli.show.output import check_outputs, put
 
 _EPILOG = """\b
 Examples:
@@ -84,7 +84,7 @@ def command(
     progress_mode: str,
 ) -> None:
     """Make one page of figures and plots of runs, or of several side by side."""
-    from daemon.cli.progress import working
+    from daemon.cli.show.progress import working
     from sim.results.report import report
 
     archives = _archives(data)

@@ -18,6 +18,6 @@ The bots need not be started again.
 def command(name: str, as_json: bool) -> int:
     """Have a halted connector take orders again."""
     from daemon.cli.asking import halt_or_resume
-    from hftd.channel import wire
+    from hftd import wire
 
     return halt_or_resume(name, wire.ASK_RESUME, "", as_json)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from daemon.cli.options import FILE, clock_option, json_option, lot_option, progress_option, tick_option
-from daemon.cli.output import put
+from daemon.cli.show.output import put
 
 _EPILOG = """\b
 Examples:
@@ -44,7 +44,7 @@ def command(
 ) -> None:
     """Make the book with which archives of one instrument end, for the start of the next day."""
     from daemon.cli.importing import importing
-    from daemon.cli.progress import working
+    from daemon.cli.show.progress import working
 
     with importing():
         from sim.tools import snapshot

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from daemon.cli.options import FILE, Names
-from daemon.cli.output import check_outputs
+from daemon.cli.show.output import check_outputs
 
 _KINDS = ("depth", "trade", "clear", "snapshot", "bbo", "order", "user", "status")
 _EPILOG = """\b

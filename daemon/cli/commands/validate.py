@@ -15,7 +15,7 @@ from daemon.cli.options import (
     progress_option,
     tick_option,
 )
-from daemon.cli.output import check_outputs, put, put_picture
+from daemon.cli.show.output import check_outputs, put, put_picture
 
 if TYPE_CHECKING:
     from sim.checks import Fixed, Limits, Validation
@@ -95,7 +95,7 @@ def command(
     """Look for what is wrong with archives: order, gaps, crossed books, prices, times, clocks, doubles."""
     from daemon.cli.compiling import watching
     from daemon.cli.importing import importing
-    from daemon.cli.progress import Share
+    from daemon.cli.show.progress import Share
 
     with importing():
         from sim.checks import Limits, examine
@@ -152,7 +152,7 @@ def _outputs(files: tuple[Path, ...], fix_to: Path | None) -> list[Path]:
 
 
 def _fix(file: Path, output: Path, limits: "Limits", base_latency_ns: int, mode: str) -> "Fixed":
-    from daemon.cli.progress import Share
+    from daemon.cli.show.progress import Share
     from sim.checks import fix
 
     with Share(f"writing {output.name}", mode=mode) as progress:

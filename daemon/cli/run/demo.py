@@ -11,8 +11,8 @@ import click
 import msgspec
 
 from daemon.cli.compiling import watching
-from daemon.cli.progress import Share, Shown, replay_progress
 from daemon.cli.run.supervisor import READY_MAX_S, Child, Children, supervised
+from daemon.cli.show.progress import Share, Shown, replay_progress
 from hftd.bot.result import BotResult, from_json
 from hftd.clock import monotonic_ns
 from hftd.config import load, resolve

@@ -9,17 +9,17 @@ from typing import IO, Any, Final
 import click
 import msgspec
 
-from daemon.cli.progress import Share
 from daemon.cli.run.demo import find_configs, generate, make_folder, stage, write_market
 from daemon.cli.run.live_check import compare
 from daemon.cli.run.live_venues import LiveVenue, live_venue
 from daemon.cli.run.supervisor import READY_MAX_S, Child, Children, supervised, ticks
 from daemon.cli.show import charts, runs, text
 from daemon.cli.show.picture import draw
+from daemon.cli.show.progress import Share
 from daemon.cli.show.terminal import show
+from hftd import wire
 from hftd.bot.config import BotConfig, InstrumentSection
 from hftd.bot.result import BotResult, from_json
-from hftd.channel import wire
 from hftd.clock import monotonic_ns, sleep
 from hftd.config import load, resolve
 from hftd.control import status

@@ -8,8 +8,8 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from sim.exchange.chaos import storm
-from sim.exchange.config import ExchangeConfig, GenerateSection
+from sim.exchange.rules.chaos import storm
+from sim.exchange.rules.config import ExchangeConfig, GenerateSection
 from sim.exchange.servers.server import LocalExchange
 from sim.exchange.venue import LocalVenue
 

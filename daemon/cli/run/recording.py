@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from daemon.cli.output import put
 from daemon.cli.show import runs
+from daemon.cli.show.output import put
 from hftd.bot.config import BotConfig
 from hftd.bot.result import BotResult, save_latencies, save_records, to_json
 from hftd.runfile import AssetMeta, RunMeta

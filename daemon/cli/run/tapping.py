@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.cli.asking import deadline_ns
-from hftd.channel import wire
+from hftd import wire
 from hftd.clock import sleep
 from hftd.control import status
 from hftd.control.asking import ChannelTap

@@ -17,13 +17,13 @@ from typing import Final
 import structlog
 
 from daemon.connector.bots.queues import BURST, AttachedBot, LinkTable, Orders, Turns, answer
+from daemon.connector.bots.warm_up import EVERY_NS
 from daemon.connector.market.books import Books
-from daemon.connector.warm_up import EVERY_NS
+from daemon.messages import Instrument
 from daemon.orders.limits import BotLimits, narrowed
 from daemon.orders.manager import Update
-from daemon.orders.messages import Instrument
 from daemon.warnings import Warn
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.endpoint import Doorbells, QueueReader
 from hftd.channel.layout import (
     BOT_COMPILING,

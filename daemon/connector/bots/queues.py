@@ -16,13 +16,13 @@ from numba import types
 
 from daemon.orders.limits import BotLimits
 from daemon.orders.manager import Update
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.endpoint import QueueReader
 from hftd.channel.layout import MAX_BOTS, NOTHING, REQUEST_BYTES
 from hftd.channel.memory import BotPage, Link
 from hftd.channel.queue import queue_claim, queue_commit, queue_peek
 from hftd.channel.ring import next_stamp
-from hftd.channel.wait import bell_ring, doorbell_arm, doorbell_disarm
+from hftd.channel.wait import bell_ring, doorbell_arm
 from hftd.clock import monotonic_ns
 from hftd.compiled.jit import entry
 from hftd.compiled.native import copy_bytes, load_i64
@@ -64,13 +64,6 @@ def _arm(table: Address, count: int):
     return 0
 
 
-@entry((_I64, _I64))
-def _disarm(table: Address, count: int):
-    for k in range(count):
-        doorbell_disarm(load_i64(table + k * _PAIR + 8))
-    return 0
-
-
 class LinkTable:
     """The request queues of all bots, in one place for compiled code."""
 
@@ -80,7 +73,6 @@ class LinkTable:
         self._count = 0
         self._next_ready = _next_ready.direct
         self._arm = _arm.direct
-        self._disarm = _disarm.direct
 
     def set(self, links: "list[tuple[int, int]]") -> None:
         """The addresses of each bot's request descriptor and of its `daemon_asleep`."""
@@ -95,10 +87,6 @@ class LinkTable:
     def arm(self) -> None:
         """Have all bots ring when they have requests; then look at the queues once more."""
         self._arm(self._address, self._count)
-
-    def disarm(self) -> None:
-        """No rings are needed while somebody looks all the time."""
-        self._disarm(self._address, self._count)
 
 
 answer = _answer

@@ -11,12 +11,12 @@ from numba import types
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
-from daemon.orders.messages import Instrument
+from daemon.messages import Instrument
+from hftd import wire
 from hftd.book.book import book_at
 from hftd.book.fuse import FUSE_NO_ROOM, FUSE_OK, fuse_events
 from hftd.book.fused_books import FusedBooks
 from hftd.book.rows import book_rows
-from hftd.channel import wire
 from hftd.channel.publisher import MarketPublisher, publish_rows
 from hftd.clock import monotonic_ns, running_ns
 from hftd.compiled.arena import Arena

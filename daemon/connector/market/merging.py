@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
-from daemon.orders.messages import STEPS_CHANGED, Instrument
+from daemon.messages import STEPS_CHANGED, Instrument
 
 _log = structlog.get_logger("hftd.connector")
 

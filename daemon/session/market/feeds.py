@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from daemon.orders.messages import Instrument
+from daemon.messages import Instrument
 from daemon.session.facts import Sync
 from daemon.session.market.grid import Grid
 from hftd.clock import monotonic_ns

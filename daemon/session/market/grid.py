@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.orders.messages import STEPS_CHANGED, Instrument
+from daemon.messages import STEPS_CHANGED, Instrument
 from hftd.types import BUY_EVENT, DEPTH_CLEAR_EVENT, SELL_EVENT
 from hftd.venues.reader import OFF_GRID_TICKS
 

@@ -22,7 +22,7 @@ from daemon.connector.supervise import (
     supervised,
 )
 from daemon.connector.watch.unreadable import Oddities
-from daemon.orders.messages import Instrument
+from daemon.messages import Instrument
 from daemon.session.errors import WireError
 from daemon.session.facts import (
     APPLY,
@@ -41,11 +41,11 @@ from daemon.session.market.streamed import Streamed
 from daemon.session.market.subscriptions import Subscriptions
 from daemon.session.rest import Rest
 from daemon.warnings import Warn
-from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
 from hftd.clock import monotonic_ns, stamp_ns
 from hftd.errors import RefusedError
 from hftd.venues import reader
 from hftd.venues.reader import Message
+from hftd.wire import BOOK_INVALID, BOOK_VALID
 
 MESSAGE_MAX_BYTES: Final = 8 << 20
 _MS_NS: Final = 1_000_000

@@ -12,7 +12,7 @@ import structlog
 from daemon.connector.limiter import Limiter
 from daemon.connector.supervise import Backoff, Supervision, planned_life_s, supervised
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.messages import Command, Execution, Funds, Holding, Instrument, Report, Submit
+from daemon.messages import Command, Execution, Funds, Holding, Instrument, Report, Submit
 from daemon.session.catalog import Catalog, Steps
 from daemon.session.errors import EXPECTED, ExchangeError, WireError
 from daemon.session.facts import Balance, Commission, Handlers, OrderFacts, Reply, Signer

@@ -16,17 +16,7 @@ Limits: `WAITING_MAX` commands; with more the oldest are UNKNOWN.
 from collections.abc import Callable
 from typing import Final
 
-from daemon.orders.messages import (
-    CONFIRMED,
-    REFUSED,
-    UNKNOWN,
-    Command,
-    Modify,
-    Outcome,
-    Query,
-    Report,
-    Submit,
-)
+from daemon.messages import CONFIRMED, REFUSED, UNKNOWN, Command, Modify, Outcome, Query, Report, Submit
 from daemon.session.manners import RECEIVED
 from hftd.constants import (
     CANCELED,

@@ -10,17 +10,7 @@ import structlog
 from daemon.connector.limiter import Limiter
 from daemon.connector.watch.offset import ClockOffset
 from daemon.connector.watch.unreadable import Lines
-from daemon.orders.messages import (
-    BY_REPLY,
-    CONFIRMED,
-    UNKNOWN,
-    Command,
-    Funds,
-    Holding,
-    Outcome,
-    Report,
-    Transfer,
-)
+from daemon.messages import BY_REPLY, CONFIRMED, UNKNOWN, Command, Funds, Holding, Outcome, Report, Transfer
 from daemon.redaction import redact
 from daemon.session.catalog import SetAside, Steps
 from daemon.session.errors import Odd, OddItemError, WireError

@@ -9,7 +9,7 @@ import structlog
 
 from daemon.connector.reasons import why_not
 from daemon.connector.supervise import ConnectionBrokenError
-from daemon.orders.messages import Command
+from daemon.messages import Command
 from daemon.redaction import redact
 from daemon.session.errors import WireError
 from daemon.session.facts import OrderFacts, Pong, Reply, RestFacts, Signer

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from daemon.orders.messages import Execution, Holding, Report
+from daemon.messages import Execution, Holding, Report
 from daemon.session.catalog import Catalog, ExchangeInfo, SetAside
 from daemon.session.errors import ExchangeError
 from daemon.session.facts import Balance, Commission

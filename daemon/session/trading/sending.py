@@ -23,7 +23,7 @@ import structlog
 
 from daemon.connector.limiter import Limiter, Priority, RateLimit
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.messages import REFUSED, UNKNOWN, Cancel, Command, Modify, Outcome, Query, Submit
+from daemon.messages import REFUSED, UNKNOWN, Cancel, Command, Modify, Outcome, Query, Submit
 from daemon.session.catalog import Steps
 from daemon.session.errors import FateUnknownError, NotSentError, RequestError
 from daemon.session.facts import OrderFacts, Params, Writer

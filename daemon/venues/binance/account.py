@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from daemon.orders.messages import Execution, Holding
+from daemon.messages import Execution, Holding
 from daemon.session.catalog import Steps, known_steps, lots_of, price_of
 from daemon.session.errors import DECODE_ERRORS, Odd, OddItemError, WireError
 from daemon.session.facts import Balance, Commission

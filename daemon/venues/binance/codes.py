@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from daemon.orders.messages import REFUSED, UNKNOWN
+from daemon.messages import REFUSED, UNKNOWN
 from daemon.session.rest import TOO_MANY_STATUSES
 from hftd import constants as c
 

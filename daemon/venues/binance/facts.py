@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from daemon.connector.limiter import RateLimit
-from daemon.orders.messages import Command, Outcome, Report
+from daemon.messages import Command, Outcome, Report
 from daemon.session.catalog import Steps
 from daemon.session.errors import Odd
 from daemon.session.facts import Auth, Error, Event, Params, Question, Signed, Signer

@@ -30,7 +30,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from daemon.orders.messages import NOT_TRADING, Instrument
+from daemon.messages import NOT_TRADING, Instrument
 from daemon.session.catalog import ExchangeInfo
 from daemon.session.errors import DECODE_ERRORS, WireError
 from daemon.session.steps import NumberError, Step, decimal_of, float_of

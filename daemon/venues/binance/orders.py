@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.orders.messages import (
+from daemon.messages import (
     BY_QUERY,
     BY_REPLY,
     CONFIRMED,

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from daemon.connector.limiter import Priority
-from daemon.orders.messages import BY_QUERY, DELISTED, UNTOLD, Execution, Holding, Report
+from daemon.messages import BY_QUERY, DELISTED, UNTOLD, Execution, Holding, Report
 from daemon.session.catalog import Catalog, ExchangeInfo, SetAside, Steps
 from daemon.session.errors import ExchangeError, Odd, WireError
 from daemon.session.facts import Balance, Commission

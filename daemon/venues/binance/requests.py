@@ -13,7 +13,7 @@ escaped: client ids and symbols are checked, the rest is digits and words.
 import re
 from typing import Final
 
-from daemon.orders.messages import Cancel, Command, Modify, Query, Submit
+from daemon.messages import Cancel, Command, Modify, Query, Submit
 from daemon.session.catalog import Steps
 from daemon.session.errors import RequestError
 from daemon.session.facts import Signer

@@ -21,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.orders.messages import BY_STREAM, Execution, Holding, Report
+from daemon.messages import BY_STREAM, Execution, Holding, Report
 from daemon.session.catalog import Steps, known_steps, lots_of, price_of
 from daemon.session.errors import DECODE_ERRORS, Odd, WireError
 from daemon.session.facts import AccessExpired, Balance, Event, Other

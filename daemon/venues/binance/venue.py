@@ -13,8 +13,8 @@ from daemon.session.catalog import Steps
 from daemon.session.facts import Handlers, Signer
 from daemon.session.market.stream import MarketSession
 from daemon.session.rest import Rest
-from daemon.session.session import AccountSession
 from daemon.session.trading.account import Trading, TradingConfig
+from daemon.session.trading.session import AccountSession
 from daemon.venues.binance.config import BinanceConfig
 from daemon.venues.binance.contracts import ContractStream
 from daemon.venues.binance.facts import MarketFacts, OrderFacts, RestFacts

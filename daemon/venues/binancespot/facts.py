@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from daemon.connector.limiter import RateLimit
-from daemon.orders.messages import Command, Outcome
+from daemon.messages import Command, Outcome
 from daemon.session.catalog import Steps
 from daemon.session.errors import Odd
 from daemon.session.facts import Error, Event, Params, Question, Signer

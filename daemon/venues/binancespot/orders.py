@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import msgspec
 
-from daemon.orders.messages import (
+from daemon.messages import (
     BY_REPLY,
     CONFIRMED,
     REFUSED,

@@ -3,7 +3,7 @@
 from typing import Final
 
 from daemon.connector.limiter import Priority
-from daemon.orders.messages import Funds, Holding
+from daemon.messages import Funds, Holding
 from daemon.session.catalog import ExchangeInfo, Steps
 from daemon.session.errors import Odd
 from daemon.session.facts import Commission

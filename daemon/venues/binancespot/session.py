@@ -15,9 +15,9 @@ from daemon.session.facts import Handlers, Signer
 from daemon.session.manners import Manners
 from daemon.session.market.stream import MarketSession
 from daemon.session.rest import Rest
-from daemon.session.session import AccountSession
 from daemon.session.trading.account import Trading, TradingConfig
 from daemon.session.trading.login import Login
+from daemon.session.trading.session import AccountSession
 from daemon.venues.binance.signing import make_signer
 from daemon.venues.binancespot.config import BinanceSpotConfig
 from daemon.venues.binancespot.facts import REST, SPOT, LoginFacts, MarketFacts, OrderFacts

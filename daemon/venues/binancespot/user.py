@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.orders.messages import BY_STREAM, Execution, Funds, Report, Transfer
+from daemon.messages import BY_STREAM, Execution, Funds, Report, Transfer
 from daemon.session.catalog import Steps, known_steps, lots_of, price_of
 from daemon.session.errors import DECODE_ERRORS, Odd, WireError
 from daemon.session.facts import AccessExpired, Commission, Event, Leaving, Other

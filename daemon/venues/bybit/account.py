@@ -15,8 +15,8 @@ from typing import Final
 
 import msgspec
 
-from daemon.orders.messages import Execution, Holding
-from daemon.orders.wire_ids import from_plain
+from daemon.messages import Execution, Holding
+from daemon.orders.ids.wire_ids import from_plain
 from daemon.session.catalog import Steps, known_steps, lots_of, price_of
 from daemon.session.errors import DECODE_ERRORS, OddItemError, WireError
 from daemon.session.facts import Balance, Commission

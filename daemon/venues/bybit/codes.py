@@ -8,7 +8,7 @@ asked about. Texts are never looked at but for one: an address that is banned.
 from types import MappingProxyType
 from typing import Final
 
-from daemon.orders.messages import REFUSED, UNKNOWN
+from daemon.messages import REFUSED, UNKNOWN
 from daemon.session.rest import TOO_MANY_STATUSES
 from hftd import constants as c
 

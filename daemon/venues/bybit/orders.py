@@ -14,8 +14,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from daemon.orders.messages import BY_QUERY, CONFIRMED, REFUSED, UNKNOWN, Command, Outcome, Query, Report
-from daemon.orders.wire_ids import from_plain, to_plain
+from daemon.messages import BY_QUERY, CONFIRMED, REFUSED, UNKNOWN, Command, Outcome, Query, Report
+from daemon.orders.ids.wire_ids import from_plain, to_plain
 from daemon.session.catalog import Steps, known_steps, lots_of, price_of, whole_lots_of
 from daemon.session.errors import DECODE_ERRORS, Odd, OddItemError, WireError
 from daemon.session.facts import Error, Pong

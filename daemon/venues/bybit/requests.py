@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
-from daemon.orders.messages import Cancel, Command, Modify, Query, Submit
-from daemon.orders.wire_ids import PLAIN, to_plain
+from daemon.messages import Cancel, Command, Modify, Query, Submit
+from daemon.orders.ids.wire_ids import PLAIN, to_plain
 from daemon.session.catalog import Steps
 from daemon.session.errors import RequestError
 from daemon.venues.bybit.codes import SIDE_TEXTS, TIME_IN_FORCE_TEXTS

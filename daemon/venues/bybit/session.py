@@ -15,9 +15,9 @@ from daemon.session.facts import Handlers, Signer
 from daemon.session.manners import Heartbeat, Manners
 from daemon.session.market.stream import MarketSession
 from daemon.session.rest import Rest
-from daemon.session.session import AccountSession
 from daemon.session.trading.account import Trading, TradingConfig
 from daemon.session.trading.login import Login
+from daemon.session.trading.session import AccountSession
 from daemon.session.trading.switch import AccountSwitch
 from daemon.venues.bybit.config import BybitConfig
 from daemon.venues.bybit.facts import (

@@ -22,7 +22,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.orders.messages import BY_STREAM, Execution, Report
+from daemon.messages import BY_STREAM, Execution, Report
 from daemon.session.catalog import Steps
 from daemon.session.errors import DECODE_ERRORS, Odd, WireError
 from daemon.session.facts import Balance, Event, Other, Pong

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
-from sim.exchange.accounts import Account, Order
+from sim.exchange.accounts.accounts import Account, Order
+from sim.exchange.accounts.processing import KEY, NOTHING, SIGNED, Operation, Params
 from sim.exchange.binance import queries
 from sim.exchange.binance.errors import error_of, missing, refusal
 from sim.exchange.binance.listen_keys import keys_of
@@ -20,8 +21,7 @@ from sim.exchange.binance.orders import (
 from sim.exchange.binance.payloads import ack
 from sim.exchange.binance.product import product_of
 from sim.exchange.core import Exchange
-from sim.exchange.processing import KEY, NOTHING, SIGNED, Operation, Params
-from sim.exchange.refusals import RefusedError
+from sim.exchange.rules.refusals import RefusedError
 
 _COUNTDOWN_MAX_MS: Final = 1 << 40
 _BATCH_MAX: Final = 5

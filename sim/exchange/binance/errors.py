@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.refusals import RefusedError, Why
 
 _TIMED_OUT: Final = (
     "Timeout waiting for response from backend server. Send status unknown; execution status unknown."

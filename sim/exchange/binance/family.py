@@ -4,7 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from sim.exchange.accounts import Account, Order, Position, Request, Trade, Wallet
+from sim.exchange.accounts.accounts import Account, Order, Position, Request, Trade, Wallet
+from sim.exchange.accounts.limits import DAY_MS
+from sim.exchange.accounts.matching import Forced
+from sim.exchange.accounts.processing import Operation
 from sim.exchange.binance import api
 from sim.exchange.binance.errors import CODES, error_of
 from sim.exchange.binance.feeds import BinanceFeed
@@ -15,15 +18,12 @@ from sim.exchange.binance.product import A_MINUTE, OrderWindow
 from sim.exchange.binance.rest import answer
 from sim.exchange.binance.streams import StreamServer
 from sim.exchange.binance.wsapi import WsApi
-from sim.exchange.config import ExchangeConfig, ServerSection
 from sim.exchange.core import Exchange
-from sim.exchange.instruments import Instrument
-from sim.exchange.limits import DAY_MS
-from sim.exchange.matching import Forced
-from sim.exchange.processing import Operation
-from sim.exchange.refusals import RefusedError, Why
-from sim.exchange.servers.connection import Tasks
-from sim.exchange.servers.streams import Event
+from sim.exchange.rules.config import ExchangeConfig, ServerSection
+from sim.exchange.rules.instruments import Instrument
+from sim.exchange.rules.refusals import RefusedError, Why
+from sim.exchange.streams.connection import Tasks
+from sim.exchange.streams.streams import Event
 from sim.exchange.venue import SocketServer
 
 

@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Final
 
 from sim.exchange.binance.product import product_of
 from sim.exchange.core import Exchange
-from sim.exchange.instruments import Instrument
-from sim.exchange.playback.clock import MS, ExchangeClock
 from sim.exchange.playback.market import Market
 from sim.exchange.playback.tape import Level
-from sim.exchange.servers.streams import Collected, Feed
+from sim.exchange.rules.clock import MS, ExchangeClock
+from sim.exchange.rules.instruments import Instrument
+from sim.exchange.streams.streams import Collected, Feed
 
 _STALE_MS: Final = 2000
 _FUNDING_MS: Final = 8 * 3_600_000

@@ -3,11 +3,11 @@
 import random
 from typing import Final
 
-from sim.exchange.accounts import Account
+from sim.exchange.accounts.accounts import Account
 from sim.exchange.binance.errors import refusal
 from sim.exchange.binance.product import product_of
 from sim.exchange.core import Exchange
-from sim.exchange.refusals import RefusedError
+from sim.exchange.rules.refusals import RefusedError
 
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from sim.exchange.accounts import BUY, SELL, Account, NewOrder, Order, Request
+from sim.exchange.accounts.accounts import BUY, SELL, Account, NewOrder, Order, Request
+from sim.exchange.accounts.margin import check_band
+from sim.exchange.accounts.matching import BY_DELISTING, BY_LIQUIDATION, Forced
+from sim.exchange.accounts.processing import Params
 from sim.exchange.binance.errors import missing, refusal, unneeded
 from sim.exchange.binance.product import product_of
-from sim.exchange.instruments import (
+from sim.exchange.rules.instruments import (
     ALL_ORDERS,
     NO_ORDERS,
     REDUCING,
@@ -17,10 +20,7 @@ from sim.exchange.instruments import (
     PrecisionError,
     parse,
 )
-from sim.exchange.margin import check_band
-from sim.exchange.matching import BY_DELISTING, BY_LIQUIDATION, Forced
-from sim.exchange.processing import Params
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.refusals import RefusedError, Why
 
 if TYPE_CHECKING:
     from sim.exchange.core import Exchange

@@ -6,9 +6,8 @@
 import datetime
 from typing import Any, ClassVar, Final
 
-from sim.exchange.accounts import Account, Order, Position, Trade, Wallet
-from sim.exchange.instruments import MONEY_DIGITS, Instrument, show
-from sim.exchange.matching import (
+from sim.exchange.accounts.accounts import Account, Order, Position, Trade, Wallet
+from sim.exchange.accounts.matching import (
     BY_DELISTING,
     BY_IOC,
     BY_LIQUIDATION,
@@ -17,7 +16,8 @@ from sim.exchange.matching import (
     BY_SELF_TRADE,
     BY_TIME,
 )
-from sim.exchange.servers.streams import Event
+from sim.exchange.rules.instruments import MONEY_DIGITS, Instrument, show
+from sim.exchange.streams.streams import Event
 
 PERPETUAL: Final = "PERPETUAL"
 DELIVERY_MS: Final = 4133404800000

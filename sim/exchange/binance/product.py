@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
-from sim.exchange.limits import DAY_MS, MINUTE_MS
+from sim.exchange.accounts.limits import DAY_MS, MINUTE_MS
 
 if TYPE_CHECKING:
+    from sim.exchange.accounts.processing import Operation
     from sim.exchange.binance.listen_keys import ListenKeys
     from sim.exchange.binance.payloads import Payloads
     from sim.exchange.core import Exchange
-    from sim.exchange.instruments import Instrument
-    from sim.exchange.processing import Operation
-    from sim.exchange.refusals import Why
+    from sim.exchange.rules.instruments import Instrument
+    from sim.exchange.rules.refusals import Why
 
 
 class OrderWindow(NamedTuple):

@@ -2,15 +2,15 @@
 
 from typing import Any, Final
 
-from sim.exchange.accounts import Account, Order, Position, Wallet
+from sim.exchange.accounts.accounts import Account, Order, Position, Wallet
+from sim.exchange.accounts.processing import Params
 from sim.exchange.binance.errors import refusal
 from sim.exchange.binance.feeds import BinanceFeed
 from sim.exchange.binance.orders import named_instrument, named_order, whole
 from sim.exchange.binance.product import is_of, product_of
 from sim.exchange.core import Exchange
-from sim.exchange.instruments import RATE, show
-from sim.exchange.processing import Params
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.instruments import RATE, show
+from sim.exchange.rules.refusals import RefusedError, Why
 
 DEPTH_WEIGHTS: Final = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}
 _KEPT_MS: Final = 3 * 86_400_000

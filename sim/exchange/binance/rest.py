@@ -6,14 +6,14 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from sim.exchange.accounts import Account
-from sim.exchange.auth import Stamp
+from sim.exchange.accounts.accounts import Account
+from sim.exchange.accounts.processing import NOTHING, SIGNED, Operation, Params, perform
 from sim.exchange.binance.errors import Error, error_of, missing, refusal
 from sim.exchange.binance.product import product_of
 from sim.exchange.binance.times import in_microseconds, unit_of
 from sim.exchange.core import Exchange
-from sim.exchange.processing import NOTHING, SIGNED, Operation, Params, perform
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.auth import Stamp
+from sim.exchange.rules.refusals import RefusedError, Why
 from sim.exchange.venue import HttpReply, HttpRequest
 
 WINDOW_DEFAULT_MS: Final = 5000

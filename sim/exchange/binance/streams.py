@@ -11,8 +11,8 @@ from sim.exchange.binance.listen_keys import is_listen_key
 from sim.exchange.binance.product import product_of
 from sim.exchange.binance.times import in_microseconds, shutdown_event
 from sim.exchange.core import Exchange
-from sim.exchange.servers.connection import Connection, texts
-from sim.exchange.servers.streams import Listener
+from sim.exchange.streams.connection import Connection, texts
+from sim.exchange.streams.streams import Listener
 
 PUBLIC: Final = "public"
 MARKET: Final = "market"

@@ -8,18 +8,18 @@ from urllib.parse import parse_qs
 import msgspec
 from aiohttp import web
 
-from sim.exchange.accounts import Account
-from sim.exchange.auth import Stamp
+from sim.exchange.accounts.accounts import Account
+from sim.exchange.accounts.mishaps import PageError
+from sim.exchange.accounts.processing import NOTHING, SIGNED, Operation, Params, ReplyLostError, perform
 from sim.exchange.binance.errors import error_of, missing, refusal
 from sim.exchange.binance.product import Product, product_of
 from sim.exchange.binance.queries import rate_limit
 from sim.exchange.binance.rest import long_count, sorted_payload, stamp_of, word
 from sim.exchange.binance.times import in_microseconds, shutdown_event
 from sim.exchange.core import Exchange
-from sim.exchange.mishaps import PageError
-from sim.exchange.processing import NOTHING, SIGNED, Operation, Params, ReplyLostError, perform
-from sim.exchange.refusals import RefusedError, Why
-from sim.exchange.servers.connection import Connection, Tasks, texts
+from sim.exchange.rules.auth import Stamp
+from sim.exchange.rules.refusals import RefusedError, Why
+from sim.exchange.streams.connection import Connection, Tasks, texts
 
 _PENDING_MAX: Final = 10_000
 _encode = msgspec.json.Encoder().encode

@@ -2,14 +2,14 @@
 
 from typing import Any, Final
 
-from sim.exchange.accounts import Account, Position
+from sim.exchange.accounts.accounts import Account, Position
+from sim.exchange.accounts.processing import NOTHING, SIGNED, Operation, Params
 from sim.exchange.binance import api, queries
 from sim.exchange.binance.errors import refusal
 from sim.exchange.binance.queries import position_row, profit_of, symbols_of
 from sim.exchange.binancecoinm.payloads import CoinmPayloads
 from sim.exchange.core import Exchange
-from sim.exchange.instruments import ALL_ORDERS, NO_ORDERS
-from sim.exchange.processing import NOTHING, SIGNED, Operation, Params
+from sim.exchange.rules.instruments import ALL_ORDERS, NO_ORDERS
 
 SAYS: Final = CoinmPayloads()
 

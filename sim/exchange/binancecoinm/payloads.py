@@ -2,9 +2,9 @@
 
 from typing import Any, ClassVar, Final
 
-from sim.exchange.accounts import Account, Order, Position, Trade, Wallet
+from sim.exchange.accounts.accounts import Account, Order, Position, Trade, Wallet
 from sim.exchange.binance.payloads import Payloads, money
-from sim.exchange.instruments import Instrument
+from sim.exchange.rules.instruments import Instrument
 
 CAP: Final = {"maxQty": "1000000"}
 _NOT_REPLIED: Final = {"goodTillDate"}

@@ -5,17 +5,17 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 
+from sim.exchange.accounts.matching import BY_DELISTING, Forced
+from sim.exchange.accounts.processing import Operation
 from sim.exchange.binance.errors import CODES
 from sim.exchange.binance.family import Binance, BinanceConfig, BinanceServer, endpoints_of
 from sim.exchange.binance.feeds import BinanceFeed
 from sim.exchange.binance.orders import FORCED
 from sim.exchange.binance.payloads import DELIVERY_MS, PERPETUAL, Payloads
 from sim.exchange.binancecoinm import api
-from sim.exchange.config import ExchangeConfig, SymbolSection
-from sim.exchange.instruments import ALL_ORDERS, NO_ORDERS, REDUCING, Instrument
-from sim.exchange.matching import BY_DELISTING, Forced
-from sim.exchange.processing import Operation
-from sim.exchange.refusals import Why
+from sim.exchange.rules.config import ExchangeConfig, SymbolSection
+from sim.exchange.rules.instruments import ALL_ORDERS, NO_ORDERS, REDUCING, Instrument
+from sim.exchange.rules.refusals import Why
 from sim.exchange.venue import LocalVenue
 
 _NUMBERS: Final = {

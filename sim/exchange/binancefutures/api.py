@@ -2,13 +2,13 @@
 
 from typing import Any, Final
 
-from sim.exchange.accounts import Account
+from sim.exchange.accounts.accounts import Account
+from sim.exchange.accounts.processing import KEY, NOTHING, SIGNED, Operation, Params
 from sim.exchange.binance import api, queries
 from sim.exchange.binance.orders import read_order
 from sim.exchange.binance.queries import one_or_all, position_row, profit_of, rate_limit, symbols_of
 from sim.exchange.binancefutures.payloads import UsdmPayloads
 from sim.exchange.core import Exchange
-from sim.exchange.processing import KEY, NOTHING, SIGNED, Operation, Params
 
 SAYS: Final = UsdmPayloads()
 _UNLIMITED: Final = 1_000_000_000

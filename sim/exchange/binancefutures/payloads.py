@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar, Final
 
-from sim.exchange.accounts import Account, Order, Position, Trade, Wallet
+from sim.exchange.accounts.accounts import Account, Order, Position, Trade, Wallet
 from sim.exchange.binance.payloads import Payloads, money
-from sim.exchange.instruments import Instrument
-from sim.exchange.servers.streams import Event
+from sim.exchange.rules.instruments import Instrument
+from sim.exchange.streams.streams import Event
 
 _OF_ACCOUNT: Final = (
     *("symbol", "positionSide", "positionAmt", "isolatedMargin", "notional"),

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from sim.exchange.accounts.processing import Operation
 from sim.exchange.binance.family import Binance, BinanceConfig, BinanceServer, endpoints_of
 from sim.exchange.binance.payloads import Payloads
 from sim.exchange.binancefutures import api
-from sim.exchange.processing import Operation
 from sim.exchange.venue import LocalVenue
 
 __all__ = ["VENUE", "BinanceConfig", "BinanceFutures", "BinanceServer"]

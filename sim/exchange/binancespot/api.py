@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from sim.exchange.accounts import Account, Order
+from sim.exchange.accounts.accounts import Account, Order
+from sim.exchange.accounts.processing import NOTHING, SIGNED, Operation, Params
 from sim.exchange.binance import queries
 from sim.exchange.binance.errors import error_of, missing, refusal
 from sim.exchange.binance.orders import flag, named_instrument, text, whole
@@ -16,9 +17,8 @@ from sim.exchange.binancespot.feeds import SpotFeed
 from sim.exchange.binancespot.orders import check_value, client_id_of, lots_of, open_order, read_order
 from sim.exchange.binancespot.payloads import SpotPayloads, padded, rate
 from sim.exchange.core import Exchange
-from sim.exchange.instruments import Instrument
-from sim.exchange.processing import NOTHING, SIGNED, Operation, Params
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.instruments import Instrument
+from sim.exchange.rules.refusals import RefusedError, Why
 
 SAYS: Final = SpotPayloads()
 DEPTH_MAX: Final = 5000

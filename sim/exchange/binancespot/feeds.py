@@ -11,9 +11,9 @@ from sim.exchange.binance.feeds import BinanceFeed
 from sim.exchange.binance.payloads import money
 from sim.exchange.binancespot.payloads import padded
 from sim.exchange.core import Exchange
-from sim.exchange.instruments import Instrument
 from sim.exchange.playback.market import Market
 from sim.exchange.playback.tape import Level
+from sim.exchange.rules.instruments import Instrument
 
 TRADES_MAX: Final = 1000
 _FIRST_ID: Final = 22_415_664_000

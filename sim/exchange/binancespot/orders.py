@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sim.exchange.accounts import Account, NewOrder, Order, Request
+from sim.exchange.accounts.accounts import Account, NewOrder, Order, Request
+from sim.exchange.accounts.margin import bought_for, check_band
+from sim.exchange.accounts.processing import Params
 from sim.exchange.binance.errors import missing, refusal, unneeded
 from sim.exchange.binance.orders import CLIENT_ID, named_instrument, number, side_of, text
 from sim.exchange.binancespot.payloads import KINDS, PREVENTS, STPS, padded
-from sim.exchange.instruments import MONEY_DIGITS, Instrument, parse
-from sim.exchange.margin import bought_for, check_band
-from sim.exchange.processing import Params
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.instruments import MONEY_DIGITS, Instrument, parse
+from sim.exchange.rules.refusals import RefusedError, Why
 
 if TYPE_CHECKING:
     from sim.exchange.core import Exchange

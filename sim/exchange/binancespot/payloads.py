@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sim.exchange.accounts import Account, Order, Trade, Wallet
+from sim.exchange.accounts.accounts import Account, Order, Trade, Wallet
+from sim.exchange.accounts.matching import BY_DELISTING, BY_IOC, BY_MARKET, BY_SELF_TRADE
 from sim.exchange.binance.payloads import Payloads, money
-from sim.exchange.instruments import MONEY_DIGITS, RATE, Instrument, show
-from sim.exchange.matching import BY_DELISTING, BY_IOC, BY_MARKET, BY_SELF_TRADE
-from sim.exchange.servers.streams import Event
+from sim.exchange.rules.instruments import MONEY_DIGITS, RATE, Instrument, show
+from sim.exchange.streams.streams import Event
 
 KINDS: Final = ("LIMIT", "LIMIT_MAKER", "MARKET")
 STPS: Final = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH")

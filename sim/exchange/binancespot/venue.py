@@ -6,7 +6,10 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 
-from sim.exchange.accounts import Account, Order, Request, Trade, Wallet
+from sim.exchange.accounts.accounts import Account, Order, Request, Trade, Wallet
+from sim.exchange.accounts.limits import DAY_MS
+from sim.exchange.accounts.matching import BY_DELISTING, Forced
+from sim.exchange.accounts.processing import Operation
 from sim.exchange.binance.errors import CODES
 from sim.exchange.binance.family import Binance, BinanceConfig, BinanceServer
 from sim.exchange.binance.feeds import BinanceFeed
@@ -17,13 +20,10 @@ from sim.exchange.binancespot import api
 from sim.exchange.binancespot.feeds import SpotFeed
 from sim.exchange.binancespot.orders import request_of
 from sim.exchange.binancespot.wsapi import SpotWsApi, user_key
-from sim.exchange.config import ExchangeConfig, LimitsSection, SymbolSection
-from sim.exchange.instruments import ALL_ORDERS, NO_ORDERS, Instrument
-from sim.exchange.limits import DAY_MS
-from sim.exchange.matching import BY_DELISTING, Forced
-from sim.exchange.processing import Operation
-from sim.exchange.refusals import Why
-from sim.exchange.servers.streams import Event
+from sim.exchange.rules.config import ExchangeConfig, LimitsSection, SymbolSection
+from sim.exchange.rules.instruments import ALL_ORDERS, NO_ORDERS, Instrument
+from sim.exchange.rules.refusals import Why
+from sim.exchange.streams.streams import Event
 from sim.exchange.venue import LocalVenue
 
 _FILTER: Final = "Filter failure: "

@@ -6,15 +6,15 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from sim.exchange.accounts import Account
+from sim.exchange.accounts.accounts import Account
+from sim.exchange.accounts.processing import KEY, NOTHING, SIGNED, Operation, Params
 from sim.exchange.binance.errors import refusal
 from sim.exchange.binance.orders import whole
 from sim.exchange.binance.times import in_microseconds
 from sim.exchange.binance.wsapi import Session, WsApi
 from sim.exchange.core import Exchange
-from sim.exchange.processing import KEY, NOTHING, SIGNED, Operation, Params
-from sim.exchange.refusals import RefusedError, Why
-from sim.exchange.servers.streams import Listener
+from sim.exchange.rules.refusals import RefusedError, Why
+from sim.exchange.streams.streams import Listener
 
 SUBSCRIPTIONS_MAX: Final = 1000
 """Of one connection, counted from its beginning."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from sim.exchange.accounts import Account, Order
+from sim.exchange.accounts.accounts import Account, Order
+from sim.exchange.accounts.limits import Allowance
+from sim.exchange.accounts.processing import NOTHING, SIGNED, Operation, Params
 from sim.exchange.bybit import queries
 from sim.exchange.bybit.config import settings_of
 from sim.exchange.bybit.errors import Error, error_of, refusal, wrong
@@ -23,9 +25,7 @@ from sim.exchange.bybit.orders import (
 )
 from sim.exchange.bybit.payloads import RACE
 from sim.exchange.core import Exchange
-from sim.exchange.limits import Allowance
-from sim.exchange.processing import NOTHING, SIGNED, Operation, Params
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.refusals import RefusedError, Why
 
 SECOND_MS: Final = 1000
 BATCH_MAX: Final = 20

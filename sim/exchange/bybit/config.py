@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from sim.exchange.config import ExchangeConfig, LimitsSection, ServerSection
+from sim.exchange.rules.config import ExchangeConfig, LimitsSection, ServerSection
 
 if TYPE_CHECKING:
     from sim.exchange.core import Exchange

@@ -2,7 +2,7 @@
 
 from typing import Any, Final, NamedTuple
 
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.refusals import RefusedError, Why
 
 _LATE: Final = "invalid request, please check your server timestamp or recv_window param."
 _NOT_LIVE: Final = "This contract is not live"

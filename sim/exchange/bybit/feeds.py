@@ -16,12 +16,12 @@ import msgspec
 
 from sim.exchange.bybit.ids import uuid_of
 from sim.exchange.bybit.payloads import trim
-from sim.exchange.instruments import Instrument
-from sim.exchange.playback.clock import ExchangeClock
 from sim.exchange.playback.market import Market
 from sim.exchange.playback.tape import BBO, TRADE, Level, Message
-from sim.exchange.servers.streams import Feed
-from sim.exchange.windows import Window
+from sim.exchange.rules.clock import ExchangeClock
+from sim.exchange.rules.instruments import Instrument
+from sim.exchange.streams.streams import Feed
+from sim.exchange.streams.windows import Window
 
 if TYPE_CHECKING:
     from sim.exchange.core import Exchange

@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from sim.exchange.accounts import BUY, SELL, Account, NewOrder, Order, Request
+from sim.exchange.accounts.accounts import BUY, SELL, Account, NewOrder, Order, Request
+from sim.exchange.accounts.margin import check_band
+from sim.exchange.accounts.matching import BY_DELISTING, BY_LIQUIDATION, Forced
+from sim.exchange.accounts.processing import Params
 from sim.exchange.bybit.errors import refusal, wrong
 from sim.exchange.bybit.ids import number_of
-from sim.exchange.instruments import ALL_ORDERS, NO_ORDERS, BadNumberError, Instrument, PrecisionError, parse
-from sim.exchange.margin import check_band
-from sim.exchange.matching import BY_DELISTING, BY_LIQUIDATION, Forced
-from sim.exchange.processing import Params
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.instruments import (
+    ALL_ORDERS,
+    NO_ORDERS,
+    BadNumberError,
+    Instrument,
+    PrecisionError,
+    parse,
+)
+from sim.exchange.rules.refusals import RefusedError, Why
 
 if TYPE_CHECKING:
     from sim.exchange.core import Exchange

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.exchange.accounts import Account, Order, Position, Trade
-from sim.exchange.bybit.ids import execution_uuid, order_uuid
-from sim.exchange.bybit.orders import CATEGORY, FORCED, POSITION_SIDES, STPS, TIFS
-from sim.exchange.instruments import MONEY_DIGITS, RATE, Instrument, show
-from sim.exchange.matching import (
+from sim.exchange.accounts.accounts import Account, Order, Position, Trade
+from sim.exchange.accounts.matching import (
     BY_DELISTING,
     BY_IOC,
     BY_LIQUIDATION,
@@ -16,7 +13,10 @@ from sim.exchange.matching import (
     BY_REDUCE_ONLY,
     BY_SELF_TRADE,
 )
-from sim.exchange.servers.streams import Event
+from sim.exchange.bybit.ids import execution_uuid, order_uuid
+from sim.exchange.bybit.orders import CATEGORY, FORCED, POSITION_SIDES, STPS, TIFS
+from sim.exchange.rules.instruments import MONEY_DIGITS, RATE, Instrument, show
+from sim.exchange.streams.streams import Event
 
 if TYPE_CHECKING:
     from sim.exchange.core import Exchange

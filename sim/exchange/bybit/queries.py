@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from sim.exchange.accounts import Account, Order, Trade
+from sim.exchange.accounts.accounts import Account, Order, Trade
+from sim.exchange.accounts.processing import Params
 from sim.exchange.bybit import payloads
 from sim.exchange.bybit.config import settings_of
 from sim.exchange.bybit.errors import wrong
@@ -14,9 +15,8 @@ from sim.exchange.bybit.feeds import BybitFeed
 from sim.exchange.bybit.ids import execution_uuid, number_of, order_uuid
 from sim.exchange.bybit.orders import CATEGORY, check_category, named_instrument, whole
 from sim.exchange.core import Exchange
-from sim.exchange.instruments import Instrument
-from sim.exchange.processing import Params
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.instruments import Instrument
+from sim.exchange.rules.refusals import RefusedError, Why
 
 _WEEK_MS: Final = 7 * 86_400_000
 _CLOSED_MAX: Final = 500

@@ -9,14 +9,14 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from sim.exchange.accounts import Account
-from sim.exchange.auth import Stamp
+from sim.exchange.accounts.accounts import Account
+from sim.exchange.accounts.processing import SIGNED, Params, perform
 from sim.exchange.bybit.api import REST, Batch, Route, charge, limit_headers
 from sim.exchange.bybit.errors import Error, envelope, error_of, refusal, wrong
 from sim.exchange.bybit.orders import words_of
 from sim.exchange.core import Exchange
-from sim.exchange.processing import SIGNED, Params, perform
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.auth import Stamp
+from sim.exchange.rules.refusals import RefusedError, Why
 from sim.exchange.venue import HttpReply, HttpRequest
 
 WINDOW_DEFAULT_MS: Final = 5000

@@ -11,13 +11,13 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from sim.exchange.accounts import Account
+from sim.exchange.accounts.accounts import Account
 from sim.exchange.bybit.errors import error_of
 from sim.exchange.bybit.feeds import TOPIC, BybitFeed
 from sim.exchange.core import Exchange
-from sim.exchange.refusals import RefusedError, Why
-from sim.exchange.servers.connection import Connection, texts
-from sim.exchange.servers.streams import Listener
+from sim.exchange.rules.refusals import RefusedError, Why
+from sim.exchange.streams.connection import Connection, texts
+from sim.exchange.streams.streams import Listener
 
 TOPICS_MAX: Final = 21_000
 """Characters of all topics of a connection."""

@@ -7,18 +7,18 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from sim.exchange.accounts import Account
-from sim.exchange.auth import Stamp
+from sim.exchange.accounts.accounts import Account
+from sim.exchange.accounts.mishaps import PageError
+from sim.exchange.accounts.processing import Params, ReplyLostError, perform
 from sim.exchange.bybit.api import TRADE, Batch, Route, charge, limit_headers
 from sim.exchange.bybit.errors import Error, error_of, refusal, wrong
 from sim.exchange.bybit.orders import words_of
 from sim.exchange.bybit.rest import stamp_of
 from sim.exchange.bybit.sockets import active_s, authenticate, connection_id
 from sim.exchange.core import Exchange
-from sim.exchange.mishaps import PageError
-from sim.exchange.processing import Params, ReplyLostError, perform
-from sim.exchange.refusals import RefusedError, Why
-from sim.exchange.servers.connection import Connection, Tasks, texts
+from sim.exchange.rules.auth import Stamp
+from sim.exchange.rules.refusals import RefusedError, Why
+from sim.exchange.streams.connection import Connection, Tasks, texts
 
 _PENDING_MAX: Final = 10_000
 _IDS_MAX: Final = 1_000_000

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
-from sim.exchange.accounts import Account, Wallet
+from sim.exchange.accounts.accounts import Account, Wallet
+from sim.exchange.accounts.matching import Forced
 from sim.exchange.bybit import api, payloads
 from sim.exchange.bybit.config import BybitConfig
 from sim.exchange.bybit.errors import error_of
@@ -13,12 +14,11 @@ from sim.exchange.bybit.orders import FORCED, STATUSES, request_of
 from sim.exchange.bybit.rest import answer
 from sim.exchange.bybit.sockets import TopicServer
 from sim.exchange.bybit.trade import TradeServer
-from sim.exchange.config import ExchangeConfig
 from sim.exchange.core import Exchange
-from sim.exchange.instruments import Instrument
-from sim.exchange.matching import Forced
-from sim.exchange.refusals import RefusedError
-from sim.exchange.servers.connection import Tasks
+from sim.exchange.rules.config import ExchangeConfig
+from sim.exchange.rules.instruments import Instrument
+from sim.exchange.rules.refusals import RefusedError
+from sim.exchange.streams.connection import Tasks
 from sim.exchange.venue import LocalVenue, SocketServer
 
 

@@ -9,8 +9,8 @@ from hftd.errors import DataError
 from hftd.types import event_dtype
 from sim.archive import find_files
 from sim.archive.files import find_snapshot
-from sim.exchange.config import ExchangeConfig
-from sim.exchange.instruments import Instrument
+from sim.exchange.rules.config import ExchangeConfig
+from sim.exchange.rules.instruments import Instrument
 from sim.feed.asset import AssetModel, as_rows
 from sim.model.layout import EXCHANGE_PARTIAL_FILLS, EXCHANGE_WHOLE_FILLS
 from sim.run import queue_model

@@ -10,13 +10,13 @@ import msgspec
 from aiohttp import web
 
 from hftd.errors import HftdError, UsageError
-from sim.exchange.accounts import Account
-from sim.exchange.chaos import ChaosSection, storm
-from sim.exchange.config import LimitsSection
-from sim.exchange.instruments import MONEY_DIGITS, parse
-from sim.exchange.limits import LOOPBACK
-from sim.exchange.mishaps import Rule
-from sim.exchange.refusals import RefusedError
+from sim.exchange.accounts.accounts import Account
+from sim.exchange.accounts.limits import LOOPBACK
+from sim.exchange.accounts.mishaps import Rule
+from sim.exchange.rules.chaos import ChaosSection, storm
+from sim.exchange.rules.config import LimitsSection
+from sim.exchange.rules.instruments import MONEY_DIGITS, parse
+from sim.exchange.rules.refusals import RefusedError
 
 if TYPE_CHECKING:
     from sim.exchange.servers.server import LocalExchange

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from hftd.clock import monotonic_ns, wall_ns
 from hftd.errors import HftdError, UsageError
-from sim.exchange.chaos import ChaosSection
-from sim.exchange.config import ExchangeConfig
+from sim.exchange.accounts.mishaps import PAGE, PageError
+from sim.exchange.accounts.processing import ReplyLostError
 from sim.exchange.core import Exchange
-from sim.exchange.mishaps import PAGE, PageError
-from sim.exchange.playback.clock import ExchangeClock
-from sim.exchange.processing import ReplyLostError
-from sim.exchange.servers.connection import Connection
+from sim.exchange.rules.chaos import ChaosSection
+from sim.exchange.rules.clock import ExchangeClock
+from sim.exchange.rules.config import ExchangeConfig
 from sim.exchange.servers.control import ControlServer
+from sim.exchange.streams.connection import Connection
 from sim.exchange.venue import HttpRequest, LocalVenue
 
 MESSAGE_MAX: Final = 1 << 20

@@ -10,14 +10,11 @@ from hftd.errors import DataError, UsageError
 from hftd.hbt.life import (
     CAUSE_REQUEST_NEW,
     LIFE_ACCEPTED,
-    LIFE_ANSWER,
     LIFE_CANCELED,
     LIFE_EXPIRED,
     LIFE_FILL,
     LIFE_REJECTED,
     LIFE_REPLACED,
-    LIFE_REQUEST_CANCEL,
-    LIFE_REQUEST_MODIFY,
     LIFE_REQUEST_NEW,
     life_dtype,
 )
@@ -29,7 +26,6 @@ _NEAR = 6
 OPEN, ON_ITS_WAY, FILLED = "open", "on its way", "filled"
 CANCELED, EXPIRED, REJECTED = "canceled", "expired", "rejected"
 _ENDINGS = {LIFE_CANCELED: CANCELED, LIFE_EXPIRED: EXPIRED, LIFE_REJECTED: REJECTED}
-LOCAL_KINDS = (LIFE_REQUEST_NEW, LIFE_REQUEST_MODIFY, LIFE_REQUEST_CANCEL, LIFE_ANSWER)
 
 
 @dataclass(frozen=True)

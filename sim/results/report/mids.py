@@ -37,7 +37,6 @@ Progress = Callable[[float, float], None]
 """Called with how much is done and how much there is."""
 
 _ORDER_KINDS: Final = (ADD_ORDER_EVENT, CANCEL_ORDER_EVENT, MODIFY_ORDER_EVENT)
-_LATEST: Final = np.iinfo(np.int64).max
 
 
 @kernel("int64(int64, int64, int64, int64, int64, int64, int64)")

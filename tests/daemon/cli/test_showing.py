@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from daemon.cli.compiling import Compiling, watching
-from daemon.cli.progress import JsonLines, Lines, Meter, Share, replay_progress
 from daemon.cli.show import charts, picture, runs, text
+from daemon.cli.show.progress import JsonLines, Lines, Meter, Share, replay_progress
 from daemon.cli.show.terminal import show
 from hftd.compiled import jit
 from hftd.errors import UsageError
@@ -154,7 +154,7 @@ def test_progress_for_programs_is_lines_of_json_and_has_the_end():
 
 def test_the_meter_knows_no_rate_before_time_has_passed_and_keeps_a_bounded_history(monkeypatch):
     now_ns = 0
-    monkeypatch.setattr("daemon.cli.progress.monotonic_ns", lambda: now_ns)
+    monkeypatch.setattr("daemon.cli.show.progress.monotonic_ns", lambda: now_ns)
     meter = Meter()
     meter.update(0, 1000, 0)
     assert meter.rows_per_s == 0

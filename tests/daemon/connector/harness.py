@@ -11,11 +11,11 @@ from daemon.connector.secrets import Secret
 from daemon.connector.service import Connector
 from daemon.venues.binancefutures.config import BinanceFuturesConfig
 from daemon.venues.binancefutures.session import VENUE
+from hftd import wire
 from hftd.bot.bot import Bot, Instrument
-from hftd.channel import wire
 from hftd.clock import monotonic_ns
 from sim.exchange.binancefutures.venue import BinanceFutures
-from sim.exchange.config import (
+from sim.exchange.rules.config import (
     AccountSection,
     ExchangeConfig,
     GenerateSection,

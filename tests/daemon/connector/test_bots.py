@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from daemon.connector.bots.bots import BURST, LATE_NS, Bots
+from daemon.messages import Cancel, Command, Instrument, Submit
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Cancel, Command, Instrument, Submit
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.endpoint import MarketTap, QueueReader, QueueWriter, ring_doorbell
 from hftd.channel.layout import PROTOCOL_VERSION
 from hftd.channel.memory import BotPage, Link

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from daemon.connector.bots.bots import BURST, COMPILING_NS
-from daemon.orders.messages import Submit
-from hftd.channel import wire
+from daemon.messages import Submit
+from hftd import wire
 from hftd.channel.layout import BOT_COMPILING, BOT_OVER, BOT_STEPS
 from hftd.clock import wall_ns
 from hftd.types import BUY, BUY_EVENT, GTC, LIMIT

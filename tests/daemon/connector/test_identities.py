@@ -12,7 +12,7 @@ from daemon.connector.identities import Presence
 from daemon.connector.secrets import Secret
 from daemon.connector.service import Connector
 from daemon.connector.venue import find_venue
-from daemon.orders.client_ids import MAX_ORDER_ID
+from daemon.orders.ids.client_ids import MAX_ORDER_ID
 from hftd.errors import ConfigError, DataError
 from tests.daemon.orders.model import INSTRUMENT
 

@@ -3,7 +3,7 @@
 import json
 
 from daemon.connector import report, service
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import EXPIRED, REASON_NOT_TRADING
 
 from .harness import bot_of, in_thread, running, wait_for_book
@@ -102,7 +102,7 @@ async def test_a_refusal_for_a_step_has_the_instruments_asked_for_at_once(tmp_pa
     async with running(tmp_path) as whole:
         changed = Changed(whole)
         await whole.until_valid()
-        from daemon.orders.messages import REFUSED, Outcome
+        from daemon.messages import REFUSED, Outcome
         from hftd.constants import REASON_FILTER
 
         incoming = whole.connector.session.trading._incoming

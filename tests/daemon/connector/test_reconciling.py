@@ -8,7 +8,7 @@ import pytest
 from daemon.connector import reconciling
 from daemon.connector.reconciling import ASKED_MAX, QUIET_MAX, Reconciler
 from daemon.connector.venue import AnsweredError
-from daemon.orders.messages import Holding
+from daemon.messages import Holding
 from daemon.orders.order import NEVER
 from hftd.clock import wall_ns
 from hftd.errors import HftdError

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from daemon.connector.warm_up import Rehearsal
-from daemon.orders.messages import Instrument, Submit
+from daemon.connector.bots.warm_up import Rehearsal
+from daemon.messages import Instrument, Submit
 from tests.daemon.connector.harness import running
 
 

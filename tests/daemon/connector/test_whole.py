@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from hftd import wire
 from hftd.bot.bot import Bot, Instrument
-from hftd.channel import wire
 from hftd.clock import monotonic_ns
 from hftd.control import status
 from hftd.control.asking import ask

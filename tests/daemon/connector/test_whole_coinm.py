@@ -16,7 +16,7 @@ from hftd.bot.bot import Bot, Instrument
 from hftd.constants import REASON_LIMIT_NOTIONAL, REASON_POST_ONLY
 from hftd.types import CANCELED, EXPIRED, FILLED, GTC, GTX, IOC, LIMIT, NEW
 from sim.exchange.binancecoinm.venue import BinanceCoinm, CoinmConfig, CoinmSymbol
-from sim.exchange.config import AccountSection, GenerateSection, MarketSection
+from sim.exchange.rules.config import AccountSection, GenerateSection, MarketSection
 from sim.exchange.servers.server import LocalExchange
 from tests.daemon.connector.harness import CHANNEL, KEY, SECRET, Whole, in_thread, wait_for_book
 

@@ -17,8 +17,8 @@ from hftd.bot.bot import Bot, Instrument
 from hftd.constants import REASON_MARGIN, REASON_POST_ONLY
 from hftd.types import CANCELED, EXPIRED, FILLED, GTC, GTX, IOC, LIMIT, NEW
 from sim.exchange.binancespot.venue import BinanceSpot, SpotConfig, SpotLimits, SpotSymbol
-from sim.exchange.chaos import ChaosSection
-from sim.exchange.config import AccountSection, GenerateSection, MarketSection
+from sim.exchange.rules.chaos import ChaosSection
+from sim.exchange.rules.config import AccountSection, GenerateSection, MarketSection
 from sim.exchange.servers.server import LocalExchange
 from tests.daemon.connector.harness import CHANNEL, KEY, SECRET, Whole, in_thread, wait_for_book
 

@@ -5,7 +5,7 @@ on their way is the test's affair.
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from daemon.orders.messages import (
+from daemon.messages import (
     BY_QUERY,
     BY_REPLY,
     BY_STREAM,

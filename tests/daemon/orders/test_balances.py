@@ -8,11 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders.balances import DIFFERS_NS
-from daemon.orders.journal import Journal
-from daemon.orders.limits import AccountLimits, BotLimits
-from daemon.orders.manager import OrderManager
-from daemon.orders.messages import (
+from daemon.messages import (
     BY_STREAM,
     CONFIRMED,
     Execution,
@@ -23,8 +19,12 @@ from daemon.orders.messages import (
     Submit,
     Transfer,
 )
+from daemon.orders.balances import DIFFERS_NS
+from daemon.orders.journal import Journal
+from daemon.orders.limits import AccountLimits, BotLimits
+from daemon.orders.manager import OrderManager
 from daemon.orders.positions import Ledger
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import (
     BUY,
     CANCELED,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.messages import Execution, Instrument
 from daemon.orders import state as stores
 from daemon.orders.journal import Journal
-from daemon.orders.messages import Execution, Instrument
 from daemon.orders.positions import FEE_ONLY, KNOWN_TRADE, NEW_TRADE, OLD_TRADE, Ledger, Trades
 from hftd.constants import BUY, SELL
 from tests.daemon.orders.model import INSTRUMENT, SYMBOL
@@ -173,7 +173,7 @@ def test_an_instrument_whose_steps_changed_is_restored_in_the_new_ones(kept):
     kept.manager = World.start(kept)
     # `start` gave it today's steps already; a store by itself takes the finer ones.
     kept.manager.store.journal.close()
-    from daemon.orders.client_ids import ClientIds
+    from daemon.orders.ids.client_ids import ClientIds
 
     restored = stores.Store(ClientIds("t", 9), Journal.open(kept.path))
     restored.add_instrument(finer)
@@ -196,7 +196,7 @@ def test_what_fits_todays_lots_no_more_stays_in_the_journal_and_its_symbol_is_no
     kept.exchange.fill(kept.exchange.open_orders()[0], 4)
     kept.flush()
     kept.manager.store.journal.close()
-    from daemon.orders.client_ids import ClientIds
+    from daemon.orders.ids.client_ids import ClientIds
 
     coarser = stores.Store(ClientIds("t", 10), Journal.open(kept.path))
     coarser.add_instrument(msgspec.structs.replace(INSTRUMENT, lot_size=Decimal("0.003")))
@@ -232,7 +232,7 @@ def test_missing_executions_that_fit_todays_lots_no_more_are_not_rounded(kept):
     kept.manager.store.touch(order)
     kept.manager.store.write()
     kept.manager.store.journal.close()
-    from daemon.orders.client_ids import ClientIds
+    from daemon.orders.ids.client_ids import ClientIds
 
     for lot, is_unfit in (("0.003", True), ("0.001", False)):
         store = stores.Store(ClientIds("t", 10), Journal.open(kept.path))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders.client_ids import (
+from daemon.orders.ids.client_ids import (
     MAX_IDENTITY,
     MAX_NUMBER,
     MAX_ORDER_ID,

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from daemon.messages import Command
 from daemon.orders.commands import GRACE_NS
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Command
 from daemon.orders.order import Order
 from tests.daemon.orders.model import INSTRUMENT, SECOND
 from tests.daemon.orders.world import BEGIN_NS, World

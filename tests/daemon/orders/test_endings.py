@@ -3,18 +3,9 @@ import random
 import msgspec
 import pytest
 
+from daemon.messages import BY_STREAM, CONFIRMED, REFUSED, Cancel, Execution, Outcome, Report, Submit
 from daemon.orders.lease_end import CLOSING_PER_S, ORPHAN_NS
 from daemon.orders.limits import BotLimits
-from daemon.orders.messages import (
-    BY_STREAM,
-    CONFIRMED,
-    REFUSED,
-    Cancel,
-    Execution,
-    Outcome,
-    Report,
-    Submit,
-)
 from daemon.orders.order import UNSURE, Order
 from hftd.constants import (
     CANCELED,

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.messages import BY_STREAM, Execution, Holding, Report, Submit
 from daemon.orders.limits import AccountLimits
-from daemon.orders.messages import BY_STREAM, Execution, Holding, Report, Submit
 from daemon.orders.positions import BotBook, Ledger, split
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import (
     ALERT_FORCED_CLOSE,
     BUY,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from daemon.orders.messages import BY_QUERY, CONFIRMED, UNKNOWN, Cancel, Modify, Outcome, Query, Submit
-from hftd.channel import wire
+from daemon.messages import BY_QUERY, CONFIRMED, UNKNOWN, Cancel, Modify, Outcome, Query, Submit
+from hftd import wire
 from hftd.constants import (
     BUY,
     CANCELED,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.orders.limits import AccountLimits, BotLimits, InstrumentLimits, RateGate, narrowed
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import (
     BUY,
     GTX,

@@ -2,8 +2,8 @@
 
 import pytest
 
+from daemon.messages import Cancel, Query
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import Cancel, Query
 from hftd.constants import NONE
 from tests.daemon.orders.model import INSTRUMENT, SECOND
 from tests.daemon.orders.world import World

@@ -2,7 +2,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders.messages import (
+from daemon.messages import (
     BY_STREAM,
     CONFIRMED,
     SET_ASIDE,
@@ -337,7 +337,7 @@ def test_each_connection_wants_a_reconciliation(world):
 
 
 def test_symbols_of_a_restored_journal_are_named_before_they_are_known(kept):
-    from daemon.orders.client_ids import ClientIds
+    from daemon.orders.ids.client_ids import ClientIds
     from daemon.orders.journal import Journal
     from daemon.orders.state import Store
 

@@ -2,10 +2,10 @@
 
 from structlog.testing import capture_logs
 
+from daemon.messages import REFUSED, UNKNOWN, Outcome
 from daemon.orders.limits import BotLimits
-from daemon.orders.messages import REFUSED, UNKNOWN, Outcome
 from daemon.orders.snapshot import KINDS_MAX, LOGGED_A_MINUTE, RECENT_NS, Refusals
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import (
     REASON_DISCONNECTED,
     REASON_LIMIT_QTY,

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from daemon.orders.messages import BY_QUERY, CONFIRMED, REFUSED, Modify, Outcome, Query
+from daemon.messages import BY_QUERY, CONFIRMED, REFUSED, Modify, Outcome, Query
 from daemon.orders.replacing import GRACE_NS
 from daemon.orders.state import REMEMBER_NS
 from hftd.constants import CANCELED, REASON_MARGIN, REASON_UNKNOWN_ORDER

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from daemon.orders.messages import (
+from daemon.messages import (
     BY_QUERY,
     BY_REPLY,
     BY_STREAM,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders.messages import BY_QUERY, BY_STREAM, Execution, Report, Totals
+from daemon.messages import BY_QUERY, BY_STREAM, Execution, Report, Totals
 from hftd.constants import FILLED, IOC, NEW, PARTIALLY_FILLED
 from tests.daemon.orders.model import FEE_A_LOT, SYMBOL, Exchange
 from tests.daemon.orders.seeds import run

@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
+from daemon.messages import REFUSED, UNKNOWN, Cancel, Outcome, Query
 from daemon.orders.commands import GRACE_NS, OUTCOME_NS
-from daemon.orders.messages import REFUSED, UNKNOWN, Cancel, Outcome, Query
 from daemon.orders.state import REMEMBER_NS
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import (
     CANCELED,
     EXPIRED,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.orders.client_ids import (
+from daemon.orders.ids.client_ids import (
     MAX_IDENTITY,
     MAX_ORDER_ID,
     MAX_SHORT_NUMBER,
@@ -18,10 +18,10 @@ from daemon.orders.client_ids import (
     bot_hash,
     read_any,
 )
+from daemon.orders.ids.wire_ids import HEX, UUID, Packed, from_plain, letters_and_digits, to_plain
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.wire_ids import HEX, UUID, Packed, from_plain, letters_and_digits, to_plain
 from tests.daemon.orders.model import INSTRUMENT
 from tests.daemon.orders.world import World
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 
+from daemon.messages import UNKNOWN, Command, Outcome, Report, Submit
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.manager import OrderManager, Update
-from daemon.orders.messages import UNKNOWN, Command, Outcome, Report, Submit
-from hftd.channel import wire
+from hftd import wire
 from hftd.constants import (
     CANCELED,
     EXPIRED,
@@ -374,7 +374,7 @@ class World:
 
     def true_orders(self, name: str) -> list[TrueOrder]:
         ids = self.manager.store.ids
-        from daemon.orders.client_ids import bot_hash
+        from daemon.orders.ids.client_ids import bot_hash
 
         return [
             order

@@ -20,8 +20,7 @@ from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.limiter import Limiter, RateLimit
 from daemon.connector.secrets import Secret
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.client_ids import ClientIds
-from daemon.orders.messages import (
+from daemon.messages import (
     BY_QUERY,
     BY_REPLY,
     BY_STREAM,
@@ -36,7 +35,8 @@ from daemon.orders.messages import (
     Report,
     Submit,
 )
-from daemon.orders.wire_ids import UUID, Packed
+from daemon.orders.ids.client_ids import ClientIds
+from daemon.orders.ids.wire_ids import UUID, Packed
 from daemon.session.catalog import Catalog, ExchangeInfo, SetAside
 from daemon.session.errors import WireError
 from daemon.session.facts import Error, Handlers, Other, Pong, Signed

@@ -3,17 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders.messages import (
-    BY_STREAM,
-    CONFIRMED,
-    REFUSED,
-    UNKNOWN,
-    Cancel,
-    Modify,
-    Outcome,
-    Report,
-    Submit,
-)
+from daemon.messages import BY_STREAM, CONFIRMED, REFUSED, UNKNOWN, Cancel, Modify, Outcome, Report, Submit
 from daemon.session.manners import RECEIVED
 from daemon.session.trading.acknowledged import FORGET_S, WAITING_MAX, Acknowledged
 from hftd.constants import BUY, CANCELED, FILLED, GTC, LIMIT, NEW, REASON_UNKNOWN_ORDER

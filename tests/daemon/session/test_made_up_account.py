@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from daemon.connector.watch import unreadable
 from daemon.connector.watch.unreadable import LOGGED_A_MINUTE
-from daemon.orders.messages import CONFIRMED, REFUSED, Cancel, Query
+from daemon.messages import CONFIRMED, REFUSED, Cancel, Query
 from daemon.session.nonces import Nonces
 from daemon.session.trading import switch
 from hftd.constants import CANCELED, REASON_DUPLICATE

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from daemon.connector.config import ConnectorConfig
 from daemon.connector.market.books import Books
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.messages import Instrument
+from daemon.messages import Instrument
 from daemon.session.facts import APPLY, Checksum, ControlReply, Question
 from daemon.session.market.digits import Digits
 from daemon.session.market.stream import MarketSession
@@ -29,7 +29,6 @@ from hftd.channel.endpoint import MarketTap
 from hftd.channel.layout import MODE_SYSTEM
 from hftd.channel.memory import ClockPage, MarketRing
 from hftd.channel.publisher import MarketPublisher
-from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
 from hftd.types import (
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
@@ -42,6 +41,7 @@ from hftd.types import (
 )
 from hftd.venues.reader import BOOK, Message
 from hftd.venues.reader import DEPTH as CHANGE
+from hftd.wire import BOOK_INVALID, BOOK_VALID
 from tests.daemon.session.madeup import REST, limiter, until
 from tests.daemon.venues.binancefutures.market_client import Client
 

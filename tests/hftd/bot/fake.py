@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.endpoint import Doorbells, QueueReader, QueueWriter, ring_bell
 from hftd.channel.layout import BOT_OVER, MARKET_TAIL, MODE_SYSTEM, PROTOCOL_VERSION
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing

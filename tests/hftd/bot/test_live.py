@@ -17,10 +17,10 @@ from hftd import (
     NEW,
     REASON_NEVER_SENT,
     REASON_POST_ONLY,
+    wire,
 )
 from hftd.bot import hooks
 from hftd.bot.hook_queue import Alert
-from hftd.channel import wire
 from hftd.constants import ALERT_FORCED_CLOSE, REASON_LIQUIDATION
 from hftd.errors import ConfigError, LeaseLostError, StrategyError
 from tests.hftd.bot import told

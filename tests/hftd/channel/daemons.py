@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.endpoint import Doorbells
 from hftd.channel.layout import MARKET_TAIL, MODE_SYSTEM, PROTOCOL_VERSION
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing

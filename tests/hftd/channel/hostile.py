@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final, Self
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.endpoint import QueueReader, QueueWriter, ring_doorbell
 from hftd.channel.layout import BOT_ASLEEP, BOT_COMPILING, PROTOCOL_VERSION
 from hftd.channel.memory import BotPage

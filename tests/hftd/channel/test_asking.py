@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from hftd.channel import layout, wire
+from hftd import wire
+from hftd.channel import layout
 from hftd.channel.layout import PROTOCOL_VERSION
 from hftd.channel.memory import BotPage
 from hftd.channel.publisher import MarketPublisher

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.layout import PROTOCOL_VERSION
 from hftd.channel.memory import BotPage
 from hftd.clock import monotonic_ns

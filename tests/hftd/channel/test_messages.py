@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hftd.channel import messages, wire
+from hftd import wire
+from hftd.channel import messages
 from hftd.channel.layout import MAX_MESSAGE_BYTES, MAX_ROWS
 from tests.hftd.channel.programs import Arena, read_message, read_tag, write_message
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.clock import monotonic_ns
 from hftd.control import peers
 from hftd.control.asking import Reply

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.endpoint import MarketTap
 from hftd.channel.layout import BOT_WAKE, MARKET_DATA, MARKET_ROWS, MAX_BOTS, MAX_ROWS, MODE_SYSTEM
 from hftd.channel.memory import BotPage, ClockPage, MarketRing

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.endpoint import QueueReader, QueueWriter
 from hftd.channel.layout import BROKEN, LINK_DATA, LINK_REQUEST_HEAD, LINK_REQUEST_TAIL, MESSAGE, NOTHING
 from hftd.channel.memory import Link

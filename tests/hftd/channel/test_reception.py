@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.layout import PROTOCOL_VERSION
 from hftd.channel.memory import BotPage
 from hftd.clock import monotonic_ns

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.endpoint import MarketTap, QueueReader, QueueWriter, ring_doorbell
 from hftd.channel.layout import BOT_WAKE, CLOCK_ID, MAX_BOTS, PROTOCOL_VERSION
 from hftd.channel.memory import BotPage

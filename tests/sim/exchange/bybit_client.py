@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from sim.exchange.bybit.config import BybitConfig, BybitServer
 from sim.exchange.bybit.venue import Bybit
-from sim.exchange.chaos import ChaosSection
-from sim.exchange.config import AccountSection, LatencySection, LimitsSection
+from sim.exchange.rules.chaos import ChaosSection
+from sim.exchange.rules.config import AccountSection, LatencySection, LimitsSection
 from sim.exchange.servers.server import LocalExchange
 from tests.sim.exchange.client import ACCOUNTS, KEY, SECRET, SYMBOL, Stream, market
 

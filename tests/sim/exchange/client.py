@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from sim.exchange.binancecoinm.venue import BinanceCoinm, CoinmConfig, CoinmServer, CoinmSymbol
 from sim.exchange.binancefutures.venue import BinanceFutures, BinanceServer
-from sim.exchange.chaos import ChaosSection
-from sim.exchange.config import (
+from sim.exchange.rules.chaos import ChaosSection
+from sim.exchange.rules.config import (
     AccountSection,
     ExchangeConfig,
     LatencySection,

@@ -11,17 +11,17 @@ from typing import Any, ClassVar
 import msgspec
 from aiohttp import web
 
-from sim.exchange.accounts import Account, NewOrder, Order, Position, Request, Trade, Wallet
-from sim.exchange.config import ExchangeConfig
+from sim.exchange.accounts.accounts import Account, NewOrder, Order, Position, Request, Trade, Wallet
+from sim.exchange.accounts.matching import Forced
+from sim.exchange.accounts.processing import SIGNED, Operation, Params, perform
 from sim.exchange.core import Exchange
-from sim.exchange.instruments import ALL_ORDERS, NO_ORDERS, Instrument, parse
-from sim.exchange.matching import Forced
 from sim.exchange.playback.market import Market
 from sim.exchange.playback.tape import Level
-from sim.exchange.processing import SIGNED, Operation, Params, perform
-from sim.exchange.refusals import RefusedError, Why
-from sim.exchange.servers.connection import Connection, Tasks, texts
-from sim.exchange.servers.streams import Event, Feed, Listener
+from sim.exchange.rules.config import ExchangeConfig
+from sim.exchange.rules.instruments import ALL_ORDERS, NO_ORDERS, Instrument, parse
+from sim.exchange.rules.refusals import RefusedError, Why
+from sim.exchange.streams.connection import Connection, Tasks, texts
+from sim.exchange.streams.streams import Event, Feed, Listener
 from sim.exchange.venue import HttpReply, HttpRequest, SocketServer
 
 _encode = msgspec.json.Encoder().encode

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from sim.exchange.binancespot.venue import BinanceSpot, SpotConfig, SpotLimits, SpotServer, SpotSymbol
-from sim.exchange.chaos import ChaosSection
+from sim.exchange.rules.chaos import ChaosSection
 from sim.exchange.servers.server import LocalExchange
 from tests.sim.exchange.client import ACCOUNTS, Client, Stream, market
 

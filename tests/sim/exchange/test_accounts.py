@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.exchange.accounts import Position
-from sim.exchange.instruments import (
+from sim.exchange.accounts.accounts import Position
+from sim.exchange.rules.instruments import (
     ALL_ORDERS,
     BadNumberError,
     Instrument,

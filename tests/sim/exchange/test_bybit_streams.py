@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.exchange.chaos import ChaosSection, storm
-from sim.exchange.config import LatencySection
-from sim.exchange.windows import Window
+from sim.exchange.rules.chaos import ChaosSection, storm
+from sim.exchange.rules.config import LatencySection
+from sim.exchange.streams.windows import Window
 from tests.sim.engine.market import rows
 from tests.sim.exchange.bybit_client import LIMITS, BybitClient, bybit, running_bybit
 from tests.sim.exchange.client import KEY, Stream, at, book, market

@@ -11,7 +11,7 @@ import pytest
 
 from sim.archive import read_events
 from sim.convert import Options, convert
-from sim.exchange.config import ExchangeConfig
+from sim.exchange.rules.config import ExchangeConfig
 from tests.laws import ROOT
 from tests.sim.exchange.client import PUBLIC, coinm, config, running
 

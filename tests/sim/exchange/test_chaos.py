@@ -5,8 +5,8 @@ import asyncio
 import aiohttp
 import pytest
 
-from sim.exchange.chaos import ChaosSection, storm
-from sim.exchange.config import LatencySection
+from sim.exchange.rules.chaos import ChaosSection, storm
+from sim.exchange.rules.config import LatencySection
 from tests.sim.exchange.client import Client, at, config, market, running
 
 TAKER = {"type": "MARKET", "timeInForce": None, "price": None}

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from sim.exchange.config import AccountSection
+from sim.exchange.rules.config import AccountSection
 from tests.sim.exchange.client import KEY, SECRET, coinm, config, market, running
 
 # A market that goes on for a while on the wall's clock.

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from hftd.config import load
 from sim.exchange.binancecoinm.venue import BinanceCoinm, CoinmConfig, CoinmServer, CoinmSymbol
-from sim.exchange.config import GenerateSection
 from sim.exchange.core import Exchange
-from sim.exchange.instruments import ALL_ORDERS, Instrument
+from sim.exchange.rules.config import GenerateSection
+from sim.exchange.rules.instruments import ALL_ORDERS, Instrument
 from tests.laws import ROOT
 from tests.sim.exchange.client import CONTRACT, OTHER_KEY, OTHER_SECRET, Client, at, coinm, market, running
 

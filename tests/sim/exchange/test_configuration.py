@@ -12,11 +12,11 @@ from msgspec.structs import replace
 
 from hftd.config import load
 from hftd.errors import ConfigError, DataError, UsageError
+from sim.exchange.accounts.mishaps import SETTLEMENT
 from sim.exchange.binancefutures.venue import BinanceConfig, BinanceFutures
 from sim.exchange.core import Exchange
-from sim.exchange.instruments import ALL_ORDERS
-from sim.exchange.mishaps import SETTLEMENT
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.instruments import ALL_ORDERS
+from sim.exchange.rules.refusals import RefusedError, Why
 from sim.exchange.servers.server import LocalExchange
 from sim.exchange.venue import LocalVenue, find_venue, venue_names
 from tests.forks import Forked, run

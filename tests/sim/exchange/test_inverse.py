@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.exchange.accounts import Account, NewOrder, Order, Position, Trade
-from sim.exchange.config import AccountSection, SymbolSection
-from sim.exchange.instruments import ALL_ORDERS, Instrument
+from sim.exchange.accounts.accounts import Account, NewOrder, Order, Position, Trade
+from sim.exchange.rules.config import AccountSection, SymbolSection
+from sim.exchange.rules.instruments import ALL_ORDERS, Instrument
 from tests.sim.exchange.client import KEY, SECRET, at, coinm, config, market, running
 
 MONEY = 10**8

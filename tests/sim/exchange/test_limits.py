@@ -1,6 +1,6 @@
 """Weights, order counts and bans."""
 
-from sim.exchange.config import LimitsSection
+from sim.exchange.rules.config import LimitsSection
 from tests.sim.exchange.client import at, config, running
 
 

@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from sim.exchange.binancefutures.venue import BinanceFutures
-from sim.exchange.chaos import ChaosSection
-from sim.exchange.config import ExchangeConfig
+from sim.exchange.rules.chaos import ChaosSection
+from sim.exchange.rules.config import ExchangeConfig
 from sim.exchange.servers.server import LocalExchange
 from tests.sim.exchange.client import ACCOUNTS, KEY, SYMBOL, Client, at, config, market, running
 

@@ -4,7 +4,7 @@ import asyncio
 
 from msgspec.structs import replace
 
-from sim.exchange.config import LatencySection
+from sim.exchange.rules.config import LatencySection
 from tests.sim.exchange.client import SYMBOL, at, config, market, running
 
 

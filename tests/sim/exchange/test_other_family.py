@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sim.exchange.config import LimitsSection
+from sim.exchange.rules.config import LimitsSection
 from sim.exchange.servers.server import LocalExchange
 from tests.sim.exchange.client import KEY, SECRET, Stream, at, config, market
 from tests.sim.exchange.other_family import OTHER

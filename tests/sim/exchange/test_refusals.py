@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from sim.exchange.config import LimitsSection
+from sim.exchange.rules.config import LimitsSection
 from tests.sim.exchange.client import ACCOUNTS, SYMBOL, config, running
 
 

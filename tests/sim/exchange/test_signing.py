@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from sim.exchange.auth import hmac_hex, read_public_key, verify_ed25519
+from sim.exchange.rules.auth import hmac_hex, read_public_key, verify_ed25519
 from tests.sim.exchange.client import SECRET, running
 
 # RFC 8032, 7.1: secret key, public key, message, signature.

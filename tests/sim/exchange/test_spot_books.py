@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sim.exchange.accounts import Account, price_of
+from sim.exchange.accounts.accounts import Account, price_of
+from sim.exchange.accounts.margin import bought_for, cost_at_market
 from sim.exchange.binancespot import api
 from sim.exchange.binancespot.venue import BinanceSpot, SpotSymbol
 from sim.exchange.core import Exchange
-from sim.exchange.instruments import ALL_ORDERS, Instrument
-from sim.exchange.margin import bought_for, cost_at_market
-from sim.exchange.refusals import RefusedError
+from sim.exchange.rules.instruments import ALL_ORDERS, Instrument
+from sim.exchange.rules.refusals import RefusedError
 from tests.sim.exchange.client import at, market
 from tests.sim.exchange.spot_client import PAIR, spot
 

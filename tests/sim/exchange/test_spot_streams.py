@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from sim.exchange.chaos import ChaosSection
+from sim.exchange.rules.chaos import ChaosSection
 from sim.exchange.servers.server import LocalExchange
 from tests.sim.exchange.client import KEY, OTHER_KEY, OTHER_SECRET, at, market
 from tests.sim.exchange.spot_client import SpotClient, spot, trading

@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sim.exchange.chaos import ChaosSection
-from sim.exchange.config import LimitsSection
+from sim.exchange.rules.chaos import ChaosSection
+from sim.exchange.rules.config import LimitsSection
 from tests.sim.exchange.client import PUBLIC, at, config, market, running
 
 

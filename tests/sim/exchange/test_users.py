@@ -1,6 +1,6 @@
 """Listen keys, and who is told what."""
 
-from sim.exchange.config import LimitsSection
+from sim.exchange.rules.config import LimitsSection
 from tests.sim.exchange.client import OTHER_KEY, OTHER_SECRET, Client, at, config, market, running
 
 

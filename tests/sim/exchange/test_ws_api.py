@@ -1,6 +1,6 @@
 """The WebSocket API."""
 
-from sim.exchange.chaos import ChaosSection
+from sim.exchange.rules.chaos import ChaosSection
 from tests.sim.exchange.client import config, running
 
 

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Callable
 
 import hftd.channel.layout as at
-from hftd import Bot, Instrument
-from hftd.channel import wire
+from hftd import Bot, Instrument, wire
 from hftd.channel.endpoint import QueueWriter, ring_doorbell
 from hftd.channel.memory import BotPage
 from hftd.clock import monotonic_ns, sleep

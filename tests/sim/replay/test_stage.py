@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.layout import PROTOCOL_VERSION
 from hftd.channel.memory import BotPage, Link
 from hftd.errors import RefusedError

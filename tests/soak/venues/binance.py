@@ -12,14 +12,14 @@ from daemon.venues.binance.instruments import read_exchange_info
 from daemon.venues.binance.product import Product
 from daemon.venues.binance.queries import Queries
 from daemon.venues.keys import HmacSigner
-from sim.exchange.accounts import Account
+from sim.exchange.accounts.accounts import Account
 from sim.exchange.binance.listen_keys import keys_of
 from sim.exchange.binance.product import product_of
 from sim.exchange.binance.wsapi import Session, WsApi
 from sim.exchange.core import Exchange
-from sim.exchange.servers.connection import Tasks
 from sim.exchange.servers.server import LocalExchange
-from sim.exchange.servers.streams import Listener
+from sim.exchange.streams.connection import Tasks
+from sim.exchange.streams.streams import Listener
 from tests.soak.books import PREFIX
 from tests.soak.venues.product import Refusal, SoakProduct
 

@@ -3,7 +3,7 @@
 from daemon.venues.binancefutures import facts as usdm
 from daemon.venues.binancefutures.session import VENUE
 from sim.exchange.binancefutures.venue import BinanceFutures
-from sim.exchange.config import ServerSection, SymbolSection
+from sim.exchange.rules.config import ServerSection, SymbolSection
 from tests.soak.venues.binance import REFUSALS, BinanceProduct
 
 USDM = BinanceProduct(

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from daemon.orders.wire_ids import from_plain
+from daemon.orders.ids.wire_ids import from_plain
 from daemon.session.catalog import ExchangeInfo, Steps
 from daemon.session.facts import Signer
 from daemon.session.manners import Manners
@@ -17,7 +17,8 @@ from daemon.venues.bybit.queries import Queries
 from daemon.venues.bybit.requests import rest_question_of_closed
 from daemon.venues.bybit.session import VENUE
 from daemon.venues.bybit.signing import make_signer
-from sim.exchange.accounts import Account
+from sim.exchange.accounts.accounts import Account
+from sim.exchange.accounts.matching import BY_IOC, BY_MARKET, BY_SELF_TRADE
 from sim.exchange.bybit import queries
 from sim.exchange.bybit.config import BybitServer
 from sim.exchange.bybit.errors import envelope
@@ -25,10 +26,9 @@ from sim.exchange.bybit.ids import execution_uuid
 from sim.exchange.bybit.sockets import Client
 from sim.exchange.bybit.trade import Session, TradeServer
 from sim.exchange.bybit.venue import Bybit
-from sim.exchange.config import ServerSection, SymbolSection
 from sim.exchange.core import Exchange
-from sim.exchange.matching import BY_IOC, BY_MARKET, BY_SELF_TRADE
-from sim.exchange.servers.connection import Tasks
+from sim.exchange.rules.config import ServerSection, SymbolSection
+from sim.exchange.streams.connection import Tasks
 from tests.soak.books import PREFIX
 from tests.soak.venues.product import Refusal, SoakProduct, is_ours
 

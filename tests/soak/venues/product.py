@@ -6,17 +6,17 @@ from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple
 
 from daemon.connector.venue import Venue
-from daemon.orders.client_ids import ClientIds
+from daemon.orders.ids.client_ids import ClientIds
 from daemon.session.catalog import ExchangeInfo, Steps
 from daemon.session.facts import OrderFacts, RestFacts, Signer
 from daemon.session.manners import Manners
 from daemon.session.trading.login import LoginFacts
-from sim.exchange.accounts import Account
-from sim.exchange.config import ServerSection, SymbolSection
+from sim.exchange.accounts.accounts import Account
+from sim.exchange.accounts.mishaps import STEPS
 from sim.exchange.core import Exchange
-from sim.exchange.mishaps import STEPS
-from sim.exchange.servers.connection import Tasks
+from sim.exchange.rules.config import ServerSection, SymbolSection
 from sim.exchange.servers.server import LocalExchange
+from sim.exchange.streams.connection import Tasks
 from sim.exchange.venue import LocalVenue
 from tests.soak.books import LINEAR, PREFIX, Tolerance
 

@@ -33,7 +33,6 @@ _LEVEL: Final = 16
 SIDE_BYTES: Final = KNOWN_MAX * _LEVEL + 8 + 16 * _LEVEL
 """Of a side: how many levels are known, then each one's price and quantity; all int64, prices in 1e-9."""
 _GIVEN_BYTES: Final = 32
-_SCALE: Final = 1_000_000_000
 
 
 @inline

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from daemon.orders.messages import Instrument
+from daemon.messages import Instrument
 from daemon.session.catalog import steps_of
 
 PERP = Instrument(

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.venue import find_venue, venue_names
+from daemon.messages import CONFIRMED, REFUSED, UNKNOWN, Execution, Holding, Modify, Submit
 from daemon.orders.limits import AccountLimits, CompiledLimits
-from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Execution, Holding, Modify, Submit
 from daemon.orders.positions import Ledger
 from daemon.session.errors import WireError
 from daemon.session.facts import Balance, Error

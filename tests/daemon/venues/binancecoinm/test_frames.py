@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from daemon.orders.messages import BY_REPLY, CONFIRMED, REFUSED, Cancel, Submit
+from daemon.messages import BY_REPLY, CONFIRMED, REFUSED, Cancel, Submit
 from daemon.session.catalog import steps_of
 from daemon.session.facts import ControlReply, UnknownEvent
 from daemon.session.market.snapshots import read_book

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from daemon.orders.messages import BY_REPLY, CONFIRMED, REFUSED, UNKNOWN, Modify, Submit
+from daemon.messages import BY_REPLY, CONFIRMED, REFUSED, UNKNOWN, Modify, Submit
 from daemon.session.trading import incoming
 from daemon.venues.binancecoinm.session import trading_of
 from hftd import constants as c

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from daemon.orders.messages import Instrument
+from daemon.messages import Instrument
 from daemon.session.catalog import steps_of
 
 BTC = Instrument(number=0, symbol="BTCUSDT", tick_size=Decimal("0.10"), lot_size=Decimal("0.001"))

@@ -12,7 +12,7 @@ import numpy as np
 from daemon.connector.limiter import Limiter, RateLimit
 from daemon.connector.market.books import Books
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.messages import Instrument
+from daemon.messages import Instrument
 from daemon.session.facts import RestFacts
 from daemon.session.market.stream import MarketSession
 from daemon.session.rest import Rest
@@ -21,7 +21,7 @@ from daemon.venues.binancecoinm import facts as coinm
 from daemon.venues.binancecoinm.config import BinanceCoinMConfig
 from daemon.venues.binancefutures import facts as usdm
 from daemon.venues.binancefutures.config import BinanceFuturesConfig
-from hftd.channel import wire
+from hftd import wire
 from hftd.channel.endpoint import MarketTap
 from hftd.channel.layout import MODE_SYSTEM
 from hftd.channel.memory import ClockPage, MarketRing

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from daemon.connector.limiter import Limiter, RateLimit
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.messages import Submit
+from daemon.messages import Submit
 from daemon.session.facts import Handlers
 from daemon.session.trading.account import TradingConfig
 from daemon.session.trading.sending import SendLimits

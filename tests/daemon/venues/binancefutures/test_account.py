@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders.messages import UNTOLD, Execution, Holding, Instrument
+from daemon.messages import UNTOLD, Execution, Holding, Instrument
 from daemon.session.errors import ExchangeError, WireError
 from daemon.session.facts import Balance
 from daemon.venues.binance.account import (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders.messages import BY_STREAM, DELISTED, NOT_TRADING, SET_ASIDE, STEPS_CHANGED
+from daemon.messages import BY_STREAM, DELISTED, NOT_TRADING, SET_ASIDE, STEPS_CHANGED
 from daemon.session.catalog import Catalog, SetAside
 from daemon.session.errors import Odd, OddItemError, WireError
 from daemon.venues.binance.account import execution_of, read_balances, read_holdings, read_trades

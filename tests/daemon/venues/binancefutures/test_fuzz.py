@@ -6,7 +6,7 @@ from functools import partial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders.messages import CONFIRMED, UNKNOWN, Outcome, Query, Report
+from daemon.messages import CONFIRMED, UNKNOWN, Outcome, Query, Report
 from daemon.session.catalog import steps_of
 from daemon.session.errors import WireError
 from daemon.session.trading.incoming import outcome_of_reply

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.orders.messages import STEPS_CHANGED, Instrument
+from daemon.messages import STEPS_CHANGED, Instrument
 from daemon.session.market.grid import Grid
 from hftd.types import BUY_EVENT, DEPTH_EVENT, SELL_EVENT
 from hftd.venues.binance import market

@@ -7,7 +7,7 @@ import structlog
 from aiohttp import web
 
 from daemon.connector.limiter import Limiter, Priority, RateLimit
-from daemon.orders.messages import CONFIRMED, REFUSED, Cancel, Query, Submit
+from daemon.messages import CONFIRMED, REFUSED, Cancel, Query, Submit
 from daemon.session.errors import BannedError, FateUnknownError, NotSentError
 from daemon.session.trading.countdown import FIRST_S, Countdowns
 from daemon.venues.binancefutures.facts import limits_of

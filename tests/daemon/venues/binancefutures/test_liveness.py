@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from daemon.session.market import liveness
-from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
+from hftd.wire import BOOK_INVALID, BOOK_VALID
 from tests.daemon.venues.binancefutures.market_client import BTCUSDT, ETHUSDT, connected
 from tests.daemon.venues.binancefutures.market_server import MarketServer, best, depth, of, snapshot, trade
 

@@ -5,8 +5,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
 from hftd.types import DEPTH_CLEAR_EVENT, DEPTH_EVENT, DEPTH_SNAPSHOT_EVENT, KIND_MASK, TRADE_EVENT
+from hftd.wire import BOOK_INVALID, BOOK_VALID
 from tests.daemon.venues.binancefutures.market_client import BTCUSDT, ETHUSDT, connected
 from tests.daemon.venues.binancefutures.market_server import (
     MarketServer,

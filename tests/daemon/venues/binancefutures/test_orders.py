@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from daemon.orders.messages import BY_QUERY, BY_REPLY, CONFIRMED, REFUSED, UNKNOWN, Cancel, Query, Submit
+from daemon.messages import BY_QUERY, BY_REPLY, CONFIRMED, REFUSED, UNKNOWN, Cancel, Query, Submit
 from daemon.session.errors import WireError
 from daemon.session.facts import Error
 from daemon.session.trading.incoming import outcome_of_reply

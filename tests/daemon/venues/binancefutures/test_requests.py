@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders.messages import Cancel, Modify, Query, Submit
+from daemon.messages import Cancel, Modify, Query, Submit
 from daemon.session.catalog import steps_of
 from daemon.session.errors import RequestError
 from daemon.venues.binance.requests import Requests, rest_request

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Cancel, Modify, Query
+from daemon.messages import CONFIRMED, REFUSED, UNKNOWN, Cancel, Modify, Query
 from daemon.session.trading.sending import SendLimits
 from hftd import constants as c
 

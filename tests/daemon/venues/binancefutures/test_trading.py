@@ -6,7 +6,7 @@ import pytest
 import structlog
 from aiohttp import web
 
-from daemon.orders.messages import CONFIRMED, UNTOLD
+from daemon.messages import CONFIRMED, UNTOLD
 from daemon.session.trading import account as trading_module
 from daemon.session.trading import incoming
 from daemon.venues.binance.signing import make_signer

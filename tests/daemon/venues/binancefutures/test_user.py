@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from daemon.orders.messages import BY_STREAM, Execution, Holding
+from daemon.messages import BY_STREAM, Execution, Holding
 from daemon.session.errors import WireError
 from daemon.session.facts import AccessExpired, Balance, Other
 from daemon.venues.binance.user import read_event

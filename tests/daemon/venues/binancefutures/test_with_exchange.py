@@ -8,15 +8,15 @@ import pytest
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Cancel, Modify, Query, Submit
+from daemon.messages import CONFIRMED, REFUSED, UNKNOWN, Cancel, Modify, Query, Submit
 from daemon.session.trading.account import TradingConfig
 from daemon.session.trading.sending import SendLimits
 from daemon.venues.binance.signing import make_signer
 from daemon.venues.binancefutures.session import trading_of
 from hftd import constants as c
 from sim.exchange.binancefutures.venue import BinanceFutures
-from sim.exchange.chaos import ChaosSection
-from sim.exchange.config import (
+from sim.exchange.rules.chaos import ChaosSection
+from sim.exchange.rules.config import (
     AccountSection,
     ExchangeConfig,
     GenerateSection,

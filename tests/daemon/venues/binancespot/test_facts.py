@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.orders.messages import (
+from daemon.messages import (
     BY_QUERY,
     CONFIRMED,
     REFUSED,

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Cancel, Funds, Modify, Submit, Transfer
+from daemon.messages import CONFIRMED, REFUSED, UNKNOWN, Cancel, Funds, Modify, Submit, Transfer
 from daemon.venues.binance.signing import Ed25519Signer
 from daemon.venues.binancespot.session import trading_of
 from hftd import constants as c

@@ -9,8 +9,8 @@ from aiohttp import web
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.client_ids import ClientIds
-from daemon.orders.messages import Submit
+from daemon.messages import Submit
+from daemon.orders.ids.client_ids import ClientIds
 from daemon.session.facts import Handlers
 from daemon.session.trading.account import TradingConfig
 from daemon.session.trading.sending import SendLimits

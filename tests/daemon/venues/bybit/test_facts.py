@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from daemon.connector.config import load_connector
 from daemon.connector.venue import find_venue
-from daemon.orders.client_ids import ClientIds
-from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Cancel, Modify, Query, Submit
-from daemon.orders.wire_ids import PLAIN, from_plain, to_plain
+from daemon.messages import CONFIRMED, REFUSED, UNKNOWN, Cancel, Modify, Query, Submit
+from daemon.orders.ids.client_ids import ClientIds
+from daemon.orders.ids.wire_ids import PLAIN, from_plain, to_plain
 from daemon.session.catalog import steps_of
 from daemon.session.errors import WireError
 from daemon.session.facts import ControlReply, Other, Pong, UnknownEvent

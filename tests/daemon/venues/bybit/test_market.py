@@ -22,8 +22,8 @@ from hftd.channel.endpoint import MarketTap
 from hftd.channel.layout import MODE_SYSTEM
 from hftd.channel.memory import ClockPage, MarketRing
 from hftd.channel.publisher import MarketPublisher
-from hftd.channel.wire import BOOK_INVALID, BOOK_VALID
 from hftd.types import EXCH_EVENT, LOCAL_EVENT, event_dtype
+from hftd.wire import BOOK_INVALID, BOOK_VALID
 from sim.convert import Options, convert
 from tests.daemon.venues.binancefutures.market_client import Client
 

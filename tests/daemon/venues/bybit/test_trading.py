@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from daemon.orders.messages import CONFIRMED, REFUSED, UNKNOWN, Cancel, Modify, Query
-from daemon.orders.wire_ids import to_plain
+from daemon.messages import CONFIRMED, REFUSED, UNKNOWN, Cancel, Modify, Query
+from daemon.orders.ids.wire_ids import to_plain
 from daemon.session.manners import Heartbeat
 from hftd.constants import (
     CANCELED,

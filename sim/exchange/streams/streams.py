@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import msgspec
 
-from sim.exchange.accounts import Account, Order, Position, Trade
-from sim.exchange.chaos import Chaos
-from sim.exchange.instruments import Instrument
-from sim.exchange.playback.clock import ExchangeClock
+from sim.exchange.accounts.accounts import Account, Order, Position, Trade
 from sim.exchange.playback.market import Market, Touch
 from sim.exchange.playback.tape import BBO, TRADE, Level, Message
-from sim.exchange.servers.connection import Connection
+from sim.exchange.rules.chaos import Chaos
+from sim.exchange.rules.clock import ExchangeClock
+from sim.exchange.rules.instruments import Instrument
+from sim.exchange.streams.connection import Connection
 
 SILENT_MAX: Final = 100
 USER: Final = "user"

@@ -14,7 +14,7 @@ from typing import Any, Final
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from hftd.clock import monotonic_ns
-from sim.exchange.chaos import Chaos
+from sim.exchange.rules.chaos import Chaos
 
 _TEXT: Final = 0x81
 _PING: Final = 0x89

@@ -16,8 +16,10 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from hftd.channel.layout import PROTOCOL_VERSION
 from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
+
+PROTOCOL_VERSION: Final = 3
+"""The version of layout, frames and messages together; any change of any of them raises it."""
 
 OrderId = Annotated[int, "0 to 2**64 - 1"]
 """A bot's own id of an order."""

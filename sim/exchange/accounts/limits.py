@@ -2,10 +2,10 @@
 
 from typing import Final, NamedTuple
 
-from sim.exchange.accounts import Account
-from sim.exchange.config import LimitsSection
-from sim.exchange.playback.clock import ExchangeClock
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.accounts.accounts import Account
+from sim.exchange.rules.clock import ExchangeClock
+from sim.exchange.rules.config import LimitsSection
+from sim.exchange.rules.refusals import RefusedError, Why
 
 TEN_SECONDS_MS: Final = 10_000
 MINUTE_MS: Final = 60_000

@@ -1,9 +1,9 @@
 """The checks of an order that need its account and the market: margin, price band, post-only, reduce-only."""
 
-from sim.exchange.accounts import Account, NewOrder, Order, price_of
-from sim.exchange.instruments import Instrument
+from sim.exchange.accounts.accounts import Account, NewOrder, Order, price_of
 from sim.exchange.playback.market import Market
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.instruments import Instrument
+from sim.exchange.rules.refusals import RefusedError, Why
 
 _LEVELS_MAX = 5000
 """Of the book that a market order is reckoned with."""

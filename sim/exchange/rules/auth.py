@@ -12,11 +12,11 @@ import hmac
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sim.exchange.playback.clock import ExchangeClock
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.clock import ExchangeClock
+from sim.exchange.rules.refusals import RefusedError, Why
 
 if TYPE_CHECKING:
-    from sim.exchange.accounts import Account
+    from sim.exchange.accounts.accounts import Account
 
 WINDOW_MAX_MS: Final = 60_000
 AHEAD_MAX_MS: Final = 1000

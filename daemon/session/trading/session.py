@@ -9,8 +9,7 @@ from daemon.connector.limiter import Limiter
 from daemon.connector.supervise import Backoff, Supervision, first_to_end
 from daemon.connector.venue import Listener
 from daemon.connector.watch.offset import ClockOffset
-from daemon.orders.client_ids import MAX_ORDER_ID
-from daemon.orders.messages import (
+from daemon.messages import (
     REFUSED,
     STEPS_CHANGED,
     Command,
@@ -21,6 +20,7 @@ from daemon.orders.messages import (
     Outcome,
     Report,
 )
+from daemon.orders.ids.client_ids import MAX_ORDER_ID
 from daemon.session.catalog import Catalog
 from daemon.session.errors import EXPECTED
 from daemon.session.facts import Handlers, OrderFacts
@@ -54,8 +54,8 @@ class AccountSession:
 
     Attributes:
         order_id_max: The largest id of a bot's order that fits the exchange's client ids, see
-            `daemon.orders.wire_ids.Packed`.
-        by_totals: The exchange tells no executions with ids (`daemon.orders.messages.Totals`).
+            `daemon.orders.ids.wire_ids.Packed`.
+        by_totals: The exchange tells no executions with ids (`daemon.messages.Totals`).
     """
 
     order_id_max: int = MAX_ORDER_ID

@@ -8,8 +8,8 @@ import msgspec
 
 from hftd.config import Section, check_file_pattern, check_unique
 from sim.config import LevelQueue, PowerQueue3
-from sim.exchange.auth import read_public_key
-from sim.exchange.chaos import ChaosSection
+from sim.exchange.rules.auth import read_public_key
+from sim.exchange.rules.chaos import ChaosSection
 
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
 _Count = Annotated[int, msgspec.Meta(ge=0)]

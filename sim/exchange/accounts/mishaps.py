@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
-from sim.exchange.accounts import Account, Order
-from sim.exchange.chaos import Chaos
-from sim.exchange.instruments import Instrument
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.accounts.accounts import Account, Order
+from sim.exchange.rules.chaos import Chaos
+from sim.exchange.rules.instruments import Instrument
+from sim.exchange.rules.refusals import RefusedError, Why
 
 if TYPE_CHECKING:
     from sim.exchange.core import Exchange

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from sim.exchange.config import AccountSection
-from sim.exchange.instruments import MONEY_DIGITS, RATE, Instrument, divide, parse
+from sim.exchange.rules.config import AccountSection
+from sim.exchange.rules.instruments import MONEY_DIGITS, RATE, Instrument, divide, parse
 
 BUY: Final = 1
 SELL: Final = -1

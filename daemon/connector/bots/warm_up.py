@@ -13,12 +13,12 @@ from typing import Final
 
 import msgspec
 
+from daemon.messages import REFUSED, Command, Instrument, Outcome
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.messages import REFUSED, Command, Instrument, Outcome
 from daemon.orders.state import REMEMBER_NS
-from hftd.channel import wire
+from hftd import wire
 from hftd.clock import running_ns
 from hftd.constants import BUY, IOC, LIMIT
 

@@ -87,14 +87,6 @@ class ExchangeClock:
             return self.market_ns() // MS + self.offset_ms
         return self._wall() // MS + self.offset_ms
 
-    def market_of_stamp_ns(self, stamp_ms: int) -> int:
-        """The market's time of a stamp: `stamp_ms` the other way around, exact where the speed is 1."""
-        true_ms = stamp_ms - self.offset_ms
-        if self.shows == MARKET or self.speed == 0.0:
-            return true_ms * MS
-        passed_ns = true_ms * MS - self._wall_start_ns
-        return self._market_start_ns + (passed_ns if self.speed == 1.0 else int(passed_ns * self.speed))
-
     def seconds_until(self, market_ns: int) -> float:
         """How long until then, on the system's clock; 0 for a clock that is moved by hand."""
         if self.speed <= 0.0:

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sim.exchange.accounts import Account, Request
-from sim.exchange.auth import Stamp
-from sim.exchange.mishaps import refuse
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.accounts.accounts import Account, Request
+from sim.exchange.accounts.mishaps import refuse
+from sim.exchange.rules.auth import Stamp
+from sim.exchange.rules.refusals import RefusedError, Why
 
 if TYPE_CHECKING:
     from sim.exchange.core import Exchange

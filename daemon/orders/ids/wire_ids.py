@@ -1,4 +1,4 @@
-"""Client ids for exchanges that take fewer signs than :mod:`daemon.orders.client_ids` uses.
+"""Client ids for exchanges that take fewer signs than :mod:`daemon.orders.ids.client_ids` uses.
 
 An id keeps what it says, and an exchange's id of ours gives it back; ids of others pass as they are. Where there are 36
 letters, digits, '_' and '-' (`to_plain`)::
@@ -29,7 +29,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.orders.client_ids import MAX_ORDER_ID, UNTOLD_ORDER, ClientId, read_any, spelled
+from daemon.orders.ids.client_ids import MAX_ORDER_ID, UNTOLD_ORDER, ClientId, read_any, spelled
 
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz-"
 _VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)}

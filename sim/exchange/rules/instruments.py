@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from sim.exchange.config import SymbolSection
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.config import SymbolSection
+from sim.exchange.rules.refusals import RefusedError, Why
 
 MONEY_DIGITS: Final = 8
 RATE: Final = 10**8

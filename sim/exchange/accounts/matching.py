@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 
 from hftd.types import EXPIRED, FOK, GTC, GTX, IOC, LIMIT, MARKET
-from sim.exchange.accounts import Account, NewOrder, Order, Position, Trade
-from sim.exchange.instruments import ALL_ORDERS, Instrument
-from sim.exchange.margin import check_band, check_margin, check_match, crosses, own_orders_met
-from sim.exchange.playback.clock import ExchangeClock
+from sim.exchange.accounts.accounts import Account, NewOrder, Order, Position, Trade
+from sim.exchange.accounts.margin import check_band, check_margin, check_match, crosses, own_orders_met
 from sim.exchange.playback.market import Market, Update
-from sim.exchange.refusals import RefusedError, Why
+from sim.exchange.rules.clock import ExchangeClock
+from sim.exchange.rules.instruments import ALL_ORDERS, Instrument
+from sim.exchange.rules.refusals import RefusedError, Why
 
 _ENGINE_TIF: Final = {"GTC": GTC, "GTD": GTC, "GTX": GTX, "FOK": FOK, "IOC": IOC}
 _ENGINE_KIND: Final = {"LIMIT": LIMIT, "MARKET": MARKET}

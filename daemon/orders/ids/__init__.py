@@ -1,0 +1,1 @@
+"""The ids of orders with the exchange: made, journalled, and read back."""

@@ -1,0 +1,1 @@
+"""Accounts, orders and matching, with all that may go wrong on a request's way."""
