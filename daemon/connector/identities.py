@@ -4,7 +4,7 @@
 
     <runtime directory>/identities/<account>-<identity>      flock: its connector runs; content: who that is, as JSON
 
-The number in a connector's order ids (`daemon.orders.ids.client_ids`) is its identity. While its file is locked, it runs;
+The number in a connector's order ids (`daemon.orders.ids`) is its identity. While its file is locked, it runs;
 once it is not, it does not, however it ended. So another connector on the account knows whether orders with that number
 are somebody's.
 

@@ -18,7 +18,7 @@ knows, tell whose it is.
 Before connectors had a number, ids were `mm:9fK2c0aB3d7.2kZ`: the bot (30 bits, 5 digits), the run (by the clock, 5
 digits), the number in it (1 to 5 digits). They are understood, with 0 for the connector, and made where none is given.
 
-Where an exchange takes fewer signs (`daemon.orders.ids.wire_ids`) a bot's order id may be too large to be told: then ``~``
+Where an exchange takes fewer signs (`wire_ids.py`) a bot's order id may be too large to be told: then ``~``
 stands in its place. The journal knows it; of an order that it does not know, only the connector and the bot are told.
 """
 
