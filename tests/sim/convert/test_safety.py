@@ -164,6 +164,7 @@ def write_large(path, lines):
         file.write(packer.compress("".join(part).encode()) + packer.flush())
 
 
+@pytest.mark.thorough
 def test_the_memory_of_a_conversion_does_not_grow_with_its_input(tmp_path):
     write_large(tmp_path / "small.gz", 1000)
     write_large(tmp_path / "large.gz", 150_000)
