@@ -20,7 +20,8 @@ from .captures import capture, packed
 CONVERTING = """
 import itertools, sys
 from pathlib import Path
-from sim.convert import convert, spool
+from sim.convert import convert
+from sim.convert.rows import spool
 spool.MEMORY_MAX = 1 << 18
 first, second, output = map(Path, sys.argv[1:])
 convert([first], output.with_name("warm.npz"))
