@@ -22,7 +22,7 @@ def sources(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
-@lru_cache(maxsize=1000)
+@lru_cache(maxsize=4000)
 def _nodes(source: str) -> list[ast.AST]:
     """All nodes of a source. Each law looks at the same files."""
     return list(ast.walk(ast.parse(source)))

@@ -79,6 +79,7 @@ def assert_same(depth, book, rows):
 
 @given(feeds())
 @settings(max_examples=300, deadline=None)
+@pytest.mark.thorough
 def test_a_book_holds_every_level_at_any_price(rows):
     arena = Arena()
     memory = arena.records(book_dtype, 1)

@@ -110,7 +110,7 @@ def test_equal_runs_give_equal_files(tmp_path):
         ({"0": np.zeros(3, record_dtype), "life": np.zeros(3)}, "life"),
         ({"0": np.zeros(3, record_dtype), "fills": np.zeros(3)}, "fills"),
         ({"0": np.zeros(3, record_dtype), "meta": np.frombuffer(b'{"version": 99}', np.uint8)}, "version 99"),
-        ({"0": np.array([{}], object)}, "broken"),
+        ({"0": np.array([{}], object)}, "damaged"),
     ],
 )
 def test_what_is_wrong_with_another_file_is_said(tmp_path, arrays, said):

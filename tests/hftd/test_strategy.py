@@ -229,6 +229,7 @@ def process(tmp_path):
     return run
 
 
+@pytest.mark.thorough
 def test_an_unedited_strategy_is_loaded_and_an_edited_one_is_compiled_again(tmp_path, process):
     write(tmp_path, "compiled_one.py", COMPILED.format(number=1))
     write(tmp_path, "helper_of_it.py", HELPER)
@@ -255,6 +256,7 @@ def test_a_broken_cache_is_made_again(tmp_path, process):
     assert process() == (True, [1], 900)
 
 
+@pytest.mark.thorough
 def test_a_kernel_whose_cache_is_torn_is_compiled_again(tmp_path, monkeypatch):
     program = "from hftd.book.book import far_qty; print(far_qty.address > 0)"
     environment = {**os.environ, "HFTD_CACHE_DIR": str(tmp_path)}

@@ -118,6 +118,7 @@ def test_the_snapshot_of_a_random_market_is_that_of_a_plain_book():
 
 
 @pytest.mark.parity
+@pytest.mark.thorough
 def test_snapshots_and_arrays_are_the_references(reference):
     for seed in range(12):
         made = random_runs.case(seed)

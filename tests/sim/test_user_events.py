@@ -65,6 +65,7 @@ def test_plain_python_reads_what_compiled_code_reads():
     np.testing.assert_array_equal(found[0], found[1])
 
 
+@pytest.mark.thorough
 def test_a_bot_keeps_the_same_user_events_from_its_channel_as_a_backtest_does():
     rows = random_market(3)
     backtest = HashMapMarketDepthBacktest([asset_of(rows, user_events_capacity=4000)])

@@ -199,6 +199,7 @@ def test_several_archives_are_corrected_into_a_folder(call, day, bad_day, tmp_pa
     assert call("validate", tmp_path / "fixed" / "bad.npz")[0] == 0
 
 
+@pytest.mark.thorough
 def test_pictures_are_written(call, bad_day, day, tmp_path):
     for number, (command, file) in enumerate((("validate", bad_day), ("validate", day), ("inspect", day))):
         picture = tmp_path / f"{number}.png"
@@ -400,6 +401,7 @@ def test_fuzzed_files_are_checked_or_refused(tmp_path_factory, seed, flips, cut)
 
 @settings(deadline=None, max_examples=60)
 @given(data=st.binary(min_size=64, max_size=64 * 40))
+@pytest.mark.thorough
 def test_rows_of_any_bytes_are_checked_without_a_crash(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("any") / "day.npz"
     write_events(path, np.frombuffer(data[: len(data) // 64 * 64], event_dtype), level=0)

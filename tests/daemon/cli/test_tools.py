@@ -186,6 +186,7 @@ def test_a_tap_shows_the_chosen_rows_as_they_pass(fake, tmp_path):  # noqa: F811
     ] * 3
 
 
+@pytest.mark.thorough
 def test_a_tap_shows_lines_for_people_and_the_states_of_books(fake, tmp_path):  # noqa: F811
     with tapping("bf", folder=tmp_path) as process:
         until_tapped(fake, process)
@@ -216,6 +217,7 @@ def test_a_tap_is_saved_as_an_archive_that_the_simulator_reads(fake, tmp_path): 
     assert [path.name for path in tmp_path.glob("*.npz")] == ["out.npz"]
 
 
+@pytest.mark.thorough
 def test_a_stopped_tap_keeps_what_it_has(fake, tmp_path):  # noqa: F811
     with tapping("bf", "--symbol", "BTCUSDT", "--save", "out.npz", folder=tmp_path) as process:
         until_tapped(fake, process)

@@ -233,6 +233,7 @@ def test_a_bot_without_patience_ends_with_its_lease(play: Play, fake: FakeDaemon
     assert "bf" in play.finish().lost
 
 
+@pytest.mark.thorough
 def test_a_bot_is_dropped_and_killed_again_and_again_and_always_comes_back(play: Play, fake: FakeDaemon):
     play.start("watch")
     play.until(lambda: play.has(2))

@@ -51,6 +51,7 @@ def test_a_record_has_the_fields_of_the_struct_in_its_order(kind: type[msgspec.S
 
 
 @given(any_message)
+@pytest.mark.thorough
 def test_a_message_of_msgspec_is_read_and_written_alike_by_compiled_code(message: msgspec.Struct):
     tag, dtype = DTYPES[type(message)]
     data = wire.encoder.encode(message)

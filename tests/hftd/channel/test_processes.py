@@ -171,6 +171,7 @@ def test_a_consumer_that_is_killed_disturbs_neither_the_producer_nor_the_others(
     assert other.result() == whole(30_000)
 
 
+@pytest.mark.thorough
 def test_a_link_carries_a_million_records_each_way_through_a_queue_that_gets_full():
     records = 1_000_000
     with Link.make(1 << 14, 1 << 16) as link:

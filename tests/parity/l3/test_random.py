@@ -62,6 +62,7 @@ def compare(reference, cases):
     return wrong, equal, different, fills
 
 
+@pytest.mark.thorough
 def test_what_a_bot_sees_is_equal_where_the_reference_is_right(reference):
     wrong, equal, different, fills = compare(reference, random_cases(range(SEEDS), clears=0.01))
     assert wrong == []

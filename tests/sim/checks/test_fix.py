@@ -73,6 +73,7 @@ def test_rows_out_of_order_get_the_order_and_the_splits_that_the_converter_gives
 
 @settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 10_000), held_rows=st.integers(1, 50))
+@pytest.mark.thorough
 def test_single_rows_far_from_their_place_are_put_right_however_few_rows_are_held(folder, seed, held_rows):
     rows = overtaking(seed)
     rng = np.random.default_rng(seed)

@@ -165,6 +165,7 @@ def test_ids_that_are_sorted_in_shares_tell_the_same(tmp_path, monkeypatch):
         assert (dropped, count) == (expected.tolist(), int(expected.sum()))
 
 
+@pytest.mark.thorough
 def test_aggregated_trades_are_left_out_where_the_trades_are(tmp_path):
     for name, text in texts(history_of_binance(1)).items():
         (tmp_path / name).write_bytes(text)

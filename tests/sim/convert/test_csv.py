@@ -79,6 +79,7 @@ def read(folder: Path, text: str | bytes):
     return [(int(row["exch_ts"]), float(row["px"]), float(row["qty"])) for row in rows], ignored
 
 
+@pytest.mark.thorough
 def test_columns_are_found_by_their_names_in_any_order(tmp_path):
     assert read(tmp_path, f"time,px,qty\n{T},1.5,2\n") == ([(int(T) * 1000, 1.5, 2.0)], {})
     assert read(tmp_path, f"note,qty,PX,time\nx,2,1.5,{T}\n") == ([(int(T) * 1000, 1.5, 2.0)], {})

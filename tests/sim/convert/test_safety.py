@@ -20,7 +20,8 @@ from .captures import capture, packed
 CONVERTING = """
 import itertools, sys
 from pathlib import Path
-from sim.convert import convert, spool
+from sim.convert import convert
+from sim.convert.rows import spool
 spool.MEMORY_MAX = 1 << 18
 first, second, output = map(Path, sys.argv[1:])
 convert([first], output.with_name("warm.npz"))
@@ -164,6 +165,7 @@ def write_large(path, lines):
         file.write(packer.compress("".join(part).encode()) + packer.flush())
 
 
+@pytest.mark.thorough
 def test_the_memory_of_a_conversion_does_not_grow_with_its_input(tmp_path):
     write_large(tmp_path / "small.gz", 1000)
     write_large(tmp_path / "large.gz", 150_000)

@@ -284,6 +284,7 @@ def run_command(*arguments):
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.thorough
 def test_the_commands_prepare_list_check_and_clear(day):
     sizes = ("--tick-size", "0.1", "--lot-size", "0.001")
     code, out, err = run_command("prepare", str(day), *sizes, "--for", "backtest,replay")

@@ -44,6 +44,7 @@ def test_runs_of_all_kinds_give_the_same_from_files(block_rows, tmp_path, roi, p
                 assert one.tobytes() == other.tobytes(), seed
 
 
+@pytest.mark.thorough
 def test_a_second_run_reads_what_the_first_has_made_and_not_the_archive(folder, tmp_path):
     path = on_disk(tmp_path / "day.npz", some_day())
     first = result_of(maker_on(path))

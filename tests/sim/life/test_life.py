@@ -56,6 +56,7 @@ def differs(got, want):
 
 @SETTINGS
 @given(st.integers(0, 1 << 30), st.booleans(), st.booleans(), st.booleans())
+@pytest.mark.thorough
 def test_a_recorded_run_is_the_run_that_it_is_without(seed, partial, roi, shared):
     made = random_runs.case(seed, partial=partial, roi=roi)
     seen, hbt = run(copy.deepcopy(made), shared=shared)
@@ -109,6 +110,7 @@ def test_these_worlds_have_every_cause_that_levels_can_have():
 
 @settings(SETTINGS, max_examples=150)
 @given(st.integers(0, 1 << 30), st.booleans(), st.booleans())
+@pytest.mark.thorough
 def test_what_a_life_tells_is_what_a_slow_exchange_tells(seed, partial, shared):
     made = before_the_end(random_runs.case(seed, partial=partial))
     _, hbt = run(made, shared=shared)

@@ -9,6 +9,7 @@ from hftd.types import LOCAL_EVENT
 from tests.sim.replay.harness import DATE, MAKER, Bench, Scene, futures, wait_until
 
 
+@pytest.mark.thorough
 def test_the_status_of_a_replay_shows_its_bots_with_their_orders_and_positions(bench: Bench):
     scene = Scene(bench)
     asked = bench.start("status", "--json")

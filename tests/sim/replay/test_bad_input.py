@@ -63,6 +63,7 @@ def negative_qty(rows: Rows) -> Rows:
         pytest.param(negative_qty, "a negative quantity", marks=pytest.mark.thorough),
     ],
 )
+@pytest.mark.thorough
 def test_a_row_that_is_wrong_in_the_middle_of_a_run_is_named(
     bench: Bench, change: Callable[[Rows], Rows], words: str
 ):
@@ -156,6 +157,7 @@ def test_a_bot_that_is_described_wrongly_is_told_before_a_daemon_hears_of_it(ben
     is_told(bench.start("bot", "--config", path), 2, *words)
 
 
+@pytest.mark.thorough
 def test_a_channel_that_is_not_there_is_said_with_those_that_are(bench: Bench):
     bot = bench.bot_config("one", futures("nowhere"), head="attach_s = 0.5")
     is_told(

@@ -33,6 +33,7 @@ def test_a_bot_that_is_told_to_stop_leaves_in_order_and_shows_what_it_came_to(sc
     assert scene.ends_well()["victim"]["left"] == "stopped"
 
 
+@pytest.mark.thorough
 def test_a_replay_that_is_killed_is_said_by_its_bots_with_what_they_came_to(scene: Scene):
     scene.replay.signal(signal.SIGKILL)
     for bot in (scene.victim, scene.other):

@@ -65,6 +65,7 @@ def test_what_a_replay_notes_of_each_bot_is_what_its_backtest_notes(bench: Bench
     assert explain(group(lived(bench.folder / "life.npz"))).orders > 0
 
 
+@pytest.mark.thorough
 def test_the_rows_that_have_no_room_are_counted_and_said(bench: Bench):
     config = bench.replay_config(*BOTH, bots=["a"])
     replay = bench.replay(config, "--life", "life.npz", "--life-rows", "10")

@@ -35,6 +35,7 @@ def book_at(rows: np.ndarray, now_ns: int) -> tuple[dict[int, float], dict[int, 
         pytest.param(31_000_000_000, marks=pytest.mark.thorough),
     ],
 )
+@pytest.mark.thorough
 def test_a_late_bot_finds_the_book_of_the_moment_and_only_its_own_orders(bench: Bench, after_ns: int):
     scene = Scene(bench, after_ns=after_ns, date=DAYS)
     path = bench.folder / "book.json"
@@ -63,6 +64,7 @@ def test_a_late_bot_finds_the_book_of_the_moment_and_only_its_own_orders(bench: 
     assert bots["other"]["fills"] > 0
 
 
+@pytest.mark.thorough
 def test_with_a_speed_the_run_follows_the_wall_clock_and_bots_trade(bench: Bench):
     config = bench.replay_config(futures())
     replay = bench.replay(config, "--speed", "8")

@@ -97,6 +97,7 @@ async def test_every_plot_shows_its_data_at_both_widths_and_in_both_themes(run, 
             Image.fromarray(await page.picture()).save(Path(folder) / "report.png")
 
 
+@pytest.mark.thorough
 async def test_two_runs_side_by_side_show_all_of_their_plots(run, tmp_path):
     report([run, run], tmp_path / "page.html", resample="1s")
     async with browser(CHROMIUM or "") as page:

@@ -329,7 +329,7 @@ def test_the_command_says_what_is_wrong(tmp_path, monkeypatch, capfd):
     (tmp_path / "x.npz").write_bytes(b"PK\x03\x04torn")
     made_up(tmp_path / "r.npz", 1)
     for arguments, said in (
-        (["x.npz"], "no file of a run"),
+        (["x.npz"], "not a run file"),
         (["none.npz"], "no such file"),
         (["r.npz", "-o", "nowhere/x.html"], "mkdir -p nowhere"),
         (["r.npz", "-o", "r.npz"], "would replace the run"),

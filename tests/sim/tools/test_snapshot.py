@@ -141,6 +141,7 @@ def test_a_name_that_is_no_npz_is_refused(tmp_path):
 
 @pytest.mark.parity
 @pytest.mark.timeout(400)
+@pytest.mark.thorough
 def test_rows_are_those_of_the_reference_on_a_real_market(futures_capture, tmp_path):
     reference = pytest.importorskip(
         "hftbacktest.data.utils.snapshot", reason="the reference is not installed"

@@ -82,6 +82,7 @@ values = st.recursive(
 @settings(max_examples=1500, deadline=None)
 @given(st.sampled_from(MESSAGES[:3]), values, st.data())
 @example(MESSAGES[0], 10**400, None)
+@pytest.mark.thorough
 def test_fields_of_other_types_and_huge_numbers_break_nothing(message, value, data):
     event = json.loads(message)
     key = data.draw(st.sampled_from(sorted(event["data"]))) if data else "T"

@@ -116,6 +116,7 @@ def archived(messages: list[bytes], folder: Path, *, book_ticker: bool) -> np.nd
 
 
 @pytest.mark.parametrize("best_prices", ["none", "events"])
+@pytest.mark.thorough
 async def test_a_capture_through_the_connector_is_the_converted_archive_row_for_row(
     messages, best_prices, tmp_path
 ):
