@@ -12,7 +12,7 @@ VENUE ?= binancefutures
 help:
 	@echo "make demo       generate a market, replay it to a bot over shared memory, show the result"
 	@echo "make demo-live  trade live on a local exchange, in good and in bad weather; compare all accounts:"
-	@echo "                VENUE=binancefutures, binancecoinm or bybit"
+	@echo "                VENUE=binancefutures, binancecoinm, binancespot or bybit"
 	@echo "make test       run the test suite"
 	@echo "make coverage   the same with line coverage, in the terminal and in build/coverage"
 	@echo "make test-thorough, test-slow, test-rest  the tests that are marked thorough, slow, both"

@@ -49,7 +49,7 @@ def gone(children, seconds=20.0):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("venue", ["binancefutures", "bybit"])
+@pytest.mark.parametrize("venue", ["binancefutures", "bybit", "binancespot"])
 def test_bot_connector_and_exchange_agree_on_the_account_in_good_and_in_bad_weather(
     environment, tmp_path, venue
 ):

@@ -151,3 +151,60 @@ def test_accounts_in_inverse_contracts_agree_in_coin_but_for_the_rounding_of_eac
     balance = 10_00000000 + 227_273 - 3136
     assert inverse(balance) == inverse(balance + 2) == set()
     assert inverse(balance + 3) == {"wallet"}
+
+
+SPOT_VALUES = {
+    # Bought 0.01 at 20,000 for 0.00001 of it, and sold 0.005 at 22,000 for 0.11 of the quote.
+    "position": 0.00499,
+    "balance": -89.8,
+    "fee": 0.31,
+    "num_trades": 2,
+    "trading_volume": 0.015,
+    "trading_value": 310.0,
+}
+_MORE = (
+    {"price": "20000.0", "fee": 1000, "fee_asset": "BTC"},
+    {"price": "22000.0", "fee": 11000000, "fee_asset": "USDT"},
+)
+SPOT = TRUTH | {
+    "positions": [],
+    "wallets": [
+        {"asset": "BTC", "start_balance": 10_00000000, "balance": 10_00499000},
+        {"asset": "USDT", "start_balance": 10_000_00000000, "balance": 10_000_00000000 - 90_11000000},
+    ],
+    "trades": [trade | more for trade, more in zip(TRUTH["trades"], _MORE, strict=True)],
+}
+
+
+def spot(result=None, known=None, truth=SPOT):
+    result = result or a_result(**SPOT_VALUES)
+    known = known or status.Position(symbol="BTCUSDT", **SPOT_VALUES)
+    return {
+        one.what for one in compare(result, known, 0, truth, TICK, LOT, ("BTC", "USDT")) if not one.agrees
+    }
+
+
+def test_a_spot_account_agrees_in_its_balances_with_fees_in_the_base_and_in_the_quote():
+    assert spot() == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"position": 0.00499001}, {"position"}),
+        ({"position": 0.005}, {"position"}),
+        ({"fee": 0.31000002}, {"fees", "wallet"}),
+        ({"balance": -89.80000002}, {"cash", "wallet"}),
+        ({"num_trades": 3}, {"executions"}),
+    ],
+)
+def test_what_a_spot_account_does_not_have_is_seen(changes, what):
+    assert spot(result=a_result(**(SPOT_VALUES | changes))) == what
+    assert spot(known=status.Position(symbol="BTCUSDT", **(SPOT_VALUES | changes))) == what
+
+
+@pytest.mark.parametrize(("number", "what"), [(0, "position"), (1, "wallet")])
+def test_a_balance_that_nothing_explains_is_seen(number, what):
+    truth = deepcopy(SPOT)
+    truth["wallets"][number]["balance"] += 2
+    assert spot(truth=truth) == {what}

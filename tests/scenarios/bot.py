@@ -121,8 +121,13 @@ class Bot:
         return round(self.orders[number].leaves_qty / float(self._scenario.lot))
 
     @property
+    def exact(self) -> Decimal:
+        """Its position as it believes: of a spot instrument not only whole lots."""
+        return Decimal(f"{self.model.state.position:.8f}")
+
+    @property
     def position(self) -> int:
-        """In lots, as it believes."""
+        """In lots, as it believes; the nearest number of them."""
         return round(self.model.state.position / float(self._scenario.lot))
 
     def fills(self, number: int) -> list[int]:

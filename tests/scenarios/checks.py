@@ -19,6 +19,7 @@ from tests.soak.books import (
     long_finished,
     steps_of,
 )
+from tests.soak.spot import compare_balances
 
 if TYPE_CHECKING:
     from tests.scenarios.driver import Scenario
@@ -38,9 +39,13 @@ class Checks:
     def __init__(self, scenario: "Scenario") -> None:
         self._scenario = s = scenario
         faults = self.faults = Faults()
-        truth = Truth(s.truth, tuple(s.bots), FORCED_IDS, inverse=s.case.inverse, tolerance=s.case.tolerance)
+        case = s.case
+        sizes = {"inverse": case.inverse, "tolerance": case.tolerance, "bases": case.bases}
+        truth = Truth(s.truth, tuple(s.bots), FORCED_IDS, **sizes)
         forgotten = long_finished(s.path, running_ns())
         compare_manager(faults, truth, s.orders, "connector", forgotten)
+        if case.bases:
+            compare_balances(faults, truth, s.orders, "connector")
         compare_journal(faults, truth, s.path, steps_of(s.orders))
         compare_requests(faults, truth, s.asked)
         self._check_sent(truth)
@@ -73,7 +78,7 @@ class Checks:
             book = s.orders.store.ledgers[symbol].books.get(bot.name)
             faults.expect(f"{name}: position", bot.position, book.position_lots if book else 0)
         else:
-            faults.expect(f"{name}: position", bot.position * s.lot, total.qty)
+            faults.expect(f"{name}: position", bot.exact, total.qty)
             faults.expect(f"{name}: trades", state.num_trades, total.trades)
             faults.near(f"{name}: fee", state.fee, total.fee, truth.tolerance.fee)
             faults.near(f"{name}: balance", state.balance, total.balance, truth.tolerance.balance)

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from daemon.connector import report
+from daemon.orders.ids.client_ids import ClientIds
+from daemon.orders.lease_end import FLATTEN_IDS
 from daemon.orders.limits import BotLimits
 from hftd import wire
 from hftd.channel.layout import PROTOCOL_VERSION
@@ -41,6 +44,8 @@ from tests.scenarios.market import (
 from tests.scenarios.processes import KEY, SECRET, Processes, machine
 from tests.scenarios.venues import Case
 from tests.scenarios.virtual import VirtualLoop, run
+from tests.soak.books import PREFIX
+from tests.soak.spot import add_positions, as_one
 
 
 class Scenario(Processes):
@@ -78,7 +83,7 @@ class Scenario(Processes):
 
     def _exchange_of(self, rows: Any, others: Any, sections: dict[str, Any]) -> None:
         case = self.case
-        symbol_keys = {"tick_size": str(TICK), "lot_size": case.lot, "min_qty": case.lot}
+        symbol_keys = {"tick_size": str(TICK), "lot_size": case.lot, "min_qty": case.lot, "min_price": "1"}
         account = {"name": "one", "api_key": KEY, "secret": SECRET, "balance": case.balance}
         content = {
             "symbols": [{"symbol": one, **symbol_keys, "base": one[:3]} for one in case.symbols],
@@ -105,7 +110,10 @@ class Scenario(Processes):
         assert self._happened <= self._happens
         core = self.exchange.core
         core.pump()
-        self.exchange.clock.start(START_NS + self._happened * APART_NS)
+        clock, at_ns = self.exchange.clock, START_NS + self._happened * APART_NS
+        clock.start(at_ns)
+        # Now, not at the last whole second: the exchange's time does not go back.
+        clock._market_start_ns = at_ns
         core.pump()
         await self.sleep(seconds)
 
@@ -122,7 +130,8 @@ class Scenario(Processes):
 
     def refuses(self, why: str, path: str = "place", **more: Any) -> None:
         """The exchange refuses the next request of a kind for a reason (a key of `Case.codes`)."""
-        self.fails(path, "error", code=self.case.codes[why], msg=why, status=400, **more)
+        words = self.case.words.get(why, why)
+        self.fails(path, "error", code=self.case.codes[why], msg=words, status=400, **more)
 
     def tear(self, which: str) -> None:
         """A connection breaks: `market`, `user` or `orders`."""
@@ -173,6 +182,8 @@ class Scenario(Processes):
             told = [one for bot in self.bots.values() if bot.is_attached for one in bot.orders.values()]
             is_calm = not report.unfinished(self.orders) and not self.orders.store.gaps
             is_calm = is_calm and all(one.req == NONE for one in told)
+            # One that may be replaced is sure only once no request can be on its way any more.
+            is_calm = is_calm and all(one.modify is None for one in self.orders.store.alive.values())
             calm = calm + 1 if is_calm else 0
 
     def _is_reconciled(self, done: int) -> bool:
@@ -194,8 +205,15 @@ class Scenario(Processes):
         for one in found["trades"]:
             one["trade_id"] = self.case.read_trade(one["trade_id"], one["order_id"])
         sides = {one["client_id"]: SIDES[one["side"]] for one in found["orders"]}
+        ids = ClientIds(PREFIX, 0)
         for one in found["requests"]:
             one["side"] = one["side"].upper() or sides.get(one["client_id"], "")
+            if not self.case.has_positions and (read := ids.read(one["client_id"])) is not None:
+                # Nothing can be told to reduce only; the ids of orders that close positions are no bot's.
+                one["only_reduces"] = read.order_id >= FLATTEN_IDS
+        if not self.case.has_positions:
+            as_one(found)
+            add_positions(found, self.case.bases, self.lot)
         return found
 
     @property
@@ -219,8 +237,14 @@ class Scenario(Processes):
 
     @property
     def position(self) -> int:
-        """The account's position at the exchange, in lots."""
+        """The account's position at the exchange, in lots; the nearest number of them where fees were taken from it."""
         return sum(one["lots"] for one in self.truth["positions"] if one["symbol"] == self.case.symbol)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether there is nothing of it that could be traded: less than a lot."""
+        held = [Decimal(one["qty"]) for one in self.truth["positions"] if one["symbol"] == self.case.symbol]
+        return abs(sum(held, Decimal(0))) < self.lot
 
     @property
     def best(self) -> tuple[int, int]:
@@ -265,7 +289,8 @@ def scenario(**given: Any) -> Callable[[Callable[..., Any]], Callable[..., None]
 
     Args:
         given: For `Scenario`; `config` may be a function of the case. Besides: `is_started`, whether the connector runs
-            when it begins; `is_checked`, whether all books are compared once it has settled in the end.
+            when it begins; `is_checked`, whether all books are compared once it has settled in the end; `needs`, what
+            the exchange must have: `positions` or a `switch`.
     """
 
     def of(act: Callable[..., Any]) -> Callable[..., None]:
@@ -273,6 +298,8 @@ def scenario(**given: Any) -> Callable[[Callable[..., Any]], Callable[..., None]
 
         def test(case: Case, tmp_path: Path, **arguments: Any) -> None:
             settings = dict(given)
+            if (needs := settings.pop("needs", "")) and not getattr(case, f"has_{needs}"):
+                pytest.skip(f"this exchange has no {needs}")
             is_started, is_checked = settings.pop("is_started", True), settings.pop("is_checked", True)
             if callable(settings.get("config")):
                 settings["config"] = settings["config"](case)

@@ -28,10 +28,10 @@ async def test_a_trade_by_hand_is_the_accounts_and_no_bots(s):
     await s.by_hand("BUY", 7)
     await s.settled()
     ledger = s.orders.store.by_number[s.number]
-    assert (ledger.account_lots, ledger.other_lots, bot.position) == (17, 7, 10)
+    assert (s.position, ledger.other_lots, bot.position) == (17, 7, 10)
 
 
-@scenario()
+@scenario(needs="positions")
 async def test_a_position_that_is_closed_by_hand_is_not_flattened_once_more(s):
     bot = s.bot(on_end="flatten")
     bot.place(1, 10, 10, tif=IOC)
@@ -56,7 +56,7 @@ async def test_an_order_that_the_owner_cancels_is_cancelled(s):
 
 
 @pytest.mark.parametrize("why", ["liquidation", "adl"])
-@scenario()
+@scenario(needs="positions")
 async def test_a_position_that_the_exchange_closes_is_told_and_nothing_is_opened_until_the_owner_has_looked(
     s, why
 ):
@@ -116,7 +116,7 @@ async def test_a_symbol_that_is_delisted_takes_nothing_with_it(s):
     assert bot.position == s.position == 10
 
 
-@scenario(is_checked=False)
+@scenario(is_checked=False, needs="positions")
 async def test_orders_and_position_in_a_symbol_that_is_delisted_are_over(s):
     bot = s.bot()
     bot.place(1, 10, 10, tif=IOC)
@@ -187,7 +187,8 @@ async def test_money_that_is_gone_refuses_the_next_order_and_keeps_the_others(s)
     bot = s.bot()
     bot.place(1, -5, 10)
     await s.sleep(0.3)
-    await s.control("balance", api_key=KEY, balance="0")
+    asset = {"asset": s.case.pays} if s.case.pays else {}
+    await s.control("balance", api_key=KEY, balance="0", **asset)
     bot.place(2, -6, 1000)
     await s.sleep(0.5)
     assert bot.orders[2].status == EXPIRED

@@ -191,7 +191,7 @@ async def test_in_a_ban_nothing_is_asked_and_after_it_all_is_well(s):
     assert {one.bans for one in s.exchange.core.limits._addresses.values()} == {1}
 
 
-@scenario(config=lambda case: {case.switch[0]: case.switch[1]})
+@scenario(needs="switch", config=lambda case: {case.switch[0]: case.switch[1]})
 async def test_the_dead_mans_switch_cancels_what_a_killed_connector_left(s):
     bot = s.bot()
     bot.place(1, -5, 10)
@@ -203,7 +203,7 @@ async def test_the_dead_mans_switch_cancels_what_a_killed_connector_left(s):
     assert bot.orders[1].status == CANCELED
 
 
-@scenario(config=lambda case: {case.switch[0]: case.switch[1]})
+@scenario(needs="switch", config=lambda case: {case.switch[0]: case.switch[1]})
 async def test_the_dead_mans_switch_does_not_fire_while_the_connector_lives(s):
     bot = s.bot()
     bot.place(1, -5, 10)

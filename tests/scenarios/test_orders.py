@@ -101,9 +101,10 @@ async def test_a_modification_that_a_fill_overtakes_leaves_no_more_than_was_aske
     await s.sleep(0.1)
     bot.modify(1, -6, 8)
     await s.market(0.3)
-    # The whole is what was asked for when nothing was executed.
-    assert s.open == [(1, -6, 4)]
-    assert bot.lots(1) == 4
+    # The whole is what was asked for when nothing was executed; another order in its place has all of it to do.
+    left = 4 if s.case.has_positions else 8
+    assert s.open == [(1, -6, left)]
+    assert bot.lots(1) == left
 
 
 @scenario(happens=[sold(7)], sections=LATE)
@@ -113,7 +114,7 @@ async def test_a_modification_to_less_than_is_executed_meanwhile_ends_the_order_
     await s.sleep(0.1)
     bot.modify(1, -6, 5)
     await s.market(0.3)
-    assert s.open in ([], [(1, -5, 3)])
+    assert s.open in (([], [(1, -5, 3)]) if s.case.has_positions else ([(1, -6, 5)],))
     assert s.position == bot.position == 7
 
 

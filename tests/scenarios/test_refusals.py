@@ -31,7 +31,8 @@ REASONS = {
 @scenario()
 async def test_each_refusal_has_its_reason_and_nothing_is_sent_again(s):
     bot = s.bot()
-    for number, (why, reason) in enumerate(REASONS.items(), 1):
+    known = {why: reason for why, reason in REASONS.items() if why in s.case.codes}
+    for number, (why, reason) in enumerate(known.items(), 1):
         s.refuses(why)
         bot.place(number, -5, 10)
         await s.sleep(2.0)
@@ -41,7 +42,7 @@ async def test_each_refusal_has_its_reason_and_nothing_is_sent_again(s):
     bot.place(9, -5, 10)
     await s.sleep(0.5)
     assert s.open == [(1, -5, 10)]
-    assert s.requests == [("place", 10)] * 6
+    assert s.requests == [("place", 10)] * (len(known) + 1)
 
 
 @scenario(sections={"accounts": [{"balance": "0.001"}]})

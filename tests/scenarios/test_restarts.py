@@ -141,7 +141,7 @@ async def test_a_bot_that_ends_leaves_what_it_asked_for(s, on_end):
     bot.detach()
     await s.settled()
     assert s.open == ([(1, -5, 10)] if on_end == "keep" else [])
-    assert s.position == (0 if on_end == "flatten" else 10)
+    assert s.is_flat if on_end == "flatten" else s.position == 10
 
 
 @pytest.mark.parametrize("on_end", ["cancel", "keep", "flatten"])
@@ -153,7 +153,7 @@ async def test_a_connector_that_is_stopped_leaves_what_the_bots_asked_for(s, on_
     await s.sleep(0.3)
     await s.stop()
     assert s.open == ([(1, -5, 10)] if on_end == "keep" else [])
-    assert s.position == (0 if on_end == "flatten" else 10)
+    assert s.is_flat if on_end == "flatten" else s.position == 10
     await s.start()
 
 
@@ -167,9 +167,9 @@ async def test_a_position_is_flattened_though_the_connector_is_killed_meanwhile(
     bot.detach()
     await s.until(lambda: s.program.is_dead)
     await s.start()
-    await s.until(lambda: s.position == 0 and s.open == [], 120.0)
+    await s.until(lambda: s.is_flat and s.open == [], 120.0)
     await s.settled()
-    assert s.position == 0
+    assert s.is_flat
 
 
 @scenario()

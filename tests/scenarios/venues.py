@@ -8,6 +8,7 @@ from daemon.connector.config import ConnectorConfig
 from daemon.orders.ids.wire_ids import from_plain
 from daemon.venues.binancecoinm.config import BinanceCoinMConfig
 from daemon.venues.binancefutures.config import BinanceFuturesConfig
+from daemon.venues.binancespot.config import BinanceSpotConfig
 from daemon.venues.bybit.config import BybitConfig
 from sim.exchange.bybit.ids import execution_uuid
 from sim.exchange.servers.server import LocalExchange
@@ -24,17 +25,23 @@ class Case:
         where: The addresses that it is given.
         symbols: The instruments: the one that is traded, and another one. Both have 60,000 for a price and 0.1 for a
             tick.
-        balance: Of the account.
+        balance: Of the account, in each asset.
+        pays: The asset that a buyer pays with; empty: the only one.
         sections: Of the local exchange's configuration, by name, as keys.
         connections: How the local exchange calls them.
         paths: How it calls requests: of orders by WebSocket, and of what a reconciliation asks.
         streams: Patterns of what is published: of the account's events, and of the book.
         halted: A status in which no orders are taken.
-        switch: The key of the dead-man switch, and how many seconds it is in the scenarios of it.
+        switch: The key of the dead-man switch, and how many seconds it is in the scenarios of it; None: there is none.
         by_hand: The words of an order by hand, given side, quantity and price; likewise of its cancel.
-        codes: The exchange's number for a reason, in `Rule.code`.
+        codes: The exchange's number for a reason, in `Rule.code`; one that it can't have is left out.
+        words: What it says, where the number alone does not tell the reason.
         read_id: Gives our id of an order, of the one that the exchange has.
         read_trade: Gives a trade's id as clients have it, of the trade's number and its order's.
+        inverse: By instrument, how much of the quote a contract that is settled in its base is.
+        tolerance: Of money.
+        bases: By spot instrument, what is traded there. There are balances instead of positions, fees are taken in it,
+            and a modification may end an order and make another one.
     """
 
     name: str
@@ -47,7 +54,7 @@ class Case:
     paths: Mapping[str, str]
     streams: Mapping[str, str]
     halted: str
-    switch: tuple[str, float]
+    switch: tuple[str, float] | None
     by_hand: Callable[[str, str, str, str], dict[str, str]]
     hand_id: str
     codes: Mapping[str, int]
@@ -55,6 +62,19 @@ class Case:
     read_trade: Callable[[int, int], str] = lambda trade_id, _: str(trade_id)
     inverse: Mapping[str, Decimal] = field(default_factory=dict)
     tolerance: Tolerance = LINEAR
+    bases: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
+    pays: str = ""
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether what is traded are contracts: positions can be closed by force, or reduced and no more than that."""
+        return not self.bases
+
+    @property
+    def has_switch(self) -> bool:
+        """Whether the exchange has a dead-man switch."""
+        return self.switch is not None
 
     @property
     def symbol(self) -> str:
@@ -189,4 +209,32 @@ BYBIT = Case(
     read_trade=execution_uuid,
 )
 
-CASES = (USDM, COINM, BYBIT)
+SPOT = Case(
+    name="binancespot",
+    config=BinanceSpotConfig,
+    where=_binance_where,
+    symbols=("BTCUSDT", "ETHUSDT"),
+    lot="0.001",
+    balance="1000000",
+    pays="USDT",
+    connections={"market": "unrouted", "user": "ws-api", "orders": "ws-api"},
+    paths={
+        **_BINANCE_WS,
+        "modify": "order.cancelReplace",
+        "open orders": "GET /api/*/openOrders",
+        "executions": "GET /api/*/myTrades",
+        "positions": "GET /api/*/account",
+        "one order": "GET /api/*/order",
+        "instruments": "GET /api/*/exchangeInfo",
+    },
+    streams={"user": "user", "book": "*@depth*"},
+    halted="HALT",
+    switch=None,
+    by_hand=_binance_by_hand,
+    hand_id="origClientOrderId",
+    codes={why: code for why, code in _BINANCE_CODES.items() if why != "reduce only"} | {"margin": -2010},
+    words={"margin": "Account has insufficient balance for requested action."},
+    bases={"BTCUSDT": "BTC", "ETHUSDT": "ETH"},
+)
+
+CASES = (USDM, COINM, BYBIT, SPOT)

@@ -83,6 +83,7 @@ class Truth:
         forced_ids: How client ids of the exchange's own orders begin.
         inverse: By instrument, of those that are settled in their base: how much of the quote a contract is.
         tolerance: Of money.
+        bases: By spot instrument, what is traded there: fees may be taken in it.
 
     Attributes:
         rounded: By instrument, how far finished orders may be rounded, if steps changed.
@@ -102,6 +103,7 @@ class Truth:
     forced: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
     inverse: Mapping[str, Decimal] = field(default_factory=dict)
     tolerance: Tolerance = LINEAR
+    bases: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = {bot_hash(name): name for name in self.bots}
@@ -116,23 +118,28 @@ class Truth:
                 self.owner[order["client_id"]] = names[found.bot]
             ids[order["order_id"]] = order["client_id"]
         executed: Counter[int] = Counter()
+        others_fees: dict[str, Decimal] = {}
         for trade in self.raw["trades"]:
             symbol, qty = trade["symbol"], trade["side"] * Decimal(trade["qty"])
             executed[trade["order_id"]] += trade["lots"]
             if trade["client_id"].startswith(self.forced_ids):
                 sold, bought = self.forced.get(symbol, (Decimal(0), Decimal(0)))
                 self.forced[symbol] = (sold - qty, bought) if qty < 0 else (sold, bought + qty)
+            fee = self._base_fee(trade)
             if trade["client_id"] not in self.orders:
                 self.others[symbol] = self.others.get(symbol, Decimal(0)) + qty
+                others_fees[symbol] = others_fees.get(symbol, Decimal(0)) + fee
                 continue
             self.trades[trade_key(symbol, trade["trade_id"], trade["side"])] = trade
             total = self._totals.setdefault((self.owner[trade["client_id"]], symbol), Totals())
-            total.qty += qty
+            total.qty += qty - fee
             total.volume += abs(qty)
             total.trades += 1
-            total.fee += trade["fee"] / MONEY
+            # One in the base counts by its value, as if the base had been sold for it.
+            worth = float(fee * Decimal(trade["price"]))
+            total.fee += worth or trade["fee"] / MONEY
             money = self.money(trade)
-            total.balance -= trade["side"] * money
+            total.balance += worth - trade["side"] * money
             total.value += money
         for one in self.raw["positions"]:
             self.positions[one["symbol"]] = self.positions.get(one["symbol"], Decimal(0)) + Decimal(
@@ -141,7 +148,8 @@ class Truth:
         # The exchange's own books agree, or nothing below means anything.
         for symbol, position in self.positions.items():
             mine = sum((total.qty for (_, at), total in self._totals.items() if at == symbol), Decimal(0))
-            assert position == self.others.get(symbol, Decimal(0)) + mine, symbol
+            others = self.others.get(symbol, Decimal(0)) - others_fees.get(symbol, Decimal(0))
+            assert position == others + mine, symbol
         for order in self.raw["orders"]:
             assert order["executed_lots"] == executed[order["order_id"]], order
         listed = {
@@ -157,6 +165,11 @@ class Truth:
         worth = size * Decimal(trade["qty"]) / Decimal(trade["price"])
         assert abs(worth * int(MONEY) - trade["money"]) <= Decimal("0.5"), trade
         return float(worth)
+
+    def _base_fee(self, trade: Mapping[str, Any]) -> Decimal:
+        """What an execution cost in the base; 0 where its fee was taken in something else."""
+        is_base = trade["fee_asset"] == self.bases.get(trade["symbol"])
+        return trade["fee"] / Decimal(int(MONEY)) if is_base else Decimal(0)
 
     def _read(self, client_id: str) -> Any:
         return ClientIds(PREFIX, 0).read(client_id)
@@ -238,6 +251,9 @@ def compare_requests(faults: Faults, truth: Truth, asked: Mapping[tuple[str, int
         told = Asked(one["what"], one["symbol"], one["side"], price, Decimal(one["qty"]))
         ours = wanted.get((names.get(found.bot, "?"), found.order_id), set())
         done = executed.get(one["client_id"], {Decimal(0)}) if one["what"] == "modify" else {Decimal(0)}
+        if told.what == "modify" and not one["price"]:
+            # It changes the quantity alone, and names no price.
+            ours = {each._replace(price=price) for each in ours}
         if one["only_reduces"] or any(told._replace(qty=told.qty - part) in ours for part in done):
             continue
         faults.say(f"sent otherwise than asked: {one}")
@@ -314,7 +330,7 @@ def compare_book(
         booked: What of that the journal says was the bot's.
         tolerance: Of money.
     """
-    position = book.position_lots * step.lot
+    position = book.position_lots * step.lot + book.dust
     if forced is not None:
         # Whose it was the exchange does not say, but it can't be more than it did.
         part = position - true.qty
@@ -356,9 +372,13 @@ def compare_manager(
             # Somebody else's, and set aside: what there is of it does not fit today's lots.
             continue
         position, lot = truth.positions.get(symbol, Decimal(0)), steps[symbol].lot
-        faults.expect(f"{whose}: the account's position in {symbol}", ledger.account_lots * lot, position)
         held = sum(one.position_lots for one in ledger.books.values()) + ledger.other_lots
-        faults.expect(f"{whose}: all positions in {symbol}", held * lot, position)
+        if symbol in truth.bases:
+            # Fees leave parts of lots; what the account has is its balances.
+            faults.expect(f"{whose}: all positions in {symbol}", held, ledger.account_lots)
+        else:
+            faults.expect(f"{whose}: the account's position in {symbol}", ledger.account_lots * lot, position)
+            faults.expect(f"{whose}: all positions in {symbol}", held * lot, position)
         if symbol not in truth.forced:
             others = truth.others.get(symbol, Decimal(0))
             faults.expect(f"{whose}: the position of others in {symbol}", ledger.other_lots * lot, others)

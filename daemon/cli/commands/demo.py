@@ -12,6 +12,7 @@ Examples:
   hftd demo --seed 7       another market
   hftd demo --live         make demo-live does the same
   hftd demo --live --venue binancecoinm
+  hftd demo --live --venue binancespot
   hftd demo --live --venue bybit
 
 It takes ./configs/replay.toml and ./configs/bot.toml, which you may edit

@@ -208,7 +208,7 @@ def market_of(venue: LiveVenue, replay_path: Path, bot_path: Path) -> Market:
 
 def _show(name: str, played: Played, market: Market) -> bool:
     steps = market.instrument.tick_size, market.instrument.lot_size
-    rows = compare(played.result, played.known, played.open_orders, played.truth, *steps)
+    rows = compare(played.result, played.known, played.open_orders, played.truth, *steps, market.venue.pair)
     show(runs.accounts(name, played.result, rows, len(played.truth["orders"])))
     return all(row.agrees for row in rows)
 

@@ -22,6 +22,7 @@ class LiveVenue(msgspec.Struct, frozen=True, kw_only=True):
         account: Keys of its `[[accounts]]` besides the keys.
         order_qty: The connector's limit of an order.
         position: Of the position.
+        pair: Base and quote of a spot pair; None: it is a contract.
     """
 
     name: str
@@ -33,6 +34,7 @@ class LiveVenue(msgspec.Struct, frozen=True, kw_only=True):
     order_qty: float
     position: float
     account: str = ""
+    pair: tuple[str, str] | None = None
 
 
 _FEES: Final = 'maker_fee = "0.0002"\ntaker_fee = "0.0005"'
@@ -86,6 +88,20 @@ VENUES: Final = {
             contract=f'{_BTCUSDT}\nmaker_fee = "0.0002"\ntaker_fee = "0.00055"',
             order_qty=0.1,
             position=0.5,
+        ),
+        LiveVenue(
+            name="binancespot",
+            says="Binance's protocol of spot pairs",
+            # The day of `hftd demo`, in Spot's finer steps.
+            markets=DEMO,
+            bot="bot-live-binancespot.toml",
+            urls=_BINANCE,
+            contract='tick_size = "0.01"\nlot_size = "0.00001"\nbase = "BTC"\nquote = "USDT"',
+            # To sell before it has bought, the account needs some of the base.
+            account='balances = { BTC = "10" }',
+            order_qty=0.1,
+            position=0.5,
+            pair=("BTC", "USDT"),
         ),
     )
 }

@@ -27,6 +27,8 @@ FIRST_EVENT_S: Final = 10.0
 """An order that is confirmed shows on the user data stream within this, or the stream is taken for dead."""
 _NOTHING: Final[Mapping[str, int]] = {}
 _RECENT_NS: Final = 1_000_000_000
+USED_UP_NS: Final = 60_000_000_000
+"""Limits on orders of longer intervals are not taken for used up where the exchange says that there are too many."""
 MARGIN_CALL: Final = "MARGIN_CALL"
 MARGIN_SHOWN_NS: Final = 900_000_000_000
 """A margin call is a warning for so long: that it is over is not told."""
@@ -187,10 +189,15 @@ class Incoming:
         if error.code in rest_facts.clock_codes:
             self._on_clock_error()
         if error.code and error.code == self._facts.too_many_orders_code:
-            # The count was off: take it that the limits are used up.
-            self._limiter.seen(self.order_limits, now_ns)
+            # The count was off: take it that the limits are used up. Not that of a day, which each answer counts: which
+            # of them it was is not said, and one refusal must not end trading until tomorrow.
+            self._limiter.seen({k: v for k, v in self.order_limits.items() if self._is_short(k)}, now_ns)
         elif quiet_s := rest_facts.quiet_s(status, error, {}, self._offset.corrected_ms(now_ns)):
             self._rest.quiet(quiet_s, now_ns)
+
+    def _is_short(self, name: str) -> bool:
+        rate = self._limiter.limit_of(name)
+        return rate is not None and rate.interval_ns <= USED_UP_NS
 
     # ---- user events
 

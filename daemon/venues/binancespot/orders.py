@@ -58,6 +58,9 @@ _REJECTIONS: Final = (
 )
 """What the text of -2010 says, in lower case, and which REASON_* it is."""
 
+_ENDS_AT_ONCE: Final = {"FOK": c.REASON_FOK, "IOC": c.REASON_EXPIRED}
+"""Why an order of that time in force has expired."""
+
 METHODS: Final = {Cancel: ("order.cancel", "DELETE", "order"), Query: ("order.status", "GET", "order")}
 PLACE: Final = ("order.place", "POST", "order")
 AMEND: Final = ("order.amend.keepPriority", "PUT", "order/amend/keepPriority")
@@ -206,6 +209,11 @@ class Reply(orders.SharedReply, frozen=True):
         return self.event is not None and self.event.e == "serverShutdown"
 
 
+class _Ended(msgspec.Struct, frozen=True):
+    status: str = ""
+    timeInForce: str = ""  # noqa: N815
+
+
 class _Half(msgspec.Struct, frozen=True):
     code: Code = 0
     msg: str = ""
@@ -225,6 +233,7 @@ class _Amended(msgspec.Struct, frozen=True):
 
 _reply = msgspec.json.Decoder(Reply)
 _error = msgspec.json.Decoder(_ErrorText)
+_ended = msgspec.json.Decoder(_Ended)
 _half = msgspec.json.Decoder(_Half)
 _replaced = msgspec.json.Decoder(_Replaced)
 _amended = msgspec.json.Decoder(_Amended)
@@ -261,7 +270,7 @@ def verdict(status: int, code: int, message: str, reasons: Mapping[int, int]) ->
 def outcome_of_order(command: Command, data: bytes | msgspec.Raw, steps: Mapping[str, Steps]) -> Outcome:
     """The outcome of a command that was answered with an order; see the family's."""
     if not isinstance(command, Modify):
-        return orders.outcome_of_order(command, data, steps)
+        return _with_reason(orders.outcome_of_order(command, data, steps), data)
     former: Report | None = None
     try:
         if command.is_reduction:
@@ -275,8 +284,23 @@ def outcome_of_order(command: Command, data: bytes | msgspec.Raw, steps: Mapping
             data = replaced.newOrderResponse
     except (*DECODE_ERRORS, WireError) as error:
         return Outcome(command.request, UNKNOWN, 0, str(error))
-    outcome = orders.outcome_of_order(command, data, steps)
+    outcome = _with_reason(orders.outcome_of_order(command, data, steps), data)
     return msgspec.structs.replace(outcome, former=former) if outcome.kind == CONFIRMED else outcome
+
+
+def _with_reason(outcome: Outcome, data: bytes | msgspec.Raw) -> Outcome:
+    """Why an order that was taken has ended: the answer does not say it, and may come before the event that does."""
+    report = outcome.report
+    if report is None or report.status != c.EXPIRED:
+        return outcome
+    order = _ended.decode(data)
+    if order.status == "EXPIRED_IN_MATCH":
+        reason = c.REASON_SELF_TRADE
+    elif order.timeInForce in _ENDS_AT_ONCE:
+        reason = _ENDS_AT_ONCE[order.timeInForce]
+    else:
+        return outcome
+    return msgspec.structs.replace(outcome, report=msgspec.structs.replace(report, reason=reason))
 
 
 def outcome_of_error(

@@ -25,7 +25,9 @@ _LEFT_OUT: Final = (
 
 
 def request_of(what: str, params: Params) -> Request:
-    """What is asked for, in the words in which it came."""
+    """What is asked for, in the words in which it came; another order in an order's place is a modification."""
+    if params.get("cancelReplaceMode"):
+        what = "modify"
     of_order = params.get("origClientOrderId") or params.get("newClientOrderId", "")
     client_id = params.get("newClientOrderId", "") if what == "place" else of_order
     qty = params.get("newQty") or params.get("quantity") or params.get("quoteOrderQty", "")

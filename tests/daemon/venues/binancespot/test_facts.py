@@ -291,6 +291,23 @@ def test_each_error_is_refused_for_its_reason_or_unknown(status, code, words, ki
     assert (found.kind, found.reason, found.code) == (kind, reason, code)
 
 
+@pytest.mark.parametrize(
+    ("status", "tif", "reason"),
+    [
+        ("EXPIRED", "FOK", c.REASON_FOK),
+        ("EXPIRED", "IOC", c.REASON_EXPIRED),
+        ("EXPIRED", "GTC", c.REASON_NONE),
+        ("EXPIRED_IN_MATCH", "GTC", c.REASON_SELF_TRADE),
+        ("CANCELED", "IOC", c.REASON_NONE),
+    ],
+)
+def test_an_answer_with_an_order_that_has_ended_says_why_where_its_terms_do(status, tif, reason):
+    report = outcome(
+        PLACE, {"id": 1, "status": 200, "result": ORDER | {"status": status, "timeInForce": tif}}
+    ).report
+    assert report.reason == reason
+
+
 def test_what_the_exchange_says_of_the_connection_is_no_answer():
     reply = read_reply(body({"event": {"e": "serverShutdown", "E": 1770123456789}}))
     assert reply.is_last and reply.id is None
