@@ -37,6 +37,7 @@ class Link:
     Attributes:
         is_leaving: Set when it is time for another one: soon the exchange will end this one. It goes on meanwhile.
         is_complete: Set when every symbol has been heard on it.
+        reader: Reads its messages; what has no time of its own it gives that of the messages before.
     """
 
     def __init__(
@@ -57,8 +58,8 @@ class Link:
         self._life_ns = int(planned_life_s(source.life_s, seed) * 1e9)
         self._on_up = on_up
         self._oddities = oddities
-        self._reader = source.facts.reader()
-        self._reader.keep_trade_ids()
+        self.reader = source.facts.reader()
+        self.reader.keep_trade_ids()
         self._subscriptions = Subscriptions(source.facts, source.first_message_s)
         self._up_ns = self._received_ns = 0
         self.is_leaving = asyncio.Event()
@@ -129,7 +130,7 @@ class Link:
 
     def _on_message(self, message: bytes, now_ns: int) -> None:
         self.messages += 1
-        read = self._reader.read(message, now_ns)
+        read = self.reader.read(message, now_ns)
         if read is None:
             self._on_other(message)
             return
