@@ -3,7 +3,9 @@ import signal
 import subprocess
 import sys
 import textwrap
+import zlib
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -217,6 +219,35 @@ def test_a_restarted_connector_knows_its_orders_and_books(kept):
     kept.bots["a"].updates.clear()
     kept.attach("a")
     assert told(kept)[:3] == [(5, 0, 0), RESTS, (0, 1, 0)]
+    assert kept.bots["a"].state == state
+    kept.settle()
+    kept.check()
+
+
+FIELDS = {"order": 47, "book": 11}
+"""How many fields rows had, tag included, before orders could be replaced and there were spot accounts."""
+
+
+def test_a_journal_of_a_version_before_replacements_and_spot_accounts_is_taken_over(kept):
+    place(kept)
+    kept.submit("a", 2, side=-1, price_tick=1005, lots=4)
+    kept.flush()
+    kept.exchange.fill(kept.exchange.open_orders()[0], 3)
+    kept.modify("a", 2, 1006, 4)  # on its way when the process dies
+    state = kept.bots["a"].state
+    kept.manager.store.journal.close()
+    rows, _ = read_rows(kept.path.read_bytes(), kept.path)
+    old = [row[: FIELDS.get(row[0])] for row in msgspec.msgpack.decode(msgspec.msgpack.encode(rows))]
+    modified = [row for row in old if row[0] == "order" and row[34] is not None]
+    assert modified
+    for row in modified:
+        row[34] = row[34][:7]
+    payload = msgspec.msgpack.encode(old)
+    kept.path.write_bytes(MAGIC + HEADER.pack(MARK, len(payload), zlib.crc32(payload)) + payload)
+    kept.crash()
+    kept.manager.on_connection(True, kept.now_ns)
+    kept.bots["a"].updates.clear()
+    kept.attach("a")
     assert kept.bots["a"].state == state
     kept.settle()
     kept.check()
