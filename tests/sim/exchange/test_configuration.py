@@ -82,7 +82,7 @@ async def test_one_port_can_not_be_that_of_the_exchange_and_of_its_control_page(
     settings = config()
     same = replace(settings, exchange=replace(settings.exchange, port=9080, control_port=9080))
     with pytest.raises(UsageError, match="9080 can't be the port"):
-        await LocalExchange(BinanceFutures, same, rows=market()).start()
+        await LocalExchange(BinanceFutures, same, rows={"BTCUSDT": market()}).start()
 
 
 async def test_a_day_that_is_not_there_is_said(tmp_path: Path):
