@@ -246,7 +246,7 @@ def _await_channels(names: set[str], patience_s: float) -> None:
     Raises:
         NoSuchChannelError: One did not come.
     """
-    from hftd.control.protocol import no_such_channel, socket_path, who_listens
+    from hftd.control.protocol import no_such_channel, running_channels, socket_path, who_listens
 
     deadline_ns = monotonic_ns() + int(patience_s * 1e9)
     is_said = False
@@ -260,7 +260,10 @@ def _await_channels(names: set[str], patience_s: float) -> None:
             )
         if not is_said:
             _log.warning(
-                "waiting for a daemon to serve a channel", channel=", ".join(missing), attach_s=patience_s
+                "waiting for a daemon to serve a channel",
+                channel=", ".join(missing),
+                attach_s=patience_s,
+                served=", ".join(running_channels()) or "none",
             )
             is_said = True
         sleep(_LOOK_SECONDS)

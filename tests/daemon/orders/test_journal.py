@@ -346,6 +346,29 @@ def test_a_journal_whose_file_is_taken_away_is_written_anew_with_all_that_is_kno
     kept.check()
 
 
+def test_a_journal_that_was_taken_away_with_its_lock_is_not_written_over_anothers(tmp_path):
+    path = tmp_path / "j"
+    journal = Journal.open(path)
+    journal.begin(7)
+    journal.write([Settled(1)])
+    for one in (path, tmp_path / "j.lock"):
+        one.unlink()
+    other = Journal.open(path)
+    other.write([Settled(2)])
+    assert not journal.look()
+    with pytest.raises(OSError, match="another process"):
+        journal.rewrite([Settled(1)])
+    assert other.look()
+    other.close()
+    journal.rewrite([Settled(1)])  # The place is free again.
+    with pytest.raises(ConfigError, match="another process"):
+        Journal.open(path)
+    journal.close()
+    again = Journal.open(path)
+    assert settled(again) == [1] and again.identities == {7: 1}
+    again.close()
+
+
 def test_a_journal_has_one_writer_by_whatever_name_it_is_opened(tmp_path):
     journal = Journal.open(tmp_path / "j")
     (tmp_path / "link").symlink_to(tmp_path / "j")
