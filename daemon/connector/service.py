@@ -179,7 +179,7 @@ class Connector:
                 self.bots.close,
             )
             for error in errors:
-                _log.error("a part of the connector did not end in order", exc_info=error)
+                _log.error("shutdown_step_failed", exc_info=error)
 
     async def _instruments(self) -> list[Instrument] | None:
         """What the exchange has; None if it is to end before that is known."""
@@ -203,7 +203,7 @@ class Connector:
                 why = why_not(error)
                 wait_s = backoff.next_s(error)
             _log.warning(
-                "the exchange's instruments are not to be had",
+                "instruments_not_fetched",
                 why=why,
                 where=getattr(self.config, "api_url", ""),
                 hint="is the address right, and is it this exchange's?",
@@ -268,7 +268,7 @@ class Connector:
             except RefusedError as error:
                 if symbol.upper() in self.orders.store.waiting_symbols():
                     # It was traded here, and the exchange lists it no more: that is no reason to stop the others.
-                    _log.warning("a symbol is not listed any more, and is not followed", symbol=symbol)
+                    _log.warning("symbol_not_listed", symbol=symbol)
                     continue
                 raise ConfigError(
                     error.what, where="`symbols` of the configuration", hint=error.hint
@@ -313,12 +313,12 @@ class Connector:
             try:
                 await self._leave(running[0])
             except Exception:
-                _log.exception("the connector could not leave in order")
+                _log.exception("shutdown_failed")
             for task in (*running, stopping):
                 task.cancel()
             _, hanging = await asyncio.wait([*running, stopping], timeout=CANCEL_S)
             if hanging:
-                _log.error("parts of the connector do not end, and are left", count=len(hanging))
+                _log.error("shutdown_incomplete", count=len(hanging))
             self.bots.stop()
 
     def _make_rehearsal(self) -> Rehearsal | None:
@@ -341,7 +341,7 @@ class Connector:
         while left := report.unfinished(self.orders):
             is_hopeless = session.done() and not self.bots.is_connected
             if is_hopeless or monotonic_ns() > deadline_ns:
-                _log.error("ends with requests that have no answer", count=left)
+                _log.error("shutdown_with_unanswered_requests", count=left)
                 return
             self.orders.tick(running_ns())
             await asyncio.sleep(0.01)
@@ -387,7 +387,7 @@ class Connector:
             try:
                 instruments = await self.session.instruments()
             except (HftdError, aiohttp.ClientError, OSError, ValueError) as error:
-                _log.warning("the instruments were not refreshed", why=str(error) or type(error).__name__)
+                _log.warning("instruments_not_refreshed", why=str(error) or type(error).__name__)
                 self._instruments_wanted.set()
                 failure = error
                 self.refreshes_failed += 1
@@ -471,7 +471,7 @@ class Connector:
 
     def on_connection(self, is_up: bool) -> None:
         """Whether orders can be sent."""
-        _log.info("orders can be sent" if is_up else "orders can't be sent", channel=self.name)
+        _log.info("orders_connected" if is_up else "orders_disconnected", channel=self.name)
         self.orders.on_connection(is_up, running_ns())
         self.bots.set_connected(is_up)
         self.reconciler.on_connection(is_up)

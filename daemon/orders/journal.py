@@ -245,11 +245,11 @@ class Journal:
                     "which keeps what stands before the damage",
                 )
             path.with_name(path.name + ".damaged").write_bytes(data)
-            _log.warning("damaged journal, its beginning is kept", journal=str(path), kept=good, of=len(data))
+            _log.warning("journal_damaged", journal=str(path), kept=good, of=len(data))
         torn_bytes = len(data) - good
         if torn_bytes and not damage:
             _log.warning(
-                "the journal's last record was not completed, and is dropped",
+                "journal_record_incomplete",
                 journal=str(path),
                 bytes=torn_bytes,
             )

@@ -165,7 +165,7 @@ class Refusals:
             return
         _log.log(
             20 if reason in ORDINARY else 30,
-            "refused",
+            "order_refused",
             bot=bot,
             symbol=symbol,
             order_id=order_id,
@@ -195,7 +195,7 @@ class Refusals:
         minute = now_ns // _MINUTE_NS
         if minute != self._minute:
             if self._unlogged:
-                _log.warning("refusals that were not logged", count=self._unlogged)
+                _log.warning("refusals_not_logged", count=self._unlogged)
             self._minute, self._logged, self._unlogged = minute, 0, 0
         if self._logged >= LOGGED_A_MINUTE:
             self._unlogged += 1

@@ -512,7 +512,7 @@ class Store:
                 self._restore_rows(ledger)
             except DataError as error:
                 self.unfit[symbol] = error.what
-                _log.error("set aside", what="journal", symbol=symbol, why=error.what)
+                _log.error("item_set_aside", what="journal", symbol=symbol, why=error.what)
         self.by_number.pop(ledger.number, None)
         if symbol in self.unfit:
             instrument = msgspec.structs.replace(

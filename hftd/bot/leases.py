@@ -67,7 +67,9 @@ class BotSupervisor(Supervisor):
         return ""
 
     def _say(self, kind: str, message: str) -> None:
-        _log.warning(message, kind=kind, bot=self._bot.name)
+        _log.warning(
+            "daemon_lost" if kind == hooks.DAEMON_LOST else "daemon_back", bot=self._bot.name, why=message
+        )
         if self._hooks is not None:
             self._hooks.error(ErrorNote(kind, message))
 

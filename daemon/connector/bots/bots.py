@@ -156,7 +156,7 @@ class Bots:
             *(bot.link.close for bot in self._order), self.bell.close, self.ring.close, self.clock.close
         )
         for error in errors:
-            _log.error("memory of the channel was not freed", exc_info=error)
+            _log.error("channel_memory_not_freed", exc_info=error)
 
     def set_instruments(self, instruments: Sequence[Instrument]) -> None:
         """What the exchange has."""
@@ -359,7 +359,7 @@ class Bots:
         self._taken[bot.name] = Warn(key, text, bot.name)
         if len(self._taken) > TAKEN_MAX:
             del self._taken[next(iter(self._taken))]
-        _log.error("bot loses its lease", bot=bot.name, reason=reason)
+        _log.error("bot_lease_lost", bot=bot.name, reason=reason)
 
     def _drop_if_there(self, bot: AttachedBot, reason: str) -> None:
         if self._bots.get(bot.name) is bot:

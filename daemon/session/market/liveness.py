@@ -216,13 +216,13 @@ class Liveness:
                 await asyncio.sleep(GRACE_S)
         except Exception as error:
             if not isinstance(error, EXPECTED):
-                _log.exception("a stream could not be looked after", symbol=feed.instrument.symbol)
+                _log.exception("stream_check_crashed", symbol=feed.instrument.symbol)
             self.failures += 1
             now_ns = monotonic_ns()
             pulse.due_ns = now_ns + int(pulse.backoff.next_s(error) * 1e9)
             if pulse.backoff.failures == 1:
                 _log.warning(
-                    "could not verify a silent stream",
+                    "stream_check_failed",
                     symbol=feed.instrument.symbol,
                     stream=kind,
                     why=str(error),
@@ -260,7 +260,7 @@ class Liveness:
         symbol, silent_s = feed.instrument.symbol, (now_ns - pulse.seen_ns) / 1e9
         self._oddities.count(f"dead {kind} streams" if kind != DEPTH else "dead symbols")
         _log.warning(
-            "a stream has gone silent, it is subscribed anew",
+            "stream_silent",
             symbol=symbol,
             stream="all" if kind == DEPTH else kind,
             silent_s=round(silent_s, 1),

@@ -120,7 +120,7 @@ class Snapshots:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a snapshot failed unexpectedly", why=repr(error))
+            _log.error("snapshot_crashed", why=repr(error))
         self._start()
 
     async def _get(self, feed: Feed) -> None:
@@ -132,7 +132,7 @@ class Snapshots:
             error = found
         except Exception as found:
             error = found
-            _log.exception("a snapshot failed unexpectedly", symbol=feed.instrument.symbol)
+            _log.exception("snapshot_crashed", symbol=feed.instrument.symbol)
         backoff = self._backoffs.get(feed.number)
         if is_taken:
             if backoff is not None:
@@ -146,7 +146,7 @@ class Snapshots:
         wait_s = backoff.next_s(error)
         if error is not None and backoff.failures < 10:
             _log.warning(
-                "no snapshot", symbol=feed.instrument.symbol, why=str(error), again_in_s=round(wait_s, 3)
+                "snapshot_failed", symbol=feed.instrument.symbol, why=str(error), again_in_s=round(wait_s, 3)
             )
         self._wait(feed, wait_s)
 

@@ -229,7 +229,7 @@ class MarketSession:
             self._broken_why = ""
             self._is_leaving = False
             self.supervision.up()
-            _log.info("connected", url=self._url, instruments=len(self._feeds))
+            _log.info("market_connected", url=self._url, instruments=len(self._feeds))
             self._subscriptions.clear()
             self._subscriptions.subscribe(tuple(self._streams))
             parts: list[Coroutine[Any, Any, None]] = [
@@ -303,7 +303,7 @@ class MarketSession:
         # A quiet market is silent too: this alone does not end the connection.
         for stream in late:
             if self.oddities.count(f"silent {self._facts.part_of(stream)}"):
-                _log.warning("a stream has not said anything yet", stream=stream)
+                _log.warning("stream_without_data", stream=stream)
         self._subscriptions.again(late)
 
     def _check_depth(self, now_ns: int, stale_ns: int) -> None:
@@ -357,9 +357,7 @@ class MarketSession:
             return
         if isinstance(read, UnknownEvent):
             if self.oddities.count(f"event {read.name}"):
-                _log.warning(
-                    "an event that is not known is ignored", event_name=read.name, message=message[:300]
-                )
+                _log.warning("market_event_unknown", event_name=read.name, message=message[:300])
             return
         self._subscriptions.answered(read.id, read.problem)
         if read.problem:
@@ -443,9 +441,9 @@ class MarketSession:
         is_valid = feed.is_valid and not feed.grid.is_off
         symbol = feed.instrument.symbol
         if is_valid:
-            _log.info("book valid", symbol=symbol)
+            _log.info("book_valid", symbol=symbol)
         else:
-            _log.warning("book not valid", symbol=symbol, why=why or f"{feed.grid.text} is on no tick")
+            _log.warning("book_invalid", symbol=symbol, why=why or f"{feed.grid.text} is on no tick")
         self._on_book_state(feed.number, BOOK_VALID if is_valid else BOOK_INVALID)
 
     def _sort_out(

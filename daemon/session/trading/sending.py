@@ -341,7 +341,7 @@ class Sender:
             del self._rest_last[command.client_id]
         self._see_detour()
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a request over REST failed unexpectedly", request=command.request, why=repr(error))
+            _log.error("rest_request_crashed", request=command.request, why=repr(error))
             self._unknown(command, "failed here")
 
     async def _order_over_rest(self, command: Command, before: asyncio.Task[None] | None) -> None:

@@ -28,7 +28,7 @@ def test_a_state_keeps_its_age_while_its_words_change_and_begins_anew_when_it_wa
         assert warnings.look(9 * S) == []
         now.append(Warn("gap", "a gap of 3", "BTCUSDT"))
         assert [one.age_ns for one in warnings.look(20 * S)] == [0]
-    assert [one["event"] for one in logs] == ["warning", "warning over", "warning"]
+    assert [one["event"] for one in logs] == ["warning", "warning_over", "warning"]
 
 
 def test_a_source_that_raises_spoils_no_other_and_is_shown():
@@ -62,7 +62,7 @@ def test_what_is_over_soon_is_not_told():
         assert [one.age_ns for one in warnings.look(9 * S)] == [5 * S]
         now.clear()
         assert warnings.look(10 * S) == []
-    assert [one["event"] for one in logs] == ["warning", "warning over"]
+    assert [one["event"] for one in logs] == ["warning", "warning_over"]
 
 
 def test_what_only_counts_is_a_state_for_a_minute_after_it_grew():

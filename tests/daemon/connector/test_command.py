@@ -86,7 +86,7 @@ async def test_it_serves_logs_json_and_leaves_in_order_at_sigterm(tmp_path):
         assert process.returncode == 0
         assert out == b""
         events = [json.loads(line) for line in err.splitlines() if line.startswith(b"{")]
-        assert {"serving", "book valid", "orders can be sent"} <= {event["event"] for event in events}
+        assert {"serving", "book_valid", "orders_connected"} <= {event["event"] for event in events}
         assert KEY.encode() not in err
         assert SECRET.encode() not in err
         assert (tmp_path / "hftd" / "bf.journal").exists()
