@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from daemon.connector import report
 from daemon.connector.bots.bots import Bots
-from daemon.connector.bots.warm_up import Rehearsal
+from daemon.connector.bots.warm_up import WarmUp
 from daemon.connector.compiling import compile_all
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.identities import Presence
@@ -116,7 +116,7 @@ class Connector:
         self.refresh_why = ""
         self._journal: Journal | None = None
         self._presence: Presence | None = None
-        self._rehearsal: Rehearsal | None = None
+        self._warm_up: WarmUp | None = None
         self.bots = Bots(
             venue.name,
             secrets.randbits(62) + 1,
@@ -171,11 +171,11 @@ class Connector:
                     self._open_orders(instruments)
                     await self._serve()
         finally:
-            journal, presence, rehearsal = self._journal, self._presence, self._rehearsal
+            journal, presence, warm_up = self._journal, self._presence, self._warm_up
             errors = run_all(
                 lambda: journal.close() if journal is not None else None,
                 lambda: presence.close() if presence is not None else None,
-                lambda: rehearsal.close() if rehearsal is not None else None,
+                lambda: warm_up.close() if warm_up is not None else None,
                 self.bots.close,
             )
             for error in errors:
@@ -276,9 +276,9 @@ class Connector:
             self.bots.follow(instrument)
         self.server = server = ChannelServer(self.name, self.bots, self._directory)
         await server.start()
-        self._rehearsal = self._make_rehearsal()
-        rehearse = self._rehearsal.run if self._rehearsal else None
-        self.bots.start(self.orders, server.drop, spin=self.config.spin, rehearse=rehearse)
+        self._warm_up = self._make_warm_up()
+        warm_up = self._warm_up.run if self._warm_up else None
+        self.bots.start(self.orders, server.drop, spin=self.config.spin, warm_up=warm_up)
         # Nothing that was made so far will ever be garbage: the collector need not look through it again.
         gc.collect()
         gc.freeze()
@@ -321,14 +321,14 @@ class Connector:
                 _log.error("shutdown_incomplete", count=len(hanging))
             self.bots.stop()
 
-    def _make_rehearsal(self) -> Rehearsal | None:
+    def _make_warm_up(self) -> WarmUp | None:
         """For a connector that polls and trades."""
         instruments = self.bots.instruments
         if not (self.config.spin and self.trades and instruments):
             return None
         followed = [market.instrument for market in self.bots.books.markets()]
         instrument = followed[0] if followed else next(iter(instruments.values()))
-        return Rehearsal(instrument, self.session.rehearse)
+        return WarmUp(instrument, self.session.warm_up)
 
     async def _leave(self, session: "asyncio.Future[Any]") -> None:
         """The leases are over; wait until what their end policies asked for is done.

@@ -205,7 +205,7 @@ class Journal:
 
         Raises:
             ConfigError: Another process writes it, or its folder can't be used.
-            DataError: It is damaged in the middle, or is no journal.
+            DataError: It is damaged in the middle, or is not a journal.
         """
         # One file has one lock, by whatever name it is opened.
         path = path.resolve()
@@ -370,7 +370,7 @@ def read_rows(data: bytes, path: Path) -> tuple[list[Row], int]:
     """The rows of a journal's bytes, and how many bytes they and the beginning take.
 
     Raises:
-        DataError: This is no journal, or one of another version.
+        DataError: This is not a journal, or one of another version.
     """
     if len(data) < len(MAGIC):
         if not MAGIC.startswith(data):
@@ -421,7 +421,7 @@ def _payload(data: bytes, at: int) -> bytes | None:
 
 def _no_journal(path: Path) -> DataError:
     return DataError(
-        "this is no journal of orders of this version",
+        "this is not a journal of orders of this version",
         where=str(path),
         hint="is it another file? Else move it away: the connector then learns its open orders from the exchange",
     )

@@ -1,4 +1,4 @@
-"""A bot's leases as the main thread minds them while the strategy runs: daemons lost, and found again."""
+"""A bot's leases as the main thread looks after them while the strategy runs: daemons lost, and found again."""
 
 from hftd.bot import hooks
 from hftd.bot.bot import Bot

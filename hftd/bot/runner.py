@@ -1,6 +1,6 @@
 """Running a strategy: in a thread of its own, without the GIL if it is compiled.
 
-The main thread minds what the strategy can't: signals, and the leases. Backtests run the same way, so that a
+The main thread looks after what the strategy can't: signals, and the leases. Backtests run the same way, so that a
 strategy's machine code, and what surrounds it, are the same everywhere.
 """
 

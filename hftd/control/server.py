@@ -183,7 +183,7 @@ class ChannelServer:
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISSOCK(path.lstat().st_mode):
                 raise ConfigError(
-                    "this is no socket, and is left alone",
+                    "this is not a socket, and is left alone",
                     where=str(path),
                     hint="choose another name, or remove it",
                 )

@@ -38,7 +38,7 @@ class Lines:
         return True
 
 
-class Oddities:
+class Unreadable:
     """What one connection got and could not use.
 
     Args:

@@ -427,9 +427,9 @@ class Trading:
             self.watch([place.symbol])
         return True
 
-    def rehearse(self, command: Command) -> None:
+    def warm_up(self, command: Command) -> None:
         """Do everything but send it."""
-        self._sender.rehearse(command)
+        self._sender.warm_up(command)
 
     def watch(self, symbols: Iterable[str]) -> None:
         """Symbols that we have, or may have, orders in: the exchange's countdown is kept for them."""

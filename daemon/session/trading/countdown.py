@@ -159,7 +159,7 @@ class Countdowns:
         Args:
             placed: What `begin_list` returned.
             ours: The symbols with open orders of ours.
-            anybodys: The symbols with open orders, whosever they are: switching off a countdown that another
+            anybodys: The symbols with open orders of anybody: switching off a countdown that another
                 connector of the account relies on is not for us, and letting it run out would cancel their orders.
         """
         if ours - self.watched:

@@ -34,12 +34,12 @@ def test_a_state_keeps_its_age_while_its_words_change_and_begins_anew_when_it_wa
 def test_a_source_that_raises_spoils_no_other_and_is_shown():
     def broken():
         yield Warn("first", "before the failure")
-        raise ZeroDivisionError("by nought")
+        raise ZeroDivisionError("by zero")
 
     warnings = Warnings(broken, lambda: [Warn("second", "of another source")])
     found = {one.key: one.text for one in warnings.look(S)}
     assert set(found) == {"first", "second", "status_failed"}
-    assert "by nought" in found["status_failed"]
+    assert "by zero" in found["status_failed"]
 
 
 def test_the_number_of_warnings_is_limited_and_the_rest_is_counted():

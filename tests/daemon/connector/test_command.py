@@ -100,10 +100,10 @@ async def test_without_an_exchange_it_keeps_trying_and_can_be_ended(tmp_path):
     process = start("--config", config, "--log", "people")
     assert process.stderr is not None
     line = b""
-    while b"again_in_s" not in line:
+    while b"instruments_not_fetched" not in line:
         line = await asyncio.to_thread(process.stderr.readline)
         assert line, "it ended"
-    assert b"instruments_not_fetched" in line
+    assert b"next attempt in" in line
     shown = await status_of("binancefutures.waiting")
     assert (shown.pid, shown.venue) == (process.pid, "binancefutures")
     assert [one.key for one in shown.alerts] == ["waits_for_exchange"]
