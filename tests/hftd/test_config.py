@@ -124,7 +124,7 @@ def test_broken_toml_names_its_line_and_shows_it(tmp_path):
 
 def test_toml_that_ends_too_early_is_said(tmp_path):
     error = refused(tmp_path, "[bot]\nname = [1,\n2")
-    assert "no valid TOML" in error.what
+    assert "not valid TOML" in error.what
 
 
 def test_bytes_that_are_no_text_name_their_line(tmp_path):
