@@ -62,16 +62,19 @@ def run(seed: int, folder: Path) -> None:
     click.echo(_next_steps(replay_path, bot_path, folder))
 
 
-def find_configs(folder: Path, names: tuple[str, str]) -> tuple[Path, Path]:
-    """The two configurations in `folder`; the originals are copied there if they are missing."""
+def originals() -> Path:
+    """The folder of the configurations that come with hftd: in a wheel inside of the package, in a clone beside it."""
     import daemon
 
     package = Path(daemon.__file__ or "").resolve().parent
-    # In a wheel they are inside of the package, in a clone beside it.
     inside = package / "configs"
-    originals = inside if inside.is_dir() else package.parent / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def find_configs(folder: Path, names: tuple[str, str]) -> tuple[Path, Path]:
+    """The two configurations in `folder`; the originals are copied there if they are missing."""
     for name in names:
-        path, original = folder / name, originals / name
+        path, original = folder / name, originals() / name
         if path.is_file():
             continue
         if not original.is_file():
