@@ -173,19 +173,20 @@ def play(replay_path: Path, bot_path: Path, date: str, folder: Path) -> BotResul
     return from_json(document, records=records)
 
 
-def make_page(folder: Path) -> str:
+def make_page(folder: Path, life: str = "life.npz") -> str:
     """Make the report page of a run that left `result.npz` in the folder, `report.html`, by a process of its own.
 
     Args:
-        folder: Where the run is, and `life.npz` beside it unless the life of its orders is in `result.npz`.
+        folder: Where the run is.
+        life: The file with the life of its orders there; empty if the run has it.
 
     Returns:
         Why it could not be made; empty if it was.
     """
     page = folder / "report.html"
     page.unlink(missing_ok=True)
-    life = folder / "life.npz"
-    given = [str(folder / "result.npz"), *(["--life", str(life)] if life.exists() else []), "-o", str(page)]
+    lives = ["--life", str(folder / life)] if life else []
+    given = [str(folder / "result.npz"), *lives, "-o", str(page)]
     with supervised() as children:
         report = children.start("report", "report", *given, "--progress", "none")
         report.wait(PAGE_MAX_S)
