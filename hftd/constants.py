@@ -236,7 +236,7 @@ REASON_NEVER_SENT: Final = 41
 REASON_LEASE_ENDED: Final = 42
 """The bot's lease ended, and with it its orders."""
 REASON_OFF_GRID: Final = 43
-"""The quantity is no whole number of lots, or the price or quantity is out of range."""
+"""The quantity is not a whole number of lots, or the price or quantity is out of range."""
 REASON_FORGOTTEN: Final = 44
 """The order is over, but how it ended is not known any more: it ended long before the bot asked. What it executed is in
 the account's values."""

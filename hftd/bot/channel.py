@@ -1,4 +1,4 @@
-"""A bot's way to one of its channels, as the main thread minds it: attached, lost, attached to a successor.
+"""A bot's way to one of its channels, as the main thread looks after it: attached, lost, attached to a successor.
 
 The strategy's thread has the memory of the channel in use. So a successor's is mapped beside it, offered, and only when
 the strategy's thread has taken it over the old memory is let go.

@@ -132,7 +132,7 @@ class Hooks:
             count, first = self.failed.get(name, (0, f"{type(error).__name__}: {error}"))
             self.failed[name] = count + 1, first
             if count == 0:
-                _log.exception("a hook raised; it is called again with the next", hook=name)
+                _log.exception("hook_raised", hook=name)
 
 
 def load_hooks(section: HooksSection, base: Path) -> Hooks:
@@ -206,9 +206,9 @@ class HookCaller:
             self._words = asset_no, notice.order_id, notice.words
             return
         kind = FORCED_CLOSE if notice.kind == wire.NOTICE_FORCED_CLOSE else TRADED_BY_HAND
-        what = f"{self._instruments[asset_no][0]}: {notice.words}"
-        _log.warning(what, kind=kind)
-        self.error(ErrorNote(kind, what, asset_no, 0, notice.reason))
+        symbol = self._instruments[asset_no][0]
+        _log.warning("notice_received", kind=kind, symbol=symbol, words=notice.words)
+        self.error(ErrorNote(kind, f"{symbol}: {notice.words}", asset_no, 0, notice.reason))
         if kind == FORCED_CLOSE:
             self.hooks.call("alert", Alert(asset_no, ALERT_FORCED_CLOSE, stamp_ns(), notice.position))
 

@@ -13,7 +13,7 @@ MAX_INSTRUMENT = 1 << 16
 
 CHANNEL_OK = 0
 CHANNEL_BROKEN = 1  # a ring holds what no writer of ours writes
-CHANNEL_NONSENSE = 2  # a message that is none of the protocol's
+CHANNEL_NONSENSE = 2  # a message that the protocol does not have
 
 channel_dtype = np.dtype(
     [

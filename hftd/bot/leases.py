@@ -1,4 +1,4 @@
-"""A bot's leases as the main thread minds them while the strategy runs: daemons lost, and found again."""
+"""A bot's leases as the main thread looks after them while the strategy runs: daemons lost, and found again."""
 
 from hftd.bot import hooks
 from hftd.bot.bot import Bot
@@ -72,7 +72,9 @@ class BotSupervisor(Supervisor):
         return ""
 
     def _say(self, kind: str, message: str) -> None:
-        _log.warning(message, kind=kind, bot=self._bot.name)
+        _log.warning(
+            "daemon_lost" if kind == hooks.DAEMON_LOST else "daemon_back", bot=self._bot.name, why=message
+        )
         if self._hooks is not None:
             self._hooks.error(ErrorNote(kind, message))
 

@@ -1,6 +1,6 @@
 """Running a strategy: in a thread of its own, without the GIL if it is compiled.
 
-The main thread minds what the strategy can't: signals, and the leases. Backtests run the same way, so that a
+The main thread looks after what the strategy can't: signals, and the leases. Backtests run the same way, so that a
 strategy's machine code, and what surrounds it, are the same everywhere.
 """
 
@@ -259,9 +259,7 @@ def _await_channels(names: set[str], patience_s: float) -> None:
                 hint=f"{error.hint}; the bot waited {patience_s:g} s for it (`attach_s` of [bot])",
             )
         if not is_said:
-            _log.warning(
-                "waiting for a daemon to serve a channel", channel=", ".join(missing), attach_s=patience_s
-            )
+            _log.warning("waiting_for_channel", channel=", ".join(missing), attach_s=patience_s)
             is_said = True
         sleep(_LOOK_SECONDS)
 

@@ -246,7 +246,7 @@ session_dtype = np.dtype(
         ("closed", "i8"),
         ("stop", "i8"),  # set from outside: whatever lets time pass returns 1
         ("ended", "i8"),  # the data is over
-        ("wrong_asset", "i8"),  # a number that is none of the bot's, which the strategy gave
+        ("wrong_asset", "i8"),  # an asset's number that the bot does not have, given by the strategy
         ("wrong_assets", "i8"),  # how often
         ("number", "i8"),  # of the run, in this process: from 1 on
     ],

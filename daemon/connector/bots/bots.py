@@ -110,8 +110,8 @@ class Bots:
         self._orders: Orders | None = None
         self._drop: Callable[[str, str], None] = lambda _bot, _reason: None
         self._is_spinning = False
-        self._rehearse: Callable[[], None] | None = None
-        self._rehearse_ns = 0
+        self._warm_up: Callable[[], None] | None = None
+        self._warmed_ns = 0
         self._taken: dict[str, Warn] = {}
         self._look_timer: asyncio.TimerHandle | None = None
         self._looked_ns = self._watched_ns = 0
@@ -124,7 +124,7 @@ class Bots:
         drop: Callable[[str, str], None],
         *,
         spin: bool,
-        rehearse: Callable[[], None] | None = None,
+        warm_up: Callable[[], None] | None = None,
     ) -> None:
         """Begin to listen to bots' requests.
 
@@ -132,13 +132,13 @@ class Bots:
             orders: Who handles them.
             drop: Takes a bot's lease: `ChannelServer.drop`.
             spin: Look at the queues all the time.
-            rehearse: Called now and then while there is nothing to do, if it spins.
+            warm_up: Called now and then while there is nothing to do, if it spins.
         """
         self._orders = orders
         self._drop = drop
         loop = asyncio.get_running_loop()
         self._is_spinning = spin
-        self._rehearse = rehearse
+        self._warm_up = warm_up
         if spin:
             loop.call_soon(self._spin, loop)
         loop.add_reader(self.bell.fd, self._on_bell)
@@ -158,7 +158,7 @@ class Bots:
             *(bot.link.close for bot in self._order), self.bell.close, self.ring.close, self.clock.close
         )
         for error in errors:
-            _log.error("memory of the channel was not freed", exc_info=error)
+            _log.error("channel_memory_not_freed", exc_info=error)
 
     def set_instruments(self, instruments: Sequence[Instrument]) -> None:
         """What the exchange has."""
@@ -361,7 +361,7 @@ class Bots:
         self._taken[bot.name] = Warn(key, text, bot.name)
         if len(self._taken) > TAKEN_MAX:
             del self._taken[next(iter(self._taken))]
-        _log.error("bot loses its lease", bot=bot.name, reason=reason)
+        _log.error("bot_lease_lost", bot=bot.name, reason=reason)
 
     def _drop_if_there(self, bot: AttachedBot, reason: str) -> None:
         if self._bots.get(bot.name) is bot:
@@ -441,11 +441,11 @@ class Bots:
         try:
             if self._table.next_ready() >= 0:
                 self._turns.drain()
-            elif self._rehearse is not None:
+            elif self._warm_up is not None:
                 now_ns = monotonic_ns()
-                if now_ns >= self._rehearse_ns and self._order and self.is_connected:
-                    self._rehearse_ns = now_ns + EVERY_NS
-                    self._rehearse()
+                if now_ns >= self._warmed_ns and self._order and self.is_connected:
+                    self._warmed_ns = now_ns + EVERY_NS
+                    self._warm_up()
         finally:
             # Whatever failed: nobody else looks at the queues.
             loop.call_soon(self._spin, loop)
