@@ -39,6 +39,7 @@ __all__ = [
     "FOK",
     "GTC",
     "GTX",
+    "HALTED",
     "INVALID_MAX",
     "INVALID_MIN",
     "IOC",
@@ -174,6 +175,8 @@ BOOK_INVALID: Final = 1
 DISCONNECTED: Final = 2
 """Orders and their answers do not get through."""
 CONNECTED: Final = 3
+HALTED: Final = 4
+"""The connector takes no new orders until `hftd resume`; cancels pass."""
 
 ALERT_FORCED_CLOSE: Final = -1
 """The code of an alert of a connector's own: the exchange closed a part of the bot's position. Its value is what is

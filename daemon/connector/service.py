@@ -245,6 +245,8 @@ class Connector:
         for one in instruments:
             self.orders.add_instrument(one)
         self.bots.set_instruments(instruments)
+        # A halt outlives its connector.
+        self.bots.set_halted(bool(self.orders.store.halt_reason))
         self.reconciler = Reconciler(self.session, self.orders, self.config.reconcile_every_s, self._seed + 2)
 
     def _be_there(self, account: str, identity: int) -> None:
@@ -351,6 +353,8 @@ class Connector:
         while True:
             now_ns = running_ns()
             due_s = (self.orders.tick(now_ns) - now_ns) / 1e9
+            # Whoever halted: a tool, a journal that can't be written, an exchange that closed a position.
+            self.bots.set_halted(bool(self.orders.store.halt_reason))
             self.health.ticked()
             await asyncio.sleep(min(max(due_s, TICK_MIN_S), TICK_MAX_S))
 
@@ -488,6 +492,7 @@ class Connector:
                 halted = self.orders.halt(ask.argument or "asked to", running_ns())
             case _:
                 halted = self.orders.resume(running_ns())
+        self.bots.set_halted(halted.is_halted)
         return Reply(halted, ok=halted.left == 0)
 
 

@@ -34,6 +34,7 @@ channel_dtype = np.dtype(
         ("clock", "i8"),
         ("instruments", "i8"),  # instrument number by asset number
         ("was_down", "i8"),  # what the strategy's thread knows of it
+        ("is_still", "i8"),  # the daemon is there, and does nothing
         # After a return to a daemon: the books are not here yet; then its orders are inquired after, slot by slot.
         ("is_back", "i8"),
         ("inquiring", "i8"),

@@ -30,6 +30,7 @@ class BotSupervisor(Supervisor):
         self._reattach_s = 0.0 if bot.is_simulated else reattach_s
         self._lapped = 0
         self._returning: set[int] = set()
+        self._still: set[int] = set()
 
     def descriptors(self) -> list[int]:
         """As above."""
@@ -45,6 +46,10 @@ class BotSupervisor(Supervisor):
         super().supervise()
         self._look_for_laps()
         for number, channel in enumerate(self._bot.channels):
+            if channel.is_still != (number in self._still):
+                self._still ^= {number}
+                kind = hooks.DAEMON_STILL if channel.is_still else hooks.DAEMON_GOES_ON
+                self._say(kind, f"channel {channel.name}: {kind}")
             if not channel.is_down and (reason := channel.lost()):
                 told = f"channel {channel.name}: {reason}"
                 if self._reattach_s == 0.0 or self._bot.is_hung:

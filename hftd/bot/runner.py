@@ -254,7 +254,7 @@ def _await_channels(names: set[str], patience_s: float) -> None:
         if monotonic_ns() >= deadline_ns:
             error = no_such_channel(missing[0], socket_path(missing[0]))
             raise NoSuchChannelError(
-                error.what,
+                error.what + "".join(f", nor {name!r}" for name in missing[1:]),
                 where=error.where,
                 hint=f"{error.hint}; the bot waited {patience_s:g} s for it (`attach_s` of [bot])",
             )

@@ -29,6 +29,7 @@ from hftd.channel.layout import (
     BOT_COMPILING,
     BOT_OVER,
     BOT_STEPS,
+    CLOCK_ALIVE_NS,
     LINK_MARKET_CURSOR,
     MARKET_TAIL,
     MAX_ROWS,
@@ -93,6 +94,7 @@ class Bots:
         self.publisher = MarketPublisher(self.ring, self.clock)
         self.books = Books(self.publisher, is_fused, on_best)
         self.is_connected = False
+        self.is_halted = False
         self.dropped = 0
         self.is_ending = False
         self._limits = limits
@@ -141,7 +143,7 @@ class Bots:
             loop.call_soon(self._spin, loop)
         loop.add_reader(self.bell.fd, self._on_bell)
         self._looked_ns = monotonic_ns()
-        self._look_timer = loop.call_later(LOOK_S, self._look, loop)
+        self._look(loop)
 
     def stop(self) -> None:
         """Listen no more."""
@@ -322,8 +324,8 @@ class Bots:
             ]
             if not market.is_valid:
                 messages.append(wire.Status(number, wire.BOOK_INVALID))
-            if not self.is_connected:
-                messages.append(wire.Status(number, wire.DISCONNECTED))
+            if self._way != wire.CONNECTED:
+                messages.append(wire.Status(number, self._way))
         messages += [*updates, wire.Splice(self.ring.word(MARKET_TAIL))]
         last = len(messages) - 1
         for k, message in enumerate(messages):
@@ -365,14 +367,27 @@ class Bots:
         if self._bots.get(bot.name) is bot:
             self._drop(bot.name, reason)
 
+    @property
+    def _way(self) -> int:
+        """What the way of orders is worth."""
+        if not self.is_connected:
+            return wire.DISCONNECTED
+        return wire.HALTED if self.is_halted else wire.CONNECTED
+
     def set_connected(self, is_connected: bool) -> None:
         """Whether orders can be sent; all bots are told."""
-        if is_connected == self.is_connected:
-            return
-        self.is_connected = is_connected
-        state = wire.CONNECTED if is_connected else wire.DISCONNECTED
-        for market in self.books.markets():
-            self.publisher.send(wire.Status(market.instrument.number, state))
+        before, self.is_connected = self._way, is_connected
+        self._tell_way(before)
+
+    def set_halted(self, is_halted: bool) -> None:
+        """Whether no new orders are taken; all bots are told."""
+        before, self.is_halted = self._way, is_halted
+        self._tell_way(before)
+
+    def _tell_way(self, before: int) -> None:
+        if self._way != before:
+            for market in self.books.markets():
+                self.publisher.send(wire.Status(market.instrument.number, self._way))
 
     # What bots ask.
 
@@ -387,6 +402,7 @@ class Bots:
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Find what no bot rang for, and bots that hang."""
         self._look_timer = loop.call_later(LOOK_S, self._look, loop)
+        self.clock.set_word(CLOCK_ALIVE_NS, boot_ns())
         if self._order and not self._turns.is_due:
             self._turns.drain()
         now_ns = monotonic_ns()
