@@ -19,6 +19,7 @@ _SECTIONS = {
     },
     "Trade live": {
         "connector": "Trade one account of an exchange, and serve its market, to bots.",
+        "collect": "Record the raw market data of exchanges, and what is missing of it.",
         "exchange": "Run a local exchange that speaks a real one's protocol.",
         "status": "Show the daemons that run, their bots, books, orders and limits.",
         "tap": "Show a channel's market data as it passes, or save it as an archive.",
