@@ -29,6 +29,7 @@ import numpy as np
 from numba import njit
 
 from hftd import BUY, BUY_EVENT, GTX, LIMIT
+from hftd.rows import Tick
 from strategies.market_making import cancel_all, has_book
 
 _BUYER_TOOK = np.uint64(BUY_EVENT)
@@ -117,7 +118,16 @@ def coefficients(a, k, gamma):
 
 
 @njit(nogil=True)
-def place_grid(hbt, asset_no, bid_tick, ask_tick, step_ticks, levels, order_qty, max_position):
+def place_grid(
+    hbt,
+    asset_no: int,
+    bid_tick: Tick,
+    ask_tick: Tick,
+    step_ticks: int,
+    levels: int,
+    order_qty: float,
+    max_position: float,
+):
     """Have orders at bid_tick, bid_tick - step, ... and ask_tick, ask_tick + step, ... and no others."""
     depth = hbt.depth(asset_no)
     tick_size = depth.tick_size

@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 
 from hftd import BUY, GTX, INVALID_MAX, INVALID_MIN, LIMIT
+from hftd.rows import Tick
 
 
 @njit(nogil=True)
@@ -31,7 +32,7 @@ def has_book(depth):
 
 
 @njit(nogil=True)
-def cancel_all(hbt, asset_no):
+def cancel_all(hbt, asset_no: int):
     """Cancel whatever can be cancelled."""
     values = hbt.orders(asset_no).values()
     while values.has_next():
@@ -41,7 +42,7 @@ def cancel_all(hbt, asset_no):
 
 
 @njit(nogil=True)
-def quote(hbt, asset_no, bid_tick, ask_tick, order_qty, max_position):
+def quote(hbt, asset_no: int, bid_tick: Tick, ask_tick: Tick, order_qty: float, max_position: float):
     """Have one order at `bid_tick` and one at `ask_tick`, as far as the position allows, and no others."""
     depth = hbt.depth(asset_no)
     tick_size = depth.tick_size
