@@ -38,8 +38,8 @@ REFRESH_S: Final = 1800.0
 class ListenKey:
     """Access to the user data stream by a listen key; see `daemon.session.trading.user_stream.Access`.
 
-    It lives 60 minutes from its last extension. A POST while one lives gives the same key and extends it; so a restarted
-    connector, and another one of the account, have the same key, and nobody closes it.
+    It lives 60 minutes from its last extension. A POST while one lives gives the same key and extends it; so a
+    restarted connector, and another one of the account, have the same key, and nobody closes it.
 
     Args:
         rest: Where it comes from.
