@@ -244,6 +244,8 @@ def backtest(
     hbt = Backtest(models, [asset.model for asset in assets.values()], specs, is_quiet=True)
     if life_rows:
         hbt.record_life(life_rows)
+    if bot.bot.pull_quotes:
+        hbt.pull_quotes()
     supervisor = None
     if bot.hooks.alert:
         # Orders and errors are a matter of channels: their hooks are called in a replay and live.

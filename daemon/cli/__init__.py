@@ -11,12 +11,15 @@ import click
 _SECTIONS = {
     "Run": {
         "demo": "Generate a market, replay it to a bot, show what it earned.",
+        "init": "Make a project: a strategy, its configurations, a test, a day to run it on.",
+        "strategies": "List strategies, with the markets that they need and their parameters.",
         "backtest": "Run a replay and a bot in one process.",
         "replay": "Play recorded days into shared-memory channels.",
         "bot": "Run a strategy on channels: a replay's or, the same way, an exchange's.",
     },
     "Trade live": {
         "connector": "Trade one account of an exchange, and serve its market, to bots.",
+        "collect": "Record the raw market data of exchanges, and what is missing of it.",
         "exchange": "Run a local exchange that speaks a real one's protocol.",
         "status": "Show the daemons that run, their bots, books, orders and limits.",
         "tap": "Show a channel's market data as it passes, or save it as an archive.",

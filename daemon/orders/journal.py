@@ -17,6 +17,7 @@ the one before is kept beside it as `<name>.1`; so two files of about that size 
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import struct
@@ -205,7 +206,7 @@ class Journal:
 
         Raises:
             ConfigError: Another process writes it, or its folder can't be used.
-            DataError: It is damaged in the middle, or is no journal.
+            DataError: It is damaged in the middle, or is not a journal.
         """
         # One file has one lock, by whatever name it is opened.
         path = path.resolve()
@@ -245,11 +246,11 @@ class Journal:
                     "which keeps what stands before the damage",
                 )
             path.with_name(path.name + ".damaged").write_bytes(data)
-            _log.warning("damaged journal, its beginning is kept", journal=str(path), kept=good, of=len(data))
+            _log.warning("journal_damaged", journal=str(path), kept=good, of=len(data))
         torn_bytes = len(data) - good
         if torn_bytes and not damage:
             _log.warning(
-                "the journal's last record was not completed, and is dropped",
+                "journal_record_incomplete",
                 journal=str(path),
                 bytes=torn_bytes,
             )
@@ -315,8 +316,9 @@ class Journal:
         """Begin a new file with these rows; the old one is kept as `<name>.1`. It blocks until the disk has it.
 
         Raises:
-            OSError: It can't be written; the old file stays in use.
+            OSError: It can't be written, or another process writes one there by now; the old file stays in use.
         """
+        self._keep_lock()
         fresh = self.path.with_name(self.path.name + ".new")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
@@ -346,6 +348,23 @@ class Journal:
         self.rotate_bytes = max(self.rotate_bytes, 2 * self.size)
         _sync_folder(self.path.parent)
 
+    def _keep_lock(self) -> None:
+        """Lock the place again if the lock was taken away with the file: somebody else may have begun one there."""
+        try:
+            there, ours = _lock_path(self.path).stat(), os.fstat(self._lock)
+            if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+                return
+        except FileNotFoundError:
+            pass
+        try:
+            lock = _lock(self.path)
+        except ConfigError as error:
+            raise OSError(errno.EBUSY, error.what) from None
+        os.close(self._lock)
+        self._lock = lock
+        if self.identities:
+            self.keep(*next(reversed(self.identities.items())))
+
     def sync(self) -> None:
         """Have the disk keep what was written, against a loss of power; it may block for milliseconds.
 
@@ -370,7 +389,7 @@ def read_rows(data: bytes, path: Path) -> tuple[list[Row], int]:
     """The rows of a journal's bytes, and how many bytes they and the beginning take.
 
     Raises:
-        DataError: This is no journal, or one of another version.
+        DataError: This is not a journal, or one of another version.
     """
     if len(data) < len(MAGIC):
         if not MAGIC.startswith(data):
@@ -421,7 +440,7 @@ def _payload(data: bytes, at: int) -> bytes | None:
 
 def _no_journal(path: Path) -> DataError:
     return DataError(
-        "this is no journal of orders of this version",
+        "this is not a journal of orders of this version",
         where=str(path),
         hint="is it another file? Else move it away: the connector then learns its open orders from the exchange",
     )
@@ -437,8 +456,12 @@ def _kept(lock: int) -> list[tuple[int, int]]:
     return [found] if 0 < found[0] <= MAX_IDENTITY and found[1] >= 0 else []
 
 
+def _lock_path(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
 def _lock(path: Path) -> int:
-    beside = path.with_name(path.name + ".lock")
+    beside = _lock_path(path)
     try:
         lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

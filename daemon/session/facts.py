@@ -341,6 +341,10 @@ class Reader(Protocol):
         """A message, received at a time; None for one that is of no kind, or can't be read."""
         ...
 
+    def keep_trade_ids(self) -> None:
+        """From now on rows of trades have in the bits of `fval` what they are known by."""
+        ...
+
     def off_grid(self, count: int, per_price: float) -> int:
         """How many of the first rows have a price on no tick; `per_price`: ticks in a price of 1."""
         ...
@@ -455,7 +459,7 @@ def _unasked() -> None:
 
 
 def _unguarded(_symbol: str, _client_id: str, _exch_order_id: str) -> None:
-    """Nobody minds orders that can't be read."""
+    """Orders that can't be read are not watched over."""
 
 
 class Handlers(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """Running a strategy: in a thread of its own, without the GIL if it is compiled.
 
-The main thread minds what the strategy can't: signals, and the leases. Backtests run the same way, so that a
+The main thread looks after what the strategy can't: signals, and the leases. Backtests run the same way, so that a
 strategy's machine code, and what surrounds it, are the same everywhere.
 """
 
@@ -248,7 +248,7 @@ def _await_channels(names: set[str], patience_s: float) -> None:
     Raises:
         NoSuchChannelError: One did not come.
     """
-    from hftd.control.protocol import no_such_channel, socket_path, who_listens
+    from hftd.control.protocol import no_such_channel, running_channels, socket_path, who_listens
 
     deadline_ns = monotonic_ns() + int(patience_s * 1e9)
     is_said = False
@@ -256,13 +256,16 @@ def _await_channels(names: set[str], patience_s: float) -> None:
         if monotonic_ns() >= deadline_ns:
             error = no_such_channel(missing[0], socket_path(missing[0]))
             raise NoSuchChannelError(
-                error.what,
+                error.what + "".join(f", nor {name!r}" for name in missing[1:]),
                 where=error.where,
                 hint=f"{error.hint}; the bot waited {patience_s:g} s for it (`attach_s` of [bot])",
             )
         if not is_said:
             _log.warning(
-                "waiting for a daemon to serve a channel", channel=", ".join(missing), attach_s=patience_s
+                "waiting_for_channel",
+                channel=", ".join(missing),
+                attach_s=patience_s,
+                served=", ".join(running_channels()) or "none",
             )
             is_said = True
         sleep(_LOOK_SECONDS)

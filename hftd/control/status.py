@@ -11,6 +11,7 @@ import msgspec
 
 REPLAY: Final = "replay"
 CONNECTOR: Final = "connector"
+COLLECTOR: Final = "collector"
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +126,7 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     """A bot, attached or (with open orders or a position) gone.
 
     Attributes:
+        channels: All that it trades on, other daemons' too.
         lapped: Times that the market went by it unseen.
         requests: How many it sent.
         updates: How many it was sent.
@@ -137,6 +139,7 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     on_end: str = "cancel"
     pull_quotes: bool = False
     symbols: list[str] = []
+    channels: list[str] = []
     since_ns: int = -1
     orders: list[OpenOrder] = []
     orders_left_out: int = 0
@@ -192,7 +195,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A whole daemon.
 
     Attributes:
-        kind: REPLAY or CONNECTOR.
+        kind: REPLAY, CONNECTOR or COLLECTOR.
         name: The channel that was asked.
         venue: The exchange of a connector.
         version: Of hftd.

@@ -104,7 +104,7 @@ def note_place(s: Any, message: bytes, number: int) -> tuple[int, int]:
 
 @entry("int64(int64, int64, float64)")
 def _off_grid(rows, count, per_price):
-    """How many rows have a price that is no whole number of ticks."""
+    """How many rows have a price that is not a whole number of ticks."""
     off = 0
     for k in range(count):
         ticks = px_of(rows + k * ROW_BYTES) * per_price
@@ -166,6 +166,12 @@ class MarketReader:
         record["takes_again"] = 1
         record["bid_ev"], record["ask_ev"] = best_kinds
         self._make_room(ROWS_AT_FIRST)
+
+    def keep_trade_ids(self) -> None:
+        """From now on rows of trades have in the bits of `fval` what they are known by: an exchange's number plus one,
+        or a hash of its text with time, price and quantity.
+        """
+        self._state[0]["takes_again"] = 0
 
     def _make_room(self, capacity: int) -> None:
         self._rows = np.zeros(capacity, event_dtype)

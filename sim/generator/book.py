@@ -9,6 +9,7 @@ if the instrument is wanted order by order (:mod:`sim.generator.orders`).
 import numpy as np
 
 from hftd.compiled.jit import inline
+from hftd.rows import Lots
 from sim.generator.chance import exponential, heavy, uniform
 from sim.generator.layout import CHANGED_MAX, DEPTH, LEANING_LEVELS, WINDOW
 
@@ -16,7 +17,7 @@ _BIGGEST_LOTS = 20_000
 
 
 @inline
-def mark(m, changed, dirty, index):
+def mark(m, changed, dirty, index: int):
     """Remember that a level changed. The caller leaves room: see `CHANGED_MAX`."""
     if dirty[index] == 0 and m.changed_count < CHANGED_MAX:
         dirty[index] = 1
@@ -25,7 +26,7 @@ def mark(m, changed, dirty, index):
 
 
 @inline
-def note(m, log, index, is_bid, lots, is_trade):
+def note(m, log, index: int, is_bid, lots: Lots, is_trade):
     """Take down that lots joined (above zero) or left (below) a level at the time of the event."""
     if m.is_logged != 0:
         entry = log[m.log_count]
@@ -38,7 +39,7 @@ def note(m, log, index, is_bid, lots, is_trade):
 
 
 @inline
-def level_target(m, index, distance, is_bid):
+def level_target(m, index: int, distance: int, is_bid) -> float:
     """Lots that a level holds on average: much at the touch, little behind it, more at round prices.
 
     Near the touch it leans to where the fair price will take the quotes, if the instrument's queues do.
@@ -60,7 +61,7 @@ def level_target(m, index, distance, is_bid):
 
 
 @inline
-def _round_lots(lots):
+def _round_lots(lots: Lots) -> Lots:
     """Down to 1, 2, 3 ... 9 times a power of ten, as people type sizes."""
     unit = 1
     while lots >= unit * 10:
@@ -69,7 +70,7 @@ def _round_lots(lots):
 
 
 @inline
-def order_lots(scale, s):
+def order_lots(scale: float, s) -> Lots:
     """The size of an order: heavy-tailed; a third round numbers, a fifth the smallest possible few lots."""
     kind = uniform(s)
     if kind < 0.2:
@@ -79,7 +80,7 @@ def order_lots(scale, s):
 
 
 @inline
-def _next_level(book, index, step):
+def _next_level(book, index: int, step: int) -> int:
     """The next index from `index` on, going by `step`, with orders of that side; -1 if none is near."""
     side = -step
     for _ in range(4 * DEPTH):
@@ -113,7 +114,7 @@ def find_best(m, book, changed, dirty, log, is_bid):
 
 
 @inline
-def add(m, book, changed, dirty, log, index, is_bid, lots):
+def add(m, book, changed, dirty, log, index: int, is_bid, lots: Lots):
     """A limit order joins a level; the caller keeps it off the other side."""
     if is_bid:
         book[index] += lots
@@ -126,7 +127,7 @@ def add(m, book, changed, dirty, log, index, is_bid, lots):
 
 
 @inline
-def take_away(m, book, changed, dirty, log, index, is_bid, lots, is_trade):
+def take_away(m, book, changed, dirty, log, index: int, is_bid, lots: Lots, is_trade):
     """Lots leave a level, by a cancel or a trade; the caller takes no more than there are."""
     book[index] += -lots if is_bid else lots
     note(m, log, index, is_bid, -lots, is_trade)
@@ -136,7 +137,7 @@ def take_away(m, book, changed, dirty, log, index, is_bid, lots, is_trade):
 
 
 @inline
-def target_touch(m, is_bid):
+def target_touch(m, is_bid) -> int:
     """The best price that the makers want to show; wider while trades come in a burst."""
     burst = (m.buy_fast + m.sell_fast) / (m.trades_per_ms + 1e-9)
     half_ticks = m.half_ticks + min(0.06 * burst, m.burst_ticks)

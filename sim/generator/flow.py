@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 
 from hftd.compiled.jit import caching_in, inline, kernels_dir
+from hftd.rows import Ns
 from sim.generator.book import (
     fill_book,
     improve,
@@ -154,7 +155,7 @@ def _lean(m):
 
 @inline
 def _market_order(
-    i,
+    i: int,
     markets,
     prices,
     loadings,
@@ -164,10 +165,10 @@ def _market_order(
     dirty,
     log,
     rows,
-    exch_ns,
+    exch_ns: Ns,
     is_buy,
     surprise,
-    stale_ticks,
+    stale_ticks: float,
     s,
 ):
     """A taker eats levels, is published at once, excites more takers and moves the fair price."""
@@ -206,7 +207,7 @@ def _market_order(
 
 
 @inline
-def _events(i, markets, clock, prices, loadings, contagion, book, changed, dirty, log, rows, s):
+def _events(i: int, markets, clock, prices, loadings, contagion, book, changed, dirty, log, rows, s):
     """All events of one instrument in one millisecond."""
     m = markets[i]
     volatility = prices[m.home].volatility
@@ -279,7 +280,7 @@ def _run(
     logs,
     rows,
     chance,
-    until_ns,
+    until_ns: Ns,
 ):
     """Go on until `until_ns`, or until an instrument's rows or log could not hold another millisecond.
 

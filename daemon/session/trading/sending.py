@@ -11,12 +11,16 @@
 - An order's commands do not overtake each other: what is still to be answered on REST, or on a socket that is being
   replaced, keeps the order's later commands there.
 - A cancel takes an order's place or change out of the queue: those were surely not sent.
+- A cancel needs no steps: one in a symbol that the exchange has not listed since the start goes out as well.
 - In a ban of REST cancels go on by the WebSocket API until it says that it is banned as well; nothing else is sent.
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Final
 
 import msgspec
 import structlog
@@ -29,6 +33,7 @@ from daemon.session.errors import FateUnknownError, NotSentError, RequestError
 from daemon.session.facts import OrderFacts, Params, Writer
 from daemon.session.manners import Manners
 from daemon.session.rest import Rest
+from daemon.session.steps import Step
 from daemon.session.trading.order_socket import OrderSocket
 from hftd.clock import monotonic_ns, running_ns
 from hftd.constants import (
@@ -38,6 +43,10 @@ from hftd.constants import (
     REASON_RATE_LIMIT,
     REASON_UNKNOWN_ORDER,
 )
+
+_SYMBOL: Final = re.compile(r"[\w.:/@-]{1,64}")
+"""A symbol that is only known from an order: nothing in it would have to be escaped in a request."""
+_ONE: Final = Step(Decimal(1))
 
 _log = structlog.get_logger("hftd.connector")
 
@@ -109,7 +118,7 @@ class Sender:
         )  # with the moment (monotonic) at which it is given up
         self._urgent: deque[tuple[Command, int]] = deque()  # cancels
         self._wake: asyncio.TimerHandle | None = None
-        self._rehearsed = Limiter([RateLimit(name, 1 << 40, 10_000_000_000) for name in facts.cost_order])
+        self._warm_limiter = Limiter([RateLimit(name, 1 << 40, 10_000_000_000) for name in facts.cost_order])
         self._rest_tasks: dict[asyncio.Task[None], Command] = {}
         self._rest_last: dict[str, asyncio.Task[None]] = {}  # by client id
         self.is_detour = True
@@ -187,17 +196,24 @@ class Sender:
             return
         self._write(self._socket, command, now_ns)
 
-    def rehearse(self, command: Command) -> None:
+    def warm_up(self, command: Command) -> None:
         """Do with a place what `send` does, short of taking tokens and of sending it."""
         steps = self._steps.get(command.symbol)
         if self._requests is None or steps is None:
             return
         now_ns = running_ns()
-        self._rehearsed.take(self._cost_order, now_ns)
+        self._warm_limiter.take(self._cost_order, now_ns)
         self._requests.request(command, steps, self._offset.corrected_ms(now_ns))
 
-    def _write(self, socket: OrderSocket, command: Command, now_ns: int) -> None:
+    def _steps_of(self, command: Command) -> Steps | None:
+        """The steps of its symbol; of one that is not known only for a cancel, which says no price and no quantity."""
         steps = self._steps.get(command.symbol)
+        if steps is None and type(command) is Cancel and _SYMBOL.fullmatch(command.symbol):
+            return Steps(command.symbol, _ONE, _ONE)
+        return steps
+
+    def _write(self, socket: OrderSocket, command: Command, now_ns: int) -> None:
+        steps = self._steps_of(command)
         if steps is None:
             self.refuse(command, REASON_NOT_TRADING, f"the symbol {command.symbol!r} is not known")
             return
@@ -341,7 +357,7 @@ class Sender:
             del self._rest_last[command.client_id]
         self._see_detour()
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a request over REST failed unexpectedly", request=command.request, why=repr(error))
+            _log.error("rest_request_crashed", request=command.request, why=repr(error))
             self._unknown(command, "failed here")
 
     async def _order_over_rest(self, command: Command, before: asyncio.Task[None] | None) -> None:
@@ -373,8 +389,11 @@ class Sender:
         self, command: Command, write: Callable[[Command, Steps], tuple[str, str, Params]]
     ) -> Outcome:
         facts = self._facts
+        steps = self._steps_of(command)
+        if steps is None:
+            raise RequestError(f"the symbol {command.symbol!r} is not known")
         try:
-            method, path, params = write(command, self._steps[command.symbol])
+            method, path, params = write(command, steps)
         except KeyError as error:
             raise RequestError(str(error)) from None
         self.sent_rest += 1

@@ -5,6 +5,7 @@ import pytest
 
 from hftd.errors import UsageError
 from sim.exchange.binancefutures.venue import BinanceFutures
+from sim.exchange.rules.clock import MS, SECOND, ExchangeClock
 from sim.exchange.servers.server import LocalExchange
 from tests.sim.exchange.client import KEY, at, config, market, running
 
@@ -35,6 +36,27 @@ async def test_the_truth_of_an_account_can_be_read():
             assert await reply.json() == exchange.truth(KEY)
         async with client.session.get(exchange.control_url + "/truth?api_key=nobody") as reply:
             assert reply.status == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "said"),
+    [
+        ("GET", "/truth?account=nobody", "`api_key=`"),
+        ("GET", "/truth?api_key=nobody", "no account with the API key 'nobody'"),
+        ("POST", "/revoke", "`api_key=`"),
+        ("POST", "/clock", "`offset_ms=`"),
+        ("POST", "/chaos", "`seed=`"),
+        ("POST", f"/balance?api_key={KEY}&balance=much", "`balance` must be a number"),
+        ("POST", f"/balance?api_key={KEY}&asset=NONE&balance=1", "no 'NONE'; there are USDT"),
+    ],
+)
+async def test_what_a_request_lacks_is_named(method, path, said):
+    async with (
+        running() as (exchange, client),
+        client.session.request(method, exchange.control_url + path) as reply,
+    ):
+        assert reply.status == 400
+        assert said in (await reply.json())["error"]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +139,26 @@ async def test_the_market_begins_again():
         truth = client.truth()
         assert [one["status"] for one in truth["orders"]] == ["FILLED", "EXPIRED"]
         assert truth["positions"][0]["lots"] == 10
+
+
+def test_markets_that_begin_at_one_moment_are_at_one_time_whenever_they_are_told():
+    """The clocks of three exchanges, told one after the other; until then each stands still."""
+    wall_ns = [1_000 * SECOND]
+    clocks = [ExchangeClock(speed=4.0, wall=lambda: wall_ns[0]) for _ in range(3)]
+    for clock in clocks:
+        clock.start(500 * SECOND, 1_001 * SECOND)
+        assert clock.market_ns() == 500 * SECOND
+        wall_ns[0] += SECOND // 4
+    assert [clock.market_ns() for clock in clocks] == [500 * SECOND] * 3
+    wall_ns[0] = 1_003 * SECOND
+    assert [clock.market_ns() for clock in clocks] == [508 * SECOND] * 3
+
+
+async def test_the_market_begins_again_at_the_time_and_moment_that_it_is_told():
+    async with running(data=market(("bid", 5, 999.5, 2.0))) as (exchange, client):
+        await pull(exchange, client, f"/rewind?market_ns={at(3)}&at_ns={7 * SECOND}")
+        clock = exchange.core.clock
+        assert (clock.market_ns(), clock._wall_start_ns) == (at(3) - at(3) % MS, 7 * SECOND)
 
 
 async def test_the_end_of_the_data_leaves_the_market_standing():
