@@ -200,7 +200,7 @@ def test_an_order_that_stands_well_is_left_alone(strategy):
 
 
 @pytest.mark.thorough
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.sampled_from([MS, -MS, 5 * MS, -30 * MS, 60 * MS, 120 * MS]), min_size=1, max_size=12),
     st.lists(st.tuples(st.integers(20, 300), st.booleans()), max_size=12),
