@@ -6,12 +6,13 @@ SEEDS ?= 1000
 FROM ?= 1
 VENUE ?= binancefutures
 
-.PHONY: help demo demo-live test coverage test-rest soak soak-real lint format bench clean
+.PHONY: help demo demo-live demo-cross test coverage test-rest soak soak-real lint format bench clean
 
 help:
 	@echo "make demo       generate a market, replay it to a bot over shared memory, show the result"
 	@echo "make demo-live  trade live on a local exchange, in good and in bad weather; compare all accounts:"
 	@echo "                VENUE=binancefutures, binancecoinm, binancespot or bybit"
+	@echo "make demo-cross one bot on three local exchanges, in good and in bad weather, then in a backtest"
 	@echo "make test       run the test suite"
 	@echo "make coverage   the same with line coverage, in the terminal and in build/coverage"
 	@echo "make test-rest  the tests that it leaves out: more cases, more seeds, what takes long"
@@ -36,6 +37,9 @@ demo: .venv
 
 demo-live: .venv
 	@$(BIN)/hftd demo --live --venue $(VENUE)
+
+demo-cross: .venv
+	@$(BIN)/hftd demo --cross
 
 test: .venv
 	$(BIN)/python -m tests.compiled

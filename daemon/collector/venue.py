@@ -159,7 +159,7 @@ class VenueRecorder:
                 since_ns=slot.supervision.since_ns,
                 reconnects=max(slot.supervision.attempts - 1, 0),
                 messages=slot.messages,
-                errors=slot.oddities.total,
+                errors=slot.unreadable.total,
                 last_error=slot.supervision.last_error,
             )
             for slot in self.slots

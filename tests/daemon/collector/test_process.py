@@ -64,7 +64,7 @@ async def test_a_disk_that_is_full_costs_nothing_but_what_it_says(tmp_path: Path
             await asyncio.sleep(0.1)
         assert "recording_paused" in alerts
         assert bench.files[0].stat().st_size <= size + 100
-        resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         await bench.until_noted(2)
         await asyncio.sleep(1.0)
         child.send_signal(signal.SIGTERM)
