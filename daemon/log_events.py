@@ -33,6 +33,8 @@ SENTENCES: Final[dict[str, str]] = {
     "waiting_for_channel": "waiting for a daemon to serve the channel {channel}",
     "daemon_lost": "bot {bot} lost its daemon: {why}",
     "daemon_back": "bot {bot} has its daemon back: {why}",
+    "daemon_stands_still": "the daemon of the channel {channel} stands still; bot {bot} sends it cancels alone",
+    "daemon_goes_on": "the daemon of the channel {channel} goes on; bot {bot} trades there again",
     "notice_received": "the connector says of {symbol} ({kind}): {words}",
     "hook_raised": "the {hook} hook raised; it is called again for the next event",
     "compile_cache_unsafe": "compiled code is not cached in a folder where others could replace it: {why}",

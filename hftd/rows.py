@@ -66,3 +66,7 @@ MARK_PRICE: Final = 101
 FUNDING_RATE: Final = 102
 BEST_BID: Final = 103
 BEST_ASK: Final = 104
+BOOK_LOST: Final = 254
+"""From here on the book is not valid: something of it is missing. No user event, and it changes no level."""
+BOOK_BACK: Final = 255
+"""It is valid again."""

@@ -76,6 +76,10 @@ class Backtest(Hbt):
         lives = [] if self._lives is None else self._lives.warnings()
         return [*super().warnings(), *self.engine.warnings, *lives]
 
+    def pull_quotes(self) -> None:
+        """While the data says that its book is not valid, orders end, and new ones and changes are refused."""
+        self.engine.lanes["pulls_quotes"] = 1
+
     def record_life(self, rows_max: int | None = None) -> None:
         """Keep what happens to each order from now on, and why; before the first one is sent.
 

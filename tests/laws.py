@@ -85,17 +85,19 @@ CLOCK_USERS = {
     "running_ns": (
         # Says when local exchanges begin, by their clock.
         "daemon/cli/run/live_stack.py",
+        "daemon/collector/",
         "daemon/connector/",
         "daemon/session/",
         "daemon/venues/",
         "sim/exchange/rules/clock.py",
     ),
     # Stamps of what is seen and sent.
-    "stamp_ns": ("hftd/bot/", "daemon/session/"),
+    "stamp_ns": ("hftd/bot/", "daemon/session/", "daemon/collector/"),
     "LOCAL_LAG": ("hftd/bot/local_time.py",),
     # What may be set: only to tell it, to compare it with the others, or with the times of files.
     "system_ns": ("hftd/bot/local_time.py",),
     "wall_ns": (
+        "daemon/cli/commands/collect.py",
         "daemon/cli/commands/connector.py",
         "daemon/connector/bots/bots.py",
         "daemon/connector/watch/clock_watch.py",

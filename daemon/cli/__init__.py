@@ -19,6 +19,7 @@ _SECTIONS = {
     },
     "Trade live": {
         "connector": "Trade one account of an exchange, and serve its market, to bots.",
+        "collect": "Record the raw market data of exchanges, and what is missing of it.",
         "exchange": "Run a local exchange that speaks a real one's protocol.",
         "status": "Show the daemons that run, their bots, books, orders and limits.",
         "tap": "Show a channel's market data as it passes, or save it as an archive.",
@@ -26,6 +27,7 @@ _SECTIONS = {
         "resume": "Have a halted connector take orders again.",
     },
     "Archives": {
+        "generate": "Generate the day of a market: several exchanges, related instruments.",
         "convert": "Make an archive from an exchange's raw capture or a vendor's files.",
         "validate": "Look for what is wrong with archives, and put it right in a copy.",
         "inspect": "Show what is in an archive, a run file or a latency file.",
@@ -38,6 +40,7 @@ _SECTIONS = {
         "report": "Make one page of figures and plots of runs.",
         "explain": "Tell why the orders of a run filled, or did not.",
         "compare": "Show a live run and its backtest side by side.",
+        "correlate": "Correlate the returns of archives: by horizon, and by who leads whom.",
     },
 }
 _COMMANDS = {name: text for commands in _SECTIONS.values() for name, text in commands.items()}

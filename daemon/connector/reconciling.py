@@ -211,13 +211,16 @@ class Reconciler:
         executions: list[Execution] = []
         asked: list[str] = []
         failed: dict[str, str] = {}
-        must, may = self._symbols(holdings)
-        unasked = set(must[ASKED_MAX:])
-        self._asked = min(len(must) + len(may), ASKED_MAX)
-        for symbol in [*must, *may][:ASKED_MAX]:
+        must, live, quiet = self._symbols(holdings)
+        wanted = [*must, *live, *quiet]
+        # What orders of before this process executed meanwhile would be lost if a later moment counted as settled.
+        needed = {*must, *(one for one in live if one not in self._asked_ns)}
+        unasked = needed.intersection(wanted[ASKED_MAX:])
+        self._asked = min(len(wanted), ASKED_MAX)
+        for symbol in wanted[:ASKED_MAX]:
             refused = self._refused.get(symbol)
             if refused is not None and running_ns() < refused[1]:
-                if symbol in must:
+                if symbol in needed:
                     unasked.add(symbol)
                 continue
             since_ns = self._since_ns(symbol)
@@ -245,8 +248,8 @@ class Reconciler:
             )
         return executions, asked, frozenset(unasked)
 
-    def _symbols(self, holdings: Sequence[Holding]) -> tuple[list[str], list[str]]:
-        """The symbols whose fills must be known before the account is, and others; most urgent first."""
+    def _symbols(self, holdings: Sequence[Holding]) -> tuple[list[str], list[str], list[str]]:
+        """The symbols whose fills must be known before the account is, those that trade, and others."""
         store = self._orders.store
         positions = {one.symbol: one.qty_lots for one in holdings if one.is_told}
         incomplete = {store.orders[client_id].symbol for client_id in store.gaps}
@@ -260,10 +263,14 @@ class Reconciler:
             ledger = store.ledgers.get(symbol)
             if ledger is None:
                 quiet.append(symbol)
-            elif symbol in incomplete or (
-                ledger.wallet.differs(ledger)
-                if ledger.wallet is not None
-                else symbol not in self._untold and positions.get(symbol, 0) != ledger.account_lots
+            elif (
+                symbol in incomplete
+                or ledger.unsettled_ns
+                or (
+                    ledger.wallet.differs(ledger)
+                    if ledger.wallet is not None
+                    else symbol not in self._untold and positions.get(symbol, 0) != ledger.account_lots
+                )
             ):
                 must.append(symbol)
             elif symbol in trading or (
@@ -274,7 +281,7 @@ class Reconciler:
                 quiet.append(symbol)
         for one in (must, live, quiet):
             one.sort(key=lambda symbol: self._asked_ns.get(symbol, 0))
-        return must, [*live, *quiet[:QUIET_MAX]]
+        return must, live, quiet[:QUIET_MAX]
 
     def warnings(self) -> Iterator[Warn]:
         """What needs a person."""

@@ -17,6 +17,7 @@ the one before is kept beside it as `<name>.1`; so two files of about that size 
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import struct
@@ -315,8 +316,9 @@ class Journal:
         """Begin a new file with these rows; the old one is kept as `<name>.1`. It blocks until the disk has it.
 
         Raises:
-            OSError: It can't be written; the old file stays in use.
+            OSError: It can't be written, or another process writes one there by now; the old file stays in use.
         """
+        self._keep_lock()
         fresh = self.path.with_name(self.path.name + ".new")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
@@ -345,6 +347,23 @@ class Journal:
         # What is still known may be more than a file should have; then it grows on for as much again.
         self.rotate_bytes = max(self.rotate_bytes, 2 * self.size)
         _sync_folder(self.path.parent)
+
+    def _keep_lock(self) -> None:
+        """Lock the place again if the lock was taken away with the file: somebody else may have begun one there."""
+        try:
+            there, ours = _lock_path(self.path).stat(), os.fstat(self._lock)
+            if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+                return
+        except FileNotFoundError:
+            pass
+        try:
+            lock = _lock(self.path)
+        except ConfigError as error:
+            raise OSError(errno.EBUSY, error.what) from None
+        os.close(self._lock)
+        self._lock = lock
+        if self.identities:
+            self.keep(*next(reversed(self.identities.items())))
 
     def sync(self) -> None:
         """Have the disk keep what was written, against a loss of power; it may block for milliseconds.
@@ -437,8 +456,12 @@ def _kept(lock: int) -> list[tuple[int, int]]:
     return [found] if 0 < found[0] <= MAX_IDENTITY and found[1] >= 0 else []
 
 
+def _lock_path(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
 def _lock(path: Path) -> int:
-    beside = path.with_name(path.name + ".lock")
+    beside = _lock_path(path)
     try:
         lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

@@ -210,9 +210,11 @@ class LeaseEnds:
         again_ns = now_ns + FLATTEN_PAUSE_NS
         if any(order.symbol == symbol for order in bot.alive.values()) or self._has_gaps(bot, symbol):
             return again_ns
-        # What the account has in the bot's direction; another bot, or a hand, may hold the opposite.
+        # What the account has in the bot's direction; another bot, or a hand, may hold the opposite. On a spot account
+        # two bots have no position in common: what one traded is there, unless a hand has taken it back.
         side = 1 if lots > 0 else -1
-        reducible = ledger.account_lots * side
+        held = ledger.account_lots if ledger.wallet is None else lots + ledger.other_lots
+        reducible = held * side
         is_void = reducible <= 0 and (ledger.has_holding or flattening.is_refused)
         if flattening.is_void and not is_void:
             flattening.due_ns = now_ns

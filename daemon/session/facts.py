@@ -341,6 +341,10 @@ class Reader(Protocol):
         """A message, received at a time; None for one that is of no kind, or can't be read."""
         ...
 
+    def keep_trade_ids(self) -> None:
+        """From now on rows of trades have in the bits of `fval` what they are known by."""
+        ...
+
     def off_grid(self, count: int, per_price: float) -> int:
         """How many of the first rows have a price on no tick; `per_price`: ticks in a price of 1."""
         ...

@@ -46,10 +46,15 @@ class BotSupervisor(Supervisor):
         super().supervise()
         self._look_for_laps()
         for number, channel in enumerate(self._bot.channels):
-            if channel.is_still != (number in self._still):
+            if (is_still := channel.is_still) != (number in self._still):
                 self._still ^= {number}
-                kind = hooks.DAEMON_STILL if channel.is_still else hooks.DAEMON_GOES_ON
-                self._say(kind, f"channel {channel.name}: {kind}")
+                _log.warning(
+                    "daemon_stands_still" if is_still else "daemon_goes_on",
+                    bot=self._bot.name,
+                    channel=channel.name,
+                )
+                kind = hooks.DAEMON_STILL if is_still else hooks.DAEMON_GOES_ON
+                self._tell(kind, f"channel {channel.name}: {kind}")
             if not channel.is_down and (reason := channel.lost()):
                 told = f"channel {channel.name}: {reason}"
                 if self._reattach_s == 0.0 or self._bot.is_hung:
@@ -75,6 +80,9 @@ class BotSupervisor(Supervisor):
         _log.warning(
             "daemon_lost" if kind == hooks.DAEMON_LOST else "daemon_back", bot=self._bot.name, why=message
         )
+        self._tell(kind, message)
+
+    def _tell(self, kind: str, message: str) -> None:
         if self._hooks is not None:
             self._hooks.error(ErrorNote(kind, message))
 

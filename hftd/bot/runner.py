@@ -246,7 +246,7 @@ def _await_channels(names: set[str], patience_s: float) -> None:
     Raises:
         NoSuchChannelError: One did not come.
     """
-    from hftd.control.protocol import no_such_channel, socket_path, who_listens
+    from hftd.control.protocol import no_such_channel, running_channels, socket_path, who_listens
 
     deadline_ns = monotonic_ns() + int(patience_s * 1e9)
     is_said = False
@@ -259,7 +259,12 @@ def _await_channels(names: set[str], patience_s: float) -> None:
                 hint=f"{error.hint}; the bot waited {patience_s:g} s for it (`attach_s` of [bot])",
             )
         if not is_said:
-            _log.warning("waiting_for_channel", channel=", ".join(missing), attach_s=patience_s)
+            _log.warning(
+                "waiting_for_channel",
+                channel=", ".join(missing),
+                attach_s=patience_s,
+                served=", ".join(running_channels()) or "none",
+            )
             is_said = True
         sleep(_LOOK_SECONDS)
 

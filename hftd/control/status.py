@@ -11,6 +11,7 @@ import msgspec
 
 REPLAY: Final = "replay"
 CONNECTOR: Final = "connector"
+COLLECTOR: Final = "collector"
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,7 +195,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A whole daemon.
 
     Attributes:
-        kind: REPLAY or CONNECTOR.
+        kind: REPLAY, CONNECTOR or COLLECTOR.
         name: The channel that was asked.
         venue: The exchange of a connector.
         version: Of hftd.

@@ -9,11 +9,11 @@ kind. Rows that the local side does not see, and kinds that it does not know, ch
 from hftd.book.book import book_at, clear_asks, clear_bids, clear_book, level_qty, set_ask, set_bid
 from hftd.book.market_orders import market_orders_at
 from hftd.compiled.jit import inline, kernel
-from hftd.compiled.layout import asset_dtype, offset_of
+from hftd.compiled.layout import BY_BOT, BY_DAEMON, asset_dtype, offset_of
 from hftd.compiled.native import call_code, round_away
 from hftd.compiled.row_access import copy_row, ev_of, exch_ts_of, is_sound, local_ts_of, px_of, qty_of
 from hftd.hbt.orders import asset_at
-from hftd.rows import ROW_BYTES, Address
+from hftd.rows import BOOK_LOST, ROW_BYTES, Address
 from hftd.types import (
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
@@ -64,6 +64,16 @@ def apply_book_row(book: Address, row: Address) -> None:
 
 
 @inline
+def set_lost(asset: Address, kind: int) -> None:
+    """The recording says that something of the book is missing from here on, or that nothing is any more."""
+    book = asset_at(asset).book
+    if kind == BOOK_LOST:
+        book.not_valid |= BY_DAEMON
+    else:
+        book.not_valid &= BY_BOT
+
+
+@inline
 def apply_rows(asset: Address, rows: Address, count: int) -> int:
     """Apply `count` rows at an address to the local side of an asset."""
     a = asset_at(asset)
@@ -83,6 +93,8 @@ def apply_rows(asset: Address, rows: Address, count: int) -> int:
                     a.trades_len += 1
                 elif a.trades_cap > 0:
                     a.trades_dropped += 1
+            elif kind >= BOOK_LOST:
+                set_lost(asset, kind)
             elif kind >= USER_DEFINED_EVENT:
                 if a.user_events_len < a.user_events_cap:
                     copy_row(a.user_events + a.user_events_len * ROW_BYTES, row)

@@ -155,7 +155,7 @@ class Hbt:
         return int(row["order_req_ts"]), int(row["order_exch_ts"]), int(row["order_resp_ts"])
 
     def book_state(self, asset_no: int) -> int:
-        """BOOK_VALID, or BOOK_INVALID while it is synchronised or stale; always valid in a backtest."""
+        """BOOK_VALID, or BOOK_INVALID while it is synchronised or stale; in a backtest where its data has a gap."""
         return BOOK_INVALID if self._row(asset_no)["book"]["not_valid"] else BOOK_VALID
 
     def connection(self, asset_no: int) -> int:

@@ -167,6 +167,12 @@ class MarketReader:
         record["bid_ev"], record["ask_ev"] = best_kinds
         self._make_room(ROWS_AT_FIRST)
 
+    def keep_trade_ids(self) -> None:
+        """From now on rows of trades have in the bits of `fval` what they are known by: an exchange's number plus one,
+        or a hash of its text with time, price and quantity.
+        """
+        self._state[0]["takes_again"] = 0
+
     def _make_room(self, capacity: int) -> None:
         self._rows = np.zeros(capacity, event_dtype)
         self._rows_address = int(self._rows.ctypes.data)

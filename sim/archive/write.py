@@ -14,7 +14,7 @@ import os
 import struct
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -24,8 +24,10 @@ import numpy as np
 from isal import isal_zlib
 
 from hftd.errors import DataError
+from hftd.recording import Gap
+from sim.archive.gaps import GAPS, encode_gaps
 from sim.archive.temps import Replacement
-from sim.archive.zipped import central_directory, local_header
+from sim.archive.zipped import central_directory, local_header, small_member
 
 LEVEL: Final = 1
 """Deflate's level: 1 is the fastest; 0 stores."""
@@ -53,6 +55,7 @@ class ArchiveWriter:
 
     Attributes:
         path: The file.
+        gaps: Windows in which something is missing, which are kept with the rows; to be set before the end.
         count: Rows written so far.
         bytes_written: The size of the file, once it is there.
 
@@ -62,6 +65,7 @@ class ArchiveWriter:
 
     def __init__(self, path: Path | str, dtype: "np.dtype[Any]", *, level: int = LEVEL) -> None:
         self.path = Path(path)
+        self.gaps: Sequence[Gap] = ()
         self.count = 0
         self.bytes_written = 0
         self._dtype = dtype
@@ -137,7 +141,12 @@ class ArchiveWriter:
         try:
             central_at = file.tell()
             packed_size = central_at - len(local_header(self._level, 0, 0, 0))
-            file.write(central_directory(self._level, crc, packed_size, size, central_at))
+            others: list[bytes] = []
+            if self.gaps:
+                record, entry = small_member(GAPS, encode_gaps(self.gaps), central_at)
+                file.write(record)
+                others.append(entry)
+            file.write(central_directory(self._level, crc, packed_size, size, file.tell(), others))
             self.bytes_written = file.tell()
             file.seek(0)
             file.write(local_header(self._level, crc, packed_size, size))

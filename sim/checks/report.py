@@ -6,6 +6,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from hftd.recording import Gap
+
 ERROR: Final = "error"
 WARNING: Final = "warning"
 NOTE: Final = "note"
@@ -154,6 +156,7 @@ class Validation(msgspec.Struct, kw_only=True):
         problems: The worst first; empty if there are none.
         notes: What else the user should know.
         seconds: How long it took, without compiling.
+        missing: Windows in which something is missing, by what the recorder said.
     """
 
     files: list[FileRows]
@@ -176,6 +179,7 @@ class Validation(msgspec.Struct, kw_only=True):
     problems: list[Problem]
     notes: list[str]
     seconds: float
+    missing: list[Gap] = []
 
     def problem(self, name: str) -> Problem | None:
         """The problem of that name, if it was found."""

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from hftd.clock import monotonic_ns
 from hftd.compiled import jit
 from hftd.errors import UsageError
+from hftd.rows import BOOK_BACK, BOOK_LOST
 from hftd.types import DEPTH_CLEAR_EVENT, INVALID_MAX, INVALID_MIN
+from sim.archive.gaps import read_gaps
 from sim.archive.stream import EventReader
 from sim.checks import layout
 from sim.checks.checker import Checker, Limits
@@ -43,6 +45,8 @@ KIND_NAMES: Final = {
     11: "cancel order",
     12: "modify order",
     13: "fill",
+    BOOK_LOST: "book lost",
+    BOOK_BACK: "book back",
 }
 
 
@@ -208,6 +212,7 @@ def _report(checker: Checker, spans: list[FileRows], seconds: float) -> Validati
         problems=problems,
         notes=_notes(checker, spans),
         seconds=seconds,
+        missing=[gap for span in spans for gap in read_gaps(span.file)],
     )
 
 

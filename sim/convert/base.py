@@ -31,6 +31,7 @@ from sim.convert.reading import Progress, Reading
 from sim.convert.report import Break, Place, Report, Span
 from sim.convert.report import Sequence as SequenceReport
 from sim.convert.rows.crossed import CrossedBooks
+from sim.convert.rows.gaps import GapMarks, placed, recorded_gaps
 from sim.convert.rows.order import Ordering
 from sim.fuse import ArchiveFuser
 
@@ -164,6 +165,9 @@ def _convert_once(
         shift_ns = options.base_latency_ns - latency_min_ns if latency_min_ns < 0 else 0
         books = CrossedBooks(reading.scale)
         rows_ordered = 0
+        local_min_ns, local_max_ns = (int(found[f"local_{end}"]) + shift_ns for end in ("min", "max"))
+        gaps = placed(recorded_gaps(inputs), shift_ns, local_min_ns, local_max_ns)
+        marks = GapMarks(gaps)
         with ArchiveWriter(output, event_dtype, level=options.level) as writer:
             blocks = ordering.blocks(
                 shift_ns, drops_marked=drops_marked, has_numbers=reading.ids.count > 0, again=again
@@ -171,9 +175,12 @@ def _convert_once(
             for block in blocks:
                 books.add(block)
                 rows_ordered += len(block)
-                writer.write(block if fuser is None else fuser.fuse(block))
+                writer.write(marks.mixed(block if fuser is None else fuser.fuse(block)))
                 if on_write is not None:
                     on_write(max(count - ordering.rows_left, 0), count)
+            for row in marks.rest():
+                writer.write(row)
+            writer.gaps = gaps
     if on_write is not None:
         on_write(writer.count, writer.count)
     record = reading.scan.record
@@ -191,10 +198,11 @@ def _convert_once(
         rows_by_kind=_named(found["kinds"], kinds),
         rows_split=rows_ordered - count,
         exch=Span(first_ts=int(found["exch_min"]), last_ts=int(found["exch_max"])),
-        local=Span(first_ts=int(found["local_min"]) + shift_ns, last_ts=int(found["local_max"]) + shift_ns),
+        local=Span(first_ts=local_min_ns, last_ts=local_max_ns),
         latency_min_ns=latency_min_ns,
         clock_correction_ns=shift_ns,
         sequence=_sequence(reading),
+        gaps=gaps,
         crossed=crossed,
         ignored=_named(record["ignored"], scanning.REASONS),
         unreadable=unreadable,

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from hftd.recording import Gap
 from sim.convert.rows.crossed import Crossed
 
 
@@ -69,6 +70,7 @@ class Report(msgspec.Struct, kw_only=True):
         latency_min_ns: The least `local_ts - exch_ts` before the correction.
         clock_correction_ns: Added to each local time; 0 if no row came before it was sent.
         sequence: Gaps in the updates of the book.
+        gaps: Windows in which something is missing, by the notes of a recorder.
         crossed: Crossed books.
         ignored: Lines without rows, by reason.
         unreadable: The first lines that were torn or not understood.
@@ -99,6 +101,7 @@ class Report(msgspec.Struct, kw_only=True):
     latency_min_ns: int
     clock_correction_ns: int
     sequence: Sequence
+    gaps: list[Gap] = []
     crossed: Crossed
     ignored: dict[str, int]
     unreadable: list[Place]

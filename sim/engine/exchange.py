@@ -41,6 +41,7 @@ from hftd.types import (
     NEW,
     NONE,
     PARTIALLY_FILLED,
+    REASON_BOOK_NOT_VALID,
     REASON_DUPLICATE,
     REASON_EXCHANGE,
     REASON_EXPIRED,
@@ -67,8 +68,9 @@ from sim.engine.own import (
     rest,
     take_record,
 )
+from sim.engine.pulling import PULL, pull
 from sim.model.custom import custom_admits, lots_of
-from sim.model.latency import LANE_BYTES, after, entry_latency_ns, exchange_at, response_latency_ns
+from sim.model.latency import LANE_BYTES, after, entry_latency_ns, exchange_at, lane_at, response_latency_ns
 from sim.model.layout import (
     EXCHANGE_WHOLE_FILLS,
     MODIFY_TOTAL,
@@ -303,6 +305,9 @@ def handle_requests(exchange: Address, now_ns: Ns) -> None:
         while bus_at(lane + LANE_TO_EXCH).head_ts == now_ns:
             request = bus_pop(lane + LANE_TO_EXCH, REQUEST_BYTES, REQUESTS_MASK)
             kind = request_at(request).kind
+            if kind == PULL:
+                pull(exchange, lane, now_ns)
+                continue
             note_request(exchange, lane, request, LIFE_ARRIVAL, REASON_NONE, now_ns)
             if kind == NEW:
                 _handle_new(exchange, lane, request, now_ns)
@@ -333,6 +338,10 @@ def push_request(exchange: Address, lane: Address, request: Address, not_before_
         way = WAY_MODIFY
         asked = LIFE_REQUEST_MODIFY
     note_request(exchange, lane, request, asked, REASON_NONE, r.local_ts)
+    if exchange_at(exchange).book_lost != 0 and lane_at(lane).pulls_quotes != 0 and r.kind != CANCELED:
+        recv_ts = max(after(r.local_ts, 1), not_before_ns)
+        refuse(exchange, lane, request, REASON_BOOK_NOT_VALID, 0, recv_ts)
+        return
     latency_ns = entry_latency_ns(exchange, lane, way, request)
     if latency_ns < 0:
         recv_ts = max(after(r.local_ts, -max(latency_ns, -TS_MAX)), not_before_ns)

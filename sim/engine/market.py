@@ -12,13 +12,15 @@ from hftd.book.market_orders import market_orders_at
 from hftd.compiled.jit import inline
 from hftd.compiled.layout import asset_dtype, offset_of
 from hftd.compiled.native import call_code, load_f64, load_i64, prefetch_read, prefetch_write, store_f64
-from hftd.compiled.row_access import copy_row, local_ts_of, px_of, set_local_ts
+from hftd.compiled.row_access import copy_row, ev_of, local_ts_of, px_of, set_local_ts
+from hftd.hbt.feed import set_lost
 from hftd.hbt.life import CAUSE_CROSSED
 from hftd.hbt.orders import asset_at
-from hftd.rows import ROW_BYTES, Address, Ns
-from hftd.types import INVALID_MAX, INVALID_MIN
+from hftd.rows import BOOK_LOST, ROW_BYTES, Address, Ns
+from hftd.types import INVALID_MAX, INVALID_MIN, KIND_MASK
 from sim.engine.life import OF_THE_LEVEL
 from sim.engine.own import BOOK
+from sim.engine.pulling import book_state_changed
 from sim.engine.reach import (
     ask_level_changed,
     bid_level_changed,
@@ -211,7 +213,7 @@ def exchange_asks(exchange: Address, tick: Address, stop: Address, qty: Address,
 def _exchange_rare(
     exchange: Address, kind: int, segment: Address, tick: Address, stop: Address, qty: Address, now_ns: Ns
 ) -> None:
-    """Far levels, clears, and single orders."""
+    """Far levels, clears, single orders, and a book that is lost or back."""
     book = exchange + BOOK
     b = book_at(book)
     if kind == SEG_FAR_BIDS or kind == SEG_FAR_ASKS:
@@ -236,6 +238,10 @@ def _exchange_rare(
                     )
             tick += 8
             qty += 8
+    elif kind == SEG_USER:
+        book_state_changed(
+            exchange, exchange_at(exchange).stream.rows_base + load_i64(segment + _SEG_ROW), now_ns
+        )
     elif b.market_orders != 0:
         x = exchange_at(exchange)
         row = x.stream.rows_base + load_i64(segment + _SEG_ROW)
@@ -305,7 +311,11 @@ def note_trade(asset: Address, row: Address, shift_ns: Ns) -> None:
 
 @inline
 def note_user_event(asset: Address, row: Address, shift_ns: Ns) -> None:
-    """Keep a user event, with the local time that the bot sees."""
+    """Keep a user event, with the local time that the bot sees; or the book is lost, or back."""
+    kind = ev_of(row) & KIND_MASK
+    if kind >= BOOK_LOST:
+        set_lost(asset, kind)
+        return
     a = asset_at(asset)
     if a.user_events_len >= a.user_events_cap:
         a.user_events_dropped += int(a.user_events_cap > 0)

@@ -14,7 +14,7 @@ from hftd.compiled.jit import kernel
 from hftd.compiled.layout import book_dtype
 from hftd.compiled.native import load_i64, record_at, store_i64
 from hftd.compiled.row_access import copy_row, ev_of, exch_ts_of, local_ts_of
-from hftd.rows import ROW_BYTES
+from hftd.rows import BOOK_LOST, ROW_BYTES
 from hftd.types import (
     DEPTH_CLEAR_EVENT,
     EXCH_EVENT,
@@ -98,7 +98,8 @@ def note_rows(work):
         if w.keep_all == 0:
             kind = ev & KIND_MASK
             store_i64(w.places + 8 * number, num_kept)
-            if kind in (TRADE_EVENT, DEPTH_CLEAR_EVENT) or (kind >= USER_DEFINED_EVENT and is_local):
+            is_user = kind >= BOOK_LOST or (kind >= USER_DEFINED_EVENT and is_local)
+            if kind in (TRADE_EVENT, DEPTH_CLEAR_EVENT) or is_user:
                 copy_row(kept, row)
                 kept += ROW_BYTES
                 num_kept += 1

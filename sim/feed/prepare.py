@@ -13,7 +13,7 @@ from hftd.book.book import book_at, level_qty, place_window
 from hftd.compiled.jit import inline, kernel
 from hftd.compiled.native import load_i64, record_at, round_away, store_f64, store_i64
 from hftd.compiled.row_access import ev_of, exch_ts_of, is_sound, is_tick, is_time, px_of, qty_of
-from hftd.rows import EXCH_TS, LOCAL_TS, ROW_BYTES, Address, Ns
+from hftd.rows import BOOK_LOST, EXCH_TS, LOCAL_TS, ROW_BYTES, Address, Ns
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY_EVENT,
@@ -162,6 +162,8 @@ def prepare(stream: Address) -> int:
         kind = SEG_OTHER
         if kind_byte < 16:
             kind = _SEGMENT_KINDS[kinds + 4 * kind_byte + ((ev >> 28) & 3)]
+        elif kind_byte >= BOOK_LOST:
+            kind = SEG_USER
         elif kind_byte >= USER_DEFINED_EVENT:
             kind = user
         seg = segment_at(segment)

@@ -40,7 +40,7 @@ SEG_FAR_ASKS = 7
 SEG_CLEAR_BIDS = 8
 SEG_CLEAR_ASKS = 9
 SEG_CLEAR = 10
-SEG_USER = 11  # user events that the local side sees
+SEG_USER = 11  # user events that the local side sees; a book that is lost or back, on both sides
 SEG_ORDERS = 12  # single orders of the market: added, cancelled, modified and filled ones, as they come
 
 segment_dtype = np.dtype(
@@ -207,6 +207,7 @@ lane_dtype = np.dtype(
         ("to_fill_qty", "f8"),  # what the event that is processed still has for its orders
         ("last_fee", "f8"),  # of the last execution
         ("life", "i8"),  # where the life of its orders is kept, a record of `life_rows_dtype`; 0 for nowhere
+        ("pulls_quotes", "i8"),  # whether its orders end while the book is lost
     ],
     align=True,
 )
@@ -299,6 +300,7 @@ exchange_dtype = np.dtype(
         ("failed_function", "i8"),  # 1 and the number among MODEL_FUNCTIONS of the one that ended the run
         ("fn_orders", "i8"),  # where the market is known order by order: (exchange, rows, count, now_ns)
         ("life", "i8"),  # a record of `noting_dtype`; 0 where the life of orders is not noted
+        ("book_lost", "i8"),  # whether something is missing of the recorded book
     ],
     align=True,
 )

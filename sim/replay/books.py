@@ -51,6 +51,11 @@ class FollowedBook:
         self._feed = engine.feeds[asset_no]
         self._file_no = self._block_no = self._done = 0
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether something is missing of it where it stands now."""
+        return bool(self._book[0]["not_valid"])
+
     def follow(self) -> None:
         """Go on to the last row that was published."""
         file_no, block_no, row = self._feed.published()

@@ -13,15 +13,17 @@ needs to go on stands in the state.
 
 # pyright: basic
 
+from hftd.book.book import book_at
 from hftd.channel.layout import CLOCK_NOW_NS
 from hftd.channel.wait import doorbell_wait
 from hftd.clock import steady_ns
 from hftd.compiled.jit import inline, kernel
+from hftd.compiled.layout import BY_DAEMON
 from hftd.compiled.native import call_code, load_acquire, load_i64, store_release
 from hftd.compiled.row_access import ev_of
 from hftd.hbt.feed import apply_book_row
-from hftd.rows import ROW_BYTES, Address, Ns
-from hftd.types import ERR_RING_FULL, LOCAL_EVENT
+from hftd.rows import BOOK_LOST, ROW_BYTES, Address, Ns
+from hftd.types import ERR_RING_FULL, KIND_MASK, LOCAL_EVENT
 from sim.engine.account import LANE_TO_LOCAL
 from sim.engine.bus import UPDATES_MASK, bus_at
 from sim.engine.run import STREAM, engine_at, exchange_address, next_exchange_ts, refill
@@ -197,6 +199,9 @@ def follow_book(book: Address, row: Address, end: Address) -> int:
     while row < end:
         ev = ev_of(row)
         if (ev & LOCAL_EVENT) != 0:
+            kind = ev & KIND_MASK
+            if kind >= BOOK_LOST:
+                book_at(book).not_valid = BY_DAEMON if kind == BOOK_LOST else 0
             apply_book_row(book, row)
             count += 1
         row += ROW_BYTES

@@ -310,6 +310,7 @@ class Stage:
             if not lane["to_exch"]["entries"]:
                 self.engine.fill_lane(lane, asset_no)
             lane["bot"] = number
+            lane["pulls_quotes"] = int(hello.pull_quotes)
         self._there[number] = bot
         if self.lives is not None:
             self.lives.open_lanes(number, len(self.all_bots))
@@ -358,6 +359,8 @@ class Stage:
         for asset_no, rows in books.items():
             for start in range(0, len(rows), MAX_ROWS):
                 self._send(writer, wire.Feed(asset_no, rows[start : start + MAX_ROWS].tobytes()))
+            if self._book(asset_no).is_lost:
+                self._send(writer, wire.Status(asset_no, wire.BOOK_INVALID))
             self._send(
                 writer,
                 wire.State(

@@ -251,7 +251,7 @@ def _next_steps(replay_path: Path, bot_path: Path, folder: Path) -> str:
             f"{hftd} report {folder / 'result.npz'} --life {folder / 'life.npz'}",
             "the page; --help has its options",
         ),
-        (f"{hftd} replay --date {DEMO_DATE}", "the daemon by hand, and in another terminal: hftd bot"),
+        (f"{hftd} replay --date {DEMO_DATE}", f"the daemon by hand, and in another terminal: {hftd} bot"),
         (f"{hftd} backtest --bot {bot_path} --date {DEMO_DATE}", "the same result in one process"),
         (f"edit {bot_path}", "the parameters, or the strategy that it names; then run the demo again"),
         (f"edit {replay_path}", "latency, queue and fees"),

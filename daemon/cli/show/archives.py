@@ -1,12 +1,13 @@
 """Archives and order latencies: what is in them, what is wrong with them, and what was made of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from daemon.cli.show import text
 from sim.results.parts import Facts, Part, Rows, Table, line, notes
 
 if TYPE_CHECKING:
+    from hftd.recording import Gap
     from sim.checks import Fixed, Problem, Validation
     from sim.convert.report import Report
     from sim.convert.rows.crossed import Crossed
@@ -92,8 +93,19 @@ def _rows_of(report: "Validation") -> list[tuple[str, str]]:
         ("rows", f"{_counts(report.rows_by_kind)}; split by clock {report.split_rows:,}"),
         ("exchange time", _span(first.exch_first_ts, last.exch_last_ts)),
         ("local time", _span(first.local_first_ts, last.local_last_ts)),
+        *_missing(report.missing),
         _steps(report),
     ]
+
+
+def _missing(gaps: Sequence["Gap"]) -> list[tuple[str, str]]:
+    """Windows in which something is missing, as far as a recorder said so."""
+    if not gaps:
+        return []
+    lengths = [(gap.until_ns - gap.from_ns) / 1e9 for gap in gaps]
+    longest = gaps[lengths.index(max(lengths))]
+    said = f"the longest {text.duration(max(lengths))} from {text.moment(longest.from_ns)}: {longest.why}"
+    return [("missing", f"{text.count(len(gaps), 'window')}, {text.duration(sum(lengths))} in all, {said}")]
 
 
 def _prices(report: "Validation") -> list[tuple[str, str]]:
@@ -317,6 +329,7 @@ def conversion(report: "Report") -> Iterator[Part]:
         ("local time", _span(report.local.first_ts, report.local.last_ts)),
         ("least latency", least),
         ("gaps", gaps if sequence.gaps or sequence.repeats else "none"),
+        *_missing(report.gaps),
         ("crossed book", _crossed(report.crossed)),
         ("lines", f"{report.lines:,}: {_counts(report.lines_by_kind)}"),
     ]

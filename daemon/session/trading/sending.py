@@ -11,12 +11,16 @@
 - An order's commands do not overtake each other: what is still to be answered on REST, or on a socket that is being
   replaced, keeps the order's later commands there.
 - A cancel takes an order's place or change out of the queue: those were surely not sent.
+- A cancel needs no steps: one in a symbol that the exchange has not listed since the start goes out as well.
 - In a ban of REST cancels go on by the WebSocket API until it says that it is banned as well; nothing else is sent.
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Final
 
 import msgspec
 import structlog
@@ -29,6 +33,7 @@ from daemon.session.errors import FateUnknownError, NotSentError, RequestError
 from daemon.session.facts import OrderFacts, Params, Writer
 from daemon.session.manners import Manners
 from daemon.session.rest import Rest
+from daemon.session.steps import Step
 from daemon.session.trading.order_socket import OrderSocket
 from hftd.clock import monotonic_ns, running_ns
 from hftd.constants import (
@@ -38,6 +43,10 @@ from hftd.constants import (
     REASON_RATE_LIMIT,
     REASON_UNKNOWN_ORDER,
 )
+
+_SYMBOL: Final = re.compile(r"[\w.:/@-]{1,64}")
+"""A symbol that is only known from an order: nothing in it would have to be escaped in a request."""
+_ONE: Final = Step(Decimal(1))
 
 _log = structlog.get_logger("hftd.connector")
 
@@ -196,8 +205,15 @@ class Sender:
         self._warm_limiter.take(self._cost_order, now_ns)
         self._requests.request(command, steps, self._offset.corrected_ms(now_ns))
 
-    def _write(self, socket: OrderSocket, command: Command, now_ns: int) -> None:
+    def _steps_of(self, command: Command) -> Steps | None:
+        """The steps of its symbol; of one that is not known only for a cancel, which says no price and no quantity."""
         steps = self._steps.get(command.symbol)
+        if steps is None and type(command) is Cancel and _SYMBOL.fullmatch(command.symbol):
+            return Steps(command.symbol, _ONE, _ONE)
+        return steps
+
+    def _write(self, socket: OrderSocket, command: Command, now_ns: int) -> None:
+        steps = self._steps_of(command)
         if steps is None:
             self.refuse(command, REASON_NOT_TRADING, f"the symbol {command.symbol!r} is not known")
             return
@@ -373,8 +389,11 @@ class Sender:
         self, command: Command, write: Callable[[Command, Steps], tuple[str, str, Params]]
     ) -> Outcome:
         facts = self._facts
+        steps = self._steps_of(command)
+        if steps is None:
+            raise RequestError(f"the symbol {command.symbol!r} is not known")
         try:
-            method, path, params = write(command, self._steps[command.symbol])
+            method, path, params = write(command, steps)
         except KeyError as error:
             raise RequestError(str(error)) from None
         self.sent_rest += 1

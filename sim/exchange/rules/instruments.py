@@ -24,6 +24,8 @@ REDUCING: Final = 1
 """Orders that reduce a position are."""
 NO_ORDERS: Final = 0
 
+_FILTERS: Final = ("min_price", "max_price", "min_qty", "max_qty", "market_max_qty")
+
 _NUMBER: Final = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,20}))?")
 
 
@@ -137,7 +139,7 @@ class Instrument:
         """Other filters, steps and status, from now on.
 
         Raises:
-            ValueError: The steps are not multiples of the grid, or there is no such status.
+            ValueError: The steps are not multiples of the grid, a filter is finer, or there is no such status.
         """
         try:
             tick_units = parse(section.tick_size, self.price_digits)
@@ -154,18 +156,32 @@ class Instrument:
             raise ValueError(
                 f"{self.symbol}: `status` must be one of {', '.join(self._statuses)}, is {status!r}"
             )
+        filters = {key: self._filter(section, key) for key in _FILTERS}
         self.section = section
         self.status = status
         self.takes = self._statuses[status]
         self.tick_units, self.lot_units = tick_units, lot_units
-        self.min_price_units = parse(section.min_price, self.price_digits)
-        self.max_price_units = parse(section.max_price, self.price_digits)
-        self.min_qty_units = parse(section.min_qty, self.qty_digits)
-        self.max_qty_units = parse(section.max_qty, self.qty_digits)
-        self.market_max_qty_units = parse(section.market_max_qty, self.qty_digits)
+        self.min_price_units = filters["min_price"]
+        self.max_price_units = filters["max_price"]
+        self.min_qty_units = filters["min_qty"]
+        self.max_qty_units = filters["max_qty"]
+        self.market_max_qty_units = filters["market_max_qty"]
         self.min_notional = parse(section.min_notional, MONEY_DIGITS)
         self.multiplier_up = rate_of(section.multiplier_up)
         self.multiplier_down = rate_of(section.multiplier_down)
+
+    def _filter(self, section: SymbolSection, key: str) -> int:
+        """A filter in units of the grid's last digit."""
+        is_price = key.endswith("price")
+        text = getattr(section, key)
+        try:
+            return parse(text, self.price_digits if is_price else self.qty_digits)
+        except PrecisionError:
+            step = "tick_size" if is_price else "lot_size"
+            raise ValueError(
+                f"{self.symbol}: `{key}` is {text}, which has more digits behind the point than `{step}`, "
+                f"{getattr(section, step)}: give it one that fits"
+            ) from None
 
     @property
     def step_lots(self) -> int:

@@ -88,7 +88,7 @@ class ControlServer:
         if path == "/status":
             return self.status()
         if path == "/truth":
-            return self._exchange.truth(query["api_key"])
+            return self._exchange.truth(self._account(query.get("api_key", "")).api_key)
         raise UsageError(f"there is no {path}")
 
     async def _pull(self, path: str, query: dict[str, str], body: bytes) -> Any:
@@ -99,11 +99,11 @@ class ControlServer:
                 closed = exchange.close_connections(query.get("kind", ""), tear=tear, planned=planned)
                 return {"closed": closed}
             case "/clock":
-                exchange.clock.offset_ms = int(query["offset_ms"])
+                exchange.clock.offset_ms = int(_needed(query, "offset_ms"))
             case "/expire":
                 exchange.expire_listen_keys(query.get("api_key", ""))
             case "/revoke":
-                account = self._account(query["api_key"])
+                account = self._account(query.get("api_key", ""))
                 core.auth.revoke(account)
                 exchange.venue.on_revoke(account)
             case "/gap":
@@ -119,7 +119,7 @@ class ControlServer:
             case "/limits":
                 core.limits.settings = _changed(core.limits.settings, query)
             case "/use":
-                core.limits.use_up(int(query["weight"]), query.get("address", LOOPBACK))
+                core.limits.use_up(int(_needed(query, "weight")), query.get("address", LOOPBACK))
             case "/fail":
                 core.outages.add(
                     msgspec.json.decode(body, type=Rule)
@@ -129,7 +129,7 @@ class ControlServer:
             case "/mend":
                 core.outages.mend()
             case "/silence":
-                core.streams.silence(query["stream"], float(query.get("seconds", "10")))
+                core.streams.silence(_needed(query, "stream"), float(query.get("seconds", "10")))
             case "/speak":
                 core.streams.speak()
             case "/network":
@@ -179,8 +179,17 @@ class ControlServer:
                     order = core.mishaps.close_by_hand(account, core.instrument(symbol), share)
                     return venue.describe_order(order) if order is not None else {"closed": 0}
                 case "/balance":
-                    wallet = account.wallets[query.get("asset", account.main.asset)]
-                    was, wallet.balance = wallet.balance, parse(query["balance"], MONEY_DIGITS)
+                    asset, text = query.get("asset", account.main.asset), _needed(query, "balance")
+                    if asset not in account.wallets:
+                        raise UsageError(f"there is no {asset!r}; there are {', '.join(account.wallets)}")
+                    try:
+                        balance = parse(text, MONEY_DIGITS)
+                    except ValueError:
+                        raise UsageError(
+                            f"`balance` must be a number of at most {MONEY_DIGITS} decimals, is {text!r}"
+                        ) from None
+                    wallet, was = account.wallets[asset], account.wallets[asset].balance
+                    wallet.balance = balance
                     venue.on_balance(account, wallet, wallet.balance - was)
                     return {"balance": wallet.balance}
         except RefusedError as refused:
@@ -195,7 +204,11 @@ class ControlServer:
         for account in self._exchange.core.accounts:
             if account.api_key == api_key:
                 return account
-        raise UsageError("there is no account with that API key")
+        names = ", ".join(one.name for one in self._exchange.core.accounts)
+        raise UsageError(
+            f"there is no account with the API key {api_key!r} (`api_key=`); the accounts are {names}, their keys "
+            "stand in the exchange's configuration"
+        )
 
     def status(self) -> dict[str, Any]:
         """Everything but the accounts' histories."""
@@ -314,10 +327,17 @@ def _is_loopback(name: str) -> bool:
         return False
 
 
+def _needed(query: dict[str, str], name: str) -> str:
+    if name not in query:
+        raise UsageError(f"it needs `{name}=`")
+    return query[name]
+
+
 def _chaos(query: dict[str, str], body: bytes) -> ChaosSection:
     if body:
         return msgspec.json.decode(body, type=ChaosSection)
-    return ChaosSection() if query["seed"] == "off" else storm(int(query["seed"]))
+    seed = _needed(query, "seed")
+    return ChaosSection() if seed == "off" else storm(int(seed))
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

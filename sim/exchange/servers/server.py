@@ -117,8 +117,13 @@ class LocalExchange:
         """Listen, and let the market begin.
 
         Raises:
-            UsageError: A port is taken.
+            UsageError: A port is taken, or is to be both.
         """
+        if self._port and self._port == self._control_port:
+            raise UsageError(
+                f"{self._port} can't be the port of the exchange and of its control page",
+                hint="give `port` and `control_port` ([exchange], --port, --control-port) two numbers, or 0",
+            )
         self._control_runner = web.ServerRunner(web.Server(self._control.handle), shutdown_timeout=0.0)  # pyright: ignore[reportArgumentType]
         self._control_port = await self._listen(self._control_runner, self._control_port)
         await self.connect()

@@ -46,7 +46,7 @@ class World:
         self.given = []
         self.held = dict(held)
         self.ledgers = {
-            name: SimpleNamespace(account_lots=0, counted_ns=0, has_holding=True, wallet=None)
+            name: SimpleNamespace(account_lots=0, counted_ns=0, has_holding=True, wallet=None, unsettled_ns=0)
             for name in symbols
         }
         self.store = SimpleNamespace(orders={}, gaps={}, alive={}, ledgers=self.ledgers)
@@ -200,6 +200,29 @@ async def test_symbols_whose_position_differs_are_asked_about_first_and_what_mus
     assert len(world.asked) <= 80 * 4
 
 
+async def test_what_orders_executed_before_the_start_is_not_settled_until_each_symbol_was_asked_about(
+    world_of,
+):
+    symbols = [f"S{k:03}" for k in range(ASKED_MAX + 5)]
+    world = world_of(symbols)
+    # All have open orders in the journal; the account's positions tell nothing of fills that have cancelled out.
+    world.store.alive = {one: SimpleNamespace(symbol=one) for one in symbols}
+    await world.reconciler._try()
+    assert world.given == [frozenset(symbols[ASKED_MAX:])]
+    await world.live(5)
+    assert {symbol for symbol, _ in world.asked} == set(symbols)
+    assert all(since_ns == 500 * S for symbol, since_ns in world.asked[: len(symbols)])
+    assert world.given[-1] == frozenset()
+
+
+async def test_what_is_not_settled_yet_is_asked_about_whatever_else_is_known_of_it(world_of):
+    world = world_of(["A", "B"])
+    world.ledgers["A"].unsettled_ns = 400 * S
+    world.refused = {"A"}
+    await world.live(5)
+    assert all(one == {"A"} for one in world.given)
+
+
 async def test_a_symbol_whose_position_is_not_told_is_no_more_urgent_than_others(world_of):
     symbols = [f"S{k:03}" for k in range(300)]
     world = world_of(symbols, held=[(one, None) for one in symbols[100:200]])
@@ -242,7 +265,10 @@ async def test_fills_are_asked_for_from_when_that_symbol_was_asked_about_last(wo
     world.held = {}
     world.ledgers["A"].counted_ns = -1
     world.ledgers.update(
-        {f"B{k}": SimpleNamespace(account_lots=0, counted_ns=-1) for k in range(QUIET_MAX + 1)}
+        {
+            f"B{k}": SimpleNamespace(account_lots=0, counted_ns=-1, unsettled_ns=0)
+            for k in range(QUIET_MAX + 1)
+        }
     )
     for _ in range(3):
         world.now_ns += 60 * S

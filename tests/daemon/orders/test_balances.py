@@ -88,7 +88,7 @@ class Spot:
         found = self.funds() if funds is None else funds
         return self.manager.reconcile([], executions, [], asked_ns, self.now_ns, funds=found)
 
-    def submit(self, order_id, side, tick, lots, *, order_type=LIMIT):
+    def submit(self, order_id, side, tick, lots, *, order_type=LIMIT, bot="a"):
         self.now_ns += 1000
         qty = lots / 100
         message = wire.Submit(
@@ -101,7 +101,7 @@ class Spot:
             qty=qty,
             local_ts=self.now_ns,
         )
-        self.manager.request("a", message, self.now_ns)
+        self.manager.request(bot, message, self.now_ns)
         return self.sent[-1] if self.sent and type(self.sent[-1]) is Submit else None
 
     def refusals(self):
@@ -195,6 +195,38 @@ def test_parts_of_lots_add_up_to_lots_and_nothing_is_lost():
     sale = spot.submit(99, SELL, 1000, 1998)
     spot.fill(sale, 1998, fee=1.998)
     assert spot.state().position == 0.0 and spot.book().dust == 0
+
+
+def test_on_a_spot_account_what_another_bot_sold_does_not_keep_a_bot_from_being_flattened():
+    spot = Spot()
+    spot.manager.attach("b", [0, 1], BotLimits(), "cancel", spot.now_ns)
+    spot.manager.attach("a", [0, 1], BotLimits(), "flatten", spot.now_ns)
+    order = spot.submit(1, BUY, 1000, 100)
+    spot.fill(order, 100)
+    order = spot.submit(2, SELL, 1010, 100, bot="b")
+    spot.fill(order, 100)
+    assert spot.ledger().account_lots == 0, "both together have neither bought nor sold"
+    spot.manager.detach("a", spot.now_ns)
+    spot.now_ns += S
+    spot.manager.tick(spot.now_ns)
+    closing = spot.sent[-1]
+    assert (closing.order_type, closing.side, closing.qty_lots) == (MARKET, SELL, 100)
+    spot.fill(msgspec.structs.replace(closing, price_tick=1000), 100)
+    spot.now_ns += S
+    spot.manager.tick(spot.now_ns)
+    assert spot.state().position == 0.0 and spot.sent[-1] is closing, "and then no more"
+
+
+def test_on_a_spot_account_what_a_hand_has_sold_of_a_bots_is_not_sold_again():
+    spot = Spot()
+    spot.manager.attach("a", [0, 1], BotLimits(), "flatten", spot.now_ns)
+    spot.fill(spot.submit(1, BUY, 1000, 100), 100)
+    spot.ledger().other_lots -= 60
+    spot.ledger().account_lots -= 60
+    spot.manager.detach("a", spot.now_ns)
+    spot.now_ns += S
+    spot.manager.tick(spot.now_ns)
+    assert (spot.sent[-1].side, spot.sent[-1].qty_lots) == (SELL, 40)
 
 
 @given(st.lists(st.tuples(st.sampled_from([BUY, SELL]), st.integers(1, 500), st.integers(0, 10_000_000))))

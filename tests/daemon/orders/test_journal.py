@@ -3,7 +3,9 @@ import signal
 import subprocess
 import sys
 import textwrap
+import zlib
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -222,6 +224,35 @@ def test_a_restarted_connector_knows_its_orders_and_books(kept):
     kept.check()
 
 
+FIELDS = {"order": 47, "book": 11}
+"""How many fields rows had, tag included, before orders could be replaced and there were spot accounts."""
+
+
+def test_a_journal_of_a_version_before_replacements_and_spot_accounts_is_taken_over(kept):
+    place(kept)
+    kept.submit("a", 2, side=-1, price_tick=1005, lots=4)
+    kept.flush()
+    kept.exchange.fill(kept.exchange.open_orders()[0], 3)
+    kept.modify("a", 2, 1006, 4)  # on its way when the process dies
+    state = kept.bots["a"].state
+    kept.manager.store.journal.close()
+    rows, _ = read_rows(kept.path.read_bytes(), kept.path)
+    old = [row[: FIELDS.get(row[0])] for row in msgspec.msgpack.decode(msgspec.msgpack.encode(rows))]
+    modified = [row for row in old if row[0] == "order" and row[34] is not None]
+    assert modified
+    for row in modified:
+        row[34] = row[34][:7]
+    payload = msgspec.msgpack.encode(old)
+    kept.path.write_bytes(MAGIC + HEADER.pack(MARK, len(payload), zlib.crc32(payload)) + payload)
+    kept.crash()
+    kept.manager.on_connection(True, kept.now_ns)
+    kept.bots["a"].updates.clear()
+    kept.attach("a")
+    assert kept.bots["a"].state == state
+    kept.settle()
+    kept.check()
+
+
 def test_the_journal_names_the_order_of_an_execution_that_was_only_listed(kept):
     place(kept)
     kept.exchange.fill(kept.exchange.open_orders()[0], 3)
@@ -313,6 +344,29 @@ def test_a_journal_whose_file_is_taken_away_is_written_anew_with_all_that_is_kno
     kept.attach("a")
     kept.settle()
     kept.check()
+
+
+def test_a_journal_that_was_taken_away_with_its_lock_is_not_written_over_anothers(tmp_path):
+    path = tmp_path / "j"
+    journal = Journal.open(path)
+    journal.begin(7)
+    journal.write([Settled(1)])
+    for one in (path, tmp_path / "j.lock"):
+        one.unlink()
+    other = Journal.open(path)
+    other.write([Settled(2)])
+    assert not journal.look()
+    with pytest.raises(OSError, match="another process"):
+        journal.rewrite([Settled(1)])
+    assert other.look()
+    other.close()
+    journal.rewrite([Settled(1)])  # The place is free again.
+    with pytest.raises(ConfigError, match="another process"):
+        Journal.open(path)
+    journal.close()
+    again = Journal.open(path)
+    assert settled(again) == [1] and again.identities == {7: 1}
+    again.close()
 
 
 def test_a_journal_has_one_writer_by_whatever_name_it_is_opened(tmp_path):

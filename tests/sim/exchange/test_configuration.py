@@ -64,6 +64,27 @@ def test_a_mistake_is_said_with_its_key(tmp_path: Path, before: str, after: str,
         load(path, BinanceConfig)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tick_size": "1", "min_price": "0.5"}, "BTCUSDT: `min_price` is 0.5, .* `tick_size`, 1:"),
+        ({"lot_size": "1"}, "BTCUSDT: `min_qty` is 0.001, .* `lot_size`, 1:"),
+    ],
+)
+def test_a_filter_that_is_finer_than_its_step_is_named(changes: dict[str, str], said: str):
+    settings = config()
+    coarse = replace(settings, symbols=[replace(settings.symbols[0], **changes)])
+    with pytest.raises(UsageError, match=said):
+        Exchange(BinanceFutures, coarse, Path(), [])
+
+
+async def test_one_port_can_not_be_that_of_the_exchange_and_of_its_control_page():
+    settings = config()
+    same = replace(settings, exchange=replace(settings.exchange, port=9080, control_port=9080))
+    with pytest.raises(UsageError, match="9080 can't be the port"):
+        await LocalExchange(BinanceFutures, same, rows={"BTCUSDT": market()}).start()
+
+
 async def test_a_day_that_is_not_there_is_said(tmp_path: Path):
     with pytest.raises(DataError, match="no file for the day"):
         LocalExchange(BinanceFutures, config(), base=tmp_path, dates=["20240808"])

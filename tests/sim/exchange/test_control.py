@@ -39,6 +39,27 @@ async def test_the_truth_of_an_account_can_be_read():
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "said"),
+    [
+        ("GET", "/truth?account=nobody", "`api_key=`"),
+        ("GET", "/truth?api_key=nobody", "no account with the API key 'nobody'"),
+        ("POST", "/revoke", "`api_key=`"),
+        ("POST", "/clock", "`offset_ms=`"),
+        ("POST", "/chaos", "`seed=`"),
+        ("POST", f"/balance?api_key={KEY}&balance=much", "`balance` must be a number"),
+        ("POST", f"/balance?api_key={KEY}&asset=NONE&balance=1", "no 'NONE'; there are USDT"),
+    ],
+)
+async def test_what_a_request_lacks_is_named(method, path, said):
+    async with (
+        running() as (exchange, client),
+        client.session.request(method, exchange.control_url + path) as reply,
+    ):
+        assert reply.status == 400
+        assert said in (await reply.json())["error"]
+
+
+@pytest.mark.parametrize(
     ("headers", "status"),
     [
         ({}, 200),

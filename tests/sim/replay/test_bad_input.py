@@ -179,6 +179,7 @@ def test_a_channel_that_is_not_there_is_said_with_those_that_are(bench: Bench):
 def test_a_bot_that_is_started_first_says_what_it_waits_for_and_ctrl_c_ends_it(bench: Bench):
     waiting = bench.start("bot", "--config", bench.bot_config("one", futures("nowhere")))
     waiting.wait_for("waiting_for_channel")
+    waiting.wait_for("served=none")
     waiting.signal(signal.SIGINT)
     assert waiting.wait() == 130
     assert "nowhere" in waiting.stderr

@@ -222,6 +222,21 @@ async def test_what_can_not_be_written_is_refused_at_once():
         assert [core.outcome(one).reason for one in (1, 2)] == [c.REASON_NEVER_SENT, c.REASON_NOT_TRADING]
 
 
+@pytest.mark.parametrize("is_ws_refused", [False, True])
+async def test_an_order_in_a_symbol_that_is_not_listed_is_cancelled_all_the_same(is_ws_refused):
+    venue = Venue()
+    venue.is_ws_refused = is_ws_refused
+    async with trading_with(venue) as (trading, core):
+        trading.send(Cancel(1, "a1", "", "GONEUSDT"))
+        trading.send(Cancel(2, "a2", "", 'GONE","side":"BUY'))
+        await until(lambda: venue.requests, "the cancel")
+        await settled(core, 1, 2)
+        assert [(params["symbol"], params["origClientOrderId"]) for _, params in venue.requests] == [
+            ("GONEUSDT", "a1")
+        ]
+        assert core.outcome(2).kind == REFUSED
+
+
 async def test_beyond_the_limits_orders_wait_a_little_and_cancels_pass():
     venue = Venue()
     async with trading_with(venue) as (trading, core):

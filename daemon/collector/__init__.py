@@ -1,0 +1,1 @@
+"""The collector: raw messages of exchanges, to disk."""
