@@ -81,6 +81,7 @@ def triangular_arbitrage(
     attempts=3,
     roll_back=True,
     pause_ns=2_000_000_000,
+    rest_ns=1_000_000_000,
     stale_ns=1_000_000_000,
     interval_ns=10_000_000,
 ):
@@ -101,6 +102,8 @@ def triangular_arbitrage(
         attempts: Orders in a row that may fail before a residual counts as not to be closed on its asset, 1 or more.
         roll_back: Whether it is then undone on asset 2; else it waits.
         pause_ns (ns): No triangle is begun for so long after that.
+        rest_ns (ns): Time between the beginnings of two triangles. A recorded market does not notice what was taken,
+            so without a rest a backtest takes the same quantity again and again; live it may be 0.
         stale_ns (ns): Prices are believed for that long after the last row of market data.
         interval_ns (ns): The longest time between two looks where nothing happens.
     """
@@ -171,9 +174,11 @@ def triangular_arbitrage(
             if qty > 0.0 and send(hbt, legs, 2, BUY, qty, 0.0, retry_ns) > 0.0:
                 send(hbt, legs, 0, BUY, qty * cross.best_ask, 0.0, retry_ns)
                 send(hbt, legs, 1, SELL, qty, 0.0, retry_ns)
+                resume_ns = now_ns + rest_ns
         elif turned - bought > least_gain:
             there = min(second.best_ask_qty, cross.best_bid_qty, first.best_bid_qty / cross.best_bid)
             qty = common_lots(min(order_qty, there), second.lot_size, cross.lot_size)
             if qty > 0.0 and send(hbt, legs, 2, SELL, qty, 0.0, retry_ns) > 0.0:
                 send(hbt, legs, 0, SELL, qty * cross.best_bid, 0.0, retry_ns)
                 send(hbt, legs, 1, BUY, qty, 0.0, retry_ns)
+                resume_ns = now_ns + rest_ns
