@@ -45,7 +45,7 @@ def _coin(
     `quote` is what a unit of the quote currency is worth, in dollars.
     """
     ticks = _DEMO_TICK * start_price / tick_size
-    own = {
+    own: dict[str, Any] = {
         "touch_qty": _TOUCH_VALUE / (start_price * quote),
         "trade_qty": _TRADE_VALUE / (start_price * quote),
         "impact_ticks": 1.2 * ticks,
