@@ -315,7 +315,7 @@ def bench_rate(side: Side, tape: Tape, count: int, peers_python: str) -> dict[st
         found = runs.result()
         cpu_s = cpu_s or float(found["cpu_s"])
         if int(found.get("lapped", 0)):
-            raise RuntimeError("the bot was lapped: the rate is none that a strategy could follow")
+            raise RuntimeError("the bot was lapped: no strategy could follow at this rate")
     return {
         "messages": count,
         "seen": int((found["seen"] > 0).sum()),

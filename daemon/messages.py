@@ -45,7 +45,7 @@ class Instrument(msgspec.Struct, frozen=True):
         min_qty_lots: The least quantity of an order.
         max_qty_lots: The largest quantity of an order; 0: no limit.
         min_notional: Smallest price * quantity of an order, in the quote currency; 0 for none.
-        price_figures: So many significant figures a price may have that is no whole number; 0: as many as it likes.
+        price_figures: So many significant figures a price may have that is not a whole number; 0: as many as it likes.
             The tick is then the finest that any price has, and a power of ten.
         contract_size: Of one unit of quantity; `inverse` contracts are worth contract_size / price.
         is_trading: False while no orders are taken in it, by the exchange or by this process.

@@ -79,7 +79,7 @@ class Warnings:
             if key in self._told:
                 self._told.discard(key)
                 _log.info(
-                    "warning over", key=key[0], symbol=key[1], lasted_s=round((now_ns - since_ns) / 1e9, 1)
+                    "warning_over", key=key[0], symbol=key[1], lasted_s=round((now_ns - since_ns) / 1e9, 1)
                 )
         shown: list[status.Warning] = []
         for key, one in found.items():

@@ -54,7 +54,7 @@ def load(path: Path | str, type: type[_Config]) -> _Config:  # noqa: A002
         what, line = _syntax_error(str(error), text)
         where = f"{path}:{line}" if line else str(path)
         raise ConfigError(
-            f"this is no valid TOML: {what}", where=where, hint=_quoted_line(text, line)
+            f"this is not valid TOML: {what}", where=where, hint=_quoted_line(text, line)
         ) from None
     except RecursionError:
         raise ConfigError("the tables are nested too deeply", where=str(path)) from None
@@ -93,7 +93,7 @@ def check_file_pattern(key: str, pattern: str) -> None:
     try:
         placeholders = [name for _, name, _, _ in Formatter().parse(pattern) if name is not None]
     except ValueError as error:
-        raise ValueError(f"`{key}` is no pattern: {error}") from None
+        raise ValueError(f"`{key}` is not a pattern: {error}") from None
     if not pattern:
         raise ValueError(f"`{key}` must name files, is empty")
     for name in placeholders:
@@ -152,7 +152,7 @@ def _read(path: Path) -> str:
         return raw.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise ConfigError("this is no UTF-8 text", where=f"{path}:{line}") from None
+        raise ConfigError("this is not UTF-8 text", where=f"{path}:{line}") from None
 
 
 def _syntax_error(message: str, text: str) -> tuple[str, int]:

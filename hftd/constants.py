@@ -39,6 +39,7 @@ __all__ = [
     "FOK",
     "GTC",
     "GTX",
+    "HALTED",
     "INVALID_MAX",
     "INVALID_MIN",
     "IOC",
@@ -174,6 +175,8 @@ BOOK_INVALID: Final = 1
 DISCONNECTED: Final = 2
 """Orders and their answers do not get through."""
 CONNECTED: Final = 3
+HALTED: Final = 4
+"""The connector takes no new orders until `hftd resume`; cancels pass."""
 
 ALERT_FORCED_CLOSE: Final = -1
 """The code of an alert of a connector's own: the exchange closed a part of the bot's position. Its value is what is
@@ -233,7 +236,7 @@ REASON_NEVER_SENT: Final = 41
 REASON_LEASE_ENDED: Final = 42
 """The bot's lease ended, and with it its orders."""
 REASON_OFF_GRID: Final = 43
-"""The quantity is no whole number of lots, or the price or quantity is out of range."""
+"""The quantity is not a whole number of lots, or the price or quantity is out of range."""
 REASON_FORGOTTEN: Final = 44
 """The order is over, but how it ended is not known any more: it ended long before the bot asked. What it executed is in
 the account's values."""

@@ -307,7 +307,7 @@ def _checked(name: str, rows: Rows, dtype: "np.dtype[Any]", path: Path) -> Rows:
 
 def _meta(raw: Rows, path: Path) -> RunMeta:
     if raw.dtype != np.uint8 or raw.ndim != 1 or len(raw) > META_SIZE_MAX:
-        raise DataError("`meta` is no JSON text", where=str(path))
+        raise DataError("`meta` is not JSON text", where=str(path))
     try:
         version = msgspec.json.decode(raw.tobytes(), type=dict[str, Any]).get("version")
         if isinstance(version, int) and version > VERSION:

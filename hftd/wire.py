@@ -16,9 +16,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
+from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED, HALTED
 
-PROTOCOL_VERSION: Final = 3
+PROTOCOL_VERSION: Final = 4
 """The version of layout, frames and messages together; any change of any of them raises it."""
 
 OrderId = Annotated[int, "0 to 2**64 - 1"]
@@ -35,8 +35,9 @@ class Feed(msgspec.Struct, frozen=True, array_like=True, tag=1):
 class Status(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """What an instrument's book, or the way of its orders, is worth from here on.
 
-    BOOK_VALID and BOOK_INVALID are of the book. CONNECTED and DISCONNECTED are of the connection to the exchange that
-    its orders and their answers take. It may stand in both rings; in a response ring, for a newcomer.
+    BOOK_VALID and BOOK_INVALID are of the book. CONNECTED, DISCONNECTED and HALTED are of the way that its orders and
+    their answers take: HALTED is a way that is connected, on which the connector takes no new orders. It may stand in
+    both rings; in a response ring, for a newcomer.
     """
 
     instrument: int
@@ -221,6 +222,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=32):
         limits: What the daemon is to hold it to.
         watchdog_s: For how long its strategy may make no step (`layout.BOT_STEPS`) before a connector takes the lease;
             0 for ever.
+        channels: All channels that it trades on, this one included, for `hftd status`.
     """
 
     version: int
@@ -231,6 +233,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=32):
     pull_quotes: bool = False
     limits: Limits = Limits()
     watchdog_s: float = 0.0
+    channels: tuple[str, ...] = ()
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=33):
@@ -338,6 +341,7 @@ __all__ = [
     "CONNECTED",
     "DISCONNECTED",
     "END_POLICIES",
+    "HALTED",
     "MAX_BODY_BYTES",
     "MAX_NOTICE_CHARS",
     "NOTICE_BY_HAND",

@@ -29,6 +29,7 @@ import numpy as np
 from numba import njit
 
 from hftd import BUY, BUY_EVENT, GTX, LIMIT
+from hftd.rows import Tick
 from strategies.market_making import cancel_all, has_book
 
 _BUYER_TOOK = np.uint64(BUY_EVENT)
@@ -117,7 +118,16 @@ def coefficients(a, k, gamma):
 
 
 @njit(nogil=True)
-def place_grid(hbt, asset_no, bid_tick, ask_tick, step_ticks, levels, order_qty, max_position):
+def place_grid(
+    hbt,
+    asset_no: int,
+    bid_tick: Tick,
+    ask_tick: Tick,
+    step_ticks: int,
+    levels: int,
+    order_qty: float,
+    max_position: float,
+):
     """Have orders at bid_tick, bid_tick - step, ... and ask_tick, ask_tick + step, ... and no others."""
     depth = hbt.depth(asset_no)
     tick_size = depth.tick_size
@@ -170,21 +180,21 @@ def grid_trading(
     refit_ns=5_000_000_000,
     interval_ns=100_000_000,
 ):
-    """Keep the grid on every asset until the data ends or the bot is stopped.
+    """Keep a grid of orders on every asset, whose step and centre follow from how the market trades.
 
-    Needs a `last_trades_capacity` that holds the trades of one interval.
+    Market: any number of assets, each for itself; needs `last_trades_capacity` for the trades of one interval.
 
     Args:
         hbt: The backtest or the bot.
-        gamma: Risk aversion, per tick and order held: more of it leans harder against the position.
+        gamma (1 / (tick · order)): Risk aversion: more of it leans harder against the position.
         levels: Orders of each side, 1 to 50.
-        order_qty: Quantity of each order, in base currency (or contracts).
-        max_position: The position stays within plus and minus this, in the unit of `order_qty`.
-        step_ratio: The grid's step as a multiple of the half spread; the step is at least one tick.
-        window_ns: The rolling window that intensity and volatility are measured over, in nanoseconds.
-        warm_up_ns: Nothing is quoted before that much was measured, in nanoseconds.
-        refit_ns: Time between two fits, in nanoseconds.
-        interval_ns: Time between two looks at the market, in nanoseconds.
+        order_qty (base currency or contracts): Quantity of each order.
+        max_position (base currency or contracts): The position stays within plus and minus this.
+        step_ratio (half spreads): The grid's step; the step is at least one tick.
+        window_ns (ns): The rolling window that intensity and volatility are measured over.
+        warm_up_ns (ns): Nothing is quoted before that much was measured.
+        refit_ns (ns): Time between two fits.
+        interval_ns (ns): Time between two looks at the market.
     """
     if not (order_qty > 0.0 and step_ratio > 0.0 and interval_ns > 0 and levels > 0):
         return

@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 
 from hftd import BUY, GTX, INVALID_MAX, INVALID_MIN, LIMIT
+from hftd.rows import Tick
 
 
 @njit(nogil=True)
@@ -31,7 +32,7 @@ def has_book(depth):
 
 
 @njit(nogil=True)
-def cancel_all(hbt, asset_no):
+def cancel_all(hbt, asset_no: int):
     """Cancel whatever can be cancelled."""
     values = hbt.orders(asset_no).values()
     while values.has_next():
@@ -41,7 +42,7 @@ def cancel_all(hbt, asset_no):
 
 
 @njit(nogil=True)
-def quote(hbt, asset_no, bid_tick, ask_tick, order_qty, max_position):
+def quote(hbt, asset_no: int, bid_tick: Tick, ask_tick: Tick, order_qty: float, max_position: float):
     """Have one order at `bid_tick` and one at `ask_tick`, as far as the position allows, and no others."""
     depth = hbt.depth(asset_no)
     tick_size = depth.tick_size
@@ -81,15 +82,17 @@ def market_making(
     max_position=0.1,
     interval_ns=10_000_000,
 ):
-    """Quote both sides of every asset until the data ends or the bot is stopped.
+    """Quote both sides of every asset, one order a side, around a price that leans against the position.
+
+    Market: any number of assets, each for itself.
 
     Args:
         hbt: The backtest or the bot.
-        half_spread_ticks: Distance of each quote from the reservation price, in ticks, above 0.
-        skew_ticks: How far each order's worth of position moves the reservation price, in ticks.
-        order_qty: Quantity of each order, in base currency (or contracts).
-        max_position: The position stays within plus and minus this, in the unit of `order_qty`.
-        interval_ns: Time between two looks at the market, in nanoseconds.
+        half_spread_ticks (ticks): Distance of each quote from the reservation price, above 0.
+        skew_ticks (ticks): How far each order's worth of position moves the reservation price.
+        order_qty (base currency or contracts): Quantity of each order.
+        max_position (base currency or contracts): The position stays within plus and minus this.
+        interval_ns (ns): Time between two looks at the market.
     """
     if not (half_spread_ticks > 0.0 and order_qty > 0.0 and interval_ns > 0):
         return

@@ -83,6 +83,8 @@ CLOCK_USERS = {
     "lasting_ns": ("hftd/bot/local_time.py",),
     # What order management lives by, and what is compared with the exchange's time once the offset is added.
     "running_ns": (
+        # Says when local exchanges begin, by their clock.
+        "daemon/cli/run/live_stack.py",
         "daemon/connector/",
         "daemon/session/",
         "daemon/venues/",

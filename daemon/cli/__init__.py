@@ -11,6 +11,8 @@ import click
 _SECTIONS = {
     "Run": {
         "demo": "Generate a market, replay it to a bot, show what it earned.",
+        "init": "Make a project: a strategy, its configurations, a test, a day to run it on.",
+        "strategies": "List strategies, with the markets that they need and their parameters.",
         "backtest": "Run a replay and a bot in one process.",
         "replay": "Play recorded days into shared-memory channels.",
         "bot": "Run a strategy on channels: a replay's or, the same way, an exchange's.",

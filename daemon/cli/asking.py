@@ -5,6 +5,7 @@ from typing import Final
 import click
 import msgspec
 
+from daemon.cli.legs import BotLegs, bots_of
 from hftd import wire
 from hftd.clock import monotonic_ns
 from hftd.control import status
@@ -24,10 +25,11 @@ class Silent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What `hftd status` finds: the daemons that answered, and the channels whose did not."""
+    """What `hftd status` finds: the daemons that answered, the channels whose did not, and bots on several daemons."""
 
     daemons: list[status.DaemonStatus]
     silent: list[Silent]
+    bots: list[BotLegs] = []
 
 
 def deadline_ns() -> int:
@@ -56,7 +58,8 @@ def report_of(name: str | None) -> Report:
             silent.append(Silent(channel=channel, error=error.what))
             continue
         daemons.setdefault(found.pid, found)
-    return Report(daemons=list(daemons.values()), silent=silent)
+    found = list(daemons.values())
+    return Report(daemons=found, silent=silent, bots=bots_of(found, {one.channel for one in silent}))
 
 
 def _status(channel: str) -> status.DaemonStatus:

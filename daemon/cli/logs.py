@@ -11,6 +11,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from daemon import log_writer
+from daemon.log_events import SENTENCES, named, sentence
 from daemon.log_writer import LogWriter
 from daemon.redaction import redacted
 from hftd.errors import UsageError
@@ -82,6 +83,23 @@ class _Logger:
             setattr(self, name, say)
 
 
+def _with_sentence(_logger: Any, _level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The event, for programs: its key, its sentence, its fields. One whose key is not known stays as it is."""
+    key = event.get("event", "")
+    said = sentence(key, event)
+    return {"event": key, "sentence": said, **event} if said else event
+
+
+def _for_people(_logger: Any, _level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The event, for people: its key and sentence, and those of its fields that the sentence does not show whole."""
+    key = event.get("event", "")
+    said = sentence(key, event)
+    if not said:
+        return event
+    shown = {name for name in named(SENTENCES[key]) if name in event and str(event[name]) in said}
+    return {name: value for name, value in event.items() if name not in shown} | {"event": f"{key}: {said}"}
+
+
 def _line(_logger: Any, level: str, event: MutableMapping[str, Any]) -> str:
     trace = event.pop("exception", "")
     words = [str(event.pop("event", "")), *(f"{name}={value}" for name, value in event.items())]
@@ -140,15 +158,20 @@ def log_events(log_format: str) -> None:
     is_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
     stamped = [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
     if is_json:
-        show = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=repr)]
+        show = [
+            _with_sentence,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(default=repr),
+        ]
     else:
         # Not the usual formatter: it shows the variables of all frames.
         plain = structlog.dev.plain_traceback
-        show = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
+        colors = stream.isatty()
+        show = [_for_people, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
     process = _guarded(*stamped, *show)
     if writer is not None and is_json:
         writer.note = lambda count: (
-            process(None, "warning", {"event": "lines of the log were dropped here", "count": count}) + "\n"
+            process(None, "warning", {"event": "log_lines_dropped", "count": count}) + "\n"
         )
 
     def say(line: str) -> None:
@@ -172,7 +195,7 @@ def log_to(say: Callable[[str], None]) -> None:
 
     level = _level("warning")
     structlog.configure(
-        processors=[_guarded(structlog.processors.format_exc_info, _line)],
+        processors=[_guarded(_for_people, structlog.processors.format_exc_info, _line)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _Logger(_silently(say)),
         cache_logger_on_first_use=False,

@@ -133,7 +133,7 @@ class Reconciler:
         except Exception as found:
             # A fault of ours about one item must not end the connector while orders are open.
             error, is_settled = found, False
-            _log.exception("a reconciliation failed unexpectedly")
+            _log.exception("reconciliation_crashed")
         now_ns = self.last_ns = running_ns()
         if is_settled:
             self._backoff.reset()
@@ -157,7 +157,7 @@ class Reconciler:
         if error is not None:
             self.failures += 1
             self._why = str(error) or type(error).__name__
-            _log.warning("the account could not be reconciled", why=self._why, again_in_s=round(wait_s, 3))
+            _log.warning("reconciliation_failed", why=self._why, again_in_s=round(wait_s, 3))
 
     def _pause_ns(self, now_ns: int) -> int:
         """How long no other one may come, though it be wanted."""
@@ -185,7 +185,7 @@ class Reconciler:
         self.foreign = found.foreign
         if found.missed_executions or found.adopted or found.queried or found.differences:
             _log.warning(
-                "the exchange's account was not what was known",
+                "account_differed",
                 missed_executions=found.missed_executions,
                 adopted=list(found.adopted),
                 queried=list(found.queried),
@@ -238,7 +238,7 @@ class Reconciler:
         if failed:
             self.failures += 1
             _log.warning(
-                "the account could not be reconciled",
+                "reconciliation_failed",
                 why="executions could not be fetched",
                 symbols=dict(list(failed.items())[:SHOWN_MAX]),
                 count=len(failed),

@@ -131,7 +131,9 @@ def _with_link(connector: "Connector", bot: status.Bot) -> status.Bot:
     for attached in connector.bots.attached:
         if attached.name == bot.name:
             page = attached.page
-            return msgspec.structs.replace(bot, pid=page.word(BOT_PID), lapped=page.word(BOT_LAPPED))
+            channels = list(attached.hello.channels)
+            told = {"pid": page.word(BOT_PID), "lapped": page.word(BOT_LAPPED), "channels": channels}
+            return msgspec.structs.replace(bot, **told)
     return bot
 
 

@@ -149,7 +149,7 @@ def check_only_owner_reads(path: Path, why: str, parts: Iterable[str] = ("api_ke
 def find_secrets(
     in_file: Mapping[str, str], path: Path, connector: str, environ: Mapping[str, str] = os.environ
 ) -> dict[str, Secret]:
-    """The secrets by key, each from the first place that has it; an empty one is none.
+    """The secrets by key, each from the first place that has it; an empty one does not count.
 
     Args:
         in_file: What the configuration itself has, by each key that it knows.
@@ -195,7 +195,7 @@ def _toml_credential(path: Path, parts: Iterable[str]) -> dict[str, str]:
     except tomllib.TOMLDecodeError:
         # What it says about the text might show the secret.
         raise ConfigError(
-            "the credential is no valid TOML",
+            "the credential is not valid TOML",
             where=str(path),
             hint="it has lines " + listed(f'{part} = "..."' for part in parts),
         ) from None
@@ -219,4 +219,4 @@ def _read(path: Path) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        raise ConfigError("the credential is no UTF-8 text", where=str(path)) from None
+        raise ConfigError("the credential is not UTF-8 text", where=str(path)) from None

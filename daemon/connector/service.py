@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from daemon.connector import report
 from daemon.connector.bots.bots import Bots
-from daemon.connector.bots.warm_up import Rehearsal
+from daemon.connector.bots.warm_up import WarmUp
 from daemon.connector.compiling import compile_all
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.connector.identities import Presence
@@ -116,7 +116,7 @@ class Connector:
         self.refresh_why = ""
         self._journal: Journal | None = None
         self._presence: Presence | None = None
-        self._rehearsal: Rehearsal | None = None
+        self._warm_up: WarmUp | None = None
         self.bots = Bots(
             venue.name,
             secrets.randbits(62) + 1,
@@ -171,15 +171,15 @@ class Connector:
                     self._open_orders(instruments)
                     await self._serve()
         finally:
-            journal, presence, rehearsal = self._journal, self._presence, self._rehearsal
+            journal, presence, warm_up = self._journal, self._presence, self._warm_up
             errors = run_all(
                 lambda: journal.close() if journal is not None else None,
                 lambda: presence.close() if presence is not None else None,
-                lambda: rehearsal.close() if rehearsal is not None else None,
+                lambda: warm_up.close() if warm_up is not None else None,
                 self.bots.close,
             )
             for error in errors:
-                _log.error("a part of the connector did not end in order", exc_info=error)
+                _log.error("shutdown_step_failed", exc_info=error)
 
     async def _instruments(self) -> list[Instrument] | None:
         """What the exchange has; None if it is to end before that is known."""
@@ -203,7 +203,7 @@ class Connector:
                 why = why_not(error)
                 wait_s = backoff.next_s(error)
             _log.warning(
-                "the exchange's instruments are not to be had",
+                "instruments_not_fetched",
                 why=why,
                 where=getattr(self.config, "api_url", ""),
                 hint="is the address right, and is it this exchange's?",
@@ -245,6 +245,8 @@ class Connector:
         for one in instruments:
             self.orders.add_instrument(one)
         self.bots.set_instruments(instruments)
+        # A halt outlives its connector.
+        self.bots.set_halted(bool(self.orders.store.halt_reason))
         self.reconciler = Reconciler(self.session, self.orders, self.config.reconcile_every_s, self._seed + 2)
 
     def _be_there(self, account: str, identity: int) -> None:
@@ -268,7 +270,7 @@ class Connector:
             except RefusedError as error:
                 if symbol.upper() in self.orders.store.waiting_symbols():
                     # It was traded here, and the exchange lists it no more: that is no reason to stop the others.
-                    _log.warning("a symbol is not listed any more, and is not followed", symbol=symbol)
+                    _log.warning("symbol_not_listed", symbol=symbol)
                     continue
                 raise ConfigError(
                     error.what, where="`symbols` of the configuration", hint=error.hint
@@ -276,9 +278,9 @@ class Connector:
             self.bots.follow(instrument)
         self.server = server = ChannelServer(self.name, self.bots, self._directory)
         await server.start()
-        self._rehearsal = self._make_rehearsal()
-        rehearse = self._rehearsal.run if self._rehearsal else None
-        self.bots.start(self.orders, server.drop, spin=self.config.spin, rehearse=rehearse)
+        self._warm_up = self._make_warm_up()
+        warm_up = self._warm_up.run if self._warm_up else None
+        self.bots.start(self.orders, server.drop, spin=self.config.spin, warm_up=warm_up)
         # Nothing that was made so far will ever be garbage: the collector need not look through it again.
         gc.collect()
         gc.freeze()
@@ -313,22 +315,22 @@ class Connector:
             try:
                 await self._leave(running[0])
             except Exception:
-                _log.exception("the connector could not leave in order")
+                _log.exception("shutdown_failed")
             for task in (*running, stopping):
                 task.cancel()
             _, hanging = await asyncio.wait([*running, stopping], timeout=CANCEL_S)
             if hanging:
-                _log.error("parts of the connector do not end, and are left", count=len(hanging))
+                _log.error("shutdown_incomplete", count=len(hanging))
             self.bots.stop()
 
-    def _make_rehearsal(self) -> Rehearsal | None:
+    def _make_warm_up(self) -> WarmUp | None:
         """For a connector that polls and trades."""
         instruments = self.bots.instruments
         if not (self.config.spin and self.trades and instruments):
             return None
         followed = [market.instrument for market in self.bots.books.markets()]
         instrument = followed[0] if followed else next(iter(instruments.values()))
-        return Rehearsal(instrument, self.session.rehearse)
+        return WarmUp(instrument, self.session.warm_up)
 
     async def _leave(self, session: "asyncio.Future[Any]") -> None:
         """The leases are over; wait until what their end policies asked for is done.
@@ -341,7 +343,7 @@ class Connector:
         while left := report.unfinished(self.orders):
             is_hopeless = session.done() and not self.bots.is_connected
             if is_hopeless or monotonic_ns() > deadline_ns:
-                _log.error("ends with requests that have no answer", count=left)
+                _log.error("shutdown_with_unanswered_requests", count=left)
                 return
             self.orders.tick(running_ns())
             await asyncio.sleep(0.01)
@@ -351,6 +353,8 @@ class Connector:
         while True:
             now_ns = running_ns()
             due_s = (self.orders.tick(now_ns) - now_ns) / 1e9
+            # Whoever halted: a tool, a journal that can't be written, an exchange that closed a position.
+            self.bots.set_halted(bool(self.orders.store.halt_reason))
             self.health.ticked()
             await asyncio.sleep(min(max(due_s, TICK_MIN_S), TICK_MAX_S))
 
@@ -387,7 +391,7 @@ class Connector:
             try:
                 instruments = await self.session.instruments()
             except (HftdError, aiohttp.ClientError, OSError, ValueError) as error:
-                _log.warning("the instruments were not refreshed", why=str(error) or type(error).__name__)
+                _log.warning("instruments_not_refreshed", why=str(error) or type(error).__name__)
                 self._instruments_wanted.set()
                 failure = error
                 self.refreshes_failed += 1
@@ -471,7 +475,7 @@ class Connector:
 
     def on_connection(self, is_up: bool) -> None:
         """Whether orders can be sent."""
-        _log.info("orders can be sent" if is_up else "orders can't be sent", channel=self.name)
+        _log.info("orders_connected" if is_up else "orders_disconnected", channel=self.name)
         self.orders.on_connection(is_up, running_ns())
         self.bots.set_connected(is_up)
         self.reconciler.on_connection(is_up)
@@ -488,6 +492,7 @@ class Connector:
                 halted = self.orders.halt(ask.argument or "asked to", running_ns())
             case _:
                 halted = self.orders.resume(running_ns())
+        self.bots.set_halted(halted.is_halted)
         return Reply(halted, ok=halted.left == 0)
 
 

@@ -170,7 +170,7 @@ async def supervised(
             failure, why = error, why_not(error)
         except Exception as error:
             failure, why = error, f"{type(error).__name__}: {error}"
-            _log.exception("a connection failed unexpectedly", connection=name)
+            _log.exception("connection_crashed", connection=name)
         finally:
             seen.down()
         if on_down is not None:
@@ -185,11 +185,11 @@ async def supervised(
             seen.failures += 1
             seen.last_error = why
         if failure is None and held_s >= stable_s:
-            _log.info("connection ends as planned, the next begins", connection=name, held_s=round(held_s, 1))
+            _log.info("connection_renewed", connection=name, held_s=round(held_s, 1))
         else:
             wait_s = backoff.next_s(failure)
             _log.warning(
-                "connection lost",
+                "connection_lost",
                 connection=name,
                 why=why,
                 held_s=round(held_s, 3),

@@ -26,7 +26,7 @@ def check_url(key: str, text: str, schemes: tuple[str, ...]) -> None:
         url = URL(text)
         port = url.port
     except ValueError:
-        raise ValueError(f"`{key}` is no URL: {quoted(text)}") from None
+        raise ValueError(f"`{key}` is not a URL: {quoted(text)}") from None
     if url.scheme not in schemes or not url.host or port is None:
         raise ValueError(f"`{key}` must begin with {wanted} and name a host, is {quoted(text)}")
     if url.scheme in ("ws", "http") and url.host not in _LOOPBACK:

@@ -107,7 +107,7 @@ class Session(Protocol):
         """Send a command, without waiting. What surely is not sent has its outcome before this returns."""
         ...
 
-    def rehearse(self, command: Command) -> None:
+    def warm_up(self, command: Command) -> None:
         """Do with a command what `send` does, short of sending it and of what the exchange counts.
 
         A connector that polls calls it while there is nothing else to do, so that the real way stays in the caches.

@@ -55,7 +55,7 @@ class Waiting:
             await self._server.start()
         except HftdError as error:
             # It is shown, or it is not; waiting goes on.
-            _log.warning("hftd status does not show that the connector waits", why=str(error))
+            _log.warning("waiting_status_unavailable", why=str(error))
 
     def close(self) -> None:
         """It waits no more; again does nothing."""

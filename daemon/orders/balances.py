@@ -224,7 +224,7 @@ class Wallet:
         self._told.append(transfer)
         self.transfers += 1
         self.purse(transfer.asset).expected += transfer.amount
-        _log.info("balance transferred", asset=transfer.asset, amount=str(transfer.amount))
+        _log.info("balance_transferred", asset=transfer.asset, amount=str(transfer.amount))
 
     def take(
         self,
@@ -288,7 +288,7 @@ class Wallet:
         purse.differs_since_ns = 0
         purse.unexplained, purse.unexplained_ns = gap, now_ns
         _log.warning(
-            "the account's balance is not what its executions made it; the exchange's counts",
+            "balance_differed",
             asset=asset,
             expected=str(purse.expected),
             account=str(purse.total),

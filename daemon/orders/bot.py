@@ -38,7 +38,7 @@ class Bot:
         row: What the journal keeps of it.
         away_since_ns: Since when it has had no lease though it should; 0 if that is not so.
         limits: Its limits by symbol, made ready.
-        gate: Its order rate.
+        order_rate: The limit of its orders a second.
         alive: Its orders that are not finished.
         flattening: By symbol, how far closing its position has got.
         forced: By symbol, what the exchange last closed of its position, until a person has seen to it.
@@ -51,7 +51,7 @@ class Bot:
         self.away_since_ns = 0
         self.limits = BotLimits()
         self.by_symbol: dict[str, CompiledLimits] = {}
-        self.gate = RateGate(None)
+        self.order_rate = RateGate(None)
         self.symbols: list[str] = []
         self.since_ns = -1
         self.flattening: dict[str, Flattening] = {}

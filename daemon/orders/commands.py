@@ -379,7 +379,7 @@ class Strays:
         self._strays[client_id] = _Stray(
             symbol, client_id, exch_order_id, why, now_ns, identity, seen_ns=now_ns
         )
-        _log.warning("an order is nobody's, and is cancelled", symbol=symbol, client_id=client_id, why=why)
+        _log.warning("stray_order_cancelled", symbol=symbol, client_id=client_id, why=why)
 
     # --- The list of open orders --------------------------------------------------------------------------------
 

@@ -205,7 +205,7 @@ class Journal:
 
         Raises:
             ConfigError: Another process writes it, or its folder can't be used.
-            DataError: It is damaged in the middle, or is no journal.
+            DataError: It is damaged in the middle, or is not a journal.
         """
         # One file has one lock, by whatever name it is opened.
         path = path.resolve()
@@ -245,11 +245,11 @@ class Journal:
                     "which keeps what stands before the damage",
                 )
             path.with_name(path.name + ".damaged").write_bytes(data)
-            _log.warning("damaged journal, its beginning is kept", journal=str(path), kept=good, of=len(data))
+            _log.warning("journal_damaged", journal=str(path), kept=good, of=len(data))
         torn_bytes = len(data) - good
         if torn_bytes and not damage:
             _log.warning(
-                "the journal's last record was not completed, and is dropped",
+                "journal_record_incomplete",
                 journal=str(path),
                 bytes=torn_bytes,
             )
@@ -370,7 +370,7 @@ def read_rows(data: bytes, path: Path) -> tuple[list[Row], int]:
     """The rows of a journal's bytes, and how many bytes they and the beginning take.
 
     Raises:
-        DataError: This is no journal, or one of another version.
+        DataError: This is not a journal, or one of another version.
     """
     if len(data) < len(MAGIC):
         if not MAGIC.startswith(data):
@@ -421,7 +421,7 @@ def _payload(data: bytes, at: int) -> bytes | None:
 
 def _no_journal(path: Path) -> DataError:
     return DataError(
-        "this is no journal of orders of this version",
+        "this is not a journal of orders of this version",
         where=str(path),
         hint="is it another file? Else move it away: the connector then learns its open orders from the exchange",
     )

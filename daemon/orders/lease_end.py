@@ -140,7 +140,7 @@ class LeaseEnds:
         for bot in list(self._store.bots.values()):
             if bot.away_since_ns:
                 if now_ns - bot.away_since_ns >= ORPHAN_NS:
-                    _log.warning("a bot did not come back, its end policy is applied", bot=bot.name)
+                    _log.warning("bot_lease_expired", bot=bot.name)
                     self._end(bot, now_ns)
                 else:
                     due_ns = min(due_ns, bot.away_since_ns + ORPHAN_NS)
@@ -184,7 +184,7 @@ class LeaseEnds:
                 flattening.is_counted = True
                 self._counters.not_flattened += 1
                 _log.error(
-                    "a bot's position could not be closed",
+                    "position_not_closed",
                     bot=bot.name,
                     symbol=symbol,
                     position=ledger.qty(book.position_lots),
@@ -248,7 +248,7 @@ class LeaseEnds:
             qty=ledger.qty(qty_lots),
             local_ts=now_ns,
         )
-        _log.info("closing a bot's position", bot=bot.name, symbol=ledger.symbol, lots=-lots)
+        _log.info("position_closing", bot=bot.name, symbol=ledger.symbol, lots=-lots)
         self._requests.send(bot, ledger, message, qty_lots, now_ns, reduce_only=True)
 
     def unfinished(self) -> int:

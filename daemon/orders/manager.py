@@ -385,7 +385,7 @@ class OrderManager:
         """Executions with ids of others are not counted, so positions are not known: nothing is traded on them."""
         reused, self._reused = self._reused, self.store.trades.reused
         if self._reused > reused and not self.store.halt_reason:
-            _log.error("executions come with ids that the journal has for others: no orders are taken")
+            _log.error("journal_ids_conflict")
             self._lease_ends.halt(
                 "the journal is of another exchange, or of one that began its ids anew", now_ns
             )
@@ -435,7 +435,7 @@ class OrderManager:
     def _journal_failed(self, error: OSError, now_ns: int) -> None:
         """Nothing new is sent that is not written: the account is halted, and what waits is refused."""
         self.counters.journal_errors += 1
-        _log.error("the journal can't be written, no orders are taken", error=error.strerror)
+        _log.error("journal_not_written", error=error.strerror)
         waiting = [item for item in self._out if isinstance(item, Submit | Modify)]
         kept = [item for item in self._out if not isinstance(item, Submit | Modify)]
         self._out.clear()
@@ -457,7 +457,7 @@ class OrderManager:
         if now_ns >= self._look_after_ns:
             self._look_after_ns = now_ns + LOOK_PAUSE_NS
             if not journal.is_broken and not journal.look():
-                _log.error("the journal's file was taken away, it is written anew", journal=str(journal.path))
+                _log.error("journal_file_removed", journal=str(journal.path))
         if not journal.is_full or now_ns < self._rewrite_after_ns:
             return
         try:
@@ -465,7 +465,7 @@ class OrderManager:
         except OSError as error:
             self.counters.journal_errors += 1
             self._rewrite_after_ns = now_ns + REWRITE_PAUSE_NS
-            _log.error("the journal can't be rewritten", error=error.strerror)
+            _log.error("journal_not_rewritten", error=error.strerror)
             if journal.is_broken and not self.store.halt_reason:
                 self._lease_ends.halt("the journal can't be written", now_ns)
                 self._let_out(now_ns)

@@ -547,7 +547,7 @@ class ForcedCloses:
             f"{ledger.qty(execution.qty_lots):g} {ledger.symbol} were {what} by hand or by another program: "
             f"the account holds {ledger.qty(ledger.account_lots):g}"
         )
-        _log.warning("somebody else trades what bots hold", symbol=ledger.symbol, bots=held, what=words)
+        _log.warning("foreign_trade", symbol=ledger.symbol, bots=held, what=words)
         for name in held:
             self._updates.notice(name, ledger, wire.NOTICE_BY_HAND, REASON_NONE, words)
 
@@ -572,7 +572,7 @@ class ForcedCloses:
             f"({execution.client_id or 'without an execution'}), which is {ledger.qty(book.position_lots):g} now"
         )
         _log.error(
-            "the exchange closed a part of a bot's position",
+            "forced_close",
             bot=book.bot,
             symbol=ledger.symbol,
             qty=ledger.qty(execution.qty_lots),

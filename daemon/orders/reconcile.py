@@ -130,7 +130,7 @@ class AccountReconciler:
     def _publish(self, ledger: Ledger, expected: int) -> Difference:
         self._counters.differences += 1
         _log.warning(
-            "the account's position is not what its executions made it; the exchange's counts",
+            "position_differed",
             symbol=ledger.symbol,
             expected=ledger.qty(expected),
             account=ledger.qty(ledger.account_lots),
@@ -268,7 +268,7 @@ class AccountReconciler:
             self._counters.written_off_lots += report.cum_lots
         store.add(order)
         self._counters.adopted += 1
-        _log.warning("an order of ours was unknown, and is adopted", client_id=report.client_id, bot=bot)
+        _log.warning("order_adopted", client_id=report.client_id, bot=bot)
         return True
 
     def _settle_adopted(self, order: Order, now_ns: int) -> None:
@@ -329,7 +329,7 @@ class AccountReconciler:
             order = store.orders[client_id]
             lots = write_off(order)
             self._counters.written_off_lots += lots
-            _log.error("executions are not to be had and are written off", client_id=client_id, lots=lots)
+            _log.error("executions_written_off", client_id=client_id, lots=lots)
             self._reports.written_off(order, now_ns)
 
     def _compare_all(

@@ -260,7 +260,7 @@ class Reports:
             and asked_ns - max(order.submitted_ns, order.seen_ns) >= GRACE_NS
             and (order.status == NONE or order.query_tries >= SURE_TRIES)
         ):
-            _log.warning("the exchange does not know an order", client_id=order.client_id, bot=order.bot)
+            _log.warning("order_unknown_to_exchange", client_id=order.client_id, bot=order.bot)
             reason = REASON_NEVER_SENT if order.status == NONE else REASON_UNKNOWN_ORDER
             self._changed(order, give_up(order, reason, now_ns), now_ns)
         else:
@@ -456,7 +456,7 @@ class Reports:
         """It had been given up, its bot was told so, and it lives: it must go."""
         self.counters.revived += 1
         self.store.revived(order)
-        _log.warning("an order that was given up is alive", client_id=order.client_id, bot=order.bot)
+        _log.warning("abandoned_order_alive", client_id=order.client_id, bot=order.bot)
         order.reason = REASON_NEVER_SENT
         self.commands.want_cancel(order, now_ns)
 

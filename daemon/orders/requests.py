@@ -90,7 +90,7 @@ class BotRequests:
         self._refusals = refusals
         self._blocks_forced = limits.on_forced_close != "tell"
         self.limits = limits
-        self.gate = RateGate(limits.max_orders_per_s)
+        self.order_rate = RateGate(limits.max_orders_per_s)
         self._compiled: dict[str, CompiledLimits] = {}
 
     def instrument_changed(self, symbol: str) -> None:
@@ -104,7 +104,7 @@ class BotRequests:
     def set_limits(self, bot: Bot, limits: BotLimits, symbols: list[str]) -> None:
         """A bot's limits, for the instruments that it trades."""
         if limits.max_orders_per_s != bot.limits.max_orders_per_s:
-            bot.gate = RateGate(limits.max_orders_per_s)
+            bot.order_rate = RateGate(limits.max_orders_per_s)
         bot.limits = limits
         bot.by_symbol = {symbol: CompiledLimits(limits, self._store.ledgers[symbol]) for symbol in symbols}
 
@@ -151,8 +151,8 @@ class BotRequests:
         if reason:
             self._refuse(bot, ledger, message, reason, now_ns)
             return
-        bot.gate.take(now_ns)
-        self.gate.take(now_ns)
+        bot.order_rate.take(now_ns)
+        self.order_rate.take(now_ns)
         self.send(bot, ledger, message, lots, now_ns)
         store.orders_sent += 1
 
@@ -259,7 +259,7 @@ class BotRequests:
         if self.limits.self_trade == "refuse" and side_lots(ledger, -side) > side_lots(book, -side):
             if self._meets_another(bot.name, ledger, side, tick, is_market):
                 return REASON_SELF_TRADE
-        if not (bot.gate.is_open(now_ns) and self.gate.is_open(now_ns)):
+        if not (bot.order_rate.is_open(now_ns) and self.order_rate.is_open(now_ns)):
             return REASON_LIMIT_RATE
         return REASON_NONE
 
@@ -316,8 +316,8 @@ class BotRequests:
             self._store.touch(order)
             self._updates.answer(order, message.local_ts, now_ns, exch_ns=0)
             return
-        bot.gate.take(now_ns)
-        self.gate.take(now_ns)
+        bot.order_rate.take(now_ns)
+        self.order_rate.take(now_ns)
         self._commands.modify(order, message.price_tick, total, message.local_ts, now_ns)
         self._store.touch(order)
 
@@ -405,7 +405,7 @@ def _reduces(ledger: Ledger, bot: str, side: int, lots: int, replaced_lots: int)
 
 
 def _lots(ledger: Ledger, qty: float) -> Lots:
-    """The quantity in lots; 0 if it is no whole number of them, or too many."""
+    """The quantity in lots; 0 if it is not a whole number of them, or too many."""
     exact = qty * ledger.lot_den / ledger.lot_num
     if not 0.0 < exact < LOTS_MAX:
         return 0

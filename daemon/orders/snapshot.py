@@ -165,7 +165,7 @@ class Refusals:
             return
         _log.log(
             20 if reason in ORDINARY else 30,
-            "refused",
+            "order_refused",
             bot=bot,
             symbol=symbol,
             order_id=order_id,
@@ -195,7 +195,7 @@ class Refusals:
         minute = now_ns // _MINUTE_NS
         if minute != self._minute:
             if self._unlogged:
-                _log.warning("refusals that were not logged", count=self._unlogged)
+                _log.warning("refusals_not_logged", count=self._unlogged)
             self._minute, self._logged, self._unlogged = minute, 0, 0
         if self._logged >= LOGGED_A_MINUTE:
             self._unlogged += 1
@@ -295,7 +295,7 @@ def take_snapshot(
         status.Used(name="open orders", used=len(store.alive), limit=requests.limits.max_open_orders),
         status.Used(
             name="orders a second",
-            used=requests.gate.used(now_ns),
+            used=requests.order_rate.used(now_ns),
             limit=requests.limits.max_orders_per_s or 0.0,
         ),
     ]
@@ -351,7 +351,7 @@ def _bot(store: "Store", bot: "Bot", now_ns: int) -> status.Bot:
             status.Used(name="open orders", used=len(bot.alive), limit=bot.limits.max_open_orders or 0),
             status.Used(
                 name="orders a second",
-                used=bot.gate.used(now_ns),
+                used=bot.order_rate.used(now_ns),
                 limit=bot.limits.max_orders_per_s or 0.0,
             ),
         ],

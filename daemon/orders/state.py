@@ -84,7 +84,7 @@ class Store:
         self.adopts_old = True
         """Whether ids of before connectors had numbers are taken for this one's."""
         self.unfit: dict[str, str] = {}
-        """Instruments of which the journal holds what is no whole number of today's lots, and what."""
+        """Instruments of which the journal holds what is not a whole number of today's lots, and what."""
         self.off_grid: set[str] = set()
         """Client ids of open orders whose price is on no tick: they were sent before the exchange changed it."""
         self._run = ids.run
@@ -499,7 +499,8 @@ class Store:
     def add_instrument(self, instrument: Instrument) -> None:
         """Make an instrument known, and restore what the journal holds of it.
 
-        If that is no whole number of today's lots, it stays in the journal as it is, and the instrument is not traded.
+        If that is not a whole number of today's lots, it stays in the journal as it is, and the instrument is not
+        traded.
         """
         symbol = instrument.symbol
         ledger = self.ledgers.get(symbol)
@@ -512,7 +513,7 @@ class Store:
                 self._restore_rows(ledger)
             except DataError as error:
                 self.unfit[symbol] = error.what
-                _log.error("set aside", what="journal", symbol=symbol, why=error.what)
+                _log.error("item_set_aside", what="journal", symbol=symbol, why=error.what)
         self.by_number.pop(ledger.number, None)
         if symbol in self.unfit:
             instrument = msgspec.structs.replace(
@@ -537,7 +538,7 @@ class Store:
         books = [row for row in waiting if isinstance(row, BotBook)]
         positions = [] if instrument.is_spot else [scaled(book.position_lots, lot, symbol) for book in books]
         if instrument.is_spot and steps is not None:
-            # What is no whole number of today's lots is dust.
+            # What is not a whole number of today's lots is dust.
             amounts = [book.position_lots * Decimal(steps.lot_size) + book.dust for book in books]
             splits = [ledger.split(amount) for amount in amounts]
             positions = [lots for lots, _ in splits]

@@ -260,7 +260,7 @@ class SetAside:
             is_new = True
             self.counts[one.what] += 1
             _log.warning(
-                "set aside", what=one.what, symbol=one.symbol[:80], key=one.key[:80], why=one.why[:300]
+                "item_set_aside", what=one.what, symbol=one.symbol[:80], key=one.key[:80], why=one.why[:300]
             )
             if len(self._items) < ITEMS_MAX:
                 self._items[key] = one

@@ -455,7 +455,7 @@ def _unasked() -> None:
 
 
 def _unguarded(_symbol: str, _client_id: str, _exch_order_id: str) -> None:
-    """Nobody minds orders that can't be read."""
+    """Orders that can't be read are not watched over."""
 
 
 class Handlers(msgspec.Struct, frozen=True):

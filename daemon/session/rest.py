@@ -231,7 +231,7 @@ class Rest:
             allowed = max(used, known.limit // 2)
         if allowed and self._limiter.lower(self.facts.weight, allowed):
             _log.warning(
-                "the exchange allows less than it had said",
+                "rate_limit_lowered",
                 limit=self.facts.weight,
                 was=known.limit,
                 now=allowed,
@@ -247,7 +247,7 @@ class Rest:
         """
         wait_s = min(wait_s, _BAN_S_MAX)
         if wait_s > self._limiter.ban_left_s(now_ns) + 1.0:
-            _log.warning("the exchange bans this address", for_s=round(wait_s, 3), is_all=is_all)
+            _log.warning("address_banned", for_s=round(wait_s, 3), is_all=is_all)
         self._limiter.banned_until(now_ns + int(wait_s * 1e9), is_all=is_all)
 
     async def ask(

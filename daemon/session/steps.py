@@ -13,11 +13,11 @@ _NUMBER: Final = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,2}
 
 
 class NumberError(ValueError):
-    """A text that is no number, or no whole number of steps."""
+    """A text that is not a number, or no whole number of steps."""
 
 
 class OffGridError(NumberError):
-    """A number that is no whole number of steps."""
+    """A number that is not a whole number of steps."""
 
 
 class Step:
@@ -36,7 +36,7 @@ class Step:
             or len(size.as_tuple().digits) > DIGITS_MAX
             or abs(size.adjusted()) > DIGITS_MAX
         ):
-            raise NumberError(f"{size} is no step")
+            raise NumberError(f"{size} is not a step")
         self.size = size
         normal = size.normalize()
         # The step is `units` in the last of so many decimal digits: 0.25 is 25 at 2 digits, 10 is 10 at none.
@@ -60,7 +60,7 @@ class Step:
         """How many steps a decimal text is.
 
         Raises:
-            NumberError: It is no number, no whole number of steps, or beyond 64 bits.
+            NumberError: It is not a number, no whole number of steps, or beyond 64 bits.
         """
         whole, dot, fraction = text.partition(".")
         missing = self._digits - len(fraction)
@@ -78,7 +78,7 @@ class Step:
         """The other spellings: negative, with an exponent; and what is wrong with the others."""
         match = _NUMBER.fullmatch(text) if len(text) <= DIGITS_MAX else None
         if match is None:
-            raise NumberError(f"{text[:DIGITS_MAX]!r} is no number")
+            raise NumberError(f"{text[:DIGITS_MAX]!r} is not a number")
         sign, whole, fraction, exponent = match.groups()
         fraction = fraction or ""
         digits = int(whole + fraction)
@@ -88,7 +88,7 @@ class Step:
         else:
             count, rest = divmod(digits, self._units * 10**-shift)
         if rest:
-            raise OffGridError(f"{text} is no whole number of {self.size}")
+            raise OffGridError(f"{text} is not a whole number of {self.size}")
         if count > COUNT_MAX:
             raise NumberError(f"{text} is too large")
         return -count if sign else count
@@ -97,7 +97,7 @@ class Step:
         """The number of steps that is nearest to a decimal text; of two, the even one.
 
         Raises:
-            NumberError: It is no number, or beyond 64 bits.
+            NumberError: It is not a number, or beyond 64 bits.
         """
         count = round(Fraction(decimal_of(text)) / Fraction(self.size))
         if abs(count) > COUNT_MAX:
@@ -123,7 +123,7 @@ def decimal_of(text: str) -> Decimal:
         NumberError: It is no finite number of a sensible size.
     """
     if len(text) > DIGITS_MAX or not _NUMBER.fullmatch(text):
-        raise NumberError(f"{text[:DIGITS_MAX]!r} is no number")
+        raise NumberError(f"{text[:DIGITS_MAX]!r} is not a number")
     return Decimal(text)
 
 

@@ -75,7 +75,7 @@ class PemSigner:
             key: Any = load_pem_private_key(pem.replace("\\n", "\n").strip().encode(), password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             # Without the cause: its text may show parts of the key.
-            raise ConfigError("the API secret is no readable private key", hint=hint) from None
+            raise ConfigError("the API secret is not a readable private key", hint=hint) from None
         wanted = {"Ed25519": Ed25519PrivateKey, "RSA": RSAPrivateKey, "EC": EllipticCurvePrivateKey}[kind]
         if not isinstance(key, wanted) or (kind == "EC" and not isinstance(key.curve, SECP256R1)):
             raise ConfigError("the API secret is a private key of another kind", hint=hint)
@@ -111,7 +111,7 @@ def wallet_key(text: str) -> bytes:
     found = _WALLET_KEY.fullmatch(text.strip())
     if found is None:
         raise ConfigError(
-            "the wallet key is no private key", hint="give its 64 hexadecimal digits, with or without 0x"
+            "the wallet key is not a private key", hint="give its 64 hexadecimal digits, with or without 0x"
         )
     return bytes.fromhex(found[1])
 
@@ -125,7 +125,7 @@ def _checked(api_key: str) -> str:
     api_key = api_key.strip()
     if not _KEY.fullmatch(api_key):
         raise ConfigError(
-            "the API key is empty or has characters that none has",
+            "the API key is empty or has invalid characters",
             hint="set the API key as the exchange shows it",
         )
     return api_key

@@ -50,12 +50,13 @@ from hftd.compiled.layout import (
     ARRIVED_RESPONSE,
     BY_BOT,
     BY_DAEMON,
+    BY_HALT,
     asset_dtype,
     offset_of,
     update_dtype,
 )
 from hftd.compiled.native import copy_bytes, load_i64, stack_bytes, store_i64, store_release
-from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
+from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED, HALTED
 from hftd.hbt.feed import BOOK, apply_book_row, apply_rows
 from hftd.hbt.orders import apply_update, asset_at, update_at
 from hftd.rows import ROW_BYTES, Address
@@ -113,7 +114,9 @@ def _on_status(session: Address, channel: Address, message: Address, length: int
         elif state == CONNECTED:
             a.disconnected &= BY_BOT
         elif state == DISCONNECTED:
-            a.disconnected |= BY_DAEMON
+            a.disconnected = (a.disconnected & BY_BOT) | BY_DAEMON
+        elif state == HALTED:
+            a.disconnected = (a.disconnected & BY_BOT) | BY_HALT
         notes = session_at(session).notes
         if notes != 0 and hook_queue_at(notes).wants_states != 0:
             leave_for_hooks(notes, message, length, a.asset_no)

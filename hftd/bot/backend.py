@@ -231,7 +231,8 @@ def send(session: Address, asset_no: int, order: Address, kind: int):
     """Write a request for a local order to its channel's request ring."""
     b = backend_at(session_at(session).backend)
     channel = channel_at(b.channels + load_i64(b.asset_channels + 8 * asset_no) * CHANNEL_BYTES)
-    if channel.down != 0:
+    # A daemon that stands still is to find cancels when it goes on, and no orders for a market that is gone.
+    if channel.down != 0 or (channel.is_still != 0 and kind != CANCELED):
         return ERR_DISCONNECTED
     o = order_at(order)
     if b.is_simulated == 0:

@@ -183,7 +183,7 @@ class Bot(Hbt):
             wanted = tuple((one.symbol, one.tick_size, one.lot_size) for one in chosen)
             channel = BotChannel(
                 channel_name,
-                hello_of(self.name, wanted, end, pull_quotes, limits, watchdog_s),
+                hello_of(self.name, wanted, end, pull_quotes, limits, watchdog_s, tuple(names)),
                 self.page,
                 mine,
                 len(self.instruments),

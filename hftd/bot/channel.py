@@ -1,10 +1,11 @@
-"""A bot's way to one of its channels, as the main thread minds it: attached, lost, attached to a successor.
+"""A bot's way to one of its channels, as the main thread looks after it: attached, lost, attached to a successor.
 
 The strategy's thread has the memory of the channel in use. So a successor's is mapped beside it, offered, and only when
 the strategy's thread has taken it over the old memory is let go.
 """
 
 import os
+import threading
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +29,31 @@ FIRST_PAUSE_NS: Final = 50_000_000
 LONGEST_PAUSE_NS: Final = 2_000_000_000
 STEADY_NS: Final = 10_000_000_000
 """A lease that holds for so long ends an outage: the next one has its full time again."""
+
+
+class _Attempt(threading.Thread):
+    """Asks for a lease beside the main thread, so that a daemon that answers late holds up no other channel."""
+
+    def __init__(self, name: str, hello: wire.Hello, page: BotPage) -> None:
+        super().__init__(name=f"attach {name}", daemon=True)
+        self.found: Attachment | None = None
+        self.error: ChannelError | None = None
+        self._asked = name, hello, page
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.found = attach(*self._asked, monotonic_ns() + int(RETRY_SECONDS * 1e9))
+        except ChannelError as error:
+            self.error = error
+        except Exception as error:
+            self.error = ProtocolError(f"{type(error).__name__}: {error}", where=self._asked[0])
+
+    def give_up(self, reason: str) -> None:
+        """Give back what it finds."""
+        self.join()
+        if self.found is not None:
+            self.found.close(reason)
 
 
 class BotChannel:
@@ -75,6 +101,7 @@ class BotChannel:
         self._instruments = [arena.records(np.dtype("i8"), num_assets) for _ in range(2)]
         self._turn = 0
         self._incoming: Attachment | None = None
+        self._attempt: _Attempt | None = None
         self._since_ns = 0
         self._give_up_ns = 0
         self._next_ns = 0
@@ -117,6 +144,11 @@ class BotChannel:
         return bool(self._row["resyncing"][0]) or self._incoming is not None
 
     @property
+    def is_still(self) -> bool:
+        """Whether its daemon is there and at nothing, as the strategy's thread found."""
+        return bool(self._row["is_still"][0])
+
+    @property
     def error(self) -> int:
         """CHANNEL_* of what the strategy's thread found broken."""
         return int(self._row["error"][0])
@@ -144,31 +176,33 @@ class BotChannel:
 
     def wait_ns(self, now_ns: int) -> int:
         """How long until there is something to do, without a descriptor that says so."""
-        if self._incoming is not None:
+        if self._incoming is not None or self._attempt is not None:
             return 20_000_000
         return max(self._next_ns - now_ns, 0) if self.is_down else LONGEST_PAUSE_NS
 
     def try_again(self, now_ns: int) -> bool:
-        """Attach to a successor, if it is time and there is one. Returns whether there was.
+        """Attach to a successor, if it is time and there is one; it does not wait. Returns whether there was.
 
         Raises:
             ChannelError: None came in time, or it does not take the bot.
         """
         if not self.is_down or now_ns < self._next_ns or self._incoming is not None:
             return False
-        try:
-            found = attach(self.name, self._hello, self._page, now_ns + int(RETRY_SECONDS * 1e9))
-        except ProtocolError:
-            # Another version does not become this one.
-            raise
-        except ChannelError:
-            if monotonic_ns() >= self._give_up_ns:
-                raise
-            self._pause_ns = min(2 * self._pause_ns, LONGEST_PAUSE_NS)
-            self._next_ns = monotonic_ns() + self._pause_ns
+        if self._attempt is None:
+            self._attempt = _Attempt(self.name, self._hello, self._page)
+        if self._attempt.is_alive():
             return False
-        self._offer(found)
-        return True
+        attempt, self._attempt = self._attempt, None
+        if attempt.found is not None:
+            self._offer(attempt.found)
+            return True
+        assert attempt.error is not None
+        # Another version does not become this one.
+        if isinstance(attempt.error, ProtocolError) or now_ns >= self._give_up_ns:
+            raise attempt.error
+        self._pause_ns = min(2 * self._pause_ns, LONGEST_PAUSE_NS)
+        self._next_ns = now_ns + self._pause_ns
+        return False
 
     def _offer(self, found: Attachment) -> None:
         self._turn = 1 - self._turn
@@ -201,15 +235,22 @@ class BotChannel:
 
     def hang_up(self, reason: str) -> None:
         """Give the lease back, and leave its memory to a strategy that may still be running."""
+        self._give_up(reason)
         if self._incoming is not None:
             self._incoming.hang_up(reason)
         self.attachment.hang_up(reason)
 
     def close(self, reason: str) -> None:
         """Give the lease back. No strategy may be running; again it does nothing."""
+        self._give_up(reason)
         if self._incoming is not None:
             self._incoming.close(reason)
         self.attachment.close(reason)
+
+    def _give_up(self, reason: str) -> None:
+        if self._attempt is not None:
+            self._attempt.give_up(reason)
+            self._attempt = None
 
 
 def hello_of(
@@ -219,6 +260,7 @@ def hello_of(
     pull_quotes: bool,
     limits: wire.Limits,
     watchdog_s: float,
+    channels: tuple[str, ...],
 ) -> wire.Hello:
     """A bot's Hello from this process."""
     return wire.Hello(
@@ -230,4 +272,5 @@ def hello_of(
         pull_quotes=pull_quotes,
         limits=limits,
         watchdog_s=watchdog_s,
+        channels=channels,
     )

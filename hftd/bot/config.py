@@ -176,7 +176,7 @@ class BotConfig(Section, frozen=True):
 
 def _check_parameter(name: str, value: object) -> None:
     if isinstance(value, float) and math.isnan(value):
-        raise ValueError(f"`parameters.{name}` is NaN, which is no value")
+        raise ValueError(f"`parameters.{name}` is NaN, which is not a value")
     if isinstance(value, list):
         for entry in cast(list[object], value):
             if isinstance(entry, list):

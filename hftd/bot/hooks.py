@@ -28,6 +28,9 @@ CONNECTION_BACK: Final = "connected"
 LAPPED: Final = "lapped"
 DAEMON_LOST: Final = "daemon lost"
 DAEMON_BACK: Final = "daemon back"
+DAEMON_STILL: Final = "daemon stands still"
+DAEMON_GOES_ON: Final = "daemon goes on"
+HALTED: Final = "halted"
 FORCED_CLOSE: Final = "forced close"
 TRADED_BY_HAND: Final = "traded by hand"
 
@@ -39,6 +42,7 @@ _STATES = {
     wire.BOOK_VALID: BOOK_VALID,
     wire.DISCONNECTED: CONNECTION_LOST,
     wire.CONNECTED: CONNECTION_BACK,
+    wire.HALTED: HALTED,
 }
 
 _log = LazyLogger("hftd.bot")
@@ -83,8 +87,9 @@ class ErrorNote:
 
     Attributes:
         kind: One of the names of this module: "order refused", "book not valid", "book valid", "disconnected",
-            "connected", "lapped", "daemon lost", "daemon back"; "forced close": the exchange closed a part of the bot's
-            position by itself (the strategy sees what is left); "traded by hand": somebody else traded what it holds.
+            "halted", "connected", "lapped", "daemon lost", "daemon back", "daemon stands still", "daemon goes on";
+            "forced close": the exchange closed a part of the bot's position by itself (the strategy sees what is left);
+            "traded by hand": somebody else traded what it holds.
         message: For people.
         asset_no: The asset, -1 if it is about a channel or the bot.
         order_id: Of a refused order or request, else 0.
@@ -127,7 +132,7 @@ class Hooks:
             count, first = self.failed.get(name, (0, f"{type(error).__name__}: {error}"))
             self.failed[name] = count + 1, first
             if count == 0:
-                _log.exception("a hook raised; it is called again with the next", hook=name)
+                _log.exception("hook_raised", hook=name)
 
 
 def load_hooks(section: HooksSection, base: Path) -> Hooks:
@@ -201,9 +206,9 @@ class HookCaller:
             self._words = asset_no, notice.order_id, notice.words
             return
         kind = FORCED_CLOSE if notice.kind == wire.NOTICE_FORCED_CLOSE else TRADED_BY_HAND
-        what = f"{self._instruments[asset_no][0]}: {notice.words}"
-        _log.warning(what, kind=kind)
-        self.error(ErrorNote(kind, what, asset_no, 0, notice.reason))
+        symbol = self._instruments[asset_no][0]
+        _log.warning("notice_received", kind=kind, symbol=symbol, words=notice.words)
+        self.error(ErrorNote(kind, f"{symbol}: {notice.words}", asset_no, 0, notice.reason))
         if kind == FORCED_CLOSE:
             self.hooks.call("alert", Alert(asset_no, ALERT_FORCED_CLOSE, stamp_ns(), notice.position))
 

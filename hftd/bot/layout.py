@@ -13,7 +13,7 @@ MAX_INSTRUMENT = 1 << 16
 
 CHANNEL_OK = 0
 CHANNEL_BROKEN = 1  # a ring holds what no writer of ours writes
-CHANNEL_NONSENSE = 2  # a message that is none of the protocol's
+CHANNEL_NONSENSE = 2  # a message that the protocol does not have
 
 channel_dtype = np.dtype(
     [
@@ -34,6 +34,7 @@ channel_dtype = np.dtype(
         ("clock", "i8"),
         ("instruments", "i8"),  # instrument number by asset number
         ("was_down", "i8"),  # what the strategy's thread knows of it
+        ("is_still", "i8"),  # the daemon is there, and does nothing
         # After a return to a daemon: the books are not here yet; then its orders are inquired after, slot by slot.
         ("is_back", "i8"),
         ("inquiring", "i8"),

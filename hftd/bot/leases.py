@@ -1,4 +1,4 @@
-"""A bot's leases as the main thread minds them while the strategy runs: daemons lost, and found again."""
+"""A bot's leases as the main thread looks after them while the strategy runs: daemons lost, and found again."""
 
 from hftd.bot import hooks
 from hftd.bot.bot import Bot
@@ -30,6 +30,7 @@ class BotSupervisor(Supervisor):
         self._reattach_s = 0.0 if bot.is_simulated else reattach_s
         self._lapped = 0
         self._returning: set[int] = set()
+        self._still: set[int] = set()
 
     def descriptors(self) -> list[int]:
         """As above."""
@@ -45,6 +46,10 @@ class BotSupervisor(Supervisor):
         super().supervise()
         self._look_for_laps()
         for number, channel in enumerate(self._bot.channels):
+            if channel.is_still != (number in self._still):
+                self._still ^= {number}
+                kind = hooks.DAEMON_STILL if channel.is_still else hooks.DAEMON_GOES_ON
+                self._say(kind, f"channel {channel.name}: {kind}")
             if not channel.is_down and (reason := channel.lost()):
                 told = f"channel {channel.name}: {reason}"
                 if self._reattach_s == 0.0 or self._bot.is_hung:
@@ -67,7 +72,9 @@ class BotSupervisor(Supervisor):
         return ""
 
     def _say(self, kind: str, message: str) -> None:
-        _log.warning(message, kind=kind, bot=self._bot.name)
+        _log.warning(
+            "daemon_lost" if kind == hooks.DAEMON_LOST else "daemon_back", bot=self._bot.name, why=message
+        )
         if self._hooks is not None:
             self._hooks.error(ErrorNote(kind, message))
 

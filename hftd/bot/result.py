@@ -126,7 +126,7 @@ def from_json(document: bytes, *, records: Path | None = None) -> BotResult:
         assets = msgspec.convert(values.pop("assets"), list[AssetResult])
         return BotResult(**(values | arrays), assets=assets)
     except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise DataError(f"this is no result of a bot: {error}") from None
+        raise DataError(f"this is not a result of a bot: {error}") from None
 
 
 def check_output(path: Path) -> None:

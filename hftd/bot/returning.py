@@ -7,17 +7,23 @@ waits for the other, and no memory is let go that the other may be using.
 
 # pyright: basic
 
+from typing import Final
+
 from hftd.bot.layout import ASSET_BYTES, CHANNEL_BYTES, DOWN, STAGED, backend_at, channel_at, session_at
+from hftd.channel.layout import CLOCK_ALIVE_NS
 from hftd.channel.messages import FIELDS_MESSAGE_BYTES, write_inquire
 from hftd.channel.queue import queue_claim, queue_commit
 from hftd.channel.wait import doorbell_ring
 from hftd.compiled.jit import inline, kernel
-from hftd.compiled.layout import BY_BOT, BY_DAEMON, order_dtype
+from hftd.compiled.layout import BY_BOT, BY_DAEMON, BY_HALT, order_dtype
 from hftd.compiled.native import copy_bytes, load_acquire, load_i64, stack_bytes, store_i64, store_release
 from hftd.hbt.orders import ORDERS, asset_at, find_order, is_inactive, order_at, orders_at
 from hftd.rows import Address
 from hftd.types import NONE
 
+STILL_NS: Final = 2_000_000_000
+"""A daemon that has been at nothing for so long is not heard: its books are old, and new orders would be late."""
+_WAY_BY_DAEMON: Final = BY_DAEMON | BY_HALT
 _ORDER_BYTES = order_dtype.itemsize
 
 
@@ -74,25 +80,30 @@ def _take_over(session: Address, backend: Address, channel: Address):
 
 @inline
 def look_at_lease(session: Address, backend: Address, channel: Address):
-    """See what the main thread says of a channel."""
+    """See what the main thread says of a channel, and whether its daemon is at work."""
     if load_acquire(channel + STAGED) != 0:
         _take_over(session, backend, channel)
     c = channel_at(channel)
     down = load_acquire(channel + DOWN)
-    if down != c.was_down:
-        c.was_down = down
-        if down != 0:
-            mark(session, backend, channel, BY_DAEMON, BY_BOT, BY_DAEMON, BY_BOT)
-        else:
-            mark(session, backend, channel, BY_DAEMON, 0, BY_DAEMON, 0)
+    alive_ns = load_i64(c.clock + CLOCK_ALIVE_NS)
+    # By the time of the last look: a bot that stood still itself gives its daemons until the next one.
+    is_still = 1 if down == 0 and alive_ns != 0 and backend_at(backend).boot_ns - alive_ns > STILL_NS else 0
+    if down == c.was_down and is_still == c.is_still:
+        return
+    c.was_down = down
+    c.is_still = is_still
+    if down != 0 or is_still != 0:
+        mark(session, backend, channel, BY_DAEMON, BY_BOT, _WAY_BY_DAEMON, BY_BOT)
+    elif c.resyncing == 0:
+        mark(session, backend, channel, BY_DAEMON, 0, _WAY_BY_DAEMON, 0)
 
 
 @inline
 def spliced(session: Address, backend: Address, channel: Address):
     """The books are there; after a return the orders are asked after next."""
     c = channel_at(channel)
-    if c.was_down == 0:
-        mark(session, backend, channel, BY_DAEMON, 0, BY_DAEMON, 0)
+    if c.was_down == 0 and c.is_still == 0:
+        mark(session, backend, channel, BY_DAEMON, 0, _WAY_BY_DAEMON, 0)
     if c.is_back != 0:
         c.is_back = 0
         c.inquiring = 1

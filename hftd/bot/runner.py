@@ -1,6 +1,6 @@
 """Running a strategy: in a thread of its own, without the GIL if it is compiled.
 
-The main thread minds what the strategy can't: signals, and the leases. Backtests run the same way, so that a
+The main thread looks after what the strategy can't: signals, and the leases. Backtests run the same way, so that a
 strategy's machine code, and what surrounds it, are the same everywhere.
 """
 
@@ -254,14 +254,12 @@ def _await_channels(names: set[str], patience_s: float) -> None:
         if monotonic_ns() >= deadline_ns:
             error = no_such_channel(missing[0], socket_path(missing[0]))
             raise NoSuchChannelError(
-                error.what,
+                error.what + "".join(f", nor {name!r}" for name in missing[1:]),
                 where=error.where,
                 hint=f"{error.hint}; the bot waited {patience_s:g} s for it (`attach_s` of [bot])",
             )
         if not is_said:
-            _log.warning(
-                "waiting for a daemon to serve a channel", channel=", ".join(missing), attach_s=patience_s
-            )
+            _log.warning("waiting_for_channel", channel=", ".join(missing), attach_s=patience_s)
             is_said = True
         sleep(_LOOK_SECONDS)
 

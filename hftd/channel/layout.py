@@ -11,6 +11,7 @@ Clock page, one a daemon or run; the bots may only read it::
     256  ended                                                   the daemon, once
     264  parties: processes that take turns                      the daemon
     384  stamp: the last one given                               the daemon
+    512  alive: since boot, when it was last at work             a connector
 
 Market ring, one a channel; the bots may only read it::
 
@@ -83,6 +84,8 @@ CLOCK_NOW_NS: Final = 128
 CLOCK_PARTIES: Final = 264
 """Daemon and bots of a replay that wait for each other: more of them than processors had better not spin."""
 CLOCK_STAMP: Final = 384
+CLOCK_ALIVE_NS: Final = 512
+"""Of the machine's time since boot, a hundred times a second; 0 for a daemon that does not say."""
 MODE_SYSTEM: Final = 0
 MODE_SIMULATED: Final = 1
 

@@ -231,7 +231,7 @@ class Link(Piece):
     Attributes:
         requests: This side's descriptor of the request queue, of `queue_dtype`; keep the link while it is
             used.
-        responses: Likewise of the response queue.
+        responses: The same of the response queue.
     """
 
     kind = "link"

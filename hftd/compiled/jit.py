@@ -106,7 +106,7 @@ def cache_dir() -> Path:
                     hint=f"chmod go-w it, or set HFTD_CACHE_DIR to a folder that only user {os.getuid()} may write",
                 )
             if why:
-                _log.warning("compiled code is not kept there: others could put theirs in its place", why=why)
+                _log.warning("compile_cache_unsafe", why=why)
             elif os.access(path, os.W_OK | os.X_OK):
                 return path
     return Path(tempfile.mkdtemp(prefix="hftd-"))

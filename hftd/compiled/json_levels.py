@@ -42,7 +42,7 @@ def string_end(p: Address, end: Address):
 
 @inline
 def value_end(p: Address, end: Address):
-    """The address behind the JSON value at `p`; 0 if it does not end, or is no value."""
+    """The address behind the JSON value at `p`; 0 if it does not end, or is not a value."""
     byte = load_u8(p)
     if byte == 34:
         quote = string_end(p + 1, end)

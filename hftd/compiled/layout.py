@@ -195,7 +195,7 @@ asset_dtype = np.dtype(
         ("rows", "i8"),  # rows of market data applied
         ("asset_no", "i8"),
         ("arrived", "i8"),  # bits of what came during the last wait
-        ("disconnected", "i8"),  # BY_* bits: why orders do not get through; 0 in a backtest
+        ("disconnected", "i8"),  # BY_* bits: why new orders do not get through; 0 in a backtest
         # Recorded order latencies: rows of latency_dtype, whose padding holds the reason of a refusal.
         ("latencies", "i8"),
         ("latencies_len", "i8"),
@@ -246,7 +246,7 @@ session_dtype = np.dtype(
         ("closed", "i8"),
         ("stop", "i8"),  # set from outside: whatever lets time pass returns 1
         ("ended", "i8"),  # the data is over
-        ("wrong_asset", "i8"),  # a number that is none of the bot's, which the strategy gave
+        ("wrong_asset", "i8"),  # an asset's number that the bot does not have, given by the strategy
         ("wrong_assets", "i8"),  # how often
         ("number", "i8"),  # of the run, in this process: from 1 on
     ],
@@ -295,7 +295,8 @@ WAIT_RESPONSE = 3
 
 # Bits of a book's `not_valid` and of `disconnected`: who says so.
 BY_DAEMON = 1
-BY_BOT = 2  # it has lost its daemon, or waits for a fresh book
+BY_BOT = 2  # it has lost its daemon, or waits for a fresh book, or its daemon stands still
+BY_HALT = 4  # of `disconnected` alone: the way is there, and the daemon takes no new orders
 
 # Bits of `arrived`.
 ARRIVED_FEED = 1

@@ -47,7 +47,7 @@ def runtime_dir(*, create: bool = False) -> Path:
         create: Make it, for this user alone or for the group of `hftd.control.peers` too, if it is not there.
 
     Raises:
-        ConfigError: It is no directory, belongs to another user (and not to the group), or others may write it.
+        ConfigError: It is not a directory, belongs to another user (and not to the group), or others may write it.
     """
     if chosen := os.environ.get("HFTD_RUNTIME_DIR"):
         path = Path(chosen)
@@ -70,7 +70,7 @@ def runtime_dir(*, create: bool = False) -> Path:
             f"the runtime directory can't be used: {error.strerror}", where=str(path), hint=hint
         ) from error
     if not stat.S_ISDIR(found.st_mode):
-        raise ConfigError("the runtime directory is no directory", where=str(path), hint=hint)
+        raise ConfigError("the runtime directory is not a directory", where=str(path), hint=hint)
     if not peers.is_ours(found):
         raise ConfigError(
             "the runtime directory belongs to another user, or others may write it",
@@ -89,7 +89,7 @@ def check_name(name: str) -> str:
     """
     if not _NAME.match(name):
         raise ConfigError(
-            f"{quoted(name)} is no name for a channel or a bot",
+            f"{quoted(name)} is not a name for a channel or a bot",
             hint="names have 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit",
         )
     return name
@@ -99,7 +99,7 @@ def socket_path(name: str, directory: Path | None = None) -> Path:
     """Where the channel of that name listens.
 
     Raises:
-        ConfigError: It is no name, or the path is longer than a socket's may be.
+        ConfigError: It is not a name, or the path is longer than a socket's may be.
     """
     path = (directory or runtime_dir()) / f"{check_name(name)}.sock"
     if len(os.fsencode(path)) > _PATH_BYTES_MAX:

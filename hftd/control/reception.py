@@ -104,7 +104,7 @@ class Reception:
                     raise
                 # The connection stays in the queue; asking again at once would burn time.
                 self._rest(_PAUSE_SECONDS)
-                _log.warning("can't accept for a while", channel=self.name, error=error.strerror)
+                _log.warning("accept_paused", channel=self.name, error=error.strerror)
                 return
             self._take(connected)
             if not self._is_open:

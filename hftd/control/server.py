@@ -183,12 +183,12 @@ class ChannelServer:
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISSOCK(path.lstat().st_mode):
                 raise ConfigError(
-                    "this is no socket, and is left alone",
+                    "this is not a socket, and is left alone",
                     where=str(path),
                     hint="choose another name, or remove it",
                 )
             path.unlink()
-            _log.info("took over the socket of a daemon that died", channel=self.name)
+            _log.info("socket_taken_over", channel=self.name)
         listener = new_socket()
         try:
             listener.setblocking(False)
@@ -238,7 +238,7 @@ class ChannelServer:
         except HftdError as error:
             self._refuse(said.caller, error)
         except Exception:
-            _log.exception("a handler failed", channel=self.name, message=type(message).__name__)
+            _log.exception("message_handler_failed", channel=self.name, message=type(message).__name__)
             self._refuse(
                 said.caller, HftdError("the daemon failed to attach or answer", hint="its log says why")
             )
@@ -270,7 +270,7 @@ class ChannelServer:
         except Exception as error:
             self._end(fd, f"its connection broke before the Welcome: {error}")
             return
-        _log.info("bot attached", channel=self.name, bot=message.bot, pid=caller.peer.pid)
+        _log.info("bot_attached", channel=self.name, bot=message.bot, pid=caller.peer.pid)
 
     def _reply(self, caller: Caller, ask: wire.Ask) -> None:
         is_tap = ask.what == wire.ASK_TAP
@@ -333,7 +333,7 @@ class ChannelServer:
             self._lines, self._lines_since_ns = 0, now_ns
         self._lines += 1
         if self._lines <= _LINES_A_SECOND:
-            _log.warning("refused", channel=self.name, pid=caller.peer.pid, what=error.what)
+            _log.warning("caller_refused", channel=self.name, pid=caller.peer.pid, what=error.what)
 
     def _mind(self, fd: int) -> None:
         """A lease's socket has something to say; whatever it is, it is the end."""
@@ -380,9 +380,9 @@ class ChannelServer:
             lease.connected.close,
             lease.page.close,
         )
-        _log.info("bot detached", channel=self.name, bot=bot, pid=lease.peer.pid, reason=reason)
+        _log.info("bot_detached", channel=self.name, bot=bot, pid=lease.peer.pid, reason=reason)
         for error in errors:
-            _log.error("a handler failed to detach a bot", channel=self.name, bot=bot, exc_info=error)
+            _log.error("detach_handler_failed", channel=self.name, bot=bot, exc_info=error)
 
     def close(self, reason: str = "the daemon ends") -> None:
         """End all leases, stop listening, remove the socket file; again does nothing."""
@@ -402,7 +402,7 @@ class ChannelServer:
             *(partial(self._end_tap, fd) for fd in list(self._taps)),
         )
         for error in errors:
-            _log.error("a part of the channel did not end", channel=self.name, exc_info=error)
+            _log.error("channel_close_failed", channel=self.name, exc_info=error)
 
     def _unlink(self) -> None:
         with contextlib.suppress(FileNotFoundError):

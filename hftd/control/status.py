@@ -125,6 +125,7 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     """A bot, attached or (with open orders or a position) gone.
 
     Attributes:
+        channels: All that it trades on, other daemons' too.
         lapped: Times that the market went by it unseen.
         requests: How many it sent.
         updates: How many it was sent.
@@ -137,6 +138,7 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     on_end: str = "cancel"
     pull_quotes: bool = False
     symbols: list[str] = []
+    channels: list[str] = []
     since_ns: int = -1
     orders: list[OpenOrder] = []
     orders_left_out: int = 0

@@ -34,7 +34,7 @@ def whole(given: Any, what: str, highest: int = _HIGHEST) -> int:
     """An int64, or up to another bound; a fraction is cut, as compiled code does.
 
     Raises:
-        OrderError: It is no number, or does not fit.
+        OrderError: It is not a number, or does not fit.
     """
     value = number(given, what)
     if value != value or abs(value) == float("inf") or not _LOWEST <= int(given) <= highest:

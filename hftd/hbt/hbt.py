@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.compiled.arena import Arena
-from hftd.compiled.layout import MAX_LAST_TRADES, asset_dtype, offset_of, session_dtype
+from hftd.compiled.layout import BY_HALT, MAX_LAST_TRADES, asset_dtype, offset_of, session_dtype
 from hftd.errors import OrderError
 from hftd.hbt import arguments, session
 from hftd.hbt.latencies import clean_latencies
@@ -28,6 +28,7 @@ from hftd.types import (
     BUY,
     CONNECTED,
     DISCONNECTED,
+    HALTED,
     INVALID_MAX,
     INVALID_MIN,
     SELL,
@@ -158,8 +159,12 @@ class Hbt:
         return BOOK_INVALID if self._row(asset_no)["book"]["not_valid"] else BOOK_VALID
 
     def connection(self, asset_no: int) -> int:
-        """CONNECTED, or DISCONNECTED while orders do not get through; always connected in a backtest."""
-        return DISCONNECTED if self._row(asset_no)["disconnected"] else CONNECTED
+        """CONNECTED; DISCONNECTED while orders do not get through, HALTED while the connector takes no new ones.
+
+        Always connected in a backtest.
+        """
+        why = int(self._row(asset_no)["disconnected"])
+        return CONNECTED if not why else HALTED if why == BY_HALT else DISCONNECTED
 
     def alert(self, asset_no: int, code: int, value: float) -> int:
         """Have the alert hook called, soon and from another thread; without one it does nothing. Returns 0."""

@@ -13,6 +13,7 @@ from numba import types
 from numba.core import cgutils
 
 from hftd.compiled.layout import (
+    BY_HALT,
     asset_dtype,
     offset_of,
     order_dtype,
@@ -20,7 +21,7 @@ from hftd.compiled.layout import (
     recorder_dtype,
     session_dtype,
 )
-from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED
+from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED, HALTED
 from hftd.hbt.attributes import level_qty
 from hftd.hbt.types import (
     F64,
@@ -105,15 +106,22 @@ def _position(context, builder, address, arguments):
     return load(builder, asset, offset_of(asset_dtype, "state.position"), F64)
 
 
-def _one_of(path, if_zero, if_not) -> Callable[..., Any]:
-    """One of two codes, by whether a field of an asset is 0."""
+def _code_of(path, codes, otherwise) -> Callable[..., Any]:
+    """A code by the value of a field of an asset: pairs of a value and its code, and the code of all other values."""
 
     def lower(context, builder, address, arguments):
         asset = asset_at_number(builder, address, arguments[0])
         value = load(builder, asset, offset_of(asset_dtype, path), I64)
-        return builder.select(builder.icmp_signed("==", value, I64(0)), I64(if_zero), I64(if_not))
+        code = I64(otherwise)
+        for known, known_code in codes:
+            code = builder.select(builder.icmp_signed("==", value, I64(known)), I64(known_code), code)
+        return code
 
     return lower
+
+
+_BOOK = ((0, BOOK_VALID),)
+_WAY = ((0, CONNECTED), (BY_HALT, HALTED))
 
 
 def find_order(context, builder, orders, arguments):
@@ -214,8 +222,8 @@ METHODS: dict[type, dict[str, Method]] = {
         "orders": Method((_ASSET,), orders_type, _asset_part("")),
         "state_values": Method((_ASSET,), state_values_type, _asset_part("state")),
         "position": Method((_ASSET,), _f64, _position),
-        "book_state": Method((_ASSET,), _i64, _one_of("book.not_valid", BOOK_VALID, BOOK_INVALID)),
-        "connection": Method((_ASSET,), _i64, _one_of("disconnected", CONNECTED, DISCONNECTED)),
+        "book_state": Method((_ASSET,), _i64, _code_of("book.not_valid", _BOOK, BOOK_INVALID)),
+        "connection": Method((_ASSET,), _i64, _code_of("disconnected", _WAY, DISCONNECTED)),
         "alert": Method((_ASSET, ("code", _i64), ("value", _f64)), _i64, _call("fn_alert")),
     },
     DepthType: {

@@ -56,7 +56,7 @@ class RecorderMemory:
             OrderError: It is something else.
         """
         if not isinstance(getattr(hbt, "address", None), int):
-            raise OrderError(f"{type(hbt).__name__} is no backtest or bot that can be recorded")
+            raise OrderError(f"{type(hbt).__name__} is not a backtest or bot that can be recorded")
         session.record.call(self.address, hbt.address)
 
     def check(self) -> None:

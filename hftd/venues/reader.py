@@ -104,7 +104,7 @@ def note_place(s: Any, message: bytes, number: int) -> tuple[int, int]:
 
 @entry("int64(int64, int64, float64)")
 def _off_grid(rows, count, per_price):
-    """How many rows have a price that is no whole number of ticks."""
+    """How many rows have a price that is not a whole number of ticks."""
     off = 0
     for k in range(count):
         ticks = px_of(rows + k * ROW_BYTES) * per_price

@@ -144,18 +144,18 @@ class Exchange:
 
     # Time.
 
-    def start(self) -> None:
-        """The market begins now."""
-        self.clock.start(self.market.start_ns)
+    def start(self, market_ns: int | None = None, wall_ns: int | None = None) -> None:
+        """The market begins, with its first message or at a time of its own, now or at a time of the system's clock."""
+        self.clock.start(self.market.start_ns if market_ns is None else market_ns, wall_ns)
         self.pump()
 
-    def rewind(self) -> None:
-        """The market begins again; open orders end, the accounts stay as they are."""
+    def rewind(self, market_ns: int | None = None, wall_ns: int | None = None) -> None:
+        """The market begins again, as `start` says; open orders end, the accounts stay as they are."""
         for account in self.accounts:
             for order in list(account.open_orders.values()):
                 self.matching.end(order, what="EXPIRED")
         self.market = self._open(self._models)
-        self.start()
+        self.start(market_ns, wall_ns)
 
     def pump(self) -> None:
         """Let the market go on to the clock's time."""

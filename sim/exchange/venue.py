@@ -113,7 +113,7 @@ class LocalVenue(Protocol):
         ...
 
     def cancel(self, account: Account, params: dict[str, str]) -> Order:
-        """The end of an order; likewise."""
+        """The end of an order, described in the same way; also by its owner's hand, on the control page."""
         ...
 
     def describe_order(self, order: Order) -> dict[str, Any]:

@@ -281,10 +281,10 @@ class BacktestAsset:
         """An order latency of its own for each kind of request, and for the answers.
 
         Args:
-            new: Nanoseconds, or recorded orders as `intp_order_latency` takes them.
-            modify: Likewise.
-            cancel: Likewise.
-            response: Likewise; not negative.
+            new: Of new orders: nanoseconds, or recorded orders as `intp_order_latency` takes them.
+            modify: Of modifications, in the same form.
+            cancel: Of cancels, in the same form.
+            response: Of answers, in the same form; not negative.
         """
         latencies = [_latency(way) for way in (new, modify, cancel, response)]
         if latencies[-1].constant_ns < 0:

@@ -8,6 +8,7 @@ since the last depth message, `dirty` a mark on each of those.
 import numpy as np
 
 from hftd.compiled.jit import inline
+from hftd.rows import Lots
 from sim.generator.chance import exponential, heavy, uniform
 from sim.generator.layout import CHANGED_MAX, DEPTH, WINDOW
 
@@ -15,7 +16,7 @@ _BIGGEST_LOTS = 20_000
 
 
 @inline
-def mark(m, changed, dirty, index):
+def mark(m, changed, dirty, index: int):
     """Remember that a level changed. The caller leaves room: see `CHANGED_MAX`."""
     if dirty[index] == 0 and m.changed_count < CHANGED_MAX:
         dirty[index] = 1
@@ -24,7 +25,7 @@ def mark(m, changed, dirty, index):
 
 
 @inline
-def level_target(m, index, distance):
+def level_target(m, index: int, distance: int) -> float:
     """Lots that a level holds on average: much at the touch, little behind it, more at round prices."""
     if distance == 0:
         share = 1.0
@@ -41,7 +42,7 @@ def level_target(m, index, distance):
 
 
 @inline
-def _round_lots(lots):
+def _round_lots(lots: Lots) -> Lots:
     """Down to 1, 2, 3 ... 9 times a power of ten, as people type sizes."""
     unit = 1
     while lots >= unit * 10:
@@ -50,7 +51,7 @@ def _round_lots(lots):
 
 
 @inline
-def order_lots(scale, s):
+def order_lots(scale: float, s) -> Lots:
     """The size of an order: heavy-tailed; a third round numbers, a fifth the smallest possible few lots."""
     kind = uniform(s)
     if kind < 0.2:
@@ -60,7 +61,7 @@ def order_lots(scale, s):
 
 
 @inline
-def _next_level(book, index, step):
+def _next_level(book, index: int, step: int) -> int:
     """The next index from `index` on, going by `step`, with orders of that side; -1 if none is near."""
     side = -step
     for _ in range(4 * DEPTH):
@@ -92,7 +93,7 @@ def find_best(m, book, changed, dirty, is_bid):
 
 
 @inline
-def add(m, book, changed, dirty, index, is_bid, lots):
+def add(m, book, changed, dirty, index: int, is_bid, lots: Lots):
     """A limit order joins a level; the caller keeps it off the other side."""
     if is_bid:
         book[index] += lots
@@ -104,7 +105,7 @@ def add(m, book, changed, dirty, index, is_bid, lots):
 
 
 @inline
-def take_away(m, book, changed, dirty, index, is_bid, lots):
+def take_away(m, book, changed, dirty, index: int, is_bid, lots: Lots):
     """Lots leave a level, by a cancel or a trade; the caller takes no more than there are."""
     book[index] += -lots if is_bid else lots
     mark(m, changed, dirty, index)
@@ -113,7 +114,7 @@ def take_away(m, book, changed, dirty, index, is_bid, lots):
 
 
 @inline
-def target_touch(m, is_bid):
+def target_touch(m, is_bid) -> int:
     """The best price that the makers want to show; wider while trades come in a burst."""
     burst = (m.buy_fast + m.sell_fast) / (m.trades_per_ms + 1e-9)
     half_ticks = 0.1 + min(0.06 * burst, 2.5)

@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 
 from hftd.compiled.jit import caching_in, inline, kernels_dir
+from hftd.rows import Ns
 from sim.generator.book import (
     fill_book,
     improve,
@@ -111,7 +112,9 @@ def _lean(m):
 
 
 @inline
-def _market_order(i, markets, shared, book, changed, dirty, rows, exch_ns, is_buy, surprise, stale_ticks, s):
+def _market_order(
+    i: int, markets, shared, book, changed, dirty, rows, exch_ns: Ns, is_buy, surprise, stale_ticks: float, s
+):
     """A taker eats levels, is published at once, excites more takers and moves the fair price."""
     m = markets[i]
     lots = order_lots(m.trade_lots, s)
@@ -148,7 +151,7 @@ def _market_order(i, markets, shared, book, changed, dirty, rows, exch_ns, is_bu
 
 
 @inline
-def _events(i, markets, shared, book, changed, dirty, rows, s):
+def _events(i: int, markets, shared, book, changed, dirty, rows, s):
     """All events of one instrument in one millisecond."""
     m = markets[i]
     passed_ms = 0.0
@@ -192,7 +195,7 @@ def _events(i, markets, shared, book, changed, dirty, rows, s):
             update_level(m, book, changed, dirty, s)
 
 
-def _run(shared_rows, markets, history, books, published, changed, dirty, rows, chance, until_ns):
+def _run(shared_rows, markets, history, books, published, changed, dirty, rows, chance, until_ns: Ns):
     """Go on until `until_ns`, or until an instrument's rows could not hold another millisecond.
 
     Args:

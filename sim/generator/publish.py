@@ -8,6 +8,7 @@ on both clocks.
 """
 
 from hftd.compiled.jit import inline
+from hftd.rows import Lots, Ns
 from hftd.types import (
     BUY_EVENT,
     DEPTH_CLEAR_EVENT,
@@ -34,7 +35,7 @@ _SELL_CLEAR = _BOTH | SELL_EVENT | DEPTH_CLEAR_EVENT
 
 
 @inline
-def arrival(m, exch_ns, row_count, s):
+def arrival(m, exch_ns: Ns, row_count: int, s) -> Ns:
     """When a message of `row_count` rows that is sent at `exch_ns` arrives.
 
     A base latency with jitter; the sender's line takes one message after the other, so bursts queue; now and
@@ -54,7 +55,7 @@ def arrival(m, exch_ns, row_count, s):
 
 
 @inline
-def write_row(m, rows, ev, exch_ns, local_ns, index, lots):
+def write_row(m, rows, ev: int, exch_ns: Ns, local_ns: Ns, index: int, lots: Lots):
     """Append one row. The caller leaves room."""
     row = rows[m.row_count]
     row.ev = ev
@@ -69,13 +70,13 @@ def write_row(m, rows, ev, exch_ns, local_ns, index, lots):
 
 
 @inline
-def write_trade(m, rows, exch_ns, local_ns, index, lots, is_buy):
+def write_trade(m, rows, exch_ns: Ns, local_ns: Ns, index: int, lots: Lots, is_buy):
     """One trade; `is_buy` says who was the taker."""
     write_row(m, rows, _BUY_TRADE if is_buy else _SELL_TRADE, exch_ns, local_ns, index, lots)
 
 
 @inline
-def _sort(values, count):
+def _sort(values, count: int):
     """Insertion sort, falling: a message has some tens of levels."""
     for i in range(1, count):
         value = values[i]
@@ -87,7 +88,7 @@ def _sort(values, count):
 
 
 @inline
-def send_depth(m, book, published, changed, dirty, rows, exch_ns, s):
+def send_depth(m, book, published, changed, dirty, rows, exch_ns: Ns, s):
     """Send the levels that are not as published: emptied ones, then bids down, then asks up."""
     count = m.changed_count
     _sort(changed, count)
@@ -121,7 +122,7 @@ def send_depth(m, book, published, changed, dirty, rows, exch_ns, s):
 
 
 @inline
-def send_snapshot(m, book, published, changed, dirty, rows, exch_ns, s):
+def send_snapshot(m, book, published, changed, dirty, rows, exch_ns: Ns, s):
     """Send the whole book near the touch: both sides cleared, then bids down, then asks up."""
     for i in range(m.changed_count):
         dirty[changed[i]] = 0

@@ -1,6 +1,6 @@
 """The replay daemon: recorded days, played into channels.
 
-Two threads: this one, on asyncio, lets bots in and out, minds signals and shows how far the run is; the other one runs
+Two threads: this one, on asyncio, lets bots in and out, handles signals and shows how far the run is; the other runs
 the compiled loop, slice after slice. A lock keeps them apart: this one raises the loop's `attention`, and has the
 state to itself as soon as the slice is over.
 """

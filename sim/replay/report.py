@@ -17,7 +17,7 @@ MAX_ORDERS_SHOWN: Final = 200
 
 
 def status_of(stage: Stage, channel: str) -> status.DaemonStatus:
-    """A replay's status, as far as it can be had without stopping the run: numbers of about one moment."""
+    """A replay's status, as far as it can be read without stopping the run: numbers of about one moment."""
     return status.DaemonStatus(
         kind=status.REPLAY,
         name=channel,

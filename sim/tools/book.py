@@ -17,7 +17,7 @@ from hftd.errors import DataError
 from hftd.hbt.feed import apply_book_row
 from hftd.hbt.local import AssetSpec, fill_book, fill_market_orders, left_out_of_market_orders, market_orders
 from hftd.hbt.views import view
-from hftd.rows import EXCH_TS, LOCAL_TS, ROW_BYTES
+from hftd.rows import EXCH_TS, LOCAL_TS, ROW_BYTES, Address, Ns
 from hftd.types import (
     ADD_ORDER_EVENT,
     BUY,
@@ -42,7 +42,9 @@ _CLOCKS: Final = {"local": (LOCAL_EVENT, LOCAL_TS), "exch": (EXCH_EVENT, EXCH_TS
 
 
 @kernel("int64(int64, int64, int64, int64, int64, int64, int64)")
-def _follow(book, tick_size_at, rows, count, clock, until, found):
+def _follow(
+    book: Address, tick_size_at: Address, rows: Address, count: int, clock: int, until: Ns, found: Address
+) -> int:
     """Apply the rows of a clock up to a time, inclusive.
 
     `clock` is the flag's bit number in the high half and the offset of the time in the low half; `found` holds the

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hftd.compiled.jit import kernel
 from hftd.compiled.native import load_i64, store_i64
 from hftd.compiled.row_access import ev_of, local_ts_of
-from hftd.rows import ROW_BYTES
+from hftd.rows import ROW_BYTES, Address, Ns
 from hftd.types import KIND_MASK, LOCAL_EVENT, TRADE_EVENT
 
 WIDTHS_NS: Final = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
@@ -35,7 +35,7 @@ class Burst(msgspec.Struct, kw_only=True):
 
 
 @kernel("int64(int64, int64, int64, int64)")
-def _count(state, width_ns, rows, count):
+def _count(state: Address, width_ns: Ns, rows: Address, count: int) -> int:
     """`state`: stretch, rows and trades in it, and the most rows, trades and the stretch of the former."""
     stretch, found, trades = load_i64(state), load_i64(state + 8), load_i64(state + 16)
     most, most_trades, at = load_i64(state + 24), load_i64(state + 32), load_i64(state + 40)

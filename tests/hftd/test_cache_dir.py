@@ -1,4 +1,4 @@
-"""Compiled code is run from the cache, so a folder in which others may put theirs is none."""
+"""Compiled code is run from the cache, so a folder in which others may put theirs is not used."""
 
 import os
 import stat

@@ -124,7 +124,7 @@ def test_broken_toml_names_its_line_and_shows_it(tmp_path):
 
 def test_toml_that_ends_too_early_is_said(tmp_path):
     error = refused(tmp_path, "[bot]\nname = [1,\n2")
-    assert "no valid TOML" in error.what
+    assert "not valid TOML" in error.what
 
 
 def test_bytes_that_are_no_text_name_their_line(tmp_path):
@@ -197,7 +197,7 @@ def test_a_mistake_in_a_bots_configuration_names_line_key_and_remedy(tmp_path, o
         ("response_ns = 1000000", "response_ns = -1", 11, ["can't arrive before"]),
         ("entry_ns = 1000000, ", "", 11, ["lacks `entry_ns`"]),
         ("latency_{date}", "latency_{day}", 19, ["{day}", "{date}"]),
-        ("{symbol}_{date}.npz", "{symbol}_{date.npz", 2, ["`data` is no pattern"]),
+        ("{symbol}_{date}.npz", "{symbol}_{date.npz", 2, ["`data` is not a pattern"]),
         ('"ETHUSDT"', '"BTCUSDT"', 4, ["'BTCUSDT' is listed 2 times"]),
         (
             "lot_size = 0.01\n",

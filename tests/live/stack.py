@@ -93,6 +93,6 @@ class Stack:
         text = "".join(f'{key} = "{url}"\n' for key, url in addresses.items())
         (self.folder / "binancefutures.toml").write_text(text + connector)
         process = self.start("connector", "--config", "binancefutures.toml", "--log", "json")
-        self.until(lambda: "book valid" in self.said("connector"))
-        self.until(lambda: "orders can be sent" in self.said("connector"))
+        self.until(lambda: '"book_valid"' in self.said("connector"))
+        self.until(lambda: '"orders_connected"' in self.said("connector"))
         return process

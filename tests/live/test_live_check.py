@@ -103,6 +103,20 @@ def test_a_fill_at_another_price_is_seen_though_the_sums_are_the_same():
     assert differing(truth=truth) == {"fills"}
 
 
+def test_of_several_assets_each_is_compared_with_its_own_account():
+    made = a_result()
+    other = replace(made.assets[0], symbol="ETHUSDT", position=0.007)
+    fills = np.concatenate([made.fills, made.fills])
+    fills["asset_no"] = (1, 1, 0, 0)
+    fills["price"][2:] += 1.0
+    result = replace(made, assets=[other, made.assets[0]], fills=fills)
+    known = status.Position(symbol="BTCUSDT", **VALUES)
+    told = compare(result, known, 0, TRUTH, TICK, LOT, asset_no=1)
+    assert all(row.agrees for row in told)
+    told = compare(result, status.Position(symbol="ETHUSDT", position=0.0), 0, TRUTH, TICK, LOT)
+    assert {"position", "fills", "executions"} <= {row.what for row in told if not row.agrees}
+
+
 def inverse(balance):
     """10 contracts of 100 dollars bought at 20,000.0, 5 of them sold at 22,000.0, and the coins left; what differs."""
     symbol, size = "BTCUSD_PERP", 100.0

@@ -33,7 +33,7 @@ class Case:
         streams: Patterns of what is published: of the account's events, and of the book.
         halted: A status in which no orders are taken.
         switch: The key of the dead-man switch, and how many seconds it is in the scenarios of it; None: there is none.
-        by_hand: The words of an order by hand, given side, quantity and price; likewise of its cancel.
+        by_hand: The words of an order by hand, given side, quantity and price, and those of its cancel.
         codes: The exchange's number for a reason, in `Rule.code`; one that it can't have is left out.
         words: What it says, where the number alone does not tell the reason.
         read_id: Gives our id of an order, of the one that the exchange has.

@@ -114,7 +114,7 @@ class Soak:
         venue: The exchange, of `venues.PRODUCTS`.
         only: The mishaps (of `weather.FAST`) that there are, instead of those of the seed.
         trader_type: The connector; tests put a faulty one here.
-        journal_type: Likewise.
+        journal_type: The journal; tests put a faulty one here.
     """
 
     def __init__(

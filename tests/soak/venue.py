@@ -96,7 +96,7 @@ class Wire:
             self.on_request(data.decode())
 
     def on_pong(self) -> None:
-        """A sign of life; nobody minds here."""
+        """A sign of life; it has no effect here."""
 
     def close(self, code: int = 0, reason: str = "") -> None:
         """The exchange closes it."""

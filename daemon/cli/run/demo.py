@@ -31,9 +31,9 @@ LEAVE_MAX_S = 60
 """When one of the processes has ended, the other must end within this time."""
 
 
-def stage(number: int, title: str, text: str) -> None:
-    """The heading of one of the four stages of a demo, on stderr."""
-    click.echo(f"\n{click.style(f'{number}/4  {title}', bold=True)}  {text}", err=True)
+def stage(number: int, title: str, text: str, *, of: int = 4) -> None:
+    """The heading of one of the stages of a demo, on stderr."""
+    click.echo(f"\n{click.style(f'{number}/{of}  {title}', bold=True)}  {text}", err=True)
 
 
 def run(seed: int, folder: Path) -> None:
@@ -62,16 +62,19 @@ def run(seed: int, folder: Path) -> None:
     click.echo(_next_steps(replay_path, bot_path, folder))
 
 
-def find_configs(folder: Path, names: tuple[str, str]) -> tuple[Path, Path]:
-    """The two configurations in `folder`; the originals are copied there if they are missing."""
+def originals() -> Path:
+    """The folder of the configurations that come with hftd: in a wheel inside of the package, in a clone beside it."""
     import daemon
 
     package = Path(daemon.__file__ or "").resolve().parent
-    # In a wheel they are inside of the package, in a clone beside it.
     inside = package / "configs"
-    originals = inside if inside.is_dir() else package.parent / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def find_configs(folder: Path, names: tuple[str, str]) -> tuple[Path, Path]:
+    """The two configurations in `folder`; the originals are copied there if they are missing."""
     for name in names:
-        path, original = folder / name, originals / name
+        path, original = folder / name, originals() / name
         if path.is_file():
             continue
         if not original.is_file():
@@ -134,7 +137,12 @@ def write_market(
             progress=lambda share: progress(share, 1.0),
         )
     for path in written:
-        click.echo(f"  {os.path.relpath(path)}  {path.stat().st_size / 1e6:.1f} MB", err=True)
+        said_of(path)
+
+
+def said_of(path: Path) -> None:
+    """Say that a file was made, on stderr."""
+    click.echo(f"  {os.path.relpath(path)}  {path.stat().st_size / 1e6:.1f} MB", err=True)
 
 
 def play(replay_path: Path, bot_path: Path, date: str, folder: Path) -> BotResult:
@@ -165,15 +173,20 @@ def play(replay_path: Path, bot_path: Path, date: str, folder: Path) -> BotResul
     return from_json(document, records=records)
 
 
-def make_page(folder: Path) -> str:
-    """Make the report page of what `play` left in the folder, `report.html`, by a process of its own.
+def make_page(folder: Path, life: str = "life.npz") -> str:
+    """Make the report page of a run that left `result.npz` in the folder, `report.html`, by a process of its own.
+
+    Args:
+        folder: Where the run is.
+        life: The file with the life of its orders there; empty if the run has it.
 
     Returns:
         Why it could not be made; empty if it was.
     """
     page = folder / "report.html"
     page.unlink(missing_ok=True)
-    given = [str(folder / "result.npz"), "--life", str(folder / "life.npz"), "-o", str(page)]
+    lives = ["--life", str(folder / life)] if life else []
+    given = [str(folder / "result.npz"), *lives, "-o", str(page)]
     with supervised() as children:
         report = children.start("report", "report", *given, "--progress", "none")
         report.wait(PAGE_MAX_S)

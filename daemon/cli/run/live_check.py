@@ -110,7 +110,9 @@ def _wallet(truth: dict[str, Any], asset: str) -> dict[str, Any]:
     return next(one for one in truth["wallets"] if one["asset"] == asset)
 
 
-def _bot_fills(result: BotResult, tick_size: float, lot_size: float) -> Counter[tuple[int, int, int, bool]]:
+def _bot_fills(
+    result: BotResult, asset_no: int, tick_size: float, lot_size: float
+) -> Counter[tuple[int, int, int, bool]]:
     return Counter(
         (
             1 if fill["side"] > 0 else -1,
@@ -118,7 +120,7 @@ def _bot_fills(result: BotResult, tick_size: float, lot_size: float) -> Counter[
             round(fill["qty"] / lot_size),
             fill["maker"] != 0,
         )
-        for fill in result.fills
+        for fill in result.fills[result.fills["asset_no"] == asset_no]
     )
 
 
@@ -138,8 +140,10 @@ def compare(
     tick_size: float,
     lot_size: float,
     pair: tuple[str, str] | None = None,
+    *,
+    asset_no: int = 0,
 ) -> list[Row]:
-    """Bot, connector and exchange side by side, for the bot's only asset.
+    """Bot, connector and exchange side by side, for one of the bot's assets.
 
     Args:
         result: The bot's.
@@ -149,8 +153,9 @@ def compare(
         tick_size: Of the instrument.
         lot_size: Of the instrument.
         pair: Base and quote, if it is a spot pair.
+        asset_no: The bot's number of it.
     """
-    asset = result.assets[0]
+    asset = result.assets[asset_no]
     symbol = asset.symbol
     unit = 1.0 / _UNITS if pair is not None else lot_size
     bot, connector, exchange = (
@@ -172,7 +177,7 @@ def compare(
         apart = 1 if pair is not None and name in ("cash", "fees") else 0
         rows.append(_row(name, texts, agrees=max(values) - min(values) <= apart))
     rows.append(_wallets(asset, bot, connector, exchange, truth, pair))
-    theirs, ours = _fills(truth, symbol), _bot_fills(result, tick_size, lot_size)
+    theirs, ours = _fills(truth, symbol), _bot_fills(result, asset_no, tick_size, lot_size)
     apart = (theirs - ours).total() + (ours - theirs).total()
     said = ["one by one the same" if not apart else f"{apart:,} are not the same", "", ""]
     rows.append(_row("fills", said, agrees=not apart))

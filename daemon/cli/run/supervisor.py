@@ -168,7 +168,7 @@ class Children:
         code = failed.code or 0
         how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
         said = failed.last_lines() or "(nothing)"
-        what = f"hftd {failed.name} {how}; its last words:\n\n{said}\n"
+        what = f"hftd {failed.arguments[0]} {how}; its last words:\n\n{said}\n"
         raise HftdError(what, where=f"hftd {' '.join(failed.arguments)}")
 
     def until(self, limit_s: float, what: str, where: str, timeout_s: float = 0.05) -> Iterator[None]:

@@ -51,6 +51,7 @@ _STATES: Final = {
     wire.BOOK_INVALID: "book not valid",
     wire.DISCONNECTED: "disconnected",
     wire.CONNECTED: "connected",
+    wire.HALTED: "halted",
 }
 
 

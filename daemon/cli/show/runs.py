@@ -126,11 +126,22 @@ def report(made: "Report") -> Iterator[Part]:
             yield line(f"{run.name}: {note}" if len(made.runs) > 1 else note, style="dim")
 
 
-def accounts(title: str, result: BotResult, rows: list["Row"], orders: int) -> Iterator[Part]:
-    """A bot's result, what bot, connector and exchange say of the account, and how many orders there were."""
+def accounts(
+    title: str, result: BotResult, tables: list[tuple[str, list["Row"]]], orders: int
+) -> Iterator[Part]:
+    """A bot's result, what bot, connector and exchange say of each account, and how many orders there were.
+
+    Args:
+        title: What was played.
+        result: The bot's.
+        tables: By exchange, which has no name if there is one alone.
+        orders: How many.
+    """
     yield line()
     yield from bot(result)
     verdicts = {True: ("agree", "green"), False: ("DIFFER", "red bold")}
-    cells: Rows = [[row.what, row.bot, row.connector, row.exchange, verdicts[row.agrees]] for row in rows]
-    yield Table(("", "=bot", "=connector", "=exchange", ""), cells, title=f"one account, {title}")
+    for name, rows in tables:
+        cells: Rows = [[row.what, row.bot, row.connector, row.exchange, verdicts[row.agrees]] for row in rows]
+        whose = f"the account on {name}" if name else "one account"
+        yield Table(("", "=bot", "=connector", "=exchange", ""), cells, title=f"{whose}, {title}")
     yield line(f"{text.count(orders, 'order')} reached the exchange", style="dim")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from daemon.cli.asking import Report
+from daemon.cli.legs import BotLegs
 from daemon.cli.show import text
 from hftd.constants import reason_name
 from hftd.control import status
@@ -23,6 +24,9 @@ def daemons(report: Report) -> Iterator[Part]:
         if number:
             yield line()
         yield from _daemon(daemon)
+    for bot in report.bots:
+        yield line()
+        yield from _legs(bot)
     for silent in report.silent:
         yield line((f"{silent.channel}: ", "red bold"), silent.error)
 
@@ -168,6 +172,23 @@ def _orders(orders: list[tuple[str, status.OpenOrder]]) -> Table:
     numbers = "=price", "=qty", "=left"
     columns = "bot", "symbol", "=order id", "client id", "side", *numbers, "status", "request", "=age"
     return Table(columns, rows)
+
+
+def _legs(bot: BotLegs) -> Iterator[Part]:
+    """A bot over all of its daemons."""
+    yield line((bot.name, "bold"))
+    yield line(f"bot on {text.count(len(bot.legs), 'leg')}, pid {bot.pid or text.NOTHING}", style="dim")
+    rows: Rows = [
+        [
+            leg.channel,
+            leg.symbol or text.NOTHING,
+            _state(not leg.troubles, "ready", ", ".join(leg.troubles)),
+            text.NOTHING if leg.position is None else text.exact([leg.position])[0],
+            *(text.NOTHING if count is None else f"{count:,}" for count in (leg.open_orders, leg.fills)),
+        ]
+        for leg in bot.legs
+    ]
+    yield Table(("channel", "symbol", "state", "=position", "=open", "=fills"), rows)
 
 
 def _refusals(refusals: list[status.Refusal]) -> Table:

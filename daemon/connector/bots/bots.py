@@ -29,6 +29,7 @@ from hftd.channel.layout import (
     BOT_COMPILING,
     BOT_OVER,
     BOT_STEPS,
+    CLOCK_ALIVE_NS,
     LINK_MARKET_CURSOR,
     MARKET_TAIL,
     MAX_ROWS,
@@ -93,6 +94,7 @@ class Bots:
         self.publisher = MarketPublisher(self.ring, self.clock)
         self.books = Books(self.publisher, is_fused, on_best)
         self.is_connected = False
+        self.is_halted = False
         self.dropped = 0
         self.is_ending = False
         self._limits = limits
@@ -108,8 +110,8 @@ class Bots:
         self._orders: Orders | None = None
         self._drop: Callable[[str, str], None] = lambda _bot, _reason: None
         self._is_spinning = False
-        self._rehearse: Callable[[], None] | None = None
-        self._rehearse_ns = 0
+        self._warm_up: Callable[[], None] | None = None
+        self._warmed_ns = 0
         self._taken: dict[str, Warn] = {}
         self._look_timer: asyncio.TimerHandle | None = None
         self._looked_ns = self._watched_ns = 0
@@ -122,7 +124,7 @@ class Bots:
         drop: Callable[[str, str], None],
         *,
         spin: bool,
-        rehearse: Callable[[], None] | None = None,
+        warm_up: Callable[[], None] | None = None,
     ) -> None:
         """Begin to listen to bots' requests.
 
@@ -130,18 +132,18 @@ class Bots:
             orders: Who handles them.
             drop: Takes a bot's lease: `ChannelServer.drop`.
             spin: Look at the queues all the time.
-            rehearse: Called now and then while there is nothing to do, if it spins.
+            warm_up: Called now and then while there is nothing to do, if it spins.
         """
         self._orders = orders
         self._drop = drop
         loop = asyncio.get_running_loop()
         self._is_spinning = spin
-        self._rehearse = rehearse
+        self._warm_up = warm_up
         if spin:
             loop.call_soon(self._spin, loop)
         loop.add_reader(self.bell.fd, self._on_bell)
         self._looked_ns = monotonic_ns()
-        self._look_timer = loop.call_later(LOOK_S, self._look, loop)
+        self._look(loop)
 
     def stop(self) -> None:
         """Listen no more."""
@@ -156,7 +158,7 @@ class Bots:
             *(bot.link.close for bot in self._order), self.bell.close, self.ring.close, self.clock.close
         )
         for error in errors:
-            _log.error("memory of the channel was not freed", exc_info=error)
+            _log.error("channel_memory_not_freed", exc_info=error)
 
     def set_instruments(self, instruments: Sequence[Instrument]) -> None:
         """What the exchange has."""
@@ -322,8 +324,8 @@ class Bots:
             ]
             if not market.is_valid:
                 messages.append(wire.Status(number, wire.BOOK_INVALID))
-            if not self.is_connected:
-                messages.append(wire.Status(number, wire.DISCONNECTED))
+            if self._way != wire.CONNECTED:
+                messages.append(wire.Status(number, self._way))
         messages += [*updates, wire.Splice(self.ring.word(MARKET_TAIL))]
         last = len(messages) - 1
         for k, message in enumerate(messages):
@@ -359,20 +361,33 @@ class Bots:
         self._taken[bot.name] = Warn(key, text, bot.name)
         if len(self._taken) > TAKEN_MAX:
             del self._taken[next(iter(self._taken))]
-        _log.error("bot loses its lease", bot=bot.name, reason=reason)
+        _log.error("bot_lease_lost", bot=bot.name, reason=reason)
 
     def _drop_if_there(self, bot: AttachedBot, reason: str) -> None:
         if self._bots.get(bot.name) is bot:
             self._drop(bot.name, reason)
 
+    @property
+    def _way(self) -> int:
+        """What the way of orders is worth."""
+        if not self.is_connected:
+            return wire.DISCONNECTED
+        return wire.HALTED if self.is_halted else wire.CONNECTED
+
     def set_connected(self, is_connected: bool) -> None:
         """Whether orders can be sent; all bots are told."""
-        if is_connected == self.is_connected:
-            return
-        self.is_connected = is_connected
-        state = wire.CONNECTED if is_connected else wire.DISCONNECTED
-        for market in self.books.markets():
-            self.publisher.send(wire.Status(market.instrument.number, state))
+        before, self.is_connected = self._way, is_connected
+        self._tell_way(before)
+
+    def set_halted(self, is_halted: bool) -> None:
+        """Whether no new orders are taken; all bots are told."""
+        before, self.is_halted = self._way, is_halted
+        self._tell_way(before)
+
+    def _tell_way(self, before: int) -> None:
+        if self._way != before:
+            for market in self.books.markets():
+                self.publisher.send(wire.Status(market.instrument.number, self._way))
 
     # What bots ask.
 
@@ -387,6 +402,7 @@ class Bots:
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Find what no bot rang for, and bots that hang."""
         self._look_timer = loop.call_later(LOOK_S, self._look, loop)
+        self.clock.set_word(CLOCK_ALIVE_NS, boot_ns())
         if self._order and not self._turns.is_due:
             self._turns.drain()
         now_ns = monotonic_ns()
@@ -425,11 +441,11 @@ class Bots:
         try:
             if self._table.next_ready() >= 0:
                 self._turns.drain()
-            elif self._rehearse is not None:
+            elif self._warm_up is not None:
                 now_ns = monotonic_ns()
-                if now_ns >= self._rehearse_ns and self._order and self.is_connected:
-                    self._rehearse_ns = now_ns + EVERY_NS
-                    self._rehearse()
+                if now_ns >= self._warmed_ns and self._order and self.is_connected:
+                    self._warmed_ns = now_ns + EVERY_NS
+                    self._warm_up()
         finally:
             # Whatever failed: nobody else looks at the queues.
             loop.call_soon(self._spin, loop)

@@ -227,11 +227,11 @@ class Turns:
         except HftdError as error:
             bot.failed += 1
             if bot.failed & (bot.failed - 1) == 0:
-                _log.error("a request failed", bot=bot.name, error=str(error), times=bot.failed)
+                _log.error("bot_request_failed", bot=bot.name, error=str(error), times=bot.failed)
         except Exception as error:
             # It may be half done. The end policy puts it in order.
             self._lose(bot, f"a request of its could not be taken: {type(error).__name__}: {error}")
-            _log.exception("a request failed", bot=bot.name)
+            _log.exception("bot_request_failed", bot=bot.name)
             return True
         return False
 
@@ -254,12 +254,8 @@ class Turns:
                     except Exception as error:
                         failed += 1
                         if failed == 1:
-                            _log.error(
-                                "a request of a bot that is gone failed", bot=bot.name, error=str(error)
-                            )
+                            _log.error("departed_bot_request_failed", bot=bot.name, error=str(error))
         except ProtocolError as error:
-            _log.error(
-                "a bot that is gone left nonsense in its request queue", bot=bot.name, error=error.what
-            )
+            _log.error("departed_bot_queue_invalid", bot=bot.name, error=error.what)
         if left_out:
-            _log.warning("requests of a bot that is gone were left out", bot=bot.name, count=left_out)
+            _log.warning("departed_bot_requests_dropped", bot=bot.name, count=left_out)

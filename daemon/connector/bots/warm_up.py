@@ -3,7 +3,7 @@
 A connector sends an order now and then, and polls in between. Meanwhile the processor's caches forget what an order
 needs: the code of some hundred functions. When the order comes, fetching it again takes longer than running it. A
 polling connector has time, so it goes through the motions every `EVERY_NS`, with books, limits, a journal and a limiter
-of the rehearsal's own. Nothing of that is ever seen by a bot or an exchange.
+that are only the warm-up's. Nothing of that is ever seen by a bot or an exchange.
 """
 
 import os
@@ -23,18 +23,18 @@ from hftd.clock import running_ns
 from hftd.constants import BUY, IOC, LIMIT
 
 EVERY_NS: Final = 500_000
-"""A rehearsal takes 20 us and more, for which a message may have to wait. At three times this pace an order gains
+"""A warm-up takes 20 us and more, for which a message may have to wait. At three times this pace an order gains
 little more, and the feed loses as much."""
-_BOT: Final = "rehearsal"
+_BOT: Final = "warmup"
 _TICK: Final = 1_000
 _NEVER_FULL: Final = 1 << 62
 
 
-class Rehearsal:
-    """Rehearses the way of an order from a bot's request to the exchange's bytes.
+class WarmUp:
+    """Runs the way of an order from a bot's request to the exchange's bytes.
 
     Args:
-        instrument: A real one, so that the rehearsal's numbers look like the real ones'.
+        instrument: A real one, so that the warm-up's numbers look like the real ones'.
         perform: What a venue does with a command, short of sending it.
     """
 
@@ -45,7 +45,7 @@ class Rehearsal:
         nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         self._journal = Journal(Path(os.devnull), nowhere, os.dup(nowhere), [], 0, 0)
         self._journal.rotate_bytes = _NEVER_FULL
-        # Whatever the exchange's filters say: a refusal would end the rehearsal early.
+        # Whatever the exchange's filters say: a refusal would end the run early.
         self._instrument = msgspec.structs.replace(
             instrument, number=0, min_qty_lots=1, max_qty_lots=0, min_notional=0.0, is_trading=True
         )
@@ -54,7 +54,7 @@ class Rehearsal:
 
     def _open(self) -> None:
         self._manager = OrderManager(
-            prefix=_BOT[:8],
+            prefix=_BOT,
             run=1,
             limits=AccountLimits(),
             journal=self._journal,
@@ -91,7 +91,7 @@ class Rehearsal:
         command, self._command = self._command, None
         if command is not None:
             self._manager.on_outcome(Outcome(command.request, REFUSED, 0, ""), now_ns)
-        # It is to be no memory of anything.
+        # Nothing of it is to be remembered.
         self._manager.store.forget(now_ns + REMEMBER_NS + 1)
 
     def close(self) -> None:

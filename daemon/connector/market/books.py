@@ -239,7 +239,7 @@ class Books:
     def _on_unfused(self, market: FollowedMarket, error: Exception) -> None:
         market.unfused += 1
         if market.unfused == 1:
-            _log.warning("rows can't be fused", symbol=market.instrument.symbol, why=str(error))
+            _log.warning("rows_not_fused", symbol=market.instrument.symbol, why=str(error))
 
     def on_book_state(self, number: int, state: int) -> None:
         """Publish that a book is valid, or is not."""

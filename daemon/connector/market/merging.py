@@ -28,7 +28,7 @@ def merge(known: dict[str, Instrument], instruments: Sequence[Instrument]) -> li
             if numbers.setdefault(one.number, one.symbol) != one.symbol:
                 # Its number is taken by another one: it is there after a restart.
                 continue
-            _log.info("a new instrument", symbol=one.symbol, is_trading=one.is_trading)
+            _log.info("instrument_added", symbol=one.symbol, is_trading=one.is_trading)
         elif before.trouble == STEPS_CHANGED and one.trouble != STEPS_CHANGED:
             continue
         elif (before.tick_size, before.lot_size) != (one.tick_size, one.lot_size):
@@ -51,10 +51,8 @@ def merge(known: dict[str, Instrument], instruments: Sequence[Instrument]) -> li
 
 def _log_trouble(one: Instrument) -> None:
     if one.trouble == STEPS_CHANGED:
-        _log.error(
-            "an instrument's steps have changed: restart the connector", symbol=one.symbol, why=one.why
-        )
+        _log.error("instrument_steps_changed", symbol=one.symbol, why=one.why)
     elif one.trouble:
-        _log.warning("an instrument is not traded", symbol=one.symbol, trouble=one.trouble, why=one.why)
+        _log.warning("instrument_not_trading", symbol=one.symbol, trouble=one.trouble, why=one.why)
     else:
-        _log.info("an instrument is traded again", symbol=one.symbol)
+        _log.info("instrument_trading", symbol=one.symbol)

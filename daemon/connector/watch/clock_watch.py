@@ -75,14 +75,14 @@ class ClockWatch:
         if abs(step_ns) >= STEP_NS:
             self.steps += 1
             self._step_ns, self._stepped_boot_ns = step_ns, now.boot_ns
-            _log.warning("the system's clock was set", by_s=round(step_ns / 1e9, 3))
+            _log.warning("system_clock_set", by_s=round(step_ns / 1e9, 3))
         if slept_ns >= SLEPT_NS:
             self.sleeps += 1
             self._slept_ns, self._slept_boot_ns = slept_ns, now.boot_ns
-            _log.warning("the machine slept", for_s=round(slept_ns / 1e9, 1))
+            _log.warning("machine_slept", for_s=round(slept_ns / 1e9, 1))
         if stood_ns >= STOOD_NS:
             self.stands += 1
-            _log.warning("this process stood still", for_s=round(stood_ns / 1e9, 1))
+            _log.warning("process_paused", for_s=round(stood_ns / 1e9, 1))
         slept = slept_ns >= SLEPT_NS
         return slept or stood_ns >= STOOD_NS or abs(step_ns) >= STEP_NS, slept
 

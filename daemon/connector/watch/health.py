@@ -56,7 +56,7 @@ class Health:
             if late_s >= STALL_S:
                 self._stalls += 1
                 self._stalled_s = late_s
-                _log.warning("the event loop stood still", for_s=round(late_s, 1))
+                _log.warning("event_loop_stalled", for_s=round(late_s, 1))
         self._looked_ns = now_ns
         taken = self._taken()
         if taken != self._was_taken or not self._has_unread():

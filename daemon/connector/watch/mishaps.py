@@ -51,7 +51,7 @@ class Mishaps:
         # Not the context's own words: they show what the callback was called with.
         self._last = type(error).__name__ if error is not None else "an error without an exception"
         if self._in_window <= LOGGED_MAX:
-            _log.error("a callback failed", why=str(error or context.get("message", "")), exc_info=error)
+            _log.error("callback_failed", why=str(error or context.get("message", "")), exc_info=error)
 
     def warnings(self) -> Iterator[Warn]:
         """What of it needs a person."""

@@ -62,7 +62,7 @@ class ClockOffset:
             self.steps += 1
             self._former_ns, self._former_until_ns = self.offset_ns, received_ns
             by_ns = new.offset_ns - self.offset_ns
-            _log.warning("the exchange's clock and ours went apart at once", by_s=round(by_ns / 1e9, 3))
+            _log.warning("exchange_clock_jumped", by_s=round(by_ns / 1e9, 3))
             if abs(by_ns) >= OFF_NS:
                 self._parted_ns, self._parted_at_ns = by_ns, received_ns
         self._samples = deque([*kept, new], maxlen=SAMPLES_MAX)

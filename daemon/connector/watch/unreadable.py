@@ -29,7 +29,7 @@ class Lines:
         minute = monotonic_ns() // 60_000_000_000
         if minute != self._minute:
             if self._unlogged:
-                self._log.warning("odd messages that were not logged", count=self._unlogged)
+                self._log.warning("unreadable_not_logged", count=self._unlogged)
             self._minute, self._logged, self._unlogged = minute, 0, 0
         if self._logged >= LOGGED_A_MINUTE:
             self._unlogged += 1
@@ -38,7 +38,7 @@ class Lines:
         return True
 
 
-class Oddities:
+class Unreadable:
     """What one connection got and could not use.
 
     Args:
@@ -69,7 +69,7 @@ class Oddities:
             return
         shown = message[:BYTES_SHOWN]
         self._log.warning(
-            "a message can't be used",
+            "message_unusable",
             kind=kind,
             what=what[:300],
             size=len(message),

@@ -2,7 +2,7 @@
 
 An exchange that makes a tick finer quotes on the new one at once, and orders of before a change keep their prices. Such
 a level fits in no book that counts in ticks: it is left out of what is published, remembered here, and the book is not
-valid while one is there, or while the best price is such a one. If the steps themselves have changed, it stays so until
+valid while one is there, or while the best price is on one. If the steps themselves have changed, it stays so until
 the process ends.
 
 Limits: `LEVELS_MAX` levels; with more, all of that book stays not valid until a snapshot has fewer.

@@ -21,7 +21,7 @@ from typing import Final
 import structlog
 
 from daemon.connector.supervise import Backoff
-from daemon.connector.watch.unreadable import Oddities
+from daemon.connector.watch.unreadable import Unreadable
 from daemon.session.errors import EXPECTED, WireError
 from daemon.session.facts import MarketFacts, Reader
 from daemon.session.market.feeds import Feed
@@ -104,7 +104,7 @@ class Liveness:
         facts: What to ask.
         reader: Reads the answers.
         rest: Where the exchange is asked.
-        oddities: Where the dead are counted.
+        unreadable: Where the dead are counted.
         stale_s: The least deadline of a book.
         again: Subscribes streams anew.
         resync: The book is lost: make it anew, given why.
@@ -119,7 +119,7 @@ class Liveness:
         facts: MarketFacts,
         reader: Reader,
         rest: Rest,
-        oddities: Oddities,
+        unreadable: Unreadable,
         stale_s: float,
         *,
         again: Callable[[tuple[str, ...]], None],
@@ -132,7 +132,7 @@ class Liveness:
         self._reader = reader
         self._is_streamed = is_streamed
         self._rest = rest
-        self._oddities = oddities
+        self._unreadable = unreadable
         self._stale_ns = int(stale_s * 1e9)
         self._again = again
         self._resync = resync
@@ -216,13 +216,13 @@ class Liveness:
                 await asyncio.sleep(GRACE_S)
         except Exception as error:
             if not isinstance(error, EXPECTED):
-                _log.exception("a stream could not be looked after", symbol=feed.instrument.symbol)
+                _log.exception("stream_check_crashed", symbol=feed.instrument.symbol)
             self.failures += 1
             now_ns = monotonic_ns()
             pulse.due_ns = now_ns + int(pulse.backoff.next_s(error) * 1e9)
             if pulse.backoff.failures == 1:
                 _log.warning(
-                    "could not verify a silent stream",
+                    "stream_check_failed",
                     symbol=feed.instrument.symbol,
                     stream=kind,
                     why=str(error),
@@ -258,9 +258,9 @@ class Liveness:
         pulse.due_ns = now_ns + int(min(self._stale_ns << min(pulse.quiet, 16), TRADES_MAX_S * 1e9))
         pulse.dead_at_ns = pulse.seen_ns
         symbol, silent_s = feed.instrument.symbol, (now_ns - pulse.seen_ns) / 1e9
-        self._oddities.count(f"dead {kind} streams" if kind != DEPTH else "dead symbols")
+        self._unreadable.count(f"dead {kind} streams" if kind != DEPTH else "dead symbols")
         _log.warning(
-            "a stream has gone silent, it is subscribed anew",
+            "stream_silent",
             symbol=symbol,
             stream="all" if kind == DEPTH else kind,
             silent_s=round(silent_s, 1),

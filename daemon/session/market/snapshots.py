@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from daemon.connector.supervise import Backoff
-from daemon.connector.watch.unreadable import Oddities
+from daemon.connector.watch.unreadable import Unreadable
 from daemon.session.errors import EXPECTED, WireError
 from daemon.session.facts import MarketFacts, Reader
 from daemon.session.market.feeds import Feed
@@ -35,7 +35,7 @@ class Snapshots:
         reader: Reads the answers.
         rest: For the requests; it keeps to the request weights.
         take: Given the feed and its snapshot; False if it needs another one.
-        oddities: Where answers go that can't be read.
+        unreadable: Where answers go that can't be read.
         seed: Of the waits before another one.
     """
 
@@ -45,14 +45,14 @@ class Snapshots:
         reader: Reader,
         rest: Rest,
         take: Callable[[Feed, Message], bool],
-        oddities: Oddities,
+        unreadable: Unreadable,
         seed: int,
     ) -> None:
         self._facts = facts
         self._reader = reader
         self._rest = rest
         self._take = take
-        self._oddities = oddities
+        self._unreadable = unreadable
         self._seed = seed
         self._backoffs: dict[int, Backoff] = {}
         self._asked: deque[Feed] = deque()
@@ -120,7 +120,7 @@ class Snapshots:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a snapshot failed unexpectedly", why=repr(error))
+            _log.error("snapshot_crashed", why=repr(error))
         self._start()
 
     async def _get(self, feed: Feed) -> None:
@@ -132,7 +132,7 @@ class Snapshots:
             error = found
         except Exception as found:
             error = found
-            _log.exception("a snapshot failed unexpectedly", symbol=feed.instrument.symbol)
+            _log.exception("snapshot_crashed", symbol=feed.instrument.symbol)
         backoff = self._backoffs.get(feed.number)
         if is_taken:
             if backoff is not None:
@@ -146,7 +146,7 @@ class Snapshots:
         wait_s = backoff.next_s(error)
         if error is not None and backoff.failures < 10:
             _log.warning(
-                "no snapshot", symbol=feed.instrument.symbol, why=str(error), again_in_s=round(wait_s, 3)
+                "snapshot_failed", symbol=feed.instrument.symbol, why=str(error), again_in_s=round(wait_s, 3)
             )
         self._wait(feed, wait_s)
 
@@ -167,10 +167,10 @@ class Snapshots:
         try:
             snapshot = read_book(self._reader, body)
         except WireError as error:
-            self._oddities.note("snapshot", str(error), body)
+            self._unreadable.note("snapshot", str(error), body)
             raise
         if snapshot.rows is None:
-            self._oddities.note("numbers", "levels of a snapshot that are no levels", body)
+            self._unreadable.note("numbers", "levels of a snapshot that are no levels", body)
             return False
         return self._take(feed, snapshot) if feed.wants_snapshot else True
 
@@ -179,7 +179,7 @@ def read_book(reader: Reader, body: bytes) -> Message:
     """A whole book as an answer, received at 0.
 
     Raises:
-        WireError: It is none.
+        WireError: It is not a snapshot.
     """
     read = reader.read(body, 0)
     if read is None or read.kind != BOOK:

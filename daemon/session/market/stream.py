@@ -21,7 +21,7 @@ from daemon.connector.supervise import (
     planned_life_s,
     supervised,
 )
-from daemon.connector.watch.unreadable import Oddities
+from daemon.connector.watch.unreadable import Unreadable
 from daemon.messages import Instrument
 from daemon.session.errors import WireError
 from daemon.session.facts import (
@@ -113,14 +113,14 @@ class MarketSession:
         self._is_leaving = False
         self.messages = 0
         self.bytes = 0
-        self.oddities = Oddities(_log)
+        self.unreadable = Unreadable(_log)
         self.supervision = Supervision("market")
-        self._snapshots = Snapshots(facts, self._reader, rest, self._on_snapshot, self.oddities, seed)
+        self._snapshots = Snapshots(facts, self._reader, rest, self._on_snapshot, self.unreadable, seed)
         self._liveness = Liveness(
             facts,
             self._reader,
             rest,
-            self.oddities,
+            self.unreadable,
             config.stale_after_s,
             again=self._subscriptions.again,
             resync=self._resync,
@@ -178,7 +178,7 @@ class MarketSession:
     def statistics(self) -> dict[str, int]:
         """Counters, for `hftd status`."""
         liveness = self._liveness
-        found = {f"odd: {kind}": count for kind, count in self.oddities.counts.items()}
+        found = {f"odd: {kind}": count for kind, count in self.unreadable.counts.items()}
         if self._streamed is not None and self._streamed.mismatches:
             found["checksum_mismatches"] = self._streamed.mismatches
         return found | {
@@ -229,7 +229,7 @@ class MarketSession:
             self._broken_why = ""
             self._is_leaving = False
             self.supervision.up()
-            _log.info("connected", url=self._url, instruments=len(self._feeds))
+            _log.info("market_connected", url=self._url, instruments=len(self._feeds))
             self._subscriptions.clear()
             self._subscriptions.subscribe(tuple(self._streams))
             parts: list[Coroutine[Any, Any, None]] = [
@@ -264,7 +264,7 @@ class MarketSession:
             elif message.type is aiohttp.WSMsgType.PING:
                 await socket.pong(message.data)
             elif message.type is aiohttp.WSMsgType.BINARY:
-                self.oddities.note("binary", "a binary frame", message.data)
+                self.unreadable.note("binary", "a binary frame", message.data)
             elif message.type is not aiohttp.WSMsgType.PONG:
                 reason = f"{message.type.name.lower()} {message.data or ''} {message.extra or ''}".strip()
                 raise ConnectionBrokenError(f"the exchange ended the connection ({reason})")
@@ -302,15 +302,15 @@ class MarketSession:
             )
         # A quiet market is silent too: this alone does not end the connection.
         for stream in late:
-            if self.oddities.count(f"silent {self._facts.part_of(stream)}"):
-                _log.warning("a stream has not said anything yet", stream=stream)
+            if self.unreadable.count(f"silent {self._facts.part_of(stream)}"):
+                _log.warning("stream_without_data", stream=stream)
         self._subscriptions.again(late)
 
     def _check_depth(self, now_ns: int, stale_ns: int) -> None:
         """Best prices that are newer than the book, and no diff for long: the depth stream has died alone."""
         for feed in self._feeds.values():
             if feed.ahead_since_ns and now_ns - feed.ahead_since_ns > stale_ns:
-                self.oddities.count("dead depth streams")
+                self.unreadable.count("dead depth streams")
                 self._subscriptions.again(feed.streams[:1])
                 self._resync(feed, "the depth stream has gone silent")
                 feed.ahead_since_ns = 0
@@ -326,7 +326,7 @@ class MarketSession:
             return
         feed = self._streams.get(read.stream)
         if feed is None:
-            self.oddities.note("not subscribed", read.stream, message)
+            self.unreadable.note("not subscribed", read.stream, message)
             return
         self._last_ns = monotonic_ns()
         self._subscriptions.heard(read.stream)
@@ -342,13 +342,13 @@ class MarketSession:
         else:
             done = self._on_depth(feed, read)
         if not done:
-            self.oddities.note("numbers", "a price or quantity that is no number", message)
+            self.unreadable.note("numbers", "a price or quantity that is not a number", message)
 
     def _on_other(self, message: bytes) -> None:
         try:
             read = self._facts.read_other(message)
         except WireError as error:
-            self.oddities.note("unreadable", str(error), message)
+            self.unreadable.note("unreadable", str(error), message)
             return
         if isinstance(read, Pong):
             return
@@ -356,14 +356,12 @@ class MarketSession:
             self._is_leaving = True
             return
         if isinstance(read, UnknownEvent):
-            if self.oddities.count(f"event {read.name}"):
-                _log.warning(
-                    "an event that is not known is ignored", event_name=read.name, message=message[:300]
-                )
+            if self.unreadable.count(f"event {read.name}"):
+                _log.warning("market_event_unknown", event_name=read.name, message=message[:300])
             return
         self._subscriptions.answered(read.id, read.problem)
         if read.problem:
-            self.oddities.note("refused", f"the exchange refused a subscription: {read.problem}", message)
+            self.unreadable.note("refused", f"the exchange refused a subscription: {read.problem}", message)
 
     def _has_off(self, feed: Feed, rows: NDArray[Any]) -> bool:
         """Whether the rows of the message that was read last have prices on no tick."""
@@ -419,7 +417,7 @@ class MarketSession:
         if read.exch_ns:
             feed.trade_ms = read.exch_ns // _MS_NS
         for _ in range(read.odd_count):
-            self.oddities.count(f"trades {read.odd[:40]}")
+            self.unreadable.count(f"trades {read.odd[:40]}")
         if read.rows is None:
             return False
         if len(read.rows):
@@ -443,9 +441,9 @@ class MarketSession:
         is_valid = feed.is_valid and not feed.grid.is_off
         symbol = feed.instrument.symbol
         if is_valid:
-            _log.info("book valid", symbol=symbol)
+            _log.info("book_valid", symbol=symbol)
         else:
-            _log.warning("book not valid", symbol=symbol, why=why or f"{feed.grid.text} is on no tick")
+            _log.warning("book_invalid", symbol=symbol, why=why or f"{feed.grid.text} is on no tick")
         self._on_book_state(feed.number, BOOK_VALID if is_valid else BOOK_INVALID)
 
     def _sort_out(

@@ -276,7 +276,7 @@ class Trading:
                         hint="check key, secret, the address it is bound to, and whether it is one of this host",
                     ) from None
                 wait_s = backoff.next_s(error)
-                _log.warning("the account is not ready", why=str(error), again_in_s=round(wait_s, 3))
+                _log.warning("account_not_ready", why=str(error), again_in_s=round(wait_s, 3))
                 await asyncio.sleep(wait_s)
             else:
                 self._is_ready = True
@@ -349,7 +349,7 @@ class Trading:
             except EXPECTED as error:
                 self.counts["clock_failures"] += 1
                 wait_s = backoff.next_s(error)
-                _log.warning("could not get the exchange's time", why=str(error), again_in_s=round(wait_s, 3))
+                _log.warning("exchange_time_not_fetched", why=str(error), again_in_s=round(wait_s, 3))
                 # Errors of the time window want it all the time; they do not shorten the pause.
                 await asyncio.sleep(wait_s)
                 wait_s = 0.0
@@ -427,9 +427,9 @@ class Trading:
             self.watch([place.symbol])
         return True
 
-    def rehearse(self, command: Command) -> None:
+    def warm_up(self, command: Command) -> None:
         """Do everything but send it."""
-        self._sender.rehearse(command)
+        self._sender.warm_up(command)
 
     def watch(self, symbols: Iterable[str]) -> None:
         """Symbols that we have, or may have, orders in: the exchange's countdown is kept for them."""

@@ -159,7 +159,7 @@ class Countdowns:
         Args:
             placed: What `begin_list` returned.
             ours: The symbols with open orders of ours.
-            anybodys: The symbols with open orders, whosever they are: switching off a countdown that another
+            anybodys: The symbols with open orders of anybody: switching off a countdown that another
                 connector of the account relies on is not for us, and letting it run out would cancel their orders.
         """
         if ours - self.watched:
@@ -233,7 +233,7 @@ class Countdowns:
         except EXPECTED as error:
             self._counts["countdown_failures"] += 1
             if watch.backoff.failures == 0:
-                _log.warning("the countdown was not refreshed", symbol=symbol, why=str(error))
+                _log.warning("countdown_not_refreshed", symbol=symbol, why=str(error))
             watch.due_ns = monotonic_ns() + int(watch.backoff.next_s(error) * 1e9)
             if is_off and watch.is_ending and watch.backoff.failures >= OFF_TRIES:
                 self._watches.pop(symbol, None)

@@ -108,7 +108,7 @@ class Incoming:
         except Exception:
             # A fault of ours about one order must not end the socket for all others.
             self.counts["failed_events"] += 1
-            _log.exception("an outcome could not be handled", request=command.request)
+            _log.exception("outcome_crashed", request=command.request)
 
     def _take_counts(self, reply: Reply) -> None:
         allowed: Mapping[str, int] = getattr(reply, "allowed", _NOTHING)
@@ -164,7 +164,7 @@ class Incoming:
             self._on_error(reply.status, error)
             if self._lines.may_log():
                 _log.warning(
-                    "an error that answers nothing",
+                    "error_without_request",
                     status=reply.status,
                     code=error.code,
                     words=self.redacted(error.msg),
@@ -244,13 +244,11 @@ class Incoming:
                     self.counts["other_events"] += 1
                     if event.name == MARGIN_CALL:
                         self.margin_call_ns = running_ns()
-                        _log.error("the exchange warns that the account's margin is nearly used up")
+                        _log.error("margin_call")
             except Exception:
                 # A fault of ours in one event must not end the stream for all others.
                 self.counts["failed_events"] += 1
-                _log.exception(
-                    "an event could not be handled", what=self.redacted(repr(event))[:LOGGED_BYTES_MAX]
-                )
+                _log.exception("account_event_crashed", what=self.redacted(repr(event))[:LOGGED_BYTES_MAX])
 
     def warnings(self, now_ns: int) -> Iterator[Warn]:
         """What the exchange told that needs a person."""
@@ -278,7 +276,7 @@ class Incoming:
         # Redacted before it is cut: half a secret is one too.
         text = self.redacted(data.decode("utf-8", "backslashreplace"))[:LOGGED_BYTES_MAX]
         _log.error(
-            "a message can't be read", what=what, why=self.redacted(str(error)), bytes=text, length=len(data)
+            "message_unreadable", what=what, why=self.redacted(str(error)), bytes=text, length=len(data)
         )
 
     def redacted(self, text: str) -> str:

@@ -109,7 +109,7 @@ class Sender:
         )  # with the moment (monotonic) at which it is given up
         self._urgent: deque[tuple[Command, int]] = deque()  # cancels
         self._wake: asyncio.TimerHandle | None = None
-        self._rehearsed = Limiter([RateLimit(name, 1 << 40, 10_000_000_000) for name in facts.cost_order])
+        self._warm_limiter = Limiter([RateLimit(name, 1 << 40, 10_000_000_000) for name in facts.cost_order])
         self._rest_tasks: dict[asyncio.Task[None], Command] = {}
         self._rest_last: dict[str, asyncio.Task[None]] = {}  # by client id
         self.is_detour = True
@@ -187,13 +187,13 @@ class Sender:
             return
         self._write(self._socket, command, now_ns)
 
-    def rehearse(self, command: Command) -> None:
+    def warm_up(self, command: Command) -> None:
         """Do with a place what `send` does, short of taking tokens and of sending it."""
         steps = self._steps.get(command.symbol)
         if self._requests is None or steps is None:
             return
         now_ns = running_ns()
-        self._rehearsed.take(self._cost_order, now_ns)
+        self._warm_limiter.take(self._cost_order, now_ns)
         self._requests.request(command, steps, self._offset.corrected_ms(now_ns))
 
     def _write(self, socket: OrderSocket, command: Command, now_ns: int) -> None:
@@ -341,7 +341,7 @@ class Sender:
             del self._rest_last[command.client_id]
         self._see_detour()
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a request over REST failed unexpectedly", request=command.request, why=repr(error))
+            _log.error("rest_request_crashed", request=command.request, why=repr(error))
             self._unknown(command, "failed here")
 
     async def _order_over_rest(self, command: Command, before: asyncio.Task[None] | None) -> None:

@@ -142,10 +142,10 @@ class AccountSession:
             return
         self.trading.send(command)
 
-    def rehearse(self, command: Command) -> None:
+    def warm_up(self, command: Command) -> None:
         """Do everything but send it."""
         if self.trading is not None:
-            self.trading.rehearse(command)
+            self.trading.warm_up(command)
 
     async def open_orders(self) -> Sequence[Report]:
         """All open orders of the account."""
@@ -197,7 +197,7 @@ class AccountSession:
         """How the connections are."""
         market = self.market
         found = [
-            _connection(market.supervision, messages=market.messages, errors=market.oddities.total),
+            _connection(market.supervision, messages=market.messages, errors=market.unreadable.total),
         ]
         if self.trading is not None:
             found += [

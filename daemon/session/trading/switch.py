@@ -55,7 +55,7 @@ class ConnectionSwitch(_Held):
         """A connection has asked for it; `problem` is empty if it has it."""
         self.is_set = not problem
         if problem and problem != self._why:
-            _log.warning("the connection's dead-man switch was not set", why=problem)
+            _log.warning("connection_switch_not_set", why=problem)
         self._why = problem
 
     def warnings(self) -> Iterator[Warn]:
@@ -110,13 +110,13 @@ class AccountSwitch(_Held):
                 self.is_set = self.is_set and not self._is_refused
                 self._why = str(error)
                 if not self._backoff.failures:
-                    _log.warning("the account's dead-man switch was not set", why=self._why)
+                    _log.warning("account_switch_not_set", why=self._why)
                 await self._backoff.pause(error)
                 continue
             self._backoff.reset()
             self._is_refused = False
             if not self.is_set:
-                _log.info("the account's dead-man switch is set", window_s=self._window_s)
+                _log.info("account_switch_set", window_s=self._window_s)
             self.is_set = True
             await asyncio.sleep(LOOK_S)
             for _ in range(int(EVERY_S / LOOK_S)):

@@ -192,9 +192,7 @@ class UserStream:
                 wait_s = self._refresh_s
             else:
                 wait_s = self._backoff.next_s(error)
-                _log.warning(
-                    "the user data stream could not be extended", why=str(error), again_in_s=round(wait_s, 3)
-                )
+                _log.warning("user_stream_not_extended", why=str(error), again_in_s=round(wait_s, 3))
 
     async def _extend(self) -> HftdError | None:
         """Stay in; what was in the way."""

@@ -115,7 +115,7 @@ def read_listen_key(body: bytes) -> str:
     """
     key = _decoded(body, _ListenKey, "a listen key").listenKey
     if not _LISTEN_KEY.fullmatch(key):
-        raise WireError("a listen key with characters that none has")
+        raise WireError("a listen key with invalid characters")
     return key
 
 

@@ -92,5 +92,5 @@ class ContractStream:
         if contract is None:
             return
         self.events += 1
-        _log.info("contract", symbol=contract.s[:80], status=contract.cs[:40])
+        _log.info("contract_changed", symbol=contract.s[:80], status=contract.cs[:40])
         self._on_contract(contract)

@@ -128,9 +128,7 @@ class Queries:
         body = await self._rest.ask(f"{self._v1}/exchangeInfo", auth="none", timeout_s=30.0)
         info = self._read_exchange_info(body)
         if info.unread:
-            _log.warning(
-                "symbols that can't be read are left out", count=len(info.unread), first=info.unread[0]
-            )
+            _log.warning("symbols_unreadable", count=len(info.unread), first=info.unread[0])
         instruments = self.catalog.take(info)
         self.set_aside.look_again()
         return msgspec.structs.replace(info, instruments=instruments)

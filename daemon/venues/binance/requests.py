@@ -68,7 +68,7 @@ class Requests:
     def _place(self, command: Submit, steps: Steps, timestamp_ms: int) -> bytes:
         client_id = command.client_id
         if not CLIENT_ID.fullmatch(client_id):
-            raise RequestError(f"{client_id!r} is no client order id")
+            raise RequestError(f"{client_id!r} is not a client order id")
         side = SIDE_TEXTS[command.side]
         quantity = steps.lot.text(command.qty_lots)
         reduce_payload, reduce_json = _REDUCE_ONLY if command.reduce_only else ("", "")
@@ -125,11 +125,13 @@ def _order_name(command: Modify | Cancel | Query) -> tuple[str, str, str]:
     """
     if command.client_id:
         if not CLIENT_ID.fullmatch(command.client_id):
-            raise RequestError(f"{command.client_id!r} is no client order id")
+            raise RequestError(f"{command.client_id!r} is not a client order id")
         return "origClientOrderId", f'"{command.client_id}"', command.client_id
     order_id = command.exch_order_id
     if not (order_id.isascii() and order_id.isdigit() and len(order_id) < 20):
-        raise RequestError(f"{order_id!r} is no order id of the exchange, and there is no client order id")
+        raise RequestError(
+            f"{order_id!r} is not an order id of the exchange, and there is no client order id"
+        )
     return "orderId", order_id, order_id
 
 
@@ -146,7 +148,7 @@ def rest_request(command: Command, steps: Steps) -> tuple[str, list[tuple[str, s
     params = [("symbol", command.symbol)]
     if isinstance(command, Submit):
         if not CLIENT_ID.fullmatch(command.client_id):
-            raise RequestError(f"{command.client_id!r} is no client order id")
+            raise RequestError(f"{command.client_id!r} is not a client order id")
         is_market = command.order_type == MARKET
         params += [("side", SIDE_TEXTS[command.side]), ("type", "MARKET" if is_market else "LIMIT")]
         params.append(("quantity", steps.lot.text(command.qty_lots)))

@@ -103,7 +103,7 @@ def request_of(
 
 def _client_id(command: Command) -> str:
     if not CLIENT_ID.fullmatch(command.client_id):
-        raise RequestError(f"{command.client_id!r} is no client order id")
+        raise RequestError(f"{command.client_id!r} is not a client order id")
     return command.client_id
 
 
@@ -113,7 +113,9 @@ def _named(command: Modify | Cancel | Query, by_client_id: str, by_id: str) -> d
         return {by_client_id: _client_id(command)}
     order_id = command.exch_order_id
     if not (order_id.isascii() and order_id.isdigit() and len(order_id) < 20):
-        raise RequestError(f"{order_id!r} is no order id of the exchange, and there is no client order id")
+        raise RequestError(
+            f"{order_id!r} is not an order id of the exchange, and there is no client order id"
+        )
     return {by_id: order_id}
 
 

@@ -119,10 +119,7 @@ class SpotSession(AccountSession):
                 where=config.api_url,
                 hint="set ws_api_url",
             )
-        _log.warning(
-            "no dead-man switch",
-            words="this exchange has none: if this process or its network dies, its orders stay open until it is back",
-        )
+        _log.warning("no_dead_man_switch")
         self.trading = trading_of(
             TradingConfig(
                 orders_url=config.orders_url(),

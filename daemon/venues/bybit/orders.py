@@ -196,7 +196,7 @@ def ms_of(text: str) -> int:
     if not text:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) < 16) or int(text) > MS_MAX:
-        raise NumberError(f"{text[:28]!r} is no time")
+        raise NumberError(f"{text[:28]!r} is not a time")
     return int(text)
 
 

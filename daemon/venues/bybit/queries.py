@@ -90,9 +90,7 @@ class Queries:
         items = await self._all("/v5/market/instruments-info", [], "instruments-info", 1000, auth=False)
         info = read_instruments(items + await self._unlisted({symbol_of(one) for one in items}))
         if info.unread:
-            _log.warning(
-                "symbols that can't be read are left out", count=len(info.unread), first=info.unread[0]
-            )
+            _log.warning("symbols_unreadable", count=len(info.unread), first=info.unread[0])
         instruments = self.catalog.take(info)
         self.set_aside.look_again()
         return msgspec.structs.replace(info, instruments=instruments)
@@ -124,7 +122,7 @@ class Queries:
         except (ExchangeError, WireError) as error:
             if isinstance(error, ExchangeError) and self.key_is_refused(error):
                 raise
-            _log.warning("the key's rights are not known", why=str(error))
+            _log.warning("key_rights_unknown", why=str(error))
             problem = ""
         if problem:
             raise ConfigError(problem, hint="give it the rights to orders and positions of contracts")

@@ -92,7 +92,9 @@ def _fields(command: Command, steps: Steps) -> dict[str, Any]:
     elif _ORDER_ID.fullmatch(command.exch_order_id):
         fields["orderId"] = command.exch_order_id
     else:
-        raise RequestError(f"{command.exch_order_id!r} is no order id of the exchange, and there is no other")
+        raise RequestError(
+            f"{command.exch_order_id!r} is not an order id of the exchange, and there is no other"
+        )
     if isinstance(command, Modify):
         fields |= {"qty": steps.lot.text(command.qty_lots), "price": steps.tick.text(command.price_tick)}
     return fields
@@ -101,5 +103,5 @@ def _fields(command: Command, steps: Steps) -> dict[str, Any]:
 def _client_id(client_id: str) -> str:
     text = to_plain(client_id)
     if not PLAIN.fullmatch(text):
-        raise RequestError(f"{client_id!r} is no client order id")
+        raise RequestError(f"{client_id!r} is not a client order id")
     return text

@@ -57,7 +57,7 @@ class Order(msgspec.Struct):
     Attributes:
         asked: As it was asked for.
         tick: As ordered, or as last modified.
-        lots: Likewise.
+        lots: As ordered, or as last modified.
         engine_id: Under which it stands in the market; another one after each modification.
         worth: What its executions are worth, in parts of a unit of money (`Instrument.worth`).
         reserved: What its account has set aside for what is not executed.
@@ -336,7 +336,7 @@ class Account:
         """An execution of an order, without its fee and its profit, which are computed here.
 
         Returns:
-            The position, which there is none of in spot instruments.
+            The position; in spot instruments there is no such thing.
         """
         instrument = order.instrument
         worth = instrument.worth(trade.tick, trade.lots)

@@ -69,7 +69,7 @@ class Limits:
         return Allowance(limit, max(left, 0), now_ms if left > 0 else (now_ms // window_ms + 1) * window_ms)
 
     def allow(self, who: str, what: str, window_ms: int, limit: int) -> None:
-        """Count a use where there is one left; one that is refused is not counted. A limit of 0 is none.
+        """Count a use where there is one left; one that is refused is not counted. A limit of 0 limits nothing.
 
         Raises:
             RefusedError: There is nothing left.

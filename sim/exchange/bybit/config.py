@@ -18,7 +18,7 @@ class BybitServer(ServerSection, frozen=True):
     Attributes:
         orders_1s: Requests of each family of orders (create, amend, cancel, cancel-all, and each kind of batch,
             counted in orders) in a second, for each account; 0: any number.
-        queries_1s: Queries of each kind in a second; likewise.
+        queries_1s: Queries of each kind in a second, for each account; 0: any number.
         race_ms: For how long after an order was filled its cancel is acknowledged, and answered by the stream with a
             second `Filled`.
         endless_cursor: Whether a page after the last one is the last one again, with a cursor.

@@ -45,7 +45,7 @@ class Message(NamedTuple):
         kind: DEPTH, TRADE, BBO or RESET.
         ts_ns: When, by the exchange.
         bids: Changed levels; of a trade whose buyer took, its price and quantity; of a BBO the best bid.
-        asks: Likewise; a trade whose seller took stands here.
+        asks: Changed levels; of a trade whose seller took, its price and quantity; of a BBO the best ask.
     """
 
     kind: int

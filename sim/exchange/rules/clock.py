@@ -44,9 +44,9 @@ class ExchangeClock:
         self._wall_start_ns = 0
         self._now_ns = 0
 
-    def start(self, market_ns: int) -> None:
-        """The market begins: its time is this now."""
-        self._wall_start_ns = self._wall()
+    def start(self, market_ns: int, wall_ns: int | None = None) -> None:
+        """The market begins at this time of its own: now, or when the system's clock shows `wall_ns`."""
+        self._wall_start_ns = self._wall() if wall_ns is None else wall_ns
         if self.speed == 1.0:
             # Whole seconds apart: the market has begun less than a second ago.
             self._market_start_ns = self._wall_start_ns - (self._wall_start_ns - market_ns) // SECOND * SECOND

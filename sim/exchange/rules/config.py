@@ -96,24 +96,24 @@ class SymbolSection(Section, frozen=True):
     Attributes:
         symbol: The exchange's name.
         tick_size: The price's step; its digits are those of all prices.
-        lot_size: The quantity's step; likewise.
+        lot_size: The quantity's step; its digits are those of all quantities.
         base: What is traded.
         quote: What it is paid in.
         grid_tick: What the market's prices are multiples of, where that is finer than `tick_size`: the steps can become
             as fine as this while the exchange runs.
-        grid_lot: Likewise, of quantities.
+        grid_lot: The same of quantities, where that is finer than `lot_size`.
         listed: Whether the exchange knows it from the start; else it can be listed later.
         status: One of the venue's, which knows what each takes; empty: that which takes all orders.
         contract_size: What a quantity of 1 is: so much of the base, or of the quote for an inverse contract.
         inverse: Whether it is paid, margined and settled in the base: a contract is worth `contract_size` over price.
-        min_price: Of an order; likewise the other filters.
+        min_price: Of an order; the other filters are of an order too.
         spot: Whether it is no contract: orders are paid from the balances of base and quote, nothing is borrowed, and
             fees are taken from what is received.
         fee_asset_price: What an account's `fee_asset` costs in the quote of a spot instrument; 0: fees are not paid in
             it.
         fee_asset_discount: The part of a fee that is saved where it is paid in that asset.
         maker_fee: A part of the value, negative for a rebate.
-        taker_fee: Likewise.
+        taker_fee: A part of the value.
         max_orders: Open at a time, for each account.
         queue: How an order's place in the queue is estimated.
         exchange: How orders are filled.
@@ -230,7 +230,7 @@ class AccountSection(Section, frozen=True):
 
 
 class LimitsSection(Section, frozen=True):
-    """`[limits]`: as the exchange states them in exchangeInfo; 0 is none.
+    """`[limits]`: as the exchange states them in exchangeInfo; 0: no limit.
 
     Attributes:
         weight_1m: Request weight a minute, for each address.

@@ -39,7 +39,7 @@ def parse(text: str, digits: int) -> int:
     """A decimal number in units of its last digit: `parse("1.5", 3)` is 1500.
 
     Raises:
-        BadNumberError: It is none, or negative.
+        BadNumberError: It is no number, or negative.
         PrecisionError: It has more digits behind the point.
     """
     found = _NUMBER.fullmatch(text)

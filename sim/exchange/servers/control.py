@@ -51,7 +51,8 @@ POST /close-position?api_key=KEY&symbol=S   the owner closes a share of a positi
 POST /balance?api_key=KEY&balance=X   what the account has; of asset=A, if it has several
 POST /revoke?api_key=KEY           nobody has that key any more
 POST /network?up=0                stop listening, drop all connections; up=1: listen again
-POST /rewind                      the market begins again
+POST /rewind?market_ns=M&at_ns=N  the market begins again, at its time M and when the system's clock shows N; without
+                                  them with its first message, and now. Exchanges that are given the same go together
 POST /end                         the market's data ends here: it stands still
 """
 
@@ -136,7 +137,8 @@ class ControlServer:
                 if query.get("up", "1") == "1":
                     await exchange.connect()
             case "/rewind":
-                core.rewind()
+                times = (query.get(name) for name in ("market_ns", "at_ns"))
+                core.rewind(*(int(time) if time else None for time in times))
             case "/end":
                 core.market.end()
             case _:

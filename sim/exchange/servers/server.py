@@ -171,7 +171,7 @@ class LocalExchange:
             self.venue.on_time()
             self._keep_alive()
         except HftdError as error:
-            _log.error("the market can't go on", reason=str(error))
+            _log.error("market_failed", reason=str(error))
             self.error = error
             self.failed.set()
             return

@@ -170,7 +170,7 @@ def test_replays_json_is_one_document(call):
 def test_a_date_that_is_none_is_refused(call):
     code, _, err = call("replay", "--date", "yesterday")
     assert code == 2
-    assert "'yesterday' is no date" in err
+    assert "'yesterday' is not a date" in err
 
 
 @pytest.mark.parametrize(

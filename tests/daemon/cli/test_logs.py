@@ -1,6 +1,7 @@
 """Whatever is wrong with stderr or with a line: whoever logs does not hear of it, nor waits, and shows no secret."""
 
 import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -133,6 +134,45 @@ def test_what_can_not_be_shown_is_logged_as_that(log_format, monkeypatch):
     structlog.get_logger("x").warning("so it is", odd=Unshowable())
     assert "so it is" in out.getvalue()
     assert "RuntimeError" in out.getvalue()
+
+
+def test_a_line_for_programs_has_key_sentence_and_fields(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", out := io.StringIO())
+    log_events("json")
+    log = structlog.get_logger("x")
+    log.warning("bot_lease_lost", bot="a", reason="it hangs")
+    log.warning("no_such_key", bot="a")
+    known, unknown = (json.loads(line) for line in out.getvalue().splitlines())
+    said = "the connector detached bot a: it hangs"
+    assert known.pop("timestamp")
+    assert known == {
+        "event": "bot_lease_lost",
+        "sentence": said,
+        "bot": "a",
+        "reason": "it hangs",
+        "level": "warning",
+    }
+    assert (unknown["event"], unknown["bot"], "sentence" in unknown) == ("no_such_key", "a", False)
+
+
+def test_a_line_for_people_has_key_and_sentence_and_the_fields_that_the_sentence_does_not_show(monkeypatch):
+    lines: list[str] = []
+    log_to(lines.append)
+    log = structlog.get_logger("x")
+    log.warning("bot_lease_lost", bot="a", reason="it hangs", times=3)
+    log.warning("no_such_key", bot="a")
+    log.warning("bot_lease_lost", bot="a", reason="r" * 400)
+    assert lines[:2] == [
+        "warning:  bot_lease_lost: the connector detached bot a: it hangs  times=3",
+        "warning:  no_such_key  bot=a",
+    ]
+    assert lines[2].endswith(f"reason={'r' * 400}")
+    monkeypatch.setattr(sys, "stderr", out := io.StringIO())
+    log_events("people")
+    structlog.get_logger("y").warning("bot_lease_lost", bot="a", reason="it hangs", times=3)
+    assert "bot_lease_lost: the connector detached bot a: it hangs" in out.getvalue()
+    assert "times=3" in out.getvalue()
+    assert "bot=a" not in out.getvalue()
 
 
 def test_a_logger_whose_stream_fails_does_not_raise():

@@ -28,18 +28,18 @@ def test_a_state_keeps_its_age_while_its_words_change_and_begins_anew_when_it_wa
         assert warnings.look(9 * S) == []
         now.append(Warn("gap", "a gap of 3", "BTCUSDT"))
         assert [one.age_ns for one in warnings.look(20 * S)] == [0]
-    assert [one["event"] for one in logs] == ["warning", "warning over", "warning"]
+    assert [one["event"] for one in logs] == ["warning", "warning_over", "warning"]
 
 
 def test_a_source_that_raises_spoils_no_other_and_is_shown():
     def broken():
         yield Warn("first", "before the failure")
-        raise ZeroDivisionError("by nought")
+        raise ZeroDivisionError("by zero")
 
     warnings = Warnings(broken, lambda: [Warn("second", "of another source")])
     found = {one.key: one.text for one in warnings.look(S)}
     assert set(found) == {"first", "second", "status_failed"}
-    assert "by nought" in found["status_failed"]
+    assert "by zero" in found["status_failed"]
 
 
 def test_the_number_of_warnings_is_limited_and_the_rest_is_counted():
@@ -62,7 +62,7 @@ def test_what_is_over_soon_is_not_told():
         assert [one.age_ns for one in warnings.look(9 * S)] == [5 * S]
         now.clear()
         assert warnings.look(10 * S) == []
-    assert [one["event"] for one in logs] == ["warning", "warning over"]
+    assert [one["event"] for one in logs] == ["warning", "warning_over"]
 
 
 def test_what_only_counts_is_a_state_for_a_minute_after_it_grew():

@@ -15,9 +15,9 @@ from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.manager import OrderManager
 from hftd import wire
 from hftd.channel.endpoint import MarketTap, QueueReader, QueueWriter, ring_doorbell
-from hftd.channel.layout import PROTOCOL_VERSION
+from hftd.channel.layout import CLOCK_ALIVE_NS, PROTOCOL_VERSION
 from hftd.channel.memory import BotPage, Link
-from hftd.clock import monotonic_ns, wall_ns
+from hftd.clock import boot_ns, monotonic_ns, wall_ns
 from hftd.constants import REASON_NEVER_SENT, REJECTED
 from hftd.control.asking import Reply
 from hftd.control.protocol import Attachment, attach
@@ -205,6 +205,33 @@ async def test_a_newcomer_gets_the_book_what_is_amiss_its_orders_and_where_the_m
         feed, state = bot.tap.read()[1], bot.tap.read()[1]
         assert rows_of([feed])["qty"][0] == 5.0
         assert state == wire.Status(0, wire.BOOK_VALID)
+
+
+async def test_a_halt_is_told_once_while_orders_get_through_and_to_newcomers():
+    async with serving() as (channel, come):
+        bot, bots = await come("first"), channel.bots
+        for say in (
+            lambda: bots.set_halted(True),
+            lambda: bots.set_halted(True),
+            lambda: bots.set_connected(False),
+            lambda: bots.set_halted(False),
+            lambda: bots.set_halted(True),
+            lambda: bots.set_connected(True),
+        ):
+            say()
+        states = [message.state for message in (read[1] for read in iter(bot.tap.read, None))]
+        assert states == [wire.HALTED, wire.DISCONNECTED, wire.HALTED]
+        second = await come("second")
+        assert wire.Status(0, wire.HALTED) in second.told()
+        bots.set_halted(False)
+        assert bot.tap.read()[1] == wire.Status(0, wire.CONNECTED)
+
+
+async def test_a_connector_says_that_it_is_at_work():
+    async with serving() as (channel, _):
+        first_ns = channel.bots.clock.word(CLOCK_ALIVE_NS)
+        assert 0 <= boot_ns() - first_ns < 10_000_000_000
+        await until(lambda: channel.bots.clock.word(CLOCK_ALIVE_NS) > first_ns)
 
 
 async def test_a_bot_that_was_lapped_gets_all_of_it_again():

@@ -117,7 +117,7 @@ def test_another_file_is_not_taken_for_a_journal(tmp_path, content):
     if MAGIC.startswith(content):
         Journal.open(path).close()
         return
-    with pytest.raises(DataError, match="no journal"):
+    with pytest.raises(DataError, match="not a journal"):
         Journal.open(path)
     assert path.read_bytes() == content
 

@@ -154,12 +154,12 @@ def test_orders_and_modifications_come_at_most_so_often_and_cancels_always_pass(
 
 @given(st.floats(0.1, 1000), st.lists(st.integers(0, 2 * SECOND), min_size=1, max_size=300))
 def test_no_second_has_more_than_a_rate_gate_lets_through(per_s, pauses):
-    gate = RateGate(per_s)
+    order_rate = RateGate(per_s)
     now_ns, passed = 0, []
     for pause in pauses:
         now_ns += pause // 50
-        if gate.is_open(now_ns):
-            gate.take(now_ns)
+        if order_rate.is_open(now_ns):
+            order_rate.take(now_ns)
             passed.append(now_ns)
     for begin in passed:
         within = sum(begin <= one < begin + SECOND for one in passed)

@@ -31,7 +31,7 @@ def test_the_exchanges_words_are_in_log_status_warnings_and_before_the_update_th
     world.submit("a", 1)
     with capture_logs() as logs:
         refuse(world, REASON_PERMISSION, WORDS, -4411, SIGN)
-    (event,) = [one for one in logs if one["event"] == "refused"]
+    (event,) = [one for one in logs if one["event"] == "order_refused"]
     assert (event["bot"], event["symbol"], event["reason"], event["code"]) == (
         "a",
         "BTCUSDT",
@@ -136,7 +136,7 @@ def test_kinds_and_lines_in_the_log_are_limited_and_what_is_left_out_is_counted(
         assert len(logs) == LOGGED_A_MINUTE + 1
         refusals.note("a", "X", REASON_MARGIN, 61 * 10**9, order_id=1, what="new", outcome=outcome)
     assert logs[-2] == {
-        "event": "refusals that were not logged",
+        "event": "refusals_not_logged",
         "count": 1000 - LOGGED_A_MINUTE - 1,
         "log_level": "warning",
     }

@@ -53,6 +53,6 @@ def test_a_wallets_key_is_32_bytes_with_or_without_its_mark():
 
 @pytest.mark.parametrize("text", ["", "0x", "5e" * 31, "5e" * 33, "zz" * 32, "0x0x" + "5e" * 32])
 def test_what_is_no_wallets_key_is_refused_without_being_shown(text):
-    with pytest.raises(ConfigError, match="no private key") as failure:
+    with pytest.raises(ConfigError, match="not a private key") as failure:
         wallet_key(text)
     assert len(text) < 10 or text not in str(failure.value)

@@ -22,14 +22,14 @@ HERE = Path(__file__).resolve().parent
 class FakeDaemon:
     """The process of a fake daemon."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder, self.environment = folder, environment
+    def __init__(self, folder: Path, environment: dict[str, str], name: str = "bf") -> None:
+        self.folder, self.environment, self.name = folder, environment, name
         self.process: subprocess.Popen[str] | None = None
         self.said: list[dict[str, Any]] = []
 
     def start(self) -> None:
         self.process = Forked(
-            ["tests.hftd.bot.fake", "bf", str(self.folder)],
+            ["tests.hftd.bot.fake", self.name, str(self.folder)],
             cwd=ROOT,
             env=self.environment,
             stdin=subprocess.PIPE,
@@ -55,6 +55,10 @@ class FakeDaemon:
         self.process.stdin.write(json.dumps({"do": do, **more}) + "\n")
         self.process.stdin.flush()
         return self.hear("done")
+
+    def send(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         assert self.process is not None
@@ -84,8 +88,9 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDaemon
 class Play:
     """A bot in this process, beside a test that follows it by its notes."""
 
-    def __init__(self, fake: FakeDaemon) -> None:
+    def __init__(self, fake: FakeDaemon, channels: tuple[str, ...] = ("bf",)) -> None:
         self.fake = fake
+        self.channels = channels
         self.alerts: list[tuple[int, float]] = []
         self.orders: list[Any] = []
         self.errors: list[Any] = []
@@ -96,11 +101,11 @@ class Play:
         import msgspec
 
         sections = {key: bot.pop(key) for key in ("limits",) if key in bot}
-        instrument = {"channel": "bf", "symbol": "BTCUSDT", "tick_size": 0.1, "lot_size": 0.001}
+        instrument = {"symbol": "BTCUSDT", "tick_size": 0.1, "lot_size": 0.001, "last_trades_capacity": 100}
         return msgspec.convert(
             {
                 "bot": {"name": "mm", "strategy": f"{HERE}/strategies.py:{strategy}", "spin_us": 0, **bot},
-                "instruments": [{**instrument, "last_trades_capacity": 100}],
+                "instruments": [{"channel": channel, **instrument} for channel in self.channels],
                 "parameters": parameters,
                 "hooks": {name: f"tests.hftd.bot.told:{name}" for name in ("order", "error", "alert")},
                 **sections,

@@ -17,10 +17,10 @@ import numpy as np
 
 from hftd import wire
 from hftd.channel.endpoint import Doorbells, QueueReader, QueueWriter, ring_bell
-from hftd.channel.layout import BOT_OVER, MARKET_TAIL, MODE_SYSTEM, PROTOCOL_VERSION
+from hftd.channel.layout import BOT_OVER, CLOCK_ALIVE_NS, MARKET_TAIL, MODE_SYSTEM, PROTOCOL_VERSION
 from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
-from hftd.clock import wall_ns
+from hftd.clock import boot_ns, wall_ns
 from hftd.constants import (
     BUY_EVENT,
     CANCELED,
@@ -185,7 +185,7 @@ class Fake:
             messages.append(wire.Feed(number, self.book().tobytes()))
             book, way = self.states[number]
             messages += [wire.Status(number, book)] if book == wire.BOOK_INVALID else []
-            messages += [wire.Status(number, way)] if way == wire.DISCONNECTED else []
+            messages += [wire.Status(number, way)] if way != wire.CONNECTED else []
             open_orders = [o for o in self.kept.orders.values() if o.status in (NEW, PARTIALLY_FILLED)]
             messages += [self.update(o, NONE, 0) for o in open_orders if o.instrument == number]
             messages.append(
@@ -324,9 +324,14 @@ class Fake:
             }
         print(json.dumps(answer), flush=True)
 
+    def live(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.clock.set_word(CLOCK_ALIVE_NS, boot_ns())
+        loop.call_later(0.05, self.live, loop)
+
     async def serve(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_reader(self.bell.fd, self.read)
+        self.live(loop)
         async with ChannelServer(self.name, self) as self.server:
             print(json.dumps({"ready": os.getpid()}), flush=True)
             done = asyncio.Event()

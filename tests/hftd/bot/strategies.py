@@ -1,10 +1,12 @@
 """What the tests of live bots run. A bot writes what it saw into arrays that the test gave it."""
 
+import numpy as np
 from numba import njit
 
 from hftd import (
     BUY,
     CONNECTED,
+    DISCONNECTED,
     FILLED,
     GTC,
     GTX,
@@ -139,3 +141,54 @@ def hang(hbt):
     code = hbt.elapse(3600 * SECOND)
     hbt.alert(0, 71, float(code))
     told.gone_on.set()
+
+
+@njit
+def two_legs(hbt):
+    """Rest an order on each leg and tell each change of what a leg is worth, leg * 10 + ...; a trade is the end.
+
+    A leg that is lost is sent an order and a cancel, and their codes are told; of one that is there again, what its
+    order has become.
+    """
+    book, way = np.zeros(2, np.int64), np.full(2, CONNECTED)
+    again = np.zeros(2, np.int64)
+    for a in range(2):
+        hbt.submit_buy_order(a, 100 + a, 99.0, 1.0, GTC, LIMIT, True)
+    hbt.alert(0, 5, 0.0)
+    while len(hbt.last_trades(0)) == 0:
+        if hbt.elapse(5_000_000) != 0:
+            return
+        for a in range(2):
+            if hbt.book_state(a) != book[a]:
+                book[a] = hbt.book_state(a)
+                hbt.alert(a, a * 10 + 1, float(book[a]))
+            if hbt.connection(a) != way[a]:
+                way[a] = hbt.connection(a)
+                hbt.alert(a, a * 10 + 2, float(way[a]))
+                if way[a] == DISCONNECTED:
+                    code = hbt.submit_buy_order(a, 200, 98.0, 1.0, GTC, LIMIT, False)
+                    hbt.alert(a, a * 10 + 3, float(code))
+                    hbt.alert(a, a * 10 + 4, float(hbt.cancel(a, 100 + a, False)))
+                else:
+                    again[a] = hbt.current_timestamp + SECOND // 5
+            if again[a] != 0 and hbt.current_timestamp > again[a]:
+                again[a] = 0
+                hbt.alert(a, a * 10 + 6, float(hbt.orders(a).get(100 + a).status))
+
+
+@njit
+def timeline(hbt):
+    """Tell the rows of two legs as they are seen, leg * 10 + 7, and what was seen too early, 99; a trade is the end."""
+    seen = np.zeros(2)
+    hbt.alert(0, 5, 0.0)
+    while len(hbt.last_trades(0)) == 0:
+        if hbt.wait_next_feed(False, 60 * SECOND) == 1:
+            return
+        for a in range(2):
+            qty = hbt.depth(a).bid_qty_at_tick(1000)
+            if qty != seen[a]:
+                seen[a] = qty
+                hbt.alert(a, a * 10 + 7, qty)
+            latency = hbt.feed_latency(a)
+            if latency is not None and latency[1] > hbt.current_timestamp:
+                hbt.alert(a, 99, float(latency[1] - hbt.current_timestamp))

@@ -123,7 +123,7 @@ def test_what_one_bot_does_with_its_doorbell_neither_blocks_the_daemon_nor_takes
             assert took
             os.eventfd_write(evil, 1)
             os.eventfd_read(evil)
-            assert not bells.clear(), "a ring that its bot took back is none"
+            assert not bells.clear(), "a ring that its bot took back does not count"
     bells.close()
 
 

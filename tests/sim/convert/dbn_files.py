@@ -71,7 +71,7 @@ class Orders:
         unit_ns: All times are multiples of it.
         has_parts: Orders are cancelled in parts too.
         instrument: The id that the records have.
-        publisher: Likewise.
+        publisher: The publisher that the records have.
     """
 
     def __init__(

@@ -5,6 +5,7 @@ import pytest
 
 from hftd.errors import UsageError
 from sim.exchange.binancefutures.venue import BinanceFutures
+from sim.exchange.rules.clock import MS, SECOND, ExchangeClock
 from sim.exchange.servers.server import LocalExchange
 from tests.sim.exchange.client import KEY, at, config, market, running
 
@@ -117,6 +118,26 @@ async def test_the_market_begins_again():
         truth = client.truth()
         assert [one["status"] for one in truth["orders"]] == ["FILLED", "EXPIRED"]
         assert truth["positions"][0]["lots"] == 10
+
+
+def test_markets_that_begin_at_one_moment_are_at_one_time_whenever_they_are_told():
+    """The clocks of three exchanges, told one after the other; until then each stands still."""
+    wall_ns = [1_000 * SECOND]
+    clocks = [ExchangeClock(speed=4.0, wall=lambda: wall_ns[0]) for _ in range(3)]
+    for clock in clocks:
+        clock.start(500 * SECOND, 1_001 * SECOND)
+        assert clock.market_ns() == 500 * SECOND
+        wall_ns[0] += SECOND // 4
+    assert [clock.market_ns() for clock in clocks] == [500 * SECOND] * 3
+    wall_ns[0] = 1_003 * SECOND
+    assert [clock.market_ns() for clock in clocks] == [508 * SECOND] * 3
+
+
+async def test_the_market_begins_again_at_the_time_and_moment_that_it_is_told():
+    async with running(data=market(("bid", 5, 999.5, 2.0))) as (exchange, client):
+        await pull(exchange, client, f"/rewind?market_ns={at(3)}&at_ns={7 * SECOND}")
+        clock = exchange.core.clock
+        assert (clock.market_ns(), clock._wall_start_ns) == (at(3) - at(3) % MS, 7 * SECOND)
 
 
 async def test_the_end_of_the_data_leaves_the_market_standing():

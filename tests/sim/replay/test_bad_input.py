@@ -178,7 +178,7 @@ def test_a_channel_that_is_not_there_is_said_with_those_that_are(bench: Bench):
 
 def test_a_bot_that_is_started_first_says_what_it_waits_for_and_ctrl_c_ends_it(bench: Bench):
     waiting = bench.start("bot", "--config", bench.bot_config("one", futures("nowhere")))
-    waiting.wait_for("waiting for a daemon to serve a channel")
+    waiting.wait_for("waiting_for_channel")
     waiting.signal(signal.SIGINT)
     assert waiting.wait() == 130
     assert "nowhere" in waiting.stderr
@@ -197,7 +197,7 @@ def test_a_bot_that_is_started_first_says_what_it_waits_for_and_ctrl_c_ends_it(b
 def test_an_instrument_that_the_run_has_not_is_refused_with_what_it_has(bench: Bench, instrument, words):
     replay = bench.replay(bench.replay_config(futures()))
     is_told(bench.start("bot", "--config", bench.bot_config("one", instrument)), 3, *words)
-    assert "refused" in replay.stderr
+    assert "caller_refused" in replay.stderr
     assert replay.process.poll() is None
 
 
@@ -208,7 +208,7 @@ def test_a_second_bot_of_the_same_name_is_refused_and_the_first_goes_on(bench: B
     replay = bench.replay(config)
     path = bench.bot_config("same", futures(), seed=3)
     first = bench.bot(path)
-    replay.wait_for("bot attached")
+    replay.wait_for("bot_attached")
     is_told(bench.start("bot", "--config", path), 3, "a bot named 'same' is attached already (pid")
     other = bench.bot(bench.bot_config("other", futures(), seed=4))
     for one in (first, other, replay):

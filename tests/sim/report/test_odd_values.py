@@ -1,4 +1,4 @@
-"""Files of runs with values that can't be: one clear error, never a figure that is none."""
+"""Files of runs with values that can't be: one clear error, never a figure that means nothing."""
 
 import numpy as np
 import pytest

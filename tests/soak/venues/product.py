@@ -40,12 +40,12 @@ class SoakProduct:
         name: Its folders'.
         local: The local exchange.
         venue: The connector's.
-        rest: What the connector's machines know of REST; likewise `orders`.
+        rest: What the connector's machines know of REST; `orders` is what they know of orders.
         server: The local one's `[exchange]`, by seed and by how many milliseconds its clock is off.
         symbols: The instruments: two in which bots trade, and one that is listed later.
         prices: At which each begins.
         updates_per_s: How lively each is.
-        touch_qty: What stands at the best price; likewise `trade_qty`, of market orders.
+        touch_qty: What stands at the best price; `trade_qty` is the same of market orders.
         position_max: Beyond which a bot trades back.
         narrow: Filters by which fewer orders are taken.
         refusals: What it says where it takes no orders.

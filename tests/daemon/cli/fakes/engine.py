@@ -80,7 +80,7 @@ def backtest(replay_config, base, bot_config, bot_base, dates, life_rows=0):
 
 def parse_dates(text):
     if not text.replace(",", "").isdigit():
-        raise DataError(f"'{text}' is no date", hint="a date is 20220831")
+        raise DataError(f"'{text}' is not a date", hint="a date is 20220831")
     return text.split(",")
 
 

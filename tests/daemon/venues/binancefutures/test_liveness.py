@@ -114,7 +114,7 @@ async def test_a_silent_symbol_that_can_not_be_verified_is_not_valid_until_it_sp
         await client.until(lambda: not eth.is_valid)
         assert "verified" in eth.why
         assert client.session.feed(0).is_valid
-        # Nothing was missed: no snapshot is needed, and none is to be had.
+        # Nothing was missed: no snapshot is needed, and there is none.
         await server.send(of("ETHUSDT", depth(130, 120)))
         await client.until(lambda: eth.is_valid)
 

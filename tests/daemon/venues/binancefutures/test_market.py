@@ -218,7 +218,7 @@ async def test_messages_that_can_not_be_read_are_counted_and_the_session_goes_on
                 trade(5),
             )
             await client.until(lambda: len(client.rows) == rows + 1)
-            counts = client.session.oddities.counts
+            counts = client.session.unreadable.counts
             assert counts["unreadable"] == 2
             assert counts["not subscribed"] == 1
             assert counts["numbers"] == 2

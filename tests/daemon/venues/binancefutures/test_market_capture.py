@@ -79,7 +79,7 @@ async def published(member: Member, messages: list[bytes], at: int, best_prices:
             await client.until_valid()
             await server.send(*messages[at + 1 :])
             await client.until(lambda: client.session.messages == len(messages))
-            assert not client.session.oddities.counts
+            assert not client.session.unreadable.counts
             assert client.states == [0]
             return client.rows
 

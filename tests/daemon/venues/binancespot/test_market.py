@@ -95,7 +95,7 @@ async def published(messages: list[bytes], best_prices: str) -> np.ndarray:
             await client.until(lambda: client.session.feed(0).sync.last_id > 0)
             await server.send(*messages[2:])
             await client.until(lambda: client.session.messages == len(messages))
-            assert not client.session.oddities.counts
+            assert not client.session.unreadable.counts
             assert client.states == [0]
             return client.rows
 
@@ -295,7 +295,7 @@ async def test_microseconds_are_kept_and_best_prices_have_the_latest_time():
             )
             await server.send(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}')
             await server.until(lambda: server.connections == 2)
-            assert not client.session.oddities.counts
+            assert not client.session.unreadable.counts
 
 
 def test_the_end_of_a_connection_is_told_and_other_events_are_counted():

@@ -177,7 +177,7 @@ async def test_block_trades_are_counted_and_left_out():
         for more in ({"BT": True}, {"RPI": True}, {}):
             await venue.publics[-1].send_json(trades("100.0", **more))
         await client.until(lambda: len(client.rows) == 5)
-        assert client.session.oddities.counts == {"trades block": 1}
+        assert client.session.unreadable.counts == {"trades block": 1}
 
 
 async def published(venue, instrument, messages, depth):
@@ -191,7 +191,7 @@ async def published(venue, instrument, messages, depth):
             await venue.publics[-1].send_str(message.decode())
         heard = client.session.feed(instrument.number)
         await client.until(lambda: heard.messages == len(messages))
-        assert not client.session.oddities.counts
+        assert not client.session.unreadable.counts
         assert client.states == [BOOK_VALID]
         return client.rows
 

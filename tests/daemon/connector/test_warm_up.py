@@ -1,10 +1,10 @@
-"""What a user may rely on: what a polling connector rehearses is seen by nobody, and leaves nothing behind."""
+"""What a user may rely on: what a polling connector does to stay warm is seen by nobody, and leaves nothing behind."""
 
 from decimal import Decimal
 
 import pytest
 
-from daemon.connector.bots.warm_up import Rehearsal
+from daemon.connector.bots.warm_up import WarmUp
 from daemon.messages import Instrument, Submit
 from tests.daemon.connector.harness import running
 
@@ -22,26 +22,26 @@ def instrument():
     )
 
 
-def test_each_rehearsal_goes_all_the_way_and_nothing_of_it_is_kept(instrument):
+def test_each_warm_up_goes_all_the_way_and_nothing_of_it_is_kept(instrument):
     performed = []
-    rehearsal = Rehearsal(instrument, performed.append)
+    warm_up = WarmUp(instrument, performed.append)
     for _ in range(500):
-        rehearsal.run()
+        warm_up.run()
     assert [type(command) for command in performed] == [Submit] * 500
-    store = rehearsal._manager.store
+    store = warm_up._manager.store
     assert not store.orders
     assert not store.alive
     assert not store.by_id
-    assert not rehearsal._manager.commands.in_flight
-    rehearsal.close()
+    assert not warm_up._manager.commands.in_flight
+    warm_up.close()
 
 
-async def test_what_is_rehearsed_reaches_neither_the_exchange_nor_its_limits(tmp_path):
+async def test_a_warm_up_reaches_neither_the_exchange_nor_its_limits(tmp_path):
     async with running(tmp_path, config={"spin": True}) as whole:
         await whole.until_valid()
         # By hand: a bot's thread that compiles beside a polling loop would take long.
         for _ in range(200):
-            whole.connector.bots._rehearse()
+            whole.connector.bots._warm_up()
         used = {one.name: one.used for one in whole.connector.session.limits()}
         assert used["orders_10s"] == 0
         assert whole.connector.session.counters()["sent_ws"] == 0
