@@ -25,6 +25,9 @@ _SECTIONS = {
         "halt": "Have a connector cancel all orders and refuse new ones.",
         "resume": "Have a halted connector take orders again.",
     },
+    "Watch": {
+        "metrics": "Serve the states of all daemons to Prometheus.",
+    },
     "Archives": {
         "convert": "Make an archive from an exchange's raw capture or a vendor's files.",
         "validate": "Look for what is wrong with archives, and put it right in a copy.",
