@@ -123,7 +123,9 @@ class Recorder:
     def _on_book(self, read: Message, message: bytes, now_ns: int) -> None:
         """A whole book in the stream: new, or what another connection begins with."""
         last = self.depth.last
-        is_new = read.last_id > last or read.exch_ns > self._book_ns
+        # An exchange that begins anew counts from 1, maybe within the same millisecond.
+        begins_anew = read.last_id == 1 < last and read.exch_ns == self._book_ns and message != self._book
+        is_new = read.last_id > last or read.exch_ns > self._book_ns or begins_anew
         is_other = message != self._book and (read.last_id == last or not self.is_whole)
         if not is_new and not is_other:
             self.depth.again += 1

@@ -186,6 +186,19 @@ def test_the_book_that_another_connection_begins_with_is_left_out_and_one_behind
     assert told.written[-1] == b"anew"
 
 
+def test_an_exchange_that_begins_anew_in_the_millisecond_of_its_last_change_is_recorded_on():
+    told = Told(is_streamed=True, counted=False)
+    told.say(BOOK, 10)
+    told.change(11)
+    told.now_ns -= 1000
+    told.say(BOOK, 1, text="anew")
+    told.change(2)
+    told.now_ns -= 2000
+    told.say(BOOK, 1, source=B, text="anew")
+    assert told.written[-2:] == [b"anew", f"{DEPTH}:2:()".encode()]
+    assert told.recorder.is_whole
+
+
 def test_without_any_connection_nothing_is_whole_until_a_book_comes():
     told = Told()
     told.change(10)
