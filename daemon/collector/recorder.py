@@ -66,6 +66,8 @@ class Recorder:
         self._best_id = -1
         self._best_again = 0
         self._book_ns = -1
+        self._begun_ns = -1
+        """What is older than the whole book that came last by the stream is not followed."""
         self._book = b""
         self._first_previous = -1
         self.is_whole = False
@@ -106,6 +108,10 @@ class Recorder:
                 self._on_change(source, read, message, now_ns)
 
     def _on_change(self, source: Connection, read: Message, message: bytes, now_ns: int) -> None:
+        if read.exch_ns < self._begun_ns:
+            # Another connection brings what was before the whole book, by ids that may count from elsewhere.
+            self.depth.again += 1
+            return
         self._book_ns = max(self._book_ns, read.exch_ns)
         if self.depth.last < 0 and self._first_previous < 0:
             self._first_previous = read.previous_id
@@ -131,6 +137,7 @@ class Recorder:
             self.depth.again += 1
             return
         self._book_ns, self._book = max(self._book_ns, read.exch_ns), message
+        self._begun_ns = read.exch_ns
         for line in self.depth.restart(read.last_id):
             self._write(line, now_ns)
         self._write(message, now_ns)

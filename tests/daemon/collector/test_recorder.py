@@ -199,6 +199,19 @@ def test_an_exchange_that_begins_anew_in_the_millisecond_of_its_last_change_is_r
     assert told.recorder.is_whole
 
 
+def test_a_change_from_before_the_book_that_another_connection_brings_late_takes_nobody_s_place():
+    told = Told(is_streamed=True, counted=False)
+    told.say(BOOK, 10)
+    told.change(11)
+    told.say(BOOK, 1, text="anew")
+    told.now_ns -= 2000
+    told.say(DEPTH, 3, 2, B, "late")
+    told.now_ns += 1000
+    told.change(2)
+    told.say(DEPTH, 3, 2, text="third")
+    assert told.written[-3:] == [b"anew", f"{DEPTH}:2:()".encode(), b"third"]
+
+
 def test_without_any_connection_nothing_is_whole_until_a_book_comes():
     told = Told()
     told.change(10)
