@@ -55,7 +55,7 @@ coverage: .venv
 # processes for two processors; and some watch the clock, so nothing runs beside those.
 test-rest: .venv
 	$(BIN)/python -m tests.compiled --all
-	$(BIN)/python -m pytest -m "(thorough or hypothesis or slow) and not alone" -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "(thorough or hypothesis or slow) and not alone" -n 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest -m alone
 
 soak: .venv
