@@ -55,6 +55,7 @@ async def test_one_process_takes_the_place_of_another_without_a_hole(tmp_path: P
         assert bench.lost() == []
 
 
+@pytest.mark.xfail(reason="it may not go on by itself: docs/collect.md, known faults", strict=False)
 async def test_a_disk_that_is_full_costs_nothing_but_what_it_says(tmp_path: Path):
     async with running(tmp_path) as bench:
         child = await bench.spawn()

@@ -17,6 +17,9 @@ def lost(rows: np.ndarray) -> np.ndarray:
     return np.concatenate([marks.mixed(rows), *marks.rest()])
 
 
+@pytest.mark.xfail(
+    reason="quotes are not pulled at the same moment: docs/collect.md, known faults", strict=False
+)
 @pytest.mark.thorough
 def test_lost_books_and_pulled_quotes_mean_the_same_over_channels(bench: Bench):
     bench.add_data("BTCUSDT_20220831.npz", "BTCUSDT_20220831.npz", lost)
