@@ -4,11 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import msgspec
 import psutil
 import pytest
 
+from daemon.cli.run.supervisor import short_temporary_folder
 from hftd.clock import monotonic_ns, sleep
 from tests.live.stack import ROOT
 
@@ -16,10 +19,16 @@ DEMO = [sys.executable, "-m", "daemon.cli", "demo", "--live"]
 
 
 @pytest.fixture
-def environment(tmp_path, monkeypatch):
-    (tmp_path / "tmp").mkdir()
+def temporary():
+    """A folder that only the demo uses; its path is short, so that the demo takes it for its sockets."""
+    with tempfile.TemporaryDirectory(prefix="t-", dir=short_temporary_folder()) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def environment(tmp_path, temporary, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "tmp")}
+    return os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
 
 
 def descendants(process):
@@ -51,7 +60,7 @@ def gone(children, seconds=20.0):
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("venue", ["binancefutures", "bybit", "binancespot"])
 def test_bot_connector_and_exchange_agree_on_the_account_in_good_and_in_bad_weather(
-    environment, tmp_path, venue
+    environment, temporary, tmp_path, venue
 ):
     command = [*DEMO, "--venue", venue, "--seconds", "6"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
@@ -65,13 +74,13 @@ def test_bot_connector_and_exchange_agree_on_the_account_in_good_and_in_bad_weat
         assert account["open_orders"] == []
         assert (folder / "result.png").stat().st_size > 10_000
         assert (folder / "orders.journal").stat().st_size > 0
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_one_bot_on_three_exchanges_agrees_with_all_of_them_and_its_backtest_has_a_page(
-    environment, tmp_path
+    environment, temporary, tmp_path
 ):
     command = [*DEMO[:-1], "--cross", "--seconds", "6"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=380)
@@ -85,7 +94,7 @@ def test_one_bot_on_three_exchanges_agrees_with_all_of_them_and_its_backtest_has
             assert account["orders"], (weather, venue)
             assert account["open_orders"] == []
     assert (folder / "backtest" / "report.html").stat().st_size > 10_000
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.slow
@@ -93,7 +102,7 @@ def test_one_bot_on_three_exchanges_agrees_with_all_of_them_and_its_backtest_has
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )
-def test_a_signal_that_ends_the_demo_ends_its_processes(environment, tmp_path, number, code):
+def test_a_signal_that_ends_the_demo_ends_its_processes(environment, temporary, number, code):
     demo, children = started(environment, 3)
     demo.send_signal(number)
     _, err = demo.communicate(timeout=60)
@@ -101,7 +110,7 @@ def test_a_signal_that_ends_the_demo_ends_its_processes(environment, tmp_path, n
     assert "Traceback" not in err
     assert gone(children)
     if number != signal.SIGKILL:
-        assert list((tmp_path / "tmp").iterdir()) == []
+        assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -23,6 +23,8 @@ READY_MAX_S = 300
 _LINES_WAITING_MAX = 1000
 """More lines wait in the child's pipe, and the child with them."""
 _LINES_KEPT_MAX = 60
+_FOLDER_BYTES_MAX = 60
+"""A socket's path has at most 107 bytes; this leaves 46 for the runtime directory's name and the socket's."""
 _GRACE_S = 5.0
 """How long a child may take to leave after SIGINT before it is killed."""
 
@@ -187,12 +189,17 @@ def ticks(limit_s: float) -> Iterator[None]:
         yield
 
 
+def short_temporary_folder() -> str:
+    """The system's temporary folder, or `/tmp` where that one's path is too long for sockets below it."""
+    chosen = tempfile.gettempdir()
+    return chosen if len(os.fsencode(chosen)) <= _FOLDER_BYTES_MAX else "/tmp"  # noqa: S108 (mkdtemp's mode is 0700)
+
+
 @contextlib.contextmanager
 def supervised() -> Iterator[Children]:
     """Children with a runtime directory of their own, which is gone with them."""
-    # In the system's temporary folder: the path of a Unix socket must be short.
     with (
-        tempfile.TemporaryDirectory(prefix="hftd-demo-") as runtime,
+        tempfile.TemporaryDirectory(prefix="hftd-demo-", dir=short_temporary_folder()) as runtime,
         exiting_on_sigterm(),
         Children(Path(runtime)) as children,
     ):

@@ -2,11 +2,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
 import pytest
 
+from daemon.cli.run.supervisor import short_temporary_folder
 from hftd.clock import monotonic_ns, sleep
 from hftd.errors import ConfigError
 
@@ -143,3 +145,10 @@ def test_a_signal_ends_both_processes(no_leftovers, environment, folder, number,
     assert demo.returncode == code, err
     assert "Traceback" not in err
     assert not any(child.is_running() for child in children)
+
+
+@pytest.mark.parametrize(("length", "taken"), [(60, True), (61, False)])
+def test_a_temporary_folder_whose_path_leaves_no_room_for_a_socket_is_not_used(monkeypatch, length, taken):
+    chosen = "/" + "t" * (length - 1)
+    monkeypatch.setattr(tempfile, "tempdir", chosen)
+    assert short_temporary_folder() == (chosen if taken else "/tmp")
