@@ -59,6 +59,12 @@ def report_of(name: str | None) -> Report:
     return Report(daemons=list(reversed(daemons.values())), silent=silent)
 
 
+def states() -> tuple[list[status.DaemonStatus], list[str]]:
+    """What all daemons that run say of themselves, and the channels whose daemon does not answer."""
+    report = report_of(None)
+    return report.daemons, [one.channel for one in report.silent]
+
+
 def _status_or_silence(channel: str) -> status.DaemonStatus | Silent:
     try:
         return _status(channel)

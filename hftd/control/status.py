@@ -152,6 +152,22 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     fills: int = 0
 
 
+class Departed(msgspec.Struct, frozen=True, kw_only=True):
+    """A bot that was attached and is not any more, until it attaches again.
+
+    Attributes:
+        reason: Why its lease ended.
+        is_orderly: Whether it ended as bots do: stopped, or its strategy returned. Else it died, failed, hung, or the
+            daemon took its lease.
+        age_ns: Since then.
+    """
+
+    bot: str
+    reason: str
+    is_orderly: bool
+    age_ns: int = -1
+
+
 class Warning(msgspec.Struct, frozen=True, kw_only=True):  # noqa: A001 - the name of the thing
     """A state that needs a person.
 
@@ -209,6 +225,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
         warnings: What needs a person, as sentences.
         alerts: The same for programs: each with its key and age.
         refusals: What was refused to the bots, the last ones first.
+        departed: Bots that have left since the daemon started, the last one last.
     """
 
     kind: str
@@ -231,6 +248,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[str] = []
     alerts: list[Warning] = []
     refusals: list[Refusal] = []
+    departed: list[Departed] = []
 
 
 class Halted(msgspec.Struct, frozen=True, kw_only=True):
