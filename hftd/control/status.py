@@ -250,6 +250,11 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     refusals: list[Refusal] = []
     departed: list[Departed] = []
 
+    @property
+    def served(self) -> list[str]:
+        """The channels under whose names it listens; those of a collector are exchanges, which it records."""
+        return [self.name] if self.kind == COLLECTOR else [one.name for one in self.channels]
+
 
 class Halted(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a halt or a resume.

@@ -12,6 +12,12 @@ import msgspec
 
 from daemon.ops.alerts.config import AlertConfig
 from daemon.orders.snapshot import ORDINARY
+from hftd.constants import (
+    REASON_BOOK_NOT_VALID,
+    REASON_DISCONNECTED,
+    REASON_HALTED,
+    REASON_LIQUIDATION,
+)
 from hftd.control import status
 
 EVENT_NS: Final = 60_000_000_000
@@ -26,6 +32,13 @@ KNOWN_MAX: Final = 256
 
 DIFFERENCES: Final = ("differences", "balance_differences", "forced_closes", "missed_executions")
 """Counters of a connector that grow when the exchange's account is not what was recorded."""
+NO_REFUSALS: Final = ORDINARY | {
+    REASON_BOOK_NOT_VALID,
+    REASON_DISCONNECTED,
+    REASON_HALTED,
+    REASON_LIQUIDATION,
+}
+"""Reasons of refusals that do not count: the ordinary ones, and those whose cause is an alert by itself."""
 BY_WARNING: Final = {
     "orders_not_connected": "connection_lost",
     "journal_broken": "halted",
@@ -212,7 +225,7 @@ class Rules:
 
     def _down(self, found: Round) -> Iterator[Problem]:
         answered = {one.name for one in found.daemons}
-        served = {channel.name for one in found.daemons for channel in one.channels}
+        served = {channel for one in found.daemons for channel in one.served}
         for name in sorted({*self._held(answered), *found.silent} - answered):
             if name in found.silent:
                 yield Problem("daemon_down", name, "", "it does not answer")
@@ -265,7 +278,7 @@ class Rules:
         refused: Counter[str] = Counter()
         last: dict[str, status.Refusal] = {}
         for one in daemon.refusals:
-            if one.reason not in ORDINARY:
+            if one.reason not in NO_REFUSALS:
                 refused[one.bot] += one.count
                 last.setdefault(one.bot, one)
         for bot, count in refused.items():

@@ -18,7 +18,7 @@ from daemon.ops.alerts.config import (
 from daemon.ops.alerts.rules import PROBLEMS_MAX, Round, Rules
 from daemon.ops.alerts.states import Notice, States
 from daemon.ops.alerts.texts import cleaned
-from hftd.constants import REASON_POST_ONLY, REASON_RATE_LIMIT
+from hftd.constants import REASON_HALTED, REASON_POST_ONLY, REASON_RATE_LIMIT
 from hftd.control import status
 
 S = 1_000_000_000
@@ -51,7 +51,8 @@ def daemon(name="bf", **more) -> status.DaemonStatus:
 
 
 def collector(gaps: int) -> status.DaemonStatus:
-    channel = status.Channel(name="binancefutures", markets=[market(gaps=gaps)])
+    # It records the exchange after which the connector is named, and does not stand for that.
+    channel = status.Channel(name="bf", markets=[market(gaps=gaps)])
     return daemon("collect", kind=status.COLLECTOR, channels=[channel], bots=[], counters={})
 
 
@@ -157,6 +158,7 @@ FAULTS = {
 }
 HARMLESS = {
     "orders that the market was faster than are refused": seen(refused(1000, REASON_POST_ONLY), collector(2)),
+    "a halted connector refuses orders": seen(refused(1000, REASON_HALTED), collector(2)),
     "a bot ends in order": seen(left(is_orderly=True), collector(2)),
     "nine requests are refused": seen(refused(9), collector(2)),
     "half of a limit is used": seen(
