@@ -56,7 +56,39 @@ class InstrumentLimits(Section, frozen=True):
     price_band_ticks: _Count | None = None
 
 
-class BotLimits(InstrumentLimits, frozen=True):
+Amount = _Positive | dict[str, _Positive]
+"""Of the asset in which instruments settle: of each by itself, or by its name."""
+
+
+class MoneyLimits(InstrumentLimits, frozen=True):
+    """Limits that halt when they are reached, until a person resumes (`daemon.orders.money.watching`).
+
+    Attributes:
+        max_day_loss: What may be lost on a day of UTC, realised and unrealised, with fees and funding.
+        max_drawdown: How far the profit may fall below its highest.
+        max_refusals_per_min: New orders and changes in a minute that the exchange, or a limit here, refuses.
+        max_unknown_per_min: New orders and changes in a minute of which it is not known at first what became of them.
+    """
+
+    max_day_loss: Amount | None = None
+    max_drawdown: Amount | None = None
+    max_refusals_per_min: Annotated[int, msgspec.Meta(gt=0, le=100_000)] | None = None
+    max_unknown_per_min: Annotated[int, msgspec.Meta(gt=0, le=100_000)] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key in ("max_day_loss", "max_drawdown"):
+            amounts: Amount | None = getattr(self, key)
+            if not isinstance(amounts, dict):
+                continue
+            if not amounts:
+                raise ValueError(f"`{key}` must name an asset and its limit, such as {{ USDT = 500 }}")
+            for asset, amount in amounts.items():
+                if not math.isfinite(amount):
+                    raise ValueError(f"`{key}` must be a finite number, is {amount} for {asset}")
+
+
+class BotLimits(MoneyLimits, frozen=True):
     """A bot's limits: those for each instrument, those over all of them, and exceptions.
 
     Attributes:
@@ -72,7 +104,7 @@ class BotLimits(InstrumentLimits, frozen=True):
     instruments: dict[str, InstrumentLimits] = {}  # noqa: RUF012 - msgspec copies it
 
 
-class AccountLimits(InstrumentLimits, frozen=True):
+class AccountLimits(MoneyLimits, frozen=True):
     """The account's limits, over all of its bots.
 
     Attributes:
