@@ -62,6 +62,8 @@ class Trader:
         on_place: Told of each order that is sent.
     """
 
+    limits = AccountLimits(self_trade="allow", max_open_orders=10_000)
+
     def __init__(
         self,
         exchange: Exchange,
@@ -89,7 +91,7 @@ class Trader:
             prefix=PREFIX,
             run=run,
             identity=identity,
-            limits=AccountLimits(self_trade="allow", max_open_orders=10_000),
+            limits=self.limits,
             journal=self.journal,
             emit=emit,
             send=self.send,

@@ -5,9 +5,9 @@ Limits are on amounts (`max_day_loss`, `max_drawdown`), each in the asset that i
 gone included, and of funding that is no bot's; what somebody trades by hand is in nobody's.
 
 Amounts are judged after each execution, before anything that follows from it leaves, and each `LOOK_NS`. A position
-is valued at the middle of its book, or for `UNMARKED_NS` at the last valid one. Then, and at a start until the account
-was compared with the exchange's, its value is not known: nothing is judged, and whoever has a limit on amounts may
-send nothing but what reduces a position (`Bot.is_blind`).
+is valued at the middle of its book, or for `UNMARKED_NS` at the last valid one. Then, and after a restart until the
+account was compared with the exchange's, its value is not known: nothing is judged, and whoever has a limit on amounts
+may send nothing but what reduces a position (`Bot.is_blind`).
 
 Limits: as many times as the limit on counts says are kept for each owner.
 """
@@ -197,13 +197,18 @@ class Money:
     def _has_amounts(limits: "BotLimits | AccountLimits") -> bool:
         return limits.max_day_loss is not None or limits.max_drawdown is not None
 
+    @property
+    def _is_compared(self) -> bool:
+        """Whether what was executed while no connector ran is known."""
+        return self._counters.reconciliations > 0 or not self._store.is_restored
+
     def _take_counted(self) -> list[Breach]:
         counted, self._counted = self._counted, []
         return counted
 
     def _judge(self, names: Collection[str]) -> list[Breach]:
         found = self._take_counted()
-        is_compared = self._counters.reconciliations > 0
+        is_compared = self._is_compared
         unvalued = ""
         if self._has_amounts(self._limits):
             account = self.account()
@@ -402,7 +407,7 @@ class Money:
                         whose,
                         after_s=5.0,
                     )
-                elif not self._counters.reconciliations:
+                elif not self._is_compared:
                     yield Warn(
                         "profit_unknown",
                         f"{whose}: the account was not compared with the exchange's since the start, so the limits on "

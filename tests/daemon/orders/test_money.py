@@ -323,13 +323,17 @@ def test_without_a_value_of_its_position_a_bot_with_a_limit_may_only_reduce_it()
     assert reason(world, 5) == 0
 
 
-def test_until_the_account_was_compared_a_bot_with_a_limit_sends_nothing_new():
-    world = World(limits=BotLimits(max_day_loss=100.0))
+def test_until_the_account_was_compared_after_a_restart_a_bot_with_a_limit_sends_nothing_new(tmp_path):
+    world = World(tmp_path, limits=BotLimits(max_day_loss=100.0))
     book(world)
-    assert reason(world, 1) == REASON_BOOK_NOT_VALID
+    assert reason(world, 1) == 0
+    world.crash()
+    world.manager.on_connection(True, world.now_ns)
+    book(world)
+    world.attach("a")
+    assert reason(world, 2) == REASON_BOOK_NOT_VALID
     world.reconcile()
-    look(world)
-    assert reason(world, 2) == 0
+    assert reason(world, 3) == 0
 
 
 @pytest.mark.parametrize(
