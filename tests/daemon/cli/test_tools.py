@@ -163,6 +163,34 @@ def test_halt_and_resume_say_what_holds_now(fake, call):  # noqa: F811
     assert call("halt", "bf", "--reason", "news") == (0, "bf is halted: 2 orders are being cancelled\n", "")
     assert json.loads(call("halt", "bf", "--json")[1]) == {"is_halted": True, "cancelling": 2, "left": 0}
     assert call("resume", "bf") == (0, "bf takes orders again\n", "")
+    assert call("halt", "--all") == (0, "bf is halted: 2 orders are being cancelled\n", "")
+    (one,) = json.loads(call("halt", "--all", "--json")[1])
+    assert (one["channel"], one["is_done"], one["answer"]["is_halted"]) == ("bf", True, True)
+    for wrong in (("halt",), ("halt", "bf", "--all")):
+        code, _, said = call(*wrong)
+        assert code == 2
+        assert "the name of one channel, or --all" in said
+
+
+def test_a_halt_finds_the_sockets_of_the_systems_units_or_says_the_command(
+    fake,  # noqa: F811
+    call,
+    monkeypatch,
+    tmp_path,
+):
+    monkeypatch.setattr("daemon.cli.halting.SYSTEM", Path(os.environ["HFTD_RUNTIME_DIR"]))
+    monkeypatch.setenv("HFTD_RUNTIME_DIR", str(tmp_path / "own"))
+    monkeypatch.setenv("HFTD_GROUP", "")
+    assert call("halt", "bf") == (0, "bf is halted: 2 orders are being cancelled\n", "")
+    assert call("halt", "--all") == (0, "bf is halted: 2 orders are being cancelled\n", "")
+    assert call("halt", "none")[0] == 2
+    monkeypatch.setattr("daemon.cli.halting._may_enter", lambda _folder: False)
+    code, _, said = call("halt", "bf")
+    assert code == 2
+    assert "sudo hftd halt bf" in " ".join(said.split())
+    code, _, said = call("halt", "--all")
+    assert code == 2
+    assert "sudo hftd halt --all" in " ".join(said.split())
 
 
 # Tap.
