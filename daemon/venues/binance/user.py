@@ -83,7 +83,12 @@ class _TradeLite(msgspec.Struct, frozen=True, tag_field="e", tag="TRADE_LITE"):
 class _AccountBalance(msgspec.Struct, frozen=True):
     a: str
     wb: str
-    bc: str = "0"
+
+
+class _Payment(msgspec.Struct, frozen=True):
+    a: str
+    bc: str
+    wb: str = ""
 
 
 class _AccountPosition(msgspec.Struct, frozen=True):
@@ -95,7 +100,7 @@ class _AccountPosition(msgspec.Struct, frozen=True):
 
 class _Account(msgspec.Struct, frozen=True):
     m: str = ""
-    S: str = ""
+    S: object = ""
     B: list[msgspec.Raw] = []
     P: list[msgspec.Raw] = []
 
@@ -117,6 +122,7 @@ class _Any(msgspec.Struct, frozen=True):
 _event = msgspec.json.Decoder(_OrderTradeUpdate | _TradeLite | _AccountUpdate | _ListenKeyExpired)
 _any = msgspec.json.Decoder(_Any)
 _balance = msgspec.json.Decoder(_AccountBalance)
+_payment = msgspec.json.Decoder(_Payment)
 _position = msgspec.json.Decoder(_AccountPosition)
 _KNOWN: Final = frozenset({"ORDER_TRADE_UPDATE", "TRADE_LITE", "ACCOUNT_UPDATE", "listenKeyExpired"})
 
@@ -319,10 +325,11 @@ def _account_values(event: _AccountUpdate, steps: Mapping[str, Steps], odd: list
     for raw in event.a.P:
         take(raw, "position", position)
     symbols = [one.symbol for one in values if isinstance(one, Holding)]
-    symbol = event.a.S or (symbols[0] if len(symbols) == 1 else "")
+    named = event.a.S if isinstance(event.a.S, str) else ""
+    symbol = named or (symbols[0] if len(symbols) == 1 else "")
 
     def funding(raw: msgspec.Raw) -> Funding | None:
-        one = _balance.decode(raw)
+        one = _payment.decode(raw)
         amount = float_of(one.bc)
         # It has no id of its own, and may come on two connections.
         payment_id = f"{exch_ms} {symbol} {one.a} {one.bc} {one.wb}"

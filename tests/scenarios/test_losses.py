@@ -1,0 +1,60 @@
+"""Limits on losses, with a whole connector: what is reached halts, closes, and outlives a kill."""
+
+import pytest
+
+from daemon.orders.limits import AccountLimits, BotLimits
+from hftd.clock import running_ns
+from hftd.constants import CANCELED, IOC, REASON_HALTED
+from tests.scenarios.driver import scenario
+
+LEAST = 1e-9
+"""Less than any fee."""
+
+
+@pytest.mark.thorough
+@scenario()
+async def test_a_bot_that_loses_too_much_is_closed_and_stays_halted_over_a_kill_until_the_owner_resumes(s):
+    bot = s.bot(on_end="flatten", limits=BotLimits(max_day_loss=LEAST))
+    other = s.bot("other")
+    bot.place(1, -9, 10)
+    await s.sleep(0.2)
+    bot.place(2, 10, 10, tif=IOC)
+    await s.sleep(5.0)
+    assert s.open == []
+    assert bot.orders[1].status == CANCELED
+    assert s.is_flat
+    other.place(1, -7, 10)
+    bot.place(3, -5, 10)
+    await s.sleep(0.2)
+    assert bot.orders[3].reason == REASON_HALTED
+    assert s.open == [(1, -7, 10)]
+    assert "bot_halted" in s.warnings
+    await s.restart()
+    await s.until(lambda: s.connector.orders.counters.reconciliations > 0)
+    bot.place(4, -5, 10)
+    await s.sleep(0.2)
+    assert bot.orders[4].reason == REASON_HALTED
+    s.resume()
+    bot.place(5, -5, 10)
+    await s.sleep(0.2)
+    assert s.open == [(1, -7, 10), (1, -5, 10)]
+    assert "bot_halted" not in s.warnings
+
+
+@pytest.mark.thorough
+@scenario(config={"limits": AccountLimits(max_day_loss=LEAST)})
+async def test_an_account_that_loses_too_much_takes_no_new_order_of_anybody(s):
+    bot, other = s.bot(), s.bot("other")
+    other.place(1, -9, 10)
+    await s.sleep(0.2)
+    bot.place(2, 10, 10, tif=IOC)
+    await s.sleep(1.0)
+    assert s.open == []
+    other.place(3, -5, 10)
+    await s.sleep(0.2)
+    assert other.orders[3].reason == REASON_HALTED
+    assert "halted" in s.warnings
+    found = s.connector.orders.snapshot(running_ns())
+    (profit,) = found.profits
+    assert profit.total == pytest.approx(-profit.fee + profit.realised + profit.unrealised)
+    assert profit.total < 0 < profit.fee
