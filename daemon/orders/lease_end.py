@@ -306,6 +306,9 @@ class LeaseEnds:
         bots = self._store.bots.values()
         if self._store.halt_reason or any(bot.forced or bot.halt_reason for bot in bots):
             self._store.halted("")
+        for bot in bots:
+            if not bot.row.is_ending:
+                bot.flattening.clear()
 
     def halted(self) -> status.Halted:
         """How far a halt has got."""

@@ -520,9 +520,10 @@ def _warnings_of_bot(store: "Store", bot: "Bot", policy: str, now_ns: int) -> It
             f"({row.client_id or 'without an execution'}): {follows}; look, then `hftd resume`",
             f"{name} {symbol}",
         )
-    if bot.is_attached:
+    is_closing = bot.row.is_ending or (bot.row.on_end == "flatten" and store.is_limited(bot))
+    if bot.is_attached and not is_closing:
         return
-    if bot.alive and not bot.row.is_ending:
+    if not bot.is_attached and bot.alive and not bot.row.is_ending:
         kept = [order for order in bot.alive.values() if not order.cancel_wanted]
         if kept:
             yield Warn(
@@ -536,7 +537,7 @@ def _warnings_of_bot(store: "Store", bot: "Bot", policy: str, now_ns: int) -> It
             continue
         position = f"{ledger.qty(book.position_lots):g}"
         flattening = bot.flattening.get(symbol)
-        if not bot.row.is_ending:
+        if not is_closing:
             yield Warn(
                 "position_without_bot",
                 f"{name} is away and holds {position} {symbol}: start it again, or close it by hand",

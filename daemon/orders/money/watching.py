@@ -148,6 +148,8 @@ class Money:
     def judge(self, now_ns: int) -> list[Breach]:
         """Executions and payments were counted, or refusals: the limits that are reached by them."""
         store = self._store
+        if not self.day:
+            return self.look(now_ns)
         names: set[str] = set()
         for name, symbol in store.changed_books:
             bot = store.bots.get(name)

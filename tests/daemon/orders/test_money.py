@@ -201,6 +201,33 @@ def test_profit_is_the_same_after_a_kill(tmp_path):
     assert shown(world, "a") == before
 
 
+def test_a_kill_over_midnight_leaves_each_day_what_it_was(tmp_path):
+    """What was executed meanwhile counts on its day; the position is valued at the first valid book."""
+    world = begun(tmp_path, on_end="keep")
+    trade(world, 1, BUY, 1000, 10)
+    assert world.submit("a", 2, SELL, 1010, 4)
+    world.flush()
+    look(world, TO_MIDNIGHT_NS - SECOND)
+    order = world.exchange.named(world.latest["a", 2])
+    assert order is not None
+    world.exchange.fill(order, 4)
+    world.crash()
+    world.advance(2 * SECOND)
+    world.manager.on_connection(True, world.now_ns)
+    world.tick()
+    book(world, 1019, 1021)
+    world.reconcile()
+    world.attach("a")
+    look(world)
+    (day,) = world.manager.snapshot(world.now_ns).days
+    assert day.day_ns == BEGIN_NS // DAY_NS * DAY_NS
+    assert day.realised == pytest.approx(4 * 10 * 0.1 * 0.001)
+    assert day.unrealised == pytest.approx(6 * 20 * 0.1 * 0.001)
+    assert day.fee == pytest.approx(14 * FEE_A_LOT)
+    profit = shown(world, "a")
+    assert profit.total == pytest.approx(0.0)
+
+
 def test_days_that_are_too_many_are_forgotten_the_oldest_first(monkeypatch):
     monkeypatch.setattr("daemon.orders.money.profit.DAYS_MAX", 3)
     days = Days()
@@ -303,6 +330,8 @@ def test_after_a_limit_is_reached_the_end_policy_closes_the_position():
     look(world)
     (close,) = [one for one in world.commands if isinstance(one, Submit) and one.reduce_only]
     assert (close.side, close.qty_lots) == (SELL, 10)
+    look(world, 6 * SECOND)
+    assert "not_flattened" in {one.key for one in world.manager.warnings()}
     assert world.manager.store.bots["a"].is_attached
     assert reason(world, 2) == REASON_HALTED
 
