@@ -118,11 +118,7 @@ def in_all(ledger: "Ledger", book: "BotBook") -> Profit:
 
 
 def roll(ledger: "Ledger", book: "BotBook", day: int) -> bool:
-    """Begin a day if it is a new one, and value what is held as soon as there is a mark.
-
-    Returns:
-        Whether the journal has to know: anything changed, and there is anything to know of the book.
-    """
+    """Begin a day if it is a new one, and value what is held as soon as there is a mark; whether anything changed."""
     start = book.start
     if start is not None and start.day >= day and (start.mark or not start.lots):
         return False
@@ -147,7 +143,7 @@ def roll(ledger: "Ledger", book: "BotBook", day: int) -> bool:
         start.prior = 0.0
         if more and start.prior_day:
             ledger.days.add(start.prior_day, book.bot, ledger.settles_in, unrealised=more)
-    return (is_new or has_value) and bool(book.num_trades or book.funding or held)
+    return is_new or has_value
 
 
 def _next(ledger: "Ledger", book: "BotBook", start: Start, day: int, held: float) -> Start:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from daemon.orders.state import Store
 
 LOOK_NS: Final = 100_000_000
+IDLE_NS: Final = 1_000_000_000
+"""Between two looks where nobody has a limit on amounts."""
 UNMARKED_NS: Final = 10_000_000_000
 MINUTE_NS: Final = 60_000_000_000
 NEAR: Final = 0.8
@@ -83,7 +85,7 @@ class Money:
         self._ledgers: dict[str, dict[str, Ledger]] = {}
         self._times: dict[tuple[str, str], deque[int]] = {}
         self._counted: list[Breach] = []
-        self._look_ns = 0
+        self._due_ns = 0
         self.day = 0
 
     # --- Looking --------------------------------------------------------------------------------------------------
@@ -116,13 +118,11 @@ class Money:
 
     def is_due(self, now_ns: int) -> bool:
         """Whether it is time for `look`."""
-        # Of a clock that was ahead and has been set back.
-        return not 0 <= now_ns - self._look_ns < LOOK_NS
+        return now_ns >= self._due_ns
 
     def look(self, now_ns: int) -> list[Breach]:
         """Value all positions, begin a new day if it is one; the limits that are reached."""
         store = self._store
-        self._look_ns = now_ns
         self.day = max(self.day, store.to_exchange(now_ns) // DAY_NS)
         self._ledgers = {}
         for ledger in store.ledgers.values():
@@ -130,13 +130,17 @@ class Money:
                 continue
             _mark(ledger, now_ns)
             for name, book in ledger.books.items():
+                if not (book.num_trades or book.position_lots):
+                    # There is nothing to it yet.
+                    continue
                 self._ledgers.setdefault(name, {})[ledger.symbol] = ledger
                 if earning.roll(ledger, book, self.day):
                     store.book_changed(book)
-        if not self._has_amounts(self._limits) and not any(
-            self._has_amounts(bot.limits) for bot in store.bots.values()
-        ):
+        bots = store.bots.values()
+        if not self._has_amounts(self._limits) and not any(self._has_amounts(bot.limits) for bot in bots):
+            self._due_ns = now_ns + IDLE_NS
             return self._take_counted()
+        self._due_ns = now_ns + LOOK_NS
         self._bots = {name: self._see(name, now_ns) for name in self._ledgers}
         return self._judge(store.bots)
 

@@ -402,9 +402,10 @@ def test_a_persons_halt_is_not_taken_for_a_limits():
 
 def test_a_fault_in_what_was_lost_halts_where_there_is_a_limit(monkeypatch):
     world = begun(limits=BotLimits(max_day_loss=4.0))
+    trade(world, 1, BUY, 1000, 10)
     monkeypatch.setattr(earning, "today", lambda *_: 1 / 0)
     look(world)
-    assert reason(world, 1) == REASON_HALTED
+    assert reason(world, 2) == REASON_HALTED
 
 
 def test_an_asset_that_no_limit_names_is_refused():
