@@ -56,7 +56,7 @@ class InstrumentLimits(Section, frozen=True):
     price_band_ticks: _Count | None = None
 
 
-Amount = _Positive | dict[str, _Positive]
+Amount = _Positive | dict[str, float]
 """Of the asset in which instruments settle: of each by itself, or by its name."""
 
 
@@ -84,8 +84,8 @@ class MoneyLimits(InstrumentLimits, frozen=True):
             if not amounts:
                 raise ValueError(f"`{key}` must name an asset and its limit, such as {{ USDT = 500 }}")
             for asset, amount in amounts.items():
-                if not math.isfinite(amount):
-                    raise ValueError(f"`{key}` must be a finite number, is {amount} for {asset}")
+                if not (amount > 0 and math.isfinite(amount)):
+                    raise ValueError(f"`{key}` must be a finite number above 0, is {amount:g} for {asset}")
 
 
 class BotLimits(MoneyLimits, frozen=True):
@@ -130,6 +130,11 @@ def narrowed(limits: BotLimits, wanted: wire.Limits, pull_quotes: bool) -> BotLi
     def least(limit: float | None, own: float) -> float | None:
         return limit if own <= 0 else own if limit is None else min(limit, own)
 
+    def least_of(limit: Amount | None, own: float) -> Amount | None:
+        if isinstance(limit, dict):
+            return {asset: min(amount, own) if own > 0 else amount for asset, amount in limit.items()}
+        return least(limit, own)
+
     def narrow(one: InstrumentLimits) -> dict[str, float | None]:
         return {
             "max_order_qty": least(one.max_order_qty, wanted.order_qty),
@@ -144,6 +149,8 @@ def narrowed(limits: BotLimits, wanted: wire.Limits, pull_quotes: bool) -> BotLi
         **narrow(limits),
         max_open_orders=None if open_orders is None else int(open_orders),
         max_orders_per_s=least(limits.max_orders_per_s, wanted.orders_a_second),
+        max_day_loss=least_of(limits.max_day_loss, wanted.day_loss),
+        max_drawdown=least_of(limits.max_drawdown, wanted.drawdown),
         pull_quotes=limits.pull_quotes or pull_quotes,
         instruments={
             symbol: msgspec.structs.replace(one, **narrow(one)) for symbol, one in limits.instruments.items()

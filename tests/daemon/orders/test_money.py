@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from daemon.messages import REFUSED, UNKNOWN, Funding, Outcome, Submit
 from daemon.orders.journal import Halt, read_rows
-from daemon.orders.limits import AccountLimits, BotLimits
+from daemon.orders.limits import AccountLimits, BotLimits, narrowed
 from daemon.orders.money import earning
 from daemon.orders.money.profit import DAY_NS, Days, Profit, closed_part
 from daemon.orders.money.watching import UNMARKED_NS
 from daemon.orders.positions import BotBook, Ledger
+from hftd import wire
 from hftd.constants import (
     BUY,
     REASON_BOOK_NOT_VALID,
@@ -418,6 +419,14 @@ def test_an_amount_that_is_none_is_refused(bad):
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"max_day_loss": bad}, AccountLimits)
     assert msgspec.convert({"max_day_loss": {"USDT": 5}}, BotLimits).max_day_loss == {"USDT": 5.0}
+
+
+def test_the_narrower_of_the_bots_own_limits_and_the_connectors_holds():
+    own = wire.Limits(day_loss=5.0, drawdown=7.0)
+    both = narrowed(BotLimits(max_day_loss={"USDT": 9.0, "BTC": 1.0}, max_drawdown=6.0), own, False)
+    assert both.max_day_loss == {"USDT": 5.0, "BTC": 1.0}
+    assert both.max_drawdown == 6.0
+    assert narrowed(BotLimits(), own, False).max_day_loss == 5.0
 
 
 def test_limits_show_what_is_used_and_warn_when_they_are_nearly_reached():
