@@ -17,7 +17,7 @@ from hftd import wire
 from hftd.control import peers, status
 from hftd.control.asking import ask
 from hftd.control.protocol import check_name, running_channels, runtime_dir, who_listens
-from hftd.errors import ChannelError, HftdError, NoSuchChannelError
+from hftd.errors import ChannelError, ConfigError, HftdError, NoSuchChannelError
 
 SYSTEM: Final = Path("/run/hftd")
 """Where the sockets of the system's units are (`systemd/hftd-connector@.service`)."""
@@ -37,9 +37,17 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
+def _own() -> Path | None:
+    """This user's runtime directory; None if it can't be used, such as the system's for somebody else."""
+    try:
+        return runtime_dir()
+    except ConfigError:
+        return None
+
+
 def _others() -> list[Path]:
     """Other folders in which units have their sockets, this user's first."""
-    own = runtime_dir()
+    own = _own()
     found = (Path(f"/run/user/{os.getuid()}/hftd"), SYSTEM)
     return [path for path in found if path != own and path.is_dir()]
 
@@ -66,7 +74,7 @@ def _found(name: str, what: str, reason: str) -> tuple[bool, status.Halted]:
     """Ask the daemon of that name, wherever its socket is."""
     try:
         return _ask(name, what, reason)
-    except NoSuchChannelError as error:
+    except (NoSuchChannelError, ConfigError) as error:
         for folder in _others():
             if not _may_enter(folder):
                 hint = _elsewhere(f"{what} {name}", folder)
@@ -117,7 +125,7 @@ def halt_all(reason: str, as_json: bool) -> int:
     Raises:
         NoSuchChannelError: None runs.
     """
-    folders: list[Path | None] = [None]
+    folders: list[Path | None] = [None] if _own() is not None else []
     closed: list[str] = []
     for folder in _others():
         if _may_enter(folder):
@@ -130,7 +138,7 @@ def halt_all(reason: str, as_json: bool) -> int:
     if not found:
         raise NoSuchChannelError(
             "no connector runs",
-            where=str(runtime_dir()),
+            where=str(_own() or ""),
             hint="; ".join(closed) or "there is nothing to halt",
         )
     if as_json:

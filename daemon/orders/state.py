@@ -378,6 +378,7 @@ class Store:
             if any(book.position_lots or book.buy_lots or book.sell_lots for book in books):
                 continue
             del self.bots[name]
+            self.money.forget(name)
             self.hashes.pop(bot_hash(name), None)
             for ledger in self.ledgers.values():
                 if book := ledger.books.pop(name, None):

@@ -54,6 +54,11 @@ class Kept:
         self.watches[watch.owner, watch.asset] = watch
         self._changed.append(watch)
 
+    def forget(self, owner: str) -> None:
+        """A bot is forgotten; its days stay."""
+        for key in [key for key in self.watches if key[0] == owner]:
+            del self.watches[key]
+
     def moved(self, asset: str, amount: float) -> None:
         """The account's profit, of which so much is in no bot's book any more, or never was."""
         watch = self.watches.get(("", asset))

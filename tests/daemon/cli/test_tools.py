@@ -188,6 +188,10 @@ def test_a_halt_finds_the_sockets_of_the_systems_units_or_says_the_command(
     assert call("halt", "bf") == (0, "bf is halted: 2 orders are being cancelled\n", "")
     assert call("halt", "--all") == (0, "bf is halted: 2 orders are being cancelled\n", "")
     assert call("halt", "none")[0] == 2
+    # As root with the units' folder, whose owner is somebody else.
+    monkeypatch.setattr("hftd.control.peers.is_ours", lambda _found: False)
+    Path(os.environ["HFTD_RUNTIME_DIR"]).mkdir(mode=0o700)
+    assert call("halt", "bf")[0] == 0
     monkeypatch.setattr("daemon.cli.halting._may_enter", lambda _folder: False)
     code, _, said = call("halt", "bf")
     assert code == 2
