@@ -370,9 +370,8 @@ class Store:
 
     def _forget_bots(self) -> None:
         for name, bot in list(self.bots.items()):
-            if bot.is_attached or bot.row.has_lease or bot.alive or bot.row.is_ending:
-                continue
-            if bot.forced or bot.halt_reason:
+            is_there = bot.is_attached or bot.row.has_lease or bot.alive or bot.row.is_ending
+            if is_there or bot.forced or bot.halt_reason:
                 continue
             books = [ledger.books[name] for ledger in self.ledgers.values() if name in ledger.books]
             if any(book.position_lots or book.buy_lots or book.sell_lots for book in books):
@@ -383,6 +382,9 @@ class Store:
             for ledger in self.ledgers.values():
                 if book := ledger.books.pop(name, None):
                     self.money.moved(ledger.settles_in, earning.ended(ledger, book).total)
+                    # What the journal has of it is over as well.
+                    self._dirty_books.pop((name, ledger.symbol), None)
+                    self._rows.append(BotBook(name, ledger.symbol))
             return
 
     # --- The journal --------------------------------------------------------------------------------------------
@@ -404,9 +406,7 @@ class Store:
             OSError: It could not be written.
         """
         rows = self._rows
-        rows += self._dirty_books.values()
-        rows += self.money.take_changed()
-        rows += self._dirty_orders.values()
+        rows += [*self._dirty_books.values(), *self.money.take_changed(), *self._dirty_orders.values()]
         self._rows = []
         self._dirty_books.clear()
         self._dirty_orders.clear()

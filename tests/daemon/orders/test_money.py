@@ -229,6 +229,30 @@ def test_a_kill_over_midnight_leaves_each_day_what_it_was(tmp_path):
     assert profit.total == pytest.approx(0.0)
 
 
+def test_what_a_forgotten_bot_earned_stays_the_accounts(tmp_path, monkeypatch):
+    monkeypatch.setattr("daemon.orders.state.MAX_BOTS_KNOWN", 2)
+    world = begun(tmp_path, bots=("a", "b", "c"), account=AccountLimits(max_drawdown=5.2, self_trade="allow"))
+    trade(world, 1, BUY, 1000, 10, "a")
+    trade(world, 2, SELL, 1000, 10, "a")
+    world.manager.detach("a", world.now_ns)
+    look(world)
+    before = shown(world)
+    world.manager.detach("b", world.now_ns)
+    assert "a" not in world.manager.store.bots
+    look(world)
+    assert shown(world) == before
+    assert reason(world, 1, "c") == 0, "it is no loss, nor a gain"
+    world.crash()
+    look(world)
+    assert shown(world) == before
+    world.manager.on_connection(True, world.now_ns)
+    world.reconcile()
+    book(world)
+    world.attach("c")
+    trade(world, 3, BUY, 1000, 1, "c")
+    assert reason(world, 4, "c") == REASON_HALTED
+
+
 def test_days_that_are_too_many_are_forgotten_the_oldest_first(monkeypatch):
     monkeypatch.setattr("daemon.orders.money.profit.DAYS_MAX", 3)
     days = Days()
