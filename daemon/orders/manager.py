@@ -381,7 +381,7 @@ class OrderManager:
         limited += [ACCOUNT] if self.store.halt_ends else []
         self._lease_ends.resume()
         for owner in limited:
-            self.money.lifted(owner)
+            self.money.lifted(owner, now_ns)
         self._let_out(now_ns)
         return self._lease_ends.halted()
 

@@ -266,8 +266,11 @@ class Money:
         base = watch.base if watch.day == self.day and watch.base is not None else 0.0
         return base - profit.total
 
-    def lifted(self, owner: str) -> None:
+    def lifted(self, owner: str, now_ns: int) -> None:
         """A person has lifted an owner's halt: what it loses counts from here."""
+        # It may have been halted before this process, and be away.
+        self.look(now_ns)
+        self.refresh(now_ns)
         assets = {asset for one, asset in self._kept.watches if one == owner}
         seen = self.account() if owner == ACCOUNT else self._bots.get(owner) or _Owner()
         for asset in sorted({*assets, *seen.today}):

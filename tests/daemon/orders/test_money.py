@@ -414,6 +414,25 @@ def test_too_many_refusals_or_unknown_outcomes_in_a_minute_halt(limits, outcome)
     assert reason(world, 11) == 0
 
 
+def test_a_halt_is_lifted_though_its_bot_is_away(tmp_path):
+    world = begun(tmp_path, limits=BotLimits(max_day_loss=4.0))
+    trade(world, 1, BUY, 1000, 10)
+    trade(world, 2, SELL, 1000, 10)
+    assert world.manager.store.bots["a"].halt_reason
+    world.crash()
+    world.manager.on_connection(True, world.now_ns)
+    world.manager.resume(world.now_ns)
+    book(world)
+    world.reconcile()
+    world.attach("a")
+    look(world)
+    assert reason(world, 3) == 0
+    trade(world, 4, BUY, 1000, 10)
+    assert reason(world, 5) == 0
+    trade(world, 6, SELL, 1000, 10)
+    assert reason(world, 7) == REASON_HALTED
+
+
 def test_a_persons_halt_is_not_taken_for_a_limits():
     world = begun(limits=BotLimits(max_day_loss=4.0), on_end="flatten")
     trade(world, 1, BUY, 1000, 10)
