@@ -225,7 +225,7 @@ def _profits(daemon: status.DaemonStatus) -> Table:
     for whose, day, one in found:
         amounts = [one.total, one.realised, one.unrealised, one.fee, one.funding]
         style = "red" if one.total < 0 else "green" if one.total > 0 else ""
-        shown = [text.money([amount])[0] for amount in amounts]
+        shown = text.money(amounts)
         rows.append([whose, day, one.asset, (shown[0], style), *shown[1:]])
     parts = "=profit", "=realised", "=unrealised", "=fee", "=funding"
     return Table(("whose", "day (UTC)", "in", *parts), rows)

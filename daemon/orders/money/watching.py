@@ -393,8 +393,12 @@ class Money:
 
     def warnings(self, now_ns: int) -> Iterator[Warn]:
         """What needs a person: limits that are nearly reached, and what can't be judged."""
-        owners: list[tuple[str, BotLimits | AccountLimits]] = [(ACCOUNT, self._limits)]
-        owners += [(bot.name, bot.limits) for bot in self._store.bots.values() if bot.is_attached]
+        # Whoever is halted has a warning that says why.
+        owners: list[tuple[str, BotLimits | AccountLimits]] = []
+        if not self._store.halt_ends:
+            owners.append((ACCOUNT, self._limits))
+        bots = self._store.bots.values()
+        owners += [(bot.name, bot.limits) for bot in bots if bot.is_attached and not bot.halt_reason]
         for owner, limits in owners:
             whose = owner or "the account"
             for one in self.used(owner, limits, now_ns):

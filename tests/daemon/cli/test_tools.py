@@ -138,7 +138,7 @@ def test_every_part_of_a_status_is_shown():
         "HALTED: news", "not valid", "partially filled", "unknown", "x-7", "and 15 more open orders", "up 1 min 0 s",
         "weight a minute", "97", "closed", "messages 1,234", "2 open orders of others", "warning: odd", "x: gone",
         "60,000.1", "pull quotes", "refused with REASON_HALTED 5", "refused with reason 999 2", "all else 0",
-        "HALTED: maker: too much lost", "-7.5000", "-5.2500", "today", "2024-08-08", "0.125",
+        "HALTED: maker: too much lost", "-7.5000", "-5.2500", "today", "2024-08-08", "0.1250",
     ):  # fmt: skip
         assert words in shown, words
     assert "gaps 0" not in shown
