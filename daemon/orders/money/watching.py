@@ -12,6 +12,7 @@ may send nothing but what reduces a position (`Bot.is_blind`).
 Limits: as many times as the limit on counts says are kept for each owner.
 """
 
+import math
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
@@ -237,9 +238,14 @@ class Money:
 
     def _reached(self, owner: str, limits: "BotLimits | AccountLimits", seen: _Owner) -> Iterator[Breach]:
         for asset, profit in seen.today.items():
-            watch = self._kept.watch(owner, asset)
+            watch, total = self._kept.watch(owner, asset), seen.in_all.get(asset, 0.0)
+            if not math.isfinite(profit.total + total):
+                raise ArithmeticError(
+                    f"the profit of {owner or 'the account'} is {profit} {asset}, {total} in all"
+                )
             if watch.day == self.day and watch.base is None:
-                watch.base = profit.total
+                # A halt was lifted.
+                watch.base, watch.peak = profit.total, total
                 self._kept.watch_changed(watch)
             limit = amount_of(limits.max_day_loss, asset)
             loss = self._loss(watch, profit)
@@ -251,14 +257,15 @@ class Money:
             limit = amount_of(limits.max_drawdown, asset)
             if not limit:
                 continue
-            total = seen.in_all.get(asset, 0.0)
-            if watch.peak is None or total > watch.peak + limit / STEPS:
-                watch.peak = total
+            # Where the limit is new, what was lost today counts.
+            peak = total - profit.total if watch.peak is None else watch.peak
+            if watch.peak is None or total > peak + limit / STEPS:
+                peak = watch.peak = max(peak, total)
                 self._kept.watch_changed(watch)
-            if watch.peak - total >= limit:
+            if peak - total >= limit:
                 yield Breach(
                     owner,
-                    f"the drawdown of {watch.peak - total:.8g} {asset} has reached the limit of {limit:g} "
+                    f"the drawdown of {peak - total:.8g} {asset} has reached the limit of {limit:g} "
                     "(max_drawdown)",
                 )
 

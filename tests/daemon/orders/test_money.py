@@ -320,6 +320,29 @@ def test_a_limit_is_reached_by_the_market_alone():
     assert reason(world, 4) == REASON_HALTED
 
 
+def test_a_drawdown_counts_from_before_the_first_execution():
+    world = begun(limits=BotLimits(max_drawdown=2.4))
+    assert world.submit("a", 1, BUY, 1000, 10)
+    world.flush()
+    order = world.exchange.named(world.latest["a", 1])
+    assert order is not None
+    world.exchange.fill(order, 10)
+    world.exchange.events[:] = [one for one in world.exchange.events if one.has_fee]
+    world.flush()
+    assert reason(world, 2) == REASON_HALTED
+    world.manager.resume(world.now_ns)
+    look(world)
+    assert reason(world, 3) == 0
+
+
+def test_a_profit_that_is_no_number_halts():
+    world = begun(limits=BotLimits(max_day_loss=4.0))
+    trade(world, 1, BUY, 1000, 10)
+    world.manager.store.ledgers[SYMBOL].book("a").fee = math.nan
+    look(world)
+    assert reason(world, 2) == REASON_HALTED
+
+
 def test_the_order_that_waits_to_be_sent_is_taken_back():
     """A bot asks for a new order, and before that leaves an execution comes by which the limit is reached."""
     world = begun(limits=BotLimits(max_day_loss=2.75))
