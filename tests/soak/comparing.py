@@ -97,6 +97,9 @@ class Comparison:
 
     def _profits(self, again: OrderManager) -> None:
         """What was earned is what cash and cost say, and the journal has it to the last digit."""
+        kept = self._soak.trader.manager.store.money
+        self._faults.expect("restored: days", list(again.store.money.days.rows()), list(kept.days.rows()))
+        self._faults.expect("restored: funding", again.store.money.funded(), kept.funded())
         for symbol, ledger in self._soak.trader.manager.store.ledgers.items():
             sign = -1 if ledger.inverse else 1
             for name, book in ledger.books.items():

@@ -8,6 +8,8 @@ at the middle of the book. Whoever is beyond a limit for some looks and not halt
 """
 
 import random
+from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ LOOK_EVERY_NS = 100 * MS
 SHARES = (0.03, 0.1, 0.25, 0.6)
 """Limits as parts of what is lost in a usual run: `TYPICAL`, in what the instruments settle in."""
 TYPICAL = {USDM.name: 20.0, BYBIT.name: 30.0, COINM.name: 0.004}
+RATES = ("0.0001", "-0.0003", "0.002")
 ACCOUNT = ""
 
 
@@ -151,7 +154,8 @@ class LimitedTrader(Trader):
                     total = -(book.balance + (qty / mid if mid else 0.0)) - book.fee
                 else:
                     total = book.balance + qty * mid - book.fee
-                earned[ledger.settles_in] = earned.get(ledger.settles_in, 0.0) + total
+                # Whether funding is right is compared with what was paid.
+                earned[ledger.settles_in] = earned.get(ledger.settles_in, 0.0) + total + book.funding
         return any(total < -limit * 1.001 for total in earned.values())
 
 
@@ -170,7 +174,7 @@ class HaltsTooLate(LimitedTrader):
         super()._starts()
         reached = self.manager.money._reached
         self.manager.money._reached = lambda *asked: (  # type: ignore[method-assign]
-            one for one in reached(*asked) if self.now_ns // SECOND % 4 == 0
+            one for one in reached(*asked) if self.now_ns // SECOND % 9 == 0
         )
 
 
@@ -198,6 +202,34 @@ class LossSoak(Soak):
 
         Limited.watched = watched
         super().__init__(seed, folder, venue=venue, trader_type=Limited, **options)
+        self._funding = rng
+        self.schedule.after(SECOND, self._fund)
+
+    def _fund(self) -> None:
+        """A moment of funding in one of the instruments."""
+        if self.is_calm:
+            return
+        rng, exchange = self._funding, self.exchange
+        self.schedule.after(rng.randrange(300 * MS, 2 * SECOND), self._fund)
+        exchange.go()
+        instrument = exchange.core.instruments.get(rng.choice(self.product.traded))
+        if instrument is not None:
+            exchange.core.mishaps.fund(exchange.account, instrument, Decimal(rng.choice(RATES)))
+
+    def _compare(self, result: Result, when: str) -> None:
+        """As ever; and each payment of funding is counted once, or was lost where the exchange says it only once."""
+        super()._compare(result, when)
+        money = self.trader.manager.store.money
+        told = Counter(f"{one.amount:.8f}" for one in money.funded())
+        paid = Counter(f"{one.amount / 1e8:.8f}" for one in self.exchange.account.payments if one.amount)
+        self.chaos["funding paid"], self.chaos["funding counted"] = paid.total(), told.total()
+        if told - paid or (self.product.name == BYBIT.name and told != paid):
+            result.faults.append(f"{when}: funding counted {told}, paid {paid}")
+        books = (book for one in self.trader.manager.store.ledgers.values() for book in one.books.values())
+        booked = sum(book.funding for book in books)
+        booked += sum(row.funding for row in money.days.rows() if not row.bot)
+        if abs(booked - sum(one.amount for one in money.funded())) > 1e-9 * max(1.0, abs(booked)):
+            result.faults.append(f"{when}: funding of {booked} is booked, and other funding was counted")
 
     def guard(self, act: Any) -> None:
         """As ever; and see who is halted."""

@@ -53,5 +53,5 @@ def test_so_it_is_for_many_seeds():
     ],
 )
 def test_a_connector_that_goes_on_is_found_out(wrong, said):
-    faults = [one for seed in (3, 8, 10) for one in run_seed(seed, kind=LossSoak, trader_type=wrong).faults]
+    faults = [one for seed in (3, 7, 10) for one in run_seed(seed, kind=LossSoak, trader_type=wrong).faults]
     assert any(said in one for one in faults), faults

@@ -37,6 +37,10 @@ class Kept:
         self._remember(row)
         self._changed.append(row)
 
+    def funded(self) -> list[Funded]:
+        """The payments that are remembered, as they were counted."""
+        return list(self._funded.values())
+
     def _remember(self, row: Funded) -> None:
         self._funded[row.payment_id] = row
         if len(self._funded) > FUNDED_MAX:
@@ -92,4 +96,4 @@ class Kept:
         """All, for a new journal."""
         yield from self.days.rows()
         yield from self.watches.values()
-        yield from self._funded.values()
+        yield from self.funded()
