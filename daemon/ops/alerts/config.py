@@ -31,6 +31,7 @@ RULES: Final = {
     "outcome_unknown": (CRITICAL, "outcome_unknown_s", "what became of a request is not known"),
     "reconciliation": (CRITICAL, "", "the account differed from what was recorded, or can't be compared"),
     "limit_reached": (WARNING, "", "a limit is reached"),
+    "pnl": (CRITICAL, "", "profit and loss is below a limit, or moved by more than it may"),
     "refusals": (WARNING, "", "a bot's requests are refused"),
     "bot_died": (CRITICAL, "bot_died_s", "a bot ended otherwise than in order"),
     "clock_off": (WARNING, "clock_off_s", "this machine's clock is off, was set, or can't be compared"),
@@ -95,6 +96,31 @@ class RulesSection(Section, frozen=True):
                 raise ValueError(f"`off` names the rule {quoted(name)}; there are {', '.join(RULES)}")
 
 
+class PnlSection(Section, frozen=True):
+    """One of `[[pnl]]`: what profit and loss may be, of a bot or of a daemon's bots together; each asset by itself.
+
+    Attributes:
+        daemon: Its name; without one, each connector by itself.
+        bot: Its name; without one, all bots of the daemon together.
+        asset: What the instruments settle in; without one, each.
+        below: An alert when the day's (UTC) is below this.
+        move: An alert when it moves by more than this, up or down ...
+        within_min: ... within so many minutes.
+    """
+
+    daemon: str = ""
+    bot: str = ""
+    asset: str = ""
+    below: float | None = None
+    move: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    within_min: Annotated[float, msgspec.Meta(gt=0, le=1440)] = 5.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.below is None and self.move is None:
+            raise ValueError("`below` or `move` must be there: else it is never an alert")
+
+
 class TargetSection(Section, frozen=True):
     """`[targets.NAME]`: whom alerts are sent to.
 
@@ -124,6 +150,7 @@ class AlertConfig(Section, frozen=True):
 
     watch: WatchSection = WatchSection()
     rules: RulesSection = RulesSection()
+    pnl: Annotated[tuple[PnlSection, ...], msgspec.Meta(max_length=100)] = ()
     targets: dict[str, TargetSection] = msgspec.field(default_factory=dict)
     heartbeat: HeartbeatSection | None = None
 

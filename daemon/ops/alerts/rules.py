@@ -1,7 +1,7 @@
 """What is the matter, by the states that daemons tell one after the other: no clock, no socket, no message.
 
 Most rules look at one state by itself. Those that look at what has changed (a counter that grew, refusals within a
-minute) remember, by daemon, no more than they need; a daemon that was started anew begins at 0.
+minute, the profit's move) remember, by daemon, no more than they need; a daemon that was started anew begins at 0.
 """
 
 from collections import Counter, deque
@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.ops.alerts.config import AlertConfig
+from daemon.ops.alerts.config import AlertConfig, PnlSection
 from daemon.orders.snapshot import ORDINARY
 from hftd.constants import (
     REASON_BOOK_NOT_VALID,
@@ -52,6 +52,7 @@ BY_WARNING: Final = {
     "executions_not_fetched": "reconciliation",
     "forced_close": "reconciliation",
     "limit_reached": "limit_reached",
+    "limit_near": "limit_reached",
     "bot_lost_lease": "bot_died",
     "bot_hangs": "bot_died",
     "clock_off": "clock_off",
@@ -239,6 +240,9 @@ class Rules:
         if daemon.is_halted:
             why = daemon.halt_reason or "no reason was given"
             yield Problem("halted", name, "", f"halted, new orders are refused until `hftd resume`: {why}")
+        for bot in daemon.bots:
+            if bot.halt_reason:
+                yield Problem("halted", name, bot.name, f"{bot.name} is halted: {bot.halt_reason}")
         for connection in daemon.connections:
             if not connection.is_up:
                 why = connection.last_error or "it has not been up yet"
@@ -251,6 +255,9 @@ class Rules:
                 text = f"the bot {one.bot} ended otherwise than in order: {one.reason}"
                 yield Problem("bot_died", name, one.bot, text)
         yield from self._limits(daemon)
+        for number, section in enumerate(self._config.pnl):
+            if section.daemon in ("", name):
+                yield from _pnl(section, number, daemon, memory, now_ns)
         yield from self._warnings(daemon)
 
     def _markets(self, daemon: status.DaemonStatus, memory: _Memory, now_ns: int) -> Iterator[Problem]:
@@ -314,3 +321,31 @@ class Rules:
             elif rule == "bot_died":
                 subject = one.symbol
             yield Problem(rule, daemon.name, subject, one.text)
+
+
+def _pnl(
+    section: PnlSection, number: int, daemon: status.DaemonStatus, memory: _Memory, now_ns: int
+) -> Iterator[Problem]:
+    whose = section.bot or "all bots"
+    for one in _profits(section, daemon):
+        subject = f"{number} {one.asset}"
+        if section.below is not None and one.total < section.below:
+            text = f"today's profit of {whose} is {one.total:.8g} {one.asset}, below {section.below:g}"
+            yield Problem("pnl", daemon.name, f"{subject} below", text)
+        # That of a day begins anew at midnight.
+        if section.move is not None and one.in_all is not None:
+            length_ns = int(section.within_min * MINUTE_NS)
+            _, lowest, highest = memory.window(f"pnl {subject}", one.in_all, now_ns, length_ns)
+            for way, move in (("up", one.in_all - lowest), ("down", highest - one.in_all)):
+                if move > section.move:
+                    text = f"the profit of {whose} went {way} by {move:.8g} {one.asset}"
+                    yield Problem(
+                        "pnl", daemon.name, f"{subject} {way}", f"{text} within {section.within_min:g} min"
+                    )
+
+
+def _profits(section: PnlSection, daemon: status.DaemonStatus) -> Iterator[status.Profit]:
+    found = daemon.profits
+    if section.bot:
+        found = [one for bot in daemon.bots if bot.name == section.bot for one in bot.profits]
+    yield from (one for one in found if section.asset in ("", one.asset))

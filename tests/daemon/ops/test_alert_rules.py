@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from daemon.ops.alerts.config import (
     RULES,
     AlertConfig,
+    PnlSection,
     RulesSection,
     TargetSection,
     WatchSection,
@@ -287,6 +288,42 @@ def test_what_goes_on_is_said_again_only_if_that_is_wanted():
         told = Told(config(watch=WatchSection(remind_s=remind_s)))
         told.look(seen(daemon(is_halted=True)), 200)
         assert len(told.notices) == times
+
+
+def earned(total: float, in_all: float | None = None, asset: str = "USDT") -> Look:
+    profit = status.Profit(day_ns=0, asset=asset, total=total, in_all=in_all)
+    bot = status.Bot(name="mm", profits=[profit])
+    return seen(daemon(bots=[bot], profits=[profit]))
+
+
+@pytest.mark.parametrize("bot", ["", "mm"])
+def test_a_profit_below_its_limit_is_told_once_and_that_of_another_bot_or_asset_is_not(bot):
+    told = Told(
+        config(pnl=(PnlSection(bot=bot, asset="USDT", below=-100.0), PnlSection(bot="other", below=-1.0)))
+    )
+    for look in (earned(-99.0), earned(-101.0), earned(-5000.0, asset="BTC"), earned(0.0)):
+        told.look(look, 30)
+    assert [(at, one.rule, one.is_over) for at, one in told.notices] == [
+        (31, "pnl", False),
+        (70, "pnl", True),
+    ]
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_profit_that_moves_too_much_within_its_minutes_is_told_and_midnight_is_no_move(way):
+    told = Told(config(pnl=(PnlSection(move=50.0, within_min=1.0),)))
+    for k in range(300):
+        told.look(earned(0.0, way * k * 0.5), 1)
+    told.look(earned(-1000.0, way * 150.0), 60)
+    assert told.notices == []
+    told.look(earned(0.0, way * 201.0), 100)
+    assert [(at, one.is_over) for at, one in told.notices] == [(361, False), (430, True)]
+
+
+def test_a_bot_that_a_limit_has_halted_is_told_by_its_name():
+    told = Told(config())
+    told.look(seen(daemon(bots=[status.Bot(name="mm", halt_reason="day loss")])), 5)
+    assert [(one.rule, one.subject) for _, one in told.notices] == [("halted", "mm")]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 30)), max_size=12))
