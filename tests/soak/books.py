@@ -383,6 +383,9 @@ def compare_manager(
         if is_aside and symbol not in truth.symbols:
             # Somebody else's, and set aside: what there is of it does not fit today's lots.
             continue
+        if symbol in truth.bases and symbol not in truth.symbols:
+            # Somebody else's, perhaps of before it was listed here: what there is of it is in the balances.
+            continue
         position, lot = truth.positions.get(symbol, Decimal(0)), steps[symbol].lot
         held = sum(one.position_lots for one in ledger.books.values()) + ledger.other_lots
         if symbol in truth.bases:
