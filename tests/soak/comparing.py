@@ -114,6 +114,11 @@ class Comparison:
                 held = self._truth.positions.get(symbol, Decimal(0))
                 if symbol in self._truth.bases and book:
                     held = Decimal(book.position_lots + ledger.other_lots)
+                    lot = Decimal(ledger.instrument.lot_size)
+                    coarse = self._soak.product.coarsest(symbol)
+                    if abs(book.position_lots * lot + book.dust) < coarse:
+                        # Dust of when lots were larger: it could not be sold then, and nobody closes it now.
+                        held = Decimal(0)
                 reducible = held * (book.position_lots if book else 0)
                 if bot.on_end == "flatten" and book and reducible > 0:
                     self._faults.say(

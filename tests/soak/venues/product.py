@@ -112,6 +112,11 @@ class SoakProduct:
         """The one that is listed later."""
         return self.symbols[2].symbol
 
+    def coarsest(self, symbol: str) -> Decimal:
+        """The largest lot that an instrument may have had."""
+        section = next(one for one in self.symbols if one.symbol == symbol)
+        return max(Decimal(section.lot_size), max(STEPS) * Decimal(self.finest[symbol]["lot_size"]))
+
     def rounded(self) -> dict[str, Decimal]:
         """How far finished orders may be rounded where steps change."""
         return {one: 2 * max(STEPS) * Decimal(self.finest[one]["lot_size"]) for one in self.traded}
