@@ -3,19 +3,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 SEEDS ?= 1000
-VENUE ?= binancefutures
 FROM ?= 1
 VENUE ?= binancefutures
 
-.PHONY: help demo demo-live test coverage test-thorough test-slow test-rest soak soak-real lint format bench clean
+.PHONY: help demo demo-live demo-cross test coverage test-rest soak soak-real lint format bench clean
 
 help:
 	@echo "make demo       generate a market, replay it to a bot over shared memory, show the result"
 	@echo "make demo-live  trade live on a local exchange, in good and in bad weather; compare all accounts:"
 	@echo "                VENUE=binancefutures, binancecoinm, binancespot or bybit"
+	@echo "make demo-cross one bot on three local exchanges, in good and in bad weather, then in a backtest"
 	@echo "make test       run the test suite"
 	@echo "make coverage   the same with line coverage, in the terminal and in build/coverage"
-	@echo "make test-thorough, test-slow, test-rest  the tests that are marked thorough, slow, both"
+	@echo "make test-rest  the tests that it leaves out: more cases, more seeds, what takes long"
 	@echo "make soak       the chaos soak in virtual time: SEEDS=1000 FROM=1 VENUE=bybit"
 	@echo "make soak-real  the chaos soak with processes that are killed: SEEDS=20 VENUE=bybit"
 	@echo "make lint       ruff and pyright"
@@ -38,6 +38,9 @@ demo: .venv
 demo-live: .venv
 	@$(BIN)/hftd demo --live --venue $(VENUE)
 
+demo-cross: .venv
+	@$(BIN)/hftd demo --cross
+
 test: .venv
 	$(BIN)/python -m tests.compiled
 	$(BIN)/python -m pytest -m "not slow and not thorough" -n 2 --dist loadfile --hypothesis-profile quick
@@ -48,16 +51,12 @@ coverage: .venv
 	$(BIN)/python -m pytest -m "not slow and not thorough" -n 2 --dist loadfile --cov --cov-report=html:build/coverage \
 		--cov-report=term:skip-covered
 
-test-thorough: .venv
+# With the properties of `make test`, but more examples of each. Some tests wait more than they work, so there are three
+# processes for two processors; and some watch the clock, so nothing runs beside those.
+test-rest: .venv
 	$(BIN)/python -m tests.compiled --all
-	$(BIN)/python -m pytest -m "(thorough or hypothesis) and not slow" -n 2 --dist loadfile
-
-test-slow: .venv
-	@# 5 says that no test is marked slow, which is no failure.
-	$(BIN)/python -m pytest -m slow || test $$? -eq 5
-
-# Slow tests measure and wait: one at a time.
-test-rest: test-thorough test-slow
+	$(BIN)/python -m pytest -m "(thorough or hypothesis or slow) and not alone" -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m alone
 
 soak: .venv
 	$(BIN)/python -m tests.soak --venue $(VENUE) --seeds $(SEEDS) --from $(FROM)

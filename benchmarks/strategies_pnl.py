@@ -54,6 +54,11 @@ CASES = (
     Case("queue", "queue.toml", "largetick"),
     Case("level3", "level3.toml", "level3"),
     Case("portfolio", "portfolio.toml", "factor"),
+    Case("cross-making", "cross-making.toml", "cross"),
+    Case("cross-arbitrage", "cross-arbitrage.toml", "cross"),
+    Case("triangle", "triangle.toml", "triangle", paid_in={"ETHBTC": "BTCUSDT"}),
+    Case("pairs", "pairs.toml", "pair"),
+    Case("basis", "basis.toml", "basis"),
 )
 
 

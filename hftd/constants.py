@@ -29,6 +29,7 @@ __all__ = [
     "ERR_NO_SUCH_ASSET",
     "ERR_ORDER_ID_EXISTS",
     "ERR_ORDER_NOT_FOUND",
+    "ERR_PORTFOLIO_LIMIT",
     "ERR_REQUEST_IN_PROCESS",
     "ERR_RING_FULL",
     "ERR_TOO_MANY_ORDERS",
@@ -160,6 +161,8 @@ ERR_NO_SUCH_ASSET: Final = 18
 """The asset number is not one of the bot's."""
 ERR_DISCONNECTED: Final = 19
 """The bot has lost its daemon and looks for it: the order was not sent."""
+ERR_PORTFOLIO_LIMIT: Final = 20
+"""The limits of `[portfolio]` over all instruments of the bot refuse it: the order was not sent."""
 ERR_DATA: Final = 100
 """The data could not be read on; said once, then the data counts as ended. The run's error says what and where."""
 

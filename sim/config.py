@@ -248,15 +248,47 @@ class AssetSection(Section, frozen=True):
 
 
 class ChannelSection(Section, frozen=True):
-    """One of `[[channels]]`: what a live connector would be."""
+    """One of `[[channels]]`: what a live connector would be.
+
+    Attributes:
+        name: The channel's.
+        instruments: What it carries; at least one.
+        latency_offset_ns: How much further away the exchange is than where its data were recorded: added to the local
+            time of each row, and to each way of an order, of all instruments; below 0 for a bot that is nearer.
+    """
 
     name: str
     instruments: Annotated[list[AssetSection], msgspec.Meta(min_length=1)]
+    latency_offset_ns: _Latency = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_name("name", self.name)
         check_unique("instrument", [one.symbol for one in self.instruments])
+        for one in self.instruments if self.latency_offset_ns else ():
+            self._check_offset(one)
+
+    def _check_offset(self, one: AssetSection) -> None:
+        """The offset must leave refusals refusals, and all else none."""
+        match one.order_latency:
+            case CustomLatency():
+                raise ValueError(
+                    f"`latency_offset_ns` can't be added to the custom order latency of {quoted(one.symbol)}: "
+                    "add it in the model, and take `feed_latency_offset_ns` for the rows"
+                )
+            case ConstantLatency(entry_ns=entry_ns, response_ns=response_ns):
+                ways = (entry_ns, response_ns)
+            case SeparateLatency(
+                new_ns=new_ns, modify_ns=modify_ns, cancel_ns=cancel_ns, response_ns=response_ns
+            ):
+                ways = (new_ns, modify_ns, cancel_ns, response_ns)
+            case _:
+                ways = ()
+        if any(abs(way_ns) + self.latency_offset_ns < 0 for way_ns in ways):
+            raise ValueError(
+                f"`latency_offset_ns` of {self.latency_offset_ns} takes more from the order latency of "
+                f"{quoted(one.symbol)} than there is"
+            )
 
 
 class ReplaySection(Section, frozen=True):

@@ -114,16 +114,23 @@ def _set_fee(model: AssetModel, section: AssetSection) -> None:
         model.maker_fee, model.taker_fee = fee.maker, fee.taker
 
 
-def _set_latency(model: AssetModel, section: AssetSection, dates: list[str], place: dict[str, Any]) -> None:
+def _set_latency(
+    model: AssetModel, section: AssetSection, dates: list[str], place: dict[str, Any], further_ns: int
+) -> None:
+    def constant(way_ns: int) -> OrderLatency:
+        # A negative one is a refusal, whose notice takes its absolute value.
+        return OrderLatency(way_ns + (further_ns if way_ns >= 0 else -further_ns))
+
     match section.order_latency:
         case ConstantLatency(entry_ns=entry_ns, response_ns=response_ns):
-            model.set_latency(OrderLatency(entry_ns), OrderLatency(response_ns))
+            model.set_latency(constant(entry_ns), constant(response_ns))
         case SeparateLatency(
             new_ns=new_ns, modify_ns=modify_ns, cancel_ns=cancel_ns, response_ns=response_ns
         ):
-            model.latencies = [OrderLatency(ns) for ns in (new_ns, modify_ns, cancel_ns, response_ns)]
+            model.latencies = [constant(ns) for ns in (new_ns, modify_ns, cancel_ns, response_ns)]
         case InterpolatedLatency(files=files, offset_ns=offset_ns):
-            recorded = OrderLatency(data=tuple(find_files(files, dates, **place)), offset_ns=offset_ns)
+            found = tuple(find_files(files, dates, **place))
+            recorded = OrderLatency(data=found, offset_ns=offset_ns + further_ns)
             model.set_latency(recorded, recorded)
 
 
@@ -144,7 +151,7 @@ def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAss
                 tick_size=section.tick_size,
                 must_fit_ticks=True,
                 lot_size=section.lot_size,
-                feed_offset_ns=section.feed_latency_offset_ns,
+                feed_offset_ns=section.feed_latency_offset_ns + channel.latency_offset_ns,
                 contract_size=section.contract_size,
                 fuse_bbo=section.fuse_bbo,
                 share_trades=section.share_trades,
@@ -161,7 +168,7 @@ def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAss
                 model.roi_lb, model.roi_ub = section.roi
             if section.initial_snapshot is not None:
                 model.initial_snapshot = find_snapshot(section.initial_snapshot, dates[0], **place)
-            _set_latency(model, section, dates, place)
+            _set_latency(model, section, dates, place, channel.latency_offset_ns)
             found.append(RunAsset(channel.name, section.symbol, model))
     return found
 

@@ -39,10 +39,10 @@ def imbalance_of(depth, depth_ticks):
 @njit(nogil=True)
 def imbalance_making(
     hbt,
-    half_spread_ticks=8.0,
-    signal_ticks=3.0,
+    half_spread_ticks=10.0,
+    signal_ticks=12.0,
     skew_ticks=2.0,
-    depth_ticks=1,
+    depth_ticks=8,
     order_qty=0.01,
     max_position=0.1,
     window_ns=60_000_000_000,

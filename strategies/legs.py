@@ -30,6 +30,7 @@ from hftd import (
     MARKET_FEED,
     OK,
     ORDER_RESPONSE,
+    SELL,
 )
 from strategies.market_making import has_book
 
@@ -42,6 +43,13 @@ LEG_WAITING = 1
 """`watch`: an order is under way."""
 LEG_LATE = 2
 """`watch`: an order is under way for longer than it should be."""
+
+MOVE_DONE = 0
+"""`move`: all positions are where they should be."""
+MOVE_UNDER_WAY = 1
+"""`move`: orders are under way, or will be sent soon."""
+MOVE_FAILED = 2
+"""`move`: an asset can't get to where it should be, for now."""
 
 ALERT_LEG_FAILED = 1
 """Code of an alert: a leg failed as often as it may; the value is the exposure that it leaves."""
@@ -60,6 +68,7 @@ leg_dtype = np.dtype(
         ("failures", "i8"),  # attempts in a row that executed nothing or were late
         ("retry_ns", "i8"),  # nothing is sent before
         ("is_late", "i8"),
+        ("blocked_ns", "i8"),  # since when `move` has something to send and can't; 0: it has not, or can
     ]
 )
 
@@ -314,3 +323,109 @@ def quote_room(side, net, open_qtys, max_unhedged):
     if side == BUY:
         return max_unhedged - max(net + legs_buy, 0.0) - quotes_buy
     return max_unhedged + min(net - legs_sell, 0.0) - quotes_sell
+
+
+@njit(nogil=True)
+def common_lots(qty, unit, other_unit):
+    """The largest quantity up to `qty` that is a whole number of either unit; 0.0 for none.
+
+    Two exchanges can only trade the same quantity in steps that both have; of units with no common multiple below
+    1,000 of the larger one there is none.
+    """
+    larger = max(unit, other_unit)
+    smaller = min(unit, other_unit)
+    for times in range(1, 1_001):
+        parts = times * larger / smaller
+        if abs(parts - np.round(parts)) < 1e-6:
+            return whole_lots(qty, times * larger)
+    return 0.0
+
+
+@njit(nogil=True)
+def even_out(hbt, legs, sizes, fees, net, max_unhedged, slippage, stale_ns, pause_ns):
+    """Trade the exposure away in the asset where that costs least after fees, of those that can be used now.
+
+    It may complete what was begun or roll it back: what is cheaper. An asset whose last order failed pauses, so
+    another one is taken.
+
+    Args:
+        hbt: The backtest or the bot.
+        legs: `leg_dtype`, by asset.
+        sizes: Contract sizes, by asset.
+        fees: Taker fees, by asset, as fractions.
+        net: As of `net_exposure`.
+        max_unhedged: The exposure stays within plus and minus this, whatever fills.
+        slippage: As of `send`.
+        stale_ns: As of `is_usable`.
+        pause_ns: As of `send`.
+
+    Returns:
+        The number of the asset that an order was sent in, -1 for none.
+    """
+    side = SELL if net > 0.0 else BUY
+    qty = min(abs(net), leg_room(side, net, open_exposure(hbt, sizes, 0, len(sizes)), max_unhedged))
+    best = -1
+    best_price = 0.0
+    for asset_no in range(len(sizes)):
+        if not is_usable(hbt, asset_no, stale_ns) or not is_ready(legs, asset_no, hbt.current_timestamp):
+            continue
+        depth = hbt.depth(asset_no)
+        if whole_lots(qty / sizes[asset_no], depth.lot_size) == 0.0:
+            continue
+        # What is paid is negative, what is got positive.
+        price = -depth.best_ask * (1.0 + fees[asset_no])
+        if side == SELL:
+            price = depth.best_bid * (1.0 - fees[asset_no])
+        if best < 0 or price > best_price:
+            best = asset_no
+            best_price = price
+    if best >= 0 and send(hbt, legs, best, side, qty / sizes[best], slippage, pause_ns) > 0.0:
+        return best
+    return -1
+
+
+@njit(nogil=True)
+def move(hbt, legs, targets, slippage, timeout_ns, pause_ns, stale_ns, attempts):
+    """Bring positions to their targets, all assets at the same time, each by one order after the other.
+
+    Call it at each wake, before `clear_inactive_orders`. What is sent is the difference between target and position,
+    and only while no order of the asset is under way, so a target may be changed at any time, back to 0 too.
+
+    Args:
+        hbt: The backtest or the bot.
+        legs: `leg_dtype`, by asset.
+        targets: Positions to be reached, by asset, in its own units.
+        slippage: As of `send`.
+        timeout_ns: As of `watch`; also for how long an asset's prices may be unusable while it should trade.
+        pause_ns: As of `send`.
+        stale_ns: As of `is_usable`.
+        attempts: Orders in a row that may fail before the asset counts as failed; it is tried further.
+
+    Returns:
+        MOVE_DONE, MOVE_UNDER_WAY or MOVE_FAILED.
+    """
+    now_ns = hbt.current_timestamp
+    result = MOVE_DONE
+    for asset_no in range(len(targets)):
+        leg = legs[asset_no]
+        state = watch(hbt, legs, asset_no, timeout_ns, pause_ns)
+        left = targets[asset_no] - hbt.position(asset_no)
+        qty = whole_lots(abs(left), hbt.depth(asset_no).lot_size)
+        if state == LEG_FREE and qty == 0.0:
+            leg.blocked_ns = 0
+            continue
+        if result == MOVE_DONE:
+            result = MOVE_UNDER_WAY
+        if is_usable(hbt, asset_no, stale_ns):
+            leg.blocked_ns = 0
+            if state == LEG_FREE:
+                send(hbt, legs, asset_no, BUY if left > 0.0 else SELL, qty, slippage, pause_ns)
+        elif leg.blocked_ns == 0:
+            leg.blocked_ns = now_ns
+        is_blocked = leg.blocked_ns > 0 and now_ns - leg.blocked_ns >= timeout_ns
+        if is_blocked or state == LEG_LATE or leg.failures >= attempts:
+            result = MOVE_FAILED
+    if result == MOVE_DONE:
+        for asset_no in range(len(targets)):
+            legs[asset_no].failures = 0
+    return result

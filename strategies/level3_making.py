@@ -131,7 +131,7 @@ def level3_making(
     flow = 0.0
     size = 0.0
     weight = 0.0  # what of `size` is from events: 0 at the start, then 1
-    last_ns = hbt.current_timestamp
+    last_ns = np.int64(0)
     while True:
         code = hbt.wait_next_feed(True, interval_ns)
         if code != _TIMEOUT and code != _FEED and code != _RESPONSE:
@@ -144,7 +144,7 @@ def level3_making(
             continue
         bid_tick, ask_tick = depth.best_bid_tick, depth.best_ask_tick
         bid_qty, ask_qty = depth.best_bid_qty, depth.best_ask_qty
-        passed = max(hbt.current_timestamp - last_ns, 0) / half_life_ns
+        passed = max(hbt.current_timestamp - last_ns, 0) / half_life_ns if last_ns > 0 else 0.0
         last_ns = hbt.current_timestamp
         flow *= 0.5**passed
         kept = 0.5 ** (0.1 * passed)

@@ -8,6 +8,7 @@ import importlib
 import multiprocessing
 import pkgutil
 import sys
+from typing import Any
 
 from hftd.compiled import jit
 from tests.sim.convert.conftest import OTHERS
@@ -16,18 +17,25 @@ PACKAGES = "hftd", "sim", "daemon"
 ENGINES = "sim.engine.", "sim.feed.", "sim.model.", "sim.replay.", "sim.exchange.", "hftd.book.fuse"
 
 
-def compile_all(is_engines: bool, is_others: bool) -> None:
-    """Compile the functions of the engines, or all other ones; or find them in the cache."""
+def functions(is_others: bool) -> list[Any]:
+    """All functions that hftd compiles, once all of its modules are imported.
+
+    Args:
+        is_others: With those of the converters that only thorough tests use.
+    """
     for package in PACKAGES:
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
             if not module.name.endswith(".__main__"):
                 importlib.import_module(module.name)
-    for one in {**jit.kernels, **jit.entries}.values():
-        name = one.function.__module__
-        is_left_out = (
-            name.startswith(tuple(f"sim.convert.venues.{other}" for other in OTHERS)) and not is_others
-        )
-        if name.startswith(ENGINES) == is_engines and not is_left_out:
+    others = tuple(f"sim.convert.venues.{other}" for other in OTHERS)
+    found = {**jit.kernels, **jit.entries}.values()
+    return [one for one in found if is_others or not one.function.__module__.startswith(others)]
+
+
+def compile_all(is_engines: bool, is_others: bool) -> None:
+    """Compile the functions of the engines, or all other ones; or find them in the cache."""
+    for one in functions(is_others):
+        if one.function.__module__.startswith(ENGINES) == is_engines:
             one.compiled()
 
 

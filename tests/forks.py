@@ -1,9 +1,9 @@
 """Python processes that start at once: copies of one that has imported everything and loaded all compiled code.
 
 A process of hftd imports and loads for a second or two before it does anything, and tests start hundreds. `Forked` is
-`subprocess.Popen` of `python -m MODULE ...` without that: each test process keeps one other process, which it asks for
-copies of itself. A copy has descriptors, environment, folder and arguments of its own, is a child of the test's
-process like any other, and ends as Python ends.
+`subprocess.Popen` of `python -m MODULE ...` or `python -c CODE ...` without that: each test process keeps one other
+process, which it asks for copies of itself. A copy has descriptors, environment, folder and arguments of its own, is a
+child of the test's process like any other, and ends as Python ends.
 """
 
 import contextlib
@@ -41,10 +41,10 @@ def _adopting() -> Iterator[None]:
 
 
 class Forked(subprocess.Popen[Any]):
-    """A process that runs a module, as `python -m` does.
+    """A process that runs a module, as `python -m` does, or a program.
 
     Args:
-        arguments: The module and what follows it.
+        arguments: The module, or `-c` and a program; and what follows.
         cwd: Its working directory.
         env: Its environment.
         others: As those of `subprocess.Popen`: `stdin`, `stdout`, `stderr`, `text`, `pass_fds`.
@@ -100,10 +100,12 @@ def _server() -> socket.socket:
 
 def _load() -> None:
     """Import what the processes of hftd import, and load their compiled code."""
-    from hftd.compiled import jit
+    from hftd.compiled.jit import kernels_dir
+    from tests.compiled import functions
 
-    for one in {**jit.kernels, **jit.entries}.values():
-        if not one.function.__module__.startswith("sim.convert"):
+    for one in functions(is_others=False):
+        # What was not compiled yet is compiled by whoever needs it.
+        if kernels_dir(one.function.__module__).is_dir():
             one.compiled()
 
 
@@ -139,11 +141,12 @@ def _serve(wire: socket.socket) -> dict[str, Any]:
             os.close(fd)
 
 
-def _become(request: dict[str, Any]) -> str:
-    """Take over what a new process is given; the module to run."""
+def _become(request: dict[str, Any]) -> tuple[str, str]:
+    """Take over what a new process is given; the module to run, or `-c` and the program."""
     from hftd.compiled.jit import cache_dir
 
     module, *arguments = request["arguments"]
+    program = arguments.pop(0) if module == "-c" else ""
     os.environ.clear()
     os.environ.update(request["env"])
     cache_dir.cache_clear()
@@ -151,13 +154,16 @@ def _become(request: dict[str, Any]) -> str:
     sys.argv = [module, *arguments]
     sys.path[0] = request["cwd"]
     sys.path[1:1] = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one not in sys.path]
-    return module
+    return module, program
 
 
 if __name__ == "__main__":
     _load()
     gc.collect()
     gc.freeze()
-    _module = _become(_serve(socket.socket(fileno=int(sys.argv[1]))))
-    # At the top, so that whatever it raises ends this process as it would end any.
-    runpy.run_module(_module, run_name="__main__", alter_sys=True)
+    _module, _program = _become(_serve(socket.socket(fileno=int(sys.argv[1]))))
+    # At the top, so that whatever they raise ends this process as it would end any.
+    if _program:
+        exec(compile(_program, "<string>", "exec"), {"__name__": "__main__"})
+    else:
+        runpy.run_module(_module, run_name="__main__", alter_sys=True)

@@ -27,6 +27,7 @@ _SECTIONS = {
         "resume": "Have a halted connector take orders again.",
     },
     "Archives": {
+        "generate": "Generate the day of a market: several exchanges, related instruments.",
         "convert": "Make an archive from an exchange's raw capture or a vendor's files.",
         "validate": "Look for what is wrong with archives, and put it right in a copy.",
         "inspect": "Show what is in an archive, a run file or a latency file.",
@@ -39,6 +40,7 @@ _SECTIONS = {
         "report": "Make one page of figures and plots of runs.",
         "explain": "Tell why the orders of a run filled, or did not.",
         "compare": "Show a live run and its backtest side by side.",
+        "correlate": "Correlate the returns of archives: by horizon, and by who leads whom.",
     },
 }
 _COMMANDS = {name: text for commands in _SECTIONS.values() for name, text in commands.items()}

@@ -13,7 +13,7 @@ import structlog
 from daemon.collector.recorder import Recorder
 from daemon.connector.supervise import Backoff
 from daemon.session.errors import EXPECTED
-from daemon.session.facts import MarketFacts
+from daemon.session.facts import MarketFacts, Reader
 from daemon.session.market.snapshots import read_book
 from daemon.session.rest import Rest
 from hftd.clock import monotonic_ns, stamp_ns
@@ -42,6 +42,7 @@ class Books:
         is_streamed: Whole books come by the stream as well, when it is subscribed anew.
         every_s: How often.
         again: Subscribes a symbol's depth stream anew.
+        reader_of: The reader of a connection that brings a symbol.
         seed: Of the waits.
     """
 
@@ -53,10 +54,11 @@ class Books:
         is_streamed: bool,
         every_s: float,
         again: Callable[[Recorder], None],
+        reader_of: Callable[[Recorder], Reader | None],
         seed: int,
     ) -> None:
         self._facts = facts
-        self._reader = facts.reader()
+        self._reader_of = reader_of
         self._rest = rest
         self._recorders = recorders
         self._is_streamed = is_streamed
@@ -142,7 +144,7 @@ class Books:
         body = await rest.ask(
             asked.path, asked.params, weight=asked.weight, auth="none", tries=1, timeout_s=TIMEOUT_S
         )
-        read = read_book(self._reader, body)
+        read = read_book(self._reader_of(one) or self._facts.reader(), body)
         if not one.on_snapshot(body, read, why, stamp_ns()):
             return False
         if why == SILENT and read.last_id > known:

@@ -10,7 +10,7 @@ import structlog
 from daemon.collector.recorder import Recorder
 from daemon.collector.source import Source
 from daemon.connector.supervise import ConnectionBrokenError, first_to_end, planned_life_s
-from daemon.connector.watch.unreadable import Oddities
+from daemon.connector.watch.unreadable import Unreadable
 from daemon.session.errors import WireError
 from daemon.session.facts import ControlReply, Leaving, UnknownEvent
 from daemon.session.manners import beat
@@ -37,6 +37,7 @@ class Link:
     Attributes:
         is_leaving: Set when it is time for another one: soon the exchange will end this one. It goes on meanwhile.
         is_complete: Set when every symbol has been heard on it.
+        reader: Reads its messages; what has no time of its own it gives that of the messages before.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Link:
         http: aiohttp.ClientSession,
         name: str,
         seed: int,
-        oddities: Oddities,
+        unreadable: Unreadable,
         on_up: Callable[[], None],
     ) -> None:
         self._source = source
@@ -56,9 +57,9 @@ class Link:
         self._name = name
         self._life_ns = int(planned_life_s(source.life_s, seed) * 1e9)
         self._on_up = on_up
-        self._oddities = oddities
-        self._reader = source.facts.reader()
-        self._reader.keep_trade_ids()
+        self._unreadable = unreadable
+        self.reader = source.facts.reader()
+        self.reader.keep_trade_ids()
         self._subscriptions = Subscriptions(source.facts, source.first_message_s)
         self._up_ns = self._received_ns = 0
         self.is_leaving = asyncio.Event()
@@ -122,20 +123,20 @@ class Link:
             elif message.type is aiohttp.WSMsgType.PING:
                 await socket.pong(message.data)
             elif message.type is aiohttp.WSMsgType.BINARY:
-                self._oddities.note("binary", "a binary frame", message.data)
+                self._unreadable.note("binary", "a binary frame", message.data)
             elif message.type is not aiohttp.WSMsgType.PONG:
                 reason = f"{message.type.name.lower()} {message.data or ''} {message.extra or ''}".strip()
                 raise ConnectionBrokenError(f"the exchange ended the connection ({reason})")
 
     def _on_message(self, message: bytes, now_ns: int) -> None:
         self.messages += 1
-        read = self._reader.read(message, now_ns)
+        read = self.reader.read(message, now_ns)
         if read is None:
             self._on_other(message)
             return
         recorder = self._recorders.get(read.stream)
         if recorder is None:
-            self._oddities.note("not subscribed", read.stream, message)
+            self._unreadable.note("not subscribed", read.stream, message)
             return
         self._subscriptions.heard(read.stream)
         recorder.on_message(self, read, message, now_ns)
@@ -148,16 +149,16 @@ class Link:
         try:
             read = self._source.facts.read_other(message)
         except WireError as error:
-            self._oddities.note("unreadable", str(error), message)
+            self._unreadable.note("unreadable", str(error), message)
             return
         if isinstance(read, Leaving):
             self.is_leaving.set()
         elif isinstance(read, UnknownEvent):
-            self._oddities.count(f"event {read.name}")
+            self._unreadable.count(f"event {read.name}")
         elif isinstance(read, ControlReply):
             self._subscriptions.answered(read.id, read.problem)
             if read.problem:
-                self._oddities.note(
+                self._unreadable.note(
                     "refused", f"the exchange refused a subscription: {read.problem}", message
                 )
 

@@ -325,7 +325,7 @@ class Recorder:
             if isinstance(chain, Chain):
                 for line in chain.give_up():
                     self._write(line, now_ns)
-        self.note(End(self.newest_ns, why))
+        self.note(End(max(self.newest_ns, now_ns), why))
         self._writer.close(self._key)
         self._is_over = True
 

@@ -202,7 +202,7 @@ class Collector:
             if all(venue.is_heard for venue in self.venues):
                 break
         pid = await self._loop.run_in_executor(None, self._other_pid)
-        if pid:
+        if pid not in (0, os.getpid()):
             _log.info("collect_takes_over", pid=pid)
             os.kill(pid, signal.SIGTERM)
         deadline_ns = monotonic_ns() + int(TAKE_OVER_S * 1e9)

@@ -15,7 +15,7 @@ from daemon.collector.link import Link
 from daemon.collector.recorder import Recorder
 from daemon.collector.source import Source
 from daemon.connector.supervise import Backoff, Supervision, supervised
-from daemon.connector.watch.unreadable import Oddities
+from daemon.connector.watch.unreadable import Unreadable
 from hftd.clock import stamp_ns
 from hftd.recording import Reconnect
 
@@ -51,7 +51,7 @@ class Slot:
         self._old: list[asyncio.Task[None]] = []
         self.link: Link | None = None
         self.supervision = Supervision(name)
-        self.oddities = Oddities(_log)
+        self.unreadable = Unreadable(_log)
         self._messages = 0
 
     async def run(self) -> None:
@@ -78,7 +78,7 @@ class Slot:
             self._http,
             name,
             self._seed + self.supervision.attempts,
-            self.oddities,
+            self.unreadable,
             self.supervision.up,
         )
         self.link = link

@@ -16,6 +16,7 @@ from daemon.connector.limiter import Limiter
 from daemon.connector.supervise import first_to_end
 from daemon.connector.watch.offset import ClockOffset
 from daemon.session.errors import EXPECTED
+from daemon.session.facts import Reader
 from daemon.session.rest import Rest
 from daemon.warnings import Warn
 from hftd.clock import running_ns, stamp_ns
@@ -88,6 +89,7 @@ class VenueRecorder:
             source.is_streamed,
             snapshot_every_s,
             self._again,
+            self._reader_of,
             seed + 1,
         )
         self.clock_failures = 0
@@ -103,6 +105,11 @@ class VenueRecorder:
             if slot.link is not None and one.is_heard_by(slot.link):
                 slot.link.again(one.streams[:1])
                 return
+
+    def _reader_of(self, one: Recorder) -> Reader | None:
+        """The reader of a connection that has it."""
+        links = (slot.link for slot in self.slots)
+        return next((link.reader for link in links if link is not None and one.is_heard_by(link)), None)
 
     async def _look(self) -> None:
         while True:
@@ -152,7 +159,7 @@ class VenueRecorder:
                 since_ns=slot.supervision.since_ns,
                 reconnects=max(slot.supervision.attempts - 1, 0),
                 messages=slot.messages,
-                errors=slot.oddities.total,
+                errors=slot.unreadable.total,
                 last_error=slot.supervision.last_error,
             )
             for slot in self.slots

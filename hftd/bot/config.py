@@ -125,6 +125,20 @@ class LimitsSection(Section, frozen=True):
     price_band: _NotNegative = 0.0
 
 
+class PortfolioSection(Section, frozen=True):
+    """`[portfolio]`: limits over all instruments of the bot, in quote currency; 0 for no limit.
+
+    The bot itself holds to them, in a backtest, a replay and live alike: `hftd.hbt.portfolio` has the rule.
+
+    Attributes:
+        gross_value: Of the values of all positions, long or short, with what is open filled.
+        net_value: Of the values of all positions together, long less short, with what is open on one side filled.
+    """
+
+    gross_value: _NotNegative = 0.0
+    net_value: _NotNegative = 0.0
+
+
 class HooksSection(Section, frozen=True):
     """`[hooks]`: Python functions that are called beside the strategy, `module:function` or `file.py:function`.
 
@@ -157,6 +171,7 @@ class BotConfig(Section, frozen=True):
         parameters: The strategy's parameters by name.
         record: How often its state is recorded.
         limits: What a connector is to hold it to.
+        portfolio: Limits over all instruments.
         hooks: What is called beside the strategy.
     """
 
@@ -165,6 +180,7 @@ class BotConfig(Section, frozen=True):
     parameters: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
     record: RecordSection = RecordSection()
     limits: LimitsSection = LimitsSection()
+    portfolio: PortfolioSection = PortfolioSection()
     hooks: HooksSection = HooksSection()
 
     def __post_init__(self) -> None:

@@ -192,6 +192,8 @@ def run_strategy(
     hbt.record_every(config.record.interval_ms * 1_000_000)
     if config.record.orders:
         hbt.record_requests()
+    if config.portfolio.gross_value or config.portfolio.net_value:
+        hbt.limit_portfolio(contracts, config.portfolio.gross_value, config.portfolio.net_value)
     hbt.begin()
     run = Run(hbt, strategy, recorder)
     try:

@@ -233,6 +233,8 @@ session_dtype = np.dtype(
         ("fn_drain", "i8"),  # of a bot: apply what has arrived
         ("backend", "i8"),
         ("notes", "i8"),  # where hooks are told, 0 for nowhere
+        ("portfolio", "i8"),  # limits over all assets, 0 for none
+        ("fn_refuses", "i8"),
         # Sampling of records while time passes.
         ("record", "i8"),  # the address of a recorder, 0 for none
         ("record_interval_ns", "i8"),

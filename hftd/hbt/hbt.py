@@ -5,6 +5,7 @@ A plain Python strategy uses this object; a compiled one is given only its addre
 
 import ctypes
 import itertools
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from hftd.compiled.arena import Arena
 from hftd.compiled.layout import BY_HALT, MAX_LAST_TRADES, asset_dtype, offset_of, session_dtype
 from hftd.errors import OrderError
-from hftd.hbt import arguments, session
+from hftd.hbt import arguments, portfolio, session
 from hftd.hbt.latencies import clean_latencies
-from hftd.hbt.local import AssetSpec, fill_book, fill_orders, left_out_of_market_orders
+from hftd.hbt.local import AssetSpec, Contract, fill_book, fill_orders, left_out_of_market_orders
 from hftd.hbt.recorder import RecorderMemory
 from hftd.hbt.types import hbt_type
 from hftd.hbt.typing import python_class
@@ -86,6 +87,7 @@ class Hbt:
             row[name] = function.address
         self._recorder: RecorderMemory | None = None
         self._notes: Any = None
+        self._portfolio: Any = None
         self.address = int(self._session.ctypes.data)
 
     # The market and the account.
@@ -338,6 +340,8 @@ class Hbt:
                     f"{name}: {int(row['book']['far_dropped']):,} levels far from the market had no room"
                 )
             found += [f"{name}: {what}" for what in left_out_of_market_orders(row["book"])]
+        if self._portfolio is not None and self._portfolio["refused"][0]:
+            found.append(f"the limits of [portfolio] refused {int(self._portfolio['refused'][0]):,} requests")
         if times := int(self._session[0]["wrong_assets"]):
             number = int(self._session[0]["wrong_asset"])
             found.append(
@@ -362,6 +366,18 @@ class Hbt:
             asset["fills"] = self._arena.reserve(fill_dtype.itemsize * int(asset["fills_cap"]))
             asset["latencies_cap"] = self.MAX_LATENCIES // self.num_assets
             asset["latencies"] = self._arena.reserve(latency_dtype.itemsize * int(asset["latencies_cap"]))
+
+    def limit_portfolio(self, contracts: Sequence[Contract], gross_value: float, net_value: float) -> None:
+        """Refuse orders that could make all positions together worth more than this; 0 for no limit.
+
+        Args:
+            contracts: What a position in each asset is worth.
+            gross_value: Of the values of all positions, long or short, in quote currency.
+            net_value: Of what is left when long and short are set off.
+        """
+        self._portfolio = portfolio.limit(self._arena, self._assets, contracts, gross_value, net_value)
+        self._session[0]["portfolio"] = self._portfolio.ctypes.data
+        self._session[0]["fn_refuses"] = portfolio.refuses.address
 
     def record_requests(self) -> None:
         """Keep a row for each request that is sent."""

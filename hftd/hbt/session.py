@@ -35,6 +35,7 @@ from hftd.types import (
     ERR_NO_SUCH_ASSET,
     ERR_ORDER_ID_EXISTS,
     ERR_ORDER_NOT_FOUND,
+    ERR_PORTFOLIO_LIMIT,
     ERR_REQUEST_IN_PROCESS,
     ERR_TOO_MANY_ORDERS,
     GTC,
@@ -200,6 +201,10 @@ def submit(
             ticks = 0.0
     elif order_type != LIMIT or not is_tick(ticks):
         return ERR_INVALID_REQUEST
+    if s.portfolio != 0:
+        own_price = round_away(ticks) * asset_at(asset).book.tick_size
+        if call_code(s.fn_refuses, (s.portfolio, asset_no, side, qty, own_price)) != 0:
+            return ERR_PORTFOLIO_LIMIT
     order = new_order(asset, order_id, side, round_away(ticks), qty, time_in_force, order_type, s.now_ns)
     if order == 0:
         return ERR_TOO_MANY_ORDERS
@@ -231,6 +236,11 @@ def modify(session: Address, asset_no: int, order_id: int, price: float, qty: fl
         return ERR_INVALID_REQUEST
     if not is_tick(ticks):
         return ERR_INVALID_REQUEST
+    if s.portfolio != 0 and qty > order.leaves_qty:
+        more_qty = qty - order.leaves_qty
+        own_price = round_away(ticks) * asset_at(asset).book.tick_size
+        if call_code(s.fn_refuses, (s.portfolio, asset_no, order.side, more_qty, own_price)) != 0:
+            return ERR_PORTFOLIO_LIMIT
     prior_local_ts = order.local_timestamp
     order.prior_price_tick = order.price_tick
     order.prior_qty = order.qty

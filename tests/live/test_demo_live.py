@@ -69,6 +69,26 @@ def test_bot_connector_and_exchange_agree_on_the_account_in_good_and_in_bad_weat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_one_bot_on_three_exchanges_agrees_with_all_of_them_and_its_backtest_has_a_page(
+    environment, tmp_path
+):
+    command = [*DEMO[:-1], "--cross", "--seconds", "6"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=380)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Bot, connectors and exchanges agree to the last unit, in both." in done.stdout
+    assert "DIFFER" not in done.stdout
+    folder = tmp_path / "demo-cross"
+    for weather in ("calm", "chaos"):
+        for venue in ("binancefutures", "bybit", "binancespot"):
+            account = msgspec.json.decode((folder / weather / f"account-{venue}.json").read_bytes())
+            assert account["orders"], (weather, venue)
+            assert account["open_orders"] == []
+    assert (folder / "backtest" / "report.html").stat().st_size > 10_000
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]

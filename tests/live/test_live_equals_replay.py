@@ -106,6 +106,7 @@ def write_bot(folder, begin_s):
     (folder / "bot.toml").write_text(text)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_backtest_of_what_a_live_run_saw_sends_the_same_orders_and_has_the_same_fills(

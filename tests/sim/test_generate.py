@@ -20,7 +20,17 @@ from hftd.types import (
     latency_dtype,
 )
 from sim import generate
-from sim.generate import DEMO, MarketInstrument, generate_day, generate_latencies, write_day
+from sim.generate import (
+    DEMO,
+    DEMO_DATE,
+    DEMO_SEED,
+    MARKETS,
+    MarketInstrument,
+    generate_day,
+    generate_latencies,
+    generate_market,
+    write_day,
+)
 from sim.generator.layout import STEP_ROWS_MAX
 from tests.sim.touch import ReplayedBook, columns
 
@@ -106,6 +116,14 @@ def test_a_seed_gives_these_bytes_on_every_machine():
     assert digest.hexdigest() == "eef353ea367639b9"
 
 
+def test_the_demos_whole_day_has_the_bytes_that_it_always_had():
+    day = generate_market(MARKETS["demo"], DEMO_SEED, DEMO_DATE, 60.0)
+    digest = hashlib.blake2b(digest_size=8)
+    for part in (*day.rows.values(), *day.latencies.values()):
+        digest.update(part.tobytes())
+    assert digest.hexdigest() == "c8c862bbc5a80da5"
+
+
 def test_a_longer_day_begins_as_the_shorter_one():
     short = generate_day(4, DEMO, duration_s=3.0)["BTCBUSD"]
     long = generate_day(4, DEMO, duration_s=13.0)["BTCBUSD"]
@@ -182,8 +200,8 @@ def test_a_folder_that_can_not_be_written_is_a_data_error(tmp_path):
         ({"instruments": [_FUTURE, replace(_SPOT, symbol="BTCUSDT")]}, "same symbol"),
         ({"instruments": [replace(_FUTURE, tick_size=0.0)]}, "tick_size is 0"),
         ({"instruments": [replace(_FUTURE, lot_size=float("nan"))]}, "lot_size is nan"),
-        ({"instruments": [replace(_FUTURE, start_price=5.0)]}, "10,000 ticks"),
-        ({"instruments": [replace(_FUTURE, lag_ms=500)]}, "lag_ms is 500"),
+        ({"instruments": [replace(_FUTURE, start_price=5.0)]}, "5,000 ticks"),
+        ({"instruments": [replace(_FUTURE, lag_ms=5_000)]}, "lag_ms is 5000"),
         ({"instruments": [replace(_FUTURE, latency_ns=-1)]}, "latency_ns"),
     ],
 )

@@ -26,6 +26,7 @@ async def check(seeds: range, venue: str) -> None:
     )
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_a_connector_that_counts_a_fill_twice_is_found_out(tmp_path_factory):
@@ -39,6 +40,7 @@ async def test_a_connector_that_counts_a_fill_twice_is_found_out(tmp_path_factor
         assert any(said in fault for fault in result.faults), result.faults
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("number", "venue"), list(enumerate(VENUES)), ids=VENUES)

@@ -93,6 +93,27 @@ def steady(
     return rows(*sorted(lines, key=lambda line: line[1]), feed_ns=0)
 
 
+def moving(lasts_ms: int, *mids: tuple[int, int], qty: float = 100.0) -> NDArray[Any]:
+    """A market that stands still around one mid price after the other, and says so each 10 ms.
+
+    Args:
+        lasts_ms: How long.
+        mids: (from that ms on, mid price in ticks of 1).
+        qty: At each of five levels a side.
+    """
+    lines: list[tuple[str, int, float, float]] = []
+    for (from_ms, mid), until_ms in zip(mids, [*(ms for ms, _ in mids[1:]), lasts_ms], strict=True):
+        start_ns = max(from_ms * MS, 1)
+        lines.append(("clear", start_ns, 0.0, 0.0))
+        lines += [
+            (side, start_ns, float(mid + sign * (away + 1)), qty)
+            for away in range(5)
+            for side, sign in (("bid", -1), ("ask", 1))
+        ]
+        lines += [("bid", ms * MS, float(mid - 1), qty) for ms in range(from_ms + 10, until_ms, 10)]
+    return rows(*lines)
+
+
 def described(
     data: NDArray[Any], latency: CustomLatency | None = None, lot_size: float = 1.0
 ) -> BacktestAsset:

@@ -181,3 +181,83 @@ def test_prices_that_are_old_not_valid_or_of_a_lost_exchange_can_not_be_used(leg
 def test_room_is_left_for_whatever_may_fill(legs, side, net, open_qtys, leg, quote):
     assert legs.leg_room(side, net, open_qtys, 5.0) == leg
     assert legs.quote_room(side, net, open_qtys, 5.0) == quote
+
+
+@pytest.mark.parametrize(
+    ("qty", "unit", "other", "common"),
+    [
+        (1.0, 0.3, 0.2, 0.6),
+        (1.3, 0.001, 0.25, 1.25),
+        (5.0, 1.0, 0.1, 5.0),
+        (0.5, 1.0, 0.1, 0.0),
+        (9.0, 1.0, 0.12345678, 0.0),
+    ],
+)
+def test_two_exchanges_trade_in_steps_that_both_have(legs, qty, unit, other, common):
+    assert legs.common_lots(qty, unit, other) == pytest.approx(common)
+    assert legs.common_lots(qty, other, unit) == pytest.approx(common)
+
+
+def test_an_exposure_is_evened_out_where_that_costs_least_of_those_that_can(legs):
+    def chosen(fees, lost=()):
+        hbt = Scripted(
+            [described(steady(500)), described(steady(500, 10_002)), described(steady(500, 10_001))]
+        )
+        hbt.elapse(5 * MS)
+        for asset_no in lost:
+            hbt.connect(asset_no, False)
+        return legs.even_out(hbt, legs.make_legs(3), (1.0,) * 3, fees, 2.0, 2.0, 0.001, SECOND, _PAUSE)
+
+    assert chosen((0.0, 0.0, 0.0)) == 1, "the best price"
+    assert chosen((0.0, 0.0002, 0.0)) == 2, "after fees"
+    assert chosen((0.0, 0.0, 0.0), lost=[1]) == 2
+    assert chosen((0.0, 0.0, 0.0), lost=[0, 1, 2]) == -1
+
+
+def _two(first, second=MS, lasts_ms=2_000):
+    return Scripted([described(steady(lasts_ms), latencies(*one)) for one in ((first,), (second,))])
+
+
+def _moved(legs, hbt, made, targets, for_ms=500):
+    """What `move` says, in order, without repetitions."""
+    said = []
+    for _ in range(for_ms // 5):
+        code = legs.move(hbt, made, targets, 0.001, _TIMEOUT, _PAUSE, SECOND, 2)
+        hbt.clear_inactive_orders(-1)
+        if said[-1:] != [code]:
+            said.append(code)
+        hbt.elapse(5 * MS)
+    return said
+
+
+def test_positions_are_moved_to_their_targets_and_back(legs):
+    hbt, made = _two(MS), legs.make_legs(2)
+    hbt.elapse(5 * MS)
+    assert _moved(legs, hbt, made, (3.0, -2.0)) == [legs.MOVE_UNDER_WAY, legs.MOVE_DONE]
+    assert (hbt.position(0), hbt.position(1)) == (3.0, -2.0)
+    assert _moved(legs, hbt, made, (0.0, 0.0)) == [legs.MOVE_UNDER_WAY, legs.MOVE_DONE]
+    assert (hbt.position(0), hbt.position(1)) == (0.0, 0.0)
+    assert len(hbt.requests()) == 4
+
+
+@pytest.mark.parametrize("latency_ns", [-MS, 150 * MS])
+def test_a_target_that_is_taken_back_is_undone_whether_the_failed_leg_fills_later_or_not(legs, latency_ns):
+    hbt, made = _two(latency_ns), legs.make_legs(2)
+    hbt.elapse(5 * MS)
+    said = _moved(legs, hbt, made, (3.0, -3.0), 90)
+    assert said == [legs.MOVE_UNDER_WAY, legs.MOVE_FAILED]
+    assert (hbt.position(0), hbt.position(1)) == (0.0, -3.0)
+    assert _moved(legs, hbt, made, (0.0, 0.0))[-1] == legs.MOVE_DONE
+    assert (hbt.position(0), hbt.position(1)) == (0.0, 0.0)
+    assert made[0].failures == 0, "what went wrong is over"
+
+
+def test_an_asset_that_can_not_be_used_fails_after_the_timeout_only(legs):
+    hbt, made = _two(MS), legs.make_legs(2)
+    hbt.elapse(5 * MS)
+    hbt.trust(0, False)
+    assert _moved(legs, hbt, made, (3.0, 0.0), 40) == [legs.MOVE_UNDER_WAY]
+    assert _moved(legs, hbt, made, (3.0, 0.0), 40) == [legs.MOVE_UNDER_WAY, legs.MOVE_FAILED]
+    assert not len(hbt.requests())
+    hbt.trust(0)
+    assert _moved(legs, hbt, made, (3.0, 0.0), 40)[-1] == legs.MOVE_DONE

@@ -33,7 +33,11 @@ def command(folder: Path, seed: int) -> None:
         from hftd.errors import UsageError
         from sim.generate import DEMO, DEMO_DATE, write_day
 
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    try:
+        is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    except OSError as error:
+        raise UsageError(f"it can't be looked into: {error.strerror}", where=str(folder)) from None
+    if not is_free:
         raise UsageError("the folder is not empty", where=str(folder), hint="name a new one: hftd init DIR")
     template = originals() / "project"
     written = sorted(path.relative_to(template) for path in template.rglob("*") if path.is_file())

@@ -61,6 +61,12 @@ the run was played from, if they are still there.
     help="Archives to take prices after fills from, in order, in place of those that the run names.",
 )
 @click.option(
+    "--valued-at",
+    multiple=True,
+    metavar="ASSET=OTHER",
+    help="Money of ASSET, such as ETHBTC, is the coin of OTHER, such as BTCUSDT, and is added up at its price.",
+)
+@click.option(
     "--life",
     type=FILE,
     multiple=True,
@@ -78,6 +84,7 @@ def command(
     split: str,
     days_per_year: float,
     data: tuple[str, ...],
+    valued_at: tuple[str, ...],
     life: tuple[Path, ...],
     title: str | None,
     as_json: bool,
@@ -88,6 +95,8 @@ def command(
     from sim.results.report import report
 
     archives = _archives(data)
+    if not all(all(text.partition("=")[::2]) for text in valued_at):
+        raise click.UsageError("--valued-at is ASSET=OTHER, as in --valued-at ETHBTC=BTCUSDT")
     if output is None and not as_json:
         output = Path(runs[0].with_suffix(".html").name)
     if output is not None:
@@ -102,6 +111,7 @@ def command(
             book_size=book_size,
             split=split,
             trading_days_per_year=days_per_year,
+            valued_at=dict(text.split("=", 1) for text in valued_at),
             data=archives,
             life=life,
             title=title,

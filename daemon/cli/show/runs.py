@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sim.replay.summary import ReplaySummary
     from sim.results.compare import Comparison
     from sim.results.report import Report
+    from sim.results.report.shapes import Portfolio
 
 _HEADINGS = ("position", "price", "balance", "fee", "equity", "trades", "volume", "value")
 _REASONS_MAX = 40
@@ -119,11 +120,30 @@ def report(made: "Report") -> Iterator[Part]:
     for group in found.groups.values():
         rows += [[], *([row.name, *(cell for cell, _ in row.cells[:_COLUMNS_MAX])] for row in group)]
     yield Table(("~", *(f"={name}" for name in found.names[:_COLUMNS_MAX])), rows)
+    for run in made.runs:
+        if run.portfolio is not None:
+            yield from _portfolio(run.portfolio, run.name if len(made.runs) > 1 else "")
     for reason in found.reasons[:_REASONS_MAX]:
         yield line(f"\u2013 {reason}", style="dim")
     for run in made.runs:
         for note in dict.fromkeys(run.notes):
             yield line(f"{run.name}: {note}" if len(made.runs) > 1 else note, style="dim")
+
+
+def _portfolio(found: "Portfolio", name: str) -> Iterator[Part]:
+    """How much all positions are worth, and how the assets go together."""
+    of = f" of {name}" if name else ""
+    yield line(
+        f"exposure{of}: gross {found.gross_max:,.6g} at most, {found.gross_mean:,.6g} on average; net "
+        f"{found.net_max:,.6g} at most, {found.net_mean:,.6g} on average"
+    )
+    for what, matrix in (("returns of prices", found.prices), ("changes of equity", found.pnl)):
+        rows: Rows = [
+            [asset, *(text.NOTHING if value is None else f"{value:.2f}" for value in row[:_COLUMNS_MAX])]
+            for asset, row in zip(found.names, matrix, strict=True)
+        ]
+        columns = (f"correlation of {what}{of}", *(f"={asset}" for asset in found.names[:_COLUMNS_MAX]))
+        yield Table(columns, rows, is_boxed=False, keys=1)
 
 
 def accounts(

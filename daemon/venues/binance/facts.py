@@ -1,12 +1,13 @@
 """What the machines are told of Binance's futures, of each member by its `Product`; see `daemon.session.facts`."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import msgspec
 
+from daemon.collector.source import Asked, Source
 from daemon.connector.limiter import RateLimit
 from daemon.messages import Command, Outcome, Report
 from daemon.session.catalog import Steps
@@ -15,6 +16,7 @@ from daemon.session.facts import Auth, Error, Event, Params, Question, Signed, S
 from daemon.venues.binance import codes, orders, user, wire
 from daemon.venues.binance.account import read_server_time
 from daemon.venues.binance.book import BookSync
+from daemon.venues.binance.config import BinanceConfig, FamilyConfig
 from daemon.venues.binance.instruments import counts_of_headers
 from daemon.venues.binance.product import Product
 from daemon.venues.binance.requests import Requests, rest_request
@@ -230,3 +232,35 @@ class MarketFacts:
     def ask_trades(self, symbol: str) -> Question:
         """The latest trade."""
         return Question(f"{self._v1}/trades", (("symbol", symbol), ("limit", 1)), TRADES_WEIGHT)
+
+
+# ---- to be recorded
+
+
+def source_of(
+    config: FamilyConfig,
+    url: str,
+    market: MarketFacts,
+    rest: RestFacts,
+    limits: Sequence[RateLimit],
+) -> Source:
+    """A member's public streams as a collector records them, as its connector's configuration wants them."""
+    return Source(
+        url=url,
+        facts=market,
+        rest=Asked(config.rest_url(), rest, limits),
+        life_s=config.connection_life_s,
+        trades="counted",
+        stale_after_s=config.stale_after_s,
+        first_message_s=config.first_message_s,
+    )
+
+
+def futures_source(product: Product) -> Callable[[BinanceConfig], Source]:
+    """What makes the streams of a futures market."""
+
+    def source(config: BinanceConfig) -> Source:
+        market = MarketFacts(product, config.depth, config.best_prices)
+        return source_of(config, config.market_url(), market, RestFacts(product), product.limits)
+
+    return source

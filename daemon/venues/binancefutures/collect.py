@@ -3,7 +3,7 @@
 from typing import Final
 
 from daemon.collector.source import Collectable
-from daemon.venues.binance.collect import futures_source
+from daemon.venues.binance.facts import futures_source
 from daemon.venues.binancefutures.config import BinanceFuturesConfig
 from daemon.venues.binancefutures.facts import USDM
 

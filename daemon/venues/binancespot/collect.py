@@ -3,7 +3,7 @@
 from typing import Final
 
 from daemon.collector.source import Collectable, Source
-from daemon.venues.binance.collect import source_of
+from daemon.venues.binance.facts import source_of
 from daemon.venues.binancespot.config import BinanceSpotConfig
 from daemon.venues.binancespot.facts import REST, SPOT, MarketFacts
 

@@ -23,6 +23,7 @@ from sim.results.report.mids import (
     mids_from_rows,
     part_of,
 )
+from sim.results.report.portfolio import named_apart, portfolio, valued
 from sim.results.report.shapes import AssetReport, Options, RunReport, periods
 from sim.results.report.values import (
     check_life,
@@ -74,6 +75,7 @@ def collect(
     for number in range(len(run.records)):
         part = None if progress is None else part_of(progress, number, len(run.records))
         assets.append(_asset(run, number, options, data, notes, part))
+    assets = valued(named_apart(assets), options, str(run.path))
     whole = assets[0] if len(assets) == 1 else together(assets, options, notes)
     is_told = run.life is not None and not (run.meta is not None and run.meta.life_dropped)
     made = RunReport(
@@ -84,6 +86,7 @@ def collect(
         whole=whole,
         notes=notes,
         fills=explain(group(life_of(run))).fills if is_told else [],
+        portfolio=portfolio(assets, options.resample),
     )
     if 0.0 < made.days < SHORT_DAYS:
         notes.insert(

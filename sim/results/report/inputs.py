@@ -66,6 +66,18 @@ def check_given(data: Data, runs: Sequence[RunFile]) -> None:
             )
 
 
+def check_valued(valued_at: Mapping[str, str], runs: Sequence[RunFile]) -> None:
+    """Whose money is to be valued must be an asset of a run.
+
+    Raises:
+        UsageError: It is not.
+    """
+    for name in valued_at:
+        if not any(_is_called(asset, name) for run in runs for asset in _assets(run)):
+            known = sorted({asset.symbol for run in runs for asset in _assets(run)})
+            raise UsageError(f"no run has an asset {name!r}", hint=f"there is {', '.join(known)}")
+
+
 def given_for(data: Data | None, asset: AssetMeta) -> list[Path] | None:
     """The archives that were given for an asset; None if none were."""
     if data is None:

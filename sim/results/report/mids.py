@@ -13,7 +13,7 @@ from hftd.book.book import book_at
 from hftd.compiled.arena import Arena
 from hftd.compiled.jit import kernel
 from hftd.compiled.layout import book_dtype
-from hftd.compiled.native import load_i64, store_f64
+from hftd.compiled.native import load_f64, load_i64, store_f64, store_i64
 from hftd.compiled.row_access import ev_of, exch_ts_of
 from hftd.errors import DataError
 from hftd.hbt.feed import apply_book_row, load_book
@@ -74,6 +74,106 @@ def follow_mids(book, rows, row_count, times, time_count, done, mids):
             apply_book_row(book, row)
         row += ROW_BYTES
     return done
+
+
+@kernel("int64(int64, int64, int64, int64, int64, int64, int64)")
+def note_mids(book, rows, row_count, resolution_ns, state, times, mids):
+    """Apply the exchange's rows to a book, and write down each mid price that differs from the one before.
+
+    Args:
+        book: Address of the book.
+        rows: Address of rows of `event_dtype`.
+        row_count: How many.
+        resolution_ns: Of the times: what changes back within a stretch of that length is not seen.
+        state: Address of the end of the stretch (int64), and of the mid price that was written last (float64).
+        times: Address of as many int64 as there are rows: each the end of a stretch.
+        mids: Address of as many float64: the mid prices from then on, NaN where a side is empty.
+
+    Returns:
+        How many were written.
+    """
+    b = book_at(book)
+    row = rows
+    written = 0
+    for _ in range(row_count):
+        if (ev_of(row) & EXCH_EVENT) != 0:
+            now_ns = exch_ts_of(row)
+            end_ns = load_i64(state)
+            if now_ns >= end_ns:
+                mid = np.nan
+                if b.best_bid_tick != INVALID_MIN and b.best_ask_tick != INVALID_MAX:
+                    mid = (float(b.best_bid_tick) + float(b.best_ask_tick)) * 0.5 * b.tick_size
+                last = load_f64(state + 8)
+                if mid != last and not (np.isnan(mid) and np.isnan(last)):
+                    store_i64(times + 8 * written, end_ns)
+                    store_f64(mids + 8 * written, mid)
+                    store_f64(state + 8, mid)
+                    written += 1
+                store_i64(state, now_ns - now_ns % resolution_ns + resolution_ns)
+            apply_book_row(book, row)
+        row += ROW_BYTES
+    return written
+
+
+def changes_of_mid(
+    files: Sequence[Path | str],
+    tick_size: float,
+    lot_size: float,
+    *,
+    resolution_ns: int,
+    limit: int,
+    progress: Progress | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The exchange's mid price whenever it changed, from archives read block by block.
+
+    Args:
+        files: Archives, in order.
+        tick_size: Of their prices.
+        lot_size: Of their quantities.
+        resolution_ns: Of the times: a mid price is that at the end of a stretch of that length.
+        limit: Of the changes.
+        progress: As for `mids_from_archives`.
+
+    Returns:
+        Times on the exchange's clock, rising, and the mid prices from each of them on; NaN where the book has an empty
+        side. The last one is when the data end.
+
+    Raises:
+        DataError: A file is missing or broken, or there are more changes than `limit`.
+    """
+    arena = Arena()
+    book = arena.records(book_dtype, 1)
+    fill_book(book[0], AssetSpec(tick_size, lot_size), arena)
+    state = np.zeros(1, [("end_ns", "i8"), ("mid", "f8")])
+    state["mid"] = np.nan
+    kept: Any = None
+    found: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
+    count, last_ns = 0, 0
+    for rows, done in _blocks(files, None):
+        if not found and _by_order(rows):
+            kept = fill_market_orders(book[0], arena)
+        times, mids = np.empty(len(rows), np.int64), np.empty(len(rows))
+        written = note_mids.call(
+            book.ctypes.data, rows.ctypes.data, len(rows), resolution_ns, state.ctypes.data, times.ctypes.data,
+            mids.ctypes.data,
+        )  # fmt: skip
+        found.append((times[:written].copy(), mids[:written].copy()))
+        last_ns = max(last_ns, int(state["end_ns"][0]))
+        count += written
+        if count > limit:
+            raise DataError(
+                f"the mid price changes more than {limit:,} times",
+                where=", ".join(map(str, files)),
+                hint="take a coarser --resolution, or fewer days",
+            )
+        if progress is not None:
+            progress(done, len(files))
+    del kept
+    times = np.concatenate([one for one, _ in found]) if found else np.empty(0, np.int64)
+    mids = np.concatenate([one for _, one in found]) if found else np.empty(0)
+    if len(times) and last_ns > times[-1]:
+        times, mids = np.append(times, last_ns), np.append(mids, mids[-1])
+    return times, mids
 
 
 def mids_from_archives(

@@ -14,7 +14,7 @@ import msgspec
 from hftd.version import __version__
 from sim.results.report import plots
 from sim.results.report.figures import LABELS, NOTHING, SHORT_DAYS, TILES, figures, named, shown
-from sim.results.report.shapes import AssetReport, Options, RunReport
+from sim.results.report.shapes import AssetReport, Options, Portfolio, RunReport
 
 _SIGNED: Final = ("NetPnl", "SR", "Markout 1 s")
 _BY_KEY: Final = {label.key: label for label in LABELS}
@@ -67,6 +67,8 @@ def _run(
         if several:
             main[0]["wide"] = True
             main.append(plots.pnl_split(whole, key))
+            if run.portfolio is not None:
+                main.append(plots.exposure(run.portfolio, whole, key) | {"wide": True})
     parts: list[dict[str, Any]] = []
     for number, asset in enumerate(run.assets):
         at = f"{key}-asset{number}"
@@ -91,9 +93,25 @@ def _run(
         "assets": parts,
         "figures": figures(columns, options, is_short=is_short),
         "tables": _tables(run, options),
+        "portfolio": _portfolio(run.portfolio) if run.portfolio is not None else None,
         "fills": [[run.assets[one.asset].name, one.cause, *one.cells(NOTHING)] for one in run.fills],
         "notes": [*dict.fromkeys(run.notes), f"File: {run.path}"],
         "settings": _settings(run),
+    }
+
+
+def _portfolio(found: Portfolio) -> dict[str, Any]:
+    def cells(matrix: list[list[float | None]]) -> list[list[str]]:
+        return [[NOTHING if value is None else f"{value:.2f}" for value in row] for row in matrix]
+
+    return {
+        "names": found.names,
+        "samples": f"{found.samples:,}",
+        "exposure": [
+            ("gross", _money(found.gross_max), _money(found.gross_mean)),
+            ("net, as a size", _money(found.net_max), _money(found.net_mean)),
+        ],
+        "matrices": [("returns of prices", cells(found.prices)), ("changes of equity", cells(found.pnl))],
     }
 
 

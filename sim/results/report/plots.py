@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.results.report.shapes import AssetReport, RunReport
+from sim.results.report.shapes import AssetReport, Portfolio, RunReport
 from sim.stats.executions import Executions, Latencies
 from sim.stats.sampling import NS_PER_SECOND
 
@@ -146,6 +146,16 @@ def position(one: AssetReport, key: str) -> Plot:
         f"{key}-position", "Position", "qty", _times(one.frame),
         [("position", "--c-position", one.frame["position"])], step=True,
     )  # fmt: skip
+
+
+def exposure(found: Portfolio, whole: AssetReport, key: str) -> Plot:
+    """What each asset's position is worth over time, and all of them net."""
+    curves = [
+        (name, f"--r{number % RUN_COLORS}", values)
+        for number, (name, values) in enumerate(zip(found.names, found.exposures, strict=True))
+    ]
+    curves.append(("net", "--c-net", np.sum(found.exposures, axis=0)))
+    return _over_time(f"{key}-exposure", "Exposure by asset", "money", _times(whole.frame), curves, step=True)
 
 
 def price(one: AssetReport, key: str) -> Plot:

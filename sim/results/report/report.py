@@ -5,7 +5,7 @@
 import contextlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from hftd.errors import UsageError
 from hftd.runfile import RunFile, read_run
 from sim.results.report.collect import collect
 from sim.results.report.figures import LABELS, SHORT_DAYS, Figures, figures
-from sim.results.report.inputs import Data, check_given, with_lives
+from sim.results.report.inputs import Data, check_given, check_valued, with_lives
 from sim.results.report.mids import Progress, part_of
 from sim.results.report.page import page
 from sim.results.report.shapes import SPLITS, AssetReport, Options, RunReport
@@ -66,6 +66,7 @@ class Report:
                     "strategy": run.meta.strategy if run.meta is not None else "",
                     "assets": [_plain(asset) for asset in run.assets],
                     "all": _plain(run.whole) if run.whole is not None else None,
+                    "portfolio": run.portfolio.to_dict() if run.portfolio is not None else None,
                     "fills_by_cause": msgspec.to_builtins(run.fills),
                     "notes": run.notes,
                 }
@@ -101,6 +102,7 @@ def report(
     book_size: float | None = None,
     split: str = "day",
     trading_days_per_year: float = 365,
+    valued_at: Mapping[str, str] | None = None,
     data: Data | None = None,
     life: Sequence[Path | str | RunFile] | Path | str | RunFile = (),
     title: str | None = None,
@@ -116,6 +118,8 @@ def report(
         book_size: Capital that figures are divided by; None for units of money.
         split: "day", "hour", "month" or "none": the rows of the table of periods.
         trading_days_per_year: For annual figures and ratios.
+        valued_at: Of assets whose money is the coin of another, such as ETHBTC: at whose price it is added to that of
+            the others, by names (`symbol` or `channel:symbol`).
         data: Archives to take mid prices from, in place of those that a run names: in order, for runs of one asset, or
             for each asset by its name, `symbol` or `channel:symbol`.
         life: What replays wrote of their bots' orders (`hftd replay --life`), for runs of bots on them: the life of
@@ -137,7 +141,11 @@ def report(
     if split not in SPLITS:
         raise UsageError(f"`split` must be one of {', '.join(SPLITS)}, is {split!r}")
     options = Options(
-        resample=resample, book_size=book_size, split=split, trading_days_per_year=trading_days_per_year
+        resample=resample,
+        book_size=book_size,
+        split=split,
+        trading_days_per_year=trading_days_per_year,
+        valued_at=dict(valued_at or {}),
     )
     files = [one if isinstance(one, RunFile) else read_run(one) for one in given]
     if lives:
@@ -145,6 +153,7 @@ def report(
         files = with_lives(files, replays)
     if data:
         check_given(data, files)
+    check_valued(options.valued_at, files)
     found: list[RunReport] = []
     for number, file in enumerate(files):
         part = None if progress is None else part_of(progress, number, len(files))

@@ -52,12 +52,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         book_size: Capital that figures are divided by; None for units of money.
         split: "day", "hour", "month" or "none": the rows of the table of periods.
         trading_days_per_year: What a year is for annual figures.
+        valued_at: Of assets whose money is the coin of another: that one's name, by theirs.
     """
 
     resample: str = "10s"
     book_size: float | None = None
     split: str = "day"
     trading_days_per_year: float = 365
+    valued_at: dict[str, str] = {}
 
 
 class AssetReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +78,7 @@ class AssetReport(msgspec.Struct, frozen=True, kw_only=True):
         done: The executions.
         latencies: Order latencies.
         orders: What became of its orders.
+        valued_at: The number of the asset at whose price its money is added to that of the others; None: as it is.
     """
 
     name: str
@@ -90,11 +93,42 @@ class AssetReport(msgspec.Struct, frozen=True, kw_only=True):
     done: Any
     latencies: Any
     orders: Any
+    valued_at: int | None = None
 
     @property
     def currency(self) -> str:
         """What its money is counted in: that of all together is the quote currency."""
         return currency(self.meta is not None and self.meta.is_inverse)
+
+
+class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
+    """Several assets of a run.
+
+    Attributes:
+        names: Of the assets.
+        exposures: The signed value of each position over time, in the common currency; not in `to_dict`.
+        gross_max: The largest sum of the values of all positions, long or short.
+        gross_mean: Its mean.
+        net_max: The largest sum of the signed values, as a size.
+        net_mean: The mean of that sum's size.
+        samples: Of the correlations.
+        prices: The correlation of each asset's returns of the price with each other's; None where there is none.
+        pnl: The correlation of the changes of their equity after fees.
+    """
+
+    names: list[str]
+    exposures: list[Any]
+    gross_max: float
+    gross_mean: float
+    net_max: float
+    net_mean: float
+    samples: int
+    prices: list[list[float | None]]
+    pnl: list[list[float | None]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but what is only drawn."""
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name != "exposures"}
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +142,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
         whole: All assets together; the asset itself if there is one only; None if they can't be added up.
         notes: What a reader must know: sources, what is missing, what was odd.
         fills: By asset and cause, as `hftd explain` counts them; empty without a whole life of the orders.
+        portfolio: Several assets together; None of one, or where they can't be added up.
     """
 
     name: str
@@ -117,6 +152,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     whole: AssetReport | None
     notes: list[str]
     fills: list[FillsByCause] = []
+    portfolio: Portfolio | None = None
 
     @property
     def days(self) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hftd.errors import DataError
 from hftd.runfile import RunFile
 from sim.results.explain import life_of
+from sim.results.report.portfolio import in_common
 from sim.results.report.shapes import AssetReport, Options, periods
 from sim.stats import metrics, pnl
 from sim.stats.executions import Executions, Orders
@@ -188,7 +189,7 @@ def together(assets: list[AssetReport], options: Options, notes: list[str]) -> A
         return None
     total: dict[str, Any] = {"timestamp": times}
     for key in ("equity_wo_fee", "fee", "trading_value_", "num_trades_", "position_value_"):
-        total[key] = sum(_in_quote(one, key) for one in assets)
+        total[key] = sum(in_common(one, key, assets) for one in assets)
     total["trading_volume_"] = np.zeros(len(times))
     total["position"] = total["price"] = np.full(len(times), np.nan)
     columns = Frame(total)
@@ -196,12 +197,19 @@ def together(assets: list[AssetReport], options: Options, notes: list[str]) -> A
         notes.append(
             "All together: inverse assets are counted in the quote currency, at their price of the moment."
         )
+    notes += [
+        f"All together: {one.name}'s money is counted at the price of {assets[one.valued_at].name} of the moment."
+        for one in assets
+        if one.valued_at is not None
+    ]
     problem = "" if len(times) > 1 else "the record has one row"
     figures, why = ratios(columns, options, notes, "all together", problem)
     for key in ("TradingVolume", "DailyTradingVolume", "MaxPosition"):
         figures[key], why[key] = None, "quantities of different instruments don't add up"
     splits = [one.split for one in assets]
-    linear = not any(one.meta is not None and one.meta.is_inverse for one in assets)
+    linear = not any(
+        (one.meta is not None and one.meta.is_inverse) or one.valued_at is not None for one in assets
+    )
     figures["Fees"] = float(columns["fee"][-1])
     worth = columns["position_value_"]
     figures["MaxLeverage"] = None
@@ -216,7 +224,13 @@ def together(assets: list[AssetReport], options: Options, notes: list[str]) -> A
     for key, field in (("NetPnl", "total"), ("SpreadCaptured", "spread"), ("Inventory", "inventory")):
         figures[key] = getattr(added, field) if added is not None else None
         if figures[key] is None:
-            why[key] = "an asset has none" if linear else "an inverse asset's is in another currency"
+            why[key] = "an asset has none" if linear else "an asset's is in another currency"
+    if added is None and not any(one.meta is not None and one.meta.is_inverse for one in assets):
+        equity = columns["equity_wo_fee"] - columns["fee"]
+        known = equity[~np.isnan(equity)]
+        if len(known) and all(one is not None for one in splits):
+            figures["NetPnl"] = float(known[-1] - known[0])
+            why.pop("NetPnl")
     for number, name in enumerate(NAMES):
         key = f"Markout {name}"
         figures[key] = _mean_markout(assets, number)
@@ -247,16 +261,6 @@ def _mean_markout(assets: list[AssetReport], number: int) -> float | None:
     ]
     weight = sum(value for _, value in known)
     return sum((bps or 0.0) * value for bps, value in known) / weight if weight > 0 else None
-
-
-def _in_quote(one: AssetReport, key: str) -> NDArray[Any]:
-    column = one.frame[key]
-    if key == "equity_wo_fee" and not (one.meta is not None and one.meta.is_inverse):
-        # A flat position is worth nothing, whatever the price: an asset that waits for its book does not hide the rest.
-        column = np.where(np.isnan(column) & (one.frame["position"] == 0), one.frame["balance"], column)
-    if one.meta is not None and one.meta.is_inverse and key != "num_trades_":
-        return column * one.frame["price"]
-    return np.nan_to_num(column) if key == "position_value_" else column
 
 
 def _added(splits: list[pnl.Split | None]) -> pnl.Split | None:

@@ -1,5 +1,6 @@
 """`hftd strategies`: what it finds in sources, and that the page on strategies says the same."""
 
+import ast
 import json
 import re
 
@@ -117,9 +118,14 @@ def test_the_page_has_each_strategys_parameters_with_their_defaults(one):
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", sections[0], re.MULTILINE))
     assert list(rows) == [each.name for each in one.parameters]
     for each in one.parameters:
-        assert _number(rows[each.name]) == pytest.approx(float(each.default)), each.name
+        default = ast.literal_eval(str(each.default))
+        values = [_number(value) for value in rows[each.name].split(";")]
+        defaults = default if isinstance(default, tuple) else (default,)
+        assert values == pytest.approx([float(value) for value in defaults]), each.name
 
 
 def _number(text):
     value, _, unit = text.strip().replace(",", "").partition(" ")
+    if value in ("true", "false"):
+        return float(value == "true")
     return float(value) * {"": 1.0, "ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9, "min": 6e10}[unit]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from daemon.collector.config import CollectConfig, load_collect
 from daemon.collector.recorder import Recorder
 from daemon.collector.service import Collector
 from hftd.clock import monotonic_ns, stamp_ns
-from hftd.recording import Gap, gaps_of, quality_path, read_notes
+from hftd.recording import Gap, Whole, gaps_of, quality_path, read_notes
 from sim.convert.files.text import TextFile
 from sim.exchange.rules.chaos import ChaosSection
 from sim.exchange.rules.config import ExchangeConfig, GenerateSection, MarketSection
@@ -38,7 +39,7 @@ def exchange_config(
     """A lively market."""
     kind = find_venue(venue)
     symbol: dict[str, Any] = {"symbol": symbol_of(venue)}
-    if venue != "binancecoinm":
+    if venue in ("binancefutures", "bybit"):
         symbol |= {"tick_size": "0.1", "lot_size": "0.001"}
     if venue == "binancespot":
         symbol |= {"base": "BTC", "quote": "USDT"}
@@ -88,6 +89,7 @@ class Bench:
         self.tape = Tape()
         self.tape.listen(exchange)
         self.collectors: list[tuple[Collector, asyncio.Task[None]]] = []
+        self.children: list[asyncio.subprocess.Process] = []
 
     def toml(self, **more: Any) -> Path:
         """A configuration."""
@@ -99,6 +101,9 @@ class Bench:
             "stale_after_s": 2.0,
             "first_message_s": 3.0,
         } | keys.pop("venue", {})
+        if self.venue == "binancespot":
+            # As the tape has them.
+            venue["time_unit"] = "milliseconds"
         text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
         text += f"[venues.{self.venue}]\n"
         text += "".join(f"{key} = {json.dumps(value)}\n" for key, value in venue.items())
@@ -143,6 +148,33 @@ class Bench:
         """End in order."""
         collector.stop()
         await asyncio.wait_for(next(task for one, task in self.collectors if one is collector), 30.0)
+
+    async def spawn(self, *more: str, **keys: Any) -> asyncio.subprocess.Process:
+        """Begin to record in a process of its own."""
+        arguments = (
+            "-m",
+            "daemon.cli",
+            "collect",
+            "--config",
+            str(self.toml(**keys)),
+            "--log",
+            "json",
+            *more,
+        )
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, stderr=asyncio.subprocess.DEVNULL
+        )
+        self.children.append(child)
+        return child
+
+    async def until_noted(self, count: int, seconds: float = 60.0) -> None:
+        """Wait until files say so often that all is whole."""
+
+        def is_there() -> bool:
+            notes = [note for path in self.files for note in read_notes(quality_path(path))]
+            return sum(isinstance(note, Whole) for note in notes) >= count
+
+        await self.until(is_there, seconds)
 
     # ---- what is there
 
@@ -217,6 +249,10 @@ async def running(
         try:
             yield bench
         finally:
+            for child in bench.children:
+                if child.returncode is None:
+                    child.kill()
+                    await child.wait()
             for collector, task in bench.collectors:
                 collector.stop()
                 if not task.done():

@@ -114,6 +114,7 @@ async def test_a_disk_below_the_floor_pauses_in_order_and_goes_on(tmp_path: Path
         collector.writer._floor = 1 << 62
         await bench.until(lambda: "floor" in collector.writer.trouble)
         await bench.until(lambda: any(one.key == "recording_paused" for one in collector.status().alerts))
+        await asyncio.sleep(1.0)
         sizes = [path.stat().st_size for path in bench.files]
         await asyncio.sleep(1.0)
         assert [path.stat().st_size for path in bench.files] == sizes

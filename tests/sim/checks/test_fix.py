@@ -18,6 +18,7 @@ from hftd.errors import DataError, UsageError
 from hftd.types import EXCH_EVENT, LOCAL_EVENT, TRADE_EVENT, event_dtype
 from sim.archive import check_events, read_events, write_events
 from sim.checks import FIXED, Limits, fix, validate
+from tests.forks import Forked
 
 from .market import LOT_SIZE, TICK_SIZE, in_both_orders, inserted, kinds, sound_rows
 from .test_planted import trade_again
@@ -310,14 +311,13 @@ while True:
 """
 
 
-def kill_often(tmp_path, count):
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_thirty_killed_fixes_leave_a_whole_file_or_none(tmp_path):
     expected = large_rows(tmp_path)
     rng = np.random.default_rng(7)
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    for _ in range(count):
-        with subprocess.Popen(
-            [sys.executable, "-c", CHILD], cwd=tmp_path, env=environment, stdout=subprocess.PIPE
-        ) as child:
+    for _ in range(30):
+        with Forked(["-c", CHILD], cwd=tmp_path, stdout=subprocess.PIPE) as child:
             assert child.stdout is not None
             # It is at work; then at any moment.
             assert child.stdout.read(1) == b"x"
@@ -329,17 +329,6 @@ def kill_often(tmp_path, count):
     fix(tmp_path / "bad.npz", tmp_path / "good.npz")
     assert read_events(tmp_path / "good.npz").tobytes() == expected.tobytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.npz", "good.npz"]
-
-
-@pytest.mark.thorough
-def test_a_killed_fix_leaves_a_whole_file_or_none(tmp_path):
-    kill_often(tmp_path, 3)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_thirty_killed_fixes_leave_a_whole_file_or_none(tmp_path):
-    kill_often(tmp_path, 30)
 
 
 @pytest.mark.thorough

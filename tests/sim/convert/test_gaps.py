@@ -22,11 +22,21 @@ MS = 1_000_000
 
 def recording(folder: Path, notes: list[Note] | None) -> Path:
     """A minute of changes, one each 10 ms, with what its recorder noted."""
-    lines = ['%d {"lastUpdateId":99,"E":%d,"T":%d,"bids":[["100.0","1"]],"asks":[["101.0","1"]]}' % (START, *[START // MS - 1] * 2)]
+    ms = START // MS - 1
+    book = {"lastUpdateId": 99, "E": ms, "T": ms, "bids": [["100.0", "1"]], "asks": [["101.0", "1"]]}
+    lines = [f"{START} {json.dumps(book)}"]
     for number in range(100, 200):
         ns = START + (number - 99) * 10 * MS
         ms = ns // MS - 3
-        event = {"e": "depthUpdate", "E": ms, "T": ms, "s": "BTCUSDT", "U": number, "u": number, "pu": number - 1}
+        event = {
+            "e": "depthUpdate",
+            "E": ms,
+            "T": ms,
+            "s": "BTCUSDT",
+            "U": number,
+            "u": number,
+            "pu": number - 1,
+        }
         lines.append(f"{ns} " + json.dumps(event | {"b": [["100.0", f"{number}"]], "a": []}))
     path = folder / "btcusdt.txt"
     path.write_text("\n".join(lines) + "\n")
@@ -94,11 +104,11 @@ def test_marks_stand_in_their_order_whatever_the_blocks(size: int):
     rows["ev"] = EXCH_EVENT | LOCAL_EVENT | 1
     rows["exch_ts"] = 10 * np.arange(100) + 1000
     rows["local_ts"] = rows["exch_ts"] + 25
-    gaps = placed([Gap(0, 0, 1100), Gap(1500, 1512, 1600), Gap(1590, 1595, 1700), Gap(1900, 1990, 9999)], 0, 1025, 2015)
-    marks = GapMarks(gaps)
-    made = np.concatenate(
-        [*(marks.mixed(rows[at : at + size]) for at in range(0, 100, size)), *marks.rest()]
+    gaps = placed(
+        [Gap(0, 0, 1100), Gap(1500, 1512, 1600), Gap(1590, 1595, 1700), Gap(1900, 1990, 9999)], 0, 1025, 2015
     )
+    marks = GapMarks(gaps)
+    made = np.concatenate([*(marks.mixed(rows[at : at + size]) for at in range(0, 100, size)), *marks.rest()])
     for flag, clock in ((LOCAL_EVENT, "local_ts"), (EXCH_EVENT, "exch_ts")):
         seen = made[(made["ev"] & flag) != 0]
         assert (np.diff(seen[clock]) >= 0).all()

@@ -14,6 +14,7 @@ from hftd.errors import DataError
 from sim.archive import read_events
 from sim.convert import convert
 from sim.convert.rows import spool as spool_module
+from tests.forks import Forked
 
 from .captures import capture, packed
 
@@ -35,8 +36,10 @@ def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def kill_at_random(tmp_path, times, seed):
-    chance = random.Random(seed)
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_conversion_that_is_killed_a_hundred_times_leaves_the_old_archive_or_a_whole_one(tmp_path):
+    chance = random.Random(2)
     inputs = [packed(tmp_path / f"{name}.gz", capture(number, 4000)) for number, name in enumerate("ab")]
     output = tmp_path / "out" / "day.npz"
     output.parent.mkdir()
@@ -45,10 +48,8 @@ def kill_at_random(tmp_path, times, seed):
         convert([path], output)
         whole.append(output.read_bytes())
     found = set()
-    for _ in range(times):
-        child = subprocess.Popen(
-            [sys.executable, "-c", CONVERTING, *map(str, (*inputs, output))], stdout=subprocess.PIPE
-        )
+    for _ in range(100):
+        child = Forked(["-c", CONVERTING, *inputs, output], stdout=subprocess.PIPE)
         assert child.stdout.readline() == b"ready\n"
         try:
             child.wait(chance.uniform(0, 0.5))
@@ -63,17 +64,6 @@ def kill_at_random(tmp_path, times, seed):
     convert([inputs[0]], output)
     assert names_in(output.parent) == ["day.npz"]
     assert output.read_bytes() == whole[0]
-
-
-@pytest.mark.thorough
-def test_a_conversion_that_is_killed_leaves_the_old_archive_or_a_whole_one(tmp_path):
-    kill_at_random(tmp_path, 4, seed=1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_a_conversion_that_is_killed_a_hundred_times_leaves_the_old_archive_or_a_whole_one(tmp_path):
-    kill_at_random(tmp_path, 100, seed=2)
 
 
 @pytest.mark.parametrize("is_spooled", [True, False])

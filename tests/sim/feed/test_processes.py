@@ -198,12 +198,13 @@ def test_a_name_that_is_locked_is_not_claimed_and_one_that_was_left_is(folder):
     os.close(third)
 
 
-def kill_and_look(day, folder, times, seed):
-    """Kill preparing processes at random moments; nothing of theirs is ever found."""
-    numbers = random.Random(seed)
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_hundred_processes_that_are_killed_leave_nothing_that_is_taken_for_whole(day, folder):
+    numbers = random.Random(2)
     whole = last_line(start("prepare", 50, day))
     killed = 0
-    for _ in range(times):
+    for _ in range(100):
         cache.prune(0)
         process = start("prepare", 50, day)
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
@@ -218,17 +219,6 @@ def kill_and_look(day, folder, times, seed):
     assert last_line(start("prepare", 50, day)) == whole
     cache.prune()
     assert not list(folder.glob("*.part"))
-
-
-@pytest.mark.thorough
-def test_a_process_that_is_killed_leaves_nothing_that_is_taken_for_whole(day, folder):
-    kill_and_look(day, folder, 4, seed=1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_a_hundred_processes_that_are_killed_leave_nothing_that_is_taken_for_whole(day, folder):
-    kill_and_look(day, folder, 100, seed=2)
 
 
 @pytest.fixture

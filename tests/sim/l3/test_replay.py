@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from hftd.clock import sleep
 from hftd.types import ADD_ORDER_EVENT, BUY_EVENT, SELL_EVENT, event_dtype
 from sim.archive import write_events
+from tests.forks import Forked
 from tests.sim.l3.market import BOTH, TICK_SIZE, Market
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -84,8 +84,8 @@ def test_replay_and_bot_give_the_result_of_the_backtest(tmp_path, data, exchange
         environment = os.environ | {"HFTD_RUNTIME_DIR": runtime, "PYTHONPATH": str(ROOT)}
 
         def start(*arguments):
-            return subprocess.Popen(
-                [sys.executable, "-m", "daemon.cli", *arguments],
+            return Forked(
+                ["daemon.cli", *arguments],
                 cwd=tmp_path,
                 env=environment,
                 stdout=subprocess.PIPE,

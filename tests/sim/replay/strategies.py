@@ -25,6 +25,7 @@ def seen(hbt, state, code):
     state = mixed(state, code)
     state = mixed(state, hbt.current_timestamp)
     for asset_no in range(hbt.num_assets):
+        state = mixed(state, hbt.book_state(asset_no))
         depth = hbt.depth(asset_no)
         state = mixed(state, depth.best_bid_tick)
         state = mixed(state, depth.best_ask_tick)

@@ -1,0 +1,73 @@
+"""`hftd collect` as a process: killed, replaced, and with a disk that is full."""
+
+import asyncio
+import resource
+import signal
+from pathlib import Path
+
+from hftd.clock import monotonic_ns
+from hftd.control import status
+from hftd.control.asking import ask
+from hftd.wire import ASK_STATUS
+from tests.daemon.collector.harness import running
+
+
+def told(name: str = "collect") -> status.DaemonStatus:
+    """What it says of itself."""
+    return ask(name, ASK_STATUS, status.DaemonStatus, monotonic_ns() + 5_000_000_000)[1]
+
+
+async def test_a_collector_that_is_killed_and_started_again_says_what_is_missing_and_nothing_else_is(
+    tmp_path: Path,
+):
+    async with running(tmp_path) as bench:
+        for count in (1, 2, 3):
+            child = await bench.spawn()
+            await bench.until_noted(count)
+            await asyncio.sleep(1.0)
+            child.send_signal(signal.SIGKILL if count < 3 else signal.SIGTERM)
+            await child.wait()
+            await asyncio.sleep(0.3)
+        assert child.returncode == 0
+        assert [gap.why for gap in bench.gaps()] == ["the recording begins"] + ["the recorder was gone"] * 2
+        assert bench.lost() == []
+        assert len(bench.files) == 1
+
+
+async def test_one_process_takes_the_place_of_another_without_a_hole(tmp_path: Path):
+    async with running(tmp_path) as bench:
+        old = await bench.spawn()
+        await bench.until_noted(1)
+        new = await bench.spawn("--replace")
+        assert await asyncio.wait_for(old.wait(), 60.0) == 0
+        await bench.until_noted(2)
+        await asyncio.sleep(1.0)
+        found = await asyncio.to_thread(told)
+        assert (found.kind, found.pid) == (status.COLLECTOR, new.pid)
+        new.send_signal(signal.SIGTERM)
+        assert await new.wait() == 0
+        assert [gap.why for gap in bench.gaps()] == ["the recording begins"]
+        assert bench.lost() == []
+
+
+async def test_a_disk_that_is_full_costs_nothing_but_what_it_says(tmp_path: Path):
+    async with running(tmp_path) as bench:
+        child = await bench.spawn()
+        await bench.until_noted(1)
+        await asyncio.sleep(1.0)
+        size = bench.files[0].stat().st_size
+        resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
+        for _ in range(100):
+            alerts = [one.key for one in (await asyncio.to_thread(told)).alerts]
+            if "recording_paused" in alerts:
+                break
+            await asyncio.sleep(0.1)
+        assert "recording_paused" in alerts
+        assert bench.files[0].stat().st_size <= size + 100
+        resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        await bench.until_noted(2)
+        await asyncio.sleep(1.0)
+        child.send_signal(signal.SIGTERM)
+        assert await child.wait() == 0
+        assert len(bench.gaps()) == 2
+        assert bench.lost() == []
