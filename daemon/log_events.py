@@ -143,6 +143,8 @@ SENTENCES: Final[dict[str, str]] = {
     # The log itself, and the local exchange
     "log_lines_dropped": "{count} lines of the log were dropped here: they could not be written",
     "market_failed": "the market of the local exchange can't go on: {reason}",
+    # What watches daemons
+    "metrics_failed": "the daemons could not be asked for their metrics: {error}",
 }
 
 

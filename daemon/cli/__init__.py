@@ -26,6 +26,9 @@ _SECTIONS = {
         "halt": "Have a connector cancel all orders and refuse new ones.",
         "resume": "Have a halted connector take orders again.",
     },
+    "Watch": {
+        "metrics": "Serve the states of all daemons to Prometheus.",
+    },
     "Archives": {
         "generate": "Generate the day of a market: several exchanges, related instruments.",
         "convert": "Make an archive from an exchange's raw capture or a vendor's files.",

@@ -1,11 +1,12 @@
 """Questions to running daemons, as commands ask them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import click
 import msgspec
 
-from daemon.cli.legs import BotLegs, bots_of
+from daemon.cli.legs import BotLegs
 from hftd import wire
 from hftd.clock import monotonic_ns
 from hftd.control import status
@@ -15,6 +16,8 @@ from hftd.errors import ChannelError, HftdError
 
 ANSWER_SECONDS: Final = 3.0
 """How long a daemon may take to answer."""
+ASKED_AT_ONCE: Final = 16
+"""Daemons that are asked at the same time."""
 
 
 class Silent(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,20 +49,21 @@ def report_of(name: str | None) -> Report:
     """
     if name is not None:
         return Report(daemons=[_status(name)], silent=[])
-    daemons: dict[int, status.DaemonStatus] = {}
-    silent: list[Silent] = []
-    for channel in running_channels():
-        # A daemon may serve several channels, and tells of all of them.
-        if any(channel in (one.name for one in daemon.channels) for daemon in daemons.values()):
-            continue
-        try:
-            found = _status(channel)
-        except HftdError as error:
-            silent.append(Silent(channel=channel, error=error.what))
-            continue
-        daemons.setdefault(found.pid, found)
-    found = list(daemons.values())
-    return Report(daemons=found, silent=silent, bots=bots_of(found, {one.channel for one in silent}))
+    # All at once: one that hangs must not take the others' time.
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        found = list(pool.map(_status_or_silence, running_channels()))
+    # A daemon may serve several channels, and tells of all of them.
+    daemons = {one.pid: one for one in reversed(found) if isinstance(one, status.DaemonStatus)}
+    told = {channel.name for daemon in daemons.values() for channel in daemon.channels}
+    silent = [one for one in found if isinstance(one, Silent) and one.channel not in told]
+    return Report(daemons=list(reversed(daemons.values())), silent=silent)
+
+
+def _status_or_silence(channel: str) -> status.DaemonStatus | Silent:
+    try:
+        return _status(channel)
+    except HftdError as error:
+        return Silent(channel=channel, error=error.what)
 
 
 def _status(channel: str) -> status.DaemonStatus:

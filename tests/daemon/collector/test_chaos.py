@@ -87,6 +87,7 @@ async def run(
         check(bench, folder)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("venue", VENUES)
 async def test_nothing_is_missing_in_bad_weather_that_is_not_reported(tmp_path: Path, venue: str):
     await run(tmp_path, venue, seed=5, seconds=5.0, connections=2)

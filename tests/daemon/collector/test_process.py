@@ -5,11 +5,16 @@ import resource
 import signal
 from pathlib import Path
 
+import pytest
+
 from hftd.clock import monotonic_ns
 from hftd.control import status
 from hftd.control.asking import ask
 from hftd.wire import ASK_STATUS
 from tests.daemon.collector.harness import running
+
+# Real processes and their starts.
+pytestmark = pytest.mark.thorough
 
 
 def told(name: str = "collect") -> status.DaemonStatus:

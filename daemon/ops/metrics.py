@@ -1,0 +1,221 @@
+"""The states of running daemons as Prometheus metrics: base units, few labels. docs/metrics.md lists them.
+
+A scrape asks the daemons' status sockets; nothing is counted here, so a process that starts later has the same totals.
+What a daemon does not know (an age of something that never was, a price of an empty book) has no sample.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from hftd.control import status
+
+Ask = Callable[[], tuple[Sequence[status.DaemonStatus], Sequence[str]]]
+"""Asks all daemons: the states of those that answered, and the channels whose daemon did not."""
+
+GAUGE: Final = GaugeMetricFamily
+COUNTER: Final = CounterMetricFamily
+
+METRICS: Final = {
+    # name: (kind, labels beside the daemon's, what it says)
+    "daemon_up": (GAUGE, (), "1: the daemon of this channel answered the last question; 0: it did not"),
+    "build_info": (GAUGE, ("kind", "venue", "version"), "1, with the daemon's kind, exchange and version"),
+    "start_time_seconds": (GAUGE, (), "When the daemon started, seconds since the epoch"),
+    "halted": (GAUGE, (), "1: new orders are refused until `hftd resume`"),
+    "warning": (GAUGE, ("key", "subject"), "1 for each state that needs a person, by its key"),
+    "warning_age_seconds": (GAUGE, ("key", "subject"), "How long that state has lasted"),
+    "events": (COUNTER, ("event",), "What else the daemon counts, by name"),
+    "foreign_orders": (GAUGE, (), "Open orders of the account that are not this daemon's"),
+    "book_valid": (GAUGE, ("symbol",), "1: the book is synchronised and fresh"),
+    "orders_connected": (GAUGE, ("symbol",), "1: orders can be sent, and their answers come"),
+    "best_bid": (GAUGE, ("symbol",), "The best bid, in quote currency"),
+    "best_ask": (GAUGE, ("symbol",), "The best ask, in quote currency"),
+    "feed_age_seconds": (GAUGE, ("symbol",), "Since the last row of market data was published"),
+    "feed_rows": (COUNTER, ("symbol",), "Rows of market data published"),
+    "feed_messages": (COUNTER, ("symbol",), "Messages of market data received"),
+    "feed_gaps": (COUNTER, ("symbol",), "Gaps found in the exchange's sequence"),
+    "feed_resyncs": (COUNTER, ("symbol",), "Times that the book was synchronised"),
+    "ring_size_bytes": (GAUGE, (), "Size of the channel's market ring"),
+    "ring_records": (COUNTER, (), "Records written to the market ring"),
+    "connection_up": (GAUGE, ("connection",), "1: the connection to the exchange works"),
+    "connection_changed_seconds": (
+        GAUGE,
+        ("connection",),
+        "When it came up or went down, seconds since the epoch",
+    ),
+    "connection_reconnects": (COUNTER, ("connection",), "Times that it was made again"),
+    "connection_messages": (COUNTER, ("connection",), "Messages received on it"),
+    "connection_errors": (COUNTER, ("connection",), "Frames that could not be understood"),
+    "limit_used": (GAUGE, ("bot", "limit"), "How much of a limit is used; bot is empty for the account's"),
+    "limit_allowed": (GAUGE, ("bot", "limit"), "The limit; no sample where there is none"),
+    "bot_attached": (GAUGE, ("bot",), "1: the bot is attached; 0: it left orders or a position behind"),
+    "bot_requests": (COUNTER, ("bot",), "Requests that the bot sent"),
+    "bot_updates": (COUNTER, ("bot",), "Updates that it was sent"),
+    "bot_refused": (COUNTER, ("bot",), "Requests of the bot that were refused"),
+    "bot_fills": (COUNTER, ("bot",), "Its executions"),
+    "bot_laps": (COUNTER, ("bot",), "Times that the market went by it unseen"),
+    "open_orders": (GAUGE, ("bot",), "Orders that are not finished"),
+    "position": (
+        GAUGE,
+        ("bot", "symbol"),
+        "Position in the instrument's unit; bot is empty for the account's",
+    ),
+    "fee": (GAUGE, ("bot", "symbol"), "Fees paid (below 0: received)"),
+    "trades": (COUNTER, ("bot", "symbol"), "Executions in the instrument"),
+    "traded_volume": (COUNTER, ("bot", "symbol"), "Quantity traded"),
+    "traded_value": (COUNTER, ("bot", "symbol"), "Value traded"),
+    "balance_total": (GAUGE, ("asset",), "What a spot account has"),
+    "balance_free": (GAUGE, ("asset",), "Of that: not locked by open orders"),
+    "refusals": (COUNTER, ("bot", "symbol", "reason"), "Requests refused, by reason"),
+}
+"""All metrics, without the prefix `hftd_`; a counter's name ends in `_total` when it is given out."""
+
+_ACCOUNT: Final = ""
+
+
+class _Families:
+    """The samples of one scrape, by metric. A label that is there twice keeps its first sample."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, Metric] = {
+            name: kind(f"hftd_{name}", about, labels=("daemon", *labels))
+            for name, (kind, labels, about) in METRICS.items()
+        }
+        self._seen: set[tuple[str, ...]] = set()
+
+    def add(self, name: str, daemon: str, *labels: str, value: float | None) -> None:
+        """Add a sample; None stands for "not known"."""
+        key = (name, daemon, *labels)
+        if value is None or key in self._seen:
+            return
+        self._seen.add(key)
+        self._families[name].add_metric([daemon, *labels], value)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def all(self) -> Iterable[Metric]:
+        """Those that have a sample."""
+        return [family for family in self._families.values() if family.samples]
+
+
+def _seconds(ns: int) -> float | None:
+    return None if ns < 0 else ns / 1e9
+
+
+def _of_daemon(found: _Families, daemon: status.DaemonStatus) -> None:
+    name = daemon.name
+    for channel in {name, *(one.name for one in daemon.channels)}:
+        found.add("daemon_up", channel, value=1)
+    found.add("build_info", name, daemon.kind, daemon.venue, daemon.version, value=1)
+    found.add("start_time_seconds", name, value=_seconds(daemon.started_ns))
+    found.add("halted", name, value=daemon.is_halted)
+    found.add("foreign_orders", name, value=daemon.foreign_orders)
+    for warning in daemon.alerts:
+        found.add("warning", name, warning.key, warning.symbol, value=1)
+        found.add("warning_age_seconds", name, warning.key, warning.symbol, value=_seconds(warning.age_ns))
+    for event, count in daemon.counters.items():
+        found.add("events", name, event, value=count)
+    for connection in daemon.connections:
+        found.add("connection_up", name, connection.name, value=connection.is_up)
+        found.add("connection_changed_seconds", name, connection.name, value=_seconds(connection.since_ns))
+        found.add("connection_reconnects", name, connection.name, value=connection.reconnects)
+        found.add("connection_messages", name, connection.name, value=connection.messages)
+        found.add("connection_errors", name, connection.name, value=connection.errors)
+    for balance in daemon.balances:
+        found.add("balance_total", name, balance.asset, value=balance.total)
+        found.add("balance_free", name, balance.asset, value=balance.free)
+    # The exchange's own numbers would be labels without an end: one sample a reason.
+    refused: Counter[tuple[str, str, str]] = Counter()
+    for refusal in daemon.refusals:
+        refused[refusal.bot, refusal.symbol, refusal.name] += refusal.count
+    for (bot, symbol, reason), count in refused.items():
+        found.add("refusals", name, bot, symbol, reason, value=count)
+    _limits(found, name, _ACCOUNT, daemon.limits)
+    _positions(found, name, _ACCOUNT, daemon.account)
+    for channel in daemon.channels:
+        _of_channel(found, channel)
+    for bot in daemon.bots:
+        _of_bot(found, name, bot)
+
+
+def _of_channel(found: _Families, channel: status.Channel) -> None:
+    name = channel.name
+    found.add("ring_size_bytes", name, value=channel.ring_bytes)
+    found.add("ring_records", name, value=channel.records)
+    for market in channel.markets:
+        symbol = market.symbol
+        found.add("book_valid", name, symbol, value=market.book_is_valid)
+        found.add("orders_connected", name, symbol, value=market.orders_are_connected)
+        found.add("best_bid", name, symbol, value=market.best_bid)
+        found.add("best_ask", name, symbol, value=market.best_ask)
+        found.add("feed_age_seconds", name, symbol, value=_seconds(market.feed_age_ns))
+        found.add("feed_rows", name, symbol, value=market.rows)
+        found.add("feed_messages", name, symbol, value=market.messages)
+        found.add("feed_gaps", name, symbol, value=market.gaps)
+        found.add("feed_resyncs", name, symbol, value=market.resyncs)
+
+
+def _of_bot(found: _Families, name: str, bot: status.Bot) -> None:
+    found.add("bot_attached", name, bot.name, value=bot.is_attached)
+    found.add("bot_requests", name, bot.name, value=bot.requests)
+    found.add("bot_updates", name, bot.name, value=bot.updates)
+    found.add("bot_refused", name, bot.name, value=bot.refused)
+    found.add("bot_fills", name, bot.name, value=bot.fills)
+    found.add("bot_laps", name, bot.name, value=bot.lapped)
+    found.add("open_orders", name, bot.name, value=len(bot.orders) + bot.orders_left_out)
+    _limits(found, name, bot.name, bot.limits)
+    _positions(found, name, bot.name, bot.positions)
+
+
+def _limits(found: _Families, name: str, bot: str, limits: Iterable[status.Used]) -> None:
+    for limit in limits:
+        found.add("limit_used", name, bot, limit.name, value=limit.used)
+        found.add("limit_allowed", name, bot, limit.name, value=limit.limit or None)
+
+
+def _positions(found: _Families, name: str, bot: str, positions: Iterable[status.Position]) -> None:
+    for one in positions:
+        found.add("position", name, bot, one.symbol, value=one.position)
+        found.add("fee", name, bot, one.symbol, value=one.fee)
+        found.add("trades", name, bot, one.symbol, value=one.num_trades)
+        found.add("traded_volume", name, bot, one.symbol, value=one.trading_volume)
+        found.add("traded_value", name, bot, one.symbol, value=one.trading_value)
+
+
+class Daemons(Collector):
+    """Asks the daemons at each scrape.
+
+    Args:
+        ask: Asks them.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._known: set[str] = set()
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics. A daemon that was there once and is gone is down, and stays so until this process ends."""
+        daemons, silent = self._ask()
+        found = _Families()
+        for daemon in daemons:
+            _of_daemon(found, daemon)
+            self._known.update(channel.name for channel in daemon.channels)
+            self._known.add(daemon.name)
+        for channel in sorted({*silent, *self._known}):
+            found.add("daemon_up", channel, value=0)
+        self._known.update(silent)
+        return found.all()
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: asking at registration would ask daemons that need not be there yet."""
+        return []
+
+
+def exposition(ask: Ask) -> Callable[[], bytes]:
+    """What answers a scrape, in Prometheus's text format 0.0.4."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Daemons(ask))
+    return lambda: generate_latest(registry)
