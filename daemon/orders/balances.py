@@ -248,6 +248,8 @@ class Wallet:
         for asset in [*found, *(one for one in self.purses if one not in found)]:
             purse = self.purse(asset)
             funds = found.get(asset) or Funds(asset, _ZERO, _ZERO, newest_ns)
+            # Of a clock that was ahead and has been set back: it changed now at the latest.
+            purse.changed_ns = min(purse.changed_ns, now_ns)
             if purse.changed_ns >= asked_ns or funds.exch_ns < purse.stated_ns:
                 # Something came meanwhile, or the answer is of before the last word.
                 if not purse.is_known:

@@ -217,6 +217,21 @@ def test_on_a_spot_account_what_another_bot_sold_does_not_keep_a_bot_from_being_
     assert spot.state().position == 0.0 and spot.sent[-1] is closing, "and then no more"
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_clock_that_was_ahead_and_is_set_back_does_not_keep_the_balances_from_being_taken(is_known):
+    spot = Spot()
+    true_ns = spot.now_ns
+    spot.now_ns += 3600 * S
+    spot.submit(1, SELL, 1000, 100)
+    purse = spot.manager.store.wallet.purses["BTC"]
+    assert purse.changed_ns > true_ns + S
+    purse.is_known, purse.total = is_known, Decimal(0)
+    spot.now_ns = true_ns + S
+    for _ in range(3):
+        spot.reconcile()
+    assert purse.is_known and purse.total == spot.held["BTC"]
+
+
 def test_on_a_spot_account_what_a_hand_has_sold_of_a_bots_is_not_sold_again():
     spot = Spot()
     spot.manager.attach("a", [0, 1], BotLimits(), "flatten", spot.now_ns)
