@@ -6,7 +6,8 @@ Flattening goes on instrument by instrument until the bot is flat, over restarts
 an instrument are finished, executions included, and closes the position by reduce-only market orders. An order that
 closes nothing is followed by the next after 1, 1, 1, 2, 4 ... 30 s, without an end; over all instruments
 there are at most `CLOSING_PER_S` orders a second. Where the account has nothing to reduce in the bot's direction, since
-somebody else holds the opposite, it waits until it has. What is not closed is a warning.
+somebody else holds the opposite, it waits until it has. What is not closed is a warning. On a spot account a rest that
+the exchange's filters refuse `QUICK_TRIES` times and that is below its least quantity or value is left to a person.
 """
 
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from hftd.constants import (
     IOC,
     MARKET,
     REASON_BOOK_NOT_VALID,
+    REASON_FILTER,
     REASON_HALTED,
     REASON_LEASE_ENDED,
     REASON_REDUCE_ONLY,
@@ -163,6 +165,7 @@ class LeaseEnds:
             words = self._refusals.last_words(bot.name, order.symbol, order.reason)
             flattening.why = f"refused, {words}" if order.status == REJECTED else "nobody took its order"
             flattening.is_refused = order.reason == REASON_REDUCE_ONLY
+            flattening.is_filtered = order.reason == REASON_FILTER
         # The first tries follow each other quickly: what was refused for a moment is to be closed now.
         pause_ns = FLATTEN_PAUSE_NS << min(max(0, flattening.tries - QUICK_TRIES), 10)
         flattening.due_ns = now_ns + min(pause_ns, FLATTEN_PAUSE_MAX_NS)
@@ -223,6 +226,11 @@ class LeaseEnds:
         if is_void:
             flattening.why = f"the account has nothing to reduce: {whose(ledger, bot.name)}"
             return again_ns
+        if flattening.tries >= QUICK_TRIES and flattening.is_filtered and _is_dust(ledger, bot.name):
+            if not flattening.is_left:
+                flattening.is_left = True
+                _log.warning("position_left", bot=bot.name, symbol=symbol, position=ledger.qty(lots))
+            return NEVER
         if flattening.due_ns > now_ns:
             return flattening.due_ns
         if not self._commands.is_up or store.halt_reason:
@@ -289,6 +297,18 @@ class LeaseEnds:
         for order in list(self._store.alive.values()):
             if order.symbol == ledger.symbol and self._store.bots[order.bot].row.pull_quotes:
                 self._cancel(order, REASON_BOOK_NOT_VALID, now_ns)
+
+
+def _is_dust(ledger: Ledger, name: str) -> bool:
+    """Whether a bot's whole position on a spot account is less than an order may be, at its average price."""
+    book, instrument = ledger.books[name], ledger.instrument
+    lots = abs(book.position_lots)
+    if ledger.wallet is None:
+        return False
+    if lots < instrument.min_qty_lots:
+        return True
+    value = book.trading_value / book.volume_lots * lots if book.volume_lots else 0.0
+    return 0.0 < value < instrument.min_notional
 
 
 def _is_orphaned(bot: Bot) -> bool:

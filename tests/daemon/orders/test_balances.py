@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from daemon.messages import (
     BY_STREAM,
     CONFIRMED,
+    REFUSED,
     Execution,
     Funds,
     Instrument,
@@ -34,6 +35,7 @@ from hftd.constants import (
     MARKET,
     NEW,
     PARTIALLY_FILLED,
+    REASON_FILTER,
     REASON_MARGIN,
     SELL,
 )
@@ -215,6 +217,27 @@ def test_on_a_spot_account_what_another_bot_sold_does_not_keep_a_bot_from_being_
     spot.now_ns += S
     spot.manager.tick(spot.now_ns)
     assert spot.state().position == 0.0 and spot.sent[-1] is closing, "and then no more"
+
+
+@pytest.mark.parametrize(("least", "is_left"), [(5.0, True), (0.5, False)])
+def test_a_rest_that_the_exchange_takes_no_order_for_is_left_and_told(least, is_left):
+    spot = Spot()
+    spot.manager.add_instrument(msgspec.structs.replace(BTC, min_notional=least))
+    spot.manager.attach("a", [0, 1], BotLimits(), "flatten", spot.now_ns)
+    spot.fill(spot.submit(1, BUY, 1000, 100), 100)
+    spot.fill(spot.submit(2, SELL, 1000, 99), 99)
+    spot.manager.detach("a", spot.now_ns)
+    for _ in range(20):
+        spot.now_ns += S
+        spot.manager.tick(spot.now_ns)
+        if spot.sent[-1].order_type == MARKET and spot.sent[-1].client_id in spot.manager.store.alive:
+            refusal = Outcome(spot.sent[-1].request, REFUSED, REASON_FILTER)
+            spot.manager.on_outcome(refusal, spot.now_ns)
+    tries = sum(one.order_type == MARKET for one in spot.sent)
+    assert tries == 3 if is_left else tries > 3
+    assert spot.manager.store.bots["a"].row.is_ending is not is_left
+    keys = [one.key for one in spot.manager.warnings()]
+    assert ("position_without_bot" if is_left else "not_flattened") in keys
 
 
 @pytest.mark.parametrize("is_known", [True, False])
