@@ -146,8 +146,8 @@ def test_a_backtest_of_what_a_live_run_saw_sends_the_same_orders_and_has_the_sam
     assert matched["cancel"].both > 20
     for what in ("new", "cancel"):
         assert matched[what].live_only + matched[what].backtest_only <= 0.2 * matched[what].both
-    fills = [whole(load_records(tmp_path / name)["fills"]) for name in ("live.npz", "backtest.npz")]
-    paired, _ = pair_up(*fills, TOLERANCE_NS)
+    live, backtest = (whole(load_records(tmp_path / name)["fills"]) for name in ("live.npz", "backtest.npz"))
+    paired, _ = pair_up(live, backtest, TOLERANCE_NS)
     assert len(paired) > 20
-    assert len(paired) >= 0.9 * max(len(fills[0]), len(fills[1]))
+    assert len(paired) >= 0.9 * max(len(live), len(backtest))
     assert (tmp_path / "both.png").stat().st_size > 10_000

@@ -74,7 +74,8 @@ class Troubled(Stack):
         """Until the bot trades on a leg again: a new order gets there and rests."""
         before = self.account(leg)["orders"]
         self.wait(
-            f"the bot trades on {NAMES[leg]}", lambda: self.account(leg)["orders"] > before and self.open(leg)
+            f"the bot trades on {NAMES[leg]}",
+            lambda: self.account(leg)["orders"] > before and bool(self.open(leg)),
         )
 
     def others_trade(self, troubled: int, seconds: float = 3.0) -> None:

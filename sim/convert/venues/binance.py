@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from hftd.compiled.jit import Kernel, inline
-from hftd.compiled.json_fields import field, hashed, text_key, text_of
+from hftd.compiled.json_fields import field, hashed, place_of, text_key, text_of
 from hftd.compiled.native import load_i64, load_u8
 from hftd.compiled.row_access import ev_of, px_of
 from hftd.rows import BEST_ASK, BEST_BID, INDEX_PRICE, MARK_PRICE, ROW_BYTES, Ns
@@ -67,6 +67,7 @@ _TIME: Final = text_key("T")
 _SYMBOL: Final = text_key("s")
 _PREVIOUS_ID: Final = text_key("pu")
 _PAIR: Final = text_key("ps")
+_DOLLARS: Final = text_key("USD")
 _TRADE_KIND: Final = text_key("X")
 _SPOT_TRADE: Final = text_key("M")
 _FULL_SYMBOL: Final = text_key("symbol")
@@ -89,7 +90,10 @@ def _depth_market(s: Any, data: int):
     """The market that a depth update tells; -1 where it has some of the fields only."""
     has_match_time, has_previous = field(s, _TIME, data) >= 0, field(s, _PREVIOUS_ID, data) >= 0
     if has_match_time and has_previous:
-        return COINM if field(s, _PAIR, data) >= 0 else USDM
+        # Both name the pair since 2026; that of COIN-M is against dollars, such as BTCUSD, and no other is.
+        start, stop = place_of(s, field(s, _PAIR, data))
+        is_coinm = stop - start > 3 and hashed(stop - 3, stop) == _DOLLARS
+        return COINM if is_coinm else USDM
     return -1 if has_match_time or has_previous else SPOT
 
 

@@ -34,8 +34,8 @@ COINM: Final = 2
 MARKETS: Final = ("binancespot", "binancefutures", "binancecoinm")
 _SIGNS: Final = (
     "depth updates without `T` and `pu`, or trades with `M`",
-    "depth updates with `pu`, without `ps`",
-    "depth updates with `pu` and `ps`",
+    "depth updates with `pu`, without `ps` or with one such as BTCUSDT",
+    "depth updates with `pu` and a `ps` such as BTCUSD",
 )
 
 own_dtype = np.dtype(

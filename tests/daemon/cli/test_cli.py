@@ -63,7 +63,7 @@ def test_no_command_shows_the_help(call):
     ("arguments", "words"),
     [
         (["repaly"], "Did you mean 'replay'?"),
-        (["xyzzy"], "There are demo, backtest"),
+        (["xyzzy"], "There are demo, init"),
         (["replay", "--dat", "20220831"], "Did you mean '--date'?"),
         (["replay"], "Missing option '--date'"),
         (["replay", "--date", "20220831", "--speed", "fast"], "'fast' is not a number"),

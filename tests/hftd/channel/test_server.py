@@ -146,7 +146,7 @@ def test_a_bot_learns_why_it_lost_its_lease(serve: Any):
     [
         (hello_of("maker", "XRPUSDT"), "no 'XRPUSDT'\n  known: BTCUSDT"),
         (hello_of("maker", "BUG"), "failed to attach"),
-        (hello_of("ma/ker"), "no name"),
+        (hello_of("ma/ker"), "not a name for"),
         (wire.Hello(version=PROTOCOL_VERSION, bot="maker", pid=1, instruments=()), "0 instruments"),
         (
             wire.Hello(version=PROTOCOL_VERSION, bot="maker", pid=1, instruments=(("BTCUSDT", 0.0, 1.0),)),

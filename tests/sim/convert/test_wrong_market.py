@@ -34,6 +34,13 @@ def coinm(number):
 UPDATES = {"binancespot": spot, "binancefutures": usdm, "binancecoinm": coinm}
 
 
+@pytest.mark.parametrize("pair", ["BTCUSDT", "BTCUSDC", "ETHBTC", "USD1USDT", ""])
+def test_a_future_that_names_its_pair_is_no_coin_margined_one(tmp_path, pair):
+    # As Binance's USD-M futures send it since 2026.
+    report = converted(tmp_path, "binancefutures", [usdm(number + 1) | {"ps": pair} for number in range(5)])
+    assert (report.exit_code, report.damage) == (0, [])
+
+
 def converted(tmp_path, venue, messages):
     lines = [f"{LOCAL + k} {json.dumps(message)}\n".encode() for k, message in enumerate(messages)]
     return convert([packed(tmp_path / "capture.gz", lines)], tmp_path / "out.npz", venue=venue)

@@ -116,6 +116,7 @@ def convert(inputs, output, *, venue, options, progress, on_write):
         latency_min_ns=-5_000_000,
         clock_correction_ns=5_000_000 + options.base_latency_ns,
         sequence=SimpleNamespace(gaps=2, repeats=0),
+        gaps=[],
         crossed=SimpleNamespace(checked=True, times=1, total_ns=2_000_000, longest_ns=2_000_000),
         lines=300,
         lines_by_kind={"depth": 200, "trade": 100},
