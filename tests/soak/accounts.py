@@ -36,6 +36,7 @@ class ProcessBooks:
             product.forced_ids,
             inverse=product.inverse,
             tolerance=product.tolerance,
+            bases=product.bases,
         )
 
     def _qty(self, value: float) -> Decimal:

@@ -71,6 +71,7 @@ class Totals:
     fee: float = 0.0
     balance: float = 0.0
     value: float = 0.0
+    foreign_fees: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -137,7 +138,12 @@ class Truth:
             total.trades += 1
             # One in the base counts by its value, as if the base had been sold for it.
             worth = float(fee * Decimal(trade["price"]))
-            total.fee += worth or trade["fee"] / MONEY
+            if self._is_foreign(trade):
+                total.foreign_fees[trade["fee_asset"]] = (
+                    total.foreign_fees.get(trade["fee_asset"], 0.0) + trade["fee"] / MONEY
+                )
+            else:
+                total.fee += worth or trade["fee"] / MONEY
             money = self.money(trade)
             total.balance += worth - trade["side"] * money
             total.value += money
@@ -170,6 +176,12 @@ class Truth:
         """What an execution cost in the base; 0 where its fee was taken in something else."""
         is_base = trade["fee_asset"] == self.bases.get(trade["symbol"])
         return trade["fee"] / Decimal(int(MONEY)) if is_base else Decimal(0)
+
+    def _is_foreign(self, trade: Mapping[str, Any]) -> bool:
+        """Whether a spot execution's fee was taken in neither base nor quote: without a rate it is kept apart."""
+        base = self.bases.get(trade["symbol"])
+        quote = trade["symbol"].removeprefix(base or "")
+        return base is not None and trade["fee_asset"] not in (base, quote)
 
     def _read(self, client_id: str) -> Any:
         return ClientIds(PREFIX, 0).read(client_id)
@@ -370,6 +382,9 @@ def compare_manager(
         is_aside = symbol in store.unfit or ledger.instrument.trouble == SET_ASIDE
         if is_aside and symbol not in truth.symbols:
             # Somebody else's, and set aside: what there is of it does not fit today's lots.
+            continue
+        if symbol in truth.bases and symbol not in truth.symbols:
+            # Somebody else's, perhaps of before it was listed here: what there is of it is in the balances.
             continue
         position, lot = truth.positions.get(symbol, Decimal(0)), steps[symbol].lot
         held = sum(one.position_lots for one in ledger.books.values()) + ledger.other_lots

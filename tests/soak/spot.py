@@ -70,3 +70,16 @@ def compare_balances(faults: Faults, truth: Truth, manager: OrderManager, whose:
         faults.expect(name, purse.total * int(MONEY), max(one["balance"], one["reserved"]))
         faults.expect(f"{name}, locked", (purse.ours + purse.others) * int(MONEY), one["reserved"])
         faults.expect(f"{name} differs since", purse.differs_since_ns, 0)
+
+
+def compare_foreign_fees(faults: Faults, truth: Truth, manager: OrderManager, whose: str) -> None:
+    """What each bot paid in an asset that is neither base nor quote, to the last unit."""
+    for symbol in truth.bases:
+        ledger = manager.store.ledgers.get(symbol)
+        for name in truth.bots:
+            book = ledger.books.get(name) if ledger is not None else None
+            known = {asset: round(fee * MONEY) for asset, fee in (book.other_fees if book else {}).items()}
+            paid = {
+                asset: round(fee * MONEY) for asset, fee in truth.total(name, symbol).foreign_fees.items()
+            }
+            faults.expect(f"{whose}: bot {name}, {symbol}, fees in other assets", known, paid)

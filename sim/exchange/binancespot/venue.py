@@ -184,6 +184,7 @@ class BinanceSpot(Binance):
         self, order: Order, what: str, trade: Trade | None, time_ms: int, now_ms: int
     ) -> Iterable[Event]:
         """An execution, under an id, and the balances."""
+        time_ms = max(time_ms, order.created_ms)
         events = self.says.order_events(order, what, trade, time_ms, now_ms)
         events[0][1]["I"] = self.exchange.next_id(1)
         return events
