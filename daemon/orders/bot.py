@@ -16,8 +16,10 @@ class Flattening:
         why: What stands in the way, empty if nothing does.
         is_refused: The exchange said that there is nothing to reduce.
         is_filtered: The exchange's filters refused the last order.
+        is_filtered: The exchange's filters refused the last order.
         is_left: It is less than an order may be, and is left.
-        is_void: The account has nothing to reduce: no order of this bot can close its position.
+        is_void: The account has nothing to reduce, or less than an order may be: no order of this bot can close its
+            position.
         is_counted: It was counted as not flattened.
     """
 
@@ -39,6 +41,7 @@ class Flattening:
         self.tries = 0
         self.why = ""
         self.is_refused = False
+        self.is_filtered = False
         self.is_filtered = False
         self.is_left = False
         self.is_void = False

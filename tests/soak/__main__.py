@@ -20,7 +20,7 @@ import structlog
 from tests.soak.fast import ACTIVE_S, Result
 from tests.soak.many import run_seeds
 from tests.soak.real import MISHAPS, SOME, USUAL, run_real
-from tests.soak.venues import PRODUCTS, SPOT, USDM
+from tests.soak.venues import PRODUCTS, USDM
 from tests.soak.weather import FAST
 
 
@@ -71,8 +71,6 @@ def main() -> int:
     )
     parser.add_argument("--long", action="store_true", help="say something of good seeds too")
     given = parser.parse_args()
-    if given.level == "real" and given.venue == SPOT.name:
-        parser.error(f"{SPOT.name} is run in virtual time alone: leave --level real out")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     seeds = range(given.first, given.first + given.seeds)
     begin = time.perf_counter()

@@ -133,20 +133,7 @@ class Truth:
                 continue
             self.trades[trade_key(symbol, trade["trade_id"], trade["side"])] = trade
             total = self._totals.setdefault((self.owner[trade["client_id"]], symbol), Totals())
-            total.qty += qty - fee
-            total.volume += abs(qty)
-            total.trades += 1
-            # One in the base counts by its value, as if the base had been sold for it.
-            worth = float(fee * Decimal(trade["price"]))
-            if self._is_foreign(trade):
-                total.foreign_fees[trade["fee_asset"]] = (
-                    total.foreign_fees.get(trade["fee_asset"], 0.0) + trade["fee"] / MONEY
-                )
-            else:
-                total.fee += worth or trade["fee"] / MONEY
-            money = self.money(trade)
-            total.balance += worth - trade["side"] * money
-            total.value += money
+            self._add(total, trade)
         for one in self.raw["positions"]:
             self.positions[one["symbol"]] = self.positions.get(one["symbol"], Decimal(0)) + Decimal(
                 one["qty"]
@@ -162,6 +149,29 @@ class Truth:
             one["order_id"] for one in self.raw["orders"] if one["status"] in ("NEW", "PARTIALLY_FILLED")
         }
         assert listed == set(self.raw["open_orders"])
+
+    def sum_of(self, trades: Iterable[Mapping[str, Any]]) -> Totals:
+        """What a bot's executions come to."""
+        total = Totals()
+        for trade in trades:
+            self._add(total, trade)
+        return total
+
+    def _add(self, total: Totals, trade: Mapping[str, Any]) -> None:
+        qty, base_fee = trade["side"] * Decimal(trade["qty"]), self._base_fee(trade)
+        total.qty += qty - base_fee
+        total.volume += abs(qty)
+        total.trades += 1
+        # One in the base counts by its value, as if the base had been sold for it.
+        worth = float(base_fee * Decimal(trade["price"]))
+        fee, asset = trade["fee"] / MONEY, trade["fee_asset"]
+        if self._is_foreign(trade):
+            total.foreign_fees[asset] = total.foreign_fees.get(asset, 0.0) + fee
+        else:
+            total.fee += worth or fee
+        money = self.money(trade)
+        total.balance += worth - trade["side"] * money
+        total.value += money
 
     def money(self, trade: Mapping[str, Any]) -> float:
         """What a trade is worth: of an inverse contract without the exchange's rounding, which must be to a unit."""
@@ -353,7 +363,7 @@ def compare_book(
         return
     faults.expect(f"{name} position", position, true.qty)
     faults.expect(f"{name} trades", book.num_trades, true.trades)
-    faults.expect(f"{name} volume", book.volume_lots * step.lot, true.volume)
+    faults.expect(f"{name} volume", book.volume_lots * step.lot + book.volume_dust, true.volume)
     faults.near(f"{name} fee", book.fee, true.fee, tolerance.fee)
     faults.near(f"{name} balance", book.balance, true.balance, tolerance.balance)
     faults.near(f"{name} value", book.trading_value, true.value, tolerance.balance)

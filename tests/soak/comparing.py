@@ -14,6 +14,7 @@ from daemon.orders.ids.client_ids import bot_hash
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
 from daemon.orders.manager import OrderManager
+from daemon.orders.positions import BotBook, Ledger
 from hftd.constants import FILLED, NEW, NONE, PARTIALLY_FILLED, REASON_FORGOTTEN
 from tests.daemon.orders.world import LocalOrder
 from tests.soak.books import (
@@ -109,18 +110,7 @@ class Comparison:
                 self._faults.say(f"dead bot {name} ({bot.on_end}) left {left}")
             for symbol, ledger in self._soak.trader.manager.store.ledgers.items():
                 book = ledger.books.get(name)
-                # Where another one's position stands against it, there may be nothing in the account to reduce; two
-                # bots of a spot account have none in common.
-                held = self._truth.positions.get(symbol, Decimal(0))
-                if symbol in self._truth.bases and book:
-                    held = Decimal(book.position_lots + ledger.other_lots)
-                    lot = Decimal(ledger.instrument.lot_size)
-                    coarse = self._soak.product.coarsest(symbol)
-                    if abs(book.position_lots * lot + book.dust) < coarse:
-                        # Dust of when lots were larger: it could not be sold then, and nobody closes it now.
-                        held = Decimal(0)
-                reducible = held * (book.position_lots if book else 0)
-                if bot.on_end == "flatten" and book and reducible > 0:
+                if bot.on_end == "flatten" and book and self._reducible(ledger, book) > 0:
                     self._faults.say(
                         f"dead bot {name} left a position of {book.position_lots} lots in {symbol}"
                     )
@@ -134,6 +124,26 @@ class Comparison:
                 known = bot.models[order["symbol"]].orders.get(found.order_id)
                 if known is None or known.is_inactive:
                     self._faults.say(f"bot {name} does not know its open order {order}: {known}")
+
+    def _reducible(self, ledger: Ledger, book: BotBook) -> Decimal:
+        """How much of a dead bot's position the exchange would let it close.
+
+        Where another one's position stands against it, there may be nothing in the account to reduce. Bots of a spot
+        account have none in common; there nothing is closed that is less than an order may be, nor what was less than
+        a lot when lots were larger, and the bot was done with it.
+        """
+        soak, symbol, lots = self._soak, ledger.symbol, book.position_lots
+        side = 1 if lots > 0 else -1
+        if symbol not in self._truth.bases:
+            return self._truth.positions.get(symbol, Decimal(0)) * lots
+        instrument = soak.exchange.core.instrument(symbol)
+        lot, least = Decimal(ledger.instrument.lot_size), Decimal(instrument.section.min_qty)
+        qty = min(abs(lots), (lots + ledger.other_lots) * side) * lot
+        price = Decimal(instrument.price(soak.exchange.core.feeds[instrument.number].mark_tick()))
+        if qty < least or qty * price < Decimal(instrument.section.min_notional):
+            return Decimal(0)
+        largest = soak.product.coarsest(symbol, is_changing="steps" in soak.mishaps)
+        return Decimal(0) if abs(lots * lot + book.dust) < largest else qty
 
     def _model(self, bot: RandomBot, symbol: str) -> None:
         """What a bot believes of an instrument."""

@@ -27,7 +27,7 @@ SEEDS = {
 """In which it does."""
 MANY = int(os.environ.get("HFTD_SOAK_SEEDS", "120"))
 """Seeds in the slow test, of all exchanges."""
-SHARES = [(USDM, MANY - 2 * (MANY // 4)), (COINM, MANY // 4), (BYBIT, MANY // 4)]
+SHARES = [(USDM, MANY - 3 * (MANY // 5)), (COINM, MANY // 5), (BYBIT, MANY // 5), (SPOT, MANY // 5)]
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +77,7 @@ def test_a_seed_repeats_to_the_last_byte():
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("mishap", "venue"),
-    list(zip(SOME, itertools.cycle((USDM.name, COINM.name, BYBIT.name)), strict=False)),
+    list(zip(SOME, itertools.cycle(PRODUCTS), strict=False)),
     ids=lambda one: one,
 )
 @pytest.mark.thorough

@@ -8,11 +8,10 @@ import pytest
 
 from tests.soak.processes import Forks
 from tests.soak.real import RealSoak, run_real
-from tests.soak.venues import BYBIT, COINM, USDM
+from tests.soak.venues import PRODUCTS
 
 MANY = int(os.environ.get("HFTD_SOAK_REAL_SEEDS", "6"))
 """Seeds, of all exchanges."""
-VENUES = [one.name for one in (USDM, COINM, BYBIT)]
 
 
 async def check(seeds: range, venue: str) -> None:
@@ -43,7 +42,7 @@ async def test_a_connector_that_counts_a_fill_twice_is_found_out(tmp_path_factor
 @pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("number", "venue"), list(enumerate(VENUES)), ids=VENUES)
+@pytest.mark.parametrize(("number", "venue"), list(enumerate(PRODUCTS)), ids=list(PRODUCTS))
 async def test_processes_that_are_killed_again_and_again_leave_books_that_agree(number, venue):
-    share = -(-(MANY - number) // len(VENUES))
+    share = -(-(MANY - number) // len(PRODUCTS))
     await check(range(100 + 4 * number, 100 + 4 * number + share), venue)

@@ -112,10 +112,11 @@ class SoakProduct:
         """The one that is listed later."""
         return self.symbols[2].symbol
 
-    def coarsest(self, symbol: str) -> Decimal:
-        """The largest lot that an instrument may have had."""
+    def coarsest(self, symbol: str, *, is_changing: bool) -> Decimal:
+        """The largest lot that an instrument has had; `is_changing`: by mishaps, too."""
         section = next(one for one in self.symbols if one.symbol == symbol)
-        return max(Decimal(section.lot_size), max(STEPS) * Decimal(self.finest[symbol]["lot_size"]))
+        lot, finest = Decimal(section.lot_size), Decimal(self.finest[symbol]["lot_size"])
+        return max(lot, max(STEPS) * finest) if is_changing else lot
 
     def rounded(self) -> dict[str, Decimal]:
         """How far finished orders may be rounded where steps change."""
