@@ -301,7 +301,7 @@ class LeaseEnds:
 
 
 def _is_dust(ledger: Ledger, name: str, lots: int) -> bool:
-    """Whether so much of a bot's position on a spot account is less than an order may be, by the price as it is known."""
+    """Whether so much of a bot's position on a spot account is less than an order may be, by the price as known."""
     instrument, book = ledger.instrument, ledger.books[name]
     if ledger.wallet is None:
         return False
