@@ -222,6 +222,8 @@ class LeaseEnds:
         qty_lots = min(abs(lots), reducible) if reducible > 0 else abs(lots)
         is_filtered = flattening.is_filtered and flattening.tries >= QUICK_TRIES
         is_small = is_filtered and _is_dust(ledger, bot.name, qty_lots)
+        if is_small and not flattening.is_void:
+            _log.warning("position_left", bot=bot.name, symbol=symbol, position=ledger.qty(qty_lots))
         is_void = is_small or (reducible <= 0 and (ledger.has_holding or flattening.is_refused))
         if flattening.is_void and not is_void:
             # What filters refused again and again is tried at its pace: its worth goes up and down with the price.
