@@ -282,6 +282,16 @@ def test_a_clock_that_was_ahead_and_is_set_back_does_not_keep_the_balances_from_
     assert purse.is_known and purse.total == spot.held["BTC"]
 
 
+@pytest.mark.parametrize(("after_s", "is_taken"), [(5, False), (40, True)])
+def test_an_answer_that_says_an_older_time_is_taken_once_nothing_has_been_said_for_long(after_s, is_taken):
+    spot = Spot()
+    spot.manager.on_funds(Funds("BTC", Decimal(2), Decimal(0), spot.now_ns + S), spot.now_ns)
+    older = [Funds(one.asset, one.free - 1, one.locked + 1, one.exch_ns) for one in spot.funds()]
+    spot.now_ns += after_s * S
+    spot.reconcile(funds=older)
+    assert spot.manager.store.wallet.purses["BTC"].others == is_taken
+
+
 def test_on_a_spot_account_what_a_hand_has_sold_of_a_bots_is_not_sold_again():
     spot = Spot()
     spot.manager.attach("a", [0, 1], BotLimits(), "flatten", spot.now_ns)
