@@ -113,6 +113,7 @@ SPOT = SpotProduct(
             tick_size="0.1",
             lot_size="0.001",
             min_qty="0.001",
+            min_price="0.1",
             grid_tick="0.01",
             grid_lot="0.0001",
             max_orders=10_000,
