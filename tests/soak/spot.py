@@ -55,6 +55,9 @@ def add_positions(raw: dict[str, Any], bases: Mapping[str, str], lot: Decimal) -
     wallets = {one["asset"]: one for one in raw["wallets"]}
     raw["positions"] = []
     for symbol, base in bases.items():
+        if base not in wallets:
+            # An instrument that this exchange does not have.
+            continue
         qty = (wallets[base]["balance"] - wallets[base]["start_balance"]) * UNIT
         raw["positions"].append({"symbol": symbol, "qty": f"{qty:f}", "lots": round(qty / lot)})
 
