@@ -96,7 +96,8 @@ class ProcessBooks:
             if shown and shown.positions
             else status.Position(symbol=self._symbol, position=0.0)
         )
-        if (shown or total.qty) and not is_forced:
+        # Of a bot that is gone less than a lot is not shown; the journal has it.
+        if (shown or abs(total.qty) >= self._lot) and not is_forced:
             name, tolerance = f"status: {bot.name}", truth.tolerance
             faults.expect(f"{name} position", self._position(position.position), total.qty)
             faults.expect(f"{name} trades", position.num_trades, total.trades)

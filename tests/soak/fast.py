@@ -141,7 +141,8 @@ class Soak:
         self._trader_type = trader_type
         self._journal_type = journal_type
         if hasattr(journal_type, "is_calm"):
-            journal_type.is_calm = staticmethod(lambda: self.is_calm)
+            wrong: Any = journal_type
+            wrong.is_calm = staticmethod(lambda: self.is_calm)
         rows = market(venue, seed % MARKETS, active_s)
         self.schedule = Schedule(min(int(one["exch_ts"].min()) for one in rows.values()))
         self._end_ns = self.now_ns + int(active_s * SECOND)

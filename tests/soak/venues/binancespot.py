@@ -19,7 +19,7 @@ from daemon.venues.binancespot.queries import SpotQueries
 from daemon.venues.binancespot.session import VENUE
 from sim.exchange.accounts.accounts import Account
 from sim.exchange.binance.product import product_of
-from sim.exchange.binance.wsapi import Session
+from sim.exchange.binance.wsapi import Session, WsApi
 from sim.exchange.binancespot.venue import BinanceSpot, SpotServer, SpotSymbol
 from sim.exchange.core import Exchange
 from sim.exchange.rules.config import AccountSection
@@ -31,6 +31,11 @@ from tests.soak.venues.product import Refusal
 
 FEES_OF_BNB = "0.5"
 """Enough for some of a seed's fees; those after it are taken from what is received."""
+
+
+def _api_of(exchange: Exchange) -> WsApi:
+    assert isinstance(exchange.venue, BinanceSpot)
+    return exchange.venue.ws_api
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +72,7 @@ class SpotProduct(BinanceProduct):
         return spot.LoginFacts(has_session=False)
 
     def _listen(self, exchange: Exchange, tasks: Tasks) -> Callable[[Any], None]:
-        api = exchange.venue.ws_api
+        api = _api_of(exchange)
         api._tasks = tasks
 
         def listen(wire: Any) -> None:
@@ -83,7 +88,7 @@ class SpotProduct(BinanceProduct):
 
     def listen_user(self, exchange: Exchange, account: Account) -> Callable[[Any], None]:
         """The same; its requests are driven as those of orders are."""
-        return self._listen(exchange, exchange.venue.ws_api._tasks)
+        return self._listen(exchange, _api_of(exchange)._tasks)
 
     def truth(self, account: Account) -> dict[str, Any]:
         """An order that took another one's place is one with it; what a base changed by is a position."""
