@@ -68,7 +68,7 @@ from sim.engine.own import (
     rest,
     take_record,
 )
-from sim.engine.pulling import PULL, pull
+from sim.engine.pulling import PULL, pull, turn
 from sim.model.custom import custom_admits, lots_of
 from sim.model.latency import LANE_BYTES, after, entry_latency_ns, exchange_at, lane_at, response_latency_ns
 from sim.model.layout import (
@@ -288,9 +288,9 @@ def _handle_modify(exchange: Address, lane: Address, request: Address, now_ns: N
 
 @inline
 def refresh_next_request(exchange: Address) -> None:
-    """Look up when the next request arrives, over all lanes."""
+    """Look up what happens next: a request arrives, of whichever lane, or the book is lost or back."""
     x = exchange_at(exchange)
-    earliest = NEVER
+    earliest = x.next_turn_ts
     for i in range(x.num_lanes):
         earliest = min(earliest, bus_at(x.lanes + i * LANE_BYTES + LANE_TO_EXCH).head_ts)
     x.next_request_ts = earliest
@@ -298,8 +298,9 @@ def refresh_next_request(exchange: Address) -> None:
 
 @inline
 def handle_requests(exchange: Address, now_ns: Ns) -> None:
-    """All requests that arrive at this moment, lane by lane."""
+    """All requests that arrive at this moment, lane by lane, after the book was lost or came back."""
     x = exchange_at(exchange)
+    turn(exchange, now_ns)
     for i in range(x.num_lanes):
         lane = x.lanes + i * LANE_BYTES
         while bus_at(lane + LANE_TO_EXCH).head_ts == now_ns:

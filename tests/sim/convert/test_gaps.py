@@ -67,7 +67,9 @@ def test_the_windows_are_in_the_archive_and_the_book_is_lost_and_back_in_its_row
         seen = rows[(rows["ev"] & flag) != 0]
         assert (np.diff(seen[clock]) >= 0).all()
         marks = seen[(seen["ev"] & KIND_MASK) >= BOOK_LOST]
-        assert marks[clock].tolist() == [at(325), at(500)]
+        assert marks["local_ts"].tolist() == [at(325), at(500)]
+        # As if sent with what was received last before.
+        assert (marks["exch_ts"] <= marks["local_ts"] - 3 * MS).all()
         assert (marks["ev"] & KIND_MASK).tolist() == [BOOK_LOST, BOOK_BACK]
     assert (kinds >= BOOK_LOST).sum() == 4
     assert (rows["local_ts"] - rows["exch_ts"]).min() >= 0
@@ -113,6 +115,7 @@ def test_marks_stand_in_their_order_whatever_the_blocks(size: int):
         seen = made[(made["ev"] & flag) != 0]
         assert (np.diff(seen[clock]) >= 0).all()
         found = seen[(seen["ev"] & KIND_MASK) >= BOOK_LOST]
-        assert found[clock].tolist() == [1025, 1100, 1512, 1700, 1990, 2015]
+        assert found["local_ts"].tolist() == [1025, 1100, 1512, 1700, 1990, 2015]
+        assert (found["exch_ts"] <= found["local_ts"] - 22).all()
         assert (found["ev"] & KIND_MASK).tolist() == [BOOK_LOST, BOOK_BACK] * 3
     assert made[made["ev"] & KIND_MASK < BOOK_LOST].tobytes() == rows.tobytes()
