@@ -1,35 +1,52 @@
 """Where the data says that the book is lost, a replay and its bots still come to the same as backtests."""
 
+import random
+from functools import partial
+
 import numpy as np
 import pytest
 
 from hftd.recording import Gap
 from sim.convert.rows.gaps import GapMarks
-from tests.sim.replay.harness import INTERPOLATED, MAKER, Bench, futures, result
+from tests.sim.replay.harness import INTERPOLATED, MAKER, Bench, futures, result, spot
+
+MS = 1_000_000
+BOTH = (futures(), spot())
 
 
-def lost(rows: np.ndarray) -> np.ndarray:
-    """As if a second were missing again and again, noticed after a while."""
-    first, last = int(rows["local_ts"].min()), int(rows["local_ts"].max())
-    step = (last - first) // 7
-    gaps = [Gap(at, at + step // 10, at + step // 3) for at in range(first + step // 2, last, step)]
-    marks = GapMarks(gaps)
+def windows(seed: int, first: int, last: int) -> list[Gap]:
+    """At the start, at the end, back to back, of a nanosecond and anywhere else."""
+    chance = random.Random(seed)
+    found = [Gap(first, first, first + 300 * MS), Gap(last - 700 * MS, last - 400 * MS, last)]
+    for at in range(first + 1000 * MS, last - 1000 * MS, 800 * MS):
+        noticed = at + chance.randrange(300 * MS)
+        until = noticed + chance.choice((1, MS, chance.randrange(MS, 400 * MS)))
+        found += [Gap(at, noticed, until), Gap(until, until, until + chance.randrange(1, 3 * MS))]
+    return found
+
+
+def lost(rows: np.ndarray, seed: int) -> np.ndarray:
+    """As if something were missing again and again."""
+    marks = GapMarks(windows(seed, int(rows["local_ts"].min()), int(rows["local_ts"].max())))
     return np.concatenate([marks.mixed(rows), *marks.rest()])
 
 
-@pytest.mark.xfail(
-    reason="quotes are not pulled at the same moment: docs/collect.md, known faults", strict=False
-)
 @pytest.mark.thorough
-def test_lost_books_and_pulled_quotes_mean_the_same_over_channels(bench: Bench):
-    bench.add_data("BTCUSDT_20220831.npz", "BTCUSDT_20220831.npz", lost)
+@pytest.mark.parametrize(("seed", "offset_ns"), [(1, 0), (2, 25 * MS), (3, -MS // 4)])
+def test_lost_books_and_pulled_quotes_mean_the_same_over_channels(bench: Bench, seed: int, offset_ns: int):
+    for number, symbol in enumerate(("BTCUSDT", "BTCBUSD")):
+        name = f"{symbol}_20220831.npz"
+        bench.add_data(name, name, partial(lost, seed=2 * seed + number))
     names = ["pulls", "maker", "stays"]
+    markets = (futures(feed_latency_offset_ns=offset_ns), spot(feed_latency_offset_ns=2 * offset_ns))
     latency = INTERPOLATED.replace("{data}", str(bench.data))
-    config = bench.replay_config(futures(), bots=names, latency=latency, data=bench.folder)
-    pulls = bench.bot_config("pulls", futures(), seed=91, head="pull_quotes = true")
-    maker = bench.bot_config(
-        "maker", futures(), strategy=MAKER, interval_ns=10_000_000, head="pull_quotes = true"
-    )
-    stays = bench.bot_config("stays", futures(), seed=91)
-    running = bench.check_equal(config, pulls, maker, stays)
+    config = bench.replay_config(*markets, bots=names, latency=latency, data=bench.folder)
+    bots = [
+        bench.bot_config("pulls", *BOTH, seed=seed, head="pull_quotes = true"),
+        bench.bot_config(
+            "maker", futures(), strategy=MAKER, interval_ns=10_000_000, head="pull_quotes = true"
+        ),
+        bench.bot_config("stays", *BOTH, seed=seed),
+    ]
+    running = bench.check_equal(config, *bots)
     assert result(running[0]) != result(running[2])
