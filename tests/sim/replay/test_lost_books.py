@@ -1,14 +1,16 @@
 """Where the data says that the book is lost, a replay and its bots still come to the same as backtests."""
 
+import json
 import random
 from functools import partial
 
 import numpy as np
 import pytest
 
+from hftd.constants import BOOK_INVALID, BOOK_VALID, EXPIRED, NEW, REASON_BOOK_NOT_VALID, REASON_NONE
 from hftd.recording import Gap
 from sim.convert.rows.gaps import GapMarks
-from tests.sim.replay.harness import INTERPOLATED, MAKER, Bench, futures, result, spot
+from tests.sim.replay.harness import INTERPOLATED, MAKER, Bench, Scene, futures, result, spot
 
 MS = 1_000_000
 BOTH = (futures(), spot())
@@ -50,3 +52,32 @@ def test_lost_books_and_pulled_quotes_mean_the_same_over_channels(bench: Bench, 
     ]
     running = bench.check_equal(config, *bots)
     assert result(running[0]) != result(running[2])
+
+
+@pytest.mark.thorough
+def test_a_bot_that_comes_while_the_book_is_lost_hears_so_and_trades_once_it_is_back(bench: Bench):
+    second = 1000 * MS
+
+    def lost_for_two_seconds(rows: np.ndarray) -> np.ndarray:
+        at = int(rows["local_ts"].min()) + second
+        marks = GapMarks([Gap(at, at, at + 2 * second)])
+        return np.concatenate([marks.mixed(rows), *marks.rest()])
+
+    bench.add_data("BTCUSDT_20220831.npz", "BTCUSDT_20220831.npz", lost_for_two_seconds)
+    scene = Scene(bench, after_ns=2 * second, data=bench.folder)
+    path = bench.folder / "told.json"
+    late = bench.bot(
+        bench.bot_config(
+            "late",
+            futures(),
+            strategy="tells_whether_it_may_trade",
+            head="pull_quotes = true",
+            path=str(path),
+        )
+    )
+    scene.ends_well(as_alone=True)
+    assert late.wait() == 0, late.stderr
+    assert json.loads(path.read_text()) == [
+        [BOOK_INVALID, EXPIRED, REASON_BOOK_NOT_VALID],
+        [BOOK_VALID, NEW, REASON_NONE],
+    ]
