@@ -72,7 +72,7 @@ def turn(exchange: Address, now_ns: Ns) -> None:
             for i in range(x.num_lanes):
                 lane = x.lanes + i * LANE_BYTES
                 if lane_at(lane).pulls_quotes != 0 and _has_orders(lane):
-                    _ask(exchange, lane, now_ns)
+                    ask_to_pull(exchange, lane, now_ns)
 
 
 @inline
@@ -82,10 +82,10 @@ def _has_orders(lane: Address) -> bool:
 
 
 @inline
-def _ask(exchange: Address, lane: Address, now_ns: Ns) -> None:
-    if bus_is_full(lane + LANE_TO_EXCH, REQUESTS_MASK):
-        # There is no room to wait for: they end now.
-        pull(exchange, lane, now_ns)
+def ask_to_pull(exchange: Address, lane: Address, now_ns: Ns) -> None:
+    """Send what ends all orders of a lane on its way; where that has no room, once a request has arrived."""
+    lane_at(lane).pull_waits = int(bus_is_full(lane + LANE_TO_EXCH, REQUESTS_MASK))
+    if lane_at(lane).pull_waits != 0:
         return
     request = stack_bytes(REQUEST_BYTES)
     r = request_at(request)

@@ -213,6 +213,7 @@ lane_dtype = np.dtype(
         ("last_fee", "f8"),  # of the last execution
         ("life", "i8"),  # where the life of its orders is kept, a record of `life_rows_dtype`; 0 for nowhere
         ("pulls_quotes", "i8"),  # whether its orders end while the book is lost
+        ("pull_waits", "i8"),  # whether to ask for that once there is room on the way
     ],
     align=True,
 )

@@ -10,7 +10,7 @@ import pytest
 from hftd.constants import BOOK_INVALID, BOOK_VALID, EXPIRED, NEW, REASON_BOOK_NOT_VALID, REASON_NONE
 from hftd.recording import Gap
 from sim.convert.rows.gaps import GapMarks
-from tests.sim.replay.harness import INTERPOLATED, MAKER, Bench, Scene, futures, result, spot
+from tests.sim.replay.harness import INTERPOLATED, MAKER, Bench, Scene, futures, result, spot, wait_until
 
 MS = 1_000_000
 BOTH = (futures(), spot())
@@ -75,6 +75,7 @@ def test_a_bot_that_comes_while_the_book_is_lost_hears_so_and_trades_once_it_is_
             path=str(path),
         )
     )
+    wait_until(path.with_suffix(".here").exists, late)
     scene.ends_well(as_alone=True)
     assert late.wait() == 0, late.stderr
     assert json.loads(path.read_text()) == [
