@@ -59,36 +59,40 @@ class GapMarks:
             else:
                 marks += [(gap.noticed_ns, BOOK_LOST), (gap.until_ns, BOOK_BACK)]
         self._marks = marks
-        self._done = 0
+        self._sent = self._received = 0
         self._sent_ns: int | None = None
         self._received_ns: int | None = None
+        self._before_ns: int | None = None
 
     def mixed(self, block: NDArray[Any]) -> NDArray[Any]:
         """A block of rows, in order, with the marks that belong before or between them."""
-        if self._done == len(self._marks) or not len(block):
+        if self._received == len(self._marks) or not len(block):
             return block
         sent = np.flatnonzero(block["ev"] & np.uint64(EXCH_EVENT))
         received = np.flatnonzero(block["ev"] & np.uint64(LOCAL_EVENT))
         exch_ts, local_ts = block["exch_ts"][sent], block["local_ts"][received]
         places: list[int] = []
         rows: list[NDArray[Any]] = []
-        while self._done < len(self._marks):
-            ns, kind = self._marks[self._done]
+        for number, (ns, kind) in enumerate(self._marks[self._received :], self._received):
             at = int(np.searchsorted(local_ts, ns, "left" if kind == BOOK_LOST else "right"))
-            if at == len(received):
+            if at == len(received) and not (len(sent) and exch_ts[-1] >= ns):
                 break
-            before_ns = int(block["exch_ts"][received[at - 1]]) if at else self._received_ns
-            if before_ns is None:
-                before_ns = int(block["exch_ts"][0])
-            # Behind what was sent before, as far as that is still to be written.
-            behind = int(np.searchsorted(exch_ts, before_ns, "right"))
-            sent_ns = int(exch_ts[behind - 1]) if behind else self._sent_ns
-            places += [int(sent[behind - 1]) + 1 if behind else 0, int(received[at])]
-            rows += [
-                _row(EXCH_EVENT, kind, before_ns if sent_ns is None else sent_ns, ns),
-                _row(LOCAL_EVENT, kind, min(before_ns, ns), ns),
-            ]
-            self._done += 1
+            last_ns = int(block["exch_ts"][received[at - 1]]) if at else self._received_ns
+            if last_ns is None:
+                last_ns = int(block["exch_ts"][0])
+            last_ns = min(last_ns, ns)
+            if number == self._sent:
+                # Behind what was sent before it, as far as that is still to be written, and behind other marks.
+                self._before_ns = last_ns if self._before_ns is None else max(self._before_ns, last_ns)
+                behind = int(np.searchsorted(exch_ts, self._before_ns, "right"))
+                sent_ns = int(exch_ts[behind - 1]) if behind else self._sent_ns
+                places.append(int(sent[behind - 1]) + 1 if behind else 0)
+                rows.append(_row(EXCH_EVENT, kind, last_ns if sent_ns is None else sent_ns, ns))
+                self._sent += 1
+            if number == self._received and at < len(received):
+                places.append(int(received[at]))
+                rows.append(_row(LOCAL_EVENT, kind, last_ns, ns))
+                self._received += 1
         if len(sent):
             self._sent_ns = int(exch_ts[-1])
         if len(received):
@@ -97,10 +101,11 @@ class GapMarks:
 
     def rest(self) -> Iterator[NDArray[Any]]:
         """The marks behind the last row."""
-        for ns, kind in self._marks[self._done :]:
-            yield _row(EXCH_EVENT, kind, ns if self._sent_ns is None else self._sent_ns, ns)
+        for number, (ns, kind) in enumerate(self._marks[self._received :], self._received):
+            if number >= self._sent:
+                yield _row(EXCH_EVENT, kind, ns if self._sent_ns is None else min(self._sent_ns, ns), ns)
             yield _row(LOCAL_EVENT, kind, ns if self._received_ns is None else min(self._received_ns, ns), ns)
-        self._done = len(self._marks)
+        self._sent = self._received = len(self._marks)
 
 
 def _row(flag: int, kind: int, exch_ts: int, local_ts: int) -> NDArray[Any]:
