@@ -140,9 +140,8 @@ def test_marks_keep_both_orders_where_messages_overtake_each_other(
     rows = in_both_orders(received)
     first, last = int(rows["local_ts"].min()), int(rows["local_ts"].max())
     step = (last - first) // 1000
-    gaps = placed(
-        [Gap(*(first + one * step for one in sorted(window))) for window in windows], 0, first, last
-    )
+    wanted = [Gap(first + a * step, first + b * step, first + c * step) for a, b, c in map(sorted, windows)]
+    gaps = placed(wanted, 0, first, last)
     marks = GapMarks(gaps)
     blocks = [marks.mixed(rows[at : at + size]) for at in range(0, len(rows), size)]
     made = np.concatenate([*blocks, *marks.rest()])
