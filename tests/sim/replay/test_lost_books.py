@@ -3,6 +3,7 @@
 import json
 import random
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -34,11 +35,14 @@ def lost(rows: np.ndarray, seed: int) -> np.ndarray:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(("seed", "offset_ns"), [(1, 0), (2, 25 * MS), (3, -MS // 4)])
-def test_lost_books_and_pulled_quotes_mean_the_same_over_channels(bench: Bench, seed: int, offset_ns: int):
-    for number, symbol in enumerate(("BTCUSDT", "BTCBUSD")):
-        name = f"{symbol}_20220831.npz"
-        bench.add_data(name, name, partial(lost, seed=2 * seed + number))
+@pytest.mark.parametrize(("seed", "offset_ns", "days"), [(1, 0, 2), (2, 25 * MS, 1), (3, -MS // 4, 1)])
+def test_lost_books_and_pulled_quotes_mean_the_same_over_channels(
+    bench: Bench, seed: int, offset_ns: int, days: int
+):
+    dates = ("20220831", "20220901")[:days]
+    for number, (symbol, date) in enumerate(product(("BTCUSDT", "BTCBUSD"), dates)):
+        name = f"{symbol}_{date}.npz"
+        bench.add_data(name, name, partial(lost, seed=4 * seed + number))
     names = ["pulls", "maker", "stays"]
     markets = (futures(feed_latency_offset_ns=offset_ns), spot(feed_latency_offset_ns=2 * offset_ns))
     latency = INTERPOLATED.replace("{data}", str(bench.data))
@@ -50,7 +54,7 @@ def test_lost_books_and_pulled_quotes_mean_the_same_over_channels(bench: Bench, 
         ),
         bench.bot_config("stays", *BOTH, seed=seed),
     ]
-    running = bench.check_equal(config, *bots)
+    running = bench.check_equal(config, *bots, date=f"{dates[0]}..{dates[-1]}")
     assert result(running[0]) != result(running[2])
 
 
