@@ -229,6 +229,31 @@ def test_a_kill_over_midnight_leaves_each_day_what_it_was(tmp_path):
     assert profit.total == pytest.approx(0.0)
 
 
+def test_a_journal_that_is_rewritten_keeps_profits_halts_and_payments(tmp_path):
+    limits = {"max_drawdown": 50.0}
+    world = begun(
+        tmp_path, limits=BotLimits(max_day_loss=4.0), account=AccountLimits(self_trade="allow", **limits)
+    )
+    trade(world, 1, BUY, 1000, 10)
+    world.manager.on_funds(Funding(SYMBOL, "USDT", -2.0, world.now_ns, "f1"), world.now_ns)
+    look(world, TO_MIDNIGHT_NS)
+    book(world)
+    look(world)
+    store = world.manager.store
+    assert store.bots["a"].halt_reason
+    before = shown(world, "a"), world.manager.snapshot(world.now_ns).days, dict(store.money.watches)
+    store.journal.rewrite(store.rows())
+    world.crash()
+    book(world)
+    world.manager.on_connection(True, world.now_ns)
+    world.manager.on_funds(Funding(SYMBOL, "USDT", -2.0, world.now_ns, "f1"), world.now_ns)
+    look(world)
+    store = world.manager.store
+    assert store.bots["a"].halt_reason
+    after = shown(world, "a"), world.manager.snapshot(world.now_ns).days, dict(store.money.watches)
+    assert after == before
+
+
 def test_what_a_forgotten_bot_earned_stays_the_accounts(tmp_path, monkeypatch):
     monkeypatch.setattr("daemon.orders.state.MAX_BOTS_KNOWN", 2)
     world = begun(tmp_path, bots=("a", "b", "c"), account=AccountLimits(max_drawdown=5.2, self_trade="allow"))
