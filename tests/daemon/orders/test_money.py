@@ -132,8 +132,13 @@ def test_funding_is_shared_by_position_and_what_is_no_bots_is_the_accounts():
     look(world)
     assert shown(world, "a").funding == pytest.approx(-3.0)
     assert shown(world, "b").funding == pytest.approx(1.0)
+    ledger = world.manager.store.ledgers[SYMBOL]
+    ledger.account_lots, ledger.other_lots = 40, 20
+    world.manager.on_funds(Funding(SYMBOL, "USDT", 4.0, world.now_ns + 1, "f3"), world.now_ns)
+    assert shown(world, "a").funding == pytest.approx(0.0), "it has 30 of 40, and others have 10"
+    assert shown(world, "b").funding == pytest.approx(0.0)
     profits = {one.asset: one.funding for one in world.manager.snapshot(world.now_ns).profits}
-    assert profits == {"USDT": pytest.approx(-2.0), "BNB": -1.0}
+    assert profits == {"USDT": pytest.approx(0.0), "BNB": -1.0}, "half of the last was nobody's"
 
 
 def test_a_day_ends_at_midnight_and_the_next_begins_at_nothing(tmp_path):
