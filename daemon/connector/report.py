@@ -103,6 +103,8 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
         warnings=[one.text for one in alerts],
         alerts=alerts,
         refusals=known.refusals,
+        profits=known.profits,
+        days=known.days,
     )
 
 

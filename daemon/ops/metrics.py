@@ -53,6 +53,16 @@ METRICS: Final = {
     "connection_errors": (COUNTER, ("connection",), "Frames that could not be understood"),
     "limit_used": (GAUGE, ("bot", "limit"), "How much of a limit is used; bot is empty for the account's"),
     "limit_allowed": (GAUGE, ("bot", "limit"), "The limit; no sample where there is none"),
+    "bot_halted": (
+        GAUGE,
+        ("bot",),
+        "1: the bot has reached a limit, and its orders are refused until `hftd resume`",
+    ),
+    "profit": (
+        GAUGE,
+        ("bot", "asset", "part"),
+        "Today's (UTC) profit: part is total, realised, unrealised, fee or funding; bot is empty for the account's",
+    ),
     "bot_attached": (GAUGE, ("bot",), "1: the bot is attached; 0: it left orders or a position behind"),
     "bot_requests": (COUNTER, ("bot",), "Requests that the bot sent"),
     "bot_updates": (COUNTER, ("bot",), "Updates that it was sent"),
@@ -134,6 +144,7 @@ def _of_daemon(found: _Families, daemon: status.DaemonStatus) -> None:
     for (bot, symbol, reason), count in refused.items():
         found.add("refusals", name, bot, symbol, reason, value=count)
     _limits(found, name, _ACCOUNT, daemon.limits)
+    _profits(found, name, _ACCOUNT, daemon.profits)
     _positions(found, name, _ACCOUNT, daemon.account)
     for channel in daemon.channels:
         _of_channel(found, channel)
@@ -160,6 +171,7 @@ def _of_channel(found: _Families, channel: status.Channel) -> None:
 
 def _of_bot(found: _Families, name: str, bot: status.Bot) -> None:
     found.add("bot_attached", name, bot.name, value=bot.is_attached)
+    found.add("bot_halted", name, bot.name, value=bool(bot.halt_reason))
     found.add("bot_requests", name, bot.name, value=bot.requests)
     found.add("bot_updates", name, bot.name, value=bot.updates)
     found.add("bot_refused", name, bot.name, value=bot.refused)
@@ -167,6 +179,7 @@ def _of_bot(found: _Families, name: str, bot: status.Bot) -> None:
     found.add("bot_laps", name, bot.name, value=bot.lapped)
     found.add("open_orders", name, bot.name, value=len(bot.orders) + bot.orders_left_out)
     _limits(found, name, bot.name, bot.limits)
+    _profits(found, name, bot.name, bot.profits)
     _positions(found, name, bot.name, bot.positions)
 
 
@@ -174,6 +187,12 @@ def _limits(found: _Families, name: str, bot: str, limits: Iterable[status.Used]
     for limit in limits:
         found.add("limit_used", name, bot, limit.name, value=limit.used)
         found.add("limit_allowed", name, bot, limit.name, value=limit.limit or None)
+
+
+def _profits(found: _Families, name: str, bot: str, profits: Iterable[status.Profit]) -> None:
+    for one in profits:
+        for part in ("total", "realised", "unrealised", "fee", "funding"):
+            found.add("profit", name, bot, one.asset, part, value=getattr(one, part))
 
 
 def _positions(found: _Families, name: str, bot: str, positions: Iterable[status.Position]) -> None:
