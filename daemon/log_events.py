@@ -148,6 +148,10 @@ SENTENCES: Final[dict[str, str]] = {
     "market_failed": "the market of the local exchange can't go on: {reason}",
     # What watches daemons
     "metrics_failed": "the daemons could not be asked for their metrics: {error}",
+    "alert": "an alert of {daemon} ({rule}): {text}",
+    "alert_over": "an alert of {daemon} ({rule}) is over after {lasted_s} s: {text}",
+    "alert_not_delivered": "alerts do not reach {target}, which is tried again: {why}",
+    "alert_look_failed": "the daemons could not be looked at, which is tried again: {error}",
 }
 
 
