@@ -6,7 +6,7 @@
     REST    ── Books ──>
 
 All but the writer runs in one thread on one event loop. One collector takes another's place without a hole: it records
-in parts of its own until all symbols are heard, then ends the other one, and has its name from then on.
+in parts of its own until all symbols are whole, then ends the other one, and has its name from then on.
 """
 
 import asyncio
@@ -195,11 +195,11 @@ class Collector:
     # ---- another one
 
     async def _take_over(self) -> None:
-        """Take the place of the collector that has the name, once all is heard here."""
+        """Take the place of the collector that has the name, once all is recorded here."""
         deadline_ns = monotonic_ns() + int(TAKE_OVER_S * 1e9)
         while monotonic_ns() < deadline_ns:
             await asyncio.sleep(LOOK_EVERY_S / 4)
-            if all(venue.is_heard for venue in self.venues):
+            if self.venues and all(venue.is_whole for venue in self.venues):
                 break
         pid = await self._loop.run_in_executor(None, self._other_pid)
         if pid not in (0, os.getpid()):
