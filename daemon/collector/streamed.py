@@ -125,24 +125,23 @@ class StreamedRecorder(Recorder):
         if said.last == 1:
             return self._begun == (said.last, said.ns)
         if said.last == self.depth.last:
-            return said.ns >= self._begun[1]
+            return said.ns == self._change_ns
         return said.last < self.depth.last and self._begun[1] <= said.ns < self._change_ns
 
     def _settle(self, now_ns: int) -> None:
         """Let those join that can; one that waited too long goes ahead, and what is between is missing."""
         for source, (since_ns, messages) in list(self._joining.items()):
             at = next((at for at in range(len(messages) - 1, -1, -1) if self._is_there(messages[at])), -1)
+            is_over = now_ns - since_ns > HOLD_NS
+            if is_over and len(messages) == 1 and messages[0].last == self.depth.last > 1:
+                # A book may be made long after its last change: where nothing changes the number tells.
+                at = 0
             if at >= 0:
                 del self._joining[source]
                 self._joined.add(source)
                 self.depth.again += at + 1
                 self._follow_all(source, messages[at + 1 :], now_ns)
-            elif (
-                not self.is_whole
-                or not self._joined
-                or now_ns - since_ns > HOLD_NS
-                or len(messages) >= HELD_MAX
-            ):
+            elif not self.is_whole or not self._joined or is_over or len(messages) >= HELD_MAX:
                 del self._joining[source]
                 self._take(source, messages[0], now_ns, follows=False)
                 self._follow_all(source, messages[1:], now_ns)
