@@ -24,6 +24,7 @@ import uvloop
 
 from daemon import log_writer
 from daemon.collector.config import CollectConfig, Followed
+from daemon.collector.files import day_text
 from daemon.collector.recorder import Recorder
 from daemon.collector.venue import VenueRecorder
 from daemon.collector.writer import Key, Writer
@@ -246,21 +247,23 @@ class Collector:
         """One after the other, once a day is over."""
         while True:
             key = await self._days.get()
-            if (
-                self._convert is None
-                or self.server is None
-                or key.day * 86_400 >= stamp_ns() // 10**9 - 86_400
-            ):
+            if self._convert is None or key.day * 86_400 >= stamp_ns() // 10**9 - 86_400:
                 continue
+            while self.server is None:
+                # The one whose place it takes does that, if it still can.
+                await asyncio.sleep(LOOK_EVERY_S)
             await asyncio.sleep(max(0.0, (key.day + 1) * 86_400 + CONVERT_AFTER_S - stamp_ns() / 1e9))
-            name = f"{key.venue} {key.symbol}"
-            problem = await self._convert(key.venue, key.symbol, key.day)
+            name, day = f"{key.venue} {key.symbol}", day_text(key.day)
+            try:
+                problem = await self._convert(key.venue, key.symbol, key.day)
+            except Exception as error:
+                # Whatever it is: what is recorded goes on.
+                problem = f"{type(error).__name__}: {error}"
             if problem:
-                self._failed_days[name] = problem
-                _log.error("collect_not_converted", symbol=name, day=key.day, why=problem)
+                self._failed_days[f"{name} {day}"] = problem
+                _log.error("collect_not_converted", symbol=name, day=day, why=problem)
             else:
-                self._failed_days.pop(name, None)
-                _log.info("collect_converted", symbol=name, day=key.day)
+                _log.info("collect_converted", symbol=name, day=day)
 
     # ---- what is shown
 
@@ -280,7 +283,7 @@ class Collector:
                 "more is recorded: make room",
             )
         for name, problem in self._failed_days.items():
-            yield Warn("day_not_converted", f"{name}: a day was not made an archive: {problem}", name)
+            yield Warn("day_not_converted", f"{name} was not made an archive: {problem}", name)
 
     def status(self) -> status.DaemonStatus:
         """All that it knows of itself."""
