@@ -83,6 +83,7 @@ class Collector:
         self._seed = seed
         self._directory = directory
         self._stopping = asyncio.Event()
+        self._is_served = asyncio.Event()
         self._started_ns = running_ns()
         self._days: asyncio.Queue[Key] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
@@ -126,6 +127,7 @@ class Collector:
         server = ChannelServer(self.name, self, self._directory)
         await server.start()
         self.server = server
+        self._is_served.set()
 
     def _close_server(self) -> None:
         if self.server is not None:
@@ -249,9 +251,8 @@ class Collector:
             key = await self._days.get()
             if self._convert is None or key.day * 86_400 >= stamp_ns() // 10**9 - 86_400:
                 continue
-            while self.server is None:
-                # The one whose place it takes does that, if it still can.
-                await asyncio.sleep(LOOK_EVERY_S)
+            # The one whose place it takes does that, if it still can.
+            await self._is_served.wait()
             await asyncio.sleep(max(0.0, (key.day + 1) * 86_400 + CONVERT_AFTER_S - stamp_ns() / 1e9))
             name, day = f"{key.venue} {key.symbol}", day_text(key.day)
             try:

@@ -72,9 +72,12 @@ class StreamedRecorder(Recorder):
         before = self._numbers.get(source, -1)
         self._numbers[source] = said.last
         self._joining.pop(source, None)
+        if said.last == 1 and said.ns < self._begun[1]:
+            # What the others have counts from a later one.
+            self._joined.discard(source)
         if source not in self._joined or not self.is_whole:
             self._begin(source, said, now_ns)
-        elif message == self._book or said.last == before != 1:
+        elif message == self._book or (said.last, said.ns) == self._begun or said.last == before != 1:
             self.depth.again += 1
         elif said.last == 1 or (said.last == before + 1 and before == self.depth.last):
             # It has brought all that was before.
@@ -120,8 +123,14 @@ class StreamedRecorder(Recorder):
         else:
             self._joining[source] = (now_ns, [said])
 
+    def _newest_there(self, messages: list[_Said]) -> int:
+        """Up to which of its messages, with a book as the first, all has been written; -1: nothing of it."""
+        first = messages[0]
+        if first.last == 1 and self._begun != (first.last, first.ns):
+            return -1
+        return next((at for at in range(len(messages) - 1, -1, -1) if self._is_there(messages[at])), -1)
+
     def _is_there(self, said: _Said) -> bool:
-        """Whether what it says has been written, by the same count."""
         if said.last == 1:
             return self._begun == (said.last, said.ns)
         if said.last == self.depth.last:
@@ -131,7 +140,7 @@ class StreamedRecorder(Recorder):
     def _settle(self, now_ns: int) -> None:
         """Let those join that can; one that waited too long goes ahead, and what is between is missing."""
         for source, (since_ns, messages) in list(self._joining.items()):
-            at = next((at for at in range(len(messages) - 1, -1, -1) if self._is_there(messages[at])), -1)
+            at = self._newest_there(messages)
             is_over = now_ns - since_ns > HOLD_NS
             if is_over and len(messages) == 1 and messages[0].last == self.depth.last > 1:
                 # A book may be made long after its last change: where nothing changes the number tells.
@@ -161,8 +170,9 @@ class StreamedRecorder(Recorder):
         if begins_anew:
             self._behind.update(dict.fromkeys(self._joined - {source}, now_ns))
             self._joined.clear()
-        if begins_anew or self._begun[1] < 0:
+        if begins_anew or not follows:
             self._begun = said.last, said.ns
+        if begins_anew:
             self._change_ns = said.ns
         self._joined.add(source)
         self._behind.pop(source, None)

@@ -80,7 +80,7 @@ class Exchange:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.integers(0, 1 << 30), st.sampled_from((0.0, 0.01, 0.05)))
+@given(st.integers(0, 1 << 30), st.sampled_from((0.0, 0.01)))
 def test_whatever_connections_do_a_change_is_written_in_order_or_a_window_has_it(seed: int, chance: float):
     exchange = Exchange(seed)
     for _ in range(300):
