@@ -24,7 +24,7 @@ import uvloop
 
 from daemon import log_writer
 from daemon.collector.config import CollectConfig, Followed
-from daemon.collector.files import day_text
+from daemon.collector.files import day_of, day_text
 from daemon.collector.recorder import Recorder
 from daemon.collector.venue import VenueRecorder
 from daemon.collector.writer import Key, Writer
@@ -249,7 +249,7 @@ class Collector:
         """One after the other, once a day is over."""
         while True:
             key = await self._days.get()
-            if self._convert is None or key.day * 86_400 >= stamp_ns() // 10**9 - 86_400:
+            if self._convert is None or key.day >= day_of(stamp_ns()):
                 continue
             # The one whose place it takes does that, if it still can.
             await self._is_served.wait()
