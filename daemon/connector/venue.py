@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from yarl import URL
 
 from daemon.connector.config import ConnectorConfig, Credentials
-from daemon.messages import Command, Execution, Funds, Holding, Instrument, Outcome, Report, Transfer
+from daemon.messages import Command, Execution, Funding, Funds, Holding, Instrument, Outcome, Report, Transfer
 from daemon.warnings import Warn
 from hftd.control.status import Connection, Used
 from hftd.errors import ConfigError, HftdError
@@ -44,7 +44,7 @@ class Listener(Protocol):
         """The account's position in an instrument."""
         ...
 
-    def on_funds(self, funds: Funds | Transfer) -> None:
+    def on_funds(self, funds: Funds | Transfer | Funding) -> None:
         """What a spot account has of an asset, or that it was changed by what is no execution."""
         ...
 

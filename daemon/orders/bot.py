@@ -54,6 +54,8 @@ class Bot:
         alive: Its orders that are not finished.
         flattening: By symbol, how far closing its position has got.
         forced: By symbol, what the exchange last closed of its position, until a person has seen to it.
+        halt_reason: The limit that it has reached; empty if none.
+        is_blind: What it has earned is not known, and it has a limit on that.
     """
 
     def __init__(self, row: BotRow) -> None:
@@ -68,6 +70,8 @@ class Bot:
         self.since_ns = -1
         self.flattening: dict[str, Flattening] = {}
         self.forced: dict[str, Forced] = {}
+        self.halt_reason = ""
+        self.is_blind = False
         self.alive: dict[str, Order] = {}
         self.requests = 0
         self.updates = 0

@@ -9,9 +9,12 @@ there are at most `CLOSING_PER_S` orders a second. Where the account has nothing
 somebody else holds the opposite, it waits until it has. What is not closed is a warning. On a spot account what can be
 closed may be below the exchange's least quantity or value: once its filters have refused that `QUICK_TRIES` times, it
 waits until there is more.
+
+Where a limit on money is reached (`money/watching.py`) orders are cancelled, and a bot whose end policy is to flatten
+is flattened in the same way though it has its lease, until a person resumes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -65,6 +68,8 @@ class LeaseEnds:
         self._counters = counters
         self._refusals = refusals
         self._closing = RateGate(CLOSING_PER_S)
+        self.take_back: Callable[[int, str], None] = lambda _now_ns, _bot: None
+        """Refuses new orders and changes that wait to be sent; those that close a position may go."""
 
     # --- Leases -------------------------------------------------------------------------------------------------
 
@@ -147,14 +152,15 @@ class LeaseEnds:
                     self._end(bot, now_ns)
                 else:
                     due_ns = min(due_ns, bot.away_since_ns + ORPHAN_NS)
-            if bot.row.is_ending and not bot.is_attached:
+            is_left = bot.row.is_ending and not bot.is_attached
+            if is_left or (bot.row.on_end == "flatten" and self._store.is_limited(bot)):
                 due_ns = min(due_ns, self._flatten(bot, now_ns))
         return due_ns
 
     def order_ended(self, order: Order, now_ns: int) -> None:
         """An order is finished, executions included."""
         bot = self._store.bots[order.bot]
-        if not (bot.row.is_ending and order.reduce_only):
+        if not (order.reduce_only and (bot.row.is_ending or self._store.is_limited(bot))):
             return
         flattening = bot.flattening.setdefault(order.symbol, Flattening(now_ns))
         if order.executed_lots:
@@ -199,6 +205,9 @@ class LeaseEnds:
         if bot.alive or store.waiting_positions(bot.name) or self._has_gaps(bot):
             return now_ns + FLATTEN_PAUSE_NS
         row = bot.row
+        if not row.is_ending:
+            # A limit is reached, and it has its lease; what it still executes is closed as well.
+            return NEVER
         bot.row = BotRow(row.name, row.on_end, row.pull_quotes)
         store.bot_changed(bot)
         return NEVER
@@ -236,9 +245,12 @@ class LeaseEnds:
             return again_ns
         if flattening.due_ns > now_ns:
             return flattening.due_ns
-        if not self._commands.is_up or store.halt_reason:
+        # A limit that is reached halts so that this is done; a person who halts looks first.
+        is_broken = store.journal is not None and store.journal.is_broken
+        is_halted = is_broken or (bool(store.halt_reason) and not store.halt_ends)
+        if not self._commands.is_up or is_halted:
             if not flattening.tries:
-                flattening.why = "halted" if store.halt_reason else "orders can't be sent"
+                flattening.why = "halted" if is_halted else "orders can't be sent"
             return again_ns
         if not self._closing.is_open(now_ns):
             return now_ns + FLATTEN_PAUSE_NS // CLOSING_PER_S
@@ -270,10 +282,20 @@ class LeaseEnds:
 
     # --- Halts and books ----------------------------------------------------------------------------------------
 
-    def halt(self, reason: str, now_ns: int) -> None:
-        """See `OrderManager.halt`."""
-        self._store.halted(reason or "no reason given")
-        for order in list(self._store.alive.values()):
+    def halt(self, reason: str, now_ns: int, bot: str = "", *, ends: bool = False) -> None:
+        """Take no new orders, of all or of one bot, and cancel those that are open.
+
+        Args:
+            reason: For people.
+            now_ns: Now.
+            bot: Whose; empty: all.
+            ends: A limit was reached: end policies are applied.
+        """
+        # From here on none is taken; what is on its way to the exchange is taken back before anything else is done.
+        self._store.halted(reason or "no reason given", bot, ends)
+        self.take_back(now_ns, bot)
+        alive = self._store.bots[bot].alive if bot else self._store.alive
+        for order in list(alive.values()):
             self._cancel(order, REASON_HALTED, now_ns)
 
     def cancel_all(self, symbol: str, reason: int, now_ns: int) -> None:
@@ -284,8 +306,12 @@ class LeaseEnds:
 
     def resume(self) -> None:
         """See `OrderManager.resume`."""
-        if self._store.halt_reason or any(bot.forced for bot in self._store.bots.values()):
+        bots = self._store.bots.values()
+        if self._store.halt_reason or any(bot.forced or bot.halt_reason for bot in bots):
             self._store.halted("")
+        for bot in bots:
+            if not bot.row.is_ending:
+                bot.flattening.clear()
 
     def halted(self) -> status.Halted:
         """How far a halt has got."""

@@ -40,6 +40,8 @@ import structlog
 
 from daemon.messages import Execution, Instrument, Report
 from daemon.orders.balances import Wallet
+from daemon.orders.money import earning
+from daemon.orders.money.profit import Days, Start
 from hftd import wire
 from hftd.constants import BUY, INVALID_MAX, INVALID_MIN, REASON_LIQUIDATION, REASON_NONE, SELL
 
@@ -81,6 +83,10 @@ class BotBook(msgspec.Struct, array_like=True, tag="book"):
         sell_lots: What its open orders may still sell.
         dust: Of a spot instrument's base beyond the whole lots, at least 0 and less than one lot.
         other_fees: Fees in assets that have no value here, by asset.
+        realised: What closing positions brought (`daemon.orders.money.profit`).
+        funding: What holding them brought, below 0: cost.
+        cost: What the position cost; None in a row of an old journal.
+        start: How the book stood when the day began.
     """
 
     bot: str
@@ -95,6 +101,10 @@ class BotBook(msgspec.Struct, array_like=True, tag="book"):
     sell_lots: int = 0
     dust: Decimal = Decimal(0)
     other_fees: dict[str, float] = {}
+    realised: float = 0.0
+    funding: float = 0.0
+    cost: float | None = None
+    start: Start | None = None
     volume_dust: Decimal = Decimal(0)
 
 
@@ -166,6 +176,9 @@ class Ledger:
         unsettled_ns: Its executions are all counted only up to then; 0: up to when the account's are.
         foreign_fees: Fees in assets that the books can't hold, by asset.
         wallet: The account's balances, of a spot instrument.
+        mark: The middle between the best prices of the last valid book that was looked at, 0 if there was none.
+        marked_ns: When that was.
+        days: Takes what belongs to a day that is over.
     """
 
     def __init__(self, instrument: Instrument) -> None:
@@ -188,6 +201,9 @@ class Ledger:
         self.best_bid_tick = 0
         self.best_ask_tick = 0
         self.is_book_valid = False
+        self.mark = 0.0
+        self.marked_ns = 0
+        self.days = Days()
         self.describe(instrument)
 
     def describe(self, instrument: Instrument) -> None:
@@ -241,6 +257,8 @@ class Ledger:
             amount = self.contract_size * self.qty(lots) / price if price > 0.0 else 0.0
         else:
             amount = self.contract_size * price * self.qty(lots)
+        held = earning.held_lots(self, book)
+        earning.executed(self, book, held, side * lots, amount, price, execution.exch_ns)
         book.position_lots += side * lots
         book.balance -= side * amount
         book.num_trades += 1
@@ -258,20 +276,24 @@ class Ledger:
     def _book_fee(self, book: BotBook, execution: Execution) -> None:
         """Book a fee; one in an asset without a value here is kept apart."""
         asset, fee = execution.fee_asset, execution.fee
+        exch_ns = execution.exch_ns
         if not asset or not self.settles_in or asset == self.settles_in:
-            book.fee += fee
+            earning.paid_fee(self, book, fee, exch_ns)
         elif fee == 0.0:
             return
         elif self.wallet is not None and asset == self.instrument.base:
-            value = fee * (execution.price or self.price(execution.price_tick))
-            book.fee += value
+            price = execution.price or self.price(execution.price_tick)
+            value = fee * price
+            held, change = earning.held_lots(self, book), -fee * self.lot_den / self.lot_num
+            earning.executed(self, book, held, change, abs(value), price, exch_ns)
+            earning.paid_fee(self, book, value, exch_ns)
             book.balance += value
             before = book.position_lots
             amount = before * Decimal(self.instrument.lot_size) + book.dust - Decimal(str(fee))
             book.position_lots, book.dust = self.split(amount)
             self.account_lots += book.position_lots - before
         elif self.wallet is not None and (rate := self.wallet.rate(asset, self.settles_in)):
-            book.fee += fee * rate
+            earning.paid_fee(self, book, fee * rate, exch_ns)
         else:
             self.foreign_fees[asset] = self.foreign_fees.get(asset, 0.0) + fee
             book.other_fees[asset] = book.other_fees.get(asset, 0.0) + fee

@@ -90,6 +90,7 @@ class Comparison:
         self.counts["requests checked"] = compare_requests(faults, truth, soak.asked)
         with restored(soak.path, [one.instrument for one in manager.store.ledgers.values()]) as again:
             compare_manager(faults, truth, again, "restored", self._forgotten)
+            self._profits(again)
             if truth.bases:
                 compare_foreign_fees(faults, truth, again, "restored")
         for bot in soak.bots.values():
@@ -101,6 +102,25 @@ class Comparison:
         self.counts["fills"] = len(truth.trades)
         self.counts["open at the end"] = len(truth.open)
         return faults.found
+
+    def _profits(self, again: OrderManager) -> None:
+        """What was earned is what cash and cost say, and the journal has it to the last digit."""
+        kept = self._soak.trader.manager.store.money
+        self._faults.expect("restored: days", list(again.store.money.days.rows()), list(kept.days.rows()))
+        self._faults.expect("restored: funding", again.store.money.funded(), kept.funded())
+        for symbol, ledger in self._soak.trader.manager.store.ledgers.items():
+            sign = -1 if ledger.inverse else 1
+            for name, book in ledger.books.items():
+                if not book.num_trades:
+                    continue
+                what = f"bot {name}, {symbol}: profit"
+                cost = book.cost or 0.0
+                self._faults.near(
+                    what, book.realised, sign * (book.balance + cost), self._truth.tolerance.balance
+                )
+                other = again.store.ledgers[symbol].book(name)
+                told = [(one.realised, one.cost, one.fee, one.funding, one.start) for one in (book, other)]
+                self._faults.expect(f"restored: {what}", told[1], told[0])
 
     def _bot(self, bot: RandomBot) -> None:
         name = bot.name

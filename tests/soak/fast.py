@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from daemon.orders.journal import Journal
+from daemon.orders.limits import BotLimits
 from daemon.orders.manager import Update
 from daemon.orders.order import Order
 from hftd.types import event_dtype
@@ -116,6 +117,8 @@ class Soak:
         trader_type: The connector; tests put a faulty one here.
         journal_type: The journal; tests put a faulty one here.
     """
+
+    bot_limits = BotLimits()
 
     def __init__(
         self,
@@ -413,12 +416,12 @@ class Soak:
         self._compare(result, "in the end")
 
 
-def run_seed(seed: int, **options: Any) -> Result:
+def run_seed(seed: int, *, kind: type[Soak] = Soak, **options: Any) -> Result:
     """One seed; what it finds is in the result, and an exception in it is a fault too."""
     with tempfile.TemporaryDirectory(prefix="soak") as folder:
         soak: Soak | None = None
         try:
-            soak = Soak(seed, Path(folder), **options)
+            soak = kind(seed, Path(folder), **options)
             with soak.schedule.is_the_time(soak.product.clocks):
                 return soak.run()
         finally:

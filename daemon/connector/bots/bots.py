@@ -42,6 +42,7 @@ from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
 from hftd.cleanup import run_all
 from hftd.clock import boot_ns, monotonic_ns, running_ns, wall_ns
+from hftd.control import status
 from hftd.control.asking import Reply
 from hftd.control.server import Grant
 from hftd.errors import ProtocolError, RefusedError, WrongBotError
@@ -53,7 +54,9 @@ WATCH_NS: Final = 250_000_000
 COMPILING_NS: Final = 600_000_000_000
 """For how long a bot may compile without a step, if that is longer than its `watchdog_s`."""
 TAKEN_MAX: Final = 64
-"""Bots that lost their leases and did not come back, which `hftd status` shows; the oldest is forgotten."""
+"""Bots that lost their leases, or left, and did not come back, which `hftd status` shows; the oldest is forgotten."""
+ORDERLY: Final = frozenset({"the bot ends", "end of data", "stopped", "strategy returned"})
+"""What a bot says when its lease ends in order (`hftd.bot.runner.Run.ended`, and `Bot.detach`)."""
 LATE_NS: Final = 5_000_000_000
 """A new order or change that waited so long is refused, as the exchange refuses what is older than its `recvWindow`:
 this process stood still, and the market that the strategy saw is gone."""
@@ -113,6 +116,7 @@ class Bots:
         self._warm_up: Callable[[], None] | None = None
         self._warmed_ns = 0
         self._taken: dict[str, Warn] = {}
+        self._departed: dict[str, tuple[str, int]] = {}
         self._look_timer: asyncio.TimerHandle | None = None
         self._looked_ns = self._watched_ns = 0
 
@@ -240,6 +244,7 @@ class Bots:
             if not self._is_spinning:
                 self._table.arm()
             self._taken.pop(bot.name, None)
+            self._departed.pop(bot.name, None)
             undo.pop_all()
         welcome = wire.Welcome(
             version=PROTOCOL_VERSION,
@@ -261,6 +266,7 @@ class Bots:
         was_lost, attached.is_lost = attached.is_lost, True
         with contextlib.ExitStack() as steps:
             # The last one first, and each of them whatever becomes of those before it.
+            steps.callback(self._note_departed, bot, reason)
             steps.callback(_log.info, "lease ended", bot=bot, reason=reason, on_end=attached.hello.on_end)
             steps.callback(attached.link.close)
             steps.callback(self.bell.free, attached.doorbell_fd)
@@ -272,6 +278,12 @@ class Bots:
                 # isn't waited for.
                 steps.callback(self._turns.take_last, attached)
 
+    def _note_departed(self, bot: str, reason: str) -> None:
+        self._departed.pop(bot, None)
+        self._departed[bot] = reason, monotonic_ns()
+        if len(self._departed) > TAKEN_MAX:
+            del self._departed[next(iter(self._departed))]
+
     def _forget(self, bot: AttachedBot) -> None:
         """Nothing is read from it or told to it any more."""
         if self._bots.get(bot.name) is bot:
@@ -282,6 +294,14 @@ class Bots:
     def warnings(self) -> list[Warn]:
         """Bots that lost their leases and have not come back."""
         return list(self._taken.values())
+
+    def departed(self) -> list[status.Departed]:
+        """The bots that were attached and are not any more, of the last ones."""
+        now_ns = monotonic_ns()
+        return [
+            status.Departed(bot=bot, reason=reason, is_orderly=reason in ORDERLY, age_ns=now_ns - at_ns)
+            for bot, (reason, at_ns) in self._departed.items()
+        ]
 
     def answer(self, ask: wire.Ask) -> Reply:
         """A tool asks."""
