@@ -103,12 +103,9 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
         warnings=[one.text for one in alerts],
         alerts=alerts,
         refusals=known.refusals,
-<<<<<<< HEAD
         departed=bots.departed(),
-=======
         profits=known.profits,
         days=known.days,
->>>>>>> i11/limits15
     )
 
 

@@ -122,7 +122,6 @@ class Trader:
             on_instruments_wanted=lambda: self.schedule.after(10 * MS, self.when_awake(self._describe)),
             on_unread_order=self._on_stray,
             is_ours=self.manager.is_ours,
-            on_funds=lambda one: None if self.is_dead else self.manager.on_funds(one, self.now_ns),
         )
         self.queries.is_ours = self.manager.is_ours
         self.queries.on_unread_order = handlers.on_unread_order
