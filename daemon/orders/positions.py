@@ -87,6 +87,7 @@ class BotBook(msgspec.Struct, array_like=True, tag="book"):
         funding: What holding them brought, below 0: cost.
         cost: What the position cost; None in a row of an old journal.
         start: How the book stood when the day began.
+        volume_part: What was executed beyond `volume_lots`, less than a lot, since lots were smaller once.
     """
 
     bot: str
@@ -105,6 +106,7 @@ class BotBook(msgspec.Struct, array_like=True, tag="book"):
     funding: float = 0.0
     cost: float | None = None
     start: Start | None = None
+    volume_part: Decimal = Decimal(0)
 
 
 class Traded(msgspec.Struct, array_like=True, tag="traded"):
@@ -312,6 +314,12 @@ class Ledger:
             return self.qty(book.position_lots)
         return float(book.position_lots * Decimal(self.instrument.lot_size) + book.dust)
 
+    def volume(self, book: BotBook) -> float:
+        """What a bot has executed, both sides."""
+        if not book.volume_part:
+            return self.qty(book.volume_lots)
+        return float(book.volume_lots * Decimal(self.instrument.lot_size) + book.volume_part)
+
     def state(self, book: BotBook) -> wire.State:
         """A bot's account as it is told."""
         return wire.State(
@@ -320,7 +328,7 @@ class Ledger:
             balance=book.balance,
             fee=book.fee,
             num_trades=book.num_trades,
-            trading_volume=self.qty(book.volume_lots),
+            trading_volume=self.volume(book),
             trading_value=book.trading_value,
         )
 

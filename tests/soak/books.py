@@ -341,7 +341,7 @@ def compare_book(
         return
     faults.expect(f"{name} position", position, true.qty)
     faults.expect(f"{name} trades", book.num_trades, true.trades)
-    faults.expect(f"{name} volume", book.volume_lots * step.lot, true.volume)
+    faults.expect(f"{name} volume", book.volume_lots * step.lot + book.volume_part, true.volume)
     faults.near(f"{name} fee", book.fee, true.fee, tolerance.fee)
     faults.near(f"{name} balance", book.balance, true.balance, tolerance.balance)
     faults.near(f"{name} value", book.trading_value, true.value, tolerance.balance)
