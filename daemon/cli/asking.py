@@ -53,9 +53,15 @@ def report_of(name: str | None) -> Report:
         found = list(pool.map(_status_or_silence, running_channels()))
     # A daemon may serve several channels, and tells of all of them.
     daemons = {one.pid: one for one in reversed(found) if isinstance(one, status.DaemonStatus)}
-    told = {channel.name for daemon in daemons.values() for channel in daemon.channels}
+    told = {channel for daemon in daemons.values() for channel in daemon.served}
     silent = [one for one in found if isinstance(one, Silent) and one.channel not in told]
     return Report(daemons=list(reversed(daemons.values())), silent=silent)
+
+
+def states() -> tuple[list[status.DaemonStatus], list[str]]:
+    """What all daemons that run say of themselves, and the channels whose daemon does not answer."""
+    report = report_of(None)
+    return report.daemons, [one.channel for one in report.silent]
 
 
 def _status_or_silence(channel: str) -> status.DaemonStatus | Silent:

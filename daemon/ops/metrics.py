@@ -117,7 +117,7 @@ def _seconds(ns: int) -> float | None:
 
 def _of_daemon(found: _Families, daemon: status.DaemonStatus) -> None:
     name = daemon.name
-    for channel in {name, *(one.name for one in daemon.channels)}:
+    for channel in {name, *daemon.served}:
         found.add("daemon_up", channel, value=1)
     found.add("build_info", name, daemon.kind, daemon.venue, daemon.version, value=1)
     found.add("start_time_seconds", name, value=_seconds(daemon.started_ns))
@@ -147,17 +147,18 @@ def _of_daemon(found: _Families, daemon: status.DaemonStatus) -> None:
     _profits(found, name, _ACCOUNT, daemon.profits)
     _positions(found, name, _ACCOUNT, daemon.account)
     for channel in daemon.channels:
-        _of_channel(found, channel)
+        # A collector's channels are exchanges, and a connector may have the same name.
+        is_recorded = daemon.kind == status.COLLECTOR
+        _of_channel(found, name if is_recorded else channel.name, channel, f"{channel.name} " * is_recorded)
     for bot in daemon.bots:
         _of_bot(found, name, bot)
 
 
-def _of_channel(found: _Families, channel: status.Channel) -> None:
-    name = channel.name
+def _of_channel(found: _Families, name: str, channel: status.Channel, prefix: str) -> None:
     found.add("ring_size_bytes", name, value=channel.ring_bytes)
     found.add("ring_records", name, value=channel.records)
     for market in channel.markets:
-        symbol = market.symbol
+        symbol = prefix + market.symbol
         found.add("book_valid", name, symbol, value=market.book_is_valid)
         found.add("orders_connected", name, symbol, value=market.orders_are_connected)
         found.add("best_bid", name, symbol, value=market.best_bid)
@@ -221,7 +222,7 @@ class Daemons(Collector):
         found = _Families()
         for daemon in daemons:
             _of_daemon(found, daemon)
-            self._known.update(channel.name for channel in daemon.channels)
+            self._known.update(daemon.served)
             self._known.add(daemon.name)
         for channel in sorted({*silent, *self._known}):
             found.add("daemon_up", channel, value=0)

@@ -180,6 +180,22 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     profits: list[Profit] = []
 
 
+class Departed(msgspec.Struct, frozen=True, kw_only=True):
+    """A bot that was attached and is not any more, until it attaches again.
+
+    Attributes:
+        reason: Why its lease ended.
+        is_orderly: Whether it ended as bots do: stopped, or its strategy returned. Else it died, failed, hung, or the
+            daemon took its lease.
+        age_ns: Since then.
+    """
+
+    bot: str
+    reason: str
+    is_orderly: bool
+    age_ns: int = -1
+
+
 class Warning(msgspec.Struct, frozen=True, kw_only=True):  # noqa: A001 - the name of the thing
     """A state that needs a person.
 
@@ -237,6 +253,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
         warnings: What needs a person, as sentences.
         alerts: The same for programs: each with its key and age.
         refusals: What was refused to the bots, the last ones first.
+        departed: Bots that have left since the daemon started, the last one last.
         profits: What all bots have earned today, by asset.
         days: The same of the last days that are over, the newest first.
     """
@@ -263,6 +280,12 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     refusals: list[Refusal] = []
     profits: list[Profit] = []
     days: list[Profit] = []
+    departed: list[Departed] = []
+
+    @property
+    def served(self) -> list[str]:
+        """The channels under whose names it listens; those of a collector are exchanges, which it records."""
+        return [self.name] if self.kind == COLLECTOR else [one.name for one in self.channels]
 
 
 class Halted(msgspec.Struct, frozen=True, kw_only=True):

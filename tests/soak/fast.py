@@ -140,7 +140,7 @@ class Soak:
         self.chaos: Counter[str] = Counter()
         self.latest: dict[tuple[str, str, int], str] = {}
         self.asked: dict[tuple[str, int], list[Asked]] = {}
-        self.mishaps = chosen(rng, only)
+        self.mishaps = chosen(rng, only, self.product.leaves_out)
         self._trader_type = trader_type
         self._journal_type = journal_type
         if hasattr(journal_type, "is_calm"):

@@ -101,6 +101,8 @@ class Bench:
             "stale_after_s": 2.0,
             "first_message_s": 3.0,
         } | keys.pop("venue", {})
+        if self.venue == "hyperliquid":
+            del venue["api_url"]
         if self.venue == "binancespot":
             # As the tape has them.
             venue["time_unit"] = "milliseconds"
@@ -217,7 +219,7 @@ class Bench:
 
 def is_wanted(stream: str) -> bool:
     """Whether a stream is one that is recorded in full: best prices say what is, not what has changed."""
-    return "ookTicker" not in stream and "tickers" not in stream and "markPrice" not in stream
+    return not any(one in stream for one in ("ookTicker", "tickers", "markPrice", "bbo"))
 
 
 def continuity(lines: list[tuple[int, bytes]], kind: Literal["depth", "trade"]) -> list[tuple[int, int]]:

@@ -93,15 +93,9 @@ async def test_nothing_is_missing_in_bad_weather_that_is_not_reported(tmp_path: 
     await run(tmp_path, venue, seed=5, seconds=5.0, connections=2)
 
 
-# Behind a restart of Bybit's numbering a change may be missing that no window has: docs/collect.md.
-_KNOWN = pytest.mark.xfail(reason="a change behind a restart of the numbering may be missing", strict=False)
-
-
 @pytest.mark.thorough
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize(
-    "venue", [pytest.param(one, marks=_KNOWN) if one == "bybit" else one for one in VENUES]
-)
+@pytest.mark.parametrize("venue", VENUES)
 async def test_nothing_is_missing_with_other_luck_either(tmp_path: Path, venue: str, seed: int):
     await run(tmp_path, venue, seed, seconds=9.0, connections=seed)
 
