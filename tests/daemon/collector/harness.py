@@ -15,7 +15,10 @@ from daemon.collector.config import CollectConfig, load_collect
 from daemon.collector.recorder import Recorder
 from daemon.collector.service import Collector
 from hftd.clock import monotonic_ns, stamp_ns
+from hftd.control import status
+from hftd.control.asking import ask
 from hftd.recording import Gap, Whole, gaps_of, quality_path, read_notes
+from hftd.wire import ASK_STATUS
 from sim.convert.files.text import TextFile
 from sim.exchange.rules.chaos import ChaosSection
 from sim.exchange.rules.config import ExchangeConfig, GenerateSection, MarketSection
@@ -26,6 +29,11 @@ VENUES = tuple(venue_names())
 SYMBOLS = {"binancecoinm": "BTCUSD_PERP"}
 TOLERANCE_NS = 300_000_000
 """Between what is said here and heard there, in a loop that does both."""
+
+
+def told(name: str = "collect") -> status.DaemonStatus:
+    """What a collector in a process of its own says of itself."""
+    return ask(name, ASK_STATUS, status.DaemonStatus, monotonic_ns() + 5_000_000_000)[1]
 
 
 def symbol_of(venue: str) -> str:
@@ -204,7 +212,10 @@ class Bench:
     def lost(self) -> list[tuple[int, str, bytes]]:
         """What the exchange said while it was recorded, and what is in no file and no window."""
         lines = self.lines()
-        there = b"\n".join(message for _, message in lines)
+        text = b"\n".join(message for _, message in lines)
+        there = {message for _, message in lines}
+        # As Binance's combined streams have it.
+        there |= {message.partition(b'"data":')[2][:-1] for message in there}
         first_ns, last_ns = lines[0][0], lines[-1][0]
         windows = [(gap.from_ns - TOLERANCE_NS, gap.until_ns + TOLERANCE_NS) for gap in self.gaps()]
         return [
@@ -214,6 +225,7 @@ class Bench:
             and is_wanted(name)
             and not any(start <= ns <= end for start, end in windows)
             and payload not in there
+            and payload not in text
         ]
 
 
@@ -261,4 +273,13 @@ async def running(
                     await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 30.0)
 
 
-__all__ = ["VENUES", "Bench", "CollectConfig", "continuity", "exchange_config", "running", "symbol_of"]
+__all__ = [
+    "VENUES",
+    "Bench",
+    "CollectConfig",
+    "continuity",
+    "exchange_config",
+    "running",
+    "symbol_of",
+    "told",
+]
