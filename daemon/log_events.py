@@ -128,7 +128,7 @@ SENTENCES: Final[dict[str, str]] = {
     "forced_close": "the exchange closed the position of bot {bot} in {symbol}, or a part of it",
     "foreign_trade": "somebody else trades {symbol}, in which bots hold a position: {what}",
     "position_differed": "the position in {symbol} is not what the executions give; the exchange's is taken",
-    "position_left": "the position of {position} of bot {bot} in {symbol} is less than an order may be; it is left",
+    "position_left": "what can be closed for bot {bot} in {symbol}, {position}, is less than an order may be: it waits",
     "balance_differed": "the balance of {asset} is not what the executions give; the exchange's is taken",
     "balance_transferred": "{amount} {asset} were moved into the account, or out of it if negative",
     "account_differed": "the exchange's account differed from what the connector had recorded",
@@ -140,12 +140,18 @@ SENTENCES: Final[dict[str, str]] = {
     "journal_damaged": "the journal {journal} is damaged; its readable beginning is kept, {kept} of {of} bytes",
     "journal_record_incomplete": "the last record of the journal {journal} was incomplete and is dropped",
     "journal_file_removed": "the file of the journal was removed and is written again: {journal}",
+    "halted_by_limit": "a limit was reached, and {whose} is halted: {why}",
+    "profit_failed": "what was earned or lost could not be computed",
     "journal_ids_conflict": "executions come under ids that the journal has for others; no orders are accepted",
     # The log itself, and the local exchange
     "log_lines_dropped": "{count} lines of the log were dropped here: they could not be written",
     "market_failed": "the market of the local exchange can't go on: {reason}",
     # What watches daemons
     "metrics_failed": "the daemons could not be asked for their metrics: {error}",
+    "alert": "an alert of {daemon} ({rule}): {text}",
+    "alert_over": "an alert of {daemon} ({rule}) is over after {lasted_s} s: {text}",
+    "alert_not_delivered": "alerts do not reach {target}, which is tried again: {why}",
+    "alert_look_failed": "the daemons could not be looked at, which is tried again: {error}",
 }
 
 

@@ -290,3 +290,19 @@ class Transfer(msgspec.Struct, frozen=True, array_like=True):
     asset: str
     amount: Decimal
     exch_ns: int
+
+
+class Funding(msgspec.Struct, frozen=True, array_like=True):
+    """A payment for holding a position over a moment, counted once by its id.
+
+    Attributes:
+        symbol: For which; empty where the exchange does not say.
+        amount: In the asset; below 0: paid.
+        payment_id: The exchange's, or what tells it apart from others.
+    """
+
+    symbol: str
+    asset: str
+    amount: float
+    exch_ns: int
+    payment_id: str

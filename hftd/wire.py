@@ -191,15 +191,17 @@ Request = Submit | Modify | Cancel | Resync | Inquire
 
 
 class Limits(msgspec.Struct, frozen=True, array_like=True):
-    """What a bot wants to be held to, for each instrument; 0 for no limit. The daemon's own limits hold as well.
+    """What a bot wants to be held to; 0 for no limit. The daemon's own limits hold as well.
 
     Attributes:
         order_qty: Of one order.
         order_value: Price * quantity (* contract size) of one order.
-        position: Of the position, long or short, with what is open on that side filled.
+        position: Of the position in an instrument, long or short, with what is open on that side filled.
         open_orders: At a time.
         orders_a_second: New orders and modifications.
         price_band: How far a limit order may be beyond the opposite best, as a fraction of it.
+        day_loss: What may be lost on a day of UTC, in the asset in which instruments settle, of each by itself.
+        drawdown: How far the profit may fall below its highest, of each by itself.
     """
 
     order_qty: float = 0.0
@@ -208,6 +210,8 @@ class Limits(msgspec.Struct, frozen=True, array_like=True):
     open_orders: int = 0
     orders_a_second: float = 0.0
     price_band: float = 0.0
+    day_loss: float = 0.0
+    drawdown: float = 0.0
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag=32):

@@ -97,6 +97,7 @@ CLOCK_USERS = {
     # What may be set: only to tell it, to compare it with the others, or with the times of files.
     "system_ns": ("hftd/bot/local_time.py",),
     "wall_ns": (
+        "daemon/cli/commands/alert.py",
         "daemon/cli/commands/collect.py",
         "daemon/cli/commands/connector.py",
         "daemon/connector/bots/bots.py",

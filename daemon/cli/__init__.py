@@ -28,6 +28,7 @@ _SECTIONS = {
     },
     "Watch": {
         "metrics": "Serve the states of all daemons to Prometheus.",
+        "alert": "Tell people what is wrong with daemons, bots and accounts, and that it is over.",
     },
     "Archives": {
         "generate": "Generate the day of a market: several exchanges, related instruments.",

@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-import click
 import msgspec
 
 from daemon.cli.legs import BotLegs
@@ -12,7 +11,7 @@ from hftd.clock import monotonic_ns
 from hftd.control import status
 from hftd.control.asking import ask
 from hftd.control.protocol import running_channels
-from hftd.errors import ChannelError, HftdError
+from hftd.errors import HftdError
 
 ANSWER_SECONDS: Final = 3.0
 """How long a daemon may take to answer."""
@@ -54,9 +53,15 @@ def report_of(name: str | None) -> Report:
         found = list(pool.map(_status_or_silence, running_channels()))
     # A daemon may serve several channels, and tells of all of them.
     daemons = {one.pid: one for one in reversed(found) if isinstance(one, status.DaemonStatus)}
-    told = {channel.name for daemon in daemons.values() for channel in daemon.channels}
+    told = {channel for daemon in daemons.values() for channel in daemon.served}
     silent = [one for one in found if isinstance(one, Silent) and one.channel not in told]
     return Report(daemons=list(reversed(daemons.values())), silent=silent)
+
+
+def states() -> tuple[list[status.DaemonStatus], list[str]]:
+    """What all daemons that run say of themselves, and the channels whose daemon does not answer."""
+    report = report_of(None)
+    return report.daemons, [one.channel for one in report.silent]
 
 
 def _status_or_silence(channel: str) -> status.DaemonStatus | Silent:
@@ -68,33 +73,3 @@ def _status_or_silence(channel: str) -> status.DaemonStatus | Silent:
 
 def _status(channel: str) -> status.DaemonStatus:
     return ask(channel, wire.ASK_STATUS, status.DaemonStatus, deadline_ns())[1]
-
-
-def halt_or_resume(name: str, what: str, reason: str, as_json: bool) -> int:
-    """Halt or resume a daemon, and say what holds now.
-
-    Args:
-        name: Of the channel.
-        what: ASK_HALT or ASK_RESUME.
-        reason: Why, for the daemon's log and status.
-        as_json: Whether it is said as JSON.
-
-    Returns:
-        The exit code: 0 if it was done whole.
-
-    Raises:
-        ChannelError: It does not answer, or refuses.
-    """
-    ok, halted = ask(name, what, status.Halted, deadline_ns(), argument=reason)
-    if halted.is_halted != (what == wire.ASK_HALT):
-        raise ChannelError(f"the daemon did not {what}", where=name, hint=f"see `hftd status {name}`")
-    if as_json:
-        click.echo(msgspec.json.encode(halted))
-        return 0 if ok else 1
-    if halted.is_halted:
-        click.echo(f"{name} is halted: {halted.cancelling:,} orders are being cancelled")
-    else:
-        click.echo(f"{name} takes orders again")
-    if halted.left:
-        click.echo(f"{halted.left:,} orders could not be asked to be cancelled yet", err=True)
-    return 0 if ok else 1

@@ -108,7 +108,7 @@ def _legs(
         market, position = markets.get(symbol), held.get(symbol)
         troubles = {
             "not attached": not bot.is_attached,
-            "halted": daemon.is_halted,
+            "halted": daemon.is_halted or bool(bot.halt_reason),
             "disconnected": market is not None and not market.orders_are_connected,
             "book not valid": market is None or not market.book_is_valid,
         }

@@ -103,6 +103,9 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
         warnings=[one.text for one in alerts],
         alerts=alerts,
         refusals=known.refusals,
+        departed=bots.departed(),
+        profits=known.profits,
+        days=known.days,
     )
 
 

@@ -84,7 +84,7 @@ def close_process() -> bool:
     return ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
 
 
-def forget_environment() -> None:
+def forget_environment(parts: Iterable[str] = PARTS) -> None:
     """Take the secrets out of this process's environment, and out of the copy of it that the system shows.
 
     Children do not inherit them, and what runs in this process (a strategy, a library) does not find them there.
@@ -92,7 +92,7 @@ def forget_environment() -> None:
     """
     import posix
 
-    names = [variable_of(part).encode() for part in PARTS]
+    names = [variable_of(part).encode() for part in parts]
     with contextlib.suppress(OSError, ValueError, IndexError):
         _wipe_initial_environment(names)
     for name in names:

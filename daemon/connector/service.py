@@ -41,7 +41,17 @@ from daemon.connector.watch.clock_watch import ClockWatch, read_clocks
 from daemon.connector.watch.health import Health
 from daemon.connector.watch.loop_lag import LoopLag
 from daemon.connector.watch.mishaps import Mishaps
-from daemon.messages import DELISTED, NOT_TRADING, Funds, Holding, Instrument, Outcome, Report, Transfer
+from daemon.messages import (
+    DELISTED,
+    NOT_TRADING,
+    Funding,
+    Funds,
+    Holding,
+    Instrument,
+    Outcome,
+    Report,
+    Transfer,
+)
 from daemon.orders.ids.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import BotLimits
@@ -449,7 +459,7 @@ class Connector:
         """The account's position."""
         self.orders.on_holding(holding, running_ns())
 
-    def on_funds(self, funds: Funds | Transfer) -> None:
+    def on_funds(self, funds: Funds | Transfer | Funding) -> None:
         """A balance of a spot account."""
         self.orders.on_funds(funds, running_ns())
 

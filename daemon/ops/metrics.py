@@ -53,6 +53,16 @@ METRICS: Final = {
     "connection_errors": (COUNTER, ("connection",), "Frames that could not be understood"),
     "limit_used": (GAUGE, ("bot", "limit"), "How much of a limit is used; bot is empty for the account's"),
     "limit_allowed": (GAUGE, ("bot", "limit"), "The limit; no sample where there is none"),
+    "bot_halted": (
+        GAUGE,
+        ("bot",),
+        "1: the bot has reached a limit, and its orders are refused until `hftd resume`",
+    ),
+    "profit": (
+        GAUGE,
+        ("bot", "asset", "part"),
+        "Today's (UTC) profit: part is total, realised, unrealised, fee or funding; bot is empty for the account's",
+    ),
     "bot_attached": (GAUGE, ("bot",), "1: the bot is attached; 0: it left orders or a position behind"),
     "bot_requests": (COUNTER, ("bot",), "Requests that the bot sent"),
     "bot_updates": (COUNTER, ("bot",), "Updates that it was sent"),
@@ -107,7 +117,7 @@ def _seconds(ns: int) -> float | None:
 
 def _of_daemon(found: _Families, daemon: status.DaemonStatus) -> None:
     name = daemon.name
-    for channel in {name, *(one.name for one in daemon.channels)}:
+    for channel in {name, *daemon.served}:
         found.add("daemon_up", channel, value=1)
     found.add("build_info", name, daemon.kind, daemon.venue, daemon.version, value=1)
     found.add("start_time_seconds", name, value=_seconds(daemon.started_ns))
@@ -134,19 +144,21 @@ def _of_daemon(found: _Families, daemon: status.DaemonStatus) -> None:
     for (bot, symbol, reason), count in refused.items():
         found.add("refusals", name, bot, symbol, reason, value=count)
     _limits(found, name, _ACCOUNT, daemon.limits)
+    _profits(found, name, _ACCOUNT, daemon.profits)
     _positions(found, name, _ACCOUNT, daemon.account)
     for channel in daemon.channels:
-        _of_channel(found, channel)
+        # A collector's channels are exchanges, and a connector may have the same name.
+        is_recorded = daemon.kind == status.COLLECTOR
+        _of_channel(found, name if is_recorded else channel.name, channel, f"{channel.name} " * is_recorded)
     for bot in daemon.bots:
         _of_bot(found, name, bot)
 
 
-def _of_channel(found: _Families, channel: status.Channel) -> None:
-    name = channel.name
+def _of_channel(found: _Families, name: str, channel: status.Channel, prefix: str) -> None:
     found.add("ring_size_bytes", name, value=channel.ring_bytes)
     found.add("ring_records", name, value=channel.records)
     for market in channel.markets:
-        symbol = market.symbol
+        symbol = prefix + market.symbol
         found.add("book_valid", name, symbol, value=market.book_is_valid)
         found.add("orders_connected", name, symbol, value=market.orders_are_connected)
         found.add("best_bid", name, symbol, value=market.best_bid)
@@ -160,6 +172,7 @@ def _of_channel(found: _Families, channel: status.Channel) -> None:
 
 def _of_bot(found: _Families, name: str, bot: status.Bot) -> None:
     found.add("bot_attached", name, bot.name, value=bot.is_attached)
+    found.add("bot_halted", name, bot.name, value=bool(bot.halt_reason))
     found.add("bot_requests", name, bot.name, value=bot.requests)
     found.add("bot_updates", name, bot.name, value=bot.updates)
     found.add("bot_refused", name, bot.name, value=bot.refused)
@@ -167,6 +180,7 @@ def _of_bot(found: _Families, name: str, bot: status.Bot) -> None:
     found.add("bot_laps", name, bot.name, value=bot.lapped)
     found.add("open_orders", name, bot.name, value=len(bot.orders) + bot.orders_left_out)
     _limits(found, name, bot.name, bot.limits)
+    _profits(found, name, bot.name, bot.profits)
     _positions(found, name, bot.name, bot.positions)
 
 
@@ -174,6 +188,12 @@ def _limits(found: _Families, name: str, bot: str, limits: Iterable[status.Used]
     for limit in limits:
         found.add("limit_used", name, bot, limit.name, value=limit.used)
         found.add("limit_allowed", name, bot, limit.name, value=limit.limit or None)
+
+
+def _profits(found: _Families, name: str, bot: str, profits: Iterable[status.Profit]) -> None:
+    for one in profits:
+        for part in ("total", "realised", "unrealised", "fee", "funding"):
+            found.add("profit", name, bot, one.asset, part, value=getattr(one, part))
 
 
 def _positions(found: _Families, name: str, bot: str, positions: Iterable[status.Position]) -> None:
@@ -202,7 +222,7 @@ class Daemons(Collector):
         found = _Families()
         for daemon in daemons:
             _of_daemon(found, daemon)
-            self._known.update(channel.name for channel in daemon.channels)
+            self._known.update(daemon.served)
             self._known.add(daemon.name)
         for channel in sorted({*silent, *self._known}):
             found.add("daemon_up", channel, value=0)

@@ -80,6 +80,8 @@ class Commands:
         self.is_up = False
         self.queries = 0
         self.timeouts = 0
+        self.on_unknown: Callable[[str, int], None] = lambda _bot, _now_ns: None
+        """Told of the bot of each new order and change of which it is not known what became of it."""
 
     def _number(self, kind: int, order: Order, now_ns: int) -> int:
         self._requests += 1
@@ -209,6 +211,8 @@ class Commands:
             self.timeouts += 1
             orders.append(order)
             modify = order.modify
+            if kind in (SUBMIT, MODIFY):
+                self.on_unknown(order.bot, now_ns)
             if kind == SUBMIT and order.submit_phase == SENT:
                 order.submit_phase = UNSURE
                 order.query_due_ns = min(order.query_due_ns, now_ns)

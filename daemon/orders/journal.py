@@ -30,6 +30,7 @@ import msgspec
 import structlog
 
 from daemon.orders.ids.client_ids import MAX_IDENTITY, MAX_SHORT_RUN
+from daemon.orders.money.profit import Day, Funded, Watch
 from daemon.orders.order import Order
 from daemon.orders.positions import BotBook, Forced, Traded
 from hftd.errors import ConfigError, DataError
@@ -97,12 +98,19 @@ class Settled(msgspec.Struct, array_like=True, tag="settled"):
 
 
 class Halt(msgspec.Struct, array_like=True, tag="halt"):
-    """Halted for this reason; empty: not."""
+    """Halted for this reason; empty: nobody and nothing is any more.
+
+    Attributes:
+        bot: Who is; empty: all.
+        ends: A limit was reached: the bots' end policies are applied.
+    """
 
     reason: str
+    bot: str = ""
+    ends: bool = False
 
 
-Row = Begin | Order | BotBook | Traded | BotRow | Forced | Steps | Settled | Halt
+Row = Begin | Order | BotBook | Traded | BotRow | Forced | Steps | Settled | Halt | Day | Watch | Funded
 
 _decode = msgspec.msgpack.Decoder(list[Row]).decode
 _encode = msgspec.msgpack.Encoder().encode

@@ -6,11 +6,15 @@ Flattening goes on instrument by instrument until the bot is flat, over restarts
 an instrument are finished, executions included, and closes the position by reduce-only market orders. An order that
 closes nothing is followed by the next after 1, 1, 1, 2, 4 ... 30 s, without an end; over all instruments
 there are at most `CLOSING_PER_S` orders a second. Where the account has nothing to reduce in the bot's direction, since
-somebody else holds the opposite, it waits until it has. What is not closed is a warning. On a spot account a rest that
-the exchange's filters refuse `QUICK_TRIES` times and that is below its least quantity or value is left to a person.
+somebody else holds the opposite, it waits until it has. What is not closed is a warning. On a spot account what can be
+closed may be below the exchange's least quantity or value: once its filters have refused that `QUICK_TRIES` times, it
+waits until there is more.
+
+Where a limit on money is reached (`money/watching.py`) orders are cancelled, and a bot whose end policy is to flatten
+is flattened in the same way though it has its lease, until a person resumes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -21,7 +25,7 @@ from daemon.orders.ids.client_ids import bot_hash
 from daemon.orders.journal import BotRow
 from daemon.orders.limits import BotLimits, RateGate
 from daemon.orders.order import NEVER, Order
-from daemon.orders.positions import Ledger
+from daemon.orders.positions import Ledger, known_tick
 from daemon.orders.requests import BotRequests
 from daemon.orders.snapshot import Counters, Refusals, is_stuck, whose
 from daemon.orders.state import Store, is_placeholder
@@ -64,6 +68,8 @@ class LeaseEnds:
         self._counters = counters
         self._refusals = refusals
         self._closing = RateGate(CLOSING_PER_S)
+        self.take_back: Callable[[int, str], None] = lambda _now_ns, _bot: None
+        """Refuses new orders and changes that wait to be sent; those that close a position may go."""
 
     # --- Leases -------------------------------------------------------------------------------------------------
 
@@ -146,14 +152,15 @@ class LeaseEnds:
                     self._end(bot, now_ns)
                 else:
                     due_ns = min(due_ns, bot.away_since_ns + ORPHAN_NS)
-            if bot.row.is_ending and not bot.is_attached:
+            is_left = bot.row.is_ending and not bot.is_attached
+            if is_left or (bot.row.on_end == "flatten" and self._store.is_limited(bot)):
                 due_ns = min(due_ns, self._flatten(bot, now_ns))
         return due_ns
 
     def order_ended(self, order: Order, now_ns: int) -> None:
         """An order is finished, executions included."""
         bot = self._store.bots[order.bot]
-        if not (bot.row.is_ending and order.reduce_only):
+        if not (order.reduce_only and (bot.row.is_ending or self._store.is_limited(bot))):
             return
         flattening = bot.flattening.setdefault(order.symbol, Flattening(now_ns))
         if order.executed_lots:
@@ -198,6 +205,9 @@ class LeaseEnds:
         if bot.alive or store.waiting_positions(bot.name) or self._has_gaps(bot):
             return now_ns + FLATTEN_PAUSE_NS
         row = bot.row
+        if not row.is_ending:
+            # A limit is reached, and it has its lease; what it still executes is closed as well.
+            return NEVER
         bot.row = BotRow(row.name, row.on_end, row.pull_quotes)
         store.bot_changed(bot)
         return NEVER
@@ -218,30 +228,35 @@ class LeaseEnds:
         side = 1 if lots > 0 else -1
         held = ledger.account_lots if ledger.wallet is None else lots + ledger.other_lots
         reducible = held * side
-        is_void = reducible <= 0 and (ledger.has_holding or flattening.is_refused)
+        qty_lots = min(abs(lots), reducible) if reducible > 0 else abs(lots)
+        is_filtered = flattening.is_filtered and flattening.tries >= QUICK_TRIES
+        is_small = is_filtered and _is_dust(ledger, bot.name, qty_lots)
+        if is_small and not flattening.is_void:
+            _log.warning("position_left", bot=bot.name, symbol=symbol, position=ledger.qty(qty_lots))
+        is_void = is_small or (reducible <= 0 and (ledger.has_holding or flattening.is_refused))
         if flattening.is_void and not is_void:
-            flattening.due_ns = now_ns
+            # What filters refused again and again is tried at its pace: its worth goes up and down with the price.
+            flattening.due_ns = flattening.due_ns if is_filtered else now_ns
             flattening.why = ""
         flattening.is_void = is_void
         if is_void:
-            flattening.why = f"the account has nothing to reduce: {whose(ledger, bot.name)}"
+            what = "less to reduce than an order may be" if is_small else "nothing to reduce"
+            flattening.why = f"the account has {what}: {whose(ledger, bot.name)}"
             return again_ns
-        if flattening.tries >= QUICK_TRIES and flattening.is_filtered and _is_dust(ledger, bot.name):
-            if not flattening.is_left:
-                flattening.is_left = True
-                _log.warning("position_left", bot=bot.name, symbol=symbol, position=ledger.qty(lots))
-            return NEVER
         if flattening.due_ns > now_ns:
             return flattening.due_ns
-        if not self._commands.is_up or store.halt_reason:
+        # A limit that is reached halts so that this is done; a person who halts looks first.
+        is_broken = store.journal is not None and store.journal.is_broken
+        is_halted = is_broken or (bool(store.halt_reason) and not store.halt_ends)
+        if not self._commands.is_up or is_halted:
             if not flattening.tries:
-                flattening.why = "halted" if store.halt_reason else "orders can't be sent"
+                flattening.why = "halted" if is_halted else "orders can't be sent"
             return again_ns
         if not self._closing.is_open(now_ns):
             return now_ns + FLATTEN_PAUSE_NS // CLOSING_PER_S
         self._closing.take(now_ns)
         flattening.due_ns = again_ns
-        self._close(bot, ledger, lots, min(abs(lots), reducible) if reducible > 0 else abs(lots), now_ns)
+        self._close(bot, ledger, lots, qty_lots, now_ns)
         return again_ns
 
     def _close(self, bot: Bot, ledger: Ledger, lots: int, qty_lots: int, now_ns: int) -> None:
@@ -267,10 +282,20 @@ class LeaseEnds:
 
     # --- Halts and books ----------------------------------------------------------------------------------------
 
-    def halt(self, reason: str, now_ns: int) -> None:
-        """See `OrderManager.halt`."""
-        self._store.halted(reason or "no reason given")
-        for order in list(self._store.alive.values()):
+    def halt(self, reason: str, now_ns: int, bot: str = "", *, ends: bool = False) -> None:
+        """Take no new orders, of all or of one bot, and cancel those that are open.
+
+        Args:
+            reason: For people.
+            now_ns: Now.
+            bot: Whose; empty: all.
+            ends: A limit was reached: end policies are applied.
+        """
+        # From here on none is taken; what is on its way to the exchange is taken back before anything else is done.
+        self._store.halted(reason or "no reason given", bot, ends)
+        self.take_back(now_ns, bot)
+        alive = self._store.bots[bot].alive if bot else self._store.alive
+        for order in list(alive.values()):
             self._cancel(order, REASON_HALTED, now_ns)
 
     def cancel_all(self, symbol: str, reason: int, now_ns: int) -> None:
@@ -281,8 +306,12 @@ class LeaseEnds:
 
     def resume(self) -> None:
         """See `OrderManager.resume`."""
-        if self._store.halt_reason or any(bot.forced for bot in self._store.bots.values()):
+        bots = self._store.bots.values()
+        if self._store.halt_reason or any(bot.forced or bot.halt_reason for bot in bots):
             self._store.halted("")
+        for bot in bots:
+            if not bot.row.is_ending:
+                bot.flattening.clear()
 
     def halted(self) -> status.Halted:
         """How far a halt has got."""
@@ -299,15 +328,16 @@ class LeaseEnds:
                 self._cancel(order, REASON_BOOK_NOT_VALID, now_ns)
 
 
-def _is_dust(ledger: Ledger, name: str) -> bool:
-    """Whether a bot's whole position on a spot account is less than an order may be, at its average price."""
-    book, instrument = ledger.books[name], ledger.instrument
-    lots = abs(book.position_lots)
+def _is_dust(ledger: Ledger, name: str, lots: int) -> bool:
+    """Whether so much of a bot's position on a spot account is less than an order may be, by the price as known."""
+    instrument, book = ledger.instrument, ledger.books[name]
     if ledger.wallet is None:
         return False
     if lots < instrument.min_qty_lots:
         return True
-    value = book.trading_value / book.volume_lots * lots if book.volume_lots else 0.0
+    tick = known_tick(ledger, SELL if book.position_lots > 0 else BUY)
+    average = book.trading_value / ledger.volume(book) if book.volume_lots else 0.0
+    value = (ledger.price(tick) if tick else average) * ledger.qty(lots)
     return 0.0 < value < instrument.min_notional
 
 

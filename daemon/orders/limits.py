@@ -56,7 +56,39 @@ class InstrumentLimits(Section, frozen=True):
     price_band_ticks: _Count | None = None
 
 
-class BotLimits(InstrumentLimits, frozen=True):
+Amount = _Positive | dict[str, float]
+"""Of the asset in which instruments settle: of each by itself, or by its name."""
+
+
+class MoneyLimits(InstrumentLimits, frozen=True):
+    """Limits that halt when they are reached, until a person resumes (`daemon.orders.money.watching`).
+
+    Attributes:
+        max_day_loss: What may be lost on a day of UTC, realised and unrealised, with fees and funding.
+        max_drawdown: How far the profit may fall below its highest.
+        max_refusals_per_min: New orders and changes in a minute that the exchange, or a limit here, refuses.
+        max_unknown_per_min: New orders and changes in a minute of which it is not known at first what became of them.
+    """
+
+    max_day_loss: Amount | None = None
+    max_drawdown: Amount | None = None
+    max_refusals_per_min: Annotated[int, msgspec.Meta(gt=0, le=100_000)] | None = None
+    max_unknown_per_min: Annotated[int, msgspec.Meta(gt=0, le=100_000)] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key in ("max_day_loss", "max_drawdown"):
+            amounts: Amount | None = getattr(self, key)
+            if not isinstance(amounts, dict):
+                continue
+            if not amounts:
+                raise ValueError(f"`{key}` must name an asset and its limit, such as {{ USDT = 500 }}")
+            for asset, amount in amounts.items():
+                if not (amount > 0 and math.isfinite(amount)):
+                    raise ValueError(f"`{key}` must be a finite number above 0, is {amount:g} for {asset}")
+
+
+class BotLimits(MoneyLimits, frozen=True):
     """A bot's limits: those for each instrument, those over all of them, and exceptions.
 
     Attributes:
@@ -72,7 +104,7 @@ class BotLimits(InstrumentLimits, frozen=True):
     instruments: dict[str, InstrumentLimits] = {}  # noqa: RUF012 - msgspec copies it
 
 
-class AccountLimits(InstrumentLimits, frozen=True):
+class AccountLimits(MoneyLimits, frozen=True):
     """The account's limits, over all of its bots.
 
     Attributes:
@@ -98,6 +130,11 @@ def narrowed(limits: BotLimits, wanted: wire.Limits, pull_quotes: bool) -> BotLi
     def least(limit: float | None, own: float) -> float | None:
         return limit if own <= 0 else own if limit is None else min(limit, own)
 
+    def least_of(limit: Amount | None, own: float) -> Amount | None:
+        if isinstance(limit, dict):
+            return {asset: min(amount, own) if own > 0 else amount for asset, amount in limit.items()}
+        return least(limit, own)
+
     def narrow(one: InstrumentLimits) -> dict[str, float | None]:
         return {
             "max_order_qty": least(one.max_order_qty, wanted.order_qty),
@@ -112,6 +149,8 @@ def narrowed(limits: BotLimits, wanted: wire.Limits, pull_quotes: bool) -> BotLi
         **narrow(limits),
         max_open_orders=None if open_orders is None else int(open_orders),
         max_orders_per_s=least(limits.max_orders_per_s, wanted.orders_a_second),
+        max_day_loss=least_of(limits.max_day_loss, wanted.day_loss),
+        max_drawdown=least_of(limits.max_drawdown, wanted.drawdown),
         pull_quotes=limits.pull_quotes or pull_quotes,
         instruments={
             symbol: msgspec.structs.replace(one, **narrow(one)) for symbol, one in limits.instruments.items()

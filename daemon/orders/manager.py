@@ -23,6 +23,7 @@ from daemon.messages import (
     STEPS_CHANGED,
     Command,
     Execution,
+    Funding,
     Funds,
     Holding,
     Instrument,
@@ -37,6 +38,7 @@ from daemon.orders.ids.client_ids import MAX_ORDER_ID, ClientIds
 from daemon.orders.journal import Journal
 from daemon.orders.lease_end import LeaseEnds
 from daemon.orders.limits import AccountLimits, BotLimits
+from daemon.orders.money.watching import ACCOUNT, Breach, Money
 from daemon.orders.positions import ForcedCloses
 from daemon.orders.reconcile import AccountReconciler, Reconciliation
 from daemon.orders.reports import Reports
@@ -46,7 +48,7 @@ from daemon.orders.state import REMEMBER_NS, Store
 from daemon.orders.updates import Sent, Update, Updates
 from daemon.warnings import Warn
 from hftd import wire
-from hftd.constants import REASON_NEVER_SENT, REASON_NOT_TRADING
+from hftd.constants import REASON_HALTED, REASON_NEVER_SENT, REASON_NOT_TRADING
 from hftd.control import status
 from hftd.errors import RefusedError
 
@@ -131,6 +133,10 @@ class OrderManager:
             self.strays,
         )
         self._reconciler = AccountReconciler(self._reports, self.strays)
+        self.money = Money(self.store, limits, self.counters)
+        self.refusals.on_counted = self.money.refused
+        self.commands.on_unknown = self.money.unknown
+        self._lease_ends.take_back = self._take_back
 
     # --- Instruments and bots -----------------------------------------------------------------------------------
 
@@ -191,10 +197,13 @@ class OrderManager:
         """A bot has a lease. Returns what it is told: its open orders and its State in each instrument.
 
         Raises:
-            RefusedError: Another bot has the same hash in its orders' ids.
+            RefusedError: Another bot has the same hash in its orders' ids, or a limit on losses does not name the
+                asset in which an instrument settles.
         """
         self._begin(now_ns)
+        self.money.check(limits, [self.store.by_number[number] for number in instruments])
         self._lease_ends.attach(bot, instruments, limits, on_end, now_ns)
+        self._look_at_money(self.money.look, now_ns)
         if not all(self.store.by_number[number].has_holding for number in instruments):
             self.store.want(now_ns)
         self._let_out(now_ns)
@@ -250,9 +259,12 @@ class OrderManager:
         self._reconciler.on_holding(holding, now_ns)
         self._let_out(now_ns)
 
-    def on_funds(self, funds: Funds | Transfer, now_ns: int) -> None:
-        """What a spot account has of an asset, or that it was changed by what is no execution."""
-        self._reconciler.on_funds(funds, now_ns)
+    def on_funds(self, funds: Funds | Transfer | Funding, now_ns: int) -> None:
+        """What a spot account has of an asset, or that it, or a wallet, was changed by what is no execution."""
+        if isinstance(funds, Funding):
+            self.money.take_funding(funds)
+        else:
+            self._reconciler.on_funds(funds, now_ns)
         self._let_out(now_ns)
 
     def on_connection(self, is_up: bool, now_ns: int) -> None:
@@ -317,6 +329,7 @@ class OrderManager:
         result = self._reconciler.reconcile(
             open_orders, executions, holdings, asked_ns, now_ns, unasked, funds
         )
+        self._look_at_money(self.money.look, now_ns)
         self._let_out(now_ns)
         return result
 
@@ -333,6 +346,8 @@ class OrderManager:
                 self._reports.finish(order, now_ns)
             self.commands.work(order, now_ns)
         self.strays.tick(now_ns)
+        if self.money.is_due(now_ns):
+            self._look_at_money(self.money.look, now_ns)
         lease_ends_ns = self._lease_ends.tick(now_ns)
         self._look_for_another_exchange(now_ns)
         self.store.forget(now_ns)
@@ -347,7 +362,7 @@ class OrderManager:
         return self._lease_ends.halted()
 
     def resume(self, now_ns: int) -> status.Halted:
-        """Take orders again.
+        """Take orders again, of all bots. Where a limit on losses was reached, what is lost counts from here.
 
         Raises:
             RefusedError: The journal can't be written: a restart would not know the orders.
@@ -362,19 +377,26 @@ class OrderManager:
                     where=str(journal.path),
                     hint="make room on its disk, then resume",
                 )
+        limited = [bot.name for bot in self.store.bots.values() if bot.halt_reason]
+        limited += [ACCOUNT] if self.store.halt_ends else []
         self._lease_ends.resume()
+        for owner in limited:
+            self.money.lifted(owner, now_ns)
         self._let_out(now_ns)
         return self._lease_ends.halted()
 
     def snapshot(self, now_ns: int) -> Snapshot:
         """What `hftd status` shows."""
-        return take_snapshot(self.store, self.commands, self._requests, self.counters, self.refusals, now_ns)
+        return take_snapshot(
+            self.store, self.commands, self._requests, self.counters, self.refusals, self.money, now_ns
+        )
 
     def warnings(self) -> Iterator[Warn]:
         """What needs a person."""
         yield from warnings_of(self.store, self.refusals, self._policy, self._now_ns)
         yield from self.store.wallet.warnings(self._now_ns)
         yield from self.strays.warnings()
+        yield from self.money.warnings(self._now_ns)
 
     def unfinished(self) -> int:
         """How much of what was sent, or is to be cancelled or flattened, has no answer yet."""
@@ -416,6 +438,8 @@ class OrderManager:
         out = self._out
         try:
             while True:
+                if self.money.has_news:
+                    self._look_at_money(self.money.judge, now_ns)
                 if self.store.is_dirty:
                     try:
                         self.store.write()
@@ -436,10 +460,22 @@ class OrderManager:
         """Nothing new is sent that is not written: the account is halted, and what waits is refused."""
         self.counters.journal_errors += 1
         _log.error("journal_not_written", error=error.strerror)
-        waiting = [item for item in self._out if isinstance(item, Submit | Modify)]
-        kept = [item for item in self._out if not isinstance(item, Submit | Modify)]
-        self._out.clear()
-        self._out.extend(kept)
+        self._take_back(now_ns, "", also_closing=True)
+        if not self.store.halt_reason:
+            self._lease_ends.halt("the journal can't be written", now_ns)
+
+    def _take_back(self, now_ns: int, bot: str, *, also_closing: bool = False) -> None:
+        """Refuse new orders and changes that are not sent yet, of all or of one bot."""
+        in_flight = self.commands.in_flight
+        waiting = [
+            item
+            for item in self._out
+            if isinstance(item, Submit | Modify)
+            and (not bot or in_flight[item.request][1].bot == bot)
+            and (also_closing or not in_flight[item.request][1].reduce_only)
+        ]
+        for command in waiting:
+            self._out.remove(command)
         for command in waiting:
             found = self.commands.take(command.request)
             if found is not None:
@@ -447,8 +483,26 @@ class OrderManager:
                 (self._reports.submitted if found[0] == SUBMIT else self._reports.modified)(
                     found[1], outcome, now_ns
                 )
-        if not self.store.halt_reason:
-            self._lease_ends.halt("the journal can't be written", now_ns)
+
+    def _look_at_money(self, look: Callable[[int], list[Breach]], now_ns: int) -> None:
+        """Halt whoever has reached a limit, and all if that can't be found out."""
+        try:
+            found = look(now_ns)
+        except Exception:
+            _log.exception("profit_failed")
+            found = self.money.failed()
+        for one in found:
+            bot = self.store.bots.get(one.owner)
+            is_known = bool(bot.halt_reason) if bot is not None else self.store.halt_ends
+            if is_known or (self.store.halt_reason and not self.store.halt_ends):
+                # A person has halted: it is judged again when that is over.
+                continue
+            self._lease_ends.halt(one.words, now_ns, one.owner, ends=True)
+            _log.error("halted_by_limit", whose=one.owner or "the account", why=one.words)
+            if bot is not None and bot.symbols:
+                ledger = self.store.ledgers[bot.symbols[0]]
+                words = f"halted: {one.words}"
+                self.updates.notice(bot.name, ledger, wire.NOTICE_REFUSED, REASON_HALTED, words)
 
     def _rotate(self, now_ns: int) -> None:
         journal = self.store.journal

@@ -40,6 +40,8 @@ import structlog
 
 from daemon.messages import Execution, Instrument, Report
 from daemon.orders.balances import Wallet
+from daemon.orders.money import earning
+from daemon.orders.money.profit import Days, Start
 from hftd import wire
 from hftd.constants import BUY, INVALID_MAX, INVALID_MIN, REASON_LIQUIDATION, REASON_NONE, SELL
 
@@ -75,12 +77,16 @@ class BotBook(msgspec.Struct, array_like=True, tag="book"):
     """A bot's own fills in one instrument. The journal keeps it as it is.
 
     Attributes:
-        volume_lots: Executed quantity, both sides.
+        volume_lots: Executed quantity, both sides; `volume_dust` is what there is beyond, of when lots were smaller.
         trading_value: The amounts of the executions, both sides.
         buy_lots: What its open orders may still buy.
         sell_lots: What its open orders may still sell.
         dust: Of a spot instrument's base beyond the whole lots, at least 0 and less than one lot.
         other_fees: Fees in assets that have no value here, by asset.
+        realised: What closing positions brought (`daemon.orders.money.profit`).
+        funding: What holding them brought, below 0: cost.
+        cost: What the position cost; None in a row of an old journal.
+        start: How the book stood when the day began.
     """
 
     bot: str
@@ -95,6 +101,11 @@ class BotBook(msgspec.Struct, array_like=True, tag="book"):
     sell_lots: int = 0
     dust: Decimal = Decimal(0)
     other_fees: dict[str, float] = {}
+    realised: float = 0.0
+    funding: float = 0.0
+    cost: float | None = None
+    start: Start | None = None
+    volume_dust: Decimal = Decimal(0)
 
 
 class Traded(msgspec.Struct, array_like=True, tag="traded"):
@@ -165,6 +176,9 @@ class Ledger:
         unsettled_ns: Its executions are all counted only up to then; 0: up to when the account's are.
         foreign_fees: Fees in assets that the books can't hold, by asset.
         wallet: The account's balances, of a spot instrument.
+        mark: The middle between the best prices of the last valid book that was looked at, 0 if there was none.
+        marked_ns: When that was.
+        days: Takes what belongs to a day that is over.
     """
 
     def __init__(self, instrument: Instrument) -> None:
@@ -187,6 +201,9 @@ class Ledger:
         self.best_bid_tick = 0
         self.best_ask_tick = 0
         self.is_book_valid = False
+        self.mark = 0.0
+        self.marked_ns = 0
+        self.days = Days()
         self.describe(instrument)
 
     def describe(self, instrument: Instrument) -> None:
@@ -240,6 +257,8 @@ class Ledger:
             amount = self.contract_size * self.qty(lots) / price if price > 0.0 else 0.0
         else:
             amount = self.contract_size * price * self.qty(lots)
+        held = earning.held_lots(self, book)
+        earning.executed(self, book, held, side * lots, amount, price, execution.exch_ns)
         book.position_lots += side * lots
         book.balance -= side * amount
         book.num_trades += 1
@@ -257,26 +276,30 @@ class Ledger:
     def _book_fee(self, book: BotBook, execution: Execution) -> None:
         """Book a fee; one in an asset without a value here is kept apart."""
         asset, fee = execution.fee_asset, execution.fee
+        exch_ns = execution.exch_ns
         if not asset or not self.settles_in or asset == self.settles_in:
-            book.fee += fee
+            earning.paid_fee(self, book, fee, exch_ns)
         elif fee == 0.0:
             return
         elif self.wallet is not None and asset == self.instrument.base:
-            value = fee * (execution.price or self.price(execution.price_tick))
-            book.fee += value
+            price = execution.price or self.price(execution.price_tick)
+            value = fee * price
+            held, change = earning.held_lots(self, book), -fee * self.lot_den / self.lot_num
+            earning.executed(self, book, held, change, abs(value), price, exch_ns)
+            earning.paid_fee(self, book, value, exch_ns)
             book.balance += value
             before = book.position_lots
             amount = before * Decimal(self.instrument.lot_size) + book.dust - Decimal(str(fee))
             book.position_lots, book.dust = self.split(amount)
             self.account_lots += book.position_lots - before
         elif self.wallet is not None and (rate := self.wallet.rate(asset, self.settles_in)):
-            book.fee += fee * rate
+            earning.paid_fee(self, book, fee * rate, exch_ns)
         else:
             self.foreign_fees[asset] = self.foreign_fees.get(asset, 0.0) + fee
             book.other_fees[asset] = book.other_fees.get(asset, 0.0) + fee
 
     def split(self, amount: Decimal) -> tuple[int, Decimal]:
-        """An amount of the base as whole lots, and what is beyond them: at least 0, less than one lot."""
+        """An amount as whole lots, and what is beyond them: at least 0, less than one lot."""
         lot = Decimal(self.instrument.lot_size)
         lots = int(amount // lot)
         if lots * lot > amount:
@@ -290,6 +313,12 @@ class Ledger:
             return self.qty(book.position_lots)
         return float(book.position_lots * Decimal(self.instrument.lot_size) + book.dust)
 
+    def volume(self, book: BotBook) -> float:
+        """A bot's executed quantity as it is told."""
+        if not book.volume_dust:
+            return self.qty(book.volume_lots)
+        return float(book.volume_lots * Decimal(self.instrument.lot_size) + book.volume_dust)
+
     def state(self, book: BotBook) -> wire.State:
         """A bot's account as it is told."""
         return wire.State(
@@ -298,7 +327,7 @@ class Ledger:
             balance=book.balance,
             fee=book.fee,
             num_trades=book.num_trades,
-            trading_volume=self.qty(book.volume_lots),
+            trading_volume=self.volume(book),
             trading_value=book.trading_value,
         )
 
@@ -511,7 +540,7 @@ class ForcedCloses:
             return
         side = SELL if sign > 0 else BUY
         parts = split(ledger, side, lost)
-        tick = _price_tick(ledger, side)
+        tick = known_tick(ledger, side)
         price, client_id = 0.0, ""
         heard = self._heard.pop(ledger.symbol, None)
         if heard is not None and heard.side == side and now_ns - heard.at_ns <= HEARD_NS:
@@ -590,7 +619,7 @@ class ForcedCloses:
             )
 
 
-def _price_tick(ledger: Ledger, side: int) -> int:
-    """What an execution that the exchange does not tell of may have been at: the best price, or the last one known."""
+def known_tick(ledger: Ledger, side: int) -> int:
+    """What an execution is, or would be, at, as far as is known: the best price, or the last execution's."""
     tick = ledger.best_bid_tick if side == SELL else ledger.best_ask_tick
     return ledger.last_tick if tick in (0, INVALID_MIN, INVALID_MAX) else tick

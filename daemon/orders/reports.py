@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from daemon.messages import CONFIRMED, REFUSED, Execution, Outcome, Report, Totals
+from daemon.messages import CONFIRMED, REFUSED, UNKNOWN, Execution, Outcome, Report, Totals
 from daemon.orders.commands import CANCEL, GRACE_NS, MODIFY, QUERY, SUBMIT, Commands, Strays
 from daemon.orders.journal import Traded
 from daemon.orders.lease_end import LeaseEnds
@@ -62,6 +62,9 @@ _HARMLESS: Final = frozenset(
 )
 """Refusals of a modification that leave the order as it was."""
 
+_NOT_ASKED: Final = frozenset((REASON_DISCONNECTED, REASON_NEVER_SENT, REASON_RATE_LIMIT))
+"""Why a request did not get to the exchange."""
+
 _NAMES: Final = {SUBMIT: "new", MODIFY: "modify", CANCEL: "cancel", QUERY: "query"}
 
 _log = structlog.get_logger("hftd.orders")
@@ -104,6 +107,8 @@ class Reports:
         kind, order = found
         if outcome.kind == REFUSED:
             self._note_refusal(kind, order, outcome, now_ns)
+        if outcome.kind == UNKNOWN and kind in (SUBMIT, MODIFY):
+            self.commands.on_unknown(order.bot, now_ns)
         if kind == SUBMIT:
             self.submitted(order, outcome, now_ns)
         elif kind == MODIFY:
@@ -119,6 +124,10 @@ class Reports:
             if not outcome.code or outcome.reason == REASON_UNKNOWN_ORDER:
                 # That there is no such order, and that there is no connection, are answers in the course of asking.
                 return
+        elif outcome.reason not in ORDINARY and (outcome.code or outcome.reason not in _NOT_ASKED):
+            # What closes a position for a bot is not the bot's.
+            if not order.reduce_only:
+                self._refusals.on_counted(order.bot, now_ns)
         what = _NAMES[kind]
         self._refusals.note(
             order.bot,

@@ -1,8 +1,9 @@
 """What bots ask for: checked against the limits, then sent; refusals are answered at once.
 
-Refused are, in this order: what comes while the account is halted or can't send; an id that is in use; a quantity or
-price that is not valid; what the exchange's filters forbid; what does more than reduce a position that the exchange
-closed in part; what the limits of bot and account forbid; what would meet another bot's order. Cancels always pass.
+Refused are, in this order: what comes while account or bot is halted, or can't send; an id that is in use; a quantity
+or price that is not valid; what the exchange's filters forbid; what does more than reduce a position that the exchange
+closed in part, or while it is not known what was lost; what the limits of bot and account forbid; what would meet
+another bot's order. Cancels always pass.
 """
 
 from typing import Final
@@ -213,7 +214,7 @@ class BotRequests:
         return ledger.wallet.check(ledger, side, tick, lots, is_market=is_market)
 
     def _check_ready(self, bot: Bot, ledger: Ledger) -> int:
-        if self._store.halt_reason:
+        if self._store.halt_reason or bot.halt_reason:
             return REASON_HALTED
         if not self._commands.is_up:
             return REASON_DISCONNECTED
@@ -236,6 +237,8 @@ class BotRequests:
         if bot.forced and self._blocks_forced and ledger.symbol in bot.forced:
             if not _reduces(ledger, bot.name, side, lots, replaced_lots):
                 return REASON_LIQUIDATION
+        if bot.is_blind and not _reduces(ledger, bot.name, side, lots, replaced_lots):
+            return REASON_BOOK_NOT_VALID
         own, account = bot.by_symbol[ledger.symbol], self._compiled[ledger.symbol]
         if is_market:
             if own.has_notional or account.has_notional:

@@ -4,7 +4,7 @@ Refusals are kept by bot, symbol, reason and the exchange's own number, at most 
 more kind without a name. The first of a kind is always logged, and of the others at most `LOGGED_A_MINUTE`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -32,6 +32,7 @@ from hftd.control import status
 if TYPE_CHECKING:
     from daemon.orders.bot import Bot, Flattening
     from daemon.orders.commands import Commands
+    from daemon.orders.money.watching import Money
     from daemon.orders.order import Order
     from daemon.orders.positions import Ledger
     from daemon.orders.requests import BotRequests
@@ -114,6 +115,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     foreign_orders: int
     counters: dict[str, int]
     refusals: list[status.Refusal]
+    profits: list[status.Profit]
+    days: list[status.Profit]
 
 
 class Kind:
@@ -139,6 +142,8 @@ class Refusals:
     """What was refused, by whom and in which words."""
 
     def __init__(self) -> None:
+        self.on_counted: Callable[[str, int], None] = lambda _bot, _now_ns: None
+        """Told of each refusal of a new order or a change that counts for `max_refusals_per_min`."""
         self.kinds: dict[Key, Kind] = {}
         self._minute = -1
         self._logged = 0
@@ -179,6 +184,8 @@ class Refusals:
     def note_own(self, bot: str, symbol: str, reason: int, now_ns: int) -> None:
         """The connector itself refused a request: by a limit, a filter, a halt."""
         self._kind((bot, symbol, reason, 0), now_ns)
+        if REASON_LIMIT_QTY <= reason <= REASON_LIMIT_PRICE:
+            self.on_counted(bot, now_ns)
 
     def _kind(self, key: Key, now_ns: int) -> tuple[Kind, bool]:
         kind = self.kinds.get(key)
@@ -265,13 +272,20 @@ def take_snapshot(
     requests: "BotRequests",
     counters: Counters,
     refusals: Refusals,
+    money: "Money",
     now_ns: int,
 ) -> Snapshot:
     """What is known now."""
+    money.refresh(now_ns)
     bots = [
-        _bot(store, bot, now_ns)
+        _bot(store, bot, money, now_ns)
         for bot in store.bots.values()
-        if bot.is_attached or bot.alive or bot.row.is_ending or bot.forced or _holds(store, bot.name)
+        if bot.is_attached
+        or bot.alive
+        or bot.row.is_ending
+        or bot.forced
+        or bot.halt_reason
+        or _holds(store, bot.name)
     ]
     counted = {
         name: value for name, value in msgspec.structs.asdict(counters).items() if isinstance(value, int)
@@ -298,6 +312,7 @@ def take_snapshot(
             used=requests.order_rate.used(now_ns),
             limit=requests.limits.max_orders_per_s or 0.0,
         ),
+        *money.used("", requests.limits, now_ns),
     ]
     return Snapshot(
         is_halted=bool(store.halt_reason),
@@ -313,6 +328,8 @@ def take_snapshot(
         foreign_orders=counters.foreign_orders,
         counters=counted,
         refusals=refusals.shown(now_ns),
+        profits=money.profits(""),
+        days=money.days(),
     )
 
 
@@ -334,7 +351,7 @@ def _holds(store: "Store", name: str) -> bool:
     return any(name in one.books and one.books[name].position_lots for one in store.ledgers.values())
 
 
-def _bot(store: "Store", bot: "Bot", now_ns: int) -> status.Bot:
+def _bot(store: "Store", bot: "Bot", money: "Money", now_ns: int) -> status.Bot:
     orders = list(bot.alive.values())
     ledgers = [ledger for ledger in store.ledgers.values() if bot.name in ledger.books]
     return status.Bot(
@@ -354,7 +371,10 @@ def _bot(store: "Store", bot: "Bot", now_ns: int) -> status.Bot:
                 used=bot.order_rate.used(now_ns),
                 limit=bot.limits.max_orders_per_s or 0.0,
             ),
+            *money.used(bot.name, bot.limits, now_ns),
         ],
+        halt_reason=bot.halt_reason,
+        profits=money.profits(bot.name),
         requests=bot.requests,
         updates=bot.updates,
         refused=bot.refused,
@@ -480,6 +500,12 @@ def warnings_of(store: "Store", refusals: Refusals, policy: str, now_ns: int) ->
 
 def _warnings_of_bot(store: "Store", bot: "Bot", policy: str, now_ns: int) -> Iterator[Warn]:
     name = bot.name
+    if bot.halt_reason:
+        yield Warn(
+            "bot_halted",
+            f"{name} is halted, its orders are refused: {bot.halt_reason}; look, then go on by `hftd resume`",
+            name,
+        )
     for symbol, row in bot.forced.items():
         what = "bought" if row.side == BUY else "sold"
         follows = {
@@ -494,9 +520,10 @@ def _warnings_of_bot(store: "Store", bot: "Bot", policy: str, now_ns: int) -> It
             f"({row.client_id or 'without an execution'}): {follows}; look, then `hftd resume`",
             f"{name} {symbol}",
         )
-    if bot.is_attached:
+    is_closing = bot.row.is_ending or (bot.row.on_end == "flatten" and store.is_limited(bot))
+    if bot.is_attached and not is_closing:
         return
-    if bot.alive and not bot.row.is_ending:
+    if not bot.is_attached and bot.alive and not bot.row.is_ending:
         kept = [order for order in bot.alive.values() if not order.cancel_wanted]
         if kept:
             yield Warn(
@@ -510,7 +537,7 @@ def _warnings_of_bot(store: "Store", bot: "Bot", policy: str, now_ns: int) -> It
             continue
         position = f"{ledger.qty(book.position_lots):g}"
         flattening = bot.flattening.get(symbol)
-        if not bot.row.is_ending:
+        if not is_closing:
             yield Warn(
                 "position_without_bot",
                 f"{name} is away and holds {position} {symbol}: start it again, or close it by hand",

@@ -20,6 +20,9 @@ from daemon.orders.balances import Wallet
 from daemon.orders.bot import Bot
 from daemon.orders.ids.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
 from daemon.orders.journal import Begin, BotRow, Halt, Journal, Row, Settled, Steps, Traded
+from daemon.orders.money import earning
+from daemon.orders.money.kept import Kept
+from daemon.orders.money.profit import Day, Funded, Watch
 from daemon.orders.order import NEVER, SENT, UNSURE, Order, rescale, retime, scaled
 from daemon.orders.positions import BotBook, Forced, Ledger, Trades
 from hftd import wire
@@ -70,6 +73,9 @@ class Store:
         self.forgotten_ts = 0
         self.birth_ns = 0
         self.halt_reason = ""
+        self.halt_ends = False
+        """A limit was reached: the bots' end policies are applied all the same."""
+        self.money = Kept()
         self.by_totals = False
         """The exchange tells no executions with ids, but what each order has executed in all."""
         self.orders_sent = 0
@@ -264,13 +270,24 @@ class Store:
         """A bot's book changed by what was written otherwise."""
         self._dirty_books[book.bot, book.symbol] = book
 
-    def halted(self, reason: str) -> None:
-        """Halted (or, empty, not any more: a person has seen to what was the matter)."""
-        self.halt_reason = reason
-        self._rows.append(Halt(reason))
-        if not reason:
+    def halted(self, reason: str, bot: str = "", ends: bool = False) -> None:
+        """Halted, all or one bot (or, empty, nobody any more: a person has seen to what was the matter)."""
+        self._take_halt(row := Halt(reason, bot, ends))
+        self._rows.append(row)
+
+    def _take_halt(self, row: Halt) -> None:
+        if row.bot:
+            self.bot(row.bot).halt_reason = row.reason
+            return
+        self.halt_reason, self.halt_ends = row.reason, row.ends
+        if not row.reason:
             for bot in self.bots.values():
                 bot.forced.clear()
+                bot.halt_reason = ""
+
+    def is_limited(self, bot: Bot) -> bool:
+        """Whether a limit on money is reached, the bot's or the account's."""
+        return bool(bot.halt_reason) or self.halt_ends
 
     def bot(self, name: str) -> Bot:
         """A bot by its name, made known if it is not."""
@@ -326,6 +343,7 @@ class Store:
         if stand_in := self.bots.pop(old, None):
             bot.alive |= stand_in.alive
             bot.forced |= stand_in.forced
+        self.money.days.rename(old, new)
 
     def forget(self, now_ns: int) -> None:
         """Let go of orders that were finished long ago."""
@@ -352,15 +370,21 @@ class Store:
 
     def _forget_bots(self) -> None:
         for name, bot in list(self.bots.items()):
-            if bot.is_attached or bot.row.has_lease or bot.alive or bot.row.is_ending or bot.forced:
+            is_there = bot.is_attached or bot.row.has_lease or bot.alive or bot.row.is_ending
+            if is_there or bot.forced or bot.halt_reason:
                 continue
             books = [ledger.books[name] for ledger in self.ledgers.values() if name in ledger.books]
             if any(book.position_lots or book.buy_lots or book.sell_lots for book in books):
                 continue
             del self.bots[name]
+            self.money.forget(name)
             self.hashes.pop(bot_hash(name), None)
             for ledger in self.ledgers.values():
-                ledger.books.pop(name, None)
+                if book := ledger.books.pop(name, None):
+                    self.money.moved(ledger.settles_in, earning.ended(ledger, book).total)
+                    # What the journal has of it is over as well.
+                    self._dirty_books.pop((name, ledger.symbol), None)
+                    self._rows.append(BotBook(name, ledger.symbol))
             return
 
     # --- The journal --------------------------------------------------------------------------------------------
@@ -368,7 +392,12 @@ class Store:
     @property
     def is_dirty(self) -> bool:
         """Whether something is to be written."""
-        return bool(self._dirty_orders or self._rows)
+        return bool(self._dirty_orders or self._rows or self._dirty_books or self.money.has_changed)
+
+    @property
+    def changed_books(self) -> Collection[tuple[str, str]]:
+        """Bots and symbols whose books changed since the last write."""
+        return self._dirty_books.keys()
 
     def write(self) -> None:
         """Write what changed.
@@ -377,8 +406,7 @@ class Store:
             OSError: It could not be written.
         """
         rows = self._rows
-        rows += self._dirty_books.values()
-        rows += self._dirty_orders.values()
+        rows += [*self._dirty_books.values(), *self.money.take_changed(), *self._dirty_orders.values()]
         self._rows = []
         self._dirty_books.clear()
         self._dirty_orders.clear()
@@ -392,9 +420,12 @@ class Store:
             yield msgspec.structs.replace(begin, run=0, identity=identity)
         yield begin
         if self.halt_reason:
-            yield Halt(self.halt_reason)
+            yield Halt(self.halt_reason, ends=self.halt_ends)
+        yield from self.money.rows()
         for bot in self.bots.values():
             yield bot.row
+            if bot.halt_reason:
+                yield Halt(bot.halt_reason, bot.name)
             yield from bot.forced.values()
         for symbol, ledger in self.ledgers.items():
             if symbol not in self.unfit and (ledger.books or ledger.other_lots or symbol in self._steps):
@@ -446,10 +477,9 @@ class Store:
             elif isinstance(row, Forced):
                 self.bot(row.bot).forced[row.symbol] = row
             elif isinstance(row, Halt):
-                self.halt_reason = row.reason
-                if not row.reason:
-                    for bot in self.bots.values():
-                        bot.forced.clear()
+                self._take_halt(row)
+            elif isinstance(row, Day | Watch | Funded):
+                self.money.restore(row)
             else:
                 self.settled_ns = row.settled_ns or self.settled_ns
                 self.is_restored = True
@@ -506,6 +536,7 @@ class Store:
         ledger = self.ledgers.get(symbol)
         if ledger is None:
             ledger = self.ledgers[symbol] = Ledger(instrument)
+            ledger.days = self.money.days
             # What such an account has is told as balances; there is no position to be compared.
             ledger.wallet = self.wallet if instrument.is_spot else None
             ledger.has_holding = instrument.is_spot
@@ -557,9 +588,12 @@ class Store:
             ledger.other_lots = ledger.account_lots = other_lots
             ledger.has_holding = steps.has_holding or instrument.is_spot
         for book, position_lots in zip(books, positions, strict=True):
-            if lot != 1:
+            if steps is not None and lot != 1:
                 book.position_lots = position_lots
-                book.volume_lots = round(book.volume_lots * lot)
+                volume = book.volume_lots * Decimal(steps.lot_size) + book.volume_dust
+                book.volume_lots, book.volume_dust = ledger.split(volume)
+                if book.start is not None:
+                    book.start.lots *= float(lot)
             book.buy_lots = book.sell_lots = 0
             ledger.books[book.bot] = book
             for asset, fee in book.other_fees.items():

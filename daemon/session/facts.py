@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, Protocol
 import msgspec
 
 from daemon.connector.limiter import RateLimit
-from daemon.messages import Command, Funds, Holding, Instrument, Outcome, Report, Transfer
+from daemon.messages import Command, Funding, Funds, Holding, Instrument, Outcome, Report, Transfer
 from daemon.session.catalog import Steps
 from daemon.session.errors import Odd
 from hftd.venues.reader import Message
@@ -70,7 +70,7 @@ class Pong(msgspec.Struct, frozen=True):
     """The answer to a ping of ours, where it is a message like others: that it came is all that it says."""
 
 
-Event = Report | Holding | Funds | Transfer | Balance | AccessExpired | Leaving | Other | Pong
+Event = Report | Holding | Funds | Transfer | Funding | Balance | AccessExpired | Leaving | Other | Pong
 """What a user data stream says."""
 
 
@@ -446,7 +446,7 @@ def _ignored(_balance: Balance) -> None:
     """Balances are not wanted."""
 
 
-def _unspent(_funds: Funds | Transfer) -> None:
+def _unspent(_funds: Funds | Transfer | Funding) -> None:
     """There are no balances instead of positions."""
 
 
@@ -484,7 +484,7 @@ class Handlers(msgspec.Struct, frozen=True):
     on_holding: Callable[[Holding], None]
     on_connection: Callable[[bool], None]
     on_balance: Callable[[Balance], None] = _ignored
-    on_funds: Callable[[Funds | Transfer], None] = _unspent
+    on_funds: Callable[[Funds | Transfer | Funding], None] = _unspent
     on_instruments: Callable[[Sequence[Instrument]], None] = _unheard
     on_instruments_wanted: Callable[[], None] = _unasked
     on_unread_order: Callable[[str, str, str], None] = _unguarded

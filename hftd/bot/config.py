@@ -115,6 +115,9 @@ class LimitsSection(Section, frozen=True):
         open_orders: At a time.
         orders_a_second: New orders and modifications.
         price_band: How far a limit order may be beyond the opposite best, as a fraction of it.
+        day_loss: What it may lose on a day of UTC, with fees and funding, in the asset in which instruments settle, of
+            each by itself; at each connector. When it is reached the connector halts the bot.
+        drawdown: How far its profit may fall below its highest; the same.
     """
 
     order_qty: _NotNegative = 0.0
@@ -123,6 +126,8 @@ class LimitsSection(Section, frozen=True):
     open_orders: Annotated[int, msgspec.Meta(ge=0)] = 0
     orders_a_second: _NotNegative = 0.0
     price_band: _NotNegative = 0.0
+    day_loss: _NotNegative = 0.0
+    drawdown: _NotNegative = 0.0
 
 
 class PortfolioSection(Section, frozen=True):

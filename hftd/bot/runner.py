@@ -292,8 +292,8 @@ def run(config: BotConfig, base: Path) -> BotResult:
     # A wrong strategy is told, and a new one compiled, before a daemon hears of the bot.
     strategy = load_strategy(config.bot.strategy, config.parameters, base)
     hooks = load_hooks(config.hooks, base)
-    _await_channels({one.channel for one in config.instruments}, config.bot.attach_s)
     strategy.prepare()
+    _await_channels({one.channel for one in config.instruments}, config.bot.attach_s)
     instruments = [
         Instrument(
             one.channel,

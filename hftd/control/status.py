@@ -114,6 +114,30 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     locked: float = 0.0
 
 
+class Profit(msgspec.Struct, frozen=True, kw_only=True):
+    """What was earned on a day of UTC, by the exchange's clock, in one asset.
+
+    Attributes:
+        day_ns: When the day began.
+        asset: Which all amounts are in: what the instruments settle in.
+        total: realised + unrealised - fee + funding.
+        realised: By closing positions, at average prices.
+        unrealised: By how much the positions' values at the middle of the book have changed beyond that.
+        fee: Paid; below 0: received.
+        funding: Received; below 0: paid.
+        in_all: The total since the journal began to keep it; None where that is not told.
+    """
+
+    day_ns: int
+    asset: str
+    total: float
+    realised: float = 0.0
+    unrealised: float = 0.0
+    fee: float = 0.0
+    funding: float = 0.0
+    in_all: float | None = None
+
+
 class Used(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a limit is used. `limit` 0: there is none."""
 
@@ -131,6 +155,8 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
         requests: How many it sent.
         updates: How many it was sent.
         request_bytes_free: Room in its request ring.
+        halt_reason: The limit that it has reached, so that its orders are refused; empty if none.
+        profits: What it has earned today, by asset.
     """
 
     name: str
@@ -150,6 +176,24 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     updates: int = 0
     refused: int = 0
     fills: int = 0
+    halt_reason: str = ""
+    profits: list[Profit] = []
+
+
+class Departed(msgspec.Struct, frozen=True, kw_only=True):
+    """A bot that was attached and is not any more, until it attaches again.
+
+    Attributes:
+        reason: Why its lease ended.
+        is_orderly: Whether it ended as bots do: stopped, or its strategy returned. Else it died, failed, hung, or the
+            daemon took its lease.
+        age_ns: Since then.
+    """
+
+    bot: str
+    reason: str
+    is_orderly: bool
+    age_ns: int = -1
 
 
 class Warning(msgspec.Struct, frozen=True, kw_only=True):  # noqa: A001 - the name of the thing
@@ -209,6 +253,9 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
         warnings: What needs a person, as sentences.
         alerts: The same for programs: each with its key and age.
         refusals: What was refused to the bots, the last ones first.
+        departed: Bots that have left since the daemon started, the last one last.
+        profits: What all bots have earned today, by asset.
+        days: The same of the last days that are over, the newest first.
     """
 
     kind: str
@@ -231,6 +278,14 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[str] = []
     alerts: list[Warning] = []
     refusals: list[Refusal] = []
+    profits: list[Profit] = []
+    days: list[Profit] = []
+    departed: list[Departed] = []
+
+    @property
+    def served(self) -> list[str]:
+        """The channels under whose names it listens; those of a collector are exchanges, which it records."""
+        return [self.name] if self.kind == COLLECTOR else [one.name for one in self.channels]
 
 
 class Halted(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 from aiohttp import web
 
 from hftd.errors import UsageError
-from sim.exchange.accounts.accounts import Account, Order, Position, Request, Trade, Wallet
+from sim.exchange.accounts.accounts import Account, Order, Payment, Position, Request, Trade, Wallet
 from sim.exchange.accounts.matching import Forced
 from sim.exchange.playback.market import Market
 from sim.exchange.rules.config import ExchangeConfig
@@ -148,6 +148,10 @@ class LocalVenue(Protocol):
 
     def on_balance(self, account: Account, wallet: Wallet, change: int) -> None:
         """A balance is changed by hand, as by a deposit."""
+        ...
+
+    def on_funding(self, account: Account, payment: Payment) -> None:
+        """Funding was paid for a position, or received."""
         ...
 
     def on_revoke(self, account: Account) -> None:

@@ -49,6 +49,7 @@ BOT = """\
 [bot]
 name = "mm"
 strategy = "{strategy}:aligned"
+attach_s = {attach_s}
 [[instruments]]
 channel = "binancefutures"
 symbol = "BTCUSDT"
@@ -100,9 +101,9 @@ def whole(fills):
     return np.array(found, fills.dtype)
 
 
-def write_bot(folder, begin_s):
+def write_bot(folder, begin_s, attach_s):
     strategy = ROOT / "tests" / "live" / "aligned.py"
-    text = BOT.format(strategy=strategy, begin_s=begin_s, end_s=begin_s + TRADED_S)
+    text = BOT.format(strategy=strategy, begin_s=begin_s, end_s=begin_s + TRADED_S, attach_s=attach_s)
     (folder / "bot.toml").write_text(text)
 
 
@@ -117,13 +118,13 @@ def test_a_backtest_of_what_a_live_run_saw_sends_the_same_orders_and_has_the_sam
     (tmp_path / "exchange.toml").write_text(EXCHANGE)
     (tmp_path / "replay.toml").write_text(REPLAY)
     with Stack(tmp_path, tmp_path_factory.mktemp("rt")) as stack:
-        write_bot(tmp_path, 0)
+        write_bot(tmp_path, 0, attach_s=0)
         # It finds no channel, but has compiled everything by then.
         assert stack.start("bot", "--config", "bot.toml").wait(250.0) == 2
         stack.exchange_and_connector(connector=CONNECTOR)
         tap = stack.start("tap", "binancefutures", "--save", "seen/BTCUSDT_20220831.npz")
         # Time for the bot to start.
-        write_bot(tmp_path, wall_ns() // 1_000_000_000 + 15)
+        write_bot(tmp_path, wall_ns() // 1_000_000_000 + 15, attach_s=10)
         stack.run("bot", "--config", "bot.toml", "--record", "live.npz", "--latency", "latency.npz", "--json")
         stack.stop(tap)
         assert tap.returncode == 0, stack.said("tap")

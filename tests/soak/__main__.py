@@ -5,6 +5,7 @@ python -m tests.soak --venue bybit                     another exchange, or bina
 python -m tests.soak --level real --seeds 20            with real processes and kill -9
 python -m tests.soak --from 42 --seeds 1                a seed that failed, again
 python -m tests.soak --only steps --only kills           no other mishaps than these
+python -m tests.soak --losses --seeds 200                with a low limit on losses, that no new order may pass
 """
 
 import argparse
@@ -28,6 +29,7 @@ def _show(result: Result, level: str, is_long: bool) -> None:
     if is_long or not result.is_good:
         what = f"{result.messages:,} messages, " if level == "fast" else ""
         what += f"{result.events['orders']:,} orders, {result.events['fills']:,} fills"
+        what += f", {result.chaos['limits reached']} limits reached" if result.chaos["limits reached"] else ""
         what += f", loop lag {result.events['loop lag, ms']} ms" if level == "real" else ""
         print(
             f"seed {result.seed}: {'good' if result.is_good else 'FAILED'}, {what} {result.digest}",
@@ -69,11 +71,13 @@ def main() -> int:
         metavar="NAME",
         help=f"no mishap but this; fast: {', '.join(FAST)}; real: {', '.join((*SOME, *dict.fromkeys(USUAL)))}",
     )
+    parser.add_argument("--losses", action="store_true", help="fast: with a low limit on losses")
     parser.add_argument("--long", action="store_true", help="say something of good seeds too")
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     seeds = range(given.first, given.first + given.seeds)
     begin = time.perf_counter()
+    messages = reached = refused = 0
     if given.level == "real":
         failed = asyncio.run(
             _real(
@@ -87,18 +91,26 @@ def main() -> int:
         )
     else:
         failed = []
-        messages = 0
         for done, result in enumerate(
             run_seeds(
-                seeds, given.jobs or os.cpu_count() or 1, given.seconds, tuple(given.only), given.venue
+                seeds,
+                given.jobs or os.cpu_count() or 1,
+                given.seconds,
+                tuple(given.only),
+                given.venue,
+                given.losses,
             ),
             1,
         ):
             _show(result, "fast", given.long)
             messages += result.messages
+            reached += result.chaos["limits reached"] > 0
+            refused += result.chaos["refused after it"]
             failed += [] if result.is_good else [result.seed]
             if done % 50 == 0:
                 print(f"{done} seeds, {messages:,} messages, {len(failed)} failed", flush=True)
+    if given.losses:
+        print(f"limits were reached in {reached} seeds, and {refused:,} new orders refused after that")
     print(f"{len(seeds)} seeds in {time.perf_counter() - begin:.0f} s, {len(failed)} failed: {failed}")
     return 1 if failed else 0
 

@@ -4,7 +4,6 @@ import random
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from daemon.orders.limits import BotLimits
 from hftd import wire
 from hftd.constants import BUY, CANCELED, FOK, GTC, GTX, IOC, LIMIT, MARKET, NEW, NONE, REPLACED, SELL
 from sim.exchange.rules.refusals import RefusedError
@@ -62,7 +61,7 @@ class RandomBot:
         self.steps = steps
         self.numbers = {symbol: trader.manager.store.ledgers[symbol].number for symbol in steps}
         told = trader.manager.attach(
-            self.name, list(self.numbers.values()), BotLimits(), self.on_end, soak.local_ns
+            self.name, list(self.numbers.values()), soak.bot_limits, self.on_end, soak.local_ns
         )
         for update in told:
             self.apply(update)

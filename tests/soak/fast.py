@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from daemon.orders.journal import Journal
+from daemon.orders.limits import BotLimits
 from daemon.orders.manager import Update
 from daemon.orders.order import Order
 from hftd.types import event_dtype
@@ -117,6 +118,8 @@ class Soak:
         journal_type: The journal; tests put a faulty one here.
     """
 
+    bot_limits = BotLimits()
+
     def __init__(
         self,
         seed: int,
@@ -137,7 +140,7 @@ class Soak:
         self.chaos: Counter[str] = Counter()
         self.latest: dict[tuple[str, str, int], str] = {}
         self.asked: dict[tuple[str, int], list[Asked]] = {}
-        self.mishaps = chosen(rng, only)
+        self.mishaps = chosen(rng, only, self.product.leaves_out)
         self._trader_type = trader_type
         self._journal_type = journal_type
         if hasattr(journal_type, "is_calm"):
@@ -412,12 +415,12 @@ class Soak:
         self._compare(result, "in the end")
 
 
-def run_seed(seed: int, **options: Any) -> Result:
+def run_seed(seed: int, *, kind: type[Soak] = Soak, **options: Any) -> Result:
     """One seed; what it finds is in the result, and an exception in it is a fault too."""
     with tempfile.TemporaryDirectory(prefix="soak") as folder:
         soak: Soak | None = None
         try:
-            soak = Soak(seed, Path(folder), **options)
+            soak = kind(seed, Path(folder), **options)
             with soak.schedule.is_the_time(soak.product.clocks):
                 return soak.run()
         finally:

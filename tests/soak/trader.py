@@ -7,7 +7,18 @@ from pathlib import Path
 
 from daemon.connector.limiter import Limiter
 from daemon.connector.watch.offset import ClockOffset
-from daemon.messages import Command, Execution, Holding, Instrument, Outcome, Report, Submit
+from daemon.messages import (
+    Command,
+    Execution,
+    Funding,
+    Funds,
+    Holding,
+    Instrument,
+    Outcome,
+    Report,
+    Submit,
+    Transfer,
+)
 from daemon.orders.ids.client_ids import MAX_IDENTITY
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
@@ -62,6 +73,8 @@ class Trader:
         on_place: Told of each order that is sent.
     """
 
+    limits = AccountLimits(self_trade="allow", max_open_orders=10_000)
+
     def __init__(
         self,
         exchange: Exchange,
@@ -89,7 +102,7 @@ class Trader:
             prefix=PREFIX,
             run=run,
             identity=identity,
-            limits=AccountLimits(self_trade="allow", max_open_orders=10_000),
+            limits=self.limits,
             journal=self.journal,
             emit=emit,
             send=self.send,
@@ -97,12 +110,14 @@ class Trader:
         )
         self.rest = Rest(exchange, rng, self.latency_ns, lambda: not is_calm(), self._pause)
         self.steps: dict = {}
+        self.facts = exchange.product.order_facts(self.steps)
         self.queries = exchange.product.queries(self.rest, self.steps)
         handlers = Handlers(
             self._on_outcome,
             self._on_report,
             self._on_holding,
             lambda _up: None,
+            on_funds=self._on_funds,
             on_instruments=self._take_over,
             on_instruments_wanted=lambda: self.schedule.after(10 * MS, self.when_awake(self._describe)),
             on_unread_order=self._on_stray,
@@ -110,10 +125,12 @@ class Trader:
         )
         self.queries.is_ours = self.manager.is_ours
         self.queries.on_unread_order = handlers.on_unread_order
+        if hasattr(self.queries, "on_funding"):
+            self.queries.on_funding = handlers.on_funds
         self.queries.set_aside.on_instruments = handlers.on_instruments
         self.queries.set_aside.on_wanted = handlers.on_instruments_wanted
         self.incoming = Incoming(
-            exchange.product.orders,
+            self.facts,
             handlers,
             Limiter([]),
             self._offset,
@@ -277,6 +294,10 @@ class Trader:
     def _on_holding(self, holding: Holding) -> None:
         self.manager.on_holding(holding, self.now_ns)
 
+    def _on_funds(self, funds: Funds | Transfer | Funding) -> None:
+        if not self.is_dead:
+            self.manager.on_funds(funds, self.now_ns)
+
     # Time.
 
     def _tick(self) -> None:
@@ -305,6 +326,7 @@ class Trader:
             open_orders = await self.queries.open_orders()
             # Before the executions: what is in a position is among those that are asked for later.
             holdings = await self.queries.holdings()
+            funds = await self.queries.funds() if self.exchange.product.bases else None
             executions: list[Execution] = []
             ledgers = self.manager.store.ledgers
             first = {one.symbol for one in holdings if one.is_told and not ledgers[one.symbol].has_holding}
@@ -316,7 +338,9 @@ class Trader:
         else:
             if self.is_dead:
                 return
-            found = self.manager.reconcile(open_orders, executions, holdings, asked_ns, self.now_ns)
+            found = self.manager.reconcile(
+                open_orders, executions, holdings, asked_ns, self.now_ns, funds=funds
+            )
             self.reconciliations += 1
             settled = found.is_settled
             if settled:

@@ -24,10 +24,12 @@ SOME = (
 FAST = ALWAYS + SOME
 
 
-def chosen(rng: random.Random, only: Collection[str] = ()) -> frozenset[str]:
-    """The mishaps of a seed; those of `only`, if there are any."""
+def chosen(
+    rng: random.Random, only: Collection[str] = (), leaves_out: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """The mishaps of a seed, but for those that the exchange leaves out; those of `only`, if there are any."""
     some = rng.sample(SOME, 3)
-    return frozenset(only) if only else frozenset((*ALWAYS, *some))
+    return (frozenset(only) if only else frozenset((*ALWAYS, *some))) - leaves_out
 
 
 def weather(seed: int, rng: random.Random, mishaps: frozenset[str]) -> ChaosSection:

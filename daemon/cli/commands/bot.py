@@ -63,10 +63,16 @@ def command(
     set_up_with(_log_to_stderr)
     with watching(progress_mode):
         result = run(bot_config, path.parent)
+    from daemon.cli.run.left import left_behind
     from daemon.cli.run.recording import bot_meta, put_out
 
     put_out(
-        result, as_json=as_json, record=record, latency=latency, meta=lambda: bot_meta(bot_config, result)
+        result,
+        as_json=as_json,
+        record=record,
+        latency=latency,
+        meta=lambda: bot_meta(bot_config, result),
+        left=left_behind(result, bot_config.bot.end),
     )
     if result.lost:
         from hftd.errors import LeaseLostError

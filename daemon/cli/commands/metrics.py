@@ -31,22 +31,18 @@ def command(listen: str) -> None:
 
     import uvloop
 
-    from daemon.cli.asking import report_of
+    from daemon.cli.asking import states
     from daemon.cli.logs import log_to, take_stderr
     from daemon.ops.metrics import exposition
     from daemon.ops.serving import Metrics, parse_listen
 
     host, port = parse_listen(listen)
 
-    def ask() -> tuple[list, list[str]]:
-        report = report_of(None)
-        return report.daemons, [one.channel for one in report.silent]
-
     async def serve() -> None:
         stopped = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        metrics = Metrics(exposition(ask))
+        metrics = Metrics(exposition(states))
         found = await metrics.start(host, port)
         shown = f"[{host}]" if ":" in host else host
         click.echo(f"metrics at http://{shown}:{found}/metrics", err=True)

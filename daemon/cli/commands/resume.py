@@ -17,7 +17,7 @@ The bots need not be started again.
 @json_option
 def command(name: str, as_json: bool) -> int:
     """Have a halted connector take orders again."""
-    from daemon.cli.asking import halt_or_resume
+    from daemon.cli.halting import halt_or_resume
     from hftd import wire
 
     return halt_or_resume(name, wire.ASK_RESUME, "", as_json)

@@ -1,6 +1,6 @@
 """How a bot's result leaves a command: the run's file, and what that says of the run besides its rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ def put_out(
     record: Path | None,
     latency: Path | None = None,
     meta: Callable[[], RunMeta] | None = None,
+    left: Sequence[str] = (),
 ) -> None:
     """Write the records that were asked for, then the result to stdout as JSON or as a table.
 
@@ -35,12 +36,15 @@ def put_out(
         record: Where the run's file goes.
         latency: Where the order latencies go.
         meta: Tells what the run's file says of the run; called only if there is one.
+        left: What a live bot has left behind; beside JSON it goes to stderr.
     """
     if record is not None:
         save_records(record, result, meta=meta() if meta is not None else None)
     latencies = save_latencies(latency, result) if latency is not None else []
-    put(msgspec.Raw(to_json(result)), runs.bot(result), as_json=as_json)
+    put(msgspec.Raw(to_json(result)), runs.bot(result, left), as_json=as_json)
     if as_json:
+        for words in left:
+            click.echo(words, err=True)
         return
     if record is not None:
         click.echo(f"{len(result.records):,} records and {len(result.fills):,} fills: {record}", err=True)

@@ -1,7 +1,7 @@
 """What runs came to: a bot's result, a replay's summary, two runs side by side, a report's figures, a live demo."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from daemon.cli.show import text
@@ -21,8 +21,8 @@ _COLUMNS_MAX = 8
 """More have no place on a terminal; the page has them."""
 
 
-def bot(result: BotResult) -> Iterator[Part]:
-    """A bot's result: a table of its assets, then how the run went."""
+def bot(result: BotResult, left: Sequence[str] = ()) -> Iterator[Part]:
+    """A bot's result: a table of its assets, what a live one has left behind, then how the run went."""
     yield line(f"{result.name}: {result.strategy}", style="bold")
     assets = result.assets
     columns = [
@@ -39,6 +39,8 @@ def bot(result: BotResult) -> Iterator[Part]:
         [asset.symbol, (asset.channel, "dim"), *cells] for asset, *cells in zip(assets, *columns, strict=True)
     ]
     yield Table(("symbol", "channel", *(f"={name}" for name in _HEADINGS)), rows, keys=2)
+    for words in left:
+        yield line(words, style="green" if words.endswith("is flat") else "yellow bold")
     yield line(
         f"{_money(result)}\n"
         f"{result.events:,} rows in {text.duration(result.seconds)}, {text.rate(result.events, result.seconds)}; "
@@ -123,6 +125,10 @@ def report(made: "Report") -> Iterator[Part]:
     for run in made.runs:
         if run.portfolio is not None:
             yield from _portfolio(run.portfolio, run.name if len(made.runs) > 1 else "")
+        missing = run.missing()
+        if missing is not None:
+            title = missing.title if len(made.runs) == 1 else f"{run.name}: {missing.title}"
+            yield Table(missing.columns, missing.rows, keys=3, title=title)
     for reason in found.reasons[:_REASONS_MAX]:
         yield line(f"\u2013 {reason}", style="dim")
     for run in made.runs:

@@ -39,6 +39,9 @@ def _daemon(daemon: status.DaemonStatus) -> Iterator[Part]:
     yield line(f"clock {text.moment(daemon.now_ns)}{up}", style="dim")
     if daemon.is_halted:
         yield line(f"HALTED: {daemon.halt_reason or 'no reason given'}", style="red bold")
+    for bot in daemon.bots:
+        if bot.halt_reason:
+            yield line(f"HALTED: {bot.name}: {bot.halt_reason}", style="red bold")
     if daemon.connections:
         yield _connections(daemon)
     yield _markets(daemon)
@@ -46,6 +49,8 @@ def _daemon(daemon: status.DaemonStatus) -> Iterator[Part]:
         yield from _bots(daemon)
     if any(bot.positions for bot in daemon.bots) or daemon.account:
         yield _positions(daemon)
+    if any(bot.profits for bot in daemon.bots) or daemon.profits or daemon.days:
+        yield _profits(daemon)
     if daemon.balances:
         yield _balances(daemon.balances)
     limits = [("account", used) for used in daemon.limits]
@@ -125,7 +130,7 @@ def _bots(daemon: status.DaemonStatus) -> Iterator[Part]:
     rows: Rows = [
         [
             bot.name,
-            _state(bot.is_attached, "attached", "gone"),
+            ("halted", "red bold") if bot.halt_reason else _state(bot.is_attached, "attached", "gone"),
             str(bot.pid or text.NOTHING),
             f"{bot.on_end}{', pull quotes' if bot.pull_quotes else ''}",
             ", ".join(bot.symbols),
@@ -209,6 +214,21 @@ def _positions(daemon: status.DaemonStatus) -> Table:
         # Of the account the position alone is known: others may trade in it as well.
         rows.append(["account", one.symbol, text.exact([one.position])[0], *[text.NOTHING] * 4])
     return Table(("whose", "symbol", "=position", "=balance", "=fee", "=trades", "=volume"), rows)
+
+
+def _profits(daemon: status.DaemonStatus) -> Table:
+    """What was earned today, by whom; and by all on the days before."""
+    rows: Rows = []
+    found = [(bot.name, "today", one) for bot in daemon.bots for one in bot.profits]
+    found += [("account", "today", one) for one in daemon.profits]
+    found += [("account", text.moment(one.day_ns)[:10], one) for one in daemon.days]
+    for whose, day, one in found:
+        amounts = [one.total, one.realised, one.unrealised, one.fee, one.funding]
+        style = "red" if one.total < 0 else "green" if one.total > 0 else ""
+        shown = text.money(amounts)
+        rows.append([whose, day, one.asset, (shown[0], style), *shown[1:]])
+    parts = "=profit", "=realised", "=unrealised", "=fee", "=funding"
+    return Table(("whose", "day (UTC)", "in", *parts), rows)
 
 
 def _balances(balances: list[status.Balance]) -> Table:

@@ -42,9 +42,10 @@ from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.channel.publisher import MarketPublisher
 from hftd.cleanup import run_all
 from hftd.clock import boot_ns, monotonic_ns, running_ns, wall_ns
+from hftd.control import status
 from hftd.control.asking import Reply
 from hftd.control.server import Grant
-from hftd.errors import ProtocolError, RefusedError
+from hftd.errors import ProtocolError, RefusedError, WrongBotError
 
 LOOK_S: Final = 0.01
 """How often the queues are looked at, whether a bot rang or not."""
@@ -53,7 +54,9 @@ WATCH_NS: Final = 250_000_000
 COMPILING_NS: Final = 600_000_000_000
 """For how long a bot may compile without a step, if that is longer than its `watchdog_s`."""
 TAKEN_MAX: Final = 64
-"""Bots that lost their leases and did not come back, which `hftd status` shows; the oldest is forgotten."""
+"""Bots that lost their leases, or left, and did not come back, which `hftd status` shows; the oldest is forgotten."""
+ORDERLY: Final = frozenset({"the bot ends", "end of data", "stopped", "strategy returned"})
+"""What a bot says when its lease ends in order (`hftd.bot.runner.Run.ended`, and `Bot.detach`)."""
 LATE_NS: Final = 5_000_000_000
 """A new order or change that waited so long is refused, as the exchange refuses what is older than its `recvWindow`:
 this process stood still, and the market that the strategy saw is gone."""
@@ -113,6 +116,7 @@ class Bots:
         self._warm_up: Callable[[], None] | None = None
         self._warmed_ns = 0
         self._taken: dict[str, Warn] = {}
+        self._departed: dict[str, tuple[str, int]] = {}
         self._look_timer: asyncio.TimerHandle | None = None
         self._looked_ns = self._watched_ns = 0
 
@@ -168,7 +172,7 @@ class Bots:
         """An instrument by its symbol, which may be in lower case.
 
         Raises:
-            RefusedError: The exchange has none of that name.
+            WrongBotError: The exchange has none of that name.
         """
         found = self._instruments.get(symbol) or self._instruments.get(symbol.upper())
         if found is not None:
@@ -180,7 +184,7 @@ class Bots:
             hint = "it lists none that is traded just now"
         else:
             hint = f"it has {len(self._instruments)}, such as {', '.join(list(self._instruments)[:3])}"
-        raise RefusedError(f"the exchange has no instrument {symbol!r}", hint=hint)
+        raise WrongBotError(f"the exchange has no instrument {symbol!r}", hint=hint)
 
     def follow(self, instrument: Instrument) -> None:
         """Follow an instrument's market and publish it."""
@@ -212,7 +216,7 @@ class Bots:
             raise RefusedError("the connector is ending", hint="attach to its successor")
         instruments = [self._checked(*wanted) for wanted in hello.instruments]
         if len({one.number for one in instruments}) < len(instruments):
-            raise RefusedError("the bot asks for an instrument twice")
+            raise WrongBotError("the bot asks for an instrument twice", hint="name it once")
         limits = narrowed(self._limits(hello.bot), hello.limits, hello.pull_quotes)
         for one in instruments:
             self.follow(one)
@@ -240,6 +244,7 @@ class Bots:
             if not self._is_spinning:
                 self._table.arm()
             self._taken.pop(bot.name, None)
+            self._departed.pop(bot.name, None)
             undo.pop_all()
         welcome = wire.Welcome(
             version=PROTOCOL_VERSION,
@@ -261,6 +266,7 @@ class Bots:
         was_lost, attached.is_lost = attached.is_lost, True
         with contextlib.ExitStack() as steps:
             # The last one first, and each of them whatever becomes of those before it.
+            steps.callback(self._note_departed, bot, reason)
             steps.callback(_log.info, "lease ended", bot=bot, reason=reason, on_end=attached.hello.on_end)
             steps.callback(attached.link.close)
             steps.callback(self.bell.free, attached.doorbell_fd)
@@ -271,6 +277,12 @@ class Bots:
                 # It may have died right after a submit; order management is to know of it. What it goes on writing
                 # isn't waited for.
                 steps.callback(self._turns.take_last, attached)
+
+    def _note_departed(self, bot: str, reason: str) -> None:
+        self._departed.pop(bot, None)
+        self._departed[bot] = reason, monotonic_ns()
+        if len(self._departed) > TAKEN_MAX:
+            del self._departed[next(iter(self._departed))]
 
     def _forget(self, bot: AttachedBot) -> None:
         """Nothing is read from it or told to it any more."""
@@ -283,6 +295,14 @@ class Bots:
         """Bots that lost their leases and have not come back."""
         return list(self._taken.values())
 
+    def departed(self) -> list[status.Departed]:
+        """The bots that were attached and are not any more, of the last ones."""
+        now_ns = monotonic_ns()
+        return [
+            status.Departed(bot=bot, reason=reason, is_orderly=reason in ORDERLY, age_ns=now_ns - at_ns)
+            for bot, (reason, at_ns) in self._departed.items()
+        ]
+
     def answer(self, ask: wire.Ask) -> Reply:
         """A tool asks."""
         return self._on_answer(ask)
@@ -294,7 +314,7 @@ class Bots:
             ("lot_size", lot_size, float(instrument.lot_size)),
         ):
             if not math.isclose(given, right, rel_tol=_SAME_STEP):
-                raise RefusedError(
+                raise WrongBotError(
                     f"{symbol} has the {what} {right}, the bot says {given}",
                     hint=f"set tick_size = {float(instrument.tick_size)} and lot_size = {float(instrument.lot_size)}",
                 )

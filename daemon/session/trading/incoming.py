@@ -10,7 +10,18 @@ import structlog
 from daemon.connector.limiter import Limiter
 from daemon.connector.watch.offset import ClockOffset
 from daemon.connector.watch.unreadable import Lines
-from daemon.messages import BY_REPLY, CONFIRMED, UNKNOWN, Command, Funds, Holding, Outcome, Report, Transfer
+from daemon.messages import (
+    BY_REPLY,
+    CONFIRMED,
+    UNKNOWN,
+    Command,
+    Funding,
+    Funds,
+    Holding,
+    Outcome,
+    Report,
+    Transfer,
+)
 from daemon.redaction import redact
 from daemon.session.catalog import SetAside, Steps
 from daemon.session.errors import Odd, OddItemError, WireError
@@ -230,7 +241,7 @@ class Incoming:
                     handlers.on_report(event)
                 elif isinstance(event, Holding):
                     handlers.on_holding(event)
-                elif isinstance(event, Funds | Transfer):
+                elif isinstance(event, Funds | Transfer | Funding):
                     handlers.on_funds(event)
                 elif isinstance(event, Balance):
                     handlers.on_balance(event)

@@ -14,6 +14,9 @@
 `x` is what happened (NEW, TRADE, CANCELED, EXPIRED, AMENDMENT, CALCULATED), `X` the order's state after it; `l`, `L`
 the last fill, `z` all fills, `ap` their average price, `t` the trade's id (0 for none, which a liquidation's may be),
 `n`, `N` its fee, `m` maker, `er` why it expired.
+
+An account's update of the reason (`a.m`) FUNDING_FEE is a payment of funding: `bc` is by how much a balance changed,
+`S` the symbol where it is told; of an isolated position its symbol stands in `P`.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +24,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.messages import BY_STREAM, Execution, Holding, Report
+from daemon.messages import BY_STREAM, Execution, Funding, Holding, Report
 from daemon.session.catalog import Steps, known_steps, lots_of, price_of
 from daemon.session.errors import DECODE_ERRORS, Odd, WireError
 from daemon.session.facts import AccessExpired, Balance, Event, Other
@@ -82,6 +85,12 @@ class _AccountBalance(msgspec.Struct, frozen=True):
     wb: str
 
 
+class _Payment(msgspec.Struct, frozen=True):
+    a: str
+    bc: str
+    wb: str = ""
+
+
 class _AccountPosition(msgspec.Struct, frozen=True):
     s: str
     pa: str
@@ -91,6 +100,7 @@ class _AccountPosition(msgspec.Struct, frozen=True):
 
 class _Account(msgspec.Struct, frozen=True):
     m: str = ""
+    S: object = ""
     B: list[msgspec.Raw] = []
     P: list[msgspec.Raw] = []
 
@@ -112,6 +122,7 @@ class _Any(msgspec.Struct, frozen=True):
 _event = msgspec.json.Decoder(_OrderTradeUpdate | _TradeLite | _AccountUpdate | _ListenKeyExpired)
 _any = msgspec.json.Decoder(_Any)
 _balance = msgspec.json.Decoder(_AccountBalance)
+_payment = msgspec.json.Decoder(_Payment)
 _position = msgspec.json.Decoder(_AccountPosition)
 _KNOWN: Final = frozenset({"ORDER_TRADE_UPDATE", "TRADE_LITE", "ACCOUNT_UPDATE", "listenKeyExpired"})
 
@@ -313,6 +324,19 @@ def _account_values(event: _AccountUpdate, steps: Mapping[str, Steps], odd: list
 
     for raw in event.a.P:
         take(raw, "position", position)
+    symbols = [one.symbol for one in values if isinstance(one, Holding)]
+    named = event.a.S if isinstance(event.a.S, str) else ""
+    symbol = named or (symbols[0] if len(symbols) == 1 else "")
+
+    def funding(raw: msgspec.Raw) -> Funding | None:
+        one = _payment.decode(raw)
+        amount = float_of(one.bc)
+        # It has no id of its own, and may come on two connections.
+        payment_id = f"{exch_ms} {symbol} {one.a} {one.bc} {one.wb}"
+        return Funding(symbol, one.a, amount, exch_ms * _MS_NS, payment_id) if amount else None
+
     for raw in event.a.B:
         take(raw, "balance", balance)
+        if event.a.m == "FUNDING_FEE":
+            take(raw, "payment of funding", funding)
     return values

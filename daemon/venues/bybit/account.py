@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.messages import Execution, Holding
+from daemon.messages import Execution, Funding, Holding
 from daemon.orders.ids.wire_ids import from_plain
 from daemon.session.catalog import Steps, known_steps, lots_of, price_of
 from daemon.session.errors import DECODE_ERRORS, OddItemError, WireError
@@ -161,7 +161,7 @@ def execution_of(fill: ExecutionText, steps: Mapping[str, Steps]) -> Execution:
     known = known_steps(fill.symbol, steps)
     try:
         price_tick, exact = price_of(known, fill.execPrice)
-        asset = fill.feeCurrency or ("USDT" if "USDT" in fill.symbol else "USDC")
+        asset = _settles_in(fill)
         return Execution(
             symbol=fill.symbol,
             trade_id=fill.execId,
@@ -179,6 +179,24 @@ def execution_of(fill: ExecutionText, steps: Mapping[str, Steps]) -> Execution:
         )
     except (KeyError, NumberError) as error:
         raise WireError(f"fill {fill.execId[:40]} in {fill.symbol}: {error}") from None
+
+
+def funding_of(fill: ExecutionText) -> Funding:
+    """A payment of funding, which comes as an execution: `execFee` above 0 was paid.
+
+    Raises:
+        WireError: A number makes no sense.
+    """
+    try:
+        paid = float_of(fill.execFee or "0")
+        exch_ns = ms_of(fill.execTime) * MS_NS
+    except NumberError as error:
+        raise WireError(f"funding {fill.execId[:40]} in {fill.symbol}: {error}") from None
+    return Funding(fill.symbol, _settles_in(fill), -paid, exch_ns, fill.execId)
+
+
+def _settles_in(fill: ExecutionText) -> str:
+    return fill.feeCurrency or ("USDT" if "USDT" in fill.symbol else "USDC")
 
 
 def _extra(raw: msgspec.Raw, asset: str) -> float:

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from daemon.connector.limiter import Priority
-from daemon.messages import BY_QUERY, Execution, Holding, Report
+from daemon.messages import BY_QUERY, Execution, Funding, Holding, Report
 from daemon.session.catalog import Catalog, ExchangeInfo, SetAside, Steps
 from daemon.session.errors import DECODE_ERRORS, ExchangeError, NotSentError, Odd, WireError
 from daemon.session.facts import Balance, Commission
@@ -17,6 +17,7 @@ from daemon.session.trading.questions import OrderNames, none_is_counted
 from daemon.venues.bybit.account import (
     ExecutionText,
     execution_of,
+    funding_of,
     is_hedge_mode,
     position_of,
     problem_of_key,
@@ -66,6 +67,8 @@ class Queries:
         self.set_aside = SetAside(self.catalog)
         self.names = OrderNames()
         self.is_ours: Callable[[str], bool] = lambda client_id: client_id.startswith(f"{prefix}:")
+        self.on_funding: Callable[[Funding], None] = lambda _funding: None
+        """Told of payments of funding among the fills: those that were not heard of are known then."""
         self.on_unread_order: Callable[[str, str, str], None] = lambda _symbol, _client_id, _exch_id: None
 
     async def _all(
@@ -166,7 +169,7 @@ class Queries:
     ) -> list[Execution]:
         """The fills of a symbol since a moment of the exchange's clock, oldest first, up to three months back.
 
-        Those that can't be taken over are set aside; funding is no fill.
+        Those that can't be taken over are set aside; funding is no fill, and is told apart.
         """
         del is_counted
         now_ms = self._rest.exchange_ms(running_ns())
@@ -186,6 +189,7 @@ class Queries:
             try:
                 fill = msgspec.json.decode(item, type=ExecutionText)
                 if fill.execType in NO_TRADES:
+                    self.on_funding(funding_of(fill))
                     continue
                 left = float(fill.leavesQty or 0)
                 found.append((ms_of(fill.execTime), fill.execId, -left, execution_of(fill, self._steps)))

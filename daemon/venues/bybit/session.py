@@ -90,6 +90,7 @@ def trading_of(
     rest = Rest(http, REST, venue.rest_url(), signer, limiter, offset, recv_window_ms=config.recv_window_ms)
     steps: dict[str, Steps] = {}
     queries = Queries(rest, steps, config.order_prefix, venue.symbols)
+    queries.on_funding = handlers.on_funds
     window_s = venue.dcp_window_s
     access = Login(LoginFacts(window_s > 0), venue.user_url(), signer, offset.corrected_ms)
     switch = None

@@ -28,7 +28,7 @@ from daemon.session.errors import DECODE_ERRORS, Odd, WireError
 from daemon.session.facts import Balance, Event, Other, Pong
 from daemon.session.steps import NumberError
 from daemon.session.trading.login import Entrance
-from daemon.venues.bybit.account import ExecutionText, execution_of, position_of, read_coins
+from daemon.venues.bybit.account import ExecutionText, execution_of, funding_of, position_of, read_coins
 from daemon.venues.bybit.codes import NO_TRADES
 from daemon.venues.bybit.instruments import symbol_of
 from daemon.venues.bybit.orders import odd_order, read_order
@@ -143,7 +143,7 @@ _execution: Final = msgspec.json.Decoder(ExecutionText)
 def _fill(item: msgspec.Raw, steps: Mapping[str, Steps], _sent_ms: int) -> list[Event]:
     fill = _execution.decode(item)
     if fill.execType in NO_TRADES:
-        return [Other(f"execution {fill.execType}")]
+        return [funding_of(fill)]
     return [report_of_fill(execution_of(fill, steps))]
 
 

@@ -142,6 +142,25 @@ class Trade(msgspec.Struct):
     fee_asset: str = ""
 
 
+class Payment(msgspec.Struct, frozen=True):
+    """A payment of funding.
+
+    Attributes:
+        lots: The position that it is for; negative for a short one.
+        tick: The mark.
+        rate: What who is long pays of the position's value, as it was given.
+        amount: In units of money of the margin asset; below 0 it was paid.
+    """
+
+    payment_id: int
+    instrument: Instrument
+    lots: int
+    tick: int
+    rate: str
+    amount: int
+    time_ms: int
+
+
 class Request(msgspec.Struct, frozen=True):
     """What was asked for, in the words in which it came.
 
@@ -254,6 +273,7 @@ class Account:
         self.open_by_client_id: dict[str, Order] = {}
         self.last_by_client_id: dict[str, Order] = {}
         self.trades: list[Trade] = []
+        self.payments: list[Payment] = []
         self.user_key = ""
         """Under which its user events go out now; empty: nobody can hear them."""
         self.countdowns: dict[str, int] = {}
@@ -339,6 +359,10 @@ class Account:
             The position; in spot instruments there is no such thing.
         """
         instrument = order.instrument
+        if instrument.is_spot:
+            # Once the market has ended its time stands still, but no execution is before its order: clients take
+            # the latest balance.
+            trade.time_ms = max(trade.time_ms, order.created_ms)
         worth = instrument.worth(trade.tick, trade.lots)
         order.executed_lots += trade.lots
         order.worth += worth

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
-from sim.exchange.accounts.accounts import Account, Order
+from sim.exchange.accounts.accounts import Account, Order, Payment
 from sim.exchange.rules.chaos import Chaos
 from sim.exchange.rules.instruments import Instrument
 from sim.exchange.rules.refusals import RefusedError, Why
@@ -244,6 +244,24 @@ class Mishaps:
         self._exchange.change(instrument.symbol, {"status": numbers.choice(self._exchange.venue.halts)})
         self._halted[instrument.symbol] = now_ms + int(numbers.expovariate(1.0 / max(mean_s, 0.001)) * 1000)
         self._chaos.count("halts")
+
+    def fund(self, account: Account, instrument: Instrument, rate: Decimal) -> list[Payment]:
+        """A moment of funding: who is long pays so much of the position's value at the mark, who is short is paid."""
+        exchange, wallet = self._exchange, account.wallet(instrument)
+        tick = exchange.feeds[instrument.number].mark_tick()
+        found: list[Payment] = []
+        for position in list(account.positions.values()):
+            if position.instrument is not instrument or not position.lots:
+                continue
+            value = instrument.money(instrument.worth(tick, abs(position.lots)))
+            paid = int((rate * value).to_integral_value()) * (1 if position.lots > 0 else -1)
+            wallet.balance -= paid
+            number, now_ms = len(account.payments) + 1, exchange.clock.server_ms()
+            payment = Payment(number, instrument, position.lots, tick, f"{rate:f}", -paid, now_ms)
+            account.payments.append(payment)
+            exchange.venue.on_funding(account, payment)
+            found.append(payment)
+        return found
 
     def close_by_hand(self, account: Account, instrument: Instrument, share: float = 1.0) -> Order | None:
         """The account's owner closes a part of its position in an instrument at the market."""

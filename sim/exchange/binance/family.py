@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from sim.exchange.accounts.accounts import Account, Order, Position, Request, Trade, Wallet
+from sim.exchange.accounts.accounts import Account, Order, Payment, Position, Request, Trade, Wallet
 from sim.exchange.accounts.limits import DAY_MS
 from sim.exchange.accounts.matching import Forced
 from sim.exchange.accounts.processing import Operation
@@ -161,6 +161,13 @@ class Binance:
 
     def on_balance(self, account: Account, wallet: Wallet, change: int) -> None:
         """Nothing is said of it: the next execution tells the balance."""
+
+    def on_funding(self, account: Account, payment: Payment) -> None:
+        """ACCOUNT_UPDATE of the reason FUNDING_FEE: of a crossed position with the balance alone."""
+        now_ms, asset = self.exchange.clock.server_ms(), payment.instrument.margin_asset
+        self.exchange.users.say(
+            account, [("ACCOUNT_UPDATE", self.says.funding_event(account, payment, asset, now_ms))]
+        )
 
     def on_status(self, instrument: Instrument, status: str) -> None:
         """`!contractInfo` tells of listings, delistings and statuses; of steps and filters it does not."""

@@ -6,7 +6,7 @@
 import datetime
 from typing import Any, ClassVar, Final
 
-from sim.exchange.accounts.accounts import Account, Order, Position, Trade, Wallet
+from sim.exchange.accounts.accounts import Account, Order, Payment, Position, Trade, Wallet
 from sim.exchange.accounts.matching import (
     BY_DELISTING,
     BY_IOC,
@@ -270,6 +270,18 @@ class Payloads:
             "P": [self.position_event(position, mark_tick)],
         }
         event = {"e": "ACCOUNT_UPDATE", "E": now_ms, "T": time_ms}
+        return event | self.account_names(account) | {"a": changed}
+
+    def funding_event(self, account: Account, payment: Payment, asset: str, now_ms: int) -> dict[str, Any]:
+        """ACCOUNT_UPDATE after a payment of funding."""
+        balance = money(account.wallet(payment.instrument).balance)
+        changed = {
+            "m": "FUNDING_FEE",
+            "S": payment.instrument.symbol,
+            "B": [{"a": asset, "wb": balance, "cw": balance, "bc": money(payment.amount)}],
+            "P": [],
+        }
+        event = {"e": "ACCOUNT_UPDATE", "E": now_ms, "T": payment.time_ms}
         return event | self.account_names(account) | {"a": changed}
 
     def position_event(self, position: Position, mark_tick: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sim.exchange.accounts.accounts import Account, Order, Position, Trade
+from sim.exchange.accounts.accounts import Account, Order, Payment, Position, Trade
 from sim.exchange.accounts.matching import (
     BY_DELISTING,
     BY_IOC,
@@ -26,6 +26,8 @@ RACE: Final = "RACE"
 ONBOARD_MS: Final = 1585526400000
 _UID: Final = 505077818
 _UNMADE: Final = ("EC_NoImmediateQtyToFill", "UNKNOWN")
+FUNDING: Final = "Funding"
+"""The kind of an execution that is a payment of funding."""
 _SIDE: Final = {1: "Buy", -1: "Sell", 0: ""}
 _STATUS: Final = {"NEW": "New", "PARTIALLY_FILLED": "PartiallyFilled", "FILLED": "Filled"}
 _OWN_KINDS: Final = frozenset(one.kind for one in FORCED.values())
@@ -210,6 +212,42 @@ def execution_row(exchange: Exchange, trade: Trade, leaves_lots: int = 0) -> dic
             "createType": _maker_of(order),
         }
     )
+
+
+def payment_row(payment: Payment) -> dict[str, Any]:
+    """A payment of funding, as an execution: what is paid is its fee."""
+    i, side = payment.instrument, _SIDE[1 if payment.lots > 0 else -1]
+    return {
+        "symbol": i.symbol,
+        "orderId": f"{payment.time_ms // 1000}-{i.symbol}-{payment.payment_id}-{side}",
+        "orderLinkId": "",
+        "side": side,
+        "orderType": "UNKNOWN",
+        "stopOrderType": "UNKNOWN",
+        "execId": payment_uuid(payment),
+        "execType": FUNDING,
+        "execFee": money(-payment.amount),
+        "feeRate": payment.rate,
+        "feeCurrency": "",
+        "execPrice": trim(i.price(payment.tick)),
+        "execQty": trim(i.qty(abs(payment.lots))),
+        "execTime": str(payment.time_ms),
+        "leavesQty": "0",
+        "isMaker": False,
+    }
+
+
+def payment_uuid(payment: Payment) -> str:
+    """Its id among the executions'."""
+    return execution_uuid(payment.time_ms, payment.payment_id)
+
+
+def funding_events(exchange: Exchange, account: Account, payment: Payment) -> list[Event]:
+    """The execution, and the coin that changed."""
+    i, now_ms = payment.instrument, exchange.clock.server_ms()
+    head = {"id": f"{_UID}_wallet_{payment.time_ms}", "topic": "wallet", "creationTime": now_ms}
+    paid = _said("execution", i, exchange.feeds[i.number].last_id, payment_row(payment), now_ms)
+    return [paid, ("wallet", head | {"data": [wallet_row(exchange, account, {i.margin_asset})]})]
 
 
 def _fast(row: dict[str, Any]) -> dict[str, Any]:

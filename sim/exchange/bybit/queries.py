@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from sim.exchange.accounts.accounts import Account, Order, Trade
+from sim.exchange.accounts.accounts import Account, Order, Payment, Trade
 from sim.exchange.accounts.processing import Params
 from sim.exchange.bybit import payloads
 from sim.exchange.bybit.config import settings_of
@@ -186,14 +186,16 @@ def history(exchange: Exchange, account: Account, params: Params) -> Any:
 
 
 def executions(exchange: Exchange, account: Account, params: Params) -> Any:
-    """Executions, of all kinds or of one."""
+    """Executions, of all kinds or of one; payments of funding are some."""
     meant, (start, end) = _meant(exchange, params, needed=False), _between(params)
     wanted = params.get("execType", "")
 
-    def key(one: Trade) -> tuple[int, str]:
+    def key(one: Trade | Payment) -> tuple[int, str]:
+        if isinstance(one, Payment):
+            return one.time_ms, payloads.payment_uuid(one)
         return one.time_ms, execution_uuid(one.trade_id, one.order.order_id)
 
-    chosen = [
+    chosen: list[Trade | Payment] = [
         one
         for one in account.trades
         if wanted in ("", payloads.kind_of(one))
@@ -201,8 +203,13 @@ def executions(exchange: Exchange, account: Account, params: Params) -> Any:
         and meant(one.order.instrument)
         and _named(params, one.order)
     ]
+    if wanted in ("", payloads.FUNDING) and not params.get("orderId") and not params.get("orderLinkId"):
+        chosen += [one for one in account.payments if start <= one.time_ms <= end and meant(one.instrument)]
     page, cursor = _page(exchange, params, chosen, key, 100, 50)
-    rows = [payloads.execution_row(exchange, one) for one in page]
+    rows = [
+        payloads.payment_row(one) if isinstance(one, Payment) else payloads.execution_row(exchange, one)
+        for one in page
+    ]
     return {"category": CATEGORY, "nextPageCursor": cursor, "list": rows}
 
 

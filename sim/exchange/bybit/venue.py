@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
-from sim.exchange.accounts.accounts import Account, Wallet
+from sim.exchange.accounts.accounts import Account, Payment, Wallet
 from sim.exchange.accounts.matching import Forced
 from sim.exchange.bybit import api, payloads
 from sim.exchange.bybit.config import BybitConfig
@@ -86,6 +86,10 @@ class Bybit:
 
     def on_balance(self, account: Account, wallet: Wallet, change: int) -> None:
         """Nothing is said of it: the next execution tells the balance."""
+
+    def on_funding(self, account: Account, payment: Payment) -> None:
+        """It comes as an execution."""
+        self.exchange.users.say(account, payloads.funding_events(self.exchange, account, payment))
 
     def on_revoke(self, account: Account) -> None:
         """Nothing is said of it: the next request is refused."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import ipaddress
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -15,7 +16,7 @@ from sim.exchange.accounts.limits import LOOPBACK
 from sim.exchange.accounts.mishaps import Rule
 from sim.exchange.rules.chaos import ChaosSection, storm
 from sim.exchange.rules.config import LimitsSection
-from sim.exchange.rules.instruments import MONEY_DIGITS, parse
+from sim.exchange.rules.instruments import MONEY_DIGITS, parse, show
 from sim.exchange.rules.refusals import RefusedError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ POST /close?kind=K&tear=1         close connections of a kind, as /status names 
 POST /clock?offset_ms=N           set the exchange's clock off
 POST /expire?api_key=KEY          let what its user events are heard by expire; without api_key all
 POST /gap?symbol=S&messages=N     leave out depth messages
+POST /garble?stream=P&messages=N  messages of streams like P can't be read: prices are none, or torn=1: half is missing
 POST /restart?symbol=S             books begin anew, where they begin with a snapshot in the stream; without symbol all
 POST /chaos?seed=N                everything at once; seed=off: nothing; or settings as a JSON body
 POST /ban?seconds=N               ban 127.0.0.1 (418); /unban lifts all bans
@@ -48,6 +50,7 @@ POST /force?api_key=KEY&symbol=S  the exchange closes a share of a position: why
 POST /order?api_key=KEY&symbol=S  an order by the owner's hand, in the venue's words
 POST /cancel?api_key=KEY&symbol=S by the owner's hand: in the venue's words, else all in the instrument
 POST /close-position?api_key=KEY&symbol=S   the owner closes a share of a position at the market
+POST /fund?api_key=KEY&symbol=S&rate=R   a moment of funding: who is long pays R of the position's value
 POST /balance?api_key=KEY&balance=X   what the account has; of asset=A, if it has several
 POST /revoke?api_key=KEY           nobody has that key any more
 POST /network?up=0                stop listening, drop all connections; up=1: listen again
@@ -108,6 +111,11 @@ class ControlServer:
                 exchange.venue.on_revoke(account)
             case "/gap":
                 exchange.force_gap(query.get("symbol", ""), int(query.get("messages", "1")))
+            case "/garble":
+                is_torn = query.get("torn", "0") == "1"
+                core.streams.garble(
+                    _needed(query, "stream"), int(query.get("messages", "1")), is_torn=is_torn
+                )
             case "/restart":
                 exchange.restart_feeds(query.get("symbol", ""))
             case "/chaos":
@@ -157,7 +165,7 @@ class ControlServer:
                 core.delist(symbol)
             case "/list":
                 core.list_again(symbol, query.get("status", ""))
-            case "/force" | "/order" | "/cancel" | "/close-position" | "/balance":
+            case "/force" | "/order" | "/cancel" | "/close-position" | "/balance" | "/fund":
                 return self._act(path, self._account(query.pop("api_key", "")), symbol, query)
             case _:
                 raise UsageError(f"there is no {path}")
@@ -178,6 +186,8 @@ class ControlServer:
                 case "/close-position":
                     order = core.mishaps.close_by_hand(account, core.instrument(symbol), share)
                     return venue.describe_order(order) if order is not None else {"closed": 0}
+                case "/fund":
+                    return self._fund(account, symbol, _needed(query, "rate"))
                 case "/balance":
                     asset, text = query.get("asset", account.main.asset), _needed(query, "balance")
                     if asset not in account.wallets:
@@ -199,6 +209,21 @@ class ControlServer:
         if why not in venue.forced:
             raise UsageError(f"there is no {why!r}; there are {', '.join(venue.forced)}")
         return {"closed": core.matching.force_close(account, core.instrument(symbol), why, share)}
+
+    def _fund(self, account: Account, symbol: str, text: str) -> Any:
+        core = self._exchange.core
+        try:
+            rate = Decimal(text)
+        except ArithmeticError:
+            rate = Decimal("nan")
+        if not (rate.is_finite() and abs(rate) < 1):
+            raise UsageError(f"`rate` must be a number between -1 and 1, such as 0.0001, is {text!r}")
+        instrument = core.instrument(symbol)
+        if instrument.is_spot:
+            raise UsageError("there is no funding on a spot market")
+        return {
+            "paid": [show(-one.amount, MONEY_DIGITS) for one in core.mishaps.fund(account, instrument, rate)]
+        }
 
     def _account(self, api_key: str) -> Account:
         for account in self._exchange.core.accounts:

@@ -118,6 +118,8 @@ def test_every_part_of_a_status_is_shown():
     bot = status.Bot(
         name="maker", pid=77, pull_quotes=True, symbols=["BTCUSDT"], orders=[order] * 30, orders_left_out=5,
         positions=[position], limits=[status.Used(name="open orders", used=35, limit=36)],
+        halt_reason="too much lost",
+        profits=[status.Profit(day_ns=START_NS, asset="USDT", total=-7.5, realised=-5.25, fee=2.25)],
     )  # fmt: skip
     market = status.Market(symbol="BTCUSDT", instrument=0, book_is_valid=False, best_bid=60_000.1, gaps=2)
     daemon_status = status.DaemonStatus(
@@ -127,6 +129,7 @@ def test_every_part_of_a_status_is_shown():
         connections=[status.Connection(name="public", is_up=False, reconnects=4, last_error="closed")],
         foreign_orders=2, counters={"messages": 1234, "refused_38": 5, "refused_999": 2, "gaps": 0}, warnings=["odd"],
         limits=[status.Used(name="weight a minute", used=100, limit=2400)],
+        days=[status.Profit(day_ns=1_723_075_200_000_000_000, asset="USDT", total=1.0, funding=0.125)],
     )  # fmt: skip
     out = StringIO()
     show(daemons(Report(daemons=[daemon_status], silent=[Silent(channel="x", error="gone")])), out)
@@ -135,6 +138,7 @@ def test_every_part_of_a_status_is_shown():
         "HALTED: news", "not valid", "partially filled", "unknown", "x-7", "and 15 more open orders", "up 1 min 0 s",
         "weight a minute", "97", "closed", "messages 1,234", "2 open orders of others", "warning: odd", "x: gone",
         "60,000.1", "pull quotes", "refused with REASON_HALTED 5", "refused with reason 999 2", "all else 0",
+        "HALTED: maker: too much lost", "-7.5000", "-5.2500", "today", "2024-08-08", "0.1250",
     ):  # fmt: skip
         assert words in shown, words
     assert "gaps 0" not in shown
@@ -163,6 +167,38 @@ def test_halt_and_resume_say_what_holds_now(fake, call):  # noqa: F811
     assert call("halt", "bf", "--reason", "news") == (0, "bf is halted: 2 orders are being cancelled\n", "")
     assert json.loads(call("halt", "bf", "--json")[1]) == {"is_halted": True, "cancelling": 2, "left": 0}
     assert call("resume", "bf") == (0, "bf takes orders again\n", "")
+    assert call("halt", "--all") == (0, "bf is halted: 2 orders are being cancelled\n", "")
+    (one,) = json.loads(call("halt", "--all", "--json")[1])
+    assert (one["channel"], one["is_done"], one["answer"]["is_halted"]) == ("bf", True, True)
+    for wrong in (("halt",), ("halt", "bf", "--all")):
+        code, _, said = call(*wrong)
+        assert code == 2
+        assert "the name of one channel, or --all" in said
+
+
+def test_a_halt_finds_the_sockets_of_the_systems_units_or_says_the_command(
+    fake,  # noqa: F811
+    call,
+    monkeypatch,
+    tmp_path,
+):
+    monkeypatch.setattr("daemon.cli.halting.SYSTEM", Path(os.environ["HFTD_RUNTIME_DIR"]))
+    monkeypatch.setenv("HFTD_RUNTIME_DIR", str(tmp_path / "own"))
+    monkeypatch.setenv("HFTD_GROUP", "")
+    assert call("halt", "bf") == (0, "bf is halted: 2 orders are being cancelled\n", "")
+    assert call("halt", "--all") == (0, "bf is halted: 2 orders are being cancelled\n", "")
+    assert call("halt", "none")[0] == 2
+    # As root with the units' folder, whose owner is somebody else.
+    monkeypatch.setattr("hftd.control.peers.is_ours", lambda _found: False)
+    Path(os.environ["HFTD_RUNTIME_DIR"]).mkdir(mode=0o700)
+    assert call("halt", "bf")[0] == 0
+    monkeypatch.setattr("daemon.cli.halting._may_enter", lambda _folder: False)
+    code, _, said = call("halt", "bf")
+    assert code == 2
+    assert "sudo hftd halt bf" in " ".join(said.split())
+    code, _, said = call("halt", "--all")
+    assert code == 2
+    assert "sudo hftd halt --all" in " ".join(said.split())
 
 
 # Tap.

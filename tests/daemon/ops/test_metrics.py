@@ -121,6 +121,15 @@ def test_a_daemon_that_is_silent_or_gone_is_down_and_the_others_are_told_of():
     assert ups == [{"bf": 1, "by": 1}, {"bf": 1, "by": 0, "spot": 0}, {"bf": 0, "by": 0, "spot": 0}]
 
 
+def test_a_collector_of_an_exchange_does_not_stand_for_the_connector_of_that_name():
+    market = status.Market(symbol="BTCUSDT", instrument=0, gaps=3)
+    channel = status.Channel(name="bf", markets=[market])
+    found = scraped(daemon("collect", kind=status.COLLECTOR, channels=[channel]), silent=["bf"])
+    assert found[key("hftd_daemon_up", daemon="bf")] == 0
+    assert found[key("hftd_daemon_up", daemon="collect")] == 1
+    assert found[key("hftd_feed_gaps_total", daemon="collect", symbol="bf BTCUSDT")] == 3
+
+
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_any_name_is_a_label_and_never_another_line(symbol, bot):
     market = status.Market(symbol=symbol, instrument=0)

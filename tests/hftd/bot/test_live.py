@@ -270,7 +270,7 @@ def test_what_the_bot_asks_of_the_daemon_travels_in_its_hello(play: Play, fake: 
         "look", pull_quotes=True, end="keep", limits={"position": 2.5, "open_orders": 7}, watchdog_s=33.0
     )
     (hello,) = fake.tell("look")["hellos"]
-    assert hello[5:] == ["keep", True, [0.0, 0.0, 2.5, 7, 0.0, 0.0], 33.0, ["bf"]]
+    assert hello[5:] == ["keep", True, [0.0, 0.0, 2.5, 7, 0.0, 0.0, 0.0, 0.0], 33.0, ["bf"]]
 
 
 def test_notes_that_find_no_room_are_dropped_and_counted_and_the_strategy_does_not_wait(play: Play):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import msgspec
 from aiohttp import web
 
-from sim.exchange.accounts.accounts import Account, NewOrder, Order, Position, Request, Trade, Wallet
+from sim.exchange.accounts.accounts import Account, NewOrder, Order, Payment, Position, Request, Trade, Wallet
 from sim.exchange.accounts.matching import Forced
 from sim.exchange.accounts.processing import SIGNED, Operation, Params, perform
 from sim.exchange.core import Exchange
@@ -126,6 +126,8 @@ class Other:
         return [("wallet", {"topic": "wallet", "balance": account.wallet(position.instrument).balance})]
 
     def on_balance(self, account: Account, wallet: Wallet, change: int) -> None: ...
+
+    def on_funding(self, account: Account, payment: Payment) -> None: ...
 
     def on_revoke(self, account: Account) -> None: ...
 

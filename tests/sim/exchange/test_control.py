@@ -46,6 +46,8 @@ async def test_the_truth_of_an_account_can_be_read():
         ("POST", "/revoke", "`api_key=`"),
         ("POST", "/clock", "`offset_ms=`"),
         ("POST", "/chaos", "`seed=`"),
+        ("POST", f"/fund?api_key={KEY}&symbol=BTCUSDT&rate=much", "`rate` must be a number"),
+        ("POST", f"/fund?api_key={KEY}&symbol=BTCUSDT&rate=nan", "`rate` must be a number"),
         ("POST", f"/balance?api_key={KEY}&balance=much", "`balance` must be a number"),
         ("POST", f"/balance?api_key={KEY}&asset=NONE&balance=1", "no 'NONE'; there are USDT"),
     ],

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from daemon.messages import BY_STREAM, Execution, Holding
+from daemon.messages import BY_STREAM, Execution, Funding, Holding
 from daemon.session.errors import WireError
 from daemon.session.facts import AccessExpired, Balance, Other
 from daemon.venues.binance.user import read_event
@@ -178,6 +178,27 @@ def test_positions_and_balances_are_told_as_they_changed(steps):
         Holding("BTCUSDT", -20500, 6563.6, 8_000_000),
         Balance("USDT", 122624.1, 8_000_000),
     ]
+
+
+@pytest.mark.parametrize(
+    ("named", "positions", "symbol"),
+    [
+        (b'"S":"BTCUSDT",', b"", "BTCUSDT"),
+        (b"", b'{"s":"ETHUSDT","pa":"2","ep":"1","ps":"BOTH"}', "ETHUSDT"),
+        (b'"S":null,', b"", ""),
+    ],
+)
+def test_a_payment_of_funding_is_told_beside_the_balance(steps, named, positions, symbol):
+    data = (
+        b'{"e":"ACCOUNT_UPDATE","E":9,"T":8,"a":{"m":"FUNDING_FEE",'
+        + named
+        + b'"B":[{"a":"USDT","wb":"99.5",'
+        b'"cw":"99.5","bc":"-0.5"},{"a":"BNB","wb":"1","bc":"0"}],"P":[' + positions + b"]}}"
+    )
+    *_, balance, funding, _other = read_event(data, steps)
+    assert balance == Balance("USDT", 99.5, 8_000_000)
+    assert funding == Funding(symbol, "USDT", -0.5, 8_000_000, funding.payment_id)
+    assert read_event(data, steps)[-2] == funding, "on another connection it is the same one"
 
 
 def test_other_events_are_named_and_an_expired_key_is_said(steps):

@@ -220,6 +220,7 @@ class Core:
 
     def __init__(self):
         self.outcomes, self.reports, self.holdings, self.balances, self.connections = [], [], [], [], []
+        self.funds = []
 
     def handlers(self):
         return Handlers(
@@ -228,6 +229,7 @@ class Core:
             self.holdings.append,
             self.connections.append,
             self.balances.append,
+            self.funds.append,
         )
 
     def outcome(self, request):

@@ -169,6 +169,9 @@ async def test_a_fill_that_comes_twice_has_one_id_and_an_item_that_makes_no_sens
         await venue.tell("execution.linear", fill(args), odd, funding, fill(args))
         await until(lambda: len(core.reports) == 2, "the fills")
         assert {one.execution.trade_id for one in core.reports} == {"e1"}
+        (paid,) = core.funds
+        assert (paid.symbol, paid.asset, paid.payment_id) == ("BTCUSDT", "USDT", "e3")
+        assert paid.amount == -float(funding["execFee"]) < 0
         assert [warn.key for warn in trading.warnings()] == ["set_aside"]
 
 

@@ -1,0 +1,1 @@
+"""What bots and the account earn and lose, and the limits on that."""
