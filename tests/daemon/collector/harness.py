@@ -42,7 +42,12 @@ def symbol_of(venue: str) -> str:
 
 
 def exchange_config(
-    venue: str, chaos: ChaosSection | None = None, *, updates_per_s: float = 200.0, **more: Any
+    venue: str,
+    chaos: ChaosSection | None = None,
+    *,
+    updates_per_s: float = 200.0,
+    trades_per_s: float = 20.0,
+    **more: Any,
 ) -> ExchangeConfig:
     """A lively market."""
     kind = find_venue(venue)
@@ -51,7 +56,7 @@ def exchange_config(
         symbol |= {"tick_size": "0.1", "lot_size": "0.001"}
     if venue == "binancespot":
         symbol |= {"base": "BTC", "quote": "USDT"}
-    generate = GenerateSection(duration_s=600.0, updates_per_s=updates_per_s, trades_per_s=20.0)
+    generate = GenerateSection(duration_s=600.0, updates_per_s=updates_per_s, trades_per_s=trades_per_s)
     made = {
         "market": msgspec.to_builtins(MarketSection(generate=generate)),
         "symbols": [symbol],
