@@ -12,12 +12,12 @@ from daemon.collector.files import begin_note, day_of
 from daemon.collector.merge import Chain, Link, Names
 from daemon.collector.writer import Key, Writer
 from daemon.session.facts import MarketFacts
-from hftd.recording import DAY_NS, Broken, End, Minute, Missing, Note, Snapshot, Whole
+from hftd.recording import DAY_NS, UNSURE_NS, Broken, End, Minute, Missing, Note, Snapshot, Whole
 from hftd.venues import reader
 from hftd.venues.reader import Message
 from hftd.version import __version__
 
-HOLD_NS: Final = 1_000_000_000
+HOLD_NS: Final = UNSURE_NS
 """So long what is missing is waited for, as long as there is another connection that may bring it."""
 BUFFER_BYTES: Final = 64 << 10
 MIDNIGHT: Final = "the day ends"

@@ -7,19 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from hftd.clock import monotonic_ns
 from hftd.control import status
-from hftd.control.asking import ask
-from hftd.wire import ASK_STATUS
-from tests.daemon.collector.harness import running
+from tests.daemon.collector.harness import running, told
 
 # Real processes and their starts.
 pytestmark = pytest.mark.thorough
-
-
-def told(name: str = "collect") -> status.DaemonStatus:
-    """What it says of itself."""
-    return ask(name, ASK_STATUS, status.DaemonStatus, monotonic_ns() + 5_000_000_000)[1]
 
 
 async def test_a_collector_that_is_killed_and_started_again_says_what_is_missing_and_nothing_else_is(
