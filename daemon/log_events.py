@@ -128,7 +128,7 @@ SENTENCES: Final[dict[str, str]] = {
     "forced_close": "the exchange closed the position of bot {bot} in {symbol}, or a part of it",
     "foreign_trade": "somebody else trades {symbol}, in which bots hold a position: {what}",
     "position_differed": "the position in {symbol} is not what the executions give; the exchange's is taken",
-    "position_left": "the position of {position} of bot {bot} in {symbol} is less than an order may be; it is left",
+    "position_left": "what can be closed for bot {bot} in {symbol}, {position}, is less than an order may be: it waits",
     "balance_differed": "the balance of {asset} is not what the executions give; the exchange's is taken",
     "balance_transferred": "{amount} {asset} were moved into the account, or out of it if negative",
     "account_differed": "the exchange's account differed from what the connector had recorded",

@@ -12,6 +12,7 @@
     │   ├── NoSuchChannelError
     │   ├── ProtocolError           the other side speaks another version, or nonsense
     │   └── RefusedError            the daemon refused the bot, with its reason
+    │       └── WrongBotError       exit code 2: its name, an instrument or a step is not what it must be
     └── LeaseLostError              exit code 4: the daemon died or took the lease away
 
 Each says what happened, where, and what to do about it. Inside compiled code there are no exceptions, but the
@@ -30,6 +31,7 @@ __all__ = [
     "RefusedError",
     "StrategyError",
     "UsageError",
+    "WrongBotError",
 ]
 
 
@@ -99,6 +101,12 @@ class ProtocolError(ChannelError):
 
 class RefusedError(ChannelError):
     """The daemon refused the bot, with its reason."""
+
+
+class WrongBotError(RefusedError, UsageError):
+    """The daemon refused the bot since what it was given is wrong: its name, an instrument or a step of one."""
+
+    exit_code = 2
 
 
 class LeaseLostError(HftdError):

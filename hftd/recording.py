@@ -13,6 +13,8 @@ import msgspec
 
 SUFFIX: Final = ".quality.jsonl"
 DAY_NS: Final = 86_400_000_000_000
+UNSURE_NS: Final = 1_000_000_000
+"""So long a recorder waits for what another connection may bring; one that was killed can't say what it waited for."""
 
 
 class Begin(msgspec.Struct, tag_field="what", tag="begin", frozen=True):
@@ -43,6 +45,15 @@ class Missing(msgspec.Struct, tag_field="what", tag="missing", frozen=True):
     ns: int
     until_ns: int
     why: str
+
+
+class Doubt(msgspec.Struct, tag_field="what", tag="doubt", frozen=True):
+    """Lines are about to be written of which something is missing from `ns` on; the next notes say what.
+
+    If none follows, the process was killed in between.
+    """
+
+    ns: int
 
 
 class Minute(msgspec.Struct, tag_field="what", tag="minute", frozen=True):
@@ -89,7 +100,7 @@ class End(msgspec.Struct, tag_field="what", tag="end", frozen=True):
     why: str
 
 
-Note = Begin | Whole | Broken | Missing | Minute | Reconnect | Snapshot | End
+Note = Begin | Whole | Broken | Missing | Doubt | Minute | Reconnect | Snapshot | End
 """A line of a quality file."""
 
 encode: Final = msgspec.json.Encoder().encode
@@ -143,6 +154,12 @@ def is_open(notes: Iterable[Note]) -> bool:
     return whole
 
 
+def sure_until(notes: Sequence[Note], newest_ns: int) -> int:
+    """Until when all is there of a process that was killed, and whose last line or note is of `newest_ns`."""
+    until_ns = newest_ns - UNSURE_NS
+    return min(until_ns, notes[-1].ns) if notes and isinstance(notes[-1], Doubt) else until_ns
+
+
 class _Span(msgspec.Struct, frozen=True, order=True):
     """From when until when a part has all; who listened knew at `noticed_ns` that it was over, and why."""
 
@@ -157,18 +174,20 @@ _GONE: Final = "the recorder was gone"
 
 def _spans(notes: Sequence[Note]) -> Iterator[_Span]:
     since_ns, newest_ns = -1, 0
-    for note in notes:
+    for at, note in enumerate(notes):
         if isinstance(note, Whole):
             since_ns = note.ns if since_ns < 0 else since_ns
         elif isinstance(note, Begin | Broken | End) and since_ns >= 0:
-            until_ns = newest_ns if isinstance(note, Begin) else max(note.ns, since_ns)
+            until_ns = sure_until(notes[:at], newest_ns) if isinstance(note, Begin) else note.ns
+            until_ns = max(until_ns, since_ns)
             noticed_ns = note.noticed_ns if isinstance(note, Broken) else until_ns
             why = _GONE if isinstance(note, Begin) else note.why
             yield _Span(since_ns, until_ns, max(noticed_ns, until_ns), why)
             since_ns = -1
         newest_ns = max(newest_ns, note.ns)
     if since_ns >= 0:
-        yield _Span(since_ns, newest_ns, newest_ns, _GONE)
+        until_ns = max(sure_until(notes, newest_ns), since_ns)
+        yield _Span(since_ns, until_ns, until_ns, _GONE)
 
 
 def gaps_of(parts: Sequence[Sequence[Note]]) -> list[Gap]:

@@ -89,6 +89,8 @@ class Books:
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def _look(self, one: Recorder, now_ns: int) -> None:
+        if one.is_paused:
+            return
         if one.wants_book and one.is_heard and self._is_streamed:
             if now_ns >= self._subscribed_ns.get(one, 0):
                 self._subscribed_ns[one] = now_ns + int(self._backoffs[one].next_s() * 1e9)

@@ -7,6 +7,7 @@ import msgspec
 
 from daemon.collector.source import Source, find_collectable
 from daemon.connector.config import Positive
+from daemon.connector.venue import check_addresses
 from hftd.config import Section, check_name, load, quoted, resolve
 from hftd.errors import ConfigError
 
@@ -76,6 +77,7 @@ def _followed(name: str, table: dict[str, Any], path: Path) -> Followed:
     try:
         venue = find_collectable(name)
         config = msgspec.convert(table, venue.config_type)
+        check_addresses(name, config, where)
     except ConfigError as error:
         raise ConfigError(error.what, where=where, hint=error.hint) from None
     except msgspec.ValidationError as error:

@@ -60,6 +60,7 @@ class DayFile:
         self._frame: Frame | None = None
         self._frames: list[bytes] = []  # whole ones that could not be written yet
         self._notes: list[bytes] = []
+        self._doubt_ns = -1  # from when on something is missing of what was not written yet
         self.path, self._handle = self._take(folder, symbol, day)
         try:
             self._quality = os.open(
@@ -113,7 +114,7 @@ class DayFile:
         if recording.is_open(notes):
             last_ns = max(last_line_ns(self._handle, last, end, self._compression), 0)
             whole_ns = max(note.ns for note in notes if isinstance(note, recording.Whole))
-            at_ns = max(last_ns, whole_ns)
+            at_ns = max(recording.sure_until(notes, last_ns), whole_ns)
             os.write(self._quality, recording.encode(Broken(at_ns, at_ns, "the recorder was gone")) + b"\n")
         return end
 
@@ -125,6 +126,8 @@ class DayFile:
 
     def note(self, note: Note) -> None:
         """Say something in the quality file, behind what was added so far."""
+        if isinstance(note, Broken | recording.Missing):
+            self._doubt_ns = note.ns if self._doubt_ns < 0 else min(self._doubt_ns, note.ns)
         self._notes.append(recording.encode(note) + b"\n")
 
     def flush(self) -> None:
@@ -136,15 +139,23 @@ class DayFile:
         if self._frame is not None:
             frame, self._frame = self._frame, None
             self._frames.append(frame.end())
+        if self._frames and self._doubt_ns >= 0:
+            # Whoever is killed between the lines and the notes must have said so.
+            self._say(recording.encode(recording.Doubt(self._doubt_ns)) + b"\n")
+            os.fdatasync(self._quality)
+            self._doubt_ns = -1
         while self._frames:
             self._size += self._append(self._handle, self._frames[0], self._size)
             del self._frames[0]
         if self._notes:
             # What it says holds for what is in the file.
-            data = b"".join(self._notes)
-            self._quality_size += self._append(self._quality, data, self._quality_size)
+            self._say(b"".join(self._notes))
             self._notes.clear()
+            self._doubt_ns = -1
         os.fdatasync(self._handle)
+
+    def _say(self, data: bytes) -> None:
+        self._quality_size += self._append(self._quality, data, self._quality_size)
 
     @property
     def is_behind(self) -> bool:

@@ -36,7 +36,7 @@ class Link:
 
     Attributes:
         is_leaving: Set when it is time for another one: soon the exchange will end this one. It goes on meanwhile.
-        is_complete: Set when every symbol has been heard on it.
+        is_complete: Set when every symbol is heard on it, and goes on without a hole if the others end.
         reader: Reads its messages; what has no time of its own it gives that of the messages before.
     """
 
@@ -140,7 +140,7 @@ class Link:
             return
         self._subscriptions.heard(read.stream)
         recorder.on_message(self, read, message, now_ns)
-        if self._silent and recorder.is_heard_by(self):
+        if self._silent and recorder.is_joined_by(self):
             self._silent.discard(recorder)
             if not self._silent:
                 self.is_complete.set()

@@ -12,12 +12,12 @@ from daemon.collector.files import begin_note, day_of
 from daemon.collector.merge import Chain, Link, Names
 from daemon.collector.writer import Key, Writer
 from daemon.session.facts import MarketFacts
-from hftd.recording import DAY_NS, Broken, End, Minute, Missing, Note, Snapshot, Whole
+from hftd.recording import DAY_NS, UNSURE_NS, Broken, End, Minute, Missing, Note, Snapshot, Whole
 from hftd.venues import reader
 from hftd.venues.reader import Message
 from hftd.version import __version__
 
-HOLD_NS: Final = 1_000_000_000
+HOLD_NS: Final = UNSURE_NS
 """So long what is missing is waited for, as long as there is another connection that may bring it."""
 BUFFER_BYTES: Final = 64 << 10
 MIDNIGHT: Final = "the day ends"
@@ -34,7 +34,6 @@ class Recorder:
         venue: The exchange's name.
         symbol: As the exchange spells it.
         facts: How market data is spoken.
-        is_streamed: Whole books come by the stream.
         has_counted_trades: Trades are counted one by one.
         writer: Where lines go.
         now_ns: The time, at the start.
@@ -51,7 +50,6 @@ class Recorder:
         symbol: str,
         facts: MarketFacts,
         *,
-        is_streamed: bool,
         has_counted_trades: bool,
         writer: Writer,
         now_ns: int,
@@ -59,16 +57,11 @@ class Recorder:
         self.venue = venue
         self.symbol = symbol
         self.streams = facts.streams(symbol)
-        self._is_streamed = is_streamed
         self._writer = writer
         self.depth = Chain()
         self.trades = Chain() if has_counted_trades else Names()
         self._best_id = -1
         self._best_again = 0
-        self._book_ns = -1
-        self._begun_ns = -1
-        """What is older than the whole book that came last by the stream is not followed."""
-        self._book = b""
         self._first_previous = -1
         self.is_whole = False
         self.why = "the recording begins"
@@ -79,6 +72,8 @@ class Recorder:
         self._changed_ns = now_ns
         self._trade_ns = now_ns
         self._heard: set[Connection] = set()
+        self._joined: set[Connection] = set()
+        """Of these, whose messages go on from what is written."""
         self._buffer = bytearray()
         self._key = Key(venue, symbol, day_of(now_ns))
         self._is_paused = self._is_over = False
@@ -91,7 +86,11 @@ class Recorder:
     def on_message(self, source: Connection, read: Message, message: bytes, now_ns: int) -> None:
         """A message of one of its streams."""
         kind = read.kind
-        if kind == reader.BEST:
+        if self._is_paused:
+            # Whatever is not written must not be followed either: it begins anew once it goes on.
+            if kind in (reader.BOOK, reader.DEPTH):
+                self._heard.add(source)
+        elif kind == reader.BEST:
             if read.last_id > self._best_id:
                 self._best_id = read.last_id
                 self._write(message, now_ns)
@@ -103,22 +102,23 @@ class Recorder:
             self._heard.add(source)
             self.depth_ns = now_ns
             if kind == reader.BOOK:
-                self._on_book(read, message, now_ns)
+                self._on_book(source, read, message, now_ns)
             else:
                 self._on_change(source, read, message, now_ns)
 
     def _on_change(self, source: Connection, read: Message, message: bytes, now_ns: int) -> None:
-        if read.exch_ns < self._begun_ns:
-            # Another connection brings what was before the whole book, by ids that may count from elsewhere.
-            self.depth.again += 1
-            return
-        self._book_ns = max(self._book_ns, read.exch_ns)
         if self.depth.last < 0 and self._first_previous < 0:
             self._first_previous = read.previous_id
         if not self.is_whole and not self.wants_book:
             self.wants_book = self.why
-        link = Link(read.previous_id, read.last_id, message)
+        self._follow(source, Link(read.previous_id, read.last_id, message), now_ns)
+
+    def _follow(self, source: Connection, link: Link, now_ns: int) -> None:
+        """A change goes on from others, or waits for them."""
+        again = self.depth.again
         lines, missing = self.depth.offer(link, now_ns, self._may_wait(source))
+        if lines or self.depth.again != again:
+            self._joined.add(source)
         if missing >= 0:
             self._lose(missing, now_ns)
         for line in lines:
@@ -126,23 +126,9 @@ class Recorder:
         if lines:
             self._changed_ns = self.newest_ns
 
-    def _on_book(self, read: Message, message: bytes, now_ns: int) -> None:
-        """A whole book in the stream: new, or what another connection begins with."""
-        last = self.depth.last
-        # An exchange that begins anew counts from 1, maybe within the same millisecond.
-        begins_anew = read.last_id == 1 < last and read.exch_ns == self._book_ns and message != self._book
-        is_new = read.last_id > last or read.exch_ns > self._book_ns or begins_anew
-        is_other = message != self._book and (read.last_id == last or not self.is_whole)
-        if not is_new and not is_other:
-            self.depth.again += 1
-            return
-        self._book_ns, self._book = max(self._book_ns, read.exch_ns), message
-        self._begun_ns = read.exch_ns
-        for line in self.depth.restart(read.last_id):
-            self._write(line, now_ns)
-        self._write(message, now_ns)
-        self._changed_ns = self.newest_ns
-        self._be_whole()
+    def _on_book(self, source: Connection, read: Message, message: bytes, now_ns: int) -> None:
+        """Whole books are asked for; see `StreamedRecorder`."""
+        raise NotImplementedError
 
     def _on_trades(self, source: Connection, read: Message, message: bytes, now_ns: int) -> None:
         ids = _trade_ids(read.rows)
@@ -189,21 +175,24 @@ class Recorder:
 
     def on_snapshot(self, body: bytes, read: Message, why: str, now_ns: int) -> bool:
         """A whole book that was asked for. False if it is older than what it is to be joined with: get another one."""
-        if not self._is_streamed and 0 <= read.last_id < self._first_previous:
-            return False
         if self._is_paused:
             return True
-        self.snapshots += 1
-        self._write(body, now_ns)
-        self.note(Snapshot(now_ns, why))
+        if 0 <= read.last_id < self._first_previous:
+            return False
+        self._take_snapshot(body, why, now_ns)
         self.wants_book = ""
-        if not self._is_streamed and not self.is_whole:
+        if not self.is_whole:
             if self._first_previous < 0:
                 # The changes have to go on from it.
                 self.depth.last = read.last_id
             if self._heard:
                 self._be_whole()
         return True
+
+    def _take_snapshot(self, body: bytes, why: str, now_ns: int) -> None:
+        self.snapshots += 1
+        self._write(body, now_ns)
+        self.note(Snapshot(now_ns, why))
 
     def _be_whole(self) -> None:
         if not self.is_whole and not self._is_paused:
@@ -241,9 +230,23 @@ class Recorder:
         """Whether that connection does."""
         return source in self._heard
 
+    def is_joined_by(self, source: Connection) -> bool:
+        """Whether all goes on without a hole if it stays alone."""
+        return source in self._joined
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing can be written."""
+        return self._is_paused
+
+    def to_subscribe(self) -> Connection | None:
+        """The connection whose stream of the book is to be subscribed anew, where that is wanted."""
+        return next(iter(self._heard), None)
+
     def drop(self, source: Connection, why: str, now_ns: int) -> None:
         """A connection is gone."""
         self._heard.discard(source)
+        self._joined.discard(source)
         if not self._heard and not self._is_over:
             self._begin_anew(why, now_ns)
 
@@ -254,6 +257,7 @@ class Recorder:
                 for line in chain.restart(-1):
                     self._write(line, now_ns)
         self._first_previous = -1
+        self._joined.clear()
         self.wants_book = ""
 
     def pause(self, why: str, now_ns: int) -> None:

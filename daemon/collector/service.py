@@ -6,7 +6,7 @@
     REST    ── Books ──>
 
 All but the writer runs in one thread on one event loop. One collector takes another's place without a hole: it records
-in parts of its own until all symbols are heard, then ends the other one, and has its name from then on.
+in parts of its own until all symbols are whole, then ends the other one, and has its name from then on.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ import uvloop
 
 from daemon import log_writer
 from daemon.collector.config import CollectConfig, Followed
+from daemon.collector.files import day_of, day_text
 from daemon.collector.recorder import Recorder
 from daemon.collector.venue import VenueRecorder
 from daemon.collector.writer import Key, Writer
@@ -82,6 +83,7 @@ class Collector:
         self._seed = seed
         self._directory = directory
         self._stopping = asyncio.Event()
+        self._is_served = asyncio.Event()
         self._started_ns = running_ns()
         self._days: asyncio.Queue[Key] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
@@ -125,6 +127,7 @@ class Collector:
         server = ChannelServer(self.name, self, self._directory)
         await server.start()
         self.server = server
+        self._is_served.set()
 
     def _close_server(self) -> None:
         if self.server is not None:
@@ -195,11 +198,11 @@ class Collector:
     # ---- another one
 
     async def _take_over(self) -> None:
-        """Take the place of the collector that has the name, once all is heard here."""
+        """Take the place of the collector that has the name, once all is recorded here."""
         deadline_ns = monotonic_ns() + int(TAKE_OVER_S * 1e9)
         while monotonic_ns() < deadline_ns:
             await asyncio.sleep(LOOK_EVERY_S / 4)
-            if all(venue.is_heard for venue in self.venues):
+            if self.venues and all(venue.is_whole for venue in self.venues):
                 break
         pid = await self._loop.run_in_executor(None, self._other_pid)
         if pid not in (0, os.getpid()):
@@ -246,21 +249,22 @@ class Collector:
         """One after the other, once a day is over."""
         while True:
             key = await self._days.get()
-            if (
-                self._convert is None
-                or self.server is None
-                or key.day * 86_400 >= stamp_ns() // 10**9 - 86_400
-            ):
+            if self._convert is None or key.day >= day_of(stamp_ns()):
                 continue
+            # The one whose place it takes does that, if it still can.
+            await self._is_served.wait()
             await asyncio.sleep(max(0.0, (key.day + 1) * 86_400 + CONVERT_AFTER_S - stamp_ns() / 1e9))
-            name = f"{key.venue} {key.symbol}"
-            problem = await self._convert(key.venue, key.symbol, key.day)
+            name, day = f"{key.venue} {key.symbol}", day_text(key.day)
+            try:
+                problem = await self._convert(key.venue, key.symbol, key.day)
+            except Exception as error:
+                # Whatever it is: what is recorded goes on.
+                problem = f"{type(error).__name__}: {error}"
             if problem:
-                self._failed_days[name] = problem
-                _log.error("collect_not_converted", symbol=name, day=key.day, why=problem)
+                self._failed_days[f"{name} {day}"] = problem
+                _log.error("collect_not_converted", symbol=name, day=day, why=problem)
             else:
-                self._failed_days.pop(name, None)
-                _log.info("collect_converted", symbol=name, day=key.day)
+                _log.info("collect_converted", symbol=name, day=day)
 
     # ---- what is shown
 
@@ -280,7 +284,7 @@ class Collector:
                 "more is recorded: make room",
             )
         for name, problem in self._failed_days.items():
-            yield Warn("day_not_converted", f"{name}: a day was not made an archive: {problem}", name)
+            yield Warn("day_not_converted", f"{name} was not made an archive: {problem}", name)
 
     def status(self) -> status.DaemonStatus:
         """All that it knows of itself."""

@@ -1,7 +1,7 @@
 """A place for one connection: made again when it breaks, and, as planned, before the exchange ends it.
 
-At a planned end the next connection comes first: the old one goes on until all symbols are heard on the new one, or
-`OVERLAP_S` are over. What both bring is written once.
+At a planned end the next connection comes first: the old one goes on until the new one brings all symbols, and a little
+longer, or until `OVERLAP_S` are over. What both bring is written once.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ from hftd.clock import stamp_ns
 from hftd.recording import Reconnect
 
 OVERLAP_S: Final = 30.0
+LINGER_S: Final = 0.5
+"""Streams of one connection may not be in step with each other."""
 
 _log = structlog.get_logger("hftd.collect")
 
@@ -110,12 +112,13 @@ class Slot:
             task.exception()
 
     async def _relieve(self, link: Link) -> None:
-        """The old connections end once all symbols are heard on this one."""
+        """The old connections end once this one brings all symbols."""
         if not self._old:
             return
         try:
             async with asyncio.timeout(OVERLAP_S):
                 await link.is_complete.wait()
+                await asyncio.sleep(LINGER_S)
         except TimeoutError:
             pass
         for task in list(self._old):

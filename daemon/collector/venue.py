@@ -9,8 +9,10 @@ import structlog
 
 from daemon.collector.books import Books
 from daemon.collector.config import Followed
+from daemon.collector.link import Link
 from daemon.collector.recorder import Recorder
 from daemon.collector.slot import Slot
+from daemon.collector.streamed import StreamedRecorder
 from daemon.collector.writer import Writer
 from daemon.connector.limiter import Limiter
 from daemon.connector.supervise import first_to_end
@@ -57,11 +59,10 @@ class VenueRecorder:
         self._source = source = followed.source
         now_ns = stamp_ns()
         self.recorders = [
-            Recorder(
+            (StreamedRecorder if source.is_streamed else Recorder)(
                 followed.name,
                 symbol,
                 source.facts,
-                is_streamed=source.is_streamed,
                 has_counted_trades=source.trades == "counted",
                 writer=writer,
                 now_ns=now_ns,
@@ -101,10 +102,9 @@ class VenueRecorder:
 
     def _again(self, one: Recorder) -> None:
         """Subscribe a symbol's depth anew, on one connection that has it."""
-        for slot in self.slots:
-            if slot.link is not None and one.is_heard_by(slot.link):
-                slot.link.again(one.streams[:1])
-                return
+        link = one.to_subscribe()
+        if isinstance(link, Link):
+            link.again(one.streams[:1])
 
     def _reader_of(self, one: Recorder) -> Reader | None:
         """The reader of a connection that has it."""
@@ -135,9 +135,9 @@ class VenueRecorder:
             await asyncio.sleep(wait_s)
 
     @property
-    def is_heard(self) -> bool:
-        """Whether every symbol has been heard on a connection."""
-        return all(one.is_heard for one in self.recorders)
+    def is_whole(self) -> bool:
+        """Whether all is recorded of every symbol."""
+        return all(one.is_whole for one in self.recorders)
 
     def minute(self) -> None:
         """Say in all quality files what came in the minute that ends."""
@@ -198,7 +198,7 @@ class VenueRecorder:
                     yield Warn("subscription_refused", f"the exchange refuses {stream}: {why}", stream)
         for one in self.recorders:
             name = f"{self.name} {one.symbol}"
-            if not one.is_whole:
+            if not one.is_whole and not one.is_paused:
                 failure = self._books.failures.get(one, "")
                 yield Warn(
                     "recording_gap",
@@ -208,7 +208,7 @@ class VenueRecorder:
                     after_s=NOT_WHOLE_S,
                 )
             silent_s = (now_ns - one.newest_ns) / 1e9
-            if silent_s > SILENT_S:
+            if silent_s > SILENT_S and not one.is_paused:
                 yield Warn(
                     "recording_silent",
                     f"{name}: nothing came for {silent_s:.0f} s: is the symbol right, and does it trade?",

@@ -148,17 +148,17 @@ class Writer:
 
     def _take_tasks(self) -> None:
         for _ in range(len(self._tasks)):
-            key, what = self._tasks.popleft()
+            key, what = self._tasks[0]
             file = self._files.get(key)
             if file is None:
                 if what is None:
+                    self._tasks.popleft()
                     continue
                 try:
                     file = self._files[key] = self._open(key)
                     self._errors.pop(key, None)
                 except (OSError, HftdError) as error:
                     # It waits for a better time, and so does all behind it.
-                    self._tasks.appendleft((key, what))
                     self._errors[key] = getattr(error, "strerror", None) or str(error)
                     return
             if what is None:
@@ -168,6 +168,7 @@ class Writer:
                 self._done += len(what)
             else:
                 file.note(what)
+            self._tasks.popleft()
 
     def _open(self, key: Key) -> DayFile:
         return DayFile(self._folder / key.venue, key.symbol, key.day, self._compression, self._level)

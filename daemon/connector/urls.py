@@ -7,7 +7,7 @@ from yarl import URL
 
 from hftd.config import quoted
 
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
 def check_url(key: str, text: str, schemes: tuple[str, ...]) -> None:
@@ -29,7 +29,7 @@ def check_url(key: str, text: str, schemes: tuple[str, ...]) -> None:
         raise ValueError(f"`{key}` is not a URL: {quoted(text)}") from None
     if url.scheme not in schemes or not url.host or port is None:
         raise ValueError(f"`{key}` must begin with {wanted} and name a host, is {quoted(text)}")
-    if url.scheme in ("ws", "http") and url.host not in _LOOPBACK:
+    if url.scheme in ("ws", "http") and url.host not in LOOPBACK:
         raise ValueError(
             f"`{key}` must be encrypted ({schemes[0]}://) unless it is this machine, is {quoted(text)}"
         )
@@ -48,7 +48,7 @@ def check_environment(urls: Mapping[str, str], kind_of: Callable[[str], str]) ->
         ValueError: They are not.
     """
     hosts = {key: URL(text).host or "" for key, text in urls.items() if text}
-    kinds = {key: "this machine" if host in _LOOPBACK else kind_of(host) for key, host in hosts.items()}
+    kinds = {key: "this machine" if host in LOOPBACK else kind_of(host) for key, host in hosts.items()}
     known = [(key, kind) for key, kind in kinds.items() if kind]
     for key, kind in known[1:]:
         first, other = known[0]

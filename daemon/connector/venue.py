@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import aiohttp
 from numpy.typing import NDArray
+from yarl import URL
 
 from daemon.connector.config import ConnectorConfig, Credentials
 from daemon.messages import Command, Execution, Funding, Funds, Holding, Instrument, Outcome, Report, Transfer
@@ -217,6 +218,42 @@ def venue_names() -> list[str]:
 
     found = (one.name for one in pkgutil.iter_modules(daemon.venues.__path__) if one.ispkg)
     return sorted(name for name in found if find_spec(f"daemon.venues.{name}.session") is not None)
+
+
+def check_addresses(name: str, config: Any, where: str) -> None:
+    """See that a configuration's addresses are not another exchange's: that one would answer wrongly, or not at all.
+
+    Args:
+        name: The exchange.
+        config: Read as that one's.
+        where: The file.
+
+    Raises:
+        ConfigError: One is another's.
+    """
+    for key in ("stream_url", "private_url", "api_url", "ws_api_url"):
+        host = URL(getattr(config, key, "")).host or ""
+        if host and (owners := _owners_of(host)) and name not in owners:
+            owner = owners[0]
+            raise ConfigError(
+                f"`{key}` is an address of {owner} ({host}), and this is to be a configuration of {name}",
+                where=where,
+                hint=f"if it is the right file, the exchange is {owner} (`--connector {owner}`, or [venues.{owner}])",
+            )
+
+
+def _owners_of(host: str) -> list[str]:
+    """Whose host it is, by `HOSTS` of the exchanges' configurations: several may share one."""
+    import daemon.venues
+
+    names = sorted(one.name for one in pkgutil.iter_modules(daemon.venues.__path__) if one.ispkg)
+    modules = {name: f"daemon.venues.{name}.config" for name in names}
+    return [
+        name
+        for name, module in modules.items()
+        if find_spec(module) and (hosts := getattr(importlib.import_module(module), "HOSTS", None))
+        if hosts.fullmatch(host)
+    ]
 
 
 def find_venue(name: str) -> Venue:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 DIFFERS_NS: Final = 2_000_000_000
 """A balance that is not what executions made it is believed after so long."""
+BELIEVED_NS: Final = 30_000_000_000
+"""An answer that was asked for so long after the last word is newer than that, whatever time it says."""
 SHOWN_NS: Final = 900_000_000_000
 """What no execution explained is a warning for so long: nobody says that it was meant."""
 ROUNDED: Final = Decimal("1e-8")
@@ -250,7 +252,8 @@ class Wallet:
             funds = found.get(asset) or Funds(asset, _ZERO, _ZERO, newest_ns)
             # Of a clock that was ahead and has been set back: it changed now at the latest.
             purse.changed_ns = min(purse.changed_ns, now_ns)
-            if purse.changed_ns >= asked_ns or funds.exch_ns < purse.stated_ns:
+            is_old = funds.exch_ns < purse.stated_ns and asked_ns - purse.changed_ns < BELIEVED_NS
+            if purse.changed_ns >= asked_ns or is_old:
                 # Something came meanwhile, or the answer is of before the last word.
                 if not purse.is_known:
                     want(now_ns)

@@ -16,8 +16,8 @@ class Flattening:
         why: What stands in the way, empty if nothing does.
         is_refused: The exchange said that there is nothing to reduce.
         is_filtered: The exchange's filters refused the last order.
-        is_left: It is less than an order may be, and is left.
-        is_void: The account has nothing to reduce: no order of this bot can close its position.
+        is_void: The account has nothing to reduce, or less than an order may be: no order of this bot can close its
+            position.
         is_counted: It was counted as not flattened.
     """
 
@@ -25,7 +25,6 @@ class Flattening:
         "due_ns",
         "is_counted",
         "is_filtered",
-        "is_left",
         "is_refused",
         "is_void",
         "since_ns",
@@ -40,7 +39,6 @@ class Flattening:
         self.why = ""
         self.is_refused = False
         self.is_filtered = False
-        self.is_left = False
         self.is_void = False
         self.is_counted = False
 
@@ -84,5 +82,5 @@ class Bot:
     def is_closing(self) -> bool:
         """Whether its positions are to be closed, and one at least can be."""
         return self.row.is_ending and not (
-            self.flattening and all(one.is_void or one.is_left for one in self.flattening.values())
+            self.flattening and all(one.is_void for one in self.flattening.values())
         )

@@ -6,8 +6,9 @@ Flattening goes on instrument by instrument until the bot is flat, over restarts
 an instrument are finished, executions included, and closes the position by reduce-only market orders. An order that
 closes nothing is followed by the next after 1, 1, 1, 2, 4 ... 30 s, without an end; over all instruments
 there are at most `CLOSING_PER_S` orders a second. Where the account has nothing to reduce in the bot's direction, since
-somebody else holds the opposite, it waits until it has. What is not closed is a warning. On a spot account a rest that
-the exchange's filters refuse `QUICK_TRIES` times and that is below its least quantity or value is left to a person.
+somebody else holds the opposite, it waits until it has. What is not closed is a warning. On a spot account what can be
+closed may be below the exchange's least quantity or value: once its filters have refused that `QUICK_TRIES` times, it
+waits until there is more.
 
 Where a limit on money is reached (`money/watching.py`) orders are cancelled, and a bot whose end policy is to flatten
 is flattened in the same way though it has its lease, until a person resumes.
@@ -24,7 +25,7 @@ from daemon.orders.ids.client_ids import bot_hash
 from daemon.orders.journal import BotRow
 from daemon.orders.limits import BotLimits, RateGate
 from daemon.orders.order import NEVER, Order
-from daemon.orders.positions import Ledger
+from daemon.orders.positions import Ledger, known_tick
 from daemon.orders.requests import BotRequests
 from daemon.orders.snapshot import Counters, Refusals, is_stuck, whose
 from daemon.orders.state import Store, is_placeholder
@@ -227,19 +228,21 @@ class LeaseEnds:
         side = 1 if lots > 0 else -1
         held = ledger.account_lots if ledger.wallet is None else lots + ledger.other_lots
         reducible = held * side
-        is_void = reducible <= 0 and (ledger.has_holding or flattening.is_refused)
+        qty_lots = min(abs(lots), reducible) if reducible > 0 else abs(lots)
+        is_filtered = flattening.is_filtered and flattening.tries >= QUICK_TRIES
+        is_small = is_filtered and _is_dust(ledger, bot.name, qty_lots)
+        if is_small and not flattening.is_void:
+            _log.warning("position_left", bot=bot.name, symbol=symbol, position=ledger.qty(qty_lots))
+        is_void = is_small or (reducible <= 0 and (ledger.has_holding or flattening.is_refused))
         if flattening.is_void and not is_void:
-            flattening.due_ns = now_ns
+            # What filters refused again and again is tried at its pace: its worth goes up and down with the price.
+            flattening.due_ns = flattening.due_ns if is_filtered else now_ns
             flattening.why = ""
         flattening.is_void = is_void
         if is_void:
-            flattening.why = f"the account has nothing to reduce: {whose(ledger, bot.name)}"
+            what = "less to reduce than an order may be" if is_small else "nothing to reduce"
+            flattening.why = f"the account has {what}: {whose(ledger, bot.name)}"
             return again_ns
-        if flattening.tries >= QUICK_TRIES and flattening.is_filtered and _is_dust(ledger, bot.name):
-            if not flattening.is_left:
-                flattening.is_left = True
-                _log.warning("position_left", bot=bot.name, symbol=symbol, position=ledger.qty(lots))
-            return NEVER
         if flattening.due_ns > now_ns:
             return flattening.due_ns
         # A limit that is reached halts so that this is done; a person who halts looks first.
@@ -253,7 +256,7 @@ class LeaseEnds:
             return now_ns + FLATTEN_PAUSE_NS // CLOSING_PER_S
         self._closing.take(now_ns)
         flattening.due_ns = again_ns
-        self._close(bot, ledger, lots, min(abs(lots), reducible) if reducible > 0 else abs(lots), now_ns)
+        self._close(bot, ledger, lots, qty_lots, now_ns)
         return again_ns
 
     def _close(self, bot: Bot, ledger: Ledger, lots: int, qty_lots: int, now_ns: int) -> None:
@@ -325,15 +328,16 @@ class LeaseEnds:
                 self._cancel(order, REASON_BOOK_NOT_VALID, now_ns)
 
 
-def _is_dust(ledger: Ledger, name: str) -> bool:
-    """Whether a bot's whole position on a spot account is less than an order may be, at its average price."""
-    book, instrument = ledger.books[name], ledger.instrument
-    lots = abs(book.position_lots)
+def _is_dust(ledger: Ledger, name: str, lots: int) -> bool:
+    """Whether so much of a bot's position on a spot account is less than an order may be, by the price as known."""
+    instrument, book = ledger.instrument, ledger.books[name]
     if ledger.wallet is None:
         return False
     if lots < instrument.min_qty_lots:
         return True
-    value = book.trading_value / book.volume_lots * lots if book.volume_lots else 0.0
+    tick = known_tick(ledger, SELL if book.position_lots > 0 else BUY)
+    average = book.trading_value / ledger.volume(book) if book.volume_lots else 0.0
+    value = (ledger.price(tick) if tick else average) * ledger.qty(lots)
     return 0.0 < value < instrument.min_notional
 
 

@@ -77,7 +77,7 @@ class BotBook(msgspec.Struct, array_like=True, tag="book"):
     """A bot's own fills in one instrument. The journal keeps it as it is.
 
     Attributes:
-        volume_lots: Executed quantity, both sides.
+        volume_lots: Executed quantity, both sides; `volume_dust` is what there is beyond, of when lots were smaller.
         trading_value: The amounts of the executions, both sides.
         buy_lots: What its open orders may still buy.
         sell_lots: What its open orders may still sell.
@@ -105,6 +105,7 @@ class BotBook(msgspec.Struct, array_like=True, tag="book"):
     funding: float = 0.0
     cost: float | None = None
     start: Start | None = None
+    volume_dust: Decimal = Decimal(0)
 
 
 class Traded(msgspec.Struct, array_like=True, tag="traded"):
@@ -298,7 +299,7 @@ class Ledger:
             book.other_fees[asset] = book.other_fees.get(asset, 0.0) + fee
 
     def split(self, amount: Decimal) -> tuple[int, Decimal]:
-        """An amount of the base as whole lots, and what is beyond them: at least 0, less than one lot."""
+        """An amount as whole lots, and what is beyond them: at least 0, less than one lot."""
         lot = Decimal(self.instrument.lot_size)
         lots = int(amount // lot)
         if lots * lot > amount:
@@ -312,6 +313,12 @@ class Ledger:
             return self.qty(book.position_lots)
         return float(book.position_lots * Decimal(self.instrument.lot_size) + book.dust)
 
+    def volume(self, book: BotBook) -> float:
+        """A bot's executed quantity as it is told."""
+        if not book.volume_dust:
+            return self.qty(book.volume_lots)
+        return float(book.volume_lots * Decimal(self.instrument.lot_size) + book.volume_dust)
+
     def state(self, book: BotBook) -> wire.State:
         """A bot's account as it is told."""
         return wire.State(
@@ -320,7 +327,7 @@ class Ledger:
             balance=book.balance,
             fee=book.fee,
             num_trades=book.num_trades,
-            trading_volume=self.qty(book.volume_lots),
+            trading_volume=self.volume(book),
             trading_value=book.trading_value,
         )
 
@@ -533,7 +540,7 @@ class ForcedCloses:
             return
         side = SELL if sign > 0 else BUY
         parts = split(ledger, side, lost)
-        tick = _price_tick(ledger, side)
+        tick = known_tick(ledger, side)
         price, client_id = 0.0, ""
         heard = self._heard.pop(ledger.symbol, None)
         if heard is not None and heard.side == side and now_ns - heard.at_ns <= HEARD_NS:
@@ -612,7 +619,7 @@ class ForcedCloses:
             )
 
 
-def _price_tick(ledger: Ledger, side: int) -> int:
-    """What an execution that the exchange does not tell of may have been at: the best price, or the last one known."""
+def known_tick(ledger: Ledger, side: int) -> int:
+    """What an execution is, or would be, at, as far as is known: the best price, or the last execution's."""
     tick = ledger.best_bid_tick if side == SELL else ledger.best_ask_tick
     return ledger.last_tick if tick in (0, INVALID_MIN, INVALID_MAX) else tick

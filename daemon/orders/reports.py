@@ -125,7 +125,9 @@ class Reports:
                 # That there is no such order, and that there is no connection, are answers in the course of asking.
                 return
         elif outcome.reason not in ORDINARY and (outcome.code or outcome.reason not in _NOT_ASKED):
-            self._refusals.on_counted(order.bot, now_ns)
+            # What closes a position for a bot is not the bot's.
+            if not order.reduce_only:
+                self._refusals.on_counted(order.bot, now_ns)
         what = _NAMES[kind]
         self._refusals.note(
             order.bot,

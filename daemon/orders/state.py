@@ -588,9 +588,10 @@ class Store:
             ledger.other_lots = ledger.account_lots = other_lots
             ledger.has_holding = steps.has_holding or instrument.is_spot
         for book, position_lots in zip(books, positions, strict=True):
-            if lot != 1:
+            if steps is not None and lot != 1:
                 book.position_lots = position_lots
-                book.volume_lots = round(book.volume_lots * lot)
+                volume = book.volume_lots * Decimal(steps.lot_size) + book.volume_dust
+                book.volume_lots, book.volume_dust = ledger.split(volume)
                 if book.start is not None:
                     book.start.lots *= float(lot)
             book.buy_lots = book.sell_lots = 0

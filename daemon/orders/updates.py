@@ -203,7 +203,7 @@ class Updates:
             balance=book.balance,
             fee=book.fee,
             num_trades=book.num_trades,
-            trading_volume=qty(book.volume_lots),
+            trading_volume=ledger.volume(book),
             trading_value=book.trading_value,
             reason=reason,
         )

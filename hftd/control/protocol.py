@@ -25,7 +25,14 @@ from hftd.clock import monotonic_ns
 from hftd.config import quoted
 from hftd.control import peers
 from hftd.control.decoding import VersionError, decode_message
-from hftd.errors import ChannelError, ConfigError, NoSuchChannelError, ProtocolError, RefusedError
+from hftd.errors import (
+    ChannelError,
+    ConfigError,
+    NoSuchChannelError,
+    ProtocolError,
+    RefusedError,
+    WrongBotError,
+)
 
 MAX_CONTROL_BYTES: Final = 64 << 10
 """Of one message; a longer one is a ProtocolError."""
@@ -338,6 +345,9 @@ def connect(name: str, deadline_ns: int, directory: Path | None = None) -> socke
     return connected
 
 
+_REFUSALS: Final = {REFUSED_VERSION: VersionError, WrongBotError.__name__: WrongBotError}
+
+
 def receive_answer(connected: socket.socket, name: str, deadline_ns: int) -> tuple[wire.Control, list[int]]:
     """Wait for the daemon's answer to a first message, and for the descriptors that come with it.
 
@@ -362,8 +372,7 @@ def receive_answer(connected: socket.socket, name: str, deadline_ns: int) -> tup
     match answer:
         case wire.Refused(code=code, what=what, hint=hint):
             close_all(fds)
-            kind = VersionError if code == REFUSED_VERSION else RefusedError
-            raise kind(what, where=name, hint=hint)
+            raise _REFUSALS.get(code, RefusedError)(what, where=name, hint=hint)
         case None:
             close_all(fds)
             raise ChannelError("the daemon closed the connection without an answer", where=name)

@@ -43,7 +43,7 @@ from hftd.control.protocol import (
     who_listens,
 )
 from hftd.control.reception import HELLO_SECONDS, MAX_PENDING, Caller, Reception, ServerStatistics
-from hftd.errors import ChannelError, ConfigError, HftdError, ProtocolError, RefusedError
+from hftd.errors import ChannelError, ConfigError, HftdError, ProtocolError, RefusedError, WrongBotError
 
 MAX_WAITING: Final = 256
 MAX_TAPS: Final = 16
@@ -311,7 +311,7 @@ class ChannelServer:
                 # Perhaps it died a moment ago, and its end waits in the loop behind this Hello.
                 self._mind(fd)
                 if fd in self._leases:
-                    raise ChannelError(
+                    raise WrongBotError(
                         f"a bot named {hello.bot!r} is attached already (pid {lease.peer.pid})",
                         hint="give each bot of a channel its own name",
                     )

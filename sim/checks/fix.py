@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.errors import DataError, UsageError
+from hftd.recording import Gap
 from hftd.types import EXCH_EVENT, INVALID_MAX, LOCAL_EVENT, event_dtype
+from sim.archive.gaps import read_gaps
 from sim.archive.stream import EventReader
 from sim.archive.write import LEVEL, ArchiveWriter
 from sim.checks import layout
@@ -249,7 +251,7 @@ def fix(
     both halves go if one of them can't be. So are trades that are there twice; where rows arrive before they were sent,
     all local times are moved by the greatest such amount. Nothing else is changed, and an archive without these
     problems is copied row for row. Rows that are out of order are put in order and split where the clocks disagree, as
-    the converters do.
+    the converters do. The windows in which something is missing stay with it, on the clock of the copy.
 
     Args:
         source: The archive.
@@ -301,6 +303,7 @@ def fix(
             report.rows_split = _write_in_order(sieve, held_rows, writer, progress)
         if not writer.count:
             raise _no_rows(source)
+        writer.gaps = [_moved(gap, sieve.shift_ns) for gap in read_gaps(source)]
     report.rows_written, report.bytes_written = writer.count, writer.bytes_written
     report.dropped = {reason: count for reason, count in sieve.dropped.items() if count}
     report.not_fixed += [
@@ -310,6 +313,10 @@ def fix(
         and (count := problem.count - (lone_dropped if problem.name == "lone_half" else 0)) > 0
     ]
     return report, before
+
+
+def _moved(gap: Gap, by_ns: int) -> Gap:
+    return Gap(gap.from_ns + by_ns, gap.noticed_ns + by_ns, gap.until_ns + by_ns, gap.kind, gap.why)
 
 
 def _write_in_order(sieve: _Sieve, held_rows: int, writer: ArchiveWriter, progress: Progress | None) -> int:

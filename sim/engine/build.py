@@ -150,7 +150,7 @@ class Engine:
             x["num_lanes"] = self.num_lanes
             for lane in self.lanes[asset_no]:
                 self.fill_lane(lane, asset_no)
-        x["next_request_ts"] = NEVER
+        x["next_request_ts"] = x["next_turn_ts"] = NEVER
         x["pool"] = self.arena.reserve(own_order_dtype.itemsize * MAX_ORDERS)
         for name in ("buy_ticks", "buy_orders", "sell_ticks", "sell_orders"):
             x[name] = self.arena.reserve(8 * MAX_ORDERS)

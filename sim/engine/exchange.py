@@ -68,7 +68,7 @@ from sim.engine.own import (
     rest,
     take_record,
 )
-from sim.engine.pulling import PULL, pull
+from sim.engine.pulling import PULL, ask_to_pull, pull, turn
 from sim.model.custom import custom_admits, lots_of
 from sim.model.latency import LANE_BYTES, after, entry_latency_ns, exchange_at, lane_at, response_latency_ns
 from sim.model.layout import (
@@ -288,9 +288,9 @@ def _handle_modify(exchange: Address, lane: Address, request: Address, now_ns: N
 
 @inline
 def refresh_next_request(exchange: Address) -> None:
-    """Look up when the next request arrives, over all lanes."""
+    """Look up what happens next: a request arrives, of whichever lane, or the book is lost or back."""
     x = exchange_at(exchange)
-    earliest = NEVER
+    earliest = x.next_turn_ts
     for i in range(x.num_lanes):
         earliest = min(earliest, bus_at(x.lanes + i * LANE_BYTES + LANE_TO_EXCH).head_ts)
     x.next_request_ts = earliest
@@ -298,8 +298,9 @@ def refresh_next_request(exchange: Address) -> None:
 
 @inline
 def handle_requests(exchange: Address, now_ns: Ns) -> None:
-    """All requests that arrive at this moment, lane by lane."""
+    """All requests that arrive at this moment, lane by lane, after the book was lost or came back."""
     x = exchange_at(exchange)
+    turn(exchange, now_ns)
     for i in range(x.num_lanes):
         lane = x.lanes + i * LANE_BYTES
         while bus_at(lane + LANE_TO_EXCH).head_ts == now_ns:
@@ -307,14 +308,17 @@ def handle_requests(exchange: Address, now_ns: Ns) -> None:
             kind = request_at(request).kind
             if kind == PULL:
                 pull(exchange, lane, now_ns)
-                continue
-            note_request(exchange, lane, request, LIFE_ARRIVAL, REASON_NONE, now_ns)
+            else:
+                note_request(exchange, lane, request, LIFE_ARRIVAL, REASON_NONE, now_ns)
             if kind == NEW:
                 _handle_new(exchange, lane, request, now_ns)
             elif kind == CANCELED:
                 _handle_cancel(exchange, lane, request, now_ns)
             elif kind == REPLACED:
                 _handle_modify(exchange, lane, request, now_ns)
+            if lane_at(lane).pull_waits != 0:
+                # Only now: it takes the place of the request that has arrived.
+                ask_to_pull(exchange, lane, now_ns)
     refresh_next_request(exchange)
 
 
@@ -360,6 +364,7 @@ def push_request(exchange: Address, lane: Address, request: Address, not_before_
 def drop_lane(exchange: Address, lane: Address) -> None:
     """A bot left: take its orders out of the market and forget what is on its way."""
     x = exchange_at(exchange)
+    lane_at(lane).pull_waits = 0
     i = 0
     while i < x.buys:
         order = load_i64(x.buy_orders + 8 * i)

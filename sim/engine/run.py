@@ -103,16 +103,15 @@ def advance_exchange(engine: Address, asset_no: int, until_ns: Ns) -> int:
     stream = exchange + STREAM
     s = stream_at(stream)
     while True:
-        # Data comes before requests of the same time.
-        request_ts = x.next_request_ts
-        bound = min(until_ns, request_ts)
-        while s.next_ts <= bound:
+        # Data comes before requests of the same time; and it may say when something else happens before what was next.
+        while s.next_ts <= until_ns and s.next_ts <= x.next_request_ts:
             ts = s.next_ts
             if ts == NEVER:
                 break
             segment = s.segment
             exchange_segment(exchange, segment, s.ticks, s.qtys, ts)
             next_segment(engine, asset_no, stream, segment)
+        request_ts = x.next_request_ts
         if request_ts > until_ns or request_ts == NEVER:
             if engine_at(engine).num_assets > 1:
                 look_ahead(exchange + BOOK, s.segment, s.segments_end, s.ticks, s.qtys)
@@ -217,7 +216,7 @@ def is_over(engine: Address, session_assets: Address) -> bool:
     e = engine_at(engine)
     for asset_no in range(e.num_assets):
         x = exchange_at(exchange_address(engine, asset_no))
-        if x.stream.next_ts != NEVER or x.next_request_ts != NEVER:
+        if x.stream.next_ts != NEVER or bus_at(x.lanes + LANE_TO_EXCH).head_ts != NEVER:
             return False
     for asset_no in range(session_assets):
         lane = exchange_at(exchange_address(engine, asset_no)).lanes

@@ -21,6 +21,11 @@ from hftd.types import INVALID_MAX, INVALID_MIN, state_values_dtype
 MAX_REQUESTS = 1 << 16
 """Requests on their way, for each lane; one more is refused with a code."""
 
+MAX_TURNS = 64
+"""Moments, for each asset, at which it is known that the book will be lost or back. An archive tells of them before
+whoever listens knows: by the latency of the feed and the offset that a run adds to it. Where more windows wait for
+their time than have room, those that have none are one with the window before."""
+
 MAX_ANSWERS = 1 << 18
 """Answers on their way, for each lane. Since none may be lost, one more ends a backtest with an error, and
 a bot's part in a replay."""
@@ -208,6 +213,7 @@ lane_dtype = np.dtype(
         ("last_fee", "f8"),  # of the last execution
         ("life", "i8"),  # where the life of its orders is kept, a record of `life_rows_dtype`; 0 for nowhere
         ("pulls_quotes", "i8"),  # whether its orders end while the book is lost
+        ("pull_waits", "i8"),  # whether to ask for that once there is room on the way
     ],
     align=True,
 )
@@ -259,7 +265,10 @@ exchange_dtype = np.dtype(
         ("stream", stream_dtype),
         ("lanes", "i8"),
         ("num_lanes", "i8"),
-        ("next_request_ts", "i8"),  # the earliest over the lanes' buses to the exchange
+        (
+            "next_request_ts",
+            "i8",
+        ),  # when something but data happens next: a request, or the book is lost or back
         ("error", "i8"),
         # Own orders: sorted by price, then by queue place.
         ("pool", "i8"),
@@ -300,7 +309,11 @@ exchange_dtype = np.dtype(
         ("failed_function", "i8"),  # 1 and the number among MODEL_FUNCTIONS of the one that ended the run
         ("fn_orders", "i8"),  # where the market is known order by order: (exchange, rows, count, now_ns)
         ("life", "i8"),  # a record of `noting_dtype`; 0 where the life of orders is not noted
-        ("book_lost", "i8"),  # whether something is missing of the recorded book
+        ("book_lost", "i8"),  # whether those who listen know that something is missing of the recorded book
+        ("next_turn_ts", "i8"),  # when that changes next; NEVER if it is not known to
+        ("turns", "i8", (MAX_TURNS,)),  # all known moments at which it does, around and around
+        ("turns_head", "i8"),
+        ("turns_tail", "i8"),
     ],
     align=True,
 )

@@ -32,7 +32,7 @@ from hftd.channel.memory import BotPage, ClockPage, Link, MarketRing
 from hftd.compiled.arena import Arena
 from hftd.control.asking import Reply
 from hftd.control.server import Grant
-from hftd.errors import DataError, HftdError, RefusedError
+from hftd.errors import DataError, HftdError, RefusedError, WrongBotError
 from sim.engine.build import Engine
 from sim.engine.lives import Lives
 from sim.replay import kernel, layout
@@ -279,15 +279,15 @@ class Stage:
         found: list[int] = []
         for symbol, tick_size, lot_size in hello.instruments:
             if symbol not in here:
-                raise RefusedError(
+                raise WrongBotError(
                     f"the channel {channel} has no instrument {symbol!r}", hint=f"it has {', '.join(here)}"
                 )
             try:
                 check_instrument(self.assets[here[symbol]], tick_size, lot_size)
             except HftdError as error:
-                raise RefusedError(str(error.what), where=error.where, hint=error.hint) from None
+                raise WrongBotError(str(error.what), where=error.where, hint=error.hint) from None
             if here[symbol] in found:
-                raise RefusedError(f"the bot asks for {symbol!r} twice")
+                raise WrongBotError(f"the bot asks for {symbol!r} twice", hint="name it once")
             found.append(here[symbol])
         return found
 
@@ -297,7 +297,7 @@ class Stage:
         for bot in self._there.values():
             if bot.name == hello.bot:
                 if bot.inode != inode:
-                    raise RefusedError(
+                    raise WrongBotError(
                         f"another bot named {hello.bot!r} is in this run", hint="give each bot its own name"
                     )
                 return bot

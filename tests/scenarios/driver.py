@@ -290,7 +290,7 @@ def scenario(**given: Any) -> Callable[[Callable[..., Any]], Callable[..., None]
     Args:
         given: For `Scenario`; `config` may be a function of the case. Besides: `is_started`, whether the connector runs
             when it begins; `is_checked`, whether all books are compared once it has settled in the end; `needs`, what
-            the exchange must have: `positions` or a `switch`.
+            the exchange must have: `positions`, `balances` or a `switch`.
     """
 
     def of(act: Callable[..., Any]) -> Callable[..., None]:

@@ -117,6 +117,46 @@ async def test_a_gap_in_the_book_is_noticed_and_the_book_is_right_again(s):
     assert sum(s.connector.session.market_counters(s.number)[one] for one in ("gaps", "resyncs")) > 0
 
 
+@pytest.mark.parametrize("is_torn", [False, True], ids=["a price is none", "half of it is missing"])
+@scenario(happens=[level(-8, 20)])
+async def test_a_change_of_the_book_that_can_not_be_read_makes_it_invalid_at_once_and_it_comes_anew(
+    s, is_torn
+):
+    bot = s.bot(limits=BotLimits(pull_quotes=True))
+    bot.place(1, -5, 10)
+    await s.sleep(0.5)
+    resyncs = s.connector.session.market_counters(s.number)["resyncs"]
+    await s.control("garble", stream=s.case.streams["book"], torn=int(is_torn))
+    await s.market(0.1)
+    assert s.open == [], "the quotes are pulled before anything else comes"
+    assert s.connector.session.counters()["odd: depth"] == 1
+    await s.until(lambda: s.is_ready and s.best == (-8, 10) and s.book == s.true_book)
+    assert s.connector.session.market_counters(s.number)["resyncs"] == resyncs + 1
+    assert "odd_messages" in s.warnings
+
+
+@scenario(config={"has_keys": False}, is_checked=False)
+async def test_a_book_of_which_nothing_can_be_read_is_fetched_at_its_pace(s):
+    asked, market = [], s.connector.session.market
+    for part in (market._snapshots, market._subscriptions):
+        part._ask = _noted(part._ask, asked)
+    await s.control("garble", stream=s.case.streams["book"], messages=1000)
+    await s.sleep(60.0)
+    # A change comes each second.
+    assert s.connector.session.counters()["odd: depth"] > 50
+    assert 2 < len(asked) < 25
+    await s.control("garble", stream="none", messages=1000)
+    await s.until(lambda: s.is_ready and s.book == s.true_book, 120.0)
+
+
+def _noted(ask, asked):
+    def noting(*arguments):
+        asked.append(arguments)
+        return ask(*arguments)
+
+    return noting
+
+
 WEATHER = {
     "feed_gap": 0.03,
     "feed_doubled": 0.05,

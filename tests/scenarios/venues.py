@@ -72,6 +72,11 @@ class Case:
         return not self.bases
 
     @property
+    def has_balances(self) -> bool:
+        """Whether there are balances of assets instead."""
+        return bool(self.bases)
+
+    @property
     def has_switch(self) -> bool:
         """Whether the exchange has a dead-man switch."""
         return self.switch is not None

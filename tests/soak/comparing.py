@@ -14,6 +14,7 @@ from daemon.orders.ids.client_ids import bot_hash
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
 from daemon.orders.manager import OrderManager
+from daemon.orders.positions import BotBook, Ledger
 from hftd.constants import FILLED, NEW, NONE, PARTIALLY_FILLED, REASON_FORGOTTEN
 from tests.daemon.orders.world import LocalOrder
 from tests.soak.books import (
@@ -26,6 +27,7 @@ from tests.soak.books import (
     long_finished,
 )
 from tests.soak.bots import RandomBot
+from tests.soak.spot import compare_balances, compare_foreign_fees
 
 if TYPE_CHECKING:
     from tests.soak.fast import Soak
@@ -70,6 +72,7 @@ class Comparison:
             rounded=product.rounded() if "steps" in soak.mishaps else {},
             inverse=product.inverse,
             tolerance=product.tolerance,
+            bases=product.bases,
         )
         # By the clock that was furthest ahead.
         self._forgotten = long_finished(soak.path, soak.now_ns + soak.most_ahead_ns)
@@ -80,11 +83,16 @@ class Comparison:
         soak, faults, truth = self._soak, self._faults, self._truth
         manager = soak.trader.manager
         compare_manager(faults, truth, manager, "connector", self._forgotten)
+        if truth.bases:
+            compare_balances(faults, truth, manager, "connector")
+            compare_foreign_fees(faults, truth, manager, "connector")
         compare_journal(faults, truth, soak.path, soak.trader.counts_in)
         self.counts["requests checked"] = compare_requests(faults, truth, soak.asked)
         with restored(soak.path, [one.instrument for one in manager.store.ledgers.values()]) as again:
             compare_manager(faults, truth, again, "restored", self._forgotten)
             self._profits(again)
+            if truth.bases:
+                compare_foreign_fees(faults, truth, again, "restored")
         for bot in soak.bots.values():
             self._bot(bot)
         for order in truth.foreign:
@@ -122,11 +130,7 @@ class Comparison:
                 self._faults.say(f"dead bot {name} ({bot.on_end}) left {left}")
             for symbol, ledger in self._soak.trader.manager.store.ledgers.items():
                 book = ledger.books.get(name)
-                # Where another one's position stands against it, there may be nothing in the account to reduce.
-                reducible = self._truth.positions.get(symbol, Decimal(0)) * (
-                    book.position_lots if book else 0
-                )
-                if bot.on_end == "flatten" and book and reducible > 0:
+                if bot.on_end == "flatten" and book and self._reducible(ledger, book) > 0:
                     self._faults.say(
                         f"dead bot {name} left a position of {book.position_lots} lots in {symbol}"
                     )
@@ -141,6 +145,26 @@ class Comparison:
                 if known is None or known.is_inactive:
                     self._faults.say(f"bot {name} does not know its open order {order}: {known}")
 
+    def _reducible(self, ledger: Ledger, book: BotBook) -> Decimal:
+        """How much of a dead bot's position the exchange would let it close.
+
+        Where another one's position stands against it, there may be nothing in the account to reduce. Bots of a spot
+        account have none in common; there nothing is closed that is less than an order may be, nor what was less than
+        a lot when lots were larger, and the bot was done with it.
+        """
+        soak, symbol, lots = self._soak, ledger.symbol, book.position_lots
+        side = 1 if lots > 0 else -1
+        if symbol not in self._truth.bases:
+            return self._truth.positions.get(symbol, Decimal(0)) * lots
+        instrument = soak.exchange.core.instrument(symbol)
+        lot, least = Decimal(ledger.instrument.lot_size), Decimal(instrument.section.min_qty)
+        qty = min(abs(lots), (lots + ledger.other_lots) * side) * lot
+        price = Decimal(instrument.price(soak.exchange.core.feeds[instrument.number].mark_tick()))
+        if qty < least or qty * price < Decimal(instrument.section.min_notional):
+            return Decimal(0)
+        largest = soak.product.coarsest(symbol, is_changing="steps" in soak.mishaps)
+        return Decimal(0) if abs(lots * lot + book.dust) < largest else qty
+
     def _model(self, bot: RandomBot, symbol: str) -> None:
         """What a bot believes of an instrument."""
         name, state, step = f"bot {bot.name}, {symbol}", bot.models[symbol].state, bot.steps[symbol]
@@ -150,9 +174,10 @@ class Comparison:
             lots = book.position_lots if book else 0
             self._faults.expect(f"{name}: position", round(state.position / float(step.lot)), lots)
         else:
-            self._faults.expect(
-                f"{name}: position", round(state.position / float(step.lot)) * step.lot, total.qty
-            )
+            held = round(state.position / float(step.lot)) * step.lot
+            if symbol in self._truth.bases:
+                held = Decimal(f"{state.position:.8f}")
+            self._faults.expect(f"{name}: position", held, total.qty)
             self._faults.expect(f"{name}: trades", state.num_trades, total.trades)
             self._faults.near(f"{name}: fee", state.fee, total.fee, self._truth.tolerance.fee)
             self._faults.near(f"{name}: balance", state.balance, total.balance, self._truth.tolerance.balance)

@@ -140,11 +140,12 @@ class Soak:
         self.chaos: Counter[str] = Counter()
         self.latest: dict[tuple[str, str, int], str] = {}
         self.asked: dict[tuple[str, int], list[Asked]] = {}
-        self.mishaps = chosen(rng, only)
+        self.mishaps = chosen(rng, only, self.product.leaves_out)
         self._trader_type = trader_type
         self._journal_type = journal_type
         if hasattr(journal_type, "is_calm"):
-            journal_type.is_calm = staticmethod(lambda: self.is_calm)
+            wrong: Any = journal_type
+            wrong.is_calm = staticmethod(lambda: self.is_calm)
         rows = market(venue, seed % MARKETS, active_s)
         self.schedule = Schedule(min(int(one["exch_ts"].min()) for one in rows.values()))
         self._end_ns = self.now_ns + int(active_s * SECOND)

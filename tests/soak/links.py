@@ -92,7 +92,7 @@ class OrderLink(Link):
     def __init__(self, trader: "Trader") -> None:
         super().__init__(trader)
         product = trader.exchange.product
-        self._facts = product.orders
+        self._facts = trader.facts
         self._manners = product.manners
         self._signer = product.signer(KEY, SECRET)
         self._writer = self._facts.writer(self._signer, RECV_WINDOW_MS)

@@ -15,6 +15,7 @@ from typing import Any
 
 from daemon.messages import Command, Modify, Submit
 from daemon.orders.limits import AccountLimits, BotLimits
+from daemon.orders.money.watching import NOBODY
 from hftd.constants import REASON_HALTED
 from tests.soak.fast import Result, Soak
 from tests.soak.schedule import MS, SECOND
@@ -156,6 +157,9 @@ class LimitedTrader(Trader):
                     total = book.balance + qty * mid - book.fee
                 # Whether funding is right is compared with what was paid.
                 earned[ledger.settles_in] = earned.get(ledger.settles_in, 0.0) + total + book.funding
+        for row in store.money.days.rows():
+            if bot is None and not row.bot:
+                earned[row.asset] = earned.get(row.asset, 0.0) + row.funding
         return any(total < -limit * 1.001 for total in earned.values())
 
 
@@ -227,7 +231,7 @@ class LossSoak(Soak):
             result.faults.append(f"{when}: funding counted {told}, paid {paid}")
         books = (book for one in self.trader.manager.store.ledgers.values() for book in one.books.values())
         booked = sum(book.funding for book in books)
-        booked += sum(row.funding for row in money.days.rows() if not row.bot)
+        booked += sum(row.funding for row in money.days.rows() if row.bot in ("", NOBODY))
         if abs(booked - sum(one.amount for one in money.funded())) > 1e-9 * max(1.0, abs(booked)):
             result.faults.append(f"{when}: funding of {booked} is booked, and other funding was counted")
 

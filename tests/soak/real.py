@@ -115,7 +115,10 @@ class RealSoak:
             ),
             symbols=[msgspec.structs.replace(product.symbols[0], grid_tick="", grid_lot="")],
             accounts=[
-                AccountSection(name="one", api_key=KEY, secret=SECRET, balance="100000000", leverage=100)
+                product.account(
+                    AccountSection(name="one", api_key=KEY, secret=SECRET, balance="100000000", leverage=100),
+                    seed,
+                )
             ],
             limits=LimitsSection(weight_1m=0, ws_api_weight_1m=0, orders_10s=0, orders_1m=0),
             exchange=msgspec.structs.replace(product.server_of_processes(seed), speed=SPEED),

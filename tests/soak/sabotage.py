@@ -19,8 +19,8 @@ class LosesAFill(Trader):
 
     def _starts(self) -> None:
         take = self.manager.reconcile
-        self.manager.reconcile = lambda orders, executions, *rest: take(  # type: ignore[method-assign]
-            orders, [one for one in executions if not self._is_lost(one)], *rest
+        self.manager.reconcile = lambda orders, executions, *rest, **more: take(  # type: ignore[method-assign]
+            orders, [one for one in executions if not self._is_lost(one)], *rest, **more
         )
 
     def _is_lost(self, execution: Execution) -> bool:
@@ -78,8 +78,8 @@ class LeavesAnOrder(Trader):
 
     def _starts(self) -> None:
         take = self.manager.reconcile
-        self.manager.reconcile = lambda orders, *rest: take(  # type: ignore[method-assign]
-            [one for one in orders if one.client_id != type(self).left], *rest
+        self.manager.reconcile = lambda orders, *rest, **more: take(  # type: ignore[method-assign]
+            [one for one in orders if one.client_id != type(self).left], *rest, **more
         )
 
     def send(self, command: Command) -> None:

@@ -4,11 +4,12 @@ An order that took the place of another one is one with it, and what the base ha
 taken in the base: `Truth` takes them from a bot's position, and counts them by their value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from daemon.orders.manager import OrderManager
+from hftd.control.status import Balance
 from tests.soak.books import MONEY, Faults, Truth
 
 UNIT = Decimal("1e-8")
@@ -54,6 +55,9 @@ def add_positions(raw: dict[str, Any], bases: Mapping[str, str], lot: Decimal) -
     wallets = {one["asset"]: one for one in raw["wallets"]}
     raw["positions"] = []
     for symbol, base in bases.items():
+        if base not in wallets:
+            # An instrument that this exchange does not have.
+            continue
         qty = (wallets[base]["balance"] - wallets[base]["start_balance"]) * UNIT
         raw["positions"].append({"symbol": symbol, "qty": f"{qty:f}", "lots": round(qty / lot)})
 
@@ -70,3 +74,26 @@ def compare_balances(faults: Faults, truth: Truth, manager: OrderManager, whose:
         faults.expect(name, purse.total * int(MONEY), max(one["balance"], one["reserved"]))
         faults.expect(f"{name}, locked", (purse.ours + purse.others) * int(MONEY), one["reserved"])
         faults.expect(f"{name} differs since", purse.differs_since_ns, 0)
+
+
+def compare_shown(faults: Faults, truth: Truth, shown: Sequence[Balance]) -> None:
+    """The same of what `hftd status` shows, as near as its numbers can be."""
+    found = {one.asset: one for one in shown}
+    for one in truth.raw["wallets"]:
+        name = f"status: the balance of {one['asset']}"
+        told = found.get(one["asset"]) or Balance(asset=one["asset"], total=0.0, free=0.0)
+        faults.near(name, told.total, max(one["balance"], one["reserved"]) / MONEY, 2e-8)
+        faults.near(f"{name}, locked", told.locked, one["reserved"] / MONEY, 2e-8)
+
+
+def compare_foreign_fees(faults: Faults, truth: Truth, manager: OrderManager, whose: str) -> None:
+    """What each bot paid in an asset that is neither base nor quote, to the last unit."""
+    for symbol in truth.bases:
+        ledger = manager.store.ledgers.get(symbol)
+        for name in truth.bots:
+            book = ledger.books.get(name) if ledger is not None else None
+            known = {asset: round(fee * MONEY) for asset, fee in (book.other_fees if book else {}).items()}
+            paid = {
+                asset: round(fee * MONEY) for asset, fee in truth.total(name, symbol).foreign_fees.items()
+            }
+            faults.expect(f"{whose}: bot {name}, {symbol}, fees in other assets", known, paid)

@@ -9,11 +9,11 @@ import structlog
 from tests.soak import sabotage
 from tests.soak.fast import run_seed
 from tests.soak.many import run_seeds
-from tests.soak.venues import BYBIT, COINM, PRODUCTS, USDM
+from tests.soak.venues import BYBIT, COINM, PRODUCTS, SPOT, USDM
 from tests.soak.venues.product import SoakProduct
 from tests.soak.weather import ALWAYS, SOME
 
-QUICK = [(USDM, 1), (USDM, 2), (COINM, 1), (BYBIT, 1)]
+QUICK = [(USDM, 1), (USDM, 2), (COINM, 1), (BYBIT, 1), (SPOT, 1), (SPOT, 4)]
 ONLY = {
     sabotage.WritesInNewSteps: ("steps",),
     sabotage.CountsSelfTradesOnce: ("self-trades", "by hand"),
@@ -27,7 +27,7 @@ SEEDS = {
 """In which it does."""
 MANY = int(os.environ.get("HFTD_SOAK_SEEDS", "120"))
 """Seeds in the slow test, of all exchanges."""
-SHARES = [(USDM, MANY - 2 * (MANY // 4)), (COINM, MANY // 4), (BYBIT, MANY // 4)]
+SHARES = [(USDM, MANY - 3 * (MANY // 5)), (COINM, MANY // 5), (BYBIT, MANY // 5), (SPOT, MANY // 5)]
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,9 @@ def test_a_seed_repeats_to_the_last_byte():
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("mishap", "venue"), list(zip(SOME, itertools.cycle(PRODUCTS), strict=False)), ids=lambda one: one
+    ("mishap", "venue"),
+    list(zip(SOME, itertools.cycle(PRODUCTS), strict=False)),
+    ids=lambda one: one,
 )
 @pytest.mark.thorough
 def test_each_mishap_happens_and_can_be_tried_alone(mishap, venue):

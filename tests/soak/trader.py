@@ -110,6 +110,7 @@ class Trader:
         )
         self.rest = Rest(exchange, rng, self.latency_ns, lambda: not is_calm(), self._pause)
         self.steps: dict = {}
+        self.facts = exchange.product.order_facts(self.steps)
         self.queries = exchange.product.queries(self.rest, self.steps)
         handlers = Handlers(
             self._on_outcome,
@@ -129,7 +130,7 @@ class Trader:
         self.queries.set_aside.on_instruments = handlers.on_instruments
         self.queries.set_aside.on_wanted = handlers.on_instruments_wanted
         self.incoming = Incoming(
-            exchange.product.orders,
+            self.facts,
             handlers,
             Limiter([]),
             self._offset,
@@ -325,6 +326,7 @@ class Trader:
             open_orders = await self.queries.open_orders()
             # Before the executions: what is in a position is among those that are asked for later.
             holdings = await self.queries.holdings()
+            funds = await self.queries.funds() if self.exchange.product.bases else None
             executions: list[Execution] = []
             ledgers = self.manager.store.ledgers
             first = {one.symbol for one in holdings if one.is_told and not ledgers[one.symbol].has_holding}
@@ -336,7 +338,9 @@ class Trader:
         else:
             if self.is_dead:
                 return
-            found = self.manager.reconcile(open_orders, executions, holdings, asked_ns, self.now_ns)
+            found = self.manager.reconcile(
+                open_orders, executions, holdings, asked_ns, self.now_ns, funds=funds
+            )
             self.reconciliations += 1
             settled = found.is_settled
             if settled:

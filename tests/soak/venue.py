@@ -162,7 +162,10 @@ class Exchange:
         config = ExchangeConfig(
             symbols=product.symbols,
             accounts=[
-                AccountSection(name="one", api_key=KEY, secret=SECRET, balance="100000000", leverage=100)
+                product.account(
+                    AccountSection(name="one", api_key=KEY, secret=SECRET, balance="100000000", leverage=100),
+                    seed,
+                )
             ],
             limits=LimitsSection(weight_1m=0, ws_api_weight_1m=0, orders_10s=0, orders_1m=0),
             exchange=product.server(seed, offset_ms),

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Collection
+from typing import Any
 
 from sim.exchange.rules.chaos import ChaosSection
 from tests.soak.venues.product import SoakProduct
@@ -24,10 +25,12 @@ SOME = (
 FAST = ALWAYS + SOME
 
 
-def chosen(rng: random.Random, only: Collection[str] = ()) -> frozenset[str]:
-    """The mishaps of a seed; those of `only`, if there are any."""
+def chosen(
+    rng: random.Random, only: Collection[str] = (), leaves_out: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """The mishaps of a seed, but for those that the exchange leaves out; those of `only`, if there are any."""
     some = rng.sample(SOME, 3)
-    return frozenset(only) if only else frozenset((*ALWAYS, *some))
+    return (frozenset(only) if only else frozenset((*ALWAYS, *some))) - leaves_out
 
 
 def weather(seed: int, rng: random.Random, mishaps: frozenset[str]) -> ChaosSection:
@@ -52,8 +55,8 @@ def weather(seed: int, rng: random.Random, mishaps: frozenset[str]) -> ChaosSect
     late_ms, key_s = rng.choice((20.0, 100.0, 500.0, 2000.0)), rng.choice((0.0, 7.0))
     means = {"outages": ("outage_s", 4.0), "forced closes": ("forced_s", 5.0), "by hand": ("by_hand_s", 5.0)}
     means |= {"steps": ("steps_s", 4.0), "halts": ("halt_s", 2.5)}
-    picked = picked if "weather" in mishaps else {}
-    picked |= {key: mean_s for name, (key, mean_s) in means.items() if name in mishaps}
+    settings: dict[str, Any] = picked if "weather" in mishaps else {}
+    settings |= {key: mean_s for name, (key, mean_s) in means.items() if name in mishaps}
     return ChaosSection(
         seed=seed,
         late_ms=late_ms,
@@ -61,7 +64,7 @@ def weather(seed: int, rng: random.Random, mishaps: frozenset[str]) -> ChaosSect
         inside_snapshot=0.0,
         outage_for_s=2.0,
         halt_for_s=2.0,
-        **picked,
+        **settings,
     )
 
 

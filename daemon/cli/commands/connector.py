@@ -59,7 +59,7 @@ def command(
         from daemon.connector.secrets import close_process, forget_environment
         from daemon.connector.service import Connector, run
         from daemon.connector.state_folder import journal_path
-        from daemon.connector.venue import find_venue
+        from daemon.connector.venue import check_addresses, find_venue
         from hftd.clock import wall_ns
         from hftd.control.protocol import check_name
 
@@ -68,6 +68,7 @@ def command(
     log_events(log_format)
     close_process()
     connector_config, credentials = load_connector(config, venue.config_type, venue.name)
+    check_addresses(venue.name, connector_config, str(config))
     forget_environment()
     journal = journal_path(connector_config, config.parent, channel) if credentials.are_there else None
     chosen = wall_ns() & 0x7FFFFFFF if seed is None else seed

@@ -52,8 +52,7 @@ def command(
 
         from daemon.cli.compiling import watching
         from daemon.cli.logs import log_to, take_stderr
-        from daemon.cli.run.exchange import adjusted, serve
-        from hftd.config import load
+        from daemon.cli.run.exchange import adjusted, load_exchange, serve
         from sim.archive import parse_dates
         from sim.exchange.venue import find_venue
 
@@ -62,7 +61,7 @@ def command(
     speaks = find_venue(venue)
     path = find_config(config, f"exchange-{venue}.toml", "exchange.toml")
     exchange_config = adjusted(
-        load(path, speaks.config_type),
+        load_exchange(path, venue),
         generate=generate,
         speed=speed,
         chaos=chaos,

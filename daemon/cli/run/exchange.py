@@ -8,10 +8,36 @@ import click
 import msgspec
 from msgspec.structs import replace
 
+from hftd.config import load
+from hftd.errors import ConfigError
 from sim.exchange.rules.chaos import storm
 from sim.exchange.rules.config import ExchangeConfig, GenerateSection
 from sim.exchange.servers.server import LocalExchange
-from sim.exchange.venue import LocalVenue
+from sim.exchange.venue import LocalVenue, find_venue, venue_names
+
+
+def load_exchange(path: Path, venue: str) -> ExchangeConfig:
+    """The configuration of a local exchange.
+
+    Raises:
+        ConfigError: It is wrong; if it would be right for another venue, that is said.
+    """
+    try:
+        return load(path, find_venue(venue).config_type)
+    except ConfigError as error:
+        fits = next((other for other in venue_names() if _fits(path, other)), "")
+        if not fits:
+            raise
+        hint = f"it is a configuration of {fits}: give --venue {fits}, or a file of {venue}"
+        raise ConfigError(error.what, where=error.where, hint=hint) from None
+
+
+def _fits(path: Path, venue: str) -> bool:
+    try:
+        load(path, find_venue(venue).config_type)
+    except ConfigError:
+        return False
+    return True
 
 
 def adjusted(

@@ -25,6 +25,8 @@ _POINTS_MAX: Final = 4000
 """More points than pixels show nothing more; longer records are thinned to every n-th."""
 _FILLS_MAX: Final = 5000
 """Of more fills, every n-th is drawn, and the legend says so."""
+_WINDOWS_MAX: Final = 300
+"""Of more windows in which something is missing, the longest are drawn."""
 _BINS: Final = 80
 _MS: Final = 1e6
 _BLUE, _ORANGE, _RED, _GREEN = "#27496d", "#e08a1e", "#c0362c", "#1a7f4b"
@@ -180,7 +182,7 @@ def _spread(series: "Series") -> Panel:
 
 
 def _problems(report: "Validation", series: "Series") -> Panel:
-    """A line for each kind: where the first of its rows are; crossed and locked stretches in full."""
+    """A line for each kind: where the first of its rows are; what is crossed, locked or missing in full."""
     at = series.start_ts
     if not len(at):
         # Rows of the exchange's side alone have no place on the local clock.
@@ -206,6 +208,12 @@ def _problems(report: "Validation", series: "Series") -> Panel:
                 names.append(name)
             heights = np.full(int(chosen.sum()), names.index(name))
             panel.parts.append(Marks(at[chosen], heights, color, marker="s", size=14))
+    if report.missing:
+        names.append("missing")
+    longest = sorted(report.missing, key=lambda gap: gap.from_ns - gap.until_ns)[:_WINDOWS_MAX]
+    for gap in longest:
+        stretch = np.clip([gap.from_ns, gap.until_ns], at[0], at[-1] + series.width_ns)
+        panel.parts.append(Curve(stretch, [len(names) - 1] * 2, _GREY, width=6, cap="butt"))
     return panel if names else Panel(note="no problems", note_color=_GREEN, note_size=12)
 
 

@@ -125,6 +125,10 @@ def report(made: "Report") -> Iterator[Part]:
     for run in made.runs:
         if run.portfolio is not None:
             yield from _portfolio(run.portfolio, run.name if len(made.runs) > 1 else "")
+        missing = run.missing()
+        if missing is not None:
+            title = missing.title if len(made.runs) == 1 else f"{run.name}: {missing.title}"
+            yield Table(missing.columns, missing.rows, keys=3, title=title)
     for reason in found.reasons[:_REASONS_MAX]:
         yield line(f"\u2013 {reason}", style="dim")
     for run in made.runs:

@@ -45,7 +45,7 @@ from hftd.clock import boot_ns, monotonic_ns, running_ns, wall_ns
 from hftd.control import status
 from hftd.control.asking import Reply
 from hftd.control.server import Grant
-from hftd.errors import ProtocolError, RefusedError
+from hftd.errors import ProtocolError, RefusedError, WrongBotError
 
 LOOK_S: Final = 0.01
 """How often the queues are looked at, whether a bot rang or not."""
@@ -172,7 +172,7 @@ class Bots:
         """An instrument by its symbol, which may be in lower case.
 
         Raises:
-            RefusedError: The exchange has none of that name.
+            WrongBotError: The exchange has none of that name.
         """
         found = self._instruments.get(symbol) or self._instruments.get(symbol.upper())
         if found is not None:
@@ -184,7 +184,7 @@ class Bots:
             hint = "it lists none that is traded just now"
         else:
             hint = f"it has {len(self._instruments)}, such as {', '.join(list(self._instruments)[:3])}"
-        raise RefusedError(f"the exchange has no instrument {symbol!r}", hint=hint)
+        raise WrongBotError(f"the exchange has no instrument {symbol!r}", hint=hint)
 
     def follow(self, instrument: Instrument) -> None:
         """Follow an instrument's market and publish it."""
@@ -216,7 +216,7 @@ class Bots:
             raise RefusedError("the connector is ending", hint="attach to its successor")
         instruments = [self._checked(*wanted) for wanted in hello.instruments]
         if len({one.number for one in instruments}) < len(instruments):
-            raise RefusedError("the bot asks for an instrument twice")
+            raise WrongBotError("the bot asks for an instrument twice", hint="name it once")
         limits = narrowed(self._limits(hello.bot), hello.limits, hello.pull_quotes)
         for one in instruments:
             self.follow(one)
@@ -314,7 +314,7 @@ class Bots:
             ("lot_size", lot_size, float(instrument.lot_size)),
         ):
             if not math.isclose(given, right, rel_tol=_SAME_STEP):
-                raise RefusedError(
+                raise WrongBotError(
                     f"{symbol} has the {what} {right}, the bot says {given}",
                     hint=f"set tick_size = {float(instrument.tick_size)} and lot_size = {float(instrument.lot_size)}",
                 )

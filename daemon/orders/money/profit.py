@@ -77,7 +77,7 @@ class Start(msgspec.Struct, array_like=True):
 class Day(msgspec.Struct, array_like=True, tag="day"):
     """What a bot earned on a day that is over, in one asset; of a day that is not: what no book has any more.
 
-    The bot's name is empty for funding that is no bot's.
+    The bot's name is empty for funding of which it is not known for what it is, and "-" for that of what is no bot's.
     """
 
     day: int

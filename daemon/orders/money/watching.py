@@ -2,7 +2,8 @@
 
 Limits are on amounts (`max_day_loss`, `max_drawdown`), each in the asset that is won or lost, and on counts in a minute
 (`max_refusals_per_min`, `max_unknown_per_min`). The account's profit is that of all of its bots, those that are
-gone included, and of funding that is no bot's; what somebody trades by hand is in nobody's.
+gone included, and funding of which it is not known for what it is; what somebody trades by hand, and its funding, is in
+nobody's.
 
 Amounts are judged after each execution, before anything that follows from it leaves, and each `LOOK_NS`. A position
 is valued at the middle of its book, or for `UNMARKED_NS` at the last valid one. Then, and after a restart until the
@@ -45,6 +46,8 @@ STEPS: Final = 1000
 DAYS_SHOWN: Final = 7
 ACCOUNT: Final = ""
 """The owner of the account's limits."""
+NOBODY: Final = "-"
+"""Whose funding is that was paid for what of a position is no bot's; it is in nobody's profit."""
 
 
 class Breach(msgspec.Struct, frozen=True):
@@ -194,7 +197,7 @@ class Money:
                 account.in_all[asset] = account.in_all.get(asset, 0.0) + total
             account.unvalued = account.unvalued or seen.unvalued
         for row in self._kept.days.of(self.day):
-            if row.bot not in self._bots:
+            if row.bot not in self._bots and row.bot != NOBODY:
                 account.today.setdefault(row.asset, Profit()).add(row)
         return account
 
@@ -330,12 +333,12 @@ class Money:
                     rest -= part
                     earning.funded(ledger, book, part, funding.exch_ns)
                     store.book_changed(book)
-            if not ledger.other_lots:
-                # What is left is what was rounded.
-                rest = 0.0
-        if rest:
-            self._kept.days.add(funding.exch_ns // DAY_NS, ACCOUNT, funding.asset, funding=rest)
-            self._kept.moved(funding.asset, rest)
+            if ledger.other_lots:
+                self._kept.days.add(funding.exch_ns // DAY_NS, NOBODY, funding.asset, funding=rest)
+            # What is left beyond that is what was rounded.
+            return
+        self._kept.days.add(funding.exch_ns // DAY_NS, ACCOUNT, funding.asset, funding=rest)
+        self._kept.moved(funding.asset, rest)
 
     def _funded_ledger(self, funding: Funding) -> "Ledger | None":
         """The instrument that a payment is for; where that is not told, the only one that it can be."""
@@ -371,6 +374,8 @@ class Money:
                 continue
             by_asset: dict[str, Profit] = {}
             for row in self._kept.days.of(day):
+                if row.bot == NOBODY:
+                    continue
                 by_asset.setdefault(row.asset, Profit()).add(row)
             found += [_shown(day, asset, profit, None) for asset, profit in sorted(by_asset.items())]
         return found

@@ -48,6 +48,10 @@ from hftd.venues.reader import Message
 from hftd.wire import BOOK_INVALID, BOOK_VALID
 
 MESSAGE_MAX_BYTES: Final = 8 << 20
+NAME_BYTES: Final = 512
+"""So near its ends the name of its stream stands in a message that can't be read."""
+UNREAD: Final = "a change of it can't be read"
+NOT_A_NUMBER: Final = "a price or quantity that is not a number"
 _MS_NS: Final = 1_000_000
 
 _log = structlog.get_logger("hftd.market")
@@ -105,6 +109,7 @@ class MarketSession:
         self._best_is_book = facts.best_is_book
         self._feeds: dict[int, Feed] = {}
         self._streams: dict[str, Feed] = {}
+        self._depths: dict[bytes, Feed] = {}  # by the name of the depth's stream
         self._subscriptions = Subscriptions(facts, config.first_message_s)
         self._last_ns = 0
         self._received_ns = 0  # the last message of any kind
@@ -162,6 +167,7 @@ class MarketSession:
         feed = Feed(instrument, streams, self._facts.sync())
         self._feeds[instrument.number] = feed
         self._streams.update(dict.fromkeys(streams, feed))
+        self._depths[streams[0].encode()] = feed
         if self.supervision.is_up:
             self._subscriptions.subscribe(streams)
 
@@ -331,24 +337,28 @@ class MarketSession:
         self._last_ns = monotonic_ns()
         self._subscriptions.heard(read.stream)
         feed.messages += 1
-        kind = read.kind
+        kind, rows = read.kind, read.rows
+        done = True
         if kind == reader.BEST:
             done = self._on_best(feed, read, message)
         elif kind == reader.TRADES:
             done = self._on_trades(feed, read)
+        elif rows is None:
+            self._lose_unread(feed, NOT_A_NUMBER, message)
         elif self._streamed is not None:
             feed.depth_ns = self._last_ns
-            done = self._streamed.on_message(feed, read, message)
+            self._streamed.on_message(feed, read, rows, message)
         else:
-            done = self._on_depth(feed, read)
+            self._on_depth(feed, read, rows)
         if not done:
-            self.unreadable.note("numbers", "a price or quantity that is not a number", message)
+            self.unreadable.note("numbers", NOT_A_NUMBER, message)
 
     def _on_other(self, message: bytes) -> None:
         try:
             read = self._facts.read_other(message)
         except WireError as error:
-            self.unreadable.note("unreadable", str(error), message)
+            if not self._is_lost(message, str(error)):
+                self.unreadable.note("unreadable", str(error), message)
             return
         if isinstance(read, Pong):
             return
@@ -356,6 +366,8 @@ class MarketSession:
             self._is_leaving = True
             return
         if isinstance(read, UnknownEvent):
+            if self._is_lost(message, f"the event {read.name}"):
+                return
             if self.unreadable.count(f"event {read.name}"):
                 _log.warning("market_event_unknown", event_name=read.name, message=message[:300])
             return
@@ -363,15 +375,34 @@ class MarketSession:
         if read.problem:
             self.unreadable.note("refused", f"the exchange refused a subscription: {read.problem}", message)
 
+    def _is_lost(self, message: bytes, why: str) -> bool:
+        """Whether a message that can't be read is of a depth stream; then that book is not valid.
+
+        The name of the stream stands near the one end or the other. A message that does not say whose it is may be any
+        book's: the next change of that one does not follow.
+        """
+        for word in (message[:NAME_BYTES] + b'"' + message[-NAME_BYTES:]).split(b'"'):
+            feed = self._depths.get(word)
+            if feed is not None:
+                feed.messages += 1
+                self._lose_unread(feed, why, message)
+                return True
+        return False
+
+    def _lose_unread(self, feed: Feed, why: str, message: bytes) -> None:
+        """What a message would have changed of a book is not known."""
+        feed.depth_ns = monotonic_ns()
+        self.unreadable.note("depth", f"{feed.instrument.symbol}: {why}", message)
+        if self._streamed is not None:
+            self._streamed.lose(feed, UNREAD)
+        else:
+            self._resync(feed, UNREAD)
+
     def _has_off(self, feed: Feed, rows: NDArray[Any]) -> bool:
         """Whether the rows of the message that was read last have prices on no tick."""
         return self._off_grid(len(rows), feed.grid.per_price) > 0
 
-    def _on_depth(self, feed: Feed, read: Message) -> bool:
-        rows = read.rows
-        if rows is None:
-            # What it would have changed is not known: the next diff won't follow.
-            return False
+    def _on_depth(self, feed: Feed, read: Message, rows: NDArray[Any]) -> None:
         feed.ahead_since_ns = 0
         feed.depth_ns = self._last_ns
         action = feed.sync.diff(read.last_id, read.previous_id)
@@ -391,7 +422,6 @@ class MarketSession:
             feed.hold(DIFF, read.last_id, read.previous_id, rows)
             self._set_valid(feed, False, f"a gap before update {read.last_id}")
             self._want_snapshot(feed)
-        return True
 
     def _on_best(self, feed: Feed, read: Message, message: bytes) -> bool:
         rows = read.rows

@@ -79,18 +79,13 @@ class Streamed:
         """The connection is gone."""
         self._due_ns.clear()
 
-    def on_message(self, feed: Feed, read: Message, message: bytes) -> bool:
-        """A whole book, or a change of it. False if it can't be read: the book is not valid then."""
-        rows = read.rows
-        if rows is None:
-            self._lose(feed, f"a {'book' if read.kind == BOOK else 'change'} that can't be read")
-            return False
+    def on_message(self, feed: Feed, read: Message, rows: _Rows, message: bytes) -> None:
+        """A whole book, or a change of it."""
         has_off = self._off_grid(len(rows), feed.grid.per_price) > 0
         if read.kind == BOOK:
             self._on_book(feed, rows, read, message, has_off)
         else:
             self._on_depth(feed, rows, read, message, has_off)
-        return True
 
     def _on_book(self, feed: Feed, rows: _Rows, read: Message, message: bytes, has_off: bool) -> None:
         is_right, gone = self._check(feed, read, message)
@@ -124,7 +119,7 @@ class Streamed:
                 self._set_valid(feed, True, "")
         elif action == GAP:
             feed.gaps += 1
-            self._lose(feed, f"a gap before update {read.last_id}")
+            self.lose(feed, f"a gap before update {read.last_id}")
         elif monotonic_ns() >= self._due_ns.get(feed.number, 0):
             # There is no book yet, or none came after the stream was subscribed anew.
             if feed.number in self._due_ns:
@@ -143,15 +138,16 @@ class Streamed:
             bids, asks, checksum = self._checksum.read(message)
             gone = digits.take(bids, asks, is_whole=read.kind == BOOK)
         except ValueError:
-            self._lose(feed, f"levels of update {read.last_id} that can't be read")
+            self.lose(feed, f"levels of update {read.last_id} that can't be read")
             return False, None
         if checksum is None or digits.is_right(checksum):
             return True, None if gone is None else _rows_of_gone(*gone, read)
         self.mismatches += 1
-        self._lose(feed, f"the checksum of update {read.last_id} is another")
+        self.lose(feed, f"the checksum of update {read.last_id} is another")
         return False, None
 
-    def _lose(self, feed: Feed, why: str) -> None:
+    def lose(self, feed: Feed, why: str) -> None:
+        """The book is not valid, and a whole one is needed."""
         feed.sync.lose()
         self._set_valid(feed, False, why)
         self.want(feed)

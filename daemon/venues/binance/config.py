@@ -7,7 +7,7 @@ import msgspec
 from yarl import URL
 
 from daemon.connector.config import ConnectorConfig, Positive
-from daemon.connector.urls import check_environment, check_url
+from daemon.connector.urls import LOOPBACK, check_environment, check_url
 from hftd.config import quoted
 
 Route = Literal["public", "market", "private"]
@@ -67,7 +67,8 @@ class FamilyConfig(ConnectorConfig, frozen=True):
         """An address that was copied from another member's configuration would be answered, and answer wrongly."""
         url = URL(text)
         named = f"{url.host}{url.path}"
-        if (url.host or "").endswith(EXCHANGE) and (found := [one for one in self.not_ours if one in named]):
+        is_known = (url.host or "").endswith(EXCHANGE) or url.host in LOOPBACK
+        if is_known and (found := [one for one in self.not_ours if one in named]):
             raise ValueError(
                 f"`{key}` is an address of another product (it has {found[0]!r} in it), is {quoted(text)}"
             )

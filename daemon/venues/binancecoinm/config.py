@@ -1,10 +1,14 @@
 """What `binancecoinm.toml` says beside what every connector's configuration has."""
 
+import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from daemon.venues.binance.config import BinanceConfig, Route
 from hftd.config import quoted
+
+HOSTS: Final = re.compile(r"(.*-)?d(api|stream)(-.*)?\.binance\.com|(testnet|dstream)\.binancefuture\.com")
+"""Names of the exchange's hosts."""
 
 
 class BinanceCoinMConfig(BinanceConfig, frozen=True):
@@ -24,7 +28,7 @@ class BinanceCoinMConfig(BinanceConfig, frozen=True):
         "dapi-mm.binance.com": "wss://ws-dapi-mm.binance.com/ws-dapi/v1",
         "testnet.binancefuture.com": "wss://testnet.binancefuture.com/ws-dapi/v1",
     }
-    not_ours: ClassVar[tuple[str, ...]] = ("fapi", "fstream")
+    not_ours: ClassVar[tuple[str, ...]] = ("fapi", "fstream", "/ws-api")
 
     stream_url: str = "wss://dstream.binancefuture.com/ws"
     api_url: str = "https://testnet.binancefuture.com"

@@ -1,5 +1,6 @@
 """What `binancefutures.toml` says beside what every connector's configuration has."""
 
+import re
 from collections.abc import Mapping
 from typing import ClassVar, Final, Literal
 
@@ -9,6 +10,9 @@ from daemon.venues.binance.config import BinanceConfig, Route
 
 _OLD_HOSTS: Final = ("fstream.binancefuture.com", "demo-fstream.binance.com")
 """Testnets take the addresses of before 2026 only."""
+
+HOSTS: Final = re.compile(r"(.*-)?f(api|stream)(-.*)?\.binance\.com|(testnet|fstream)\.binancefuture\.com")
+"""Names of the exchange's hosts."""
 
 
 class BinanceFuturesConfig(BinanceConfig, frozen=True):
@@ -24,7 +28,7 @@ class BinanceFuturesConfig(BinanceConfig, frozen=True):
         "testnet.binancefuture.com": "wss://testnet.binancefuture.com/ws-fapi/v1",
         "demo-fapi.binance.com": "wss://testnet.binancefuture.com/ws-fapi/v1",
     }
-    not_ours: ClassVar[tuple[str, ...]] = ("dapi", "dstream")
+    not_ours: ClassVar[tuple[str, ...]] = ("dapi", "dstream", "/ws-api")
 
     stream_url: str = "wss://fstream.binancefuture.com/ws"
     api_url: str = "https://testnet.binancefuture.com"

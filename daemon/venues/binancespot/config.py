@@ -1,11 +1,15 @@
 """What `binancespot.toml` says beside what every connector's configuration has."""
 
+import re
 from collections.abc import Mapping
 from typing import ClassVar, Final, Literal
 
 from daemon.venues.binance.config import FamilyConfig
 
 _MAINNET: Final = "wss://ws-api.binance.com:443/ws-api/v3"
+
+HOSTS: Final = re.compile(r"(.*-)?(api|stream)(\d|-.*)?\.binance\.com|.*\.binance\.vision")
+"""Names of the exchange's hosts."""
 
 
 class BinanceSpotConfig(FamilyConfig, frozen=True):

@@ -1,5 +1,6 @@
 """What `bybit.toml` says beside what every connector's configuration has."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal
 
@@ -13,6 +14,9 @@ _WITHOUT_ORDERS: Final = ("stream-demo",)
 """Hosts that take no orders by WebSocket."""
 _SITES: Final = ("bybit.tr", "bybit.kz", "bybit.id", "bybitgeorgia.ge", "manepa.jp")
 """Regional sites with streams of their own; the others' streams are those of the main site."""
+
+HOSTS: Final = re.compile(r".*(bybit|bytick|manepa).*")
+"""Names of the exchange's hosts."""
 
 
 class BybitConfig(ConnectorConfig, frozen=True):

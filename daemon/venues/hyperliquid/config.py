@@ -1,12 +1,16 @@
 """What a collector's configuration says of Hyperliquid."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 import msgspec
 
 from daemon.connector.config import Positive
 from daemon.connector.urls import check_url
 from hftd.config import Section, check_unique
+
+HOSTS: Final = re.compile(r".*\.hyperliquid(-testnet)?\.xyz")
+"""Names of the exchange's hosts."""
 
 
 class HyperliquidConfig(Section, frozen=True):

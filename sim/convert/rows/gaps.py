@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,6 @@ from hftd.errors import DataError
 from hftd.recording import Gap, gaps_of, quality_path, read_notes
 from hftd.rows import BOOK_BACK, BOOK_LOST
 from hftd.types import EXCH_EVENT, LOCAL_EVENT, event_dtype
-
-_SIDES: Final = ((EXCH_EVENT, "exch_ts"), (LOCAL_EVENT, "local_ts"))
 
 
 def recorded_gaps(inputs: Sequence[Path]) -> list[Gap]:
@@ -45,8 +43,9 @@ def placed(gaps: Sequence[Gap], shift_ns: int, first_ns: int, last_ns: int) -> l
 class GapMarks:
     """Puts rows of `BOOK_LOST` and `BOOK_BACK` among others, for each window of the book.
 
-    Each stands twice: for the local side by `local_ts`, for the exchange's by `exch_ts`, both at the time at which who
-    listened knew.
+    Each stands twice, received at the time at which who listened knew: for the local side in the order of `local_ts`,
+    and for the exchange's as if sent with what was received last before. So an engine knows of it beforehand, whatever
+    offset it adds to local times.
 
     Args:
         gaps: The windows, by the clock of the rows.
@@ -60,40 +59,53 @@ class GapMarks:
             else:
                 marks += [(gap.noticed_ns, BOOK_LOST), (gap.until_ns, BOOK_BACK)]
         self._marks = marks
-        self._done = [0, 0]
-        self._exch_ts = 0
+        self._sent = self._received = 0
+        self._sent_ns: int | None = None
+        self._received_ns: int | None = None
+        self._before_ns: int | None = None
 
     def mixed(self, block: NDArray[Any]) -> NDArray[Any]:
         """A block of rows, in order, with the marks that belong before or between them."""
-        if self._done == [len(self._marks)] * 2:
+        if self._received == len(self._marks) or not len(block):
             return block
+        sent = np.flatnonzero(block["ev"] & np.uint64(EXCH_EVENT))
+        received = np.flatnonzero(block["ev"] & np.uint64(LOCAL_EVENT))
+        exch_ts, local_ts = block["exch_ts"][sent], block["local_ts"][received]
         places: list[int] = []
         rows: list[NDArray[Any]] = []
-        if not self._exch_ts and len(block):
-            self._exch_ts = int(block["exch_ts"][0])
-        for side, (flag, clock) in enumerate(_SIDES):
-            seen = np.flatnonzero(block["ev"] & np.uint64(flag))
-            times = block[clock][seen]
-            while self._done[side] < len(self._marks) and len(times):
-                ns, kind = self._marks[self._done[side]]
-                at = int(np.searchsorted(times, ns, "left" if kind == BOOK_LOST else "right"))
-                if at == len(times):
-                    break
-                places.append(int(seen[at]))
-                # For the local side it arrives no sooner than what came before.
-                exch_ts = ns if not side else int(block["exch_ts"][seen[at - 1]]) if at else self._exch_ts
-                rows.append(_row(flag, kind, min(exch_ts, ns), ns))
-                self._done[side] += 1
-            if side and len(seen):
-                self._exch_ts = int(block["exch_ts"][seen[-1]])
+        for number, (ns, kind) in enumerate(self._marks[self._received :], self._received):
+            at = int(np.searchsorted(local_ts, ns, "left" if kind == BOOK_LOST else "right"))
+            if at == len(received) and not (len(sent) and exch_ts[-1] >= ns):
+                break
+            last_ns = int(block["exch_ts"][received[at - 1]]) if at else self._received_ns
+            if last_ns is None:
+                last_ns = int(block["exch_ts"][0])
+            last_ns = min(last_ns, ns)
+            if number == self._sent:
+                # Behind what was sent before it, as far as that is still to be written, and behind other marks.
+                self._before_ns = last_ns if self._before_ns is None else max(self._before_ns, last_ns)
+                behind = int(np.searchsorted(exch_ts, self._before_ns, "right"))
+                sent_ns = int(exch_ts[behind - 1]) if behind else self._sent_ns
+                places.append(int(sent[behind - 1]) + 1 if behind else 0)
+                rows.append(_row(EXCH_EVENT, kind, last_ns if sent_ns is None else sent_ns, ns))
+                self._sent += 1
+            if number == self._received and at < len(received):
+                places.append(int(received[at]))
+                rows.append(_row(LOCAL_EVENT, kind, last_ns, ns))
+                self._received += 1
+        if len(sent):
+            self._sent_ns = int(exch_ts[-1])
+        if len(received):
+            self._received_ns = int(block["exch_ts"][received[-1]])
         return np.insert(block, places, np.concatenate(rows)) if rows else block
 
     def rest(self) -> Iterator[NDArray[Any]]:
         """The marks behind the last row."""
-        for side, (flag, _) in enumerate(_SIDES):
-            for ns, kind in self._marks[self._done[side] :]:
-                yield _row(flag, kind, min(self._exch_ts, ns) if side else ns, ns)
-            self._done[side] = len(self._marks)
+        for number, (ns, kind) in enumerate(self._marks[self._received :], self._received):
+            if number >= self._sent:
+                yield _row(EXCH_EVENT, kind, ns if self._sent_ns is None else min(self._sent_ns, ns), ns)
+            yield _row(LOCAL_EVENT, kind, ns if self._received_ns is None else min(self._received_ns, ns), ns)
+        self._sent = self._received = len(self._marks)
 
 
 def _row(flag: int, kind: int, exch_ts: int, local_ts: int) -> NDArray[Any]:

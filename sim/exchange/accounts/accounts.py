@@ -359,6 +359,10 @@ class Account:
             The position; in spot instruments there is no such thing.
         """
         instrument = order.instrument
+        if instrument.is_spot:
+            # Once the market has ended its time stands still, but no execution is before its order: clients take
+            # the latest balance.
+            trade.time_ms = max(trade.time_ms, order.created_ms)
         worth = instrument.worth(trade.tick, trade.lots)
         order.executed_lots += trade.lots
         order.worth += worth

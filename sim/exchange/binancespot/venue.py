@@ -183,14 +183,19 @@ class BinanceSpot(Binance):
     def order_events(
         self, order: Order, what: str, trade: Trade | None, time_ms: int, now_ms: int
     ) -> Iterable[Event]:
-        """An execution, under an id, and the balances."""
+        """An execution, under an id, and the balances: what is locked is changed by each."""
+        # Once the market has ended its time stands still.
+        time_ms = max(time_ms, order.created_ms)
+        for asset in (order.instrument.base, order.instrument.quote):
+            wallet = order.account.wallets[asset]
+            wallet.updated_ms = max(wallet.updated_ms, time_ms)
         events = self.says.order_events(order, what, trade, time_ms, now_ms)
         events[0][1]["I"] = self.exchange.next_id(1)
         return events
 
     def on_balance(self, account: Account, wallet: Wallet, change: int) -> None:
         """balanceUpdate, and what there is now is said by the next outboundAccountPosition."""
-        now_ms = self.exchange.clock.server_ms()
+        wallet.updated_ms = now_ms = self.exchange.clock.server_ms()
         event = {"e": "balanceUpdate", "E": now_ms, "a": wallet.asset, "d": money(change), "T": now_ms}
         self.exchange.users.say(account, [("balanceUpdate", event)])
 

@@ -33,6 +33,7 @@ POST /close?kind=K&tear=1         close connections of a kind, as /status names 
 POST /clock?offset_ms=N           set the exchange's clock off
 POST /expire?api_key=KEY          let what its user events are heard by expire; without api_key all
 POST /gap?symbol=S&messages=N     leave out depth messages
+POST /garble?stream=P&messages=N  messages of streams like P can't be read: prices are none, or torn=1: half is missing
 POST /restart?symbol=S             books begin anew, where they begin with a snapshot in the stream; without symbol all
 POST /chaos?seed=N                everything at once; seed=off: nothing; or settings as a JSON body
 POST /ban?seconds=N               ban 127.0.0.1 (418); /unban lifts all bans
@@ -110,6 +111,11 @@ class ControlServer:
                 exchange.venue.on_revoke(account)
             case "/gap":
                 exchange.force_gap(query.get("symbol", ""), int(query.get("messages", "1")))
+            case "/garble":
+                is_torn = query.get("torn", "0") == "1"
+                core.streams.garble(
+                    _needed(query, "stream"), int(query.get("messages", "1")), is_torn=is_torn
+                )
             case "/restart":
                 exchange.restart_feeds(query.get("symbol", ""))
             case "/chaos":

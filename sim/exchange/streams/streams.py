@@ -4,6 +4,8 @@ A venue's feed derives from `Feed`, which says when something is said, and publi
 """
 
 import fnmatch
+import re
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -25,6 +27,11 @@ _NOTHING = Touch(0, 0, 0, 0)
 
 Event = tuple[str, Any]
 """Its kind, and what the venue writes as JSON."""
+
+
+GARBLED_MAX: Final = 1000
+"""Messages that are to be garbled; with more the oldest are let be."""
+_PRICE: Final = re.compile(rb'\["[0-9.]+"')
 
 
 class Listener:
@@ -68,7 +75,18 @@ class Streams:
         self._chaos = chaos
         self._listeners: dict[str, dict[Listener, None]] = {}
         self._silent: dict[str, int] = {}
+        self._garbled: deque[tuple[str, bool]] = deque(maxlen=GARBLED_MAX)
         self._now_ms = 0
+
+    def garble(self, pattern: str, messages: int, *, is_torn: bool = False) -> None:
+        """The next messages of streams whose names are like a pattern can't be read.
+
+        Args:
+            pattern: Of names.
+            messages: How many.
+            is_torn: Half of them is missing; else their prices are none.
+        """
+        self._garbled.extend([(pattern, is_torn)] * messages)
 
     def silence(self, pattern: str, seconds: float) -> None:
         """Streams whose names are like a pattern say nothing for so long; their connections live."""
@@ -135,6 +153,9 @@ class Streams:
             return
         chaos = self._chaos
         delay_ns = self._delay_ns()
+        if self._garbled and fnmatch.fnmatchcase(name, self._garbled[0][0]):
+            _, is_torn = self._garbled.popleft()
+            payload = payload[: len(payload) // 2] if is_torn else _PRICE.sub(rb'["-"', payload)
         for listener in list(listeners):
             message = listener.written(name, payload)
             late_ns = delay_ns + chaos.late_ns("feed_late")

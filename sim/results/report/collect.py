@@ -23,6 +23,7 @@ from sim.results.report.mids import (
     mids_from_rows,
     part_of,
 )
+from sim.results.report.missing import missing_of
 from sim.results.report.portfolio import named_apart, portfolio, valued
 from sim.results.report.shapes import AssetReport, Options, RunReport, periods
 from sim.results.report.values import (
@@ -138,7 +139,8 @@ def _asset(
     if problem:
         notes.append(f"{meta.symbol}: {problem}.")
     figures, why = ratios(columns, options, notes, meta.symbol, problem)
-    mids, source, coarse_ns = _mids(meta, rows, done, given_for(data, meta), notes, progress)
+    archives = given_for(data, meta)
+    mids, source, coarse_ns = _mids(meta, rows, done, archives, notes, progress)
     at_fills = _LIFE if len(done) and not np.isnan(done.mid).any() else source
     parts = pnl.split(rows, done, mids[0], contract, at_fills)
     outs = markouts(done, mids, coarse_ns)
@@ -164,6 +166,7 @@ def _asset(
         done=done,
         latencies=ways,
         orders=sent,
+        missing=missing_of(meta, columns["timestamp"], done, archives, notes) if len(columns) else [],
     )
 
 

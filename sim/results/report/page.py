@@ -78,6 +78,8 @@ def _run(
         if several and len(asset.frame):
             made[1:1] = plots.equity(asset, at)[:1]
             made[-1]["wide"] = True
+        for plot in made if several else [*main, *made]:
+            plots.shaded(plot, asset.missing)
         parts.append({"heading": asset.name if several else "", "plots": made})
     for plot in [*main, *(plot for part in parts for plot in part["plots"])]:
         drawn[plot["id"]] = plot
@@ -95,6 +97,7 @@ def _run(
         "tables": _tables(run, options),
         "portfolio": _portfolio(run.portfolio) if run.portfolio is not None else None,
         "fills": [[run.assets[one.asset].name, one.cause, *one.cells(NOTHING)] for one in run.fills],
+        "missing": run.missing(),
         "notes": [*dict.fromkeys(run.notes), f"File: {run.path}"],
         "settings": _settings(run),
     }

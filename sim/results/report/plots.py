@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.results.report.missing import Missing
 from sim.results.report.shapes import AssetReport, Portfolio, RunReport
 from sim.stats.executions import Executions, Latencies
 from sim.stats.sampling import NS_PER_SECOND
@@ -27,6 +28,8 @@ BUCKETS: Final = 900
 """About the pixels of a plot's width on a desktop."""
 MARKERS_MAX: Final = 3000
 """Of more executions, every n-th is drawn, and the plot says so."""
+SHADES_MAX: Final = 300
+"""Of more windows in which something is missing, the longest are drawn."""
 
 
 def chosen(
@@ -110,6 +113,16 @@ def _over_time(
     elif all(np.isnan(np.asarray(values, float)).all() for _, _, values in curves):
         plot["empty"] = "No row has a price."
     return plot | more
+
+
+def shaded(plot: Plot, missing: Sequence[Missing]) -> None:
+    """Shade the windows in which something is missing of the data, and say so under a plot over time."""
+    if plot["kind"] != "time" or not missing or "empty" in plot:
+        return
+    longest = sorted(missing, key=lambda one: one.from_ns - one.until_ns)[:SHADES_MAX]
+    plot["shades"] = [[one.from_ns / _NS_PER_MS, one.until_ns / _NS_PER_MS] for one in longest]
+    of = f" (the longest {len(longest)} of {len(missing):,} windows)" if len(longest) < len(missing) else ""
+    plot["note"] = f"{plot.get('note', '')} Shaded: something is missing of the data{of}.".strip()
 
 
 def equity(one: AssetReport, key: str) -> list[Plot]:

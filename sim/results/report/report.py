@@ -199,4 +199,5 @@ def _plain(section: AssetReport) -> dict[str, Any]:
         "split": msgspec.to_builtins(section.split),
         "markouts": msgspec.to_builtins(section.markouts),
         "periods": msgspec.to_builtins(section.periods),
+        "missing": msgspec.to_builtins(section.missing),
     }

@@ -11,6 +11,7 @@ from hftd.errors import UsageError
 from hftd.runfile import AssetMeta, RunMeta
 from sim.results.explain import FillsByCause
 from sim.results.report.figures import currency
+from sim.results.report.missing import Missing, MissingTable, missing_table
 from sim.stats import pnl
 from sim.stats.frame import Frame
 from sim.stats.markouts import Markout
@@ -79,6 +80,7 @@ class AssetReport(msgspec.Struct, frozen=True, kw_only=True):
         latencies: Order latencies.
         orders: What became of its orders.
         valued_at: The number of the asset at whose price its money is added to that of the others; None: as it is.
+        missing: Windows in which something is missing of its data; empty of all together.
     """
 
     name: str
@@ -94,6 +96,7 @@ class AssetReport(msgspec.Struct, frozen=True, kw_only=True):
     latencies: Any
     orders: Any
     valued_at: int | None = None
+    missing: list[Missing] = []
 
     @property
     def currency(self) -> str:
@@ -161,6 +164,10 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
         if not spans:
             return 0.0
         return float(max(span[1] for span in spans) - min(span[0] for span in spans)) / 86_400e9
+
+    def missing(self) -> MissingTable | None:
+        """The windows in which something is missing of the data of its assets; None where there are none."""
+        return missing_table([(asset.name, asset.missing) for asset in self.assets])
 
 
 def periods(frame: Frame, how: str) -> list[Period]:

@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 
 import daemon.cli
 from daemon.cli.failing import run
+from hftd.recording import Gap
 from hftd.types import LOCAL_EVENT, event_dtype, latency_dtype
 from sim.archive import read_events, read_latencies, write_events
+from sim.archive.write import ArchiveWriter
+from sim.checks import examine
+from sim.results.parts import Curve
 from tests.sim.checks.market import START_NS, in_both_orders, kinds, sound_rows
 
 DAY_NS = 86_400_000_000_000
@@ -209,6 +213,26 @@ def test_pictures_are_written(call, bad_day, day, tmp_path):
     assert is_png(tmp_path / "l.png")
     call("latency", "orders", tmp_path / "l.npz", tmp_path / "m.npz", "--picture", tmp_path / "m.png")
     assert is_png(tmp_path / "m.png")
+
+
+def test_a_picture_shows_the_windows_in_which_something_is_missing(tmp_path):
+    from daemon.cli.show import charts, picture
+
+    rows = in_both_orders(sound_rows(1))
+    first, last = int(rows["local_ts"].min()), int(rows["local_ts"].max())
+    with ArchiveWriter(tmp_path / "day.npz", event_dtype) as writer:
+        writer.write(rows)
+        writer.gaps = [Gap(first - 9, first, first + 10**9), Gap(last - 10**9, last, last + 9)]
+    report, series = examine([tmp_path / "day.npz"])
+    chart = charts.archive(report, series)
+    (panel,) = (one for one in chart.columns[0] if one.names is not None)
+    assert panel.names[-1] == "missing"
+    drawn = [part.x.tolist() for part in panel.parts if isinstance(part, Curve)][-2:]
+    assert drawn[0][0] >= first - series.width_ns
+    assert drawn[0][1] == first + 10**9
+    assert drawn[1][0] == last - 10**9
+    picture.draw(tmp_path / "day.png", chart)
+    assert (tmp_path / "day.png").stat().st_size > 10_000
 
 
 def test_a_picture_of_rows_without_a_local_time_says_so(call, tmp_path):

@@ -15,7 +15,10 @@ from daemon.collector.config import CollectConfig, load_collect
 from daemon.collector.recorder import Recorder
 from daemon.collector.service import Collector
 from hftd.clock import monotonic_ns, stamp_ns
+from hftd.control import status
+from hftd.control.asking import ask
 from hftd.recording import Gap, Whole, gaps_of, quality_path, read_notes
+from hftd.wire import ASK_STATUS
 from sim.convert.files.text import TextFile
 from sim.exchange.rules.chaos import ChaosSection
 from sim.exchange.rules.config import ExchangeConfig, GenerateSection, MarketSection
@@ -28,13 +31,23 @@ TOLERANCE_NS = 300_000_000
 """Between what is said here and heard there, in a loop that does both."""
 
 
+def told(name: str = "collect") -> status.DaemonStatus:
+    """What a collector in a process of its own says of itself."""
+    return ask(name, ASK_STATUS, status.DaemonStatus, monotonic_ns() + 5_000_000_000)[1]
+
+
 def symbol_of(venue: str) -> str:
     """What is recorded of an exchange."""
     return SYMBOLS.get(venue, "BTCUSDT")
 
 
 def exchange_config(
-    venue: str, chaos: ChaosSection | None = None, *, updates_per_s: float = 200.0, **more: Any
+    venue: str,
+    chaos: ChaosSection | None = None,
+    *,
+    updates_per_s: float = 200.0,
+    trades_per_s: float = 20.0,
+    **more: Any,
 ) -> ExchangeConfig:
     """A lively market."""
     kind = find_venue(venue)
@@ -43,7 +56,7 @@ def exchange_config(
         symbol |= {"tick_size": "0.1", "lot_size": "0.001"}
     if venue == "binancespot":
         symbol |= {"base": "BTC", "quote": "USDT"}
-    generate = GenerateSection(duration_s=600.0, updates_per_s=updates_per_s, trades_per_s=20.0)
+    generate = GenerateSection(duration_s=600.0, updates_per_s=updates_per_s, trades_per_s=trades_per_s)
     made = {
         "market": msgspec.to_builtins(MarketSection(generate=generate)),
         "symbols": [symbol],
@@ -101,6 +114,8 @@ class Bench:
             "stale_after_s": 2.0,
             "first_message_s": 3.0,
         } | keys.pop("venue", {})
+        if self.venue == "hyperliquid":
+            del venue["api_url"]
         if self.venue == "binancespot":
             # As the tape has them.
             venue["time_unit"] = "milliseconds"
@@ -171,7 +186,9 @@ class Bench:
         """Wait until files say so often that all is whole."""
 
         def is_there() -> bool:
-            notes = [note for path in self.files for note in read_notes(quality_path(path))]
+            # A process that begins makes the file first, and its quality file then.
+            beside = [found for path in self.files if (found := quality_path(path)).exists()]
+            notes = [note for path in beside for note in read_notes(path)]
             return sum(isinstance(note, Whole) for note in notes) >= count
 
         await self.until(is_there, seconds)
@@ -202,7 +219,10 @@ class Bench:
     def lost(self) -> list[tuple[int, str, bytes]]:
         """What the exchange said while it was recorded, and what is in no file and no window."""
         lines = self.lines()
-        there = b"\n".join(message for _, message in lines)
+        text = b"\n".join(message for _, message in lines)
+        there = {message for _, message in lines}
+        # As Binance's combined streams have it.
+        there |= {message.partition(b'"data":')[2][:-1] for message in there}
         first_ns, last_ns = lines[0][0], lines[-1][0]
         windows = [(gap.from_ns - TOLERANCE_NS, gap.until_ns + TOLERANCE_NS) for gap in self.gaps()]
         return [
@@ -212,12 +232,13 @@ class Bench:
             and is_wanted(name)
             and not any(start <= ns <= end for start, end in windows)
             and payload not in there
+            and payload not in text
         ]
 
 
 def is_wanted(stream: str) -> bool:
     """Whether a stream is one that is recorded in full: best prices say what is, not what has changed."""
-    return "ookTicker" not in stream and "tickers" not in stream and "markPrice" not in stream
+    return not any(one in stream for one in ("ookTicker", "tickers", "markPrice", "bbo"))
 
 
 def continuity(lines: list[tuple[int, bytes]], kind: Literal["depth", "trade"]) -> list[tuple[int, int]]:
@@ -259,4 +280,13 @@ async def running(
                     await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 30.0)
 
 
-__all__ = ["VENUES", "Bench", "CollectConfig", "continuity", "exchange_config", "running", "symbol_of"]
+__all__ = [
+    "VENUES",
+    "Bench",
+    "CollectConfig",
+    "continuity",
+    "exchange_config",
+    "running",
+    "symbol_of",
+    "told",
+]

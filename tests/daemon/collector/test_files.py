@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from daemon.collector import frames
 from daemon.collector.files import DayFile, begin_note, day_of, file_name, last_line_ns
-from hftd.recording import DAY_NS, Broken, Whole, quality_path, read_notes
+from hftd.recording import DAY_NS, UNSURE_NS, Broken, Whole, gaps_of, quality_path, read_notes
 from sim.convert.files.text import TextFile
 
 DAY = 20_000
@@ -53,7 +53,7 @@ def test_of_a_torn_frame_what_can_be_read_is_kept_and_the_rest_is_said_to_be_mis
         path.unlink()
     file = day_file(tmp_path, kind)
     file.note(begin_note(NS, "1"))
-    file.note(Whole(NS))
+    file.note(Whole(NS - UNSURE_NS))
     write(file, *range(5))
     whole = file.path.stat().st_size
     noise = os.urandom(3000).hex().encode()
@@ -70,7 +70,37 @@ def test_of_a_torn_frame_what_can_be_read_is_kept_and_the_rest_is_said_to_be_mis
     assert found[-1] == b"%d {}" % (NS + 1000)
     newest = int(found[-2].split()[0])
     broken = [note for note in read_notes(quality_path(again.path)) if isinstance(note, Broken)]
-    assert [note.ns for note in broken] == [newest]
+    # What was waited for when it was killed is not known.
+    assert [note.ns for note in broken] == [newest - UNSURE_NS]
+
+
+def test_a_process_that_is_killed_between_lines_and_notes_has_said_from_when_on_nothing_is_sure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = day_file(tmp_path, "zstd")
+    file.note(begin_note(NS, "1"))
+    file.note(Whole(NS))
+    write(file, *(one * UNSURE_NS for one in range(5)))
+    file.note(Broken(NS + 2 * UNSURE_NS, NS + 8 * UNSURE_NS, "a gap"))
+    file.note(Whole(NS + 9 * UNSURE_NS))
+    file.add(b"%d {}\n" % (NS + 10 * UNSURE_NS))
+    append, written = DayFile._append, []
+
+    def killed(self: DayFile, handle: int, data: bytes, at: int) -> int:
+        if len(written) == 2:
+            raise OSError(9, "killed")
+        written.append(data)
+        return append(self, handle, data, at)
+
+    monkeypatch.setattr(DayFile, "_append", killed)
+    with pytest.raises(OSError, match="killed"):
+        file.flush()
+    monkeypatch.undo()
+    file.close()
+    assert [gap.from_ns for gap in gaps_of([read_notes(quality_path(file.path))])] == [NS + UNSURE_NS]
+    day_file(tmp_path, "zstd").close()
+    notes = read_notes(quality_path(file.path))
+    assert [note.ns for note in notes if isinstance(note, Broken)] == [NS + 2 * UNSURE_NS]
 
 
 @pytest.mark.parametrize("kind", KINDS)

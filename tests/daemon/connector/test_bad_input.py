@@ -3,15 +3,17 @@
 import asyncio
 import tomllib
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from daemon.cli.run.exchange import load_exchange
 from daemon.cli.run.live_venues import VENUES
 from daemon.connector.config import load_connector
 from daemon.connector.service import Connector
-from daemon.connector.venue import find_venue, venue_names
+from daemon.connector.venue import check_addresses, find_venue, venue_names
 from hftd.errors import ConfigError
 from sim.exchange.servers.server import LocalExchange
 from sim.exchange.venue import find_venue as find_local
@@ -20,6 +22,33 @@ from tests.sim.exchange.client import market
 
 NAMES = [name for name in venue_names() if name in VENUES]
 KEYS = {"HFTD_API_KEY": KEY, "HFTD_SECRET": SECRET}
+
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+
+
+@pytest.mark.parametrize("given", NAMES)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_configuration_of_another_exchange_is_refused_with_the_key_that_shows_it(name, given):
+    path, venue = CONFIGS / f"{given}.toml", find_venue(name)
+
+    def load():
+        config, _ = load_connector(path, venue.config_type, name, {})
+        check_addresses(name, config, str(path))
+
+    if name == given:
+        load()
+    else:
+        with pytest.raises(ConfigError, match="`stream_url` is an address of") as failure:
+            load()
+        assert failure.value.exit_code == 2
+        assert str(path) in failure.value.where
+
+
+def test_a_local_exchange_says_whose_configuration_it_was_given():
+    with pytest.raises(ConfigError) as failure:
+        load_exchange(CONFIGS / "exchange-bybit.toml", "binancespot")
+    assert "--venue bybit" in failure.value.hint
 
 
 def symbol_of(name):

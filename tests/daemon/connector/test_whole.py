@@ -9,7 +9,7 @@ from hftd.bot.bot import Bot, Instrument
 from hftd.clock import monotonic_ns
 from hftd.control import status
 from hftd.control.asking import ask
-from hftd.errors import RefusedError
+from hftd.errors import WrongBotError
 from hftd.types import CANCELED, FILLED, GTC, GTX, IOC, LIMIT, NEW
 from tests.daemon.connector.harness import (
     CHANNEL,
@@ -95,8 +95,9 @@ async def test_a_wrong_instrument_is_refused_with_the_right_one(
         def attach():
             Bot([Instrument(CHANNEL, symbol, tick_size, lot_size)], name="mm").detach()
 
-        with pytest.raises(RefusedError) as failure:
+        with pytest.raises(WrongBotError) as failure:
             await in_thread(attach)
+        assert failure.value.exit_code == 2
         assert what in failure.value.what
         assert hint in failure.value.hint
 

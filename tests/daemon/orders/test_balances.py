@@ -57,6 +57,7 @@ class Spot:
     sent: list = field(default_factory=list)
     told: list = field(default_factory=list)
     trades: int = 0
+    btc: Instrument = BTC
 
     def __post_init__(self):
         self.start()
@@ -71,7 +72,7 @@ class Spot:
             emit=lambda _bot, update: self.told.append(update),
             send=self.sent.append,
         )
-        for one in (BTC, BNB):
+        for one in (self.btc, BNB):
             self.manager.add_instrument(one)
         self.manager.on_connection(True, self.now_ns)
         self.manager.attach("a", [0, 1], BotLimits(), "cancel", self.now_ns)
@@ -219,25 +220,51 @@ def test_on_a_spot_account_what_another_bot_sold_does_not_keep_a_bot_from_being_
     assert spot.state().position == 0.0 and spot.sent[-1] is closing, "and then no more"
 
 
-@pytest.mark.parametrize(("least", "is_left"), [(5.0, True), (0.5, False)])
-def test_a_rest_that_the_exchange_takes_no_order_for_is_left_and_told(least, is_left):
-    spot = Spot()
-    spot.manager.add_instrument(msgspec.structs.replace(BTC, min_notional=least))
-    spot.manager.attach("a", [0, 1], BotLimits(), "flatten", spot.now_ns)
-    spot.fill(spot.submit(1, BUY, 1000, 100), 100)
-    spot.fill(spot.submit(2, SELL, 1000, 99), 99)
-    spot.manager.detach("a", spot.now_ns)
-    for _ in range(20):
+def flatten(spot, seconds):
+    """Let time pass after the bot's end; the exchange's filters refuse what it sends. How many orders there were."""
+    for _ in range(seconds):
         spot.now_ns += S
         spot.manager.tick(spot.now_ns)
         if spot.sent[-1].order_type == MARKET and spot.sent[-1].client_id in spot.manager.store.alive:
             refusal = Outcome(spot.sent[-1].request, REFUSED, REASON_FILTER)
             spot.manager.on_outcome(refusal, spot.now_ns)
-    tries = sum(one.order_type == MARKET for one in spot.sent)
-    assert tries == 3 if is_left else tries > 3
-    assert spot.manager.store.bots["a"].row.is_ending is not is_left
-    keys = [one.key for one in spot.manager.warnings()]
-    assert ("position_without_bot" if is_left else "not_flattened") in keys
+    return sum(one.order_type == MARKET for one in spot.sent)
+
+
+@pytest.mark.parametrize(("sold", "by_hand"), [(99, 0), (0, 99)], ids=["all but a lot is sold", "by a hand"])
+@pytest.mark.parametrize(("least", "is_small"), [(5.0, True), (0.5, False)])
+def test_what_is_less_than_an_order_may_be_is_told_and_not_tried_for_ever(least, is_small, sold, by_hand):
+    spot = Spot()
+    spot.manager.add_instrument(msgspec.structs.replace(BTC, min_notional=least))
+    spot.manager.attach("a", [0, 1], BotLimits(), "flatten", spot.now_ns)
+    spot.fill(spot.submit(1, BUY, 1000, 100), 100)
+    if sold:
+        spot.fill(spot.submit(2, SELL, 1000, sold), sold)
+    else:
+        hand = Submit(9, "web", "BTCUSDT", 9, SELL, LIMIT, GTC, 1000, by_hand)
+        spot.fill(hand, by_hand)
+    spot.manager.detach("a", spot.now_ns)
+    tries = flatten(spot, 20)
+    assert tries == 3 if is_small else tries > 3
+    assert spot.manager.unfinished() == (not is_small), "whoever waits for the end does not wait for it"
+    said = {one.key: one.text for one in spot.manager.warnings()}["not_flattened"]
+    assert ("less to reduce than an order may be" in said) is is_small
+    # Once it is worth more it is closed.
+    ledger = spot.ledger()
+    ledger.best_bid_tick, ledger.is_book_valid = 6000, True
+    if is_small:
+        assert flatten(spot, 1) == 4 and spot.sent[-1].qty_lots == 1
+
+
+def test_volume_is_kept_to_the_last_part_of_a_lot_while_lots_are_coarser(tmp_path):
+    spot = Spot(tmp_path / "orders.journal")
+    spot.fill(spot.submit(1, BUY, 1000, 3), 3)
+    for lot in ("0.02", "0.05", "0.01"):
+        spot.manager.store.journal.close()
+        spot.btc = msgspec.structs.replace(BTC, lot_size=Decimal(lot))
+        spot.start()
+        assert (spot.state().trading_volume, spot.state().position) == (0.03, 0.03)
+    assert (spot.book().volume_lots, spot.book().volume_dust) == (3, 0)
 
 
 @pytest.mark.parametrize("is_known", [True, False])
@@ -253,6 +280,16 @@ def test_a_clock_that_was_ahead_and_is_set_back_does_not_keep_the_balances_from_
     for _ in range(3):
         spot.reconcile()
     assert purse.is_known and purse.total == spot.held["BTC"]
+
+
+@pytest.mark.parametrize(("after_s", "is_taken"), [(5, False), (40, True)])
+def test_an_answer_that_says_an_older_time_is_taken_once_nothing_has_been_said_for_long(after_s, is_taken):
+    spot = Spot()
+    spot.manager.on_funds(Funds("BTC", Decimal(2), Decimal(0), spot.now_ns + S), spot.now_ns)
+    older = [Funds(one.asset, one.free - 1, one.locked + 1, one.exch_ns) for one in spot.funds()]
+    spot.now_ns += after_s * S
+    spot.reconcile(funds=older)
+    assert spot.manager.store.wallet.purses["BTC"].others == is_taken
 
 
 def test_on_a_spot_account_what_a_hand_has_sold_of_a_bots_is_not_sold_again():

@@ -132,8 +132,13 @@ def test_funding_is_shared_by_position_and_what_is_no_bots_is_the_accounts():
     look(world)
     assert shown(world, "a").funding == pytest.approx(-3.0)
     assert shown(world, "b").funding == pytest.approx(1.0)
+    ledger = world.manager.store.ledgers[SYMBOL]
+    ledger.account_lots, ledger.other_lots = 40, 20
+    world.manager.on_funds(Funding(SYMBOL, "USDT", 4.0, world.now_ns + 1, "f3"), world.now_ns)
+    assert shown(world, "a").funding == pytest.approx(0.0), "it has 30 of 40, and others have 10"
+    assert shown(world, "b").funding == pytest.approx(0.0)
     profits = {one.asset: one.funding for one in world.manager.snapshot(world.now_ns).profits}
-    assert profits == {"USDT": pytest.approx(-2.0), "BNB": -1.0}
+    assert profits == {"USDT": pytest.approx(0.0), "BNB": -1.0}, "half of the last was nobody's"
 
 
 def test_a_day_ends_at_midnight_and_the_next_begins_at_nothing(tmp_path):
@@ -227,6 +232,31 @@ def test_a_kill_over_midnight_leaves_each_day_what_it_was(tmp_path):
     assert day.fee == pytest.approx(14 * FEE_A_LOT)
     profit = shown(world, "a")
     assert profit.total == pytest.approx(0.0)
+
+
+def test_a_journal_that_is_rewritten_keeps_profits_halts_and_payments(tmp_path):
+    limits = {"max_drawdown": 50.0}
+    world = begun(
+        tmp_path, limits=BotLimits(max_day_loss=4.0), account=AccountLimits(self_trade="allow", **limits)
+    )
+    trade(world, 1, BUY, 1000, 10)
+    world.manager.on_funds(Funding(SYMBOL, "USDT", -2.0, world.now_ns, "f1"), world.now_ns)
+    look(world, TO_MIDNIGHT_NS)
+    book(world)
+    look(world)
+    store = world.manager.store
+    assert store.bots["a"].halt_reason
+    before = shown(world, "a"), world.manager.snapshot(world.now_ns).days, dict(store.money.watches)
+    store.journal.rewrite(store.rows())
+    world.crash()
+    book(world)
+    world.manager.on_connection(True, world.now_ns)
+    world.manager.on_funds(Funding(SYMBOL, "USDT", -2.0, world.now_ns, "f1"), world.now_ns)
+    look(world)
+    store = world.manager.store
+    assert store.bots["a"].halt_reason
+    after = shown(world, "a"), world.manager.snapshot(world.now_ns).days, dict(store.money.watches)
+    assert after == before
 
 
 def test_what_a_forgotten_bot_earned_stays_the_accounts(tmp_path, monkeypatch):

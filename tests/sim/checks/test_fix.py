@@ -15,9 +15,14 @@ from hypothesis import strategies as st
 
 from hftd.clock import sleep
 from hftd.errors import DataError, UsageError
-from hftd.types import EXCH_EVENT, LOCAL_EVENT, TRADE_EVENT, event_dtype
+from hftd.recording import Gap
+from hftd.rows import BOOK_LOST
+from hftd.types import EXCH_EVENT, KIND_MASK, LOCAL_EVENT, TRADE_EVENT, event_dtype
 from sim.archive import check_events, read_events, write_events
+from sim.archive.gaps import read_gaps
+from sim.archive.write import ArchiveWriter
 from sim.checks import FIXED, Limits, fix, validate
+from sim.convert.rows.gaps import GapMarks
 from tests.forks import Forked
 
 from .market import LOT_SIZE, TICK_SIZE, in_both_orders, inserted, kinds, sound_rows
@@ -367,3 +372,30 @@ def test_progress_goes_forward_to_the_end(folder):
         fix(folder / "bad.npz", folder / f"good{number}.npz", progress=tell)
         assert told == sorted(told)
         assert (0 < told[0] <= 0.2, told[-1]) == (True, 1.0)
+
+
+@pytest.mark.parametrize("early_ns", [0, 400_000_000])
+def test_the_windows_in_which_something_is_missing_stay_on_the_clock_of_the_rows(
+    tmp_path: Path, early_ns: int
+):
+    rows = sound_rows(3, 150)
+    start = int(rows["local_ts"][0])
+    gap = Gap(start + 1_000_000_000, start + 2_000_000_000, start + 3_000_000_000, "book", "torn")
+    marks = GapMarks([gap])
+    rows = np.concatenate([marks.mixed(rows), *marks.rest()])
+    # The clock of who listened is behind: all rows arrive before they were sent.
+    rows["local_ts"] -= early_ns
+    source, output = tmp_path / "bad.npz", tmp_path / "good.npz"
+    with ArchiveWriter(source, event_dtype) as writer:
+        writer.write(rows)
+        writer.gaps = [
+            Gap(gap.from_ns - early_ns, gap.noticed_ns - early_ns, gap.until_ns - early_ns, "book", "torn")
+        ]
+    report, _ = fix(source, output, limits=LIMITS)
+    assert bool(report.clock_correction_ns) == bool(early_ns)
+    (kept,) = read_gaps(output)
+    copy = read_events(output)
+    lost = copy[(copy["ev"] & KIND_MASK) == BOOK_LOST]
+    assert lost["local_ts"].tolist() == [kept.noticed_ns] * 2
+    assert kept.from_ns == gap.from_ns - early_ns + report.clock_correction_ns
+    assert (kept.until_ns - kept.from_ns, kept.why) == (2_000_000_000, "torn")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hftd.recording import Begin, Broken, End, Gap, Note, Whole, encode, quality_path
 from hftd.rows import BOOK_BACK, BOOK_LOST
@@ -15,6 +17,7 @@ from sim.archive.write import ArchiveWriter, write_events
 from sim.checks import validate
 from sim.convert import convert
 from sim.convert.rows.gaps import GapMarks, placed
+from tests.sim.checks.market import in_both_orders, sound_rows
 
 START = 1_723_161_255_000_000_000
 MS = 1_000_000
@@ -67,7 +70,9 @@ def test_the_windows_are_in_the_archive_and_the_book_is_lost_and_back_in_its_row
         seen = rows[(rows["ev"] & flag) != 0]
         assert (np.diff(seen[clock]) >= 0).all()
         marks = seen[(seen["ev"] & KIND_MASK) >= BOOK_LOST]
-        assert marks[clock].tolist() == [at(325), at(500)]
+        assert marks["local_ts"].tolist() == [at(325), at(500)]
+        # As if sent with what was received last before.
+        assert (marks["exch_ts"] <= marks["local_ts"] - 3 * MS).all()
         assert (marks["ev"] & KIND_MASK).tolist() == [BOOK_LOST, BOOK_BACK]
     assert (kinds >= BOOK_LOST).sum() == 4
     assert (rows["local_ts"] - rows["exch_ts"]).min() >= 0
@@ -113,6 +118,44 @@ def test_marks_stand_in_their_order_whatever_the_blocks(size: int):
         seen = made[(made["ev"] & flag) != 0]
         assert (np.diff(seen[clock]) >= 0).all()
         found = seen[(seen["ev"] & KIND_MASK) >= BOOK_LOST]
-        assert found[clock].tolist() == [1025, 1100, 1512, 1700, 1990, 2015]
+        assert found["local_ts"].tolist() == [1025, 1100, 1512, 1700, 1990, 2015]
+        assert (found["exch_ts"] <= found["local_ts"] - 22).all()
         assert (found["ev"] & KIND_MASK).tolist() == [BOOK_LOST, BOOK_BACK] * 3
     assert made[made["ev"] & KIND_MASK < BOOK_LOST].tobytes() == rows.tobytes()
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 10_000),
+    size=st.integers(1, 400),
+    windows=st.lists(st.tuples(*[st.integers(-100, 1100)] * 3), max_size=8),
+)
+def test_marks_keep_both_orders_where_messages_overtake_each_other(
+    seed: int, size: int, windows: list[tuple[int, int, int]]
+):
+    received = sound_rows(seed % 20, 40)
+    received["exch_ts"] += np.arange(len(received))
+    latencies = np.random.default_rng(seed).integers(1_000_000, 150_000_000, len(received))
+    received["local_ts"] = received["exch_ts"] + latencies
+    rows = in_both_orders(received)
+    first, last = int(rows["local_ts"].min()), int(rows["local_ts"].max())
+    step = (last - first) // 1000
+    wanted = [Gap(first + a * step, first + b * step, first + c * step) for a, b, c in map(sorted, windows)]
+    gaps = placed(wanted, 0, first, last)
+    marks = GapMarks(gaps)
+    blocks = [marks.mixed(rows[at : at + size]) for at in range(0, len(rows), size)]
+    made = np.concatenate([*blocks, *marks.rest()])
+    assert made[made["ev"] & KIND_MASK < BOOK_LOST].tobytes() == rows.tobytes()
+    for flag, clock in ((LOCAL_EVENT, "local_ts"), (EXCH_EVENT, "exch_ts")):
+        seen = made[(made["ev"] & flag) != 0]
+        assert (np.diff(seen[clock]) >= 0).all()
+        found = seen[(seen["ev"] & KIND_MASK) >= BOOK_LOST]
+        ends = found["local_ts"].tolist()
+        assert ends == sorted(ends)
+        for gap in gaps:
+            # At each moment the book is lost if a window says so.
+            for ns in (gap.noticed_ns, gap.until_ns - 1):
+                if gap.noticed_ns < gap.until_ns:
+                    assert np.searchsorted(ends, ns, "right") % 2 == 1
+        # As early as an engine may need to know it, and no later than it is known.
+        assert (found["exch_ts"] <= found["local_ts"]).all()

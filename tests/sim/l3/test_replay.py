@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from hftd.clock import sleep
+from hftd.recording import Gap
 from hftd.types import ADD_ORDER_EVENT, BUY_EVENT, SELL_EVENT, event_dtype
 from sim.archive import write_events
+from sim.convert.rows.gaps import GapMarks
 from tests.forks import Forked
 from tests.sim.l3.market import BOTH, TICK_SIZE, Market
 
@@ -41,6 +43,7 @@ BOT = """
 [bot]
 name = "mm"
 strategy = "strategies.market_making:market_making"
+pull_quotes = {pulls}
 
 [[instruments]]
 channel = "orders"
@@ -71,15 +74,28 @@ def data():
     return market.rows(4000), np.array(before, event_dtype)
 
 
+def lost(rows):
+    """As if the book were lost for a while, again and again."""
+    first, last = int(rows["local_ts"].min()), int(rows["local_ts"].max())
+    step = (last - first) // 20
+    marks = GapMarks([Gap(at, at + step // 20, at + step // 4) for at in range(first, last, step)])
+    return np.concatenate([marks.mixed(rows), *marks.rest()])
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "exchange", ["no_partial_fill", pytest.param("partial_fill", marks=pytest.mark.thorough)]
+    ("exchange", "pulls"),
+    [
+        ("no_partial_fill", "false"),
+        pytest.param("partial_fill", "false", marks=pytest.mark.thorough),
+        pytest.param("no_partial_fill", "true", marks=pytest.mark.thorough),
+    ],
 )
-def test_replay_and_bot_give_the_result_of_the_backtest(tmp_path, data, exchange):
-    write_events(tmp_path / f"orders_ES_{DATE}.npz", data[0])
+def test_replay_and_bot_give_the_result_of_the_backtest(tmp_path, data, exchange, pulls):
+    write_events(tmp_path / f"orders_ES_{DATE}.npz", lost(data[0]) if pulls == "true" else data[0])
     write_events(tmp_path / f"snapshot_{DATE}.npz", data[1])
     (tmp_path / "replay.toml").write_text(REPLAY.format(exchange=exchange))
-    (tmp_path / "bot.toml").write_text(BOT)
+    (tmp_path / "bot.toml").write_text(BOT.format(pulls=pulls))
     with tempfile.TemporaryDirectory(prefix="hftd-t-") as runtime:
         environment = os.environ | {"HFTD_RUNTIME_DIR": runtime, "PYTHONPATH": str(ROOT)}
 

@@ -289,11 +289,17 @@ class Scene:
     """A replay with a bot that a test does something to, and another one, both waiting: a third one holds them up."""
 
     def __init__(
-        self, bench: Bench, *, after_ns: int = 2_000_000_000, date: str = DATE, more: tuple[str, ...] = ()
+        self,
+        bench: Bench,
+        *,
+        after_ns: int = 2_000_000_000,
+        date: str = DATE,
+        more: tuple[str, ...] = (),
+        data: Path | None = None,
     ) -> None:
         self.bench = bench
         self.date = date
-        self.config = bench.replay_config(futures(), bots=["victim", "other", "gate"])
+        self.config = bench.replay_config(futures(), bots=["victim", "other", "gate"], data=data)
         self._path = bench.folder / "open"
         every_ms = {"interval_ns": 1_000_000}
         bots = [

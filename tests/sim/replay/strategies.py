@@ -256,6 +256,21 @@ def tells_the_book(hbt, path=""):
     hbt.elapse(50_000_000)
 
 
+def tells_whether_it_may_trade(hbt, path=""):
+    """Writes the state of the book that it finds when it comes and 1.5 s later, and what becomes of an order then."""
+    Path(path).with_suffix(".here").touch()
+    found = []
+    for order_id in (1, 2):
+        depth = hbt.depth(0)
+        hbt.submit_buy_order(0, order_id, depth.best_bid - 50 * depth.tick_size, 0.002, GTC, LIMIT, True)
+        order = hbt.orders(0).get(order_id)
+        found.append([hbt.book_state(0), order.status, order.reason])
+        hbt.elapse(1_500_000_000)
+    part = Path(path).with_suffix(".part")
+    part.write_text(json.dumps(found))
+    part.rename(path)
+
+
 @njit(nogil=True)
 def asks_too_much(hbt, orders=4_000):
     """Has more and more answers on their way to it, until it is told that it is over."""

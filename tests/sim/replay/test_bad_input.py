@@ -197,7 +197,7 @@ def test_a_bot_that_is_started_first_says_what_it_waits_for_and_ctrl_c_ends_it(b
 @pytest.mark.thorough
 def test_an_instrument_that_the_run_has_not_is_refused_with_what_it_has(bench: Bench, instrument, words):
     replay = bench.replay(bench.replay_config(futures()))
-    is_told(bench.start("bot", "--config", bench.bot_config("one", instrument)), 3, *words)
+    is_told(bench.start("bot", "--config", bench.bot_config("one", instrument)), 2, *words)
     assert "caller_refused" in replay.stderr
     assert replay.process.poll() is None
 
@@ -210,7 +210,7 @@ def test_a_second_bot_of_the_same_name_is_refused_and_the_first_goes_on(bench: B
     path = bench.bot_config("same", futures(), seed=3)
     first = bench.bot(path)
     replay.wait_for("bot_attached")
-    is_told(bench.start("bot", "--config", path), 3, "a bot named 'same' is attached already (pid")
+    is_told(bench.start("bot", "--config", path), 2, "a bot named 'same' is attached already (pid")
     other = bench.bot(bench.bot_config("other", futures(), seed=4))
     for one in (first, other, replay):
         assert one.wait() == 0, one.stderr

@@ -14,6 +14,7 @@ from sim.config import ReplayConfig
 from sim.generate import MARKETS, write_market
 from sim.run import assets_of
 from tests.sim.replay.harness import DATE, ROOT, Bench, Instrument
+from tests.sim.replay.test_lost_books import lost
 
 _CROSS = MARKETS["cross"]
 _FEED = 2
@@ -44,6 +45,24 @@ def test_the_shipped_bot_quotes_on_all_three_exchanges(bench: Bench, cross: Path
     bench.check_equal(cross / "configs" / "cross.toml", bot)
     with np.load(bot.with_suffix(".bot.npz")) as run:
         assert set(run["fills"]["asset_no"]) == {0, 1, 2}
+
+
+@pytest.mark.thorough
+def test_lost_books_of_three_exchanges_pull_the_same_quotes_over_channels(bench: Bench, cross: Path):
+    folder = shutil.copytree(cross, bench.folder / "cross")
+    for number, one in enumerate(_CROSS.instruments):
+        path = folder / "data" / "cross" / one.channel / f"{one.symbol}_{DATE}.npz"
+        np.savez(path, data=lost(np.load(path)["data"], number))
+    config = folder / "configs" / "cross.toml"
+    config.write_text(config.read_text().replace("bots = []", 'bots = ["a", "b"]'))
+    instruments = [
+        Instrument(one.channel, one.symbol, one.tick_size, one.lot_size) for one in _CROSS.instruments
+    ]
+    bots = [
+        bench.bot_config(name, *instruments, seed=seed, head="pull_quotes = true")
+        for name, seed in (("a", 92), ("b", 93))
+    ]
+    bench.check_equal(config, *bots)
 
 
 def test_rows_of_three_exchanges_stand_on_one_timeline_by_when_they_were_received(cross: Path):

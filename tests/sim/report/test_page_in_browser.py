@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hftd.recording import Gap
+from sim.archive.write import ArchiveWriter
 from sim.results.report import report
 from tests.sim.report.browser import Page, browser, find_browser
 from tests.sim.report.pages import data_of, embedded, times_of
@@ -82,11 +84,18 @@ def run(tmp_path_factory) -> Path:
 
 async def test_every_plot_shows_its_data_at_both_widths_and_in_both_themes(run, tmp_path):
     page_path = tmp_path / "page.html"
+    rows = np.load(run.with_name("market0.npz"))["data"]
+    with ArchiveWriter(run.with_name("market0.npz"), rows.dtype) as writer:
+        writer.write(rows)
+        at = int(rows["local_ts"][len(rows) // 2])
+        writer.gaps = [Gap(at, at, at + int(rows["local_ts"][-1] - at) // 2)]
     report(run, page_path, resample="1s", book_size=1000)
     async with browser(CHROMIUM or "") as page:
         seen = {}
         for width, dark in SIZES:
             assert await empty_plots(page, page_path, width, dark) == []
+            shades = "[...document.querySelectorAll('.shapelayer path')].filter(one => one.getBBox().width > 20).length"
+            assert await page.run(shades) == 3, "the window in which something is missing is not shaded"
             assert page.requests == [page_path.as_uri()], "the page asked for something else"
             seen[width, dark] = await page.run("getComputedStyle(document.body).backgroundColor")
         assert seen[1280, False] != seen[1280, True]

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 import daemon.cli
 from daemon.cli.failing import run as run_command
 from hftd.errors import DataError, UsageError
+from hftd.recording import Gap
 from hftd.runfile import AssetMeta, RunMeta, read_run, write_run
+from sim.archive.write import ArchiveWriter
 from sim.results.report import report
 from sim.results.report.plots import BUCKETS, chosen
 from sim.stats import LinearAssetRecord
@@ -406,3 +408,39 @@ def test_where_the_life_of_orders_is_known_the_page_has_fills_by_cause(tmp_path)
     file = read_run(path)
     write_run(path, file.records, meta=file.meta, tables=file.tables)
     assert "<h2>Fills by cause</h2>" not in report(path).html
+
+
+def test_windows_in_which_something_is_missing_are_told_and_shaded(tmp_path):
+    path = recorded(tmp_path, count=5_000)
+    file = read_run(path)
+    rows = np.load(tmp_path / "market0.npz")["data"]
+    first, last = (int(file.records[0]["timestamp"][at]) for at in (0, -1))
+    third = (last - first) // 3
+    gaps = [
+        Gap(first - 2, first - 1, first - 1, "book", "of before"),
+        Gap(first + third, first + third + 5, first + 2 * third, "book", "torn <b>"),
+        Gap(last - 9, last, last + 9, "trades", "trades 7 to 8"),
+    ]
+    with ArchiveWriter(tmp_path / "market0.npz", rows.dtype) as writer:
+        writer.write(rows)
+        writer.gaps = gaps
+    made = report(path)
+    (asset,) = made.to_dict()["runs"][0]["assets"]
+    assert [(one["from_ns"], one["until_ns"], one["kind"]) for one in asset["missing"]] == [
+        (gap.from_ns, gap.until_ns, gap.kind) for gap in gaps[1:]
+    ]
+    fills = file.tables["fills"]["timestamp"]
+    inside = (fills >= gaps[1].from_ns) & (fills < gaps[1].until_ns)
+    assert asset["missing"][0]["fills"] == inside.sum() > 0
+    page = without_plotly(made.html)
+    assert "Missing of the data: 2 windows" in page
+    assert "torn &lt;b&gt;" in page
+    plots = data_of(made.html)
+    shaded = {name for name, plot in plots.items() if "shades" in plot}
+    assert shaded == {name for name, plot in plots.items() if plot["kind"] == "time"} != set()
+    assert plots["run0-equity"]["shades"][0] == [gaps[1].from_ns / 1e6, gaps[1].until_ns / 1e6]
+    result = CliRunner().invoke(daemon.cli.hftd, ["report", str(path), "-o", str(tmp_path / "page.html")])
+    assert "Missing of the data: 2 windows" in result.output
+    # Rows that are clean tell of nothing.
+    np.savez(tmp_path / "market0.npz", data=rows)
+    assert report(path).runs[0].missing() is None

@@ -2,8 +2,9 @@
 
 from tests.soak.venues.binancecoinm import COINM
 from tests.soak.venues.binancefutures import USDM
+from tests.soak.venues.binancespot import SPOT
 from tests.soak.venues.bybit import BYBIT
 
-PRODUCTS = {one.name: one for one in (USDM, COINM, BYBIT)}
+PRODUCTS = {one.name: one for one in (USDM, COINM, BYBIT, SPOT)}
 
-__all__ = ["BYBIT", "COINM", "PRODUCTS", "USDM"]
+__all__ = ["BYBIT", "COINM", "PRODUCTS", "SPOT", "USDM"]

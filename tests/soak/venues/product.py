@@ -14,7 +14,7 @@ from daemon.session.trading.login import LoginFacts
 from sim.exchange.accounts.accounts import Account
 from sim.exchange.accounts.mishaps import STEPS
 from sim.exchange.core import Exchange
-from sim.exchange.rules.config import ServerSection, SymbolSection
+from sim.exchange.rules.config import AccountSection, ServerSection, SymbolSection
 from sim.exchange.servers.server import LocalExchange
 from sim.exchange.streams.connection import Tasks
 from sim.exchange.venue import LocalVenue
@@ -50,7 +50,8 @@ class SoakProduct:
         narrow: Filters by which fewer orders are taken.
         refusals: What it says where it takes no orders.
         tolerance: How near fees and balances must come.
-        leaves_out: Mishaps of processes that it can't have.
+        leaves_out: Mishaps that it can't have.
+        bases: By spot instrument, what is traded there.
     """
 
     name: str
@@ -69,6 +70,7 @@ class SoakProduct:
     refusals: tuple[Refusal, ...]
     tolerance: Tolerance = LINEAR
     leaves_out: frozenset[str] = frozenset()
+    bases: Mapping[str, str] = field(default_factory=dict)
     given: Mapping[str, dict[str, str]] = field(init=False)
     """The filters at first."""
     finest: Mapping[str, dict[str, str]] = field(init=False)
@@ -110,6 +112,12 @@ class SoakProduct:
         """The one that is listed later."""
         return self.symbols[2].symbol
 
+    def coarsest(self, symbol: str, *, is_changing: bool) -> Decimal:
+        """The largest lot that an instrument has had; `is_changing`: by mishaps, too."""
+        section = next(one for one in self.symbols if one.symbol == symbol)
+        lot, finest = Decimal(section.lot_size), Decimal(self.finest[symbol]["lot_size"])
+        return max(lot, max(STEPS) * finest) if is_changing else lot
+
     def rounded(self) -> dict[str, Decimal]:
         """How far finished orders may be rounded where steps change."""
         return {one: 2 * max(STEPS) * Decimal(self.finest[one]["lot_size"]) for one in self.traded}
@@ -119,6 +127,14 @@ class SoakProduct:
     def signer(self, key: str, secret: str) -> Signer:
         """Of the account's key."""
         raise NotImplementedError
+
+    def order_facts(self, steps: dict[str, Steps]) -> OrderFacts:
+        """What one connector's machines know of orders; `steps` is filled as it reads its instruments."""
+        return self.orders
+
+    def account(self, section: AccountSection, seed: int) -> AccountSection:
+        """The account, of a seed."""
+        return section
 
     def queries(self, rest: Any, steps: dict[str, Steps]) -> Any:
         """What the connector asks; see `daemon.session.trading.questions.Questions`."""

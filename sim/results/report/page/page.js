@@ -81,8 +81,10 @@
     const spike = { showspikes: isTime, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: color("--muted") };
     const letters = getComputedStyle(document.body).fontFamily;
     const lines = x.type === "date" || x.ticktext?.some((text) => text.includes("<br>")) ? 2 : 1;
+    const shade = { type: "rect", yref: "paper", y0: 0, y1: 1, layer: "below", opacity: 0.18, fillcolor: color("--muted"), line: { width: 1, color: color("--muted") } };
     return {
       autosize: true,
+      shapes: (spec.shades ?? []).map(([x0, x1]) => ({ ...shade, x0, x1 })),
       margin: { l: 36, r: 12, t: 8, b: 12 + 16 * lines, pad: 0 },
       paper_bgcolor: "transparent",
       plot_bgcolor: "transparent",

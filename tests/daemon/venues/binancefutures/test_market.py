@@ -210,23 +210,47 @@ async def test_messages_that_can_not_be_read_are_counted_and_the_session_goes_on
             await server.send(
                 b"{",
                 b'{"stream":"btcusdt@trade","data":{"e":"trade","T":"x"}}',
-                wrapped("btcusdt@depth@0ms", {"e": "aggTrade"}),
+                wrapped("btcusdt@trade", {"e": "aggTrade"}),
                 wrapped("xrpusdt@trade", {"e": "trade", "T": 1, "p": "1", "q": "1", "m": True}),
                 trade(3, price="nan"),
                 trade(4, X="INSURANCE_FUND"),
-                depth(130, 120, [["100.0", "x"]]),
                 trade(5),
             )
             await client.until(lambda: len(client.rows) == rows + 1)
             counts = client.session.unreadable.counts
             assert counts["unreadable"] == 2
             assert counts["not subscribed"] == 1
-            assert counts["numbers"] == 2
+            assert counts["numbers"] == 1
             assert counts["event aggTrade"] == 1
             assert server.connections == 1
-            # A diff that could not be read is a hole in the book.
+            assert client.states[-1:] == [BOOK_VALID]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        depth(130, 120, [["100.0", "x"]]),
+        wrapped("btcusdt@depth@0ms", {"e": "depthUpdate", "E": 1}),
+        wrapped("btcusdt@depth@0ms", {"e": "depthUpdate2"}),
+        b'{"data":{"e":1},"stream":"btcusdt@depth@0ms"}',
+        b'{"stream":"btcusdt@depth@0ms","data":{"e":"depthUpd',
+    ],
+    ids=["a number", "a field", "an event", "the stream last", "torn"],
+)
+async def test_a_diff_that_can_not_be_read_makes_its_book_invalid_and_no_other(message):
+    async with MarketServer() as server:
+        server.snapshots = [snapshot(110, BIDS, ASKS)]
+        async with connected(server.keys) as client:
+            await joined(server, client)
+            client.follow(ETHUSDT)
+            server.snapshots = [snapshot(135, BIDS, ASKS)]
+            await server.send(message)
+            await client.until(lambda: client.states == [BOOK_VALID, BOOK_INVALID])
+            assert client.session.unreadable.counts["depth"] == 1
+            assert client.session.feed(0).why == "a change of it can't be read"
+            await client.until(lambda: len(server.requests) == 2)
             await server.send(depth(140, 130))
-            await client.until(lambda: client.states[-1:] == [BOOK_INVALID])
+            await client.until_valid()
 
 
 async def test_what_came_while_the_snapshot_was_on_its_way_is_not_lost():
