@@ -64,6 +64,11 @@ METRICS: Final = {
         "Today's (UTC) profit: part is total, realised, unrealised, fee or funding; bot is empty for the account's",
     ),
     "bot_attached": (GAUGE, ("bot",), "1: the bot is attached; 0: it left orders or a position behind"),
+    "bot_died": (
+        GAUGE,
+        ("bot",),
+        "1: the bot ended otherwise than in order, and is not back; 0: it ended in order",
+    ),
     "bot_requests": (COUNTER, ("bot",), "Requests that the bot sent"),
     "bot_updates": (COUNTER, ("bot",), "Updates that it was sent"),
     "bot_refused": (COUNTER, ("bot",), "Requests of the bot that were refused"),
@@ -143,6 +148,8 @@ def _of_daemon(found: _Families, daemon: status.DaemonStatus) -> None:
         refused[refusal.bot, refusal.symbol, refusal.name] += refusal.count
     for (bot, symbol, reason), count in refused.items():
         found.add("refusals", name, bot, symbol, reason, value=count)
+    for one in daemon.departed:
+        found.add("bot_died", name, one.bot, value=not one.is_orderly)
     _limits(found, name, _ACCOUNT, daemon.limits)
     _profits(found, name, _ACCOUNT, daemon.profits)
     _positions(found, name, _ACCOUNT, daemon.account)

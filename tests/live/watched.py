@@ -346,16 +346,20 @@ class Watched(Stack):
                 rows.append(Row("both targets are told the same", [], ["they were not"]))
             return rows
 
-    def _start_all(self) -> None:
+    def start_trading(self) -> None:
+        """Exchange, connector and bot."""
         leg = self._market.legs[0]
         self._addresses = [self._urls(self._start_exchange(leg, None))]
         self.controls = [self._addresses[0]["control"]]
-        quoted = [msgspec.json.encode(self._addresses[0][one]).decode() for one in ("streams", "rest")]
-        (self._folder / "collect.toml").write_text(COLLECT.format(*quoted))
-        (self._folder / "raw").mkdir(exist_ok=True)
         self.connectors = [self.start_connector(0)]
         self._await_connector(leg)
         self.start_bot()
+
+    def _start_all(self) -> None:
+        self.start_trading()
+        quoted = [msgspec.json.encode(self._addresses[0][one]).decode() for one in ("streams", "rest")]
+        (self._folder / "collect.toml").write_text(COLLECT.format(*quoted))
+        (self._folder / "raw").mkdir(exist_ok=True)
         self.start_collector()
         assert self.wait(60.0, (self._children.runtime / "collect.sock").exists)
         path = self._folder / "alerts.toml"
@@ -418,14 +422,14 @@ class Watched(Stack):
         return rows
 
 
-def watch(folder: Path, only: Sequence[str] = ()) -> list[Row]:
-    """Run it in a folder: see the module."""
+def market_in(folder: Path) -> Market:
+    """A market in a folder, and the usual bot on it."""
     write_day(folder, DEMO[:1], seed=7, date=DATE, duration_s=600.0, pattern="{symbol}_{date}.npz")
     bot_path = ROOT / "configs/bot-live.toml"
     bot = load(bot_path, BotConfig)
     venue = VENUES[CHANNEL]
     leg = Leg(venue=venue, channel="day", instrument=bot.instruments[0], contract=venue.contract)
-    market = Market(
+    return Market(
         legs=(leg,),
         data=str(folder / "{symbol}_{date}.npz"),
         date=DATE,
@@ -433,6 +437,11 @@ def watch(folder: Path, only: Sequence[str] = ()) -> list[Row]:
         bot_path=bot_path,
         bot=bot.bot.name,
     )
+
+
+def watch(folder: Path, only: Sequence[str] = ()) -> list[Row]:
+    """Run it in a folder: see the module."""
+    market = market_in(folder)
     with (folder / "processes.log").open("w") as log, supervised() as children:
         return Watched(children, market, folder, log).run(only)
 
