@@ -227,13 +227,6 @@ class Watched(Stack):
                 also=frozenset({("warning", bf)}),
             ),
             Fault(
-                "the request weight is used up",
-                {("limit_reached", bf): 8.0},
-                lambda: self.pull("/use?weight=2390"),
-                lambda: None,
-                also=ways | {("reconciliation", bf)},
-            ),
-            Fault(
                 "kill -9 of the bot",
                 {("bot_died", bf): 0.5},
                 lambda: self.kill(self.bot),
@@ -267,6 +260,14 @@ class Watched(Stack):
                 {("halted", bf): 0.5, ("delivery", ""): 4.0},
                 lambda: (setattr(self.desk, "code", 500), self.hftd("halt", bf)),
                 lambda: (setattr(self.desk, "code", 200), self.hftd("resume", bf)),
+            ),
+            # The last one: the ban that follows lasts to the end of the minute.
+            Fault(
+                "the request weight is used up",
+                {("limit_reached", bf): 8.0},
+                lambda: self.pull("/use?weight=2390"),
+                lambda: None,
+                also=ways | {("reconciliation", bf), ("outcome_unknown", bf)},
             ),
         ]
 
