@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.cli.legs import BotLegs
+from daemon.cli.legs import BotLegs, bots_of
 from hftd import wire
 from hftd.clock import monotonic_ns
 from hftd.control import status
@@ -55,7 +55,8 @@ def report_of(name: str | None) -> Report:
     daemons = {one.pid: one for one in reversed(found) if isinstance(one, status.DaemonStatus)}
     told = {channel for daemon in daemons.values() for channel in daemon.served}
     silent = [one for one in found if isinstance(one, Silent) and one.channel not in told]
-    return Report(daemons=list(reversed(daemons.values())), silent=silent)
+    answered = list(reversed(daemons.values()))
+    return Report(daemons=answered, silent=silent, bots=bots_of(answered, {one.channel for one in silent}))
 
 
 def states() -> tuple[list[status.DaemonStatus], list[str]]:

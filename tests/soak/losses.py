@@ -20,7 +20,7 @@ from hftd.constants import REASON_HALTED
 from tests.soak.fast import Result, Soak
 from tests.soak.schedule import MS, SECOND
 from tests.soak.trader import Trader
-from tests.soak.venues import BYBIT, COINM, USDM
+from tests.soak.venues import BYBIT, COINM, SPOT, USDM
 
 BOOK_EVERY_NS = 50 * MS
 LOOKS = 8
@@ -28,7 +28,7 @@ LOOKS = 8
 LOOK_EVERY_NS = 100 * MS
 SHARES = (0.03, 0.1, 0.25, 0.6)
 """Limits as parts of what is lost in a usual run: `TYPICAL`, in what the instruments settle in."""
-TYPICAL = {USDM.name: 20.0, BYBIT.name: 30.0, COINM.name: 0.004}
+TYPICAL = {USDM.name: 20.0, BYBIT.name: 30.0, COINM.name: 0.004, SPOT.name: 20.0}
 RATES = ("0.0001", "-0.0003", "0.002")
 ACCOUNT = ""
 

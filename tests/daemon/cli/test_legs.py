@@ -5,11 +5,12 @@ from io import StringIO
 import msgspec
 import pytest
 
-from daemon.cli.asking import Report, Silent
+from daemon.cli.asking import Report, Silent, report_of
 from daemon.cli.legs import bots_of
 from daemon.cli.show.status import daemons
 from daemon.cli.show.terminal import show
 from hftd.control import status
+from hftd.errors import ChannelError
 
 ORDER = status.OpenOrder(
     symbol="BTCUSDT", order_id=7, side="buy", price=1.0, qty=1.0, leaves_qty=1.0, status="new"
@@ -127,3 +128,26 @@ def test_programs_read_the_same_legs():
         "open_orders": 0,
         "fills": 0,
     }
+
+
+def test_the_daemons_that_are_asked_tell_of_a_bot_on_all_of_them(monkeypatch):
+    answers = {
+        "binancefutures": None,
+        "bybit": daemon("bybit", bot()),
+        "binancespot": daemon("binancespot", bot()),
+    }
+
+    def answer(channel):
+        if answers[channel] is None:
+            raise ChannelError("no answer", where=channel)
+        return answers[channel]
+
+    monkeypatch.setattr("daemon.cli.asking.running_channels", lambda: list(answers))
+    monkeypatch.setattr("daemon.cli.asking._status", answer)
+    found = report_of(None)
+    assert [one.channel for one in found.silent] == ["binancefutures"]
+    assert legs_of(found.bots) == [
+        ("binancefutures", ["no answer"], None, None, None),
+        ("bybit", [], 0.0, 0, 0),
+        ("binancespot", [], 0.0, 0, 0),
+    ]

@@ -13,7 +13,7 @@ from tests.sim.replay.harness import DATE, MAKER, Bench, Scene, futures, wait_un
 def test_the_status_of_a_replay_shows_its_bots_with_their_orders_and_positions(bench: Bench):
     scene = Scene(bench)
     asked = bench.start("status", "--json")
-    assert asked.wait() == 0, asked.stderr
+    assert asked.wait() == 0, asked.stdout + asked.stderr
     (daemon,) = asked.json()["daemons"]
     assert (daemon["kind"], daemon["pid"], daemon["is_halted"]) == ("replay", scene.replay.pid, False)
     (channel,) = daemon["channels"]
@@ -25,7 +25,7 @@ def test_the_status_of_a_replay_shows_its_bots_with_their_orders_and_positions(b
     assert len(bots["other"]["orders"]) in (1, 2), "it has a quote a side"
     assert bots["other"]["positions"][0]["num_trades"] == bots["other"]["fills"]
     shown = bench.start("status")
-    assert shown.wait() == 0
+    assert shown.wait() == 0, shown.stdout + shown.stderr
     assert "victim" in shown.stdout
     refused = bench.start("halt", "fut")
     assert refused.wait() == 3
