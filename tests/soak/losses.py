@@ -150,7 +150,8 @@ class LimitedTrader(Trader):
             for name, book in ledger.books.items():
                 if bot is not None and name != owner:
                     continue
-                qty = ledger.contract_size * ledger.qty(book.position_lots)
+                # Fees taken in the base asset leave less than a lot.
+                qty = ledger.contract_size * ledger.position(book)
                 if ledger.inverse:
                     total = -(book.balance + (qty / mid if mid else 0.0)) - book.fee
                 else:
