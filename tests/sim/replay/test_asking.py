@@ -1,19 +1,34 @@
 """Tools look at a running replay, and the run takes no notice."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hftd.clock import sleep
 from hftd.types import LOCAL_EVENT
-from tests.sim.replay.harness import DATE, MAKER, Bench, Scene, futures, wait_until
+from tests.sim.replay.harness import DATE, MAKER, Bench, Process, Scene, futures, wait_until
+
+
+def healthy_status(bench: Bench, *options: str) -> Process:
+    """What `hftd status` says once it ends with 0: on a machine that is busy an answer may come too late."""
+    said = []
+    for _ in range(5):
+        asked = bench.start("status", *options)
+        if asked.wait() == 0:
+            return asked
+        said.append(asked.stdout + asked.stderr)
+        # It is seen in the summary, so that what comes and goes is known.
+        warnings.warn(f"hftd status ended with {asked.wait()}: {said[-1]}", stacklevel=1)
+        sleep(1.0)
+    raise AssertionError("hftd status never ended with 0:\n" + "\n".join(said))
 
 
 @pytest.mark.thorough
 def test_the_status_of_a_replay_shows_its_bots_with_their_orders_and_positions(bench: Bench):
     scene = Scene(bench)
-    asked = bench.start("status", "--json")
-    assert asked.wait() == 0, asked.stdout + asked.stderr
+    asked = healthy_status(bench, "--json")
     (daemon,) = asked.json()["daemons"]
     assert (daemon["kind"], daemon["pid"], daemon["is_halted"]) == ("replay", scene.replay.pid, False)
     (channel,) = daemon["channels"]
@@ -24,9 +39,7 @@ def test_the_status_of_a_replay_shows_its_bots_with_their_orders_and_positions(b
     assert {order["side"] for order in bots["other"]["orders"]} <= {"buy", "sell"}
     assert len(bots["other"]["orders"]) in (1, 2), "it has a quote a side"
     assert bots["other"]["positions"][0]["num_trades"] == bots["other"]["fills"]
-    shown = bench.start("status")
-    assert shown.wait() == 0, shown.stdout + shown.stderr
-    assert "victim" in shown.stdout
+    assert "victim" in healthy_status(bench).stdout
     refused = bench.start("halt", "fut")
     assert refused.wait() == 3
     assert "can't be asked to halt" in refused.stderr
