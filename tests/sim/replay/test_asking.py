@@ -12,14 +12,18 @@ from tests.sim.replay.harness import DATE, MAKER, Bench, Process, Scene, futures
 
 
 def healthy_status(bench: Bench, *options: str) -> Process:
-    """What `hftd status` says once it ends with 0: on a machine that is busy an answer may come too late."""
+    """What `hftd status` says once it ends with 0.
+
+    It ended with 1 in two whole runs of the tests, nobody knows why: load alone does not do it. So it may be asked
+    again, and what it said is told; that it broke is never forgiven.
+    """
     said = []
     for _ in range(5):
         asked = bench.start("status", *options)
         if asked.wait() == 0:
             return asked
         said.append(asked.stdout + asked.stderr)
-        # It is seen in the summary, so that what comes and goes is known.
+        assert "Traceback" not in said[-1], said[-1]
         warnings.warn(f"hftd status ended with {asked.wait()}: {said[-1]}", stacklevel=1)
         sleep(1.0)
     raise AssertionError("hftd status never ended with 0:\n" + "\n".join(said))
