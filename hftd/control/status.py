@@ -36,6 +36,79 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str = ""
 
 
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """How long something took, since the daemon started, as a histogram.
+
+    Attributes:
+        name: "feed": from the exchange's time in a message to its row in the ring. "entry": from a request's sending to
+            the exchange's time in its answer. "response": from there to its receipt. "round trip": both together.
+        count: Measured.
+        sum_ns: Of all of them.
+        counts: In each bucket; the first are those up to `bounds_ns[0]`, and one more than the bounds: all above.
+        bounds_ns: The buckets' upper ends.
+        max_ns: The longest.
+    """
+
+    name: str
+    count: int = 0
+    sum_ns: int = 0
+    counts: list[int] = []
+    bounds_ns: list[int] = []
+    max_ns: int = 0
+
+
+class Markout(msgspec.Struct, frozen=True, kw_only=True):
+    """What executions were worth some time later: by how much the middle of the book had moved in their favour.
+
+    Attributes:
+        after_ns: That time.
+        count: Executions that are so old.
+        value: Their traded value at the fill price, in the asset that the instrument settles in.
+        gain: Sum of side x (middle then - price) x quantity, in that asset; fees are not in it.
+    """
+
+    after_ns: int
+    count: int = 0
+    value: float = 0.0
+    gain: float = 0.0
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution.
+
+    Attributes:
+        ns: By the exchange's clock.
+        local_ns: When it was heard of.
+        fee: In `fee_asset`; below 0: received.
+        is_maker: None where the exchange did not say.
+        markouts: By how much the middle of the book had moved in its favour after each of the horizons of
+            `Bot.markouts`, in price; None where that has not come, or is not known.
+    """
+
+    ns: int
+    local_ns: int = -1
+    bot: str = ""
+    symbol: str
+    side: str
+    price: float
+    qty: float
+    fee: float = 0.0
+    fee_asset: str = ""
+    is_maker: bool | None = None
+    order_id: int = 0
+    client_id: str = ""
+    markouts: list[float | None] = []
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """What a daemon has logged: the event's key (docs/live.md), how bad it is, and the sentence with its facts."""
+
+    ns: int
+    level: str
+    key: str
+    text: str
+
+
 class Market(msgspec.Struct, frozen=True, kw_only=True):
     """An instrument of a channel.
 
@@ -48,6 +121,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
         messages: Of the exchange, that they came in.
         gaps: Found in the exchange's sequence; each makes the book not valid until it is synchronised again.
         resyncs: Times that the book was synchronised.
+        latency: Of its feed; None where it is not measured.
     """
 
     symbol: str
@@ -61,6 +135,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     messages: int = 0
     gaps: int = 0
     resyncs: int = 0
+    latency: Latency | None = None
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +232,9 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
         request_bytes_free: Room in its request ring.
         halt_reason: The limit that it has reached, so that its orders are refused; empty if none.
         profits: What it has earned today, by asset.
+        outcomes: How many of its orders ended how: "filled", "cancelled", "expired", "refused", "unknown".
+        latencies: Of its requests.
+        markouts: Of its executions, by horizon.
     """
 
     name: str
@@ -178,6 +256,9 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     fills: int = 0
     halt_reason: str = ""
     profits: list[Profit] = []
+    outcomes: dict[str, int] = {}
+    latencies: list[Latency] = []
+    markouts: list[Markout] = []
 
 
 class Departed(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,6 +335,8 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
         alerts: The same for programs: each with its key and age.
         refusals: What was refused to the bots, the last ones first.
         departed: Bots that have left since the daemon started, the last one last.
+        fills: The last ones of all bots, the last one last.
+        events: What it logged last, the last one last.
         profits: What all bots have earned today, by asset.
         days: The same of the last days that are over, the newest first.
     """
@@ -281,6 +364,8 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     profits: list[Profit] = []
     days: list[Profit] = []
     departed: list[Departed] = []
+    fills: list[Fill] = []
+    events: list[Event] = []
 
     @property
     def served(self) -> list[str]:
