@@ -47,6 +47,19 @@ class Missing(msgspec.Struct, tag_field="what", tag="missing", frozen=True):
     why: str
 
 
+class Unheard(msgspec.Struct, tag_field="what", tag="unheard", frozen=True):
+    """From `ns` on no connection is known to bring trades, while the book goes on."""
+
+    ns: int
+
+
+class Heard(msgspec.Struct, tag_field="what", tag="heard", frozen=True):
+    """A connection brings trades again; `is_complete`: none was missed, or `Missing` says which."""
+
+    ns: int
+    is_complete: bool
+
+
 class Doubt(msgspec.Struct, tag_field="what", tag="doubt", frozen=True):
     """Lines are about to be written of which something is missing from `ns` on; the next notes say what.
 
@@ -100,7 +113,7 @@ class End(msgspec.Struct, tag_field="what", tag="end", frozen=True):
     why: str
 
 
-Note = Begin | Whole | Broken | Missing | Doubt | Minute | Reconnect | Snapshot | End
+Note = Begin | Whole | Broken | Missing | Unheard | Heard | Doubt | Minute | Reconnect | Snapshot | End
 """A line of a quality file."""
 
 encode: Final = msgspec.json.Encoder().encode
@@ -190,17 +203,56 @@ def _spans(notes: Sequence[Note]) -> Iterator[_Span]:
         yield _Span(since_ns, until_ns, until_ns, _GONE)
 
 
+def _unheard(notes: Sequence[Note]) -> Iterator[tuple[int, int]]:
+    """From when until when a part may lack trades, and has the book."""
+    since_ns, newest_ns = -1, 0
+    for at, note in enumerate(notes):
+        if isinstance(note, Unheard):
+            since_ns = note.ns if since_ns < 0 else since_ns
+        elif isinstance(note, Begin | Broken | End | Heard) and since_ns >= 0:
+            until_ns = sure_until(notes[:at], newest_ns) if isinstance(note, Begin) else note.ns
+            if not (isinstance(note, Heard) and note.is_complete) and until_ns > since_ns:
+                yield since_ns, until_ns
+            since_ns = -1
+        newest_ns = max(newest_ns, note.ns)
+    if 0 <= since_ns < newest_ns:
+        yield since_ns, newest_ns
+
+
+def _without(window: tuple[int, int], spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What is left of a window without the spans."""
+    left = [window]
+    for start, end in spans:
+        left = [
+            (since, until)
+            for one in left
+            for since, until in ((one[0], min(one[1], start)), (max(one[0], end), one[1]))
+            if since < until
+        ]
+    return left
+
+
+def _trade_gaps(parts: Sequence[Sequence[Note]]) -> Iterator[Gap]:
+    """Where the book goes on and trades are missing, or may be."""
+    covered: list[tuple[int, int]] = []
+    for notes in parts:
+        windows = list(_unheard(notes))
+        covered += [left for one in _spans(notes) for left in _without((one.since_ns, one.until_ns), windows)]
+        for note in notes:
+            if isinstance(note, Missing):
+                yield Gap(note.ns, note.until_ns, note.until_ns, "trades", note.why)
+    for window in sorted(window for notes in parts for window in _unheard(notes)):
+        for since_ns, until_ns in _without(window, covered):
+            yield Gap(since_ns, until_ns, until_ns, "trades", "no connection was known to bring trades")
+        covered.append(window)
+
+
 def gaps_of(parts: Sequence[Sequence[Note]]) -> list[Gap]:
     """The windows in which something is missing, from the notes of all parts of what is put together.
 
     Of a process that nobody saw ending, the rest of its day is missing.
     """
-    gaps = [
-        Gap(note.ns, note.until_ns, note.until_ns, "trades", note.why)
-        for notes in parts
-        for note in notes
-        if isinstance(note, Missing)
-    ]
+    gaps = list(_trade_gaps(parts))
     times = [note.ns for notes in parts for note in notes]
     if not times:
         return []

@@ -126,7 +126,7 @@ class DayFile:
 
     def note(self, note: Note) -> None:
         """Say something in the quality file, behind what was added so far."""
-        if isinstance(note, Broken | recording.Missing):
+        if isinstance(note, Broken | recording.Missing | recording.Unheard):
             self._doubt_ns = note.ns if self._doubt_ns < 0 else min(self._doubt_ns, note.ns)
         self._notes.append(recording.encode(note) + b"\n")
 

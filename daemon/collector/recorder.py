@@ -12,7 +12,19 @@ from daemon.collector.files import begin_note, day_of
 from daemon.collector.merge import Chain, Link, Names
 from daemon.collector.writer import Key, Writer
 from daemon.session.facts import MarketFacts
-from hftd.recording import DAY_NS, UNSURE_NS, Broken, End, Minute, Missing, Note, Snapshot, Whole
+from hftd.recording import (
+    DAY_NS,
+    UNSURE_NS,
+    Broken,
+    End,
+    Heard,
+    Minute,
+    Missing,
+    Note,
+    Snapshot,
+    Unheard,
+    Whole,
+)
 from hftd.venues import reader
 from hftd.venues.reader import Message
 from hftd.version import __version__
@@ -74,6 +86,10 @@ class Recorder:
         self._heard: set[Connection] = set()
         self._joined: set[Connection] = set()
         """Of these, whose messages go on from what is written."""
+        self._trading: set[Connection] = set()
+        """That have brought trades."""
+        self._is_unheard = False
+        self._whole_ns = now_ns
         self._buffer = bytearray()
         self._key = Key(venue, symbol, day_of(now_ns))
         self._is_paused = self._is_over = False
@@ -97,7 +113,12 @@ class Recorder:
             else:
                 self._best_again += 1
         elif kind == reader.TRADES:
+            self._trading.add(source)
+            was_counted = isinstance(self.trades, Chain) and self.trades.last >= 0
             self._on_trades(source, read, message, now_ns)
+            if self._is_unheard:
+                self._is_unheard = False
+                self.note(Heard(max(now_ns, self.newest_ns), was_counted))
         else:
             self._heard.add(source)
             self.depth_ns = now_ns
@@ -135,8 +156,10 @@ class Recorder:
         if isinstance(self.trades, Names):
             if not ids or self.trades.has_new(ids):
                 self._write(message, now_ns)
+                self._trade_ns = now_ns
         elif not ids:
             # Not of the market, or not to be read: it can't be told apart.
+            self._give_up_trades(now_ns)
             self._write(message, now_ns)
             self.trades.last = -1
         else:
@@ -156,15 +179,24 @@ class Recorder:
     def look(self, now_ns: int) -> None:
         """Give up what was waited for too long; to be called some times a second."""
         if self.depth.held_ns and now_ns - self.depth.held_ns > HOLD_NS:
+            self._give_up_changes(now_ns)
+        if isinstance(self.trades, Chain) and now_ns - self.trades.held_ns > HOLD_NS:
+            self._give_up_trades(now_ns)
+
+    def _give_up_changes(self, now_ns: int) -> None:
+        if self.depth.held_ns:
             self._lose(self.depth.awaited, now_ns)
             for line in self.depth.give_up():
                 self._write(line, now_ns)
             self._changed_ns = self.newest_ns
+
+    def _give_up_trades(self, now_ns: int) -> None:
         trades = self.trades
-        if isinstance(trades, Chain) and trades.held_ns and now_ns - trades.held_ns > HOLD_NS:
+        if isinstance(trades, Chain) and trades.held_ns:
             self._miss_trades(trades.last, trades.awaited, now_ns)
             for line in trades.give_up():
                 self._write(line, now_ns)
+            self._trade_ns = now_ns
 
     def _miss_trades(self, known: int, missing: int, now_ns: int) -> None:
         # Rows have one more than the id, so that none is 0.
@@ -199,7 +231,15 @@ class Recorder:
             self.is_whole = True
             self.why = ""
             self.broken_ns = 0
+            self._whole_ns = self.newest_ns
             self.note(Whole(self.newest_ns))
+            self._check_trades()
+
+    def _check_trades(self) -> None:
+        """A connection may bring the book, and no trades: its subscription is silent, or there are none."""
+        if self.is_whole and not self._trading and not self._is_unheard:
+            self._is_unheard = True
+            self.note(Unheard(max(self._trade_ns, self._whole_ns)))
 
     def _lose(self, missing: int, now_ns: int) -> None:
         """Changes are missing, up to that id."""
@@ -216,6 +256,7 @@ class Recorder:
 
     def _break(self, why: str, from_ns: int, now_ns: int) -> None:
         self.why = why
+        self._is_unheard = False
         if self.is_whole:
             self.is_whole = False
             self.broken_ns = now_ns
@@ -247,15 +288,18 @@ class Recorder:
         """A connection is gone."""
         self._heard.discard(source)
         self._joined.discard(source)
+        self._trading.discard(source)
         if not self._heard and not self._is_over:
             self._begin_anew(why, now_ns)
+        self._check_trades()
 
     def _begin_anew(self, why: str, now_ns: int) -> None:
+        self._give_up_changes(now_ns)
+        self._give_up_trades(now_ns)
         self._break(why, self.newest_ns, now_ns)
-        for chain in (self.depth, self.trades):
-            if isinstance(chain, Chain):
-                for line in chain.restart(-1):
-                    self._write(line, now_ns)
+        self.depth.last = -1
+        if isinstance(self.trades, Chain):
+            self.trades.last = -1
         self._first_previous = -1
         self._joined.clear()
         self.wants_book = ""
@@ -295,12 +339,21 @@ class Recorder:
         if day <= self._key.day:
             return
         midnight_ns = day * DAY_NS
+        was_whole = self.is_whole
+        # What waits may come in the new day's file only: of the old one it is missing.
+        if self.depth.held_ns:
+            self._break(
+                "changes of the book were awaited as the day ended", self._changed_ns, midnight_ns - 1
+            )
+        if isinstance(self.trades, Chain) and self.trades.held_ns:
+            self.note(Missing(self._trade_ns, midnight_ns - 1, "trades were awaited as the day ended"))
         self.note(End(midnight_ns - 1, MIDNIGHT))
         self._writer.close(self._key)
         self._key = Key(self.venue, self.symbol, day)
         self.newest_ns = max(self.newest_ns, midnight_ns)
         self.note(begin_note(midnight_ns, __version__))
-        if self.is_whole:
+        self._is_unheard = False
+        if was_whole:
             self.is_whole = False
             self.broken_ns = now_ns
             self.why = "the day begins"
@@ -334,10 +387,8 @@ class Recorder:
 
     def end(self, now_ns: int, why: str) -> None:
         """The process ends in order."""
-        for chain in (self.depth, self.trades):
-            if isinstance(chain, Chain):
-                for line in chain.give_up():
-                    self._write(line, now_ns)
+        self._give_up_changes(now_ns)
+        self._give_up_trades(now_ns)
         self.note(End(max(self.newest_ns, now_ns), why))
         self._writer.close(self._key)
         self._is_over = True

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hftd.recording import DAY_NS, Begin, Broken, End, Gap, Missing, Note, Whole, gaps_of
+from hftd.recording import DAY_NS, Begin, Broken, End, Gap, Heard, Missing, Note, Unheard, Whole, gaps_of
 
 DAY = 20_000 * DAY_NS
 
@@ -39,6 +39,22 @@ def test_missing_trades_are_windows_of_their_own():
     notes: list[Note] = [Begin(DAY), Whole(DAY), Missing(DAY + 3, DAY + 4, "trades 7 to 8"), End(DAY + 9, "")]
     assert gaps_of([notes]) == [Gap(DAY + 3, DAY + 4, DAY + 4, "trades", "trades 7 to 8")]
     assert gaps_of([]) == []
+
+
+def test_where_no_connection_brings_trades_they_are_missing_unless_another_part_has_them():
+    why = "no connection was known to bring trades"
+    old: list[Note] = [Begin(DAY), Whole(DAY), Unheard(DAY + 10), Heard(DAY + 20, False), End(DAY + 50, "")]
+    assert gaps_of([old]) == [Gap(DAY + 10, DAY + 20, DAY + 20, "trades", why)]
+    new: list[Note] = [Begin(DAY), Whole(DAY), Unheard(DAY + 5), Heard(DAY + 14, False), End(DAY + 50, "")]
+    assert gaps_of([old, new]) == [Gap(DAY + 10, DAY + 14, DAY + 14, "trades", why)]
+    new = [Begin(DAY), Whole(DAY), Unheard(DAY + 5), Heard(DAY + 14, True), End(DAY + 50, "")]
+    assert gaps_of([new]) == []
+    # The book's window has it already.
+    assert [
+        gap.kind for gap in gaps_of([[*new[:3], Broken(DAY + 5, DAY + 6, "torn"), End(DAY + 9, "")]])
+    ] == ["book"]
+    killed: list[Note] = [Begin(DAY), Whole(DAY), Unheard(DAY + 7), Missing(DAY + 60, DAY + 70, "")]
+    assert (DAY + 7, DAY + 60) in [(gap.from_ns, gap.until_ns) for gap in gaps_of([killed]) if gap.why == why]
 
 
 @given(

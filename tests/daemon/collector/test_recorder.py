@@ -165,6 +165,98 @@ def test_trades_that_are_missing_are_said_and_leave_the_book_alone():
     assert missing.ns < missing.until_ns == told.now_ns
 
 
+def whole_on_both(*, counted: bool = True) -> Told:
+    """A alone brings trades as well."""
+    told = Told(is_streamed=not counted, counted=counted)
+    if not counted:
+        told.say(BOOK, 10)
+        told.say(BOOK, 10, source=B)
+    told.trade(5)
+    told.change(11)
+    told.change(11, B)
+    told.snapshot(11)
+    assert told.recorder.is_whole
+    return told
+
+
+def trade_windows(told: Told) -> list[tuple[int, int]]:
+    return [(gap.from_ns, gap.until_ns) for gap in told.gaps if gap.kind == "trades"]
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_trades_may_be_missing_where_the_connection_that_is_left_has_brought_none(counted: bool):
+    told = whole_on_both(counted=counted)
+    told.trade(6)
+    last_ns = told.now_ns
+    told.change(12)
+    told.change(12, B)
+    told.recorder.drop(A, "torn", told.now_ns)
+    told.change(13, B)
+    assert told.recorder.is_whole
+    told.recorder.end(told.now_ns, "over")
+    assert trade_windows(told)[-1] == (last_ns, told.now_ns)
+
+
+def test_no_trade_is_missing_where_the_next_connection_goes_on_from_the_last_one():
+    told = whole_on_both()
+    told.recorder.drop(A, "torn", told.now_ns)
+    told.change(12, B)
+    told.trade(6, source=B)
+    told.change(13, B)
+    told.recorder.end(told.now_ns, "over")
+    assert trade_windows(told) == []
+
+
+def test_trades_without_order_may_be_missing_until_the_next_connection_brings_one():
+    told = whole_on_both(counted=False)
+    told.trade(6)
+    last_ns = told.now_ns
+    told.recorder.drop(A, "torn", told.now_ns)
+    told.trade(7, source=B)
+    heard_ns = told.now_ns
+    told.change(12, B)
+    told.recorder.end(told.now_ns, "over")
+    assert trade_windows(told)[-1] == (last_ns, heard_ns)
+
+
+def test_trades_may_be_missing_from_when_the_book_is_whole_to_the_first_one():
+    told = Told()
+    told.change(10)
+    told.snapshot(10)
+    whole_ns = told.now_ns
+    told.change(11)
+    told.trade(5)
+    heard_ns = told.now_ns
+    told.change(12)
+    told.recorder.end(told.now_ns, "over")
+    assert trade_windows(told) == [(whole_ns, heard_ns)]
+
+
+@pytest.mark.parametrize("how", ["end", "drop", "midnight"])
+def test_what_is_waited_for_at_an_end_is_missing(how: str):
+    told = whole_on_both()
+    told.trade(6, source=B)
+    whole_ns, trade_ns = told.now_ns - 1000, told.now_ns
+    told.trade(9)
+    told.change(14)
+    assert b"4:0:[10]" not in told.written
+    if how == "midnight":
+        told.recorder.turn_day(NS + DAY_NS)
+        book, trades = told.gaps[-2:]
+        assert (book.kind, trades.kind) == ("book", "trades")
+        assert trades.until_ns == NS + DAY_NS - 1
+        assert b"4:0:[10]" not in told.written
+        return
+    if how == "drop":
+        told.recorder.drop(A, "torn", told.now_ns)
+        told.recorder.drop(B, "torn", told.now_ns)
+    told.recorder.end(told.now_ns, "over")
+    assert told.written[-2:] == [b"1:14:()", b"4:0:[10]"]
+    assert trade_windows(told) == [(trade_ns, told.now_ns)]
+    (book,) = [gap for gap in told.gaps[1:] if gap.kind == "book"]
+    assert (book.from_ns, book.until_ns) == (whole_ns, told.now_ns)
+
+
 def test_trades_with_ids_without_order_come_once():
     told = Told(is_streamed=True, counted=False)
     told.say(BOOK, 1)
@@ -248,8 +340,8 @@ def test_a_new_day_has_a_file_of_its_own_that_begins_with_a_book():
     told.recorder.end(told.now_ns, "over")
     assert [line.partition(b" ")[2] for line in told.pages.text[day + 1]] == [b"1:11:()", b"book:11"]
     # Both days together miss no more than the second one alone.
-    assert [(gap.from_ns - NS - DAY_NS) // 1000 for gap in told.gaps[1:]] == [-1]
-    assert len(gaps_of([told.pages.notes[day + 1]])) == 1
+    assert [(gap.from_ns - NS - DAY_NS) // 1000 for gap in told.gaps[1:] if gap.kind == "book"] == [-1]
+    assert [gap.kind for gap in gaps_of([told.pages.notes[day + 1]])] == ["book"]
 
 
 def test_what_can_t_be_written_is_missing_and_nothing_is_written_meanwhile():
