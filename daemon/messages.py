@@ -299,6 +299,8 @@ class Funding(msgspec.Struct, frozen=True, array_like=True):
         symbol: For which; empty where the exchange does not say.
         amount: In the asset; below 0: paid.
         payment_id: The exchange's, or what tells it apart from others.
+        told_by: BY_STREAM or BY_QUERY, where the two have ids of their own: then what one tells is compared with what
+            the other has told.
     """
 
     symbol: str
@@ -306,3 +308,4 @@ class Funding(msgspec.Struct, frozen=True, array_like=True):
     amount: float
     exch_ns: int
     payment_id: str
+    told_by: str = ""

@@ -37,6 +37,8 @@ EAGER_MAX: Final = 8
 """So many in a row that leave something open are repeated when order management wants it; then by the back-off."""
 LIMIT_S: Final = 30.0
 LOOK_EVERY_S: Final = 0.25
+PAYMENTS_EVERY_S: Final = 600.0
+"""So often payments of funding are asked for, and after each connect: most are heard of by the stream."""
 ASKED_MAX: Final = 20
 """Of so many symbols the fills are asked for in one reconciliation; what must wait is asked for in the next one."""
 QUIET_MAX: Final = 5
@@ -71,6 +73,7 @@ class Reconciler:
         self._failed_for: int | None = None  # what order management wanted when one failed; None: none did
         self._asked_ns: dict[str, int] = {}  # when a symbol's fills were last asked for
         self._times: deque[int] = deque(maxlen=SOON_MAX)
+        self._paid_ns = -1  # when payments of funding were last asked for
         self._asked = 0  # of how many symbols the last one asked
         self._settled_ns = (
             -1
@@ -95,6 +98,7 @@ class Reconciler:
         self._is_up = is_up
         if is_up:
             self._due_ns = 0
+            self._paid_ns = -1
             # At once, but connections that come and go are no way around the pauses.
             self._not_before_ns = min(self._not_before_ns, self.last_ns + int(UNSETTLED_S * 1e9))
             self._wake.set()
@@ -173,6 +177,7 @@ class Reconciler:
         self._untold = {one.symbol for one in holdings if not one.is_told}
         funds = await self._session.funds()
         executions, asked, unasked = await self._executions(holdings)
+        await self._ask_for_payments(asked_ns)
         before_ns = self._since_ns()
         found = self._orders.reconcile(
             open_orders, executions, holdings, asked_ns, running_ns(), unasked=unasked, funds=funds
@@ -195,6 +200,15 @@ class Reconciler:
                 ],
             )
         return found.is_settled and not unasked
+
+    async def _ask_for_payments(self, now_ns: int) -> None:
+        """Funding that the stream did not tell, as while it was down."""
+        if self._paid_ns >= 0 and now_ns - self._paid_ns < PAYMENTS_EVERY_S * 1e9:
+            return
+        payments = await self._session.payments(self._orders.payments_since_ns())
+        if payments is not None:
+            self._orders.on_payments(payments, now_ns, running_ns())
+        self._paid_ns = now_ns
 
     # ---- fills
 

@@ -142,6 +142,10 @@ class Session(Protocol):
         """All balances of a spot account; an asset that is not among them is not there. None: it has positions."""
         ...
 
+    async def payments(self, since_ns: int) -> Sequence[Funding] | None:
+        """Payments of funding since an exchange time; None: they are among the fills, or there are none."""
+        ...
+
     async def run(self) -> None:
         """Keep all connections up until cancelled.
 

@@ -30,7 +30,7 @@ import msgspec
 import structlog
 
 from daemon.orders.ids.client_ids import MAX_IDENTITY, MAX_SHORT_RUN
-from daemon.orders.money.profit import Day, Funded, Watch
+from daemon.orders.money.profit import Day, Funded, Paid, Watch
 from daemon.orders.order import Order
 from daemon.orders.positions import BotBook, Forced, Traded
 from hftd.errors import ConfigError, DataError
@@ -110,7 +110,9 @@ class Halt(msgspec.Struct, array_like=True, tag="halt"):
     ends: bool = False
 
 
-Row = Begin | Order | BotBook | Traded | BotRow | Forced | Steps | Settled | Halt | Day | Watch | Funded
+Row = (
+    Begin | Order | BotBook | Traded | BotRow | Forced | Steps | Settled | Halt | Day | Watch | Funded | Paid
+)
 
 _decode = msgspec.msgpack.Decoder(list[Row]).decode
 _encode = msgspec.msgpack.Encoder().encode

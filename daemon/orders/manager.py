@@ -14,7 +14,7 @@ comes back in from there (a venue that refuses at once) is taken in the same way
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import structlog
 
@@ -265,6 +265,15 @@ class OrderManager:
             self.money.take_funding(funds)
         else:
             self._reconciler.on_funds(funds, now_ns)
+        self._let_out(now_ns)
+
+    def payments_since_ns(self) -> int:
+        """From which exchange time on payments of funding are to be asked for."""
+        return self.money.payments_since_ns()
+
+    def on_payments(self, payments: Iterable[Funding], asked_ns: int, now_ns: int) -> None:
+        """What the exchange lists of funding since `payments_since_ns`; it was asked at `asked_ns`."""
+        self.money.take_payments(payments, self.store.to_exchange(asked_ns))
         self._let_out(now_ns)
 
     def on_connection(self, is_up: bool, now_ns: int) -> None:

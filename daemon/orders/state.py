@@ -22,7 +22,7 @@ from daemon.orders.ids.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
 from daemon.orders.journal import Begin, BotRow, Halt, Journal, Row, Settled, Steps, Traded
 from daemon.orders.money import earning
 from daemon.orders.money.kept import Kept
-from daemon.orders.money.profit import Day, Funded, Watch
+from daemon.orders.money.profit import Day, Funded, Paid, Watch
 from daemon.orders.order import NEVER, SENT, UNSURE, Order, rescale, retime, scaled
 from daemon.orders.positions import BotBook, Forced, Ledger, Trades
 from hftd import wire
@@ -478,7 +478,7 @@ class Store:
                 self.bot(row.bot).forced[row.symbol] = row
             elif isinstance(row, Halt):
                 self._take_halt(row)
-            elif isinstance(row, Day | Watch | Funded):
+            elif isinstance(row, Day | Watch | Funded | Paid):
                 self.money.restore(row)
             else:
                 self.settled_ns = row.settled_ns or self.settled_ns

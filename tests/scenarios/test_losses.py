@@ -85,7 +85,7 @@ async def test_what_was_earned_is_what_the_wallet_has_changed_by_and_funding_sta
 
 @pytest.mark.thorough
 @scenario(needs="positions")
-async def test_funding_while_the_connector_was_away_is_found_where_the_exchange_lists_it(s):
+async def test_funding_while_the_connector_was_away_is_found_and_counted_once(s):
     bot = s.bot()
     bot.place(1, 10, 10, tif=IOC)
     await s.sleep(0.5)
@@ -95,8 +95,15 @@ async def test_funding_while_the_connector_was_away_is_found_where_the_exchange_
     await s.sleep(1.0)
     bot.attach()
     await s.sleep(30.0)
-    found = -float(paid) if s.case.name == "bybit" else 0.0
-    assert profit_of(s).funding == pytest.approx(found)
+    assert profit_of(s).funding == pytest.approx(-float(paid))
+    (more,) = (await s.control("fund", api_key=KEY, symbol=s.case.symbol, rate="0.001"))["paid"]
+    await s.sleep(1.0)
+    s.kill()
+    await s.start()
+    await s.sleep(1.0)
+    bot.attach()
+    await s.sleep(5.0)
+    assert profit_of(s).funding == pytest.approx(-float(paid) - float(more))
 
 
 def profit_of(s):

@@ -319,6 +319,10 @@ class Trader:
             self.user.down(self.user.wire)
         self.schedule.after(50 * MS, self.when_awake(self._look))
 
+    async def _payments(self) -> list[Funding] | None:
+        """Funding that the exchange lists by itself; nobody pays any but in the soak of losses."""
+        return None
+
     async def _reconcile(self) -> None:
         asked_ns = self.now_ns
         settled = False
@@ -333,11 +337,14 @@ class Trader:
             for symbol in sorted({*self.manager.symbols(), *first}):
                 since_ns = self.manager.executions_since_ns(symbol)
                 executions += await self.queries.executions(symbol, since_ns, self.manager.is_counted)
+            payments = await self._payments()
         except (HftdError, ValueError):
             pass
         else:
             if self.is_dead:
                 return
+            if payments is not None:
+                self.manager.on_payments(payments, asked_ns, self.now_ns)
             found = self.manager.reconcile(
                 open_orders, executions, holdings, asked_ns, self.now_ns, funds=funds
             )

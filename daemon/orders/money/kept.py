@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from typing import Final
 
-from daemon.orders.money.profit import Day, Days, Funded, Watch
+from daemon.orders.money.profit import Day, Days, Funded, Paid, Watch
 
-FUNDED_MAX: Final = 1000
+FUNDED_MAX: Final = 2000
 """Payments that are known by their ids; those of before the last one forgotten are taken for counted."""
+APART_NS: Final = 600_000_000_000
+"""So far apart are the times that two ways tell of one payment at most; between two payments of one are hours."""
+ROUNDED: Final = 0.5e-8
+"""Amounts are told to eight digits: by less two that are one may differ."""
 
-Row = Day | Watch | Funded
+Row = Day | Watch | Funded | Paid
 
 
 class Kept:
@@ -17,12 +21,14 @@ class Kept:
     Attributes:
         days: The days that are closed.
         watches: By owner and asset.
+        paid: Up to when payments are known; None in a journal of before they were asked for.
     """
 
     def __init__(self) -> None:
         self.days = Days()
         self.watches: dict[tuple[str, str], Watch] = {}
         self._funded: dict[str, Funded] = {}
+        self.paid: Paid | None = None
         self._forgotten_ns = 0
         self._changed: list[Row] = []
 
@@ -32,14 +38,39 @@ class Kept:
         """Whether a payment was counted, or may have been."""
         return row.payment_id in self._funded or row.exch_ns <= self._forgotten_ns
 
-    def count(self, row: Funded) -> None:
-        """A payment is counted."""
+    def count(self, row: Funded) -> bool:
+        """Remember a payment. False: it is one that was told in another way, and counted then."""
+        row.same_as = self._twin(row)
         self._remember(row)
         self._changed.append(row)
+        return not row.same_as
+
+    def _twin(self, row: Funded) -> str:
+        """The id of the payment that this one is as well, the nearest in time; empty if there is none."""
+        if not row.told_by:
+            return ""
+        taken = {one.same_as for one in self._funded.values()}
+        near = [
+            (abs(one.exch_ns - row.exch_ns), one.payment_id)
+            for one in self._funded.values()
+            if one.told_by not in ("", row.told_by)
+            and one.asset == row.asset
+            and (one.symbol == row.symbol or not one.symbol or not row.symbol)
+            and abs(one.amount - row.amount) <= ROUNDED
+            and abs(one.exch_ns - row.exch_ns) <= APART_NS
+            and not one.same_as
+            and one.payment_id not in taken
+        ]
+        return min(near)[1] if near else ""
+
+    def know_paid(self, begin_ns: int, known_ns: int) -> None:
+        """All payments until then are known; `begin_ns` holds in a journal that has no beginning yet."""
+        self.paid = Paid(self.paid.begin_ns if self.paid else begin_ns, known_ns)
+        self._changed.append(self.paid)
 
     def funded(self) -> list[Funded]:
-        """The payments that are remembered, as they were counted."""
-        return list(self._funded.values())
+        """The payments that are remembered, each once, as they were counted."""
+        return [one for one in self._funded.values() if not one.same_as]
 
     def _remember(self, row: Funded) -> None:
         self._funded[row.payment_id] = row
@@ -78,6 +109,8 @@ class Kept:
             self.days.restore(row)
         elif isinstance(row, Watch):
             self.watches[row.owner, row.asset] = row
+        elif isinstance(row, Paid):
+            self.paid = row
         else:
             self._remember(row)
 
@@ -96,4 +129,6 @@ class Kept:
         """All, for a new journal."""
         yield from self.days.rows()
         yield from self.watches.values()
-        yield from self.funded()
+        if self.paid is not None:
+            yield self.paid
+        yield from self._funded.values()

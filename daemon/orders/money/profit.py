@@ -90,13 +90,27 @@ class Day(msgspec.Struct, array_like=True, tag="day"):
 
 
 class Funded(msgspec.Struct, array_like=True, tag="funded"):
-    """A payment for holding a position was counted, once by its id."""
+    """A payment for holding a position was counted, once by its id.
+
+    Attributes:
+        told_by: As `Funding.told_by`.
+        same_as: The id of the one that was counted, and that this one tells again in another way.
+    """
 
     symbol: str
     asset: str
     amount: float
     exch_ns: int
     payment_id: str
+    told_by: str = ""
+    same_as: str = ""
+
+
+class Paid(msgspec.Struct, array_like=True, tag="paid"):
+    """Payments count from `begin_ns` on, and all until `known_ns` have been asked for; by the exchange's clock."""
+
+    begin_ns: int
+    known_ns: int
 
 
 class Watch(msgspec.Struct, array_like=True, tag="watch"):

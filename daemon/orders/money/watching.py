@@ -15,13 +15,14 @@ Limits: as many times as the limit on counts says are kept for each owner.
 
 import math
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from daemon.messages import Funding
 from daemon.orders.money import earning
+from daemon.orders.money.kept import APART_NS
 from daemon.orders.money.profit import DAY_NS, Funded, Profit, Watch
 from daemon.warnings import Warn
 from hftd.constants import INVALID_MAX, INVALID_MIN
@@ -320,10 +321,17 @@ class Money:
     def take_funding(self, funding: Funding) -> None:
         """A payment for holding a position: of each bot in proportion to what it holds now."""
         store = self._store
-        row = Funded(funding.symbol, funding.asset, funding.amount, funding.exch_ns, funding.payment_id)
-        if self._kept.is_counted(row) or row.exch_ns < store.since_ns(row.symbol):
+        row = Funded(
+            funding.symbol,
+            funding.asset,
+            funding.amount,
+            funding.exch_ns,
+            funding.payment_id,
+            funding.told_by,
+        )
+        begin_ns = self._kept.paid.begin_ns if self._kept.paid else store.since_ns(row.symbol)
+        if row.exch_ns < begin_ns or self._kept.is_counted(row) or not self._kept.count(row):
             return
-        self._kept.count(row)
         rest = funding.amount
         ledger = self._funded_ledger(funding)
         if ledger is not None and ledger.account_lots:
@@ -339,6 +347,18 @@ class Money:
             return
         self._kept.days.add(funding.exch_ns // DAY_NS, ACCOUNT, funding.asset, funding=rest)
         self._kept.moved(funding.asset, rest)
+
+    def payments_since_ns(self) -> int:
+        """From which exchange time on payments are to be asked for; one may be listed as late as `APART_NS`."""
+        paid = self._kept.paid
+        return max(paid.begin_ns, paid.known_ns - APART_NS) if paid else self._store.settled_ns
+
+    def take_payments(self, payments: Iterable[Funding], until_ns: int) -> None:
+        """All payments since `payments_since_ns`, up to a moment of the exchange's clock."""
+        begin_ns = self._store.settled_ns
+        for payment in payments:
+            self.take_funding(payment)
+        self._kept.know_paid(begin_ns, until_ns)
 
     def _funded_ledger(self, funding: Funding) -> "Ledger | None":
         """The instrument that a payment is for; where that is not told, the only one that it can be."""

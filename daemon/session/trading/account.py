@@ -12,7 +12,7 @@ import structlog
 from daemon.connector.limiter import Limiter
 from daemon.connector.supervise import Backoff, Supervision, planned_life_s, supervised
 from daemon.connector.watch.offset import ClockOffset
-from daemon.messages import Command, Execution, Funds, Holding, Instrument, Report, Submit
+from daemon.messages import Command, Execution, Funding, Funds, Holding, Instrument, Report, Submit
 from daemon.session.catalog import Catalog, Steps
 from daemon.session.errors import EXPECTED, ExchangeError, WireError
 from daemon.session.facts import Balance, Commission, Handlers, OrderFacts, Reply, Signer
@@ -521,6 +521,11 @@ class Trading:
         """All balances of a spot account; None where there are positions instead."""
         ask = getattr(self._queries, "funds", None)
         return None if ask is None else await ask()
+
+    async def payments(self, since_ns: int) -> list[Funding] | None:
+        """Payments of funding; None where they are among the fills, or there are none."""
+        ask = getattr(self._queries, "payments", None)
+        return None if ask is None else await ask(since_ns)
 
     async def balances(self) -> list[Balance]:
         """The balances of all assets."""

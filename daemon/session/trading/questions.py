@@ -38,7 +38,8 @@ class OrderNames:
 class Questions(Protocol):
     """What the account is asked over REST. What can't be taken over is set aside.
 
-    One more member may be there: `funds()`, of an account that has balances instead of positions (`Funds`).
+    Two more members may be there: `funds()`, of an account that has balances instead of positions (`Funds`), and
+    `payments(since_ns)`, where funding is listed by itself (`Funding`).
 
     All may raise ExchangeError, NotSentError, FateUnknownError and WireError.
     """

@@ -14,6 +14,7 @@ from daemon.messages import (
     STEPS_CHANGED,
     Command,
     Execution,
+    Funding,
     Funds,
     Holding,
     Instrument,
@@ -164,6 +165,10 @@ class AccountSession:
     async def funds(self) -> Sequence[Funds] | None:
         """All balances of a spot account; None where there are positions instead."""
         return await self.trading.funds() if self.trading else None
+
+    async def payments(self, since_ns: int) -> Sequence[Funding] | None:
+        """Payments of funding; None where they are among the fills, or there are none."""
+        return await self.trading.payments(since_ns) if self.trading else None
 
     async def run(self) -> None:
         """Keep all connections up until cancelled."""

@@ -8,6 +8,8 @@
     userTrades         [{"symbol":"BTCUSDT","id":698759,"orderId":25851813,"side":"SELL","price":"7819.01",
                          "qty":"0.002","commission":"-0.07819010","commissionAsset":"USDT","time":1569514978020,
                          "maker":false, ..}]
+    income             [{"symbol":"BTCUSDT","incomeType":"FUNDING_FEE","income":"-0.37500000","asset":"USDT",
+                         "time":1570608000000,"tranId":9689322392,"tradeId":""}]   COIN-M: tranId is a text
     commissionRate     {"symbol":"BTCUSDT","makerCommissionRate":"0.0002","takerCommissionRate":"0.0004"}
 """
 
@@ -17,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from daemon.messages import Execution, Holding
+from daemon.messages import BY_QUERY, Execution, Funding, Holding
 from daemon.session.catalog import Steps, known_steps, lots_of, price_of
 from daemon.session.errors import DECODE_ERRORS, Odd, OddItemError, WireError
 from daemon.session.facts import Balance, Commission
@@ -62,6 +64,17 @@ class TradeText(msgspec.Struct, frozen=True):
     maker: bool = False
     commission: str = "0"
     commissionAsset: str = ""  # noqa: N815
+
+
+class IncomeText(msgspec.Struct, frozen=True):
+    """A row of income."""
+
+    incomeType: str  # noqa: N815
+    income: str
+    asset: str
+    time: Ms
+    tranId: Id | str  # noqa: N815 - a number on USD-M, a text on COIN-M
+    symbol: str = ""
 
 
 class _Commission(msgspec.Struct, frozen=True):
@@ -207,6 +220,27 @@ def read_balances(body: bytes, odd: list[Odd] | None = None) -> list[Balance]:
 def read_trades(body: bytes, odd: list[Odd] | None = None) -> list[TradeText]:
     """The fills of one page, oldest first; one that can't be read goes to `odd`, or is an error without such a list."""
     return sorted(_items(body, TradeText, "fills", "fill", odd), key=lambda one: one.id)
+
+
+def read_payments(body: bytes, odd: list[Odd]) -> list[IncomeText]:
+    """The payments of funding of one page, oldest first; what can't be read goes to `odd`."""
+    rows = _items(body, IncomeText, "income", "payment of funding", odd)
+    return sorted((one for one in rows if one.incomeType == "FUNDING_FEE"), key=lambda one: one.time)
+
+
+def payment_of(row: IncomeText) -> Funding:
+    """A payment of funding as income tells it.
+
+    Raises:
+        WireError: A number makes no sense.
+    """
+    try:
+        amount = float_of(row.income)
+    except NumberError as error:
+        raise WireError(f"payment of funding {row.tranId}: {error}") from None
+    return Funding(
+        row.symbol, row.asset, amount, row.time * _MS_NS, f"income {row.tranId} {row.symbol}", BY_QUERY
+    )
 
 
 def execution_of(trade: TradeText, client_id: str, steps: Mapping[str, Steps]) -> Execution:

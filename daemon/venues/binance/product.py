@@ -19,6 +19,7 @@ class Product(msgspec.Struct, frozen=True):
         hides_positions: Asked for all positions, it lists every contract that is trading, and leaves out the others.
         ws_pool: The limiter's names of what its WebSocket API counts begin with it: of request weight, in a pool of its
             own; empty: it counts in that of REST.
+        income_weight: What a question for payments of funding costs; 0: there is none.
         tells_listen_key: The answer to an extension of the listen key holds the key.
         clock_codes: Errors that say that a request's time was off.
         instrument_codes: Refusals that an instrument's description should have foreseen.
@@ -34,6 +35,7 @@ class Product(msgspec.Struct, frozen=True):
     balances: tuple[str, int]
     hides_positions: bool
     ws_pool: str
+    income_weight: int
     tells_listen_key: bool
     clock_codes: frozenset[int]
     instrument_codes: frozenset[int]

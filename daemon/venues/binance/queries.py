@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from daemon.connector.limiter import Priority
-from daemon.messages import BY_QUERY, DELISTED, UNTOLD, Execution, Holding, Report
+from daemon.messages import BY_QUERY, DELISTED, UNTOLD, Execution, Funding, Holding, Report
 from daemon.session.catalog import Catalog, ExchangeInfo, SetAside, Steps
 from daemon.session.errors import ExchangeError, Odd, WireError
 from daemon.session.facts import Balance, Commission
@@ -16,10 +16,12 @@ from daemon.session.trading.questions import OrderNames, none_is_counted
 from daemon.venues.binance.account import (
     TradeText,
     execution_of,
+    payment_of,
     read_balances,
     read_commission,
     read_holdings,
     read_is_hedge_mode,
+    read_payments,
     read_trades,
 )
 from daemon.venues.binance.codes import KEY_CODES, NO_SUCH_ORDER_CODES, NO_SUCH_SYMBOL_CODE, SIDES
@@ -31,6 +33,8 @@ from hftd.errors import ConfigError, HftdError
 
 TRADES_LIMIT: Final = 1000
 """Fills of a page."""
+INCOME_LIMIT: Final = 1000
+"""Payments of a page."""
 WINDOW_MS: Final = 7 * 86_400_000
 """userTrades looks at no more at once."""
 HISTORY_MS: Final = 90 * 86_400_000
@@ -258,6 +262,33 @@ class Queries:
         balances = read_balances(await self._rest.ask(path, weight=weight), odd)
         self.set_aside.listed("balance", odd)
         return balances
+
+    async def payments(self, since_ns: int) -> list[Funding] | None:
+        """Payments of funding since a moment of the exchange's clock, oldest first, up to three months back."""
+        weight = self._product.income_weight
+        if not weight:
+            return None
+        now_ms = self._rest.exchange_ms(running_ns())
+        since_ms = max(since_ns // _MS_NS, now_ms - HISTORY_MS)
+        odd: list[Odd] = []
+        found: dict[str, Funding] = {}
+        for start_ms in range(since_ms, now_ms + 60_000, WINDOW_MS):
+            end_ms = min(start_ms + WINDOW_MS - 1, now_ms + 60_000)
+            for number in range(1, PAGES_MAX + 1):
+                params: list[tuple[str, object]] = [("incomeType", "FUNDING_FEE"), ("startTime", start_ms)]
+                params += [("endTime", end_ms), ("page", number), ("limit", INCOME_LIMIT)]
+                body = await self._rest.ask(f"{self._v1}/income", params, weight=weight)
+                rows = read_payments(body, odd)
+                for row in rows:
+                    try:
+                        payment = payment_of(row)
+                        found[payment.payment_id] = payment
+                    except WireError as error:
+                        odd.append(Odd("payment of funding", row.symbol, str(row.tranId), str(error)))
+                if len(rows) < INCOME_LIMIT:
+                    break
+        self.set_aside.note(*odd)
+        return sorted((one for one in found.values() if one.amount), key=lambda one: one.exch_ns)
 
     async def commission(self, symbol: str) -> Commission:
         """The account's fee rates in a symbol."""

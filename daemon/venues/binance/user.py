@@ -333,7 +333,7 @@ def _account_values(event: _AccountUpdate, steps: Mapping[str, Steps], odd: list
         amount = float_of(one.bc)
         # It has no id of its own, and may come on two connections.
         payment_id = f"{exch_ms} {symbol} {one.a} {one.bc} {one.wb}"
-        return Funding(symbol, one.a, amount, exch_ms * _MS_NS, payment_id) if amount else None
+        return Funding(symbol, one.a, amount, exch_ms * _MS_NS, payment_id, BY_STREAM) if amount else None
 
     for raw in event.a.B:
         take(raw, "balance", balance)

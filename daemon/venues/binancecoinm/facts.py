@@ -59,6 +59,7 @@ COINM: Final = Product(
     balances=("/dapi/v1/balance", 1),
     hides_positions=True,
     ws_pool="",
+    income_weight=20,
     tells_listen_key=True,
     clock_codes=codes.CLOCK_CODES | {ENGINE_CLOCK_CODE},
     instrument_codes=codes.INSTRUMENT_CODES | {STATUS_CODE},

@@ -15,6 +15,7 @@ USDM: Final = Product(
     balances=("/fapi/v3/balance", 5),
     hides_positions=False,
     ws_pool="ws_",
+    income_weight=30,
     tells_listen_key=False,
     clock_codes=codes.CLOCK_CODES,
     instrument_codes=codes.INSTRUMENT_CODES,

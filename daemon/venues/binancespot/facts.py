@@ -54,6 +54,7 @@ SPOT: Final = Product(
     balances=("/api/v3/account", 20),
     hides_positions=False,
     ws_pool="",
+    income_weight=0,
     tells_listen_key=False,
     clock_codes=frozenset({-1021}),
     instrument_codes=frozenset({-1111, -1121, -1220}),

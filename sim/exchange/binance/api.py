@@ -214,6 +214,7 @@ REST: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/v1/openOrders"): Operation(queries.open_orders, SIGNED, _open_orders_weight),
     ("GET", "/v1/allOrders"): Operation(queries.all_orders, SIGNED, 5),
     ("GET", "/v1/userTrades"): Operation(queries.user_trades, SIGNED, 5),
+    ("GET", "/v1/income"): Operation(queries.income, SIGNED, 30),
     ("POST", "/v1/listenKey"): START_KEY,
     ("PUT", "/v1/listenKey"): KEEP_KEY,
     ("DELETE", "/v1/listenKey"): STOP_KEY,

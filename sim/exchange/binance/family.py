@@ -51,7 +51,7 @@ class BinanceConfig(ExchangeConfig, frozen=True):
 
 def endpoints_of(prefix: str) -> tuple[str, ...]:
     """Patterns of a product's requests that chaos lets fail."""
-    queried = ("openOrders", "userTrades", "positionRisk", "order", "exchangeInfo", "depth", "time")
+    queried = ("openOrders", "userTrades", "income", "positionRisk", "order", "exchangeInfo", "depth", "time")
     return (
         *(f"GET {prefix}/*/{name}" for name in queried),
         *("GET *", f"* {prefix}/*/listenKey", f"* {prefix}/*/countdownCancelAll"),

@@ -284,6 +284,19 @@ class Payloads:
         event = {"e": "ACCOUNT_UPDATE", "E": now_ms, "T": payment.time_ms}
         return event | self.account_names(account) | {"a": changed}
 
+    def income_query(self, payment: Payment) -> dict[str, Any]:
+        """A payment of funding as income has it."""
+        return {
+            "symbol": payment.instrument.symbol,
+            "incomeType": "FUNDING_FEE",
+            "income": money(payment.amount),
+            "asset": payment.instrument.margin_asset,
+            "info": "FUNDING_FEE",
+            "time": payment.time_ms,
+            "tranId": payment.payment_id,
+            "tradeId": "",
+        }
+
     def position_event(self, position: Position, mark_tick: int) -> dict[str, Any]:
         """The position of ACCOUNT_UPDATE."""
         i = position.instrument

@@ -228,6 +228,26 @@ def user_trades(exchange: Exchange, account: Account, params: Params) -> Any:
     return [product_of(exchange).says.trade_query(one) for one in chosen]
 
 
+def income(exchange: Exchange, account: Account, params: Params) -> Any:
+    """Payments of funding, the only income that is kept; by time, in pages."""
+    limit, number = whole(params, "limit", 100), whole(params, "page", 1)
+    now_ms = exchange.clock.server_ms()
+    is_timed = "startTime" in params or "endTime" in params
+    start_ms = whole(params, "startTime", 0 if is_timed else now_ms - 7 * 86_400_000)
+    end_ms = whole(params, "endTime", _NEVER_MS)
+    if params.get("incomeType", "FUNDING_FEE") != "FUNDING_FEE":
+        return []
+    found = [
+        one
+        for one in account.payments
+        if start_ms <= one.time_ms <= end_ms
+        and params.get("symbol", one.instrument.symbol) == one.instrument.symbol
+    ]
+    limit = min(limit, 1000)
+    says = product_of(exchange).says
+    return [says.income_query(one) for one in found[(number - 1) * limit : number * limit]]
+
+
 def profit_of(exchange: Exchange, account: Account, wallet: Wallet) -> int:
     """What an account's positions in an asset have won and not realized."""
     return sum(

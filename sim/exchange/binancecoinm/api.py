@@ -68,6 +68,7 @@ _MODIFY: Final = api.modify_operation(1)
 REST: Final = api.REST | {
     ("PUT", "/v1/order"): _MODIFY,
     ("GET", "/v1/premiumIndex"): Operation(queries.premium_index, NOTHING, 10),
+    ("GET", "/v1/income"): Operation(queries.income, SIGNED, 20),
     ("GET", "/v1/balance"): _BALANCE,
     ("GET", "/v1/positionRisk"): _POSITIONS,
     ("GET", "/v1/account"): _ACCOUNT,

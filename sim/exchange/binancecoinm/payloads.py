@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Final
 
-from sim.exchange.accounts.accounts import Account, Order, Position, Trade, Wallet
+from sim.exchange.accounts.accounts import Account, Order, Payment, Position, Trade, Wallet
 from sim.exchange.binance.payloads import Payloads, money
 from sim.exchange.rules.instruments import Instrument
 
@@ -37,6 +37,10 @@ class CoinmPayloads(Payloads):
         """Not padded: 32000, and not 32000.0."""
         text = super().price(instrument, tick)
         return text.rstrip("0").rstrip(".") if "." in text else text
+
+    def income_query(self, payment: Payment) -> dict[str, Any]:
+        """Its id is a text."""
+        return super().income_query(payment) | {"tranId": str(payment.payment_id)}
 
     def order_reply(self, order: Order) -> dict[str, Any]:
         """Without the end of its time."""

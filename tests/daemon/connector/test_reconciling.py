@@ -67,6 +67,9 @@ class World:
             Holding(symbol, lots or 0, 0.0, 0, is_told=lots is not None) for symbol, lots in self.held.items()
         ]
 
+    async def payments(self, since_ns):
+        return None
+
     async def funds(self):
         return None
 
@@ -84,6 +87,9 @@ class World:
         return sorted(self.ledgers)
 
     def executions_since_ns(self, _symbol):
+        return self.settled_ns
+
+    def payments_since_ns(self):
         return self.settled_ns
 
     def reconcile_due_ns(self):

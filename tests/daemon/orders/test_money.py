@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.messages import REFUSED, UNKNOWN, Funding, Outcome, Submit
+from daemon.messages import BY_QUERY, BY_STREAM, REFUSED, UNKNOWN, Funding, Outcome, Submit
 from daemon.orders.journal import Halt, read_rows
 from daemon.orders.limits import AccountLimits, BotLimits, narrowed
 from daemon.orders.money import earning
-from daemon.orders.money.profit import DAY_NS, Days, Profit, closed_part
+from daemon.orders.money.kept import Kept
+from daemon.orders.money.profit import DAY_NS, Days, Funded, Profit, closed_part
 from daemon.orders.money.watching import UNMARKED_NS
 from daemon.orders.positions import BotBook, Ledger
 from hftd import wire
@@ -553,3 +554,43 @@ def test_a_journal_of_before_profits_is_read(tmp_path):
     assert profit.unrealised == pytest.approx(10 * 10 * 0.1 * 0.001), "it counts from the first valid book"
     assert profit.fee == 0.0
     assert Halt("x") == msgspec.convert(["halt", "x"], Halt)
+
+
+def told(kept: Kept, at_s: float, amount: float, by: str, name: str, symbol: str = SYMBOL) -> bool:
+    row = Funded(symbol, "USDT", amount, int(at_s * 1e9), f"{by} {name}", by)
+    return not kept.is_counted(row) and kept.count(row)
+
+
+def test_a_payment_that_is_told_in_two_ways_is_counted_once():
+    kept = Kept()
+    assert told(kept, 1000.0, -0.5, BY_STREAM, "a")
+    assert not told(kept, 1002.0, -0.5, BY_QUERY, "1"), "the same one, by another clock"
+    assert told(kept, 1002.0, -0.4, BY_QUERY, "2")
+    assert not told(kept, 1000.0, -0.4, BY_STREAM, "b", symbol=""), (
+        "the stream was late and named no instrument"
+    )
+    assert told(kept, 29_800.0, -0.5, BY_QUERY, "3"), "eight hours later"
+    assert told(kept, 29_800.0, -0.5, BY_QUERY, "4", symbol="OTHER")
+    assert sum(one.amount for one in kept.funded()) == pytest.approx(-1.9)
+
+
+payments = st.lists(st.tuples(st.sampled_from([-0.5, 0.25]), st.booleans(), st.booleans()), max_size=12)
+
+
+@given(payments, st.randoms(use_true_random=False))
+def test_whatever_way_tells_a_payment_first_and_however_often_the_sum_is_right(made, rng):
+    """Each is told by the stream, by queries, or by both; queries come again, and the journal is read in between."""
+    kept = Kept()
+    ways: list[tuple[int, str]] = []
+    for number, (_, streamed, queried) in enumerate(made):
+        ways += [(number, BY_STREAM)] * streamed + [(number, BY_QUERY)] * (
+            2 if queried or not streamed else 0
+        )
+    rng.shuffle(ways)
+    for number, by in ways:
+        if rng.random() < 0.2:
+            kept, rows = Kept(), list(kept.rows())
+            for row in rows:
+                kept.restore(msgspec.json.decode(msgspec.json.encode(row), type=Funded))
+        told(kept, 3600.0 * (number + 1), made[number][0], by, str(number))
+    assert sum(one.amount for one in kept.funded()) == pytest.approx(sum(amount for amount, *_ in made))

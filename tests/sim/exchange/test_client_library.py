@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -121,6 +122,11 @@ async def test_it_trades_by_rest(library: Library):
         assert balance.asset == library.asset
         (asset,) = (await ask(f"account_information{library.version}")).assets
         assert asset.wallet_balance == balance.balance
+        core = exchange.core
+        (payment,) = core.mishaps.fund(core.accounts[0], core.instruments[symbol], Decimal("0.001"))
+        (income,) = await ask("get_income_history", income_type="FUNDING_FEE", start_time=payment.time_ms)
+        assert (income.symbol, income.asset, income.time) == (symbol, library.asset, payment.time_ms)
+        assert Decimal(income.income) == Decimal(payment.amount).scaleb(-8) < 0
         await ask("auto_cancel_all_open_orders", symbol=symbol, countdown_time=100_000)
         assert (await ask("cancel_all_open_orders", symbol=symbol)).code == 200
         from binance_common.errors import BadRequestError

@@ -197,7 +197,7 @@ def test_a_payment_of_funding_is_told_beside_the_balance(steps, named, positions
     )
     *_, balance, funding, _other = read_event(data, steps)
     assert balance == Balance("USDT", 99.5, 8_000_000)
-    assert funding == Funding(symbol, "USDT", -0.5, 8_000_000, funding.payment_id)
+    assert funding == Funding(symbol, "USDT", -0.5, 8_000_000, funding.payment_id, BY_STREAM)
     assert read_event(data, steps)[-2] == funding, "on another connection it is the same one"
 
 
