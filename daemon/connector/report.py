@@ -172,6 +172,27 @@ class Watch:
         return self._room
 
 
+def _limits_that_miss(connector: "Connector") -> Iterator[Warn]:
+    """Limits are given by names, and one that is misspelt limits nothing."""
+    limited, instruments = connector.config.bots, connector.bots.instruments
+    for bot in connector.orders.store.bots.values():
+        if limited and bot.is_attached and bot.name not in limited:
+            yield Warn(
+                "bot_not_limited",
+                f"{bot.name}: the configuration limits {', '.join(sorted(limited))}, and not this bot: give it a "
+                f"[bots.{bot.name}], which may be empty",
+                bot.name,
+            )
+    for name, limits in limited.items():
+        for symbol in limits.instruments:
+            if len(instruments) and symbol.upper() not in instruments:
+                yield Warn(
+                    "limit_of_no_instrument",
+                    f"[bots.{name}.instruments.{symbol}] limits nothing: the exchange has no {symbol}",
+                    f"{name} {symbol}",
+                )
+
+
 def warnings_of(connector: "Connector") -> Iterator[Warn]:
     """What of the connector itself needs a person."""
     watch, bots = connector.watch, connector.bots
@@ -236,6 +257,7 @@ def warnings_of(connector: "Connector") -> Iterator[Warn]:
                 f"{bot.name}: it asked for all books anew {bot.resyncs:,} times: it can't keep up with the market",
                 bot.name,
             )
+    yield from _limits_that_miss(connector)
     counters = connector.session.counters()
     for name, (key, text) in COUNTED.items():
         count = counters.get(name, 0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon.orders.limits import AccountLimits, BotLimits
+from daemon.orders.limits import AccountLimits, BotLimits, InstrumentLimits
 from hftd.clock import running_ns
 from hftd.constants import CANCELED, IOC, REASON_HALTED, SELL
 from tests.scenarios.driver import KEY, scenario
@@ -111,3 +111,21 @@ def profit_of(s):
     s.connector.orders.tick(running_ns())
     (profit,) = s.connector.orders.snapshot(running_ns()).profits
     return profit
+
+
+@scenario(
+    config=lambda case: {
+        "bots": {
+            "mm": BotLimits(instruments={case.symbol.lower(): InstrumentLimits(), "NONE": InstrumentLimits()})
+        }
+    }
+)
+async def test_limits_that_limit_nothing_are_told(s):
+    s.bot()
+    s.bot("other")
+    seen = s.connector.warnings.look(s.loop.clock.passed_ns)
+    names = ("bot_not_limited", "limit_of_no_instrument")
+    assert [(one.key, one.symbol) for one in seen if one.key in names] == [
+        (names[0], "other"),
+        (names[1], "mm NONE"),
+    ]
