@@ -379,6 +379,9 @@ class Connector:
                     self.session.check_connections("the machine slept")
                 if is_account_asked and self.trades:
                     self.orders.want_reconciliation(running_ns())
+            ahead_ns, error_ns = self.session.clock()
+            if error_ns >= 0:
+                self.bots.books.set_ahead(ahead_ns)
             self.health.look(monotonic_ns())
             self.warnings.look(monotonic_ns())
             await asyncio.sleep(LOOK_EVERY_S)
