@@ -6,6 +6,7 @@ from daemon.orders.order import Order
 from daemon.orders.positions import Forced
 from daemon.orders.quality.fills import Markouts
 from daemon.orders.quality.latencies import Latencies
+from daemon.orders.quality.outcomes import none_yet
 
 
 class Flattening:
@@ -82,7 +83,7 @@ class Bot:
         self.updates = 0
         self.refused = 0
         self.fills = 0
-        self.outcomes: dict[str, int] = {}
+        self.outcomes = none_yet()
         self.latencies = Latencies()
         self.markouts = Markouts()
 

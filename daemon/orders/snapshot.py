@@ -381,7 +381,7 @@ def _bot(store: "Store", bot: "Bot", money: "Money", now_ns: int) -> status.Bot:
         updates=bot.updates,
         refused=bot.refused,
         fills=bot.fills,
-        outcomes={name: count for name, count in bot.outcomes.items() if count},
+        outcomes=dict(bot.outcomes),
         latencies=list(bot.latencies.told()),
         markouts=list(bot.markouts.told()),
     )

@@ -20,6 +20,11 @@ UNKNOWN: Final = "unknown"
 _NAMES: Final = {FILLED: "filled", CANCELED: "cancelled", EXPIRED: "expired", REJECTED: "refused"}
 
 
+def none_yet() -> dict[str, int]:
+    """A bot's counts before its first order ends: each is there from the beginning, so that growth is seen."""
+    return dict.fromkeys((*_NAMES.values(), UNKNOWN), 0)
+
+
 class Outcomes:
     """Counts into the bots' `outcomes`."""
 
@@ -49,7 +54,7 @@ class Outcomes:
     def _count(self, bot: "Bot", order: "Order", name: str) -> None:
         self._take_back(order.client_id)
         self._counted[order.client_id] = bot, name
-        bot.outcomes[name] = bot.outcomes.get(name, 0) + 1
+        bot.outcomes[name] += 1
         if len(self._counted) > COUNTED_MAX:
             self._counted.popitem(last=False)
 
