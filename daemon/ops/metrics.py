@@ -137,8 +137,8 @@ METRICS: Final = {
 }
 """All metrics, without the prefix `hftd_`; a counter's name ends in `_total` when it is given out."""
 
-BUCKETS_NS: Final = tuple(step * 10**power for power in range(4, 10) for step in (1, 2, 5)) + (10**10,)
-"""Of the histograms given out, from 10 µs to 10 s: each is a bound of those that are kept."""
+BUCKETS_NS: Final = tuple(step * 10**power for power in range(4, 10) for step in (1, 2, 5))
+"""Of the histograms given out, from 10 µs to 5 s: each is a bound of those that are kept."""
 
 _ACCOUNT: Final = ""
 

@@ -1,7 +1,7 @@
 """Histograms of durations that compiled code keeps: one search among 79 bounds and three words written a duration.
 
 The buckets are ten a decade, the preferred numbers R10 of ISO 3, from 1 µs to 63 s: a quantile read from them is off by
-a quarter of it at most, and every third bound is one of 1, 2 and 5, so that coarser buckets are sums of these. What is
+28 % at most, and every third bound is one of 1, 2 and 5, so that coarser buckets are sums of these. What is
 below the first bound, a time before its cause included, is in the first bucket; what is above the last, in the last.
 
 A histogram is `HISTOGRAM_WORDS` words of zeros at first::
