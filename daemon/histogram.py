@@ -27,16 +27,18 @@ class Histogram:
 
     def told(self, name: str) -> status.Latency:
         """What it holds. Of the empty buckets before and after the others one each is told."""
-        counts = self._words[COUNTS:]
-        used = np.flatnonzero(counts)
-        if not len(used):
+        words = self._words.tolist()
+        counts = words[COUNTS:]
+        count = sum(counts)
+        if not count:
             return status.Latency(name=name)
-        first, last = max(0, int(used[0]) - 1), min(len(BOUNDS_NS), int(used[-1]) + 1)
+        used = [bucket for bucket, held in enumerate(counts) if held]
+        first, last = max(0, used[0] - 1), min(len(BOUNDS_NS), used[-1] + 1)
         return status.Latency(
             name=name,
-            count=int(counts.sum()),
+            count=count,
             sum_ns=int(self._words.view(np.float64)[SUM]),
-            counts=counts[first : last + 1].tolist(),
+            counts=counts[first : last + 1],
             bounds_ns=list(BOUNDS_NS[first:last]),
-            max_ns=int(self._words[LONGEST]),
+            max_ns=words[LONGEST],
         )
