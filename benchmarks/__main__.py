@@ -15,7 +15,10 @@ from typing import Any
 from benchmarks.processes import ROOT, environment
 from benchmarks.table import markdown_table, text_table
 
-NAMES = ("engine", "models", "life", "startup", "channel", "convert", "convert_vendors", "live", "collect")
+NAMES = (
+    *("engine", "models", "life", "startup", "channel", "latency"),
+    *("convert", "convert_vendors", "live", "collect"),
+)
 _BEGIN = "<!-- figures: python -m benchmarks --into docs/benchmarks.md -->"
 _END = "<!-- end of figures -->"
 

@@ -9,9 +9,10 @@ from daemon.connector.market import books
 from hftd.book.book import write_levels
 from hftd.book.fuse import fuse_events
 from hftd.channel import endpoint, publisher
+from hftd.compiled import histogram
 from hftd.compiled.jit import Entry, Kernel
 
-_MODULES: tuple[ModuleType, ...] = (books, endpoint, publisher, queues)
+_MODULES: tuple[ModuleType, ...] = (books, endpoint, histogram, publisher, queues)
 _READERS: Final = "hftd.venues."
 """The readers of market data: those that are loaded are the ones that the connector's exchange has."""
 

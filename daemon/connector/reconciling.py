@@ -87,6 +87,8 @@ class Reconciler:
         self.failures = 0
         self.foreign = 0
         self.last_ns = -1
+        self.done_ns = -1
+        """When the last one that came to an end did."""
 
     @property
     def retries(self) -> int:
@@ -187,6 +189,7 @@ class Reconciler:
         if self._since_ns() != before_ns:
             self._settled_ns = asked_ns
         self.done += 1
+        self.done_ns = running_ns()
         self.foreign = found.foreign
         if found.missed_executions or found.adopted or found.queried or found.differences:
             _log.warning(

@@ -11,7 +11,14 @@ from daemon import log_writer
 from daemon.messages import STEPS_CHANGED
 from daemon.orders.manager import OrderManager
 from daemon.warnings import Recent, Warn
-from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS, MARKET_TAIL
+from hftd.channel.layout import (
+    BOT_LAPPED,
+    BOT_PID,
+    LINK_MARKET_CURSOR,
+    MARKET_RECORDS,
+    MARKET_ROWS,
+    MARKET_TAIL,
+)
 from hftd.clock import boot_ns, monotonic_ns, running_ns
 from hftd.control import status
 from hftd.types import INVALID_MAX, INVALID_MIN
@@ -56,6 +63,9 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
     now_ns = running_ns()
     bots, session = connector.bots, connector.session
     known = connector.orders.snapshot(now_ns)
+    ahead_ns, clock_error_ns = session.clock()
+    is_armed, switch_age_ns = session.switch()
+    journal, reconciled_ns = connector.orders.store.journal, connector.reconciler.done_ns
     server = connector.server
     alerts = connector.warnings.look(monotonic_ns())
     counters = {
@@ -92,6 +102,13 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
         started_ns=connector.started_ns,
         is_halted=known.is_halted,
         halt_reason=known.halt_reason,
+        clock_ahead_ns=None if clock_error_ns < 0 else ahead_ns,
+        clock_error_ns=clock_error_ns,
+        switch_is_armed=is_armed,
+        switch_age_ns=switch_age_ns,
+        reconciled_age_ns=now_ns - reconciled_ns if reconciled_ns >= 0 else -1,
+        journal_bytes=0 if journal is None else journal.size,
+        journal_writes=None if journal is None else journal.writes.told("write"),
         channels=[channel],
         bots=[_with_link(connector, bot) for bot in known.bots],
         account=known.account,
@@ -104,6 +121,7 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
         alerts=alerts,
         refusals=known.refusals,
         departed=bots.departed(),
+        fills=connector.orders.fills(),
         profits=known.profits,
         days=known.days,
     )
@@ -126,6 +144,7 @@ def _market(connector: "Connector", market: "FollowedMarket") -> status.Market:
         messages=counted.get("messages", 0),
         gaps=counted.get("gaps", 0),
         resyncs=counted.get("resyncs", 0),
+        latency=market.latency.told("feed"),
     )
 
 
@@ -134,9 +153,15 @@ def _with_link(connector: "Connector", bot: status.Bot) -> status.Bot:
     for attached in connector.bots.attached:
         if attached.name == bot.name:
             page = attached.page
-            channels = list(attached.hello.channels)
-            told = {"pid": page.word(BOT_PID), "lapped": page.word(BOT_LAPPED), "channels": channels}
-            return msgspec.structs.replace(bot, **told)
+            # The bot writes how far it has read: what can't be is not shown.
+            unread = connector.bots.ring.word(MARKET_TAIL) - attached.link.word(LINK_MARKET_CURSOR)
+            return msgspec.structs.replace(
+                bot,
+                pid=page.word(BOT_PID),
+                lapped=page.word(BOT_LAPPED),
+                unread_bytes=min(unread, connector.bots.ring.capacity) if unread >= 0 else -1,
+                channels=list(attached.hello.channels),
+            )
     return bot
 
 

@@ -379,9 +379,16 @@ class Connector:
                     self.session.check_connections("the machine slept")
                 if is_account_asked and self.trades:
                     self.orders.want_reconciliation(running_ns())
+            self._compare_clocks()
             self.health.look(monotonic_ns())
             self.warnings.look(monotonic_ns())
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _compare_clocks(self) -> None:
+        """Have the feed's latencies count by the exchange's clock."""
+        ahead_ns, error_ns = self.session.clock()
+        if error_ns >= 0:
+            self.bots.books.set_ahead(ahead_ns)
 
     async def _refresh(self) -> None:
         """Ask now and then what the exchange's filters are, and which instruments trade.
@@ -446,6 +453,7 @@ class Connector:
     def on_book_state(self, number: int, state: int) -> None:
         """What a book is worth."""
         self.bots.books.on_book_state(number, state)
+        self._compare_clocks()
 
     def on_outcome(self, outcome: Outcome) -> None:
         """How a command ended."""
@@ -488,6 +496,7 @@ class Connector:
         _log.info("orders_connected" if is_up else "orders_disconnected", channel=self.name)
         self.orders.on_connection(is_up, running_ns())
         self.bots.set_connected(is_up)
+        self._compare_clocks()
         self.reconciler.on_connection(is_up)
 
     # What tools ask.

@@ -158,6 +158,16 @@ class Session(Protocol):
         """A moment of `hftd.clock.running_ns` by the exchange's clock, as well as it is known."""
         ...
 
+    def clock(self) -> tuple[int, int]:
+        """By how much the exchange's clock is ahead of the system's, and how far off that may be; -1: not known yet."""
+        ...
+
+    def switch(self) -> tuple[bool | None, int]:
+        """Whether the exchange's dead-man switch is armed, None where there is none or nothing for it to end; and how
+        many nanoseconds ago it was refreshed, -1 if that is not known.
+        """
+        ...
+
     def check_connections(self, why: str) -> None:
         """The machine slept, or this process stood still: make all connections anew, since each may be dead."""
         ...

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from hftd.control import status
 
@@ -20,6 +21,7 @@ Ask = Callable[[], tuple[Sequence[status.DaemonStatus], Sequence[str]]]
 
 GAUGE: Final = GaugeMetricFamily
 COUNTER: Final = CounterMetricFamily
+HISTOGRAM: Final = HistogramMetricFamily
 
 METRICS: Final = {
     # name: (kind, labels beside the daemon's, what it says)
@@ -30,6 +32,22 @@ METRICS: Final = {
     "warning": (GAUGE, ("key", "subject"), "1 for each state that needs a person, by its key"),
     "warning_age_seconds": (GAUGE, ("key", "subject"), "How long that state has lasted"),
     "events": (COUNTER, ("event",), "What else the daemon counts, by name"),
+    "clock_ahead_seconds": (GAUGE, (), "How far the exchange's clock is ahead of this machine's"),
+    "clock_error_seconds": (GAUGE, (), "How far off that may be"),
+    "dead_man_armed": (
+        GAUGE,
+        (),
+        "1: the exchange ends our orders if it hears nothing; no sample where there is nothing for it to end",
+    ),
+    "dead_man_age_seconds": (
+        GAUGE,
+        (),
+        "Since its dead-man switch was refreshed, of several since the oldest was",
+    ),
+    "reconciled_age_seconds": (GAUGE, (), "Since the account was compared with the exchange's"),
+    "reconcile_differences": (COUNTER, (), "Positions that were not what was expected"),
+    "journal_size_bytes": (GAUGE, (), "Size of the journal"),
+    "journal_write_seconds": (HISTOGRAM, (), "How long a record took to be written into it"),
     "foreign_orders": (GAUGE, (), "Open orders of the account that are not this daemon's"),
     "book_valid": (GAUGE, ("symbol",), "1: the book is synchronised and fresh"),
     "orders_connected": (GAUGE, ("symbol",), "1: orders can be sent, and their answers come"),
@@ -40,6 +58,11 @@ METRICS: Final = {
     "feed_messages": (COUNTER, ("symbol",), "Messages of market data received"),
     "feed_gaps": (COUNTER, ("symbol",), "Gaps found in the exchange's sequence"),
     "feed_resyncs": (COUNTER, ("symbol",), "Times that the book was synchronised"),
+    "feed_latency_seconds": (
+        HISTOGRAM,
+        ("symbol",),
+        "From the exchange's time in a message to when it was read here, by the exchange's clock",
+    ),
     "ring_size_bytes": (GAUGE, (), "Size of the channel's market ring"),
     "ring_records": (COUNTER, (), "Records written to the market ring"),
     "connection_up": (GAUGE, ("connection",), "1: the connection to the exchange works"),
@@ -63,6 +86,11 @@ METRICS: Final = {
         ("bot", "asset", "part"),
         "Today's (UTC) profit: part is total, realised, unrealised, fee or funding; bot is empty for the account's",
     ),
+    "equity": (
+        GAUGE,
+        ("bot", "asset"),
+        "Profit since the journal began, with fees and funding; bot is empty for the account's",
+    ),
     "bot_attached": (GAUGE, ("bot",), "1: the bot is attached; 0: it left orders or a position behind"),
     "bot_died": (
         GAUGE,
@@ -74,6 +102,25 @@ METRICS: Final = {
     "bot_refused": (COUNTER, ("bot",), "Requests of the bot that were refused"),
     "bot_fills": (COUNTER, ("bot",), "Its executions"),
     "bot_laps": (COUNTER, ("bot",), "Times that the market went by it unseen"),
+    "bot_unread_bytes": (GAUGE, ("bot",), "Of the market ring, what the bot has not read yet"),
+    "order_latency_seconds": (
+        HISTOGRAM,
+        ("bot", "leg"),
+        "How long requests took: leg is entry (there), response (back) or round_trip",
+    ),
+    "orders": (
+        COUNTER,
+        ("bot", "outcome"),
+        "Finished orders: outcome is filled, cancelled, expired, refused or unknown",
+    ),
+    "fill_ratio": (GAUGE, ("bot",), "Share of them that were filled"),
+    "markout": (
+        GAUGE,
+        ("bot", "asset", "after"),
+        "What executions were worth more, so many seconds later, at the middle of the book; without fees",
+    ),
+    "markout_value": (COUNTER, ("bot", "asset", "after"), "Value traded in these executions"),
+    "markout_fills": (COUNTER, ("bot", "asset", "after"), "Number of these executions"),
     "open_orders": (GAUGE, ("bot",), "Orders that are not finished"),
     "position": (
         GAUGE,
@@ -89,6 +136,9 @@ METRICS: Final = {
     "refusals": (COUNTER, ("bot", "symbol", "reason"), "Requests refused, by reason"),
 }
 """All metrics, without the prefix `hftd_`; a counter's name ends in `_total` when it is given out."""
+
+BUCKETS_NS: Final = tuple(step * 10**power for power in range(4, 10) for step in (1, 2, 5))
+"""Of the histograms given out, from 10 µs to 5 s: each is a bound of those that are kept."""
 
 _ACCOUNT: Final = ""
 
@@ -111,6 +161,17 @@ class _Families:
         self._seen.add(key)
         self._families[name].add_metric([daemon, *labels], value)  # pyright: ignore[reportAttributeAccessIssue]
 
+    def add_histogram(self, name: str, daemon: str, *labels: str, of: status.Latency | None) -> None:
+        """Add one; None and an empty one have no sample."""
+        key = (name, daemon, *labels)
+        if of is None or not of.count or key in self._seen:
+            return
+        self._seen.add(key)
+        buckets = [(floatToGoString(bound / 1e9), of.count_up_to(bound)) for bound in BUCKETS_NS]
+        self._families[name].add_metric(  # pyright: ignore[reportAttributeAccessIssue]
+            [daemon, *labels], [*buckets, ("+Inf", of.count)], of.sum_ns / 1e9
+        )
+
     def all(self) -> Iterable[Metric]:
         """Those that have a sample."""
         return [family for family in self._families.values() if family.samples]
@@ -128,6 +189,15 @@ def _of_daemon(found: _Families, daemon: status.DaemonStatus) -> None:
     found.add("start_time_seconds", name, value=_seconds(daemon.started_ns))
     found.add("halted", name, value=daemon.is_halted)
     found.add("foreign_orders", name, value=daemon.foreign_orders)
+    if daemon.clock_ahead_ns is not None:
+        found.add("clock_ahead_seconds", name, value=daemon.clock_ahead_ns / 1e9)
+    found.add("clock_error_seconds", name, value=_seconds(daemon.clock_error_ns))
+    found.add("dead_man_armed", name, value=daemon.switch_is_armed)
+    found.add("dead_man_age_seconds", name, value=_seconds(daemon.switch_age_ns))
+    found.add("reconciled_age_seconds", name, value=_seconds(daemon.reconciled_age_ns))
+    found.add("reconcile_differences", name, value=daemon.counters.get("differences"))
+    found.add("journal_size_bytes", name, value=daemon.journal_bytes or None)
+    found.add_histogram("journal_write_seconds", name, of=daemon.journal_writes)
     for warning in daemon.alerts:
         found.add("warning", name, warning.key, warning.symbol, value=1)
         found.add("warning_age_seconds", name, warning.key, warning.symbol, value=_seconds(warning.age_ns))
@@ -175,6 +245,7 @@ def _of_channel(found: _Families, name: str, channel: status.Channel, prefix: st
         found.add("feed_messages", name, symbol, value=market.messages)
         found.add("feed_gaps", name, symbol, value=market.gaps)
         found.add("feed_resyncs", name, symbol, value=market.resyncs)
+        found.add_histogram("feed_latency_seconds", name, symbol, of=market.latency)
 
 
 def _of_bot(found: _Families, name: str, bot: status.Bot) -> None:
@@ -185,6 +256,19 @@ def _of_bot(found: _Families, name: str, bot: status.Bot) -> None:
     found.add("bot_refused", name, bot.name, value=bot.refused)
     found.add("bot_fills", name, bot.name, value=bot.fills)
     found.add("bot_laps", name, bot.name, value=bot.lapped)
+    found.add("bot_unread_bytes", name, bot.name, value=bot.unread_bytes if bot.unread_bytes >= 0 else None)
+    for latency in bot.latencies:
+        leg = latency.name.replace(" ", "_")
+        found.add_histogram("order_latency_seconds", name, bot.name, leg, of=latency)
+    for outcome, count in bot.outcomes.items():
+        found.add("orders", name, bot.name, outcome, value=count)
+    if ended := sum(bot.outcomes.values()):
+        found.add("fill_ratio", name, bot.name, value=bot.outcomes.get("filled", 0) / ended)
+    for one in bot.markouts:
+        labels = bot.name, one.asset, f"{one.after_ns / 1e9:g}"
+        found.add("markout", name, *labels, value=one.gain)
+        found.add("markout_value", name, *labels, value=one.value)
+        found.add("markout_fills", name, *labels, value=one.count)
     found.add("open_orders", name, bot.name, value=len(bot.orders) + bot.orders_left_out)
     _limits(found, name, bot.name, bot.limits)
     _profits(found, name, bot.name, bot.profits)
@@ -201,6 +285,7 @@ def _profits(found: _Families, name: str, bot: str, profits: Iterable[status.Pro
     for one in profits:
         for part in ("total", "realised", "unrealised", "fee", "funding"):
             found.add("profit", name, bot, one.asset, part, value=getattr(one, part))
+        found.add("equity", name, bot, one.asset, value=one.in_all)
 
 
 def _positions(found: _Families, name: str, bot: str, positions: Iterable[status.Position]) -> None:

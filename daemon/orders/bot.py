@@ -4,6 +4,9 @@ from daemon.orders.journal import BotRow
 from daemon.orders.limits import BotLimits, CompiledLimits, RateGate
 from daemon.orders.order import Order
 from daemon.orders.positions import Forced
+from daemon.orders.quality.fills import Markouts
+from daemon.orders.quality.latencies import Latencies
+from daemon.orders.quality.outcomes import none_yet
 
 
 class Flattening:
@@ -56,6 +59,9 @@ class Bot:
         forced: By symbol, what the exchange last closed of its position, until a person has seen to it.
         halt_reason: The limit that it has reached; empty if none.
         is_blind: What it has earned is not known, and it has a limit on that.
+        outcomes: How many of its orders ended how (`quality.outcomes`).
+        latencies: Of its requests.
+        markouts: Of its executions.
     """
 
     def __init__(self, row: BotRow) -> None:
@@ -77,6 +83,9 @@ class Bot:
         self.updates = 0
         self.refused = 0
         self.fills = 0
+        self.outcomes = none_yet()
+        self.latencies = Latencies()
+        self.markouts = Markouts()
 
     @property
     def is_closing(self) -> bool:

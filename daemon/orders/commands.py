@@ -229,10 +229,9 @@ class Commands:
                 order.query_due_ns = now_ns
         return orders
 
-    def take(self, request: int) -> tuple[int, Order] | None:
-        """What a command was, once: its kind and its order."""
-        found = self.in_flight.pop(request, None)
-        return None if found is None else found[:2]
+    def take(self, request: int) -> tuple[int, Order, int] | None:
+        """What a command was, once: its kind, its order, and when it was sent."""
+        return self.in_flight.pop(request, None)
 
     def retry_cancel(self, order: Order, now_ns: int) -> None:
         """A cancel came to nothing: again, later."""

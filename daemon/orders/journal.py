@@ -29,10 +29,12 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
+from daemon.histogram import Histogram
 from daemon.orders.ids.client_ids import MAX_IDENTITY, MAX_SHORT_RUN
 from daemon.orders.money.profit import Day, Funded, Paid, Watch
 from daemon.orders.order import Order
 from daemon.orders.positions import BotBook, Forced, Traded
+from hftd.clock import monotonic_ns
 from hftd.errors import ConfigError, DataError
 
 MAGIC: Final = b"HFTDJNL1"
@@ -146,6 +148,7 @@ class Journal:
         self._fd = fd
         self._lock = lock
         self.identities: dict[int, int] = {}
+        self.writes = Histogram()
         # The one that the lock's file keeps is what a journal that was moved away had.
         for identity, run in (
             *_kept(lock),
@@ -290,6 +293,7 @@ class Journal:
         """
         if self._is_broken:
             return
+        begin_ns = monotonic_ns()
         record = _record(rows)
         try:
             _write_all(self._fd, record)
@@ -301,6 +305,7 @@ class Journal:
             self._is_broken = True
             raise
         self.size += len(record)
+        self.writes.add(monotonic_ns() - begin_ns)
 
     @property
     def is_broken(self) -> bool:

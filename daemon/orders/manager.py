@@ -40,6 +40,7 @@ from daemon.orders.lease_end import LeaseEnds
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.money.watching import ACCOUNT, Breach, Money
 from daemon.orders.positions import ForcedCloses
+from daemon.orders.quality.fills import Fills
 from daemon.orders.reconcile import AccountReconciler, Reconciliation
 from daemon.orders.reports import Reports
 from daemon.orders.requests import BotRequests
@@ -134,6 +135,7 @@ class OrderManager:
         )
         self._reconciler = AccountReconciler(self._reports, self.strays)
         self.money = Money(self.store, limits, self.counters)
+        self._fills = Fills(self.store.bot, self.store.find, to_exchange, self.counters)
         self.refusals.on_counted = self.money.refused
         self.commands.on_unknown = self.money.unknown
         self._lease_ends.take_back = self._take_back
@@ -146,6 +148,8 @@ class OrderManager:
         What the journal holds in lots that do not fit those of today is left there, and the instrument is not traded.
         """
         self.store.add_instrument(instrument)
+        ledger = self.store.ledgers[instrument.symbol]
+        ledger.on_booked, ledger.on_fee = self._fills.booked, self._fills.fee
         self._requests.instrument_changed(instrument.symbol)
 
     def on_instruments(self, instruments: Sequence[Instrument], now_ns: int) -> None:
@@ -362,7 +366,8 @@ class OrderManager:
         self.store.forget(now_ns)
         self._let_out(now_ns)
         self._rotate(now_ns)
-        return min(self.commands.next_due_ns(), lease_ends_ns, now_ns + REMEMBER_NS)
+        markouts_ns = self._fills.look(now_ns)
+        return min(self.commands.next_due_ns(), lease_ends_ns, markouts_ns, now_ns + REMEMBER_NS)
 
     def halt(self, reason: str, now_ns: int) -> status.Halted:
         """Cancel all orders and refuse new ones until `resume`; a restart of the connector stays halted."""
@@ -399,6 +404,10 @@ class OrderManager:
         return take_snapshot(
             self.store, self.commands, self._requests, self.counters, self.refusals, self.money, now_ns
         )
+
+    def fills(self) -> list[status.Fill]:
+        """The last executions of all bots."""
+        return self._fills.told()
 
     def warnings(self) -> Iterator[Warn]:
         """What needs a person."""

@@ -31,7 +31,7 @@ is a warning as long as it lasts.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -204,6 +204,9 @@ class Ledger:
         self.mark = 0.0
         self.marked_ns = 0
         self.days = Days()
+        # Told of what is counted for a bot, once it is: executions, and fees that come later.
+        self.on_booked: Callable[[Ledger, BotBook, Execution, bool, int], None] = lambda *_: None
+        self.on_fee: Callable[[BotBook, Execution], None] = lambda *_: None
         self.describe(instrument)
 
     def describe(self, instrument: Instrument) -> None:
@@ -266,12 +269,14 @@ class Ledger:
         book.trading_value += amount
         if has_fee:
             self._book_fee(book, execution)
+        self.on_booked(self, book, execution, has_fee, now_ns)
 
     def count_fee(self, book: BotBook, execution: Execution, now_ns: int) -> None:
         """Count the fee of an execution that was counted without it."""
         if self.wallet is not None:
             self.wallet.count_fee(self, execution, now_ns)
         self._book_fee(book, execution)
+        self.on_fee(book, execution)
 
     def _book_fee(self, book: BotBook, execution: Execution) -> None:
         """Book a fee; one in an asset without a value here is kept apart."""

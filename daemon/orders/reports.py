@@ -21,6 +21,7 @@ from daemon.orders.order import (
     MODIFIED,
     NEVER,
     REVIVED,
+    SURE,
     UNSURE,
     Modification,
     Order,
@@ -33,6 +34,7 @@ from daemon.orders.order import (
     refuse_submit,
 )
 from daemon.orders.positions import FEE_ONLY, NEW_TRADE, OLD_TRADE, ForcedCloses
+from daemon.orders.quality.outcomes import Outcomes
 from daemon.orders.replacing import as_one, count_execution
 from daemon.orders.snapshot import ORDINARY, Counters, Refusals
 from daemon.orders.state import Store
@@ -92,6 +94,7 @@ class Reports:
         self._strays = strays
         self._lease_ends = lease_ends
         self._refusals = refusals
+        self._outcomes = Outcomes()
 
     # --- Outcomes -----------------------------------------------------------------------------------------------
 
@@ -104,7 +107,10 @@ class Reports:
             if outcome.report is not None:
                 self.take_report(outcome.report, now_ns)
             return
-        kind, order = found
+        kind, order, sent_ns = found
+        bot = self.store.bots.get(order.bot)
+        if kind != QUERY and bot is not None:
+            bot.latencies.answered(outcome, sent_ns, now_ns, self.store.to_exchange)
         if outcome.kind == REFUSED:
             self._note_refusal(kind, order, outcome, now_ns)
         if outcome.kind == UNKNOWN and kind in (SUBMIT, MODIFY):
@@ -271,7 +277,7 @@ class Reports:
         ):
             _log.warning("order_unknown_to_exchange", client_id=order.client_id, bot=order.bot)
             reason = REASON_NEVER_SENT if order.status == NONE else REASON_UNKNOWN_ORDER
-            self._changed(order, give_up(order, reason, now_ns), now_ns)
+            self._changed(order, give_up(order, reason, now_ns), now_ns, is_unknown=True)
         else:
             self.commands.retry_query(order, now_ns)
         self.commands.work(order, now_ns)
@@ -415,15 +421,20 @@ class Reports:
         now_ns: int,
         modify: Modification | None = None,
         execution: Execution | None = None,
+        *,
+        is_unknown: bool = False,
     ) -> None:
-        """Tell and do what follows from a change of an order."""
+        """Tell and do what follows from a change of an order; `is_unknown`: it was given up."""
         if not changed:
             return
         store, updates = self.store, self.updates
+        if not changed & FINISHED:
+            self._outcomes.changed(order, is_sure=order.sure == SURE)
         if changed & REVIVED:
             self._revived(order, now_ns)
         if changed & FINISHED:
             store.finished(order, now_ns)
+            self._outcomes.ended(store.bots[order.bot], order, is_unknown=is_unknown)
         store.touch(order)
         if changed & MODIFIED and not order.finished_ns:
             store.off_grid.discard(order.client_id)
@@ -539,7 +550,9 @@ class Reports:
 
     def take_execution(self, order: Order, execution: Execution, now_ns: int) -> bool:
         """An execution that the exchange lists; whether it was missed."""
-        return self._execute(order, execution, True, 0, now_ns, order.modify) == NEW_TRADE
+        # Lists of executions may name the order by the exchange's id alone.
+        named = msgspec.structs.replace(execution, client_id=order.client_id)
+        return self._execute(order, named, True, 0, now_ns, order.modify) == NEW_TRADE
 
     def written_off(self, order: Order, now_ns: int) -> None:
         """An order's missing executions were given up."""

@@ -76,6 +76,7 @@ class Counters(msgspec.Struct):
         unheard_requests: Of bots that are not attached.
         not_flattened: Positions that could not be closed at once when their bot's end asked for it.
         forced_closes: Parts of bots' positions that the exchange closed by itself.
+        missed_markouts: Executions' markouts that are not known: the book was not valid, or it was too late.
         refused: BotRequests refused here, by their reason.
     """
 
@@ -94,6 +95,7 @@ class Counters(msgspec.Struct):
     journal_errors: int = 0
     not_flattened: int = 0
     forced_closes: int = 0
+    missed_markouts: int = 0
     reconciliations: int = 0
     foreign_orders: int = 0
     refused: dict[int, int] = {}
@@ -379,6 +381,9 @@ def _bot(store: "Store", bot: "Bot", money: "Money", now_ns: int) -> status.Bot:
         updates=bot.updates,
         refused=bot.refused,
         fills=bot.fills,
+        outcomes=dict(bot.outcomes),
+        latencies=list(bot.latencies.told()),
+        markouts=list(bot.markouts.told()),
     )
 
 

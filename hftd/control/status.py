@@ -40,12 +40,13 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     """How long something took, since the daemon started, as a histogram.
 
     Attributes:
-        name: "feed": from the exchange's time in a message to its row in the ring. "entry": from a request's sending to
-            the exchange's time in its answer. "response": from there to its receipt. "round trip": both together.
+        name: "feed": from the exchange's time in a message to when it was read here. "entry": from a request's sending
+            to the exchange's time in its answer. "response": from there to its receipt. "round trip": both together.
+            "write": of a record into the journal.
         count: Measured.
-        sum_ns: Of all of them.
+        sum_ns: Of all of them; one below 0 counts as 0.
         counts: In each bucket; the first are those up to `bounds_ns[0]`, and one more than the bounds: all above.
-        bounds_ns: The buckets' upper ends.
+        bounds_ns: The buckets' upper ends; which there are changes as more buckets are used.
         max_ns: The longest.
     """
 
@@ -56,18 +57,37 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     bounds_ns: list[int] = []
     max_ns: int = 0
 
+    def quantile_ns(self, share: float) -> int:
+        """What that share of them did not exceed, by a straight line within its bucket; -1 if there are none."""
+        wanted, below, low_ns = share * self.count, 0, 0
+        for count, bound_ns in zip(self.counts, [*self.bounds_ns, self.max_ns], strict=False):
+            high_ns = min(bound_ns, self.max_ns)
+            if count and below + count >= wanted:
+                return low_ns + round((high_ns - low_ns) * max(0.0, wanted - below) / count)
+            below, low_ns = below + count, high_ns
+        return self.max_ns if self.count else -1
+
+    def count_up_to(self, bound_ns: int) -> int:
+        """How many were in the buckets up to one of the bounds that there can be."""
+        return sum(
+            count for count, end_ns in zip(self.counts, self.bounds_ns, strict=False) if end_ns <= bound_ns
+        )
+
 
 class Markout(msgspec.Struct, frozen=True, kw_only=True):
     """What executions were worth some time later: by how much the middle of the book had moved in their favour.
 
     Attributes:
-        after_ns: That time.
+        after_ns: That time, by the exchange's clock.
+        asset: In which the amounts are: what the instruments settle in; of each asset there is one of each time.
         count: Executions that are so old.
-        value: Their traded value at the fill price, in the asset that the instrument settles in.
-        gain: Sum of side x (middle then - price) x quantity, in that asset; fees are not in it.
+        value: Their traded value at the fill price.
+        gain: What their quantity was worth more at the middle of the book then than at their price, of sells less; fees
+            are not in it.
     """
 
     after_ns: int
+    asset: str = ""
     count: int = 0
     value: float = 0.0
     gain: float = 0.0
@@ -229,7 +249,7 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
         lapped: Times that the market went by it unseen.
         requests: How many it sent.
         updates: How many it was sent.
-        request_bytes_free: Room in its request ring.
+        unread_bytes: Of the market ring, that it has not read yet; -1 where that is not known.
         halt_reason: The limit that it has reached, so that its orders are refused; empty if none.
         profits: What it has earned today, by asset.
         outcomes: How many of its orders ended how: "filled", "cancelled", "expired", "refused", "unknown".
@@ -250,6 +270,7 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     positions: list[Position] = []
     limits: list[Used] = []
     lapped: int = 0
+    unread_bytes: int = -1
     requests: int = 0
     updates: int = 0
     refused: int = 0
@@ -327,6 +348,14 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
         started_ns: On the system's clock.
         now_ns: The daemon's clock, the simulated one of a replay.
         is_halted: Whether new orders are refused (`hftd halt`), and why.
+        clock_ahead_ns: How far the exchange's clock is ahead of the system's, None where that is not known; to within
+            `clock_error_ns`.
+        switch_is_armed: Whether the exchange ends our orders if it hears nothing (its dead-man switch): of each symbol
+            with orders, or of the account. None where there is none, or nothing for it to end.
+        switch_age_ns: Since it was refreshed, of several since the oldest was.
+        reconciled_age_ns: Since the account was compared with the exchange's.
+        journal_bytes: Its size.
+        journal_writes: How long they took; None before the first.
         balances: Of a spot account.
         limits: The exchange's and the account's, used and allowed.
         foreign_orders: Open orders of the account that are not this daemon's; they are left alone.
@@ -350,6 +379,13 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     started_ns: int = -1
     is_halted: bool = False
     halt_reason: str = ""
+    clock_ahead_ns: int | None = None
+    clock_error_ns: int = -1
+    switch_is_armed: bool | None = None
+    switch_age_ns: int = -1
+    reconciled_age_ns: int = -1
+    journal_bytes: int = 0
+    journal_writes: Latency | None = None
     channels: list[Channel] = []
     bots: list[Bot] = []
     account: list[Position] = []

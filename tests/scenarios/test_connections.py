@@ -248,8 +248,23 @@ async def test_the_dead_mans_switch_does_not_fire_while_the_connector_lives(s):
     bot = s.bot()
     bot.place(1, -5, 10)
     await s.sleep(3.5 * s.case.switch[1])
+    is_armed, age_ns = s.act(s.connector.session.switch)
+    assert is_armed
+    # Countdowns are refreshed in time; the switch of an account is set once.
+    assert 0 <= age_ns / 1e9 < s.case.switch[1] * (1.0 if s.case.switch[0] == "countdown_s" else 4.0)
     assert s.open == [(1, -5, 10)]
     assert "countdowns fired" not in s.truth["counters"]
+
+
+@scenario(needs="switch", is_started=False, config=lambda case: {case.switch[0]: case.switch[1]})
+async def test_a_dead_mans_switch_that_can_not_be_set_is_not_armed_until_it_can(s):
+    s.fails("switch", "error", times=3)
+    await s.start()
+    bot = s.bot()
+    bot.place(1, -5, 10)
+    await s.sleep(2.0)
+    assert s.act(s.connector.session.switch) == (False, -1)
+    await s.until(lambda: s.act(s.connector.session.switch)[0], 120.0)
 
 
 @pytest.mark.parametrize("ms", [-20_000, 20_000])

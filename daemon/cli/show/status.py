@@ -14,6 +14,7 @@ from sim.results.parts import Cell, Line, Part, Rows, Table, line, warnings
 
 _ORDERS_SHOWN = 20
 _REFUSALS_SHOWN = 20
+_OUTCOMES = "filled", "cancelled", "expired", "refused", "unknown"
 
 
 def daemons(report: Report) -> Iterator[Part]:
@@ -47,6 +48,9 @@ def _daemon(daemon: status.DaemonStatus) -> Iterator[Part]:
     yield _markets(daemon)
     if daemon.bots:
         yield from _bots(daemon)
+    for table in (_latencies(daemon), _executed(daemon.bots), _markouts(daemon.bots)):
+        if table is not None:
+            yield table
     if any(bot.positions for bot in daemon.bots) or daemon.account:
         yield _positions(daemon)
     if any(bot.profits for bot in daemon.bots) or daemon.profits or daemon.days:
@@ -104,7 +108,7 @@ def _connections(daemon: status.DaemonStatus) -> Table:
         counts = _counts(one, "reconnects", "messages", "errors")
         rows.append([one.name, _state(one.is_up, "up", "down"), since, *counts, one.last_error])
     columns = ("connection", "state", "=for", "=reconnects", "=messages", "=errors", "last error")
-    return Table(columns, rows)
+    return Table(columns, rows, keys=1)
 
 
 def _markets(daemon: status.DaemonStatus) -> Table:
@@ -123,7 +127,7 @@ def _markets(daemon: status.DaemonStatus) -> Table:
             ]
         )
     columns = "channel", "symbol", "book", "orders", "=bid", "=ask", "=feed age", "=rows", "=gaps", "=resyncs"
-    return Table(columns, rows)
+    return Table(columns, rows, keys=2)
 
 
 def _bots(daemon: status.DaemonStatus) -> Iterator[Part]:
@@ -151,7 +155,7 @@ def _bots(daemon: status.DaemonStatus) -> Iterator[Part]:
         "=fills",
         "=lapped",
     )
-    yield Table(columns, rows)
+    yield Table(columns, rows, keys=1)
     orders = [(bot.name, order) for bot in daemon.bots for order in bot.orders]
     if orders:
         yield _orders(orders[:_ORDERS_SHOWN])
@@ -176,7 +180,7 @@ def _orders(orders: list[tuple[str, status.OpenOrder]]) -> Table:
     ]
     numbers = "=price", "=qty", "=left"
     columns = "bot", "symbol", "=order id", "client id", "side", *numbers, "status", "request", "=age"
-    return Table(columns, rows)
+    return Table(columns, rows, keys=3)
 
 
 def _legs(bot: BotLegs) -> Iterator[Part]:
@@ -193,7 +197,7 @@ def _legs(bot: BotLegs) -> Iterator[Part]:
         ]
         for leg in bot.legs
     ]
-    yield Table(("channel", "symbol", "state", "=position", "=open", "=fills"), rows)
+    yield Table(("channel", "symbol", "state", "=position", "=open", "=fills"), rows, keys=2)
 
 
 def _refusals(refusals: list[status.Refusal]) -> Table:
@@ -201,7 +205,7 @@ def _refusals(refusals: list[status.Refusal]) -> Table:
     for one in refusals:
         words = f"{one.words}{f'; {one.hint}' if one.hint else ''}"
         rows.append([one.bot, one.symbol, one.name, f"{one.count:,}", _age(one.age_ns), words])
-    return Table(("refused to", "symbol", "reason", "=count", "=last", "words"), rows)
+    return Table(("refused to", "symbol", "reason", "=count", "=last", "words"), rows, keys=3)
 
 
 def _positions(daemon: status.DaemonStatus) -> Table:
@@ -213,7 +217,7 @@ def _positions(daemon: status.DaemonStatus) -> Table:
     for one in daemon.account:
         # Of the account the position alone is known: others may trade in it as well.
         rows.append(["account", one.symbol, text.exact([one.position])[0], *[text.NOTHING] * 4])
-    return Table(("whose", "symbol", "=position", "=balance", "=fee", "=trades", "=volume"), rows)
+    return Table(("whose", "symbol", "=position", "=balance", "=fee", "=trades", "=volume"), rows, keys=2)
 
 
 def _profits(daemon: status.DaemonStatus) -> Table:
@@ -228,14 +232,14 @@ def _profits(daemon: status.DaemonStatus) -> Table:
         shown = text.money(amounts)
         rows.append([whose, day, one.asset, (shown[0], style), *shown[1:]])
     parts = "=profit", "=realised", "=unrealised", "=fee", "=funding"
-    return Table(("whose", "day (UTC)", "in", *parts), rows)
+    return Table(("whose", "day (UTC)", "in", *parts), rows, keys=3)
 
 
 def _balances(balances: list[status.Balance]) -> Table:
     rows: Rows = []
     for one in balances:
         rows.append([one.asset, *(text.exact([value])[0] for value in (one.total, one.free, one.locked))])
-    return Table(("asset", "=balance", "=free", "=locked"), rows)
+    return Table(("asset", "=balance", "=free", "=locked"), rows, keys=1)
 
 
 def _limits(limits: list[tuple[str, status.Used]]) -> Table:
@@ -246,4 +250,60 @@ def _limits(limits: list[tuple[str, status.Used]]) -> Table:
         percent = f"{share:.0f}" if math.isfinite(share) else text.NOTHING
         limit = text.exact([one.limit])[0] if one.limit else text.NOTHING
         rows.append([whose, one.name, text.exact([one.used])[0], limit, (percent, style)])
-    return Table(("whose", "limit", "=used", "=of", "=%"), rows)
+    return Table(("whose", "limit", "=used", "=of", "=%"), rows, keys=2)
+
+
+def _latencies(daemon: status.DaemonStatus) -> Table | None:
+    """How long market data and requests take; the exchange's clock is a part of all but the round trip."""
+    found = [
+        (market.symbol, market.latency)
+        for channel in daemon.channels
+        for market in channel.markets
+        if market.latency is not None
+    ]
+    found += [(bot.name, one) for bot in daemon.bots for one in bot.latencies]
+    rows: Rows = [
+        [
+            whose,
+            one.name,
+            *(f"{ns / 1e6:,.2f}" for ns in (one.quantile_ns(0.5), one.quantile_ns(0.99), one.max_ns)),
+            f"{one.count:,}",
+        ]
+        for whose, one in found
+        if one.count
+    ]
+    return (
+        Table(("of", "latency", "=p50 ms", "=p99 ms", "=longest ms", "=count"), rows, keys=2)
+        if rows
+        else None
+    )
+
+
+def _executed(bots: list[status.Bot]) -> Table | None:
+    """How orders ended."""
+    rows: Rows = []
+    for bot in bots:
+        if ended := sum(bot.outcomes.values()):
+            counts = [bot.outcomes.get(name, 0) for name in _OUTCOMES]
+            rows.append([bot.name, *(f"{count:,}" for count in counts), f"{100 * counts[0] / ended:.1f}"])
+    return (
+        Table(("orders of", *(f"={name}" for name in _OUTCOMES), "=filled %"), rows, keys=1) if rows else None
+    )
+
+
+def _markouts(bots: list[status.Bot]) -> Table | None:
+    """What executions were worth some time later, of their value in basis points too."""
+    rows: Rows = [
+        [
+            bot.name,
+            one.asset,
+            f"{one.after_ns / 1e9:g} s",
+            f"{one.count:,}",
+            (text.money([one.gain])[0], "red" if one.gain < 0 else "green" if one.gain > 0 else ""),
+            f"{1e4 * one.gain / one.value:+.2f}" if one.value else text.NOTHING,
+        ]
+        for bot in bots
+        for one in bot.markouts
+        if one.count
+    ]
+    return Table(("fills of", "in", "after", "=count", "=markout", "=bp"), rows, keys=3) if rows else None

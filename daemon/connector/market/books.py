@@ -11,6 +11,7 @@ from numba import types
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
+from daemon.histogram import Histogram
 from daemon.messages import Instrument
 from hftd import wire
 from hftd.book.book import book_at
@@ -20,9 +21,11 @@ from hftd.book.rows import book_rows
 from hftd.channel.publisher import MarketPublisher, publish_rows
 from hftd.clock import monotonic_ns, running_ns
 from hftd.compiled.arena import Arena
+from hftd.compiled.histogram import observe
 from hftd.compiled.jit import entry, inline
 from hftd.compiled.layout import book_dtype
 from hftd.compiled.native import call_code, load_i64
+from hftd.compiled.row_access import exch_ts_of, local_ts_of
 from hftd.compiled.text import address_of
 from hftd.errors import DataError
 from hftd.hbt.feed import apply_book_row
@@ -48,7 +51,18 @@ _DONE: Final = 32  # the address of two words: rows taken, rows written
 _PUBLISHER: Final = 40
 _NUMBER: Final = 48
 _BOOK: Final = 56
-_PLAN_WORDS: Final = 8
+_LATENCY: Final = 64  # of the feed; 0 while the exchange's clock is not known
+_AHEAD: Final = 72
+_PLAN_WORDS: Final = 10
+
+
+@inline
+def _observe_feed(plan, source, count):
+    """Count how old a message's last row was when it was read."""
+    row, histogram = source + (count - 1) * ROW_BYTES, load_i64(plan + _LATENCY)
+    exch_ns = exch_ts_of(row)
+    if histogram != 0 and exch_ns > 0:
+        observe(histogram, local_ts_of(row) + load_i64(plan + _AHEAD) - exch_ns)
 
 
 @inline
@@ -71,6 +85,9 @@ def _take(plan, rows):
     was published, and fusing has come as far as the words at `_DONE` say.
     """
     source, count = address_of(rows), len(rows)
+    if count == 0:
+        return 0
+    _observe_feed(plan, source, count)
     function = load_i64(plan + _FUNCTION)
     if function != 0:
         out, done = load_i64(plan + _OUT), load_i64(plan + _DONE)
@@ -88,6 +105,16 @@ def _take(plan, rows):
 def _take_fused(plan, rows):
     """The same for rows that are fused already."""
     return _publish_and_follow(plan, address_of(rows), len(rows)) if len(rows) else 0
+
+
+@entry((_I64, _ROWS))
+def _take_others(plan, rows):
+    """Publish rows that change no book, such as trades."""
+    source, count = address_of(rows), len(rows)
+    if count:
+        _observe_feed(plan, source, count)
+        publish_rows(load_i64(plan + _PUBLISHER), load_i64(plan + _NUMBER), source, ROW_BYTES, count)
+    return 0
 
 
 @entry((_I64, _I64, _ROWS, _I64, _I64, _I64, _I64))
@@ -143,6 +170,7 @@ class FollowedMarket:
         is_valid: Whether its book is; False until the venue says otherwise.
         rows: Published so far.
         last_ns: When, on the monotonic clock; 0 for never.
+        latency: From the exchange's time in a message to when it was read here, both by the exchange's clock.
     """
 
     def __init__(self, instrument: Instrument, is_fused: bool, publisher: MarketPublisher) -> None:
@@ -162,13 +190,18 @@ class FollowedMarket:
             self._arena,
         )
         self.address = int(self.book.ctypes.data)
-        self._plan[_PUBLISHER // 8 :] = publisher.address, instrument.number, self.address
+        self.latency = Histogram()
+        self._plan[_PUBLISHER // 8 : _LATENCY // 8] = publisher.address, instrument.number, self.address
 
     @property
     def best_ticks(self) -> tuple[int, int]:
         """Best bid and ask, INVALID_MIN and INVALID_MAX where there are none."""
         record = self.book[0]
         return int(record["best_bid_tick"]), int(record["best_ask_tick"])
+
+    def set_ahead(self, ahead_ns: int) -> None:
+        """The exchange's clock is so far ahead of the rows' local times."""
+        self._plan[_LATENCY // 8 :] = self.latency.address, ahead_ns
 
     def as_rows(self, now_ns: int) -> NDArray[Any]:
         """The book as it is now, for a newcomer."""
@@ -189,8 +222,9 @@ class Books:
         self._is_fused = is_fused
         self._on_best = on_best
         self._markets: dict[int, FollowedMarket] = {}
-        self._publish = publisher.publish
+        self._ahead_ns: int | None = None
         self._take = _take.direct
+        self._take_others = _take_others.direct
         self._take_fused = _take_fused.direct
 
     def follow(self, instrument: Instrument) -> FollowedMarket:
@@ -200,11 +234,19 @@ class Books:
             market = self._markets[instrument.number] = FollowedMarket(
                 instrument, self._is_fused, self._publisher
             )
+            if self._ahead_ns is not None:
+                market.set_ahead(self._ahead_ns)
         return market
 
     def markets(self) -> list[FollowedMarket]:
         """All of them, in the order in which they came."""
         return list(self._markets.values())
+
+    def set_ahead(self, ahead_ns: int) -> None:
+        """The exchange's clock is so far ahead of the rows' local times; from the first time on, latencies count."""
+        self._ahead_ns = ahead_ns
+        for market in self._markets.values():
+            market.set_ahead(ahead_ns)
 
     def get(self, number: int) -> FollowedMarket | None:
         """One of them."""
@@ -222,7 +264,7 @@ class Books:
                 self._tell(market)
             market.rows += taken >> 1
         else:
-            self._publish(number, rows)
+            self._take_others(market.plan, rows)
             market.rows += len(rows)
         market.last_ns = monotonic_ns()
 

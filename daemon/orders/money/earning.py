@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from daemon.orders.money.profit import DAY_NS, Profit, Start, closed_part
+from hftd.constants import INVALID_MAX, INVALID_MIN
 
 if TYPE_CHECKING:
     from daemon.orders.positions import BotBook, Ledger
@@ -14,6 +15,14 @@ def worth(ledger: "Ledger", lots: float, price: float) -> float:
     if not ledger.inverse:
         return qty * price
     return qty / price if price > 0.0 else 0.0
+
+
+def middle(ledger: "Ledger") -> float:
+    """The middle between the best prices; 0 unless the book is valid and has both."""
+    bid, ask = ledger.best_bid_tick, ledger.best_ask_tick
+    if not ledger.is_book_valid or bid in (0, INVALID_MIN) or ask in (0, INVALID_MAX):
+        return 0.0
+    return (bid + ask) * ledger.tick_num / (2 * ledger.tick_den)
 
 
 def held_lots(ledger: "Ledger", book: "BotBook") -> float:

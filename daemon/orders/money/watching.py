@@ -25,7 +25,6 @@ from daemon.orders.money import earning
 from daemon.orders.money.kept import APART_NS
 from daemon.orders.money.profit import DAY_NS, Funded, Profit, Watch
 from daemon.warnings import Warn
-from hftd.constants import INVALID_MAX, INVALID_MIN
 from hftd.control import status
 from hftd.errors import RefusedError
 
@@ -470,10 +469,8 @@ def amount_of(limit: "float | dict[str, float] | None", asset: str) -> float:
 
 
 def _mark(ledger: "Ledger", now_ns: int) -> None:
-    bid, ask = ledger.best_bid_tick, ledger.best_ask_tick
-    if ledger.is_book_valid and bid not in (0, INVALID_MIN) and ask not in (0, INVALID_MAX):
-        ledger.mark = (bid + ask) * ledger.tick_num / (2 * ledger.tick_den)
-        ledger.marked_ns = now_ns
+    if middle := earning.middle(ledger):
+        ledger.mark, ledger.marked_ns = middle, now_ns
 
 
 def _shown(day: int, asset: str, profit: Profit, in_all: float | None) -> status.Profit:

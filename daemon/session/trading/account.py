@@ -550,6 +550,22 @@ class Trading:
         """The instruments."""
         return self._queries.catalog
 
+    def dead_man(self) -> tuple[bool | None, int]:
+        """Whether the dead-man switch is armed: of all symbols with orders, or of account or connection; None where
+        there is none, or nothing for it to end. And how many nanoseconds ago it, or the oldest of several, was
+        refreshed; -1 if that is not known.
+        """
+        if self._switch is not None:
+            return self._switch.is_armed, self._switch.age_ns()
+        if self._guard is not None:
+            return self._guard.is_set and self._sender.socket is not None, -1
+        ages_s = self._countdowns.ages_s().values()
+        if not ages_s:
+            return None, -1
+        oldest_s = max(ages_s)
+        is_armed = min(ages_s) >= 0 and oldest_s < self._config.countdown_s
+        return is_armed, int(oldest_s * 1e9) if oldest_s >= 0 else -1
+
     def warnings(self) -> Iterator[Warn]:
         """What needs a person."""
         yield from self._queries.set_aside.warnings()

@@ -192,6 +192,15 @@ class AccountSession:
         """A moment of ours by the exchange's clock."""
         return self._offset.corrected_ns(now_ns)
 
+    def clock(self) -> tuple[int, int]:
+        """By how much the exchange's clock is ahead of the system's, and how far off that may be; -1: not known yet."""
+        now_ns = running_ns()
+        return self._offset.corrected_ns(now_ns) - wall_ns(), self._offset.error_ns(now_ns)
+
+    def switch(self) -> tuple[bool | None, int]:
+        """Of dead-man switches: see `Trading.dead_man`."""
+        return (None, -1) if self.trading is None else self.trading.dead_man()
+
     def check_connections(self, why: str) -> None:
         """Make all connections anew."""
         self.market.abort(why)

@@ -96,6 +96,16 @@ class AccountSwitch(_Held):
         self._backoff = Backoff(1.0, EVERY_S, seed)
         self._why = "it has not been set yet"
         self._is_refused = False
+        self._set_ns = 0
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether the exchange has it, and the stream that holds it back takes part in it."""
+        return self.is_set and self._is_joined()
+
+    def age_ns(self) -> int:
+        """Since it was set last; -1: never."""
+        return monotonic_ns() - self._set_ns if self._set_ns else -1
 
     async def run(self, is_up: Callable[[], bool]) -> None:
         """Set it whenever the user data stream has come up, and now and then; until cancelled."""
@@ -118,6 +128,7 @@ class AccountSwitch(_Held):
             if not self.is_set:
                 _log.info("account_switch_set", window_s=self._window_s)
             self.is_set = True
+            self._set_ns = monotonic_ns()
             await asyncio.sleep(LOOK_S)
             for _ in range(int(EVERY_S / LOOK_S)):
                 if not is_up():
@@ -126,7 +137,7 @@ class AccountSwitch(_Held):
 
     def warnings(self) -> Iterator[Warn]:
         """What needs a person."""
-        if self.is_set and self._is_joined():
+        if self.is_armed:
             return
         if self.is_set:
             why = "the account's events come without it"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from daemon.cli.asking import Report, Silent
 from daemon.cli.failing import run
 from daemon.cli.show.status import daemons
 from daemon.cli.show.terminal import show
+from daemon.histogram import Histogram
 from hftd import BUY, NEW, REASON_EXCHANGE, REASON_NEVER_SENT, SELL
 from hftd.bot.result import load_records, save_latencies, save_records
 from hftd.clock import sleep
@@ -142,6 +144,56 @@ def test_every_part_of_a_status_is_shown():
     ):  # fmt: skip
         assert words in shown, words
     assert "gaps 0" not in shown
+
+
+def latency(name, *durations_ns):
+    kept = Histogram()
+    for duration_ns in durations_ns:
+        kept.add(duration_ns)
+    return kept.told(name)
+
+
+@pytest.mark.parametrize("columns", [None, 80, 40])
+def test_a_status_shows_latencies_outcomes_markouts_and_profits_whole_at_any_width(columns, monkeypatch):
+    class Terminal(StringIO):
+        def isatty(self):
+            return columns is not None
+
+    bot = status.Bot(
+        name="maker-of-markets", symbols=["BTCUSDT", "ETHUSDT"], requests=1_234_567, fills=76_543,
+        latencies=[latency("entry", 1_230_000), latency("round trip", 4_560_000, 7_890_000), latency("response")],
+        outcomes={"filled": 25, "cancelled": 75, "unknown": 0},
+        markouts=[status.Markout(after_ns=10_000_000_000, asset="USDT", count=31, value=50_000.0, gain=-12.5)],
+        positions=[status.Position(symbol="BTCUSDT", position=-0.125, balance=98_765.43, num_trades=31)],
+        profits=[status.Profit(day_ns=0, asset="USDT", total=-432.1, realised=567.8)],
+    )  # fmt: skip
+    market = status.Market(
+        symbol="BTCUSDT",
+        instrument=0,
+        best_bid=60_000.1,
+        rows=123_456_789,
+        latency=latency("feed", 2_340_000),
+    )
+    why = "the exchange ended the connection " * 4
+    daemon_status = status.DaemonStatus(
+        kind=status.CONNECTOR, name="binancefutures", pid=5, version="1.2", now_ns=START_NS,
+        channels=[status.Channel(name="binancefutures", markets=[market])], bots=[bot],
+        connections=[status.Connection(name="user data", is_up=False, messages=7_654_321, last_error=why)],
+    )  # fmt: skip
+    monkeypatch.setenv("COLUMNS", str(columns or 80))
+    out = Terminal()
+    show(daemons(Report(daemons=[daemon_status], silent=[])), out)
+    shown = re.sub("\x1b\\[[0-9;]*m", "", out.getvalue())
+    for words in (
+        "2.34", "1.23", "7.89", "round trip", "25.0", "-12.5000", "-2.50", "10 s", "-432.10", "567.80",
+        "maker-of-markets", "98,765.43", "60,000.1", "123,456,789", "7,654,321", "1,234,567", "76,543",
+    ):  # fmt: skip
+        assert words in shown, words
+    assert "response" not in shown
+    assert "…" not in shown
+    assert "││" not in shown and "┃┃" not in shown
+    if columns is not None:
+        assert max(map(len, shown.splitlines())) <= columns
 
 
 def test_of_the_account_a_status_shows_the_position_and_no_zeros_that_nobody_knows():

@@ -141,6 +141,15 @@ async def test_the_status_from_outside_tells_books_bots_orders_and_limits(tmp_pa
         (bot,) = told.bots
         assert (bot.name, [order.order_id for order in bot.orders]) == ("mm", [9])
         assert bot.pid > 0
+        assert 0 <= bot.unread_bytes <= told.channels[0].ring_bytes
+        assert {one.name: one.count for one in bot.latencies} == {"entry": 1, "response": 1, "round trip": 1}
+        assert 0 < market.latency.count <= market.messages
+        # On one machine nothing takes longer, and both have one clock.
+        assert market.latency.quantile_ns(0.5) < 1_000_000_000
+        assert abs(told.clock_ahead_ns) <= told.clock_error_ns + 1_000_000_000
+        assert told.reconciled_age_ns >= 0
+        assert told.journal_bytes > 0
+        assert told.journal_writes.count > 0
         assert {"weight_1m", "orders_10s"} <= {limit.name for limit in told.limits}
         assert [one.is_up for one in told.connections] == [True, True, True]
 

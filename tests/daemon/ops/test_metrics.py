@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.utils import floatToGoString
 
-from daemon.ops.metrics import COUNTER, METRICS, exposition
+from daemon.histogram import Histogram
+from daemon.ops.metrics import BUCKETS_NS, COUNTER, HISTOGRAM, METRICS, exposition
 from daemon.ops.serving import FRESH_NS, Metrics, parse_listen
 from hftd.control import status
 from hftd.errors import ConfigError
@@ -83,6 +85,65 @@ def test_a_scrape_says_what_the_daemon_says():
     assert found[key("hftd_events_total", daemon="bf", event="clock_steps")] == 1
 
 
+def test_latencies_are_histograms_whose_buckets_are_sums_of_those_that_are_kept():
+    kept = Histogram()
+    durations = [-5, 9_999, 10_000, 10_001, 2_000_000, 2_500_000, 9_000_000_000, 90_000_000_000]
+    for duration_ns in durations:
+        kept.add(duration_ns)
+    market = status.Market(symbol="BTCUSDT", instrument=0, latency=kept.told("feed"))
+    bot = status.Bot(name="mm", latencies=[kept.told("round trip"), Histogram().told("entry")])
+    found = scraped(daemon(channels=[status.Channel(name="bf", markets=[market])], bots=[bot]))
+    feed = {"daemon": "bf", "symbol": "BTCUSDT"}
+    for bound_ns in BUCKETS_NS:
+        le = floatToGoString(bound_ns / 1e9)
+        got = found[key("hftd_feed_latency_seconds_bucket", le=le, **feed)]
+        assert got == sum(duration_ns <= bound_ns for duration_ns in durations), bound_ns
+    assert found[key("hftd_feed_latency_seconds_bucket", le="+Inf", **feed)] == len(durations)
+    assert found[key("hftd_feed_latency_seconds_count", **feed)] == len(durations)
+    total_s = sum(durations[1:]) / 1e9
+    assert found[key("hftd_feed_latency_seconds_sum", **feed)] == pytest.approx(total_s)
+    legs = {dict(labels)["leg"] for name, *labels in found if name == "hftd_order_latency_seconds_count"}
+    assert legs == {"round_trip"}
+
+
+def test_outcomes_markouts_and_upkeep_are_told():
+    markouts = [status.Markout(after_ns=10_000_000_000, asset="USDT", count=3, value=60.0, gain=-0.5)]
+    bot = status.Bot(name="mm", outcomes={"filled": 1, "cancelled": 3}, markouts=markouts, unread_bytes=64)
+    profits = [status.Profit(day_ns=0, asset="USDT", total=1.0, in_all=7.0)]
+    found = scraped(
+        daemon(
+            bots=[bot],
+            profits=profits,
+            clock_ahead_ns=-2_000_000,
+            clock_error_ns=500_000,
+            switch_is_armed=False,
+            switch_age_ns=4_000_000_000,
+            reconciled_age_ns=1_000_000_000,
+            journal_bytes=99,
+            counters={"differences": 2},
+        )
+    )
+    whose = {"daemon": "bf", "bot": "mm"}
+    after = {"asset": "USDT", "after": "10", **whose}
+    assert found[key("hftd_orders_total", outcome="cancelled", **whose)] == 3
+    assert found[key("hftd_fill_ratio", **whose)] == 0.25
+    assert found[key("hftd_bot_unread_bytes", **whose)] == 64
+    assert found[key("hftd_markout", **after)] == -0.5
+    assert found[key("hftd_markout_value_total", **after)] == 60
+    assert found[key("hftd_markout_fills_total", **after)] == 3
+    assert found[key("hftd_equity", daemon="bf", bot="", asset="USDT")] == 7
+    told = {
+        "clock_ahead_seconds": -0.002,
+        "clock_error_seconds": 0.0005,
+        "dead_man_armed": 0,
+        "dead_man_age_seconds": 4,
+        "reconciled_age_seconds": 1,
+        "journal_size_bytes": 99,
+        "reconcile_differences_total": 2,
+    }
+    assert {name: found[key(f"hftd_{name}", daemon="bf")] for name in told} == told
+
+
 def test_what_is_not_known_has_no_sample():
     market = status.Market(symbol="BTCUSDT", instrument=0)
     bot = status.Bot(name="mm", limits=[status.Used(name="open orders", used=3, limit=0)])
@@ -93,6 +154,12 @@ def test_what_is_not_known_has_no_sample():
         "hftd_feed_age_seconds",
         "hftd_start_time_seconds",
         "hftd_limit_allowed",
+        "hftd_feed_latency_seconds_count",
+        "hftd_fill_ratio",
+        "hftd_bot_unread_bytes",
+        "hftd_clock_ahead_seconds",
+        "hftd_dead_man_armed",
+        "hftd_journal_size_bytes",
     }
 
 
@@ -150,7 +217,8 @@ def test_the_page_lists_all_metrics_with_their_labels():
 
 
 def test_rules_and_dashboard_ask_for_metrics_that_there_are():
-    known = {_exposed(name) for name in METRICS}
+    known = {_exposed(name) for name, (kind, *_) in METRICS.items() if kind is not HISTOGRAM}
+    known |= {f"{_exposed(name)}_bucket" for name, (kind, *_) in METRICS.items() if kind is HISTOGRAM}
     for text in ((RULES / "hftd.rules.yml").read_text(), (RULES / "grafana.json").read_text()):
         assert set(re.findall(r"hftd_\w+", text)) <= known
     panels = json.loads((RULES / "grafana.json").read_text())["panels"]

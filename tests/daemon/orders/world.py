@@ -1,6 +1,7 @@
 """Bots, order management and the tiny exchange, with everything between them under the test's control."""
 
 import random
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -404,6 +405,19 @@ class World:
         assert store.ledgers[SYMBOL].account_lots == self.exchange.position_lots
         for bot in self.bots.values():
             self._check_bot(bot, is_exact)
+            if self.lives == 1:
+                self._check_outcomes(bot)
+
+    def _check_outcomes(self, bot: BotModel) -> None:
+        """Each order that has ended is counted once, by how it has."""
+        outcomes = self.manager.store.bots[bot.name].outcomes
+        ended = Counter(order.status for order in self.true_orders(bot.name) if not order.is_open)
+        assert outcomes["filled"] == ended[FILLED]
+        assert outcomes["cancelled"] == ended[CANCELED]
+        # What is refused as it would take has expired for the bot, and was never an order of the exchange's.
+        assert outcomes["expired"] >= ended[EXPIRED]
+        known = [one for one in self.manager.store.orders.values() if one.bot == bot.name and one.finished_ns]
+        assert sum(outcomes.values()) == len(known)
 
     def _check_bot(self, bot: BotModel, is_exact: bool) -> None:
         store = self.manager.store

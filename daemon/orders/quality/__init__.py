@@ -1,0 +1,1 @@
+"""How well orders are executed: how they end, how long requests take, what fills are worth some time later."""
