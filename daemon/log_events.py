@@ -155,6 +155,16 @@ SENTENCES: Final[dict[str, str]] = {
 }
 
 
+MAIN: Final = frozenset(
+    {
+        *("serving", "socket_taken_over", "orders_connected", "bot_attached", "bot_detached", "warning_over"),
+        *("instrument_trading", "position_closing", "balance_transferred"),
+        *("collecting", "collect_takes_over", "collect_resumed", "collect_converted"),
+    }
+)
+"""Those below a warning that a daemon shows to those that ask it, among its last events."""
+
+
 def sentence(key: object, fields: Mapping[str, object]) -> str:
     """What an event says, with its fields filled in.
 
@@ -172,7 +182,7 @@ def sentence(key: object, fields: Mapping[str, object]) -> str:
     for text, name, _, _ in string.Formatter().parse(template):
         parts.append(text)
         if name is not None:
-            parts.append(_shown(name, fields))
+            parts.append(shown(name, fields))
     return "".join(parts)
 
 
@@ -181,7 +191,8 @@ def named(template: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
 
 
-def _shown(name: str, fields: Mapping[str, object]) -> str:
+def shown(name: str, fields: Mapping[str, object]) -> str:
+    """A field for people: short, and in one line; its name in braces if it can't be shown."""
     try:
         text = str(fields[name])
     except Exception:

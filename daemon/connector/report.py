@@ -13,7 +13,7 @@ from daemon.orders.manager import OrderManager
 from daemon.warnings import Recent, Warn
 from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS, MARKET_TAIL
 from hftd.clock import boot_ns, monotonic_ns, running_ns
-from hftd.control import status
+from hftd.control import recent, status
 from hftd.types import INVALID_MAX, INVALID_MIN
 from hftd.version import __version__
 
@@ -104,6 +104,7 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
         alerts=alerts,
         refusals=known.refusals,
         departed=bots.departed(),
+        events=recent.events(),
         profits=known.profits,
         days=known.days,
     )
