@@ -38,7 +38,7 @@ class Tile(msgspec.Struct, frozen=True):
     Attributes:
         text: The figure as it is shown; empty if there is an amount.
         tone: "good", "bad" or "".
-        amount: Of money, in what `title` names.
+        amount: Of money.
     """
 
     title: str
@@ -193,7 +193,7 @@ class Board:
         bots = [one for state in states for one in state.bots]
         ended = [one for one in self._known.values() if one.gone_ns is not None and not _is_replay(one)]
         return [
-            *(Tile(f"profit today, {asset}", amount=total) for asset, total in sorted(earned.items())[:8]),
+            *(Tile(f"{asset} today", amount=total) for asset, total in sorted(earned.items())[:8]),
             _part("daemons answer", len(states), len(states) + len(ended)),
             _part("connections up", sum(one.is_up for one in links), len(links)),
             _part("books valid", sum(one.book_is_valid for one in markets), len(markets)),

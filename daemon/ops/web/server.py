@@ -194,7 +194,8 @@ class Web:
                     seen = number
                 if number == self._number:
                     await changed.wait()
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):
+            # Too slow, or gone.
             if request.transport is not None:
                 request.transport.abort()
         finally:

@@ -2,13 +2,14 @@
 
 Cells are plain values; how one is drawn, its column's kind says:
 
-- ``text``; ``name``, which says whose row it is
+- ``text``; ``words``: one that may be long; ``cut``: one of which the beginning is enough; ``name``: whose row it is;
+  ``at``: the daemon's name, which says nothing where there is only one
 - ``state``: a text and its tone ("good", "warn", "bad", "dim" or ""); ``side``: "buy" or "sell"
 - ``count``: an integer; ``figure``: a price or quantity, exact; ``share``: a part of 1; ``used``: the same of a limit
-- ``money``: an amount that is good above 0 and bad below
+- ``amount``: of money, or anything rounded; ``money``: the same, good above 0 and bad below; ``points``: basis points
 - ``amounts``: pairs of an amount and its asset; ``earned``: the same, good above 0 and bad below
 - ``ns``: a duration; ``since``: when, in milliseconds of the monotonic clock, so that its age can be shown
-- ``time``: when, in nanoseconds since the epoch
+- ``time``: when, in microseconds since the epoch
 - ``markouts``: pairs of a horizon in nanoseconds and basis points
 
 None stands for what is not known. No text holds anything that a terminal or a browser would not print.
@@ -56,11 +57,13 @@ class Table(msgspec.Struct, frozen=True):
     Attributes:
         title: Its head.
         columns: In order.
+        is_wide: It wants a whole page's width.
         is_newest_first: It is ordered by its keys, the highest first; else by rank and key, the lowest first.
     """
 
     title: str
     columns: tuple[Column, ...]
+    is_wide: bool = False
     is_newest_first: bool = False
 
 
@@ -70,9 +73,9 @@ Rows = dict[str, Row]
 """By key."""
 
 
-def _columns(*told: str) -> tuple[Column, ...]:
-    """Columns, each as "title", "title:kind", with a "?" at the end if it is minor."""
-    parts = [(one.rstrip("?").partition(":"), one.endswith("?")) for one in told]
+def _columns(told: str) -> tuple[Column, ...]:
+    """Columns, each as "title", or "title:kind", with a "?" at the end if it is minor."""
+    parts = [(one.rstrip("?").partition(":"), one.endswith("?")) for one in told.split(" | ")]
     return tuple(Column(title, kind or "text", is_minor) for (title, _, kind), is_minor in parts)
 
 
@@ -80,136 +83,93 @@ TABLES: Final = {
     "daemons": Table(
         "Daemons",
         _columns(
-            "daemon:name",
-            "what",
-            "state:state",
-            "up for:since",
-            "pid:text?",
-            "version:text?",
-            "foreign orders:count?",
+            "daemon:name | what | state:state | gone for:since | up for:since | pid? | version? | foreign orders:count?"
+        ),
+    ),
+    "connections": Table(
+        "Connections",
+        _columns(
+            "connection:name | at:at | state:state | for:since | reconnects:count | errors:count? | messages:count? | "
+            "last error?"
         ),
     ),
     "bots": Table(
         "Bots",
         _columns(
-            *(
-                "bot:name",
-                "at",
-                "state:state",
-                "profit today:earned",
-                "open:count",
-                "fills:count",
-                "refused:count",
-            ),
-            *(
-                "filled:share?",
-                "unknown:count?",
-                "requests:count?",
-                "lapped:count?",
-                "attached for:since?",
-                "symbols?",
-            ),
+            "bot:name | at:at | state:state | profit today:earned | open:count | fills:count | refused:count | "
+            "filled:share? | unknown:count? | requests:count? | lapped:count? | attached for:since? | symbols:cut?"
         ),
+        is_wide=True,
     ),
     "positions": Table(
         "Positions",
         _columns(
-            *("symbol:name", "whose", "at", "position:figure", "balance:money?", "fee:money?"),
-            *("trades:count?", "volume:figure?"),
+            "symbol:name | whose | at:at | position:figure | fee:amount | trades:count? | volume:figure? | "
+            "balance:money?"
+        ),
+    ),
+    "limits": Table("Limits", _columns("limit:name | whose | at:at | used:amount | of:amount | share:used")),
+    "books": Table(
+        "Books",
+        _columns(
+            "symbol:name | at:at | book:state | bid:figure | ask:figure | feed age:ns | latency p50:ns? | p99:ns | "
+            "orders:state | rows:count? | gaps:count? | resyncs:count?"
+        ),
+        is_wide=True,
+    ),
+    "orders": Table(
+        "Open orders",
+        _columns(
+            "symbol:name | bot | at:at | side:side | price:figure | left:figure | of:figure? | status | asked:state | "
+            "age:since | client id? | order id?"
+        ),
+        is_wide=True,
+    ),
+    "fills": Table(
+        "Fills",
+        _columns(
+            "time:time | symbol:name | bot | at:at | side:side | price:figure | qty:figure | fee:amounts? | as? | "
+            "markouts, bp:markouts | client id?"
+        ),
+        is_wide=True,
+        is_newest_first=True,
+    ),
+    "latencies": Table(
+        "Latency since the start",
+        _columns("whose:name | at:at | leg | p50:ns | p90:ns? | p99:ns | p99.9:ns? | max:ns | count:count?"),
+    ),
+    "markouts": Table(
+        "Markouts",
+        _columns(
+            "bot:name | at:at | after:ns | fills:count | bp of value:points | gain:money | value:amount?"
         ),
     ),
     "profits": Table(
         "Profit by day (UTC)",
         _columns(
-            *("whose:name", "at", "day", "in", "total:money", "realised:money", "unrealised:money"),
-            *("fee:figure?", "funding:money?", "in all:money?"),
+            "whose:name | at:at | day | in | total:money | realised:money | unrealised:money | fee:amount | "
+            "funding:money | in all:money"
         ),
-    ),
-    "books": Table(
-        "Books",
-        _columns(
-            *(
-                "symbol:name",
-                "at",
-                "book:state",
-                "bid:figure",
-                "ask:figure",
-                "feed age:ns",
-                "latency p50:ns?",
-            ),
-            *("p99:ns", "orders:state", "rows:count?", "gaps:count?", "resyncs:count?"),
-        ),
-    ),
-    "orders": Table(
-        "Open orders",
-        _columns(
-            *("symbol:name", "bot", "at", "side:side", "price:figure", "left:figure", "of:figure?", "status"),
-            *("asked:state", "age:since", "client id?", "order id?"),
-        ),
-    ),
-    "fills": Table(
-        "Fills",
-        _columns(
-            *(
-                "time:time",
-                "symbol:name",
-                "bot",
-                "at?",
-                "side:side",
-                "price:figure",
-                "qty:figure",
-                "fee:amounts?",
-            ),
-            *("as?", "markouts, bp:markouts", "client id?"),
-        ),
-        is_newest_first=True,
-    ),
-    "markouts": Table(
-        "Markouts",
-        _columns(
-            *(
-                "bot:name",
-                "at",
-                "after:ns",
-                "fills:count",
-                "bp of value:money",
-                "gain:money",
-                "value:figure?",
-            ),
-        ),
-    ),
-    "latencies": Table(
-        "Latency since the start",
-        _columns(
-            *("whose:name", "at", "leg", "p50:ns", "p90:ns?", "p99:ns", "p99.9:ns", "max:ns", "count:count?"),
-        ),
-    ),
-    "limits": Table(
-        "Limits", _columns("limit:name", "whose", "at", "used:figure", "of:figure", "share:used")
+        is_wide=True,
     ),
     "refusals": Table(
         "Refusals",
-        _columns("reason:name", "bot", "at", "symbol", "count:count", "last:since", "code:text?", "words"),
-    ),
-    "connections": Table(
-        "Connections",
-        _columns(
-            *("connection:name", "at", "state:state", "for:since", "reconnects:count", "errors:count"),
-            *("messages:count?", "last error"),
-        ),
+        _columns("reason:name | bot | at:at | symbol | count:count | last:since | code? | words:words"),
+        is_wide=True,
     ),
     "balances": Table(
-        "Balances", _columns("asset:name", "at", "total:figure", "free:figure", "locked:figure")
+        "Balances", _columns("asset:name | at:at | total:figure | free:figure | locked:figure")
     ),
     "events": Table(
         "Log",
-        _columns("time:time", "level:state", "at", "event:name", "text"),
+        _columns("time:time | level:state | at:at | event:name | text:words"),
+        is_wide=True,
         is_newest_first=True,
     ),
 }
 """All tables but the warnings, in the order in which a page shows them."""
 
-WARNINGS: Final = Table("Warnings", _columns("text", "daemon:name", "for:since", "key?"))
+WARNINGS: Final = Table("Warnings", _columns("text:words | daemon:name | for:since | key"))
 
 
 def plain(text: str) -> str:
@@ -248,7 +208,7 @@ class Since:
         """When that was, in milliseconds of the monotonic clock; None for an age below 0."""
         if age_ns < 0:
             return None
-        found = self._now_ms - _whole(age_ns) // 1_000_000
+        found = self._now_ms - _whole(age_ns // 1_000_000)
         before = self._before.get(key)
         if before is not None and abs(found - before) < 1000:
             found = before
@@ -300,7 +260,7 @@ def _duration(ns: int) -> int | None:
 
 
 def _stamp(ns: int) -> str:
-    return f"{max(0, _whole(ns / 1000)):016d}"
+    return f"{max(0, _whole(ns // 1000)):016d}"
 
 
 _Made = Iterator[tuple[Sequence[object], int, list[Any]]]
@@ -376,7 +336,7 @@ def _positions(daemon: status.DaemonStatus, _: Since) -> _Made:
     for bot in daemon.bots:
         for one in bot.positions:
             if one.position or one.num_trades:
-                figures = [one.position, one.balance, one.fee, one.num_trades, one.trading_volume]
+                figures = [one.position, one.fee, one.num_trades, one.trading_volume, one.balance]
                 yield (
                     (one.symbol, bot.name, daemon.name),
                     NORMAL,
@@ -462,7 +422,18 @@ def _fills(daemon: status.DaemonStatus, _: Since) -> _Made:
         known = [[ns, 1e4 * gain / one.price] for ns, gain in after if gain is not None and one.price]
         role = "" if one.is_maker is None else "maker" if one.is_maker else "taker"
         fee = [[one.fee, one.fee_asset]]
-        cells = [one.ns, one.symbol, one.bot, daemon.name, one.side, one.price, one.qty, fee, role, known]
+        cells = [
+            one.ns // 1000,
+            one.symbol,
+            one.bot,
+            daemon.name,
+            one.side,
+            one.price,
+            one.qty,
+            fee,
+            role,
+            known,
+        ]
         yield (_stamp(one.ns), daemon.name, one.symbol, one.client_id), NORMAL, [*cells, one.client_id]
 
 
@@ -518,7 +489,7 @@ def _balances(daemon: status.DaemonStatus, _: Since) -> _Made:
 def _events(daemon: status.DaemonStatus, _: Since) -> _Made:
     for one in daemon.events:
         tone = "bad" if one.level in ("error", "critical") else "warn" if one.level == "warning" else "dim"
-        cells = [one.ns, [one.level, tone], daemon.name, one.key, one.text]
+        cells = [one.ns // 1000, [one.level, tone], daemon.name, one.key, one.text]
         yield (_stamp(one.ns), daemon.name, one.key), NORMAL, cells
 
 

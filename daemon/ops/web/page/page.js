@@ -25,7 +25,7 @@
   };
   const money = (value) => {
     const size = Math.abs(value);
-    return grouped((value + 0).toFixed(size >= 100 || size === 0 ? 2 : size >= 1 ? 4 : 6));
+    return grouped((value + 0).toFixed(size >= 10 || size === 0 ? 2 : size >= 0.1 ? 4 : 6));
   };
   const duration = (ns) => {
     if (ns < 1e3) return `${Math.round(ns)} ns`;
@@ -50,10 +50,13 @@
 
   // --- Cells ---
   let now = 0;
-  const RIGHT = new Set(["count", "figure", "money", "amounts", "earned", "ns", "since", "share", "used", "markouts"]);
+  const RIGHT = new Set(["count", "figure", "amount", "money", "points", "amounts", "earned", "ns", "since", "share", "used", "markouts"]);
   // [text, class] of a value; `cell` remembers what a cell showed before.
   const KINDS = {
-    text: (value) => [value, value.length > 60 ? "long" : ""],
+    text: (value) => [value, ""],
+    words: (value) => [value, "long"],
+    cut: (value) => [value, "cut"],
+    at: (value) => [value, "at"],
     name: (value) => [value, "name"],
     side: (value) => [value, value],
     count: (value) => [grouped(String(value)), ""],
@@ -61,12 +64,14 @@
       cell.decimals = Math.max(cell.decimals ?? 0, decimals(value));
       return [grouped(value.toFixed(cell.decimals)), ""];
     },
+    amount: (value) => [Number.isInteger(value) ? grouped(String(value)) : money(value), ""],
     money: (value) => [money(value), sign(value)],
+    points: (value) => [grouped(value.toFixed(2)), sign(value)],
     amounts: (value) => [amounts(value) || NOTHING, ""],
     earned: (value) => [amounts(value) || NOTHING, sign(value.reduce((all, [one]) => Math.min(all, one), Infinity))],
     ns: (value) => [duration(value), ""],
     since: (value) => [duration(Math.max(0, now - value) * 1e6), ""],
-    time: (value) => [clock(value / 1e6, true), "dim"],
+    time: (value) => [clock(value / 1e3, true), "dim"],
     share: (value) => [`${(100 * value).toFixed(1)} %`, ""],
     used: (value) => [`${(100 * value).toFixed(0)} %`, `used ${value >= 0.9 ? "bad" : value >= 0.7 ? "warn" : ""}`],
     markouts: (value) => [
@@ -83,11 +88,12 @@
       cell.td.replaceChildren(...(text ? [made("span", `pill ${tone}`, text)] : []));
       return;
     }
-    const [text, names] = value === null || value === undefined ? [NOTHING, "dim"] : KINDS[column.kind](value, cell);
+    const [text, names] = value === null || value === undefined ? [NOTHING, column.kind === "at" ? "dim at" : "dim"] : KINDS[column.kind](value, cell);
     if (cell.text !== text) cell.td.textContent = cell.text = text;
     const all = `${names}${RIGHT.has(column.kind) ? " right" : ""}${column.is_minor ? " minor" : ""}`;
     if (cell.names !== all) cell.td.className = cell.names = all;
-    if (column.kind === "time" && value) cell.td.title = new Date(value / 1e6).toISOString();
+    if (column.kind === "cut") cell.td.title = text;
+    if (column.kind === "time" && value) cell.td.title = new Date(value / 1e3).toISOString();
     if (column.kind === "used" && value !== null) cell.td.style.setProperty("--share", `${Math.min(100, 100 * value)}%`);
   };
 
@@ -101,7 +107,7 @@
       this.body = made("tbody");
       const head = made("tr");
       for (const column of spec.columns) {
-        head.append(made("th", `${RIGHT.has(column.kind) ? "right" : ""}${column.is_minor ? " minor" : ""}`, column.title));
+        head.append(made("th", `${RIGHT.has(column.kind) ? "right" : column.kind === "at" ? "at" : ""}${column.is_minor ? " minor" : ""}`, column.title));
       }
       const thead = made("thead");
       thead.append(head);
@@ -115,7 +121,7 @@
       scroll.setAttribute("role", "region");
       scroll.setAttribute("aria-label", spec.title);
       scroll.append(table);
-      this.card = made("section", `card table${spec.columns.length > 8 || WIDE.has(name) ? " wide" : ""}`);
+      this.card = made("section", `card table${spec.is_wide ? " wide" : ""}`);
       this.card.id = name;
       this.card.append(...(name === "warnings" ? [] : [title]), scroll);
       this.card.hidden = true;
@@ -185,7 +191,6 @@
       if (this.count.textContent !== text) this.count.textContent = text;
     }
   }
-  const WIDE = new Set(["bots", "orders", "books", "fills", "events"]);
   const tables = new Map();
   let wanted = "";
   const clear = made("p", "card none", "No warnings");
@@ -304,7 +309,7 @@
       parts.push(svg("text", { x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, grouped(value.toFixed(Math.min(places, 8)))));
     }
     const spans = [60, 120, 300, 600, 1800, 3600, 7200, 14400, 21600];
-    const every = spans.find((one) => (end - first) / one <= (width - LEFT) / 80) ?? 28800;
+    const every = spans.find((one) => (end - first) / one <= (width - LEFT) / 60) ?? 28800;
     for (let time = Math.ceil(first / every) * every; time <= end; time += every) {
       if (x(time) > width - 24) break;
       parts.push(svg("text", { x: x(time), y: HEIGHT - 6, "text-anchor": "middle" }, clock(time * 1000).slice(0, 5)));
@@ -351,6 +356,7 @@
     }
     show(told.tiles);
     if (told.whole || told.points.length) for (const asset of curves.keys()) draw(asset);
+    document.body.classList.toggle("single", tables.get("daemons").rows.size < 2);
     const count = tables.get("warnings").rows.size;
     clear.hidden = count > 0;
     document.title = count ? `(${count}) hftd` : "hftd";
