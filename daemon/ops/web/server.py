@@ -10,6 +10,9 @@ Limits: `STREAMS_MAX` look at once, `CONNECTIONS_MAX` are connected; what is no 
 import asyncio
 import contextlib
 import ipaddress
+import logging
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -35,18 +38,32 @@ STREAMS_MAX: Final = 32
 CONNECTIONS_MAX: Final = 128
 ASK_S: Final = 15.0
 SLOW_S: Final = 10.0
+SEND_BYTES: Final = 1 << 18
+"""So much the system keeps of what a client has not read."""
 REQUEST_BYTES_MAX: Final = 8192
 PATHS: Final = "there is /, /stream and /healthz\n"
 
+_SILENT: Final = logging.getLogger("hftd.web.http")
+"""What aiohttp says of requests that are none: they are answered with 400, and whoever sends them fills no log."""
+_SILENT.disabled = True
+
 _log = structlog.get_logger("hftd.web")
+
+
+def _hang_up(transport: asyncio.BaseTransport) -> None:
+    """Close at once. What was not read is thrown away, which the system would else keep for minutes."""
+    assert isinstance(transport, asyncio.Transport)
+    with contextlib.suppress(OSError, AttributeError):
+        linger = struct.pack("ii", 1, 0)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    transport.abort()
 
 
 class _Refused(asyncio.Protocol):
     """Hangs up at once."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
+        _hang_up(transport)
 
 
 class _Server(web.Server):
@@ -56,6 +73,7 @@ class _Server(web.Server):
         super().__init__(
             answer,
             access_log=None,
+            logger=_SILENT,
             max_line_size=REQUEST_BYTES_MAX,
             max_field_size=REQUEST_BYTES_MAX,
             keepalive_timeout=ASK_S,
@@ -68,11 +86,14 @@ class _Server(web.Server):
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
+        with contextlib.suppress(OSError, AttributeError):
+            sending = transport.get_extra_info("socket")
+            sending.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         asyncio.get_running_loop().call_later(ASK_S, self._expire, handler, transport)
 
     def _expire(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         if handler not in self.streams:
-            transport.abort()
+            _hang_up(transport)
 
 
 class Web:
@@ -158,6 +179,13 @@ class Web:
     # What is asked.
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await self._answered(request)
+        except Exception as error:
+            _log.warning("web_answer_failed", error=repr(error))
+            return _said(500, "it could not be answered: the log says why\n")
+
+    async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
             return _said(405, "only GET\n", Allow="GET, HEAD")
         if why := why_refused(request.headers, is_loopback=self._is_loopback):
@@ -197,7 +225,7 @@ class Web:
         except (TimeoutError, ConnectionError):
             # Too slow, or gone.
             if request.transport is not None:
-                request.transport.abort()
+                _hang_up(request.transport)
         finally:
             self._server.streams.discard(request.protocol)
         response.force_close()

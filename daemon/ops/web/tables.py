@@ -17,8 +17,10 @@ None stands for what is not known. No text holds anything that a terminal or a b
 
 import datetime
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
@@ -179,16 +181,16 @@ def plain(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
-def quantile(latency: status.Latency, share: float) -> int | None:
-    """So many nanoseconds a share of what was measured took at most: a bucket's upper end, or the longest there was."""
-    left = math.ceil(share * latency.count)
+def quantiles(latency: status.Latency, shares: Sequence[float]) -> list[int | None]:
+    """So many nanoseconds each share of what was measured took at most: a bucket's upper end, or the longest of all."""
     if latency.count <= 0:
-        return None
-    for count, bound_ns in zip(latency.counts, latency.bounds_ns, strict=False):
-        left -= count
-        if left <= 0:
-            return _whole(min(bound_ns, latency.max_ns or bound_ns))
-    return _whole(latency.max_ns)
+        return [None] * len(shares)
+    upto = list(accumulate(latency.counts))
+    places = [bisect_left(upto, math.ceil(share * latency.count)) for share in shares]
+    bounds, longest = latency.bounds_ns, latency.max_ns
+    return [
+        min(bounds[place], longest or bounds[place]) if place < len(bounds) else longest for place in places
+    ]
 
 
 class Since:
@@ -238,13 +240,14 @@ def _keyed(rows: Iterator[tuple[Sequence[object], int, list[Any]]]) -> Rows:
 
 def _cell(value: Any) -> Any:
     """A value as any program can take it."""
-    if isinstance(value, str):
-        return plain(value)
-    if isinstance(value, int):
-        return _whole(value)
-    if isinstance(value, float):
+    kind = type(value)
+    if kind is str:
+        return value if len(value) <= TEXT_MAX and value.isprintable() else plain(value)
+    if kind is float:
         return value if math.isfinite(value) else None
-    return list(map(_cell, value)) if isinstance(value, list) else value
+    if kind is int:
+        return value if -_INT_MAX <= value <= _INT_MAX else _whole(value)
+    return [_cell(one) for one in value] if kind is list else value
 
 
 def _state(is_good: bool, good: str, bad: str) -> list[str]:
@@ -380,7 +383,7 @@ def _books(daemon: status.DaemonStatus, _: Since) -> _Made:
                     one.best_bid,
                     one.best_ask,
                     _duration(one.feed_age_ns),
-                    *([quantile(latency, 0.5), quantile(latency, 0.99)] if latency else [None, None]),
+                    *(quantiles(latency, (0.5, 0.99)) if latency else (None, None)),
                     _state(one.orders_are_connected, "connected", "disconnected"),
                     one.rows,
                     one.gaps,
@@ -451,7 +454,7 @@ def _latencies(daemon: status.DaemonStatus, _: Since) -> _Made:
         found += [(one.symbol, one.latency) for one in channel.markets if one.latency]
     for whose, one in found:
         if one.count:
-            figures = [*(quantile(one, share) for share in _QUANTILES), one.max_ns, one.count]
+            figures = [*quantiles(one, _QUANTILES), one.max_ns, one.count]
             yield (whose, daemon.name, one.name), NORMAL, [whose, daemon.name, one.name, *figures]
 
 
