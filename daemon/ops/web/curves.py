@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
+from daemon.ops.web.tables import plain
 from hftd.control import status
 
 STEP_NS: Final = 30_000_000_000
@@ -40,14 +41,15 @@ class Curves:
             of the same time.
         """
         told: list[Any] = []
+        name = plain(daemon.name)
         at_s = daemon.now_ns // STEP_NS * (STEP_NS // 1_000_000_000)
         for one in daemon.profits:
-            key = daemon.name, one.asset
+            key = name, plain(one.asset)
             curve = self._all.get(key)
             if curve is None or curve.day_ns != one.day_ns:
                 if curve is None and len(self._all) >= CURVES_MAX:
                     continue
-                curve = self._all[key] = Curve(daemon.name, one.asset, one.day_ns)
+                curve = self._all[key] = Curve(*key, one.day_ns)
             points = curve.points
             if points and points[-1][0] >= at_s:
                 points[-1][1] = one.total
@@ -55,7 +57,7 @@ class Curves:
                 points.append([at_s, one.total])
                 # A clock that runs wild makes no endless day.
                 del points[:-POINTS_MAX]
-            told.append([daemon.name, one.asset, one.day_ns // 1_000_000_000, points[-1]])
+            told.append([*key, one.day_ns // 1_000_000_000, points[-1]])
         return told
 
     def all(self) -> list[Any]:

@@ -219,10 +219,11 @@ def test_no_text_holds_what_a_terminal_or_a_browser_would_obey(one, other, third
     bot = status.Bot(
         name=other, symbols=[one, third], limits=[status.Used(name=third, used=1, limit=2)],
         profits=[status.Profit(day_ns=NOON_NS, asset=one, total=1.0)],
+        channels=[third],
         orders=[status.OpenOrder(symbol=one, order_id=1, side=other, price=1, qty=1, leaves_qty=1, status=third)],
     )  # fmt: skip
     told = daemon(
-        third or "x", venue=one, version=other, alerts=[warning], bots=[bot],
+        third or "x", venue=one, version=other, alerts=[warning], bots=[bot], profits=bot.profits,
         channels=[status.Channel(name=other, markets=[market, market])],
         events=[status.Event(ns=1, level=one, key=other, text=third)],
         connections=[status.Connection(name=one, is_up=False, last_error=other)],
@@ -232,7 +233,7 @@ def test_no_text_holds_what_a_terminal_or_a_browser_would_obey(one, other, third
         fills=[status.Fill(ns=1, symbol=one, bot=other, side=third, price=1, qty=1, fee_asset=one)],
     )  # fmt: skip
     look = looked(told, silent=[one + "?"])
-    for text in texts(look.tables):
+    for text in texts([look.tables, look.curves, look.points, msgspec.to_builtins(look.tiles)]):
         assert text.isprintable()
         assert len(text) <= 320
     whole = look.whole()

@@ -51,7 +51,7 @@
   // --- Cells ---
   let now = 0;
   const RIGHT = new Set(["count", "figure", "amount", "money", "points", "amounts", "earned", "ns", "since", "share", "used", "markouts"]);
-  // [text, class] of a value; `cell` remembers what a cell showed before.
+  // [text, class] of a value; `cell` remembers what it showed before.
   const KINDS = {
     text: (value) => [value, ""],
     words: (value) => [value, "long"],
@@ -80,9 +80,9 @@
     ],
   };
   const put = (cell, column, value) => {
-    cell.value = value;
     if (column.kind === "state") {
       const [text, tone] = value ?? ["", ""];
+      cell.td.classList.toggle("minor", column.is_minor);
       if (cell.text === text && cell.tone === tone) return;
       [cell.text, cell.tone] = [text, tone];
       cell.td.replaceChildren(...(text ? [made("span", `pill ${tone}`, text)] : []));
@@ -97,13 +97,17 @@
     if (column.kind === "used" && value !== null) cell.td.style.setProperty("--share", `${Math.min(100, 100 * value)}%`);
   };
 
-  // --- Tables: a row for each key, moved only where its place has changed ---
+  // --- Tables: a row for each key; those that are seen are drawn, and moved only where their place has changed ---
   const order = new Intl.Collator("en", { numeric: true }).compare;
+  const BEGIN = 40;
+  const MORE = 100;
   class Table {
     constructor(name, spec) {
       this.spec = spec;
       this.rows = new Map();
       this.sorted = [];
+      this.more = 0;
+      this.most = BEGIN;
       this.body = made("tbody");
       const head = made("tr");
       for (const column of spec.columns) {
@@ -120,6 +124,11 @@
       scroll.tabIndex = 0;
       scroll.setAttribute("role", "region");
       scroll.setAttribute("aria-label", spec.title);
+      scroll.addEventListener("scroll", () => {
+        if (scroll.scrollTop + 2 * scroll.clientHeight < scroll.scrollHeight || this.most >= this.rows.size) return;
+        this.most += MORE;
+        this.paint();
+      }, { passive: true });
       scroll.append(table);
       this.card = made("section", `card table${spec.is_wide ? " wide" : ""}`);
       this.card.id = name;
@@ -128,7 +137,6 @@
       this.link = made("a", "", spec.title);
       this.link.href = `#${name}`;
       this.link.hidden = true;
-      this.since = spec.columns.flatMap((column, number) => (column.kind === "since" ? [number] : []));
     }
     before(one, other) {
       if (this.spec.is_newest_first) return one.key > other.key;
@@ -141,7 +149,6 @@
         if (this.before(this.sorted[middle], row)) low = middle + 1;
         else high = middle;
       }
-      this.body.insertBefore(row.tr, this.sorted[low]?.tr ?? null);
       this.sorted.splice(low, 0, row);
     }
     take(row) {
@@ -149,45 +156,49 @@
     }
     set(key, [rank, values]) {
       let row = this.rows.get(key);
-      if (!row) {
-        row = { key, rank, tr: made("tr"), cells: [] };
-        for (const column of this.spec.columns) {
-          const td = made("td", column.is_minor ? "minor" : "");
-          row.cells.push({ td });
-          row.tr.append(td);
-        }
+      if (!row || row.rank !== rank) {
+        if (row) this.take(row);
+        row = { ...row, key, rank };
         this.rows.set(key, row);
         this.place(row);
-      } else if (row.rank !== rank) {
-        this.take(row);
-        row.rank = rank;
-        this.place(row);
       }
-      row.tr.classList.toggle("gone", rank === 2);
-      this.spec.columns.forEach((column, number) => put(row.cells[number], column, values[number]));
+      row.values = values;
       row.words = values.flat().filter((value) => typeof value === "string").join(" ").toLowerCase();
-      row.tr.hidden = !row.words.includes(wanted);
+      row.isNew = true;
     }
     remove(key) {
       const row = this.rows.get(key);
       if (!row) return;
       this.rows.delete(key);
       this.take(row);
-      row.tr.remove();
     }
-    age() {
-      for (const row of this.sorted) {
-        for (const number of this.since) put(row.cells[number], this.spec.columns[number], row.cells[number].value);
+    draw(row) {
+      if (!row.tr) {
+        row.tr = made("tr");
+        row.cells = this.spec.columns.map(() => ({ td: row.tr.appendChild(made("td")) }));
       }
+      this.spec.columns.forEach((column, number) => {
+        if (row.isNew || column.kind === "since") put(row.cells[number], column, row.values[number]);
+      });
+      if (row.isNew) row.tr.classList.toggle("gone", row.rank === 2);
+      row.isNew = false;
     }
-    filter() {
-      for (const row of this.sorted) row.tr.hidden = !row.words.includes(wanted);
-    }
-    tell(more = this.more) {
-      this.more = more;
+    paint() {
+      const found = wanted ? this.sorted.filter((row) => row.words.includes(wanted)) : this.sorted;
+      let next = this.body.firstChild;
+      for (const row of found.slice(0, this.most)) {
+        this.draw(row);
+        if (row.tr === next) next = next.nextSibling;
+        else this.body.insertBefore(row.tr, next);
+      }
+      while (next) {
+        const after = next.nextSibling;
+        next.remove();
+        next = after;
+      }
       this.card.hidden = this.link.hidden = !this.rows.size;
-      const shown = wanted ? this.sorted.filter((row) => !row.tr.hidden).length : this.rows.size;
-      const text = `${wanted ? `${shown} of ` : ""}${grouped(String(this.rows.size + more))}${more ? `, ${more} not shown` : ""}`;
+      const all = grouped(String(this.rows.size + this.more));
+      const text = `${wanted ? `${found.length} of ` : ""}${all}${this.more ? `, ${this.more} not shown` : ""}`;
       if (this.count.textContent !== text) this.count.textContent = text;
     }
   }
@@ -275,7 +286,7 @@
   const draw = (asset) => {
     let chart = charts.get(asset);
     if (!chart) {
-      chart = { card: made("section", "card chart"), keys: made("div", "keys"), picture: svg("svg", { role: "img" }), hover: null };
+      chart = { card: made("section", "card chart"), keys: made("div", "keys"), picture: svg("svg", { role: "img" }), width: 0, hover: null };
       const head = made("div");
       head.append(made("h2", "", `Profit today, ${asset}`), chart.keys);
       chart.card.append(head, chart.picture);
@@ -285,12 +296,17 @@
       chart.picture.addEventListener("pointerleave", () => { chart.hover = null; draw(asset); });
       charts.set(asset, chart);
       at("charts").append(chart.card);
+      // To ask for it while the page is being changed would have it laid out each time.
+      new ResizeObserver(([entry]) => {
+        chart.width = entry.contentRect.width;
+        draw(asset);
+      }).observe(chart.picture);
     }
     let lines = [...curves.get(asset)].filter(([, one]) => one.points.length).map(([name, one], number) => ({ name, points: one.points, color: `var(--r${(number + 1) % 8})` }));
     if (lines.length > 1) lines = [...lines, { name: "all", points: total(lines), color: "var(--r0)" }];
     else lines.forEach((one) => { one.color = "var(--r0)"; });
     const known = lines.flatMap((one) => one.points.filter(([, value]) => value !== null));
-    const width = chart.picture.clientWidth;
+    const { width } = chart;
     chart.card.hidden = !known.length;
     if (!known.length || !width) return;
     const [first, last] = known.reduce(([low, high], [time]) => [Math.min(low, time), Math.max(high, time)], [Infinity, -Infinity]);
@@ -351,8 +367,8 @@
     for (const [name, rows] of Object.entries(told.rows)) for (const [key, row] of Object.entries(rows)) tables.get(name).set(key, row);
     for (const point of told.points ?? []) add(point);
     for (const [name, table] of tables) {
-      if (table.since.length) table.age();
-      table.tell(told.more[name] ?? 0);
+      table.more = told.more[name] ?? 0;
+      table.paint();
     }
     show(told.tiles);
     if (told.whole || told.points.length) for (const asset of curves.keys()) draw(asset);
@@ -479,10 +495,7 @@
   });
   at("filter").addEventListener("input", () => {
     wanted = at("filter").value.trim().toLowerCase();
-    for (const [, table] of tables) {
-      table.filter();
-      table.tell();
-    }
+    for (const table of tables.values()) table.paint();
   });
   const night = matchMedia("(prefers-color-scheme: dark)");
   let chosen = stored(localStorage, "hftd-theme");
@@ -497,7 +510,6 @@
     dress();
   });
   night.addEventListener("change", dress);
-  addEventListener("resize", () => { for (const asset of curves.keys()) draw(asset); });
   dress();
   token = fragment() ?? stored(sessionStorage, "hftd-token");
   enter(token);
