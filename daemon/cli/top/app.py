@@ -153,7 +153,7 @@ class Top(App[None]):
     def _tabs(self, look: Look) -> Text:
         parts: list[Text] = []
         for number, (name, short) in enumerate(SHORT.items()):
-            key = f"{_KEYS[number]} " if number < len(_KEYS) else ""
+            key = f"{_KEYS[number]}:" if number < len(_KEYS) else ""
             is_shown = name == self._name
             count = f" {len(look.tables[name]) + look.left_out.get(name, 0):,}" if is_shown else ""
             parts.append(Text(f"{key}{short}{count}", style="reverse bold" if is_shown else ""))
