@@ -204,6 +204,11 @@ class Web:
             return _said(200, "")
         return await self._stream(request)
 
+    async def _wait(self, seen: int) -> None:
+        """Until there is another look than this one, or it ends."""
+        while self._number in (0, seen) and not self._is_ending:
+            await self._changed.wait()
+
     async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = {**HEADERS, "Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         response = web.StreamResponse(headers=headers)
@@ -213,15 +218,14 @@ class Web:
                 await response.prepare(request)
             seen = -1
             self._wanted.set()
-            while not self._is_ending:
-                changed, number = self._changed, self._number
-                if number and number != seen:
-                    line = self._change if number == seen + 1 else self._whole
-                    async with asyncio.timeout(SLOW_S):
-                        await response.write(line)
-                    seen = number
-                if number == self._number:
-                    await changed.wait()
+            while True:
+                await self._wait(seen)
+                if self._is_ending:
+                    break
+                line = self._change if self._number == seen + 1 else self._whole
+                seen = self._number
+                async with asyncio.timeout(SLOW_S):
+                    await response.write(line)
         except (TimeoutError, ConnectionError):
             # Too slow, or gone.
             if request.transport is not None:

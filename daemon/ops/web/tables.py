@@ -34,8 +34,8 @@ ROWS_MAX: Final = 2000
 TROUBLE, NORMAL, GONE = 0, 1, 2
 """Ranks: what is wrong stands first, what a daemon that is gone has said stands last."""
 
-_INT_MAX: Final = 1 << 53
-"""A browser's numbers are exact up to here."""
+_INT_MAX: Final = 9 * 10**15
+"""A browser's numbers are exact up to a little more."""
 _QUANTILES: Final = (0.5, 0.9, 0.99, 0.999)
 
 
