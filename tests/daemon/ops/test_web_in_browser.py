@@ -78,6 +78,7 @@ async def test_the_page_shows_all_figures_in_its_own_file_at_every_width_and_the
             top = await page.run("document.querySelector('#warnings td').getBoundingClientRect().top")
             assert top < 300, "warnings are what is seen first"
             assert await page.run("document.title") == "(2) hftd"
+            await page.run("document.querySelector('#books').scrollIntoView()")
             # A row that is there is changed, not made anew.
             bid = "document.querySelector('#books tbody tr').cells[3].textContent"
             await page.run(f"document.querySelector('#books tbody tr').marked = {bid}")
@@ -146,10 +147,10 @@ async def test_a_daemon_that_goes_is_marked_and_one_that_comes_back_is_not():
         await page.until("document.querySelector('#daemons .pill').textContent === 'gone'")
         await page.until("document.querySelector('#warnings').textContent.includes('binancefutures is gone')")
         assert (await rows(page, "daemons"))["binancefutures"]["gone for"] != "\u2013"
-        assert await page.run("document.querySelectorAll('#books tr.gone').length") == 4
+        await page.until("document.querySelectorAll('#books tr.gone').length === 4")
         found.append(crowd(2, 4))
         await page.until("document.querySelector('#daemons .pill').textContent === 'answers'")
-        assert await page.run("document.querySelectorAll('tr.gone').length") == 0
+        await page.until("document.querySelectorAll('tr.gone').length === 0")
 
 
 async def test_a_page_that_hears_nothing_any_more_says_that_its_figures_are_old_and_finds_back():

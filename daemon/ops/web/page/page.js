@@ -99,6 +99,17 @@
 
   // --- Tables: a row for each key; those that are seen are drawn, and moved only where their place has changed ---
   const order = new Intl.Collator("en", { numeric: true }).compare;
+  // A table that is far from what is seen is drawn at every fifth look alone.
+  const FAR = 5;
+  let looks = 0;
+  const near = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const table = tables.get(target.id);
+      if (!table) continue;
+      table.isNear = isIntersecting;
+      if (isIntersecting) table.paint();
+    }
+  }, { rootMargin: "400px" });
   const BEGIN = 40;
   const MORE = 100;
   class Table {
@@ -108,6 +119,7 @@
       this.sorted = [];
       this.more = 0;
       this.most = BEGIN;
+      this.isNear = true;
       this.body = made("tbody");
       const head = made("tr");
       for (const column of spec.columns) {
@@ -208,6 +220,7 @@
 
   const build = (specs) => {
     tables.clear();
+    near.disconnect();
     for (const [name, spec] of Object.entries(specs)) tables.set(name, new Table(name, spec));
     const [warnings, ...others] = tables.values();
     warnings.card.id = "";
@@ -215,6 +228,7 @@
     at("warnings").replaceChildren(clear, warnings.card);
     at("tables").replaceChildren(...others.map((one) => one.card));
     at("jump").replaceChildren(...others.map((one) => one.link));
+    for (const one of others) near.observe(one.card);
   };
 
   // --- Tiles ---
@@ -366,10 +380,12 @@
     for (const [name, keys] of Object.entries(told.removed ?? {})) for (const key of keys) tables.get(name).remove(key);
     for (const [name, rows] of Object.entries(told.rows)) for (const [key, row] of Object.entries(rows)) tables.get(name).set(key, row);
     for (const point of told.points ?? []) add(point);
-    for (const [name, table] of tables) {
+    looks++;
+    [...tables].forEach(([name, table], number) => {
       table.more = told.more[name] ?? 0;
-      table.paint();
-    }
+      const isOther = table.card.hidden === table.rows.size > 0;
+      if (told.whole || table.isNear || isOther || (looks + number) % FAR === 0) table.paint();
+    });
     show(told.tiles);
     if (told.whole || told.points.length) for (const asset of curves.keys()) draw(asset);
     document.body.classList.toggle("single", tables.get("daemons").rows.size < 2);
