@@ -16,7 +16,7 @@ GONE_WARNING_NS: Final = 3_000_000_000
 """A daemon that does not answer for so long is a warning."""
 WAITING: Final = ".waiting"
 """The end of a connector's name while it waits for its exchange."""
-_STATE, _GONE_FOR = 2, 3
+_STATE, _GONE_FOR = 1, 2
 """Where these stand in a row of the daemons."""
 
 _log = structlog.get_logger("hftd.web")

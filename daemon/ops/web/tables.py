@@ -85,7 +85,7 @@ TABLES: Final = {
     "daemons": Table(
         "Daemons",
         _columns(
-            "daemon:name | what | state:state | gone for:since | up for:since | pid? | version? | foreign orders:count?"
+            "daemon:name | state:state | gone for:since | what | up for:since | pid? | version? | foreign orders:count?"
         ),
     ),
     "connections": Table(
@@ -285,7 +285,7 @@ def _daemons(daemon: status.DaemonStatus, since: Since) -> _Made:
     up = since.of(daemon.now_ns - daemon.started_ns if daemon.started_ns > 0 else -1, "up", daemon.name)
     what = f"{daemon.kind} {daemon.venue}".strip()
     state = ["halted", "bad"] if daemon.is_halted else ["answers", "good"]
-    cells = [daemon.name, what, state, None, up, str(daemon.pid), daemon.version, daemon.foreign_orders]
+    cells = [daemon.name, state, None, what, up, str(daemon.pid), daemon.version, daemon.foreign_orders]
     yield (daemon.name,), _rank(not daemon.is_halted), cells
 
 

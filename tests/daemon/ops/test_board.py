@@ -182,7 +182,7 @@ def test_daemons_that_never_come_back_are_forgotten_the_oldest_first():
 def test_a_status_that_can_not_be_shown_spoils_no_other_one(monkeypatch):
     odd = daemon("odd", bots=[status.Bot(name="mm", profits=[None])])
     look = looked(odd, daemon("bf", foreign_orders=3))
-    states = {row[1][0]: row[1][2][0] for row in look.tables["daemons"].values()}
+    states = {row[1][0]: row[1][1][0] for row in look.tables["daemons"].values()}
     assert states == {"odd": "not shown", "bf": "answers"}
     assert "can't be shown" in cells(look, "warnings")["text"]
     assert b"not shown" in look.whole()
@@ -259,7 +259,7 @@ def test_no_number_spoils_the_page(value, whole):
         alerts=[status.Warning(key="k", text="t", age_ns=whole)],
     )  # fmt: skip
     look = looked(told)
-    assert look.tables["daemons"]["bf"][1][2] != ["not shown", "bad"]
+    assert look.tables["daemons"]["bf"][1][1] != ["not shown", "bad"]
     for raw in (look.whole(), look.change()):
         assert math.isfinite(msgspec.json.decode(raw)["now"])
 
