@@ -148,11 +148,24 @@ SENTENCES: Final[dict[str, str]] = {
     "market_failed": "the market of the local exchange can't go on: {reason}",
     # What watches daemons
     "metrics_failed": "the daemons could not be asked for their metrics: {error}",
+    "status_not_shown": "the status of {daemon} could not be shown: {error}",
+    "web_look_failed": "the daemons could not be looked at for the page, which is tried again: {error}",
+    "web_answer_failed": "a request to the page could not be answered: {error}",
     "alert": "an alert of {daemon} ({rule}): {text}",
     "alert_over": "an alert of {daemon} ({rule}) is over after {lasted_s} s: {text}",
     "alert_not_delivered": "alerts do not reach {target}, which is tried again: {why}",
     "alert_look_failed": "the daemons could not be looked at, which is tried again: {error}",
 }
+
+
+MAIN: Final = frozenset(
+    {
+        *("serving", "socket_taken_over", "orders_connected", "bot_attached", "bot_detached", "warning_over"),
+        *("instrument_trading", "position_closing", "balance_transferred"),
+        *("collecting", "collect_takes_over", "collect_resumed", "collect_converted"),
+    }
+)
+"""Those below a warning that a daemon shows to those that ask it, among its last events."""
 
 
 def sentence(key: object, fields: Mapping[str, object]) -> str:
@@ -172,7 +185,7 @@ def sentence(key: object, fields: Mapping[str, object]) -> str:
     for text, name, _, _ in string.Formatter().parse(template):
         parts.append(text)
         if name is not None:
-            parts.append(_shown(name, fields))
+            parts.append(shown(name, fields))
     return "".join(parts)
 
 
@@ -181,7 +194,8 @@ def named(template: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
 
 
-def _shown(name: str, fields: Mapping[str, object]) -> str:
+def shown(name: str, fields: Mapping[str, object]) -> str:
+    """A field for people: short, and in one line; its name in braces if it can't be shown."""
     try:
         text = str(fields[name])
     except Exception:

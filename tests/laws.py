@@ -103,6 +103,7 @@ CLOCK_USERS = {
         "daemon/connector/bots/bots.py",
         "daemon/connector/watch/clock_watch.py",
         "daemon/session/trading/session.py",
+        "hftd/control/recent.py",
         "sim/exchange/servers/server.py",
         "sim/feed/known.py",
     ),

@@ -75,6 +75,7 @@ def circles(graph: Imports) -> list[list[str]]:
 # Called by a library under these names.
 _CALLED_BY_NAME = re.compile(
     r"__\w+__|_repr_html_|list_commands|get_command|format_commands|generic_resolve|on_start|on_end"
+    r"|compose|on_mount|on_resize|action_\w+"
 )
 _REGISTERED = re.compile(
     r"overload|attribute|method|lower|box|typeof|property|setter|option|command|intrinsic|njit|kernel"

@@ -27,6 +27,8 @@ _SECTIONS = {
         "resume": "Have a halted connector take orders again.",
     },
     "Watch": {
+        "web": "Show daemons, bots, orders and profits on a page in a browser.",
+        "top": "The same in the terminal.",
         "metrics": "Serve the states of all daemons to Prometheus.",
         "alert": "Tell people what is wrong with daemons, bots and accounts, and that it is over.",
     },

@@ -1,6 +1,7 @@
 """Questions to running daemons, as commands ask them."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -34,12 +35,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     bots: list[BotLegs] = []
 
 
-def deadline_ns() -> int:
+def deadline_ns(seconds: float = ANSWER_SECONDS) -> int:
     """Until when a daemon that is asked now must have answered."""
-    return monotonic_ns() + int(ANSWER_SECONDS * 1e9)
+    return monotonic_ns() + int(seconds * 1e9)
 
 
-def report_of(name: str | None) -> Report:
+def report_of(name: str | None, seconds: float = ANSWER_SECONDS) -> Report:
     """Ask the daemon of a channel, or each daemon that runs.
 
     Raises:
@@ -47,10 +48,10 @@ def report_of(name: str | None) -> Report:
         ChannelError: A name was given, and its daemon does not answer.
     """
     if name is not None:
-        return Report(daemons=[_status(name)], silent=[])
+        return Report(daemons=[_status(name, seconds)], silent=[])
     # All at once: one that hangs must not take the others' time.
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        found = list(pool.map(_status_or_silence, running_channels()))
+        found = list(pool.map(partial(_status_or_silence, seconds=seconds), running_channels()))
     # A daemon may serve several channels, and tells of all of them.
     daemons = {one.pid: one for one in reversed(found) if isinstance(one, status.DaemonStatus)}
     told = {channel for daemon in daemons.values() for channel in daemon.served}
@@ -59,18 +60,18 @@ def report_of(name: str | None) -> Report:
     return Report(daemons=answered, silent=silent, bots=bots_of(answered, {one.channel for one in silent}))
 
 
-def states() -> tuple[list[status.DaemonStatus], list[str]]:
-    """What all daemons that run say of themselves, and the channels whose daemon does not answer."""
-    report = report_of(None)
+def states(seconds: float = ANSWER_SECONDS) -> tuple[list[status.DaemonStatus], list[str]]:
+    """What all daemons that run say of themselves, and the channels whose daemon does not answer in that time."""
+    report = report_of(None, seconds)
     return report.daemons, [one.channel for one in report.silent]
 
 
-def _status_or_silence(channel: str) -> status.DaemonStatus | Silent:
+def _status_or_silence(channel: str, seconds: float) -> status.DaemonStatus | Silent:
     try:
-        return _status(channel)
+        return _status(channel, seconds)
     except HftdError as error:
         return Silent(channel=channel, error=error.what)
 
 
-def _status(channel: str) -> status.DaemonStatus:
-    return ask(channel, wire.ASK_STATUS, status.DaemonStatus, deadline_ns())[1]
+def _status(channel: str, seconds: float) -> status.DaemonStatus:
+    return ask(channel, wire.ASK_STATUS, status.DaemonStatus, deadline_ns(seconds))[1]

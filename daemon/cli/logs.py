@@ -11,9 +11,10 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from daemon import log_writer
-from daemon.log_events import SENTENCES, named, sentence
+from daemon.log_events import MAIN, SENTENCES, named, sentence, shown
 from daemon.log_writer import LogWriter
 from daemon.redaction import redacted
+from hftd.control.recent import keep
 from hftd.errors import UsageError
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -96,8 +97,22 @@ def _for_people(_logger: Any, _level: str, event: MutableMapping[str, Any]) -> M
     said = sentence(key, event)
     if not said:
         return event
-    shown = {name for name in named(SENTENCES[key]) if name in event and str(event[name]) in said}
-    return {name: value for name, value in event.items() if name not in shown} | {"event": f"{key}: {said}"}
+    told = {name for name in named(SENTENCES[key]) if name in event and str(event[name]) in said}
+    return {name: value for name, value in event.items() if name not in told} | {"event": f"{key}: {said}"}
+
+
+def _keep(level: str, event: MutableMapping[str, Any]) -> None:
+    """Keep what a person may want to see for those that ask this daemon; whatever is wrong with it, the log goes on."""
+    key = event.get("event", "")
+    if LEVELS.get(level, 40) < LEVELS["warning"] and key not in MAIN:
+        return
+    try:
+        said = sentence(key, event) or str(key)
+        rest = event.keys() - named(SENTENCES.get(key, "")) - {"event", "exc_info"}
+        facts = "".join(f"  {name}={shown(name, event)}" for name in event if name in rest)
+        keep(level, str(key), redacted(said + facts))
+    except Exception:
+        keep(level, str(key), "an event that can't be shown")
 
 
 def _line(_logger: Any, level: str, event: MutableMapping[str, Any]) -> str:
@@ -113,11 +128,15 @@ def _level(default: str) -> int:
     return LEVELS[name]
 
 
-def _guarded(*processors: Any) -> Callable[[Any, str, MutableMapping[str, Any]], str]:
-    """The processors as one that always comes to a line, without secrets."""
+def _guarded(least: int, *processors: Any) -> Callable[[Any, str, MutableMapping[str, Any]], str]:
+    """The processors as one that always comes to a line, without secrets; what is below the level is only kept."""
+    import structlog
 
     def process(logger: Any, level: str, event: MutableMapping[str, Any]) -> str:
         what = event.get("event", "")
+        _keep(level, event)
+        if LEVELS.get(level, 40) < least:
+            raise structlog.DropEvent
         made: Any = event
         try:
             for one in processors:
@@ -168,7 +187,7 @@ def log_events(log_format: str) -> None:
         plain = structlog.dev.plain_traceback
         colors = stream.isatty()
         show = [_for_people, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
-    process = _guarded(*stamped, *show)
+    process = _guarded(level, *stamped, *show)
     if writer is not None and is_json:
         writer.note = lambda count: (
             process(None, "warning", {"event": "log_lines_dropped", "count": count}) + "\n"
@@ -179,7 +198,7 @@ def log_events(log_format: str) -> None:
 
     structlog.configure(
         processors=[process],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(min(level, LEVELS["info"])),
         logger_factory=lambda *_: _Logger(_silently(say)),
         cache_logger_on_first_use=True,
     )
@@ -195,8 +214,8 @@ def log_to(say: Callable[[str], None]) -> None:
 
     level = _level("warning")
     structlog.configure(
-        processors=[_guarded(_for_people, structlog.processors.format_exc_info, _line)],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[_guarded(level, _for_people, structlog.processors.format_exc_info, _line)],
+        wrapper_class=structlog.make_filtering_bound_logger(min(level, LEVELS["info"])),
         logger_factory=lambda *_: _Logger(_silently(say)),
         cache_logger_on_first_use=False,
     )

@@ -33,7 +33,7 @@ from daemon.warnings import LOOK_EVERY_S, Warn, Warnings
 from hftd import wire
 from hftd.channel.memory import BotPage
 from hftd.clock import monotonic_ns, running_ns, stamp_ns
-from hftd.control import status
+from hftd.control import recent, status
 from hftd.control.asking import Reply, ask
 from hftd.control.server import ChannelServer, Grant
 from hftd.errors import ChannelError, HftdError, RefusedError
@@ -311,6 +311,7 @@ class Collector:
             },
             warnings=[one.text for one in alerts],
             alerts=alerts,
+            events=recent.events(),
         )
 
     def answer(self, ask: wire.Ask) -> Reply:

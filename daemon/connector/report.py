@@ -20,7 +20,7 @@ from hftd.channel.layout import (
     MARKET_TAIL,
 )
 from hftd.clock import boot_ns, monotonic_ns, running_ns
-from hftd.control import status
+from hftd.control import recent, status
 from hftd.types import INVALID_MAX, INVALID_MIN
 from hftd.version import __version__
 
@@ -122,6 +122,7 @@ def status_of(connector: "Connector") -> status.DaemonStatus:
         refusals=known.refusals,
         departed=bots.departed(),
         fills=connector.orders.fills(),
+        events=recent.events(),
         profits=known.profits,
         days=known.days,
     )

@@ -122,7 +122,7 @@ def check_only_owner_reads(path: Path, why: str, parts: Iterable[str] = ("api_ke
     Args:
         path: The file.
         why: It must not be so.
-        parts: What may be handed over in the environment instead.
+        parts: What may be handed over in the environment instead; none if nothing may.
 
     Raises:
         ConfigError: They may.
@@ -132,11 +132,13 @@ def check_only_owner_reads(path: Path, why: str, parts: Iterable[str] = ("api_ke
     except OSError as error:
         raise ConfigError(f"the file can't be read: {error.strerror}", where=str(path)) from None
     mode = stat.S_IMODE(found.st_mode)
+    variables = [variable_of(part) for part in parts]
+    instead = f", or hand the secrets over as {listed(variables)}" if variables else ""
     if mode & 0o077:
         raise ConfigError(
             f"{why}, but others than its owner may read or write it (mode {mode:04o})",
             where=str(path),
-            hint=f"chmod 600 {path}, or hand the secrets over as {listed(map(variable_of, parts))}",
+            hint=f"chmod 600 {path}{instead}",
         )
     if found.st_uid not in (os.geteuid(), 0):
         raise ConfigError(

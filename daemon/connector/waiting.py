@@ -13,7 +13,7 @@ from daemon.warnings import Warn, Warnings
 from hftd import wire
 from hftd.channel.memory import BotPage
 from hftd.clock import monotonic_ns, running_ns
-from hftd.control import status
+from hftd.control import recent, status
 from hftd.control.asking import Reply
 from hftd.control.server import ChannelServer, Grant
 from hftd.errors import HftdError, RefusedError
@@ -88,5 +88,6 @@ class Waiting:
                 started_ns=self._since_ns,
                 warnings=[one.text for one in alerts],
                 alerts=alerts,
+                events=recent.events(),
             )
         )

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from hftd.channel.layout import BOT_LAPPED, BOT_PID, MARKET_RECORDS, MARKET_ROWS, MARKET_TAIL
-from hftd.control import status
+from hftd.control import recent, status
 from hftd.hbt.views import view
 from hftd.types import BUY, INVALID_MAX, INVALID_MIN, PARTIALLY_FILLED
 from hftd.version import __version__
@@ -28,6 +28,7 @@ def status_of(stage: Stage, channel: str) -> status.DaemonStatus:
         bots=[_bot(stage, bot) for bot in stage.bots()],
         counters={"rows": stage.rows, "rows_in_all": stage.rows_total()},
         warnings=stage.warnings,
+        events=recent.events(),
     )
 
 

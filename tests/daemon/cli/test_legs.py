@@ -137,7 +137,7 @@ def test_the_daemons_that_are_asked_tell_of_a_bot_on_all_of_them(monkeypatch):
         "binancespot": daemon("binancespot", bot()),
     }
 
-    def answer(channel):
+    def answer(channel, seconds):
         if answers[channel] is None:
             raise ChannelError("no answer", where=channel)
         return answers[channel]

@@ -15,6 +15,7 @@ from daemon.connector.secrets import Secret
 from daemon.log_writer import LINE_BYTES, LogWriter
 from daemon.redaction import redacted
 from hftd.clock import monotonic_ns, sleep
+from hftd.control import recent
 
 LINE = "x" * 999 + "\n"
 
@@ -245,3 +246,39 @@ def test_a_daemons_whole_stderr_goes_through_the_writer_and_is_given_back(monkey
     assert said.startswith("a line\n")
     assert "what" in said
     assert "0123456789abcdef" not in said
+
+
+class Odd:
+    def __repr__(self) -> str:
+        raise RuntimeError("it has no words")
+
+
+def test_what_a_person_may_want_is_kept_for_those_that_ask_whatever_level_is_logged(monkeypatch, capsys):
+    monkeypatch.setenv("HFTD_LOG", "error")
+    secret = Secret("kept-nowhere-at-all")
+    log_to(lambda line: print(line))
+    log = structlog.get_logger("test")
+    before = recent.events()
+    log.info("bot_attached", bot="a\x1b[31mb", pid=7, channel="bf")
+    log.info("book_valid", symbol="BTCUSDT")
+    log.warning("warning", key="k", symbol="BTCUSDT", text=f"it has {secret.reveal()} in it")
+    log.error("book_invalid", symbol="BTCUSDT", why=Odd())
+    assert capsys.readouterr().out.count("\n") == 1
+    kept = recent.events()[len(before) :]
+    assert [(one.level, one.key) for one in kept] == [
+        ("info", "bot_attached"),
+        ("warning", "warning"),
+        ("error", "book_invalid"),
+    ]
+    assert kept[0].text == r"bot a\x1b[31mb (process 7) attached to bf"
+    assert kept[1].text == "a warning of hftd status began: it has *** in it  key=k  symbol=BTCUSDT"
+    assert all(one.ns > 1_600_000_000 * 10**9 for one in kept)
+
+
+def test_so_many_events_are_kept_and_no_text_is_longer_than_that():
+    for number in range(recent.KEPT_MAX + 5):
+        recent.keep("warning", "k", f"{number} " * 1000)
+    kept = recent.events()
+    assert len(kept) == recent.KEPT_MAX
+    assert kept[0].text.startswith("5 ")
+    assert all(len(one.text) <= recent.TEXT_MAX + 3 for one in kept)

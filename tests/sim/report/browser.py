@@ -25,9 +25,14 @@ _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
     "--force-color-profile=srgb", "--remote-debugging-port=0",
-    # No name is found and no address answers: what a page asks for is counted, and comes to nothing.
-    "--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:1", "--proxy-bypass-list=<-loopback>",
 )  # fmt: skip
+# No name is found and no address answers: what a page asks for is counted, and comes to nothing.
+_ALONE = (
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--proxy-server=127.0.0.1:1",
+    "--proxy-bypass-list=<-loopback>",
+)
+_LOCAL = ("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--no-proxy-server")
 
 
 def find_browser() -> str | None:
@@ -80,6 +85,13 @@ class Page:
         self, path: Path, *, width: int, height: int = 900, dark: bool = False, scale: int = 1
     ) -> None:
         """Open a file at a width and theme, and wait until its script has drawn."""
+        await self.open(path.as_uri(), width=width, height=height, dark=dark, scale=scale)
+        await self.drawn()
+
+    async def open(
+        self, url: str, *, width: int, height: int = 900, dark: bool = False, scale: int = 1
+    ) -> None:
+        """Open an address at a width and theme."""
         phone = width < 600
         await self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -91,8 +103,7 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.requests.clear()
-        await self.call("Page.navigate", url=path.as_uri())
-        await self.drawn()
+        await self.call("Page.navigate", url=url)
 
     async def drawn(self) -> None:
         """Wait until the page's script has drawn everything."""
@@ -149,11 +160,16 @@ class Page:
 
 
 @asynccontextmanager
-async def browser(executable: str) -> AsyncIterator[Page]:
-    """A browser with one empty tab and a profile of its own; it is gone afterwards."""
+async def browser(executable: str, *, is_local: bool = False) -> AsyncIterator[Page]:
+    """A browser with one empty tab and a profile of its own; it is gone afterwards.
+
+    Args:
+        executable: What `find_browser` found.
+        is_local: It reaches servers of this machine; else it reaches nothing.
+    """
     with tempfile.TemporaryDirectory(prefix="hftd-chromium-", ignore_cleanup_errors=True) as profile:
         process = await asyncio.create_subprocess_exec(
-            executable, *_FLAGS, f"--user-data-dir={profile}", "about:blank",
+            executable, *_FLAGS, *(_LOCAL if is_local else _ALONE), f"--user-data-dir={profile}", "about:blank",
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         try:
