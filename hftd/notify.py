@@ -1,6 +1,6 @@
 """What a daemon tells the systemd that started it (sd_notify(3)): that it serves, lives, how it goes, that it ends.
 
-Where nobody listens nothing happens. Telling neither waits nor raises: it is never a reason for a daemon to stand still.
+Where nobody listens nothing happens. Telling neither waits nor raises: no daemon stands still for it.
 """
 
 import contextlib
@@ -24,7 +24,10 @@ def notify(*states: str) -> bool:
     if not address.startswith(("/", "@")):
         return False
     where = f"\0{address[1:]}" if address[0] == "@" else address
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to:
+    with (
+        contextlib.suppress(OSError),
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to,
+    ):
         to.setblocking(False)
         return to.sendto("\n".join(states).encode("utf-8", "replace"), where) > 0
     return False

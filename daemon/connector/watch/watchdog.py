@@ -1,7 +1,7 @@
 """Whether each loop of the connector goes round; systemd's watchdog is fed by that alone, never by a timer.
 
-A loop that has not gone round for `LATE_S` is stuck: an `await` that never ends, a task that is gone. Then nothing is fed
-any more, and after `WatchdogSec` systemd ends the process and starts another, which reads the journal and asks the
+A loop that has not gone round for `LATE_S` is stuck: an `await` that never ends, a task that is gone. Then nothing is
+fed any more, and after `WatchdogSec` systemd ends the process and starts another, which reads the journal and asks the
 exchange. Who runs without systemd sees the warning.
 """
 
@@ -47,7 +47,10 @@ class Watchdog:
     def warnings(self) -> Iterator[Warn]:
         """Loops that are stuck."""
         if stuck := self._stuck():
-            yield Warn("loop_stuck", f"{_words(stuck)}: systemd starts the connector anew; without it, do so yourself")
+            yield Warn(
+                "loop_stuck",
+                f"{_words(stuck)}: systemd starts the connector anew; without it, do so yourself",
+            )
 
     def _stuck(self) -> dict[str, float]:
         now_ns = monotonic_ns()

@@ -79,9 +79,7 @@ class ContractStream:
     async def _once(self) -> None:
         async with (
             asyncio.timeout(CONNECT_S) as limit,
-            self._http.ws_connect(
-                self._url, heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_MAX_BYTES
-            ) as socket,
+            self._http.ws_connect(self._url, heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_MAX_BYTES) as socket,
         ):
             limit.reschedule(None)
             await socket.send_str(f'{{"method":"SUBSCRIBE","params":["{STREAM}"],"id":1}}')
