@@ -415,7 +415,8 @@ def _verify(files: Mapping[Path, str], wanted: Iterable[Wanted], *, is_user: boo
                 (folder / one.unit).write_text((folder / KINDS[one.kind].unit).read_text())
         done = subprocess.run(  # noqa: S603
             ["systemd-analyze", "verify", "--recursive-errors=no", *(["--user"] if is_user else []), *names],  # noqa: S607
-            env=os.environ | {"SYSTEMD_UNIT_PATH": f"{folder}:"},
+            # Not the real runtime folder: nothing that runs is to be looked at.
+            env=os.environ | {"SYSTEMD_UNIT_PATH": f"{folder}:", "XDG_RUNTIME_DIR": made},
             capture_output=True,
             text=True,
             timeout=_COMMAND_S,
