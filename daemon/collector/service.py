@@ -44,8 +44,10 @@ from hftd.version import __version__
 MINUTE_S: Final = 60.0
 TAKE_OVER_S: Final = 60.0
 """So long the new one waits for its symbols, and then for the end of the old one."""
+FIRST_LINE_S: Final = 30.0
+"""Whoever waits for it to be ready waits no longer for the first line: an exchange may be quiet, or away."""
 MORE_TIME_S: Final = 60.0
-"""What systemd is to wait for beyond each look until there is a first line."""
+"""What systemd is to wait for beyond each look until it is ready."""
 CONVERT_AFTER_S: Final = 30.0
 """So long after a day's end the files of it are closed everywhere."""
 
@@ -195,10 +197,12 @@ class Collector:
             await asyncio.sleep(LOOK_EVERY_S / 4)
 
     def _tell(self) -> None:
-        """Tell systemd: that it is ready once lines are written under its name, and from then on that it lives."""
+        """Tell systemd: that it is ready once it has its name and writes lines, and from then on that it lives."""
         if self._is_ready:
             self.watchdog.look()
-        elif self._is_served.is_set() and self.writer.written:
+        elif self._is_served.is_set() and (
+            self.writer.written or running_ns() - self._started_ns > FIRST_LINE_S * 1e9
+        ):
             self._is_ready = True
             notify(READY, how(self._line()))
         else:

@@ -147,13 +147,17 @@ def _alert(path: Path, *, is_user: bool) -> Found:
         )
     config = load(path, AlertConfig)
     secret = "/etc/credstore.encrypted/alerts"  # noqa: S105 - a path
-    if is_user or Path(secret).exists() or all(target.url for target in config.targets.values()):
+    sections = {**config.targets, **({"heartbeat": config.heartbeat} if config.heartbeat else {})}
+    has_urls = any(one.url for one in sections.values())
+    if is_user or (Path(secret).exists() and not has_urls):
         return Found()
-    lines = ", ".join(f'alert_{name} = "..."' for name in config.targets)
+    lines = ", ".join(f'alert_{name} = "..."' for name in sections)
     raise ConfigError(
-        f"there are no addresses for {', '.join(config.targets)}",
+        "this file holds addresses, which are secrets that the unit's user can't read and others should not"
+        if has_urls
+        else f"there are no addresses for {', '.join(sections)}",
         where=str(path),
-        hint=f"write {lines} into a file, and run `systemd-creds encrypt --name=alerts FILE {secret}`",
+        hint=f"write {lines} into a file, run `systemd-creds encrypt --name=alerts FILE {secret}`, and delete it",
     )
 
 

@@ -226,6 +226,19 @@ def test_keys_in_a_configuration_of_the_system_are_refused_with_the_commands_tha
     assert "market data alone" in note
 
 
+def test_addresses_of_alerts_in_a_configuration_of_the_system_are_refused(tmp_path):
+    path = tmp_path / "alerts.toml"
+    path.write_text('[targets.phone]\nurl = "json://127.0.0.1/secret-word"\n')
+    path.chmod(0o600)
+    with pytest.raises(ConfigError, match="holds addresses") as caught:
+        checks.check(parse("alert"), tmp_path, "", is_user=False)
+    assert "systemd-creds encrypt --name=alerts" in caught.value.hint
+    assert "secret-word" not in str(caught.value)
+    path.write_text("[targets.phone]\n")
+    with pytest.raises(ConfigError, match="no addresses for phone"):
+        checks.check(parse("alert"), tmp_path, "", is_user=False)
+
+
 def test_folders_that_the_unit_may_not_write_are_refused(tmp_path):
     (tmp_path / "binancefutures.toml").write_text(CONNECTOR + 'journal = "/srv/x.journal"\n')
     with pytest.raises(ConfigError, match="may write below /var/lib/hftd only"):
