@@ -36,9 +36,9 @@ from hftd.channel.memory import BotPage
 from hftd.clock import monotonic_ns, running_ns, stamp_ns
 from hftd.control import status
 from hftd.control.asking import Reply, ask
+from hftd.control.notify import READY, STOPPING, how, more_time, notify
 from hftd.control.server import ChannelServer, Grant
 from hftd.errors import ChannelError, HftdError, RefusedError
-from hftd.notify import READY, STOPPING, how, more_time, notify
 from hftd.version import __version__
 
 MINUTE_S: Final = 60.0

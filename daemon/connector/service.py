@@ -62,10 +62,10 @@ from hftd import wire
 from hftd.cleanup import run_all
 from hftd.clock import monotonic_ns, running_ns
 from hftd.control.asking import Reply
+from hftd.control.notify import READY, STOPPING, how, more_time, notify
 from hftd.control.protocol import runtime_dir
 from hftd.control.server import ChannelServer
 from hftd.errors import ConfigError, HftdError, RefusedError, UsageError
-from hftd.notify import READY, STOPPING, how, more_time, notify
 
 TICK_MAX_S: Final = 0.1
 TICK_MIN_S: Final = 0.001

@@ -7,9 +7,9 @@ from hftd.bot.supervisor import Supervisor
 from hftd.channel.endpoint import ring_bell
 from hftd.channel.layout import BOT_COMPILING, BOT_LAPPED, BOT_STEPS
 from hftd.clock import monotonic_ns
+from hftd.control.notify import ALIVE, READY, STOPPING, how, notify
 from hftd.errors import ChannelError
 from hftd.log import LazyLogger
-from hftd.notify import ALIVE, READY, STOPPING, how, notify
 
 FED_EVERY_NS = 1_000_000_000
 QUIET_NS = 10_000_000_000

@@ -17,9 +17,9 @@ from pathlib import Path
 import uvloop
 
 from hftd.clock import monotonic_ns
+from hftd.control.notify import READY, STOPPING, how, notify
 from hftd.control.server import ChannelServer
 from hftd.errors import HftdError
-from hftd.notify import READY, STOPPING, how, notify
 from hftd.progress import Progress
 from sim.config import ReplayConfig
 from sim.engine.lives import MAX_LIFE_ROWS

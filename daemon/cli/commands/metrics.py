@@ -35,7 +35,7 @@ def command(listen: str) -> None:
     from daemon.cli.logs import log_to, take_stderr
     from daemon.ops.metrics import exposition
     from daemon.ops.serving import Metrics, parse_listen
-    from hftd.notify import READY, STOPPING, how, notify
+    from hftd.control.notify import READY, STOPPING, how, notify
 
     host, port = parse_listen(listen)
 

@@ -12,7 +12,7 @@ import structlog
 
 from daemon.warnings import Warn
 from hftd.clock import monotonic_ns
-from hftd.notify import ALIVE, how, notify
+from hftd.control.notify import ALIVE, how, notify
 
 LATE_S: Final = 20.0
 """Longer than any loop may take to go round, and than a connection may take to be made."""

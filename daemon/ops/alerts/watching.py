@@ -15,7 +15,7 @@ from daemon.ops.alerts.states import Notice, States
 from daemon.ops.metrics import Ask
 from hftd.clock import monotonic_ns
 from hftd.config import resolve
-from hftd.notify import ALIVE, READY, STOPPING, how, notify
+from hftd.control.notify import ALIVE, READY, STOPPING, how, notify
 
 STALE_S: Final = 30.0
 """A look that has not come to an end for so long, beyond its turn, is no watching: the heartbeat stops."""

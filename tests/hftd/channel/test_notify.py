@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from hftd.notify import ALIVE, READY, how, more_time, notify
+from hftd.control.notify import ALIVE, READY, how, more_time, notify
 
 
 @pytest.mark.parametrize("is_abstract", [False, True])
