@@ -67,6 +67,7 @@ SENTENCES: Final[dict[str, str]] = {
     "system_clock_set": "the system clock was set by {by_s} s",
     "machine_slept": "the machine was suspended for {for_s} s",
     "process_paused": "this process did not run for {for_s} s",
+    "loop_stuck": "the {loop} loop of the connector has been stuck for {for_s} s",
     "event_loop_stalled": "the event loop did not run for {for_s} s",
     "exchange_clock_jumped": "the difference between the exchange's clock and ours changed abruptly by {by_s} s",
     "exchange_time_not_fetched": "could not fetch the exchange's time; next attempt in {again_in_s} s: {why}",

@@ -52,6 +52,11 @@ class Warnings:
         self._since_ns: dict[tuple[str, str], int] = {}
         self._told: set[tuple[str, str]] = set()
 
+    @property
+    def told(self) -> int:
+        """How many were told in the last look."""
+        return len(self._told)
+
     def look(self, now_ns: int) -> list[status.Warning]:
         """Ask all sources.
 

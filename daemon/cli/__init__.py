@@ -32,6 +32,10 @@ _SECTIONS = {
         "metrics": "Serve the states of all daemons to Prometheus.",
         "alert": "Tell people what is wrong with daemons, bots and accounts, and that it is over.",
     },
+    "Deploy": {
+        "install": "Make systemd's units for daemons, with users and folders.",
+        "uninstall": "Remove what install made; never a configuration, a key or a state.",
+    },
     "Archives": {
         "generate": "Generate the day of a market: several exchanges, related instruments.",
         "convert": "Make an archive from an exchange's raw capture or a vendor's files.",

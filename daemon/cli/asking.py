@@ -52,8 +52,12 @@ def report_of(name: str | None, seconds: float = ANSWER_SECONDS) -> Report:
     # All at once: one that hangs must not take the others' time.
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
         found = list(pool.map(partial(_status_or_silence, seconds=seconds), running_channels()))
-    # A daemon may serve several channels, and tells of all of them.
-    daemons = {one.pid: one for one in reversed(found) if isinstance(one, status.DaemonStatus)}
+    # A daemon may serve several channels, and tells of all of them. In containers several daemons have one process id.
+    daemons = {
+        (one.pid, *(one.served or [one.name])): one
+        for one in reversed(found)
+        if isinstance(one, status.DaemonStatus)
+    }
     told = {channel for daemon in daemons.values() for channel in daemon.served}
     silent = [one for one in found if isinstance(one, Silent) and one.channel not in told]
     answered = list(reversed(daemons.values()))

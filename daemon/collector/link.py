@@ -9,7 +9,7 @@ import structlog
 
 from daemon.collector.recorder import Recorder
 from daemon.collector.source import Source
-from daemon.connector.supervise import ConnectionBrokenError, first_to_end, planned_life_s
+from daemon.connector.supervise import CONNECT_S, ConnectionBrokenError, first_to_end, planned_life_s
 from daemon.connector.watch.unreadable import Unreadable
 from daemon.session.errors import WireError
 from daemon.session.facts import ControlReply, Leaving, UnknownEvent
@@ -37,6 +37,7 @@ class Link:
     Attributes:
         is_leaving: Set when it is time for another one: soon the exchange will end this one. It goes on meanwhile.
         is_complete: Set when every symbol is heard on it, and goes on without a hole if the others end.
+        progress_ns: When it last looked after its connection, or began to make one (monotonic).
         reader: Reads its messages; what has no time of its own it gives that of the messages before.
     """
 
@@ -62,6 +63,7 @@ class Link:
         self.reader.keep_trade_ids()
         self._subscriptions = Subscriptions(source.facts, source.first_message_s)
         self._up_ns = self._received_ns = 0
+        self.progress_ns = monotonic_ns()
         self.is_leaving = asyncio.Event()
         self.is_complete = asyncio.Event()
         self.messages = 0
@@ -74,14 +76,18 @@ class Link:
             aiohttp.ClientError, OSError: It could not be made, or broke.
         """
         source = self._source
-        async with self._http.ws_connect(
-            source.url,
-            autoping=False,
-            autoclose=True,
-            max_msg_size=MESSAGE_MAX_BYTES,
-            decode_text=False,
-            timeout=aiohttp.ClientWSTimeout(ws_close=2.0),  # pyright: ignore[reportCallIssue]
-        ) as socket:
+        async with (
+            asyncio.timeout(CONNECT_S) as limit,
+            self._http.ws_connect(
+                source.url,
+                autoping=False,
+                autoclose=True,
+                max_msg_size=MESSAGE_MAX_BYTES,
+                decode_text=False,
+                timeout=aiohttp.ClientWSTimeout(ws_close=2.0),  # pyright: ignore[reportCallIssue]
+            ) as socket,
+        ):
+            limit.reschedule(None)
             self._up_ns = self._received_ns = monotonic_ns()
             self._on_up()
             _log.info("collect_connected", connection=self._name, url=source.url)
@@ -168,7 +174,7 @@ class Link:
         pinged = False
         while True:
             await asyncio.sleep(min(WATCH_S, self._source.stale_after_s / 4))
-            now_ns = monotonic_ns()
+            self.progress_ns = now_ns = monotonic_ns()
             if now_ns - self._up_ns >= self._life_ns:
                 self.is_leaving.set()
             silent_ns = now_ns - self._received_ns

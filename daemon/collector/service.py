@@ -29,12 +29,14 @@ from daemon.collector.recorder import Recorder
 from daemon.collector.venue import VenueRecorder
 from daemon.collector.writer import Key, Writer
 from daemon.connector.watch.mishaps import Mishaps
+from daemon.connector.watch.watchdog import Watchdog
 from daemon.warnings import LOOK_EVERY_S, Warn, Warnings
 from hftd import wire
 from hftd.channel.memory import BotPage
 from hftd.clock import monotonic_ns, running_ns, stamp_ns
 from hftd.control import recent, status
 from hftd.control.asking import Reply, ask
+from hftd.control.notify import READY, STOPPING, how, more_time, notify
 from hftd.control.server import ChannelServer, Grant
 from hftd.errors import ChannelError, HftdError, RefusedError
 from hftd.version import __version__
@@ -42,6 +44,10 @@ from hftd.version import __version__
 MINUTE_S: Final = 60.0
 TAKE_OVER_S: Final = 60.0
 """So long the new one waits for its symbols, and then for the end of the old one."""
+FIRST_LINE_S: Final = 30.0
+"""Whoever waits for it to be ready waits no longer for the first line: an exchange may be quiet, or away."""
+MORE_TIME_S: Final = 60.0
+"""What systemd is to wait for beyond each look until it is ready."""
 CONVERT_AFTER_S: Final = 30.0
 """So long after a day's end the files of it are closed everywhere."""
 
@@ -93,6 +99,8 @@ class Collector:
         self.mishaps = Mishaps(self.stop)
         self._failed_days: dict[str, str] = {}
         self.warnings = Warnings(self._warnings)
+        self.watchdog = Watchdog(self._progress, self._line)
+        self._is_ready = False
         self.server: ChannelServer | None = None
 
     def stop(self) -> None:
@@ -162,6 +170,7 @@ class Collector:
                     raise HftdError("a part of the collector ended unexpectedly")
             finally:
                 # What is missing from here on is said before anything else.
+                notify(STOPPING, how(why))
                 now_ns = stamp_ns()
                 for venue in self.venues:
                     for recorder in venue.recorders:
@@ -184,7 +193,35 @@ class Collector:
                     recorder.resume()
             was_paused = bool(trouble)
             self.warnings.look(monotonic_ns())
+            self._tell()
             await asyncio.sleep(LOOK_EVERY_S / 4)
+
+    def _tell(self) -> None:
+        """Tell systemd: that it is ready once it has its name and writes lines, and from then on that it lives."""
+        if self._is_ready:
+            self.watchdog.look()
+        elif self._is_served.is_set() and (
+            self.writer.written or running_ns() - self._started_ns > FIRST_LINE_S * 1e9
+        ):
+            self._is_ready = True
+            notify(READY, how(self._line()))
+        else:
+            notify(more_time(MORE_TIME_S), how("waits for the first line of an exchange"))
+
+    def _progress(self) -> dict[str, int]:
+        found = {"writer": self.writer.progress_ns}
+        for venue in self.venues:
+            found |= venue.progress()
+        return found
+
+    def _line(self) -> str:
+        recorders = list(self._recorders())
+        parts = [f"{sum(one.is_whole for one in recorders)} of {len(recorders)} symbols whole"]
+        if self.writer.trouble:
+            parts.append(f"NOTHING IS RECORDED: {self.writer.trouble}")
+        if told := self.warnings.told:
+            parts.append(f"{told} warnings")
+        return ", ".join(parts)
 
     def _recorders(self) -> Iterator[Recorder]:
         return (recorder for venue in self.venues for recorder in venue.recorders)
@@ -272,6 +309,7 @@ class Collector:
         for venue in self.venues:
             yield from venue.warnings()
         yield from self.mishaps.warnings()
+        yield from self.watchdog.warnings()
         if trouble := log_writer.trouble():
             yield Warn("log_dropped", trouble)
         if trouble := self.writer.trouble:

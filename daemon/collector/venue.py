@@ -21,7 +21,7 @@ from daemon.session.errors import EXPECTED
 from daemon.session.facts import Reader
 from daemon.session.rest import Rest
 from daemon.warnings import Warn
-from hftd.clock import running_ns, stamp_ns
+from hftd.clock import monotonic_ns, running_ns, stamp_ns
 from hftd.control import status
 
 CLOCK_EVERY_S: Final = 60.0
@@ -94,6 +94,7 @@ class VenueRecorder:
             seed + 1,
         )
         self.clock_failures = 0
+        self._looked_ns = monotonic_ns()
 
     async def run(self) -> None:
         """Record until cancelled."""
@@ -114,6 +115,7 @@ class VenueRecorder:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
+            self._looked_ns = monotonic_ns()
             now_ns = stamp_ns()
             for one in self.recorders:
                 one.look(now_ns)
@@ -133,6 +135,11 @@ class VenueRecorder:
                 wait_s = CLOCK_AGAIN_S
                 _log.warning("collect_clock_failed", venue=self.name, why=str(error))
             await asyncio.sleep(wait_s)
+
+    def progress(self) -> dict[str, int]:
+        """By loop, when it last went round (monotonic ns)."""
+        found = {slot.supervision.name: slot.link.progress_ns for slot in self.slots if slot.link is not None}
+        return found | {self.name: self._looked_ns}
 
     @property
     def is_whole(self) -> bool:

@@ -52,6 +52,7 @@ class Writer:
         waiting: Bytes that wait for it.
         written: Bytes that it wrote.
         free: Bytes of room on the disk; -1 if not known.
+        progress_ns: When its thread last went round (monotonic).
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Writer:
         self.trouble = ""
         self.free = -1
         self.frames = 0
+        self.progress_ns = 0
         self._taken = 0
         self._done = 0
         self._thread = threading.Thread(target=self._run, name="collect", daemon=True)
@@ -137,6 +139,7 @@ class Writer:
                     due_ns = now_ns + self._frame_ns
                 self._flush(is_due)
                 self._look_at_disk()
+                self.progress_ns = now_ns
             except Exception as error:
                 # Whatever it is, the loop's side must hear of it.
                 _log.exception("collect_writer_failed")

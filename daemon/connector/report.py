@@ -235,6 +235,7 @@ def warnings_of(connector: "Connector") -> Iterator[Warn]:
             after_s=DOWN_S,
         )
     yield from connector.health.warnings()
+    yield from connector.watchdog.warnings()
     yield from bots.warnings()
     for market in bots.books.markets():
         symbol = market.instrument.symbol
@@ -306,6 +307,20 @@ def warnings_of(connector: "Connector") -> Iterator[Warn]:
             "disk_nearly_full",
             f"{room >> 20:,} MiB are left on the disk of the journal: when it is full no orders are taken; make room",
         )
+
+
+def line_of(connector: "Connector") -> str:
+    """How it is, in a line, for `systemctl status`."""
+    bots = connector.bots
+    books = [market.is_valid for market in bots.books.markets()]
+    parts = [f"{sum(books)} of {len(books)} books valid", f"bots: {len(bots.attached)}"]
+    if connector.trades:
+        parts.append("orders connected" if bots.is_connected else "orders NOT connected")
+    if reason := connector.orders.store.halt_reason:
+        parts.append(f"HALTED: {reason}")
+    if told := connector.warnings.told:
+        parts.append(f"{told} warnings")
+    return ", ".join(parts)
 
 
 def tap_of(connector: "Connector") -> status.Tap:

@@ -41,6 +41,7 @@ from daemon.connector.watch.clock_watch import ClockWatch, read_clocks
 from daemon.connector.watch.health import Health
 from daemon.connector.watch.loop_lag import LoopLag
 from daemon.connector.watch.mishaps import Mishaps
+from daemon.connector.watch.watchdog import Watchdog
 from daemon.messages import (
     DELISTED,
     NOT_TRADING,
@@ -61,12 +62,15 @@ from hftd import wire
 from hftd.cleanup import run_all
 from hftd.clock import monotonic_ns, running_ns
 from hftd.control.asking import Reply
+from hftd.control.notify import READY, STOPPING, how, more_time, notify
 from hftd.control.protocol import runtime_dir
 from hftd.control.server import ChannelServer
 from hftd.errors import ConfigError, HftdError, RefusedError, UsageError
 
 TICK_MAX_S: Final = 0.1
 TICK_MIN_S: Final = 0.001
+MORE_TIME_S: Final = 120.0
+"""What a question to the exchange may take, which systemd is to wait for beyond a pause."""
 LEAVE_S: Final = 10.0
 """How long the orders of a connector that ends may take to be cancelled."""
 CANCEL_S: Final = 5.0
@@ -149,6 +153,7 @@ class Connector:
             lambda: sum(bot.requests for bot in self.bots.attached),
         )
         self.watch = report.Watch(self._journal_path)
+        self.watchdog = Watchdog(self._progress, lambda: report.line_of(self))
         self.warnings = Warnings(
             lambda: self.orders.warnings(),
             lambda: self.session.warnings(),
@@ -219,6 +224,7 @@ class Connector:
                 hint="is the address right, and is it this exchange's?",
                 again_in_s=round(wait_s, 3),
             )
+            notify(more_time(wait_s + MORE_TIME_S), how(f"waits for its exchange: {why}"))
             await waiting.failed(why)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
@@ -308,6 +314,7 @@ class Connector:
         ]
         stopping: asyncio.Future[Any] = asyncio.ensure_future(self._stopping.wait())
         _log.info("serving", channel=self.name, venue=self.venue.name, trades=self.trades)
+        notify(READY, how(report.line_of(self)))
         try:
             done, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopping}:
@@ -319,6 +326,7 @@ class Connector:
                 ending = "the connector failed: its callbacks fail again and again"
                 raise HftdError(ending, hint="its log says why")
         finally:
+            notify(STOPPING, how(ending))
             self.bots.is_ending = True
             self.lag.close()
             server.close(ending)
@@ -382,6 +390,8 @@ class Connector:
             self._compare_clocks()
             self.health.look(monotonic_ns())
             self.warnings.look(monotonic_ns())
+            # This loop feeds it, so it feeds while this loop goes round as well.
+            self.watchdog.look()
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _compare_clocks(self) -> None:
@@ -389,6 +399,11 @@ class Connector:
         ahead_ns, error_ns = self.session.clock()
         if error_ns >= 0:
             self.bots.books.set_ahead(ahead_ns)
+
+    def _progress(self) -> dict[str, int]:
+        """By loop, when it last went round (monotonic ns)."""
+        own = {"order management": self.health.ticked_ns, "bots": self.bots.looked_ns}
+        return own | self.session.progress()
 
     async def _refresh(self) -> None:
         """Ask now and then what the exchange's filters are, and which instruments trade.

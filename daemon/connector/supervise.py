@@ -20,6 +20,10 @@ BUDGET: Final = 60
 """So many tries within `BUDGET_S`, however often things went well in between; after that each waits the limit."""
 BUDGET_S: Final = 60.0
 
+CONNECT_S: Final = 15.0
+"""A stream's connection that is not made within this is given up. No other limit ends the wait for an answer to the
+request that opens it."""
+
 _log = structlog.get_logger("hftd.connector")
 
 

@@ -172,6 +172,10 @@ class Session(Protocol):
         """The machine slept, or this process stood still: make all connections anew, since each may be dead."""
         ...
 
+    def progress(self) -> dict[str, int]:
+        """By loop, when it last went round (monotonic ns); a loop that has nothing to do just now is not in it."""
+        ...
+
     def connections(self) -> list[Connection]:
         """For `hftd status`."""
         ...

@@ -5,10 +5,15 @@ from hftd.bot.bot import Bot
 from hftd.bot.hooks import ErrorNote, Hooks
 from hftd.bot.supervisor import Supervisor
 from hftd.channel.endpoint import ring_bell
-from hftd.channel.layout import BOT_LAPPED
+from hftd.channel.layout import BOT_COMPILING, BOT_LAPPED, BOT_STEPS
 from hftd.clock import monotonic_ns
+from hftd.control.notify import ALIVE, READY, STOPPING, how, notify
 from hftd.errors import ChannelError
 from hftd.log import LazyLogger
+
+FED_EVERY_NS = 1_000_000_000
+QUIET_NS = 10_000_000_000
+"""A strategy that waits makes steps far more often."""
 
 _log = LazyLogger("hftd.bot")
 
@@ -20,9 +25,10 @@ class BotSupervisor(Supervisor):
         bot: The bot.
         hooks: What is to be called.
         reattach_s: For how long it looks for a successor; 0 to end with the first lease that is lost.
+        watchdog_s: For how long the strategy may be busy between two waits, as its connectors are told; 0 for ever.
     """
 
-    def __init__(self, bot: Bot, hooks: Hooks, reattach_s: float) -> None:
+    def __init__(self, bot: Bot, hooks: Hooks, reattach_s: float, watchdog_s: float = 0.0) -> None:
         instruments = [(one.symbol, one.tick_size) for one in bot.instruments]
         super().__init__(bot, hooks, instruments, has_daemons=not bot.is_simulated)
         self._bot = bot
@@ -31,6 +37,10 @@ class BotSupervisor(Supervisor):
         self._lapped = 0
         self._returning: set[int] = set()
         self._still: set[int] = set()
+        self._watchdog_ns = int(watchdog_s * 1e9)
+        self._progress = (0, 0)
+        self._stepped_ns = self._fed_ns = 0
+        notify(READY)
 
     def descriptors(self) -> list[int]:
         """As above."""
@@ -44,6 +54,7 @@ class BotSupervisor(Supervisor):
     def supervise(self) -> str:
         """As above."""
         super().supervise()
+        self._feed()
         self._look_for_laps()
         for number, channel in enumerate(self._bot.channels):
             if (is_still := channel.is_still) != (number in self._still):
@@ -76,6 +87,30 @@ class BotSupervisor(Supervisor):
                 self._say(hooks.DAEMON_BACK, f"channel {channel.name}: attached again")
         return ""
 
+    def _feed(self) -> None:
+        """Feed systemd's watchdog while this thread goes round and the strategy makes steps, or compiles.
+
+        A replay may have it wait for as long as it likes; a strategy whose `watchdog_s` is 0 may be busy as long.
+        """
+        now_ns = monotonic_ns()
+        steps, compiling = progress = self._bot.page.word(BOT_STEPS), self._bot.page.word(BOT_COMPILING)
+        if progress != self._progress or not self._stepped_ns:
+            self._progress, self._stepped_ns = progress, now_ns
+        quiet_ns = now_ns - self._stepped_ns
+        may_be_quiet = not steps or compiling & 1 or not self._watchdog_ns or self._bot.is_simulated
+        if not may_be_quiet and quiet_ns > max(self._watchdog_ns, QUIET_NS):
+            return
+        if now_ns - self._fed_ns >= FED_EVERY_NS:
+            self._fed_ns = now_ns
+            notify(ALIVE, how(self._words()))
+
+    def _words(self) -> str:
+        """How its channels are."""
+        return ", ".join(
+            f"{channel.name}: {'lost, looked for' if channel.is_down else 'still' if channel.is_still else 'attached'}"
+            for channel in self._bot.channels
+        )
+
     def _say(self, kind: str, message: str) -> None:
         _log.warning(
             "daemon_lost" if kind == hooks.DAEMON_LOST else "daemon_back", bot=self._bot.name, why=message
@@ -103,6 +138,7 @@ class BotSupervisor(Supervisor):
 
     def finish(self) -> list[str]:
         """As above."""
+        notify(STOPPING)
         self._look_for_laps()
         returned = sum(channel.returns for channel in self._bot.channels)
         found = [f"a daemon was lost and found again {returned} times"] if returned else []

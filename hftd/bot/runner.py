@@ -317,7 +317,7 @@ def run(config: BotConfig, base: Path) -> BotResult:
         watchdog_s=config.bot.watchdog_s,
     )
     with bot, _signals_to(bot.stop):
-        supervisor = BotSupervisor(bot, hooks, config.bot.reattach_s)
+        supervisor = BotSupervisor(bot, hooks, config.bot.reattach_s, config.bot.watchdog_s)
         result = run_strategy(bot, config, strategy, bot.contracts, supervisor=supervisor)
         bot.detach(result.ended)
         return result

@@ -17,6 +17,7 @@ from pathlib import Path
 import uvloop
 
 from hftd.clock import monotonic_ns
+from hftd.control.notify import READY, STOPPING, how, notify
 from hftd.control.server import ChannelServer
 from hftd.errors import HftdError
 from hftd.progress import Progress
@@ -58,6 +59,7 @@ class Replay:
 
     def stop(self) -> None:
         """End the run early."""
+        notify(STOPPING)
         self._stopping.set()
         self._changed.set()
 
@@ -72,7 +74,9 @@ class Replay:
                     return "stopped"
                 self._changed.clear()
                 await self._changed.wait()
-            self._progress.say(f"playing for {', '.join(bot.name for bot in self.stage.bots())}")
+            words = f"playing for {', '.join(bot.name for bot in self.stage.bots())}"
+            self._progress.say(words)
+            notify(how(words))
             try:
                 return await self._play(servers)
             except HftdError as error:
@@ -86,9 +90,9 @@ class Replay:
             who = f"the bot{'s' if len(self._wanted) > 1 else ''} {', '.join(sorted(self._wanted))}"
         else:
             who = "a bot"
-        self._progress.say(
-            f"channel{'s' if len(self.stage.channels) > 1 else ''} {channels}: waiting for {who}"
-        )
+        words = f"channel{'s' if len(self.stage.channels) > 1 else ''} {channels}: waiting for {who}"
+        self._progress.say(words)
+        notify(READY, how(words))
 
     def _may_start(self) -> bool:
         there = {bot.name for bot in self.stage.bots()}

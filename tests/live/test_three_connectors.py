@@ -115,7 +115,7 @@ class Troubled(Stack):
         child.process.kill()
         child.process.wait()
         self._children.all.remove(child)
-        assert self.legs() == (1, [["no daemon"] if one == leg else [] for one in range(3)])
+        assert self.legs() == (3, [["no daemon"] if one == leg else [] for one in range(3)])
         self.others_trade(leg)
         assert self.open(leg) <= rested, "nobody sends orders there"
         orders = self.account(leg)["orders"]

@@ -1,6 +1,7 @@
 """`hftd alert`."""
 
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -11,6 +12,7 @@ _EPILOG = """\b
 Examples:
   hftd alert --config alerts.toml --check   is the file right? sends nothing
   hftd alert --config alerts.toml --test    one message to each target
+  hftd alert --config alerts.toml --tell "the backup failed"
   hftd alert --config alerts.toml           watch
 
 \b
@@ -18,14 +20,18 @@ It asks the daemons of this user's runtime directory each two seconds. Targets
 are addresses of Apprise: Telegram, Slack, mail, ntfy, webhooks and many more,
 each from HFTD_ALERT_NAME, from systemd's credential alert_NAME, or from the
 file if only its owner may read it. docs/alerts.md lists the rules.
-Exit code 1 of --test: a target did not take the message.
+Exit code 1 of --test and --tell: a target did not take the message.
 """
+
+TITLE_MAX: Final = 80
+TELL_MAX: Final = 1000
 
 
 @click.command("alert", epilog=_EPILOG)
 @click.option("--config", type=FILE, metavar="FILE.toml", required=True, help="The configuration.")
 @click.option("--check", is_flag=True, help="Check the configuration and the addresses, and end.")
 @click.option("--test", "is_test", is_flag=True, help="Send one message to each target, and end.")
+@click.option("--tell", metavar="TEXT", help="Send this to each target, as critical, and end.")
 @click.option(
     "--log",
     "log_format",
@@ -34,7 +40,7 @@ Exit code 1 of --test: a target did not take the message.
     show_default=True,
     help="How the log on stderr is written: auto is for people on a terminal, else JSON.",
 )
-def command(config: Path, check: bool, is_test: bool, log_format: str) -> int:
+def command(config: Path, check: bool, is_test: bool, tell: str | None, log_format: str) -> int:
     """Tell people what is wrong with daemons, bots and accounts, and that it is over."""
     with importing():
         import os
@@ -61,7 +67,12 @@ def command(config: Path, check: bool, is_test: bool, log_format: str) -> int:
         click.echo(f"{config}: {len(sends)} targets: {', '.join(sends)}")
         return 0
     if is_test:
-        return _test(sends, host)
+        return _send(
+            sends, f"hftd on {host}: test", "A test: alerts of this machine's daemons come here.", "success"
+        )
+    if tell is not None:
+        text = cleaned(tell, TELL_MAX)
+        return _send(sends, f"hftd on {host}: {cleaned(tell, TITLE_MAX)}", text, "failure")
     is_stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: is_stopped.set())
@@ -77,13 +88,12 @@ def command(config: Path, check: bool, is_test: bool, log_format: str) -> int:
     return 0
 
 
-def _test(sends: dict, host: str) -> int:
+def _send(sends: dict, title: str, text: str, kind: str) -> int:
+    """Send one message to each target, and say what became of it."""
     failed = 0
     for name, send in sends.items():
         try:
-            why = send(
-                f"hftd on {host}: test", "A test: alerts of this machine's daemons come here.", "success"
-            )
+            why = send(title, text, kind)
         except Exception as error:
             why = type(error).__name__
         failed += bool(why)

@@ -53,6 +53,8 @@ def command(
 ) -> None:
     """Trade one account of an exchange, and serve its market, to bots."""
     with importing():
+        import faulthandler
+
         from daemon.cli.compiling import watching
         from daemon.cli.logs import log_events
         from daemon.connector.config import load_connector
@@ -66,6 +68,8 @@ def command(
     venue = find_venue(venue_name or config.stem)
     channel = check_name(name or venue.name)
     log_events(log_format)
+    # A watchdog ends what hangs by SIGABRT: the log then has where each thread stood, without the values of variables.
+    faulthandler.enable(file=2)
     close_process()
     connector_config, credentials = load_connector(config, venue.config_type, venue.name)
     check_addresses(venue.name, connector_config, str(config))

@@ -35,6 +35,7 @@ def command(listen: str) -> None:
     from daemon.cli.logs import log_to, take_stderr
     from daemon.ops.metrics import exposition
     from daemon.ops.serving import Metrics, parse_listen
+    from hftd.control.notify import READY, STOPPING, how, notify
 
     host, port = parse_listen(listen)
 
@@ -45,10 +46,13 @@ def command(listen: str) -> None:
         metrics = Metrics(exposition(states))
         found = await metrics.start(host, port)
         shown = f"[{host}]" if ":" in host else host
-        click.echo(f"metrics at http://{shown}:{found}/metrics", err=True)
+        words = f"metrics at http://{shown}:{found}/metrics"
+        click.echo(words, err=True)
+        notify(READY, how(words))
         try:
             await stopped.wait()
         finally:
+            notify(STOPPING)
             await metrics.stop()
 
     take_stderr()

@@ -15,11 +15,14 @@ Examples:
 The daemons are asked through their channels' sockets and go on meanwhile.
 
 \b
-Exit code:
-  0  no warnings
-  1  a state that needs a person (docs/live.md lists them), a daemon
-     that was not named does not answer, or one that a bot needs is away
-  3  the daemon that was named does not answer
+Exit code, the first of these that holds:
+  3   no daemon runs, one does not answer, or one that a bot needs is away
+  10  halted: by hand, by a limit, or a bot by one of its limits
+  11  a connection to the exchange is down, or was not up yet
+  12  a book is not valid
+  1   another state that needs a person (docs/live.md lists them)
+  0   none of these
+2 is for a command line that is wrong.
 """
 
 
@@ -32,11 +35,17 @@ def command(name: str | None, as_json: bool) -> None:
     A bot that trades on several daemons is shown over all of them as well.
     """
     from daemon.cli.asking import report_of
+    from daemon.cli.failing import show
+    from daemon.cli.health import NO_ANSWER, exit_code
+    from hftd.errors import ChannelError
 
-    report = report_of(name)
+    try:
+        report = report_of(name)
+    except ChannelError as error:
+        # Whatever it is called elsewhere: here it is what was asked for.
+        show(error)
+        click.get_current_context().exit(NO_ANSWER)
     from daemon.cli.show.status import daemons
 
     put(report, daemons(report), as_json=as_json)
-    is_away = any(leg.is_away for bot in report.bots for leg in bot.legs)
-    if report.silent or is_away or any(daemon.warnings for daemon in report.daemons):
-        click.get_current_context().exit(1)
+    click.get_current_context().exit(exit_code(report))

@@ -76,6 +76,9 @@ class Bots:
         limits: The limits of a bot, by its name.
         subscribe: Follow an instrument's market; it may raise RefusedError.
         on_answer: Answers a tool's question.
+
+    Attributes:
+        looked_ns: When the bots' queues were last looked at (monotonic).
     """
 
     def __init__(
@@ -118,7 +121,7 @@ class Bots:
         self._taken: dict[str, Warn] = {}
         self._departed: dict[str, tuple[str, int]] = {}
         self._look_timer: asyncio.TimerHandle | None = None
-        self._looked_ns = self._watched_ns = 0
+        self.looked_ns = self._watched_ns = 0
 
     # Setting up.
 
@@ -146,7 +149,7 @@ class Bots:
         if spin:
             loop.call_soon(self._spin, loop)
         loop.add_reader(self.bell.fd, self._on_bell)
-        self._looked_ns = monotonic_ns()
+        self.looked_ns = monotonic_ns()
         self._look(loop)
 
     def stop(self) -> None:
@@ -427,8 +430,8 @@ class Bots:
             self._turns.drain()
         now_ns = monotonic_ns()
         # A process that stood still has watched nobody meanwhile.
-        self._watched_ns += min(now_ns - self._looked_ns, WATCH_NS)
-        self._looked_ns = now_ns
+        self._watched_ns += min(now_ns - self.looked_ns, WATCH_NS)
+        self.looked_ns = now_ns
         if self._watched_ns >= WATCH_NS:
             self.watch(self._watched_ns)
             self._watched_ns = 0

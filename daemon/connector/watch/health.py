@@ -29,6 +29,9 @@ class Health:
         is_journal_broken: Whether the journal can't be written.
         has_unread: Whether requests of bots wait.
         taken: How many were taken so far.
+
+    Attributes:
+        ticked_ns: When order management was last looked after (monotonic).
     """
 
     def __init__(
@@ -37,7 +40,7 @@ class Health:
         self._is_journal_broken = is_journal_broken
         self._has_unread = has_unread
         self._taken = taken
-        self._ticked_ns = monotonic_ns()
+        self.ticked_ns = monotonic_ns()
         self._looked_ns = 0
         self._was_taken = -1
         self._unread_since_ns = 0
@@ -47,7 +50,7 @@ class Health:
 
     def ticked(self) -> None:
         """Order management was looked after."""
-        self._ticked_ns = monotonic_ns()
+        self.ticked_ns = monotonic_ns()
 
     def look(self, now_ns: int) -> None:
         """To be called each `LOOK_EVERY_S`, with the monotonic clock."""
@@ -71,7 +74,7 @@ class Health:
         now_ns = monotonic_ns()
         if self._is_journal_broken():
             return "the journal can't be written"
-        late_s = (now_ns - self._ticked_ns) / 1e9
+        late_s = (now_ns - self.ticked_ns) / 1e9
         if late_s > TICK_LATE_S:
             return f"order management was not looked after for {late_s:.0f} s"
         if self._unread_since_ns and (now_ns - self._unread_since_ns) / 1e9 > UNREAD_S:

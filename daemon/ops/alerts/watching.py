@@ -15,6 +15,7 @@ from daemon.ops.alerts.states import Notice, States
 from daemon.ops.metrics import Ask
 from hftd.clock import monotonic_ns
 from hftd.config import resolve
+from hftd.control.notify import ALIVE, READY, STOPPING, how, notify
 
 STALE_S: Final = 30.0
 """A look that has not come to an end for so long, beyond its turn, is no watching: the heartbeat stops."""
@@ -105,6 +106,7 @@ class Watching:
 
     def run(self, is_stopped: threading.Event) -> None:
         """Look again and again; after a look that failed the next one comes in its time."""
+        notify(READY)
         try:
             while True:
                 try:
@@ -112,10 +114,17 @@ class Watching:
                 except Exception as error:
                     self.failures += 1
                     _log.warning("alert_look_failed", error=repr(error))
+                else:
+                    notify(ALIVE, how(self._line()))
                 if is_stopped.wait(self._config.watch.every_s):
                     return
         finally:
+            notify(STOPPING)
             self.close()
+
+    def _line(self) -> str:
+        troubles = [f"{target.name}: {why}" for target in self.targets if (why := target.trouble())]
+        return f"watching; NOT DELIVERED: {'; '.join(troubles)}" if troubles else "watching"
 
     def close(self) -> None:
         """Send what waits, in limited time; a target that is stuck is left behind."""

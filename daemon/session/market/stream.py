@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from daemon.connector.config import ConnectorConfig
 from daemon.connector.supervise import (
+    CONNECT_S,
     Backoff,
     ConnectionBrokenError,
     Supervision,
@@ -75,6 +76,9 @@ class MarketSession:
         is_streamed: The first message of a depth stream is a whole book, and no snapshot is asked for; else snapshots
             come by REST.
         seed: Of all jitter.
+
+    Attributes:
+        progress_ns: When it last looked after its connection, or began to make one (monotonic); 0 between two.
     """
 
     def __init__(
@@ -114,6 +118,7 @@ class MarketSession:
         self._last_ns = 0
         self._received_ns = 0  # the last message of any kind
         self._up_ns = 0
+        self.progress_ns = 0
         self._broken_why = ""
         self._is_leaving = False
         self.messages = 0
@@ -223,15 +228,20 @@ class MarketSession:
 
     async def _connect_once(self) -> None:
         self._up_ns = 0
-        async with self._http.ws_connect(
-            self._url,
-            autoping=False,
-            autoclose=True,
-            max_msg_size=MESSAGE_MAX_BYTES,
-            decode_text=False,
-            timeout=aiohttp.ClientWSTimeout(ws_close=2.0),  # pyright: ignore[reportCallIssue]
-        ) as socket:
-            self._last_ns = self._up_ns = monotonic_ns()
+        self.progress_ns = monotonic_ns()
+        async with (
+            asyncio.timeout(CONNECT_S) as limit,
+            self._http.ws_connect(
+                self._url,
+                autoping=False,
+                autoclose=True,
+                max_msg_size=MESSAGE_MAX_BYTES,
+                decode_text=False,
+                timeout=aiohttp.ClientWSTimeout(ws_close=2.0),  # pyright: ignore[reportCallIssue]
+            ) as socket,
+        ):
+            limit.reschedule(None)
+            self._last_ns = self._up_ns = self.progress_ns = monotonic_ns()
             self._broken_why = ""
             self._is_leaving = False
             self.supervision.up()
@@ -249,6 +259,7 @@ class MarketSession:
             await first_to_end(*parts)
 
     def _on_down(self, why: str) -> None:
+        self.progress_ns = 0
         for feed in self._feeds.values():
             feed.lose()
             feed.hear_nothing()
@@ -283,7 +294,7 @@ class MarketSession:
         pinged = False
         while True:
             await asyncio.sleep(step_s)
-            now_ns = monotonic_ns()
+            self.progress_ns = now_ns = monotonic_ns()
             if self._broken_why:
                 raise ConnectionBrokenError(self._broken_why)
             if self._is_leaving or now_ns - self._up_ns >= life_ns:

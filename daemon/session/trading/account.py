@@ -107,6 +107,9 @@ class Trading:
         is_healthy: While it says False, the exchange's countdown is not refreshed, and cancels our orders.
         manners: How the exchange behaves.
         switch: A dead-man switch of the whole account, in place of countdowns.
+
+    Attributes:
+        progress_ns: When orders were last looked after (monotonic); 0 while the account is not ready.
     """
 
     def __init__(
@@ -192,6 +195,7 @@ class Trading:
         self._life_s = life_s
         self._is_up = False
         self._is_ready = False
+        self.progress_ns = 0
         self._missed_ns = 0  # the newest fill (exchange time) for which the user stream was made anew
         self._tasks: set[asyncio.Task[None]] = set()  # replaced sockets on their way out
         self.orders_supervision = Supervision("orders")
@@ -241,6 +245,7 @@ class Trading:
                     group.create_task(self._switch.run(lambda: self._user.is_up))
         finally:
             self._is_ready = False
+            self.progress_ns = 0
             self._set_up(False)
             await self._close()
 
@@ -317,7 +322,7 @@ class Trading:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
-            now_ns = monotonic_ns()
+            self.progress_ns = now_ns = monotonic_ns()
             self._sender.sweep(now_ns)
             if (acknowledged := self._incoming.acknowledged) is not None:
                 acknowledged.sweep(now_ns)

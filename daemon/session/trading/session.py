@@ -207,6 +207,13 @@ class AccountSession:
         if self.trading is not None:
             self.trading.abort(why)
 
+    def progress(self) -> dict[str, int]:
+        """When the loops of the feed and of the orders last went round."""
+        found = {"feed": self.market.progress_ns}
+        if self.trading is not None:
+            found["order"] = self.trading.progress_ns
+        return {name: at_ns for name, at_ns in found.items() if at_ns}
+
     def connections(self) -> list[Connection]:
         """How the connections are."""
         market = self.market

@@ -4,6 +4,7 @@ It says something a few times a month, on a route of its own, so it has its own 
 while it is down, the instruments are asked for now and then all the same, so it is no warning.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -11,7 +12,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from daemon.connector.supervise import Backoff, ConnectionBrokenError, Supervision, supervised
+from daemon.connector.supervise import CONNECT_S, Backoff, ConnectionBrokenError, Supervision, supervised
 from daemon.session.errors import DECODE_ERRORS
 from daemon.venues.binance.instruments import Contract
 
@@ -76,9 +77,11 @@ class ContractStream:
         await supervised("contracts", self._once, backoff, supervision=self.supervision)
 
     async def _once(self) -> None:
-        async with self._http.ws_connect(
-            self._url, heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_MAX_BYTES
-        ) as socket:
+        async with (
+            asyncio.timeout(CONNECT_S) as limit,
+            self._http.ws_connect(self._url, heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_MAX_BYTES) as socket,
+        ):
+            limit.reschedule(None)
             await socket.send_str(f'{{"method":"SUBSCRIBE","params":["{STREAM}"],"id":1}}')
             self.supervision.up()
             async for message in socket:

@@ -93,7 +93,7 @@ def test_status_names_a_daemon_that_does_not_answer_and_shows_the_others(fake, c
     fake.process.send_signal(signal.SIGSTOP)
     try:
         code, out, _ = call("status")
-        assert code == 1
+        assert code == 3
         assert "bf: " in out
         assert "did not answer in time" in out
         code, _, err = call("status", "bf")
@@ -105,9 +105,9 @@ def test_status_names_a_daemon_that_does_not_answer_and_shows_the_others(fake, c
 
 def test_status_without_daemons_says_where_it_looked(tmp_path, monkeypatch, call):
     monkeypatch.setenv("HFTD_RUNTIME_DIR", str(tmp_path))
-    assert call("status") == (0, f"no daemon runs in {tmp_path}\n", "")
+    assert call("status") == (3, f"no daemon runs in {tmp_path}\n", "")
     code, _, err = call("status", "bf")
-    assert code == 2
+    assert code == 3
     assert "no channel 'bf'" in err
 
 

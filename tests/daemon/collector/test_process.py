@@ -9,6 +9,7 @@ import pytest
 
 from hftd.control import status
 from tests.daemon.collector.harness import running, told
+from tests.notified import Listener
 
 # Real processes and their starts.
 pytestmark = pytest.mark.thorough
@@ -71,3 +72,22 @@ async def test_a_disk_that_is_full_costs_nothing_but_what_it_says(tmp_path: Path
         assert await child.wait() == 0
         assert len(bench.gaps()) == 2
         assert bench.lost() == []
+
+
+async def test_systemd_hears_that_a_collector_writes_lives_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with Listener(tmp_path, monkeypatch) as systemd:
+        async with running(tmp_path) as bench:
+            child = await bench.spawn()
+            await asyncio.to_thread(systemd.until, "READY=1")
+            assert bench.files, "it is ready when it writes"
+            fed = await asyncio.to_thread(systemd.until, "WATCHDOG=1")
+            assert "symbols whole" in fed
+            child.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(0.1)
+            assert not await asyncio.to_thread(systemd.is_fed_within, 2.0)
+            child.send_signal(signal.SIGCONT)
+            child.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(systemd.until, "STOPPING=1")
+            assert await child.wait() == 0

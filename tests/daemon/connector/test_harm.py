@@ -240,7 +240,7 @@ async def test_a_connector_that_stood_still_takes_no_bot_for_hung(monkeypatch):
         bot = await come("mm", watchdog_s=1.0)
         bot.page.set_word(BOT_STEPS, 1)
         await asyncio.sleep(0.02)
-        channel.bots._looked_ns -= 3_600_000_000_000
+        channel.bots.looked_ns -= 3_600_000_000_000
         await asyncio.sleep(0.05)
         assert [one.name for one in channel.bots.attached] == ["mm"]
 

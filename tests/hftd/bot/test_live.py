@@ -26,6 +26,7 @@ from hftd.errors import ConfigError, LeaseLostError, StrategyError
 from tests.hftd.bot import told
 from tests.hftd.bot.conftest import FakeDaemon, Play
 from tests.hftd.bot.fake import REFUSAL
+from tests.notified import Listener
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -322,6 +323,37 @@ def test_a_strategy_that_was_taken_for_hung_and_goes_on_ends_with_the_reason(
     assert play.alert(71) == 1, "its next wait says that it is over, and it is not attached again"
     assert (result.ended, result.lost) == ("lost a channel", "channel bf: the test says so")
     assert hooks.DAEMON_BACK not in play.kinds
+
+
+def test_systemd_hears_that_a_bot_is_ready_and_is_fed_while_its_strategy_makes_steps(
+    play: Play, fake: FakeDaemon, gate: None, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("hftd.bot.leases.QUIET_NS", 500_000_000)
+    with Listener(tmp_path, monkeypatch) as systemd:
+        play.start("hang", watchdog_s=1.0)
+        systemd.until("READY=1")
+        play.until(lambda: play.has(70))
+        while systemd.is_fed_within(2.5):
+            pass
+        assert play.thread.is_alive(), "it hangs"
+        assert any("STATUS=bf: attached" in message for message in systemd.said)
+        fake.tell("drop", bot="mm", hangs=True)
+        told.gate.set()
+        play.finish()
+        assert systemd.has("STOPPING=1")
+
+
+def test_systemd_is_fed_for_a_bot_that_waits_and_trades_nothing(
+    play: Play, fake: FakeDaemon, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("hftd.bot.leases.QUIET_NS", 500_000_000)
+    with Listener(tmp_path, monkeypatch) as systemd:
+        play.start("watch", watchdog_s=1.0)
+        systemd.until("READY=1")
+        for _ in range(3):
+            assert systemd.is_fed_within(2.5)
+        fake.tell("rows", qty=0.25, trade=True)
+        play.finish()
 
 
 def test_a_strategy_that_hangs_for_good_ends_the_run_with_a_clear_error_and_may_still_touch_its_memory(
