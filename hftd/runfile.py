@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hftd.errors import DataError, UsageError
+from hftd.parameters.declared import ParameterChange
 from hftd.types import fill_dtype, latency_dtype, record_dtype, request_row_dtype
 
 Rows = npt.NDArray[Any]
@@ -98,7 +99,8 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
         kind: "backtest" or "bot" (a replay's or live); empty if neither.
         dates: The days that were played, `YYYYMMDD`.
         assets: One entry an asset, in the order of the records.
-        parameters: The strategy's parameters.
+        parameters: The strategy's parameters, as at its start.
+        changes: What was set of them while it ran.
         settings: The models and other settings of the engine, by asset's name or of the whole run.
         interval_ns: How often the state was recorded; 0 if it isn't known.
         sim_seconds: The time that passed for the strategy.
@@ -114,6 +116,7 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     dates: list[str] = []
     assets: list[AssetMeta] = []
     parameters: dict[str, Any] = {}
+    changes: list[ParameterChange] = []
     settings: dict[str, Any] = {}
     interval_ns: int = 0
     sim_seconds: float = 0.0

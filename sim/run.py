@@ -212,7 +212,7 @@ def backtest(
     Raises:
         UsageError: The bot trades what the run has not, or a file is missing or wrong.
     """
-    strategy = load_strategy(bot.bot.strategy, bot.parameters, bot_base)
+    strategy = load_strategy(bot.bot.strategy, bot.parameters, bot_base, allow_set=bot.bot.allow_set)
     assets = {(asset.channel, asset.symbol): asset for asset in assets_of(replay, replay_base, dates)}
     models: list[AssetModel] = []
     specs: list[AssetSpec] = []

@@ -1,16 +1,42 @@
-"""A bot's leases as the main thread looks after them while the strategy runs: daemons lost, and found again."""
+"""A bot's leases as the main thread looks after them while the strategy runs.
 
+Daemons are lost, and found again, and ask what the bot's parameters are, or that they be set.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from hftd import wire
 from hftd.bot import hooks
 from hftd.bot.bot import Bot
+from hftd.bot.channel import BotChannel
 from hftd.bot.hooks import ErrorNote, Hooks
 from hftd.bot.supervisor import Supervisor
 from hftd.channel.endpoint import ring_bell
 from hftd.channel.layout import BOT_LAPPED
 from hftd.clock import monotonic_ns
-from hftd.errors import ChannelError
+from hftd.control import status
+from hftd.errors import ChannelError, HftdError, RefusedError, UsageError, WrongBotError
 from hftd.log import LazyLogger
+from hftd.parameters.setting import Setting
+
+TAKE_NS: Final = 5_000_000_000
+"""How long the strategy is waited for to begin another step, before it is told that it has not."""
+_LOOK_NS: Final = 2_000_000
 
 _log = LazyLogger("hftd.bot")
+
+
+@dataclass
+class _Offered:
+    """A change that the strategy has not taken over, and who waits to hear that it has."""
+
+    number: int
+    channel: BotChannel
+    until_ns: int
+    asked: status.SetParameters
 
 
 class BotSupervisor(Supervisor):
@@ -20,9 +46,10 @@ class BotSupervisor(Supervisor):
         bot: The bot.
         hooks: What is to be called.
         reattach_s: For how long it looks for a successor; 0 to end with the first lease that is lost.
+        setting: What is told and set of the strategy's parameters.
     """
 
-    def __init__(self, bot: Bot, hooks: Hooks, reattach_s: float) -> None:
+    def __init__(self, bot: Bot, hooks: Hooks, reattach_s: float, setting: Setting) -> None:
         instruments = [(one.symbol, one.tick_size) for one in bot.instruments]
         super().__init__(bot, hooks, instruments, has_daemons=not bot.is_simulated)
         self._bot = bot
@@ -31,6 +58,8 @@ class BotSupervisor(Supervisor):
         self._lapped = 0
         self._returning: set[int] = set()
         self._still: set[int] = set()
+        self._setting = setting
+        self._offered: list[_Offered] = []
 
     def descriptors(self) -> list[int]:
         """As above."""
@@ -39,7 +68,8 @@ class BotSupervisor(Supervisor):
     def wait_ns(self) -> int:
         """As above."""
         now_ns = monotonic_ns()
-        return min(super().wait_ns(), *(channel.wait_ns(now_ns) for channel in self._bot.channels))
+        found = min(super().wait_ns(), *(channel.wait_ns(now_ns) for channel in self._bot.channels))
+        return min(found, _LOOK_NS) if self._offered else found
 
     def supervise(self) -> str:
         """As above."""
@@ -55,7 +85,10 @@ class BotSupervisor(Supervisor):
                 )
                 kind = hooks.DAEMON_STILL if is_still else hooks.DAEMON_GOES_ON
                 self._tell(kind, f"channel {channel.name}: {kind}")
-            if not channel.is_down and (reason := channel.lost()):
+            reason = "" if channel.is_down else channel.lost()
+            if not channel.is_down and channel.asked is not None and not self._is_waited_for(channel):
+                self._ask(channel, channel.asked)
+            if reason:
                 told = f"channel {channel.name}: {reason}"
                 if self._reattach_s == 0.0 or self._bot.is_hung:
                     self._bot.lost_reason = self._bot.lost_reason or told
@@ -74,7 +107,46 @@ class BotSupervisor(Supervisor):
             if number in self._returning and not channel.is_down and not channel.is_resyncing:
                 self._returning.discard(number)
                 self._say(hooks.DAEMON_BACK, f"channel {channel.name}: attached again")
+        self._tell_taken()
         return ""
+
+    def _is_waited_for(self, channel: BotChannel) -> bool:
+        return any(one.channel is channel for one in self._offered)
+
+    def _ask(self, channel: BotChannel, asked: wire.Ask) -> None:
+        """What is asked for is offered to the strategy, told at once, or refused."""
+        try:
+            what = msgspec.json.decode(asked.argument, type=status.SetParameters)
+            if what.values:
+                number = self._setting.set(what)
+                self._offered.append(_Offered(number, channel, monotonic_ns() + TAKE_NS, what))
+            else:
+                channel.answer(wire.Answer(True, status.encode(self._setting.told())))
+        except HftdError as error:
+            kind = WrongBotError if isinstance(error, UsageError) else RefusedError
+            channel.answer(wire.Refused(kind.__name__, error.what, error.hint))
+        except Exception as error:
+            # Whatever is asked, the bot goes on.
+            _log.exception("question_failed", bot=self._bot.name)
+            channel.answer(
+                wire.Refused("", f"the bot failed to answer: {type(error).__name__}", "see its log")
+            )
+
+    def _tell_taken(self) -> None:
+        for one in list(self._offered):
+            is_taken = self._setting.is_taken(one.number)
+            if not is_taken and monotonic_ns() < one.until_ns:
+                continue
+            self._offered.remove(one)
+            asked = one.asked
+            _log.info(
+                "parameters_set" if is_taken else "parameters_wait",
+                bot=self._bot.name,
+                values=asked.values,
+                uid=asked.uid,
+                pid=asked.pid,
+            )
+            one.channel.answer(wire.Answer(is_taken, status.encode(self._setting.told(is_taken=is_taken))))
 
     def _say(self, kind: str, message: str) -> None:
         _log.warning(

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hftd.errors import DataError, UsageError
+from hftd.parameters.declared import ParameterChange
 from hftd.runfile import RunMeta, write_run
 from hftd.types import fill_dtype, latency_dtype, record_dtype, request_row_dtype
 
@@ -80,6 +81,7 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
         orders: The requests that were sent, if they are recorded: shape (r,), `request_row_dtype`.
         warnings: What was odd, such as market data that was lost.
         lost: Why the bot lost a channel, empty if it did not.
+        changes: Parameters that were set while it ran (`hftd set`).
         life: What happened to each order, if a backtest recorded it: shape (q,), `hftd.hbt.life.life_dtype`; else None.
         life_dropped: Rows of it that had no room.
     """
@@ -97,6 +99,7 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
     orders: npt.NDArray[np.void] = msgspec.field(default_factory=lambda: np.zeros(0, request_row_dtype))
     warnings: list[str] = []
     lost: str = ""
+    changes: list[ParameterChange] = []
     life: npt.NDArray[np.void] | None = None
     life_dropped: int = 0
 
@@ -124,7 +127,8 @@ def from_json(document: bytes, *, records: Path | None = None) -> BotResult:
         arrays |= load_records(records) if records is not None else _empty(len(values["assets"]))
         values = {key: value for key, value in values.items() if not key.startswith("num_")}
         assets = msgspec.convert(values.pop("assets"), list[AssetResult])
-        return BotResult(**(values | arrays), assets=assets)
+        changes = msgspec.convert(values.pop("changes", []), list[ParameterChange])
+        return BotResult(**(values | arrays), assets=assets, changes=changes)
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise DataError(f"this is not a result of a bot: {error}") from None
 

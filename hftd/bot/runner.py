@@ -194,6 +194,8 @@ def run_strategy(
         hbt.record_requests()
     if config.portfolio.gross_value or config.portfolio.net_value:
         hbt.limit_portfolio(contracts, config.portfolio.gross_value, config.portfolio.net_value)
+    if strategy.shared is not None:
+        hbt.share_parameters(strategy.shared.address)
     hbt.begin()
     run = Run(hbt, strategy, recorder)
     try:
@@ -288,9 +290,10 @@ def run(config: BotConfig, base: Path) -> BotResult:
     from hftd.bot.bot import Bot, Instrument
     from hftd.bot.hooks import load_hooks
     from hftd.bot.leases import BotSupervisor
+    from hftd.parameters.setting import Setting
 
     # A wrong strategy is told, and a new one compiled, before a daemon hears of the bot.
-    strategy = load_strategy(config.bot.strategy, config.parameters, base)
+    strategy = load_strategy(config.bot.strategy, config.parameters, base, allow_set=config.bot.allow_set)
     hooks = load_hooks(config.hooks, base)
     strategy.prepare()
     _await_channels({one.channel for one in config.instruments}, config.bot.attach_s)
@@ -317,7 +320,10 @@ def run(config: BotConfig, base: Path) -> BotResult:
         watchdog_s=config.bot.watchdog_s,
     )
     with bot, _signals_to(bot.stop):
-        supervisor = BotSupervisor(bot, hooks, config.bot.reattach_s)
+        setting = Setting(
+            config.bot.name, strategy.parameters, strategy.ranges, strategy.settable, strategy.shared
+        )
+        supervisor = BotSupervisor(bot, hooks, config.bot.reattach_s, setting)
         result = run_strategy(bot, config, strategy, bot.contracts, supervisor=supervisor)
         bot.detach(result.ended)
-        return result
+        return msgspec.structs.replace(result, changes=setting.changes())

@@ -367,6 +367,14 @@ class Hbt:
             asset["latencies_cap"] = self.MAX_LATENCIES // self.num_assets
             asset["latencies"] = self._arena.reserve(latency_dtype.itemsize * int(asset["latencies_cap"]))
 
+    def share_parameters(self, address: int) -> None:
+        """Let the strategy take over what is set in an `hftd.parameters.shared.SharedParameters` at that address."""
+        self._session[0]["parameters"] = address
+
+    def _take_parameters(self) -> None:
+        """At the top of a strategy's loop: see `hftd.parameters.rewriting`."""
+        session.TABLE["fn_take_parameters"].call(self.address)
+
     def limit_portfolio(self, contracts: Sequence[Contract], gross_value: float, net_value: float) -> None:
         """Refuse orders that could make all positions together worth more than this; 0 for no limit.
 

@@ -140,6 +140,7 @@ def _meta(
         dates=dates,
         assets=assets,
         parameters=bot.parameters,
+        changes=result.changes,
         settings=settings,
         interval_ns=bot.record.interval_ms * 1_000_000,
         sim_seconds=result.sim_seconds,
