@@ -3,8 +3,8 @@
 Limits: `MAX_BOTS` leases; `MAX_PENDING` connections that said nothing yet, of which for a newcomer the oldest of the
 process that has most gives way, and `HELLO_SECONDS` for their Hello or Ask; `MAX_WAITING` Hellos and questions that
 wait for their turn, one a turn of the loop; `MAX_TAPS` tools that look at the market; one question at a time that is
-handed on to a bot, and `BOT_SECONDS` for its answer. A halt and a resume wait for nobody, so nobody can keep them out. A lease ends
-with its socket, with a Bye, or with anything else that the bot sends.
+handed on to a bot, and `BOT_SECONDS` for its answer. A halt and a resume wait for nobody, so nobody can keep them out.
+A lease ends with its socket, with a Bye, or with anything else that the bot sends.
 """
 
 import asyncio
@@ -362,17 +362,14 @@ class ChannelServer:
         asked = question.asked
         if not asked.values:
             return
-        facts = {
-            "channel": self.name,
-            "bot": asked.bot,
-            "uid": asked.uid,
-            "pid": asked.pid,
-            "values": asked.values,
-        }
+        bot, uid, pid, values = asked.bot, asked.uid, asked.pid, asked.values
         if isinstance(answer, wire.Answer):
-            _log.info("parameters_set", **facts)
+            _log.info("parameters_set", channel=self.name, bot=bot, uid=uid, pid=pid, values=values)
         else:
-            _log.warning("parameters_not_set", **facts, why=answer.what[:_REASON_CHARACTERS])
+            why = answer.what[:_REASON_CHARACTERS]
+            _log.warning(
+                "parameters_not_set", channel=self.name, bot=bot, uid=uid, pid=pid, values=values, why=why
+            )
 
     def _end_tap(self, fd: int) -> None:
         assert self._loop is not None

@@ -233,7 +233,8 @@ def _rewritten(
     for one in [one for statement in node.body for one in ast.walk(statement)]:
         for field, value in ast.iter_fields(one):
             if isinstance(value, list):
-                value[:] = [_load(each, names) for each in value]
+                parts: list[Any] = value
+                parts[:] = [_load(each, names) for each in parts]
             else:
                 setattr(one, field, _load(value, names))
     node.args.args.append(ast.arg(RECORD))

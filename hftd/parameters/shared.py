@@ -120,7 +120,7 @@ class SharedParameters:
             from_ns: Of the strategy's clock; it is not taken over before.
         """
         number = self.offered
-        self._sets[number] = from_ns, 0, tuple(values[name] for name in self._values.dtype.names)
+        self._sets[number] = from_ns, 0, tuple(values[name] for name in self._values.dtype.names or ())
         _offer.call(self.address)
         return number
 
