@@ -11,6 +11,9 @@ An npz, so that numpy reads it without us::
     "meta"           uint8: JSON of a `RunMeta`
 
 Every key but one of the first two may be absent. Equal values give equal files, byte for byte.
+
+While a bot runs, its file is one of blocks (:mod:`hftd.runs.blocks`) with the same rows, which the npz replaces at its
+end. The file of a bot that was killed stays so, and is read as any other.
 """
 
 import contextlib
@@ -31,7 +34,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hftd.errors import DataError, UsageError
+from hftd.hbt.latencies import clean_latencies
 from hftd.parameters.declared import ParameterChange
+from hftd.runs.blocks import MAGIC, Blocks
 from hftd.types import fill_dtype, latency_dtype, record_dtype, request_row_dtype
 
 Rows = npt.NDArray[Any]
@@ -229,6 +234,8 @@ def read_run(path: Path | str) -> RunFile:
     """
     path = Path(path)
     try:
+        if _is_growing(path):
+            return _read_blocks(path)
         with np.load(path, allow_pickle=False) as archive:
             names = list(archive.files)
             wanted = [name for name in names if _is_ours(name)]
@@ -261,6 +268,48 @@ def read_run(path: Path | str) -> RunFile:
             f"the file has rows of {len(records)} assets, and tells of {len(meta.assets)}", where=str(path)
         )
     return RunFile(path, records, meta, life, tables)
+
+
+def _is_growing(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def _read_blocks(path: Path) -> RunFile:
+    """The file of a bot that was killed, or that runs."""
+    blocks = Blocks(path.read_bytes())
+    found: dict[str, list[bytes]] = {}
+    for name, block in blocks:
+        found.setdefault(name, []).append(block)
+    if "meta" not in found:
+        raise DataError("the bot was killed before it had recorded anything", where=str(path))
+    meta = _meta(np.frombuffer(found["meta"][-1], np.uint8), path)
+
+    def rows_of(name: str, dtype: "np.dtype[Any]") -> Rows:
+        return np.frombuffer(b"".join(found.get(name, [])), dtype)
+
+    together = rows_of("records", record_dtype).reshape(-1, max(len(meta.assets), 1))
+    fills = rows_of("fills", fill_dtype)
+    latencies = [
+        clean_latencies(rows_of(f"latency{number}", latency_dtype), number)
+        for number in range(len(meta.assets))
+    ]
+    tables = {
+        "fills": fills[np.argsort(fills["timestamp"], kind="stable")],
+        "order_latency": np.concatenate(latencies) if latencies else np.empty(0, latency_dtype),
+        "orders": rows_of("orders", request_row_dtype),
+    }
+    warnings = [*meta.warnings, "the bot was killed, or still runs: what it did last is not in the file"]
+    if blocks.torn_bytes:
+        warnings.append(f"the file's last {blocks.torn_bytes:,} bytes are a torn block, and are passed over")
+    times = together["timestamp"]
+    meta = msgspec.structs.replace(
+        meta,
+        ended="killed, or still running",
+        warnings=warnings,
+        sim_seconds=int(times.max() - times.min()) / 1e9 if times.size else 0.0,
+    )
+    return RunFile(path, [together[:, number] for number in range(together.shape[1])], meta, None, tables)
 
 
 def _is_ours(name: str) -> bool:

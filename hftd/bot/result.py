@@ -7,6 +7,7 @@ compared by their files.
 import contextlib
 import os
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,9 +15,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from hftd.bot.config import BotConfig
 from hftd.errors import DataError, UsageError
+from hftd.hbt.local import Contract
 from hftd.parameters.declared import ParameterChange
-from hftd.runfile import RunMeta, write_run
+from hftd.runfile import AssetMeta, RunMeta, write_run
 from hftd.types import fill_dtype, latency_dtype, record_dtype, request_row_dtype
 
 _ARRAYS = {
@@ -131,6 +134,34 @@ def from_json(document: bytes, *, records: Path | None = None) -> BotResult:
         return BotResult(**(values | arrays), assets=assets, changes=changes)
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise DataError(f"this is not a result of a bot: {error}") from None
+
+
+def describe(config: BotConfig, contracts: Sequence[Contract]) -> RunMeta:
+    """What is known of a bot's run before it has come to anything.
+
+    Args:
+        config: The bot's.
+        contracts: Of its instruments.
+    """
+    assets = [
+        AssetMeta(
+            symbol=one.symbol,
+            channel=one.channel,
+            tick_size=one.tick_size,
+            lot_size=one.lot_size,
+            contract_size=contract.size,
+            is_inverse=contract.inverse,
+        )
+        for one, contract in zip(config.instruments, contracts, strict=True)
+    ]
+    return RunMeta(
+        name=config.bot.name,
+        strategy=config.bot.strategy,
+        kind="bot",
+        assets=assets,
+        parameters=config.parameters,
+        interval_ns=config.record.interval_ms * 1_000_000,
+    )
 
 
 def check_output(path: Path) -> None:

@@ -10,12 +10,15 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.json import encode
+from msgspec.structs import replace
+
 from hftd.bot.config import BotConfig
-from hftd.bot.result import AssetResult, BotResult
+from hftd.bot.result import AssetResult, BotResult, describe
 from hftd.bot.strategy import Strategy, load_strategy
 from hftd.clock import monotonic_ns, sleep
 from hftd.errors import HftdError, LeaseLostError, NoSuchChannelError, StrategyError
@@ -23,6 +26,8 @@ from hftd.hbt.hbt import Hbt
 from hftd.hbt.local import Contract
 from hftd.hbt.recorder import Recorder
 from hftd.log import LazyLogger
+from hftd.parameters.declared import ParameterChange
+from hftd.runs.writing import RunWriter
 
 if TYPE_CHECKING:
     from hftd.bot.supervisor import Supervisor
@@ -181,8 +186,19 @@ def run_strategy(
     contracts: list[Contract],
     *,
     supervisor: "Supervisor | None" = None,
+    record: Path | None = None,
+    changes: Callable[[], list[ParameterChange]] = list,
 ) -> BotResult:
     """Run a bot's strategy on `hbt`, and gather what it came to.
+
+    Args:
+        hbt: What it trades on.
+        config: The bot's.
+        strategy: The strategy.
+        contracts: Of its instruments.
+        supervisor: What the main thread does meanwhile.
+        record: A file that is written while it runs.
+        changes: What was set of the parameters until now.
 
     Raises:
         StrategyError: It can't be compiled or run.
@@ -198,10 +214,22 @@ def run_strategy(
         hbt.share_parameters(strategy.shared.address)
     hbt.begin()
     run = Run(hbt, strategy, recorder)
+    writing = None
+    if record is not None:
+        described = describe(config, contracts)
+        writing = RunWriter(
+            record,
+            lambda: hbt.growing(recorder.recorder if recorder else None),
+            lambda: encode(replace(described, changes=changes())),
+            config.bot.name,
+        )
     try:
-        run(supervisor)
+        with writing or nullcontext():
+            run(supervisor)
     finally:
         noted = supervisor.finish() if supervisor is not None else []
+    if writing is not None and writing.failed:
+        noted.append(f"the run could not be written to {record} to its end: {writing.failed}")
     hbt.check()
     assets = [
         _asset_result(hbt, asset_no, symbol, channel, contracts[asset_no])
@@ -221,6 +249,7 @@ def run_strategy(
         order_latency=hbt.order_latencies(),
         orders=hbt.requests(),
         warnings=hbt.warnings() + noted,
+        changes=changes(),
         lost=run.lost,
     )
 
@@ -273,12 +302,13 @@ def _await_channels(names: set[str], patience_s: float) -> None:
         sleep(_LOOK_SECONDS)
 
 
-def run(config: BotConfig, base: Path) -> BotResult:
+def run(config: BotConfig, base: Path, *, record: Path | None = None) -> BotResult:
     """Attach the configured bot to its channels, run its strategy, leave in order.
 
     Args:
         config: The configuration.
         base: Its folder.
+        record: A file that is written while it runs; see `hftd.runfile`.
 
     Raises:
         ChannelError: A channel can't be attached to, or broke.
@@ -324,6 +354,14 @@ def run(config: BotConfig, base: Path) -> BotResult:
             config.bot.name, strategy.parameters, strategy.ranges, strategy.settable, strategy.shared
         )
         supervisor = BotSupervisor(bot, hooks, config.bot.reattach_s, setting)
-        result = run_strategy(bot, config, strategy, bot.contracts, supervisor=supervisor)
+        result = run_strategy(
+            bot,
+            config,
+            strategy,
+            bot.contracts,
+            supervisor=supervisor,
+            record=record,
+            changes=setting.changes,
+        )
         bot.detach(result.ended)
-        return msgspec.structs.replace(result, changes=setting.changes())
+        return result

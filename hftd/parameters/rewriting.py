@@ -19,7 +19,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import CodeType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from hftd.errors import StrategyError
 
@@ -233,7 +233,7 @@ def _rewritten(
     for one in [one for statement in node.body for one in ast.walk(statement)]:
         for field, value in ast.iter_fields(one):
             if isinstance(value, list):
-                parts: list[Any] = value
+                parts = cast(list[Any], value)
                 parts[:] = [_load(each, names) for each in parts]
             else:
                 setattr(one, field, _load(value, names))
