@@ -234,7 +234,7 @@ def read_run(path: Path | str) -> RunFile:
     """
     path = Path(path)
     try:
-        if _is_growing(path):
+        if is_growing(path):
             return _read_blocks(path)
         with np.load(path, allow_pickle=False) as archive:
             names = list(archive.files)
@@ -270,7 +270,20 @@ def read_run(path: Path | str) -> RunFile:
     return RunFile(path, records, meta, life, tables)
 
 
-def _is_growing(path: Path) -> bool:
+def changes_of(path: Path | str) -> list[ParameterChange]:
+    """What was set of a run's parameters while it ran.
+
+    Raises:
+        DataError: As `read_run`, or the file does not say what run it is.
+    """
+    meta = read_run(path).meta
+    if meta is None:
+        raise DataError("the file does not say what was set in its run", where=str(path))
+    return meta.changes
+
+
+def is_growing(path: Path) -> bool:
+    """Whether a file is that of a bot that was killed, or runs; raises an OSError where it can't be read."""
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 

@@ -19,7 +19,7 @@ from hftd.bot.config import BotConfig
 from hftd.errors import DataError, UsageError
 from hftd.hbt.local import Contract
 from hftd.parameters.declared import ParameterChange
-from hftd.runfile import AssetMeta, RunMeta, write_run
+from hftd.runfile import AssetMeta, RunMeta, is_growing, read_run, write_run
 from hftd.types import fill_dtype, latency_dtype, record_dtype, request_row_dtype
 
 _ARRAYS = {
@@ -255,6 +255,9 @@ def load_records(path: Path) -> dict[str, npt.NDArray[np.void]]:
         DataError: The file is missing, broken or of another kind.
     """
     try:
+        if is_growing(path):
+            run = read_run(path)
+            return {"records": np.stack(run.records, axis=1), **run.tables}
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: cast(npt.NDArray[np.void], archive[name]) for name in ("records", "fills")}
             # Files of earlier versions have none.

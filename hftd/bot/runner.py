@@ -320,7 +320,6 @@ def run(config: BotConfig, base: Path, *, record: Path | None = None) -> BotResu
     from hftd.bot.bot import Bot, Instrument
     from hftd.bot.hooks import load_hooks
     from hftd.bot.leases import BotSupervisor
-    from hftd.parameters.setting import Setting
 
     # A wrong strategy is told, and a new one compiled, before a daemon hears of the bot.
     strategy = load_strategy(config.bot.strategy, config.parameters, base, allow_set=config.bot.allow_set)
@@ -350,9 +349,7 @@ def run(config: BotConfig, base: Path, *, record: Path | None = None) -> BotResu
         watchdog_s=config.bot.watchdog_s,
     )
     with bot, _signals_to(bot.stop):
-        setting = Setting(
-            config.bot.name, strategy.parameters, strategy.ranges, strategy.settable, strategy.shared
-        )
+        setting = strategy.setting(config.bot.name)
         supervisor = BotSupervisor(bot, hooks, config.bot.reattach_s, setting)
         result = run_strategy(
             bot,

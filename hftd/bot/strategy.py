@@ -15,13 +15,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hftd.compiled.jit import cache_dir, caching_in, rarely_collected, source_hash, uninterrupted
 from hftd.errors import StrategyError
 from hftd.parameters.declared import as_parameter, check_range, ranges_of
 from hftd.parameters.rewriting import Settable, settable
 from hftd.parameters.shared import SharedParameters
+
+if TYPE_CHECKING:
+    from hftd.parameters.setting import Setting
 
 _MAX_RECORDS = 1 << 22
 
@@ -72,6 +75,12 @@ class Strategy:
     def parameters(self) -> dict[str, Any]:
         """The values that it starts with."""
         return {name: value for name, value in self._arguments.items() if name != "recorder"}
+
+    def setting(self, bot: str) -> "Setting":
+        """What the main thread of a bot of that name tells and sets of the parameters."""
+        from hftd.parameters.setting import Setting
+
+        return Setting(bot, self.parameters, self.ranges, self.settable, self.shared)
 
     def arguments(self, hbt: Any, recorder: Any) -> tuple[Any, ...]:
         """The values for one call, in the function's order."""

@@ -42,8 +42,12 @@ class Setting:
         self._shared = shared
         self._changes: list[ParameterChange] = []
 
-    def set(self, asked: status.SetParameters) -> int:
+    def set(self, asked: status.SetParameters, from_ns: int = 0) -> int:
         """Offer the values that are asked for to the strategy, all together. Returns the number of the change.
+
+        Args:
+            asked: The values, and who asks.
+            from_ns: The time from which they hold, by the strategy's clock; not before the one of an earlier change.
 
         Raises:
             RefusedError: They are not allowed, or too many.
@@ -66,7 +70,7 @@ class Setting:
             )
         assert self._shared is not None
         before = {name: self._values[name] for name in new}
-        number = self._shared.offer({name: whole[name] for name in self._settable.names})
+        number = self._shared.offer({name: whole[name] for name in self._settable.names}, from_ns)
         self._values = whole
         self._changes.append(ParameterChange(ns=-1, values=new, before=before, uid=asked.uid, pid=asked.pid))
         return number

@@ -102,6 +102,9 @@ class SharedParameters:
         self._header["values"], self._header["sets"] = self._values.ctypes.data, self._sets.ctypes.data
         self._header["set_bytes"], self._header["value_bytes"] = set_dtype.itemsize, dtype.itemsize
         self.address = int(self._header.ctypes.data)
+        for one in (_offer, _count_taken):
+            # Not in the middle of the run.
+            one.compiled()
 
     def record(self, *, is_compiled: bool) -> Any:
         """What the strategy is given."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _COLORS = {"error": "red bold", "warning": "yellow", "note": "cyan"}
 _MS = 1e6
 _LINES_SHOWN = 5
+_CHANGES_SHOWN = 20
 _SHARES = ("rows", "min", "1%", "10%", "50%", "90%", "99%", "99.9%", "max")
 _WAYS = (("entry", "entry"), ("response", "response"), ("round trip", "round_trip"))
 
@@ -283,6 +284,9 @@ def _run(found: "Contents", run: "RunContents") -> Iterator[Part]:
         rows.append([asset.symbol, f"{asset.records:,}", f"{asset.fills:,}", *times, *money, trades])
     numbers = "=records", "=fills", "=from", "=to", "=position", "=balance", "=fee", "=trades"
     yield Table(("asset", *numbers), rows, is_boxed=False)
+    yield from notes([change.told() for change in run.changes[:_CHANGES_SHOWN]], "set")
+    if len(run.changes) > _CHANGES_SHOWN:
+        yield line(f"and {len(run.changes) - _CHANGES_SHOWN:,} more; --json shows them", style="dim")
     yield from notes(run.warnings, "warning", "yellow")
 
 
