@@ -175,6 +175,10 @@ class BotSupervisor(Supervisor):
 
     def finish(self) -> list[str]:
         """As above."""
+        # Who set what ended the strategy waits for an answer.
+        for one in self._offered:
+            one.until_ns = 0
+        self._tell_taken()
         self._look_for_laps()
         returned = sum(channel.returns for channel in self._bot.channels)
         found = [f"a daemon was lost and found again {returned} times"] if returned else []

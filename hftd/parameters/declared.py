@@ -37,7 +37,7 @@ class ParameterChange(msgspec.Struct, frozen=True, kw_only=True):
 
     def told(self) -> str:
         """In words, such as "2026-12-03 06:12:20.3 half_spread_ticks 8 -> 3 (user 1000)"."""
-        at = f"{np.datetime64(self.ns // 100_000_000, '100ms')!s:.21}" if self.ns >= 0 else "never taken over"
+        at = str(np.datetime64(self.ns, "ns"))[:21] if self.ns >= 0 else "never taken over"
         what = ", ".join(
             f"{name} {self.before.get(name, '?')} -> {value}" for name, value in self.values.items()
         )
