@@ -42,6 +42,7 @@ SENTENCES: Final[dict[str, str]] = {
     "parameters_wait": "parameters of bot {bot} wait for the next step of its strategy: {values}",
     "question_failed": "bot {bot} failed to answer a question about its parameters",
     "recording_failed": "the run of bot {bot} can't be written to {path} any more, and goes on: {why}",
+    "report_failed": "how bot {bot} stands can't be shown any more; it goes on",
     "compile_cache_unsafe": "compiled code is not cached in a folder where others could replace it: {why}",
     # The connector
     "orders_connected": "orders can be sent: {channel}",

@@ -13,7 +13,7 @@ from hftd.bot import hooks
 from hftd.bot.bot import Bot
 from hftd.bot.channel import BotChannel
 from hftd.bot.hooks import ErrorNote, Hooks
-from hftd.bot.supervisor import Supervisor
+from hftd.bot.supervisor import Companion, Supervisor
 from hftd.channel.endpoint import ring_bell
 from hftd.channel.layout import BOT_LAPPED
 from hftd.clock import monotonic_ns
@@ -47,9 +47,17 @@ class BotSupervisor(Supervisor):
         hooks: What is to be called.
         reattach_s: For how long it looks for a successor; 0 to end with the first lease that is lost.
         setting: What is told and set of the strategy's parameters.
+        companion: What looks at the bot as well, last of all; one that raises is left out from then on.
     """
 
-    def __init__(self, bot: Bot, hooks: Hooks, reattach_s: float, setting: Setting) -> None:
+    def __init__(
+        self,
+        bot: Bot,
+        hooks: Hooks,
+        reattach_s: float,
+        setting: Setting,
+        companion: Companion | None = None,
+    ) -> None:
         instruments = [(one.symbol, one.tick_size) for one in bot.instruments]
         super().__init__(bot, hooks, instruments, has_daemons=not bot.is_simulated)
         self._bot = bot
@@ -60,6 +68,7 @@ class BotSupervisor(Supervisor):
         self._still: set[int] = set()
         self._setting = setting
         self._offered: list[_Offered] = []
+        self._companion = companion
 
     def descriptors(self) -> list[int]:
         """As above."""
@@ -69,6 +78,8 @@ class BotSupervisor(Supervisor):
         """As above."""
         now_ns = monotonic_ns()
         found = min(super().wait_ns(), *(channel.wait_ns(now_ns) for channel in self._bot.channels))
+        if self._companion is not None:
+            found = min(found, self._companion.wait_ns())
         return min(found, _LOOK_NS) if self._offered else found
 
     def supervise(self) -> str:
@@ -108,6 +119,12 @@ class BotSupervisor(Supervisor):
                 self._returning.discard(number)
                 self._say(hooks.DAEMON_BACK, f"channel {channel.name}: attached again")
         self._tell_taken()
+        if self._companion is not None:
+            try:
+                self._companion.look(self._bot)
+            except Exception:
+                _log.exception("report_failed", bot=self._bot.name)
+                self._companion = None
         return ""
 
     def _is_waited_for(self, channel: BotChannel) -> bool:

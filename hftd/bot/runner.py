@@ -30,7 +30,7 @@ from hftd.parameters.declared import ParameterChange
 from hftd.runs.writing import RunWriter
 
 if TYPE_CHECKING:
-    from hftd.bot.supervisor import Supervisor
+    from hftd.bot.supervisor import Companion, Supervisor
 
 _MAX_RECORDS = 1 << 22
 _LOOK_SECONDS = 0.05
@@ -302,13 +302,16 @@ def _await_channels(names: set[str], patience_s: float) -> None:
         sleep(_LOOK_SECONDS)
 
 
-def run(config: BotConfig, base: Path, *, record: Path | None = None) -> BotResult:
+def run(
+    config: BotConfig, base: Path, *, record: Path | None = None, companion: "Companion | None" = None
+) -> BotResult:
     """Attach the configured bot to its channels, run its strategy, leave in order.
 
     Args:
         config: The configuration.
         base: Its folder.
         record: A file that is written while it runs; see `hftd.runfile`.
+        companion: What looks at the bot while it runs.
 
     Raises:
         ChannelError: A channel can't be attached to, or broke.
@@ -350,7 +353,7 @@ def run(config: BotConfig, base: Path, *, record: Path | None = None) -> BotResu
     )
     with bot, _signals_to(bot.stop):
         setting = strategy.setting(config.bot.name)
-        supervisor = BotSupervisor(bot, hooks, config.bot.reattach_s, setting)
+        supervisor = BotSupervisor(bot, hooks, config.bot.reattach_s, setting, companion)
         result = run_strategy(
             bot,
             config,

@@ -313,6 +313,11 @@ class Hbt:
         """How many rows of market data the local side has seen."""
         return int(self._assets["rows"].sum())
 
+    def open_orders(self) -> int:
+        """How many orders are not over."""
+        orders = self._assets["orders"]
+        return int((orders["count"] - orders["inactive"]).sum())
+
     def check(self) -> None:
         """Raise what broke the backend (a call returned 100 then), if something did."""
 

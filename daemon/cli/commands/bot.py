@@ -61,10 +61,12 @@ def command(
     check_outputs(record, latency)
     take_stderr()
     set_up_with(_log_to_stderr)
-    with watching(progress_mode):
+    from daemon.cli.run.reporting import Reporter
+
+    with watching(progress_mode), Reporter(progress_mode, bot_config.bot.report_every_s) as reporter:
         # Latencies alone are the run's blocks too, until they are written by themselves.
         growing = record or (latency.with_suffix(f".run{latency.suffix}") if latency else None)
-        result = run(bot_config, path.parent, record=growing)
+        result = run(bot_config, path.parent, record=growing, companion=reporter)
     from daemon.cli.run.left import left_behind
     from daemon.cli.run.recording import bot_meta, put_out
 

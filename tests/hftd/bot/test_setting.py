@@ -44,7 +44,9 @@ def test_each_step_sees_one_whole_set_of_a_hundred(play: Play, strategy: str):
         assert (values["a"], values["b"]) == (number, 2 * number)
     result = play.finish()
     assert not play.has(90), "a step saw a part of a set"
-    assert (play.alert(91), play.alert(92)) == (100, 1_000), "each was seen, since each answer came after its step"
+    assert (play.alert(91), play.alert(92)) == (100, 1_000), (
+        "each was seen, since each answer came after its step"
+    )
     assert [change.values["a"] for change in result.changes] == numbers
     times = [change.ns for change in result.changes]
     assert times == sorted(times)

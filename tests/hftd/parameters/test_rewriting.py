@@ -8,7 +8,7 @@ from hftd.bot.strategy import Strategy, load_strategy
 from hftd.control.status import SetParameters
 from hftd.errors import StrategyError, UsageError
 
-STRATEGY = '''
+STRATEGY = """
 from typing import Annotated
 from numba import njit
 from hftd import Range
@@ -34,7 +34,7 @@ def quote(
         for level in range(levels):
             if is_quiet or low > high:
                 hbt.alert(0, level, spread * size * turned)
-'''
+"""
 
 
 @pytest.fixture
@@ -76,7 +76,9 @@ def test_a_parameter_is_settable_if_only_the_loop_reads_it_and_fixed_ones_say_wh
         ({"spread": 3.0, "levels": 0}, "'levels' is 0"),
     ],
 )
-def test_what_is_wrong_is_refused_and_nothing_of_it_is_set(folder: Path, values: dict[str, object], what: str):
+def test_what_is_wrong_is_refused_and_nothing_of_it_is_set(
+    folder: Path, values: dict[str, object], what: str
+):
     strategy = loaded(folder)
     setting = strategy.setting("mm")
     with pytest.raises(UsageError, match=what):
@@ -110,10 +112,15 @@ def test_a_configuration_beyond_a_range_is_refused_at_the_start(folder: Path):
     [
         ("def trade(hbt, x=1.0):\n    go(hbt, x)\n", "no loop that waits"),
         ("trade = lambda hbt, x=1.0: None\n", "not a plain"),
-        ("def trade(hbt, *, x=1.0):\n    while hbt.elapse(1) == 0:\n        pass\n", "arguments of another kind"),
         (
-            "def make(y):\n    def trade(hbt, x=1.0):\n        while hbt.elapse(y) == 0:\n            pass\n"
-            "    return trade\ntrade = make(1)\n",
+            "def trade(hbt, *, x=1.0):\n    while hbt.elapse(1) == 0:\n        pass\n",
+            "arguments of another kind",
+        ),
+        (
+            (
+                "def make(y):\n    def trade(hbt, x=1.0):\n        while hbt.elapse(y) == 0:\n            pass\n"
+                "    return trade\ntrade = make(1)\n"
+            ),
             "inside another function",
         ),
     ],
