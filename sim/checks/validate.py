@@ -304,7 +304,7 @@ def _drift_problem(drift: Drift) -> Problem:
 
 def _notes(checker: Checker, spans: list[FileRows]) -> list[str]:
     notes = [
-        f"the last {span.torn_bytes:,} bytes of {span.file} are a piece that was not written to its end, and are passed over"
+        f"the last {span.torn_bytes:,} bytes of {span.file} are a piece that was not written to its end: passed over"
         for span in spans
         if span.torn_bytes
     ]
