@@ -37,6 +37,12 @@ SENTENCES: Final[dict[str, str]] = {
     "daemon_goes_on": "the daemon of the channel {channel} goes on; bot {bot} trades there again",
     "notice_received": "the connector says of {symbol} ({kind}): {words}",
     "hook_raised": "the {hook} hook raised; it is called again for the next event",
+    "parameters_set": "user {uid} (process {pid}) set parameters of bot {bot}: {values}",
+    "parameters_not_set": "user {uid} (process {pid}) could not set parameters of bot {bot}: {why}",
+    "parameters_wait": "parameters of bot {bot} wait for the next step of its strategy: {values}",
+    "question_failed": "bot {bot} failed to answer a question about its parameters",
+    "recording_failed": "the run of bot {bot} can't be written to {path} any more, and goes on: {why}",
+    "report_failed": "how bot {bot} stands can't be shown any more; it goes on",
     "compile_cache_unsafe": "compiled code is not cached in a folder where others could replace it: {why}",
     # The connector
     "orders_connected": "orders can be sent: {channel}",

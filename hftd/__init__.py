@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ROIVectorMarketDepthLiveBot,
     )
     from hftd.hbt.recorder import Recorder
+    from hftd.parameters.declared import Range
     from hftd.types import event_dtype, fill_dtype, latency_dtype, record_dtype, state_values_dtype
     from hftd.version import __version__ as __version__
 else:
@@ -30,6 +31,7 @@ else:
             "Instrument": "hftd.bot.bot",
             "LiveInstrument": "hftd.bot.bot",
             "ROIVectorMarketDepthLiveBot": "hftd.bot.bot",
+            "Range": "hftd.parameters.declared",
             "Recorder": "hftd.hbt.recorder",
             "event_dtype": "hftd.types",
             "fill_dtype": "hftd.types",
@@ -46,6 +48,7 @@ __all__ = [
     "Instrument",
     "LiveInstrument",
     "ROIVectorMarketDepthLiveBot",
+    "Range",
     "Recorder",
     "event_dtype",
     "fill_dtype",

@@ -11,6 +11,9 @@ An npz, so that numpy reads it without us::
     "meta"           uint8: JSON of a `RunMeta`
 
 Every key but one of the first two may be absent. Equal values give equal files, byte for byte.
+
+While a bot runs, its file is one of blocks (:mod:`hftd.runs.blocks`) with the same rows, which the npz replaces at its
+end. The file of a bot that was killed stays so, and is read as any other.
 """
 
 import contextlib
@@ -31,6 +34,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hftd.errors import DataError, UsageError
+from hftd.hbt.latencies import clean_latencies
+from hftd.parameters.declared import ParameterChange
+from hftd.runs.blocks import MAGIC, Blocks
 from hftd.types import fill_dtype, latency_dtype, record_dtype, request_row_dtype
 
 Rows = npt.NDArray[Any]
@@ -98,7 +104,8 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
         kind: "backtest" or "bot" (a replay's or live); empty if neither.
         dates: The days that were played, `YYYYMMDD`.
         assets: One entry an asset, in the order of the records.
-        parameters: The strategy's parameters.
+        parameters: The strategy's parameters, as at its start.
+        changes: What was set of them while it ran.
         settings: The models and other settings of the engine, by asset's name or of the whole run.
         interval_ns: How often the state was recorded; 0 if it isn't known.
         sim_seconds: The time that passed for the strategy.
@@ -114,6 +121,7 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     dates: list[str] = []
     assets: list[AssetMeta] = []
     parameters: dict[str, Any] = {}
+    changes: list[ParameterChange] = []
     settings: dict[str, Any] = {}
     interval_ns: int = 0
     sim_seconds: float = 0.0
@@ -226,6 +234,8 @@ def read_run(path: Path | str) -> RunFile:
     """
     path = Path(path)
     try:
+        if is_growing(path):
+            return _read_blocks(path)
         with np.load(path, allow_pickle=False) as archive:
             names = list(archive.files)
             wanted = [name for name in names if _is_ours(name)]
@@ -258,6 +268,61 @@ def read_run(path: Path | str) -> RunFile:
             f"the file has rows of {len(records)} assets, and tells of {len(meta.assets)}", where=str(path)
         )
     return RunFile(path, records, meta, life, tables)
+
+
+def changes_of(path: Path | str) -> list[ParameterChange]:
+    """What was set of a run's parameters while it ran.
+
+    Raises:
+        DataError: As `read_run`, or the file does not say what run it is.
+    """
+    meta = read_run(path).meta
+    if meta is None:
+        raise DataError("the file does not say what was set in its run", where=str(path))
+    return meta.changes
+
+
+def is_growing(path: Path) -> bool:
+    """Whether a file is that of a bot that was killed, or runs; raises an OSError where it can't be read."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def _read_blocks(path: Path) -> RunFile:
+    """The file of a bot that was killed, or that runs."""
+    blocks = Blocks(path.read_bytes())
+    found: dict[str, list[bytes]] = {}
+    for name, block in blocks:
+        found.setdefault(name, []).append(block)
+    if "meta" not in found:
+        raise DataError("the bot was killed before it had recorded anything", where=str(path))
+    meta = _meta(np.frombuffer(found["meta"][-1], np.uint8), path)
+
+    def rows_of(name: str, dtype: "np.dtype[Any]") -> Rows:
+        return np.frombuffer(b"".join(found.get(name, [])), dtype)
+
+    together = rows_of("records", record_dtype).reshape(-1, max(len(meta.assets), 1))
+    fills = rows_of("fills", fill_dtype)
+    latencies = [
+        clean_latencies(rows_of(f"latency{number}", latency_dtype), number)
+        for number in range(len(meta.assets))
+    ]
+    tables = {
+        "fills": fills[np.argsort(fills["timestamp"], kind="stable")],
+        "order_latency": np.concatenate(latencies) if latencies else np.empty(0, latency_dtype),
+        "orders": rows_of("orders", request_row_dtype),
+    }
+    warnings = [*meta.warnings, "the bot was killed, or still runs: what it did last is not in the file"]
+    if blocks.torn_bytes:
+        warnings.append(f"the file's last {blocks.torn_bytes:,} bytes are a torn block, and are passed over")
+    times = together["timestamp"]
+    meta = msgspec.structs.replace(
+        meta,
+        ended="killed, or still running",
+        warnings=warnings,
+        sim_seconds=int(times.max() - times.min()) / 1e9 if times.size else 0.0,
+    )
+    return RunFile(path, [together[:, number] for number in range(together.shape[1])], meta, None, tables)
 
 
 def _is_ours(name: str) -> bool:

@@ -18,7 +18,7 @@ import msgspec
 
 from hftd.constants import BOOK_INVALID, BOOK_VALID, CONNECTED, DISCONNECTED, HALTED
 
-PROTOCOL_VERSION: Final = 4
+PROTOCOL_VERSION: Final = 5
 """The version of layout, frames and messages together; any change of any of them raises it."""
 
 OrderId = Annotated[int, "0 to 2**64 - 1"]
@@ -279,11 +279,11 @@ class Bye(msgspec.Struct, frozen=True, array_like=True, tag=35):
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True, tag=36):
-    """A tool's first message, in place of a Hello.
+    """A tool's first message, in place of a Hello; and a daemon's over a lease, which the bot answers there.
 
     Attributes:
         what: One of `QUESTIONS`.
-        argument: Depends on it; the reason of a halt.
+        argument: Depends on it; the reason of a halt, what is to be set.
     """
 
     version: int
@@ -312,8 +312,11 @@ ASK_HALT: Final = "halt"
 """Cancel everything and refuse new orders: `status.Halted`. The argument is a reason for the log."""
 ASK_RESUME: Final = "resume"
 """Take orders again: `status.Halted`."""
-QUESTIONS: Final = (ASK_STATUS, ASK_TAP, ASK_HALT, ASK_RESUME)
-COMMANDS: Final = (ASK_HALT, ASK_RESUME)
+ASK_SET: Final = "set"
+"""A bot's parameters, which may be set: `status.Parameters`. The argument is a `status.SetParameters`. The daemon hands
+the question on over the bot's lease; the bot answers there, and that is the answer."""
+QUESTIONS: Final = (ASK_STATUS, ASK_TAP, ASK_HALT, ASK_RESUME, ASK_SET)
+COMMANDS: Final = (ASK_HALT, ASK_RESUME, ASK_SET)
 """Those that change something: for the daemon's own user and root."""
 MAX_BODY_BYTES: Final = 32 << 10
 
@@ -337,6 +340,7 @@ control_decoder = msgspec.msgpack.Decoder(Control)
 __all__ = [
     "ASK_HALT",
     "ASK_RESUME",
+    "ASK_SET",
     "ASK_STATUS",
     "ASK_TAP",
     "BOOK_INVALID",

@@ -1,5 +1,6 @@
 """Runs described by configuration files: the assets of a run, and a backtest of a bot on them in one process."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from hftd.bot.config import BotConfig
 from hftd.bot.result import BotResult
 from hftd.bot.runner import run_strategy
 from hftd.bot.strategy import load_strategy
+from hftd.control.status import SetParameters
 from hftd.errors import OrderError, UsageError
 from hftd.hbt.local import AssetSpec
+from hftd.parameters.declared import ParameterChange
 from sim import models as own_models
 from sim.archive import find_files
 from sim.archive.files import find_snapshot
@@ -198,6 +201,7 @@ def backtest(
     bot_base: Path,
     dates: list[str],
     life_rows: int = 0,
+    changes: Sequence[ParameterChange] = (),
 ) -> BotResult:
     """What `hftd replay` and `hftd bot` come to together, in this process.
 
@@ -208,11 +212,18 @@ def backtest(
         bot_base: Its folder.
         dates: Days as `YYYYMMDD`.
         life_rows: Keep what happens to each order, so many rows of it for each asset; 0 to keep nothing.
+        changes: Parameters that are set at those times, such as those of a bot's run.
 
     Raises:
-        UsageError: The bot trades what the run has not, or a file is missing or wrong.
+        UsageError: The bot trades what the run has not, its parameters can't be set so, or a file is missing or wrong.
     """
-    strategy = load_strategy(bot.bot.strategy, bot.parameters, bot_base)
+    strategy = load_strategy(bot.bot.strategy, bot.parameters, bot_base, allow_set=bot.bot.allow_set)
+    setting = strategy.setting(bot.bot.name)
+    for change in changes:
+        # One that the strategy never took over changed nothing.
+        if change.ns >= 0:
+            asked = SetParameters(bot=bot.bot.name, values={**change.values}, uid=change.uid, pid=change.pid)
+            setting.set(asked, change.ns)
     assets = {(asset.channel, asset.symbol): asset for asset in assets_of(replay, replay_base, dates)}
     models: list[AssetModel] = []
     specs: list[AssetSpec] = []
@@ -254,7 +265,8 @@ def backtest(
 
         hooks = Hooks(alert=load_hooks(bot.hooks, bot_base).alert)
         supervisor = Supervisor(hbt, hooks, [(one.symbol, one.tick_size) for one in bot.instruments])
-    result = run_strategy(hbt, bot, strategy, [model.contract for model in models], supervisor=supervisor)
+    contracts = [model.contract for model in models]
+    result = run_strategy(hbt, bot, strategy, contracts, supervisor=supervisor, changes=setting.changes)
     if life_rows:
         return msgspec.structs.replace(result, life=hbt.life(), life_dropped=hbt.life_dropped)
     return result

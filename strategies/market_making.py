@@ -16,10 +16,12 @@ and one that is no longer wanted is cancelled. Orders that are still being cance
 fill, so the position stays within `max_position` whatever the latency.
 """
 
+from typing import Annotated
+
 import numpy as np
 from numba import njit
 
-from hftd import BUY, GTX, INVALID_MAX, INVALID_MIN, LIMIT
+from hftd import BUY, GTX, INVALID_MAX, INVALID_MIN, LIMIT, Range
 from hftd.rows import Tick
 
 
@@ -76,11 +78,11 @@ def quote(hbt, asset_no: int, bid_tick: Tick, ask_tick: Tick, order_qty: float, 
 @njit(nogil=True)
 def market_making(
     hbt,
-    half_spread_ticks=8.0,
-    skew_ticks=2.0,
-    order_qty=0.01,
-    max_position=0.1,
-    interval_ns=10_000_000,
+    half_spread_ticks: Annotated[float, Range(gt=0)] = 8.0,
+    skew_ticks: Annotated[float, Range(ge=0)] = 2.0,
+    order_qty: Annotated[float, Range(gt=0)] = 0.01,
+    max_position: Annotated[float, Range(ge=0)] = 0.1,
+    interval_ns: Annotated[int, Range(gt=0)] = 10_000_000,
 ):
     """Quote both sides of every asset, one order a side, around a price that leans against the position.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("hftd", "daemon", "sim", "strategies")
-STRATEGY_IMPORTS = {"hftd", "numba", "numpy", "math", "strategies"}
+STRATEGY_IMPORTS = {"hftd", "numba", "numpy", "typing", "math", "strategies"}
 
 _CLOCK_MODULES = {"time", "timeit"}
 _CLOCK_METHODS = {"now", "utcnow", "today"}

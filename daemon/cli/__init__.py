@@ -23,6 +23,7 @@ _SECTIONS = {
         "exchange": "Run a local exchange that speaks a real one's protocol.",
         "status": "Show the daemons that run, their bots, books, orders and limits.",
         "tap": "Show a channel's market data as it passes, or save it as an archive.",
+        "set": "Show the parameters of a running bot, and change them.",
         "halt": "Have a connector cancel all orders and refuse new ones.",
         "resume": "Have a halted connector take orders again.",
     },

@@ -37,7 +37,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-def _own() -> Path | None:
+def own_folder() -> Path | None:
     """This user's runtime directory; None if it can't be used, such as the system's for somebody else."""
     try:
         return runtime_dir()
@@ -45,14 +45,15 @@ def _own() -> Path | None:
         return None
 
 
-def _others() -> list[Path]:
+def other_folders() -> list[Path]:
     """Other folders in which units have their sockets, this user's first."""
-    own = _own()
+    own = own_folder()
     found = (Path(f"/run/user/{os.getuid()}/hftd"), SYSTEM)
     return [path for path in found if path != own and path.is_dir()]
 
 
-def _may_enter(folder: Path) -> bool:
+def may_enter(folder: Path) -> bool:
+    """Whether this user may look for sockets there."""
     return os.access(folder, os.R_OK | os.X_OK)
 
 
@@ -75,8 +76,8 @@ def _found(name: str, what: str, reason: str) -> tuple[bool, status.Halted]:
     try:
         return _ask(name, what, reason)
     except (NoSuchChannelError, ConfigError) as error:
-        for folder in _others():
-            if not _may_enter(folder):
+        for folder in other_folders():
+            if not may_enter(folder):
                 hint = _elsewhere(f"{what} {name}", folder)
                 raise NoSuchChannelError(error.what, where=error.where, hint=hint) from None
             if who_listens(folder / f"{check_name(name)}.sock"):
@@ -125,10 +126,10 @@ def halt_all(reason: str, as_json: bool) -> int:
     Raises:
         NoSuchChannelError: None runs.
     """
-    folders: list[Path | None] = [None] if _own() is not None else []
+    folders: list[Path | None] = [None] if own_folder() is not None else []
     closed: list[str] = []
-    for folder in _others():
-        if _may_enter(folder):
+    for folder in other_folders():
+        if may_enter(folder):
             folders.append(folder)
         else:
             closed.append(_elsewhere("halt --all", folder))
@@ -138,7 +139,7 @@ def halt_all(reason: str, as_json: bool) -> int:
     if not found:
         raise NoSuchChannelError(
             "no connector runs",
-            where=str(_own() or ""),
+            where=str(own_folder() or ""),
             hint="; ".join(closed) or "there is nothing to halt",
         )
     if as_json:

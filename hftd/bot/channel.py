@@ -164,6 +164,15 @@ class BotChannel:
             return self.reason
         return (self._incoming or self.attachment).lost() or ""
 
+    @property
+    def asked(self) -> wire.Ask | None:
+        """What its daemon asked and was not answered."""
+        return (self._incoming or self.attachment).asked
+
+    def answer(self, answer: wire.Answer | wire.Refused) -> None:
+        """Answer what its daemon asked."""
+        (self._incoming or self.attachment).answer(answer)
+
     def go_down(self, reason: str, patience_s: float) -> None:
         """The lease is over; look for a successor for so long."""
         now_ns = monotonic_ns()

@@ -42,6 +42,8 @@ class BotSection(Section, frozen=True):
         watchdog_s: For how long the strategy may be busy between two waits before a connector takes it for hung, takes
             its lease, and does what `end` says; 0 for ever, else 1 and more. Waiting is not being busy, nor is
             compiling. A replay waits for a strategy as long as it takes.
+        allow_set: Whether `hftd set` may change parameters while it runs.
+        report_every_s: How often a bot whose stderr is no terminal logs how it stands; 0 for never.
     """
 
     name: str
@@ -52,6 +54,8 @@ class BotSection(Section, frozen=True):
     attach_s: Annotated[float, msgspec.Meta(ge=0, le=REATTACH_MAX_S)] = 120.0
     reattach_s: Annotated[float, msgspec.Meta(ge=0, le=REATTACH_MAX_S)] = 60.0
     watchdog_s: Annotated[float, msgspec.Meta(ge=0, le=REATTACH_MAX_S)] = WATCHDOG_S
+    allow_set: bool = False
+    report_every_s: Annotated[float, msgspec.Meta(ge=0, le=REATTACH_MAX_S)] = 60.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

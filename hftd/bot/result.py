@@ -7,6 +7,7 @@ compared by their files.
 import contextlib
 import os
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,8 +15,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from hftd.bot.config import BotConfig
 from hftd.errors import DataError, UsageError
-from hftd.runfile import RunMeta, write_run
+from hftd.hbt.local import Contract
+from hftd.parameters.declared import ParameterChange
+from hftd.runfile import AssetMeta, RunMeta, is_growing, read_run, write_run
 from hftd.types import fill_dtype, latency_dtype, record_dtype, request_row_dtype
 
 _ARRAYS = {
@@ -80,6 +84,7 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
         orders: The requests that were sent, if they are recorded: shape (r,), `request_row_dtype`.
         warnings: What was odd, such as market data that was lost.
         lost: Why the bot lost a channel, empty if it did not.
+        changes: Parameters that were set while it ran (`hftd set`).
         life: What happened to each order, if a backtest recorded it: shape (q,), `hftd.hbt.life.life_dtype`; else None.
         life_dropped: Rows of it that had no room.
     """
@@ -97,6 +102,7 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
     orders: npt.NDArray[np.void] = msgspec.field(default_factory=lambda: np.zeros(0, request_row_dtype))
     warnings: list[str] = []
     lost: str = ""
+    changes: list[ParameterChange] = []
     life: npt.NDArray[np.void] | None = None
     life_dropped: int = 0
 
@@ -124,9 +130,38 @@ def from_json(document: bytes, *, records: Path | None = None) -> BotResult:
         arrays |= load_records(records) if records is not None else _empty(len(values["assets"]))
         values = {key: value for key, value in values.items() if not key.startswith("num_")}
         assets = msgspec.convert(values.pop("assets"), list[AssetResult])
-        return BotResult(**(values | arrays), assets=assets)
+        changes = msgspec.convert(values.pop("changes", []), list[ParameterChange])
+        return BotResult(**(values | arrays), assets=assets, changes=changes)
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise DataError(f"this is not a result of a bot: {error}") from None
+
+
+def describe(config: BotConfig, contracts: Sequence[Contract]) -> RunMeta:
+    """What is known of a bot's run before it has come to anything.
+
+    Args:
+        config: The bot's.
+        contracts: Of its instruments.
+    """
+    assets = [
+        AssetMeta(
+            symbol=one.symbol,
+            channel=one.channel,
+            tick_size=one.tick_size,
+            lot_size=one.lot_size,
+            contract_size=contract.size,
+            is_inverse=contract.inverse,
+        )
+        for one, contract in zip(config.instruments, contracts, strict=True)
+    ]
+    return RunMeta(
+        name=config.bot.name,
+        strategy=config.bot.strategy,
+        kind="bot",
+        assets=assets,
+        parameters=config.parameters,
+        interval_ns=config.record.interval_ms * 1_000_000,
+    )
 
 
 def check_output(path: Path) -> None:
@@ -220,6 +255,9 @@ def load_records(path: Path) -> dict[str, npt.NDArray[np.void]]:
         DataError: The file is missing, broken or of another kind.
     """
     try:
+        if is_growing(path):
+            run = read_run(path)
+            return {"records": np.stack(run.records, axis=1), **run.tables}
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: cast(npt.NDArray[np.void], archive[name]) for name in ("records", "fills")}
             # Files of earlier versions have none.

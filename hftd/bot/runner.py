@@ -10,12 +10,15 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.json import encode
+from msgspec.structs import replace
+
 from hftd.bot.config import BotConfig
-from hftd.bot.result import AssetResult, BotResult
+from hftd.bot.result import AssetResult, BotResult, describe
 from hftd.bot.strategy import Strategy, load_strategy
 from hftd.clock import monotonic_ns, sleep
 from hftd.errors import HftdError, LeaseLostError, NoSuchChannelError, StrategyError
@@ -23,9 +26,11 @@ from hftd.hbt.hbt import Hbt
 from hftd.hbt.local import Contract
 from hftd.hbt.recorder import Recorder
 from hftd.log import LazyLogger
+from hftd.parameters.declared import ParameterChange
+from hftd.runs.writing import RunWriter
 
 if TYPE_CHECKING:
-    from hftd.bot.supervisor import Supervisor
+    from hftd.bot.supervisor import Companion, Supervisor
 
 _MAX_RECORDS = 1 << 22
 _LOOK_SECONDS = 0.05
@@ -181,8 +186,19 @@ def run_strategy(
     contracts: list[Contract],
     *,
     supervisor: "Supervisor | None" = None,
+    record: Path | None = None,
+    changes: Callable[[], list[ParameterChange]] = list,
 ) -> BotResult:
     """Run a bot's strategy on `hbt`, and gather what it came to.
+
+    Args:
+        hbt: What it trades on.
+        config: The bot's.
+        strategy: The strategy.
+        contracts: Of its instruments.
+        supervisor: What the main thread does meanwhile.
+        record: A file that is written while it runs.
+        changes: What was set of the parameters until now.
 
     Raises:
         StrategyError: It can't be compiled or run.
@@ -194,12 +210,26 @@ def run_strategy(
         hbt.record_requests()
     if config.portfolio.gross_value or config.portfolio.net_value:
         hbt.limit_portfolio(contracts, config.portfolio.gross_value, config.portfolio.net_value)
+    if strategy.shared is not None:
+        hbt.share_parameters(strategy.shared.address)
     hbt.begin()
     run = Run(hbt, strategy, recorder)
+    writing = None
+    if record is not None:
+        described = describe(config, contracts)
+        writing = RunWriter(
+            record,
+            lambda: hbt.growing(recorder.recorder if recorder else None),
+            lambda: encode(replace(described, changes=changes())),
+            config.bot.name,
+        )
     try:
-        run(supervisor)
+        with writing or nullcontext():
+            run(supervisor)
     finally:
         noted = supervisor.finish() if supervisor is not None else []
+    if writing is not None and writing.failed:
+        noted.append(f"the run could not be written to {record} to its end: {writing.failed}")
     hbt.check()
     assets = [
         _asset_result(hbt, asset_no, symbol, channel, contracts[asset_no])
@@ -219,6 +249,7 @@ def run_strategy(
         order_latency=hbt.order_latencies(),
         orders=hbt.requests(),
         warnings=hbt.warnings() + noted,
+        changes=changes(),
         lost=run.lost,
     )
 
@@ -271,12 +302,16 @@ def _await_channels(names: set[str], patience_s: float) -> None:
         sleep(_LOOK_SECONDS)
 
 
-def run(config: BotConfig, base: Path) -> BotResult:
+def run(
+    config: BotConfig, base: Path, *, record: Path | None = None, companion: "Companion | None" = None
+) -> BotResult:
     """Attach the configured bot to its channels, run its strategy, leave in order.
 
     Args:
         config: The configuration.
         base: Its folder.
+        record: A file that is written while it runs; see `hftd.runfile`.
+        companion: What looks at the bot while it runs.
 
     Raises:
         ChannelError: A channel can't be attached to, or broke.
@@ -290,7 +325,7 @@ def run(config: BotConfig, base: Path) -> BotResult:
     from hftd.bot.leases import BotSupervisor
 
     # A wrong strategy is told, and a new one compiled, before a daemon hears of the bot.
-    strategy = load_strategy(config.bot.strategy, config.parameters, base)
+    strategy = load_strategy(config.bot.strategy, config.parameters, base, allow_set=config.bot.allow_set)
     hooks = load_hooks(config.hooks, base)
     strategy.prepare()
     _await_channels({one.channel for one in config.instruments}, config.bot.attach_s)
@@ -317,7 +352,18 @@ def run(config: BotConfig, base: Path) -> BotResult:
         watchdog_s=config.bot.watchdog_s,
     )
     with bot, _signals_to(bot.stop):
-        supervisor = BotSupervisor(bot, hooks, config.bot.reattach_s, config.bot.watchdog_s)
-        result = run_strategy(bot, config, strategy, bot.contracts, supervisor=supervisor)
+        setting = strategy.setting(config.bot.name)
+        supervisor = BotSupervisor(
+            bot, hooks, config.bot.reattach_s, setting, config.bot.watchdog_s, companion
+        )
+        result = run_strategy(
+            bot,
+            config,
+            strategy,
+            bot.contracts,
+            supervisor=supervisor,
+            record=record,
+            changes=setting.changes,
+        )
         bot.detach(result.ended)
         return result

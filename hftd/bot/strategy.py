@@ -15,13 +15,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from hftd.compiled.jit import cache_dir, caching_in, rarely_collected, source_hash, uninterrupted
 from hftd.errors import StrategyError
+from hftd.parameters.declared import as_parameter, check_range, ranges_of
+from hftd.parameters.rewriting import Settable, settable
+from hftd.parameters.shared import SharedParameters
+
+if TYPE_CHECKING:
+    from hftd.parameters.setting import Setting
 
 _MAX_RECORDS = 1 << 22
 
@@ -33,21 +36,58 @@ class Strategy:
         function: The function, compiled by `@njit` or plain.
         parameters: Values for its arguments by name.
         where: How to name it in errors.
+        allow_set: Whether the parameters can be set while it runs.
+
+    Attributes:
+        ranges: By parameter the annotation that states its range.
+        settable: What can be set; None without `allow_set`.
+        shared: Where these stand; None if there are none.
     """
 
-    def __init__(self, function: Callable[..., Any], parameters: dict[str, Any], where: str) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        parameters: dict[str, Any],
+        where: str,
+        *,
+        allow_set: bool = False,
+    ) -> None:
         self.where = where
         self.python_function: Callable[..., Any] = getattr(function, "py_func", function)
         self.is_compiled = hasattr(function, "py_func")
         self._options: dict[str, Any] = dict(getattr(function, "targetoptions", {}))
         self._arguments = _bind(self.python_function, parameters, where)
         self.wants_recorder = "recorder" in self._arguments
+        self.ranges = ranges_of(self.python_function, where)
+        for name in self.ranges.keys() & self._arguments.keys():
+            check_range(name, self._arguments[name], self.ranges[name], where)
+        self.settable: Settable | None = None
+        self.shared: SharedParameters | None = None
+        if allow_set:
+            names = [name for name, value in self._arguments.items() if isinstance(value, bool | int | float)]
+            self.settable = settable(self.python_function, names, where)
+            if self.settable.names:
+                self.python_function = self.settable.function
+                self.shared = SharedParameters({name: self._arguments[name] for name in self.settable.names})
         self._dispatcher: Any = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The values that it starts with."""
+        return {name: value for name, value in self._arguments.items() if name != "recorder"}
+
+    def setting(self, bot: str) -> "Setting":
+        """What the main thread of a bot of that name tells and sets of the parameters."""
+        from hftd.parameters.setting import Setting
+
+        return Setting(bot, self.parameters, self.ranges, self.settable, self.shared)
 
     def arguments(self, hbt: Any, recorder: Any) -> tuple[Any, ...]:
         """The values for one call, in the function's order."""
         values = {**self._arguments, "recorder": recorder} if self.wants_recorder else self._arguments
-        return (hbt, *values.values())
+        if self.shared is None:
+            return (hbt, *values.values())
+        return (hbt, *values.values(), self.shared.record(is_compiled=self.is_compiled))
 
     def compile(self, hbt: Any, recorder: Any) -> Callable[..., Any]:
         """The function to call with `arguments(hbt, recorder)`: compiled, or loaded from the cache, if it can be."""
@@ -60,7 +100,8 @@ class Strategy:
         typeof: Any = numba.typeof  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         kinds: tuple[Any, ...] = tuple(typeof(value) for value in self.arguments(hbt, recorder))
         # All that its machine code is made from, helpers in other files included.
-        folder = cache_dir() / f"strategies-{source_hash(self.python_function.__module__)}"
+        kind = "strategies" if self.shared is None else "settable"
+        folder = cache_dir() / f"{kind}-{source_hash(self.python_function.__module__)}"
         try:
             self._dispatcher = self._load(folder, kinds)
         except StrategyError:
@@ -142,7 +183,7 @@ def _bind(function: Callable[..., Any], parameters: dict[str, Any], where: str) 
         if argument.name == "recorder":
             bound["recorder"] = None
         elif argument.name in parameters:
-            bound[argument.name] = _value(parameters[argument.name], default, argument.name, where)
+            bound[argument.name] = as_parameter(parameters[argument.name], default, argument.name, where)
         elif default is not inspect.Parameter.empty:
             bound[argument.name] = default
         else:
@@ -152,32 +193,6 @@ def _bind(function: Callable[..., Any], parameters: dict[str, Any], where: str) 
                 hint=f"add `{argument.name} = ...` to [parameters] of the bot's configuration",
             )
     return bound
-
-
-def _value(value: Any, default: Any, name: str, where: str) -> Any:
-    """A parameter as compiled code takes it: lists become arrays, and numbers take the default's type."""
-    if isinstance(value, list) and not isinstance(default, (bool, int, float, str)):
-        try:
-            array: NDArray[Any] = np.asarray(value)  # pyright: ignore[reportUnknownArgumentType]
-        except ValueError:
-            raise StrategyError(f"the parameter {name!r} has lists of several lengths", where=where) from None
-        if array.dtype.kind not in "bif":
-            raise StrategyError(f"the parameter {name!r} is a list of other things than numbers", where=where)
-        return array
-    if isinstance(default, float):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise StrategyError(f"the parameter {name!r} is {value!r}, but must be a number", where=where)
-        return float(value)
-    is_whole = isinstance(default, int) and not isinstance(default, bool)
-    if is_whole and (isinstance(value, bool) or not isinstance(value, int)):
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        raise StrategyError(f"the parameter {name!r} is {value!r}, but must be a whole number", where=where)
-    if isinstance(default, bool) and not isinstance(value, bool):
-        raise StrategyError(f"the parameter {name!r} is {value!r}, but must be true or false", where=where)
-    if isinstance(default, str) and not isinstance(value, str):
-        raise StrategyError(f"the parameter {name!r} is {value!r}, but must be a text", where=where)
-    return value  # pyright: ignore[reportUnknownVariableType]
 
 
 def _import(name: str, base: Path, where: str) -> ModuleType:
@@ -267,16 +282,17 @@ def load_function(name: str, base: Path, where: str) -> Callable[..., Any]:
     return function
 
 
-def load_strategy(name: str, parameters: dict[str, Any], base: Path) -> Strategy:
+def load_strategy(name: str, parameters: dict[str, Any], base: Path, *, allow_set: bool = False) -> Strategy:
     """Find a strategy.
 
     Args:
         name: `module:function` or `path/to/file.py:function`.
         parameters: Values for its arguments.
         base: The folder that paths are relative to, and where modules are looked for too.
+        allow_set: Whether the parameters can be set while it runs.
 
     Raises:
-        StrategyError: It can't be found or imported, or the parameters do not fit.
+        StrategyError: It can't be found or imported, the parameters do not fit, or can't be set.
     """
     where = f"strategy {name}"
-    return Strategy(load_function(name, base, where), parameters, where)
+    return Strategy(load_function(name, base, where), parameters, where, allow_set=allow_set)

@@ -3,13 +3,28 @@
 The runner asks a supervisor what to wait for, and calls `supervise` when it comes.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from hftd.bot.hooks import HookCaller, Hooks
 from hftd.hbt.hbt import Hbt
 
+if TYPE_CHECKING:
+    from hftd.bot.bot import Bot
+
 LOOK_NS: Final = 1_000_000_000
 """The longest time without a look."""
+
+
+class Companion(Protocol):
+    """What looks at a running bot now and then, from its main thread; it must not wait."""
+
+    def wait_ns(self) -> int:
+        """After which time it wants to look."""
+        ...
+
+    def look(self, bot: "Bot") -> None:
+        """It is time, or something else woke the main thread."""
+        ...
 
 
 class Supervisor:

@@ -226,6 +226,7 @@ session_dtype = np.dtype(
         ("fn_goto_end", "i8"),
         ("fn_alert", "i8"),
         ("fn_close", "i8"),
+        ("fn_take_parameters", "i8"),
         # What the backend provides.
         ("fn_begin", "i8"),
         ("fn_advance", "i8"),
@@ -235,6 +236,7 @@ session_dtype = np.dtype(
         ("notes", "i8"),  # where hooks are told, 0 for nowhere
         ("portfolio", "i8"),  # limits over all assets, 0 for none
         ("fn_refuses", "i8"),
+        ("parameters", "i8"),  # those that are set while the strategy runs, 0 for none
         # Sampling of records while time passes.
         ("record", "i8"),  # the address of a recorder, 0 for none
         ("record_interval_ns", "i8"),

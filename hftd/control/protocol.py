@@ -232,12 +232,14 @@ class Attachment:
         link: The queues.
         doorbell_fd: The eventfd that wakes the daemon.
         socket: The lease; readable when the daemon has something to say or is gone.
+        asked: What the daemon asked and was not answered, the newest alone.
     """
 
     def __init__(self, name: str, connected: socket.socket, welcome: wire.Welcome, fds: list[int]) -> None:
         self.name = name
         self.socket = connected
         self.welcome = welcome
+        self.asked: wire.Ask | None = None
         self._closing = contextlib.ExitStack()
         with contextlib.ExitStack() as undo:
             undo.callback(close_all, fds)
@@ -270,7 +272,17 @@ class Attachment:
         close_all(fds)
         if message is None:
             return "the daemon is gone"
+        if isinstance(message, wire.Ask):
+            # It asks one thing at a time.
+            self.asked = message
+            return None
         return message.reason if isinstance(message, wire.Bye) else "the daemon sent what it should not"
+
+    def answer(self, answer: wire.Answer | wire.Refused) -> None:
+        """Answer what the daemon asked; a daemon that is gone, or does not read, is not answered."""
+        self.asked = None
+        with contextlib.suppress(OSError):
+            send_message(self.socket, answer)
 
     def close(self, reason: str = "the bot ends") -> None:
         """Give the lease back and free the memory; again does nothing. No compiled code may be using it."""

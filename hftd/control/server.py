@@ -2,8 +2,9 @@
 
 Limits: `MAX_BOTS` leases; `MAX_PENDING` connections that said nothing yet, of which for a newcomer the oldest of the
 process that has most gives way, and `HELLO_SECONDS` for their Hello or Ask; `MAX_WAITING` Hellos and questions that
-wait for their turn, one a turn of the loop; `MAX_TAPS` tools that look at the market. A halt and a resume wait for
-nobody, so nobody can keep them out. A lease ends with its socket, with a Bye, or with anything else that the bot sends.
+wait for their turn, one a turn of the loop; `MAX_TAPS` tools that look at the market; one question at a time that is
+handed on to a bot, and `BOT_SECONDS` for its answer. A halt and a resume wait for nobody, so nobody can keep them out.
+A lease ends with its socket, with a Bye, or with anything else that the bot sends.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, Self
 
+import msgspec
 import structlog
 
 from hftd import wire
@@ -26,7 +28,7 @@ from hftd.channel.memory import BotPage
 from hftd.cleanup import run_all
 from hftd.clock import monotonic_ns
 from hftd.config import quoted
-from hftd.control import peers
+from hftd.control import peers, status
 from hftd.control.admission import check_hello, lock_directory
 from hftd.control.asking import Reply, send_reply
 from hftd.control.protocol import (
@@ -47,6 +49,8 @@ from hftd.errors import ChannelError, ConfigError, HftdError, ProtocolError, Ref
 
 MAX_WAITING: Final = 256
 MAX_TAPS: Final = 16
+BOT_SECONDS: Final = 8.0
+"""How long a bot may take to answer a question that was handed on to it."""
 _BACKLOG: Final = 1024
 _LINES_A_SECOND: Final = 10
 """Of the log, about connections that are refused."""
@@ -102,6 +106,16 @@ class _Lease:
     page: BotPage
     peer: Peer
     connected: socket.socket
+    question: "_Question | None" = None
+
+
+@dataclass(slots=True)
+class _Question:
+    """What a bot was asked and has not answered, who asked it, and the end of the patience with it."""
+
+    caller: Caller
+    asked: status.SetParameters
+    timer: asyncio.TimerHandle
 
 
 @dataclass(slots=True)
@@ -285,6 +299,9 @@ class ChannelServer:
             )
         if is_tap and len(self._taps) >= MAX_TAPS:
             raise RefusedError(f"{MAX_TAPS} taps look at the channel already", hint="end one of them first")
+        if ask.what == wire.ASK_SET:
+            self._hand_on(caller, ask)
+            return
         try:
             send_reply(caller.connected, self._handler.answer(ask))
         except OSError:
@@ -299,6 +316,60 @@ class ChannelServer:
         self._taps[fd] = caller.connected
         assert self._loop is not None
         self._loop.add_reader(fd, self._end_tap, fd)
+
+    def _hand_on(self, caller: Caller, ask: wire.Ask) -> None:
+        """Ask a bot what a tool asks; `_answered` tells the tool."""
+        try:
+            asked = msgspec.json.decode(ask.argument, type=status.SetParameters)
+        except msgspec.MsgspecError as error:
+            raise ProtocolError(f"what is to be set can't be read: {error}") from None
+        fd = next((fd for fd, lease in self._leases.items() if lease.hello.bot == asked.bot), -1)
+        if fd < 0:
+            raise WrongBotError(
+                f"no bot {quoted(asked.bot)} is attached",
+                hint=f"attached are {', '.join(self.bots) or 'none'}",
+            )
+        lease = self._leases[fd]
+        if lease.question is not None:
+            raise RefusedError(f"bot {asked.bot} is being asked already", hint="try again")
+        asked = msgspec.structs.replace(asked, uid=caller.peer.uid, pid=caller.peer.pid)
+        argument = status.encode(asked).decode()
+        try:
+            send_message(lease.connected, wire.Ask(wire.PROTOCOL_VERSION, wire.ASK_SET, argument))
+        except OSError as error:
+            raise RefusedError(f"bot {asked.bot} can't be asked: {error.strerror}") from None
+        assert self._loop is not None
+        late = wire.Refused(
+            RefusedError.__name__,
+            f"bot {asked.bot} did not answer within {BOT_SECONDS:g} s; it may still do what was asked",
+            f"`hftd set {asked.bot}` shows its parameters once it answers",
+        )
+        timer = self._loop.call_later(BOT_SECONDS, self._answered, fd, late)
+        lease.question = _Question(caller, asked, timer)
+
+    def _answered(self, fd: int, answer: wire.Answer | wire.Refused) -> None:
+        """The answer to what was handed on, a bot's own or that it gives none; without a question it is dropped."""
+        self._tell_asker(self._leases[fd], answer)
+
+    def _tell_asker(self, lease: _Lease, answer: wire.Answer | wire.Refused) -> None:
+        question, lease.question = lease.question, None
+        if question is None:
+            return
+        question.timer.cancel()
+        with contextlib.suppress(OSError):
+            send_message(question.caller.connected, answer)
+        question.caller.connected.close()
+        asked = question.asked
+        if not asked.values:
+            return
+        bot, uid, pid, values = asked.bot, asked.uid, asked.pid, asked.values
+        if isinstance(answer, wire.Answer):
+            _log.info("parameters_set", channel=self.name, bot=bot, uid=uid, pid=pid, values=values)
+        else:
+            why = answer.what[:_REASON_CHARACTERS]
+            _log.warning(
+                "parameters_not_set", channel=self.name, bot=bot, uid=uid, pid=pid, values=values, why=why
+            )
 
     def _end_tap(self, fd: int) -> None:
         assert self._loop is not None
@@ -354,6 +425,8 @@ class ChannelServer:
                 self._end(fd, "it is gone")
             case wire.Bye(reason=reason):
                 self._end(fd, reason[:_REASON_CHARACTERS])
+            case wire.Answer() | wire.Refused():
+                self._answered(fd, message)
             case _:
                 self.statistics.nonsense += 1
                 self._end(fd, f"it sent a {type(message).__name__} in the middle of its lease")
@@ -374,9 +447,11 @@ class ChannelServer:
         self.statistics.detached += 1
         loop = self._loop
         # The end policy before all else, so that nothing keeps the bot's orders in the market.
+        gone = wire.Refused(RefusedError.__name__, f"bot {bot} has ended: {reason}", "")
         errors = run_all(
             lambda: self._handler.detach(bot, reason),
             lambda: loop.remove_reader(fd),
+            lambda: self._tell_asker(lease, gone),
             lease.connected.close,
             lease.page.close,
         )

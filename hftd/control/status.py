@@ -423,6 +423,60 @@ class Halted(msgspec.Struct, frozen=True, kw_only=True):
     left: int = 0
 
 
+class SetParameters(msgspec.Struct, frozen=True, kw_only=True):
+    """The argument of a question for a bot's parameters, from a tool to the daemon and from there to the bot.
+
+    Attributes:
+        values: To be set, all at one step of the strategy; none: the parameters are only to be told.
+        uid: The user who asks; the daemon writes what the kernel says, whatever was here.
+        pid: The process.
+    """
+
+    bot: str
+    values: dict[str, bool | int | float | str] = {}
+    uid: int = -1
+    pid: int = 0
+
+
+class Parameter(msgspec.Struct, frozen=True, kw_only=True):
+    """A parameter of a running bot's strategy.
+
+    Attributes:
+        value: That holds from the strategy's next step on, or holds already.
+        kind: "number", "whole number", "true or false", "text" or "list".
+        range: As the strategy states it, such as "> 0"; empty: it states none.
+        is_settable: Whether it can be set while the bot runs.
+        why_fixed: Why it can't, where the strategy is the reason.
+        since_ns: When the strategy took the value over, by its clock; -1: at its start.
+        uid: The user who set it; -1: the configuration.
+    """
+
+    name: str
+    value: bool | int | float | str
+    kind: str
+    range: str = ""
+    is_settable: bool = False
+    why_fixed: str = ""
+    since_ns: int = -1
+    uid: int = -1
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a question for a bot's parameters.
+
+    Attributes:
+        allows_set: Whether its configuration allows that they are set.
+        is_taken: False: they were set, and the strategy has not begun another step since.
+        changes: How often they were set since the bot started.
+    """
+
+    bot: str
+    allows_set: bool
+    is_taken: bool = True
+    parameters: list[Parameter] = []
+    changes: int = 0
+
+
 class TappedInstrument(msgspec.Struct, frozen=True, kw_only=True):
     """What a tap must know of an instrument to read its rows.
 
@@ -452,7 +506,7 @@ class Tap(msgspec.Struct, frozen=True, kw_only=True):
     position: int = -1
 
 
-Body = DaemonStatus | Halted | Tap
+Body = DaemonStatus | Halted | Tap | Parameters
 
 encode = msgspec.json.Encoder().encode
-"""Any of the bodies as JSON."""
+"""Any of the bodies, or an argument, as JSON."""

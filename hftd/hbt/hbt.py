@@ -5,7 +5,7 @@ A plain Python strategy uses this object; a compiled one is given only its addre
 
 import ctypes
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -313,6 +313,11 @@ class Hbt:
         """How many rows of market data the local side has seen."""
         return int(self._assets["rows"].sum())
 
+    def open_orders(self) -> int:
+        """How many orders are not over."""
+        orders = self._assets["orders"]
+        return int((orders["count"] - orders["inactive"]).sum())
+
     def check(self) -> None:
         """Raise what broke the backend (a call returned 100 then), if something did."""
 
@@ -367,6 +372,14 @@ class Hbt:
             asset["latencies_cap"] = self.MAX_LATENCIES // self.num_assets
             asset["latencies"] = self._arena.reserve(latency_dtype.itemsize * int(asset["latencies_cap"]))
 
+    def share_parameters(self, address: int) -> None:
+        """Let the strategy take over what is set in an `hftd.parameters.shared.SharedParameters` at that address."""
+        self._session[0]["parameters"] = address
+
+    def _take_parameters(self) -> None:
+        """At the top of a strategy's loop: see `hftd.parameters.rewriting`."""
+        session.TABLE["fn_take_parameters"].call(self.address)
+
     def limit_portfolio(self, contracts: Sequence[Contract], gross_value: float, net_value: float) -> None:
         """Refuse orders that could make all positions together worth more than this; 0 for no limit.
 
@@ -392,6 +405,26 @@ class Hbt:
         if count == 0:
             return np.empty(0, request_row_dtype)
         return view(int(row["requests"]), request_row_dtype, count).copy()
+
+    def growing(self, recorder: RecorderMemory | None = None) -> Iterator[tuple[str, NDArray[Any]]]:
+        """What is recorded, as far as it is there, where it stands; always the same arrays in the same order.
+
+        "records", "orders"; then of each asset "fills", and "latency" with its number: rows as they came.
+
+        Args:
+            recorder: The strategy's own, in place of the one of `record_every`.
+        """
+        if (memory := recorder or self._recorder) is not None:
+            yield "records", memory.growing()
+        tables: list[tuple[str, Any, str, np.dtype[Any]]] = [
+            ("orders", self._session[0], "requests", request_row_dtype)
+        ]
+        for number, asset in enumerate(self._assets):
+            tables.append(("fills", asset, "fills", fill_dtype))
+            tables.append((f"latency{number}", asset, "latencies", latency_dtype))
+        for name, row, field, dtype in tables:
+            count = int(row[f"{field}_len"])
+            yield name, view(int(row[field]), dtype, count) if count else np.empty(0, dtype)
 
     def records(self) -> NDArray[Any]:
         """What `record_every` kept, shape (n, num_assets), `record_dtype`; the last row is of now."""

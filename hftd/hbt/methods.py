@@ -225,6 +225,7 @@ METHODS: dict[type, dict[str, Method]] = {
         "book_state": Method((_ASSET,), _i64, _code_of("book.not_valid", _BOOK, BOOK_INVALID)),
         "connection": Method((_ASSET,), _i64, _code_of("disconnected", _WAY, DISCONNECTED)),
         "alert": Method((_ASSET, ("code", _i64), ("value", _f64)), _i64, _call("fn_alert")),
+        "_take_parameters": Method((), types.none, _call("fn_take_parameters", returns=types.none)),
     },
     DepthType: {
         "bid_qty_at_tick": Method((("price_tick", _i64),), _f64, _qty_at_tick(1)),

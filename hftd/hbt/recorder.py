@@ -42,12 +42,14 @@ class RecorderMemory:
 
     def rows(self) -> NDArray[Any]:
         """What was recorded, shape (n, num_assets), `record_dtype`."""
+        return self.growing().copy()
+
+    def growing(self) -> NDArray[Any]:
+        """The same where it stands, while more may be recorded behind it."""
         count = int(self._row["len"])
         if count == 0:
             return np.empty((0, self.num_assets), record_dtype)
-        return (
-            view(int(self._row["records"]), record_dtype, count * self.num_assets).reshape(count, -1).copy()
-        )
+        return view(int(self._row["records"]), record_dtype, count * self.num_assets).reshape(count, -1)
 
     def record(self, hbt: Any) -> None:
         """Add a row for each asset of a bot or backtest.

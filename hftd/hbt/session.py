@@ -26,6 +26,7 @@ from hftd.compiled.layout import (
 from hftd.compiled.native import call_code, record_at, round_away, store_i64
 from hftd.compiled.row_access import is_tick
 from hftd.hbt.orders import asset_at, clear_inactive, find_order, new_order, order_at, remove_order
+from hftd.parameters.shared import take
 from hftd.rows import LOTS_MAX, Address, Ns
 from hftd.types import (
     ALL_ASSETS,
@@ -390,5 +391,6 @@ TABLE: dict[str, Kernel] = {
     "fn_close": close,
     "fn_alert": alert,
     "fn_record": record,
+    "fn_take_parameters": take,
 }
 """The functions of a session that do not depend on the backend."""

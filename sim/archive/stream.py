@@ -133,6 +133,8 @@ class EventReader:
     Attributes:
         count: How many rows the archive announces.
         stat: What the system says of the file that was opened.
+        torn_bytes: Behind the rows that a growing file (`hftd tap --save`) announces: those of a piece that was being
+            written when its writer was killed, or is now. They are passed over; known when `blocks` has ended.
 
     Raises:
         DataError: On entering: the file is missing, broken, or holds something else. From `blocks`: it ends too
@@ -151,6 +153,8 @@ class EventReader:
         self.dtype = dtype
         self.block_rows = block_rows
         self.count = 0
+        self.torn_bytes = 0
+        self._is_growing = False
         self._digest = digest
         self._where = str(path)
         self._file: IO[bytes] | None = None
@@ -196,6 +200,8 @@ class EventReader:
         """The bytes of the array and how many there are."""
         start = file.read(8)
         if start.startswith(npz.NPY_MAGIC):
+            # As `np.save` writes none: the second version, for which these headers are much too short.
+            self._is_growing = start.startswith(npz.NPY_MAGIC + b"\x02")
             self._tap.start(0)
             return _Plain(self._tap.read, self.stat.st_size, None), self.stat.st_size
         npz.check_magic(start, self._where)
@@ -312,7 +318,11 @@ class EventReader:
         if self._stop.is_set():
             return
         if self._source.read(1):
-            raise npz.broken(self._where, "there are bytes behind the rows")
+            if not self._is_growing:
+                raise npz.broken(self._where, "there are bytes behind the rows")
+            while part := self._source.read(_PART_BYTES):
+                self.torn_bytes += len(part)
+            self.torn_bytes += 1
         with suppress(OSError):
             self._tap.finish()
 

@@ -122,7 +122,10 @@ class Trades(msgspec.Struct, kw_only=True):
 
 
 class FileRows(msgspec.Struct, kw_only=True):
-    """One archive: its rows, and its span by both clocks in nanoseconds (None if no row is of that clock)."""
+    """One archive: its rows, and its span by both clocks in nanoseconds (None if no row is of that clock).
+
+    Behind the rows of one whose writer was killed may be some `torn_bytes`.
+    """
 
     file: str
     rows: int
@@ -130,6 +133,7 @@ class FileRows(msgspec.Struct, kw_only=True):
     exch_last_ts: int | None
     local_first_ts: int | None
     local_last_ts: int | None
+    torn_bytes: int = 0
 
 
 class Validation(msgspec.Struct, kw_only=True):

@@ -156,6 +156,7 @@ def _checked(
         assert checker is not None, "a reader gives at least one row"
         checker.end_file()
         _end_span(checker, spans[-1])
+        spans[-1].torn_bytes = reader.torn_bytes
     assert checker is not None
     checker.finish()
     return checker, spans
@@ -302,7 +303,11 @@ def _drift_problem(drift: Drift) -> Problem:
 
 
 def _notes(checker: Checker, spans: list[FileRows]) -> list[str]:
-    notes: list[str] = []
+    notes = [
+        f"the last {span.torn_bytes:,} bytes of {span.file} are a piece that was not written to its end: passed over"
+        for span in spans
+        if span.torn_bytes
+    ]
     rows, books = checker.rows[0], checker.books[0]
     if checker.span_trades:
         notes.append(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hftd.errors import DataError
+from hftd.parameters.declared import ParameterChange
 from hftd.runfile import read_run
 from hftd.types import EXCH_EVENT, LOCAL_EVENT
 from sim.archive import read_latencies
@@ -92,6 +93,7 @@ class RunContents(msgspec.Struct, kw_only=True):
         tables: Rows of each further table.
         life: Rows of the life of its orders; None if it was not recorded.
         warnings: What was odd.
+        changes: What was set of its parameters while it ran.
     """
 
     name: str
@@ -102,6 +104,7 @@ class RunContents(msgspec.Struct, kw_only=True):
     tables: dict[str, int]
     life: int | None
     warnings: list[str]
+    changes: list[ParameterChange]
 
 
 class Contents(msgspec.Struct, kw_only=True):
@@ -404,5 +407,6 @@ def _inspect_run(file: Path | str, size: int) -> Contents:
             tables={name: len(table) for name, table in found.tables.items()},
             life=None if found.life is None else len(found.life),
             warnings=meta.warnings if meta else [],
+            changes=meta.changes if meta else [],
         ),
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from hftd.errors import DataError
+from hftd.runs.blocks import MAGIC
 from hftd.types import latency_dtype
 from sim.archive.stream import EventReader
 
@@ -21,6 +22,9 @@ def kind_of(path: Path | str) -> str:
         DataError: There is no such file, or it can't be opened.
     """
     try:
+        with open(path, "rb") as file:  # noqa: PTH123 - a path or its text
+            if file.read(len(MAGIC)) == MAGIC:
+                return RUN
         with zipfile.ZipFile(path) as archive:
             names = {name.removesuffix(".npy") for name in archive.namelist()}
     except FileNotFoundError:

@@ -44,6 +44,12 @@ configurations, bit for bit.
     help="Put the life of each order into OUT.npz: why it filled, as `hftd explain OUT.npz` tells.",
 )
 @life_rows_option
+@click.option(
+    "--changes",
+    type=FILE,
+    metavar="RUN.npz",
+    help="Set parameters when they were set in that run of a bot (`hftd set`); the bot needs `allow_set`.",
+)
 @latency_option
 @progress_option
 def command(
@@ -54,6 +60,7 @@ def command(
     record: Path | None,
     explain: bool,
     life_rows: int,
+    changes: Path | None,
     latency: Path | None,
     progress_mode: str,
 ) -> None:
@@ -65,6 +72,7 @@ def command(
         from hftd.bot.config import BotConfig
         from hftd.config import load
         from hftd.errors import UsageError
+        from hftd.runfile import changes_of
         from sim.config import ReplayConfig
         from sim.run import backtest
 
@@ -83,7 +91,13 @@ def command(
     dates = parse_dates(date)
     with watching(progress_mode):
         result = backtest(
-            replay_config, path.parent, bot_config, bot.parent, dates, life_rows if explain else 0
+            replay_config,
+            path.parent,
+            bot_config,
+            bot.parent,
+            dates,
+            life_rows if explain else 0,
+            changes_of(changes) if changes is not None else (),
         )
     from daemon.cli.run.recording import backtest_meta, put_out
 

@@ -61,8 +61,12 @@ def command(
     check_outputs(record, latency)
     take_stderr()
     set_up_with(_log_to_stderr)
-    with watching(progress_mode):
-        result = run(bot_config, path.parent)
+    from daemon.cli.run.reporting import Reporter
+
+    with watching(progress_mode), Reporter(progress_mode, bot_config.bot.report_every_s) as reporter:
+        # Latencies alone are the run's blocks too, until they are written by themselves.
+        growing = record or (latency.with_suffix(f".run{latency.suffix}") if latency else None)
+        result = run(bot_config, path.parent, record=growing, companion=reporter)
     from daemon.cli.run.left import left_behind
     from daemon.cli.run.recording import bot_meta, put_out
 
@@ -74,6 +78,8 @@ def command(
         meta=lambda: bot_meta(bot_config, result),
         left=left_behind(result, bot_config.bot.end),
     )
+    if growing is not None and growing != record:
+        growing.unlink(missing_ok=True)
     if result.lost:
         from hftd.errors import LeaseLostError
 

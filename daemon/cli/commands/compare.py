@@ -55,6 +55,7 @@ def command(
     from daemon.cli.show import charts, runs
     from daemon.cli.show import picture as pictures
     from hftd.bot.result import load_records
+    from hftd.runfile import read_run
     from sim.results.compare import compare
 
     check_outputs(picture)
@@ -62,5 +63,9 @@ def command(
     comparison = compare(*pair, tolerance_ns=round(tolerance_ms * 1e6), rows=rows)
     if picture is not None:
         pictures.draw(picture, charts.pair(*pair, comparison))
+    for file in (live, backtest):
+        if meta := read_run(file).meta:
+            for change in meta.changes:
+                click.echo(f"parameters were set in {file}: {change.told()}", err=True)
     put(comparison, runs.comparison(comparison), as_json=as_json)
     return 0 if comparison.apart <= allow else 1

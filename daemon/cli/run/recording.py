@@ -10,7 +10,9 @@ import msgspec
 from daemon.cli.show import runs
 from daemon.cli.show.output import put
 from hftd.bot.config import BotConfig
-from hftd.bot.result import BotResult, save_latencies, save_records, to_json
+from hftd.bot.result import BotResult, describe, save_latencies, save_records, to_json
+from hftd.errors import HftdError
+from hftd.hbt.local import Contract
 from hftd.runfile import AssetMeta, RunMeta
 
 if TYPE_CHECKING:
@@ -38,13 +40,22 @@ def put_out(
         meta: Tells what the run's file says of the run; called only if there is one.
         left: What a live bot has left behind; beside JSON it goes to stderr.
     """
-    if record is not None:
-        save_records(record, result, meta=meta() if meta is not None else None)
-    latencies = save_latencies(latency, result) if latency is not None else []
+    # A disk that is full takes the records, and not what the run came to.
+    failed: list[HftdError] = []
+    latencies: list[Path] = []
+    try:
+        if record is not None:
+            save_records(record, result, meta=meta() if meta is not None else None)
+        latencies = save_latencies(latency, result) if latency is not None else []
+    except HftdError as error:
+        failed.append(error)
     put(msgspec.Raw(to_json(result)), runs.bot(result, left), as_json=as_json)
     if as_json:
         for words in left:
             click.echo(words, err=True)
+    if failed:
+        raise failed[0]
+    if as_json:
         return
     if record is not None:
         click.echo(f"{len(result.records):,} records and {len(result.fills):,} fills: {record}", err=True)
@@ -55,21 +66,16 @@ def put_out(
 
 def bot_meta(bot: BotConfig, result: BotResult) -> RunMeta:
     """Of a bot on channels: it sees neither fees nor files."""
-    steps = {(one.channel, one.symbol): one for one in bot.instruments}
-    assets: list[AssetMeta] = []
-    for asset in result.assets:
-        wanted = steps.get((asset.channel, asset.symbol))
-        assets.append(
-            AssetMeta(
-                symbol=asset.symbol,
-                channel=asset.channel,
-                tick_size=wanted.tick_size if wanted else 0.0,
-                lot_size=wanted.lot_size if wanted else 0.0,
-                contract_size=asset.contract_size,
-                is_inverse=asset.inverse,
-            )
-        )
-    return _meta("bot", bot, result, assets, [], {})
+    described = describe(bot, [Contract(asset.contract_size, asset.inverse) for asset in result.assets])
+    return msgspec.structs.replace(
+        described,
+        name=result.name,
+        changes=result.changes,
+        sim_seconds=result.sim_seconds,
+        ended=result.ended,
+        warnings=result.warnings,
+        life_dropped=result.life_dropped,
+    )
 
 
 def backtest_meta(
@@ -94,7 +100,8 @@ def backtest_meta(
     }
     assets: list[AssetMeta] = []
     settings: dict[str, Any] = {}
-    for asset in bot_meta(bot, result).assets:
+    of_bot = bot_meta(bot, result)
+    for asset in of_bot.assets:
         section = sections[asset.channel, asset.symbol]
         place = {"channel": asset.channel, "symbol": asset.symbol, "base": base}
         files = find_files(replay.replay.data, dates, **place)
@@ -103,7 +110,7 @@ def backtest_meta(
         assets.append(_with_models(asset, section, *paths))
         models = {name: getattr(section, name) for name in _MODELS}
         settings[f"{asset.channel}:{asset.symbol}"] = msgspec.to_builtins(models)
-    return _meta("backtest", bot, result, assets, dates, settings)
+    return msgspec.structs.replace(of_bot, kind="backtest", dates=dates, assets=assets, settings=settings)
 
 
 def _with_models(asset: AssetMeta, section: "AssetSection", files: list[str], begins: list[str]) -> AssetMeta:
@@ -122,28 +129,4 @@ def _with_models(asset: AssetMeta, section: "AssetSection", files: list[str], be
         initial_snapshot=begins[0] if begins else "",
         fuse_bbo=section.fuse_bbo,
         roi=section.roi,
-    )
-
-
-def _meta(
-    kind: str,
-    bot: BotConfig,
-    result: BotResult,
-    assets: list[AssetMeta],
-    dates: list[str],
-    settings: dict[str, Any],
-) -> RunMeta:
-    return RunMeta(
-        name=result.name,
-        strategy=result.strategy,
-        kind=kind,
-        dates=dates,
-        assets=assets,
-        parameters=bot.parameters,
-        settings=settings,
-        interval_ns=bot.record.interval_ms * 1_000_000,
-        sim_seconds=result.sim_seconds,
-        ended=result.ended,
-        warnings=result.warnings,
-        life_dropped=result.life_dropped,
     )

@@ -1,12 +1,14 @@
 """Looking at a channel's market data from outside."""
 
+import errno
+import io
+import os
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import IO, Any, Final, Protocol, Self
 
 import click
 import msgspec
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from daemon.cli.asking import deadline_ns
 from hftd import wire
-from hftd.clock import sleep
+from hftd.clock import monotonic_ns, sleep
 from hftd.control import status
 from hftd.control.asking import ChannelTap
 from hftd.errors import UsageError
@@ -39,6 +41,8 @@ BOOK_STAMP: Final = 0
 """Of the rows of the book that a tap begins with; messages count from 1."""
 _NAP_SECONDS: Final = 0.002
 """How long a tap rests that has seen all: nobody wakes it."""
+_FLUSH_NS: Final = 1_000_000_000
+_PIECE_BYTES: Final = 1 << 20
 _NAMES: Final = {
     DEPTH_EVENT: "depth",
     TRADE_EVENT: "trade",
@@ -102,6 +106,10 @@ class Out(Protocol):
         """What a book is worth from here on."""
         ...
 
+    def rest(self) -> None:
+        """Called between messages, some hundred times a second at least."""
+        ...
+
 
 class Shower:
     """Shows rows on stdout, a line each."""
@@ -122,6 +130,9 @@ class Shower:
         """One line a row."""
         lines = [self._line(symbol, row, stamp) for row in rows.tolist()]
         click.echo("\n".join(lines))
+
+    def rest(self) -> None:
+        """Nothing to do."""
 
     def state(self, symbol: str, state: int, stamp: int) -> None:
         """One line."""
@@ -156,47 +167,87 @@ class Shower:
 
 
 class Saver:
-    """Saves the rows of one instrument as an archive, when it is left; until then they wait in a file."""
+    """Saves the rows of one instrument as an archive.
+
+    They are written as they come, into a plain npy file, which numpy and every command of ours read: its header has
+    room for any number of rows and is set right after each piece, so that a tap that is killed leaves all but its last
+    second. When the tap ends, the packed archive takes the file's place.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._count = 0
         self._book = np.empty(0, event_dtype)
+        self._waiting = bytearray()
+        self._next_ns = 0
+        self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._spool = tempfile.TemporaryFile(dir=self._path.parent)
         return self
 
     def begin(self, instruments: list[status.TappedInstrument]) -> None:
         """One instrument, whose book comes first.
 
         Raises:
-            UsageError: There are several.
+            UsageError: There are several, or the file can't be written.
         """
         if len(instruments) != 1:
             raise UsageError(
                 f"an archive has one instrument, and the channel has {len(instruments)}",
                 hint=f"choose one by --symbol: {', '.join(one.symbol for one in instruments)}",
             )
+        with self._writing():
+            self._file = self._path.open("w+b", buffering=0)
+            self._put(_header(0), 0)
 
     def rows(self, symbol: str, rows: NDArray[Any], stamp: int) -> None:  # noqa: ARG002
         """Keep them."""
         if stamp == BOOK_STAMP:
             self._book = rows.copy()
             return
-        if len(self._book):
-            # It has the time at which the daemon made it; in an archive exchange times do not go back.
+        self._keep_book(rows)
+        self._waiting += rows.tobytes()
+        if len(self._waiting) >= _PIECE_BYTES:
+            self._flush()
+
+    def _keep_book(self, rows: NDArray[Any]) -> None:
+        """The book, which has the time at which the daemon made it: in an archive exchange times do not go back."""
+        if len(self._book) and len(rows):
             self._book["exch_ts"], self._book["local_ts"] = rows["exch_ts"][0], rows["local_ts"][0]
-            self._keep_book()
-        self._keep(rows)
-
-    def _keep(self, rows: NDArray[Any]) -> None:
-        self._spool.write(rows.tobytes())
-        self._count += len(rows)
-
-    def _keep_book(self) -> None:
-        self._keep(self._book)
+        self._waiting += self._book.tobytes()
         self._book = self._book[:0]
+
+    def rest(self) -> None:
+        """Write what waits, once a second."""
+        if monotonic_ns() >= self._next_ns:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._next_ns = monotonic_ns() + _FLUSH_NS
+        if not self._waiting:
+            return
+        with self._writing():
+            self._put(self._waiting, len(_header(0)) + self._count * ROW_BYTES)
+            self._count += len(self._waiting) // ROW_BYTES
+            self._waiting.clear()
+            # Behind the rows: what is announced is there, whenever the process ends.
+            self._put(_header(self._count), 0)
+
+    def _put(self, data: bytes | bytearray, at: int) -> None:
+        assert self._file is not None
+        if os.pwrite(self._file.fileno(), data, at) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UsageError(
+                f"the rows can't be written: {error.strerror}",
+                where=str(self._path),
+                hint=f"the first {self._count:,} rows are there" if self._count else "",
+            ) from None
 
     def state(self, symbol: str, state: int, stamp: int) -> None:
         """An archive has no room for it."""
@@ -204,19 +255,35 @@ class Saver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._spool:
+        if self._file is None:
+            return
+        with self._file:
             if kind is not None:
+                # What is there stays as it is; it is an archive.
                 return
             from sim.archive.write import write_blocks
 
-            self._keep_book()
-            self._spool.flush()
+            self._keep_book(self._book)
+            self._flush()
             write_blocks(self._path, event_dtype, self._count, self._blocks())
 
     def _blocks(self) -> Iterator[NDArray[Any]]:
-        self._spool.seek(0)
-        while data := self._spool.read(1 << 21):
+        assert self._file is not None
+        self._file.seek(len(_header(0)))
+        while data := self._file.read(1 << 21):
             yield np.frombuffer(data, event_dtype)
+
+
+def _header(count: int) -> bytes:
+    """Of an npy file that grows; of the second version, by which its reader knows it, and always as long."""
+    layout: Any = np.lib.format
+    described = {"descr": layout.dtype_to_descr(event_dtype), "fortran_order": False, "shape": (count,)}
+    header = io.BytesIO()
+    layout.write_array_header_2_0(header, described)
+    made = header.getvalue()
+    # numpy leaves room for a number of 21 digits.
+    assert len(made) % ROW_BYTES == 0
+    return made
 
 
 def tap(name: str, choice: Choice, out: Out) -> End:
@@ -239,6 +306,7 @@ def tap(name: str, choice: Choice, out: Out) -> End:
             if choice.count is not None and done >= choice.count:
                 why = "enough"
                 break
+            out.rest()
             found = channel.market.read()
             if found is not None:
                 stamp, message = found

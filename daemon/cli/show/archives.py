@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _COLORS = {"error": "red bold", "warning": "yellow", "note": "cyan"}
 _MS = 1e6
 _LINES_SHOWN = 5
+_CHANGES_SHOWN = 20
 _SHARES = ("rows", "min", "1%", "10%", "50%", "90%", "99%", "99.9%", "max")
 _WAYS = (("entry", "entry"), ("response", "response"), ("round trip", "round_trip"))
 
@@ -243,7 +244,7 @@ def _book(book: "Book") -> Table:
     sides = [[*side, *[[""] * width] * (height - len(side))] for side in (bids, asks)]
     names = ["bid qty", "bid", "ask", "ask qty"]
     columns = [f"={name}" for name in (["orders", *names, "orders"] if by_order else names)]
-    return Table(columns, [[*bid, *ask] for bid, ask in zip(*sides, strict=True)], is_boxed=False)
+    return Table(columns, [[*bid, *ask] for bid, ask in zip(*sides, strict=True)], is_boxed=False, keys=0)
 
 
 def _rows(first: list["Row"], last: list["Row"]) -> Table:
@@ -255,11 +256,11 @@ def _rows(first: list["Row"], last: list["Row"]) -> Table:
     cells: Rows = []
     for number, row in enumerate(shown):
         if number and row.row != shown[number - 1].row + 1:
-            cells.append(["..."])
+            cells.append(["...", *[""] * (len(columns) - 1)])
         further = {"order_id": str(row.order_id), "ival": str(row.ival), "fval": _number(row.fval)}
         values = f"{row.row:,}", f"{row.ev:#x}", str(row.exch_ts), str(row.local_ts)
         cells.append([*values, _number(row.px), _number(row.qty), *(further[name] for name in more)])
-    return Table([f"={name}" for name in columns], cells, is_boxed=False)
+    return Table([f"={name}" for name in columns], cells, is_boxed=False, keys=1)
 
 
 def _run(found: "Contents", run: "RunContents") -> Iterator[Part]:
@@ -282,7 +283,10 @@ def _run(found: "Contents", run: "RunContents") -> Iterator[Part]:
         trades = text.NOTHING if asset.num_trades is None else f"{asset.num_trades:,}"
         rows.append([asset.symbol, f"{asset.records:,}", f"{asset.fills:,}", *times, *money, trades])
     numbers = "=records", "=fills", "=from", "=to", "=position", "=balance", "=fee", "=trades"
-    yield Table(("asset", *numbers), rows, is_boxed=False)
+    yield Table(("asset", *numbers), rows, is_boxed=False, keys=1)
+    yield from notes([change.told() for change in run.changes[:_CHANGES_SHOWN]], "set")
+    if len(run.changes) > _CHANGES_SHOWN:
+        yield line(f"and {len(run.changes) - _CHANGES_SHOWN:,} more; --json shows them", style="dim")
     yield from notes(run.warnings, "warning", "yellow")
 
 

@@ -23,7 +23,7 @@ def prepared(done: list["Preparation"], sentences: list[str]) -> Iterator[Part]:
     ]
     if rows:
         columns = ("~file", "=~tick", "=~lot", "~for", "=~rows", "=~size", "=~took", "~")
-        yield Table(columns, rows, is_boxed=False)
+        yield Table(columns, rows, is_boxed=False, keys=1)
     yield from notes(sentences)
 
 
@@ -45,7 +45,9 @@ def cache(report: dict[str, Any]) -> Iterator[Part]:
         yield line(f"other files in that folder, which are never touched: {foreign:,}", wraps=False)
     if entries:
         columns = ("~source", "=~tick", "=~lot", "~for", "=~rows", "=~size", "~last use")
-        yield Table(columns, [[*_what(one), text.moment(one.used_ns)] for one in entries], is_boxed=False)
+        yield Table(
+            columns, [[*_what(one), text.moment(one.used_ns)] for one in entries], is_boxed=False, keys=1
+        )
 
 
 def _what(one: Any) -> list[str]:

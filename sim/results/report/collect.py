@@ -45,6 +45,7 @@ from sim.stats.sampling import NS_PER_SECOND, to_ns
 _ARCHIVES: Final = "the exchange's book, rebuilt from the archives"
 _LIFE: Final = "the exchange's book at each execution (the life of the orders)"
 _RECORDED: Final = "the recorder's prices"
+_CHANGES_TOLD: Final = 20
 
 
 def collect(
@@ -103,6 +104,12 @@ def collect(
         )
     if run.meta is not None:
         notes += [f"The run warned: {warning}" for warning in run.meta.warnings]
+        changes = run.meta.changes
+        notes += [f"Parameters were set while it ran: {one.told()}" for one in changes[:_CHANGES_TOLD]]
+        if len(changes) > _CHANGES_TOLD:
+            notes.append(
+                f"Parameters were set {len(changes):,} times in all; `hftd inspect --json` shows each."
+            )
     return made
 
 

@@ -317,6 +317,53 @@ def test_a_stopped_tap_keeps_what_it_has(fake, tmp_path):  # noqa: F811
     assert len(np.load(tmp_path / "out.npz")["data"]) == 7
 
 
+def test_a_tap_that_is_killed_leaves_all_but_its_last_second(fake, call, tmp_path):  # noqa: F811
+    from sim.archive import read_events
+
+    out = tmp_path / "out.npz"
+    with tapping("bf", "--symbol", "BTCUSDT", "--save", "out.npz", folder=tmp_path) as process:
+        until_tapped(fake, process)
+        fake.tell("rows", count=40)
+        while not out.exists() or len(out.read_bytes()) < 256 + 40 * 64:
+            assert process.poll() is None
+            sleep(0.02)
+        process.kill()
+        process.wait()
+    rows = read_events(out)
+    assert len(rows) >= 40
+    assert np.array_equal(np.load(out), rows), "numpy reads it too"
+    # A piece that was being written.
+    with out.open("ab") as file:
+        file.write(b"\x07" * 100)
+    assert np.array_equal(read_events(out), rows)
+    code, told, _ = call("inspect", str(out))
+    assert code == 0
+    assert "100 bytes" in told
+
+
+def test_a_tap_whose_disk_is_full_says_so_and_keeps_what_it_has(fake, tmp_path):  # noqa: F811
+    code = (
+        "import resource, sys, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
+        "from daemon.cli import main\n"
+        "main(['tap', 'bf', '--symbol', 'BTCUSDT', '--save', 'out.npz'])"
+    )
+    with Forked(
+        ["-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        until_tapped(fake, process)
+        code, _, err = feed(fake, process, count=30)
+    assert code == 2
+    assert "the rows can't be written" in err
+    assert "Traceback" not in err
+    assert (tmp_path / "out.npz").stat().st_size <= 4000
+
+
 def test_a_tap_ends_with_its_daemon(fake, tmp_path):  # noqa: F811
     with tapping("bf", folder=tmp_path) as process:
         until_tapped(fake, process)

@@ -192,3 +192,41 @@ def timeline(hbt):
             latency = hbt.feed_latency(a)
             if latency is not None and latency[1] > hbt.current_timestamp:
                 hbt.alert(a, 99, float(latency[1] - hbt.current_timestamp))
+
+
+@njit
+def whole_sets(hbt, a=0, b=0, is_odd=False, window=1):
+    """Says by alert 90 where a step sees parts of two sets; by 91 and 92 how many sets it saw and the last `a`."""
+    size = window
+    last, seen = 0, size - size
+    while hbt.elapse(200_000) == 0:
+        first = a
+        # A wait in the middle of a step changes nothing in it.
+        hbt.elapse(50_000)
+        if first != a or b != 2 * a or is_odd != (a % 2 == 1):
+            hbt.alert(0, 90, a)
+        if a != last:
+            last = a
+            seen += 1
+        if a == 1_000:
+            break
+    hbt.alert(0, 91, seen)
+    hbt.alert(0, 92, last)
+
+
+def whole_sets_in_python(hbt, a=0, b=0, is_odd=False, window=1):
+    """The same, not compiled."""
+    size = window
+    last, seen = 0, size - size
+    while hbt.elapse(200_000) == 0:
+        first = a
+        hbt.elapse(50_000)
+        if first != a or b != 2 * a or is_odd != (a % 2 == 1):
+            hbt.alert(0, 90, a)
+        if a != last:
+            last = a
+            seen += 1
+        if a == 1_000:
+            break
+    hbt.alert(0, 91, seen)
+    hbt.alert(0, 92, last)

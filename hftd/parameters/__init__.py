@@ -1,0 +1,1 @@
+"""Parameters of strategies: what is said of them, and how those of a running bot are changed."""
