@@ -2,5 +2,6 @@
 
 - :mod:`daemon.ops.metrics`: the daemons' states as Prometheus metrics.
 - :mod:`daemon.ops.serving`: the HTTP server that gives them out.
+- :mod:`daemon.ops.web`: the same as tables, for a page in a browser and for a terminal.
 - :mod:`daemon.ops.alerts`: what of them people are told, by whichever service.
 """
