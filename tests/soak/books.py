@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from daemon.messages import SET_ASIDE
 from daemon.orders.ids.client_ids import ClientIds, bot_hash
-from daemon.orders.journal import Steps, Traded, read_rows
+from daemon.orders.ids.trades import Traded
+from daemon.orders.journal import Steps, read_rows
 from daemon.orders.manager import OrderManager
 from daemon.orders.order import Order
 from daemon.orders.positions import BotBook, Forced

@@ -17,20 +17,21 @@ class Kept:
     Attributes:
         days: The days that are closed.
         watches: By owner and asset.
+        forgotten_ns: Payments of up to then are known no more, by the exchange's clock.
     """
 
     def __init__(self) -> None:
         self.days = Days()
         self.watches: dict[tuple[str, str], Watch] = {}
         self._funded: dict[str, Funded] = {}
-        self._forgotten_ns = 0
+        self.forgotten_ns = 0
         self._changed: list[Row] = []
 
     # --- Payments -------------------------------------------------------------------------------------------------
 
     def is_counted(self, row: Funded) -> bool:
         """Whether a payment was counted, or may have been."""
-        return row.payment_id in self._funded or row.exch_ns <= self._forgotten_ns
+        return row.payment_id in self._funded or row.exch_ns <= self.forgotten_ns
 
     def count(self, row: Funded) -> None:
         """A payment is counted."""
@@ -45,7 +46,7 @@ class Kept:
         self._funded[row.payment_id] = row
         if len(self._funded) > FUNDED_MAX:
             oldest = self._funded.pop(next(iter(self._funded)))
-            self._forgotten_ns = max(self._forgotten_ns, oldest.exch_ns)
+            self.forgotten_ns = max(self.forgotten_ns, oldest.exch_ns)
 
     # --- Watches --------------------------------------------------------------------------------------------------
 
@@ -93,7 +94,6 @@ class Kept:
         return changed
 
     def rows(self) -> Iterator[Row]:
-        """All, for a new journal."""
-        yield from self.days.rows()
+        """All but the days, for a new journal."""
         yield from self.watches.values()
         yield from self.funded()
