@@ -25,6 +25,7 @@ _SECTIONS = {
         "tap": "Show a channel's market data as it passes, or save it as an archive.",
         "halt": "Have a connector cancel all orders and refuse new ones.",
         "resume": "Have a halted connector take orders again.",
+        "journal": "Show what a connector did: orders, fills, profits, events, a tax table.",
     },
     "Watch": {
         "metrics": "Serve the states of all daemons to Prometheus.",

@@ -364,7 +364,7 @@ class Reports:
             return execution
         book = ledger.book(order.bot)
         ledger.count_fee(book, execution, now_ns)
-        self.store.book_changed(book)
+        self.store.traded(book, Traded.of(execution, True, order.client_id, order.bot))
         self.store.touch(order)
         self.updates.state(order)
         return None

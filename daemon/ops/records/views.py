@@ -248,10 +248,15 @@ def fills_of(entries: Iterable[Entry], chosen: Chosen) -> Iterator[Fill]:
     """Each execution once. A fee that was told later is with it; an exchange's own one is that of the account."""
     steps: dict[str, Steps] = {}
     held: OrderedDict[tuple[str, str, int], Fill] = OrderedDict()
+    placed: OrderedDict[str, tuple[str, str]] = OrderedDict()
     count = 0
     for row, at_ns, is_state in entries:
         if isinstance(row, Steps):
             steps[row.symbol] = row
+        elif isinstance(row, Order):
+            placed[row.client_id] = row.bot, row.exch_order_id
+            if len(placed) > WINDOW:
+                placed.popitem(last=False)
         elif isinstance(row, Forced) and not row.trade_id and not is_state:
             # The position told of it, and no execution.
             count += 1
@@ -271,6 +276,10 @@ def fills_of(entries: Iterable[Entry], chosen: Chosen) -> Iterator[Fill]:
             held[row.symbol, f"forced {count}", row.side] = Fill(told, at_ns, steps.get(row.symbol))
         elif isinstance(row, Traded) and not is_state:
             key = row.symbol, row.trade_id, row.side
+            if row.client_id and not row.bot and not row.is_forced:
+                # Old journals name the order alone.
+                bot, exch_order_id = placed.get(row.client_id, ("", ""))
+                row.bot, row.exch_order_id = bot, row.exch_order_id or exch_order_id
             known = held.get(key)
             if known is None and row.qty_lots:
                 held[key] = Fill(row, at_ns, steps.get(row.symbol))

@@ -52,7 +52,7 @@ def state_of(path: Path, now_ns: int) -> dict[str, Any]:
     return known(store) | {"account": journal.account, "identities": journal.identities}
 
 
-NEWER = ("seen_ns", "exch_ns", "cancel_sent_ns", "query_sent_ns")
+NEWER = ("seen_ns", "exch_ns", "terms_exch_ns", "cancel_sent_ns", "query_sent_ns")
 """What of an order is not written by itself: a checkpoint has it newer than the last row before it."""
 
 
