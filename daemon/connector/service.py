@@ -53,7 +53,7 @@ from daemon.messages import (
     Transfer,
 )
 from daemon.orders.ids.client_ids import MAX_IDENTITY
-from daemon.orders.journal import Journal
+from daemon.orders.journal import Journal, uncollected
 from daemon.orders.limits import BotLimits
 from daemon.orders.manager import OrderManager
 from daemon.warnings import LOOK_EVERY_S, Warnings
@@ -178,7 +178,8 @@ class Connector:
                 self.session = self.venue.session(self.config, self._credentials, http, self, self._seed)
                 instruments = await self._instruments()
                 if instruments is not None:
-                    self._open_orders(instruments)
+                    with uncollected():
+                        self._open_orders(instruments)
                     await self._serve()
         finally:
             journal, presence, warm_up = self._journal, self._presence, self._warm_up

@@ -18,6 +18,7 @@ Limits: a record has at most `MAX_RECORD_BYTES`. A file is full beyond `rotate_b
 """
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -60,10 +61,10 @@ from daemon.orders.order import Order
 from daemon.orders.positions import BotBook, Forced
 from hftd.errors import ConfigError, DataError
 
-ROWS_A_RECORD: Final = 250
+ROWS_A_RECORD: Final = 100
 """Of a checkpoint: what is encoded at one go."""
-ROTATE_BYTES: Final = 16 << 20
-ROTATE_ORDERS: Final = 50_000
+ROTATE_BYTES: Final = 8 << 20
+ROTATE_ORDERS: Final = 20_000
 START_BYTES: Final = 1 << 20
 """A start begins a new file if more than this stands behind the checkpoint of the one that it reads."""
 _NEVER: Final = 1 << 62
@@ -242,7 +243,8 @@ class Journal:
         rows: list[Row] = []
         good = begin_of(data, path)
         for end, record in read_records(data, path):
-            rows += record
+            # When it was written is for those who read the journal.
+            rows += record[1:] if record and isinstance(record[0], At) else record
             good = end
             if record and isinstance(record[-1], Tail):
                 checkpoint_bytes = good
@@ -524,6 +526,18 @@ def read_records(data: bytes, path: Path, at: int = len(MAGIC)) -> Iterator[tupl
             ) from None
         at += HEADER.size + len(payload)
         yield at, rows
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the garbage collector: it would look through all that is read again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def read_rows(data: bytes, path: Path) -> tuple[list[Row], int]:

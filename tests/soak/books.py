@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from daemon.messages import SET_ASIDE
 from daemon.ops.records.reading import History
+from daemon.orders.files.parts import unpack
 from daemon.orders.ids.client_ids import ClientIds, bot_hash
 from daemon.orders.ids.trades import Traded
 from daemon.orders.journal import Row, Steps, read_rows
@@ -381,10 +382,17 @@ def rows_of(path: Path) -> list[Row]:
 
 def long_finished(path: Path, now_ns: int) -> set[str]:
     """Orders in a journal that were finished so long ago, if it is `now_ns`, that they may be forgotten."""
-    orders = {row.client_id: row for row in rows_of(path) if isinstance(row, Order)}
-    return {
-        name for name, one in orders.items() if one.finished_ns and now_ns - one.finished_ns > REMEMBER_NS
-    }
+    finished: dict[str, int] = {}
+    for file in History(path).paths:
+        data = file.read_bytes()
+        if file.suffix == ".zst":
+            data = b"".join(piece or b"" for _, piece in unpack(data))
+        for row in read_rows(data, file)[0]:
+            if isinstance(row, Order):
+                # Checkpoints have them as they were restored: nothing in them lies ahead of the clock of that time.
+                earlier = finished.get(row.client_id) or row.finished_ns
+                finished[row.client_id] = min(row.finished_ns, earlier)
+    return {name for name, at_ns in finished.items() if at_ns and now_ns - at_ns > REMEMBER_NS}
 
 
 def compare_manager(

@@ -72,7 +72,8 @@ def known(store: Store) -> dict[str, Any]:
     return {
         "orders": {name: order_of(one) for name, one in store.orders.items()},
         "alive": sorted(store.alive),
-        "by_id": {key: one.client_id for key, one in store.by_id.items()},
+        # Of closed orders with one id the last may be forgotten, and the one before it be known still.
+        "by_id": {key: one.client_id for key, one in store.by_id.items() if not one.finished_ns},
         "others": sorted(store.other_ids),
         "gaps": store.gaps,
         "bots": {name: (one.row, one.halt_reason, one.forced) for name, one in store.bots.items()},
