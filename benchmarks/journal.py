@@ -142,7 +142,7 @@ def main() -> None:
     print(f"ratio                          {all_s / start_s:,.0f}")
     print(f"parts                          {parts:,}, {packed / 1e9:.2f} GB packed")
     print(
-        f"an order, three writes         {median * 1e6:.0f} us, 99.9 %: {late * 1e6:.0f} us, longest {last * 1e3:.1f} ms"
+        f"an order, three writes        {median * 1e6:.0f} us, 99.9 %: {late * 1e6:.0f} us, longest {last * 1e3:.1f} ms"
     )
 
 

@@ -622,8 +622,10 @@ class Store:
         self.orders[order.client_id] = order
         for other in order.other_ids:
             self.other_ids[other] = order
-        # They come in the order in which they were made: of those with one id, the bot means the last.
-        self.by_id[order.bot, order.symbol, order.order_id] = order
+        # Of those with one id, the bot means the last; one that was adopted was made before it is in the journal.
+        key = order.bot, order.symbol, order.order_id
+        if (known := self.by_id.get(key)) is None or order.submitted_ns >= known.submitted_ns:
+            self.by_id[key] = order
         if order.finished_ns:
             if order.gap_lots > 0:
                 self.gaps[order.client_id] = order.finished_ns

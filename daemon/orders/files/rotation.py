@@ -151,7 +151,7 @@ class Rotation:
         os.fsync(self.fd)
 
     def _switch(self) -> None:
-        os.fsync(self.fd)
+        # No fsync of the file: it would hold up what is written into it just now.
         os.link(self.path, self.part)
         try:
             self._new.replace(self.path)
