@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import re
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ _SHOWN = 200
 _SYSTEM = Path("/var/lib/hftd")
 """Where the system's units keep journals (`StateDirectory=`)."""
 _NS = 1_000_000_000
+_TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})\d{6}Z$")
 _BRIEF = {
     "orders": ("submitted", "symbol", "side", "price", "quantity", "executed", "status", "reason", "bot"),
     "fills": ("exchange_time", "symbol", "side", "price", "quantity", "fee", "fee_asset", "liquidity", "bot"),
