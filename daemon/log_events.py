@@ -143,7 +143,8 @@ SENTENCES: Final[dict[str, str]] = {
     "reconciliation_crashed": "a reconciliation ended with an unexpected error",
     # The journal
     "journal_not_written": "the journal can't be written and no orders are accepted: {error}",
-    "journal_not_rewritten": "the journal can't be rewritten: {error}",
+    "journal_not_rewritten": "the journal's next file can't be written, and the old one stays in use: {error}",
+    "journal_part_not_packed": "an old part of the journal, {part}, can't be packed and stays as it is: {error}",
     "journal_damaged": "the journal {journal} is damaged; its readable beginning is kept, {kept} of {of} bytes",
     "journal_record_incomplete": "the last record of the journal {journal} was incomplete and is dropped",
     "journal_file_removed": "the file of the journal was removed and is written again: {journal}",

@@ -102,6 +102,7 @@ def test_randomness_is_seeded():
 MAY_GO_ROUND_AT_ONCE = {
     "daemon/log_writer.py": {"_write_out": "a thread of its own, which waits between tries by a condition"},
     "daemon/orders/manager.py": {"_let_out": "what can't be written is taken out of the queue, which ends"},
+    "daemon/ops/records/reading.py": {"_rows": "each turn is a record further, and the file ends"},
     "daemon/venues/binance/queries.py": {"all_trades": "PAGES_MAX pages, and one that fails ends it"},
 }
 """Loops without a pause that are no retries, and why."""

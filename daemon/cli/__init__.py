@@ -26,6 +26,7 @@ _SECTIONS = {
         "set": "Show the parameters of a running bot, and change them.",
         "halt": "Have a connector cancel all orders and refuse new ones.",
         "resume": "Have a halted connector take orders again.",
+        "journal": "Show what a connector did: orders, fills, profits, events, a tax table.",
     },
     "Watch": {
         "web": "Show daemons, bots, orders and profits on a page in a browser.",

@@ -12,6 +12,7 @@ import msgspec
 
 from daemon.connector.secrets import PARTS, Secret, find_secrets, listed, variable_of
 from daemon.orders.ids.client_ids import PREFIX
+from daemon.orders.journal import ROTATE_BYTES, ROTATE_ORDERS
 from daemon.orders.limits import AccountLimits, BotLimits
 from hftd.config import Section, check_unique, load, quoted
 from hftd.errors import ConfigError
@@ -29,6 +30,8 @@ class ConnectorConfig(Section, frozen=True):
         limits: Of the account.
         bots: Of single bots, by name.
         journal: The file of requests and executions; relative to the configuration. Empty: the state folder.
+        journal_rotate_mb: Beyond so many MB a new file of the journal is begun.
+        journal_rotate_orders: Or after so many orders were closed.
         spin: Keep polling sockets and doorbells instead of sleeping: it takes a whole processor, and answers sooner.
         stale_after_s: A feed that is silent for so long is taken for dead.
         first_message_s: A subscription without a first message within this is made again.
@@ -47,6 +50,8 @@ class ConnectorConfig(Section, frozen=True):
     limits: AccountLimits = AccountLimits()
     bots: dict[str, BotLimits] = {}  # noqa: RUF012 - msgspec copies it
     journal: str = ""
+    journal_rotate_mb: Positive = ROTATE_BYTES / (1 << 20)
+    journal_rotate_orders: Annotated[int, msgspec.Meta(ge=1)] = ROTATE_ORDERS
     spin: bool = False
     stale_after_s: Positive = 10.0
     first_message_s: Positive = 10.0

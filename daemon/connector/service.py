@@ -54,7 +54,7 @@ from daemon.messages import (
     Transfer,
 )
 from daemon.orders.ids.client_ids import MAX_IDENTITY
-from daemon.orders.journal import Journal
+from daemon.orders.journal import Journal, uncollected
 from daemon.orders.limits import BotLimits
 from daemon.orders.manager import OrderManager
 from daemon.warnings import LOOK_EVERY_S, Warnings
@@ -183,7 +183,8 @@ class Connector:
                 self.session = self.venue.session(self.config, self._credentials, http, self, self._seed)
                 instruments = await self._instruments()
                 if instruments is not None:
-                    self._open_orders(instruments)
+                    with uncollected():
+                        self._open_orders(instruments)
                     await self._serve()
         finally:
             journal, presence, warm_up = self._journal, self._presence, self._warm_up
@@ -239,7 +240,11 @@ class Connector:
         identity, run = fresh, 1
         if self._journal_path is not None:
             self._journal_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._journal = Journal.open(self._journal_path)
+            self._journal = Journal.open(
+                self._journal_path,
+                rotate_bytes=int(self.config.journal_rotate_mb * (1 << 20)),
+                rotate_orders=self.config.journal_rotate_orders,
+            )
             # Exchanges of a family may take one key. Journals of before that was noted name the account alone.
             is_same = self._is_same_account or self._journal.account == account
             self._journal.claim(f"{self.venue.name}-{account}", is_same=is_same)
@@ -523,9 +528,9 @@ class Connector:
             case wire.ASK_TAP:
                 return Reply(report.tap_of(self), fds=[self.bots.clock.fd, self.bots.ring.fd])
             case wire.ASK_HALT:
-                halted = self.orders.halt(ask.argument or "asked to", running_ns())
+                halted = self.orders.halt(ask.argument or "asked to", running_ns(), by=self.server.asking)
             case _:
-                halted = self.orders.resume(running_ns())
+                halted = self.orders.resume(running_ns(), by=self.server.asking)
         self.bots.set_halted(halted.is_halted)
         return Reply(halted, ok=halted.left == 0)
 

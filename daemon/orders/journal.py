@@ -1,28 +1,27 @@
 """What survives the process: orders, executions and books, in an append-only file.
 
-::
-
-    "HFTDJNL1" | record | record | ...       record = mark | length u32 | CRC-32 u32 | msgpack array of rows
-
-A row is the whole of one thing as it is now (an order, a bot's book) or one thing that happened (an execution), so a
-replay takes the last row of each and needs no order of events. Rows that belong together are one record, which is there
-whole or not at all: an execution is never known without what it made of the book. Records are written before what they
-say is done: an order's before it is sent.
+A file is a row of records (`files/records.py`); each is a msgpack array of rows. A row is the whole of one thing as it
+is now (an order, a bot's book) or one thing that happened (an execution), so a replay takes the last row of each and
+needs no order of events. Rows that belong together are one record, which is there whole or not at all: an execution is
+never known without what it made of the book. Records are written before what they say is done: an order's before it is
+sent.
 
 A `write` is all that it takes to survive the process, a kill -9 included: the kernel has it then. A loss of power may
 take what the disk was not told to keep (`sync`); what is lost so is learned again from the exchange.
 
-Limits: a record has at most `MAX_RECORD_BYTES`. A file beyond `rotate_bytes` is rewritten with what is still known, and
-the one before is kept beside it as `<name>.1`; so two files of about that size are all there is.
+A file that is full becomes a part (`files/parts.py`), which is never changed or deleted again. The next one begins with
+a *checkpoint*, all that is known then, followed by what was written since that was begun: `Checkpoint`, rows, `Tail`,
+records. So a start reads one file of bounded size, and the parts one after the other have all that happened once: each
+from behind its checkpoint to where the next one's tail begins (`Checkpoint.copied_from`).
+
+Limits: a record has at most `MAX_RECORD_BYTES`. A file is full beyond `rotate_bytes`, or twice its checkpoint.
 """
 
 import contextlib
-import errno
-import fcntl
+import gc
 import os
-import struct
-import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Literal
 
@@ -30,90 +29,72 @@ import msgspec
 import structlog
 
 from daemon.histogram import Histogram
+from daemon.orders.files import parts
+from daemon.orders.files.lock import Lock
+from daemon.orders.files.records import (
+    HEADER,
+    MAGIC,
+    create,
+    cut,
+    find_damage,
+    pack,
+    payload_at,
+    sync_folder,
+    write_all,
+)
+from daemon.orders.files.rotation import DONE, Rotation
+from daemon.orders.files.rows import (
+    At,
+    Begin,
+    BotRow,
+    Checkpoint,
+    Forgotten,
+    Halt,
+    Refused,
+    Settled,
+    Steps,
+    Tail,
+)
 from daemon.orders.ids.client_ids import MAX_IDENTITY, MAX_SHORT_RUN
+from daemon.orders.ids.trades import Traded
 from daemon.orders.money.profit import Day, Funded, Paid, Watch
 from daemon.orders.order import Order
-from daemon.orders.positions import BotBook, Forced, Traded
+from daemon.orders.positions import BotBook, Forced
 from hftd.clock import monotonic_ns
 from hftd.errors import ConfigError, DataError
 
-MAGIC: Final = b"HFTDJNL1"
-MARK: Final = b"\xa7J"
-HEADER: Final = struct.Struct("<2sII")
-MAX_RECORD_BYTES: Final = 1 << 26
-ROWS_A_RECORD: Final = 1000
-"""When a file is rewritten."""
-ROTATE_BYTES: Final = 64 << 20
+ROWS_A_RECORD: Final = 100
+"""Of a checkpoint: what is encoded at one go."""
+ROTATE_BYTES: Final = 8 << 20
+ROTATE_ORDERS: Final = 20_000
+START_BYTES: Final = 1 << 20
+"""A start begins a new file if more than this stands behind the checkpoint of the one that it reads."""
+_NEVER: Final = 1 << 62
+NICE: Final = 10
+"""Of the thread that packs parts: it is in nobody's way."""
 
 _log = structlog.get_logger("hftd.orders")
 
 
-class Begin(msgspec.Struct, array_like=True, tag="begin"):
-    """A run begins, or its file is rewritten.
-
-    Attributes:
-        settled_ns: Up to then the executions of the exchange are all counted.
-        account: Whose orders these are, as `Journal.claim` was told; empty if it was not.
-        identity: The connector's number in its orders' ids, to which the run belongs; 0 in old journals.
-    """
-
-    prefix: str
-    run: int
-    settled_ns: int = 0
-    account: str = ""
-    identity: int = 0
-
-
-class BotRow(msgspec.Struct, array_like=True, tag="bot"):
-    """A bot: how its lease ends, and whether it has one.
-
-    Attributes:
-        is_ending: Its position is to be flattened.
-    """
-
-    name: str
-    on_end: str = "cancel"
-    pull_quotes: bool = False
-    has_lease: bool = False
-    is_ending: bool = False
-
-
-class Steps(msgspec.Struct, array_like=True, tag="steps"):
-    """In which ticks and lots an instrument's rows count, and what of the account's position is no bot's.
-
-    Attributes:
-        unsettled_ns: Executions of this one are counted only up to then; 0: up to when the account's are (`Settled`).
-    """
-
-    symbol: str
-    tick_size: str
-    lot_size: str
-    other_lots: int = 0
-    has_holding: bool = False
-    unsettled_ns: int = 0
-
-
-class Settled(msgspec.Struct, array_like=True, tag="settled"):
-    """Up to then the executions of the exchange are all counted."""
-
-    settled_ns: int
-
-
-class Halt(msgspec.Struct, array_like=True, tag="halt"):
-    """Halted for this reason; empty: nobody and nothing is any more.
-
-    Attributes:
-        bot: Who is; empty: all.
-        ends: A limit was reached: the bots' end policies are applied.
-    """
-
-    reason: str
-    bot: str = ""
-    ends: bool = False
-
-
 Row = (
-    Begin | Order | BotBook | Traded | BotRow | Forced | Steps | Settled | Halt | Day | Watch | Funded | Paid
+    Begin
+    | Order
+    | BotBook
+    | Traded
+    | BotRow
+    | Forced
+    | Steps
+    | Settled
+    | Halt
+    | Day
+    | Watch
+    | Funded
+    | Paid
+    | At
+    | Refused
+    | Forgotten
+    | Checkpoint
+    | Tail
 )
 
 _decode = msgspec.msgpack.Decoder(list[Row]).decode
@@ -129,11 +110,15 @@ class Journal:
         last_run: The highest run number of the old form that wrote into it, 0 if none did.
         torn_bytes: How much was cut off its end, because a last write was not completed.
         size: Of the file now, in bytes.
+        number: The file's, among the parts before it.
         account: Whose it is, empty if nobody said.
         identities: The connector's numbers in its orders' ids, each with its highest run; the last one is in use.
+        rotate_orders: After so many orders were closed it is full as well.
     """
 
-    def __init__(self, path: Path, fd: int, lock: int, rows: list[Row], size: int, torn_bytes: int) -> None:
+    def __init__(
+        self, path: Path, fd: int, lock: Lock | None, rows: list[Row], size: int, torn_bytes: int
+    ) -> None:
         self.path = path
         self.rows = rows
         self.last_run = max(
@@ -145,8 +130,17 @@ class Journal:
         self.torn_bytes = torn_bytes
         self.size = size
         self.rotate_bytes = ROTATE_BYTES
+        self.rotate_orders = ROTATE_ORDERS
+        self.worker: Executor | None = None
+        begun = rows[0] if rows and isinstance(rows[0], Checkpoint) else None
+        self.number = begun.number if begun is not None else 1
+        self._checkpoint_bytes = 0
+        self._is_new = False
         self._fd = fd
         self._lock = lock
+        self._next: Rotation | None = None
+        self._pieces: Iterator[list[Row]] = iter(())
+        self._is_closing = False
         self.identities: dict[int, int] = {}
         self.writes = Histogram()
         # The one that the lock's file keeps is what a journal that was moved away had.
@@ -195,11 +189,8 @@ class Journal:
     def keep(self, identity: int, run: int) -> None:
         """Keep number and run beside the journal, where they are found even if that is lost."""
         self.identities[identity] = run
-        # The journal itself has them, too.
-        with contextlib.suppress(OSError):
-            text = f"{identity:06x} {run}\n".encode()
-            os.pwrite(self._lock, text, 0)
-            os.ftruncate(self._lock, len(text))
+        if self._lock is not None:
+            self._lock.keep(identity, run)
 
     @classmethod
     def open(
@@ -207,15 +198,19 @@ class Journal:
         path: Path,
         *,
         rotate_bytes: int = ROTATE_BYTES,
+        rotate_orders: int = ROTATE_ORDERS,
         on_damage: Literal["refuse", "keep_beginning"] = "refuse",
+        worker: Executor | None = None,
     ) -> "Journal":
         """Open or create it, and read what it holds.
 
         Args:
             path: The file; its folder must exist.
-            rotate_bytes: Beyond this it is rewritten.
+            rotate_bytes: Beyond this a new one is begun.
+            rotate_orders: Or after so many orders were closed.
             on_damage: What to do about a file that is damaged in the middle. "keep_beginning" moves it aside to
                 `<name>.damaged` and goes on with what stands before the damage.
+            worker: Does what may wait for the disk; None: a thread, from when there is something to do.
 
         Raises:
             ConfigError: Another process writes it, or its folder can't be used.
@@ -223,31 +218,40 @@ class Journal:
         """
         # One file has one lock, by whatever name it is opened.
         path = path.resolve()
-        lock = _lock(path)
+        lock = Lock(path)
         try:
             journal = cls._open(path, lock, on_damage)
         except OSError as error:
-            os.close(lock)
+            lock.close()
             raise ConfigError(
                 f"the journal can't be written: {error.strerror}",
                 where=str(path),
                 hint="is its disk full, or is it another user's?",
             ) from None
         except BaseException:
-            os.close(lock)
+            lock.close()
             raise
-        journal.rotate_bytes = rotate_bytes
+        journal.rotate_bytes, journal.rotate_orders, journal.worker = rotate_bytes, rotate_orders, worker
         return journal
 
     @classmethod
-    def _open(cls, path: Path, lock: int, on_damage: str) -> "Journal":
+    def _open(cls, path: Path, lock: Lock, on_damage: str) -> "Journal":
+        parts.tidy(path)
         try:
             data = path.read_bytes()
         except FileNotFoundError:
             data = b""
         except OSError as error:
             raise ConfigError(f"the journal can't be read: {error.strerror}", where=str(path)) from None
-        rows, good = read_rows(data, path)
+        checkpoint_bytes = 0
+        rows: list[Row] = []
+        good = begin_of(data, path)
+        for end, record in read_records(data, path):
+            # When it was written is for those who read the journal.
+            rows += record[1:] if record and isinstance(record[0], At) else record
+            good = end
+            if record and isinstance(record[-1], Tail):
+                checkpoint_bytes = good
         damage = find_damage(data, good)
         if damage:
             if on_damage == "refuse":
@@ -272,12 +276,22 @@ class Journal:
             os.ftruncate(fd, good)
             os.lseek(fd, good, os.SEEK_SET)
             if good == 0:
-                _write_all(fd, MAGIC)
+                write_all(fd, MAGIC)
                 good = len(MAGIC)
         except BaseException:
             os.close(fd)
             raise
-        return cls(path, fd, lock, rows, good, torn_bytes)
+        journal = cls(path, fd, lock, rows, good, torn_bytes)
+        journal._checkpoint_bytes, journal._is_new = checkpoint_bytes, True
+        return journal
+
+    @classmethod
+    def nowhere(cls) -> "Journal":
+        """One that takes everything, keeps nothing and is never full."""
+        path = Path(os.devnull)
+        journal = cls(path, os.open(path, os.O_WRONLY | os.O_CLOEXEC), None, [], 0, 0)
+        journal.rotate_bytes = journal.rotate_orders = _NEVER
+        return journal
 
     def take_rows(self) -> list[Row]:
         """What the file held; once."""
@@ -296,12 +310,11 @@ class Journal:
         begin_ns = monotonic_ns()
         record = _record(rows)
         try:
-            _write_all(self._fd, record)
+            write_all(self._fd, record)
+            if self._next is not None:
+                self._next.add(record)
         except OSError:
-            # Half a record would make what follows it unreadable.
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, self.size)
-                os.lseek(self._fd, self.size, os.SEEK_SET)
+            cut(self._fd, self.size)
             self._is_broken = True
             raise
         self.size += len(record)
@@ -315,39 +328,121 @@ class Journal:
     def look(self) -> bool:
         """Whether the file is still where it was; one that was taken away is broken."""
         try:
-            there, ours = self.path.stat(), os.fstat(self._fd)
-            is_there = (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+            there = self.path.stat()
+            ours = [os.fstat(fd) for fd in (self._fd, *([self._next.fd] if self._next is not None else []))]
+            is_there = (there.st_dev, there.st_ino) in [(one.st_dev, one.st_ino) for one in ours]
         except OSError:
             is_there = False
         self._is_broken = self._is_broken or not is_there
         return is_there
 
+    # --- The next file ------------------------------------------------------------------------------------------
+
     @property
     def is_full(self) -> bool:
-        """Whether it is time to rewrite it."""
-        return self._is_broken or self.size > self.rotate_bytes
+        """Whether it is time for the next one."""
+        if self._is_new and self.size - self._checkpoint_bytes > min(START_BYTES, self.rotate_bytes):
+            return True
+        return self._is_broken or self.size > max(self.rotate_bytes, 2 * self._checkpoint_bytes)
 
-    def rewrite(self, rows: Iterable[Row]) -> None:
-        """Begin a new file with these rows; the old one is kept as `<name>.1`. It blocks until the disk has it.
+    @property
+    def is_rotating(self) -> bool:
+        """Whether the next one is being made."""
+        return self._next is not None
+
+    def rotate(self, pieces: Iterator[list[Row]], now_ns: int) -> None:
+        """Begin the next file, without waiting for the disk; `go_on` does the rest.
+
+        Args:
+            pieces: What is known, as `Store.checkpoint` has it. They are taken one by one, and what changes meanwhile
+                is written.
+            now_ns: Now, on our clock.
+
+        Raises:
+            OSError: It can't be begun; this one stays in use.
+        """
+        self._is_new = False
+        self._renew_lock()
+        if self.worker is None:
+            self.worker = ThreadPoolExecutor(1, "journal", _be_nice)
+        self._next = Rotation(self.path, parts.name_of(self.path, self.number, now_ns), self.worker)
+        self._pieces = pieces
+        self._next.fill(MAGIC + _record([Checkpoint(self.number + 1, now_ns, self.size)]))
+
+    def go_on(self) -> None:
+        """The next step of what `rotate` has begun: a piece, or a look at what the thread has done.
+
+        Raises:
+            OSError: It failed; this file stays in use.
+        """
+        rotation = self._next
+        if rotation is None:
+            return
+        try:
+            if rotation.is_filling:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    rotation.filled(_record([Tail()]))
+                elif piece:
+                    rotation.fill(_record(piece))
+                return
+            if rotation.go_on(self._renew_lock) == DONE:
+                self._take_over(rotation)
+        except OSError:
+            self._next = None
+            rotation.close()
+            raise
+
+    def _take_over(self, rotation: Rotation) -> None:
+        """The next file has taken this one's place."""
+        self._next = None
+        os.close(self._fd)
+        self._fd, self.size, self._checkpoint_bytes = rotation.fd, rotation.size, rotation.checkpoint_bytes
+        self.number += 1
+        assert self.worker is not None
+        self.worker.submit(self._pack)
+
+    def _pack(self) -> None:
+        """In the thread: pack the parts that are not, those that a process which was killed left as well."""
+        for part in parts.parts_of(self.path):
+            try:
+                if not part.is_packed and not parts.pack(part.path, lambda: not self._is_closing):
+                    return
+            except OSError as error:
+                _log.warning("journal_part_not_packed", part=str(part.path), error=str(error))
+                return
+
+    def rewrite(self, rows: Iterable[Row], now_ns: int = 0) -> None:
+        """Begin the next file at once, since this one can't be written. It blocks until the disk has it.
 
         Raises:
             OSError: It can't be written, or another process writes one there by now; the old file stays in use.
         """
-        self._keep_lock()
-        fresh = self.path.with_name(self.path.name + ".new")
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        if (rotation := self._next) is not None:
+            self._next = None
+            if rotation.finish():
+                self._take_over(rotation)
+            else:
+                rotation.close()
+        self._renew_lock()
+        fresh = self.path.with_name(self.path.name + parts.NEW)
+        fd = create(fresh)
         try:
             left = list(rows)
+            # Where it was taken away, what is there is not what the next file follows.
+            copied_from = self.size if self.look() else -1
             data = MAGIC + b"".join(
-                _record(left[i : i + ROWS_A_RECORD]) for i in range(0, len(left), ROWS_A_RECORD)
+                _record(some)
+                for some in (
+                    [Checkpoint(self.number + 1, now_ns, copied_from)],
+                    *(left[i : i + ROWS_A_RECORD] for i in range(0, len(left), ROWS_A_RECORD)),
+                    [Tail()],
+                )
             )
-            _write_all(fd, data)
+            write_all(fd, data)
             os.fsync(fd)
-            old = self.path.with_name(self.path.name + ".1")
             if self.path.exists():
-                with contextlib.suppress(FileNotFoundError):
-                    old.unlink()
-                os.link(self.path, old)
+                os.link(self.path, parts.name_of(self.path, self.number, now_ns))
             fresh.replace(self.path)
         except BaseException:
             os.close(fd)
@@ -358,26 +453,13 @@ class Journal:
         os.close(self._fd)
         self._fd = fd
         self._is_broken = False
-        self.size = len(data)
-        # What is still known may be more than a file should have; then it grows on for as much again.
-        self.rotate_bytes = max(self.rotate_bytes, 2 * self.size)
-        _sync_folder(self.path.parent)
+        self.size = self._checkpoint_bytes = len(data)
+        self.number += 1
+        sync_folder(self.path.parent)
 
-    def _keep_lock(self) -> None:
+    def _renew_lock(self) -> None:
         """Lock the place again if the lock was taken away with the file: somebody else may have begun one there."""
-        try:
-            there, ours = _lock_path(self.path).stat(), os.fstat(self._lock)
-            if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
-                return
-        except FileNotFoundError:
-            pass
-        try:
-            lock = _lock(self.path)
-        except ConfigError as error:
-            raise OSError(errno.EBUSY, error.what) from None
-        os.close(self._lock)
-        self._lock = lock
-        if self.identities:
+        if self._lock is not None and self._lock.renew() and self.identities:
             self.keep(*next(reversed(self.identities.items())))
 
     def sync(self) -> None:
@@ -388,38 +470,59 @@ class Journal:
         os.fdatasync(self._fd)
 
     def close(self) -> None:
-        """Close it; again does nothing."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            os.close(self._lock)
-            self._fd = -1
+        """Close it; again does nothing. It waits for the thread, since nothing may be renamed without the lock."""
+        if self._fd < 0:
+            return
+        self._is_closing = True
+        if (rotation := self._next) is not None:
+            self._next = None
+            if rotation.finish():
+                os.close(rotation.fd)
+            else:
+                rotation.close()
+        if isinstance(self.worker, ThreadPoolExecutor):
+            self.worker.shutdown(cancel_futures=True)
+        os.close(self._fd)
+        if self._lock is not None:
+            self._lock.close()
+        self._fd = -1
 
 
-def _record(rows: list[Row]) -> bytes:
-    payload = _encode(rows)
-    return HEADER.pack(MARK, len(payload), zlib.crc32(payload)) + payload
+def _be_nice() -> None:
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
 
 
-def read_rows(data: bytes, path: Path) -> tuple[list[Row], int]:
-    """The rows of a journal's bytes, and how many bytes they and the beginning take.
+def _record(rows: Sequence[Row]) -> bytes:
+    return pack(_encode(rows))
+
+
+def begin_of(data: bytes, path: Path) -> int:
+    """Where the records of a journal's bytes begin; 0 if not even its beginning is there.
 
     Raises:
         DataError: This is not a journal, or one of another version.
     """
-    if len(data) < len(MAGIC):
-        if not MAGIC.startswith(data):
-            raise _no_journal(path)
-        return [], 0
-    if not data.startswith(MAGIC):
-        raise _no_journal(path)
-    rows: list[Row] = []
-    at = len(MAGIC)
-    while True:
-        payload = _payload(data, at)
-        if payload is None:
-            return rows, at
+    if data.startswith(MAGIC):
+        return len(MAGIC)
+    if MAGIC.startswith(data):
+        return 0
+    raise DataError(
+        "this is not a journal of orders of this version",
+        where=str(path),
+        hint="is it another file? Else move it away: the connector then learns its open orders from the exchange",
+    )
+
+
+def read_records(data: bytes, path: Path, at: int = len(MAGIC)) -> Iterator[tuple[int, list[Row]]]:
+    """The records of a journal's bytes from a place on, up to the first that is not whole: its end, and its rows.
+
+    Raises:
+        DataError: One is of another version.
+    """
+    while (payload := payload_at(data, at)) is not None:
         try:
-            rows += _decode(payload)
+            rows = _decode(payload)
         except msgspec.MsgspecError as error:
             raise DataError(
                 f"the record at byte {at:,} is whole, but this version can't read it: {error}",
@@ -428,80 +531,36 @@ def read_rows(data: bytes, path: Path) -> tuple[list[Row], int]:
                 "open orders from the exchange",
             ) from None
         at += HEADER.size + len(payload)
+        yield at, rows
 
 
-def find_damage(data: bytes, at: int) -> int:
-    """Where the next whole record stands after a broken one at `at`; 0 if none does, so that only the end is torn."""
-    if at == 0 or at >= len(data):
-        return 0
-    at = data.find(MARK, at + 1)
-    while at >= 0:
-        if _payload(data, at) is not None:
-            return at
-        at = data.find(MARK, at + 1)
-    return 0
-
-
-def _payload(data: bytes, at: int) -> bytes | None:
-    if at + HEADER.size > len(data):
-        return None
-    mark, length, crc = HEADER.unpack_from(data, at)
-    start = at + HEADER.size
-    if mark != MARK or length > MAX_RECORD_BYTES or start + length > len(data):
-        return None
-    payload = data[start : start + length]
-    return payload if zlib.crc32(payload) == crc else None
-
-
-def _no_journal(path: Path) -> DataError:
-    return DataError(
-        "this is not a journal of orders of this version",
-        where=str(path),
-        hint="is it another file? Else move it away: the connector then learns its open orders from the exchange",
-    )
-
-
-def _kept(lock: int) -> list[tuple[int, int]]:
-    """Number and run of the connector, as the lock's file keeps them."""
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the garbage collector: it would look through all that is read again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
     try:
-        identity, run = os.pread(lock, 64, 0).split()
-        found = int(identity, 16), int(run)
-    except (OSError, ValueError):
-        return []
-    return [found] if 0 < found[0] <= MAX_IDENTITY and found[1] >= 0 else []
-
-
-def _lock_path(path: Path) -> Path:
-    return path.with_name(path.name + ".lock")
-
-
-def _lock(path: Path) -> int:
-    beside = _lock_path(path)
-    try:
-        lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigError(f"the journal's folder can't be used: {error.strerror}", where=str(path)) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise ConfigError(
-            "another process writes this journal",
-            where=str(path),
-            hint="a connector for this account runs already; stop it, or give this one another journal",
-        ) from None
-    return lock
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
+        yield
     finally:
-        os.close(fd)
+        if was_enabled:
+            gc.enable()
+
+
+def read_rows(data: bytes, path: Path) -> tuple[list[Row], int]:
+    """The rows of a journal's bytes, and how many bytes they and the beginning take.
+
+    Raises:
+        DataError: This is not a journal, or one of another version.
+    """
+    rows: list[Row] = []
+    good = begin_of(data, path)
+    for end, record in read_records(data, path):
+        rows += record
+        good = end
+    return rows, good
+
+
+def _kept(lock: Lock | None) -> list[tuple[int, int]]:
+    """Number and run of the connector, as the lock's file keeps them."""
+    found = lock.kept() if lock is not None else None
+    return [found] if found is not None and 0 < found[0] <= MAX_IDENTITY and found[1] >= 0 else []

@@ -282,7 +282,7 @@ class LeaseEnds:
 
     # --- Halts and books ----------------------------------------------------------------------------------------
 
-    def halt(self, reason: str, now_ns: int, bot: str = "", *, ends: bool = False) -> None:
+    def halt(self, reason: str, now_ns: int, bot: str = "", *, ends: bool = False, by: str = "") -> None:
         """Take no new orders, of all or of one bot, and cancel those that are open.
 
         Args:
@@ -290,9 +290,10 @@ class LeaseEnds:
             now_ns: Now.
             bot: Whose; empty: all.
             ends: A limit was reached: end policies are applied.
+            by: The person who asks for it; empty: the connector.
         """
         # From here on none is taken; what is on its way to the exchange is taken back before anything else is done.
-        self._store.halted(reason or "no reason given", bot, ends)
+        self._store.halted(reason or "no reason given", bot, ends, by)
         self.take_back(now_ns, bot)
         alive = self._store.bots[bot].alive if bot else self._store.alive
         for order in list(alive.values()):
@@ -304,11 +305,11 @@ class LeaseEnds:
             if order.symbol == symbol:
                 self._cancel(order, reason, now_ns)
 
-    def resume(self) -> None:
+    def resume(self, by: str = "") -> None:
         """See `OrderManager.resume`."""
         bots = self._store.bots.values()
         if self._store.halt_reason or any(bot.forced or bot.halt_reason for bot in bots):
-            self._store.halted("")
+            self._store.halted("", by=by)
         for bot in bots:
             if not bot.row.is_ending:
                 bot.flattening.clear()

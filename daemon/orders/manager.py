@@ -33,6 +33,7 @@ from daemon.messages import (
     Submit,
     Transfer,
 )
+from daemon.orders.checkpoint import checkpoint
 from daemon.orders.commands import SUBMIT, Commands, Strays
 from daemon.orders.ids.client_ids import MAX_ORDER_ID, ClientIds
 from daemon.orders.journal import Journal
@@ -57,6 +58,8 @@ __all__ = ["OrderManager", "Update"]
 
 REWRITE_PAUSE_NS = 10_000_000_000
 """After a journal could not be rewritten."""
+ROTATE_EVERY_NS = 5_000_000
+"""Between two steps of a new file of the journal."""
 LOOK_PAUSE_NS = 1_000_000_000
 """Between two looks whether the journal's file is still there."""
 
@@ -366,17 +369,28 @@ class OrderManager:
         self.store.forget(now_ns)
         self._let_out(now_ns)
         self._rotate(now_ns)
-        markouts_ns = self._fills.look(now_ns)
-        return min(self.commands.next_due_ns(), lease_ends_ns, markouts_ns, now_ns + REMEMBER_NS)
+        is_rotating = self.store.journal is not None and self.store.journal.is_rotating
+        next_ns = min(self._fills.look(now_ns), now_ns + (ROTATE_EVERY_NS if is_rotating else REMEMBER_NS))
+        return min(self.commands.next_due_ns(), lease_ends_ns, next_ns)
 
-    def halt(self, reason: str, now_ns: int) -> status.Halted:
-        """Cancel all orders and refuse new ones until `resume`; a restart of the connector stays halted."""
-        self._lease_ends.halt(reason, now_ns)
+    def halt(self, reason: str, now_ns: int, *, by: str = "") -> status.Halted:
+        """Cancel all orders and refuse new ones until `resume`; a restart of the connector stays halted.
+
+        Args:
+            reason: Why.
+            now_ns: Now.
+            by: The person who asks for it, for the journal.
+        """
+        self._lease_ends.halt(reason, now_ns, by=by)
         self._let_out(now_ns)
         return self._lease_ends.halted()
 
-    def resume(self, now_ns: int) -> status.Halted:
+    def resume(self, now_ns: int, *, by: str = "") -> status.Halted:
         """Take orders again, of all bots. Where a limit on losses was reached, what is lost counts from here.
+
+        Args:
+            now_ns: Now.
+            by: The person who asks for it, for the journal.
 
         Raises:
             RefusedError: The journal can't be written: a restart would not know the orders.
@@ -393,7 +407,7 @@ class OrderManager:
                 )
         limited = [bot.name for bot in self.store.bots.values() if bot.halt_reason]
         limited += [ACCOUNT] if self.store.halt_ends else []
-        self._lease_ends.resume()
+        self._lease_ends.resume(by)
         for owner in limited:
             self.money.lifted(owner, now_ns)
         self._let_out(now_ns)
@@ -460,7 +474,7 @@ class OrderManager:
                     self._look_at_money(self.money.judge, now_ns)
                 if self.store.is_dirty:
                     try:
-                        self.store.write()
+                        self.store.write(now_ns)
                     except OSError as error:
                         self._journal_failed(error, now_ns)
                 if not out:
@@ -530,14 +544,22 @@ class OrderManager:
             self._look_after_ns = now_ns + LOOK_PAUSE_NS
             if not journal.is_broken and not journal.look():
                 _log.error("journal_file_removed", journal=str(journal.path))
-        if not journal.is_full or now_ns < self._rewrite_after_ns:
+        if now_ns < self._rewrite_after_ns:
             return
+        store = self.store
         try:
-            journal.rewrite(self.store.rows())
+            if journal.is_broken:
+                journal.rewrite(store.rows(), now_ns)
+                store.closed = 0
+            elif journal.is_rotating:
+                journal.go_on()
+            elif journal.is_full or store.closed >= journal.rotate_orders:
+                store.closed = 0
+                journal.rotate(checkpoint(store), now_ns)
         except OSError as error:
             self.counters.journal_errors += 1
             self._rewrite_after_ns = now_ns + REWRITE_PAUSE_NS
             _log.error("journal_not_rewritten", error=error.strerror)
-            if journal.is_broken and not self.store.halt_reason:
+            if journal.is_broken and not store.halt_reason:
                 self._lease_ends.halt("the journal can't be written", now_ns)
                 self._let_out(now_ns)

@@ -539,7 +539,8 @@ def retime(order: Order, now_ns: int) -> None:
         now_ns: The first moment of this process.
     """
     for name in _TIMES:
-        setattr(order, name, min(getattr(order, name), now_ns))
+        if getattr(order, name) > now_ns:
+            setattr(order, name, now_ns)
     if not order.finished_ns:
         order.seen_ns = now_ns
         if order.modify is not None:

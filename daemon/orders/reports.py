@@ -11,7 +11,8 @@ import structlog
 
 from daemon.messages import CONFIRMED, REFUSED, UNKNOWN, Execution, Outcome, Report, Totals
 from daemon.orders.commands import CANCEL, GRACE_NS, MODIFY, QUERY, SUBMIT, Commands, Strays
-from daemon.orders.journal import Traded
+from daemon.orders.ids.trades import FEE_ONLY, NEW_TRADE, OLD_TRADE, Traded
+from daemon.orders.journal import Refused
 from daemon.orders.lease_end import LeaseEnds
 from daemon.orders.order import (
     CHANGED,
@@ -33,7 +34,7 @@ from daemon.orders.order import (
     give_up,
     refuse_submit,
 )
-from daemon.orders.positions import FEE_ONLY, NEW_TRADE, OLD_TRADE, ForcedCloses
+from daemon.orders.positions import ForcedCloses
 from daemon.orders.quality.outcomes import Outcomes
 from daemon.orders.replacing import as_one, count_execution
 from daemon.orders.snapshot import ORDINARY, Counters, Refusals
@@ -59,6 +60,8 @@ LINGER_NS: Final = 1_000_000_000
 """An order that can't rest and does so that long is asked about."""
 SURE_TRIES: Final = 2
 """An order that was at the exchange must be unknown to it more often than that before it is given up."""
+WORDS_MAX: Final = 500
+"""Of a refusal's words the journal keeps so many characters."""
 _HARMLESS: Final = frozenset(
     (REASON_DISCONNECTED, REASON_NEVER_SENT, REASON_RATE_LIMIT, REASON_FILTER, REASON_MARGIN)
 )
@@ -135,6 +138,10 @@ class Reports:
             if not order.reduce_only:
                 self._refusals.on_counted(order.bot, now_ns)
         what = _NAMES[kind]
+        if kind != QUERY:
+            words = outcome.message[:WORDS_MAX]
+            told = order.client_id, order.bot, order.symbol, what, outcome.reason, outcome.code, words
+            self.store.refused(Refused(*told))
         self._refusals.note(
             order.bot,
             order.symbol,
@@ -363,7 +370,7 @@ class Reports:
             return execution
         book = ledger.book(order.bot)
         ledger.count_fee(book, execution, now_ns)
-        self.store.book_changed(book)
+        self.store.traded(book, Traded.of(execution, True, order.client_id, order.bot))
         self.store.touch(order)
         self.updates.state(order)
         return None
@@ -389,7 +396,7 @@ class Reports:
         book = ledger.book(order.bot)
         if known == FEE_ONLY:
             ledger.count_fee(book, execution, now_ns)
-            store.traded(book, Traded.of(execution, True, order.client_id))
+            store.traded(book, Traded.of(execution, True, order.client_id, order.bot))
             self._changed(order, changed, now_ns, modify)
             self.updates.state(order)
             return known
@@ -397,7 +404,7 @@ class Reports:
             self.counters.repeated_executions += 1
             return known
         ledger.count(book, execution, has_fee, now_ns)
-        store.traded(book, Traded.of(execution, has_fee, order.client_id))
+        store.traded(book, Traded.of(execution, has_fee, order.client_id, order.bot))
         if ledger.instrument.replaces:
             count_execution(order, execution)
         more = apply_execution(
@@ -536,10 +543,7 @@ class Reports:
             ledger.count(book, execution, has_fee, now_ns)
         elif book is not None:
             ledger.count_fee(book, execution, now_ns)
-        store.traded(
-            book,
-            Traded.of(execution, has_fee),
-        )
+        store.traded(book, Traded.of(execution, has_fee, bot=book.bot if book is not None else ""))
         if book is not None:
             self.updates.account(book.bot, ledger)
         elif known == NEW_TRADE:

@@ -16,15 +16,28 @@ import msgspec
 import structlog
 
 from daemon.messages import SET_ASIDE, Instrument
-from daemon.orders.balances import Wallet
 from daemon.orders.bot import Bot
+from daemon.orders.checkpoint import checkpoint, steps_of
 from daemon.orders.ids.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
-from daemon.orders.journal import Begin, BotRow, Halt, Journal, Row, Settled, Steps, Traded
+from daemon.orders.ids.trades import Traded, Trades
+from daemon.orders.journal import (
+    At,
+    Begin,
+    BotRow,
+    Forgotten,
+    Halt,
+    Journal,
+    Refused,
+    Row,
+    Settled,
+    Steps,
+)
 from daemon.orders.money import earning
+from daemon.orders.money.balances import Wallet
 from daemon.orders.money.kept import Kept
 from daemon.orders.money.profit import Day, Funded, Paid, Watch
 from daemon.orders.order import NEVER, SENT, UNSURE, Order, rescale, retime, scaled
-from daemon.orders.positions import BotBook, Forced, Ledger, Trades
+from daemon.orders.positions import BotBook, Forced, Ledger
 from hftd import wire
 from hftd.constants import BUY
 from hftd.errors import DataError, RefusedError
@@ -98,14 +111,20 @@ class Store:
         self._dirty_orders: dict[str, Order] = {}
         self._dirty_books: dict[tuple[str, str], BotBook] = {}
         self._rows: list[Row] = []
-        self._waiting: dict[str, list[Order | BotBook]] = {}
-        self._steps: dict[str, Steps] = {}
+        self._notes: list[Row] = []
+        self.waiting: dict[str, list[Order | BotBook]] = {}
+        """By symbol, rows of the journal that are not taken over: its instrument is not known, or is unfit."""
+        self.steps: dict[str, Steps] = {}
+        """The steps in which these are; of the others those of the start."""
+        self.closed = 0
+        """Orders that were finished since the journal's file was begun."""
         if journal is not None:
             self.own |= journal.identities.keys()
             self._take(journal.take_rows())
-            self._rows.append(self._begin())
+            self._rows.append(self.run_row())
 
-    def _begin(self) -> Begin:
+    def run_row(self) -> Begin:
+        """This run, as the journal has it."""
         ids = self.ids
         account = self.journal.account if self.journal is not None else ""
         return Begin(ids.prefix, ids.run, self.settled_ns, account, ids.identity)
@@ -149,7 +168,7 @@ class Store:
     def _note_run(self) -> None:
         if self.ids.run != self._run:
             self._run = self.ids.run
-            self._rows.append(self._begin())
+            self._rows.append(self.run_row())
             if self.journal is not None:
                 self.journal.keep(self.ids.identity, self._run)
 
@@ -187,6 +206,7 @@ class Store:
         del self.bots[order.bot].alive[order.client_id]
         self.off_grid.discard(order.client_id)
         self._finished.append((now_ns, order.client_id))
+        self.closed += 1
 
     def revived(self, order: Order) -> None:
         """An order that was given up is alive."""
@@ -209,7 +229,7 @@ class Store:
     def steps_changed(self, ledger: Ledger) -> None:
         """What of an account's position is no bot's changed."""
         if ledger.symbol not in self.unfit:
-            self._rows.append(self._steps_of(ledger))
+            self._rows.append(steps_of(ledger))
 
     def settled(self, settled_ns: int, but: Collection[str] = ()) -> None:
         """The executions up to then, by the exchange's clock, are counted, but for those of some instruments."""
@@ -219,8 +239,8 @@ class Store:
                 continue
             ledger.unsettled_ns = held_ns
             if symbol in self.unfit:
-                self._steps[symbol] = msgspec.structs.replace(self._steps[symbol], unsettled_ns=held_ns)
-                self._rows.append(self._steps[symbol])
+                self.steps[symbol] = msgspec.structs.replace(self.steps[symbol], unsettled_ns=held_ns)
+                self._rows.append(self.steps[symbol])
             else:
                 self.steps_changed(ledger)
         self.settled_ns = settled_ns
@@ -270,9 +290,9 @@ class Store:
         """A bot's book changed by what was written otherwise."""
         self._dirty_books[book.bot, book.symbol] = book
 
-    def halted(self, reason: str, bot: str = "", ends: bool = False) -> None:
+    def halted(self, reason: str, bot: str = "", ends: bool = False, by: str = "") -> None:
         """Halted, all or one bot (or, empty, nobody any more: a person has seen to what was the matter)."""
-        self._take_halt(row := Halt(reason, bot, ends))
+        self._take_halt(row := Halt(reason, bot, ends, by))
         self._rows.append(row)
 
     def _take_halt(self, row: Halt) -> None:
@@ -399,15 +419,19 @@ class Store:
         """Bots and symbols whose books changed since the last write."""
         return self._dirty_books.keys()
 
-    def write(self) -> None:
-        """Write what changed.
+    def refused(self, row: Refused) -> None:
+        """The exchange refused a request. It is written with what follows from that."""
+        self._notes.append(row)
+
+    def write(self, now_ns: int) -> None:
+        """Write what changed, and when that was.
 
         Raises:
             OSError: It could not be written.
         """
-        rows = self._rows
+        rows = [At(now_ns), *self._notes, *self._rows]
         rows += [*self._dirty_books.values(), *self.money.take_changed(), *self._dirty_orders.values()]
-        self._rows = []
+        self._rows, self._notes = [], []
         self._dirty_books.clear()
         self._dirty_orders.clear()
         if self.journal is not None:
@@ -415,46 +439,16 @@ class Store:
 
     def rows(self) -> Iterator[Row]:
         """All that is known, as rows of a journal."""
-        begin = self._begin()
-        for identity in sorted(self.own - {0, begin.identity}):
-            yield msgspec.structs.replace(begin, run=0, identity=identity)
-        yield begin
-        if self.halt_reason:
-            yield Halt(self.halt_reason, ends=self.halt_ends)
-        yield from self.money.rows()
-        for bot in self.bots.values():
-            yield bot.row
-            if bot.halt_reason:
-                yield Halt(bot.halt_reason, bot.name)
-            yield from bot.forced.values()
-        for symbol, ledger in self.ledgers.items():
-            if symbol not in self.unfit and (ledger.books or ledger.other_lots or symbol in self._steps):
-                yield self._steps_of(ledger)
-                yield from ledger.books.values()
-        for symbol, waiting in self._waiting.items():
-            if symbol in self._steps:
-                yield self._steps[symbol]
-            yield from waiting
-        yield from self.trades.rows()
-        yield from self.orders.values()
-
-    def _steps_of(self, ledger: Ledger) -> Steps:
-        instrument = ledger.instrument
-        return Steps(
-            ledger.symbol,
-            str(instrument.tick_size),
-            str(instrument.lot_size),
-            ledger.other_lots,
-            ledger.has_holding,
-            ledger.unsettled_ns,
-        )
+        for piece in checkpoint(self):
+            yield from piece
 
     def begin(self, now_ns: int) -> None:
         """The first moment of this process."""
         self.birth_ns = now_ns
         for order in self.orders.values():
             retime(order, now_ns)
-        self._finished = deque((min(at_ns, now_ns), one) for at_ns, one in self._finished)
+        # The journal has them as they were made; they are forgotten as they ended.
+        self._finished = deque(sorted((min(at_ns, now_ns), one) for at_ns, one in self._finished))
         self.gaps = {one: min(at_ns, now_ns) for one, at_ns in self.gaps.items()}
 
     # --- Restoring ----------------------------------------------------------------------------------------------
@@ -469,22 +463,26 @@ class Store:
             elif isinstance(row, BotBook):
                 books[row.bot, row.symbol] = row
             elif isinstance(row, Traded):
-                self.trades.note(row.symbol, row.trade_id, row.exch_ns, row.has_fee, row.side, row.client_id)
+                self.trades.restore(row)
             elif isinstance(row, BotRow):
                 self.bot(row.name).row = row
             elif isinstance(row, Steps):
-                self._steps[row.symbol] = row
+                self.steps[row.symbol] = row
             elif isinstance(row, Forced):
                 self.bot(row.bot).forced[row.symbol] = row
             elif isinstance(row, Halt):
                 self._take_halt(row)
             elif isinstance(row, Day | Watch | Funded | Paid):
                 self.money.restore(row)
-            else:
+            elif isinstance(row, Forgotten):
+                self.forgotten_ts = max(self.forgotten_ts, row.orders_ts)
+                self.trades.forget_before(row.trades)
+                self.money.forgotten_ns = max(self.money.forgotten_ns, row.payments_ns)
+            elif isinstance(row, Begin | Settled):
                 self.settled_ns = row.settled_ns or self.settled_ns
                 self.is_restored = True
         for row in (*books.values(), *orders.values()):
-            self._waiting.setdefault(row.symbol, []).append(row)
+            self.waiting.setdefault(row.symbol, []).append(row)
 
     def waiting_positions(self, name: str) -> list[str]:
         """Instruments that are not traded yet, and in which the journal has a position of a bot, or orders that may
@@ -492,7 +490,7 @@ class Store:
         """
         return [
             symbol
-            for symbol, rows in self._waiting.items()
+            for symbol, rows in self.waiting.items()
             if any(
                 row.position_lots if isinstance(row, BotBook) else not row.finished_ns or row.gap_lots
                 for row in rows
@@ -502,11 +500,11 @@ class Store:
 
     def waiting_symbols(self) -> list[str]:
         """Instruments that the journal names and that are not known: the exchange does not list them."""
-        return sorted({*self._waiting, *self._steps} - set(self.ledgers))
+        return sorted({*self.waiting, *self.steps} - set(self.ledgers))
 
     def left_in(self, symbol: str) -> tuple[int, int]:
         """What the journal holds of an instrument and is set aside: bots' accounts, and orders that were open."""
-        rows = self._waiting.get(symbol, ())
+        rows = self.waiting.get(symbol, ())
         books = sum(isinstance(row, BotBook) for row in rows)
         return books, sum(isinstance(row, Order) and not row.finished_ns for row in rows)
 
@@ -515,9 +513,9 @@ class Store:
 
         Of an instrument whose rows are set aside it is the journal's, in the steps in which the journal has it.
         """
-        for row in self._waiting.get(ledger.symbol, ()):
+        for row in self.waiting.get(ledger.symbol, ()):
             if isinstance(row, BotBook) and row.bot == name:
-                steps = self._steps[ledger.symbol]
+                steps = self.steps[ledger.symbol]
                 instrument = msgspec.structs.replace(
                     ledger.instrument,
                     tick_size=Decimal(steps.tick_size),
@@ -557,8 +555,8 @@ class Store:
 
     def _restore_rows(self, ledger: Ledger) -> None:
         symbol, instrument = ledger.symbol, ledger.instrument
-        waiting = self._waiting.get(symbol, [])
-        steps = self._steps.get(symbol)
+        waiting = self.waiting.get(symbol, [])
+        steps = self.steps.get(symbol)
         tick, lot = Fraction(1), Fraction(1)
         other_lots = 0
         if steps is not None:
@@ -583,7 +581,7 @@ class Store:
                 scaled(row.cum_lots, lot, symbol)
                 scaled(row.done_lots, lot, symbol)
         # From here on nothing can fail.
-        self._waiting.pop(symbol, None)
+        self.waiting.pop(symbol, None)
         if steps is not None:
             ledger.other_lots = ledger.account_lots = other_lots
             ledger.has_holding = steps.has_holding or instrument.is_spot
@@ -624,8 +622,10 @@ class Store:
         self.orders[order.client_id] = order
         for other in order.other_ids:
             self.other_ids[other] = order
-        # They come in the order in which they were made: of those with one id, the bot means the last.
-        self.by_id[order.bot, order.symbol, order.order_id] = order
+        # Of those with one id, the bot means the last; one that was adopted was made before it is in the journal.
+        key = order.bot, order.symbol, order.order_id
+        if (known := self.by_id.get(key)) is None or order.submitted_ns >= known.submitted_ns:
+            self.by_id[key] = order
         if order.finished_ns:
             if order.gap_lots > 0:
                 self.gaps[order.client_id] = order.finished_ns

@@ -130,6 +130,9 @@ class Peer:
     pid: int
     uid: int
 
+    def __str__(self) -> str:
+        return f"uid {self.uid}, pid {self.pid}"
+
 
 def peer_of(connected: socket.socket) -> Peer:
     """The process at the other end (for a client: the one that listens)."""

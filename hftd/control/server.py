@@ -134,10 +134,14 @@ class ChannelServer:
         name: The channel's name.
         handler: What decides about bots.
         directory: The runtime directory, if it is another than `runtime_dir()`.
+
+    Attributes:
+        asking: Whose question the handler answers just now, for records.
     """
 
     def __init__(self, name: str, handler: Handler, directory: Path | None = None) -> None:
         self.name = check_name(name)
+        self.asking = ""
         self.statistics = ServerStatistics()
         self._handler = handler
         self._directory = directory
@@ -302,6 +306,7 @@ class ChannelServer:
         if ask.what == wire.ASK_SET:
             self._hand_on(caller, ask)
             return
+        self.asking = str(caller.peer)
         try:
             send_reply(caller.connected, self._handler.answer(ask))
         except OSError:

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from daemon.messages import SET_ASIDE
+from daemon.ops.records.reading import History
+from daemon.orders.files.parts import unpack
 from daemon.orders.ids.client_ids import ClientIds, bot_hash
-from daemon.orders.journal import Steps, Traded, read_rows
+from daemon.orders.ids.trades import Traded
+from daemon.orders.journal import Row, Steps, read_rows
 from daemon.orders.manager import OrderManager
 from daemon.orders.order import Order
 from daemon.orders.positions import BotBook, Forced
@@ -369,12 +372,27 @@ def compare_book(
     faults.near(f"{name} value", book.trading_value, true.value, tolerance.balance)
 
 
+def rows_of(path: Path) -> list[Row]:
+    """All that was ever written into a journal, its parts included."""
+    history = History(path)
+    rows = [entry.row for entry in history.entries()]
+    assert not history.damage, history.damage
+    return rows
+
+
 def long_finished(path: Path, now_ns: int) -> set[str]:
     """Orders in a journal that were finished so long ago, if it is `now_ns`, that they may be forgotten."""
-    orders = {row.client_id: row for row in read_rows(path.read_bytes(), path)[0] if isinstance(row, Order)}
-    return {
-        name for name, one in orders.items() if one.finished_ns and now_ns - one.finished_ns > REMEMBER_NS
-    }
+    finished: dict[str, int] = {}
+    for file in History(path).paths:
+        data = file.read_bytes()
+        if file.suffix == ".zst":
+            data = b"".join(piece or b"" for _, piece in unpack(data))
+        for row in read_rows(data, file)[0]:
+            if isinstance(row, Order):
+                # Checkpoints have them as they were restored: nothing in them lies ahead of the clock of that time.
+                earlier = finished.get(row.client_id) or row.finished_ns
+                finished[row.client_id] = min(row.finished_ns, earlier)
+    return {name for name, at_ns in finished.items() if at_ns and now_ns - at_ns > REMEMBER_NS}
 
 
 def compare_manager(
@@ -432,7 +450,8 @@ def compare_journal(faults: Faults, truth: Truth, path: Path, now: Mapping[str, 
         path: The file.
         now: In which steps rows are counted before it says so itself.
     """
-    rows, good = read_rows(path.read_bytes(), path)
+    good = read_rows(path.read_bytes(), path)[1]
+    rows = rows_of(path)
     faults.expect("journal: whole records", good, path.stat().st_size)
     orders: dict[str, tuple[Order, Step]] = {}
     books: dict[tuple[str, str], tuple[BotBook, Step]] = {}

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from daemon.orders.journal import Journal
+from daemon.orders.journal import ROTATE_BYTES, Journal
 from daemon.orders.limits import BotLimits
 from daemon.orders.manager import Update
 from daemon.orders.order import Order
@@ -41,6 +41,8 @@ MARKETS = 2
 """Markets that are generated and played again and again, at other moments."""
 ACTIVE_S = 12
 SETTLE_S = 120
+TINY_BYTES = 8_000
+"""A journal that is full after some dozen records."""
 MARKET_GOES_ON_S = 5
 """When nothing goes wrong any more, the market goes on so long, and then stands still."""
 
@@ -213,6 +215,8 @@ class Soak:
             lambda: self.is_calm,
             self._placed,
             self._journal_type,
+            # Every third seed's begins a new file all the time.
+            ROTATE_BYTES if self.seed % 3 else TINY_BYTES,
         )
 
     def _emit(self, name: str, update: Update) -> None:
@@ -348,6 +352,7 @@ class Soak:
             self._last_ends(result)
         result.digest = schedule.digest
         result.events, result.chaos = self.events, self.chaos
+        result.events["journal's files"] = self.trader.journal.number
         result.events["on the wires"] = schedule.written
         result.events["market"] = self.exchange.market_messages
         result.chaos.update(self.exchange.core.chaos.counters)

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from daemon.messages import CONFIRMED, Cancel, Command, Execution, Outcome, Report, Submit
-from daemon.orders.journal import Row, Traded
+from daemon.orders.ids.trades import Traded
+from daemon.orders.journal import Row
 from daemon.orders.order import Order
 from daemon.session.catalog import steps_of
 from hftd.constants import CANCELED

@@ -19,8 +19,9 @@ from daemon.messages import (
     Submit,
     Transfer,
 )
+from daemon.orders.files.rotation import SWITCHING
 from daemon.orders.ids.client_ids import MAX_IDENTITY
-from daemon.orders.journal import Journal
+from daemon.orders.journal import ROTATE_BYTES, Journal
 from daemon.orders.limits import AccountLimits
 from daemon.orders.manager import OrderManager, Update
 from daemon.orders.order import Order
@@ -29,6 +30,7 @@ from daemon.session.errors import EXPECTED
 from daemon.session.facts import Handlers
 from daemon.session.trading.incoming import Incoming
 from hftd.errors import HftdError
+from tests.daemon.orders.world import Inline
 from tests.soak.books import PREFIX, Step, steps_of
 from tests.soak.links import OrderLink, UserLink
 from tests.soak.schedule import MS, SECOND, Pause, Schedule
@@ -52,10 +54,13 @@ class DyingJournal(Journal):
     def write(self, rows: list) -> None:
         type(self).writes += 1
         if self.fuse == 0:
-            size = self.size
+            size, after = self.size, self._next
+            size_after = after.size if after is not None and after.state == SWITCHING else -1
             super().write(rows)
-            # The process was killed in the call: the kernel has a part.
+            # The process was killed in the call: the kernel has a part, and of the next file's nothing.
             os.ftruncate(self._fd, size + int((self.size - size) * self.share))
+            if after is not None and size_after >= 0:
+                os.ftruncate(after.fd, size_after)
             raise Killed
         self.fuse -= self.fuse > 0
         super().write(rows)
@@ -71,6 +76,7 @@ class Trader:
         seed: Of all that is by chance in it.
         is_calm: Whether nothing is to go wrong any more.
         on_place: Told of each order that is sent.
+        rotate_bytes: Of the journal.
     """
 
     limits = AccountLimits(self_trade="allow", max_open_orders=10_000)
@@ -84,6 +90,7 @@ class Trader:
         is_calm: Callable[[], bool],
         on_place: Callable[[Order], None],
         journal_type: type[Journal],
+        rotate_bytes: int = ROTATE_BYTES,
     ) -> None:
         self.exchange = exchange
         self.schedule: Schedule = exchange.schedule
@@ -96,7 +103,7 @@ class Trader:
         self._least_ns = rng.randrange(MS // 10, 3 * MS)
         self._jitter_ns = rng.choice((MS, 10 * MS, 60 * MS))
         self._offset = ClockOffset()
-        self.journal = journal_type.open(path)
+        self.journal = journal_type.open(path, rotate_bytes=rotate_bytes, worker=Inline())
         identity, run = self.journal.begin(rng.randrange(1, MAX_IDENTITY))
         self.manager = OrderManager(
             prefix=PREFIX,

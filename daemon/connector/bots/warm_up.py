@@ -6,9 +6,7 @@ polling connector has time, so it goes through the motions every `EVERY_NS`, wit
 that are only the warm-up's. Nothing of that is ever seen by a bot or an exchange.
 """
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -27,7 +25,6 @@ EVERY_NS: Final = 500_000
 little more, and the feed loses as much."""
 _BOT: Final = "warmup"
 _TICK: Final = 1_000
-_NEVER_FULL: Final = 1 << 62
 
 
 class WarmUp:
@@ -42,9 +39,7 @@ class WarmUp:
         self._perform = perform
         self._command: Command | None = None
         self._order_id = 0
-        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        self._journal = Journal(Path(os.devnull), nowhere, os.dup(nowhere), [], 0, 0)
-        self._journal.rotate_bytes = _NEVER_FULL
+        self._journal = Journal.nowhere()
         # Whatever the exchange's filters say: a refusal would end the run early.
         self._instrument = msgspec.structs.replace(
             instrument, number=0, min_qty_lots=1, max_qty_lots=0, min_notional=0.0, is_trading=True

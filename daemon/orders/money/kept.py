@@ -22,6 +22,7 @@ class Kept:
         days: The days that are closed.
         watches: By owner and asset.
         paid: Up to when payments are known; None in a journal of before they were asked for.
+        forgotten_ns: Payments of up to then are known no more, by the exchange's clock.
     """
 
     def __init__(self) -> None:
@@ -29,14 +30,14 @@ class Kept:
         self.watches: dict[tuple[str, str], Watch] = {}
         self._funded: dict[str, Funded] = {}
         self.paid: Paid | None = None
-        self._forgotten_ns = 0
+        self.forgotten_ns = 0
         self._changed: list[Row] = []
 
     # --- Payments -------------------------------------------------------------------------------------------------
 
     def is_counted(self, row: Funded) -> bool:
         """Whether a payment was counted, or may have been."""
-        return row.payment_id in self._funded or row.exch_ns <= self._forgotten_ns
+        return row.payment_id in self._funded or row.exch_ns <= self.forgotten_ns
 
     def count(self, row: Funded) -> bool:
         """Remember a payment. False: it is one that was told in another way, and counted then."""
@@ -76,7 +77,7 @@ class Kept:
         self._funded[row.payment_id] = row
         if len(self._funded) > FUNDED_MAX:
             oldest = self._funded.pop(next(iter(self._funded)))
-            self._forgotten_ns = max(self._forgotten_ns, oldest.exch_ns)
+            self.forgotten_ns = max(self.forgotten_ns, oldest.exch_ns)
 
     # --- Watches --------------------------------------------------------------------------------------------------
 
@@ -126,8 +127,7 @@ class Kept:
         return changed
 
     def rows(self) -> Iterator[Row]:
-        """All, for a new journal."""
-        yield from self.days.rows()
+        """All but the days, for a new journal."""
         yield from self.watches.values()
         if self.paid is not None:
             yield self.paid

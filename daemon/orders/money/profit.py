@@ -196,9 +196,9 @@ class Days:
         return sorted(self._days, reverse=True)[:count]
 
     def rows(self) -> Iterator[Day]:
-        """All, for the journal."""
-        for rows in self._days.values():
-            yield from rows.values()
+        """All, for the journal; what changes meanwhile may be in it or not."""
+        for rows in list(self._days.values()):
+            yield from list(rows.values())
 
     def take_changed(self) -> list[Day]:
         """Those that changed since the last time."""

@@ -20,10 +20,10 @@ from daemon.messages import (
     Submit,
     Transfer,
 )
-from daemon.orders.balances import DIFFERS_NS
 from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.manager import OrderManager
+from daemon.orders.money.balances import DIFFERS_NS
 from daemon.orders.positions import Ledger
 from hftd import wire
 from hftd.constants import (

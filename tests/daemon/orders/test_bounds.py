@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from daemon.messages import Execution, Instrument
 from daemon.orders import state as stores
+from daemon.orders.ids.trades import FEE_ONLY, KNOWN_TRADE, NEW_TRADE, OLD_TRADE, Trades
 from daemon.orders.journal import Journal
-from daemon.orders.positions import FEE_ONLY, KNOWN_TRADE, NEW_TRADE, OLD_TRADE, Ledger, Trades
+from daemon.orders.positions import Ledger
 from hftd.constants import BUY, SELL
 from tests.daemon.orders.model import INSTRUMENT, SYMBOL
 from tests.daemon.orders.test_life_cycles import place
@@ -180,7 +181,7 @@ def test_an_instrument_whose_steps_changed_is_restored_in_the_new_ones(kept):
     (order,) = restored.alive.values()
     assert (order.price_tick, order.qty_lots, order.executed_lots) == (10_000, 100, 40)
     assert restored.ledgers[SYMBOL].books["a"].position_lots == 40
-    restored.write()
+    restored.write(1)
     restored.journal.close()
     # And once more: what the journal had in the old steps is not read by the new ones.
     again = stores.Store(ClientIds("t", 10), Journal.open(kept.path))
@@ -212,7 +213,7 @@ def test_what_fits_todays_lots_no_more_stays_in_the_journal_and_its_symbol_is_no
     coarser.settled(coarser.settled_ns + 10**12, but=[SYMBOL])
     assert ledger.unsettled_ns == coarser.settled_ns - 10**12
     coarser.steps_changed(ledger)
-    coarser.write()
+    coarser.write(1)
     coarser.journal.rewrite(coarser.rows())
     coarser.journal.close()
     again = stores.Store(ClientIds("t", 11), Journal.open(kept.path))
@@ -230,7 +231,7 @@ def test_missing_executions_that_fit_todays_lots_no_more_are_not_rounded(kept):
     order = next(iter(kept.manager.store.alive.values()))
     order.cum_lots = 10
     kept.manager.store.touch(order)
-    kept.manager.store.write()
+    kept.manager.store.write(kept.now_ns)
     kept.manager.store.journal.close()
     from daemon.orders.ids.client_ids import ClientIds
 

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daemon.orders.journal import HEADER, MAGIC, MARK, Begin, Journal, Settled, Traded, read_rows
+from daemon.orders.files.records import HEADER, MAGIC, MARK
+from daemon.orders.ids.trades import Traded
+from daemon.orders.journal import Begin, Journal, Settled, read_rows
 from hftd.constants import REASON_HALTED
 from hftd.errors import ConfigError, DataError, RefusedError
 from tests.daemon.orders.test_life_cycles import RESTS, last, place, told
@@ -147,7 +150,7 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path):
         Journal.open(tmp_path / "missing" / "j")
 
 
-def test_it_is_rewritten_when_it_is_full_and_its_size_is_bounded(tmp_path):
+def test_a_file_that_is_full_becomes_a_packed_part_and_its_size_is_bounded(tmp_path):
     world = World(tmp_path)
     journal = world.manager.store.journal
     journal.rotate_bytes = 200_000
@@ -161,12 +164,11 @@ def test_it_is_rewritten_when_it_is_full_and_its_size_is_bounded(tmp_path):
         world.tick()
         most = max(most, journal.size)
     assert most < 3 * 200_000 + 1_000_000
-    assert (tmp_path / "orders.journal.1").exists()
-    assert sorted(one.name for one in tmp_path.iterdir()) == [
-        "orders.journal",
-        "orders.journal.1",
-        "orders.journal.lock",
-    ]
+    names = sorted(one.name for one in tmp_path.iterdir())
+    assert names[0] == "orders.journal" and names[-1] == "orders.journal.lock"
+    assert len(names) > 5
+    for number, name in enumerate(names[1:-1], 1):
+        assert re.fullmatch(rf"orders\.journal\.{number:06}-\d{{8}}T\d{{6}}Z\.zst", name)
     place(world)
     world.crash()
     world.manager.on_connection(True, world.now_ns)
@@ -303,7 +305,7 @@ def test_nothing_is_sent_by_a_resume_while_the_journal_can_not_be_written(kept, 
     kept.submit("a", 1)
     kept.flush()
 
-    def full(rows):
+    def full(rows, now_ns):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
@@ -382,7 +384,7 @@ def test_a_disk_without_room_for_a_journal_is_said(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("daemon.orders.journal._write_all", full)
+        patched.setattr("daemon.orders.journal.write_all", full)
         with pytest.raises(ConfigError, match="No space left"):
             Journal.open(tmp_path / "j")
     Journal.open(tmp_path / "j").close()

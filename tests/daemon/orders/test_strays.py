@@ -8,10 +8,10 @@ import pytest
 from daemon.messages import BY_STREAM, REFUSED, STEPS_CHANGED, UNKNOWN, Cancel, Outcome, Submit
 from daemon.orders.commands import Kin
 from daemon.orders.ids.client_ids import ClientIds
-from daemon.orders.journal import Journal, Traded
+from daemon.orders.ids.trades import Traded, Trades
+from daemon.orders.journal import Journal
 from daemon.orders.limits import AccountLimits
 from daemon.orders.manager import OrderManager
-from daemon.orders.positions import Trades
 from hftd.constants import BUY, CANCELED, REASON_NOT_TRADING, SELL
 from tests.daemon.orders.model import INSTRUMENT, SECOND, SYMBOL
 from tests.daemon.orders.test_life_cycles import place

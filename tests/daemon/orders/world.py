@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,6 +106,18 @@ class BotModel:
             order.reason = update.reason
 
 
+class Inline(Executor):
+    """Does at once what a thread would do."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        job: Future = Future()
+        try:
+            job.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            job.set_exception(error)
+        return job
+
+
 class Killed(Exception):
     """The process ends here."""
 
@@ -156,7 +169,7 @@ class World:
     # --- Processes ----------------------------------------------------------------------------------------------
 
     def start(self, **options: object) -> OrderManager:
-        journal = Journal.open(self.path, **options) if self.path else None  # type: ignore[arg-type]
+        journal = Journal.open(self.path, worker=Inline(), **options) if self.path else None  # type: ignore[arg-type]
         self.run += 1
         self.lives += 1
         manager = OrderManager(
@@ -469,4 +482,16 @@ def shuffled(seed: int, items: list) -> list:
     return items
 
 
-__all__ = ["BEGIN_NS", "LOT", "MS", "NUMBER", "SECOND", "BotModel", "Killed", "World", "msgspec", "shuffled"]
+__all__ = [
+    "BEGIN_NS",
+    "LOT",
+    "MS",
+    "NUMBER",
+    "SECOND",
+    "BotModel",
+    "Inline",
+    "Killed",
+    "World",
+    "msgspec",
+    "shuffled",
+]
