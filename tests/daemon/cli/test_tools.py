@@ -244,7 +244,7 @@ def test_a_halt_finds_the_sockets_of_the_systems_units_or_says_the_command(
     monkeypatch.setattr("hftd.control.peers.is_ours", lambda _found: False)
     Path(os.environ["HFTD_RUNTIME_DIR"]).mkdir(mode=0o700)
     assert call("halt", "bf")[0] == 0
-    monkeypatch.setattr("daemon.cli.halting._may_enter", lambda _folder: False)
+    monkeypatch.setattr("daemon.cli.halting.may_enter", lambda _folder: False)
     code, _, said = call("halt", "bf")
     assert code == 2
     assert "sudo hftd halt bf" in " ".join(said.split())
