@@ -33,6 +33,8 @@ RING_BYTES = 1 << 18
 class _Server:
     """In the place of `ChannelServer`: bots are called, not written to."""
 
+    asking = ""
+
     def __init__(self, *_: Any) -> None:
         pass
 

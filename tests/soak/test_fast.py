@@ -20,7 +20,7 @@ ONLY = {
 }
 """What a sabotage needs to show."""
 SEEDS = {
-    (sabotage.LeavesAnOrder, USDM.name): 3,
+    (sabotage.LeavesAnOrder, USDM.name): 10,
     (sabotage.LeavesAnOrder, BYBIT.name): 41,
     (sabotage.SkipsRecords, BYBIT.name): 1,
 }

@@ -21,8 +21,8 @@ Examples:
 NAME is connector@NAME, bot@NAME, collect@NAME (with /etc/hftd/NAME.toml, or
 collect.toml), replay@DAY, exchange@DAY, metrics, web or alert. Configurations
 are read as the daemons read them, and units are checked by systemd, before
-anything is changed. Again it changes nothing; a newer hftd brings its units up
-to date. Nothing is started. --user is for your own systemd: no users
+anything is changed. Again it changes nothing; a newer hftd brings its units
+up to date. Nothing is started. --user is for your own systemd: no users
 are made, keys stay in configurations of mode 600 (in ~/.config/hftd), and
 units have fewer walls around them. docs/deploy.md has the whole way.
 """

@@ -127,7 +127,7 @@ def test_a_traceback_is_shown_on_request(call, monkeypatch):
     [(HftdError, 1), (ConfigError, 2), (NoSuchChannelError, 2), (ChannelError, 3), (LeaseLostError, 4)],
 )
 def test_each_kind_of_error_has_its_exit_code(call, monkeypatch, error, code):
-    def fail(config, base):
+    def fail(config, base, **_):
         raise error("it failed")
 
     monkeypatch.setattr(sys.modules["hftd.bot.runner"], "run", fail)

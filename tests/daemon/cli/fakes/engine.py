@@ -62,7 +62,7 @@ def run_replay(config, base, dates, speed, progress, life=None, life_rows=0):
     )
 
 
-def run_bot(config, base):
+def run_bot(config, base, record=None, companion=None):
     if _fails("no channel"):
         raise NoSuchChannelError("no daemon publishes 'nowhere'", where="nowhere.sock", hint="there is demo")
     if _fails("bot raises"):
@@ -74,7 +74,7 @@ def run_bot(config, base):
     return _result(config.bot.name)
 
 
-def backtest(replay_config, base, bot_config, bot_base, dates, life_rows=0):
+def backtest(replay_config, base, bot_config, bot_base, dates, life_rows=0, changes=()):
     return _result(bot_config.bot.name)
 
 
