@@ -8,6 +8,8 @@ import string
 from collections.abc import Mapping
 from typing import Final
 
+from daemon.redaction import redacted
+
 VALUE_SHOWN: Final = 300
 """So many characters of a field are in the sentence; the field itself has all."""
 
@@ -210,6 +212,7 @@ def shown(name: str, fields: Mapping[str, object]) -> str:
         # Whoever logs never hears of it.
         return f"{{{name}}}"
     if len(text) > VALUE_SHOWN:
-        text = f"{text[:VALUE_SHOWN]}..."
+        # Before it is cut: half a secret would not be known for one.
+        text = f"{redacted(text)[:VALUE_SHOWN]}..."
     # What an exchange or a bot said may hold line ends and a terminal's commands.
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
