@@ -298,6 +298,7 @@ class Connector:
                 ) from None
             self.bots.follow(instrument)
         self.server = server = ChannelServer(self.name, self.bots, self._directory)
+        server.on_set = lambda bot, values, by: self.orders.parameters_set(bot, values, by, running_ns())
         await server.start()
         self._warm_up = self._make_warm_up()
         warm_up = self._warm_up.run if self._warm_up else None

@@ -50,6 +50,7 @@ from daemon.orders.files.rows import (
     Checkpoint,
     Forgotten,
     Halt,
+    ParametersSet,
     Refused,
     Settled,
     Steps,
@@ -92,6 +93,7 @@ Row = (
     | Paid
     | At
     | Refused
+    | ParametersSet
     | Forgotten
     | Checkpoint
     | Tail

@@ -36,7 +36,7 @@ from daemon.messages import (
 from daemon.orders.checkpoint import checkpoint
 from daemon.orders.commands import SUBMIT, Commands, Strays
 from daemon.orders.ids.client_ids import MAX_ORDER_ID, ClientIds
-from daemon.orders.journal import Journal
+from daemon.orders.journal import Journal, ParametersSet
 from daemon.orders.lease_end import LeaseEnds
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.money.watching import ACCOUNT, Breach, Money
@@ -384,6 +384,11 @@ class OrderManager:
         self._lease_ends.halt(reason, now_ns, by=by)
         self._let_out(now_ns)
         return self._lease_ends.halted()
+
+    def parameters_set(self, bot: str, values: str, by: str, now_ns: int) -> None:
+        """Somebody set parameters of a bot, and it has taken them over; the journal has who."""
+        self.store.note(ParametersSet(bot, values, by))
+        self._let_out(now_ns)
 
     def resume(self, now_ns: int, *, by: str = "") -> status.Halted:
         """Take orders again, of all bots. Where a limit on losses was reached, what is lost counts from here.

@@ -141,7 +141,7 @@ class Reports:
         if kind != QUERY:
             words = outcome.message[:WORDS_MAX]
             told = order.client_id, order.bot, order.symbol, what, outcome.reason, outcome.code, words
-            self.store.refused(Refused(*told))
+            self.store.note(Refused(*told))
         self._refusals.note(
             order.bot,
             order.symbol,

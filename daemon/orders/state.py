@@ -419,9 +419,9 @@ class Store:
         """Bots and symbols whose books changed since the last write."""
         return self._dirty_books.keys()
 
-    def refused(self, row: Refused) -> None:
-        """The exchange refused a request. It is written with what follows from that."""
-        self._notes.append(row)
+    def note(self, row: Row) -> None:
+        """For those who read the journal. That the exchange refused is written with what follows from that."""
+        (self._notes if isinstance(row, Refused) else self._rows).append(row)
 
     def write(self, now_ns: int) -> None:
         """Write what changed, and when that was.

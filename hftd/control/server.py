@@ -13,7 +13,7 @@ import os
 import socket
 import stat
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -137,11 +137,13 @@ class ChannelServer:
 
     Attributes:
         asking: Whose question the handler answers just now, for records.
+        on_set: Told bot, values (JSON) and who, once a bot has taken over parameters that were set, or will.
     """
 
     def __init__(self, name: str, handler: Handler, directory: Path | None = None) -> None:
         self.name = check_name(name)
         self.asking = ""
+        self.on_set: Callable[[str, str, str], None] | None = None
         self.statistics = ServerStatistics()
         self._handler = handler
         self._directory = directory
@@ -370,6 +372,8 @@ class ChannelServer:
         bot, uid, pid, values = asked.bot, asked.uid, asked.pid, asked.values
         if isinstance(answer, wire.Answer):
             _log.info("parameters_set", channel=self.name, bot=bot, uid=uid, pid=pid, values=values)
+            if self.on_set is not None:
+                self.on_set(bot, status.encode(values).decode(), str(question.caller.peer))
         else:
             why = answer.what[:_REASON_CHARACTERS]
             _log.warning(

@@ -282,10 +282,11 @@ class Watched(Stack):
     def pull(self, path: str) -> None:
         self._pull(self.controls[0], path)
 
-    def hftd(self, *arguments: str) -> None:
+    def hftd(self, *arguments: str) -> str:
         environment = os.environ | {"HFTD_RUNTIME_DIR": str(self._children.runtime), "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "daemon.cli", *arguments]
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+        done = subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+        return done.stdout.decode()
 
     def kill(self, child: Child) -> None:
         child.process.kill()

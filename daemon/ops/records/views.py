@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from daemon.ops.records.reading import Entry
-from daemon.orders.files.rows import Begin, BotRow, Halt, Refused, Steps
+from daemon.orders.files.rows import Begin, BotRow, Halt, ParametersSet, Refused, Steps
 from daemon.orders.ids.trades import Traded
 from daemon.orders.money.profit import DAY_NS, Day, Funded, Profit
 from daemon.orders.order import DONE, Order
@@ -405,6 +405,8 @@ def events(entries: Iterable[Entry], chosen: Chosen) -> Iterator[list[Cell]]:
             continue
         elif isinstance(row, Begin):
             told = ["connector started", "", "", "", None, "", "", f"run {row.run}", f"{row.identity:06x}"]
+        elif isinstance(row, ParametersSet):
+            told = ["parameters set", row.bot, "", row.by, None, "", "", row.values, ""]
         elif isinstance(row, Refused):
             what = " ".join(filter(None, (row.what, str(row.code) if row.code else "", row.words)))
             told = [
@@ -433,6 +435,8 @@ def events(entries: Iterable[Entry], chosen: Chosen) -> Iterator[list[Cell]]:
                 row.trade_id or row.client_id,
             ]
         elif isinstance(row, Funded):
+            if row.same_as:
+                continue
             at_ns = row.exch_ns
             told = ["funding", "", row.symbol, "", exact(row.amount), row.asset, "", "", row.payment_id]
         else:

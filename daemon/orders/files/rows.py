@@ -98,6 +98,19 @@ class Refused(msgspec.Struct, array_like=True, tag="refused"):
     words: str
 
 
+class ParametersSet(msgspec.Struct, array_like=True, tag="set"):
+    """Somebody set parameters of a bot: for those who read the journal.
+
+    Attributes:
+        values: By name, as JSON.
+        by: Who did.
+    """
+
+    bot: str
+    values: str
+    by: str
+
+
 class Forgotten(msgspec.Struct, array_like=True, tag="forgotten"):
     """Up to when what happened may be known no more; of a checkpoint, in which all of that is left out.
 

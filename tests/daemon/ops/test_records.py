@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from daemon.ops.records import views, writing
 from daemon.ops.records.reading import History
 from daemon.orders.files import parts
-from daemon.orders.files.rows import At, Begin, Halt, Refused, Steps
+from daemon.orders.files.rows import At, Begin, Halt, ParametersSet, Refused, Steps
 from daemon.orders.ids.trades import Traded
 from daemon.orders.journal import Journal
-from daemon.orders.money.profit import Day
+from daemon.orders.money.profit import Day, Funded
 from daemon.orders.order import Order
 from daemon.orders.positions import BotBook
 from tests.daemon.orders.world import SECOND, Inline, World
@@ -90,6 +90,10 @@ def path(tmp_path: Path) -> Path:
     made.write([At(AT + 2), order("c2", status=6, executed_lots=0, reason=5)])
     made.write([At(AT + 3), Halt("news", by="uid 1000, pid 7")])
     made.write([At(AT + 4), Halt("", by="uid 0, pid 8")])
+    made.write([At(AT + 5), ParametersSet("a", '{"order_qty":0.02}', "uid 1000, pid 9")])
+    paid = Funded("BTCUSDT", "USDT", -0.5, AT + 6, "heard", "stream")
+    listed = Funded("BTCUSDT", "USDT", -0.5, AT + 6, "income 7", "query", "heard")
+    made.write([At(AT + 7), paid, listed])
     made.close()
     return found
 
@@ -119,6 +123,9 @@ def test_orders_fills_and_events_have_what_an_auditor_asks_for(path):
         ("halted", "uid 1000, pid 7"),
         ("resumed", "uid 0, pid 8"),
     ]
+    (set_,) = [one for one in told if one["event"] == "parameters set"]
+    assert (set_["bot"], set_["by"], set_["what"]) == ("a", "uid 1000, pid 9", '{"order_qty":0.02}')
+    assert [one["amount"] for one in told if one["event"] == "funding"] == ["-0.5"], "told twice, paid once"
 
 
 def test_filters_choose_by_time_bot_and_symbol(path):
