@@ -46,6 +46,7 @@ def command(listen: str, token_file: Path | None) -> None:
     from daemon.ops.serving import parse_listen
     from daemon.ops.web.access import check_listen, read_token
     from daemon.ops.web.server import ASK_DAEMONS_S, Web
+    from hftd.control.notify import READY, STOPPING, how, notify
 
     host, port = parse_listen(listen)
     close_process()
@@ -60,10 +61,13 @@ def command(listen: str, token_file: Path | None) -> None:
         web = Web(partial(states, ASK_DAEMONS_S), token)
         found = await web.start(host, port)
         shown = f"[{host}]" if ":" in host else host
-        click.echo(f"page at http://{shown}:{found}/", err=True)
+        words = f"page at http://{shown}:{found}/"
+        click.echo(words, err=True)
+        notify(READY, how(words))
         try:
             await stopped.wait()
         finally:
+            notify(STOPPING)
             await web.stop()
 
     take_stderr()

@@ -43,8 +43,6 @@ def check(wanted: Wanted, folder: Path, exchange: str, *, is_user: bool) -> Foun
     Raises:
         HftdError: It is missing or wrong.
     """
-    if wanted.kind == "web" and find_spec("daemon.cli.commands.web") is None:
-        raise UsageError("this version has no `hftd web`", hint="leave it out")
     if not wanted.config:
         return Found()
     path = folder / wanted.config
