@@ -4,7 +4,10 @@ import asyncio
 import gzip
 import json
 import re
+import signal
 import socket
+import subprocess
+import sys
 import time
 from contextlib import asynccontextmanager, suppress
 
@@ -21,6 +24,7 @@ from daemon.ops.web.server import Web
 from daemon.ops.web.static import page
 from hftd.errors import ConfigError
 from tests.daemon.ops.crowds import crowd
+from tests.notified import Listener
 
 TOKEN = "a-token-of-some-length"
 
@@ -368,3 +372,15 @@ async def test_a_port_that_is_taken_is_said(tmp_path):
     async with running() as port:
         with pytest.raises(ConfigError, match="can't listen"):
             await Web(lambda: ([], []), None).start("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("command", ["web", "metrics"])
+def test_systemd_hears_when_it_serves_and_when_it_stops(command, tmp_path, monkeypatch):
+    with Listener(tmp_path, monkeypatch) as systemd:
+        arguments = [sys.executable, "-m", "daemon.cli", command, "--listen", "127.0.0.1:0"]
+        with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as child:
+            assert "STATUS=" in systemd.until("READY=1")
+            assert child.stderr is not None and "http://127.0.0.1:" in child.stderr.readline()
+            child.send_signal(signal.SIGTERM)
+            systemd.until("STOPPING=1")
+            assert child.wait(20.0) == 0
