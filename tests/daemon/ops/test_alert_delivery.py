@@ -194,6 +194,20 @@ def test_a_test_sends_one_message_to_each_target_and_a_check_none(tmp_path, monk
         assert TOKEN not in done.output
 
 
+def test_what_is_told_reaches_each_target_as_one_line(tmp_path):
+    with recording() as server:
+        path = write(tmp_path, f'[targets.one]\nurl = "{url(server, "one").reveal()}"\n')
+        said = "hftd-bot@mm.service has failed\n\x1b[31mand <b>more</b>"
+        done = CliRunner().invoke(command, ["--config", str(path), "--tell", said], standalone_mode=False)
+        assert done.return_value == 0, done.output
+        (line,) = [line for _, line in server.lines("/one")]
+        assert line.startswith("hftd-bot(at)mm.service has failed"), "nobody is mentioned"
+        assert "\x1b" not in line
+        server.code = 500
+        done = CliRunner().invoke(command, ["--config", str(path), "--tell", said], standalone_mode=False)
+        assert done.return_value == 1
+
+
 def test_it_watches_on_while_a_target_is_dead_and_the_heartbeat_stops_when_no_alert_gets_out(
     tmp_path, monkeypatch, quick
 ):
