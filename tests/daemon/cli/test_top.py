@@ -44,6 +44,7 @@ def test_every_table_has_a_name_and_a_place():
     assert set(SHORT) == {*TABLES, "warnings"}
 
 
+@pytest.mark.thorough
 async def test_at_80_by_24_warnings_come_first_and_each_table_has_its_key():
     app = Top(lambda: ([crowd(5, 20)], []))
     async with app.run_test(size=(80, 24)) as pilot:

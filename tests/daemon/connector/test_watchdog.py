@@ -22,6 +22,7 @@ def systemd(tmp_path, monkeypatch):
         yield listener
 
 
+@pytest.mark.thorough
 async def test_a_process_is_ready_fed_while_it_runs_and_stops_in_order(tmp_path, systemd):
     async with LocalExchange(BinanceFutures, exchange_config()) as exchange:
         config = write(

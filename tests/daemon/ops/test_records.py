@@ -137,6 +137,7 @@ def test_filters_choose_by_time_bot_and_symbol(path):
     assert wrong.returncode == 2 and "2024-08-31" in wrong.stderr and "Traceback" not in wrong.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("view", ["orders", "fills", "days", "events"])
 @pytest.mark.parametrize("width", [40, 80])
 def test_hostile_texts_are_texts_and_tables_fit(path, view, width):
@@ -308,6 +309,7 @@ def test_it_reads_while_a_connector_writes_and_takes_no_lock(path):
     made.close()
 
 
+@pytest.mark.thorough
 def test_parquet_has_typed_and_exact_columns(path, tmp_path):
     out = tmp_path / "fills.parquet"
     assert journal(str(path), "--fills", "--parquet", "--out", str(out)).returncode == 0

@@ -294,6 +294,7 @@ KILLED = textwrap.dedent("""
 """)
 
 
+@pytest.mark.thorough
 def test_a_real_kill_at_any_moment_of_a_rotation_loses_nothing(tmp_path):
     path, said = tmp_path / "j", 0
     r = random.Random(5)

@@ -64,6 +64,7 @@ def test_a_message_of_msgspec_is_read_and_written_alike_by_compiled_code(message
     assert len(data) <= messages.FIELDS_MESSAGE_BYTES
 
 
+@pytest.mark.thorough
 @given(I64, st.integers(0, 40) | st.sampled_from([MAX_ROWS - 1, MAX_ROWS]))
 @example(-(2**63), MAX_ROWS)
 def test_a_feed_has_the_bytes_of_msgspec_and_its_rows_are_found_where_they_are(instrument: int, count: int):

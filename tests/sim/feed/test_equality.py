@@ -87,6 +87,7 @@ def test_user_events_are_read_from_files(block_rows, tmp_path, offset_ns):
     assert len(seen[0][0]) > 800
 
 
+@pytest.mark.thorough
 def test_fused_files_give_what_fused_rows_give(block_rows, tmp_path):
     market = some_day(seconds=3.0)
     best = (market["ev"] & np.uint64(KIND_MASK)) == 1

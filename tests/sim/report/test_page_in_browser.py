@@ -23,9 +23,12 @@ PIXELS_MIN = 60
 """Of each colour of a plot: fewer are a few dots. What is drawn has some hundreds."""
 TOLERANCE = 48
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium is installed (HFTD_CHROMIUM names one in another place)"
-)
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium is installed (HFTD_CHROMIUM names one in another place)"
+    ),
+]
 
 # Without the axes: the rims of grey letters have the colours of grey curves.
 _BOXES = """

@@ -126,6 +126,7 @@ async def test_a_capture_through_the_connector_is_the_converted_archive_row_for_
     assert_equal(rows, archived(wanted, tmp_path, book_ticker=best_prices == "events"))
 
 
+@pytest.mark.thorough
 async def test_best_prices_are_fused_into_the_book_as_in_a_backtest(messages, tmp_path):
     wanted = begun(messages)
     rows = await published(wanted, "fused")
