@@ -141,6 +141,7 @@ SENTENCES: Final[dict[str, str]] = {
     "balance_differed": "the balance of {asset} is not what the executions give; the exchange's is taken",
     "balance_transferred": "{amount} {asset} were moved into the account, or out of it if negative",
     "account_differed": "the exchange's account differed from what the connector had recorded",
+    "payments_not_fetched": "payments of funding could not be fetched, which is tried again in {again_in_s} s: {why}",
     "reconciliation_failed": "the account could not be reconciled, which is tried again: {why}",
     "reconciliation_crashed": "a reconciliation ended with an unexpected error",
     # The journal

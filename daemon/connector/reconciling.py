@@ -39,6 +39,9 @@ LIMIT_S: Final = 30.0
 LOOK_EVERY_S: Final = 0.25
 PAYMENTS_EVERY_S: Final = 600.0
 """So often payments of funding are asked for, and after each connect: most are heard of by the stream."""
+PAYMENTS_WITHIN_S: Final = 10.0
+PAYMENTS_AGAIN_S: Final = 30.0
+"""And again after a question that failed."""
 ASKED_MAX: Final = 20
 """Of so many symbols the fills are asked for in one reconciliation; what must wait is asked for in the next one."""
 QUIET_MAX: Final = 5
@@ -73,7 +76,9 @@ class Reconciler:
         self._failed_for: int | None = None  # what order management wanted when one failed; None: none did
         self._asked_ns: dict[str, int] = {}  # when a symbol's fills were last asked for
         self._times: deque[int] = deque(maxlen=SOON_MAX)
-        self._paid_ns = -1  # when payments of funding were last asked for
+        self._payments_due_ns = 0  # when payments of funding are to be asked for
+        self._payments_failed = 0  # how often in a row they could not be
+        self._payments_why = ""
         self._asked = 0  # of how many symbols the last one asked
         self._settled_ns = (
             -1
@@ -100,7 +105,7 @@ class Reconciler:
         self._is_up = is_up
         if is_up:
             self._due_ns = 0
-            self._paid_ns = -1
+            self._payments_due_ns = 0
             # At once, but connections that come and go are no way around the pauses.
             self._not_before_ns = min(self._not_before_ns, self.last_ns + int(UNSETTLED_S * 1e9))
             self._wake.set()
@@ -179,7 +184,6 @@ class Reconciler:
         self._untold = {one.symbol for one in holdings if not one.is_told}
         funds = await self._session.funds()
         executions, asked, unasked = await self._executions(holdings)
-        await self._ask_for_payments(asked_ns)
         before_ns = self._since_ns()
         found = self._orders.reconcile(
             open_orders, executions, holdings, asked_ns, running_ns(), unasked=unasked, funds=funds
@@ -202,16 +206,26 @@ class Reconciler:
                     for one in found.differences
                 ],
             )
+        await self._ask_for_payments(asked_ns)
         return found.is_settled and not unasked
 
     async def _ask_for_payments(self, now_ns: int) -> None:
-        """Funding that the stream did not tell, as while it was down."""
-        if self._paid_ns >= 0 and now_ns - self._paid_ns < PAYMENTS_EVERY_S * 1e9:
+        """Funding that the stream did not tell, as while it was down. Orders and positions do not wait for it."""
+        if now_ns < self._payments_due_ns:
             return
-        payments = await self._session.payments(self._orders.payments_since_ns())
+        try:
+            async with asyncio.timeout(PAYMENTS_WITHIN_S):
+                payments = await self._session.payments(self._orders.payments_since_ns())
+        except (HftdError, aiohttp.ClientError, OSError, ValueError) as error:
+            self._payments_failed += 1
+            self._payments_why = str(error) or type(error).__name__
+            self._payments_due_ns = now_ns + int(PAYMENTS_AGAIN_S * 1e9)
+            _log.warning("payments_not_fetched", why=self._payments_why, again_in_s=PAYMENTS_AGAIN_S)
+            return
         if payments is not None:
             self._orders.on_payments(payments, now_ns, running_ns())
-        self._paid_ns = now_ns
+        self._payments_failed = 0
+        self._payments_due_ns = now_ns + int(PAYMENTS_EVERY_S * 1e9)
 
     # ---- fills
 
@@ -307,6 +321,12 @@ class Reconciler:
                 "not_reconciled",
                 f"the account could not be compared with the exchange's {self._backoff.failures} times in a row: "
                 f"{self._why}",
+            )
+        if self._payments_failed >= FAILED_SHOWN:
+            yield Warn(
+                "payments_not_fetched",
+                f"payments of funding could not be fetched {self._payments_failed} times in a row, so profits may lack "
+                f"some: {self._payments_why}",
             )
         for symbol, (backoff, _, why) in self._refused.items():
             if backoff.failures >= FAILED_SHOWN:

@@ -64,10 +64,11 @@ class Kept:
         ]
         return min(near)[1] if near else ""
 
-    def know_paid(self, begin_ns: int, known_ns: int) -> None:
+    def know_paid(self, begin_ns: int, known_ns: int) -> Paid:
         """All payments until then are known; `begin_ns` holds in a journal that has no beginning yet."""
-        self.paid = Paid(self.paid.begin_ns if self.paid else begin_ns, known_ns)
-        self._changed.append(self.paid)
+        self.paid = paid = Paid(self.paid.begin_ns if self.paid else begin_ns, known_ns)
+        self._changed.append(paid)
+        return paid
 
     def funded(self) -> list[Funded]:
         """The payments that are remembered, each once, as they were counted."""

@@ -350,14 +350,16 @@ class Money:
     def payments_since_ns(self) -> int:
         """From which exchange time on payments are to be asked for; one may be listed as late as `APART_NS`."""
         paid = self._kept.paid
-        return max(paid.begin_ns, paid.known_ns - APART_NS) if paid else self._store.settled_ns
+        if paid is None:
+            # However long it takes until the exchange answers.
+            paid = self._kept.know_paid(self._store.settled_ns, self._store.settled_ns)
+        return max(paid.begin_ns, paid.known_ns - APART_NS)
 
     def take_payments(self, payments: Iterable[Funding], until_ns: int) -> None:
         """All payments since `payments_since_ns`, up to a moment of the exchange's clock."""
-        begin_ns = self._store.settled_ns
         for payment in payments:
             self.take_funding(payment)
-        self._kept.know_paid(begin_ns, until_ns)
+        self._kept.know_paid(self._store.settled_ns, until_ns)
 
     def _funded_ledger(self, funding: Funding) -> "Ledger | None":
         """The instrument that a payment is for; where that is not told, the only one that it can be."""

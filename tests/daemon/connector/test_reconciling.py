@@ -41,6 +41,8 @@ class World:
         self.wanted_ns = NEVER
         self.error = None
         self.refused = set()
+        self.payments_error = None
+        self.paid = []
         self.asked = []
         self.times = []
         self.given = []
@@ -68,7 +70,10 @@ class World:
         ]
 
     async def payments(self, since_ns):
-        return None
+        self.paid.append(self.now_ns)
+        if self.payments_error is not None:
+            raise self.payments_error
+        return []
 
     async def funds(self):
         return None
@@ -91,6 +96,9 @@ class World:
 
     def payments_since_ns(self):
         return self.settled_ns
+
+    def on_payments(self, payments, asked_ns, now_ns):
+        pass
 
     def reconcile_due_ns(self):
         return self.wanted_ns
@@ -315,3 +323,22 @@ async def test_a_position_that_is_heard_of_for_the_first_time_has_its_fills_aske
     world.reconciler.on_connection(True)
     await world.live(1)
     assert [symbol for symbol, _ in world.asked] == ["AUSDT"]
+
+
+async def test_payments_that_can_not_be_asked_for_hold_nothing_else_up_and_are_told(world_of):
+    world = world_of(["A"])
+    world.payments_error = AnsweredError("no such endpoint")
+    await world.live(60.0 * 4)
+    assert world.reconciler.failures == 0
+    assert len(world.given) >= 4, "the account is compared all the same"
+    assert len(world.paid) >= 3
+    assert [one.key for one in world.reconciler.warnings()] == ["payments_not_fetched"]
+    world.payments_error = None
+    await world.live(61.0)
+    assert list(world.reconciler.warnings()) == []
+    asked = len(world.paid)
+    await world.live(500.0)
+    assert len(world.paid) == asked, "every ten minutes"
+    world.reconciler.on_connection(True)
+    await world.live(2.0)
+    assert len(world.paid) == asked + 1, "and after each connect"
