@@ -74,7 +74,7 @@ def test_a_bot_on_a_terminal_shows_how_it_stands(fake: FakeDaemon, tmp_path: Pat
         while shown.count("position") < 3:
             assert monotonic_ns() < end_ns, shown
             if select.select([ours], [], [], 0.5)[0]:
-                shown += os.read(ours, 65536).decode()
+                shown += os.read(ours, 65536).decode(errors="replace")
         bot.send_signal(signal.SIGINT)
         assert bot.wait(30) == 0
     finally:
@@ -82,7 +82,8 @@ def test_a_bot_on_a_terminal_shows_how_it_stands(fake: FakeDaemon, tmp_path: Pat
         bot.wait()
         os.close(ours)
     plain = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", shown)
-    lines = re.split("[\r\n]+", plain)
+    # What is compiled is told in sentences, which a terminal wraps.
+    lines = [line for line in re.split("[\r\n]+", plain) if not line.startswith("compil")]
     assert max(map(len, lines)) <= width
     assert any("position 0 BTCUSDT" in line for line in lines)
     assert any("bf ok" in line for line in lines)
