@@ -6,13 +6,15 @@ same answer. So a daemon is asked at most so often, however many ask here.
 
 import asyncio
 import ipaddress
+import signal
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from aiohttp import web
 
 from hftd.clock import monotonic_ns
+from hftd.control.notify import READY, STOPPING, how, notify
 from hftd.errors import ConfigError
 
 FRESH_NS: Final = 500_000_000
@@ -106,3 +108,45 @@ class Metrics:
                 self._text = await asyncio.get_running_loop().run_in_executor(None, self._scrape)
                 self._asked_ns = monotonic_ns()
             return self._text
+
+
+class Server(Protocol):
+    """What listens."""
+
+    async def start(self, host: str, port: int) -> int:
+        """Begin to listen; the port."""
+        ...
+
+    async def stop(self) -> None:
+        """Hang up on all."""
+        ...
+
+
+async def serve(
+    make: Callable[[], Server], host: str, port: int, words: str, say: Callable[[str], None]
+) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        make: Makes what is started; called in the event loop.
+        host: Where it listens.
+        port: And there; 0: a free one.
+        words: What is said then, with {} for the address; systemd hears it too.
+        say: Says it to who started this.
+
+    Raises:
+        ConfigError: It can't listen there.
+    """
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    server = make()
+    found = await server.start(host, port)
+    said = words.format(f"http://[{host}]:{found}" if ":" in host else f"http://{host}:{found}")
+    say(said)
+    notify(READY, how(said))
+    try:
+        await stopped.wait()
+    finally:
+        notify(STOPPING)
+        await server.stop()

@@ -26,35 +26,25 @@ on another address than loopback everybody who reaches it can read it.
 )
 def command(listen: str) -> None:
     """Serve the states of all daemons as Prometheus metrics."""
-    import asyncio
-    import signal
+    from functools import partial
 
     import uvloop
 
     from daemon.cli.asking import states
     from daemon.cli.logs import log_to, take_stderr
     from daemon.ops.metrics import exposition
-    from daemon.ops.serving import Metrics, parse_listen
-    from hftd.control.notify import READY, STOPPING, how, notify
+    from daemon.ops.serving import Metrics, parse_listen, serve
 
     host, port = parse_listen(listen)
 
-    async def serve() -> None:
-        stopped = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        metrics = Metrics(exposition(states))
-        found = await metrics.start(host, port)
-        shown = f"[{host}]" if ":" in host else host
-        words = f"metrics at http://{shown}:{found}/metrics"
-        click.echo(words, err=True)
-        notify(READY, how(words))
-        try:
-            await stopped.wait()
-        finally:
-            notify(STOPPING)
-            await metrics.stop()
-
     take_stderr()
     log_to(lambda line: click.echo(line, err=True))
-    uvloop.run(serve())
+    uvloop.run(
+        serve(
+            lambda: Metrics(exposition(states)),
+            host,
+            port,
+            "metrics at {}/metrics",
+            partial(click.echo, err=True),
+        )
+    )

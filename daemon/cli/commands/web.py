@@ -34,8 +34,6 @@ http://ADDRESS/#token=TOKEN, or type it in. docs/web.md says more.
 )
 def command(listen: str, token_file: Path | None) -> None:
     """Show all daemons, bots, orders and profits on a page in a browser."""
-    import asyncio
-    import signal
     from functools import partial
 
     import uvloop
@@ -43,10 +41,9 @@ def command(listen: str, token_file: Path | None) -> None:
     from daemon.cli.asking import states
     from daemon.cli.logs import log_to, take_stderr
     from daemon.connector.secrets import close_process, forget_environment
-    from daemon.ops.serving import parse_listen
+    from daemon.ops.serving import parse_listen, serve
     from daemon.ops.web.access import check_listen, read_token
     from daemon.ops.web.server import ASK_DAEMONS_S, Web
-    from hftd.control.notify import READY, STOPPING, how, notify
 
     host, port = parse_listen(listen)
     close_process()
@@ -54,22 +51,7 @@ def command(listen: str, token_file: Path | None) -> None:
     token = read_token(token_file) if token_file is not None else None
     check_listen(host, token)
 
-    async def serve() -> None:
-        stopped = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        web = Web(partial(states, ASK_DAEMONS_S), token)
-        found = await web.start(host, port)
-        shown = f"[{host}]" if ":" in host else host
-        words = f"page at http://{shown}:{found}/"
-        click.echo(words, err=True)
-        notify(READY, how(words))
-        try:
-            await stopped.wait()
-        finally:
-            notify(STOPPING)
-            await web.stop()
-
     take_stderr()
     log_to(lambda line: click.echo(line, err=True))
-    uvloop.run(serve())
+    ask = partial(states, ASK_DAEMONS_S)
+    uvloop.run(serve(lambda: Web(ask, token), host, port, "page at {}/", partial(click.echo, err=True)))
