@@ -622,9 +622,9 @@ class Store:
         self.orders[order.client_id] = order
         for other in order.other_ids:
             self.other_ids[other] = order
-        # Of those with one id, the bot means the last; one that was adopted was made before it is in the journal.
+        # Of those with one id the bot means the last; one that was adopted (without a bot's time) was made earlier.
         key = order.bot, order.symbol, order.order_id
-        if (known := self.by_id.get(key)) is None or order.submitted_ns >= known.submitted_ns:
+        if order.local_ts or (known := self.by_id.get(key)) is None or known.finished_ns:
             self.by_id[key] = order
         if order.finished_ns:
             if order.gap_lots > 0:
