@@ -150,7 +150,7 @@ def _find(named: str) -> Path:
     """The file of a journal: it was named, or its folder, or its connector.
 
     Raises:
-        UsageError: There is none, or several are.
+        UsageError: No journal was found, or several were.
     """
     from daemon.connector.config import ConnectorConfig
     from daemon.connector.state_folder import journal_path

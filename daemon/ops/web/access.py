@@ -25,7 +25,7 @@ def read_token(path: Path) -> Secret:
     """The token in a file that only its owner may read.
 
     Raises:
-        ConfigError: There is none, others may read it, or it is too short or not one line of ASCII.
+        ConfigError: The file is missing, others may read it, or what it holds is too short or not one line of ASCII.
     """
     check_only_owner_reads(path, "this file holds a token", ())
     try:

@@ -44,7 +44,7 @@ REQUEST_BYTES_MAX: Final = 8192
 PATHS: Final = "there is /, /stream and /healthz\n"
 
 _SILENT: Final = logging.getLogger("hftd.web.http")
-"""What aiohttp says of requests that are none: they are answered with 400, and whoever sends them fills no log."""
+"""aiohttp's log of malformed requests: they are answered with 400, and must not fill the log."""
 _SILENT.disabled = True
 
 _log = structlog.get_logger("hftd.web")

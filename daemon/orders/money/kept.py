@@ -47,7 +47,7 @@ class Kept:
         return not row.same_as
 
     def _twin(self, row: Funded) -> str:
-        """The id of the payment that this one is as well, the nearest in time; empty if there is none."""
+        """The id of the same payment as it was told in another way, the nearest in time; empty if it was not."""
         if not row.told_by:
             return ""
         taken = {one.same_as for one in self._funded.values()}

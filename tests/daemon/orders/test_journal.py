@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from daemon.orders.files.records import HEADER, MAGIC, MARK
 from daemon.orders.ids.trades import Traded
 from daemon.orders.journal import Begin, Journal, Settled, read_rows
+from daemon.orders.order import DONE, Order
 from hftd.constants import REASON_HALTED
 from hftd.errors import ConfigError, DataError, RefusedError
+from tests.daemon.orders.model import SYMBOL
 from tests.daemon.orders.test_life_cycles import RESTS, last, place, told
 from tests.daemon.orders.world import SECOND, World
 
@@ -423,3 +425,16 @@ def test_the_journal_of_another_exchange_halts_the_account(world):
     place(world)
     assert last(world).reason == REASON_HALTED
     assert "another exchange" in world.manager.store.halt_reason
+
+
+@pytest.mark.parametrize(("adopted", "meant"), [(False, "later"), (True, "first")])
+def test_of_two_orders_with_one_id_the_bot_means_the_later_one_in_the_journal_unless_that_was_adopted(
+    adopted, meant
+):
+    store = World(bots=("a",)).manager.store
+    terms = {"bot": "a", "order_id": 1, "symbol": SYMBOL, "side": 1, "order_type": 0, "time_in_force": 0}
+    terms |= {"reduce_only": False, "price_tick": 999, "qty_lots": 1, "submit_phase": DONE}
+    # The clock stood earlier when the later one was sent.
+    for client_id, local_ts, sent_ns in (("first", 9, 9), ("later", 0 if adopted else 3, 3)):
+        store._restore(Order(client_id=client_id, local_ts=local_ts, submitted_ns=sent_ns, **terms))
+    assert store.by_id["a", SYMBOL, 1].client_id == meant
