@@ -53,9 +53,12 @@ class Warnings:
         self._told: set[tuple[str, str]] = set()
 
     @property
-    def told(self) -> int:
-        """How many were told in the last look."""
-        return len(self._told)
+    def told(self) -> str:
+        """Those that were told in the last look, in a few words: "2 warnings: clock_stepped, unfused"; or ""."""
+        if not self._told:
+            return ""
+        keys = ", ".join(sorted({key for key, _ in self._told}))
+        return f"{len(self._told)} {'warning' if len(self._told) == 1 else 'warnings'}: {keys}"
 
     def look(self, now_ns: int) -> list[status.Warning]:
         """Ask all sources.

@@ -220,7 +220,7 @@ class Collector:
         if self.writer.trouble:
             parts.append(f"NOTHING IS RECORDED: {self.writer.trouble}")
         if told := self.warnings.told:
-            parts.append(f"{told} warnings")
+            parts.append(told)
         return ", ".join(parts)
 
     def _recorders(self) -> Iterator[Recorder]:

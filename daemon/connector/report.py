@@ -319,7 +319,7 @@ def line_of(connector: "Connector") -> str:
     if reason := connector.orders.store.halt_reason:
         parts.append(f"HALTED: {reason}")
     if told := connector.warnings.told:
-        parts.append(f"{told} warnings")
+        parts.append(told)
     return ", ".join(parts)
 
 
