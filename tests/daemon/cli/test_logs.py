@@ -20,12 +20,6 @@ from hftd.control import recent
 LINE = "x" * 999 + "\n"
 
 
-@pytest.fixture(autouse=True)
-def _log_as_before():
-    yield
-    structlog.reset_defaults()
-
-
 def eventually(condition) -> None:
     end_ns = monotonic_ns() + 10_000_000_000
     while not condition():
