@@ -42,7 +42,7 @@ from daemon.orders.files.records import (
     sync_folder,
     write_all,
 )
-from daemon.orders.files.rotation import DONE, Rotation
+from daemon.orders.files.rotation import DONE, TAIL_MAX, Rotation
 from daemon.orders.files.rows import (
     At,
     Begin,
@@ -134,10 +134,11 @@ class Journal:
         self.rotate_bytes = ROTATE_BYTES
         self.rotate_orders = ROTATE_ORDERS
         self.worker: Executor | None = None
-        begun = rows[0] if rows and isinstance(rows[0], Checkpoint) else None
-        self.number = begun.number if begun is not None else 1
+        self.number = _number(rows)
         self._checkpoint_bytes = 0
         self._is_new = False
+        self._kept: list[bytes] = []
+        self._kept_bytes = 0
         self._fd = fd
         self._lock = lock
         self._next: Rotation | None = None
@@ -254,15 +255,16 @@ class Journal:
             good = end
             if record and isinstance(record[-1], Tail):
                 checkpoint_bytes = good
+        _refuse_lost(path, rows)
         damage = find_damage(data, good)
         if damage:
             if on_damage == "refuse":
                 raise DataError(
                     f"the journal is damaged at byte {good:,}; whole records follow from byte {damage:,} on",
                     where=str(path),
-                    hint="move it away: the connector then learns its open orders, and what was executed lately, from "
-                    "the exchange, and its bots' totals begin at 0; or open it with on_damage = 'keep_beginning', "
-                    "which keeps what stands before the damage",
+                    hint="move it and its parts away: the connector then learns its open orders, and what was executed "
+                    "lately, from the exchange, and its bots' totals begin at 0; or open it with on_damage = "
+                    "'keep_beginning', which keeps what stands before the damage",
                 )
             path.with_name(path.name + ".damaged").write_bytes(data)
             _log.warning("journal_damaged", journal=str(path), kept=good, of=len(data))
@@ -305,12 +307,13 @@ class Journal:
 
         Raises:
             OSError: It can't be written. The file is cut back to where it was, and takes nothing until `rewrite` has
-                put everything into a new one.
+                put everything into a new one; until then records wait in memory (`_keep`).
         """
-        if self._is_broken:
-            return
         begin_ns = monotonic_ns()
         record = _record(rows)
+        if self._is_broken:
+            self._keep(record)
+            return
         try:
             write_all(self._fd, record)
             if self._next is not None:
@@ -318,13 +321,23 @@ class Journal:
         except OSError:
             cut(self._fd, self.size)
             self._is_broken = True
+            self._keep(record)
             raise
         self.size += len(record)
         self.writes.add(monotonic_ns() - begin_ns)
 
+    def _keep(self, record: bytes) -> None:
+        """What happens while nothing can be written: `rewrite` writes it into the next file."""
+        self._kept_bytes += len(record)
+        if self._kept_bytes <= TAIL_MAX:
+            self._kept.append(record)
+        else:
+            # A part of them would bring back what had changed since: all go, and the next file says so.
+            self._kept = []
+
     @property
     def is_broken(self) -> bool:
-        """Whether a write failed, or the file was taken away; until `rewrite` nothing is kept."""
+        """Whether a write failed, or the file was taken away; until `rewrite` a kill of the process loses records."""
         return self._is_broken
 
     def look(self) -> bool:
@@ -433,15 +446,18 @@ class Journal:
             left = list(rows)
             # Where it was taken away, what is there is not what the next file follows.
             copied_from = self.size if self.look() else -1
-            data = MAGIC + b"".join(
+            has_lost = self._kept_bytes > TAIL_MAX
+            checkpoint = MAGIC + b"".join(
                 _record(some)
                 for some in (
-                    [Checkpoint(self.number + 1, now_ns, copied_from)],
+                    [Checkpoint(self.number + 1, now_ns, copied_from, has_lost)],
                     *(left[i : i + ROWS_A_RECORD] for i in range(0, len(left), ROWS_A_RECORD)),
                     [Tail()],
                 )
             )
-            write_all(fd, data)
+            write_all(fd, checkpoint)
+            tail = b"".join(self._kept)
+            write_all(fd, tail)
             os.fsync(fd)
             if self.path.exists():
                 os.link(self.path, parts.name_of(self.path, self.number, now_ns))
@@ -455,7 +471,9 @@ class Journal:
         os.close(self._fd)
         self._fd = fd
         self._is_broken = False
-        self.size = self._checkpoint_bytes = len(data)
+        self._kept, self._kept_bytes = [], 0
+        self._checkpoint_bytes = len(checkpoint)
+        self.size = len(checkpoint) + len(tail)
         self.number += 1
         sync_folder(self.path.parent)
 
@@ -490,6 +508,31 @@ class Journal:
         self._fd = -1
 
 
+def _refuse_lost(path: Path, rows: list[Row]) -> None:
+    """See that a journal is not older than its parts.
+
+    Raises:
+        DataError: The one that followed them is gone. Without it positions would be forgotten in silence.
+    """
+    found = parts.parts_of(path)
+    if not found or _number(rows) > found[-1].number:
+        return
+    last = found[-1].path
+    raise DataError(
+        f"the journal that followed its part {last.name} is not there",
+        where=str(path),
+        hint="put the file back. If it is lost, put the last part in its place (a packed one: "
+        f"zstd -d --rm {last.name if last.suffix == parts.PACKED else last.name + parts.PACKED} -o {path.name}): "
+        "positions are as they were when it ended, and what was executed since is learned from the exchange as far "
+        "back as it tells. To begin with no positions, move the parts away as well",
+    )
+
+
+def _number(rows: list[Row]) -> int:
+    """The number of the file that begins with these rows."""
+    return rows[0].number if rows and isinstance(rows[0], Checkpoint) else 1
+
+
 def _be_nice() -> None:
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
@@ -512,7 +555,8 @@ def begin_of(data: bytes, path: Path) -> int:
     raise DataError(
         "this is not a journal of orders of this version",
         where=str(path),
-        hint="is it another file? Else move it away: the connector then learns its open orders from the exchange",
+        hint="is it another file? Else move it and its parts away: the connector then learns its open orders from the "
+        "exchange",
     )
 
 
@@ -529,8 +573,8 @@ def read_records(data: bytes, path: Path, at: int = len(MAGIC)) -> Iterator[tupl
             raise DataError(
                 f"the record at byte {at:,} is whole, but this version can't read it: {error}",
                 where=str(path),
-                hint="go on with the version that wrote it, or move the file away: then the connector learns its "
-                "open orders from the exchange",
+                hint="go on with the version that wrote it, or move the file and its parts away: then the connector "
+                "learns its open orders from the exchange",
             ) from None
         at += HEADER.size + len(payload)
         yield at, rows

@@ -81,7 +81,10 @@ def test_units_start_with_their_keys_and_one_that_stands_still_is_started_anew(t
         assert machine.show(BOT, "NRestarts") == starts, "it has found the new one"
 
         assert "runs" in machine.run(HFTD, "uninstall", check=False)
+        # It does not wait for the units of the target.
         machine.run("systemctl", "stop", "hftd.target")
+        for unit in (UNIT, BOT, "hftd-metrics"):
+            machine.until(lambda unit=unit: machine.show(unit, "ActiveState") in ("inactive", "failed"))
         assert machine.show(UNIT, "ExecMainStatus") == "0", "it left in order"
         assert "removed" in machine.run(HFTD, "uninstall")
         assert machine.run("ls", "/etc/systemd/system").split() == ["test.target"]

@@ -107,7 +107,17 @@ class History:
             until = head.copied_from if head is not None and follows and head.copied_from >= 0 else len(data)
             if last > 0 and file.number > last + 1:
                 self.damage.append(f"parts {last + 1} to {file.number - 1} are missing before {file.path}")
-            is_continued = last > 0 and file.number == last + 1
+            if last > 0 and file.number <= last:
+                self.damage.append(
+                    f"{file.path}: another file of this journal has number {file.number} as well"
+                )
+            own = _first(data)
+            has_lost = own is not None and own.has_lost
+            if has_lost:
+                self.damage.append(
+                    f"{file.path}: records before it are missing: the disk took none for too long"
+                )
+            is_continued = last > 0 and file.number == last + 1 and not has_lost
             last = file.number
             yield from self._rows(file, data, until, is_continued, is_last)
 

@@ -60,6 +60,8 @@ def _pattern(journal: Path, end: str) -> re.Pattern[str]:
 def parts_of(journal: Path) -> list[Part]:
     """A journal's parts, the oldest first; of one that is there packed and unpacked, the unpacked one.
 
+    Two of one number are both in it: there was a second journal of that name.
+
     What has a second name as the journal itself was never ended.
     """
     pattern = _pattern(journal, f"({re.escape(PACKED)})?")
@@ -67,7 +69,7 @@ def parts_of(journal: Path) -> list[Part]:
         here = journal.stat().st_ino
     except FileNotFoundError:
         here = 0
-    found: dict[int, Part] = {}
+    found: dict[tuple[int, int], Part] = {}
     with contextlib.suppress(FileNotFoundError), os.scandir(journal.parent) as entries:
         for entry in entries:
             match = pattern.fullmatch(entry.name)
@@ -76,9 +78,9 @@ def parts_of(journal: Path) -> list[Part]:
             with contextlib.suppress(ValueError):
                 ended = datetime.datetime.strptime(match[2], _TIME).replace(tzinfo=datetime.UTC)
                 part = Part(Path(entry.path), int(match[1]), int(ended.timestamp()) * _NS)
-                if part.number not in found or not part.is_packed:
-                    found[part.number] = part
-    return [found[number] for number in sorted(found)]
+                if part[1:] not in found or not part.is_packed:
+                    found[part[1:]] = part
+    return [found[one] for one in sorted(found)]
 
 
 def tidy(journal: Path) -> None:

@@ -132,11 +132,13 @@ class Checkpoint(msgspec.Struct, array_like=True, tag="checkpoint"):
         number: The file's.
         begun_ns: When it was begun, on our clock.
         copied_from: Where in the file before it the records begin that stand behind `Tail`; -1: that is not known.
+        has_lost: Records are missing before it: more could not be written than memory was set aside for.
     """
 
     number: int
     begun_ns: int
     copied_from: int
+    has_lost: bool = False
 
 
 class Tail(msgspec.Struct, array_like=True, tag="tail"):

@@ -5,12 +5,15 @@ import subprocess
 import sys
 import textwrap
 import zlib
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from daemon.ops.records.reading import History
+from daemon.orders.files.parts import parts_of, unpack
 from daemon.orders.files.records import HEADER, MAGIC, MARK
 from daemon.orders.ids.trades import Traded
 from daemon.orders.journal import Begin, Journal, Settled, read_rows
@@ -19,7 +22,7 @@ from hftd.constants import REASON_HALTED
 from hftd.errors import ConfigError, DataError, RefusedError
 from tests.daemon.orders.model import SYMBOL
 from tests.daemon.orders.test_life_cycles import RESTS, last, place, told
-from tests.daemon.orders.world import SECOND, World
+from tests.daemon.orders.world import SECOND, Inline, World
 
 
 def settled(journal: Journal) -> list[int]:
@@ -87,7 +90,7 @@ def test_damage_in_the_middle_is_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(DataError) as caught:
         Journal.open(path)
     assert f"at byte {len(MAGIC)}" in caught.value.what
-    assert "move it away" in caught.value.hint
+    assert "move it and its parts away" in caught.value.hint
     assert str(path) in str(caught.value)
     assert path.read_bytes() == data, "nothing was changed"
     journal = Journal.open(path, on_damage="keep_beginning")
@@ -438,3 +441,81 @@ def test_of_two_orders_with_one_id_the_bot_means_the_later_one_in_the_journal_un
     for client_id, local_ts, sent_ns in (("first", 9, 9), ("later", 0 if adopted else 3, 3)):
         store._restore(Order(client_id=client_id, local_ts=local_ts, submitted_ns=sent_ns, **terms))
     assert store.by_id["a", SYMBOL, 1].client_id == meant
+
+
+def full_and_rotated(path: Path) -> Path:
+    """A journal of which one part has ended; that part."""
+    journal = Journal.open(path, rotate_bytes=100, worker=Inline())
+    for number in range(50):
+        journal.write([Settled(number)])
+    journal.rotate(iter([[Settled(49)]]), SECOND)
+    while journal.is_rotating:
+        journal.go_on()
+    journal.close()
+    (part,) = parts_of(path)
+    return part.path
+
+
+@pytest.mark.parametrize("content", [None, b"", MAGIC[:3], MAGIC])
+def test_a_journal_that_is_lost_while_its_parts_are_there_is_not_begun_anew(tmp_path, content):
+    path = tmp_path / "j"
+    part = full_and_rotated(path)
+    kept = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(DataError, match=re.escape(f"its part {part.name} is not there")) as error:
+            Journal.open(path)
+        assert "put the file back" in error.value.hint
+    path.write_bytes(kept)
+    journal = Journal.open(path)
+    assert journal.number == 2
+    journal.close()
+
+
+def test_a_part_in_the_place_of_a_lost_journal_is_where_it_goes_on(tmp_path):
+    path = tmp_path / "j"
+    part = full_and_rotated(path)
+    # A copy beside the part would be a second file of that number.
+    path.write_bytes(b"".join(piece or b"" for _, piece in unpack(part.read_bytes())))
+    with pytest.raises(DataError, match="is not there"):
+        Journal.open(path)
+    part.unlink()
+    journal = Journal.open(path)
+    assert settled(journal) == list(range(50))
+    journal.close()
+
+
+def test_parts_of_one_number_are_both_read_and_said(tmp_path):
+    path = tmp_path / "j"
+    part = full_and_rotated(path)
+    again = part.with_name(part.name.replace("000001-1970", "000001-1971"))
+    again.write_bytes(part.read_bytes())
+    history = History(path)
+    assert [one.row.settled_ns for one in history.entries()].count(7) == 2
+    assert history.damage == [f"{again}: another file of this journal has number 1 as well"]
+
+
+def test_more_than_memory_takes_while_a_disk_takes_nothing_is_said_by_who_reads(tmp_path, monkeypatch):
+    monkeypatch.setattr("daemon.orders.journal.TAIL_MAX", 500)
+    path = tmp_path / "j"
+    journal = Journal.open(path)
+    journal.write([Settled(1)])
+    good, journal._fd = journal._fd, os.open("/dev/full", os.O_WRONLY)
+    with pytest.raises(OSError, match="No space"):
+        journal.write([Settled(2)])
+    for number in range(3, 100):
+        journal.write([Settled(number)])
+    os.close(journal._fd)
+    journal._fd = good
+    journal.rewrite([Settled(99)], SECOND)
+    journal.write([Settled(100)])
+    journal.close()
+    history = History(path)
+    rows = [(one.row.settled_ns, one.is_state) for one in history.entries()]
+    assert rows == [(1, False), (99, True), (100, False)]
+    assert history.damage == [f"{path}: records before it are missing: the disk took none for too long"]
+    journal = Journal.open(path)
+    assert settled(journal) == [99, 100]
+    journal.close()
