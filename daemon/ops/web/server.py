@@ -14,7 +14,7 @@ import logging
 import socket
 import struct
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
@@ -50,9 +50,8 @@ _SILENT.disabled = True
 _log = structlog.get_logger("hftd.web")
 
 
-def _hang_up(transport: asyncio.BaseTransport) -> None:
+def _hang_up(transport: asyncio.Transport) -> None:
     """Close at once. What was not read is thrown away, which the system would else keep for minutes."""
-    assert isinstance(transport, asyncio.Transport)
     with contextlib.suppress(OSError, AttributeError):
         linger = struct.pack("ii", 1, 0)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -63,7 +62,8 @@ class _Refused(asyncio.Protocol):
     """Hangs up at once."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        _hang_up(transport)
+        # uvloop's is one in all but its class.
+        _hang_up(cast("asyncio.Transport", transport))
 
 
 class _Server(web.Server):

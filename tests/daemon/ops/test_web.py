@@ -351,6 +351,17 @@ async def test_a_thousand_connections_leave_those_that_look_alone_and_are_gone_a
                 one.close()
 
 
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: loc"])
+async def test_a_connection_that_asks_nothing_is_hung_up_on(monkeypatch, begun):
+    monkeypatch.setattr(served, "ASK_S", 0.3)
+    async with running() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(begun)
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(reader.read(), 5.0)
+        writer.close()
+
+
 async def test_so_many_look_at_once_and_further_ones_are_told_to_come_back(monkeypatch):
     monkeypatch.setattr(served, "STREAMS_MAX", 3)
     async with running() as port, aiohttp.ClientSession() as client:
