@@ -162,7 +162,7 @@ SENTENCES: Final[dict[str, str]] = {
     "metrics_failed": "the daemons could not be asked for their metrics: {error}",
     "status_not_shown": "the status of {daemon} could not be shown: {error}",
     "web_look_failed": "the daemons could not be looked at for the page, which is tried again: {error}",
-    "web_answer_failed": "a request to the page could not be answered: {error}",
+    "http_answer_failed": "a request over HTTP could not be answered: {error}",
     "alert": "an alert of {daemon} ({rule}): {text}",
     "alert_over": "an alert of {daemon} ({rule}) is over after {lasted_s} s: {text}",
     "alert_not_delivered": "alerts do not reach {target}, which is tried again: {why}",
