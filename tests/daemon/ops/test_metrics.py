@@ -189,6 +189,24 @@ def test_a_daemon_that_is_silent_or_gone_is_down_and_the_others_are_told_of():
     assert ups == [{"bf": 1, "by": 1}, {"bf": 1, "by": 0, "spot": 0}, {"bf": 0, "by": 0, "spot": 0}]
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        daemon("odd", started_ns=10**400),
+        daemon("odd", counters={"differences": 10**400}),
+        daemon("odd", journal_writes=status.Latency(name="", count=3, counts=[], bounds_ns=[10**9])),
+        daemon(
+            "odd", journal_writes=status.Latency(name="", count=10**400, counts=[1, 2], bounds_ns=[10**9])
+        ),
+    ],
+)
+def test_a_daemon_that_tells_nonsense_takes_nothing_from_the_others(odd):
+    found = scraped(odd, daemon("bf"), silent=("by",))
+    for name, is_up in (("odd", 1), ("bf", 1), ("by", 0)):
+        assert found[key("hftd_daemon_up", daemon=name)] == is_up
+    assert found[key("hftd_halted", daemon="bf")] == 0
+
+
 def test_a_collector_of_an_exchange_does_not_stand_for_the_connector_of_that_name():
     market = status.Market(symbol="BTCUSDT", instrument=0, gaps=3)
     channel = status.Channel(name="bf", markets=[market])
