@@ -5,6 +5,7 @@
 - :mod:`daemon.ops.alerts.states`: when that is said, and that it is over.
 - :mod:`daemon.ops.alerts.keeping`: what of it outlasts the process.
 - :mod:`daemon.ops.alerts.texts`: in which words.
-- :mod:`daemon.ops.alerts.delivery`: the way to each target, and the heartbeat.
+- :mod:`daemon.ops.alerts.delivery`: the way to each target, and the heartbeat;
+  :mod:`daemon.ops.alerts.answers`: how much of an answer is read.
 - :mod:`daemon.ops.alerts.watching`: all of it as it runs.
 """

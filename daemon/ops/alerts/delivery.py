@@ -16,6 +16,7 @@ import structlog
 
 from daemon.connector.secrets import Secret
 from daemon.connector.supervise import Backoff
+from daemon.ops.alerts.answers import bound_answers
 from daemon.ops.alerts.config import CRITICAL
 from daemon.ops.alerts.states import Notice
 from daemon.ops.alerts.texts import cleaned, duration
@@ -268,6 +269,7 @@ def sender(name: str, url: Secret) -> Send:
         raise ConfigError(
             "alerts are sent by Apprise, which is not installed", hint="pip install 'hftd[alerts]'"
         ) from None
+    bound_answers()
     pieces = hide_address(url)
     # What takes too long is left to go on: tried again beside itself it would leave a thread behind each time.
     asset = apprise.AppriseAsset(app_id="hftd", app_desc="hftd", app_url="", service_timeout=0)

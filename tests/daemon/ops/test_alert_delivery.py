@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import socket
 import threading
 import time
@@ -200,6 +201,15 @@ def test_an_answer_without_end_is_not_read_by_the_heartbeat(code, length):
         is_good = code.startswith(b"200")
         until(lambda: heartbeat.sent > 1 if is_good else code[:3].decode() in heartbeat.trouble())
         heartbeat.close()
+
+
+@pytest.mark.parametrize(("code", "is_taken"), [(b"200 OK", True), (b"500 No", False), (b"302 Found", False)])
+def test_an_answer_without_end_is_read_by_no_target(code, is_taken):
+    with endless(b"HTTP/1.1 %b\r\nLocation: /else\r\n\r\n" % code) as port:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        why = sender("phone", Secret(f"json://127.0.0.1:{port}/?redirect=no"))("title", "text", "failure")
+        assert bool(why) is not is_taken
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000, "KiB"
 
 
 def test_a_heartbeat_whose_answer_does_not_come_to_an_end_is_in_trouble(monkeypatch):
