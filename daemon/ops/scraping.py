@@ -31,7 +31,7 @@ class Metrics(Served):
     def __init__(self, scrape: Callable[[], bytes]) -> None:
         super().__init__()
         self._scrape = scrape
-        self._round: asyncio.Task[bytes] | None = None
+        self._round: asyncio.Task[bytes | None] | None = None
         self._ended_ns = 0
 
     async def _give(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -41,16 +41,16 @@ class Metrics(Served):
             self._round = asyncio.get_running_loop().create_task(self._ask())
         # The others wait for it too.
         text = await asyncio.shield(self._round)
-        if not text:
+        if text is None:
             return said(500, "the daemons could not be asked: the log says why\n")
         return web.Response(body=text, headers={**HEADERS, "Content-Type": CONTENT_TYPE})
 
-    async def _ask(self) -> bytes:
-        """The text, empty if there is none."""
+    async def _ask(self) -> bytes | None:
+        """The text, which is empty where no daemon runs; None: they could not be asked."""
         try:
             return await asyncio.get_running_loop().run_in_executor(None, self._scrape)
         except Exception as error:
             _log.warning("metrics_failed", error=repr(error))
-            return b""
+            return None
         finally:
             self._ended_ns = monotonic_ns()

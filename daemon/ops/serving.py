@@ -93,6 +93,8 @@ class _Connections(web.Server):
             max_line_size=REQUEST_BYTES_MAX,
             max_field_size=REQUEST_BYTES_MAX,
             lingering_time=1.0,
+            # Else a stream hears that its client is gone only when it has something to say.
+            handler_cancellation=True,
         )
         self.streams: set[RequestHandler] = set()
         self._ends: dict[RequestHandler, asyncio.TimerHandle] = {}

@@ -1,4 +1,4 @@
-"""A bound for what is read of an answer: Apprise's services have `requests` read all of it into memory, however long."""
+"""A bound for what is read of an answer: Apprise's services have `requests` take all of it into memory."""
 
 from collections.abc import Iterator
 from functools import wraps

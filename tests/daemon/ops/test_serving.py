@@ -199,6 +199,11 @@ async def test_who_asks_again_and_again_is_never_hung_up_on_in_the_midst(monkeyp
             await asyncio.sleep(0.01)
 
 
+async def test_that_no_daemon_runs_is_an_answer():
+    async with running(Metrics(lambda: b"")) as port:
+        assert (await asked(port, "/metrics"))[0] == 200
+
+
 async def test_a_port_that_is_taken_is_said(kind):
     async with running(make(kind)) as port:
         with pytest.raises(ConfigError, match="can't listen"):

@@ -283,6 +283,21 @@ async def test_a_thousand_connections_leave_those_that_look_alone_and_are_gone_a
                 one.close()
 
 
+async def test_who_is_gone_makes_room_though_no_daemon_can_be_asked(monkeypatch):
+    monkeypatch.setattr(served, "STREAMS_MAX", 1)
+
+    def ask():
+        raise OSError("the folder is gone")
+
+    async with running(ask) as port:
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b" 200 " in await asyncio.wait_for(reader.readline(), 5.0)
+            writer.close()
+            await asyncio.sleep(0.2)
+
+
 async def test_so_many_look_at_once_and_further_ones_are_told_to_come_back(monkeypatch):
     monkeypatch.setattr(served, "STREAMS_MAX", 3)
     async with running() as port, aiohttp.ClientSession() as client:
