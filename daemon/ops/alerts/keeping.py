@@ -73,7 +73,7 @@ class StateFile:
             self._fail(error)
 
     def read(self) -> Kept:
-        """What an earlier process left; nothing, and a line in the log, if that can't be read."""
+        """What an earlier process left; nothing, and a line in the log, if that can't be read. It is moved aside then."""
         try:
             with self._path.open("rb") as file:
                 raw = file.read(SIZE_MAX_BYTES + 1)
@@ -82,6 +82,9 @@ class StateFile:
             pass
         except (OSError, ValueError) as error:
             _log.warning("alert_state_broken", path=str(self._path), error=str(error))
+            # It may be something else, by a mistake in the configuration.
+            with contextlib.suppress(OSError):
+                self._path.replace(self._path.with_name(f"{self._path.name}.broken"))
         return Kept()
 
     def write(self, kept: Kept) -> None:

@@ -169,7 +169,10 @@ def test_what_no_target_took_is_told_by_the_next_process(tmp_path):
 )
 def test_of_a_broken_file_nothing_is_taken(tmp_path, text):
     (tmp_path / "state").write_bytes(text)
-    assert StateFile(tmp_path / "state").read() == Kept()
+    file = StateFile(tmp_path / "state")
+    assert file.read() == Kept()
+    file.write(Kept(waiting={"a": ()}))
+    assert (tmp_path / "state.broken").read_bytes() == text
 
 
 def test_a_broken_file_is_said_and_begun_anew(tmp_path):
