@@ -73,7 +73,7 @@ class StateFile:
             self._fail(error)
 
     def read(self) -> Kept:
-        """What an earlier process left; nothing, and a line in the log, if that can't be read. It is moved aside then."""
+        """What an earlier process left; nothing, and a line in the log, if that can't be read, which is moved aside."""
         try:
             with self._path.open("rb") as file:
                 raw = file.read(SIZE_MAX_BYTES + 1)
