@@ -162,10 +162,12 @@ SENTENCES: Final[dict[str, str]] = {
     "metrics_failed": "the daemons could not be asked for their metrics: {error}",
     "status_not_shown": "the status of {daemon} could not be shown: {error}",
     "web_look_failed": "the daemons could not be looked at for the page, which is tried again: {error}",
-    "web_answer_failed": "a request to the page could not be answered: {error}",
+    "http_answer_failed": "a request over HTTP could not be answered: {error}",
     "alert": "an alert of {daemon} ({rule}): {text}",
     "alert_over": "an alert of {daemon} ({rule}) is over after {lasted_s} s: {text}",
     "alert_not_delivered": "alerts do not reach {target}, which is tried again: {why}",
+    "alert_state_not_kept": "what alerts were told can't be kept, and is told again after a restart: {why}",
+    "alert_state_broken": "{path} can't be read, and what alerts were told before is forgotten: {error}",
     "alert_look_failed": "the daemons could not be looked at, which is tried again: {error}",
 }
 

@@ -1,4 +1,4 @@
-"""Where a connector keeps what survives it."""
+"""Where what survives a process is kept."""
 
 import os
 from pathlib import Path
@@ -9,15 +9,30 @@ from hftd.errors import ConfigError
 
 
 def journal_path(config: ConnectorConfig, base: Path, name: str) -> Path:
-    """Where a connector's journal is: as configured, else in the user's state folder (systemd's, if it gives one)."""
-    if config.journal:
-        return resolve(base, config.journal)
+    """Where a connector's journal is."""
+    return state_path(config.journal, base, f"{name}.journal", "journal")
+
+
+def state_path(configured: str, base: Path, file: str, key: str) -> Path:
+    """Where a file is: as configured, else in the user's state folder (systemd's, if it gives one).
+
+    Args:
+        configured: What the configuration says; "" if it says nothing.
+        base: The configuration's folder.
+        file: The file's name otherwise.
+        key: The key of the configuration.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
+    if configured:
+        return resolve(base, configured)
     if folder := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
-        return Path(folder) / f"{name}.journal"
+        return Path(folder) / file
     try:
         home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     except RuntimeError:
         raise ConfigError(
-            "there is no home folder to keep the journal in", where="journal", hint="set journal to a file"
+            f"there is no home folder to keep {file} in", where=key, hint=f"set {key} to a file"
         ) from None
-    return home / "hftd" / f"{name}.journal"
+    return home / "hftd" / file

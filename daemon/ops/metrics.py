@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -15,6 +16,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from hftd.control import status
+
+_log = structlog.get_logger(__name__)
 
 Ask = Callable[[], tuple[Sequence[status.DaemonStatus], Sequence[str]]]
 """Asks all daemons: the states of those that answered, and the channels whose daemon did not."""
@@ -159,7 +162,7 @@ class _Families:
         if value is None or key in self._seen:
             return
         self._seen.add(key)
-        self._families[name].add_metric([daemon, *labels], value)  # pyright: ignore[reportAttributeAccessIssue]
+        self._families[name].add_metric([daemon, *labels], float(value))  # pyright: ignore[reportAttributeAccessIssue]
 
     def add_histogram(self, name: str, daemon: str, *labels: str, of: status.Latency | None) -> None:
         """Add one; None and an empty one have no sample."""
@@ -167,9 +170,9 @@ class _Families:
         if of is None or not of.count or key in self._seen:
             return
         self._seen.add(key)
-        buckets = [(floatToGoString(bound / 1e9), of.count_up_to(bound)) for bound in BUCKETS_NS]
+        buckets = [(floatToGoString(bound / 1e9), float(of.count_up_to(bound))) for bound in BUCKETS_NS]
         self._families[name].add_metric(  # pyright: ignore[reportAttributeAccessIssue]
-            [daemon, *labels], [*buckets, ("+Inf", of.count)], of.sum_ns / 1e9
+            [daemon, *labels], [*buckets, ("+Inf", float(of.count))], of.sum_ns / 1e9
         )
 
     def all(self) -> Iterable[Metric]:
@@ -313,7 +316,11 @@ class Daemons(Collector):
         daemons, silent = self._ask()
         found = _Families()
         for daemon in daemons:
-            _of_daemon(found, daemon)
+            try:
+                _of_daemon(found, daemon)
+            except Exception as error:
+                # The others are told of all the same.
+                _log.warning("status_not_shown", daemon=daemon.name, error=repr(error))
             self._known.update(daemon.served)
             self._known.add(daemon.name)
         for channel in sorted({*silent, *self._known}):

@@ -56,6 +56,7 @@ from daemon.orders.files.rows import (
     Steps,
     Tail,
 )
+from daemon.orders.files.troubles import Troubles
 from daemon.orders.ids.client_ids import MAX_IDENTITY, MAX_SHORT_RUN
 from daemon.orders.ids.trades import Traded
 from daemon.orders.money.profit import Day, Funded, Paid, Watch
@@ -130,6 +131,7 @@ class Journal:
             (row.account for row in reversed(rows) if isinstance(row, Begin) and row.account), ""
         )
         self.torn_bytes = torn_bytes
+        self.troubles = Troubles(path, torn_bytes)
         self.size = size
         self.rotate_bytes = ROTATE_BYTES
         self.rotate_orders = ROTATE_ORDERS
@@ -286,6 +288,7 @@ class Journal:
             os.close(fd)
             raise
         journal = cls(path, fd, lock, rows, good, torn_bytes)
+        journal.troubles.damaged_bytes = torn_bytes if damage else 0
         journal._checkpoint_bytes, journal._is_new = checkpoint_bytes, True
         return journal
 
@@ -414,6 +417,7 @@ class Journal:
         os.close(self._fd)
         self._fd, self.size, self._checkpoint_bytes = rotation.fd, rotation.size, rotation.checkpoint_bytes
         self.number += 1
+        self.troubles.not_rotated = ""
         assert self.worker is not None
         self.worker.submit(self._pack)
 
@@ -423,9 +427,11 @@ class Journal:
             try:
                 if not part.is_packed and not parts.pack(part.path, lambda: not self._is_closing):
                     return
-            except OSError as error:
+            except Exception as error:
                 _log.warning("journal_part_not_packed", part=str(part.path), error=str(error))
+                self.troubles.not_packed = f"{part.path}: {error}"
                 return
+        self.troubles.not_packed = ""
 
     def rewrite(self, rows: Iterable[Row], now_ns: int = 0) -> None:
         """Begin the next file at once, since this one can't be written. It blocks until the disk has it.
@@ -476,6 +482,7 @@ class Journal:
         self.size = len(checkpoint) + len(tail)
         self.number += 1
         sync_folder(self.path.parent)
+        self.troubles.not_rotated = ""
 
     def _renew_lock(self) -> None:
         """Lock the place again if the lock was taken away with the file: somebody else may have begun one there."""

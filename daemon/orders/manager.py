@@ -565,6 +565,10 @@ class OrderManager:
             self.counters.journal_errors += 1
             self._rewrite_after_ns = now_ns + REWRITE_PAUSE_NS
             _log.error("journal_not_rewritten", error=error.strerror)
+            if not journal.is_broken:
+                journal.troubles.not_rotated = error.strerror or str(error)
+                # Whatever it was full of, it is tried again.
+                store.closed = max(store.closed, journal.rotate_orders)
             if journal.is_broken and not store.halt_reason:
                 self._lease_ends.halt("the journal can't be written", now_ns)
                 self._let_out(now_ns)

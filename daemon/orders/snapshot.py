@@ -465,6 +465,8 @@ def warnings_of(store: "Store", refusals: Refusals, policy: str, now_ns: int) ->
             f"the journal {journal.path} can't be written, so no orders are taken: make room on its disk, then "
             "`hftd resume`",
         )
+    elif journal is not None:
+        yield from journal.troubles.warnings()
     for bot in store.bots.values():
         yield from _warnings_of_bot(store, bot, policy, now_ns)
     for ledger in store.ledgers.values():

@@ -97,11 +97,13 @@ def _body_of(name: str, answer: wire.Answer, fds: list[int], kind: type[_Body]) 
             if size > MAX_BODY_BYTES:
                 raise ProtocolError(f"the daemon's answer has {size:,} bytes", where=name)
             body = os.pread(fd, size, 0)
+        except OSError as error:
+            raise ProtocolError(f"the daemon's answer can't be read: {error.strerror}", where=name) from None
         finally:
             os.close(fd)
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ProtocolError(
             f"the daemon's answer can't be read: {error}",
             where=name,

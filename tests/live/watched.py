@@ -45,6 +45,7 @@ ALERTS = """\
 daemons = ["binancefutures", "collect"]
 every_s = 0.25
 settle_s = 1.0
+state = "alerts.state"
 [rules]
 daemon_down_s = 2.0
 connection_lost_s = 6.0

@@ -33,6 +33,9 @@ TELL_MAX: Final = 1000
 @click.option("--test", "is_test", is_flag=True, help="Send one message to each target, and end.")
 @click.option("--tell", metavar="TEXT", help="Send this to each target, as critical, and end.")
 @click.option(
+    "--forget", "is_forgetting", is_flag=True, help="Watch, without what an earlier run has seen and told."
+)
+@click.option(
     "--log",
     "log_format",
     type=click.Choice(["auto", "people", "json"]),
@@ -40,7 +43,9 @@ TELL_MAX: Final = 1000
     show_default=True,
     help="How the log on stderr is written: auto is for people on a terminal, else JSON.",
 )
-def command(config: Path, check: bool, is_test: bool, tell: str | None, log_format: str) -> int:
+def command(
+    config: Path, check: bool, is_test: bool, tell: str | None, is_forgetting: bool, log_format: str
+) -> int:
     """Tell people what is wrong with daemons, bots and accounts, and that it is over."""
     with importing():
         import os
@@ -51,11 +56,13 @@ def command(config: Path, check: bool, is_test: bool, tell: str | None, log_form
         from daemon.cli.asking import states
         from daemon.cli.logs import give_stderr_back, log_events
         from daemon.connector.secrets import close_process, forget_environment
+        from daemon.connector.state_folder import state_path
         from daemon.ops.alerts.config import load_alerts
         from daemon.ops.alerts.delivery import sender
+        from daemon.ops.alerts.keeping import StateFile
         from daemon.ops.alerts.texts import cleaned
         from daemon.ops.alerts.watching import Watching
-        from hftd.clock import wall_ns
+        from hftd.clock import monotonic_ns, wall_ns
 
     log_events(log_format)
     close_process()
@@ -73,11 +80,23 @@ def command(config: Path, check: bool, is_test: bool, tell: str | None, log_form
     if tell is not None:
         text = cleaned(tell, TELL_MAX)
         return _send(sends, f"hftd on {host}: {cleaned(tell, TITLE_MAX)}", text, "failure")
+    path = state_path(alerts.watch.state, config.parent, f"{config.stem}.state", "[watch] state")
+    file = StateFile(path)
+    if is_forgetting:
+        path.unlink(missing_ok=True)
     is_stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: is_stopped.set())
     watching = Watching(
-        alerts, addresses, states, sends, base=config.parent, host=host, seed=wall_ns() & 0x7FFFFFFF
+        alerts,
+        addresses,
+        states,
+        sends,
+        base=config.parent,
+        host=host,
+        seed=wall_ns() & 0x7FFFFFFF,
+        file=file,
+        ahead_ns=wall_ns() - monotonic_ns(),
     )
     click.echo(f"watching, and telling {', '.join(sends)}", err=True)
     watching.run(is_stopped)

@@ -33,7 +33,8 @@ def command(listen: str) -> None:
     from daemon.cli.asking import states
     from daemon.cli.logs import log_to, take_stderr
     from daemon.ops.metrics import exposition
-    from daemon.ops.serving import Metrics, parse_listen, serve
+    from daemon.ops.scraping import Metrics
+    from daemon.ops.serving import parse_listen, serve
 
     host, port = parse_listen(listen)
 

@@ -41,8 +41,8 @@ def command(listen: str, token_file: Path | None) -> None:
     from daemon.cli.asking import states
     from daemon.cli.logs import log_to, take_stderr
     from daemon.connector.secrets import close_process, forget_environment
+    from daemon.ops.access import check_listen, read_token
     from daemon.ops.serving import parse_listen, serve
-    from daemon.ops.web.access import check_listen, read_token
     from daemon.ops.web.server import ASK_DAEMONS_S, Web
 
     host, port = parse_listen(listen)

@@ -56,6 +56,7 @@ class WatchSection(Section, frozen=True):
         settle_s: What is over must have been over for so long before that is said.
         remind_s: What goes on is said again after so long; 0: once only.
         folders: Whose disks must have room.
+        state: The file of what was told; relative to the configuration. Empty: in the state folder.
     """
 
     daemons: tuple[str, ...] = ()
@@ -63,6 +64,7 @@ class WatchSection(Section, frozen=True):
     settle_s: _Seconds = 10.0
     remind_s: Annotated[float, msgspec.Meta(ge=0, le=604_800)] = 0.0
     folders: tuple[str, ...] = ()
+    state: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,16 +5,18 @@ alerts wait; of more the oldest are dropped, and the next message says how many 
 takes longer than `SLOW_S`, is told of by `trouble`.
 """
 
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import structlog
 
 from daemon.connector.secrets import Secret
 from daemon.connector.supervise import Backoff
+from daemon.ops.alerts.answers import bound_answers
 from daemon.ops.alerts.config import CRITICAL
 from daemon.ops.alerts.states import Notice
 from daemon.ops.alerts.texts import cleaned, duration
@@ -33,6 +35,10 @@ CLOSE_S: Final = 5.0
 HEARTBEAT_TIMEOUT_S: Final = 10.0
 _PIECE_MIN: Final = 4
 """A shorter piece of an address is no secret, and would take ordinary words out of what is said."""
+_WORD: Final = re.compile(r"[A-Z]?[a-z]{0,17}[0-9]{0,4}|[A-Z]{1,12}[0-9]{0,4}|[0-9]{1,10}")
+"""A word of a name, such as those of `hftd-alerts2`, or a number."""
+_PHRASE_WORDS: Final = 4
+"""So many words make a name that nobody guesses."""
 
 Send = Callable[[str, str, str], str]
 """Sends a title and a text of a kind ("failure", "warning", "success"); returns why it failed, "" if it did not."""
@@ -60,6 +66,7 @@ class Target:
         self._host = host
         self._backoff = Backoff(RETRY_FIRST_S, RETRY_MAX_S, seed)
         self._queue: deque[Notice] = deque()
+        self._batch: list[Notice] = []
         self._unsaid = 0
         self._why = ""
         self._busy_ns = 0
@@ -85,6 +92,11 @@ class Target:
                     self._unsaid += 1
                 self._queue.append(notice)
             self._changed.notify()
+
+    def waiting(self) -> tuple[Notice, ...]:
+        """What it has not taken, with what is on its way."""
+        with self._changed:
+            return (*self._batch, *self._queue)
 
     def trouble(self) -> str:
         """Why nothing gets there just now; "" if nothing is known to be wrong."""
@@ -112,10 +124,12 @@ class Target:
                     if self._is_closing:
                         return
                     self._changed.wait()
-                batch = [self._queue.popleft() for _ in range(min(LINES_MAX, len(self._queue)))]
+                batch = self._batch = [self._queue.popleft() for _ in range(min(LINES_MAX, len(self._queue)))]
                 missing, self._unsaid = self._unsaid, 0
             why = self._try(batch, missing)
             if not why:
+                with self._changed:
+                    self._batch = []
                 self.delivered += len(batch)
                 self._why = ""
                 self._backoff.reset()
@@ -130,6 +144,7 @@ class Target:
                 self.dropped += lost
                 self._unsaid += lost + missing
                 self._queue.extendleft(reversed(batch[lost:]))
+                self._batch = []
                 if self._is_closing:
                     return
                 self._changed.wait_for(lambda: self._is_closing, self._backoff.next_s())
@@ -192,13 +207,17 @@ class Heartbeat:
         self._every_s = every_s
         self._is_well = is_well
         self._why = ""
+        self._busy_ns = 0
         self._closing = threading.Event()
         hide_address(url)
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
 
     def trouble(self) -> str:
-        """Why the last one did not get there; "" if it did."""
+        """Why the last one did not get there, or why this one does not; "" if nothing is known to be wrong."""
+        busy_ns = self._busy_ns
+        if busy_ns and monotonic_ns() - busy_ns > 2 * HEARTBEAT_TIMEOUT_S * 1e9:
+            return f"it has taken longer than {2 * HEARTBEAT_TIMEOUT_S:g} s to answer"
         return self._why
 
     def close(self) -> None:
@@ -208,7 +227,9 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._closing.is_set():
             if self._is_well():
+                self._busy_ns = monotonic_ns()
                 self._why = self._beat()
+                self._busy_ns = 0
                 self.sent += not self._why
             self._closing.wait(self._every_s)
 
@@ -216,11 +237,20 @@ class Heartbeat:
         import requests
 
         try:
-            answer = requests.get(self._url.reveal(), timeout=HEARTBEAT_TIMEOUT_S)
+            # Of what it answers nothing is read, which may be without end; a redirection that is looked at is read.
+            with requests.get(
+                self._url.reveal(),
+                timeout=HEARTBEAT_TIMEOUT_S,
+                stream=True,
+                hooks={"response": lambda found, **_: found.headers.pop("Location", None) and None},
+            ) as answer:
+                code = answer.status_code
         except Exception as error:
             # Its text may have the address.
             return type(error).__name__
-        return "" if answer.ok else f"it answers {answer.status_code}"
+        if code in range(300, 400):
+            return f"it answers {code}: give the address to which that leads"
+        return "" if answer.ok else f"it answers {code}"
 
 
 def sender(name: str, url: Secret) -> Send:
@@ -239,6 +269,7 @@ def sender(name: str, url: Secret) -> Send:
         raise ConfigError(
             "alerts are sent by Apprise, which is not installed", hint="pip install 'hftd[alerts]'"
         ) from None
+    bound_answers()
     pieces = hide_address(url)
     # What takes too long is left to go on: tried again beside itself it would leave a thread behind each time.
     asset = apprise.AppriseAsset(app_id="hftd", app_desc="hftd", app_url="", service_timeout=0)
@@ -265,10 +296,10 @@ def sender(name: str, url: Secret) -> Send:
 
 
 def hide_address(url: Secret) -> list[str]:
-    """Let no log show a part of an address.
+    """Let no log show what is secret of an address: what looks like a token, and passwords. Words stay.
 
     Returns:
-        All of its parts, the longest first, for what is shown elsewhere.
+        All of its parts, the longest first, for what a service says of it.
     """
     text = url.reveal()
     rest = text.partition("://")[2]
@@ -276,7 +307,20 @@ def hide_address(url: Secret) -> list[str]:
     for separator in "/?&=:@,#":
         parts |= {piece for part in parts for piece in part.split(separator)}
     parts |= {unquote(part) for part in parts}
+    login = urlsplit(f"//{rest}").netloc.rpartition("@")[0]
+    password = login.partition(":")[2]
     pieces = sorted((part for part in parts if len(part) >= _PIECE_MIN), key=len, reverse=True)
-    for piece in pieces:
-        hide(piece)
+    hide(text)
+    for piece in {password, unquote(password), *pieces}:
+        if piece and (piece in (password, unquote(password)) or _is_token(piece)):
+            hide(piece)
     return pieces
+
+
+def _is_token(piece: str) -> bool:
+    """Whether a part of an address is no name that people gave: letters and digits by chance, or a whole phrase."""
+    if any(sign in piece for sign in "/?&=:@,# %"):
+        return False
+    words = re.split(r"[-_.+~]", piece)
+    is_named = all(_WORD.fullmatch(word) for word in words if word)
+    return not is_named or (len(words) >= _PHRASE_WORDS and "." not in piece)

@@ -5,7 +5,8 @@ minute, the profit's move) remember, by daemon, no more than they need; a daemon
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -80,6 +81,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
         silent: Channels whose daemon did not.
         free: By folder, the bytes that are free on its disk.
         undelivered: By target, why nothing gets there.
+        unkept: Why what is told can't be kept; "" if it can.
     """
 
     now_ns: int
@@ -87,6 +89,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     silent: Sequence[str] = ()
     free: Mapping[str, int] = {}
     undelivered: Mapping[str, str] = {}
+    unkept: str = ""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -110,13 +113,27 @@ class Problem(msgspec.Struct, frozen=True):
         return self.rule, self.daemon, self.subject
 
 
+class KeptDaemon(msgspec.Struct, frozen=True):
+    """A daemon that was seen.
+
+    Attributes:
+        name: Its name.
+        started_ns: When it started.
+        counts: Counters that are watched.
+    """
+
+    name: str
+    started_ns: int
+    counts: dict[str, int]
+
+
 class _Memory:
     """What one daemon said before."""
 
-    def __init__(self, daemon: status.DaemonStatus, is_restarted: bool) -> None:
-        self.started_ns = daemon.started_ns
+    def __init__(self, started_ns: int, is_restarted: bool, counts: Mapping[str, int] = {}) -> None:
+        self.started_ns = started_ns
         self.is_restarted = is_restarted
-        self._counts: dict[str, int] = {}
+        self.counts = dict(counts)
         self._grown: dict[str, tuple[int, int]] = {}
         self._windows: dict[str, deque[tuple[int, float]]] = {}
         self._is_new = not is_restarted
@@ -127,8 +144,8 @@ class _Memory:
 
     def grew(self, name: str, count: int, now_ns: int) -> int:
         """By how much a counter grew since it last stood still for `EVENT_NS`; 0 if it did not within that time."""
-        before = self._counts.get(name, count if self._is_new else 0)
-        self._counts[name] = count
+        before = self.counts.get(name, count if self._is_new else 0)
+        self.counts[name] = count
         by, at_ns = self._grown.get(name, (0, 0))
         if now_ns - at_ns > EVENT_NS:
             by = 0
@@ -196,6 +213,15 @@ class Rules:
             problems[more.key] = more
         return problems, self._held({one.name for one in found.daemons})
 
+    def kept(self) -> tuple[KeptDaemon, ...]:
+        """The daemons that were seen, to be kept."""
+        return tuple(KeptDaemon(name, one.started_ns, one.counts) for name, one in self._memories.items())
+
+    def restore(self, kept: Iterable[KeptDaemon]) -> None:
+        """Go on from what an earlier process kept: what grew since then has grown."""
+        for one in islice(kept, KNOWN_MAX):
+            self._memories[one.name] = _Memory(one.started_ns, False, one.counts)
+
     def _held(self, answered: set[str]) -> set[str]:
         return (set(self._memories) | set(self._config.watch.daemons)) - answered
 
@@ -213,11 +239,14 @@ class Rules:
                 yield Problem("disk_low", "", folder, f"{free / 1e9:.1f} GB are free on the disk of {folder}")
         for target, why in found.undelivered.items():
             yield Problem("delivery", "", target, f"alerts do not reach {target}: {why}")
+        if found.unkept:
+            text = f"what is told can't be kept, and is told again after a restart: {found.unkept}"
+            yield Problem("warning", "", "state", text)
 
     def _memory(self, daemon: status.DaemonStatus) -> _Memory:
         memory = self._memories.get(daemon.name)
         if memory is None or memory.started_ns != daemon.started_ns:
-            memory = _Memory(daemon, memory is not None)
+            memory = _Memory(daemon.started_ns, memory is not None)
             # A connector that waits for its exchange has that name only until the exchange is there.
             is_passing = any(one.key == "waits_for_exchange" for one in daemon.alerts)
             if daemon.name in self._memories or (len(self._memories) < KNOWN_MAX and not is_passing):

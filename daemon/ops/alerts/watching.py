@@ -10,6 +10,7 @@ import structlog
 
 from daemon.ops.alerts.config import Addresses, AlertConfig
 from daemon.ops.alerts.delivery import CLOSE_S, Heartbeat, Send, Target
+from daemon.ops.alerts.keeping import Kept, StateFile
 from daemon.ops.alerts.rules import Round, Rules
 from daemon.ops.alerts.states import Notice, States
 from daemon.ops.metrics import Ask
@@ -34,6 +35,8 @@ class Watching:
         base: The configuration's folder.
         host: This machine's name.
         seed: Of all jitter.
+        file: Where what was told is kept.
+        ahead_ns: How far the wall clock is ahead of the monotonic one.
 
     Attributes:
         targets: Where alerts go.
@@ -50,18 +53,27 @@ class Watching:
         base: Path,
         host: str,
         seed: int,
+        file: StateFile,
+        ahead_ns: int,
     ) -> None:
         self._config = config
         self._ask = ask
         self._folders = {name: resolve(base, name) for name in config.watch.folders}
         self._rules = Rules(config)
         self._states = States(config)
+        self._file = file
+        self._ahead_ns = ahead_ns
         self._looked_ns = monotonic_ns()
         self.failures = 0
         self.targets = [
             Target(name, config.targets[name].severity, send, host=host, seed=seed + number)
             for number, (name, send) in enumerate(sends.items())
         ]
+        kept = file.read()
+        self._rules.restore(kept.daemons)
+        self._states.restore(kept.states, ahead_ns, self._looked_ns)
+        for target in self.targets:
+            target.put(kept.waiting.get(target.name, ()))
         section, url = config.heartbeat, addresses.heartbeat
         self.heartbeat: Heartbeat | None = None
         if section is not None and url is not None:
@@ -86,10 +98,18 @@ class Watching:
                 free[name] = shutil.disk_usage(folder).free
             except OSError:
                 free[name] = 0
-        found = Round(now_ns=now_ns, daemons=daemons, silent=silent, free=free, undelivered=undelivered)
+        found = Round(
+            now_ns=now_ns,
+            daemons=daemons,
+            silent=silent,
+            free=free,
+            undelivered=undelivered,
+            unkept=self._file.why,
+        )
         notices = self._states.look(*self._rules.find(found), now_ns)
         for target in self.targets:
             target.put(notices)
+        self._keep()
         for one in notices:
             _log.log(
                 20 if one.is_over else 30,
@@ -103,6 +123,11 @@ class Watching:
             )
         self._looked_ns = now_ns
         return notices
+
+    def _keep(self) -> None:
+        waiting = {target.name: left for target in self.targets if (left := target.waiting())}
+        states = self._states.kept(self._ahead_ns)
+        self._file.write(Kept(states=states, daemons=self._rules.kept(), waiting=waiting))
 
     def run(self, is_stopped: threading.Event) -> None:
         """Look again and again; after a look that failed the next one comes in its time."""
@@ -135,3 +160,4 @@ class Watching:
         deadline_ns = monotonic_ns() + int(CLOSE_S * 1e9)
         for target in self.targets:
             target.join(deadline_ns)
+        self._keep()

@@ -3,6 +3,5 @@
 - :mod:`daemon.ops.web.tables`: a daemon's status as rows.
 - :mod:`daemon.ops.web.board`: what is known of all daemons, those that are gone as well; what has changed.
 - :mod:`daemon.ops.web.curves`: profits over the day.
-- :mod:`daemon.ops.web.access`: who may read.
 - :mod:`daemon.ops.web.server`: the HTTP server; :mod:`daemon.ops.web.static`: the page that it serves.
 """

@@ -5,19 +5,9 @@ import gzip
 import hashlib
 from functools import cache
 from importlib.resources import files
-from typing import Final
 
 import jinja2
 import msgspec
-
-HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
-"""Of every answer."""
 
 
 class Page(msgspec.Struct, frozen=True):

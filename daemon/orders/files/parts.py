@@ -125,6 +125,11 @@ def pack(part: Path, is_wanted: Callable[[], bool] = lambda: True) -> bool:
                     return False
                 write_all(fd, packer.compress(data[at : at + PIECE_BYTES]))
             os.fsync(fd)
+        except OSError:
+            # On a full disk it would take the room that is wanted.
+            with contextlib.suppress(OSError):
+                fresh.unlink()
+            raise
         finally:
             os.close(fd)
         if b"".join(piece for _, piece in unpack(fresh.read_bytes()) if piece is not None) != data:

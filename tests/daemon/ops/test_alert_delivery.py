@@ -2,20 +2,28 @@
 
 import os
 import re
+import resource
+import socket
 import threading
 import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from daemon import redaction
 from daemon.cli.commands.alert import command
 from daemon.connector.secrets import Secret
 from daemon.ops.alerts import delivery
 from daemon.ops.alerts.config import CRITICAL, RULES, WARNING, load_alerts
-from daemon.ops.alerts.delivery import QUEUE_MAX, Target, message_of, sender
+from daemon.ops.alerts.delivery import QUEUE_MAX, Heartbeat, Target, hide_address, message_of, sender
+from daemon.ops.alerts.keeping import StateFile
 from daemon.ops.alerts.states import Notice
 from daemon.ops.alerts.watching import Watching
+from daemon.redaction import redacted
 from hftd.control import status
 from hftd.errors import ConfigError
 from tests.daemon.ops.recording import Recorder, recording
@@ -131,6 +139,96 @@ def test_no_part_of_an_address_is_shown_whatever_fails(capfd):
     assert "user" not in shown
 
 
+@pytest.mark.parametrize(
+    ("address", "secrets"),
+    [
+        (
+            "tgram://123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/-1001234567890/",
+            ["AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"],
+        ),
+        (
+            "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#trading-alerts",
+            ["TIiajkdnlazkcOXrIdevi7FQ"],
+        ),
+        ("ntfy://ntfy.example.com/binancefutures", []),
+        ("ntfy://ntfy.example.com/a-topic-that-nobody-guesses", ["a-topic-that-nobody-guesses"]),
+        (
+            "mailtos://production:correcthorse@mail.example.com?name=position&to=me@example.com",
+            ["correcthorse"],
+        ),
+        ("mailtos://me:pa%40ssword@mail.example.com", ["pa%40ssword", "pa@ssword"]),
+        (
+            "https://hc-ping.com/6f9619ff-8b86-d011-b42d-00cf4fc964ff",
+            ["6f9619ff-8b86-d011-b42d-00cf4fc964ff"],
+        ),
+        ("json://localhost", []),
+    ],
+)
+def test_logs_lose_the_secrets_of_an_address_and_no_words(monkeypatch, address, secrets):
+    monkeypatch.setattr(redaction, "_known", deque(maxlen=256))
+    hide_address(Secret(address))
+    words = "binancefutures at localhost and mail.example.com: position of trading-alerts in production"
+    assert redacted(words) == words
+    for secret in (address, *secrets):
+        assert secret not in redacted(f"could not connect to {secret}: refused")
+
+
+@contextmanager
+def endless(head: bytes) -> Iterator[int]:
+    """A server that answers each connection with this, and then goes on without end; gives its port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    one, _ = server.accept()
+                    with one, suppress(OSError):
+                        one.recv(4096)
+                        one.sendall(head)
+                        while True:
+                            one.sendall(b"x" * (1 << 16))
+
+        threading.Thread(target=answer, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("code", [b"200 OK", b"500 No", b"302 Found\r\nLocation: /else"])
+@pytest.mark.parametrize("length", [b"", b"Content-Length: 10000000000\r\n"])
+def test_an_answer_without_end_is_not_read_by_the_heartbeat(code, length):
+    with endless(b"HTTP/1.1 %b\r\n%b\r\n" % (code, length)) as port:
+        heartbeat = Heartbeat(Secret(f"http://127.0.0.1:{port}/beat"), 0.05, lambda: True)
+        is_good = code.startswith(b"200")
+        until(lambda: heartbeat.sent > 1 if is_good else code[:3].decode() in heartbeat.trouble())
+        heartbeat.close()
+
+
+@pytest.mark.parametrize(("code", "is_taken"), [(b"200 OK", True), (b"500 No", False), (b"302 Found", False)])
+def test_an_answer_without_end_is_read_by_no_target(code, is_taken):
+    with endless(b"HTTP/1.1 %b\r\nLocation: /else\r\n\r\n" % code) as port:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        why = sender("phone", Secret(f"json://127.0.0.1:{port}/?redirect=no"))("title", "text", "failure")
+        assert bool(why) is not is_taken
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000, "KiB"
+
+
+def test_a_heartbeat_whose_answer_does_not_come_to_an_end_is_in_trouble(monkeypatch):
+    monkeypatch.setattr(delivery, "HEARTBEAT_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        heartbeat = Heartbeat(Secret(f"http://127.0.0.1:{server.getsockname()[1]}/"), 60.0, lambda: True)
+        one, _ = server.accept()
+        with one, suppress(ConnectionError):
+            one.recv(4096)
+            for _ in range(100):
+                # Never so long nothing that reading would be given up.
+                one.sendall(b"H")
+                time.sleep(0.05)
+                if heartbeat.trouble():
+                    break
+        assert heartbeat.trouble()
+        heartbeat.close()
+
+
 def write(folder: Path, text: str, mode: int = 0o600) -> Path:
     path = folder / "alerts.toml"
     path.write_text(text)
@@ -232,7 +330,17 @@ def test_it_watches_on_while_a_target_is_dead_and_the_heartbeat_stops_when_no_al
         config, addresses = load_alerts(path, os.environ)
         server.code = 503
         sends = {name: sender(name, one) for name, one in addresses.targets.items()}
-        watching = Watching(config, addresses, ask, sends, base=tmp_path, host="box", seed=1)
+        watching = Watching(
+            config,
+            addresses,
+            ask,
+            sends,
+            base=tmp_path,
+            host="box",
+            seed=1,
+            file=StateFile(tmp_path / "state"),
+            ahead_ns=0,
+        )
         is_stopped = threading.Event()
         thread = threading.Thread(target=watching.run, args=(is_stopped,))
         thread.start()

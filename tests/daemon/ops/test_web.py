@@ -4,10 +4,7 @@ import asyncio
 import gzip
 import json
 import re
-import signal
 import socket
-import subprocess
-import sys
 import time
 from contextlib import asynccontextmanager, suppress
 
@@ -18,13 +15,13 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from daemon.connector.secrets import Secret
+from daemon.ops import serving
+from daemon.ops.access import TOKEN_MIN, check_listen, has_token, read_token, why_refused
 from daemon.ops.web import server as served
-from daemon.ops.web.access import TOKEN_MIN, check_listen, has_token, read_token, why_refused
 from daemon.ops.web.server import Web
 from daemon.ops.web.static import page
 from hftd.errors import ConfigError
 from tests.daemon.ops.crowds import crowd
-from tests.notified import Listener
 
 TOKEN = "a-token-of-some-length"
 
@@ -59,23 +56,6 @@ async def events(response, count):
         if len(found) >= count:
             return found[:count]
     raise AssertionError(f"the stream ended after {len(found)} events")
-
-
-async def raw(port, request: bytes) -> bytes:
-    """What a request by hand is answered with."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
-    found = await asyncio.wait_for(reader.read(4096), 5)
-    writer.close()
-    return found
-
-
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-async def test_there_is_no_way_to_write(method):
-    async with running() as port:
-        for path in ("/", "/stream", "/halt", "/healthz"):
-            code, headers, _ = await asked(port, path, method)
-            assert (code, headers["Allow"]) == (405, "GET, HEAD")
 
 
 async def test_the_page_comes_packed_with_its_policy_and_is_not_sent_twice():
@@ -178,54 +158,6 @@ async def test_a_round_that_fails_is_followed_by_the_next_one():
     assert rounds >= 5
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "evil.example",
-        "evil.example:8080",
-        "127.0.0.1.evil.example",
-        "10.0.0.1",
-        "localhost.",
-        "",
-        "[::1",
-        "a b",
-    ],
-)
-async def test_another_name_than_this_machine_s_is_refused(host):
-    async with running() as port:
-        for path in ("/", "/stream", "/healthz"):
-            found = await raw(port, f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-            assert re.match(rb"HTTP/1.1 40[03] ", found), found
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:9000", "[::1]:8080", "LOCALHOST"])
-async def test_this_machine_s_names_are_taken_at_whatever_port_a_tunnel_has(host):
-    async with running() as port:
-        assert (await asked(port, Host=host))[0] == 200
-
-
-async def test_requests_without_or_with_two_names_are_refused():
-    async with running() as port:
-        assert b" 400 " in await raw(port, b"GET /stream HTTP/1.1\r\n\r\n")
-        assert b" 403 " in await raw(port, b"GET /stream HTTP/1.0\r\n\r\n")
-        two = b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n"
-        assert re.match(rb"HTTP/1.[01] 40[03] ", await raw(port, two))
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Origin": "http://evil.example"},
-        {"Origin": "null"},
-        {"Origin": "http://127.0.0.1:1"},
-        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
-    ],
-)
-async def test_pages_of_others_are_refused(headers):
-    async with running() as port:
-        assert (await asked(port, "/stream", **headers))[0] == 403
-
-
 def test_a_link_on_another_page_may_open_this_one():
     headers = CIMultiDict({"Host": "localhost", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"})
     assert why_refused(CIMultiDictProxy(headers), is_loopback=True) == ""
@@ -322,7 +254,7 @@ async def test_who_reads_nothing_is_hung_up_on_and_nothing_is_kept_for_him(monke
 
 
 async def test_a_thousand_connections_leave_those_that_look_alone_and_are_gone_after_a_while(monkeypatch):
-    monkeypatch.setattr(served, "ASK_S", 1.0)
+    monkeypatch.setattr(serving, "ASK_S", 1.0)
     async with (
         running() as port,
         aiohttp.ClientSession() as client,
@@ -351,6 +283,21 @@ async def test_a_thousand_connections_leave_those_that_look_alone_and_are_gone_a
                 one.close()
 
 
+async def test_who_is_gone_makes_room_though_no_daemon_can_be_asked(monkeypatch):
+    monkeypatch.setattr(served, "STREAMS_MAX", 1)
+
+    def ask():
+        raise OSError("the folder is gone")
+
+    async with running(ask) as port:
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b" 200 " in await asyncio.wait_for(reader.readline(), 5.0)
+            writer.close()
+            await asyncio.sleep(0.2)
+
+
 async def test_so_many_look_at_once_and_further_ones_are_told_to_come_back(monkeypatch):
     monkeypatch.setattr(served, "STREAMS_MAX", 3)
     async with running() as port, aiohttp.ClientSession() as client:
@@ -366,21 +313,3 @@ async def test_so_many_look_at_once_and_further_ones_are_told_to_come_back(monke
                 if again.status == 200:
                     break
         assert again.status == 200
-
-
-async def test_a_port_that_is_taken_is_said(tmp_path):
-    async with running() as port:
-        with pytest.raises(ConfigError, match="can't listen"):
-            await Web(lambda: ([], []), None).start("127.0.0.1", port)
-
-
-@pytest.mark.parametrize("command", ["web", "metrics"])
-def test_systemd_hears_when_it_serves_and_when_it_stops(command, tmp_path, monkeypatch):
-    with Listener(tmp_path, monkeypatch) as systemd:
-        arguments = [sys.executable, "-m", "daemon.cli", command, "--listen", "127.0.0.1:0"]
-        with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as child:
-            assert "STATUS=" in systemd.until("READY=1")
-            assert child.stderr is not None and "http://127.0.0.1:" in child.stderr.readline()
-            child.send_signal(signal.SIGTERM)
-            systemd.until("STOPPING=1")
-            assert child.wait(20.0) == 0
