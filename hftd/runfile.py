@@ -37,6 +37,7 @@ from hftd.errors import DataError, UsageError
 from hftd.hbt.latencies import clean_latencies
 from hftd.parameters.declared import ParameterChange
 from hftd.runs.blocks import MAGIC, Blocks
+from hftd.runs.recipe import Recipe
 from hftd.types import fill_dtype, latency_dtype, record_dtype, request_row_dtype
 
 Rows = npt.NDArray[Any]
@@ -112,6 +113,7 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
         ended: How it ended.
         warnings: What was odd.
         life_dropped: Rows of `life` that did not fit and were left out.
+        recipe: What the run was made from, so that `hftd verify` can make it again; None if nobody noted it.
     """
 
     version: int = VERSION
@@ -128,6 +130,7 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     ended: str = ""
     warnings: list[str] = []
     life_dropped: int = 0
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True)

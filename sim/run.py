@@ -10,14 +10,16 @@ import msgspec
 from hftd.bot.config import BotConfig
 from hftd.bot.result import BotResult
 from hftd.bot.runner import run_strategy
-from hftd.bot.strategy import load_strategy
+from hftd.bot.strategy import load_strategy, module_of
 from hftd.control.status import SetParameters
 from hftd.errors import OrderError, UsageError
 from hftd.hbt.local import AssetSpec
 from hftd.parameters.declared import ParameterChange
+from hftd.runs.recipe import Noting
 from sim import models as own_models
 from sim.archive import find_files
 from sim.archive.files import find_snapshot
+from sim.archive.played import market_of, with_models
 from sim.backtest import Backtest
 from sim.config import (
     AssetSection,
@@ -202,6 +204,7 @@ def backtest(
     dates: list[str],
     life_rows: int = 0,
     changes: Sequence[ParameterChange] = (),
+    noting: Noting | None = None,
 ) -> BotResult:
     """What `hftd replay` and `hftd bot` come to together, in this process.
 
@@ -213,6 +216,7 @@ def backtest(
         dates: Days as `YYYYMMDD`.
         life_rows: Keep what happens to each order, so many rows of it for each asset; 0 to keep nothing.
         changes: Parameters that are set at those times, such as those of a bot's run.
+        noting: Notes what the run is made from.
 
     Raises:
         UsageError: The bot trades what the run has not, its parameters can't be set so, or a file is missing or wrong.
@@ -225,6 +229,9 @@ def backtest(
             asked = SetParameters(bot=bot.bot.name, values={**change.values}, uid=change.uid, pid=change.pid)
             setting.set(asked, change.ns)
     assets = {(asset.channel, asset.symbol): asset for asset in assets_of(replay, replay_base, dates)}
+    if noting is not None:
+        market = with_models(market_of(replay, replay_base, dates), replay, replay_base)
+        noting.begin(module_of(bot.bot.strategy, bot_base), market)
     models: list[AssetModel] = []
     specs: list[AssetSpec] = []
     for wanted in bot.instruments:

@@ -204,8 +204,7 @@ def _import(name: str, base: Path, where: str) -> ModuleType:
                 f"there is no file {path}", where=where, hint="paths are relative to the configuration"
             )
         path = path.resolve()
-        # Its own name, so that a file may be named like any module, and two files alike.
-        own_name = f"hftd_strategy_{path.stem}_{hashlib.blake2b(bytes(path), digest_size=4).hexdigest()}"
+        own_name = _name_of_file(path)
         spec = importlib.util.spec_from_file_location(own_name, path)
         if spec is None or spec.loader is None:
             raise StrategyError(f"{path} is not a Python file", where=where)
@@ -236,6 +235,19 @@ def _import(name: str, base: Path, where: str) -> ModuleType:
     except Exception as error:
         raise StrategyError(f"importing it failed: {type(error).__name__}: {error}", where=where) from error
     return module or loaded
+
+
+def _name_of_file(path: Path) -> str:
+    """A module's name of its own, so that a file may be named like any module, and two files alike."""
+    return f"hftd_strategy_{path.stem}_{hashlib.blake2b(bytes(path), digest_size=4).hexdigest()}"
+
+
+def module_of(name: str, base: Path) -> str:
+    """The module in which `load_named` finds a name of that base."""
+    module = name.rpartition(":")[0]
+    if module.endswith(".py") or "/" in module:
+        return _name_of_file((base / module).resolve())
+    return module
 
 
 def load_named(name: str, base: Path, where: str, *, what: str = "function") -> Any:

@@ -68,6 +68,7 @@ def command(
     # Nothing is imported here that the strategy does not need: a backtest is to start fast.
     with importing():
         from daemon.cli.compiling import watching
+        from daemon.cli.run.noting import noting_of
         from daemon.connector.secrets import forget_environment
         from hftd.bot.config import BotConfig
         from hftd.config import load
@@ -89,6 +90,7 @@ def command(
     from sim.archive import parse_dates
 
     dates = parse_dates(date)
+    noting = noting_of(bot_config, bot.parent, life_rows if explain else 0) if record is not None else None
     with watching(progress_mode):
         result = backtest(
             replay_config,
@@ -98,8 +100,9 @@ def command(
             dates,
             life_rows if explain else 0,
             changes_of(changes) if changes is not None else (),
+            noting,
         )
     from daemon.cli.run.recording import backtest_meta, put_out
 
-    meta = partial(backtest_meta, replay_config, path.parent, bot_config, dates, result)
+    meta = partial(backtest_meta, replay_config, path.parent, bot_config, dates, result, noting)
     put_out(result, as_json=as_json, record=record, latency=latency, meta=meta)
