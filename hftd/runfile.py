@@ -37,6 +37,7 @@ from hftd.errors import DataError, UsageError
 from hftd.hbt.latencies import clean_latencies
 from hftd.parameters.declared import ParameterChange
 from hftd.runs.blocks import MAGIC, Blocks
+from hftd.runs.bounds import Bounds
 from hftd.runs.recipe import Recipe
 from hftd.types import fill_dtype, latency_dtype, record_dtype, request_row_dtype
 
@@ -113,6 +114,7 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
         ended: How it ended.
         warnings: What was odd.
         life_dropped: Rows of `life` that did not fit and were left out.
+        bounds: What it comes to under other models; None if nobody asked.
         recipe: What the run was made from, so that `hftd verify` can make it again; None if nobody noted it.
     """
 
@@ -130,6 +132,7 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     ended: str = ""
     warnings: list[str] = []
     life_dropped: int = 0
+    bounds: Bounds | None = None
     recipe: Recipe | None = None
 
 

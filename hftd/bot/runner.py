@@ -43,7 +43,7 @@ _log = LazyLogger("hftd.bot")
 
 
 @contextmanager
-def _signals_to(stop: Callable[[], None]) -> Generator[None, None, None]:
+def signals_to(stop: Callable[[], None]) -> Generator[None, None, None]:
     """SIGINT and SIGTERM call `stop` meanwhile; a third of them ends the process."""
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -102,7 +102,7 @@ class Run:
         thread = threading.Thread(target=self._in_thread, args=(done_fd,), name="strategy", daemon=True)
         start_ns = monotonic_ns()
         try:
-            with _signals_to(self.hbt.stop):
+            with signals_to(self.hbt.stop):
                 thread.start()
                 self._supervise(thread, done_fd, supervisor)
                 self.stopped = self.hbt.stopped
@@ -360,7 +360,7 @@ def run(
         limits=wire.Limits(**msgspec.structs.asdict(config.limits)),
         watchdog_s=config.bot.watchdog_s,
     )
-    with bot, _signals_to(bot.stop):
+    with bot, signals_to(bot.stop):
         setting = strategy.setting(config.bot.name)
         if noting is not None:
             noting.begin(module_of(config.bot.strategy, base), bot.market)

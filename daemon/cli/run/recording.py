@@ -19,7 +19,17 @@ from hftd.runs.recipe import Noting
 if TYPE_CHECKING:
     from sim.config import AssetSection, ReplayConfig
 
-_MODELS = ("order_latency", "fee", "queue", "exchange", "share_trades", "initial_snapshot", "roi", "fuse_bbo")
+_MODELS = (
+    "order_latency",
+    "order_latency_factor",
+    "fee",
+    "queue",
+    "exchange",
+    "share_trades",
+    "initial_snapshot",
+    "roi",
+    "fuse_bbo",
+)
 
 
 def put_out(
@@ -76,6 +86,7 @@ def bot_meta(bot: BotConfig, result: BotResult, noting: Noting | None = None) ->
         ended=result.ended,
         warnings=result.warnings,
         life_dropped=result.life_dropped,
+        bounds=result.bounds,
         recipe=noting.finish() if noting is not None else None,
     )
 
