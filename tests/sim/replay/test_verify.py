@@ -206,7 +206,7 @@ def test_a_bots_run_on_a_replay_is_made_again_and_so_is_what_a_killed_one_left(b
     gate = bench.folder / "open"
     replay = bench.replay(config)
     whole = bench.bot(bench.bot_config("whole", futures(), strategy=MAKER))
-    killed_config = bench.bot_config("killed", futures(), strategy="keeps_quoting", interval_ns=1_000_000)
+    killed_config = bench.bot_config("killed", futures(), strategy=MAKER, interval_ns=1_000_000)
     killed = bench.bot(killed_config)
     bench.bot(bench.bot_config("gate", futures(), strategy="gate", path=str(gate), after_ns=6_000_000_000))
     wait_until(gate.with_suffix(".here").exists, replay)
@@ -218,7 +218,7 @@ def test_a_bots_run_on_a_replay_is_made_again_and_so_is_what_a_killed_one_left(b
         except Exception:
             return False
         recipe = run.meta.recipe if run.meta is not None else None
-        return len(run.tables["fills"]) > 0 and recipe is not None and all(f.sha256 for f in recipe.files)
+        return len(run.tables["fills"]) > 3 and recipe is not None and all(f.sha256 for f in recipe.files)
 
     wait_until(has_rows, replay)
     killed.signal(signal.SIGKILL)
@@ -230,7 +230,7 @@ def test_a_bots_run_on_a_replay_is_made_again_and_so_is_what_a_killed_one_left(b
     code, document, words = verify(bench, left)
     assert code == 0, words
     assert "was killed" in document["part"]
-    assert max(one["rows"] for one in document["tables"]) > 100
+    assert max(one["rows"] for one in document["tables"]) > 3
 
 
 @pytest.mark.parametrize(
