@@ -1,5 +1,6 @@
 """`hftd backtest`."""
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -83,6 +84,7 @@ def command(
         from hftd.errors import UsageError
         from hftd.runfile import changes_of
         from sim.config import ReplayConfig
+        from sim.feed.known import looking_once
         from sim.run import backtest
 
     if explain and record is None:
@@ -104,7 +106,8 @@ def command(
     strategy = load_strategy(
         bot_config.bot.strategy, bot_config.parameters, bot.parent, allow_set=bot_config.bot.allow_set
     )
-    with watching(progress_mode):
+    # The variants' archives are those of the run: what is looked at once need not be hashed ten times.
+    with watching(progress_mode), looking_once() if bounds else nullcontext():
         result = backtest(*run, life_rows if explain else 0, given, noting, strategy=strategy)
         if bounds and result.ended != "stopped":
             from msgspec.structs import replace
