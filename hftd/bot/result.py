@@ -112,7 +112,7 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
 
 def to_json(result: BotResult) -> bytes:
     """One JSON document: everything but the arrays; a number that is not finite is null."""
-    document = {"bot": result.name}
+    document: dict[str, Any] = {"bot": result.name}
     document |= {name: getattr(result, name) for name in result.__struct_fields__ if name not in _LEFT_OUT}
     if result.bounds is not None:
         document["bounds"] = result.bounds

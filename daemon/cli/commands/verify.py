@@ -12,7 +12,7 @@ _EPILOG = """\b
 Examples:
   hftd backtest --bot bot.toml --date 20220831 --record run.npz
   hftd verify run.npz                       equal, or what differs
-  hftd verify run.npz --moved /home/ann/research=/srv/research
+  hftd verify run.npz --moved /data/2024=/srv/2024
 
 \b
 The run is made again from what its file says: strategy, parameters and what
@@ -41,7 +41,7 @@ def command(run: Path, moved: tuple[str, ...], as_json: bool, progress_mode: str
 
     pairs = [(old, new) for old, _, new in (text.partition("=") for text in moved)]
     if not all(old and new for old, new in pairs):
-        raise click.UsageError("--moved is OLD=NEW, as in --moved /home/ann/research=/srv/research")
+        raise click.UsageError("--moved is OLD=NEW, as in --moved /data/2024=/srv/2024")
     # Whatever runs in here, a strategy or a model, has no business with the keys of an account.
     forget_environment()
     with watching(progress_mode):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from daemon.cli.show import text
 from hftd.bot.result import AssetResult, BotResult
-from sim.results.bounds_table import bounds_table
 from sim.results.parts import Cell, Part, Rows, Table, line, notes, warnings
 
 if TYPE_CHECKING:
@@ -56,7 +55,18 @@ def bot(result: BotResult, left: Sequence[str] = ()) -> Iterator[Part]:
 
 def bounds(found: "Bounds") -> Iterator[Part]:
     """What a run comes to under other models: a table, one sentence, what must be known."""
-    yield bounds_table(found)
+    # A bot on channels shows its result without the simulator.
+    from sim.results.report.bounding import bounds_table
+
+    table = bounds_table(found)
+    rows: Rows = []
+    kind = "own"
+    for number, cells in enumerate(table.rows):
+        if table.kinds[number] != kind:
+            rows.append([])
+            kind = table.kinds[number]
+        rows.append([*cells])
+    yield Table(table.columns, rows, keys=1, title=table.title)
     yield line(found.sentence, style="bold")
     yield from notes(found.notes)
 

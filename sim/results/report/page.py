@@ -12,8 +12,8 @@ import jinja2
 import msgspec
 
 from hftd.version import __version__
-from sim.results.bounds_table import bounds_table
 from sim.results.report import plots
+from sim.results.report.bounding import bounds_table
 from sim.results.report.figures import LABELS, NOTHING, SHORT_DAYS, TILES, figures, named, shown
 from sim.results.report.shapes import AssetReport, Options, Portfolio, RunReport
 
@@ -110,11 +110,10 @@ def _bounds(run: RunReport) -> dict[str, Any] | None:
     if found is None:
         return None
     table = bounds_table(found)
-    rows = [[cell if isinstance(cell, str) else cell[0] for cell in row] for row in table.rows if row]
     return {
         "title": table.title,
         "columns": table.columns,
-        "rows": rows,
+        "rows": table.rows,
         "sentence": found.sentence,
         "notes": found.notes,
     }

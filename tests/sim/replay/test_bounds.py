@@ -1,6 +1,7 @@
 """`hftd backtest --bounds`: the same run under other models, each equal to the backtest that says so itself."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -25,11 +26,11 @@ QUEUES = {
 FACTORS = {"latency x 0.5": 0.5, "latency x 2": 2.0}
 
 
-def check_each_variant(bench: Bench, latency: str, strategy: str, **parameters: object) -> None:
+def check_each_variant(bench: Bench, latency: str, strategy: str, **parameters: Any) -> None:
     bot_path = bench.bot_config("b", futures(), spot(), strategy=strategy, **parameters)
     bot = load(bot_path, BotConfig)
 
-    def run(**more: object):
+    def run(**more: Any):
         path = bench.replay_config(futures(**more), spot(**more), latency=latency)
         return load(path, ReplayConfig), path.parent, bot, bot_path.parent, [DATE]
 
@@ -41,7 +42,7 @@ def check_each_variant(bench: Bench, latency: str, strategy: str, **parameters: 
     assert not any(one.error for one in found.variants)
     assert sum(one.trades for one in found.variants) > 0
     for one in found.variants:
-        more: dict[str, object] = {}
+        more: dict[str, Any] = {}
         if one.name in QUEUES:
             more["queue"] = QUEUES[one.name]
         elif one.name in FACTORS:

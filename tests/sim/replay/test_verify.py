@@ -157,8 +157,10 @@ def test_a_backtest_made_again_is_equal_and_each_change_of_its_inputs_is_named(b
 
 def test_other_versions_are_named_and_do_not_count_as_a_difference(bench: Bench):
     path = backtest(bench, bench.replay_config(futures()), bench.bot_config("b", futures(), strategy=MAKER))
-    recipe = read_run(path).meta.recipe  # type: ignore[union-attr]
-    rewritten(path, versions={**recipe.versions, "hftd": "0.0.1"}, code="another")
+    meta = read_run(path).meta
+    assert meta is not None
+    assert meta.recipe is not None
+    rewritten(path, versions={**meta.recipe.versions, "hftd": "0.0.1"}, code="another")
     code, document, _ = verify(bench, path)
     assert (code, document["verdict"]) == (0, "equal")
     assert document["versions"]["hftd"][0] == "0.0.1"
