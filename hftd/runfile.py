@@ -253,7 +253,9 @@ def read_run(path: Path | str) -> RunFile:
     except IsADirectoryError:
         raise DataError("this is a folder, not a file of a run", where=str(path)) from None
     except _BROKEN as error:
-        what = str(error) or type(error).__name__
+        what = "" if "pickle" in str(error) else str(error) or type(error).__name__
+        # numpy takes whatever it does not know for a pickle, and names ways to load it all the same.
+        what = what or "it is no npz"
         raise DataError(
             f"this is not a run file, or it is damaged: {what}",
             where=str(path),

@@ -31,7 +31,7 @@ from hftd.control.protocol import Attachment
 from hftd.errors import ChannelError, LeaseLostError, ProtocolError, UsageError
 from hftd.hbt.hbt import Hbt
 from hftd.hbt.local import AssetSpec, Contract, fill_market_orders
-from hftd.runs.recipe import Market
+from hftd.runs.recipe import Market, unknown_market
 
 _abandoned: "list[Bot]" = []
 """Bots whose strategies did not return: what they use is never freed."""
@@ -175,7 +175,14 @@ class Bot(Hbt):
     def market(self) -> Market | None:
         """What a replay plays to it; None live, or if it is not told."""
         text = self.attachments[0].welcome.market
-        return msgspec.json.decode(text, type=Market) if text else None
+        if not text:
+            return None
+        try:
+            return msgspec.json.decode(text, type=Market)
+        except msgspec.DecodeError:
+            return unknown_market(
+                "the replay is of another version, and what it says of what it plays was not understood"
+            )
 
     @property
     def is_simulated(self) -> bool:

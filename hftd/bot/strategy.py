@@ -17,6 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hftd.compiled.jit import cache_dir, caching_in, rarely_collected, source_hash, uninterrupted
 from hftd.errors import StrategyError
 from hftd.parameters.declared import as_parameter, check_range, ranges_of
@@ -83,8 +85,10 @@ class Strategy:
         return Setting(bot, self.parameters, self.ranges, self.settable, self.shared)
 
     def arguments(self, hbt: Any, recorder: Any) -> tuple[Any, ...]:
-        """The values for one call, in the function's order."""
-        values = {**self._arguments, "recorder": recorder} if self.wants_recorder else self._arguments
+        """The values for one call, in the function's order; arrays are copies: what one run writes no other finds."""
+        values = {name: _own(value) for name, value in self._arguments.items()}
+        if self.wants_recorder:
+            values["recorder"] = recorder
         if self.shared is None:
             return (hbt, *values.values())
         return (hbt, *values.values(), self.shared.record(is_compiled=self.is_compiled))
@@ -153,6 +157,13 @@ class Strategy:
                 hint="a strategy that can't be compiled may run as plain Python: leave @njit away",
             ) from None
         return dispatcher
+
+
+def _own(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        copied: Any = value.copy()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        return copied
+    return value
 
 
 def _short(text: str) -> str:

@@ -22,6 +22,8 @@ PACKAGES: Final = ("hftd", "sim")
 """What results are made by, besides a user's files."""
 _TOOLS: Final = ("numba", "llvmlite", "numpy")
 _PIECE: Final = 1 << 22
+NO_TEXT: Final = "a path is not text (UTF-8)"
+"""Why a run can't be made again whose file can't say where it was made."""
 
 
 class FileNote(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,11 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     models: list[FileNote] = []
     why_not: str = ""
+
+
+def unknown_market(why_not: str) -> Market:
+    """A market of which only is known why it can't be told."""
+    return Market(config={}, base="", dates=[], code="", why_not=why_not)
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,6 +146,13 @@ def hash_file(path: Path) -> FileNote:
     return FileNote(path=str(path), role="", bytes=size, sha256=digest.hexdigest())
 
 
+def _reason(error: Exception) -> str:
+    """In words that can be written."""
+    if isinstance(error, UnicodeEncodeError):
+        return NO_TEXT
+    return str(error).encode(errors="backslashreplace").decode() or type(error).__name__
+
+
 class Noting:
     """Notes what a run is made from while it runs: archives are hashed beside it.
 
@@ -171,10 +185,27 @@ class Noting:
             module: The strategy's, which is loaded.
             market: What is played; None if the run is live.
         """
+        try:
+            self._recipe = self._begun(module, market)
+            # Whatever writes the run's file later must be able to.
+            msgspec.json.encode(self._recipe)
+        except Exception as error:
+            # A run, which may be live, is worth more than what is noted of it.
+            why = f"what it was made from could not be noted: {_reason(error)}"
+            if market is not None:
+                market = unknown_market(why)
+            self._recipe = Recipe(
+                bot={}, base="", cwd="", market=market, files=[], versions={}, code="", why_not=why
+            )
+        if market is not None and not market.why_not:
+            self._thread = threading.Thread(target=self._look, args=(market,), name="noting", daemon=True)
+            self._thread.start()
+
+    def _begun(self, module: str, market: Market | None) -> Recipe:
         files = source_notes(module, "strategy")
         if market is not None:
             files += market.models
-        self._recipe = Recipe(
+        return Recipe(
             bot=self._bot,
             base=str(self._base.resolve()),
             cwd=str(Path.cwd()),
@@ -185,9 +216,6 @@ class Noting:
             life_rows=self._life_rows,
             why_not=market.why_not if market is not None else "",
         )
-        if market is not None and not market.why_not:
-            self._thread = threading.Thread(target=self._look, args=(market,), name="noting", daemon=True)
-            self._thread.start()
 
     def _look(self, market: Market) -> None:
         """Sizes first, so that a bot that is killed soon leaves them; then hashes."""
@@ -202,12 +230,16 @@ class Noting:
                 stat = path.stat()
                 self._stamps[str(path)] = stat.st_size, stat.st_mtime_ns
                 notes.append(FileNote(path=str(path), role=role, bytes=stat.st_size))
-            self._recipe = msgspec.structs.replace(recipe, files=own + notes)
+            listed = msgspec.structs.replace(recipe, files=own + notes)
+            # Before it is seen by whoever writes the run's file.
+            msgspec.json.encode(listed)
+            self._recipe = listed
             notes = [msgspec.structs.replace(hash_file(Path(one.path)), role=one.role) for one in notes]
             self._recipe = msgspec.structs.replace(recipe, files=own + notes)
         except Exception as error:
             # A run is worth more than what is noted of it.
-            self._recipe = msgspec.structs.replace(recipe, why_not=f"its inputs could not be noted: {error}")
+            why = f"its inputs could not be noted: {_reason(error)}"
+            self._recipe = msgspec.structs.replace(recipe, why_not=why)
 
     def now(self) -> Recipe | None:
         """As far as it is known by now."""

@@ -34,7 +34,7 @@ from hftd.compiled.arena import Arena
 from hftd.control.asking import Reply
 from hftd.control.server import Grant
 from hftd.errors import DataError, HftdError, RefusedError, WrongBotError
-from hftd.runs.recipe import Market
+from hftd.runs.recipe import NO_TEXT, Market, unknown_market
 from sim.engine.build import Engine
 from sim.engine.lives import Lives
 from sim.replay import kernel, layout
@@ -42,7 +42,7 @@ from sim.replay.books import FollowedBook
 from sim.replay.lanes import drop_bot
 from sim.run import RunAsset, check_instrument
 
-_MARKET_MAX_CHARS = 32 << 10
+_MARKET_MAX_BYTES = 32 << 10
 """Of what is told of the market: a Welcome is one packet of 64 KiB."""
 SPIN_NS = 50_000
 """How long the loop spins for a bot before it sleeps, where each party has a processor."""
@@ -55,7 +55,6 @@ class BotRun:
     name: str
     number: int
     inode: int
-    came_at_row: int = 0
     instruments: set[int] = field(default_factory=set)
     pages: dict[str, BotPage] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
@@ -246,6 +245,7 @@ class Stage:
             asset_nos = self._instruments(channel, hello)
             books = {asset_no: self._book(asset_no).rows(self.now_ns) for asset_no in asset_nos}
             # Whatever may fail comes before the bot is in the run: one that is refused leaves nothing in it.
+            market = self._told_market()
             response_bytes = RESPONSE_BYTES
             while response_bytes < 3 * sum(rows.nbytes for rows in books.values()):
                 response_bytes *= 2
@@ -272,31 +272,29 @@ class Stage:
                 response_bytes=response_bytes,
                 contracts=tuple(self._contract(asset_no) for asset_no in asset_nos),
                 by_order=tuple(self.assets[asset_no].model.by_order for asset_no in asset_nos),
-                market=self._told_market(bot),
+                market=market,
             )
         self.on_change()
         return bot, Grant(welcome, [self.clock.fd, ring.fd, link.fd, doorbell_fd])
 
-    def _told_market(self, bot: BotRun) -> str:
-        """What is played, for a bot's notes: its run can be made again if it saw all of it, in lockstep."""
+    def _told_market(self) -> str:
+        """What is played, for the notes of a bot that comes now.
+
+        Its run can be made again if it sees all of it, in lockstep.
+        """
         if self.market is None:
             return ""
         why_not = self.market.why_not
-        if bot.came_at_row:
+        if self.rows:
             why_not = why_not or "the bot joined a replay that was under way"
-        market = msgspec.structs.replace(self.market, why_not=why_not)
-        text = msgspec.json.encode(market).decode()
-        if len(text) > _MARKET_MAX_CHARS:
+        try:
+            text = msgspec.json.encode(msgspec.structs.replace(self.market, why_not=why_not))
+        except UnicodeEncodeError:
+            text = msgspec.json.encode(unknown_market(NO_TEXT))
+        if len(text) > _MARKET_MAX_BYTES:
             # Its file says so rather than nothing.
-            short = msgspec.structs.replace(
-                market,
-                config={},
-                dates=[],
-                models=[],
-                why_not="the replay's configuration is too long to be noted",
-            )
-            return msgspec.json.encode(short).decode()
-        return text
+            text = msgspec.json.encode(unknown_market("the replay's configuration is too long to be noted"))
+        return text.decode()
 
     def _contract(self, asset_no: int) -> tuple[float, bool]:
         contract = self.assets[asset_no].model.contract
@@ -332,7 +330,7 @@ class Stage:
         number = next((n for n in range(MAX_BOTS) if n not in self._there), None)
         if number is None:
             raise RefusedError(f"the run has {MAX_BOTS} bots already")
-        bot = BotRun(hello.bot, number, inode, came_at_row=self.rows)
+        bot = BotRun(hello.bot, number, inode)
         for asset_no in range(len(self.assets)):
             lane = self.engine.lanes[asset_no][number]
             if not lane["to_exch"]["entries"]:

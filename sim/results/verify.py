@@ -4,8 +4,10 @@ Files are compared with what is recorded of them by their hashes; then the run i
 table of the file is compared bit for bit. A run that was stopped or killed is compared as far as its file goes.
 """
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from hftd.bot.config import BotConfig, HooksSection
 from hftd.bot.result import BotResult
 from hftd.bot.strategy import load_strategy, module_of
-from hftd.errors import DataError, UsageError
+from hftd.errors import DataError, HftdError, UsageError
 from hftd.runfile import RunFile, RunMeta, read_run
 from hftd.runs.recipe import Market, Recipe, code_hash, hash_file, source_notes, versions
 from sim.config import ReplayConfig
@@ -27,6 +29,8 @@ DIFFERS: Final = "differs"
 INPUTS_CHANGED: Final = "inputs changed"
 """What was made again is equal, but not from what is recorded."""
 
+_PATTERNS: Final = ("data", "files", "initial_snapshot")
+"""What names files in a replay's configuration."""
 _WHOLE: Final = ("end of data", "strategy returned")
 _TIMES: Final = {
     "records": "timestamp",
@@ -114,23 +118,17 @@ def verify(path: Path | str, *, moved: Sequence[tuple[str, str]] = ()) -> Verifi
     Raises:
         DataError: It is no run's file, or a file that the run was made from is missing.
         UsageError: The run can't be made again; says why.
+        HftdError: It ended with an error when it was made again; says what has changed since, if something has.
     """
     path = Path(path)
     run = read_run(path)
     meta, recipe, market = _recipe(run)
     if moved:
+        recipe, market = _absolute(recipe, market)
         recipe, market = _moved(recipe, moved), _moved(market, moved)
     inputs, notes = _changed(recipe, path)
-    if recipe.cwd not in sys.path and Path(recipe.cwd).is_dir():
-        # Where the run looked for modules, too.
-        sys.path.append(recipe.cwd)
-    # Nobody is to be alerted a second time.
-    bot = msgspec.structs.replace(msgspec.convert(recipe.bot, BotConfig), hooks=HooksSection())
-    replay = msgspec.convert(market.config, ReplayConfig)
-    bases = Path(market.base), Path(recipe.base)
-    load_strategy(bot.bot.strategy, bot.parameters, bases[1], allow_set=bot.bot.allow_set)
-    inputs += _elsewhere(recipe, module_of(bot.bot.strategy, bases[1]))
-    result = backtest(replay, bases[0], bot, bases[1], market.dates, recipe.life_rows, [*meta.changes])
+    with _blaming(inputs, _versions(recipe, market)):
+        result = _again(meta, recipe, market, inputs)
     part, tables = _tables(run, meta, result)
     differs = any(one.first is not None for one in tables)
     if not part and result.ended != meta.ended:
@@ -174,6 +172,70 @@ def _recipe(run: RunFile) -> tuple[RunMeta, Recipe, Market]:
     return run.meta, recipe, recipe.market
 
 
+@contextmanager
+def _blaming(inputs: list[InputChange], apart: dict[str, tuple[str, str]]) -> Iterator[None]:
+    """An error of a run that once was fine tells what has changed since."""
+    try:
+        yield
+    except HftdError as error:
+        changed = [f"{one.path} ({one.what})" for one in inputs]
+        changed += [f"{name} ({before} then, {now} now)" for name, (before, now) in apart.items()]
+        if changed:
+            error.hint = "; ".join(
+                filter(None, [f"since the run has changed: {', '.join(changed)}", error.hint])
+            )
+        raise
+
+
+def _again(meta: RunMeta, recipe: Recipe, market: Market, inputs: list[InputChange]) -> BotResult:
+    """Make the run again; sources that are found elsewhere than they were are added to `inputs`."""
+    if recipe.cwd not in sys.path and Path(recipe.cwd).is_dir():
+        # Where the run looked for modules, too.
+        sys.path.append(recipe.cwd)
+    try:
+        bot = msgspec.convert(recipe.bot, BotConfig)
+        replay = msgspec.convert(market.config, ReplayConfig)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"the configuration that the run was made with is not understood: {error}",
+            hint="make it again with the version that recorded it",
+        ) from None
+    # Nobody is to be alerted a second time.
+    bot = msgspec.structs.replace(bot, hooks=HooksSection())
+    bases = Path(market.base), Path(recipe.base)
+    load_strategy(bot.bot.strategy, bot.parameters, bases[1], allow_set=bot.bot.allow_set)
+    inputs += _elsewhere(recipe, module_of(bot.bot.strategy, bases[1]))
+    return backtest(replay, bases[0], bot, bases[1], market.dates, recipe.life_rows, [*meta.changes])
+
+
+def _absolute(recipe: Recipe, market: Market) -> tuple[Recipe, Market]:
+    """The same with paths that count from no folder: what they name may have been moved without it."""
+
+    def path(told: str, base: str) -> str:
+        return os.path.normpath(Path(base) / told)
+
+    def name(told: str, base: str) -> str:
+        module, colon, own_name = told.rpartition(":")
+        is_file = colon and (module.endswith(".py") or "/" in module)
+        return f"{path(module, base)}:{own_name}" if is_file else told
+
+    def of(told: Any, key: str = "") -> Any:
+        if isinstance(told, dict):
+            # What a custom model is given means what it says.
+            pairs: Iterator[tuple[str, Any]] = iter(told.items())  # pyright: ignore[reportUnknownArgumentType]
+            return {one: value if one == "parameters" else of(value, one) for one, value in pairs}
+        if isinstance(told, list):
+            return [of(one) for one in told]  # pyright: ignore[reportUnknownVariableType]
+        if not isinstance(told, str) or key not in (*_PATTERNS, "name"):
+            return told
+        return name(told, market.base) if key == "name" else path(told, market.base)
+
+    bot = {**recipe.bot, "bot": {**recipe.bot["bot"]}}
+    bot["bot"]["strategy"] = name(bot["bot"]["strategy"], recipe.base)
+    replace = msgspec.structs.replace
+    return replace(recipe, bot=bot), replace(market, config=of(market.config))
+
+
 def _moved(told: Any, moved: Sequence[tuple[str, str]]) -> Any:
     """The same with paths in folders that are elsewhere now."""
 
@@ -181,7 +243,8 @@ def _moved(told: Any, moved: Sequence[tuple[str, str]]) -> Any:
         if isinstance(value, str):
             for before, now in moved:
                 before = before.rstrip("/")
-                if value == before or value.startswith(before + "/"):
+                # A colon stands between a file and what is named in it.
+                if value == before or value.startswith((before + "/", before + ":")):
                     return now.rstrip("/") + value[len(before) :]
             return value
         if isinstance(value, list):
@@ -228,6 +291,10 @@ def _changed(recipe: Recipe, run: Path) -> tuple[list[InputChange], list[str]]:
             hint="put them back; or, where a folder is elsewhere now, say `--moved OLD=NEW`",
         )
     notes: list[str] = []
+    if not any(note.role == "data" for note in recipe.files):
+        notes.append(
+            "the bot was killed before its archives were noted: whether they have changed is not known"
+        )
     if unhashed:
         notes.append(
             f"of {unhashed} files only the size is known: the bot was killed before they were hashed"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hftd.runfile import RunFile, read_run, write_run
+from hftd.runs.recipe import Market, Noting
 from tests.sim.replay.harness import MAKER, Bench, futures, spot, wait_until
 
 STRATEGY = """\
@@ -148,6 +149,13 @@ def test_a_backtest_made_again_is_equal_and_each_change_of_its_inputs_is_named(b
     archive.write_bytes(honest)
     assert verify(bench, path)[0] == 0
 
+    # What makes the run fail now is told with what has changed since.
+    archive.write_bytes(honest[: len(honest) // 2])
+    code, _, words = verify(bench, path)
+    assert code == 2
+    assert "the archive is broken" in words
+    assert f"since the run has changed: {archive}" in words
+
     archive.rename(bench.folder / "elsewhere.npz")
     code, _, words = verify(bench, path)
     assert code == 2
@@ -200,6 +208,57 @@ def test_a_run_whose_files_are_in_another_folder_now_is_made_again_there(bench: 
     code, document, _ = verify(bench, path, "--moved", f"{old}={new}")
     assert code == 1
     assert [one["role"] for one in document["inputs"]] == ["model"]
+
+
+def test_of_a_run_whose_paths_are_relative_files_may_be_elsewhere_without_their_configuration(bench: Bench):
+    old, new = bench.folder / "days", bench.folder / "moved"
+    old.mkdir()
+    bench.add_data("BTCUSDT_20220831.npz", "days/BTCUSDT_20220831.npz", lambda rows: rows)
+    (bench.folder / "at").mkdir()
+    config = bench.replay_config(futures(), data=Path("../days"))
+    config = config.rename(bench.folder / "at" / config.name)
+    path = backtest(bench, config, own_strategy(bench))
+    old.rename(new)
+    (bench.folder / "quoting.py").rename(new / "quoting.py")
+    moves = [f"{old}={new}", f"{bench.folder}/quoting.py={new}/quoting.py"]
+    code, _, words = verify(bench, path, "--moved", moves[0])
+    assert (code, "quoting.py" in words) == (2, True)
+    code, document, words = verify(bench, path, "--moved", moves[0], "--moved", moves[1])
+    assert (code, document.get("inputs")) == (0, []), words
+
+
+def test_what_a_version_does_not_understand_of_a_configuration_is_said(bench: Bench):
+    path = backtest(bench, bench.replay_config(futures()), bench.bot_config("b", futures(), strategy=MAKER))
+    meta = read_run(path).meta
+    assert meta is not None
+    assert meta.recipe is not None
+    rewritten(path, bot={**meta.recipe.bot, "tomorrow": {}}, versions={"hftd": "9.0"})
+    code, _, words = verify(bench, path)
+    assert code == 2
+    assert "is not understood" in words
+    assert "hftd (9.0 then" in words
+
+
+def test_a_run_goes_on_where_what_it_is_made_from_cant_be_noted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    gone = tmp_path / "\udcff"
+    gone.mkdir()
+    market = Market(config={}, base="", dates=[], code="")
+    for files in ([], [("data", gone)]):
+        noting = Noting({}, tmp_path if files else gone, lambda _, files=files: files)
+        noting.begin("tests.sim.replay.test_verify", market)
+        recipe = noting.finish()
+        assert recipe is not None
+        assert "not text" in recipe.why_not
+        msgspec.json.encode(recipe)
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    noting = Noting({}, tmp_path, lambda _: [])
+    noting.begin("tests.sim.replay.test_verify", None)
+    recipe = noting.finish()
+    assert recipe is not None
+    assert "could not be noted" in recipe.why_not
 
 
 def test_a_bots_run_on_a_replay_is_made_again_and_so_is_what_a_killed_one_left(bench: Bench):
