@@ -37,6 +37,8 @@ from hftd.errors import DataError, UsageError
 from hftd.hbt.latencies import clean_latencies
 from hftd.parameters.declared import ParameterChange
 from hftd.runs.blocks import MAGIC, Blocks
+from hftd.runs.bounds import Bounds
+from hftd.runs.recipe import Recipe
 from hftd.types import fill_dtype, latency_dtype, record_dtype, request_row_dtype
 
 Rows = npt.NDArray[Any]
@@ -112,6 +114,8 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
         ended: How it ended.
         warnings: What was odd.
         life_dropped: Rows of `life` that did not fit and were left out.
+        bounds: What it comes to under other models; None if nobody asked.
+        recipe: What the run was made from, so that `hftd verify` can make it again; None if nobody noted it.
     """
 
     version: int = VERSION
@@ -128,6 +132,8 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     ended: str = ""
     warnings: list[str] = []
     life_dropped: int = 0
+    bounds: Bounds | None = None
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True)
@@ -247,7 +253,9 @@ def read_run(path: Path | str) -> RunFile:
     except IsADirectoryError:
         raise DataError("this is a folder, not a file of a run", where=str(path)) from None
     except _BROKEN as error:
-        what = str(error) or type(error).__name__
+        what = "" if "pickle" in str(error) else str(error) or type(error).__name__
+        # numpy takes whatever it does not know for a pickle, and names ways to load it all the same.
+        what = what or "it is no npz"
         raise DataError(
             f"this is not a run file, or it is damaged: {what}",
             where=str(path),

@@ -250,6 +250,7 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=33):
         response_bytes: Capacity of its ring of responses.
         contracts: (size, whether it is inverse) of each instrument's contract.
         by_order: Whether each instrument's book is made from single orders (row kinds 10 to 13).
+        market: Of a replay, what it plays: JSON of a `hftd.runs.recipe.Market`; empty of a live channel.
     """
 
     version: int
@@ -262,6 +263,7 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=33):
     response_bytes: int
     contracts: tuple[tuple[float, bool], ...] = ()
     by_order: tuple[bool, ...] = ()
+    market: str = ""
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag=34):

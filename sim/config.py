@@ -135,6 +135,14 @@ class LogQueue2(Section, frozen=True, tag="log2", tag_field="model"):
     """As `power2`, with f(x) = ln(1 + x)."""
 
 
+class ThroughQueue(Section, frozen=True, tag="through", tag_field="model"):
+    """A bound: orders fill only when the market goes through their price, never by a trade at it."""
+
+
+class FrontQueue(Section, frozen=True, tag="front", tag_field="model"):
+    """A bound: nothing is ever ahead of an order."""
+
+
 class CustomQueue(_Custom, frozen=True, tag="custom", tag_field="model"):
     """A custom queue model."""
 
@@ -198,7 +206,7 @@ Fee = ValueFee | QtyFee | FlatFee | CustomFee
 OrderLatency = ConstantLatency | InterpolatedLatency | SeparateLatency | CustomLatency | IntpLatency
 LevelQueue = RiskAverseQueue | PowerQueue | PowerQueue2 | PowerQueue3 | LogQueue | LogQueue2
 """What estimates a place in the queue from price levels, without functions of the user's."""
-Queue = LevelQueue | L3FifoQueue | CustomQueue
+Queue = LevelQueue | ThroughQueue | FrontQueue | L3FifoQueue | CustomQueue
 
 
 class AssetSection(Section, frozen=True):
@@ -209,6 +217,7 @@ class AssetSection(Section, frozen=True):
         tick_size: The price's step.
         lot_size: The quantity's step.
         order_latency: How long orders and their responses travel.
+        order_latency_factor: Every order latency is multiplied by it, each way.
         fee: What a trade costs.
         queue: How an order's place in the queue is estimated.
         exchange: How the exchange fills orders.
@@ -229,6 +238,7 @@ class AssetSection(Section, frozen=True):
     lot_size: _Positive
     order_latency: OrderLatency
     fee: Fee
+    order_latency_factor: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 1.0
     queue: Queue = RiskAverseQueue()
     exchange: Literal["no_partial_fill", "partial_fill"] | CustomExchange = "no_partial_fill"
     share_trades: bool = False

@@ -1,6 +1,6 @@
 """Runs described by configuration files: the assets of a run, and a backtest of a bot on them in one process."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,16 @@ import msgspec
 from hftd.bot.config import BotConfig
 from hftd.bot.result import BotResult
 from hftd.bot.runner import run_strategy
-from hftd.bot.strategy import load_strategy
+from hftd.bot.strategy import Strategy, load_strategy, module_of
 from hftd.control.status import SetParameters
 from hftd.errors import OrderError, UsageError
 from hftd.hbt.local import AssetSpec
 from hftd.parameters.declared import ParameterChange
+from hftd.runs.recipe import Noting
 from sim import models as own_models
 from sim.archive import find_files
 from sim.archive.files import find_snapshot
+from sim.archive.played import market_of, with_models
 from sim.backtest import Backtest
 from sim.config import (
     AssetSection,
@@ -27,6 +29,7 @@ from sim.config import (
     CustomLatency,
     CustomQueue,
     FlatFee,
+    FrontQueue,
     InterpolatedLatency,
     L3FifoQueue,
     LogQueue,
@@ -38,6 +41,7 @@ from sim.config import (
     Queue,
     ReplayConfig,
     SeparateLatency,
+    ThroughQueue,
     ValueFee,
 )
 from sim.feed.asset import AssetModel, OrderLatency
@@ -52,6 +56,7 @@ from sim.model.layout import (
     MODIFY_REMAINDER,
     MODIFY_TOTAL,
     QUEUE_CUSTOM,
+    QUEUE_FRONT,
     QUEUE_L3_FIFO,
     QUEUE_LOG,
     QUEUE_LOG2,
@@ -59,6 +64,7 @@ from sim.model.layout import (
     QUEUE_POWER2,
     QUEUE_POWER3,
     QUEUE_RISK_ADVERSE,
+    QUEUE_THROUGH,
 )
 
 
@@ -88,6 +94,10 @@ def queue_model(queue: Queue) -> tuple[int, float]:
             return QUEUE_CUSTOM, 0.0
         case L3FifoQueue():
             return QUEUE_L3_FIFO, 0.0
+        case ThroughQueue():
+            return QUEUE_THROUGH, 0.0
+        case FrontQueue():
+            return QUEUE_FRONT, 0.0
         case _:
             return QUEUE_RISK_ADVERSE, 0.0
 
@@ -158,6 +168,7 @@ def assets_of(config: ReplayConfig, base: Path, dates: list[str]) -> list[RunAss
                 contract_size=section.contract_size,
                 fuse_bbo=section.fuse_bbo,
                 share_trades=section.share_trades,
+                latency_factor=section.order_latency_factor,
                 modify_model=MODIFY_REMAINDER if section.modify == "remainder" else MODIFY_TOTAL,
                 asset_model=ASSET_INVERSE if section.asset == "inverse" else ASSET_LINEAR,
             )
@@ -202,6 +213,10 @@ def backtest(
     dates: list[str],
     life_rows: int = 0,
     changes: Sequence[ParameterChange] = (),
+    noting: Noting | None = None,
+    *,
+    strategy: Strategy | None = None,
+    running: Callable[[Backtest], None] = lambda _: None,
 ) -> BotResult:
     """What `hftd replay` and `hftd bot` come to together, in this process.
 
@@ -213,11 +228,15 @@ def backtest(
         dates: Days as `YYYYMMDD`.
         life_rows: Keep what happens to each order, so many rows of it for each asset; 0 to keep nothing.
         changes: Parameters that are set at those times, such as those of a bot's run.
+        noting: Notes what the run is made from.
+        strategy: The bot's, if it is loaded already.
+        running: Is given what the strategy will trade on.
 
     Raises:
         UsageError: The bot trades what the run has not, its parameters can't be set so, or a file is missing or wrong.
     """
-    strategy = load_strategy(bot.bot.strategy, bot.parameters, bot_base, allow_set=bot.bot.allow_set)
+    if strategy is None:
+        strategy = load_strategy(bot.bot.strategy, bot.parameters, bot_base, allow_set=bot.bot.allow_set)
     setting = strategy.setting(bot.bot.name)
     for change in changes:
         # One that the strategy never took over changed nothing.
@@ -225,6 +244,9 @@ def backtest(
             asked = SetParameters(bot=bot.bot.name, values={**change.values}, uid=change.uid, pid=change.pid)
             setting.set(asked, change.ns)
     assets = {(asset.channel, asset.symbol): asset for asset in assets_of(replay, replay_base, dates)}
+    if noting is not None:
+        market = with_models(market_of(replay, replay_base, dates), replay, replay_base)
+        noting.begin(module_of(bot.bot.strategy, bot_base), market)
     models: list[AssetModel] = []
     specs: list[AssetSpec] = []
     for wanted in bot.instruments:
@@ -253,6 +275,7 @@ def backtest(
             )
         )
     hbt = Backtest(models, [asset.model for asset in assets.values()], specs, is_quiet=True)
+    running(hbt)
     if life_rows:
         hbt.record_life(life_rows)
     if bot.bot.pull_quotes:

@@ -51,6 +51,7 @@ _SECTIONS = {
     "Results": {
         "report": "Make one page of figures and plots of runs.",
         "explain": "Tell why the orders of a run filled, or did not.",
+        "verify": "Make a recorded run again, and say whether it comes to the same.",
         "compare": "Show a live run and its backtest side by side.",
         "correlate": "Correlate the returns of archives: by horizon, and by who leads whom.",
     },

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+import msgspec
 import numpy as np
 
 from hftd import wire
@@ -30,6 +31,7 @@ from hftd.control.protocol import Attachment
 from hftd.errors import ChannelError, LeaseLostError, ProtocolError, UsageError
 from hftd.hbt.hbt import Hbt
 from hftd.hbt.local import AssetSpec, Contract, fill_market_orders
+from hftd.runs.recipe import Market, unknown_market
 
 _abandoned: "list[Bot]" = []
 """Bots whose strategies did not return: what they use is never freed."""
@@ -168,6 +170,19 @@ class Bot(Hbt):
     def attachments(self) -> list[Attachment]:
         """The leases, one a channel."""
         return [channel.attachment for channel in self.channels]
+
+    @property
+    def market(self) -> Market | None:
+        """What a replay plays to it; None live, or if it is not told."""
+        text = self.attachments[0].welcome.market
+        if not text:
+            return None
+        try:
+            return msgspec.json.decode(text, type=Market)
+        except msgspec.DecodeError:
+            return unknown_market(
+                "the replay is of another version, and what it says of what it plays was not understood"
+            )
 
     @property
     def is_simulated(self) -> bool:

@@ -20,6 +20,7 @@ from hftd.errors import DataError, UsageError
 from hftd.hbt.local import Contract
 from hftd.parameters.declared import ParameterChange
 from hftd.runfile import AssetMeta, RunMeta, is_growing, read_run, write_run
+from hftd.runs.bounds import Bounds
 from hftd.types import fill_dtype, latency_dtype, record_dtype, request_row_dtype
 
 _ARRAYS = {
@@ -30,7 +31,7 @@ _ARRAYS = {
 }
 
 
-_LEFT_OUT = ("name", "life", "life_dropped", *_ARRAYS)
+_LEFT_OUT = ("name", "life", "life_dropped", "bounds", *_ARRAYS)
 """What stands elsewhere than in the JSON document, or under another name."""
 
 
@@ -87,6 +88,7 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
         changes: Parameters that were set while it ran (`hftd set`).
         life: What happened to each order, if a backtest recorded it: shape (q,), `hftd.hbt.life.life_dtype`; else None.
         life_dropped: Rows of it that had no room.
+        bounds: What the same run comes to under other models, if a backtest was asked for it.
     """
 
     name: str
@@ -105,12 +107,15 @@ class BotResult(msgspec.Struct, frozen=True, kw_only=True):
     changes: list[ParameterChange] = []
     life: npt.NDArray[np.void] | None = None
     life_dropped: int = 0
+    bounds: Bounds | None = None
 
 
 def to_json(result: BotResult) -> bytes:
     """One JSON document: everything but the arrays; a number that is not finite is null."""
-    document = {"bot": result.name}
+    document: dict[str, Any] = {"bot": result.name}
     document |= {name: getattr(result, name) for name in result.__struct_fields__ if name not in _LEFT_OUT}
+    if result.bounds is not None:
+        document["bounds"] = result.bounds
     document |= {"num_records": int(result.records.shape[0]), "num_fills": int(result.fills.shape[0])}
     return msgspec.json.encode(document)
 
@@ -131,7 +136,8 @@ def from_json(document: bytes, *, records: Path | None = None) -> BotResult:
         values = {key: value for key, value in values.items() if not key.startswith("num_")}
         assets = msgspec.convert(values.pop("assets"), list[AssetResult])
         changes = msgspec.convert(values.pop("changes", []), list[ParameterChange])
-        return BotResult(**(values | arrays), assets=assets, changes=changes)
+        bounds = msgspec.convert(values.pop("bounds", None), Bounds | None)
+        return BotResult(**(values | arrays), assets=assets, changes=changes, bounds=bounds)
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise DataError(f"this is not a result of a bot: {error}") from None
 

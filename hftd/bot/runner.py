@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from hftd.bot.config import BotConfig
 from hftd.bot.result import AssetResult, BotResult, describe
-from hftd.bot.strategy import Strategy, load_strategy
+from hftd.bot.strategy import Strategy, load_strategy, module_of
 from hftd.clock import monotonic_ns, sleep
 from hftd.errors import HftdError, LeaseLostError, NoSuchChannelError, StrategyError
 from hftd.hbt.hbt import Hbt
@@ -27,6 +27,7 @@ from hftd.hbt.local import Contract
 from hftd.hbt.recorder import Recorder
 from hftd.log import LazyLogger
 from hftd.parameters.declared import ParameterChange
+from hftd.runs.recipe import Noting, Recipe
 from hftd.runs.writing import RunWriter
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _log = LazyLogger("hftd.bot")
 
 
 @contextmanager
-def _signals_to(stop: Callable[[], None]) -> Generator[None, None, None]:
+def signals_to(stop: Callable[[], None]) -> Generator[None, None, None]:
     """SIGINT and SIGTERM call `stop` meanwhile; a third of them ends the process."""
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -101,7 +102,7 @@ class Run:
         thread = threading.Thread(target=self._in_thread, args=(done_fd,), name="strategy", daemon=True)
         start_ns = monotonic_ns()
         try:
-            with _signals_to(self.hbt.stop):
+            with signals_to(self.hbt.stop):
                 thread.start()
                 self._supervise(thread, done_fd, supervisor)
                 self.stopped = self.hbt.stopped
@@ -188,6 +189,7 @@ def run_strategy(
     supervisor: "Supervisor | None" = None,
     record: Path | None = None,
     changes: Callable[[], list[ParameterChange]] = list,
+    recipe: Callable[[], Recipe | None] = lambda: None,
 ) -> BotResult:
     """Run a bot's strategy on `hbt`, and gather what it came to.
 
@@ -199,6 +201,7 @@ def run_strategy(
         supervisor: What the main thread does meanwhile.
         record: A file that is written while it runs.
         changes: What was set of the parameters until now.
+        recipe: What the run is made from, as far as it is known by now.
 
     Raises:
         StrategyError: It can't be compiled or run.
@@ -220,7 +223,7 @@ def run_strategy(
         writing = RunWriter(
             record,
             lambda: hbt.growing(recorder.recorder if recorder else None),
-            lambda: encode(replace(described, changes=changes())),
+            lambda: encode(replace(described, changes=changes(), recipe=recipe())),
             config.bot.name,
         )
     try:
@@ -303,7 +306,12 @@ def _await_channels(names: set[str], patience_s: float) -> None:
 
 
 def run(
-    config: BotConfig, base: Path, *, record: Path | None = None, companion: "Companion | None" = None
+    config: BotConfig,
+    base: Path,
+    *,
+    record: Path | None = None,
+    companion: "Companion | None" = None,
+    noting: Noting | None = None,
 ) -> BotResult:
     """Attach the configured bot to its channels, run its strategy, leave in order.
 
@@ -312,6 +320,7 @@ def run(
         base: Its folder.
         record: A file that is written while it runs; see `hftd.runfile`.
         companion: What looks at the bot while it runs.
+        noting: Notes what the run is made from.
 
     Raises:
         ChannelError: A channel can't be attached to, or broke.
@@ -351,8 +360,10 @@ def run(
         limits=wire.Limits(**msgspec.structs.asdict(config.limits)),
         watchdog_s=config.bot.watchdog_s,
     )
-    with bot, _signals_to(bot.stop):
+    with bot, signals_to(bot.stop):
         setting = strategy.setting(config.bot.name)
+        if noting is not None:
+            noting.begin(module_of(config.bot.strategy, base), bot.market)
         supervisor = BotSupervisor(
             bot, hooks, config.bot.reattach_s, setting, config.bot.watchdog_s, companion
         )
@@ -364,6 +375,7 @@ def run(
             supervisor=supervisor,
             record=record,
             changes=setting.changes,
+            recipe=noting.now if noting is not None else lambda: None,
         )
         bot.detach(result.ended)
         return result

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hftd.compiled.jit import cache_dir, caching_in, rarely_collected, source_hash, uninterrupted
 from hftd.errors import StrategyError
 from hftd.parameters.declared import as_parameter, check_range, ranges_of
@@ -83,8 +85,10 @@ class Strategy:
         return Setting(bot, self.parameters, self.ranges, self.settable, self.shared)
 
     def arguments(self, hbt: Any, recorder: Any) -> tuple[Any, ...]:
-        """The values for one call, in the function's order."""
-        values = {**self._arguments, "recorder": recorder} if self.wants_recorder else self._arguments
+        """The values for one call, in the function's order; arrays are copies: what one run writes no other finds."""
+        values = {name: _own(value) for name, value in self._arguments.items()}
+        if self.wants_recorder:
+            values["recorder"] = recorder
         if self.shared is None:
             return (hbt, *values.values())
         return (hbt, *values.values(), self.shared.record(is_compiled=self.is_compiled))
@@ -155,6 +159,13 @@ class Strategy:
         return dispatcher
 
 
+def _own(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        copied: Any = value.copy()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        return copied
+    return value
+
+
 def _short(text: str) -> str:
     """Numba's message without its advice to report bugs."""
     lines = [line for line in text.splitlines() if line.strip()]
@@ -204,8 +215,7 @@ def _import(name: str, base: Path, where: str) -> ModuleType:
                 f"there is no file {path}", where=where, hint="paths are relative to the configuration"
             )
         path = path.resolve()
-        # Its own name, so that a file may be named like any module, and two files alike.
-        own_name = f"hftd_strategy_{path.stem}_{hashlib.blake2b(bytes(path), digest_size=4).hexdigest()}"
+        own_name = _name_of_file(path)
         spec = importlib.util.spec_from_file_location(own_name, path)
         if spec is None or spec.loader is None:
             raise StrategyError(f"{path} is not a Python file", where=where)
@@ -236,6 +246,19 @@ def _import(name: str, base: Path, where: str) -> ModuleType:
     except Exception as error:
         raise StrategyError(f"importing it failed: {type(error).__name__}: {error}", where=where) from error
     return module or loaded
+
+
+def _name_of_file(path: Path) -> str:
+    """A module's name of its own, so that a file may be named like any module, and two files alike."""
+    return f"hftd_strategy_{path.stem}_{hashlib.blake2b(bytes(path), digest_size=4).hexdigest()}"
+
+
+def module_of(name: str, base: Path) -> str:
+    """The module in which `load_named` finds a name of that base."""
+    module = name.rpartition(":")[0]
+    if module.endswith(".py") or "/" in module:
+        return _name_of_file((base / module).resolve())
+    return module
 
 
 def load_named(name: str, base: Path, where: str, *, what: str = "function") -> Any:

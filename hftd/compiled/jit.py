@@ -178,9 +178,22 @@ def source_hash(name: str) -> str:
 
     digest = hashlib.blake2b(digest_size=8)
     digest.update(f"{sys.version} {numba.__version__} {llvmlite.__version__} {np.__version__}".encode())
+    for module, (_, text) in sorted(sources_of(name).items()):
+        digest.update(module.encode() + text)
+    return digest.hexdigest()
+
+
+def sources_of(name: str) -> dict[str, tuple[Path, bytes]]:
+    """The path and text of a module, and of all that it imports, directly or not, as far as it is hftd's or the user's.
+
+    The texts are those of the first time that somebody asked in this process.
+
+    Args:
+        name: A module that is imported.
+    """
     seen: set[str] = set()
     todo = [name]
-    texts: dict[str, bytes] = {}
+    found: dict[str, tuple[Path, bytes]] = {}
     while todo:
         current = todo.pop()
         if current in seen:
@@ -188,11 +201,10 @@ def source_hash(name: str) -> str:
         seen.add(current)
         path = _source_of(current)
         if path is not None:
-            texts[current], imported = _imports_of(path, current)
+            text, imported = _imports_of(path, current)
+            found[current] = path, text
             todo.extend(imported - seen)
-    for module in sorted(texts):
-        digest.update(module.encode() + texts[module])
-    return digest.hexdigest()
+    return found
 
 
 def kernels_dir(name: str) -> Path:

@@ -157,6 +157,7 @@ class Engine:
         for name in (
             "queue_model",
             "queue_power",
+            "latency_factor",
             "exchange_model",
             "modify_model",
             "share_trades",

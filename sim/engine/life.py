@@ -49,6 +49,7 @@ from sim.model.custom import exchange_at
 from sim.model.layout import (
     QUEUE_CUSTOM,
     QUEUE_RISK_ADVERSE,
+    QUEUE_THROUGH,
     exchange_dtype,
     lane_dtype,
     life_rows_dtype,
@@ -123,7 +124,7 @@ def note_level(
     x = exchange_at(exchange)
     if x.life != 0:
         cause = CAUSE_DEPTH
-        if x.queue_model == QUEUE_RISK_ADVERSE:
+        if x.queue_model == QUEUE_RISK_ADVERSE or x.queue_model == QUEUE_THROUGH:
             cause = CAUSE_CAP
         elif x.queue_model != QUEUE_CUSTOM and before_qty - after_qty - explained_qty < 0.0:
             cause = CAUSE_CAP

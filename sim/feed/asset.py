@@ -30,6 +30,7 @@ from sim.model.layout import (
     MODIFY_REMAINDER,
     MODIFY_TOTAL,
     QUEUE_CUSTOM,
+    QUEUE_FRONT,
     QUEUE_L3_FIFO,
     QUEUE_LOG,
     QUEUE_LOG2,
@@ -37,6 +38,7 @@ from sim.model.layout import (
     QUEUE_POWER2,
     QUEUE_POWER3,
     QUEUE_RISK_ADVERSE,
+    QUEUE_THROUGH,
 )
 from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
 
@@ -103,6 +105,7 @@ class AssetModel:
     custom_latency: CustomLatency | None = None
     custom_exchange: CustomExchange | None = None
     latencies: list[OrderLatency] = field(default_factory=lambda: [OrderLatency()] * 4)
+    latency_factor: float = 1.0
 
     def set_latency(self, entry: OrderLatency, response: OrderLatency) -> None:
         """One latency for all requests, and that of the answers."""
@@ -346,6 +349,14 @@ class BacktestAsset:
         """Decreases are split by 1 - f(front / (front + back)), f(x) = x^n."""
         return self._queue(QUEUE_POWER3, n)
 
+    def through_queue_model(self) -> Self:
+        """A bound: an order fills only when the market goes through its price, never by a trade at it."""
+        return self._queue(QUEUE_THROUGH)
+
+    def front_queue_model(self) -> Self:
+        """A bound: nothing is ever ahead of an order, so the first trade at its price reaches it."""
+        return self._queue(QUEUE_FRONT)
+
     def l3_fifo_queue_model(self) -> Self:
         """The feed is the market's single orders (kinds 10 to 13), and own orders stand among them by arrival.
 
@@ -364,6 +375,14 @@ class BacktestAsset:
         """A custom fee model."""
         self.model.custom_fee = given.model(model, CustomFee)
         self.model.fee_model = FEE_CUSTOM
+        return self
+
+    def order_latency_factor(self, factor: float) -> Self:
+        """Multiply every order latency, of whichever model, each way: 0.5 for shorter ones, 2 for longer ones.
+
+        A refusal stays one, and its notice takes so much shorter or longer.
+        """
+        self.model.latency_factor = given.positive(factor, "the factor of order latencies")
         return self
 
     def custom_order_latency(self, model: CustomLatency) -> Self:

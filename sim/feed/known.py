@@ -11,7 +11,8 @@ import os
 import re
 import stat as stats
 import zipfile
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,8 @@ _KNOWN_MAX: Final = 4096
 _HASH_BYTES: Final = 4 << 20
 _NAME: Final = re.compile(r"[0-9a-f]{64}")
 """What a file is named after that is known by its times, and all that stands in it."""
+_looked_at: "dict[tuple[Any, ...], Seen] | None" = None
+"""What was found by `looking_once`; None where each look is one of its own."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,33 @@ def look_at(root: Path, path: Path) -> Seen:
     """
     with npz.reading(str(path)):
         stat = path.stat()
+    if _looked_at is None:
+        return _look_at(path, root, stat)
+    key = path, *_times(stat)
+    if key not in _looked_at:
+        _looked_at[key] = _look_at(path, root, stat)
+    return _looked_at[key]
+
+
+@contextmanager
+def looking_once() -> Generator[None, None, None]:
+    """Files are looked at once meanwhile: what runs there, in several threads too, is one question to the same data.
+
+    Nothing else tells a file that was changed in place and had its times set back from what it was before.
+    """
+    global _looked_at
+    before, _looked_at = _looked_at, {} if _looked_at is None else _looked_at
+    try:
+        yield
+    finally:
+        _looked_at = before
+
+
+def _times(stat: os.stat_result) -> tuple[int, ...]:
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def _look_at(path: Path, root: Path, stat: os.stat_result) -> Seen:
     # Only packed files are remembered.
     digest = _recall(root, stat)
     if digest is None and _may_be_mapped(path):
@@ -96,7 +126,7 @@ def hex_of(*parts: Any) -> str:
 def identity(stat: os.stat_result) -> str:
     """A name for a packed file as it is now."""
     # The word keeps it apart from the names of older versions, which remembered files that may be mapped too.
-    return hex_of("packed", stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return hex_of("packed", *_times(stat))
 
 
 def remember(root: Path, stat: os.stat_result, digest: str) -> None:

@@ -14,6 +14,7 @@ from sim.model.custom import exchange_at as exchange_at
 from sim.model.layout import (
     LATENCY_CONSTANT,
     LATENCY_CUSTOM,
+    LATENCY_FAILED,
     WAY_RESPONSE,
     exchange_dtype,
     lane_dtype,
@@ -30,6 +31,8 @@ LATENCIES = offset_of(exchange_dtype, "latencies")
 LANE_ROWS = offset_of(lane_dtype, "latency_rows")
 _MODEL_BYTES = latency_model_dtype.itemsize
 
+_LONGEST = float(1 << 61)
+"""Nanoseconds; a double holds it exactly."""
 _REQ, _EXCH, _RESP = 0, 8, 16
 _ROW = 32
 
@@ -66,8 +69,29 @@ def after(ts: Ns, latency_ns: Ns):
 
 
 @inline
+def _scaled(exchange: Address, latency_ns: Ns):
+    """A model's latency as a run that asks for shorter or longer ones has it; a refusal stays one."""
+    factor = exchange_at(exchange).latency_factor
+    if factor == 1.0 or latency_ns == LATENCY_FAILED:
+        return latency_ns
+    scaled = int(max(min(float(latency_ns) * factor, _LONGEST), -_LONGEST))
+    return min(scaled, -1) if latency_ns < 0 else scaled
+
+
+@inline
 def entry_latency_ns(exchange: Address, lane: Address, way: int, request: Address):
     """From a request to the matching engine; negative if the request is refused on its way."""
+    return _scaled(exchange, _entry_latency_ns(exchange, lane, way, request))
+
+
+@inline
+def response_latency_ns(exchange: Address, lane: Address, exch_ts: Ns):
+    """From the matching engine to the bot; never negative."""
+    return _scaled(exchange, _response_latency_ns(exchange, lane, exch_ts))
+
+
+@inline
+def _entry_latency_ns(exchange: Address, lane: Address, way: int, request: Address):
     m = _model(exchange, way)
     if m.model == LATENCY_CONSTANT:
         return m.constant_ns
@@ -96,8 +120,7 @@ def entry_latency_ns(exchange: Address, lane: Address, way: int, request: Addres
 
 
 @inline
-def response_latency_ns(exchange: Address, lane: Address, exch_ts: Ns):
-    """From the matching engine to the bot; never negative."""
+def _response_latency_ns(exchange: Address, lane: Address, exch_ts: Ns):
     m = _model(exchange, WAY_RESPONSE)
     if m.model == LATENCY_CONSTANT:
         return m.constant_ns

@@ -141,6 +141,8 @@ QUEUE_POWER2 = 4
 QUEUE_POWER3 = 5
 QUEUE_CUSTOM = 6
 QUEUE_L3_FIFO = 7
+QUEUE_THROUGH = 8  # filled only when the market goes through the price
+QUEUE_FRONT = 9  # always at the front
 
 LATENCY_CONSTANT = 0
 LATENCY_INTERPOLATED = 1
@@ -284,6 +286,7 @@ exchange_dtype = np.dtype(
         ("queue_model", "i8"),
         ("queue_power", "f8"),
         ("latencies", latency_model_dtype, (4,)),  # by WAY_*
+        ("latency_factor", "f8"),  # every order latency is multiplied by it
         ("exchange_model", "i8"),
         ("modify_model", "i8"),
         ("share_trades", "i8"),  # a bot's orders at one price share a trade's quantity

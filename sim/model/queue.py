@@ -5,6 +5,8 @@ the model says. The order is reached when less than minus half a lot is ahead of
 
 The probability models follow E. Rigtorp, "Estimating order queue position" (2013): the part of a level's decrease
 that trades do not explain is split between what is ahead of the order and what is behind it by a probability.
+
+Two bound them all: of one, no trade at the price ever reaches the order; of the other, nothing is ever ahead of it.
 """
 
 # pyright: basic
@@ -24,11 +26,13 @@ from sim.model.custom import (
 )
 from sim.model.layout import (
     QUEUE_CUSTOM,
+    QUEUE_FRONT,
     QUEUE_LOG,
     QUEUE_LOG2,
     QUEUE_POWER,
     QUEUE_POWER2,
     QUEUE_RISK_ADVERSE,
+    QUEUE_THROUGH,
     own_order_dtype,
 )
 
@@ -69,16 +73,22 @@ def queue_enter(exchange: Address, order: Address, level_qty: float, now_ns: Ns)
     o = own_order_at(order)
     o.front_qty = level_qty
     o.cum_trade_qty = 0.0
-    if exchange_at(exchange).queue_model == QUEUE_CUSTOM:
+    model = exchange_at(exchange).queue_model
+    if model == QUEUE_CUSTOM:
         custom_enter(exchange, order, level_qty, now_ns)
+    elif model == QUEUE_FRONT:
+        o.front_qty = 0.0
 
 
 @inline
 def queue_trade(exchange: Address, order: Address, qty: float, now_ns: Ns) -> None:
     """A trade at the order's price takes from what is ahead of it."""
     o = own_order_at(order)
-    if exchange_at(exchange).queue_model == QUEUE_CUSTOM:
+    model = exchange_at(exchange).queue_model
+    if model == QUEUE_CUSTOM:
         custom_trade(exchange, order, qty, now_ns)
+        return
+    if model == QUEUE_THROUGH:
         return
     o.front_qty -= qty
     o.cum_trade_qty += qty
@@ -93,7 +103,9 @@ def queue_depth(exchange: Address, order: Address, before_qty: float, after_qty:
     if model == QUEUE_CUSTOM:
         custom_depth(exchange, order, before_qty, after_qty, now_ns)
         return
-    if model == QUEUE_RISK_ADVERSE:
+    if model == QUEUE_FRONT:
+        return
+    if model == QUEUE_RISK_ADVERSE or model == QUEUE_THROUGH:
         o.front_qty = min(o.front_qty, after_qty)
         return
     # The trades since the last change are in the new quantity already.
@@ -116,4 +128,6 @@ def queue_reached_lots(exchange: Address, order: Address, now_ns: Ns):
     x = exchange_at(exchange)
     if x.queue_model == QUEUE_CUSTOM:
         return custom_reached_lots(exchange, order, now_ns)
+    if x.queue_model == QUEUE_THROUGH:
+        return 0
     return lots_of(-own_order_at(order).front_qty, x.book.lot_size)

@@ -15,12 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import uvloop
+from msgspec.structs import replace
 
 from hftd.clock import monotonic_ns
 from hftd.control.notify import READY, STOPPING, how, notify
 from hftd.control.server import ChannelServer
 from hftd.errors import HftdError
 from hftd.progress import Progress
+from sim.archive.played import market_of, with_models
 from sim.config import ReplayConfig
 from sim.engine.lives import MAX_LIFE_ROWS
 from sim.model.layout import MAX_ANSWERS
@@ -184,6 +186,9 @@ def run(
         speed or 0.0,
         life_rows if life is not None else 0,
     )
+    why_not = "the replay followed the wall clock (--speed)" if speed else ""
+    market = with_models(market_of(config, base, dates), config, base)
+    stage.market = replace(market, why_not=why_not)
     try:
         stage.start()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +34,7 @@ from hftd.compiled.arena import Arena
 from hftd.control.asking import Reply
 from hftd.control.server import Grant
 from hftd.errors import DataError, HftdError, RefusedError, WrongBotError
+from hftd.runs.recipe import NO_TEXT, Market, unknown_market
 from sim.engine.build import Engine
 from sim.engine.lives import Lives
 from sim.replay import kernel, layout
@@ -40,6 +42,8 @@ from sim.replay.books import FollowedBook
 from sim.replay.lanes import drop_bot
 from sim.run import RunAsset, check_instrument
 
+_MARKET_MAX_BYTES = 32 << 10
+"""Of what is told of the market: a Welcome is one packet of 64 KiB."""
 SPIN_NS = 50_000
 """How long the loop spins for a bot before it sleeps, where each party has a processor."""
 
@@ -84,6 +88,7 @@ class Stage:
         self.assets = assets
         self.channels = channels
         self.on_change: Callable[[], None] = lambda: None
+        self.market: Market | None = None
         self.all_bots: list[BotRun] = []
         self.started_ns = self.finished_ns = 0
         self._lock = threading.Lock()
@@ -240,6 +245,7 @@ class Stage:
             asset_nos = self._instruments(channel, hello)
             books = {asset_no: self._book(asset_no).rows(self.now_ns) for asset_no in asset_nos}
             # Whatever may fail comes before the bot is in the run: one that is refused leaves nothing in it.
+            market = self._told_market()
             response_bytes = RESPONSE_BYTES
             while response_bytes < 3 * sum(rows.nbytes for rows in books.values()):
                 response_bytes *= 2
@@ -266,9 +272,29 @@ class Stage:
                 response_bytes=response_bytes,
                 contracts=tuple(self._contract(asset_no) for asset_no in asset_nos),
                 by_order=tuple(self.assets[asset_no].model.by_order for asset_no in asset_nos),
+                market=market,
             )
         self.on_change()
         return bot, Grant(welcome, [self.clock.fd, ring.fd, link.fd, doorbell_fd])
+
+    def _told_market(self) -> str:
+        """What is played, for the notes of a bot that comes now.
+
+        Its run can be made again if it sees all of it, in lockstep.
+        """
+        if self.market is None:
+            return ""
+        why_not = self.market.why_not
+        if self.rows:
+            why_not = why_not or "the bot joined a replay that was under way"
+        try:
+            text = msgspec.json.encode(msgspec.structs.replace(self.market, why_not=why_not))
+        except UnicodeEncodeError:
+            text = msgspec.json.encode(unknown_market(NO_TEXT))
+        if len(text) > _MARKET_MAX_BYTES:
+            # Its file says so rather than nothing.
+            text = msgspec.json.encode(unknown_market("the replay's configuration is too long to be noted"))
+        return text.decode()
 
     def _contract(self, asset_no: int) -> tuple[float, bool]:
         contract = self.assets[asset_no].model.contract

@@ -285,3 +285,12 @@ def test_a_function_that_is_compiled_into_others_can_be_called_from_python_befor
     assert one_more(1) == 2
     assert numba.njit(lambda x: one_more(x) * 2)(3) == 8
     assert (one_more(3), one_more(2.5)) == (4, 3.5)
+
+
+def test_each_call_has_arrays_of_its_own_so_that_no_run_finds_what_another_wrote(tmp_path):
+    (tmp_path / "one.py").write_text(
+        "import numpy as np\n\ndef quote(hbt, given=None, own=np.zeros(2)):\n    given[0] = own[0] = 9\n"
+    )
+    strategy = load_strategy("one.py:quote", {"given": [1.0, 2.0]}, tmp_path)
+    strategy.python_function(*strategy.arguments(None, None))
+    assert [list(value) for value in strategy.arguments(None, None)[1:]] == [[1.0, 2.0], [0.0, 0.0]]

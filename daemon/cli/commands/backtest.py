@@ -1,5 +1,6 @@
 """`hftd backtest`."""
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +26,7 @@ Examples:
   hftd backtest --bot configs/grid.toml --date 20220831 --record grid.npz
   hftd backtest --bot configs/grid.toml --date 20220831 \\
     --record grid.npz --explain
+  hftd backtest --bot configs/bot.toml --date 20220831 --bounds
 
 \b
 The result is that of `hftd replay` and `hftd bot` on the same
@@ -50,6 +52,11 @@ configurations, bit for bit.
     metavar="RUN.npz",
     help="Set parameters when they were set in that run of a bot (`hftd set`); the bot needs `allow_set`.",
 )
+@click.option(
+    "--bounds",
+    is_flag=True,
+    help="Also run it under the bounds and other models of queue and latency: how much of the result is the models'.",
+)
 @latency_option
 @progress_option
 def command(
@@ -61,6 +68,7 @@ def command(
     explain: bool,
     life_rows: int,
     changes: Path | None,
+    bounds: bool,
     latency: Path | None,
     progress_mode: str,
 ) -> None:
@@ -68,12 +76,15 @@ def command(
     # Nothing is imported here that the strategy does not need: a backtest is to start fast.
     with importing():
         from daemon.cli.compiling import watching
+        from daemon.cli.run.noting import noting_of
         from daemon.connector.secrets import forget_environment
         from hftd.bot.config import BotConfig
+        from hftd.bot.strategy import load_strategy
         from hftd.config import load
         from hftd.errors import UsageError
         from hftd.runfile import changes_of
         from sim.config import ReplayConfig
+        from sim.feed.known import looking_once
         from sim.run import backtest
 
     if explain and record is None:
@@ -89,17 +100,22 @@ def command(
     from sim.archive import parse_dates
 
     dates = parse_dates(date)
-    with watching(progress_mode):
-        result = backtest(
-            replay_config,
-            path.parent,
-            bot_config,
-            bot.parent,
-            dates,
-            life_rows if explain else 0,
-            changes_of(changes) if changes is not None else (),
-        )
+    noting = noting_of(bot_config, bot.parent, life_rows if explain else 0) if record is not None else None
+    run = (replay_config, path.parent, bot_config, bot.parent, dates)
+    given = changes_of(changes) if changes is not None else ()
+    strategy = load_strategy(
+        bot_config.bot.strategy, bot_config.parameters, bot.parent, allow_set=bot_config.bot.allow_set
+    )
+    # The variants' archives are those of the run: what is looked at once need not be hashed ten times.
+    with watching(progress_mode), looking_once() if bounds else nullcontext():
+        result = backtest(*run, life_rows if explain else 0, given, noting, strategy=strategy)
+        if bounds and result.ended != "stopped":
+            from msgspec.structs import replace
+
+            from sim.results.bounds import run_bounds
+
+            result = replace(result, bounds=run_bounds(*run, result, strategy, given))
     from daemon.cli.run.recording import backtest_meta, put_out
 
-    meta = partial(backtest_meta, replay_config, path.parent, bot_config, dates, result)
+    meta = partial(backtest_meta, replay_config, path.parent, bot_config, dates, result, noting)
     put_out(result, as_json=as_json, record=record, latency=latency, meta=meta)

@@ -48,6 +48,7 @@ def command(
     with importing():
         from daemon.cli.compiling import watching
         from daemon.cli.logs import take_stderr
+        from daemon.cli.run.noting import noting_of
         from daemon.connector.secrets import forget_environment
         from hftd.bot.config import BotConfig
         from hftd.bot.runner import run
@@ -66,7 +67,8 @@ def command(
     with watching(progress_mode), Reporter(progress_mode, bot_config.bot.report_every_s) as reporter:
         # Latencies alone are the run's blocks too, until they are written by themselves.
         growing = record or (latency.with_suffix(f".run{latency.suffix}") if latency else None)
-        result = run(bot_config, path.parent, record=growing, companion=reporter)
+        noting = noting_of(bot_config, path.parent) if record is not None else None
+        result = run(bot_config, path.parent, record=growing, companion=reporter, noting=noting)
     from daemon.cli.run.left import left_behind
     from daemon.cli.run.recording import bot_meta, put_out
 
@@ -75,7 +77,7 @@ def command(
         as_json=as_json,
         record=record,
         latency=latency,
-        meta=lambda: bot_meta(bot_config, result),
+        meta=lambda: bot_meta(bot_config, result, noting),
         left=left_behind(result, bot_config.bot.end),
     )
     if growing is not None and growing != record:

@@ -14,11 +14,22 @@ from hftd.bot.result import BotResult, describe, save_latencies, save_records, t
 from hftd.errors import HftdError
 from hftd.hbt.local import Contract
 from hftd.runfile import AssetMeta, RunMeta
+from hftd.runs.recipe import Noting
 
 if TYPE_CHECKING:
     from sim.config import AssetSection, ReplayConfig
 
-_MODELS = ("order_latency", "fee", "queue", "exchange", "share_trades", "initial_snapshot", "roi", "fuse_bbo")
+_MODELS = (
+    "order_latency",
+    "order_latency_factor",
+    "fee",
+    "queue",
+    "exchange",
+    "share_trades",
+    "initial_snapshot",
+    "roi",
+    "fuse_bbo",
+)
 
 
 def put_out(
@@ -64,7 +75,7 @@ def put_out(
         click.echo(f"{len(result.order_latency):,} order latencies: {written}", err=True)
 
 
-def bot_meta(bot: BotConfig, result: BotResult) -> RunMeta:
+def bot_meta(bot: BotConfig, result: BotResult, noting: Noting | None = None) -> RunMeta:
     """Of a bot on channels: it sees neither fees nor files."""
     described = describe(bot, [Contract(asset.contract_size, asset.inverse) for asset in result.assets])
     return msgspec.structs.replace(
@@ -75,11 +86,18 @@ def bot_meta(bot: BotConfig, result: BotResult) -> RunMeta:
         ended=result.ended,
         warnings=result.warnings,
         life_dropped=result.life_dropped,
+        bounds=result.bounds,
+        recipe=noting.finish() if noting is not None else None,
     )
 
 
 def backtest_meta(
-    replay: "ReplayConfig", base: Path, bot: BotConfig, dates: list[str], result: BotResult
+    replay: "ReplayConfig",
+    base: Path,
+    bot: BotConfig,
+    dates: list[str],
+    result: BotResult,
+    noting: Noting | None = None,
 ) -> RunMeta:
     """Of a backtest.
 
@@ -89,6 +107,7 @@ def backtest_meta(
         bot: The bot's.
         dates: The days that were played.
         result: What it came to.
+        noting: What noted what it was made from.
     """
     # A bot on channels writes its file without the simulator.
     from sim.archive import find_files
@@ -100,7 +119,7 @@ def backtest_meta(
     }
     assets: list[AssetMeta] = []
     settings: dict[str, Any] = {}
-    of_bot = bot_meta(bot, result)
+    of_bot = bot_meta(bot, result, noting)
     for asset in of_bot.assets:
         section = sections[asset.channel, asset.symbol]
         place = {"channel": asset.channel, "symbol": asset.symbol, "base": base}

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from daemon.cli.show import text
 from hftd.bot.result import AssetResult, BotResult
-from sim.results.parts import Cell, Part, Rows, Table, line, warnings
+from sim.results.parts import Cell, Part, Rows, Table, line, notes, warnings
 
 if TYPE_CHECKING:
     from daemon.cli.run.live_check import Row
+    from hftd.runs.bounds import Bounds
     from sim.replay.summary import ReplaySummary
     from sim.results.compare import Comparison
     from sim.results.report import Report
@@ -48,6 +49,26 @@ def bot(result: BotResult, left: Sequence[str] = ()) -> Iterator[Part]:
         style="dim",
     )
     yield from warnings(result.warnings)
+    if result.bounds is not None:
+        yield from bounds(result.bounds)
+
+
+def bounds(found: "Bounds") -> Iterator[Part]:
+    """What a run comes to under other models: a table, one sentence, what must be known."""
+    # A bot on channels shows its result without the simulator.
+    from sim.results.report.bounding import bounds_table
+
+    table = bounds_table(found)
+    rows: Rows = []
+    kind = "own"
+    for number, cells in enumerate(table.rows):
+        if table.kinds[number] != kind:
+            rows.append([])
+            kind = table.kinds[number]
+        rows.append([*cells])
+    yield Table(table.columns, rows, keys=1, title=table.title)
+    yield line(found.sentence, style="bold")
+    yield from notes(found.notes)
 
 
 def _equity(asset: AssetResult, shown: str) -> Cell:
@@ -125,6 +146,8 @@ def report(made: "Report") -> Iterator[Part]:
     for run in made.runs:
         if run.portfolio is not None:
             yield from _portfolio(run.portfolio, run.name if len(made.runs) > 1 else "")
+        if run.meta is not None and run.meta.bounds is not None:
+            yield from bounds(run.meta.bounds)
         missing = run.missing()
         if missing is not None:
             title = missing.title if len(made.runs) == 1 else f"{run.name}: {missing.title}"

@@ -13,6 +13,7 @@ import msgspec
 
 from hftd.version import __version__
 from sim.results.report import plots
+from sim.results.report.bounding import bounds_table
 from sim.results.report.figures import LABELS, NOTHING, SHORT_DAYS, TILES, figures, named, shown
 from sim.results.report.shapes import AssetReport, Options, Portfolio, RunReport
 
@@ -97,9 +98,24 @@ def _run(
         "tables": _tables(run, options),
         "portfolio": _portfolio(run.portfolio) if run.portfolio is not None else None,
         "fills": [[run.assets[one.asset].name, one.cause, *one.cells(NOTHING)] for one in run.fills],
+        "bounds": _bounds(run),
         "missing": run.missing(),
         "notes": [*dict.fromkeys(run.notes), f"File: {run.path}"],
         "settings": _settings(run),
+    }
+
+
+def _bounds(run: RunReport) -> dict[str, Any] | None:
+    found = run.meta.bounds if run.meta is not None else None
+    if found is None:
+        return None
+    table = bounds_table(found)
+    return {
+        "title": table.title,
+        "columns": table.columns,
+        "rows": table.rows,
+        "sentence": found.sentence,
+        "notes": found.notes,
     }
 
 

@@ -67,6 +67,7 @@ class Report:
                     "assets": [_plain(asset) for asset in run.assets],
                     "all": _plain(run.whole) if run.whole is not None else None,
                     "portfolio": run.portfolio.to_dict() if run.portfolio is not None else None,
+                    "bounds": msgspec.to_builtins(run.meta.bounds) if run.meta is not None else None,
                     "fills_by_cause": msgspec.to_builtins(run.fills),
                     "notes": run.notes,
                 }

@@ -136,3 +136,25 @@ def test_equal_separate_latencies_are_a_constant_one():
         hbt.cancel(0, 1, True)
         seen.append(last(hbt))
     assert seen == [(28, 37, 42)] * 2
+
+
+def test_a_factor_makes_each_way_of_every_model_longer_and_leaves_refusals_refusals():
+    hbt = begin(100, 30, 7, 1000, change=lambda made: made.order_latency_factor(2.0))
+    hbt.submit_buy_order(0, 1, 98.0, 2.0, GTX, LIMIT, True)
+    assert last(hbt) == (0, 200, 2200)
+    refused = begin(-1, -1, -1, 1000, change=lambda made: made.order_latency_factor(0.5))
+    refused.submit_buy_order(0, 1, 98.0, 2.0, GTX, LIMIT, True)
+    assert refused.orders(0).get(1).status == EXPIRED
+    recorded = latency_rows((0, 10, 30), (1000, 1010, 1030))
+    hbt = HashMapMarketDepthBacktest(
+        [asset(rows(*levels(), END)).intp_order_latency(recorded).order_latency_factor(3.0)]
+    )
+    hbt.elapse(0)
+    hbt.submit_buy_order(0, 1, 98.0, 2.0, GTX, LIMIT, True)
+    assert last(hbt) == (0, 30, 90)
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_factor_is_above_0(factor):
+    with pytest.raises(OrderError, match="factor of order latencies"):
+        BacktestAsset().order_latency_factor(factor)

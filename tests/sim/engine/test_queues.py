@@ -71,3 +71,34 @@ def test_what_is_left_of_a_shared_trade_is_what_the_next_order_gets():
     hbt.elapse(500_000)
     # Of the first trade 10 pass before each: 3 are left for the first order, then nothing for the second.
     assert [(row["order_id"], row["qty"]) for row in hbt.fills()] == [(1, 3.0), (1, 1.0), (2, 2.0)]
+
+
+def test_of_the_bounds_one_fills_by_the_first_trade_and_one_only_when_the_market_goes_through():
+    def first_fill(change, *lines):
+        made = change(asset(rows(*levels(), *lines, END)))
+        hbt = HashMapMarketDepthBacktest([made])
+        hbt.record_every(1 << 60)
+        hbt.elapse(0)
+        hbt.submit_buy_order(0, 1, 98.0, 1.0, GTX, LIMIT, True)
+        hbt.elapse(1000)
+        return list(hbt.fills()["price"])
+
+    at_the_price = [("sell", 100 + number, 98.0, 1000.0) for number in range(3)]
+    through, front = (lambda made: made.through_queue_model()), (lambda made: made.front_queue_model())
+    assert first_fill(through, *at_the_price) == []
+    assert len(first_fill(through, *at_the_price, ("sell", 200, 97.0, 1.0))) == 1
+    assert len(first_fill(front, ("sell", 100, 98.0, 1.0))) == 1
+    # Of a whole level that goes away nothing is the order's.
+    assert first_fill(front, ("bid", 100, 98.0, 0.0)) == []
+
+
+def test_at_the_front_partial_fills_take_what_is_traded():
+    made = asset(
+        rows(*levels(), ("sell", 100, 98.0, 2.0), ("bid", 150, 98.0, 50.0), ("sell", 200, 98.0, 1.0), END)
+    )
+    hbt = HashMapMarketDepthBacktest([made.front_queue_model().partial_fill_exchange()])
+    hbt.record_every(1 << 60)
+    hbt.elapse(0)
+    hbt.submit_buy_order(0, 1, 98.0, 5.0, GTX, LIMIT, True)
+    hbt.elapse(1000)
+    assert list(hbt.fills()["qty"]) == [2.0, 1.0]
