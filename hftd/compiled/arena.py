@@ -34,7 +34,11 @@ class Arena:
             in_order: They will be touched from the first to the last, so huge pages save time.
         """
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
-        skipped = 0 if in_order else _LINE_BYTES * ((next(_PIECES) * 2_654_435_761 >> 16) % (_PAGE_BYTES // _LINE_BYTES))
+        skipped = (
+            0
+            if in_order
+            else _LINE_BYTES * ((next(_PIECES) * 2_654_435_761 >> 16) % (_PAGE_BYTES // _LINE_BYTES))
+        )
         piece = mmap.mmap(-1, max(size, 1) + skipped, flags=flags)
         advice = "MADV_HUGEPAGE" if in_order else "MADV_NOHUGEPAGE"
         if hasattr(mmap, advice):

@@ -99,7 +99,10 @@ def _compiled() -> tuple[object, int, int]:
     llvm.initialize_native_asmparser()
     switch, begin, _ = _CODES[platform.machine()]
     text = f'target triple = "{llvm.get_process_triple()}"\n'
-    for name, arguments, lines in (("hftd_switch", "i64 %kept_at, i64 %to", switch), ("hftd_begin", "", begin)):
+    for name, arguments, lines in (
+        ("hftd_switch", "i64 %kept_at, i64 %to", switch),
+        ("hftd_begin", "", begin),
+    ):
         code = r"\0A".join(lines)
         text += f"define void @{name}({arguments}) naked noinline nounwind {{\n"
         text += f'  call void asm sideeffect "{code}", "~{{memory}}"()\n  unreachable\n}}\n'
