@@ -15,10 +15,10 @@ from sim.engine import run
 from sim.feed.asset import AssetModel
 from sim.model.layout import own_order_dtype
 from hftd.compiled.layout import MAX_ORDERS
-from sim.sweep import kernel
-from sim.sweep.entry import entry_of, strategy_address, words_of
-from sim.sweep.layout import lane_dtype, pass_dtype, seen_dtype
-from sim.sweep.stacks import Stack, switch_address
+from sim.sweeps import kernel
+from sim.sweeps.entry import entry_of, strategy_address, words_of
+from sim.sweeps.layout import lane_dtype, pass_dtype, seen_dtype
+from sim.sweeps.stacks import Stack, switch_address
 
 _BOOK = offset_of(asset_dtype, "book")
 _ROUNDS = 4096

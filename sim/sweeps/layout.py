@@ -47,7 +47,7 @@ lane_dtype = np.dtype(
         ("asset_no", "i8"),
         ("order_id", "i8"),
         ("fn_strategy", "i8"),
-        ("arguments", "i8"),  # words, see `sim.sweep.entry`
+        ("arguments", "i8"),  # words, see `sim.sweeps.entry`
         ("done", "i8"),  # the strategy has returned
         ("failed", "i8"),  # it has raised
         ("told", "i8"),  # it was told of an error

@@ -17,7 +17,7 @@ from hftd.errors import HftdError
 from sim.backtest import Backtest
 from sim.config import ReplayConfig
 from sim.run import Traded, traded_of
-from sim.sweep.points import Point
+from sim.sweeps.points import Point
 
 LANES = 64
 """Points of a pass. With more of them their memory is farther from the processor, with fewer the market is a larger part."""
@@ -37,31 +37,34 @@ class Failure:
 Outcome = BotResult | Failure
 
 
-@dataclass(frozen=True)
 class Setup:
     """What all points of a sweep have in common.
 
-    Attributes:
+    Args:
         replay: The run's configuration.
         replay_base: Its folder.
         bot: The bot's configuration, whose parameters the points change.
         bot_base: Its folder.
+
+    Raises:
+        StrategyError: The strategy can't be loaded.
     """
 
-    replay: ReplayConfig
-    replay_base: Path
-    bot: BotConfig
-    bot_base: Path
+    def __init__(self, replay: ReplayConfig, replay_base: Path, bot: BotConfig, bot_base: Path) -> None:
+        self.replay = replay
+        self.replay_base = replay_base
+        self.bot = bot
+        self.bot_base = bot_base
+        self._where = f"strategy {bot.bot.strategy}"
+        self.function = load_function(bot.bot.strategy, bot_base, self._where)
 
     def strategy(self, point: Point) -> Strategy:
         """The strategy with the parameters of a point.
 
         Raises:
-            StrategyError: It can't be loaded, or the parameters do not fit.
+            StrategyError: They do not fit.
         """
-        where = f"strategy {self.bot.bot.strategy}"
-        function = load_function(self.bot.bot.strategy, self.bot_base, where)
-        return Strategy(function, {**self.bot.parameters, **point}, where)
+        return Strategy(self.function, {**self.bot.parameters, **point}, self._where)
 
 
 def play(
@@ -145,9 +148,9 @@ def _in_one_pass(
     setup: Setup, traded: Traded, strategies: list[Strategy | Failure]
 ) -> dict[int, Callable[[], BotResult]]:
     """What became of each point, as far as a pass could tell; the results are made when they are asked for."""
-    from sim.sweep.entry import fits
-    from sim.sweep.lanes import Lane, Market, Pass
-    from sim.sweep.stacks import is_known
+    from sim.sweeps.entry import fits
+    from sim.sweeps.lanes import Lane, Market, Pass
+    from sim.sweeps.stacks import is_known
 
     chosen = [
         (number, strategy)

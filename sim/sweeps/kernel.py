@@ -42,7 +42,7 @@ from sim.engine.run import (
 from sim.feed.prepare import stream_at
 from sim.model.latency import LANE_BYTES, exchange_at
 from sim.model.layout import NEVER, REQUEST_BYTES, UPDATE_BYTES
-from sim.sweep.layout import LOG_ROWS, lane_dtype, pass_dtype, seen_dtype
+from sim.sweeps.layout import LOG_ROWS, lane_dtype, pass_dtype, seen_dtype
 
 pass_at = record_at(pass_dtype)
 lane_at = record_at(lane_dtype)
