@@ -13,7 +13,7 @@ from sim.stats.record import InverseAssetRecord, LinearAssetRecord
 from sim.sweeps.play import Failure, Outcome
 from sim.sweeps.points import Value
 
-SAMPLES = "10s"
+SAMPLE_SECONDS = 10
 """Equity is looked at that often, as `sim.stats` does."""
 
 
@@ -132,7 +132,7 @@ def _figures(outcome: BotResult) -> tuple[dict[str, float | None], Moments]:
     frames = []
     for number, asset in enumerate(outcome.assets):
         kind = InverseAssetRecord if asset.inverse else LinearAssetRecord
-        record = kind(outcome.records[:, number]).contract_size(asset.contract_size).resample(SAMPLES)
+        record = kind(outcome.records[:, number]).contract_size(asset.contract_size).resample(f"{SAMPLE_SECONDS}s")
         frames.append(record.stats([]).columns)
     first = frames[0]
     whole = first.with_columns(
