@@ -19,8 +19,8 @@ class Arena:
 
     Huge pages are refused for most: they are touched thinly, and a huge page for each touch costs memory and time.
 
-    Pieces begin at different places of a page. Of many that are used in turns, only the beginnings are: were these all at
-    the same place, the nearest caches would have room for a few of them.
+    Pieces begin at different places of a page. Of many that are used in turns mostly the beginnings are: were these all
+    at the same place, the nearest caches would have room for a few of them.
     """
 
     def __init__(self) -> None:

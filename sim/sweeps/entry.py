@@ -13,8 +13,6 @@ from llvmlite import ir
 from numba import cfunc, extending, types
 from numba.core import cgutils
 
-from hftd.hbt.types import hbt_type, recorder_type
-
 _I64 = ir.IntType(64)
 _KINDS: dict[type, Any] = {bool: types.boolean, int: types.int64, float: types.float64}
 
@@ -50,8 +48,8 @@ def entry_of(kinds: tuple[Any, ...], result: Any) -> Any:
     """
 
     @extending.intrinsic
-    def call(typingctx, words):
-        def codegen(context, builder, signature, args):
+    def call(typingctx, words):  # noqa: ARG001 - numba's
+        def codegen(context, builder, signature, args):  # noqa: ARG001 - numba's
             pointer = builder.inttoptr(args[0], _I64.as_pointer())
 
             def word(number):
@@ -76,9 +74,3 @@ def entry_of(kinds: tuple[Any, ...], result: Any) -> Any:
         return call(words)
 
     return cfunc("int64(int64)", nopython=True)(enter)
-
-
-def is_known(kinds: tuple[Any, ...]) -> bool:
-    """Whether such arguments can be given."""
-    known = (types.int64, types.float64, types.boolean, hbt_type, recorder_type)
-    return kinds[0] == hbt_type and all(kind in known for kind in kinds)

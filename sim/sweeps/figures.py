@@ -132,7 +132,9 @@ def _figures(outcome: BotResult) -> tuple[dict[str, float | None], Moments]:
     frames = []
     for number, asset in enumerate(outcome.assets):
         kind = InverseAssetRecord if asset.inverse else LinearAssetRecord
-        record = kind(outcome.records[:, number]).contract_size(asset.contract_size).resample(f"{SAMPLE_SECONDS}s")
+        record = (
+            kind(outcome.records[:, number]).contract_size(asset.contract_size).resample(f"{SAMPLE_SECONDS}s")
+        )
         frames.append(record.stats([]).columns)
     first = frames[0]
     whole = first.with_columns(
@@ -147,7 +149,12 @@ def _figures(outcome: BotResult) -> tuple[dict[str, float | None], Moments]:
     with warnings.catch_warnings():
         # Where the strategy slept for longer a window has no sample.
         warnings.simplefilter("ignore", UserWarning)
-        found = LinearAssetRecord(whole).resample(None).stats([MaxDrawdown, SR, Sortino, MaxPositionValue]).splits[-1]
+        found = (
+            LinearAssetRecord(whole)
+            .resample(None)
+            .stats([MaxDrawdown, SR, Sortino, MaxPositionValue])
+            .splits[-1]
+        )
     values = {
         "highest": max(float(equity.max()), 0.0),
         "lowest": min(float(equity.min()), 0.0),

@@ -1,9 +1,10 @@
-"""The loop of a pass, in compiled code: the market goes by, and the lanes that look at a moment run one after the other.
+"""The loop of a pass, in compiled code: the market goes by, and the lanes that look at a moment run in turns.
 
 A strategy waits by calling `advance` of its session. Here that notes when it wakes and switches to the next lane that
-looks at the present moment, on its own stack, or behind the last of them to the loop. The loop finds the earliest moment
-at which a lane wakes, lets everything up to then happen at the exchanges and on the market's local side, and goes on with
-the lanes of that moment. So no exchange is ever ahead of a lane, and each lane finds what it would have found alone.
+looks at the present moment, on its own stack, or behind the last of them to the loop. The loop finds the earliest
+moment at which a lane wakes, lets everything up to then happen at the exchanges and on the market's local side, and
+goes on with the lanes of that moment. So no exchange is ever ahead of a lane, and each lane finds what it would have
+found alone.
 """
 
 # pyright: basic
@@ -15,9 +16,7 @@ from hftd.compiled.layout import (
     WAIT_FEED,
     WAIT_FEED_OR_RESPONSE,
     WAIT_RESPONSE,
-    asset_dtype,
     book_dtype,
-    request_dtype,
 )
 from hftd.compiled.native import call_code, copy_bytes, load_i64, record_at, stack_bytes, store_i64
 from hftd.hbt.orders import apply_update, asset_at, order_at
@@ -201,7 +200,8 @@ def advance(session: Address, until_ns: Ns, wait: int, asset_no: int, order_id: 
     if l.told != 0:
         return END_OF_DATA
     limit = until_ns
-    if wait == WAIT_FEED or wait == WAIT_FEED_OR_RESPONSE:
+    wants_feed = wait in (WAIT_FEED, WAIT_FEED_OR_RESPONSE)
+    if wants_feed:
         locals_ = engine_at(p.engine).locals
         for a in range(s.num_assets):
             limit = min(limit, stream_at(locals_ + a * STREAM_BYTES).next_ts)
@@ -236,7 +236,7 @@ def advance(session: Address, until_ns: Ns, wait: int, asset_no: int, order_id: 
     if _is_over(lane):
         return 1
     s.now_ns = limit
-    return code if wait == WAIT_FEED or wait == WAIT_FEED_OR_RESPONSE else 0
+    return code if wants_feed else 0
 
 
 @kernel("int64(int64, int64, int64, int64)")

@@ -50,9 +50,12 @@ def data_key(traded: Traded) -> str:
         if model.initial_snapshot is not None:
             files.append(model.initial_snapshot)
         parts.append([_digest(Path(str(one))) for one in files])
-        for custom in (model.custom_queue, model.custom_fee, model.custom_latency, model.custom_exchange):
-            if custom is not None:
-                parts.append([_sources(value) for value in vars(custom).values() if callable(value)])
+        models = (model.custom_queue, model.custom_fee, model.custom_latency, model.custom_exchange)
+        parts += [
+            [_sources(one) for one in vars(own).values() if callable(one)]
+            for own in models
+            if own is not None
+        ]
     return hash_of(parts)
 
 

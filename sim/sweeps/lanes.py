@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from hftd.compiled.arena import Arena
-from hftd.compiled.layout import MAX_USER_EVENTS, asset_dtype, book_dtype, offset_of
+from hftd.compiled.layout import MAX_ORDERS, MAX_USER_EVENTS, asset_dtype, offset_of
 from hftd.hbt.hbt import Hbt
 from hftd.hbt.local import AssetSpec
 from hftd.rows import ROW_BYTES
@@ -14,7 +14,6 @@ from sim.backtest import Backtest
 from sim.engine import run
 from sim.feed.asset import AssetModel
 from sim.model.layout import own_order_dtype
-from hftd.compiled.layout import MAX_ORDERS
 from sim.sweeps import kernel
 from sim.sweeps.entry import entry_of, strategy_address, words_of
 from sim.sweeps.layout import lane_dtype, pass_dtype, seen_dtype

@@ -20,7 +20,7 @@ from sim.run import Traded, traded_of
 from sim.sweeps.points import Point
 
 LANES = 64
-"""Points of a pass. With more of them their memory is farther from the processor, with fewer the market is a larger part."""
+"""Points of a pass. With more their memory is farther from the processor, with fewer the market is a larger part."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,9 @@ def _in_one_pass(
     chosen = [
         (number, strategy)
         for number, strategy in enumerate(strategies)
-        if isinstance(strategy, Strategy) and strategy.is_compiled and fits(list(strategy.parameters.values()))
+        if isinstance(strategy, Strategy)
+        and strategy.is_compiled
+        and fits(list(strategy.parameters.values()))
     ]
     if len(chosen) < 2 or not is_known() or _has_own_models(traded):
         return {}

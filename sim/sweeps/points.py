@@ -65,7 +65,9 @@ def parse_axis(text: str) -> Axis:
             found[type(value), value] = value
     kinds = {type(value) for value in found.values()}
     if len(kinds) > 1 and kinds != {int, float}:
-        raise UsageError(f"--set {text!r} has values of several kinds", hint="numbers, words or true and false")
+        raise UsageError(
+            f"--set {text!r} has values of several kinds", hint="numbers, words or true and false"
+        )
     if kinds == {int, float}:
         return Axis(name, tuple(dict.fromkeys(float(value) for value in found.values())))
     return Axis(name, tuple(found.values()))

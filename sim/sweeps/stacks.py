@@ -26,8 +26,8 @@ _COLOUR_BYTES = 1088
 """Stacks begin at different places of a page, and of more than that: or the nearest caches had room for a few."""
 _COLOURS = 60
 
-# By machine: the code, the words that `switch` takes from a stack, and where among them stand the argument, the function and
-# the address to go on at.
+# By machine: the code, the words that `switch` takes from a stack, and where among them stand the argument, the
+# function and the address to go on at.
 _CODES = {
     "x86_64": (
         (

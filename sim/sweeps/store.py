@@ -123,7 +123,9 @@ class Store:
         changed = [name for name in now.code if before.code.get(name) != now.code[name]]
         if before.points != now.points:
             changed.append("points")
-        changed += [f"archives of {day}" for day in now.days if before.days.get(day, now.days[day]) != now.days[day]]
+        changed += [
+            f"archives of {day}" for day in now.days if before.days.get(day, now.days[day]) != now.days[day]
+        ]
         if set(before.days) != set(now.days):
             changed.append("days")
         if before.chunk != now.chunk:
@@ -203,7 +205,9 @@ def read_rows(folder: Path) -> list[Row]:
         if not path.is_file():
             continue
         try:
-            found += msgspec.json.decode(b"[" + b",".join(path.read_bytes().splitlines()) + b"]", type=list[Row])
+            found += msgspec.json.decode(
+                b"[" + b",".join(path.read_bytes().splitlines()) + b"]", type=list[Row]
+            )
         except (OSError, msgspec.DecodeError) as error:
             raise DataError(f"a part of the sweep can't be read: {error}", where=str(path)) from None
     return found

@@ -120,7 +120,9 @@ def sweep(
     axes = axes_of(values)
     points = grid(axes) if random is None else chosen(axes, random, seed)
     replay_path, bot_path = Path(replay), Path(bot)
-    setup = Setup(load(replay_path, ReplayConfig), replay_path.parent, load(bot_path, BotConfig), bot_path.parent)
+    setup = Setup(
+        load(replay_path, ReplayConfig), replay_path.parent, load(bot_path, BotConfig), bot_path.parent
+    )
     days = parse_dates(dates if isinstance(dates, str) else ",".join(dates))
     if chunk < 1 or (workers is not None and workers < 1):
         raise UsageError("chunk and workers must be 1 at least")
@@ -128,9 +130,7 @@ def sweep(
     description = Description(
         strategy=setup.bot.bot.strategy,
         code=code_key(setup),
-        days={
-            day: data_key(traded_of(setup.replay, setup.replay_base, setup.bot, [day])) for day in days
-        },
+        days={day: data_key(traded_of(setup.replay, setup.replay_base, setup.bot, [day])) for day in days},
         chunk=chunk,
         points=points,
     )
@@ -173,7 +173,14 @@ def _work(
         parent=os.getpid(),
     )
     tasks = [
-        (part, Task(date=part.date, first=part.first, points=description.points[part.first : part.first + part.count]))
+        (
+            part,
+            Task(
+                date=part.date,
+                first=part.first,
+                points=description.points[part.first : part.first + part.count],
+            ),
+        )
         for part in missing
     ]
 

@@ -99,7 +99,9 @@ def _work(common: Common, task: Task, say: Any) -> None:
     from sim.sweeps.play import Outcome, Setup, play
 
     if id(common) not in _SETUPS:
-        _SETUPS[id(common)] = Setup(common.replay, Path(common.replay_base), common.bot, Path(common.bot_base))
+        _SETUPS[id(common)] = Setup(
+            common.replay, Path(common.replay_base), common.bot, Path(common.bot_base)
+        )
 
     def use(number: int, outcome: Outcome) -> None:
         row = row_of(task.first + number, task.date, task.points[number], outcome)

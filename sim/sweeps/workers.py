@@ -1,10 +1,11 @@
 """Worker processes of a sweep, and what becomes of a part whose worker dies.
 
 A worker that was killed (by signal 9: the system does it where memory is short) has its part played again. One that
-broke by itself, as by a strategy that writes where it must not, would break again: the points of its part are played one
-by one, and the one that breaks is a row with its reason.
+broke by itself, as by a strategy that writes where it must not, would break again: the points of its part are played
+one by one, and the one that breaks is a row with its reason.
 """
 
+import contextlib
 import os
 import queue
 import signal
@@ -70,7 +71,7 @@ class Worker:
         process = self._process or self._start()
         rows: list[Row] = []
         try:
-            assert process.stdin is not None and process.stdout is not None  # noqa: PT018, S101 - pipes
+            assert process.stdin is not None and process.stdout is not None
             process.stdin.write(msgspec.json.encode(task) + b"\n")
             process.stdin.flush()
             for line in process.stdout:
@@ -95,7 +96,7 @@ class Worker:
             stdout=subprocess.PIPE,
             env=environment,
         )
-        assert self._process.stdin is not None  # noqa: S101 - a pipe
+        assert self._process.stdin is not None
         self._process.stdin.write(msgspec.json.encode(self._common) + b"\n")
         return self._process
 
@@ -103,10 +104,8 @@ class Worker:
     def _ended(process: "subprocess.Popen[bytes]") -> int:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                try:
+                with contextlib.suppress(OSError):
                     pipe.close()
-                except OSError:
-                    pass
         try:
             return process.wait(5.0)
         except subprocess.TimeoutExpired:

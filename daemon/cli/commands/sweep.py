@@ -39,13 +39,18 @@ command goes on where it was stopped, however that was.
 )
 @click.option("--out", type=FILE, required=True, metavar="FOLDER", help="The folder of the sweep.")
 @click.option(
-    "--random", type=click.IntRange(1), metavar="N", help="So many points by chance, instead of all combinations."
+    "--random",
+    type=click.IntRange(1),
+    metavar="N",
+    help="So many points by chance, instead of all combinations.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of that chance.")
 @click.option(
     "--workers", type=click.IntRange(1, 1024), metavar="N", help="Processes. Default: as many as processors."
 )
-@click.option("--best", type=click.IntRange(0), default=10, show_default=True, help="So many points are shown.")
+@click.option(
+    "--best", type=click.IntRange(0), default=10, show_default=True, help="So many points are shown."
+)
 @json_option
 @progress_option
 def command(
@@ -75,4 +80,8 @@ def command(
         found = sweep(
             path, bot, dates, values, out, random=random, seed=seed, workers=workers, progress=share
         )
-    put({"folder": found.folder, "days": found.days, "points": found.points}, shown(found, best), as_json=as_json)
+    put(
+        {"folder": found.folder, "days": found.days, "points": found.points},
+        shown(found, best),
+        as_json=as_json,
+    )

@@ -246,7 +246,6 @@ class Share:
             share = f"{done / total:.0%}" if total else ""
             _write(f"{self.what}: {share} {shown}".rstrip())
 
-
     def _left(self, done: float, total: float) -> str:
         """The time that is left, by what was done since the first call: what was there before took none."""
         now_ns = monotonic_ns()
