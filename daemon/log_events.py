@@ -19,6 +19,7 @@ SENTENCES: Final[dict[str, str]] = {
     "socket_taken_over": "the control socket of a daemon that died was taken over: {channel}",
     "bot_attached": "bot {bot} (process {pid}) attached to {channel}",
     "bot_detached": "bot {bot} (process {pid}) detached from {channel}: {reason}",
+    "bot_lease_ended": "the lease of bot {bot} ended ({reason}); its end policy is applied: {on_end}",
     "bot_lease_lost": "the connector detached bot {bot}: {reason}",
     "bot_lease_expired": "bot {bot} did not come back in time; its end policy is applied",
     "bot_request_failed": "a request of bot {bot} could not be handled",

@@ -23,13 +23,24 @@ def log_calls(source: str) -> list[tuple[int, list[str], set[str]]]:
     """(line, keys, fields) of each call of a logger; no key where it is no literal, two where one of two is taken."""
     found: list[tuple[int, list[str], set[str]]] = []
     for node in ast.walk(ast.parse(source)):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        if not isinstance(node, ast.Call):
             continue
-        to, method = node.func.value, node.func.attr
+        # A logger's method may be handed on with what it is to be called with: `steps.callback(_log.info, "key")`.
+        handed_on = [
+            number
+            for number, one in enumerate(node.args)
+            if isinstance(one, ast.Attribute) and _last(one.value) == "_log"
+        ]
+        at = handed_on[0] if handed_on else -1
+        called = node.args[at] if handed_on else node.func
+        if not isinstance(called, ast.Attribute):
+            continue
+        arguments = node.args[at + 1 :]
+        to, method = called.value, called.attr
         is_made = isinstance(to, ast.Call) and _last(to.func) in MAKERS
         if not (is_made or _last(to) in ("_log", "log", "logger")) or method not in LEVELS | {"log"}:
             continue
-        given = node.args[1 if method == "log" else 0]
+        given = arguments[1 if method == "log" else 0]
         either = [given.body, given.orelse] if isinstance(given, ast.IfExp) else [given]
         keys = [one.value for one in either if isinstance(one, ast.Constant) and isinstance(one.value, str)]
         fields = {one.arg for one in node.keywords if one.arg is not None}
@@ -95,6 +106,7 @@ def test_the_page_lists_what_the_table_has():
         '_log.info("bot_attached" if there else "no_such_key", bot=1, pid=2, channel=3)',
         'structlog.get_logger("x").error("no_such_key")',
         'logs = structlog.get_logger("hftd")',
+        'steps.callback(_log.info, "lease ended", bot=bot)',
     ],
 )
 def test_a_call_without_a_key_of_the_table_is_found(call):
@@ -106,6 +118,7 @@ def test_a_call_without_a_key_of_the_table_is_found(call):
     [
         '_log.warning("bot_lease_lost", bot=name, reason=why, more=1)',
         '_log.log(20, "refusals_not_logged", count=3)',
+        'steps.callback(_log.error, "bot_lease_lost", bot=name, reason=why)',
         '_log = structlog.get_logger("hftd")',
         "math.log(x)",
     ],

@@ -52,7 +52,7 @@ class Writer:
         waiting: Bytes that wait for it.
         written: Bytes that it wrote.
         free: Bytes of room on the disk; -1 if not known.
-        progress_ns: When its thread last went round (monotonic).
+        progress_ns: When its thread last went round, or was started (monotonic).
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Writer:
         self.trouble = ""
         self.free = -1
         self.frames = 0
-        self.progress_ns = 0
+        self.progress_ns = monotonic_ns()
         self._taken = 0
         self._done = 0
         self._thread = threading.Thread(target=self._run, name="collect", daemon=True)
@@ -103,6 +103,7 @@ class Writer:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._look_at_disk()
+        self.progress_ns = monotonic_ns()
         self._thread.start()
 
     def lines(self, key: Key, lines: bytes) -> None:

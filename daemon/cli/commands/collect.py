@@ -13,9 +13,10 @@ Examples:
   hftd collect --config /etc/hftd/collect.toml --replace
   hftd status collect
 
-Files are data/EXCHANGE/SYMBOL_DAY.zst, with lines of `<local ns> <json>`: what
-`hftd convert EXCHANGE` reads. Beside each stands what is missing of it
-(.quality.jsonl), which `hftd convert` puts into the archive.
+Files are FOLDER/EXCHANGE/SYMBOL_DAY.zst (FOLDER as the configuration says), with
+lines of `<local ns> <json>`: what `hftd convert EXCHANGE` reads. Beside each
+stands what is missing of it (.quality.jsonl), which `hftd convert` puts into the
+archive.
 
 --replace begins beside the collector of that name, in files of its own, and
 ends it once all symbols are heard: nothing is missing between the two.

@@ -204,7 +204,9 @@ def _add(name: str, venue: _Venue) -> None:
     ]
     for decorator in reversed(decorators):
         run = decorator(run)
-    command.command(name, help=venue.help)(run)
+    # In the list of converters: what it takes, in one line of 80 columns.
+    what = venue.help.partition(":")[0].removeprefix("Convert ")
+    command.command(name, help=venue.help, short_help=f"{what[0].upper()}{what[1:]}.")(run)
 
 
 for _name, _venue in _VENUES.items():

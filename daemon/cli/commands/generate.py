@@ -17,6 +17,8 @@ Examples:
 
 It writes {channel}/{symbol}_{date}.npz, the order latencies of each channel,
 tables of funding, and a replay.toml that plays them:
+
+\b
   hftd backtest --config data/pair/replay.toml --bot BOT.toml --date 20220831
 """
 

@@ -30,6 +30,7 @@ def command(folder: Path, seed: int) -> None:
         from daemon.cli.compiling import watching
         from daemon.cli.run.demo import make_folder, originals
         from daemon.cli.show.progress import Share
+        from daemon.cli.show.text import size
         from hftd.errors import UsageError
         from sim.generate import DEMO, DEMO_DATE, write_day
 
@@ -64,5 +65,5 @@ def command(folder: Path, seed: int) -> None:
             progress=lambda share: progress(share, 1.0),
         )
     for path in days:
-        click.echo(f"  {path}  {path.stat().st_size / 1e6:.1f} MB", err=True)
+        click.echo(f"  {path}  {size(path.stat().st_size)}", err=True)
     click.echo(f"\nNext:\n  cd {folder}\n  hftd backtest --bot configs/bot.toml --date {DEMO_DATE}")

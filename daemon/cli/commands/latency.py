@@ -26,7 +26,8 @@ What comes out is what a backtest's `interpolated` order latency reads
 _FEED_EPILOG = """\b
 Examples:
   hftd latency feed day.npz latency.npz
-  hftd latency feed day1.npz day2.npz latency.npz --mul-entry 4 --offset-entry 1000000
+  hftd latency feed day1.npz day2.npz latency.npz \\
+    --mul-entry 4 --offset-entry 1000000
 
 Of each second of the local clock the last row with both flags counts:
 entry = mul-entry * latency + offset-entry, and the response with mul-resp and offset-resp.
@@ -101,7 +102,7 @@ def feed(
     _put(rows, report, picture, as_json)
 
 
-@command.command("orders", epilog=_ORDERS_EPILOG)
+@command.command("orders", epilog=_ORDERS_EPILOG, short_help="Put the latencies of recorded orders together.")
 @click.argument("files", type=FILE, nargs=-1, required=True, metavar="RECORDED...")
 @click.argument("output", type=FILE, metavar="OUT.npz")
 @click.option(

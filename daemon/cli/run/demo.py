@@ -13,6 +13,7 @@ import msgspec
 from daemon.cli.compiling import watching
 from daemon.cli.run.supervisor import READY_MAX_S, Child, Children, supervised
 from daemon.cli.show.progress import Share, Shown, replay_progress
+from daemon.cli.show.text import size
 from hftd.bot.result import BotResult, from_json
 from hftd.clock import monotonic_ns
 from hftd.config import load, resolve
@@ -142,7 +143,7 @@ def write_market(
 
 def said_of(path: Path) -> None:
     """Say that a file was made, on stderr."""
-    click.echo(f"  {os.path.relpath(path)}  {path.stat().st_size / 1e6:.1f} MB", err=True)
+    click.echo(f"  {os.path.relpath(path)}  {size(path.stat().st_size)}", err=True)
 
 
 def play(replay_path: Path, bot_path: Path, date: str, folder: Path) -> BotResult:

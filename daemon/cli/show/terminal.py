@@ -43,16 +43,26 @@ def show(parts: Iterable[Part], stream: TextIO | None = None) -> None:
         stream: Where to; None is stdout.
     """
     file = sys.stdout if stream is None else stream
-    # A file or a pipe has no width: nothing is wrapped or cut there.
-    console = Console(file=file, width=None if file.isatty() else PIPE_WIDTH)
+    is_terminal = file.isatty()
+    # A file or a pipe has no width: nothing is wrapped or cut there, and nothing filled up with spaces.
+    console = Console(file=file, width=None if is_terminal else PIPE_WIDTH)
+
+    def write(renderable: RenderableType, *, soft_wrap: bool = False) -> None:
+        if is_terminal:
+            console.print(renderable, soft_wrap=soft_wrap)
+            return
+        with console.capture() as written:
+            console.print(renderable, soft_wrap=soft_wrap)
+        file.write("\n".join(line.rstrip(" ") for line in written.get().split("\n")))
+
     for part in parts:
         if isinstance(part, Table):
             for table in _tables(part, console):
-                console.print(table)
+                write(table)
         elif isinstance(part, Facts):
-            console.print(_facts(part))
+            write(_facts(part))
         else:
-            console.print(_line(part), soft_wrap=not part.wraps)
+            write(_line(part), soft_wrap=not part.wraps)
 
 
 def _text(cell: Cell) -> Text:

@@ -270,7 +270,7 @@ class Bots:
         with contextlib.ExitStack() as steps:
             # The last one first, and each of them whatever becomes of those before it.
             steps.callback(self._note_departed, bot, reason)
-            steps.callback(_log.info, "lease ended", bot=bot, reason=reason, on_end=attached.hello.on_end)
+            steps.callback(_log.info, "bot_lease_ended", bot=bot, reason=reason, on_end=attached.hello.on_end)
             steps.callback(attached.link.close)
             steps.callback(self.bell.free, attached.doorbell_fd)
             steps.callback(self.publisher.remove_bot, attached.page)
