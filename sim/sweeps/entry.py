@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, extending, types
+from numba import cfunc, types
 from numba.core import cgutils
+
+from hftd.compiled.native import intrinsic
 
 _I64 = ir.IntType(64)
 _KINDS: dict[type, Any] = {bool: types.boolean, int: types.int64, float: types.float64}
@@ -47,7 +49,7 @@ def entry_of(kinds: tuple[Any, ...], result: Any) -> Any:
     Its words are the strategy's address, the session and the arguments behind it.
     """
 
-    @extending.intrinsic
+    @intrinsic
     def call(typingctx, words):  # noqa: ARG001 - numba's
         def codegen(context, builder, signature, args):  # noqa: ARG001 - numba's
             pointer = builder.inttoptr(args[0], _I64.as_pointer())
@@ -73,4 +75,5 @@ def entry_of(kinds: tuple[Any, ...], result: Any) -> Any:
     def enter(words):
         return call(words)
 
-    return cfunc("int64(int64)", nopython=True)(enter)
+    compiled: Any = cfunc
+    return compiled("int64(int64)", nopython=True)(enter)

@@ -125,7 +125,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _figures(outcome: BotResult) -> tuple[dict[str, float | None], Moments]:
+def _figures(outcome: BotResult) -> tuple[dict[str, Any], Moments]:
     """Figures of the equity of all assets together."""
     if not len(outcome.records):
         return {}, Moments()

@@ -21,7 +21,8 @@ from hftd.errors import UsageError
 
 STACK_BYTES = 8 << 20
 """As a thread's; no more memory is taken than is touched."""
-_GUARD_BYTES = 1 << 16
+_GUARD_BYTES = 1 << 20
+"""More than a function's variables take: none steps over it."""
 _COLOUR_BYTES = 1088
 """Stacks begin at different places of a page, and of more than that: or the nearest caches had room for a few."""
 _COLOURS = 60

@@ -24,8 +24,11 @@ def shown(sweep: Sweep, count: int) -> Iterator[Part]:
     )[:count]
     names = list(sweep.points[0].parameters) if sweep.points else []
     rows: Rows = [
-        [str(one.point), *(_told(one.parameters[name]) for name in names)]
-        + [_told(getattr(one, name)) for name in _FIGURES]
+        [
+            str(one.point),
+            *(_told(one.parameters[name]) for name in names),
+            *(_told(getattr(one, name)) for name in _FIGURES),
+        ]
         for one in ranked
     ]
     yield Table(["point", *names, *(name.replace("_", " ") for name in _FIGURES)], rows)

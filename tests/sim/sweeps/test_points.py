@@ -30,20 +30,9 @@ def test_values(text, values):
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "a",
-        "=1",
-        "a=",
-        "a=1,,2",
-        "1a=2",
-        "a=1:2:0",
-        "a=1:2:-1",
-        "a=1:x:1",
-        "a=2:1",
-        "a=1,true",
-        "a=1:2:3:4",
-    ]
-    + ["a=nan", "a=1:inf:1", "a=0:1:1e-9", "a=x:y"],
+        *("", "a", "=1", "a=", "a=1,,2", "1a=2", "a=1:2:0", "a=1:2:-1", "a=1:x:1", "a=2:1", "a=1,true"),
+        *("a=1:2:3:4", "a=nan", "a=1:inf:1", "a=0:1:1e-9", "a=x:y"),
+    ],
 )
 def test_what_is_no_axis_is_refused(text):
     with pytest.raises(UsageError):
@@ -71,6 +60,7 @@ def test_chance_gives_points_of_the_axes_once_each_and_again(count, seed):
     for point in points:
         assert isinstance(point["a"], int)
         assert 1 <= point["a"] <= 9
+        assert isinstance(point["b"], float)
         assert 0.5 <= point["b"] <= 1.5
 
 
