@@ -1,6 +1,6 @@
 """What is kept of a point's day: one row of figures."""
 
-import warnings
+import warnings as python_warnings
 from typing import Any
 
 import msgspec
@@ -59,7 +59,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
         parameters: What the sweep set, by name.
         status: "ok" or "failed".
         reason: Why it failed.
-        equity: At the end, after fees, of all assets together; what a day begins with is 0, so this is its profit.
+        equity: At the end, after fees, of all assets together, where their money is of one kind; what a day begins
+            with is 0, so this is its profit.
         fee: Fees paid.
         fills: Executions.
         traded_value: Their value.
@@ -104,18 +105,23 @@ def row_of(point: int, date: str, parameters: dict[str, Value], outcome: Outcome
         Asset(**{name: _finite(getattr(one, name)) for name in Asset.__struct_fields__})
         for one in outcome.assets
     ]
-    figures, moments = _figures(outcome)
+    # Money of an inverse asset is its coin: it is not added to another one's.
+    is_one_money = len(outcome.assets) == 1 or not any(one.inverse for one in outcome.assets)
+    figures, moments = _figures(outcome) if is_one_money else ({}, Moments())
+    warnings = outcome.warnings
+    if not is_one_money:
+        warnings = [*warnings, "the assets' money is of different kinds, so it is not added up"]
     return Row(
         point=point,
         date=date,
         parameters=parameters,
-        equity=_finite(float(sum(one.equity for one in outcome.assets))),
-        fee=float(sum(one.fee for one in outcome.assets)),
+        equity=_finite(float(sum(one.equity for one in outcome.assets))) if is_one_money else None,
+        fee=float(sum(one.fee for one in outcome.assets)) if is_one_money else None,
         fills=sum(one.num_trades for one in outcome.assets),
-        traded_value=float(sum(one.trading_value for one in outcome.assets)),
+        traded_value=float(sum(one.trading_value for one in outcome.assets)) if is_one_money else None,
         moments=moments,
         ended=outcome.ended,
-        warnings=outcome.warnings,
+        warnings=warnings,
         assets=assets,
         **figures,
     )
@@ -146,9 +152,9 @@ def _figures(outcome: BotResult) -> tuple[dict[str, Any], Moments]:
     equity = equity[np.isfinite(equity)]
     if not len(equity):
         return {}, Moments()
-    with warnings.catch_warnings():
+    with python_warnings.catch_warnings():
         # Where the strategy slept for longer a window has no sample.
-        warnings.simplefilter("ignore", UserWarning)
+        python_warnings.simplefilter("ignore", UserWarning)
         found = (
             LinearAssetRecord(whole)
             .resample(None)

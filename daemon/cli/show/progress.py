@@ -213,7 +213,7 @@ class Share:
         self.what = what
         self._tells_left = tells_left
         self._first: tuple[int, float] | None = None
-        self._json = JsonLines() if mode == "json" and tells_left else None
+        self._json = mode == "json" and tells_left
         self.in_bytes = in_bytes
         self._bar: Any = None
         self._is_silent = mode == "none"
@@ -233,8 +233,10 @@ class Share:
 
     def __call__(self, done: float, total: float) -> None:
         """So much of the total is done."""
-        if self._json is not None:
-            self._json.update(int(done), int(total), 0)
+        if self._json:
+            if monotonic_ns() >= self._next_ns or done == total:
+                self._next_ns = monotonic_ns() + _JSON_EVERY_NS
+                _write(msgspec.json.encode({"done": int(done), "total": int(total)}).decode())
             return
         shown = f"{text.size(done)} of {text.size(total)}" if self.in_bytes else ""
         if self._tells_left:

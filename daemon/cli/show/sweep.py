@@ -14,7 +14,7 @@ def shown(sweep: Sweep, count: int) -> Iterator[Part]:
     """The best points by their Sharpe ratios, and what failed."""
     failed = [one for one in sweep.points if one.failed]
     yield line(
-        f"{len(sweep.points):,} points over {len(sweep.days):,} days in {sweep.folder}"
+        f"{_count(len(sweep.points), 'point')} over {_count(len(sweep.days), 'day')} in {sweep.folder}"
         + (f"; {len(failed):,} failed" if failed else "")
     )
     lowest = float("-inf")
@@ -33,6 +33,10 @@ def shown(sweep: Sweep, count: int) -> Iterator[Part]:
     ]
     yield Table(["point", *names, *(name.replace("_", " ") for name in _FIGURES)], rows)
     yield from warnings([f"point {one.point}: {one.reason}" for one in failed[:5]])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' if number != 1 else ''}"
 
 
 def _told(value: Any) -> str:

@@ -11,6 +11,7 @@ from hftd.bot.result import BotResult
 from sim.sweeps import lanes
 from sim.sweeps.play import Failure
 from sim.sweeps.stacks import is_known
+from sim.sweeps.sweep import sweep
 from tests.sim.sweeps.runs import DAYS, outcomes, setup_of, told, write_run
 
 pytestmark = pytest.mark.skipif(not is_known(), reason="stacks are not switched on this machine")
@@ -95,3 +96,59 @@ def test_data_that_are_wrong_in_their_midst_fail_each_point_with_the_reason(tmp_
     found = outcomes(setup_of(tmp_path), [{"steps": 100_000}] * 2, alone=False)
     assert [type(one) for one in found] == [Failure, Failure]
     assert "row 900" in found[0].reason
+
+
+def test_a_stack_that_overflows_ends_the_process_and_nothing_else(tmp_path):
+    # In a process of its own: what ends it is a signal.
+    (tmp_path / "deep.py").write_text(
+        "from numba import njit\n"
+        "@njit('int64(int64)', nogil=True)\n"
+        "def down(n):\n"
+        "    if n == 0:\n"
+        "        return 1\n"
+        "    return down(n - 1) * 3 + down(n - 2 if n > 1 else 0)\n"
+        "@njit(nogil=True)\n"
+        "def deep(hbt, depth: int = 1):\n"
+        "    while hbt.elapse(100_000_000) == 0:\n"
+        "        down(depth)\n"
+    )
+    write_run(tmp_path, strategy="deep.py:deep")
+    found = sweep(
+        tmp_path / "replay.toml",
+        tmp_path / "bot.toml",
+        DAYS[0],
+        {"depth": [1, 100_000_000, 2]},
+        tmp_path / "out",
+        workers=1,
+    )
+    assert [row.status for row in found.rows] == ["ok", "failed", "ok"]
+    assert "SIGSEGV" in found.rows[1].reason
+
+
+def test_a_strategy_that_prints_may_be_in_a_pass(tmp_path, capfd):
+    # Python runs on the lane's stack then.
+    (tmp_path / "told.py").write_text(
+        "from numba import njit\n"
+        "@njit(nogil=True)\n"
+        "def told(hbt, number: int = 1):\n"
+        "    while hbt.elapse(100_000_000) == 0:\n"
+        "        print('at', hbt.current_timestamp, number)\n"
+    )
+    write_run(tmp_path, strategy="told.py:told")
+    setup = setup_of(tmp_path)
+    points = [{"number": 1}, {"number": 2}]
+    together = outcomes(setup, points, alone=False)
+    lines = capfd.readouterr().out.splitlines()
+    assert list(map(told, together)) == list(map(told, outcomes(setup, points, alone=True)))
+    assert sorted(lines) == sorted(capfd.readouterr().out.splitlines())
+    assert len(lines) > 4
+
+
+def test_where_stacks_are_not_switched_each_point_has_a_backtest_of_its_own(tmp_path, monkeypatch):
+    write_run(tmp_path)
+    setup = setup_of(tmp_path)
+    points = [{"seed": seed} for seed in range(3)]
+    together = outcomes(setup, points, alone=False)
+    monkeypatch.setattr("sim.sweeps.stacks.platform.machine", lambda: "riscv64")
+    monkeypatch.setattr(lanes.Pass, "play", None)
+    assert list(map(told, outcomes(setup, points, alone=False))) == list(map(told, together))
