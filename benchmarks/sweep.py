@@ -95,8 +95,8 @@ def notes(figures: dict[str, Any]) -> list[str]:
 def table(figures: dict[str, Any]) -> tuple[Row, list[Row]]:
     """A row for each number of points."""
     header = ["points", f"{ALONE}, M row-points/s", f"{TOGETHER}, M row-points/s", "ratio"]
-    rows = [
-        [count, shown(of["alone"], 1e6), shown(of["together"], 1e6), shown(of["ratio"], digits=2)]
+    rows: list[Row] = [
+        [count, shown(of["alone"], 1e-6), shown(of["together"], 1e-6), shown(of["ratio"], digits=2)]
         for count, of in figures["points"].items()
     ]
     return header, rows
