@@ -20,7 +20,7 @@ from hftd.bot.config import BotConfig
 from hftd.clock import monotonic_ns
 from hftd.config import load
 from sim.config import ReplayConfig
-from sim.sweeps.play import Setup, play
+from sim.sweeps.play import Failure, Outcome, Setup, play
 
 ALONE = "a backtest for each point"
 TOGETHER = "one pass"
@@ -30,17 +30,17 @@ def _points(count: int) -> list[dict[str, Any]]:
     return [{"half_spread_ticks": 4.0 + 16.0 * number / count} for number in range(count)]
 
 
+def _told(outcome: Outcome) -> list[str]:
+    if isinstance(outcome, Failure):
+        raise RuntimeError(outcome.reason)
+    return [repr(asset) for asset in outcome.assets]
+
+
 def _played(setup: Setup, points: list[dict[str, Any]], *, alone: bool) -> tuple[float, list[Any]]:
     """Seconds, and what each point came to."""
     found: list[Any] = []
     start_ns = monotonic_ns()
-    play(
-        setup,
-        [DATE],
-        points,
-        lambda _, outcome: found.append([repr(asset) for asset in outcome.assets]),
-        alone=alone,
-    )
+    play(setup, [DATE], points, lambda _, outcome: found.append(_told(outcome)), alone=alone)
     return (monotonic_ns() - start_ns) / 1e9, found
 
 

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from daemon.cli.show import text
-from sim.results.parts import Part, Rows, Table, line, warnings
+from sim.results.parts import Part, Rows, Table, line, notes, warnings
+from sim.results.sweeps.judge import Judgement
+from sim.results.sweeps.page import ranked, said
 from sim.sweeps.sweep import Sweep
 
 _FIGURES = ("equity", "sharpe", "max_drawdown", "fills", "traded_value", "return_by_value")
@@ -17,11 +19,6 @@ def shown(sweep: Sweep, count: int) -> Iterator[Part]:
         f"{_count(len(sweep.points), 'point')} over {_count(len(sweep.days), 'day')} in {sweep.folder}"
         + (f"; {len(failed):,} failed" if failed else "")
     )
-    lowest = float("-inf")
-    ranked = sorted(
-        sweep.points,
-        key=lambda one: (bool(one.failed), -(one.sharpe if one.sharpe is not None else lowest), one.point),
-    )[:count]
     names = list(sweep.points[0].parameters) if sweep.points else []
     rows: Rows = [
         [
@@ -29,10 +26,16 @@ def shown(sweep: Sweep, count: int) -> Iterator[Part]:
             *(_told(one.parameters[name]) for name in names),
             *(_told(getattr(one, name)) for name in _FIGURES),
         ]
-        for one in ranked
+        for one in ranked(sweep.points, count)
     ]
     yield Table(["point", *names, *(name.replace("_", " ") for name in _FIGURES)], rows)
     yield from warnings([f"point {one.point}: {one.reason}" for one in failed[:5]])
+
+
+def judged(found: Judgement) -> Iterator[Part]:
+    """How much of a sweep's best point is chance."""
+    yield Table(["figure", "value", "what it is"], [[name, value, what] for name, value, what in said(found)])
+    yield from notes(found.notes)
 
 
 def _count(number: int, what: str) -> str:

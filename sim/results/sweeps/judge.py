@@ -13,8 +13,8 @@ from sim.results.sweeps.neighbours import Neighbours, neighbours
 from sim.sweeps.summary import PointSummary, added
 from sim.sweeps.sweep import Sweep
 
-SAMPLES_A_YEAR = 252 * 8640
-"""Of 10 s, as the Sharpe ratios of a sweep are annualised."""
+SAMPLES_ROOT = math.sqrt(252 * 8640)
+"""Of samples of 10 s in a year, as the Sharpe ratios of a sweep are annualised."""
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +70,9 @@ def judge(sweep: Sweep, *, first: int = 1, window: int | None = None, num_folds:
     good = [one for one in sweep.points if not one.failed and len(one.profits) == num_days]
     if len(good) < len(sweep.points):
         left_out = len(sweep.points) - len(good)
-        notes.append(f"{left_out:,} of {len(sweep.points):,} points are not compared: a day of theirs failed")
+        notes.append(
+            f"{left_out:,} of {len(sweep.points):,} points are not compared: a day of theirs failed or is not played"
+        )
     of = _days(sweep, good)
     ratios = of.sharpes(range(num_days))
     if not len(good) or not ratios.any():
@@ -84,13 +86,12 @@ def judge(sweep: Sweep, *, first: int = 1, window: int | None = None, num_folds:
     around = neighbours([one.parameters for one in good], [float(one) for one in ratios])
     if around is None:
         notes.append("the best point has no neighbours: no other point is one step of a parameter away")
-    year = math.sqrt(SAMPLES_A_YEAR)
     return Judgement(
         points=len(good),
         days=num_days,
         best=good[best].point,
-        sharpe=float(ratios[best]) * year,
-        expected_sharpe=expected_maximum(deviation, len(good)) * year if len(good) > 1 else None,
+        sharpe=float(ratios[best]) * SAMPLES_ROOT,
+        expected_sharpe=expected_maximum(deviation, len(good)) * SAMPLES_ROOT if len(good) > 1 else None,
         deflated_sharpe=_deflated(sweep, good[best], float(ratios[best]), deviation, len(good)),
         overfitting=overfitting(of.counts, of.sums, of.squares),
         neighbours=around,

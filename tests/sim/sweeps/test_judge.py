@@ -137,8 +137,10 @@ def test_neighbours_are_one_step_away():
     assert found is not None
     assert (found.points, found.lowest, found.median, found.is_plateau) == ([7, 9], 7.0, 8.0, True)
     assert neighbours([{"a": 0.123}], [1.0]) is None
-    assert neighbours(grid, [-1.0] * 11 + [0.0]).is_plateau is False
-    assert neighbours(grid, [0.0] * 11 + [1.0]).is_plateau is False
+    for low, high in ((-1.0, 0.0), (0.0, 1.0)):
+        spike = neighbours(grid, [low] * 11 + [high])
+        assert spike is not None
+        assert not spike.is_plateau
 
 
 def sweep_of(changes, **parameters):
@@ -174,6 +176,7 @@ def test_a_sweep_is_judged():
     assert found.deflated_sharpe == pytest.approx(
         deflated_sharpe(ratios[4], len(flat), skewness, kurtosis, ratios.std(ddof=1), 12)
     )
+    assert found.overfitting is not None
     assert found.overfitting.probability == 0.0
     assert [one.point for one in found.walk_forward] == [4] * 5
     assert [one.profit for one in found.walk_forward] == pytest.approx(
