@@ -31,9 +31,7 @@ def _points(count: int) -> list[dict[str, Any]]:
 
 
 def _told(outcome: Outcome) -> list[str]:
-    if isinstance(outcome, Failure):
-        raise RuntimeError(outcome.reason)
-    return [repr(asset) for asset in outcome.assets]
+    return [outcome.reason] if isinstance(outcome, Failure) else [repr(asset) for asset in outcome.assets]
 
 
 def _played(setup: Setup, points: list[dict[str, Any]], *, alone: bool) -> tuple[float, list[Any]]:

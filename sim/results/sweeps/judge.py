@@ -70,9 +70,8 @@ def judge(sweep: Sweep, *, first: int = 1, window: int | None = None, num_folds:
     good = [one for one in sweep.points if not one.failed and len(one.profits) == num_days]
     if len(good) < len(sweep.points):
         left_out = len(sweep.points) - len(good)
-        notes.append(
-            f"{left_out:,} of {len(sweep.points):,} points are not compared: a day of theirs failed or is not played"
-        )
+        why = "a day of theirs failed or is not played yet"
+        notes.append(f"{left_out:,} of {len(sweep.points):,} points are not compared: {why}")
     of = _days(sweep, good)
     ratios = of.sharpes(range(num_days))
     if not len(good) or not ratios.any():

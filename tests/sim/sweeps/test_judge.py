@@ -143,14 +143,14 @@ def test_neighbours_are_one_step_away():
         assert not spike.is_plateau
 
 
-def sweep_of(changes, **parameters):
+def sweep_of(changes):
     """A sweep of equity changes by point, day and sample."""
     days = [f"2024080{day + 1}" for day in range(changes.shape[1])]
     rows = [
         Row(
             point=point,
             date=day,
-            parameters={"a": point},
+            parameters={"a": point % 4, "b": point // 4},
             equity=float(one.sum()),
             moments=Moments(count=len(one), **{f"sum{k}": float((one**k).sum()) for k in (1, 2, 3, 4)}),
         )
