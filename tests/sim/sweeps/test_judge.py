@@ -152,6 +152,9 @@ def sweep_of(changes):
             date=day,
             parameters={"a": point % 4, "b": point // 4},
             equity=float(one.sum()),
+            highest=max(float(one.cumsum().max()), 0.0),
+            lowest=min(float(one.cumsum().min()), 0.0),
+            max_drawdown=float(np.ptp(one.cumsum())),
             moments=Moments(count=len(one), **{f"sum{k}": float((one**k).sum()) for k in (1, 2, 3, 4)}),
         )
         for number, day in enumerate(days)
