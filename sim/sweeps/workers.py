@@ -49,12 +49,18 @@ class WorkerDied(Exception):  # noqa: N818
         return f"the process that played it was ended by {signal.Signals(-self.code).name}"
 
 
+class WorkerStopped(Exception):  # noqa: N818
+    """The sweep ends: nothing more is to be played."""
+
+
 class Worker:
     """One process, started when it is first needed, and anew when it has died."""
 
     def __init__(self, common: Common) -> None:
         self._common = common
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._is_stopped = False
 
     @property
     def pid(self) -> int | None:
@@ -66,9 +72,14 @@ class Worker:
 
         Raises:
             WorkerDied: It ended meanwhile.
+            WorkerStopped: It was stopped.
             HftdError: All of them can't be played.
         """
-        process = self._process or self._start()
+        with self._lock:
+            # Or one that was stopped would be taken for one that died, and be started again.
+            if self._is_stopped:
+                raise WorkerStopped
+            process = self._process or self._start()
         rows: list[Row] = []
         try:
             assert process.stdin is not None and process.stdout is not None
@@ -113,11 +124,18 @@ class Worker:
             return process.wait()
 
     def stop(self) -> None:
-        """End it at once."""
-        process = self._process
+        """End it at once, and for good."""
+        with self._lock:
+            self._is_stopped = True
+            process = self._process
         if process is not None:
             process.kill()
-            self._ended(process)
+            process.wait()
+
+    def close(self) -> None:
+        """Close its pipes, when nobody reads from them any more."""
+        if self._process is not None:
+            self._ended(self._process)
 
 
 def play_part(worker: Worker, task: Task, on_row: Callable[[], None]) -> list[Row]:
@@ -218,3 +236,5 @@ def play_parts(
             worker.stop()
         for thread in threads:
             thread.join(10.0)
+        for worker in workers:
+            worker.close()

@@ -12,6 +12,8 @@ from hftd.errors import UsageError
 from sim.sweeps.figures import Row, row_of
 from sim.sweeps.summary import summarize
 from sim.sweeps.sweep import read_sweep, sweep
+from sim.sweeps.worker import Common, Task
+from sim.sweeps.workers import Worker, WorkerStopped, play_part
 from tests.sim.sweeps.runs import DAYS, outcomes, setup_of, write_run
 
 VALUES = {"seed": "1:6:1", "mean_ns": [2_000_000, 20_000_000]}
@@ -154,3 +156,28 @@ def test_the_drawdown_of_days_one_behind_the_other():
     assert one.equity == 2.0
     assert one.profits == [5.0, -4.0, 1.0]
     assert msgspec.json.decode(msgspec.json.encode(one))["days"] == 3
+
+
+def test_a_worker_that_is_stopped_is_not_started_again(tmp_path):
+    # It would look like one that was killed, whose part is played again.
+    write_run(tmp_path)
+    setup = setup_of(tmp_path)
+    common = Common(
+        replay=setup.replay,
+        replay_base=str(tmp_path),
+        bot=setup.bot,
+        bot_base=str(tmp_path),
+        parent=os.getpid(),
+    )
+    worker = Worker(common)
+    task = Task(date=DAYS[0], first=0, points=[{"steps": 10}] * 3)
+
+    def stop():
+        assert worker.pid is not None
+        worker.stop()
+
+    with pytest.raises(WorkerStopped):
+        play_part(worker, task, stop)
+    with pytest.raises(WorkerStopped):
+        play_part(worker, task, stop)
+    assert worker.pid is None
