@@ -170,7 +170,7 @@ def test_a_worker_that_is_stopped_is_not_started_again(tmp_path):
         parent=os.getpid(),
     )
     worker = Worker(common)
-    task = Task(date=DAYS[0], first=0, points=[{"steps": 10}] * 3)
+    task = Task(date=DAYS[0], first=0, points=[{"steps": 10}] * 300)
 
     def stop():
         assert worker.pid is not None
