@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sim.feed.columns import Prepared
     from sim.fuse import FuseMarketDepth
     from sim.models import CustomExchange, CustomFee, CustomLatency, CustomQueue
+    from sim.sweeps.sweep import Sweep, read_sweep, sweep
 else:
     # Behind the promised names those that scripts written for HftBacktest look for in other modules of it.
     __getattr__ = lazy_names(
@@ -33,6 +34,9 @@ else:
             "Prepared": "sim.feed.columns",
             "ROIVectorMarketDepthBacktest": "sim.backtest",
             "Recorder": "hftd.hbt.recorder",
+            "Sweep": "sim.sweeps.sweep",
+            "read_sweep": "sim.sweeps.sweep",
+            "sweep": "sim.sweeps.sweep",
             "DiffOrderBookSnapshot": "sim.data.utils.difforderbooksnapshot",
             "HashMapMarketDepth": "sim.binding",
             "ROIVectorMarketDepth": "sim.binding",
@@ -56,5 +60,8 @@ __all__ = [
     "Prepared",
     "ROIVectorMarketDepthBacktest",
     "Recorder",
+    "Sweep",
+    "read_sweep",
+    "sweep",
 ]
 __all__ += types.__all__

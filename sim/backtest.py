@@ -30,6 +30,7 @@ class Backtest(Hbt):
         timeline: Further assets of the run that the strategy does not trade: they only count for the time.
         specs: What the local side knows of the assets, where that is not what the exchange knows.
         is_quiet: An error that ends the run is not written to stderr when it happens: whoever made the backtest asks.
+        num_lanes: How many bots there are at each exchange; this one's lane is the first.
 
     Raises:
         DataError: An asset has no data, or it can't be read.
@@ -43,6 +44,7 @@ class Backtest(Hbt):
         specs: list[AssetSpec] | None = None,
         *,
         is_quiet: bool = False,
+        num_lanes: int = 1,
     ) -> None:
         super().__init__(specs or [model.spec() for model in models])
         books = [self._asset(asset_no) + _BOOK for asset_no in range(len(models))]
@@ -59,7 +61,7 @@ class Backtest(Hbt):
         row = self._session[0]
         self._number = int(row["number"])
         on_failure = None if is_quiet else partial(failures.tell, self._number)
-        self.engine = Engine([*models, *(timeline or [])], 1, books, on_failure=on_failure)
+        self.engine = Engine([*models, *(timeline or [])], num_lanes, books, on_failure=on_failure)
         row["backend"] = self.engine.address
         row["fn_begin"] = run.begin.address
         row["fn_advance"] = run.advance.address

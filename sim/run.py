@@ -13,7 +13,7 @@ from hftd.bot.runner import run_strategy
 from hftd.bot.strategy import Strategy, load_strategy, module_of
 from hftd.control.status import SetParameters
 from hftd.errors import OrderError, UsageError
-from hftd.hbt.local import AssetSpec
+from hftd.hbt.local import AssetSpec, Contract
 from hftd.parameters.declared import ParameterChange
 from hftd.runs.recipe import Noting
 from sim import models as own_models
@@ -205,6 +205,63 @@ def check_instrument(asset: RunAsset, tick_size: float, lot_size: float) -> None
             )
 
 
+@dataclass(frozen=True)
+class Traded:
+    """The assets of a bot in a run.
+
+    Attributes:
+        models: What the engine knows of those that the bot trades, in the order of its configuration.
+        timeline: Further assets of the run.
+        specs: What the bot knows of those that it trades.
+    """
+
+    models: list[AssetModel]
+    timeline: list[AssetModel]
+    specs: list[AssetSpec]
+
+    @property
+    def contracts(self) -> list[Contract]:
+        """What a position in each is worth."""
+        return [model.contract for model in self.models]
+
+
+def traded_of(replay: ReplayConfig, replay_base: Path, bot: BotConfig, dates: list[str]) -> Traded:
+    """The assets of a bot in a run.
+
+    Raises:
+        UsageError: The bot trades what the run has not, or in other steps, or a file is missing.
+    """
+    assets = {(asset.channel, asset.symbol): asset for asset in assets_of(replay, replay_base, dates)}
+    models: list[AssetModel] = []
+    specs: list[AssetSpec] = []
+    for wanted in bot.instruments:
+        asset = assets.pop((wanted.channel, wanted.symbol), None)
+        if asset is None:
+            have = [
+                f"{channel.name}:{one.symbol}" for channel in replay.channels for one in channel.instruments
+            ]
+            raise UsageError(
+                f"the run has no instrument {wanted.channel}:{wanted.symbol}",
+                where=f"bot {bot.bot.name}",
+                hint=f"it has {', '.join(have)}",
+            )
+        check_instrument(asset, wanted.tick_size, wanted.lot_size)
+        models.append(asset.model)
+        # The range of interest of the bot is its own; the exchange's is the run's.
+        name = f"{wanted.channel}:{wanted.symbol}"
+        specs.append(
+            AssetSpec(
+                wanted.tick_size,
+                wanted.lot_size,
+                wanted.last_trades_capacity,
+                wanted.roi,
+                name,
+                wanted.user_events_capacity,
+            )
+        )
+    return Traded(models, [asset.model for asset in assets.values()], specs)
+
+
 def backtest(
     replay: ReplayConfig,
     replay_base: Path,
@@ -243,38 +300,11 @@ def backtest(
         if change.ns >= 0:
             asked = SetParameters(bot=bot.bot.name, values={**change.values}, uid=change.uid, pid=change.pid)
             setting.set(asked, change.ns)
-    assets = {(asset.channel, asset.symbol): asset for asset in assets_of(replay, replay_base, dates)}
+    traded = traded_of(replay, replay_base, bot, dates)
     if noting is not None:
         market = with_models(market_of(replay, replay_base, dates), replay, replay_base)
         noting.begin(module_of(bot.bot.strategy, bot_base), market)
-    models: list[AssetModel] = []
-    specs: list[AssetSpec] = []
-    for wanted in bot.instruments:
-        asset = assets.pop((wanted.channel, wanted.symbol), None)
-        if asset is None:
-            have = [
-                f"{channel.name}:{one.symbol}" for channel in replay.channels for one in channel.instruments
-            ]
-            raise UsageError(
-                f"the run has no instrument {wanted.channel}:{wanted.symbol}",
-                where=f"bot {bot.bot.name}",
-                hint=f"it has {', '.join(have)}",
-            )
-        check_instrument(asset, wanted.tick_size, wanted.lot_size)
-        models.append(asset.model)
-        # The range of interest of the bot is its own; the exchange's is the run's.
-        name = f"{wanted.channel}:{wanted.symbol}"
-        specs.append(
-            AssetSpec(
-                wanted.tick_size,
-                wanted.lot_size,
-                wanted.last_trades_capacity,
-                wanted.roi,
-                name,
-                wanted.user_events_capacity,
-            )
-        )
-    hbt = Backtest(models, [asset.model for asset in assets.values()], specs, is_quiet=True)
+    hbt = Backtest(traded.models, traded.timeline, traded.specs, is_quiet=True)
     running(hbt)
     if life_rows:
         hbt.record_life(life_rows)
@@ -288,8 +318,9 @@ def backtest(
 
         hooks = Hooks(alert=load_hooks(bot.hooks, bot_base).alert)
         supervisor = Supervisor(hbt, hooks, [(one.symbol, one.tick_size) for one in bot.instruments])
-    contracts = [model.contract for model in models]
-    result = run_strategy(hbt, bot, strategy, contracts, supervisor=supervisor, changes=setting.changes)
+    result = run_strategy(
+        hbt, bot, strategy, traded.contracts, supervisor=supervisor, changes=setting.changes
+    )
     if life_rows:
         return msgspec.structs.replace(result, life=hbt.life(), life_dropped=hbt.life_dropped)
     return result

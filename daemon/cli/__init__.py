@@ -14,6 +14,7 @@ _SECTIONS = {
         "init": "Make a project: a strategy, its configurations, a test, a day to run it on.",
         "strategies": "List strategies, with the markets that they need and their parameters.",
         "backtest": "Run a replay and a bot in one process.",
+        "sweep": "Play many points of a strategy's parameters over many days.",
         "replay": "Play recorded days into shared-memory channels.",
         "bot": "Run a strategy on channels: a replay's or, the same way, an exchange's.",
     },

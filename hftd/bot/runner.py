@@ -207,15 +207,7 @@ def run_strategy(
         StrategyError: It can't be compiled or run.
         HftdError: What broke meanwhile.
     """
-    recorder = Recorder(hbt.num_assets, _MAX_RECORDS) if strategy.wants_recorder else None
-    hbt.record_every(config.record.interval_ms * 1_000_000)
-    if config.record.orders:
-        hbt.record_requests()
-    if config.portfolio.gross_value or config.portfolio.net_value:
-        hbt.limit_portfolio(contracts, config.portfolio.gross_value, config.portfolio.net_value)
-    if strategy.shared is not None:
-        hbt.share_parameters(strategy.shared.address)
-    hbt.begin()
+    recorder = set_up(hbt, config, strategy, contracts)
     run = Run(hbt, strategy, recorder)
     writing = None
     if record is not None:
@@ -234,26 +226,55 @@ def run_strategy(
     if writing is not None and writing.failed:
         noted.append(f"the run could not be written to {record} to its end: {writing.failed}")
     hbt.check()
+    result = result_of(hbt, config, contracts, recorder, run.ended)
+    return replace(
+        result,
+        seconds=run.seconds,
+        warnings=result.warnings + noted,
+        changes=changes(),
+        lost=run.lost,
+    )
+
+
+def set_up(hbt: Hbt, config: BotConfig, strategy: Strategy, contracts: list[Contract]) -> Recorder | None:
+    """Have `hbt` keep what the configuration says, and begin.
+
+    Returns:
+        What the strategy is given if it asks for a recorder.
+    """
+    recorder = Recorder(hbt.num_assets, _MAX_RECORDS) if strategy.wants_recorder else None
+    hbt.record_every(config.record.interval_ms * 1_000_000)
+    if config.record.orders:
+        hbt.record_requests()
+    if config.portfolio.gross_value or config.portfolio.net_value:
+        hbt.limit_portfolio(contracts, config.portfolio.gross_value, config.portfolio.net_value)
+    if strategy.shared is not None:
+        hbt.share_parameters(strategy.shared.address)
+    hbt.begin()
+    return recorder
+
+
+def result_of(
+    hbt: Hbt, config: BotConfig, contracts: list[Contract], recorder: Recorder | None, ended: str
+) -> BotResult:
+    """What a strategy's run on `hbt` came to, without what only its runner knows."""
     assets = [
         _asset_result(hbt, asset_no, symbol, channel, contracts[asset_no])
         for asset_no, (symbol, channel) in enumerate(_names(config))
     ]
-    records = recorder.recorder.rows() if recorder else hbt.records()
     return BotResult(
         name=config.bot.name,
         strategy=config.bot.strategy,
         assets=assets,
         events=hbt.rows(),
-        seconds=run.seconds,
+        seconds=0.0,
         sim_seconds=hbt.sim_seconds,
-        ended=run.ended,
-        records=records,
+        ended=ended,
+        records=recorder.recorder.rows() if recorder else hbt.records(),
         fills=hbt.fills(),
         order_latency=hbt.order_latencies(),
         orders=hbt.requests(),
-        warnings=hbt.warnings() + noted,
-        changes=changes(),
-        lost=run.lost,
+        warnings=hbt.warnings(),
     )
 
 

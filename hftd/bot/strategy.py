@@ -72,6 +72,7 @@ class Strategy:
                 self.python_function = self.settable.function
                 self.shared = SharedParameters({name: self._arguments[name] for name in self.settable.names})
         self._dispatcher: Any = None
+        self._code_of: Strategy | None = None
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -97,6 +98,8 @@ class Strategy:
         """The function to call with `arguments(hbt, recorder)`: compiled, or loaded from the cache, if it can be."""
         if not self.is_compiled:
             return self.python_function
+        if self._code_of is not None:
+            return self._code_of.compile(hbt, recorder)
         if self._dispatcher is not None:
             return self._dispatcher
         import numba
@@ -116,6 +119,14 @@ class Strategy:
             shutil.rmtree(folder, ignore_errors=True)
             self._dispatcher = self._load(folder, kinds)
         return self._dispatcher
+
+    def share_code_of(self, other: "Strategy") -> None:
+        """Run the machine code of a strategy that differs in the values of its parameters alone.
+
+        Args:
+            other: It is compiled when the first of the two is; its parameters are of the same types.
+        """
+        self._code_of = other
 
     def prepare(self) -> None:
         """Compile it before there is an `hbt`, so that nobody waits for a bot that compiles.

@@ -36,12 +36,16 @@ def bus_push(bus: Address, entry_bytes: int, mask: int, ts: Ns):
 
 @inline
 def bus_pop(bus: Address, entry_bytes: int, mask: int):
-    """Take the first entry away; its memory stays as it is until the bus has gone around."""
+    """Take the first entry away; its memory stays as it is until two more are pushed."""
     b = bus_at(bus)
-    entry = b.entries + (b.head & mask) * entry_bytes
+    slot = b.head & mask
+    entry = b.entries + slot * entry_bytes
     b.head += 1
     if b.head == b.tail:
         b.head_ts = NEVER
+        # Begin anew, in memory that is near; but not in the entry that was taken.
+        b.head = int(slot == 0)
+        b.tail = b.head
     else:
         b.head_ts = load_i64(b.entries + (b.head & mask) * entry_bytes)
     return entry

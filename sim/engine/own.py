@@ -48,6 +48,7 @@ _UPDATE_STATE = offset_of(update_dtype, "state")
 def _push_update(exchange: Address, lane: Address, ts: Ns):
     if bus_is_full(lane + LANE_TO_LOCAL, UPDATES_MASK):
         exchange_at(exchange).error = ERR_RING_FULL
+    exchange_at(exchange).answers += 1
     return bus_push(lane + LANE_TO_LOCAL, UPDATE_BYTES, UPDATES_MASK, ts)
 
 

@@ -272,6 +272,7 @@ exchange_dtype = np.dtype(
             "i8",
         ),  # when something but data happens next: a request, or the book is lost or back
         ("error", "i8"),
+        ("answers", "i8"),  # given so far, to all lanes
         # Own orders: sorted by price, then by queue place.
         ("pool", "i8"),
         ("used_slots", "i8"),

@@ -14,6 +14,7 @@ Examples:
   hftd report mm.npz grid.npz -o both.html         side by side
   hftd report run.npz --book-size 10000 --json | jq '.runs[0].all.figures'
   hftd report bot.npz --life life.npz              of hftd replay --life
+  hftd report sweep/ --folds 5                     a sweep: docs/sweeps.md
   hftd report two.npz --data BTCUSDT=a.npz,b.npz --data ETHUSDT=c.npz
 
 \b
@@ -74,6 +75,30 @@ the run was played from, if they are still there.
     help="Of a bot's run on a replay: what `hftd replay --life` wrote.",
 )
 @click.option("--title", metavar="TEXT", help="The page's title. Default: the runs' names.")
+@click.option(
+    "--folds",
+    type=click.IntRange(2),
+    metavar="N",
+    help="Of a sweep: N parts of its days, each tried by the best of the others.",
+)
+@click.option(
+    "--first",
+    type=click.IntRange(1),
+    metavar="DAYS",
+    help="Of a sweep: days before the first that the walk-forward tries. Default: 1, or --window.",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(1),
+    metavar="DAYS",
+    help="Of a sweep: choose by so many days before (rolling). Default: by all of them (anchored).",
+)
+@click.option(
+    "--parquet",
+    type=FILE,
+    metavar="OUT",
+    help="Of a sweep: a row for each point and day; needs hftd[polars].",
+)
 @json_option
 @progress_option
 def command(
@@ -87,10 +112,22 @@ def command(
     valued_at: tuple[str, ...],
     life: tuple[Path, ...],
     title: str | None,
+    folds: int | None,
+    first: int | None,
+    window: int | None,
+    parquet: Path | None,
     as_json: bool,
     progress_mode: str,
 ) -> None:
-    """Make one page of figures and plots of runs, or of several side by side."""
+    """Make one page of figures and plots of runs, or of several side by side; or of a sweep (docs/sweeps.md)."""
+    folder = next((run for run in runs if run.is_dir()), None)
+    if folder is not None:
+        if len(runs) > 1:
+            raise click.UsageError("a sweep is reported on by itself: give its folder alone")
+        _sweep(folder, output, title, folds, first, window, parquet, as_json)
+        return
+    if any(given is not None for given in (folds, first, window, parquet)):
+        raise click.UsageError("--folds, --first, --window and --parquet are for the folder of a sweep")
     from daemon.cli.show.progress import working
     from sim.results.report import report
 
@@ -122,6 +159,38 @@ def command(
     put(made.to_dict() if as_json else None, shown(made), as_json=as_json)
     if not as_json:
         click.echo(f"the page is {output}", err=True)
+
+
+def _sweep(
+    folder: Path,
+    output: Path | None,
+    title: str | None,
+    folds: int | None,
+    first: int | None,
+    window: int | None,
+    parquet: Path | None,
+    as_json: bool,
+) -> None:
+    """Report on a sweep."""
+    from daemon.cli.show.sweep import judged, shown
+    from sim.results.sweeps.judge import judge
+    from sim.results.sweeps.page import page, save, write_parquet
+    from sim.sweeps.sweep import read_sweep
+
+    if output is None and not as_json:
+        output = Path(f"{folder.resolve().name}.html")
+    outputs = [path for path in (output, parquet) if path is not None]
+    check_outputs(*outputs)
+    sweep = read_sweep(folder)
+    found = judge(sweep, first=first or window or 1, window=window, num_folds=folds or 0)
+    if parquet is not None:
+        write_parquet(sweep, parquet)
+    if output is not None:
+        save(page(sweep, found, title), output)
+    put(found.to_dict(), [*shown(sweep, 10), *judged(found)], as_json=as_json)
+    if not as_json:
+        for path in outputs:
+            click.echo(f"written: {path}", err=True)
 
 
 def _archives(given: tuple[str, ...]) -> list[Path] | dict[str, list[Path]] | None:

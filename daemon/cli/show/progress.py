@@ -198,12 +198,22 @@ class Share:
         what: The work, in a word or two.
         in_bytes: Whether the numbers are bytes, to be shown.
         passing: Whether the bar is there from the first call only, as there may be nothing to do, and goes at the end.
+        tells_left: Whether the numbers are counts, told with the time that is left.
     """
 
     def __init__(
-        self, what: str, *, mode: str = "auto", in_bytes: bool = False, passing: bool = False
+        self,
+        what: str,
+        *,
+        mode: str = "auto",
+        in_bytes: bool = False,
+        passing: bool = False,
+        tells_left: bool = False,
     ) -> None:
         self.what = what
+        self._tells_left = tells_left
+        self._first: tuple[int, float] | None = None
+        self._json = mode == "json" and tells_left
         self.in_bytes = in_bytes
         self._bar: Any = None
         self._is_silent = mode == "none"
@@ -223,13 +233,30 @@ class Share:
 
     def __call__(self, done: float, total: float) -> None:
         """So much of the total is done."""
+        if self._json:
+            if monotonic_ns() >= self._next_ns or done == total:
+                self._next_ns = monotonic_ns() + _JSON_EVERY_NS
+                _write(msgspec.json.encode({"done": int(done), "total": int(total)}).decode())
+            return
         shown = f"{text.size(done)} of {text.size(total)}" if self.in_bytes else ""
+        if self._tells_left:
+            shown = f"{done:,.0f} of {total:,.0f}{self._left(done, total)}"
         if self._bar is not None:
             self._bar.update(self._task, visible=True, completed=done, total=total or None, size=shown)
         elif not self._is_silent and monotonic_ns() >= self._next_ns:
             self._next_ns = monotonic_ns() + LINE_EVERY_NS
             share = f"{done / total:.0%}" if total else ""
             _write(f"{self.what}: {share} {shown}".rstrip())
+
+    def _left(self, done: float, total: float) -> str:
+        """The time that is left, by what was done since the first call: what was there before took none."""
+        now_ns = monotonic_ns()
+        if self._first is None:
+            self._first = now_ns, done
+        start_ns, before = self._first
+        if done <= before or done >= total:
+            return ""
+        return f"  {text.duration((now_ns - start_ns) / 1e9 * (total - done) / (done - before))} left"
 
 
 @contextmanager

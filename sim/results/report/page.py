@@ -50,10 +50,10 @@ def page(runs: Sequence[RunReport], options: Options, title: str | None = None) 
         resample=options.resample,
         year=f"{options.trading_days_per_year:g}",
         book_size=f"{options.book_size:,.10g}" if options.book_size else "",
-        plots=_embedded(drawn),
-        css=_text("page.css"),
-        js=_text("page.js"),
-        plotly=_plotly(),
+        plots=embedded(drawn),
+        css=page_text("page.css"),
+        js=page_text("page.js"),
+        plotly=plotly_script(),
     )
 
 
@@ -212,18 +212,19 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
-def _embedded(value: Any) -> str:
+def embedded(value: Any) -> str:
     """JSON that can stand in a script element: nothing in it ends the element."""
     return msgspec.json.encode(value).decode().replace("<", "\\u003c")
 
 
 @cache
-def _text(name: str) -> str:
+def page_text(name: str) -> str:
+    """A file of the page."""
     return files("sim.results.report").joinpath("page", name).read_text(encoding="utf-8")
 
 
 @cache
-def _plotly() -> str:
+def plotly_script() -> str:
     """The script of the plots, as its package has it; nothing in it ends the element it stands in."""
     # Here, not above: its import would be the start of every command's.
     from plotly.offline import get_plotlyjs
@@ -235,4 +236,4 @@ def _plotly() -> str:
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["sentence"] = _sentence
-    return environment.from_string(_text("page.html"))
+    return environment.from_string(page_text("page.html"))
