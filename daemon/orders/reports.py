@@ -474,7 +474,6 @@ class Reports:
         elif order.gap_lots <= 0 or order.hold_until_ns <= now_ns:
             order.hold_until_ns = NEVER
             self.updates.end(order, now_ns)
-            self.store.touch(order)
             self._lease_ends.order_ended(order, now_ns)
         elif order.hold_until_ns == NEVER:
             order.hold_until_ns = now_ns + HOLD_NS

@@ -629,8 +629,8 @@ class Store:
         if order.finished_ns:
             if order.gap_lots > 0:
                 self.gaps[order.client_id] = order.finished_ns
-            # Whoever waited for its end is gone; one that comes back asks.
-            order.told = True
+            # Whoever waited for its end is gone, and for an answer to what it left open; one that comes back asks.
+            order.told, order.modify, order.cancel_ts = True, None, 0
             self._finished.append((order.finished_ns, order.client_id))
             self.weigh(order)
             return

@@ -79,12 +79,10 @@ def command(
         from daemon.cli.run.noting import noting_of
         from daemon.connector.secrets import forget_environment
         from hftd.bot.config import BotConfig
-        from hftd.bot.strategy import load_strategy
         from hftd.config import load
         from hftd.errors import UsageError
         from hftd.runfile import changes_of
         from sim.config import ReplayConfig
-        from sim.feed.known import looking_once
         from sim.run import backtest
 
     if explain and record is None:
@@ -103,13 +101,20 @@ def command(
     noting = noting_of(bot_config, bot.parent, life_rows if explain else 0) if record is not None else None
     run = (replay_config, path.parent, bot_config, bot.parent, dates)
     given = changes_of(changes) if changes is not None else ()
-    strategy = load_strategy(
-        bot_config.bot.strategy, bot_config.parameters, bot.parent, allow_set=bot_config.bot.allow_set
-    )
-    # The variants' archives are those of the run: what is looked at once need not be hashed ten times.
-    with watching(progress_mode), looking_once() if bounds else nullcontext():
+    strategy = None
+    looking = nullcontext()
+    if bounds:
+        from hftd.bot.strategy import load_strategy
+        from sim.feed.known import looking_once
+
+        strategy = load_strategy(
+            bot_config.bot.strategy, bot_config.parameters, bot.parent, allow_set=bot_config.bot.allow_set
+        )
+        # The variants' archives are those of the run: what is looked at once need not be hashed ten times.
+        looking = looking_once()
+    with watching(progress_mode), looking:
         result = backtest(*run, life_rows if explain else 0, given, noting, strategy=strategy)
-        if bounds and result.ended != "stopped":
+        if strategy is not None and result.ended != "stopped":
             from msgspec.structs import replace
 
             from sim.results.bounds import run_bounds

@@ -62,7 +62,7 @@ def run_replay(config, base, dates, speed, progress, life=None, life_rows=0):
     )
 
 
-def run_bot(config, base, record=None, companion=None):
+def run_bot(config, base, record=None, companion=None, noting=None):
     if _fails("no channel"):
         raise NoSuchChannelError("no daemon publishes 'nowhere'", where="nowhere.sock", hint="there is demo")
     if _fails("bot raises"):
@@ -74,7 +74,9 @@ def run_bot(config, base, record=None, companion=None):
     return _result(config.bot.name)
 
 
-def backtest(replay_config, base, bot_config, bot_base, dates, life_rows=0, changes=()):
+def backtest(
+    replay_config, base, bot_config, bot_base, dates, life_rows=0, changes=(), noting=None, strategy=None
+):
     return _result(bot_config.bot.name)
 
 
