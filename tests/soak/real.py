@@ -48,8 +48,8 @@ from tests.soak.venues import PRODUCTS, USDM
 from tests.soak.weather import weather_of_processes
 
 MISHAPS = 6
-LAG_MAX_MS = 50
-"""So long the connector's event loop may stand still."""
+LAG_MAX_MS = 250
+"""So long the connector's event loop may stand still: what blocks is far beyond, what shares a processor is not."""
 MARKET_S = 120.0
 SETTLE_S = 60.0
 SPEED = 4.0
