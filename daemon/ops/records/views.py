@@ -404,6 +404,8 @@ def events(entries: Iterable[Entry], chosen: Chosen) -> Iterator[list[Cell]]:
         elif is_state:
             continue
         elif isinstance(row, Begin):
+            # No lease outlives the connector: who has one after it has attached again.
+            leases.clear()
             told = ["connector started", "", "", "", None, "", "", f"run {row.run}", f"{row.identity:06x}"]
         elif isinstance(row, ParametersSet):
             told = ["parameters set", row.bot, "", row.by, None, "", "", row.values, ""]
