@@ -3,9 +3,11 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
 import pytest
+import structlog
 
 # The first example may compile for seconds. `make test` takes the quick profile.
 # Other runs draw as many examples as hypothesis does by itself.
@@ -45,3 +47,22 @@ def _prepared_folder() -> Iterator[None]:
             del os.environ["HFTD_PREPARED_DIR"]
         else:
             os.environ["HFTD_PREPARED_DIR"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_kept_loggers() -> Iterator[None]:
+    """A command that runs in this process sets logging up; no module's logger is to keep that for what comes after."""
+    with pytest.MonkeyPatch.context() as patch:
+        configure = structlog.configure
+
+        def configure_anew(**options: Any) -> None:
+            configure(**options | {"cache_logger_on_first_use": False})
+
+        patch.setattr(structlog, "configure", configure_anew)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before(_no_kept_loggers: None) -> Iterator[None]:
+    yield
+    structlog.reset_defaults()

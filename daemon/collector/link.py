@@ -9,15 +9,15 @@ import structlog
 
 from daemon.collector.recorder import Recorder
 from daemon.collector.source import Source
-from daemon.connector.supervise import CONNECT_S, ConnectionBrokenError, first_to_end, planned_life_s
+from daemon.connector.supervise import ConnectionBrokenError, first_to_end, planned_life_s
 from daemon.connector.watch.unreadable import Unreadable
 from daemon.session.errors import WireError
 from daemon.session.facts import ControlReply, Leaving, UnknownEvent
 from daemon.session.manners import beat
+from daemon.session.market.socket import connected, hear
 from daemon.session.market.subscriptions import Subscriptions
-from hftd.clock import monotonic_ns, stamp_ns
+from hftd.clock import monotonic_ns
 
-MESSAGE_MAX_BYTES: Final = 8 << 20
 WATCH_S: Final = 0.25
 
 _log = structlog.get_logger("hftd.collect")
@@ -76,24 +76,13 @@ class Link:
             aiohttp.ClientError, OSError: It could not be made, or broke.
         """
         source = self._source
-        async with (
-            asyncio.timeout(CONNECT_S) as limit,
-            self._http.ws_connect(
-                source.url,
-                autoping=False,
-                autoclose=True,
-                max_msg_size=MESSAGE_MAX_BYTES,
-                decode_text=False,
-                timeout=aiohttp.ClientWSTimeout(ws_close=2.0),  # pyright: ignore[reportCallIssue]
-            ) as socket,
-        ):
-            limit.reschedule(None)
+        async with connected(self._http, source.url) as socket:
             self._up_ns = self._received_ns = monotonic_ns()
             self._on_up()
             _log.info("collect_connected", connection=self._name, url=source.url)
             self._subscribe()
             parts: list[Coroutine[Any, Any, None]] = [
-                self._read(socket),
+                hear(socket, self._on_message, self._unreadable),
                 self._subscriptions.run(socket),
                 self._watch(socket),
             ]
@@ -119,22 +108,8 @@ class Link:
         """Streams that the exchange refuses, and why."""
         return self._subscriptions.refused
 
-    async def _read(self, socket: "aiohttp.ClientWebSocketResponse[Any]") -> None:
-        receive, text = socket.receive, aiohttp.WSMsgType.TEXT
-        while True:
-            message = await receive()
-            if message.type is text:
-                self._received_ns = monotonic_ns()
-                self._on_message(message.data, stamp_ns())
-            elif message.type is aiohttp.WSMsgType.PING:
-                await socket.pong(message.data)
-            elif message.type is aiohttp.WSMsgType.BINARY:
-                self._unreadable.note("binary", "a binary frame", message.data)
-            elif message.type is not aiohttp.WSMsgType.PONG:
-                reason = f"{message.type.name.lower()} {message.data or ''} {message.extra or ''}".strip()
-                raise ConnectionBrokenError(f"the exchange ended the connection ({reason})")
-
     def _on_message(self, message: bytes, now_ns: int) -> None:
+        self._received_ns = monotonic_ns()
         self.messages += 1
         read = self.reader.read(message, now_ns)
         if read is None:

@@ -24,6 +24,7 @@ class ConnectorConfig(Section, frozen=True):
     """What every connector has. The keys are flat, the tables optional.
 
     Attributes:
+        symbols: Followed from the start; others when a bot asks for them.
         order_prefix: Client order ids begin with it: 1 to 8 of A-Z, a-z, 0-9, '_', '-'.
         api_key: The account's key; better given by the environment or as a credential, see `daemon.connector.secrets`.
         secret: Its secret: of HMAC, or an Ed25519 private key in PEM.
@@ -44,6 +45,7 @@ class ConnectorConfig(Section, frozen=True):
     elsewhere: ClassVar[Mapping[str, str]] = {}
     """Keys that other exchanges' configurations have, and what is in their place here."""
 
+    symbols: tuple[str, ...] = ()
     order_prefix: str = "hftd"
     api_key: str = ""
     secret: str = ""
@@ -63,10 +65,9 @@ class ConnectorConfig(Section, frozen=True):
             raise ValueError(
                 f"`order_prefix` must be 1 to 8 of A-Z, a-z, 0-9, '_' and '-', is {quoted(self.order_prefix)}"
             )
-        symbols: tuple[str, ...] = getattr(self, "symbols", ())
-        if not all(symbol.strip() for symbol in symbols):
+        if not all(symbol.strip() for symbol in self.symbols):
             raise ValueError("`symbols` must not have empty names")
-        check_unique("`symbols`:", [symbol.upper() for symbol in symbols])
+        check_unique("`symbols`:", [symbol.upper() for symbol in self.symbols])
 
     def __repr__(self) -> str:
         shown = (

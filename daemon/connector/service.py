@@ -285,7 +285,7 @@ class Connector:
         strays.look_around(running_ns())
 
     async def _serve(self) -> None:
-        for symbol in self.venue.symbols(self.config):
+        for symbol in self.config.symbols:
             try:
                 instrument = self.bots.instrument(symbol)
             except RefusedError as error:

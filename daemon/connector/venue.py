@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import aiohttp
 from numpy.typing import NDArray
@@ -197,37 +197,26 @@ class Session(Protocol):
         ...
 
 
-class Venue(Protocol):
-    """An exchange: what `daemon/venues/<name>/session.py` calls `VENUE`."""
+SessionMaker = Callable[[Any, Credentials, aiohttp.ClientSession, Listener, int], Session]
+"""Makes a session, which connects when it is run, from a configuration, credentials (empty for market data alone), an
+HTTP client whose owner closes it, whom to tell, and the seed of all jitter.
+
+It raises ConfigError if something given is wrong.
+"""
+
+
+class Venue(NamedTuple):
+    """An exchange: what `daemon/venues/<name>/session.py` calls `VENUE`.
+
+    Attributes:
+        name: That of the folder.
+        config_type: Its configuration.
+        session: Makes its sessions.
+    """
 
     name: str
     config_type: type[ConnectorConfig]
-
-    def session(
-        self,
-        config: Any,
-        credentials: Credentials,
-        http: aiohttp.ClientSession,
-        listener: Listener,
-        seed: int,
-    ) -> Session:
-        """Make a session; it connects when it is run.
-
-        Args:
-            config: Of `config_type`.
-            credentials: Empty for market data alone.
-            http: An HTTP client; its owner closes it.
-            listener: Whom to tell.
-            seed: Of all jitter.
-
-        Raises:
-            ConfigError: Something given is wrong.
-        """
-        ...
-
-    def symbols(self, config: Any) -> Sequence[str]:
-        """The symbols to follow from the start."""
-        ...
+    session: SessionMaker
 
 
 def venue_names() -> list[str]:

@@ -13,5 +13,3 @@ def case(request):
 def is_quiet():
     """A connector to which all goes wrong has much to warn of."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    yield
-    structlog.reset_defaults()

@@ -55,7 +55,6 @@ class _Venue:
         self._scenario = scenario
         self._venue = venue
         self.name = venue.name
-        self.symbols = venue.symbols
 
     def session(self, *args: Any) -> Any:
         made = self._venue.session(*args)

@@ -34,8 +34,6 @@ SHARES = [(USDM, MANY - 3 * (MANY // 5)), (COINM, MANY // 5), (BYBIT, MANY // 5)
 def is_quiet():
     """A connector that dies a dozen times has much to warn of."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    yield
-    structlog.reset_defaults()
 
 
 def check(result, venue: SoakProduct = USDM) -> None:

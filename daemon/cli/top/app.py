@@ -1,12 +1,14 @@
 """The screen of `hftd top`: warnings first, then a table at a time."""
 
 import asyncio
+import contextlib
 import re
 from typing import Final
 
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding
+from textual.css.query import NoMatches
 from textual.events import Resize
 from textual.widgets import DataTable, Footer, Static
 
@@ -64,6 +66,7 @@ class Top(App[None]):
         self._ask = ask
         self._board = Board()
         self._look: Look | None = None
+        self._note = ""
         self._name = "bots"
         self._columns: list[tuple[int, Column]] = []
         self._drawn: dict[str, list[Text]] = {}
@@ -101,15 +104,12 @@ class Top(App[None]):
     async def _look_always(self) -> None:
         while True:
             began_ns = monotonic_ns()
-            note = ""
             try:
-                self._look = await asyncio.to_thread(self._looked)
+                self._look, self._note = await asyncio.to_thread(self._looked), ""
             except Exception as error:
-                note = (
+                self._note = (
                     f"the daemons could not be asked: {type(error).__name__}: {error}; what is shown is old"
                 )
-            self.query_one("#note", Static).update(Text(note, style=TONES["bad"]))
-            self.query_one("#note", Static).display = bool(note)
             self._draw()
             await asyncio.sleep(max(EVERY_S - (monotonic_ns() - began_ns) / 1e9, EVERY_S / 4))
 
@@ -120,8 +120,16 @@ class Top(App[None]):
     # What is drawn.
 
     def _draw(self, *, is_new: bool = False) -> None:
+        with contextlib.suppress(NoMatches):
+            # What it would be drawn into is gone, or not there yet: it is being closed, or began just now.
+            self._draw_parts(is_new=is_new)
+
+    def _draw_parts(self, *, is_new: bool) -> None:
+        note = self.query_one("#note", Static)
+        note.update(Text(self._note, style=TONES["bad"]))
+        note.display = bool(self._note)
         look = self._look
-        if look is None or not self.is_mounted:
+        if look is None:
             return
         self.query_one("#warnings", Static).update(self._warnings(look))
         self.query_one("#tiles", Static).update(self._tiles(look))

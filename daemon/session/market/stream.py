@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from daemon.connector.config import ConnectorConfig
 from daemon.connector.supervise import (
-    CONNECT_S,
     Backoff,
     ConnectionBrokenError,
     Supervision,
@@ -38,6 +37,7 @@ from daemon.session.manners import Heartbeat, beat
 from daemon.session.market.feeds import BEST, DIFF, Feed
 from daemon.session.market.liveness import Liveness
 from daemon.session.market.snapshots import Snapshots
+from daemon.session.market.socket import connected, hear
 from daemon.session.market.streamed import Streamed
 from daemon.session.market.subscriptions import Subscriptions
 from daemon.session.rest import Rest
@@ -48,7 +48,6 @@ from hftd.venues import reader
 from hftd.venues.reader import Message
 from hftd.wire import BOOK_INVALID, BOOK_VALID
 
-MESSAGE_MAX_BYTES: Final = 8 << 20
 NAME_BYTES: Final = 512
 """So near its ends the name of its stream stands in a message that can't be read."""
 UNREAD: Final = "a change of it can't be read"
@@ -229,18 +228,7 @@ class MarketSession:
     async def _connect_once(self) -> None:
         self._up_ns = 0
         self.progress_ns = monotonic_ns()
-        async with (
-            asyncio.timeout(CONNECT_S) as limit,
-            self._http.ws_connect(
-                self._url,
-                autoping=False,
-                autoclose=True,
-                max_msg_size=MESSAGE_MAX_BYTES,
-                decode_text=False,
-                timeout=aiohttp.ClientWSTimeout(ws_close=2.0),  # pyright: ignore[reportCallIssue]
-            ) as socket,
-        ):
-            limit.reschedule(None)
+        async with connected(self._http, self._url) as socket:
             self._last_ns = self._up_ns = self.progress_ns = monotonic_ns()
             self._broken_why = ""
             self._is_leaving = False
@@ -249,7 +237,7 @@ class MarketSession:
             self._subscriptions.clear()
             self._subscriptions.subscribe(tuple(self._streams))
             parts: list[Coroutine[Any, Any, None]] = [
-                self._read(socket),
+                hear(socket, self._on_message, self.unreadable),
                 self._subscriptions.run(socket),
                 self._watch(socket),
                 self._snapshots.run(),
@@ -268,23 +256,6 @@ class MarketSession:
         if self._streamed is not None:
             self._streamed.clear()
         self._liveness.clear()
-
-    async def _read(self, socket: "aiohttp.ClientWebSocketResponse[Any]") -> None:
-        receive, text = socket.receive, aiohttp.WSMsgType.TEXT
-        is_beating = self._heartbeat is not None
-        while True:
-            message = await receive()
-            if message.type is text:
-                if is_beating:
-                    self._received_ns = monotonic_ns()
-                self._on_message(message.data, stamp_ns())
-            elif message.type is aiohttp.WSMsgType.PING:
-                await socket.pong(message.data)
-            elif message.type is aiohttp.WSMsgType.BINARY:
-                self.unreadable.note("binary", "a binary frame", message.data)
-            elif message.type is not aiohttp.WSMsgType.PONG:
-                reason = f"{message.type.name.lower()} {message.data or ''} {message.extra or ''}".strip()
-                raise ConnectionBrokenError(f"the exchange ended the connection ({reason})")
 
     async def _watch(self, socket: "aiohttp.ClientWebSocketResponse[Any]") -> None:
         """Notice what does not happen: messages, first messages, diffs; and end the connection before its time."""
@@ -335,6 +306,8 @@ class MarketSession:
     # Messages.
 
     def _on_message(self, message: bytes, local_ns: int) -> None:
+        if self._heartbeat is not None:
+            self._received_ns = monotonic_ns()
         self.messages += 1
         self.bytes += len(message)
         read = self._read_message(message, local_ns)

@@ -27,7 +27,6 @@ class FamilyConfig(ConnectorConfig, frozen=True):
         order_entry: How orders are sent: by "websocket", with REST where that is down, or by "rest" alone.
         best_prices: What becomes of the stream of best prices: "fused" with the depth into one book; "events": user
             events 103 and 104, as `hftd convert` writes them; "none": it is not subscribed.
-        symbols: Followed from the start; others when a bot asks for them.
         recv_window_ms: How late a signed request may reach the exchange.
         connection_life_s: The exchange closes connections after so long; ours end a little before.
     """
@@ -43,7 +42,6 @@ class FamilyConfig(ConnectorConfig, frozen=True):
     ws_api_url: str = ""
     order_entry: Literal["websocket", "rest"] = "websocket"
     best_prices: Literal["fused", "events", "none"] = "fused"
-    symbols: tuple[str, ...] = ()
     recv_window_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 5_000
     connection_life_s: Positive = 86_400.0
 

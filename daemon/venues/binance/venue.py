@@ -1,12 +1,12 @@
 """A member of Binance's futures family as a venue: its facts and the machines, joined."""
 
 import contextlib
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import aiohttp
 
-from daemon.connector.config import ConnectorConfig, Credentials
+from daemon.connector.config import Credentials
 from daemon.connector.limiter import Limiter, Priority
 from daemon.connector.venue import Listener
 from daemon.connector.watch.offset import ClockOffset
@@ -231,33 +231,3 @@ def trading_of(
         offset=offset,
         is_healthy=is_healthy,
     )
-
-
-class BinanceVenue:
-    """A member of the family as a venue; see `daemon.connector.venue.Venue`.
-
-    Args:
-        name: That of its folder.
-        config_type: Its configuration.
-        product: What tells it apart.
-    """
-
-    def __init__(self, name: str, config_type: type[BinanceConfig], product: Product) -> None:
-        self.name = name
-        self.config_type: type[ConnectorConfig] = config_type
-        self._product = product
-
-    def session(
-        self,
-        config: Any,
-        credentials: Credentials,
-        http: aiohttp.ClientSession,
-        listener: Listener,
-        seed: int,
-    ) -> BinanceSession:
-        """Make a session."""
-        return BinanceSession(self._product, config, credentials, http, listener, seed)
-
-    def symbols(self, config: Any) -> Sequence[str]:
-        """The symbols to follow from the start."""
-        return config.symbols

@@ -1,14 +1,14 @@
 """Binance Spot as a venue: its facts and the machines, joined."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
 import aiohttp
 import structlog
 
-from daemon.connector.config import ConnectorConfig, Credentials
+from daemon.connector.config import Credentials
 from daemon.connector.limiter import Limiter
-from daemon.connector.venue import Listener
+from daemon.connector.venue import Listener, Venue
 from daemon.connector.watch.offset import ClockOffset
 from daemon.session.catalog import Steps
 from daemon.session.facts import Handlers, Signer
@@ -152,26 +152,4 @@ class SpotSession(AccountSession):
             )
 
 
-class BinanceSpot:
-    """The venue; see `daemon.connector.venue.Venue`."""
-
-    name = "binancespot"
-    config_type: type[ConnectorConfig] = BinanceSpotConfig
-
-    def session(
-        self,
-        config: Any,
-        credentials: Credentials,
-        http: aiohttp.ClientSession,
-        listener: Listener,
-        seed: int,
-    ) -> SpotSession:
-        """Make a session."""
-        return SpotSession(config, credentials, http, listener, seed)
-
-    def symbols(self, config: Any) -> Sequence[str]:
-        """The symbols to follow from the start."""
-        return config.symbols
-
-
-VENUE: Final = BinanceSpot()
+VENUE: Final = Venue("binancespot", BinanceSpotConfig, SpotSession)

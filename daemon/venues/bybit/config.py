@@ -28,7 +28,6 @@ class BybitConfig(ConnectorConfig, frozen=True):
         api_url: Of REST.
         order_entry: How orders are sent: by "websocket", with REST where that is down, or by "rest" alone.
         depth: How many levels of a book are followed: 50 come each 20 ms, 200 each 100 ms, 1000 each 200 ms.
-        symbols: Followed from the start; others when a bot asks for them.
         recv_window_ms: How late a signed request may reach the exchange.
         dcp_window_s: The exchange cancels all of the account's orders in derivatives, others' too, when it does not
             hear from the account for so long, 3 to 300; 0: never. For accounts that it grants this to.
@@ -48,7 +47,6 @@ class BybitConfig(ConnectorConfig, frozen=True):
     api_url: str = "https://api-testnet.bybit.com"
     order_entry: Literal["websocket", "rest"] = "websocket"
     depth: Literal[50, 200, 1000] = 50
-    symbols: tuple[str, ...] = ()
     recv_window_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 5_000
     dcp_window_s: Annotated[int, msgspec.Meta(ge=0, le=300)] = 10
     state_wait_s: Positive = 1.0

@@ -1,14 +1,14 @@
 """Bybit's linear contracts as a venue: its facts and the machines, joined."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 import aiohttp
 import msgspec
 
-from daemon.connector.config import ConnectorConfig, Credentials
+from daemon.connector.config import Credentials
 from daemon.connector.limiter import Limiter
-from daemon.connector.venue import Listener
+from daemon.connector.venue import Listener, Venue
 from daemon.connector.watch.offset import ClockOffset
 from daemon.session.catalog import Steps
 from daemon.session.facts import Handlers, Signer
@@ -187,26 +187,4 @@ class BybitSession(AccountSession):
             )
 
 
-class Bybit:
-    """The venue; see `daemon.connector.venue.Venue`."""
-
-    name = "bybit"
-    config_type: type[ConnectorConfig] = BybitConfig
-
-    def session(
-        self,
-        config: Any,
-        credentials: Credentials,
-        http: aiohttp.ClientSession,
-        listener: Listener,
-        seed: int,
-    ) -> BybitSession:
-        """Make a session."""
-        return BybitSession(config, credentials, http, listener, seed)
-
-    def symbols(self, config: Any) -> Sequence[str]:
-        """The symbols to follow from the start."""
-        return config.symbols
-
-
-VENUE: Final = Bybit()
+VENUE: Final = Venue("bybit", BybitConfig, BybitSession)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from daemon.cli import failing
 from daemon.cli.logs import give_stderr_back, log_events, log_to, take_stderr
@@ -18,12 +19,6 @@ from hftd.clock import monotonic_ns, sleep
 from hftd.control import recent
 
 LINE = "x" * 999 + "\n"
-
-
-@pytest.fixture(autouse=True)
-def _log_as_before():
-    yield
-    structlog.reset_defaults()
 
 
 def eventually(condition) -> None:
@@ -135,6 +130,17 @@ def test_what_can_not_be_shown_is_logged_as_that(log_format, monkeypatch):
     structlog.get_logger("x").warning("so it is", odd=Unshowable())
     assert "so it is" in out.getvalue()
     assert "RuntimeError" in out.getvalue()
+
+
+def test_logging_that_one_test_set_up_is_not_the_next_ones(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    log_events("json")
+    log = structlog.get_logger("x")
+    log.warning("so it is")
+    structlog.reset_defaults()  # as tests/conftest.py does after each
+    with capture_logs() as logs:
+        log.info("and now this")
+    assert [one["event"] for one in logs] == ["and now this"]
 
 
 def test_a_line_for_programs_has_key_sentence_and_fields(monkeypatch):

@@ -86,6 +86,17 @@ async def test_arrows_go_through_all_tables_and_q_quits():
 
 
 @pytest.mark.thorough
+async def test_what_comes_while_it_is_being_closed_is_not_drawn_and_no_error():
+    app = Top(lambda: ([crowd(2, 4)], []))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: table_of(app))
+        await app.query("*").remove()
+        app._draw(is_new=True)
+        await pilot.pause(0.2)
+        await pilot.press("q")
+
+
+@pytest.mark.thorough
 async def test_figures_change_as_they_come_and_the_cursor_stays_on_its_row():
     step = 0
 

@@ -1,19 +1,10 @@
 """States that need a person: since when they last, and that telling of them ends nothing."""
 
-import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from daemon.warnings import WARNINGS_MAX, Recent, Warn, Warnings
 
 S = 10**9
-
-
-@pytest.fixture(autouse=True)
-def is_heard(monkeypatch):
-    """A command that ran in this process before has left loggers that drop what is not a warning."""
-    structlog.reset_defaults()
-    monkeypatch.setattr("daemon.warnings._log", structlog.get_logger("hftd.warnings"))
 
 
 def test_a_state_keeps_its_age_while_its_words_change_and_begins_anew_when_it_was_over():

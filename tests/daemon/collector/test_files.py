@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from daemon.collector import frames
 from daemon.collector.files import DayFile, begin_note, day_of, file_name, last_line_ns
+from daemon.collector.writer import Writer
+from hftd.clock import monotonic_ns
 from hftd.recording import DAY_NS, UNSURE_NS, Broken, Whole, gaps_of, quality_path, read_notes
 from sim.convert.files.text import TextFile
 
@@ -171,3 +173,8 @@ def test_the_last_line_tells_until_when_there_is_something(tmp_path: Path):
     assert last_line_ns(handle, last, end, "zstd") == NS + 4
     os.close(handle)
     file.close()
+
+
+def test_a_writer_that_was_only_just_made_is_not_said_to_be_stuck(tmp_path: Path):
+    before_ns = monotonic_ns()
+    assert before_ns <= Writer(tmp_path, "zstd", 3, 60.0, 0).progress_ns <= monotonic_ns()

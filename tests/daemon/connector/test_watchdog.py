@@ -113,7 +113,7 @@ async def test_a_connector_that_waits_for_its_exchange_asks_systemd_for_more_tim
 async def test_a_server_that_takes_a_connection_and_never_answers_is_given_up_and_tried_again(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("daemon.session.market.stream.CONNECT_S", 0.3)
+    monkeypatch.setattr("daemon.session.market.socket.CONNECT_S", 0.3)
     came: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _reader, writer: came.append(writer), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

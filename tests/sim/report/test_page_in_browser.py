@@ -221,7 +221,12 @@ async def test_a_zoom_and_a_pointed_time_are_those_of_all_plots_of_the_run(run, 
         await page.drawn()
         assert np.abs(np.array(await page.run(f"({_SHOWN})('{timed[0]}')")) - wanted).max() < 4 * pixel_ms
 
-        await page.double_click(x + width / 2, y + height / 2)
+        # On a busy machine two clicks may come too far apart to count as a double click.
+        for _ in range(10):
+            await page.double_click(x + width / 2, y + height / 2)
+            await page.drawn()
+            if await page.run(f"({_SHOWN})('{timed[-1]}')[0] <= {all_times[0] + pixel_ms}"):
+                break
         await page.until(f"({_SHOWN})('{timed[-1]}')[0] <= {all_times[0] + pixel_ms}")
         await page.drawn()
         for name in timed:
