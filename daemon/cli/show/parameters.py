@@ -32,7 +32,9 @@ def parameters(told: status.Parameters) -> Iterator[Part]:
         rows.append([one.name, shown(one.value), one.kind, one.range or "any", can, set_by])
     yield Table(("parameter", "=value", "type", "~range", "can be set", "~since"), rows, keys=1)
     if not told.allows_set:
-        yield line(f"its configuration does not allow `hftd set {told.bot} name=value`", style="dim")
+        yield line(
+            "none can be set: its configuration does not say `allow_set = true` below [bot]", style="dim"
+        )
     for one in told.parameters:
         if one.why_fixed:
             yield line(f"{one.name}: {one.why_fixed}", style="dim")

@@ -120,7 +120,10 @@ def _markets(daemon: status.DaemonStatus) -> Table:
                 channel.name,
                 market.symbol,
                 _state(market.book_is_valid, "valid", "not valid"),
-                _state(market.orders_are_connected, "connected", "disconnected"),
+                # A collector has none.
+                text.NOTHING
+                if daemon.kind == status.COLLECTOR
+                else _state(market.orders_are_connected, "connected", "disconnected"),
                 *text.exact(sides),
                 _age(market.feed_age_ns),
                 *_counts(market, "rows", "gaps", "resyncs"),
@@ -249,7 +252,9 @@ def _limits(limits: list[tuple[str, status.Used]]) -> Table:
         style = "red bold" if share >= 90 else "yellow" if share >= 70 else ""
         percent = f"{share:.0f}" if math.isfinite(share) else text.NOTHING
         limit = text.exact([one.limit])[0] if one.limit else text.NOTHING
-        rows.append([whose, one.name, text.exact([one.used])[0], limit, (percent, style)])
+        # A bucket that empties steadily has a tail of decimals, which say nothing.
+        used = text.exact([round(one.used, 2) if abs(one.used) >= 10 else float(f"{one.used:.4g}")])[0]
+        rows.append([whose, one.name, used, limit, (percent, style)])
     return Table(("whose", "limit", "=used", "=of", "=%"), rows, keys=2)
 
 

@@ -376,7 +376,7 @@ def days(entries: Iterable[Entry], chosen: Chosen) -> Iterator[list[Cell]]:
 
 def events(entries: Iterable[Entry], chosen: Chosen) -> Iterator[list[Cell]]:
     """Starts, halts and who resumed, leases, refusals, forced closes, funding."""
-    leases: dict[str, bool] = {}
+    leases: dict[str, bool | None] = {}
     halted: set[str] = set()
     for row, at_ns, is_state in entries:
         if isinstance(row, BotRow):
@@ -404,6 +404,8 @@ def events(entries: Iterable[Entry], chosen: Chosen) -> Iterator[list[Cell]]:
         elif is_state:
             continue
         elif isinstance(row, Begin):
+            # No lease outlives the connector: who had one attaches again, or is given up.
+            leases = {name: None for name, has in leases.items() if has}
             told = ["connector started", "", "", "", None, "", "", f"run {row.run}", f"{row.identity:06x}"]
         elif isinstance(row, ParametersSet):
             told = ["parameters set", row.bot, "", row.by, None, "", "", row.values, ""]

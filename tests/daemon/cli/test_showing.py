@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from daemon.cli.compiling import Compiling, watching
-from daemon.cli.show import charts, picture, runs, text
+from daemon.cli.asking import Report
+from daemon.cli.show import charts, parameters, picture, runs, text
+from daemon.cli.show import status as status_shown
 from daemon.cli.show.progress import JsonLines, Lines, Meter, Share, replay_progress
 from daemon.cli.show.terminal import show
 from hftd.compiled import jit
+from hftd.control import status
 from hftd.errors import UsageError
 from tests.results import START_NS, make_result
 
@@ -258,3 +261,37 @@ def test_more_assets_make_the_picture_wider(tmp_path):
 def test_a_picture_that_can_not_be_written_is_said(tmp_path):
     with pytest.raises(UsageError, match="can't be written"):
         draw(tmp_path / "nowhere" / "x.png", make_result())
+
+
+def told(parts) -> str:
+    stream = io.StringIO()
+    show(parts, stream)
+    return stream.getvalue()
+
+
+def asked(kind: str, **more) -> str:
+    market = status.Market(symbol="BTCUSDT", instrument=0, orders_are_connected=False)
+    channels = [status.Channel(name="c", markets=[market])]
+    daemon = status.DaemonStatus(
+        kind=kind, name="c", pid=1, version="1", now_ns=1, channels=channels, **more
+    )
+    return told(status_shown.daemons(Report(daemons=[daemon], silent=[])))
+
+
+def test_a_collector_is_not_said_to_be_disconnected_from_orders_that_it_never_sends():
+    assert "disconnected" in asked(status.CONNECTOR)
+    assert "disconnected" not in asked(status.COLLECTOR)
+
+
+def test_what_is_used_of_a_limit_has_the_digits_that_say_something():
+    used = [status.Used(name="weight", used=value, limit=2400) for value in (317.31234567, 0.123456789, 1e-9)]
+    shown = asked(status.CONNECTOR, limits=used)
+    assert re.findall(r"weight │ +([0-9.]+) ", shown) == ["317.31", "0.1235", "0"]
+    whole = asked(status.CONNECTOR, limits=[status.Used(name="value", used=1_234_567, limit=2_000_000)])
+    assert "1,234,567" in whole and "2,000,000" in whole
+
+
+def test_a_bot_whose_parameters_can_not_be_set_names_the_key_that_allows_it():
+    said = told(parameters.parameters(status.Parameters(bot="mm", allows_set=False)))
+    assert "`allow_set = true` below [bot]" in " ".join(said.split())
+    assert "allow_set" not in told(parameters.parameters(status.Parameters(bot="mm", allows_set=True)))

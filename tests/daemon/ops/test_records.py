@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from daemon.ops.records import views, writing
 from daemon.ops.records.reading import History
 from daemon.orders.files import parts
-from daemon.orders.files.rows import At, Begin, Halt, ParametersSet, Refused, Steps
+from daemon.orders.files.rows import At, Begin, BotRow, Halt, ParametersSet, Refused, Steps
 from daemon.orders.ids.trades import Traded
 from daemon.orders.journal import Journal
 from daemon.orders.money.profit import Day, Funded
@@ -126,6 +126,30 @@ def test_orders_fills_and_events_have_what_an_auditor_asks_for(path):
     (set_,) = [one for one in told if one["event"] == "parameters set"]
     assert (set_["bot"], set_["by"], set_["what"]) == ("a", "uid 1000, pid 9", '{"order_qty":0.02}')
     assert [one["amount"] for one in told if one["event"] == "funding"] == ["-0.5"], "told twice, paid once"
+
+
+def test_events_say_which_bots_came_back_after_a_restart_and_which_did_not(tmp_path):
+    made = Journal.open(tmp_path / "j")
+    made.write([At(AT), Begin("t", 1)])
+    for name in ("back", "gone", "left"):
+        made.write([At(AT), BotRow(name, has_lease=True)])
+    made.write([At(AT), BotRow("left")])
+    made.write([At(AT), Begin("t", 2)])
+    made.write([At(AT), BotRow("back", has_lease=True)])
+    made.write([At(AT), BotRow("gone", is_ending=True)])
+    made.write([At(AT), BotRow("gone")])
+    made.close()
+    told = [(row[2], row[3]) for row in views.events(History(tmp_path / "j").entries(), views.Chosen())]
+    assert told == [
+        ("connector started", ""),
+        ("bot attached", "back"),
+        ("bot attached", "gone"),
+        ("bot attached", "left"),
+        ("bot left", "left"),
+        ("connector started", ""),
+        ("bot attached", "back"),
+        ("bot left", "gone"),
+    ]
 
 
 def test_filters_choose_by_time_bot_and_symbol(path):
