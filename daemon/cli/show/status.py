@@ -253,7 +253,9 @@ def _limits(limits: list[tuple[str, status.Used]]) -> Table:
         percent = f"{share:.0f}" if math.isfinite(share) else text.NOTHING
         limit = text.exact([one.limit])[0] if one.limit else text.NOTHING
         # A bucket that empties steadily has a tail of decimals, which say nothing.
-        used = text.exact([round(one.used, 2) if abs(one.used) >= 10 else float(f"{one.used:.4g}")])[0]
+        used = text.exact(
+            [round(one.used, 2) if abs(one.used) >= 10 else float(f"{round(one.used, 8):.4g}")]
+        )[0]
         rows.append([whose, one.name, used, limit, (percent, style)])
     return Table(("whose", "limit", "=used", "=of", "=%"), rows, keys=2)
 

@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from daemon.cli.compiling import Compiling, watching
 from daemon.cli.asking import Report
+from daemon.cli.compiling import Compiling, watching
 from daemon.cli.show import charts, parameters, picture, runs, text
 from daemon.cli.show import status as status_shown
 from daemon.cli.show.progress import JsonLines, Lines, Meter, Share, replay_progress
@@ -272,9 +272,7 @@ def told(parts) -> str:
 def asked(kind: str, **more) -> str:
     market = status.Market(symbol="BTCUSDT", instrument=0, orders_are_connected=False)
     channels = [status.Channel(name="c", markets=[market])]
-    daemon = status.DaemonStatus(
-        kind=kind, name="c", pid=1, version="1", now_ns=1, channels=channels, **more
-    )
+    daemon = status.DaemonStatus(kind=kind, name="c", pid=1, version="1", now_ns=1, channels=channels, **more)
     return told(status_shown.daemons(Report(daemons=[daemon], silent=[])))
 
 
