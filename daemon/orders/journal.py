@@ -504,9 +504,13 @@ class Journal:
         if (rotation := self._next) is not None:
             self._next = None
             if rotation.finish():
-                os.close(rotation.fd)
+                self._take_over(rotation)
             else:
                 rotation.close()
+        if self._is_broken and self._kept:
+            # The disk may take it by now; half of a record at the end is cut off by the next start.
+            with contextlib.suppress(OSError):
+                write_all(self._fd, b"".join(self._kept))
         if isinstance(self.worker, ThreadPoolExecutor):
             self.worker.shutdown(cancel_futures=True)
         os.close(self._fd)

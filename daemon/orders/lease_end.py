@@ -21,14 +21,14 @@ import structlog
 
 from daemon.orders.bot import Bot, Flattening
 from daemon.orders.commands import Commands
-from daemon.orders.ids.client_ids import bot_hash
+from daemon.orders.ids.client_ids import bot_hash, is_placeholder
 from daemon.orders.journal import BotRow
 from daemon.orders.limits import BotLimits, RateGate
 from daemon.orders.order import NEVER, Order
 from daemon.orders.positions import Ledger, known_tick
 from daemon.orders.requests import BotRequests
 from daemon.orders.snapshot import Counters, Refusals, is_stuck, whose
-from daemon.orders.state import Store, is_placeholder
+from daemon.orders.state import Store
 from hftd import wire
 from hftd.constants import (
     BUY,

@@ -545,3 +545,15 @@ def retime(order: Order, now_ns: int) -> None:
         order.seen_ns = now_ns
         if order.modify is not None:
             order.modify.sent_ns = now_ns
+
+
+def interrupt(order: Order) -> None:
+    """The process that had requests under way is gone: an order as the journal has it waits for none of them."""
+    order.submit_request = order.cancel_request = order.query_request = 0
+    order.cancel_tries = order.query_tries = 0
+    order.cancel_due_ns = order.query_due_ns = order.timer_ns = order.hold_until_ns = NEVER
+    order.exposed_lots = 0
+    if order.submit_phase == SENT:
+        order.submit_phase = UNSURE
+    if order.modify is not None:
+        order.modify.phase = UNSURE

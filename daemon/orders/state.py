@@ -18,7 +18,7 @@ import structlog
 from daemon.messages import SET_ASIDE, Instrument
 from daemon.orders.bot import Bot
 from daemon.orders.checkpoint import checkpoint, steps_of
-from daemon.orders.ids.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash
+from daemon.orders.ids.client_ids import MAX_BOT, ClientId, ClientIds, bot_hash, is_placeholder
 from daemon.orders.ids.trades import Traded, Trades
 from daemon.orders.journal import (
     At,
@@ -36,7 +36,7 @@ from daemon.orders.money import earning
 from daemon.orders.money.balances import Wallet
 from daemon.orders.money.kept import Kept
 from daemon.orders.money.profit import Day, Funded, Paid, Watch
-from daemon.orders.order import NEVER, SENT, UNSURE, Order, rescale, retime, scaled
+from daemon.orders.order import NEVER, Order, interrupt, rescale, retime, scaled
 from daemon.orders.positions import BotBook, Forced, Ledger
 from hftd import wire
 from hftd.constants import BUY
@@ -153,9 +153,17 @@ class Store:
         """A new order."""
         self._note_run()
         self.orders[order.client_id] = order
-        self.by_id[order.bot, order.symbol, order.order_id] = order
+        self._name(order)
         self._open(order)
         self.touch(order)
+
+    def _name(self, order: Order) -> None:
+        """Of orders with one id the bot means the one that is open, then the last; one that was adopted (without a
+        bot's time) was made earlier.
+        """
+        known = self.by_id.get((order.bot, order.symbol, order.order_id))
+        if known is None or known.finished_ns or (order.local_ts and not order.finished_ns):
+            self.by_id[order.bot, order.symbol, order.order_id] = order
 
     def make_id(self, order: Order) -> str:
         """Another client id for an order, of what is to take its place."""
@@ -367,15 +375,15 @@ class Store:
 
     def forget(self, now_ns: int) -> None:
         """Let go of orders that were finished long ago."""
-        finished = self._finished
+        finished, sought = self._finished, []
         while finished and (now_ns - finished[0][0] > REMEMBER_NS or len(finished) > MAX_REMEMBERED):
-            finished_ns, client_id = finished[0]
-            if client_id in self.gaps and len(finished) <= 2 * MAX_REMEMBERED:
-                # Its executions are still looked for.
-                return
-            finished.popleft()
+            finished_ns, client_id = one = finished.popleft()
             order = self.orders.get(client_id)
             if order is None or order.finished_ns != finished_ns:
+                continue
+            if client_id in self.gaps and len(sought) < MAX_REMEMBERED:
+                # Its executions are still looked for.
+                sought.append(one)
                 continue
             del self.orders[client_id]
             for other in order.other_ids:
@@ -387,6 +395,7 @@ class Store:
             self.weigh(order)
             if self.owns_id(order):
                 del self.by_id[order.bot, order.symbol, order.order_id]
+        finished.extendleft(reversed(sought))
 
     def _forget_bots(self) -> None:
         for name, bot in list(self.bots.items()):
@@ -459,6 +468,11 @@ class Store:
         books: dict[tuple[str, str], BotBook] = {}
         for row in rows:
             if isinstance(row, Order):
+                before = orders.get(row.client_id)
+                if before is not None and before.local_ts and not row.local_ts:
+                    # It was forgotten, and adopted afterwards: there may be a younger one with its id.
+                    self.forgotten_ts = max(self.forgotten_ts, before.local_ts)
+                    del orders[row.client_id]
                 orders[row.client_id] = row
             elif isinstance(row, BotBook):
                 books[row.bot, row.symbol] = row
@@ -612,20 +626,14 @@ class Store:
             self._rows += waiting
 
     def _restore(self, order: Order) -> None:
-        """An order as the journal has it: what was under way is now unsure."""
-        order.submit_request = order.cancel_request = order.query_request = 0
-        order.cancel_tries = order.query_tries = 0
-        order.cancel_due_ns = order.query_due_ns = order.timer_ns = order.hold_until_ns = NEVER
-        order.exposed_lots = 0
+        """An order as the journal has it."""
+        interrupt(order)
         if self.birth_ns:
             retime(order, self.birth_ns)
         self.orders[order.client_id] = order
         for other in order.other_ids:
             self.other_ids[other] = order
-        # Of those with one id the bot means the last; one that was adopted (without a bot's time) was made earlier.
-        key = order.bot, order.symbol, order.order_id
-        if order.local_ts or (known := self.by_id.get(key)) is None or known.finished_ns:
-            self.by_id[key] = order
+        self._name(order)
         if order.finished_ns:
             if order.gap_lots > 0:
                 self.gaps[order.client_id] = order.finished_ns
@@ -634,17 +642,8 @@ class Store:
             self._finished.append((order.finished_ns, order.client_id))
             self.weigh(order)
             return
-        if order.submit_phase == SENT:
-            order.submit_phase = UNSURE
-        if order.modify is not None:
-            order.modify.phase = UNSURE
         if order.gap_lots > 0:
             self.gaps[order.client_id] = order.submitted_ns
         if order.is_unsure:
             order.query_due_ns = 0
         self._open(order)
-
-
-def is_placeholder(name: str) -> bool:
-    """Whether a bot's name stands in for one that is not known."""
-    return name.startswith("?")

@@ -30,7 +30,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         variants: The run itself first.
-        between_bounds: The least and the greatest P&L of the two bounds; None if there are none.
+        between_bounds: The least and the greatest P&L of the two bounds; None if neither could be run.
         between_queues: Of the run and those with other queue models.
         between_latencies: Of the run and those with shorter and longer latencies.
         queue_share: How much of the two latter ranges together is that of the queue models, from 0 to 1; None if both

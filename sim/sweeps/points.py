@@ -1,4 +1,4 @@
-"""Which points a sweep has: values of parameters, all combinations of them, or some by chance."""
+"""Which points a sweep has: values of parameters, all combinations of them, or some at random."""
 
 import itertools
 import math
@@ -134,7 +134,7 @@ def grid(axes: Sequence[Axis]) -> list[Point]:
         if axis.is_interval:
             raise UsageError(
                 f"--set {axis.name} is an interval without a step",
-                hint="add a step, as in 2:20:2, or choose by chance with --random N",
+                hint="add a step, as in 2:20:2, or draw them with --random N",
             )
     count = math.prod(len(axis.values) for axis in axes)
     if count > MAX_POINTS:
@@ -146,7 +146,7 @@ def grid(axes: Sequence[Axis]) -> list[Point]:
 
 
 def chosen(axes: Sequence[Axis], count: int, seed: int) -> list[Point]:
-    """So many points by chance: each value as likely as the others, of intervals each number.
+    """So many random points: each value as likely as the others, of intervals each number.
 
     Points are told once; a grid that has fewer is taken as a whole.
 

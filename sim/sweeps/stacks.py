@@ -1,10 +1,9 @@
 """Stacks that are switched in compiled code: a strategy waits in the midst of a call, and another one goes on.
 
 A switch keeps the registers that a called function must not change, and the stack's address, and takes those of the
-other stack: 6 ns with 256 stacks in turns. The libc's `swapcontext` also keeps the mask of signals, which is a call of
-the system: 280 ns. Threads that wake each other take 18 us.
+other stack. The libc's `swapcontext` also keeps the mask of signals, which is a call of the system each time.
 
-There are two functions of machine code, one kind for x86-64 (System V) and one for AArch64 (AAPCS64):
+There are two functions of machine code, for x86-64 (System V):
 
 - `switch(kept_at, to)`: go on at the stack `to`, and keep at the address `kept_at` where this one goes on.
 - `begin`: where a new stack starts. It calls the function that stands there with the argument that stands there.
@@ -27,68 +26,33 @@ _COLOUR_BYTES = 1088
 """Stacks begin at different places of a page, and of more than that: or the nearest caches had room for a few."""
 _COLOURS = 60
 
-# By machine: the code, the words that `switch` takes from a stack, and where among them stand the argument, the
-# function and the address to go on at.
-_CODES = {
-    "x86_64": (
-        (
-            "pushq %rbp",
-            "pushq %rbx",
-            "pushq %r12",
-            "pushq %r13",
-            "pushq %r14",
-            "pushq %r15",
-            "movq %rsp, (%rdi)",
-            "movq %rsi, %rsp",
-            "popq %r15",
-            "popq %r14",
-            "popq %r13",
-            "popq %r12",
-            "popq %rbx",
-            "popq %rbp",
-            "retq",
-        ),
-        ("movq %r12, %rdi", "callq *%r13", "ud2"),
-        (7, 3, 2, 6),
-    ),
-    "aarch64": (
-        (
-            "sub sp, sp, #160",
-            "stp x19, x20, [sp, #0]",
-            "stp x21, x22, [sp, #16]",
-            "stp x23, x24, [sp, #32]",
-            "stp x25, x26, [sp, #48]",
-            "stp x27, x28, [sp, #64]",
-            "stp x29, x30, [sp, #80]",
-            "stp d8, d9, [sp, #96]",
-            "stp d10, d11, [sp, #112]",
-            "stp d12, d13, [sp, #128]",
-            "stp d14, d15, [sp, #144]",
-            "mov x9, sp",
-            "str x9, [x0]",
-            "mov sp, x1",
-            "ldp x19, x20, [sp, #0]",
-            "ldp x21, x22, [sp, #16]",
-            "ldp x23, x24, [sp, #32]",
-            "ldp x25, x26, [sp, #48]",
-            "ldp x27, x28, [sp, #64]",
-            "ldp x29, x30, [sp, #80]",
-            "ldp d8, d9, [sp, #96]",
-            "ldp d10, d11, [sp, #112]",
-            "ldp d12, d13, [sp, #128]",
-            "ldp d14, d15, [sp, #144]",
-            "add sp, sp, #160",
-            "ret",
-        ),
-        ("mov x0, x19", "blr x20", "brk #1"),
-        (20, 0, 1, 11),
-    ),
-}
+_MACHINE = "x86_64"
+_SWITCH = (
+    "pushq %rbp",
+    "pushq %rbx",
+    "pushq %r12",
+    "pushq %r13",
+    "pushq %r14",
+    "pushq %r15",
+    "movq %rsp, (%rdi)",
+    "movq %rsi, %rsp",
+    "popq %r15",
+    "popq %r14",
+    "popq %r13",
+    "popq %r12",
+    "popq %rbx",
+    "popq %rbp",
+    "retq",
+)
+_BEGIN = ("movq %r12, %rdi", "callq *%r13", "ud2")
+# The words that `switch` takes from a stack, and where among them stand the argument, the function and the address to
+# go on at.
+_WORDS, _ARGUMENT_AT, _FUNCTION_AT, _RETURN_AT = 7, 3, 2, 6
 
 
 def is_known() -> bool:
     """Whether there is machine code for this machine."""
-    return platform.machine() in _CODES
+    return platform.machine() == _MACHINE
 
 
 @cache
@@ -98,11 +62,10 @@ def _compiled() -> tuple[object, int, int]:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()
-    switch, begin, _ = _CODES[platform.machine()]
     text = f'target triple = "{llvm.get_process_triple()}"\n'
     for name, arguments, lines in (
-        ("hftd_switch", "i64 %kept_at, i64 %to", switch),
-        ("hftd_begin", "", begin),
+        ("hftd_switch", "i64 %kept_at, i64 %to", _SWITCH),
+        ("hftd_begin", "", _BEGIN),
     ):
         code = r"\0A".join(lines)
         text += f"define void @{name}({arguments}) naked noinline nounwind {{\n"
@@ -142,14 +105,13 @@ class Stack:
         # What grows beyond its end must end the process, not change what lies below.
         if _libc().mprotect(ctypes.c_void_p(lowest), ctypes.c_size_t(_GUARD_BYTES), 0) != 0:
             raise MemoryError("a stack can't be guarded")
-        words, argument_at, function_at, return_at = _CODES[platform.machine()][2]
         top = lowest + _GUARD_BYTES + STACK_BYTES - 4096 - number % _COLOURS * _COLOUR_BYTES
         top -= top % 16
-        self.address = top - 8 * words
+        self.address = top - 8 * _WORDS
         """What `switch` takes as `to`, the first time."""
-        kept = np.frombuffer((ctypes.c_int64 * words).from_address(self.address), np.int64)
-        kept[:] = 0
-        kept[argument_at], kept[function_at], kept[return_at] = argument, function, _compiled()[2]
+        kept = (ctypes.c_int64 * _WORDS).from_address(self.address)
+        # The rest of the words are zero, as all memory that is new.
+        kept[_ARGUMENT_AT], kept[_FUNCTION_AT], kept[_RETURN_AT] = argument, function, _compiled()[2]
 
 
 @cache

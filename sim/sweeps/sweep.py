@@ -106,7 +106,7 @@ def sweep(
         values: What the parameters take: `{"half_spread_ticks": "2:20:2", "order_qty": [0.01, 0.02]}`, or texts as
             of `hftd sweep --set`. All combinations are played.
         out: The folder of the sweep.
-        random: So many points by chance instead of all.
+        random: So many random points instead of all.
         seed: Of that chance.
         workers: Processes; as many as there are processors if it is not given.
         chunk: How many points are played together.

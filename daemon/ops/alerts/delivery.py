@@ -318,7 +318,7 @@ def hide_address(url: Secret) -> list[str]:
 
 
 def _is_token(piece: str) -> bool:
-    """Whether a part of an address is no name that people gave: letters and digits by chance, or a whole phrase."""
+    """Whether a part of an address is secret: random letters and digits or a passphrase, and not a name."""
     if any(sign in piece for sign in "/?&=:@,# %"):
         return False
     words = re.split(r"[-_.+~]", piece)

@@ -20,7 +20,7 @@ from daemon.ops.alerts.states import KeptState, Notice
 from hftd.errors import ConfigError
 
 SIZE_MAX_BYTES: Final = 16 << 20
-"""A larger file is none of this process's."""
+"""A larger file was not written by this process."""
 
 _log = structlog.get_logger("hftd.alert")
 

@@ -78,6 +78,11 @@ def bot_hash(name: str) -> int:
     return zlib.crc32(name.encode()) & MAX_BOT
 
 
+def is_placeholder(name: str) -> bool:
+    """Whether a bot's name stands in for one that is not known."""
+    return name.startswith("?")
+
+
 def read_any(client_id: str) -> tuple[str, ClientId] | None:
     """What an id of any connector of ours says, and its prefix; None if no connector made it."""
     match = _ANY.fullmatch(client_id) if len(client_id) <= MAX_CHARS else None

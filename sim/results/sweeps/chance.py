@@ -48,7 +48,7 @@ def deflated_sharpe(
         trials: How many.
 
     Returns:
-        None if there are too few samples, or their moments are none that samples can have.
+        None if there are too few samples, or if no samples can have these moments.
     """
     variance = 1.0 - skewness * sharpe + (kurtosis - 1.0) / 4.0 * sharpe * sharpe
     if samples < 2 or not variance > 0.0:

@@ -82,7 +82,7 @@ def walk_forward(of: Days, first: int, window: int | None = None) -> list[Trial]
 def folds(of: Days, count: int) -> list[Trial]:
     """Days in so many parts, one behind the other: the best on the others is tried on each.
 
-    The others may be later ones: unlike `walk_forward` this is none that could have been traded.
+    The others may be later ones: unlike `walk_forward`, this could not have been traded.
     """
     parts = np.array_split(np.arange(len(of.names)), count)
     everything = range(len(of.names))

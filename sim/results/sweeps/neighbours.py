@@ -30,7 +30,7 @@ def neighbours(parameters: Sequence[Mapping[str, Any]], figures: Sequence[float]
         figures: Theirs; the highest is the best.
 
     Returns:
-        None if there are none, as of points by chance.
+        None without a grid, as with random points.
     """
     if not parameters:
         return None

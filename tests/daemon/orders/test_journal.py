@@ -18,6 +18,7 @@ from daemon.orders.files.records import HEADER, MAGIC, MARK
 from daemon.orders.ids.trades import Traded
 from daemon.orders.journal import Begin, Journal, Settled, read_rows
 from daemon.orders.order import DONE, Order
+from daemon.orders.state import REMEMBER_NS
 from hftd.constants import REASON_HALTED
 from hftd.errors import ConfigError, DataError, RefusedError
 from tests.daemon.orders.model import SYMBOL
@@ -443,6 +444,25 @@ def test_of_two_orders_with_one_id_the_bot_means_the_later_one_in_the_journal_un
     assert store.by_id["a", SYMBOL, 1].client_id == meant
 
 
+def test_of_two_orders_with_one_id_the_bot_means_the_open_one_in_the_journal():
+    store = World(bots=("a",)).manager.store
+    terms = {"bot": "a", "order_id": 1, "symbol": SYMBOL, "side": 1, "order_type": 0, "time_in_force": 0}
+    terms |= {"reduce_only": False, "price_tick": 999, "qty_lots": 1, "submit_phase": DONE}
+    # A late execution of the one that ended stands behind the other.
+    for client_id, local_ts, finished_ns in (("open", 9, 0), ("ended", 3, 5)):
+        store._restore(
+            Order(
+                client_id=client_id,
+                local_ts=local_ts,
+                submitted_ns=local_ts,
+                finished_ns=finished_ns,
+                **terms,
+            )
+        )
+    store.forget(REMEMBER_NS + 10)
+    assert store.by_id["a", SYMBOL, 1].client_id == "open"
+
+
 def full_and_rotated(path: Path) -> Path:
     """A journal of which one part has ended; that part."""
     journal = Journal.open(path, rotate_bytes=100, worker=Inline())
@@ -518,4 +538,20 @@ def test_more_than_memory_takes_while_a_disk_takes_nothing_is_said_by_who_reads(
     assert history.damage == [f"{path}: records before it are missing: the disk took none for too long"]
     journal = Journal.open(path)
     assert settled(journal) == [99, 100]
+    journal.close()
+
+
+def test_what_waits_for_a_disk_is_written_at_the_end_if_the_disk_takes_it_by_then(tmp_path):
+    path = tmp_path / "j"
+    journal = Journal.open(path)
+    journal.write([Settled(1)])
+    good, journal._fd = journal._fd, os.open("/dev/full", os.O_WRONLY)
+    with pytest.raises(OSError, match="No space"):
+        journal.write([Settled(2)])
+    journal.write([Settled(3)])
+    os.close(journal._fd)
+    journal._fd = good
+    journal.close()
+    journal = Journal.open(path)
+    assert settled(journal) == [1, 2, 3]
     journal.close()

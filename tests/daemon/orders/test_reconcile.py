@@ -147,6 +147,22 @@ def test_an_adopted_order_waits_for_its_bot_and_is_told_to_it(world):
     successor.check(is_exact=False)
 
 
+def test_an_order_that_is_adopted_does_not_take_the_id_of_a_younger_one(world):
+    place(world)
+    successor = lost(world)
+    successor.submit("a", 1, price_tick=998)
+    successor.flush()
+    older, _ = world.exchange.open_orders()
+    assert len(successor.reconcile().adopted) == 1
+    successor.cancel("a", 1)
+    successor.flush()
+    assert world.exchange.open_orders() == [older]
+    # The other one ends with the bot.
+    successor.manager.detach("a", successor.now_ns)
+    successor.settle()
+    assert world.exchange.open_orders() == []
+
+
 def test_a_fill_of_an_order_that_no_journal_knows_is_its_bots(world):
     place(world, lots=4)
     successor = lost(world)

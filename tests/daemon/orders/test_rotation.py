@@ -212,6 +212,11 @@ def history(
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 1 << 30), steps=st.integers(20, 150), rotate_bytes=st.integers(500, 20_000))
 @example(seed=1, steps=150, rotate_bytes=500)
+# An order that was forgotten and is adopted; one that waits for executions among others that ended in that moment; one
+# that ended behind a checkpoint in which a younger one has its id.
+@example(seed=22444, steps=98, rotate_bytes=500)
+@example(seed=2198, steps=258, rotate_bytes=500)
+@example(seed=2857, steps=117, rotate_bytes=1000)
 def test_a_start_from_checkpoint_and_tail_is_one_from_all_that_was_written(
     seed, steps, rotate_bytes, monkeypatch
 ):
