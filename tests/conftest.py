@@ -2,12 +2,15 @@ import gc
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
 import pytest
 import structlog
+
+from hftd import clock
 
 # The first example may compile for seconds. `make test` takes the quick profile.
 # Other runs draw as many examples as hypothesis does by itself.
@@ -34,6 +37,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """The clock that is never set starts anew with each test.
+
+    The tests of hours share a process. If the machine's clock was set meanwhile, the local exchanges in it would be as
+    far from the clients beside them, and from the connectors that are started later.
+    """
+    clock._ANCHOR_NS = time.time_ns() - clock.boot_ns()
 
 
 @pytest.fixture(scope="session", autouse=True)

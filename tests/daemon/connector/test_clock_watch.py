@@ -7,6 +7,7 @@ import pytest
 import hftd.clock
 from daemon.connector.watch.clock_watch import Clocks, ClockWatch
 from daemon.connector.watch.offset import ClockOffset
+from tests.conftest import pytest_runtest_setup
 
 S = 1_000_000_000
 AT = Clocks(wall_ns=1_790_000_000 * S, boot_ns=5_000 * S, monotonic_ns=4_000 * S)
@@ -101,3 +102,9 @@ def test_local_time_never_goes_back_and_finds_the_wall_clock_again(monkeypatch):
     assert told == 30 * 8
     wall_ns += 3600 * S
     assert hftd.clock.stamp_ns() == wall_ns, "forward it follows at once"
+
+
+def test_a_test_does_not_feel_that_the_clock_was_set_since_the_first_one():
+    hftd.clock._ANCHOR_NS -= 20 * S
+    pytest_runtest_setup()
+    assert abs(hftd.clock.running_ns() - hftd.clock.wall_ns()) < S
