@@ -216,6 +216,10 @@ class Bench:
         """What the recordings say is missing."""
         return gaps_of([read_notes(quality_path(path)) for path in self.files])
 
+    def book_gaps(self) -> list[Gap]:
+        """Those of a book. On a busy machine a connection that is slow to open makes one of trades as well."""
+        return [gap for gap in self.gaps() if gap.kind == "book"]
+
     def lost(self) -> list[tuple[int, str, bytes]]:
         """What the exchange said while it was recorded, and what is in no file and no window."""
         lines = self.lines()

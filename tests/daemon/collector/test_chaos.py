@@ -75,7 +75,7 @@ def check(bench: Bench, folder: Path) -> None:
 
 def whole_spans(bench: Bench) -> list[tuple[int, int]]:
     """Between the windows."""
-    gaps = [gap for gap in bench.gaps() if gap.kind == "book"]
+    gaps = bench.book_gaps()
     starts = [gap.until_ns for gap in gaps]
     ends = [*(gap.from_ns for gap in gaps[1:]), bench.lines()[-1][0]]
     return list(zip(starts, ends, strict=True))

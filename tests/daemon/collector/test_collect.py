@@ -18,7 +18,7 @@ async def test_what_an_exchange_says_is_recorded_each_message_once(tmp_path: Pat
         lines = bench.lines()
         assert len(lines) > 50
         assert bench.lost() == []
-        assert [gap.why for gap in bench.gaps() if gap.kind == "book"] == ["the recording begins"]
+        assert [gap.why for gap in bench.book_gaps()] == ["the recording begins"]
         messages = [message for _, message in lines]
         assert len(set(messages)) == len(messages)
         if venue != "bybit":
@@ -38,7 +38,7 @@ async def test_a_gap_in_the_sequence_is_a_window_and_ends_with_a_book_that_was_a
         await bench.until_whole(collector)
         await asyncio.sleep(0.3)
         await bench.stop(collector)
-        begin, gap = bench.gaps()
+        begin, gap = bench.book_gaps()
         assert "are missing" in gap.why
         holes = continuity(bench.lines(), "depth")
         assert len(holes) == 1
@@ -57,7 +57,7 @@ async def test_one_connection_that_breaks_leaves_no_hole_where_there_are_two(tmp
             first.tear()
             await asyncio.sleep(0.6)
         await bench.stop(collector)
-        assert [gap.why for gap in bench.gaps() if gap.kind == "book"] == ["the recording begins"]
+        assert [gap.why for gap in bench.book_gaps()] == ["the recording begins"]
         assert bench.lost() == []
         assert continuity(bench.lines(), "depth") == continuity(bench.lines(), "trade") == []
 
@@ -81,7 +81,7 @@ async def test_a_network_that_is_gone_for_a_while_is_a_window(tmp_path: Path, ve
         await bench.until_whole(collector)
         await asyncio.sleep(0.5)
         await bench.stop(collector)
-        assert [gap.kind for gap in bench.gaps()].count("book") == 2
+        assert len(bench.book_gaps()) == 2
         assert bench.lost() == []
 
 
@@ -93,7 +93,7 @@ async def test_connections_end_as_planned_without_a_hole(tmp_path: Path):
         await bench.until(lambda: supervision.planned_ends >= 2)
         await asyncio.sleep(0.7)
         await bench.stop(collector)
-        assert [gap.why for gap in bench.gaps() if gap.kind == "book"] == ["the recording begins"]
+        assert [gap.why for gap in bench.book_gaps()] == ["the recording begins"]
         assert bench.lost() == []
 
 
@@ -109,7 +109,7 @@ async def test_a_new_collector_takes_the_place_of_the_old_one_without_a_hole(tmp
         await asyncio.sleep(0.5)
         await bench.stop(new)
         assert len(bench.files) == 2
-        assert [gap.why for gap in bench.gaps() if gap.kind == "book"] == ["the recording begins"]
+        assert [gap.why for gap in bench.book_gaps()] == ["the recording begins"]
         assert bench.lost() == []
 
 
@@ -130,6 +130,6 @@ async def test_a_disk_below_the_floor_pauses_in_order_and_goes_on(tmp_path: Path
         await bench.until_whole(collector)
         await asyncio.sleep(0.7)
         await bench.stop(collector)
-        assert [gap.kind for gap in bench.gaps()].count("book") == 2
-        assert "floor" in bench.gaps()[1].why
+        assert len(bench.book_gaps()) == 2
+        assert "floor" in bench.book_gaps()[1].why
         assert bench.lost() == []

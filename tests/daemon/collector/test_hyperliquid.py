@@ -141,7 +141,7 @@ async def test_hyperliquid_is_recorded_each_message_once_whichever_connection_br
         messages = [message for _, message in bench.lines()]
         assert len(messages) == len(set(messages)) > 30
         assert bench.lost() == []
-        assert [gap.why for gap in bench.gaps()] == ["the recording begins"]
+        assert [gap.why for gap in bench.book_gaps()] == ["the recording begins"]
         asked = [one["subscription"] for one in server.heard if one["method"] == "subscribe"]
         assert {"type": "l2Book", "coin": COIN, "fast": True} in asked
         assert {one["type"] for one in asked} == {"l2Book", "trades", "bbo"}
@@ -163,5 +163,5 @@ async def test_what_hyperliquid_said_while_no_connection_was_there_is_in_a_windo
         await bench.until_whole(collector)
         await asyncio.sleep(0.2)
         await bench.stop(collector)
-        assert len(bench.gaps()) == 2
+        assert len(bench.book_gaps()) == 2
         assert bench.lost() == []

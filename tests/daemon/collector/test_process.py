@@ -27,7 +27,9 @@ async def test_a_collector_that_is_killed_and_started_again_says_what_is_missing
             await child.wait()
             await asyncio.sleep(0.3)
         assert child.returncode == 0
-        assert [gap.why for gap in bench.gaps()] == ["the recording begins"] + ["the recorder was gone"] * 2
+        assert [gap.why for gap in bench.book_gaps()] == ["the recording begins"] + [
+            "the recorder was gone"
+        ] * 2
         assert bench.lost() == []
         assert len(bench.files) == 1
 
@@ -44,7 +46,7 @@ async def test_one_process_takes_the_place_of_another_without_a_hole(tmp_path: P
         assert (found.kind, found.pid) == (status.COLLECTOR, new.pid)
         new.send_signal(signal.SIGTERM)
         assert await new.wait() == 0
-        assert [gap.why for gap in bench.gaps()] == ["the recording begins"]
+        assert [gap.why for gap in bench.book_gaps()] == ["the recording begins"]
         assert bench.lost() == []
 
 
@@ -70,7 +72,7 @@ async def test_a_disk_that_is_full_costs_nothing_but_what_it_says(tmp_path: Path
         await asyncio.sleep(1.0)
         child.send_signal(signal.SIGTERM)
         assert await child.wait() == 0
-        assert len(bench.gaps()) == 2
+        assert len(bench.book_gaps()) == 2
         assert bench.lost() == []
 
 
