@@ -110,11 +110,11 @@ def halt_or_resume(name: str, what: str, reason: str, as_json: bool) -> int:
 
 def _say(name: str, halted: status.Halted) -> None:
     if halted.is_halted:
-        click.echo(f"{name} is halted: {halted.cancelling:,} orders are being cancelled")
+        click.echo(f"{name} is halted; orders being cancelled: {halted.cancelling:,}")
     else:
         click.echo(f"{name} takes orders again")
     if halted.left:
-        click.echo(f"{halted.left:,} orders of {name} could not be asked to be cancelled yet", err=True)
+        click.echo(f"{name}: orders that could not be asked to be cancelled yet: {halted.left:,}", err=True)
 
 
 def halt_all(reason: str, as_json: bool) -> int:

@@ -36,7 +36,7 @@ from daemon.messages import (
 from daemon.orders.checkpoint import checkpoint
 from daemon.orders.commands import SUBMIT, Commands, Strays
 from daemon.orders.ids.client_ids import MAX_ORDER_ID, ClientIds
-from daemon.orders.journal import Journal, ParametersSet
+from daemon.orders.journal import Journal, ParametersSet, Refused
 from daemon.orders.lease_end import LeaseEnds
 from daemon.orders.limits import AccountLimits, BotLimits
 from daemon.orders.money.watching import ACCOUNT, Breach, Money
@@ -477,6 +477,9 @@ class OrderManager:
             while True:
                 if self.money.has_news:
                     self._look_at_money(self.money.judge, now_ns)
+                if now_ns >= self.refusals.write_ns:
+                    for bot, symbol, reason, count in self.refusals.to_write(now_ns):
+                        self.store.note(Refused("", bot, symbol, "", reason, 0, "", count))
                 if self.store.is_dirty:
                     try:
                         self.store.write(now_ns)

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from daemon.messages import Outcome
+from daemon.orders.order import NEVER
 from daemon.warnings import Warn
 from hftd.constants import (
     BUY,
@@ -129,15 +130,19 @@ class Kind:
         hint: What a person can do.
         count: How many there were.
         last_ns: When the last one came, on the clock of order management.
+        written: How many of them the journal has; of the connector's own.
+        written_ns: Since when it has.
     """
 
-    __slots__ = ("count", "hint", "last_ns", "words")
+    __slots__ = ("count", "hint", "last_ns", "words", "written", "written_ns")
 
     def __init__(self) -> None:
         self.words = ""
         self.hint = ""
         self.count = 0
         self.last_ns = 0
+        self.written = 0
+        self.written_ns = 0
 
 
 class Refusals:
@@ -147,6 +152,9 @@ class Refusals:
         self.on_counted: Callable[[str, int], None] = lambda _bot, _now_ns: None
         """Told of each refusal of a new order or a change that counts for `max_refusals_per_min`."""
         self.kinds: dict[Key, Kind] = {}
+        self._unwritten: dict[Key, Kind] = {}
+        self.write_ns = NEVER
+        """When `to_write` has something."""
         self._minute = -1
         self._logged = 0
         self._unlogged = 0
@@ -185,9 +193,25 @@ class Refusals:
 
     def note_own(self, bot: str, symbol: str, reason: int, now_ns: int) -> None:
         """The connector itself refused a request: by a limit, a filter, a halt."""
-        self._kind((bot, symbol, reason, 0), now_ns)
+        key = bot, symbol, reason, 0
+        kind, _ = self._kind(key, now_ns)
+        if self.kinds.get(key) is kind:
+            self._unwritten[key] = kind
+            self.write_ns = min(self.write_ns, kind.written_ns + _MINUTE_NS if kind.written else now_ns)
         if REASON_LIMIT_QTY <= reason <= REASON_LIMIT_PRICE:
             self.on_counted(bot, now_ns)
+
+    def to_write(self, now_ns: int) -> Iterator[tuple[str, str, int, int]]:
+        """What the journal is to have of the connector's own refusals: bot, instrument, reason, and how many more."""
+        waiting, self._unwritten, self.write_ns = self._unwritten, {}, NEVER
+        for key, kind in waiting.items():
+            due_ns = kind.written_ns + _MINUTE_NS if kind.written else now_ns
+            if due_ns > now_ns:
+                self._unwritten[key] = kind
+                self.write_ns = min(self.write_ns, due_ns)
+                continue
+            yield *key[:3], kind.count - kind.written
+            kind.written, kind.written_ns = kind.count, now_ns
 
     def _kind(self, key: Key, now_ns: int) -> tuple[Kind, bool]:
         kind = self.kinds.get(key)

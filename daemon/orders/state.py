@@ -430,7 +430,7 @@ class Store:
 
     def note(self, row: Row) -> None:
         """For those who read the journal. That the exchange refused is written with what follows from that."""
-        (self._notes if isinstance(row, Refused) else self._rows).append(row)
+        (self._notes if isinstance(row, Refused) and row.client_id else self._rows).append(row)
 
     def write(self, now_ns: int) -> None:
         """Write what changed, and when that was.

@@ -51,7 +51,7 @@ def command(
     choice = Choice(symbols, frozenset(kinds), count)
     with Saver(save) if save is not None else Shower(as_json) as out:
         end = tap(name, choice, out)
-    what = f"{end.rows:,} rows" + (f" in {save}" if save is not None else "")
+    what = text.count(end.rows, "row") + (f" in {save}" if save is not None else "")
     click.echo(f"{what}; {end.why}", err=True)
     if end.lapped:
         click.echo(f"the market went by unseen {text.count(end.lapped, 'time')}: rows are missing", err=True)

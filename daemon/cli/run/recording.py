@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from daemon.cli.show import runs
+from daemon.cli.show import runs, text
 from daemon.cli.show.output import put
 from hftd.bot.config import BotConfig
 from hftd.bot.result import BotResult, describe, save_latencies, save_records, to_json
@@ -69,7 +69,10 @@ def put_out(
     if as_json:
         return
     if record is not None:
-        click.echo(f"{len(result.records):,} records and {len(result.fills):,} fills: {record}", err=True)
+        click.echo(
+            f"{text.count(len(result.records), 'record')} and {text.count(len(result.fills), 'fill')}: {record}",
+            err=True,
+        )
     if latency is not None:
         written = ", ".join(map(str, latencies)) or "no request was answered, so there is no file"
         click.echo(f"{len(result.order_latency):,} order latencies: {written}", err=True)

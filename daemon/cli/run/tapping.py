@@ -246,7 +246,7 @@ class Saver:
             raise UsageError(
                 f"the rows can't be written: {error.strerror}",
                 where=str(self._path),
-                hint=f"the first {self._count:,} rows are there" if self._count else "",
+                hint=f"{self._count:,} were written before that" if self._count else "",
             ) from None
 
     def state(self, symbol: str, state: int, stamp: int) -> None:

@@ -71,7 +71,7 @@ def validation(report: "Validation", rows: int = 3) -> Iterator[Part]:
     """What is in the archives, and what is wrong with them; so many rows of each problem."""
     files = report.files
     name = files[0].file if len(files) == 1 else f"{len(files)} archives, {files[0].file} to {files[-1].file}"
-    yield line(f"{name}: {report.rows:,} rows", style="bold")
+    yield line(f"{name}: {text.count(report.rows, 'row')}", style="bold")
     yield Facts(_checked(report))
     if report.latency:
         yield _percentiles(report.latency)
@@ -166,7 +166,7 @@ def fixed(done: list["Fixed"], after: "Validation") -> Iterator[Part]:
     """What was changed, and what the copies are like."""
     for one in done:
         yield line()
-        yield line(f"{one.output}: {one.rows_written:,} rows", style="bold")
+        yield line(f"{one.output}: {text.count(one.rows_written, 'row')}", style="bold")
         moved = {name.removesuffix("_order"): count for name, count in one.rows_out_of_order.items() if count}
         clock = f"moved by {one.clock_correction_ns:,} ns" if one.clock_correction_ns else "not moved"
         yield Facts(
@@ -196,7 +196,7 @@ def contents(found: "Contents") -> Iterator[Part]:
 
 
 def _events(found: "Contents", check: "Validation") -> Iterator[Part]:
-    yield line(f"{found.file}: {found.rows:,} rows, {text.size(found.bytes)}", style="bold")
+    yield line(f"{found.file}: {text.count(found.rows, 'row')}, {text.size(found.bytes)}", style="bold")
     yield Facts(_about(found, check))
     if check.latency:
         yield _percentiles(check.latency)
@@ -217,7 +217,9 @@ def _about(found: "Contents", check: "Validation") -> list[tuple[str, str]]:
     if found.rows_per_s is not None and found.trades_per_s is not None:
         facts.append(("rates", f"{found.rows_per_s:,.1f} rows/s, {found.trades_per_s:,.2f} trades/s"))
     if any(burst.rows for burst in found.bursts):
-        busiest = [f"{burst.rows:,} rows in {burst.width_ns / 1e6:g} ms" for burst in found.bursts]
+        busiest = [
+            f"{text.count(burst.rows, 'row')} in {burst.width_ns / 1e6:g} ms" for burst in found.bursts
+        ]
         facts.append(("busiest", ", ".join(busiest)))
     if check.spread is not None:
         median, widest = check.spread.p50_ticks, check.spread.max_ticks
@@ -273,7 +275,7 @@ def _run(found: "Contents", run: "RunContents") -> Iterator[Part]:
             ("kind", run.run_kind or "not known"),
             ("days", ", ".join(run.dates) or "not known"),
             ("tables", _counts(run.tables)),
-            ("life of orders", "not recorded" if run.life is None else f"{run.life:,} rows"),
+            ("life of orders", "not recorded" if run.life is None else text.count(run.life, "row")),
         ]
     )
     rows: Rows = []
@@ -292,7 +294,9 @@ def _run(found: "Contents", run: "RunContents") -> Iterator[Part]:
 
 def snapshot(report: "Snapshot") -> Iterator[Part]:
     """The book that was written."""
-    yield line(f"{report.output}: {report.bids + report.asks:,} rows of {report.kind}", style="bold")
+    yield line(
+        f"{report.output}: {text.count(report.bids + report.asks, 'row')} of {report.kind}", style="bold"
+    )
     yield Facts(
         [
             ("bids", f"{report.bids:,}, best {_maybe(report.best_bid)}"),
@@ -307,10 +311,12 @@ def snapshot(report: "Snapshot") -> Iterator[Part]:
 def latencies(report: "LatencyReport") -> Iterator[Part]:
     """Percentiles of both ways of orders, and what was corrected."""
     name = report.output or ", ".join(report.files)
-    yield line(f"{name}: {report.rows:,} rows of order latencies", style="bold")
+    yield line(f"{name}: {text.count(report.rows, 'row')} of order latencies", style="bold")
     facts = [("requests", _span(report.first_ts, report.last_ts))]
     if report.output:
-        facts.append(("read", f"{report.rows_read:,} rows of {text.count(len(report.files), 'file')}"))
+        facts.append(
+            ("read", f"{text.count(report.rows_read, 'row')} of {text.count(len(report.files), 'file')}")
+        )
     facts.append(("refused", f"{report.refused:,}"))
     if report.changed:
         facts.append(("put right", _counts(report.changed)))
@@ -322,7 +328,9 @@ def latencies(report: "LatencyReport") -> Iterator[Part]:
 
 def conversion(report: "Report") -> Iterator[Part]:
     """What was converted, what the capture is like, and what is wrong with it."""
-    yield line(f"{report.output}: {report.rows:,} rows of {report.symbol or report.venue}", style="bold")
+    yield line(
+        f"{report.output}: {text.count(report.rows, 'row')} of {report.symbol or report.venue}", style="bold"
+    )
     least = f"{report.latency_min_ns / 1e6:,.3f} ms; corrected by {report.clock_correction_ns:,} ns"
     sequence = report.sequence
     gaps = f"{sequence.gaps:,} with updates missing, {sequence.repeats:,} repeated or late"

@@ -73,7 +73,7 @@ class Meter:
                 f"{min(self.rows / self.rows_total, 1):4.0%}  {self.rows:,} of {self.rows_total:,} rows"
             )
         else:
-            parts.append(f"{self.rows:,} rows")
+            parts.append(text.count(self.rows, "row"))
         if self.rows_per_s > 0:
             parts.append(text.rate(self.rows_per_s, 1))
         if self.left_s == self.left_s and self.left_s > 0:
@@ -174,7 +174,7 @@ class Bar(Shown):
             completed=rows,
             total=rows_total or None,
             moment=text.moment(now_ns),
-            rows=f"{rows:,} rows",
+            rows=text.count(rows, "row"),
             rate=text.rate(meter.rows_per_s, 1) if meter.rows_per_s > 0 else "",
             left=f"{text.duration(meter.left_s)} left" if meter.left_s > 0 else "",
         )

@@ -44,7 +44,8 @@ def bot(result: BotResult, left: Sequence[str] = ()) -> Iterator[Part]:
         yield line(words, style="green" if words.endswith("is flat") else "yellow bold")
     yield line(
         f"{_money(result)}\n"
-        f"{result.events:,} rows in {text.duration(result.seconds)}, {text.rate(result.events, result.seconds)}; "
+        f"{text.count(result.events, 'row')} in {text.duration(result.seconds)}, "
+        f"{text.rate(result.events, result.seconds)}; "
         f"{text.duration(result.sim_seconds)} of market; {result.ended}",
         style="dim",
     )
@@ -93,7 +94,7 @@ def _money(result: BotResult) -> str:
 def replay(summary: "ReplaySummary") -> Iterator[Part]:
     """A replay's summary: a line for the run and one for each bot."""
     yield line(
-        f"played {', '.join(summary.dates)} into {', '.join(summary.channels)}: {summary.rows:,} rows, "
+        f"played {', '.join(summary.dates)} into {', '.join(summary.channels)}: {text.count(summary.rows, 'row')}, "
         f"{text.duration(summary.sim_seconds)} of market in {text.duration(summary.seconds)} "
         f"({text.rate(summary.rows, summary.seconds)}); {summary.ended}"
     )

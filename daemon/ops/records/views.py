@@ -139,8 +139,8 @@ def exact(value: float) -> Decimal:
 
 
 def rounded(value: float) -> Decimal:
-    """A sum of binary fractions, without what adding them left beyond twelve figures."""
-    return Decimal(f"{value:.12g}")
+    """A sum of money, without what adding binary fractions left: in 1e-8, and to twelve figures."""
+    return Decimal(f"{round(value, 8) + 0.0:.12g}")
 
 
 def _steps(steps: dict[str, Steps], symbol: str) -> tuple[Decimal, Decimal] | None:
@@ -409,6 +409,19 @@ def events(entries: Iterable[Entry], chosen: Chosen) -> Iterator[list[Cell]]:
             told = ["connector started", "", "", "", None, "", "", f"run {row.run}", f"{row.identity:06x}"]
         elif isinstance(row, ParametersSet):
             told = ["parameters set", row.bot, "", row.by, None, "", "", row.values, ""]
+        elif isinstance(row, Refused) and not row.client_id:
+            what = f"{row.count:,} {'request' if row.count == 1 else 'requests'}"
+            told = [
+                "refused",
+                row.bot,
+                row.symbol,
+                "the connector",
+                None,
+                "",
+                reason_name(row.reason),
+                what,
+                "",
+            ]
         elif isinstance(row, Refused):
             what = " ".join(filter(None, (row.what, str(row.code) if row.code else "", row.words)))
             told = [

@@ -82,11 +82,14 @@ class At(msgspec.Struct, array_like=True, tag="at"):
 
 
 class Refused(msgspec.Struct, array_like=True, tag="refused"):
-    """The exchange, or the way there, refused a request: for those who read the journal.
+    """The exchange, the way there, or the connector itself refused requests: for those who read the journal.
 
     Attributes:
-        what: "new", "modify", "cancel" or "query".
+        client_id: The order's; empty if the connector refused, for then there is none.
+        what: "new", "modify", "cancel" or "query"; empty if the connector refused.
         reason: A REASON_*; `code` and `words` are the exchange's own.
+        count: How many of the connector's own refusals are meant: the first of a bot, an instrument and a reason is
+            written at once, and those that follow once a minute.
     """
 
     client_id: str
@@ -96,6 +99,7 @@ class Refused(msgspec.Struct, array_like=True, tag="refused"):
     reason: int
     code: int
     words: str
+    count: int = 1
 
 
 class ParametersSet(msgspec.Struct, array_like=True, tag="set"):

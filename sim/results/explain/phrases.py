@@ -148,7 +148,7 @@ _HAPPENED: Final[dict[int, Callable[[Any], str]]] = {
     LIFE_FILL: _fill,
     LIFE_REPLACED: _replaced,
     LIFE_CANCELED: lambda row: (
-        f"canceled, {qty(row['leaves_qty'])} of it unfilled, {ahead(row)}; {_book(row)}"
+        f"cancelled, {qty(row['leaves_qty'])} of it unfilled, {ahead(row)}; {_book(row)}"
     ),
     LIFE_EXPIRED: lambda row: f"expired: {words.reason(int(row['reason']))}; {_book(row)}",
     LIFE_REJECTED: _rejected,

@@ -20,7 +20,7 @@ STATUS: Final = {
     c.NEW: "rests",
     c.EXPIRED: "expired",
     c.FILLED: "is filled",
-    c.CANCELED: "is canceled",
+    c.CANCELED: "is cancelled",
     c.PARTIALLY_FILLED: "is filled in part",
     c.REJECTED: "was refused",
 }

@@ -216,10 +216,10 @@ def test_of_the_account_a_status_shows_the_position_and_no_zeros_that_nobody_kno
 
 
 def test_halt_and_resume_say_what_holds_now(fake, call):  # noqa: F811
-    assert call("halt", "bf", "--reason", "news") == (0, "bf is halted: 2 orders are being cancelled\n", "")
+    assert call("halt", "bf", "--reason", "news") == (0, "bf is halted; orders being cancelled: 2\n", "")
     assert json.loads(call("halt", "bf", "--json")[1]) == {"is_halted": True, "cancelling": 2, "left": 0}
     assert call("resume", "bf") == (0, "bf takes orders again\n", "")
-    assert call("halt", "--all") == (0, "bf is halted: 2 orders are being cancelled\n", "")
+    assert call("halt", "--all") == (0, "bf is halted; orders being cancelled: 2\n", "")
     (one,) = json.loads(call("halt", "--all", "--json")[1])
     assert (one["channel"], one["is_done"], one["answer"]["is_halted"]) == ("bf", True, True)
     for wrong in (("halt",), ("halt", "bf", "--all")):
@@ -237,8 +237,8 @@ def test_a_halt_finds_the_sockets_of_the_systems_units_or_says_the_command(
     monkeypatch.setattr("daemon.cli.halting.SYSTEM", Path(os.environ["HFTD_RUNTIME_DIR"]))
     monkeypatch.setenv("HFTD_RUNTIME_DIR", str(tmp_path / "own"))
     monkeypatch.setenv("HFTD_GROUP", "")
-    assert call("halt", "bf") == (0, "bf is halted: 2 orders are being cancelled\n", "")
-    assert call("halt", "--all") == (0, "bf is halted: 2 orders are being cancelled\n", "")
+    assert call("halt", "bf") == (0, "bf is halted; orders being cancelled: 2\n", "")
+    assert call("halt", "--all") == (0, "bf is halted; orders being cancelled: 2\n", "")
     assert call("halt", "none")[0] == 2
     # As root with the units' folder, whose owner is somebody else.
     monkeypatch.setattr("hftd.control.peers.is_ours", lambda _found: False)

@@ -25,6 +25,7 @@ from daemon.orders.journal import Journal
 from daemon.orders.money.profit import Day, Funded
 from daemon.orders.order import Order
 from daemon.orders.positions import BotBook
+from hftd.constants import REASON_LIMIT_QTY
 from tests.daemon.orders.world import SECOND, Inline, World
 
 AT = 1_723_075_200_000_000_000
@@ -94,6 +95,7 @@ def path(tmp_path: Path) -> Path:
     paid = Funded("BTCUSDT", "USDT", -0.5, AT + 6, "heard", "stream")
     listed = Funded("BTCUSDT", "USDT", -0.5, AT + 6, "income 7", "query", "heard")
     made.write([At(AT + 7), paid, listed])
+    made.write([At(AT + 8), Refused("", "a", "BTCUSDT", "", REASON_LIMIT_QTY, 0, "", 3)])
     made.close()
     return found
 
@@ -125,7 +127,23 @@ def test_orders_fills_and_events_have_what_an_auditor_asks_for(path):
     ]
     (set_,) = [one for one in told if one["event"] == "parameters set"]
     assert (set_["bot"], set_["by"], set_["what"]) == ("a", "uid 1000, pid 9", '{"order_qty":0.02}')
+    refused = [(one["by"], one["reason"], one["what"]) for one in told if one["event"] == "refused"]
+    assert refused[1:] == [("the connector", "REASON_LIMIT_QTY", "3 requests")]
     assert [one["amount"] for one in told if one["event"] == "funding"] == ["-0.5"], "told twice, paid once"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (-0.872500000001, "-0.8725"),
+        (0.1 + 0.2, "0.3"),
+        (-1e-12, "0"),
+        (1e-8, "0.00000001"),
+        (-12345678.12345678, "-12345678.1235"),
+    ],
+)
+def test_sums_of_money_are_told_in_hundred_millionths(value: float, expected: str):
+    assert f"{views.rounded(value):f}" == expected
 
 
 def test_events_say_which_bots_came_back_after_a_restart_and_which_did_not(tmp_path):

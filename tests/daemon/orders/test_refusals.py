@@ -1,8 +1,12 @@
 """What was refused: the exchange's words reach log, status and bot; kinds and log lines are limited."""
 
+from pathlib import Path
+
 from structlog.testing import capture_logs
 
 from daemon.messages import REFUSED, UNKNOWN, Outcome
+from daemon.orders.files.rows import Refused
+from daemon.orders.journal import read_rows
 from daemon.orders.limits import BotLimits
 from daemon.orders.snapshot import KINDS_MAX, LOGGED_A_MINUTE, RECENT_NS, Refusals
 from hftd import wire
@@ -17,6 +21,7 @@ from hftd.constants import (
 from tests.daemon.orders.test_life_cycles import last, place
 from tests.daemon.orders.world import World
 
+S = 1_000_000_000
 WORDS = "400 -4411 Please sign TradFi-Perps agreement contract fapi."
 SIGN = "sign the agreement"
 
@@ -91,6 +96,47 @@ def test_a_limit_that_was_reached_and_orders_without_a_connection_are_shown_by_b
     assert [one.key for one in world.manager.warnings()] == ["limit_reached"], "the connector says that"
     reasons = {one.reason: one.words for one in world.manager.snapshot(world.now_ns).refusals}
     assert reasons == {REASON_LIMIT_QTY: "", REASON_DISCONNECTED: ""}
+
+
+def test_the_journal_has_the_connectors_own_refusals_the_first_at_once_and_the_others_once_a_minute(
+    tmp_path: Path,
+):
+    world = World(tmp_path, limits=BotLimits(max_order_qty=0.001))
+
+    def written() -> list[tuple[str, str, int, int]]:
+        assert world.path is not None
+        rows, _ = read_rows(world.path.read_bytes(), world.path)
+        return [(row.bot, row.symbol, row.reason, row.count) for row in rows if isinstance(row, Refused)]
+
+    once = ("a", "BTCUSDT", REASON_LIMIT_QTY, 1)
+    for order_id in range(1, 5):
+        world.submit("a", order_id, lots=5)
+        assert written() == [once]
+    world.manager.on_connection(False, world.now_ns)
+    world.submit("a", 5, lots=1)
+    down = ("a", "BTCUSDT", REASON_DISCONNECTED, 1)
+    assert written() == [once, down]
+    world.advance(59 * S)
+    world.tick()
+    assert written() == [once, down]
+    world.advance(1 * S)
+    world.tick()
+    more = ("a", "BTCUSDT", REASON_LIMIT_QTY, 3)
+    assert written() == [once, down, more]
+    world.advance(600 * S)
+    world.tick()
+    assert written() == [once, down, more]
+    world.manager.on_connection(True, world.now_ns)
+    world.submit("a", 6, lots=5)
+    assert written() == [once, down, more, once]
+
+
+def test_kinds_beyond_those_that_are_kept_are_not_written():
+    refusals = Refusals()
+    for number in range(KINDS_MAX + 3):
+        refusals.note_own("a", f"S{number}", REASON_LIMIT_QTY, 7)
+    assert len(list(refusals.to_write(7))) == KINDS_MAX
+    assert list(refusals.to_write(7 + 600 * S)) == []
 
 
 def test_outcomes_that_are_unknown_for_long_and_orders_that_stay_open_are_warnings(world):
