@@ -85,7 +85,7 @@ class Refused(msgspec.Struct, array_like=True, tag="refused"):
     """The exchange, the way there, or the connector itself refused requests: for those who read the journal.
 
     Attributes:
-        client_id: The order's; empty if the connector refused, for then there is none.
+        client_id: The order's; empty if the connector refused, because no id was given out.
         what: "new", "modify", "cancel" or "query"; empty if the connector refused.
         reason: A REASON_*; `code` and `words` are the exchange's own.
         count: How many of the connector's own refusals are meant: the first of a bot, an instrument and a reason is
